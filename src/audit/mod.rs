@@ -1,0 +1,15 @@
+//! The audit log: who did what, to what, when, from where, and how it ended.
+//!
+//! A change and its events are written in one transaction, by [`crate::change::Change`]:
+//! there is no change without an event, and no event without its change. Refusals
+//! (403, rejected batches) change nothing, so they are written on their own, at once.
+//!
+//! Events name people by id. No password, token, hash, name or address of a person is
+//! ever part of one, so the log can be kept when a person has to be forgotten.
+
+mod event;
+mod read;
+pub(crate) mod write;
+
+pub use event::{Event, Refusal};
+pub use read::{Entry, Filter, list};

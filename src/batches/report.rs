@@ -1,0 +1,177 @@
+//! The complete report on a list that can't be created: every row, every field, every conflict.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::users::EmailAddress;
+
+/// How many findings the one-line summary names; `rows` has them all.
+const NAMED: usize = 5;
+
+/// One thing that is wrong with one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Finding {
+    /// The row's place in the list, from 0.
+    #[schema(example = 3)]
+    pub index: usize,
+    /// The field; `null` when it is about the row as a whole.
+    #[schema(example = "email")]
+    pub field: Option<String>,
+    /// What kind of thing, as a stable code.
+    #[schema(value_type = String, example = "email_taken")]
+    pub code: &'static str,
+    /// The same for people. Never shows a password.
+    #[schema(example = "already exists")]
+    pub message: String,
+    /// The other row, for an address that is in the list twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_index: Option<usize>,
+    /// The address that it is about, for the summary.
+    #[serde(skip)]
+    subject: Option<String>,
+}
+
+impl Finding {
+    /// Something is wrong with a field.
+    pub(crate) fn field(index: usize, field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { index, field: Some(field.into()), code, message: message.into(), other_index: None, subject: None }
+    }
+
+    /// Something is wrong with the row as a whole.
+    pub(crate) fn row(index: usize, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: None, ..Self::field(index, "", code, message) }
+    }
+
+    /// The address belongs to a user already.
+    pub(crate) fn email_taken(index: usize, email: &EmailAddress) -> Self {
+        Self {
+            subject: Some(email.as_str().to_owned()),
+            ..Self::field(index, "email", EMAIL_TAKEN, "already exists")
+        }
+    }
+
+    /// The address is in an earlier row too.
+    pub(crate) fn email_twice(index: usize, first: usize, email: &EmailAddress) -> Self {
+        Self {
+            subject: Some(email.as_str().to_owned()),
+            other_index: Some(first),
+            ..Self::field(index, "email", "email_duplicate", format!("the same address as users[{first}]"))
+        }
+    }
+}
+
+const EMAIL_TAKEN: &str = "email_taken";
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "users[{}]", self.index)?;
+        if let Some(field) = &self.field {
+            write!(f, ".{field}")?;
+        }
+        if let Some(subject) = &self.subject {
+            write!(f, " ({subject})")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// All findings on a list.
+#[derive(Clone, Debug)]
+pub struct Report {
+    total: usize,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    /// A report on a list of `total` rows, with no finding yet.
+    pub(crate) const fn new(total: usize) -> Self {
+        Self { total, findings: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// How many rows the list has.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.total
+    }
+
+    /// All findings, by row; those of a row in the order in which they were found.
+    #[must_use]
+    pub fn findings(&self) -> Vec<&Finding> {
+        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| finding.index);
+        findings
+    }
+
+    /// Whether the rows are fine and only meet accounts that exist.
+    #[must_use]
+    pub fn only_conflicts(&self) -> bool {
+        self.findings.iter().all(|finding| finding.code == EMAIL_TAKEN)
+    }
+
+    /// How many findings there are of each code.
+    #[must_use]
+    pub fn counts(&self) -> Map<String, Value> {
+        let mut counts = BTreeMap::<&str, u64>::new();
+        for finding in &self.findings {
+            *counts.entry(finding.code).or_default() += 1;
+        }
+        counts.into_iter().map(|(code, count)| (code.to_owned(), count.into())).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line: how many rows, the first few findings, how many more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.findings();
+        let mut rows: Vec<usize> = findings.iter().map(|finding| finding.index).collect();
+        rows.dedup();
+        match self.total {
+            1 => write!(f, "the user can't be created: ")?,
+            total => write!(f, "{} of {total} users can't be created: ", rows.len())?,
+        }
+        for (place, finding) in findings.iter().take(NAMED).enumerate() {
+            write!(f, "{}{finding}", if place == 0 { "" } else { "; " })?;
+        }
+        match findings.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_the_first_findings_by_row_and_counts_the_rest() {
+        let email = EmailAddress::parse("ada@example.com").unwrap();
+        let mut report = Report::new(40);
+        report.add(Finding::field(17, "password", "password_too_short", "shorter than 8 characters"));
+        report.add(Finding::email_taken(3, &email));
+        assert_eq!(
+            report.to_string(),
+            "2 of 40 users can't be created: users[3].email (ada@example.com): already exists; \
+             users[17].password: shorter than 8 characters"
+        );
+        for index in 20..26 {
+            report.add(Finding::row(index, "wrong_type", "has to be an object"));
+        }
+        assert!(report.to_string().starts_with("8 of 40 users can't be created: "));
+        assert!(report.to_string().ends_with("users[22]: has to be an object; and 3 more"));
+        assert!(!report.only_conflicts());
+        assert_eq!(Value::Object(report.counts()).to_string(), r#"{"email_taken":1,"password_too_short":1,"wrong_type":6}"#);
+    }
+}

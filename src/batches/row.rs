@@ -1,0 +1,383 @@
+//! Taking a list of users apart: JSON in, users or findings out. Pure.
+//!
+//! A value of the wrong type is a finding of its row, not the end of reading: only text that
+//! is not JSON at all, or not a list, is refused as a whole.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::report::{Finding, Report};
+use crate::error::{Code, Error, Result};
+use crate::passwords::Policy;
+use crate::secret::Secret;
+use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
+
+/// The fields of a row, in the vendor's order.
+const FIELDS: &str = "name, email, password, is_sso_user, lastname, title";
+
+/// The longest unknown field name that is repeated in a finding, in characters.
+const LONGEST_NAME_SHOWN: usize = 64;
+
+/// What a list may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most rows.
+    pub max_users: usize,
+    /// The rules for passwords.
+    pub policy: Policy,
+}
+
+/// A list, taken apart.
+#[derive(Debug)]
+pub struct Checked {
+    /// Each row that has a valid address: its place, the address, and the user if nothing is
+    /// wrong with the rest of it. The addresses are all different.
+    pub users: Vec<(usize, EmailAddress, Option<NewUser>)>,
+    /// Everything that is wrong.
+    pub report: Report,
+}
+
+/// Takes the JSON text of a list apart.
+///
+/// # Errors
+/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to
+/// report on.
+pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
+    let (rows, findings) = parse(body, limits.max_users)?;
+    let mut report = Report::new(rows.len());
+    findings.into_iter().for_each(|finding| report.add(finding));
+    let mut users = Vec::with_capacity(rows.len());
+    let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
+    for (index, row) in rows.into_iter().enumerate() {
+        let Some(row) = row else { continue };
+        let (email, user) = row.check(index, &limits.policy, &mut report);
+        let Some(email) = email else { continue };
+        match first_with.get(email.key()) {
+            Some(first) => report.add(Finding::email_twice(index, *first, &email)),
+            None => {
+                first_with.insert(email.key().to_owned(), index);
+                users.push((index, email, user));
+            }
+        }
+    }
+    Ok(Checked { users, report })
+}
+
+/// One field, as far as reading it went.
+#[derive(Debug, Default)]
+enum Field<T> {
+    /// Not there, or null.
+    #[default]
+    Missing,
+    /// There, of the wrong type; the finding has been made.
+    Wrong,
+    /// There.
+    Is(T),
+}
+
+impl<T> Field<T> {
+    fn into_option(self) -> Option<T> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Missing | Self::Wrong => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    name: Field<String>,
+    email: Field<String>,
+    password: Field<Secret>,
+    is_sso_user: Field<bool>,
+    lastname: Field<String>,
+    title: Field<String>,
+}
+
+impl Row {
+    /// Checks all fields. Gives the address if that is valid, and the user if everything is.
+    fn check(
+        self,
+        index: usize,
+        policy: &Policy,
+        report: &mut Report,
+    ) -> (Option<EmailAddress>, Option<NewUser>) {
+        let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
+        let name = required(index, "name", self.name, report).and_then(|name| {
+            let name = Name::parse(name);
+            name.map_err(|why| report.add(Finding::field(index, "name", why.code(), why.message()))).ok()
+        });
+        let email = required(index, "email", self.email, report).and_then(|email| {
+            let email = EmailAddress::parse(&email);
+            email.map_err(|why| report.add(Finding::field(index, "email", why.code(), why.message()))).ok()
+        });
+        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, report);
+        let lastname = line(index, "lastname", self.lastname, report);
+        let title = line(index, "title", self.title, report);
+
+        let mut context = vec!["muster"];
+        context.extend(name.as_ref().map(Name::as_str));
+        context.extend(lastname.iter().flatten().map(Line::as_str));
+        if let Some(email) = &email {
+            context.push(email.as_str());
+            context.extend(email.key().split('@'));
+        }
+        let credential = credential(index, self.password, is_sso_user, policy, &context, report);
+        let user = match (name, email.clone(), lastname, title, credential) {
+            (Some(name), Some(email), Ok(lastname), Ok(title), Some(credential)) if !wrong => {
+                Some(NewUser { name, email, lastname, title, credential })
+            }
+            _ => None,
+        };
+        (email, user)
+    }
+}
+
+fn required<T>(index: usize, field: &str, value: Field<T>, report: &mut Report) -> Option<T> {
+    if matches!(value, Field::Missing) {
+        report.add(Finding::field(index, field, "missing", "is missing"));
+    }
+    value.into_option()
+}
+
+/// An optional line of text. `Err` if there is one that is not valid.
+fn line(index: usize, field: &str, value: Field<String>, report: &mut Report) -> std::result::Result<Option<Line>, ()> {
+    value.into_option().map(Line::parse).transpose().map_err(|why| {
+        report.add(Finding::field(index, field, why.code(), why.message()));
+    })
+}
+
+fn credential(
+    index: usize,
+    password: Field<Secret>,
+    is_sso_user: Option<bool>,
+    policy: &Policy,
+    context: &[&str],
+    report: &mut Report,
+) -> Option<Credential> {
+    if matches!(password, Field::Wrong) {
+        return None;
+    }
+    let password = password.into_option().filter(|password| !password.expose().is_empty());
+    match (is_sso_user, password) {
+        (Some(true), Some(_)) => {
+            let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
+            report.add(Finding::field(index, "password", "password_for_sso_user", message));
+            None
+        }
+        (Some(true), None) => Some(Credential::Sso),
+        (Some(false), None) => Some(Credential::Unset),
+        (None, None) => None,
+        (Some(false) | None, Some(password)) => match policy.check(password.expose(), context) {
+            Ok(password) => Some(Credential::Password(password)),
+            Err(why) => {
+                report.add(Finding::field(index, "password", why.code(), why.message()));
+                None
+            }
+        },
+    }
+}
+
+/// Rows (`None` for one that is not an object) and what is wrong with their types.
+type Rows = (Vec<Option<Row>>, Vec<Finding>);
+
+fn parse(body: &[u8], max_users: usize) -> Result<Rows> {
+    let mut too_many = false;
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let rows = ListSeed { max_users, too_many: &mut too_many }
+        .deserialize(&mut deserializer)
+        .and_then(|rows| deserializer.end().map(|()| rows));
+    match rows {
+        Ok((rows, _)) if rows.is_empty() => {
+            Err(Error::new(Code::EmptyBatch, "the list is empty: there is nobody to create"))
+        }
+        Ok(rows) => Ok(rows),
+        Err(_) if too_many => Err(Error::new(
+            Code::TooLarge,
+            format!("more than {max_users} users in one batch (setting `batch.max_users`): send several batches"),
+        )),
+        Err(error) if error.is_data() => {
+            Err(Error::invalid("the body has to be a JSON array of users: [{\"name\": …, \"email\": …}, …]"))
+        }
+        Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
+    }
+}
+
+struct ListSeed<'a> {
+    max_users: usize,
+    too_many: &'a mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for ListSeed<'_> {
+    type Value = Rows;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ListSeed<'_> {
+    type Value = Rows;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of users")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows, A::Error> {
+        let (mut rows, mut findings) = (Vec::new(), Vec::new());
+        while let Some(row) = list.next_element_seed(RowSeed { index: rows.len(), findings: &mut findings })? {
+            if rows.len() >= self.max_users {
+                *self.too_many = true;
+                return Err(serde::de::Error::custom("too many"));
+            }
+            rows.push(row);
+        }
+        Ok((rows, findings))
+    }
+}
+
+struct RowSeed<'a> {
+    index: usize,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl RowSeed<'_> {
+    fn not_an_object<T>(self, found: &str) -> Option<T> {
+        let message = format!("a user has to be an object with {FIELDS}; this is {found}");
+        self.findings.push(Finding::row(self.index, "wrong_type", message));
+        None
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
+    type Value = Option<Row>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<Row>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowSeed<'_> {
+    type Value = Option<Row>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a user")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
+        let mut row = Row::default();
+        let mut fields = Fields { index: self.index, findings: self.findings };
+        while let Some(key) = object.next_key::<String>()? {
+            match key.as_str() {
+                "name" => fields.text(&key, &mut row.name, object.next_value()?),
+                "email" => fields.text(&key, &mut row.email, object.next_value()?),
+                "lastname" => fields.text(&key, &mut row.lastname, object.next_value()?),
+                "title" => fields.text(&key, &mut row.title, object.next_value()?),
+                "password" => {
+                    let mut password = Field::Missing;
+                    fields.once(&key, &row.password);
+                    fields.text(&key, &mut password, object.next_value()?);
+                    row.password = match password {
+                        Field::Is(text) => Field::Is(Secret::new(text)),
+                        Field::Wrong => Field::Wrong,
+                        Field::Missing => Field::Missing,
+                    };
+                }
+                "is_sso_user" => fields.flag(&key, &mut row.is_sso_user, object.next_value()?),
+                _ => {
+                    let _: IgnoredAny = object.next_value()?;
+                    fields.unknown(&key);
+                }
+            }
+        }
+        Ok(Some(row))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Option<Row>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.not_an_object("a list"))
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("text"))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("true or false"))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("a number"))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("a number"))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("a number"))
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Option<Row>, E> {
+        Ok(self.not_an_object("null"))
+    }
+}
+
+/// Takes the values of one row's fields.
+struct Fields<'a> {
+    index: usize,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Fields<'_> {
+    fn text(&mut self, key: &str, field: &mut Field<String>, value: Value) {
+        self.once(key, field);
+        *field = match value {
+            Value::String(text) => Field::Is(text),
+            Value::Null => Field::Missing,
+            other => self.wrong(key, "text", &other),
+        };
+    }
+
+    fn flag(&mut self, key: &str, field: &mut Field<bool>, value: Value) {
+        self.once(key, field);
+        *field = match value {
+            Value::Bool(flag) => Field::Is(flag),
+            Value::Null => Field::Missing,
+            other => self.wrong(key, "true or false", &other),
+        };
+    }
+
+    fn wrong<T>(&mut self, key: &str, due: &str, found: &Value) -> Field<T> {
+        let found = match found {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        self.findings.push(Finding::field(self.index, key, "wrong_type", format!("has to be {due}, not {found}")));
+        Field::Wrong
+    }
+
+    /// JSON leaves open which of two values of one name counts, so neither does.
+    fn once<T>(&mut self, key: &str, field: &Field<T>) {
+        if !matches!(field, Field::Missing) {
+            self.findings.push(Finding::field(self.index, key, "duplicate_field", "is there twice"));
+        }
+    }
+
+    fn unknown(&mut self, key: &str) {
+        let shown: String = key
+            .chars()
+            .take(LONGEST_NAME_SHOWN)
+            .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+            .collect();
+        let message = format!("is unknown; a user has {FIELDS}");
+        self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
+    }
+}

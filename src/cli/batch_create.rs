@@ -1,0 +1,99 @@
+//! `muster user batch-create`: a file in, users or a report on the file out.
+//!
+//! The rows go to the server as they stand in the file, wrong types and unknown keys included, so
+//! that one report covers everything; the file then tells where each finding is.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use muster_client::{AdminCreatedUser, Client, Error, Rejection};
+
+use super::Exit;
+use super::output::{self, Format};
+use crate::batches::file::{Finding, UsersFile};
+
+pub(super) async fn run(path: &Path, format: Option<Format>, client: &Client) -> Result<(), Exit> {
+    let start = Instant::now();
+    let file = UsersFile::read(path).map_err(|error| refuse_file(&error.to_string()))?;
+    say(start, "Creating users...");
+    let bar = progress_bar(file.len());
+    let rows: Vec<_> = file.rows().collect();
+    let created = client.admin_batch_create_rows(&rows).await;
+    bar.finish_and_clear();
+    match created {
+        Ok(users) => {
+            say(start, &format!("{} {} created.", users.len(), if users.len() == 1 { "user" } else { "users" }));
+            match format {
+                None => Ok(()),
+                Some(Format::Json) => output::print_json(&users),
+                Some(Format::Table) => output::print_table(&HEADER, users.iter().map(row)),
+            }
+        }
+        Err(Error::Rejected(rejection)) if !rejection.rows.is_empty() => Err(report(&file, &rejection)),
+        Err(error) => {
+            let exit = Exit::from(error);
+            if matches!(exit, Exit::Refused(_)) {
+                output::say("nothing was created");
+            }
+            Err(exit)
+        }
+    }
+}
+
+/// As the vendor's client tells how far it is.
+fn say(start: Instant, words: &str) {
+    output::say(&format!("(muster +{:.1}s) {words}", start.elapsed().as_secs_f32()));
+}
+
+/// On a terminal; elsewhere it is not drawn.
+fn progress_bar(users: usize) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(format!("{users} users"));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn refuse_file(problems: &str) -> Exit {
+    output::say(problems.trim_end());
+    output::say("nothing was created");
+    Exit::Refused(None)
+}
+
+fn report(file: &UsersFile, rejection: &Rejection) -> Exit {
+    let findings: Vec<Finding> = rejection
+        .rows
+        .iter()
+        .map(|row| Finding {
+            index: row.index,
+            field: row.field.clone(),
+            code: row.code.clone(),
+            message: row.message.clone(),
+            other_index: row.other_index,
+        })
+        .collect();
+    let colour = std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none();
+    output::say(file.render(&findings, colour).trim_end());
+    let rows = findings.iter().map(|finding| finding.index).collect::<std::collections::BTreeSet<_>>().len();
+    output::say(&format!("\n{rows} of {} users can't be created; nothing was created", file.len()));
+    Exit::Refused(None)
+}
+
+const HEADER: [&str; 5] = ["EMAIL", "NAME", "USER ID", "SSO", "CREATED"];
+
+fn row(user: &AdminCreatedUser) -> Vec<String> {
+    let name = match user.lastname.as_deref() {
+        None | Some("") => user.name.clone(),
+        Some(lastname) => format!("{} {lastname}", user.name),
+    };
+    vec![
+        user.email.clone(),
+        name,
+        user.user_id.clone(),
+        if user.is_sso_user { "yes" } else { "no" }.to_owned(),
+        output::time(user.created_at),
+    ]
+}

@@ -1,0 +1,43 @@
+//! `muster config check`.
+
+use super::{ConfigArgs, Exit, output};
+use crate::config::MANUAL;
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Command {
+    /// Check the configuration that a server started now would use, without starting it.
+    Check {
+        /// Print all settings with their defaults and explanations instead.
+        #[arg(long)]
+        defaults: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Exit> {
+    let Command::Check { defaults, config } = command;
+    if *defaults {
+        return output::print(MANUAL);
+    }
+    let config = config.load()?;
+    let database = match config.database_options().map_err(Exit::usage)? {
+        Some(options) => {
+            let name = options.get_database().unwrap_or("(the user's own)");
+            format!("{} at {}:{}", name, options.get_host(), options.get_port())
+        }
+        None => format!("private, in {}", config.data_dir().display()),
+    };
+    let passwords = &config.passwords;
+    output::print(&format!(
+        "listen      {}\ndatabase    {database}\nbatch       {} users at most\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
+        config.server.listen,
+        config.batch.max_users,
+        passwords.memory_kib,
+        passwords.iterations,
+        passwords.parallelism,
+        config.log.level,
+    ))?;
+    output::say("the configuration is fine");
+    Ok(())
+}

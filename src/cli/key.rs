@@ -1,0 +1,140 @@
+//! `muster key …`.
+
+use chrono::Duration;
+use serde_json::json;
+
+use super::local::with_operator;
+use super::output::{self, Format};
+use super::{ConfigArgs, Exit};
+use crate::caller::PermissionLevel;
+use crate::id::{ApiKey, Id};
+use crate::keys;
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Command {
+    /// Make an API key. Its token goes to standard output, once.
+    Create {
+        /// What it is for, such as `ci` or a person's name.
+        #[arg(long)]
+        name: String,
+        /// How long it works: 90d, 12h [default: setting keys.default_days].
+        #[arg(long, value_name = "SPAN", value_parser = output::parse_span)]
+        expires_in: Option<Duration>,
+        /// What it allows: everything, or reading who is there.
+        #[arg(long, value_enum, default_value = "collaborator")]
+        role: PermissionLevel,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List API keys: names, permissions, expiry, latest use. Tokens are not kept.
+    List {
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Revoke an API key: from now on it opens nothing.
+    Revoke {
+        /// Its id, as `muster key list` shows it.
+        key_id: Id<ApiKey>,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+pub(super) async fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Create { name, expires_in, role, output, config } => {
+            create(&config, &name, role, expires_in, output).await
+        }
+        Command::List { output, config } => list(&config, output).await,
+        Command::Revoke { key_id, output, config } => revoke(&config, key_id, output).await,
+    }
+}
+
+async fn create(
+    config: &ConfigArgs,
+    name: &str,
+    role: PermissionLevel,
+    lifetime: Option<Duration>,
+    format: Format,
+) -> Result<(), Exit> {
+    let key = with_operator(config.load()?, async |app, caller| {
+        Ok(keys::create(app, caller, name, role, lifetime).await?)
+    })
+    .await?;
+    match format {
+        Format::Json => output::print_json(&json!({
+            "key_id": key.key_id,
+            "token": key.token.expose(),
+            "name": key.name,
+            "role": key.permission_level.as_str(),
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+        })),
+        Format::Table => {
+            output::say(&format!(
+                "{} ({}, {}) works until {}; its token, shown this once:",
+                key.key_id,
+                output::clean(&key.name),
+                key.permission_level.as_str(),
+                output::time(key.expires_at)
+            ));
+            output::print(key.token.expose())
+        }
+    }
+}
+
+async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
+    let (keys, now) = with_operator(config.load()?, async |app, caller| {
+        Ok((keys::list(app, caller).await?, app.clock.now()))
+    })
+    .await?;
+    match format {
+        Format::Json => output::print_json(
+            &keys
+                .iter()
+                .map(|key| {
+                    json!({
+                        "key_id": key.key_id,
+                        "name": key.name,
+                        "role": key.permission_level,
+                        "status": key.status(now),
+                        "created_at": key.created_at,
+                        "expires_at": key.expires_at,
+                        "last_used_at": key.last_used_at,
+                        "revoked_at": key.revoked_at,
+                    })
+                })
+                .collect::<Vec<_>>(),
+        ),
+        Format::Table => output::print_table(
+            &["KEY ID", "NAME", "ROLE", "STATUS", "EXPIRES", "LAST USED"],
+            keys.iter().map(|key| {
+                vec![
+                    key.key_id.to_string(),
+                    key.name.clone(),
+                    key.permission_level.clone(),
+                    key.status(now).to_owned(),
+                    output::time(key.expires_at),
+                    key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
+                ]
+            }),
+        ),
+    }
+}
+
+async fn revoke(config: &ConfigArgs, key_id: Id<ApiKey>, format: Format) -> Result<(), Exit> {
+    with_operator(config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?)).await?;
+    match format {
+        Format::Json => output::print_json(&json!({ "key_id": key_id, "status": "revoked" })),
+        Format::Table => {
+            output::say(&format!("{key_id} is revoked"));
+            Ok(())
+        }
+    }
+}

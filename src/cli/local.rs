@@ -1,0 +1,110 @@
+//! Working on the database itself, as the local operator.
+
+use std::sync::Arc;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::ConnectOptions;
+
+use super::Exit;
+use crate::app::App;
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::config::{Config, environment};
+use crate::keys::NewKey;
+use crate::organizations;
+use crate::postgres::{self, Cluster, Database};
+
+/// The program with its database, which may be the private one.
+pub(super) struct Local {
+    pub(super) app: Arc<App>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+    options: PgConnectOptions,
+}
+
+impl Local {
+    /// Finds the database: the one that is configured, or the private one, which is made if
+    /// `make` says so.
+    pub(super) async fn open(config: Config, make: bool) -> Result<Self, Exit> {
+        let (options, cluster) = match config.database_options().map_err(Exit::usage)? {
+            Some(options) => (options, None),
+            None => {
+                let data_dir = config.data_dir();
+                if !make && !data_dir.join("postgres/PG_VERSION").exists() {
+                    return Err(Exit::Usage(format!(
+                        "there is no muster database in {}: start one with `muster serve`, or say where it is \
+                         with `--data-dir` or `--database-url`",
+                        data_dir.display()
+                    )));
+                }
+                let path = environment("PATH").unwrap_or_default();
+                let cluster = Cluster::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
+                (cluster.connect_options(), Some(Arc::new(cluster)))
+            }
+        };
+        let db = Database::new(options.clone(), &config.database);
+        let app = App::new(config, db, Clock::System).map_err(Exit::usage)?;
+        Ok(Self { app: Arc::new(app), cluster, options })
+    }
+
+    /// Migrates the database and makes the first organization, with its key, if there is none.
+    pub(super) async fn migrate(&self) -> Result<Option<NewKey>, Exit> {
+        let mut connection = self.connect().await?;
+        let mut key = None;
+        let is_current = postgres::is_current(&mut connection).await.map_err(Exit::usage)?;
+        if !is_current || organizations::first(&self.app).await?.is_none() {
+            let first = async || {
+                key = organizations::bootstrap(&self.app).await?;
+                Ok(())
+            };
+            postgres::migrate(&mut connection, first).await.map_err(Exit::usage)?;
+        }
+        let _ = connection.close().await;
+        Ok(key)
+    }
+
+    /// The local operator, in a database that is ready for them.
+    pub(super) async fn operator(&self) -> Result<Caller, Exit> {
+        let mut connection = self.connect().await?;
+        let is_current = postgres::is_current(&mut connection).await.map_err(Exit::usage)?;
+        let _ = connection.close().await;
+        if !is_current {
+            return Err(Exit::Usage("the database lacks migrations: run `muster migrate`".to_owned()));
+        }
+        Ok(organizations::operator(&self.app).await?)
+    }
+
+    /// Closes all connections, and the private database if nobody else uses it.
+    pub(super) async fn close(self) {
+        self.app.db.close().await;
+        if let Some(cluster) = self.cluster.and_then(Arc::into_inner)
+            && let Err(error) = cluster.close().await
+        {
+            super::say(&format!("warning: {error}"));
+        }
+    }
+
+    async fn connect(&self) -> Result<sqlx::PgConnection, Exit> {
+        let limit = std::time::Duration::from_secs(10);
+        let address = format!("{}:{}", self.options.get_host(), self.options.get_port());
+        match tokio::time::timeout(limit, self.options.connect()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(Exit::Usage(format!("the database at {address} can't be used: {error}"))),
+            Err(_) => Err(Exit::Usage(format!("the database at {address} doesn't answer"))),
+        }
+    }
+}
+
+/// Runs an operation of the local operator's and closes everything again.
+pub(super) async fn with_operator<T>(
+    config: Config,
+    operation: impl AsyncFnOnce(&App, &Caller) -> Result<T, Exit>,
+) -> Result<T, Exit> {
+    let local = Local::open(config, false).await?;
+    let result = match local.operator().await {
+        Ok(caller) => operation(&local.app, &caller).await,
+        Err(exit) => Err(exit),
+    };
+    local.close().await;
+    result
+}

@@ -1,0 +1,181 @@
+//! The command line. A door like HTTP: parses, calls one operation, renders.
+//!
+//! `user …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
+//! `audit …` work on the database itself, as the local operator: whoever can reach the
+//! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
+//! 1 refused, 2 wrong usage or something could not be reached.
+
+mod audit;
+mod batch_create;
+mod config;
+mod key;
+mod local;
+mod output;
+mod quickstart;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Flags};
+
+pub use output::say;
+
+/// Creates users on an administrator's word: all of a list or none.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Start with `muster quickstart`: it needs no configuration and no database.
+Exit status: 0 done, 1 refused, 2 wrong usage or something could not be reached.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, create the two users of the example through the HTTP API, show them, go on serving.
+    Quickstart(quickstart::Args),
+    /// Serve the HTTP API.
+    Serve(ServeArgs),
+    /// Bring the database's schema up to date, and make the first organization and key.
+    Migrate(ConfigArgs),
+    /// Create and look up users, through a server's HTTP API.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make, list and revoke API keys, in the database, as the local operator.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Read the audit log, in the database, as the local operator.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// Where the settings come from.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ConfigArgs {
+    /// A file of settings; `muster config check --defaults` prints all there are.
+    #[arg(long, value_name = "FILE", env = "MUSTER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where the private PostgreSQL keeps its data [default: /var/lib/muster as root, else
+    /// ~/.local/share/muster].
+    #[arg(long, value_name = "DIR", env = "MUSTER_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// A PostgreSQL to use instead: postgres://user:password@host/database. Better in
+    /// MUSTER_DATABASE__URL, which other users of this machine can't see.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "HOST:PORT", env = "MUSTER_LISTEN")]
+    listen: Option<String>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, Exit> {
+        self.load_with(None)
+    }
+
+    fn load_with(&self, listen: Option<&String>) -> Result<Config, Exit> {
+        Config::load(&Flags {
+            file: self.config.clone(),
+            listen: listen.cloned(),
+            database_url: self.database_url.clone(),
+            data_dir: self.data_dir.clone(),
+        })
+        .map_err(Exit::usage)
+    }
+}
+
+impl ServeArgs {
+    fn load(&self) -> Result<Config, Exit> {
+        self.config.load_with(self.listen.as_ref())
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub enum Exit {
+    /// It was understood and refused. The sentence, unless everything has been said.
+    Refused(Option<String>),
+    /// It was not understood, or something that it needs could not be reached.
+    Usage(String),
+}
+
+impl Exit {
+    /// What to tell.
+    #[must_use]
+    pub fn sentence(&self) -> Option<&str> {
+        match self {
+            Self::Refused(sentence) => sentence.as_deref(),
+            Self::Usage(sentence) => Some(sentence),
+        }
+    }
+
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<crate::error::Error> for Exit {
+    fn from(error: crate::error::Error) -> Self {
+        match (error.code().status(), error.chain()) {
+            (400..500, _) => Self::Refused(Some(error.to_string())),
+            (_, Some(cause)) => Self::Usage(format!("{error} ({cause})")),
+            (_, None) => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<muster_client::Error> for Exit {
+    fn from(error: muster_client::Error) -> Self {
+        match error {
+            muster_client::Error::Rejected(_) => Self::Refused(Some(error.to_string())),
+            _ => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What to tell, and the exit status.
+    pub fn run(self) -> Result<(), Exit> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).enable_all().build().map_err(Exit::usage)?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Quickstart(args) => quickstart::run(&args).await,
+                Command::Serve(args) => serve::run(&args).await,
+                Command::Migrate(args) => serve::migrate(&args).await,
+                Command::User(command) => user::run(command).await,
+                Command::Key(command) => key::run(command).await,
+                Command::Audit(command) => audit::run(command).await,
+                Command::Config(command) => config::run(&command),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

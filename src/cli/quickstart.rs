@@ -1,0 +1,87 @@
+//! `muster quickstart`: from nothing to two users, through the real HTTP door.
+
+use chrono::Duration;
+use muster_client::{AdminCreateUser, Client, CollaboratorFilter};
+
+use super::serve::Server;
+use super::{Exit, ServeArgs, output};
+use crate::caller::PermissionLevel;
+use crate::keys::{self, NewKey};
+use crate::organizations;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// End after the demonstration instead of going on serving.
+    #[arg(long)]
+    exit: bool,
+}
+
+pub(super) async fn run(args: &Args) -> Result<(), Exit> {
+    let server = Server::start(args.serve.load()?).await?;
+    server.announce()?;
+    let handle = server.running_handle();
+    let (app, url, first) = (server.local.app.clone(), server.url(), server.first_key.is_some());
+    let exit = args.exit;
+    let demonstration = tokio::spawn(async move {
+        let caller = organizations::operator(&app).await?;
+        let name = "quickstart demonstration";
+        let key = keys::create(&app, &caller, name, PermissionLevel::Owner, Some(Duration::minutes(10))).await?;
+        let shown = demonstrate(&url, &key).await;
+        keys::revoke(&app, &caller, key.key_id).await?;
+        if shown.is_ok() && !exit {
+            what_next(&url, first)?;
+        }
+        if exit || shown.is_err() {
+            handle.stop(true).await;
+        }
+        shown
+    });
+    let served = server.run().await;
+    match demonstration.await {
+        Ok(shown) => shown.and(served),
+        Err(error) => Err(Exit::usage(error)),
+    }
+}
+
+/// The two users of the vendor's example.
+fn example() -> [AdminCreateUser; 2] {
+    ["1", "2"].map(|n| {
+        AdminCreateUser::new(format!("name{n}"), format!("test{n}@anyscale.com"))
+            .lastname(format!("lastname{n}"))
+            .title(format!("title{n}"))
+    })
+}
+
+async fn demonstrate(url: &str, key: &NewKey) -> Result<(), Exit> {
+    let client = Client::new(url, key.token.expose())?;
+    output::print(&format!("\ncreating two users with POST {url}/api/v2/users/admin_batch_create"))?;
+    match client.admin_batch_create(&example()).await {
+        Ok(created) => output::print(&format!("{} users created:", created.len()))?,
+        Err(muster_client::Error::Rejected(rejection)) if rejection.status == 409 => {
+            output::print(&format!("refused, and nothing was written: {}", rejection.detail))?;
+            output::print("they were created by an earlier run, and here they are:")?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let mut rows = Vec::new();
+    for user in example() {
+        let filter = CollaboratorFilter { email: Some(user.email), ..CollaboratorFilter::default() };
+        if let Some(found) = client.find_collaborator(&filter).await? {
+            rows.push(super::user::row(&found));
+        }
+    }
+    output::print_table(&super::user::HEADER, rows)
+}
+
+fn what_next(url: &str, first: bool) -> Result<(), Exit> {
+    let key = if first { "the owner key above" } else { "your key, or a new one: muster key create --name me --role owner" };
+    output::print(&format!(
+        "\nserving; Ctrl-C stops. From another terminal:\n  \
+         export MUSTER_HOST={url}\n  \
+         export MUSTER_TOKEN=…            # {key}\n  \
+         muster user batch-create -f users.yaml\n  \
+         muster audit list"
+    ))
+}

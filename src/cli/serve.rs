@@ -1,0 +1,148 @@
+//! `muster serve` and `muster migrate`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::local::Local;
+use super::{ConfigArgs, Exit, ServeArgs, output};
+use crate::config::{self, Config};
+use crate::keys::NewKey;
+use crate::{http, telemetry};
+
+/// How often it is checked whether the private PostgreSQL lives.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
+    let server = Server::start(args.load()?).await?;
+    server.announce()?;
+    server.run().await
+}
+
+pub(super) async fn migrate(args: &ConfigArgs) -> Result<(), Exit> {
+    let config = args.load()?;
+    telemetry::start(&config.log).map_err(Exit::Usage)?;
+    let local = Local::open(config, true).await?;
+    let migrated = local.migrate().await;
+    local.close().await;
+    if let Some(key) = migrated? {
+        announce_key(&key)?;
+    }
+    output::say("the database is up to date");
+    Ok(())
+}
+
+/// A server that accepts connections.
+pub(super) struct Server {
+    pub(super) local: Local,
+    pub(super) address: SocketAddr,
+    pub(super) first_key: Option<NewKey>,
+    running: actix_web::dev::Server,
+}
+
+impl Server {
+    /// Takes the address, then the database, then starts.
+    pub(super) async fn start(config: Config) -> Result<Self, Exit> {
+        telemetry::start(&config.log).map_err(Exit::Usage)?;
+        let listener = bind(&config.server.listen)?;
+        let address = listener.local_addr().map_err(Exit::usage)?;
+        let local = Local::open(config, true).await?;
+        let started = match local.migrate().await {
+            Ok(first_key) => http::serve(Arc::clone(&local.app), listener)
+                .map(|running| (first_key, running))
+                .map_err(|error| Exit::Usage(format!("can't serve: {error}"))),
+            Err(exit) => Err(exit),
+        };
+        match started {
+            Ok((first_key, running)) => Ok(Self { local, address, first_key, running }),
+            Err(exit) => {
+                local.close().await;
+                Err(exit)
+            }
+        }
+    }
+
+    /// Says what was started, and where.
+    pub(super) fn announce(&self) -> Result<(), Exit> {
+        output::print(&format!("muster {}", env!("CARGO_PKG_VERSION")))?;
+        match &self.local.cluster {
+            Some(cluster) => output::print(&format!(
+                "database: private PostgreSQL {} in {}",
+                cluster.major(),
+                cluster.data_dir().display()
+            ))?,
+            None => output::print("database: the one that is configured")?,
+        }
+        if let Some(key) = &self.first_key {
+            announce_key(key)?;
+        }
+        output::print(&format!("listening on {0} (docs: {0}/docs/)", self.url()))
+    }
+
+    /// A handle that stops it.
+    pub(super) fn running_handle(&self) -> actix_web::dev::ServerHandle {
+        self.running.handle()
+    }
+
+    /// Where it is reached.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves until a signal, then lets requests in flight finish and closes everything.
+    pub(super) async fn run(self) -> Result<(), Exit> {
+        let handle = self.running.handle();
+        tokio::spawn(async move {
+            let (Ok(mut terminate), Ok(mut interrupt)) =
+                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+            else {
+                return tracing::error!("signals can't be received");
+            };
+            let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
+            next().await;
+            tracing::info!("stopping: requests in flight may finish");
+            let stopping = handle.stop(true);
+            tokio::select! { () = stopping => (), () = next() => handle.stop(false).await }
+        });
+        let supervisor = self.local.cluster.clone().map(|cluster| {
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(CHECK_EVERY).await;
+                    if let Err(error) = cluster.keep_running().await {
+                        tracing::error!(%error, "the private PostgreSQL is gone");
+                    }
+                }
+            })
+        });
+        let result = self.running.await;
+        if let Some(supervisor) = supervisor {
+            supervisor.abort();
+            let _ = supervisor.await;
+        }
+        self.local.close().await;
+        result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
+    }
+}
+
+fn bind(listen: &str) -> Result<TcpListener, Exit> {
+    let address = config::resolve(listen).map_err(Exit::usage)?;
+    TcpListener::bind(address).map_err(|error| {
+        let problem = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there; choose another with `--listen`, or port 0 for a free one".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Exit::Usage(format!("can't listen on {listen}: {problem}"))
+    })
+}
+
+fn announce_key(key: &NewKey) -> Result<(), Exit> {
+    output::print(&format!("owner key: {}", key.token.expose()))?;
+    output::print(&format!(
+        "           shown this once, works until {}; make another with `muster key create --name NAME --role owner`",
+        output::time(key.expires_at)
+    ))
+}

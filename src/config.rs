@@ -1,0 +1,342 @@
+//! Settings: read once, in `main`, and handed on as values.
+//!
+//! `config/muster.toml` is the manual and, built into the binary, the default at the same
+//! time; so it can't be out of date. Over it go the file named by `--config` (or
+//! `MUSTER_CONFIG`), the environment, and flags.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::passwords::Parameters;
+use crate::secret::Secret;
+
+/// The manual, and the defaults.
+pub const MANUAL: &str = include_str!("../config/muster.toml");
+
+/// All settings. What each means stands in `config/muster.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Config {
+    pub server: Server,
+    pub database: Database,
+    pub batch: Batch,
+    pub passwords: Passwords,
+    pub keys: Keys,
+    pub log: Log,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Server {
+    pub listen: String,
+    pub workers: usize,
+    pub body_limit: usize,
+    pub body_timeout_seconds: u64,
+    pub shutdown_timeout_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Database {
+    pub url: Secret,
+    pub url_file: String,
+    pub data_dir: String,
+    pub connections: u32,
+    pub batch_connections: u32,
+    pub acquire_timeout_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Batch {
+    pub max_users: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Passwords {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    pub threads: usize,
+    pub queue: usize,
+    pub min_length: usize,
+    pub min_strength: u8,
+    pub must_change: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Keys {
+    pub default_days: u32,
+    pub max_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings that can't be used, in one sentence that names where they stand.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// What the settings ask for can't be had on this machine.
+    #[must_use]
+    pub const fn starting(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
+/// What the command line says about settings. `None`: nothing.
+#[derive(Debug, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// `--database-url`.
+    pub database_url: Option<String>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the settings: built-in, then file, then environment, then flags.
+    ///
+    /// # Errors
+    /// A file that can't be read; an unknown key; a value of the wrong type or out of range.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(MANUAL));
+        if let Some(file) = &flags.file {
+            std::fs::metadata(file)
+                .map_err(|error| ConfigError(format!("the configuration {} can't be read: {error}", file.display())))?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // MUSTER_HOST and the like are not settings; those have `__`.
+        figment = figment.merge(Env::prefixed("MUSTER_").filter(|key| key.as_str().contains("__")).split("__"));
+        for (key, value) in [
+            ("server.listen", flags.listen.clone()),
+            ("database.url", flags.database_url.clone()),
+            ("database.data_dir", flags.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
+        ] {
+            if let Some(value) = value {
+                figment = figment.merge(Serialized::default(key, value));
+            }
+        }
+        // A URL given by flag or environment goes before a url_file in the file, not beside it.
+        let config: Self = figment.extract().map_err(|error| ConfigError(describe(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The settings without file, environment and flags.
+    ///
+    /// # Errors
+    /// None that a test has not seen.
+    pub fn built_in() -> Result<Self, ConfigError> {
+        Figment::from(Toml::string(MANUAL)).extract().map_err(|error| ConfigError(describe(error)))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (
+                !self.server.listen.is_empty() && self.server.listen.contains(':'),
+                "server.listen has to be HOST:PORT, such as 127.0.0.1:8080",
+            ),
+            (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
+            (self.database.connections >= 1, "database.connections has to be 1 at least"),
+            (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),
+            (
+                self.database.url.expose().is_empty() || self.database.url_file.is_empty(),
+                "database.url and database.url_file can't both be set",
+            ),
+            ((1..=100_000).contains(&self.batch.max_users), "batch.max_users has to be from 1 to 100000"),
+            ((8..=256).contains(&self.passwords.min_length), "passwords.min_length has to be from 8 to 256"),
+            (self.passwords.min_strength <= 4, "passwords.min_strength has to be from 0 to 4"),
+            (self.passwords.queue >= 1, "passwords.queue has to be 1 at least"),
+            (
+                (1..=self.keys.max_days).contains(&self.keys.default_days),
+                "keys.default_days has to be from 1 to keys.max_days",
+            ),
+            (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
+        ];
+        for (holds, sentence) in rules {
+            if !holds {
+                return Err(ConfigError(sentence.to_owned()));
+            }
+        }
+        self.argon2().map(|_| ())
+    }
+
+    /// The Argon2 parameters.
+    ///
+    /// # Errors
+    /// When they are below the floor.
+    pub fn argon2(&self) -> Result<Parameters, ConfigError> {
+        let passwords = &self.passwords;
+        Parameters::new(passwords.memory_kib, passwords.iterations, passwords.parallelism)
+            .map_err(|problem| ConfigError(format!("[passwords] {problem}")))
+    }
+
+    /// The database to use; `None` for the private one.
+    ///
+    /// # Errors
+    /// When `url_file` can't be read, or the URL is not one.
+    pub fn database_options(&self) -> Result<Option<PgConnectOptions>, ConfigError> {
+        let from_file;
+        let url = if self.database.url_file.is_empty() {
+            self.database.url.expose()
+        } else {
+            from_file = std::fs::read_to_string(&self.database.url_file).map(Secret::new).map_err(|error| {
+                ConfigError(format!("database.url_file {} can't be read: {error}", self.database.url_file))
+            })?;
+            from_file.expose().trim()
+        };
+        if url.is_empty() {
+            return Ok(None);
+        }
+        // The parser's own text may repeat the URL, and with it the password.
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(ConfigError("database.url has to start with postgres://".to_owned()));
+        }
+        url.parse::<PgConnectOptions>()
+            .map(Some)
+            .map_err(|_| ConfigError("database.url is not a URL: postgres://user:password@host/database".to_owned()))
+    }
+
+    /// Where the private PostgreSQL lives.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        if !self.database.data_dir.is_empty() {
+            return PathBuf::from(&self.database.data_dir);
+        }
+        if nix::unistd::Uid::effective().is_root() {
+            return PathBuf::from("/var/lib/muster");
+        }
+        environment("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| environment("HOME").map(|home| Path::new(&home).join(".local/share")))
+            .map_or_else(|| PathBuf::from("data"), |parent| parent.join("muster"))
+    }
+}
+
+/// A variable of the environment that is not a setting: `None` if missing, empty or not UTF-8.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The address to listen on, of `HOST:PORT`.
+///
+/// # Errors
+/// When there is no such host.
+pub fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
+    use std::net::ToSocketAddrs;
+    listen
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| ConfigError(format!("can't listen on {listen}: it has to be HOST:PORT, such as 127.0.0.1:8080")))
+}
+
+/// One sentence about a setting that can't be used: which, where, and what is due.
+fn describe(error: figment::Error) -> String {
+    use figment::error::Kind;
+    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| {
+        let source = metadata.source.as_ref().map(ToString::to_string);
+        match source {
+            Some(source) => format!(" in {source}"),
+            None if metadata.name.contains("environment") => " in the environment".to_owned(),
+            None => String::new(),
+        }
+    });
+    let path = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let name = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            format!("unknown setting `{name}`{place}; known there: {}", known.join(", "))
+        }
+        Kind::InvalidType(found, expected) => format!("setting `{path}`{place} has to be {expected}, not {found}"),
+        Kind::UnknownVariant(found, known) => {
+            format!("setting `{path}`{place} is `{found}`; it has to be one of {}", known.join(", "))
+        }
+        other => {
+            let path = if path.is_empty() { String::new() } else { format!(" (setting `{path}`)") };
+            format!("the configuration{place}{path} can't be used: {}", other.to_string().replace('\n', " ").trim())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_is_a_valid_configuration() {
+        Config::built_in().unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_refused_with_a_sentence() {
+        let mut config = Config::built_in().unwrap();
+        config.batch.max_users = 100_001;
+        assert_eq!(config.check().unwrap_err().to_string(), "batch.max_users has to be from 1 to 100000");
+    }
+
+    #[test]
+    fn argon2_below_the_floor_is_refused() {
+        let mut config = Config::built_in().unwrap();
+        config.passwords.memory_kib = 19455;
+        assert_eq!(
+            config.check().unwrap_err().to_string(),
+            "[passwords] argon2id with 19455 KiB and 2 iterations is weaker than OWASP ASVS 5.0 allows: use 47104 \
+             KiB with 1, 19456 with 2, or 12288 with 3 or more"
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_none_does_not_show_its_password() {
+        let mut config = Config::built_in().unwrap();
+        config.database.url = Secret::new("mysql://u:hunter2@h/d");
+        assert_eq!(config.database_options().unwrap_err().to_string(), "database.url has to start with postgres://");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,213 @@
+//! What can go wrong, as its caller sees it: a stable code, a sentence that says what
+//! to do next, and apart from both the private context that only the log gets.
+//!
+//! | code family | HTTP | the caller should |
+//! |---|---|---|
+//! | `invalid_json`, `invalid_request`, `empty_batch` | 400 | send something else |
+//! | `unauthenticated` | 401 | use a valid key |
+//! | `forbidden` | 403 | ask an owner |
+//! | `not_found`, `method_not_allowed` | 404, 405 | look at `/docs` |
+//! | `request_timeout` | 408 | send the body faster |
+//! | `conflict` | 409 | look at `rows`: these accounts exist |
+//! | `too_large` | 413 | send less at once |
+//! | `batch_rejected` | 422 (409 if all findings are conflicts) | mend the rows named |
+//! | `internal` | 500 | report the request id |
+//! | `overloaded`, `unavailable` | 503 | try again after `Retry-After` |
+//!
+//! # Decisions
+//!
+//! One type for the whole program, not one per endpoint: the mapping from code to
+//! status then exists once, and `?` works everywhere. `Display` prints the public
+//! sentence only; the cause is reached through `source()` and logged once, at the door.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::batches::Report;
+use crate::postgres::Fault;
+
+/// What went wrong.
+#[derive(Debug)]
+pub struct Error {
+    code: Code,
+    message: String,
+    report: Option<Report>,
+    retry_after: Option<Duration>,
+    fault: Option<Fault>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
+        /// The kind of an error. Names and statuses are part of the API and never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// The code as it is written in answers.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The HTTP status that goes with it.
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is not JSON.
+    InvalidJson = "invalid_json", 400;
+    /// The request has the wrong shape.
+    InvalidRequest = "invalid_request", 400;
+    /// A batch of nobody.
+    EmptyBatch = "empty_batch", 400;
+    /// No valid key.
+    Unauthenticated = "unauthenticated", 401;
+    /// The key is valid and may not do this.
+    Forbidden = "forbidden", 403;
+    /// There is no such thing.
+    NotFound = "not_found", 404;
+    /// There is such a thing, but not for this method.
+    MethodNotAllowed = "method_not_allowed", 405;
+    /// The body did not arrive in time.
+    RequestTimeout = "request_timeout", 408;
+    /// All findings of a batch are conflicts with accounts that exist.
+    BatchConflict = "batch_conflict", 409;
+    /// The state of a thing does not allow this.
+    Conflict = "conflict", 409;
+    /// The body or the list is too long.
+    TooLarge = "too_large", 413;
+    /// Rows of a batch can't be created.
+    BatchRejected = "batch_rejected", 422;
+    /// A bug or a broken installation.
+    Internal = "internal", 500;
+    /// More work than fits; later it will.
+    Overloaded = "overloaded", 503;
+    /// The database can't be reached or does not answer.
+    Unavailable = "unavailable", 503;
+}
+
+impl Error {
+    /// An error with a sentence of its own. Prefer one of the others where it fits.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), report: None, retry_after: None, fault: None, source: None }
+    }
+
+    /// The request can't be understood: `message` says which part and what is due.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidRequest, message)
+    }
+
+    /// No key, or one that opens nothing. The same for unknown keys and wrong secrets.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(Code::Unauthenticated, message)
+    }
+
+    /// A batch whose rows can't be created; the report says which and why.
+    #[must_use]
+    pub fn rejected(report: Report) -> Self {
+        let code = if report.only_conflicts() { Code::BatchConflict } else { Code::BatchRejected };
+        Self { report: Some(report.clone()), ..Self::new(code, report.to_string()) }
+    }
+
+    /// More work than fits; there will be room again after about `retry_after`.
+    pub fn overloaded(message: impl Into<String>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Code::Overloaded, message) }
+    }
+
+    /// The database does not answer, and nothing was written.
+    pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(2)),
+            source: Some(source.into()),
+            ..Self::new(Code::Unavailable, "the database can't be reached right now; nothing was written")
+        }
+    }
+
+    /// Something that should not happen. The caller sees a constant sentence; `source` is logged.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            source: Some(source.into()),
+            ..Self::new(Code::Internal, "an error inside muster; its log has the details under this request id")
+        }
+    }
+
+    /// Replaces the sentence.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The findings of a rejected batch.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// The class of the database error behind it.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// When to try again, if that makes sense.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The cause and its causes, outermost first, for the log.
+    #[must_use]
+    pub fn chain(&self) -> Option<String> {
+        let mut next: Option<&dyn std::error::Error> = match &self.source {
+            Some(source) => Some(source.as_ref()),
+            None => return None,
+        };
+        let mut parts: Vec<String> = Vec::new();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !parts.last().is_some_and(|last| last.ends_with(&text)) {
+                parts.push(text);
+            }
+            next = cause.source();
+        }
+        Some(parts.join(": "))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| -> &(dyn std::error::Error + 'static) { source.as_ref() })
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    /// What a database error means to the caller, by its class. See [`Fault`].
+    fn from(error: sqlx::Error) -> Self {
+        let fault = Fault::of(&error);
+        Self { fault: Some(fault), ..fault.into_error(error) }
+    }
+}

@@ -1,0 +1,105 @@
+//! `GET /api/v2/audit/events`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Answer, Listing, Metadata};
+use crate::app::App;
+use crate::audit::{self, Entry, Filter};
+use crate::caller::Caller;
+use crate::error::{Error, Result};
+use crate::http::error::{ErrorBody, Failure};
+use crate::http::{extract, log};
+use crate::page::{Page, PageRequest};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Query {
+    /// Only events of this time or later: RFC 3339, such as 2026-11-23T10:00:00Z.
+    since: Option<String>,
+    /// Only events of this action, such as `user.batch_create`.
+    action: Option<String>,
+    /// The `next_paging_token` of the page before.
+    paging_token: Option<String>,
+    /// Rows on a page: 1 to 50, 50 if absent.
+    count: Option<String>,
+}
+
+/// An entry of the audit log. People are named by id only.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuditEvent {
+    #[schema(example = "evt_01k9h6m3x0e8wbz1v5n7q2r4t6")]
+    event_id: String,
+    occurred_at: DateTime<Utc>,
+    /// `api_key`, `operator` or `anonymous`.
+    actor_kind: String,
+    actor_id: Option<String>,
+    /// The key's name today.
+    actor_name: Option<String>,
+    #[schema(example = "user.batch_create")]
+    action: String,
+    /// `success`, `denied` or `rejected`.
+    outcome: String,
+    /// Why it was denied or rejected, as a stable code.
+    reason: Option<String>,
+    target_kind: Option<String>,
+    target_id: Option<String>,
+    batch_id: Option<String>,
+    request_id: Option<String>,
+    source_address: Option<String>,
+    #[schema(value_type = Object)]
+    details: serde_json::Value,
+}
+
+/// List the audit log, newest first
+///
+/// For owners.
+#[utoipa::path(get, path = "/api/v2/audit/events", operation_id = "audit_list", tag = "audit", params(Query),
+    responses(
+        (status = 200, description = "A page of it.", body = Listing<AuditEvent>),
+        (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
+        (status = 401, description = "No valid API key.", body = ErrorBody),
+        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
+        (status = 503, description = "The database is away.", body = ErrorBody),
+    ),
+    security(("bearer" = []), ("cookie" = [])))]
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
+    let page = page(&request, &app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+    log::rows(&request, page.rows.len());
+    let results = page.rows.into_iter().map(AuditEvent::from).collect();
+    Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
+}
+
+async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<Entry>> {
+    let query: Query = extract::query(request)?;
+    let since = query.since.map(|since| DateTime::parse_from_rfc3339(&since)).transpose().map_err(|_| {
+        Error::invalid("`since` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z")
+    })?;
+    let filter = Filter { since: since.map(|since| since.to_utc()), action: query.action };
+    let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
+    audit::list(app, caller, &filter, &page).await
+}
+
+impl From<Entry> for AuditEvent {
+    fn from(entry: Entry) -> Self {
+        Self {
+            event_id: entry.event_id.to_string(),
+            occurred_at: entry.occurred_at,
+            actor_kind: entry.actor_kind,
+            actor_id: entry.actor_id,
+            actor_name: entry.actor_name,
+            action: entry.action,
+            outcome: entry.outcome,
+            reason: entry.reason,
+            target_kind: entry.target_kind,
+            target_id: entry.target_id,
+            batch_id: entry.batch_id,
+            request_id: entry.request_id.map(|id| id.to_string()),
+            source_address: entry.source_address,
+            details: entry.details,
+        }
+    }
+}

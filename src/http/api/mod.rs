@@ -1,0 +1,37 @@
+//! The resources, one file each: what comes in, what goes out, and the one operation between.
+
+pub(super) mod audit;
+pub(super) mod cli_usage;
+pub(super) mod collaborators;
+pub(super) mod userinfo;
+pub(super) mod users;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::Failure;
+
+/// What a handler gives.
+type Answer = Result<actix_web::HttpResponse, Failure>;
+
+/// One thing.
+#[derive(Serialize, ToSchema)]
+struct Single<T: ToSchema> {
+    result: T,
+}
+
+/// A list, or a page of one.
+#[derive(Serialize, ToSchema)]
+struct Listing<T: ToSchema> {
+    results: Vec<T>,
+    metadata: Metadata,
+}
+
+/// About a list.
+#[derive(Serialize, ToSchema)]
+struct Metadata {
+    /// How many there are in all; `null` where counting would cost too much.
+    total: Option<usize>,
+    /// Asks for the next page, as `paging_token`; `null` on the last one.
+    next_paging_token: Option<String>,
+}

@@ -1,0 +1,99 @@
+//! What doors take from a request: who calls, and what the query says.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use super::error::Failure;
+use super::log::Note;
+use crate::app::App;
+use crate::batches::Source;
+use crate::caller::{Action, Actor, Caller, Origin};
+use crate::error::{Error, Result};
+use crate::keys;
+
+impl FromRequest for Caller {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { caller(&request).await.map_err(|error| Failure::new(&request, error)) })
+    }
+}
+
+async fn caller(request: &HttpRequest) -> Result<Caller> {
+    let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
+    let token = token(request).ok_or_else(|| {
+        Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
+    })?;
+    let origin = Origin {
+        request_id: request.extensions().get::<Note>().map(|note| note.request_id),
+        address: request.peer_addr().map(|address| address.ip()),
+    };
+    let caller = keys::authenticate(app, &token, origin, Action::KeyUse).await?;
+    if let (Some(note), Actor::ApiKey { id, .. }) = (request.extensions_mut().get_mut::<Note>(), &caller.actor) {
+        note.caller = Some(*id);
+    }
+    Ok(caller)
+}
+
+/// The API key: of the `Authorization` header, or else of the cookie that the vendor's client
+/// sends (as it is: neither quoted nor encoded).
+fn token(request: &HttpRequest) -> Option<String> {
+    let headers = request.headers();
+    if let Some(value) = headers.get(AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+    }
+    headers
+        .get_all(COOKIE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .find_map(|cookie| cookie.trim().strip_prefix("cli_token="))
+        .map(str::to_owned)
+}
+
+/// Reads the query.
+///
+/// # Errors
+/// `invalid_request` for a parameter that the route doesn't have, or has twice.
+pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
+    web::Query::<T>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| Error::invalid(format!("the query can't be used: {}", one_line(&error.to_string()))))
+}
+
+/// A boolean as the vendor's client writes it, or anybody else.
+///
+/// # Errors
+/// `invalid_request`.
+pub(super) fn flag(name: &str, value: Option<&str>) -> Result<Option<bool>> {
+    match value {
+        None => Ok(None),
+        Some("True" | "true") => Ok(Some(true)),
+        Some("False" | "false") => Ok(Some(false)),
+        Some(_) => Err(Error::invalid(format!("`{name}` has to be true or false"))),
+    }
+}
+
+/// What kind of client this is, by what it says.
+pub(super) fn source(request: &HttpRequest) -> Source {
+    let says = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if says(USER_AGENT.as_str()).starts_with("muster") {
+        Source::MusterClient
+    } else if request.headers().contains_key("x-anyscale-client") {
+        Source::VendorClient
+    } else {
+        Source::Http
+    }
+}
+
+/// Without what could write over a terminal or start a new line of a log.
+fn one_line(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,41 @@
+//! Whether muster lives, and whether it can work.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::error::{ErrorBody, Failure};
+use crate::app::App;
+use crate::error::{Code, Error, Result};
+use crate::postgres;
+
+/// The process runs and answers. Never looks at the database: a restart would not mend that.
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health",
+    responses((status = 200, description = "It lives.")))]
+pub(super) async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// The database answers and has the migrations that this version needs.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
+    responses(
+        (status = 200, description = "Requests can be served."),
+        (status = 503, description = "Not now; `detail` says why.", body = ErrorBody),
+    ))]
+pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::result::Result<HttpResponse, Failure> {
+    ready(&app).await.map_err(|error| Failure::new(&request, error))?;
+    Ok(HttpResponse::Ok().json(json!({ "status": "ok" })))
+}
+
+async fn ready(app: &App) -> Result<()> {
+    let mut connection = app
+        .db
+        .interactive
+        .acquire()
+        .await
+        .map_err(|error| Error::unavailable(error).with_message("the database can't be reached"))?;
+    match postgres::is_current(&mut connection).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(Code::Unavailable, "the database lacks migrations: run `muster migrate`")),
+        Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),
+    }
+}

@@ -1,0 +1,123 @@
+//! One log line a request.
+//!
+//! | field | what |
+//! |---|---|
+//! | `method`, `route` | the route's template, never the path itself: paths can name people |
+//! | `status` | of the answer |
+//! | `ms` | from the first byte of the request's head to the answer's |
+//! | `caller` | the API key's id; absent when there was none or it opened nothing |
+//! | `rows` | how many things the answer is about |
+//! | `code` | the error's, if it was one |
+//! | `error` | the cause of a 5xx |
+//! | `request_id`, `trace_id` | as in the answer's headers |
+//!
+//! Never a body, a query, an e-mail address, a token or a password. `POST /api/v2/cli_usage/`
+//! leaves no line at all: clients tell there what was typed.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
+
+use super::error::Failure;
+use crate::app::App;
+use crate::error::Error;
+use crate::id::{ApiKey, Id, Request};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// What the line will say, noted while the request is served.
+#[derive(Debug)]
+pub(super) struct Note {
+    pub(super) request_id: Id<Request>,
+    pub(super) caller: Option<Id<ApiKey>>,
+    pub(super) rows: Option<usize>,
+    pub(super) code: Option<&'static str>,
+    pub(super) error: Option<String>,
+}
+
+/// Notes how many things the answer is about.
+pub(super) fn rows(request: &actix_web::HttpRequest, rows: usize) {
+    if let Some(note) = request.extensions_mut().get_mut::<Note>() {
+        note.rows = Some(rows);
+    }
+}
+
+/// Gives each request its id, and each answer its line.
+pub(super) async fn request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<actix_web::body::BoxBody>, actix_web::Error> {
+    let start = Instant::now();
+    let now = request.app_data::<web::Data<App>>().map(|app| app.clock.now()).unwrap_or_default();
+    let request_id = Id::new(now);
+    let trace_id = trace_id(&request).unwrap_or_else(|| request_id.uuid().simple().to_string());
+    request.extensions_mut().insert(Note { request_id, caller: None, rows: None, code: None, error: None });
+    let head = request.request().clone();
+
+    let mut response = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        // What actix refuses by itself is answered in muster's shape too.
+        Err(error) => {
+            let response = match error.as_error::<Failure>() {
+                Some(failure) => failure.error_response(),
+                None => foreign(&head, &error),
+            };
+            ServiceResponse::new(head.clone(), response)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, header(&request_id.to_string()));
+    headers.insert(TRACE_ID, header(&trace_id));
+
+    let pattern = head.match_pattern();
+    let route = pattern.as_deref().unwrap_or("-");
+    if route == "/api/v2/cli_usage/" {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let extensions = head.extensions();
+    let note = extensions.get::<Note>();
+    let caller = note.and_then(|note| note.caller).map(tracing::field::display);
+    let (rows, code) = (note.and_then(|note| note.rows), note.and_then(|note| note.code));
+    let error = note.and_then(|note| note.error.as_deref());
+    let method = head.method().as_str();
+    if status >= 500 {
+        tracing::error!(method, route, status, ms = millis, caller, rows, code, error, %request_id, trace_id, "request");
+    } else {
+        tracing::info!(method, route, status, ms = millis, caller, rows, code, %request_id, trace_id, "request");
+    }
+    drop(extensions);
+    Ok(response)
+}
+
+/// The trace id of a W3C `traceparent`: `00-<32 hex digits>-…`. The vendor's client sends an
+/// all-zero span id, which is tolerated.
+fn trace_id(request: &ServiceRequest) -> Option<String> {
+    let value = request.headers().get("traceparent")?.to_str().ok()?;
+    let id = value.split('-').nth(1)?;
+    let valid = id.len() == 32
+        && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && id.bytes().any(|byte| byte != b'0');
+    valid.then(|| id.to_owned())
+}
+
+fn foreign(request: &actix_web::HttpRequest, error: &actix_web::Error) -> HttpResponse {
+    let status = error.as_response_error().status_code();
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        return Failure::new(request, Error::internal(error.to_string())).error_response();
+    }
+    let mut response = Failure::new(request, Error::invalid("the request can't be understood")).error_response();
+    *response.status_mut() = status;
+    response
+}
+
+fn header(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}

@@ -1,0 +1,82 @@
+//! The HTTP door.
+//!
+//! # Rules of this API
+//!
+//! - It speaks the vendor's dialect under `/api/v2`: paths, slashes, parameters and shapes are
+//!   those of the vendor's unmodified client; what muster adds can't disturb it.
+//! - Single things come as `{"result": …}`, lists as `{"results": […], "metadata": {"total",
+//!   "next_paging_token"}}`. The token is `null`, never empty, on the last page.
+//! - Every error is `{"error": {"code", "detail", "request_id"}}`, from every route and for
+//!   every cause; `detail` is one line for people. Codes: [`crate::error`].
+//! - A key that opens nothing gives 401, one that may not gives 403.
+//! - Every answer has `x-request-id` and `x-trace-id`; the log and the audit have the same.
+//! - No redirects: some clients lose their body or their key on the way.
+//!
+//! Known quirks of the dialect, not to be copied into new routes: some paths end in a slash and
+//! some don't; booleans in queries are `True` and `False`; `id` of a collaborator is the
+//! membership's, not the user's.
+
+mod api;
+mod body;
+mod error;
+mod extract;
+mod health;
+mod log;
+mod openapi;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::{self, from_fn};
+use actix_web::web::{self, ServiceConfig, get, post};
+use actix_web::{App as HttpApp, HttpServer, Route};
+
+use crate::app::App;
+
+pub(crate) use api::audit::AuditEvent;
+pub use openapi::document as openapi_document;
+
+/// The URL table.
+fn routes(config: &mut ServiceConfig) {
+    let mut at = |path: &str, allowed: &'static str, route: Route| {
+        config.service(web::resource(path).route(route).default_service(error::method_not_allowed(allowed)));
+    };
+    at("/livez", "GET", get().to(health::livez));
+    at("/readyz", "GET", get().to(health::readyz));
+    at("/openapi.json", "GET", get().to(openapi::json));
+    at("/api/v2/userinfo/", "GET", get().to(api::userinfo::get));
+    at("/api/v2/users/admin_batch_create", "POST", post().to(api::users::admin_batch_create));
+    at("/api/v2/organization_collaborators/", "GET", get().to(api::collaborators::list));
+    at("/api/v2/audit/events", "GET", get().to(api::audit::list));
+    at("/api/v2/cli_usage/", "POST", post().to(api::cli_usage::post));
+    config.service(openapi::page());
+}
+
+/// Starts serving on a listener that is bound already. Runs until it is stopped, by a signal
+/// or through the server's handle; then requests in flight may finish.
+///
+/// # Errors
+/// When the listener can't be used.
+pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
+    let settings = app.config.server.clone();
+    let data = web::Data::from(app);
+    let mut server = HttpServer::new(move || {
+        HttpApp::new()
+            .app_data(data.clone())
+            .configure(routes)
+            .default_service(web::to(error::not_found))
+            // The first is the innermost: a doubled slash is mended before the route is chosen.
+            .wrap(middleware::NormalizePath::new(middleware::TrailingSlash::MergeOnly))
+            .wrap(from_fn(log::request))
+    })
+    .shutdown_timeout(settings.shutdown_timeout_seconds)
+    .client_request_timeout(Duration::from_secs(10))
+    .disable_signals();
+    if settings.workers > 0 {
+        server = server.workers(settings.workers);
+    }
+    Ok(server.listen(listener)?.run())
+}

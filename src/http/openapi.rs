@@ -1,0 +1,63 @@
+//! The description of this API, generated from the code, and a page to read it on.
+
+use actix_web::HttpResponse;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{api, health};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "muster",
+        description = "Creates users on an administrator's word: a list of people becomes accounts, all of them \
+            or none, with a complete report and a record of who did it.\n\nEvery error has the same shape, and \
+            every answer the headers `x-request-id` and `x-trace-id`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        api::users::admin_batch_create,
+        api::userinfo::get,
+        api::collaborators::list,
+        api::audit::list,
+        api::cli_usage::post,
+        health::livez,
+        health::readyz,
+    ),
+    tags(
+        (name = "users", description = "Creating people's accounts"),
+        (name = "collaborators", description = "Who belongs to the organization"),
+        (name = "audit", description = "Who did what"),
+        (name = "client", description = "What the vendor's client asks for besides"),
+        (name = "health", description = "For probes"),
+    ),
+    modifiers(&Keys),
+)]
+struct Document;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("cli_token"))));
+    }
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+pub(super) async fn json() -> HttpResponse {
+    HttpResponse::Ok().json(document())
+}
+
+/// Swagger UI, built into the binary. `validator_url`: without it the page would send the
+/// document's address to a service of its makers.
+pub(super) fn page() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true))
+}

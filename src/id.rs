@@ -1,0 +1,266 @@
+//! Ids: a UUIDv7 inside, a readable prefix outside, a type of its own for each
+//! kind of thing, so that a user's id can't be passed where a key's is due.
+//!
+//! Shown as a [TypeID](https://github.com/jetify-com/typeid): the kind's prefix, `_`,
+//! and the 128 bits as 26 characters of Crockford's base 32 in lower case, such as
+//! `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Within a kind, ids sort by the time they were
+//! made, as text and as UUID alike.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Encode, Postgres, Type};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+/// What an id can be of. The prefixes are the vendor's where it has one.
+pub trait Kind: 'static {
+    /// What stands before the `_`.
+    const PREFIX: &'static str;
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+        impl Kind for $name {
+            const PREFIX: &'static str = $prefix;
+        }
+    )*};
+}
+
+kinds! {
+    /// A tenant.
+    Organization = "org";
+    /// A person's account.
+    User = "usr";
+    /// A user's membership in an organization.
+    Identity = "ide";
+    /// An API key.
+    ApiKey = "key";
+    /// Users created together.
+    Batch = "bat";
+    /// An entry of the audit log.
+    Event = "evt";
+    /// One HTTP request.
+    Request = "req";
+}
+
+/// The id of a `K`.
+pub struct Id<K> {
+    uuid: Uuid,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// One counter for the process: ids made within a millisecond keep their order.
+static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
+impl<K: Kind> Id<K> {
+    /// A new id that carries the time `now`, to the millisecond.
+    #[must_use]
+    pub fn new(now: DateTime<Utc>) -> Self {
+        let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+        let timestamp = Timestamp::from_unix(&CONTEXT, seconds, now.timestamp_subsec_nanos());
+        Self::from_uuid(Uuid::new_v7(timestamp))
+    }
+
+    /// The lowest id that a thing made at `time` or later can have: a bound for queries by time.
+    #[must_use]
+    pub fn lowest_at(time: DateTime<Utc>) -> Self {
+        let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+        Self::from_uuid(Uuid::from_u128(millis << 80))
+    }
+
+    /// Gives a UUID that is known to be of a `K` its type.
+    #[must_use]
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self { uuid, kind: PhantomData }
+    }
+
+    /// The UUID inside.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.uuid
+    }
+}
+
+/// The alphabet of Crockford's base 32, in lower case.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// How many characters show 128 bits.
+pub const ENCODED_LEN: usize = 26;
+
+/// 128 bits as 26 characters.
+#[must_use]
+pub fn encode(uuid: Uuid) -> String {
+    let bits = uuid.as_u128();
+    (0..ENCODED_LEN)
+        .rev()
+        .map(|place| {
+            let five = usize::try_from((bits >> (5 * place)) & 31).unwrap_or_default();
+            char::from(ALPHABET.get(five).copied().unwrap_or(b'0'))
+        })
+        .collect()
+}
+
+/// The reverse of [`encode`]. `None` for anything that [`encode`] does not write.
+#[must_use]
+pub fn decode(text: &str) -> Option<Uuid> {
+    if text.len() != ENCODED_LEN || text.as_bytes().first().is_none_or(|first| *first > b'7') {
+        return None;
+    }
+    let mut bits = 0_u128;
+    for byte in text.bytes() {
+        let five = ALPHABET.iter().position(|known| *known == byte)?;
+        bits = (bits << 5) | u128::try_from(five).ok()?;
+    }
+    Some(Uuid::from_u128(bits))
+}
+
+/// A text that is not the id of a `K`.
+#[derive(Debug)]
+pub struct ParseIdError {
+    prefix: &'static str,
+}
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not an id: it has to be `{}_` and {ENCODED_LEN} characters", self.prefix)
+    }
+}
+
+impl std::error::Error for ParseIdError {}
+
+impl<K: Kind> FromStr for Id<K> {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        text.strip_prefix(K::PREFIX)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .and_then(decode)
+            .map(Self::from_uuid)
+            .ok_or(ParseIdError { prefix: K::PREFIX })
+    }
+}
+
+impl<K: Kind> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", K::PREFIX, encode(self.uuid))
+    }
+}
+
+impl<K: Kind> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Id<K> {}
+
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.uuid == other.uuid
+    }
+}
+
+impl<K> Eq for Id<K> {}
+
+impl<K: Kind> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<K> Type<Postgres> for Id<K> {
+    fn type_info() -> PgTypeInfo {
+        <Uuid as Type<Postgres>>::type_info()
+    }
+}
+
+impl<K> PgHasArrayType for Id<K> {
+    fn array_type_info() -> PgTypeInfo {
+        <Uuid as PgHasArrayType>::array_type_info()
+    }
+}
+
+impl<K> Encode<'_, Postgres> for Id<K> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <Uuid as Encode<'_, Postgres>>::encode_by_ref(&self.uuid, buffer)
+    }
+}
+
+impl<'r, K> Decode<'r, Postgres> for Id<K> {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        <Uuid as Decode<'r, Postgres>>::decode(value)
+            .map(|uuid| Self { uuid, kind: PhantomData })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_id_shows_its_kind_and_reads_back() {
+        let id: Id<User> = Id::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
+        assert_eq!(id.to_string(), "usr_01j00000000e00800000000001".replace("e00800000000001", "e00g00000000001"));
+        assert_eq!(id.to_string().parse::<Id<User>>().unwrap(), id);
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused() {
+        let id: Id<User> = Id::from_uuid(Uuid::from_u128(7));
+        let refusal = id.to_string().parse::<Id<Organization>>().unwrap_err();
+        assert_eq!(refusal.to_string(), "not an id: it has to be `org_` and 26 characters");
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_keep_their_order() {
+        let now = DateTime::from_timestamp(1_800_000_000, 5_000_000).unwrap();
+        let ids: Vec<Uuid> = (0..10_000).map(|_| Id::<User>::new(now).uuid()).collect();
+        assert!(ids.is_sorted());
+        assert!(ids.iter().all(|id| *id > Id::<User>::lowest_at(now).uuid()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_uuid_reads_back(bits: u128) {
+            let uuid = Uuid::from_u128(bits);
+            prop_assert_eq!(decode(&encode(uuid)), Some(uuid));
+        }
+
+        #[test]
+        fn text_order_is_uuid_order(a: u128, b: u128) {
+            let (a, b) = (Uuid::from_u128(a), Uuid::from_u128(b));
+            prop_assert_eq!(encode(a).cmp(&encode(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn what_reads_writes_the_same(text in "\\PC{0,30}") {
+            if let Some(uuid) = decode(&text) {
+                prop_assert_eq!(encode(uuid), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One hash.
+
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+
+use super::policy::Password;
+
+const SALT_LEN: usize = 16;
+const TAG_LEN: usize = 32;
+
+/// Argon2id's cost parameters, above the floor.
+#[derive(Clone, Debug)]
+pub struct Parameters(Params);
+
+impl Parameters {
+    /// Takes parameters that are at least one row of the table of OWASP ASVS 5.0, appendix C.
+    ///
+    /// # Errors
+    /// A sentence that says what is allowed.
+    pub fn new(memory_kib: u32, iterations: u32, parallelism: u32) -> Result<Self, String> {
+        let floor = match iterations {
+            0 => u32::MAX,
+            1 => 47104,
+            2 => 19456,
+            _ => 12288,
+        };
+        if memory_kib < floor {
+            return Err(format!(
+                "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP ASVS 5.0 allows: \
+                 use 47104 KiB with 1, 19456 with 2, or 12288 with 3 or more"
+            ));
+        }
+        if memory_kib > 4 * 1024 * 1024 || iterations > 1000 || !(1..=64).contains(&parallelism) {
+            return Err("argon2id can be used with 4194304 KiB, 1000 iterations and 64 lanes at most".to_owned());
+        }
+        Params::new(memory_kib, iterations, parallelism, Some(TAG_LEN)).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// A hashed password: a PHC string. Not secret like a password, but nobody's business either.
+#[derive(Clone)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The PHC string, to be stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// Hashes one password after another in the same block of memory.
+pub(super) struct Hasher {
+    argon2: Argon2<'static>,
+    params: ParamsString,
+    memory: Vec<Block>,
+}
+
+impl Hasher {
+    /// Takes the memory: `memory_kib` of it.
+    pub(super) fn new(parameters: &Parameters) -> Result<Self, String> {
+        let params = parameters.0.clone();
+        Ok(Self {
+            params: ParamsString::try_from(&params).map_err(|error| error.to_string())?,
+            memory: vec![Block::default(); params.block_count()],
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+        })
+    }
+
+    /// Hashes with a new salt.
+    pub(super) fn hash(&mut self, password: &Password) -> Result<PasswordHash, String> {
+        let salt: [u8; SALT_LEN] = rand::random();
+        let mut tag = [0_u8; TAG_LEN];
+        self.argon2
+            .hash_password_into_with_memory(password.as_bytes(), &salt, &mut tag, &mut self.memory)
+            .map_err(|error| error.to_string())?;
+        let phc = argon2::PasswordHash {
+            algorithm: argon2::ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: self.params.clone(),
+            salt: Some(Salt::new(&salt).map_err(|error| error.to_string())?),
+            hash: Some(Output::new(&tag).map_err(|error| error.to_string())?),
+        };
+        Ok(PasswordHash(phc.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::PasswordVerifier;
+
+    use super::*;
+    use crate::passwords::Policy;
+
+    #[test]
+    fn the_floor_is_the_asvs_table() {
+        for (memory, iterations, allowed) in [
+            (47104, 1, true),
+            (47103, 1, false),
+            (19456, 2, true),
+            (19455, 2, false),
+            (12288, 3, true),
+            (12287, 3, false),
+            (12288, 10, true),
+            (u32::MAX, 0, false),
+        ] {
+            assert_eq!(Parameters::new(memory, iterations, 1).is_ok(), allowed, "{memory}/{iterations}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_argon2id_in_phc_form_and_verifies_by_another_reading() {
+        let mut config = crate::config::Config::built_in().unwrap().passwords;
+        config.min_strength = 0;
+        let password = Policy::new(&config).check("correct horse", &[]).unwrap();
+        let mut hasher = Hasher::new(&Parameters::new(19456, 2, 1).unwrap()).unwrap();
+        let (one, two) = (hasher.hash(&password).unwrap(), hasher.hash(&password).unwrap());
+        assert_ne!(one.as_str(), two.as_str(), "each has a salt of its own");
+        assert!(one.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let parsed = argon2::PasswordHash::new(one.as_str()).unwrap();
+        assert_eq!(parsed.salt.as_ref().map(|salt| salt.as_ref().len()), Some(16));
+        assert_eq!(parsed.hash.as_ref().map(|tag| tag.as_ref().len()), Some(32));
+        assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
+        assert!(Argon2::default().verify_password(b"correct horse ", &parsed).is_err());
+    }
+}

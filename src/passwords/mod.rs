@@ -1,0 +1,13 @@
+//! Passwords: what one has to be, and how one is hashed. Pure: knows neither HTTP nor SQL.
+//!
+//! Argon2id, by default with 19 MiB, 2 iterations and 1 lane (OWASP), a 16-byte salt and a
+//! 32-byte tag, as PHC strings. Passwords are normalised to NFC (NIST SP 800-63B-4) and
+//! otherwise taken exactly as given: never trimmed, folded or cut.
+
+mod hash;
+mod policy;
+mod pool;
+
+pub use hash::{Parameters, PasswordHash};
+pub use policy::{Password, Policy, Weakness};
+pub use pool::{Busy, HashError, Pool};

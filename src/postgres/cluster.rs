@@ -1,0 +1,490 @@
+//! The private PostgreSQL: for people who want to start with nothing.
+//!
+//! It lives in a folder of its own and listens on a Unix socket only, which nobody but its
+//! user can reach. Whoever comes first starts it, whoever leaves last stops it, and nobody
+//! has to know which of the two they are: `muster serve`, `muster key create` beside it, a
+//! second `muster serve` on another port.
+//!
+//! ```text
+//! <data directory>/
+//!   postgres/           PostgreSQL's own files
+//!   run/                the socket
+//!   postgres.log        what PostgreSQL says
+//!   starting.lock       held while starting or stopping
+//!   users.lock          held, shared, by everyone who uses it
+//! ```
+//!
+//! After a `kill -9` the locks are gone with the process and PostgreSQL is still running:
+//! the next one to come finds it by its pid file and goes on with it. After a crash of the
+//! machine the pid file is stale: its process is gone, or is not PostgreSQL.
+//!
+//! # Decisions
+//!
+//! The connection needs no password (`trust`): the socket's folder lets only its owner (and
+//! root) in, which is the same set of people who could read a stored password.
+//! As root the cluster runs as user `postgres`, or `nobody` where that is missing, because
+//! PostgreSQL refuses to run as root.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid, User};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::programs::{Programs, ProgramsNotFound};
+
+/// How long PostgreSQL may take to start (recovery after a crash included) or stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest path of a Unix socket that every system takes.
+const LONGEST_SOCKET_PATH: usize = 100;
+
+/// The port names the socket; nothing listens on it.
+const PORT: u16 = 5432;
+
+/// The user and the database inside.
+const NAME: &str = "muster";
+
+/// A running private PostgreSQL that this process uses.
+#[derive(Debug)]
+pub struct Cluster {
+    data_dir: PathBuf,
+    socket_dir: PathBuf,
+    programs: Programs,
+    settings: Vec<(String, String)>,
+    /// Held, shared, as long as this process uses the cluster.
+    users: File,
+    /// Whether this process made the data directory's contents.
+    pub is_new: bool,
+}
+
+/// Why there is no private PostgreSQL. Each text says what to do.
+#[derive(Debug)]
+pub enum ClusterError {
+    /// Its programs are missing.
+    Programs(ProgramsNotFound),
+    /// The data directory can't be used.
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// A PostgreSQL program failed.
+    Failed {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl fmt::Display for ClusterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Programs(error) => error.fmt(f),
+            Self::DataDir { path, problem } => write!(f, "the data directory {} {problem}", path.display()),
+            Self::Failed { doing, said } => write!(f, "{doing} failed: {said}"),
+        }
+    }
+}
+
+impl std::error::Error for ClusterError {}
+
+impl From<ProgramsNotFound> for ClusterError {
+    fn from(error: ProgramsNotFound) -> Self {
+        Self::Programs(error)
+    }
+}
+
+impl Cluster {
+    /// Finds the cluster of `data_dir` running, or starts it, or makes it first.
+    ///
+    /// `settings` are PostgreSQL's, for a cluster that this call starts.
+    ///
+    /// # Errors
+    /// [`ClusterError`], each kind of which says what to do.
+    pub async fn open(
+        data_dir: &Path,
+        search_path: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, ClusterError> {
+        let data_dir = prepare_dir(data_dir)?;
+        let starting = lock_file(&data_dir, "starting.lock")?;
+        lock_in_thread(&data_dir, starting.try_clone()).await?;
+
+        let postgres_dir = data_dir.join("postgres");
+        let major = fs::read_to_string(postgres_dir.join("PG_VERSION"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let programs = Programs::find(search_path, major)?;
+        let users = lock_file(&data_dir, "users.lock")?;
+        let cluster = Self {
+            socket_dir: socket_dir(&data_dir),
+            programs,
+            settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            users,
+            is_new: major.is_none(),
+            data_dir,
+        };
+        if cluster.is_new {
+            cluster.init()?;
+        }
+        if !cluster.is_running().await {
+            cluster.start().await?;
+        }
+        cluster.users.try_lock_shared().map_err(|error| data_dir_error(&cluster.data_dir, &io::Error::other(error)))?;
+        drop(starting);
+        Ok(cluster)
+    }
+
+    /// How to connect.
+    #[must_use]
+    pub fn connect_options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host(&self.socket_dir.to_string_lossy())
+            .port(PORT)
+            .username(NAME)
+            .database(NAME)
+            .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// PostgreSQL's major version.
+    #[must_use]
+    pub const fn major(&self) -> u32 {
+        self.programs.major
+    }
+
+    /// Starts PostgreSQL again if it has died.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn keep_running(&self) -> Result<(), ClusterError> {
+        if self.pid().is_some() {
+            return Ok(());
+        }
+        let starting = lock_file(&self.data_dir, "starting.lock")?;
+        lock_in_thread(&self.data_dir, starting.try_clone()).await?;
+        if !self.is_running().await {
+            tracing::warn!("the private PostgreSQL was gone; starting it again");
+            self.start().await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the cluster. If nobody else uses it, PostgreSQL stops.
+    ///
+    /// # Errors
+    /// When PostgreSQL doesn't stop.
+    pub async fn close(self) -> Result<(), ClusterError> {
+        let starting = lock_file(&self.data_dir, "starting.lock")?;
+        lock_in_thread(&self.data_dir, starting.try_clone()).await?;
+        let _ = self.users.unlock();
+        match self.users.try_lock() {
+            Ok(()) => self.stop().await,
+            Err(TryLockError::WouldBlock) => Ok(()),
+            Err(TryLockError::Error(error)) => Err(data_dir_error(&self.data_dir, &error)),
+        }
+    }
+
+    fn init(&self) -> Result<(), ClusterError> {
+        let target = self.data_dir.join("postgres");
+        // A first start that was killed leaves a folder without PG_VERSION, which initdb refuses.
+        match fs::remove_dir_all(&target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(data_dir_error(&self.data_dir, &error)),
+            _ => {}
+        }
+        let fresh = self.data_dir.join("postgres.new");
+        let _ = fs::remove_dir_all(&fresh);
+        make_dir(&fresh, self.account()).map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        let output = self
+            .command("initdb")
+            .args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"])
+            .arg(format!("--username={NAME}"))
+            .arg("--pgdata")
+            .arg(&fresh)
+            .output()
+            .map_err(|error| self.failed("starting initdb", &error.to_string()))?;
+        if !output.status.success() {
+            return Err(self.failed("making the database", &last_line(&String::from_utf8_lossy(&output.stderr))));
+        }
+        fs::rename(&fresh, &target).map_err(|error| data_dir_error(&self.data_dir, &error))
+    }
+
+    async fn start(&self) -> Result<(), ClusterError> {
+        self.remove_stale_files();
+        make_dir(&self.socket_dir, self.account()).map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        let log = File::options().create(true).append(true).open(self.data_dir.join("postgres.log"));
+        let log = log.map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        let errors = log.try_clone().map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        let mut command = self.command("postgres");
+        command
+            .arg("-D")
+            .arg(self.data_dir.join("postgres"))
+            .arg("-k")
+            .arg(&self.socket_dir)
+            .args(["-p", &PORT.to_string()])
+            .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "logging_collector=off"]);
+        for (key, value) in &self.settings {
+            command.arg("-c").arg(format!("{key}={value}"));
+        }
+        // A process group of its own: Ctrl-C is for muster, which then stops PostgreSQL in order.
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| self.failed("starting PostgreSQL", &error.to_string()))?;
+
+        let start = Instant::now();
+        while !self.answers().await {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(self.failed("starting PostgreSQL", &format!("it ended ({status})")));
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(self.failed("starting PostgreSQL", "it does not answer"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Somebody has to wait for the child, or it stays a zombie when it ends.
+        std::thread::spawn(move || child.wait());
+        self.create_database().await
+    }
+
+    async fn create_database(&self) -> Result<(), ClusterError> {
+        let failed = |error: sqlx::Error| self.failed("creating the database", &error.to_string());
+        let mut connection = self.connect_options().database("postgres").connect().await.map_err(failed)?;
+        let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(NAME)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        if !exists {
+            sqlx::query("create database muster").execute(&mut connection).await.map_err(failed)?;
+        }
+        connection.close().await.map_err(failed)
+    }
+
+    async fn stop(&self) -> Result<(), ClusterError> {
+        let Some(pid) = self.pid() else { return Ok(()) };
+        // SIGINT is PostgreSQL's fast shutdown: connections are ended, everything is written.
+        let _ = kill(pid, Signal::SIGINT);
+        let start = Instant::now();
+        while self.pid().is_some() {
+            if start.elapsed() > PATIENCE {
+                return Err(self.failed("stopping PostgreSQL", "it does not stop"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether PostgreSQL runs and answers. One that is still starting is waited for.
+    async fn is_running(&self) -> bool {
+        let start = Instant::now();
+        while self.pid().is_some() && start.elapsed() < PATIENCE {
+            if self.answers().await {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    async fn answers(&self) -> bool {
+        match self.connect_options().database("postgres").connect().await {
+            Ok(connection) => {
+                let _ = connection.close().await;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// PostgreSQL's process, if it lives.
+    fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).ok()?;
+        let pid = text.lines().next()?.trim().parse().ok().map(Pid::from_raw)?;
+        serves(pid, &self.data_dir.join("postgres")).then_some(pid)
+    }
+
+    /// Removes what a crashed PostgreSQL left behind. PostgreSQL does this itself unless
+    /// another process has got the old one's number, as happens in containers.
+    fn remove_stale_files(&self) {
+        if self.pid().is_none() {
+            let socket = self.socket_dir.join(format!(".s.PGSQL.{PORT}"));
+            for file in [self.data_dir.join("postgres/postmaster.pid"), socket.with_extension("5432.lock"), socket] {
+                let _ = fs::remove_file(file);
+            }
+        }
+    }
+
+    /// The account that PostgreSQL runs as; `None` for that of muster itself.
+    fn account(&self) -> Option<(Uid, Gid)> {
+        if !Uid::effective().is_root() {
+            return None;
+        }
+        // A cluster that exists goes on as whoever owns it.
+        let owner = fs::metadata(self.data_dir.join("postgres")).ok().filter(|existing| existing.uid() != 0);
+        owner.map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid()))).or_else(|| {
+            ["postgres", "nobody"]
+                .iter()
+                .find_map(|name| User::from_name(name).ok().flatten())
+                .map(|user| (user.uid, user.gid))
+        })
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.program(program));
+        // PostgreSQL reads PG… variables; those of the caller are meant for other databases.
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC").current_dir(&self.data_dir);
+        if let Some((user, group)) = self.account() {
+            command.uid(user.as_raw()).gid(group.as_raw());
+        }
+        command
+    }
+
+    fn failed(&self, doing: &'static str, said: &str) -> ClusterError {
+        let log = self.data_dir.join("postgres.log");
+        let tail = fs::read_to_string(&log).map(|text| last_line(&text)).unwrap_or_default();
+        let said = if tail.is_empty() {
+            said.to_owned()
+        } else {
+            format!("{said}; the end of {} says: {tail}", log.display())
+        };
+        ClusterError::Failed { doing, said }
+    }
+}
+
+/// Whether the process lives and is the PostgreSQL of this folder, as far as the system tells.
+fn serves(pid: Pid, folder: &Path) -> bool {
+    if kill(pid, None) == Err(nix::errno::Errno::ESRCH) {
+        return false;
+    }
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // `4711 (postgres) S …`; a zombie has ended and only waits to be waited for.
+        Ok(stat) if stat.contains("(postgres) Z") => false,
+        // PostgreSQL works in its data directory, which tells it from another one with a recycled number.
+        Ok(stat) => match fs::read_link(format!("/proc/{pid}/cwd")) {
+            Ok(cwd) => cwd == folder,
+            Err(_) => stat.contains("(postgres) "),
+        },
+        // Systems without /proc: the signal has to do.
+        Err(_) => !Path::new("/proc/self/stat").exists(),
+    }
+}
+
+/// The socket's folder: in the data directory, unless that makes its path too long.
+fn socket_dir(data_dir: &Path) -> PathBuf {
+    let inside = data_dir.join("run");
+    if inside.as_os_str().len() + "/.s.PGSQL.5432".len() <= LONGEST_SOCKET_PATH {
+        return inside;
+    }
+    let mark = crc32fast::hash(data_dir.as_os_str().as_encoded_bytes());
+    let owner = fs::metadata(data_dir).map(|data_dir| data_dir.uid()).unwrap_or_default();
+    std::env::temp_dir().join(format!("muster-{owner}-{mark:08x}"))
+}
+
+/// Makes the data directory, and finds out early whether it can be used.
+fn prepare_dir(data_dir: &Path) -> Result<PathBuf, ClusterError> {
+    let failed = |error: io::Error| data_dir_error(data_dir, &error);
+    let mut builder = fs::DirBuilder::new();
+    // Open to others as root, because the account of PostgreSQL has to get through it.
+    let mode = if Uid::effective().is_root() { 0o755 } else { 0o700 };
+    builder.recursive(true).mode(mode).create(data_dir).map_err(failed)?;
+    let data_dir = data_dir.canonicalize().map_err(failed)?;
+    let owner = fs::metadata(&data_dir).map_err(failed)?.uid();
+    let me = Uid::effective();
+    if owner != me.as_raw() && !me.is_root() {
+        let name = User::from_uid(Uid::from_raw(owner)).ok().flatten().map_or(owner.to_string(), |user| user.name);
+        return Err(ClusterError::DataDir {
+            path: data_dir,
+            problem: format!("belongs to user {name}: run muster as {name}, or choose another with `--data-dir`"),
+        });
+    }
+    if me.is_root() {
+        if let Some(closed) = data_dir.ancestors().skip(1).find(|folder| !is_open_to_others(folder)) {
+            return Err(ClusterError::DataDir {
+                problem: format!(
+                    "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
+                     others: choose another with `--data-dir`",
+                    closed.display()
+                ),
+                path: data_dir,
+            });
+        }
+    }
+    Ok(data_dir)
+}
+
+fn is_open_to_others(folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
+}
+
+fn make_dir(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Not somebody else's folder put in our way, as is possible in a shared /tmp.
+            let found = fs::symlink_metadata(path)?;
+            let expected = owner.map_or(Uid::effective(), |(user, _)| user).as_raw();
+            if !found.is_dir() || (found.uid() != expected && found.uid() != Uid::effective().as_raw()) {
+                return Err(io::Error::other(format!("{} belongs to somebody else", path.display())));
+            }
+        }
+        other => other?,
+    }
+    if let Some((user, group)) = owner {
+        chown(path, Some(user.as_raw()), Some(group.as_raw()))?;
+    }
+    Ok(())
+}
+
+fn lock_file(data_dir: &Path, name: &str) -> Result<File, ClusterError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(data_dir.join(name))
+        .map_err(|error| data_dir_error(data_dir, &error))
+}
+
+/// Waits for the lock without holding up the runtime.
+async fn lock_in_thread(data_dir: &Path, file: io::Result<File>) -> Result<(), ClusterError> {
+    let waited = tokio::task::spawn_blocking(move || file?.lock()).await;
+    match waited {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(data_dir_error(data_dir, &error)),
+        Err(error) => Err(data_dir_error(data_dir, &io::Error::other(error))),
+    }
+}
+
+fn data_dir_error(path: &Path, error: &io::Error) -> ClusterError {
+    let problem = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "can't be used by this user (permission denied): choose another with `--data-dir`, or run muster as \
+             its owner"
+                .to_owned()
+        }
+        _ => format!("can't be used: {error}"),
+    };
+    ClusterError::DataDir { path: path.to_path_buf(), problem }
+}
+
+fn last_line(text: &str) -> String {
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}

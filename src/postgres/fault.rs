@@ -1,0 +1,106 @@
+//! What a database error means, in one total function.
+
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// The class of a database error: what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Rolled back because of others; the same transaction may succeed if run again.
+    Retry,
+    /// A time limit was hit; rolled back. Try later.
+    Timeout,
+    /// The database is away, starting, stopping or full.
+    Unavailable,
+    /// Anything else: a bug or a broken installation.
+    Internal,
+}
+
+impl Fault {
+    /// Classifies an error. SQLSTATEs from the table of PostgreSQL's Appendix A.
+    #[must_use]
+    pub fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => error.code().map_or(Self::Internal, |code| Self::of_sqlstate(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable,
+            // A connection that ends in the middle of a message shows as a protocol error.
+            sqlx::Error::Protocol(_) => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+
+    /// Classifies a SQLSTATE.
+    #[must_use]
+    pub fn of_sqlstate(code: &str) -> Self {
+        match code {
+            // serialization_failure, deadlock_detected, lock_not_available
+            "40001" | "40P01" | "55P03" => Self::Retry,
+            // query_canceled (statement_timeout), idle_in_transaction_session_timeout, transaction_timeout
+            "57014" | "25P03" | "25P04" => Self::Timeout,
+            // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout
+            "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unavailable,
+            // read_only_sql_transaction: connected to a standby
+            "25006" => Self::Unavailable,
+            // connection exceptions; insufficient resources: disk, memory, connections
+            _ if code.starts_with("08") || code.starts_with("53") => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+
+    /// The error that the caller sees.
+    #[must_use]
+    pub fn into_error(self, error: sqlx::Error) -> Error {
+        match self {
+            Self::Retry | Self::Timeout => {
+                tracing::warn!(%error, "the database was too busy");
+                Error::overloaded(
+                    "the database is too busy right now; nothing was written",
+                    Duration::from_secs(2),
+                )
+            }
+            Self::Unavailable => Error::unavailable(error),
+            Self::Internal => Error::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+
+    #[test]
+    fn each_sqlstate_has_its_class() {
+        let table = [
+            ("40001", Fault::Retry),
+            ("40P01", Fault::Retry),
+            ("55P03", Fault::Retry),
+            ("57014", Fault::Timeout),
+            ("25P03", Fault::Timeout),
+            ("25P04", Fault::Timeout),
+            ("57P01", Fault::Unavailable),
+            ("57P02", Fault::Unavailable),
+            ("57P03", Fault::Unavailable),
+            ("08000", Fault::Unavailable),
+            ("08006", Fault::Unavailable),
+            ("25006", Fault::Unavailable),
+            ("53100", Fault::Unavailable),
+            ("53200", Fault::Unavailable),
+            ("53300", Fault::Unavailable),
+            ("25P02", Fault::Internal),
+            ("23505", Fault::Internal),
+            ("22021", Fault::Internal),
+            ("42P01", Fault::Internal),
+        ];
+        for (code, class) in table {
+            assert_eq!(Fault::of_sqlstate(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_pool_without_a_free_connection_is_unavailable() {
+        assert_eq!(Fault::of(&sqlx::Error::PoolTimedOut), Fault::Unavailable);
+        assert_eq!(Fault::of(&sqlx::Error::RowNotFound), Fault::Internal);
+    }
+}

@@ -1,0 +1,155 @@
+//! Brings a database's schema up to date.
+//!
+//! Instances that start together on one database agree by an advisory lock on who
+//! migrates; the others wait and find it done.
+//!
+//! # Decisions
+//!
+//! sqlx's own lock blocks inside PostgreSQL. A statement that waits there holds back
+//! `CREATE INDEX CONCURRENTLY`, so a waiting instance could stop the very migration that
+//! it waits for. muster tries, sleeps and tries again.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::{Connection, PgConnection};
+
+/// The migrations that this binary knows.
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_locking(false);
+    migrator
+});
+
+/// Where sqlx keeps the list of applied migrations.
+const TABLE: &str = "_sqlx_migrations";
+
+/// The advisory lock: the bytes of `muster` as a number, so that nobody else's is the same.
+const LOCK: i64 = 0x6d75_7374_6572;
+
+/// How long to wait for another instance that is migrating.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a database can't be used.
+#[derive(Debug)]
+pub enum MigrateError {
+    /// It was migrated by a newer muster.
+    Newer {
+        /// The first migration that this binary doesn't know.
+        version: i64,
+    },
+    /// Another instance has been migrating for too long.
+    Locked,
+    /// A migration failed, or an applied one differs from the one in this binary.
+    Failed(sqlx::migrate::MigrateError),
+    /// The database did not answer.
+    Database(sqlx::Error),
+    /// What was to be done with the migrated database failed.
+    Then(Box<crate::error::Error>),
+}
+
+impl fmt::Display for MigrateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer { version } => write!(
+                f,
+                "the database was migrated by a newer muster (it has migration {version}, which muster {} \
+                 doesn't know): start that version, or restore the backup made before the upgrade",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::Locked => write!(
+                f,
+                "another instance has been migrating the database for over {} s: wait for it, or look for \
+                 what blocks it in pg_stat_activity",
+                PATIENCE.as_secs()
+            ),
+            Self::Failed(error) => write!(f, "the database can't be migrated: {error}"),
+            Self::Database(error) => write!(f, "the database can't be used: {error}"),
+            Self::Then(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for MigrateError {}
+
+impl From<sqlx::Error> for MigrateError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for MigrateError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer { version },
+            sqlx::migrate::MigrateError::Execute(error) => Self::Database(error),
+            other => Self::Failed(other),
+        }
+    }
+}
+
+/// Whether the database has exactly the migrations that this binary knows.
+///
+/// # Errors
+/// When the database doesn't answer, or was migrated by a newer muster.
+pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateError> {
+    let exists: Option<bool> = sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(TABLE)
+        .fetch_one(&mut *connection)
+        .await?;
+    if exists != Some(true) {
+        return Ok(false);
+    }
+    let applied = connection.list_applied_migrations(TABLE).await?;
+    if let Some(unknown) = applied.iter().find(|one| !MIGRATOR.version_exists(one.version)) {
+        return Err(MigrateError::Newer { version: unknown.version });
+    }
+    Ok(applied.len() == MIGRATOR.iter().count())
+}
+
+/// Migrates the database and, still alone, runs `then`: what has to happen once in the
+/// life of a database, such as making the first organization. Both are skipped at the
+/// cost of one query each when there is nothing to do.
+///
+/// # Errors
+/// See [`MigrateError`]. The database is as before, or migrated; never in between.
+pub async fn migrate<F>(connection: &mut PgConnection, then: impl FnOnce() -> F) -> Result<(), MigrateError>
+where
+    F: Future<Output = Result<(), crate::error::Error>>,
+{
+    lock(connection).await?;
+    let result = async {
+        MIGRATOR.run(&mut *connection).await?;
+        then().await.map_err(|error| MigrateError::Then(Box::new(error)))
+    }
+    .await;
+    // The lock goes with the connection should this fail.
+    let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await;
+    if let Err(error) = unlocked {
+        tracing::warn!(%error, "the migration lock could not be released");
+    }
+    result
+}
+
+async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let start = tokio::time::Instant::now();
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *connection)
+            .await?;
+        if locked {
+            return Ok(());
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(MigrateError::Locked);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+        connection.ping().await?;
+    }
+}

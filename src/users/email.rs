@@ -1,0 +1,175 @@
+//! E-mail addresses: how they are written, and how they are compared.
+//!
+//! Two spellings of one address must not make two accounts, and two addresses must not be
+//! taken for one. An address is kept as written, and compared by its *key*: the domain as
+//! lower-case A-labels (UTS-46), the local part in NFKC and case-folded. So `A@x.y`, `a@x.y`
+//! and full-width `ａ@x.y` are one address, and so are `Strauß@x.y` and `strauss@x.y`, and
+//! `a@bücher.example` and `a@xn--bcher-kva.example`.
+//!
+//! The key is computed here and not in the database, whose idea of lower case depends on its
+//! collation and its version. `tests/golden/email_keys.tsv` pins what this function gives: it may
+//! change only with a new [`EMAIL_KEY_VERSION`] and a migration of the keys that are stored.
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
+use validator::ValidateEmail;
+
+/// Which version of the key function this is.
+pub const EMAIL_KEY_VERSION: i16 = 1;
+
+/// RFC 5321, section 4.5.3.1, in octets.
+const LONGEST_LOCAL_PART: usize = 64;
+const LONGEST_ADDRESS: usize = 254;
+
+/// A valid address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAddress {
+    written: String,
+    key: String,
+}
+
+/// Why a text is not an address that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidEmail {
+    /// Nothing there.
+    Empty,
+    /// Not of the form `somebody@somewhere`.
+    Malformed,
+    /// More octets than mail systems take.
+    TooLong,
+}
+
+impl InvalidEmail {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Malformed => "email_invalid",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// What is due, for people.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Empty => "must not be empty",
+            Self::Malformed => "not a valid e-mail address",
+            Self::TooLong => "longer than an e-mail address can be (64 bytes before the @, 254 in all)",
+        }
+    }
+}
+
+impl EmailAddress {
+    /// Reads an address. ASCII blanks around it are dropped.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
+        let written = text.trim_matches(|c: char| c.is_ascii_whitespace());
+        if written.is_empty() {
+            return Err(InvalidEmail::Empty);
+        }
+        let (local, domain) = written.rsplit_once('@').ok_or(InvalidEmail::Malformed)?;
+        if local.len() > LONGEST_LOCAL_PART || written.len() > LONGEST_ADDRESS {
+            return Err(InvalidEmail::TooLong);
+        }
+        if written.chars().any(is_forbidden) {
+            return Err(InvalidEmail::Malformed);
+        }
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmail::Malformed)?;
+        let local = fold(local);
+        // The rule of HTML's <input type=email>, which knows ASCII only: beyond it, RFC 6531
+        // allows every character in the local part.
+        let in_ascii: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
+        if in_ascii.chars().count() > LONGEST_LOCAL_PART || !format!("{in_ascii}@{domain}").validate_email() {
+            return Err(InvalidEmail::Malformed);
+        }
+        Ok(Self { written: written.to_owned(), key: format!("{local}@{domain}") })
+    }
+
+    /// The address as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// The address as it is compared.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// NFKC, case folding, NFKC: folding may leave what composes again (Unicode, section 3.13).
+fn fold(local: &str) -> String {
+    if local.is_ascii() {
+        return local.to_ascii_lowercase();
+    }
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let folded = CaseMapper::new().fold_string(&nfkc.normalize(local)).into_owned();
+    nfkc.normalize(&folded).into_owned()
+}
+
+/// What would make two addresses that look the same: control characters, directional marks,
+/// invisible and unassigned code points; and blanks, which no address has.
+fn is_forbidden(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control() || c == ' ';
+    }
+    c.is_whitespace()
+        || CodePointSetData::new::<BidiControl>().contains(c)
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || matches!(
+            CodePointMapData::<GeneralCategory>::new().get(c),
+            GeneralCategory::Control | GeneralCategory::Unassigned | GeneralCategory::PrivateUse
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_golden_keys_hold() {
+        let golden = include_str!("../../tests/golden/email_keys.tsv");
+        let lines: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() >= 30);
+        for line in lines {
+            let (written, expected) = line.split_once('\t').unwrap();
+            let written: String = serde_json::from_str(&format!("\"{written}\"")).unwrap();
+            let found = match EmailAddress::parse(&written) {
+                Ok(address) => address.key().to_owned(),
+                Err(invalid) => format!("!{}", invalid.code()),
+            };
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_its_own_key(local in "[\\PC&&[^@ ]]{1,20}", domain in "[a-zäß]{1,10}\\.[a-z]{2,5}") {
+            if let Ok(address) = EmailAddress::parse(&format!("{local}@{domain}")) {
+                let again = EmailAddress::parse(address.key()).map(|address| address.key().to_owned());
+                prop_assert_eq!(again.as_deref(), Ok(address.key()));
+            }
+        }
+
+        #[test]
+        fn case_never_makes_another_address(local in "[a-z0-9.+-]{1,20}", domain in "[a-z]{1,10}\\.[a-z]{2,5}") {
+            let (lower, upper) = (format!("{local}@{domain}"), format!("{local}@{domain}").to_uppercase());
+            let key = |text: &str| EmailAddress::parse(text).map(|address| address.key().to_owned());
+            prop_assert_eq!(key(&lower), key(&upper));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,80}@?\\PC{0,80}") {
+            let _ = EmailAddress::parse(&text);
+        }
+    }
+}

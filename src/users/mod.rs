@@ -1,0 +1,51 @@
+//! Users: people's accounts.
+
+mod email;
+pub(crate) mod read;
+mod text;
+pub(crate) mod write;
+
+pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
+pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
+
+use crate::id::{Id, Identity, User};
+use crate::passwords::{Password, PasswordHash};
+
+/// A user who can be created: each part is valid by itself.
+#[derive(Debug)]
+pub struct NewUser {
+    /// First name, or the whole of it.
+    pub name: Name,
+    /// The address, which nobody else in the organization may have.
+    pub email: EmailAddress,
+    /// Last name. Absent and empty are different, and come back as they were sent.
+    pub lastname: Option<Line>,
+    /// Title or position.
+    pub title: Option<Line>,
+    /// How they will sign in.
+    pub credential: Credential,
+}
+
+/// How a new user will sign in.
+#[derive(Debug)]
+pub enum Credential {
+    /// Through the organization's identity provider. No password is ever accepted.
+    Sso,
+    /// With a password that has not been set: until then, no password is accepted.
+    Unset,
+    /// With this initial password.
+    Password(Password),
+}
+
+/// A user who is being created.
+#[derive(Debug)]
+pub struct Account {
+    /// The id that the user gets.
+    pub user_id: Id<User>,
+    /// The id that the membership gets.
+    pub identity_id: Id<Identity>,
+    /// Who.
+    pub user: NewUser,
+    /// The password's hash; `None` for no password.
+    pub password: Option<PasswordHash>,
+}

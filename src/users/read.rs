@@ -1,0 +1,56 @@
+//! Finding users.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+
+use super::EmailAddress;
+use crate::change::Change;
+use crate::error::Result;
+use crate::id::{Batch, Id, Organization};
+
+/// Which of the addresses belong to a user already, by their place in the list.
+pub(crate) async fn taken(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    emails: &[&EmailAddress],
+) -> Result<Vec<usize>> {
+    let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
+    let taken = sqlx::query_scalar!(
+        "select email_key from users where organization_id = $1 and email_key = any($2)",
+        organization_id.uuid(),
+        &keys as &[&str],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(places(&keys, taken))
+}
+
+/// As [`taken`], inside the change of a batch whose own rows don't count. A statement of its own,
+/// so that it sees what was committed since the one that inserted.
+pub(crate) async fn taken_before(
+    change: &mut Change,
+    batch_id: Id<Batch>,
+    emails: &[&EmailAddress],
+) -> Result<Vec<usize>> {
+    let organization_id = change.organization_id().uuid();
+    let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
+    let taken = sqlx::query_scalar!(
+        r#"
+        select email_key from users
+        where organization_id = $1 and email_key = any($2) and batch_id is distinct from $3
+        "#,
+        organization_id,
+        &keys as &[&str],
+        batch_id.uuid(),
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(places(&keys, taken))
+}
+
+/// Where in the list the keys are that were found.
+fn places(keys: &[&str], found: Vec<String>) -> Vec<usize> {
+    let found: HashSet<String> = found.into_iter().collect();
+    keys.iter().enumerate().filter(|(_, key)| found.contains(**key)).map(|(index, _)| index).collect()
+}

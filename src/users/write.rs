@@ -1,0 +1,111 @@
+//! Creating users.
+
+use uuid::Uuid;
+
+use super::{Account, Credential, EMAIL_KEY_VERSION, Line};
+use crate::audit::Event;
+use crate::caller::PermissionLevel;
+use crate::change::Change;
+use crate::error::Result;
+use crate::id::{Batch, Id};
+
+/// How many of the accounts were free to be created.
+///
+/// Inserts in the order of the keys, so that two batches with common addresses meet in the same
+/// order and wait for each other instead of deadlocking. An address that is taken is skipped; the
+/// caller of this function compares the count and gives the change up.
+pub(crate) async fn insert(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) -> Result<usize> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
+    let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
+    let keys: Vec<&str> = accounts.iter().map(|account| account.user.email.key()).collect();
+    let names: Vec<&str> = accounts.iter().map(|account| account.user.name.as_str()).collect();
+    let lastnames: Vec<Option<&str>> =
+        accounts.iter().map(|account| account.user.lastname.as_ref().map(Line::as_str)).collect();
+    let titles: Vec<Option<&str>> =
+        accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
+    let sso: Vec<bool> =
+        accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
+    let inserted = sqlx::query!(
+        r#"
+        insert into users
+            (organization_id, email_key_version, status, batch_id, created_at, updated_at,
+             user_id, email, email_key, name, lastname, title, is_sso_user)
+        select $1, $2, 'active', $3, $4, $4, user_id, email, email_key, name, lastname, title, is_sso_user
+        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[])
+            as account (user_id, email, email_key, name, lastname, title, is_sso_user)
+        order by email_key collate "C"
+        on conflict on constraint users_email_key_key do nothing
+        "#,
+        organization_id,
+        EMAIL_KEY_VERSION,
+        batch_id.uuid(),
+        now,
+        &ids,
+        &emails as &[&str],
+        &keys as &[&str],
+        &names as &[&str],
+        &lastnames as &[Option<&str>],
+        &titles as &[Option<&str>],
+        &sso,
+    )
+    .execute(change.connection())
+    .await?;
+    for account in accounts {
+        change.record(Event::UserCreated { user_id: account.user_id, batch_id });
+    }
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
+}
+
+/// Makes all of them collaborators of the organization.
+pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let actor = change.caller().actor.clone();
+    let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
+    let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
+    sqlx::query!(
+        r#"
+        insert into collaborators
+            (organization_id, permission_level, granted_by_kind, granted_by_id, granted_at, user_id, identity_id)
+        select $1, $2, $3, $4, $5, user_id, identity_id
+        from unnest($6::uuid[], $7::uuid[]) as account (user_id, identity_id)
+        "#,
+        organization_id,
+        PermissionLevel::Collaborator.as_str(),
+        actor.kind(),
+        actor.id(),
+        now,
+        &user_ids,
+        &identity_ids,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Sets the initial passwords of those who have one.
+pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account], must_change: bool) -> Result<()> {
+    let (user_ids, hashes): (Vec<Uuid>, Vec<&str>) = accounts
+        .iter()
+        .filter_map(|account| account.password.as_ref().map(|hash| (account.user_id.uuid(), hash.as_str())))
+        .unzip();
+    if user_ids.is_empty() {
+        return Ok(());
+    }
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    sqlx::query!(
+        r#"
+        insert into passwords (organization_id, must_change, set_at, user_id, phc)
+        select $1, $2, $3, user_id, phc
+        from unnest($4::uuid[], $5::text[]) as account (user_id, phc)
+        "#,
+        organization_id,
+        must_change,
+        now,
+        &user_ids,
+        &hashes as &[&str],
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
