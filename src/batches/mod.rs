@@ -25,6 +25,7 @@
 //! waits for the lost transaction, should it still run, and succeeds exactly if that one failed.
 //! Just reading would miss one that is about to commit.
 
+pub mod file;
 mod report;
 mod row;
 mod write;

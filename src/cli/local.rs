@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use sqlx::Connection;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::ConnectOptions;
 
 use super::Exit;
 use crate::app::App;
@@ -13,13 +11,12 @@ use crate::clock::Clock;
 use crate::config::{Config, environment};
 use crate::keys::NewKey;
 use crate::organizations;
-use crate::postgres::{self, Cluster, Database};
+use crate::postgres::{self, Cluster, Database, MigrateError};
 
 /// The program with its database, which may be the private one.
 pub(super) struct Local {
     pub(super) app: Arc<App>,
     pub(super) cluster: Option<Arc<Cluster>>,
-    options: PgConnectOptions,
 }
 
 impl Local {
@@ -42,36 +39,35 @@ impl Local {
                 (cluster.connect_options(), Some(Arc::new(cluster)))
             }
         };
-        let db = Database::new(options.clone(), &config.database);
+        let db = Database::new(options, &config.database);
         let app = App::new(config, db, Clock::System).map_err(Exit::usage)?;
-        Ok(Self { app: Arc::new(app), cluster, options })
+        Ok(Self { app: Arc::new(app), cluster })
     }
 
     /// Migrates the database and makes the first organization, with its key, if there is none.
-    pub(super) async fn migrate(&self) -> Result<Option<NewKey>, Exit> {
-        let mut connection = self.connect().await?;
-        let mut key = None;
-        let is_current = postgres::is_current(&mut connection).await.map_err(Exit::usage)?;
-        if !is_current || organizations::first(&self.app).await?.is_none() {
-            let first = async || {
-                key = organizations::bootstrap(&self.app).await?;
-                Ok(())
-            };
-            postgres::migrate(&mut connection, first).await.map_err(Exit::usage)?;
-        }
-        let _ = connection.close().await;
-        Ok(key)
+    pub(super) async fn prepare(&self) -> Result<Option<NewKey>, Exit> {
+        self.app.prepare().await.map_err(|error| self.unusable(error))
     }
 
     /// The local operator, in a database that is ready for them.
-    pub(super) async fn operator(&self) -> Result<Caller, Exit> {
-        let mut connection = self.connect().await?;
-        let is_current = postgres::is_current(&mut connection).await.map_err(Exit::usage)?;
+    async fn operator(&self) -> Result<Caller, Exit> {
+        let mut connection =
+            self.app.db.connect().await.map_err(|error| self.unusable(MigrateError::Database(error)))?;
+        let is_current = postgres::is_current(&mut connection).await.map_err(|error| self.unusable(error))?;
         let _ = connection.close().await;
         if !is_current {
             return Err(Exit::Usage("the database lacks migrations: run `muster migrate`".to_owned()));
         }
         Ok(organizations::operator(&self.app).await?)
+    }
+
+    fn unusable(&self, error: MigrateError) -> Exit {
+        match error {
+            MigrateError::Database(error) => {
+                Exit::Usage(format!("the database at {} can't be used: {error}", self.app.db.address()))
+            }
+            other => Exit::usage(other),
+        }
     }
 
     /// Closes all connections, and the private database if nobody else uses it.
@@ -81,16 +77,6 @@ impl Local {
             && let Err(error) = cluster.close().await
         {
             super::say(&format!("warning: {error}"));
-        }
-    }
-
-    async fn connect(&self) -> Result<sqlx::PgConnection, Exit> {
-        let limit = std::time::Duration::from_secs(10);
-        let address = format!("{}:{}", self.options.get_host(), self.options.get_port());
-        match tokio::time::timeout(limit, self.options.connect()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(Exit::Usage(format!("the database at {address} can't be used: {error}"))),
-            Err(_) => Err(Exit::Usage(format!("the database at {address} doesn't answer"))),
         }
     }
 }

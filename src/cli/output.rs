@@ -50,7 +50,7 @@ pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<St
 /// A table as text.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.to_vec());
     for row in rows {
         table.add_row(row.into_iter().map(|cell| clean(&cell)).collect::<Vec<_>>());

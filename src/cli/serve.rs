@@ -25,7 +25,7 @@ pub(super) async fn migrate(args: &ConfigArgs) -> Result<(), Exit> {
     let config = args.load()?;
     telemetry::start(&config.log).map_err(Exit::Usage)?;
     let local = Local::open(config, true).await?;
-    let migrated = local.migrate().await;
+    let migrated = local.prepare().await;
     local.close().await;
     if let Some(key) = migrated? {
         announce_key(&key)?;
@@ -49,7 +49,7 @@ impl Server {
         let listener = bind(&config.server.listen)?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let local = Local::open(config, true).await?;
-        let started = match local.migrate().await {
+        let started = match local.prepare().await {
             Ok(first_key) => http::serve(Arc::clone(&local.app), listener)
                 .map(|running| (first_key, running))
                 .map_err(|error| Exit::Usage(format!("can't serve: {error}"))),

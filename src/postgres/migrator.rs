@@ -10,7 +10,6 @@
 //! it waits for. muster tries, sleeps and tries again.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -75,6 +74,12 @@ impl fmt::Display for MigrateError {
 
 impl std::error::Error for MigrateError {}
 
+impl MigrateError {
+    pub(crate) fn then(error: crate::error::Error) -> Self {
+        Self::Then(Box::new(error))
+    }
+}
+
 impl From<sqlx::Error> for MigrateError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)
@@ -116,14 +121,14 @@ pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateEr
 ///
 /// # Errors
 /// See [`MigrateError`]. The database is as before, or migrated; never in between.
-pub async fn migrate<F>(connection: &mut PgConnection, then: impl FnOnce() -> F) -> Result<(), MigrateError>
-where
-    F: Future<Output = Result<(), crate::error::Error>>,
-{
+pub async fn migrate(
+    connection: &mut PgConnection,
+    then: impl AsyncFnOnce() -> Result<(), crate::error::Error>,
+) -> Result<(), MigrateError> {
     lock(connection).await?;
     let result = async {
         MIGRATOR.run(&mut *connection).await?;
-        then().await.map_err(|error| MigrateError::Then(Box::new(error)))
+        then().await.map_err(MigrateError::then)
     }
     .await;
     // The lock goes with the connection should this fail.

@@ -9,7 +9,7 @@ mod programs;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use cluster::{Cluster, ClusterError};
@@ -18,6 +18,9 @@ pub use migrator::{MigrateError, is_current, migrate};
 pub use programs::{Programs, ProgramsNotFound};
 
 use crate::config;
+
+/// How long a single connection may take to open.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// The way to the database.
 ///
@@ -45,6 +48,25 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         Self { interactive: pool(config.connections), batch: pool(config.batch_connections) }
+    }
+
+    /// A connection outside the pools, for what holds a lock while others work.
+    ///
+    /// # Errors
+    /// When the database can't be reached within ten seconds.
+    pub async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let options = self.interactive.connect_options();
+        match tokio::time::timeout(CONNECT_TIME, options.connect()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let options = self.interactive.connect_options();
+        format!("{}:{}", options.get_host(), options.get_port())
     }
 
     /// Closes all connections.

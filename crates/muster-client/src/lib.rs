@@ -1,1 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod audit;
+mod base;
+mod builder;
+mod client;
+mod collaborator;
+mod error;
+mod http;
+mod page;
+mod user;
+mod user_info;
+
+pub use audit::{AuditEvent, AuditFilter};
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
+pub use error::{Error, Rejection, RowFinding};
+pub use page::{Page, PageMetadata};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use user::{AdminCreateUser, AdminCreatedUser};
+pub use user_info::{OrganizationInfo, UserInfo};

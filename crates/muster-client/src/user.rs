@@ -1,0 +1,268 @@
+//! The two halves of a batch: who is to be created, and who was.
+//!
+//! Fields, optionality and key order are those of the vendor's Python models
+//! `AdminCreateUser` and `AdminCreatedUser` (`anyscale` 0.26.112).
+
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// A user to be created.
+///
+/// `Debug` shows whether there is a password, never which. Reading one from JSON refuses
+/// unknown keys, as the vendor's command line does: a misspelt `password` would otherwise
+/// make an account without one.
+///
+/// ```
+/// use muster_client::AdminCreateUser;
+///
+/// let user = AdminCreateUser::new("Ada", "ada@example.org").lastname("Lovelace").sso();
+/// assert_eq!(
+///     serde_json::to_string(&user)?,
+///     r#"{"name":"Ada","email":"ada@example.org","is_sso_user":true,"lastname":"Lovelace"}"#,
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminCreateUser {
+    /// First name, or the whole name.
+    pub name: String,
+    /// E-mail address, by which the user signs in. Unique in the organization.
+    pub email: String,
+    /// The initial password. `None` and the empty one mean: none matches until one is set.
+    #[serde(default, serialize_with = "expose", skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretString>,
+    /// Signs in through SSO; the server then refuses a password that is not empty.
+    pub is_sso_user: bool,
+    /// Last name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lastname: Option<String>,
+    /// Title, such as a position in the company.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+impl AdminCreateUser {
+    /// A user who signs in by password and has none yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            email: email.into(),
+            password: None,
+            is_sso_user: false,
+            lastname: None,
+            title: None,
+        }
+    }
+
+    /// Sets the initial password.
+    #[must_use]
+    pub fn password(self, password: impl Into<SecretString>) -> Self {
+        Self { password: Some(password.into()), ..self }
+    }
+
+    /// Makes it a user who signs in through SSO.
+    #[must_use]
+    pub fn sso(self) -> Self {
+        Self { is_sso_user: true, ..self }
+    }
+
+    /// Sets the last name.
+    #[must_use]
+    pub fn lastname(self, lastname: impl Into<String>) -> Self {
+        Self { lastname: Some(lastname.into()), ..self }
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn title(self, title: impl Into<String>) -> Self {
+        Self { title: Some(title.into()), ..self }
+    }
+
+    /// The fields as a JSON object, without the optional ones that are absent.
+    ///
+    /// As the vendor's `to_dict`, it **contains the password in the clear**. For a log,
+    /// use `Debug`.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        dict([
+            ("name", Some(self.name.as_str().into())),
+            ("email", Some(self.email.as_str().into())),
+            ("password", self.password.as_ref().map(|password| password.expose_secret().into())),
+            ("is_sso_user", Some(self.is_sso_user.into())),
+            ("lastname", self.lastname.as_deref().map(Value::from)),
+            ("title", self.title.as_deref().map(Value::from)),
+        ])
+    }
+}
+
+impl PartialEq for AdminCreateUser {
+    /// Compares all fields, the password in plain, not constant time.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, email, password, is_sso_user, lastname, title } = self;
+        *name == other.name
+            && *email == other.email
+            && password.as_ref().map(SecretString::expose_secret)
+                == other.password.as_ref().map(SecretString::expose_secret)
+            && *is_sso_user == other.is_sso_user
+            && *lastname == other.lastname
+            && *title == other.title
+    }
+}
+
+impl Eq for AdminCreateUser {}
+
+impl fmt::Debug for AdminCreateUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminCreateUser")
+            .field("name", &self.name)
+            .field("email", &self.email)
+            .field("password", &self.password.as_ref().map(|_| format_args!("[REDACTED]")))
+            .field("is_sso_user", &self.is_sso_user)
+            .field("lastname", &self.lastname)
+            .field("title", &self.title)
+            .finish()
+    }
+}
+
+/// A user that was created, with collaborator permissions in the caller's organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminCreatedUser {
+    /// The new user's id, `usr_…`.
+    pub user_id: String,
+    /// First name, or the whole name.
+    pub name: String,
+    /// E-mail address as it was written in the request.
+    pub email: String,
+    /// When the account was made.
+    pub created_at: DateTime<Utc>,
+    /// Signs in through SSO.
+    pub is_sso_user: bool,
+    /// Last name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lastname: Option<String>,
+    /// Title, such as a position in the company.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+impl AdminCreatedUser {
+    /// The fields as a JSON object, without the optional ones that are absent; the time as
+    /// an RFC 3339 string in UTC.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        dict([
+            ("user_id", Some(self.user_id.as_str().into())),
+            ("name", Some(self.name.as_str().into())),
+            ("email", Some(self.email.as_str().into())),
+            ("created_at", Some(self.created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())),
+            ("is_sso_user", Some(self.is_sso_user.into())),
+            ("lastname", self.lastname.as_deref().map(Value::from)),
+            ("title", self.title.as_deref().map(Value::from)),
+        ])
+    }
+}
+
+/// Writes a password into a request, the one place where it has to be readable.
+fn expose<S: Serializer>(password: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    password.as_ref().map(SecretString::expose_secret).serialize(serializer)
+}
+
+fn dict<const N: usize>(entries: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn full() -> AdminCreateUser {
+        AdminCreateUser::new("name1", "test1@anyscale.com").password("").lastname("lastname1").title("title1")
+    }
+
+    #[test]
+    fn the_vendors_example_is_written_with_its_keys_in_its_order() {
+        assert_eq!(
+            serde_json::to_string(&full()).unwrap(),
+            r#"{"name":"name1","email":"test1@anyscale.com","password":"","is_sso_user":false,"lastname":"lastname1","title":"title1"}"#
+        );
+    }
+
+    #[test]
+    fn absent_optionals_are_left_out_of_json() {
+        assert_eq!(
+            serde_json::to_string(&AdminCreateUser::new("n", "e@x.org").sso()).unwrap(),
+            r#"{"name":"n","email":"e@x.org","is_sso_user":true}"#
+        );
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let user = full().password("correct horse");
+        let text = serde_json::to_string(&user).unwrap();
+        assert_eq!(serde_json::from_str::<AdminCreateUser>(&text).unwrap(), user);
+    }
+
+    #[test]
+    fn null_means_absent_when_read() {
+        let read: AdminCreateUser = serde_json::from_value(
+            json!({"name": "n", "email": "e", "password": null, "is_sso_user": false, "title": null}),
+        )
+        .unwrap();
+        assert_eq!(read, AdminCreateUser::new("n", "e"));
+    }
+
+    #[test]
+    fn unknown_keys_and_a_missing_sso_flag_are_refused_when_read() {
+        let misspelt = json!({"name": "n", "email": "e", "passwrod": "p", "is_sso_user": false});
+        let error = serde_json::from_value::<AdminCreateUser>(misspelt).unwrap_err().to_string();
+        assert!(error.starts_with("unknown field `passwrod`"), "{error}");
+        let error = serde_json::from_value::<AdminCreateUser>(json!({"name": "n", "email": "e"})).unwrap_err();
+        assert_eq!(error.to_string(), "missing field `is_sso_user`");
+    }
+
+    #[test]
+    fn users_with_different_passwords_are_not_equal() {
+        assert_ne!(full().password("a"), full().password("b"));
+        assert_ne!(full(), AdminCreateUser { password: None, ..full() });
+    }
+
+    #[test]
+    fn to_dict_holds_the_password_and_no_absent_field() {
+        assert_eq!(
+            Value::from(AdminCreateUser::new("n", "e").password("hunter2").to_dict()),
+            json!({"name": "n", "email": "e", "password": "hunter2", "is_sso_user": false})
+        );
+        assert_eq!(Value::from(full().to_dict()), serde_json::to_value(full()).unwrap());
+    }
+
+    #[test]
+    fn debug_never_shows_the_password() {
+        assert_eq!(
+            format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2")),
+            r#"AdminCreateUser { name: "n", email: "e", password: Some([REDACTED]), is_sso_user: false, lastname: None, title: None }"#
+        );
+    }
+
+    #[test]
+    fn a_created_user_is_read_with_unknown_fields_ignored_and_shown_without_absent_ones() {
+        let created: AdminCreatedUser = serde_json::from_value(json!({
+            "user_id": "usr_1", "email": "e", "created_at": "2026-11-23T10:00:00.123456+00:00",
+            "name": "n", "is_sso_user": false, "lastname": null, "shoe_size": 44,
+        }))
+        .unwrap();
+        let shown = json!({
+            "user_id": "usr_1", "name": "n", "email": "e",
+            "created_at": "2026-11-23T10:00:00.123456Z", "is_sso_user": false,
+        });
+        assert_eq!(Value::from(created.to_dict()), shown);
+        assert_eq!(serde_json::to_value(&created).unwrap(), shown);
+    }
+}

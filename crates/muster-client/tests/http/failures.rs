@@ -1,0 +1,120 @@
+//! What the caller learns when something is wrong on the way or at the other end.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use muster_client::{AdminCreateUser, Client, Error};
+use tokio::net::TcpListener;
+
+use crate::server::{Answer, Server, TOKEN};
+
+/// The address of a port on which nobody listens.
+async fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_told_in_the_servers_words() {
+    let body = r#"{"error":{"code":"unauthenticated","detail":"the API key is unknown or revoked"}}"#;
+    let server = Server::start([Answer::new("401 Unauthorized", body).header("x-request-id", "req_3")]).await;
+    let error = server.client().user_info().await.unwrap_err();
+    assert_eq!(error.to_string(), "the API key is unknown or revoked");
+    assert_eq!(error.rows(), []);
+    let Error::Rejected(rejection) = error else { panic!("{error:?}") };
+    assert_eq!((rejection.status, rejection.code.as_str()), (401, "unauthenticated"));
+    assert_eq!(rejection.request_id.as_deref(), Some("req_3"));
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_the_address_and_the_cause() {
+    let url = nobody().await;
+    let error = Client::new(&url, TOKEN).unwrap().admin_batch_create(&[]).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("no answer from `{url}`: Connection refused (os error 111)"));
+    assert!(!error.outcome_unknown());
+    assert!(error.source().is_some());
+    assert!(matches!(error, Error::Unreachable { host, .. } if host == url));
+}
+
+#[tokio::test]
+async fn a_read_that_takes_too_long_is_given_up() {
+    let server = Server::start([Answer::new("200 OK", "{}").after(Duration::from_secs(5))]).await;
+    let client = Client::builder(&server.url).token(TOKEN).read_timeout(Duration::from_millis(50)).build().unwrap();
+    let error = client.user_info().await.unwrap_err();
+    assert_eq!(error.to_string(), format!("no answer from `{}`: operation timed out", server.url));
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_is_cut_off_has_an_unknown_outcome() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { drop(listener.accept().await) });
+    let users = [AdminCreateUser::new("Ada", "ada@example.org")];
+    let error = Client::new(&url, TOKEN).unwrap().admin_batch_create(&users).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.outcome_unknown());
+}
+
+#[tokio::test]
+async fn a_web_page_is_not_taken_for_an_answer() {
+    let server = Server::start([Answer::new("200 OK", "\n<!DOCTYPE html><title>Sign in</title>")]).await;
+    let error = server.client().user_info().await.unwrap_err();
+    let sentence = "does not answer like muster (status 200): the body is a web page, not JSON";
+    assert_eq!(error.to_string(), format!("`{}` {sentence}", server.url));
+    assert!(matches!(error, Error::InvalidAnswer { status: 200, .. }));
+}
+
+#[tokio::test]
+async fn other_bodies_than_the_apis_are_told_apart() {
+    for (body, reason) in [
+        ("", "the body is empty"),
+        ("hello", "the body is not JSON: expected value at line 1 column 1"),
+        (r#"{"result""#, "the body is not JSON: EOF while parsing an object at line 1 column 9"),
+        ("{}", "the body is JSON of another shape: missing field `result` at line 1 column 2"),
+    ] {
+        let server = Server::start([Answer::new("200 OK", body)]).await;
+        let error = server.client().user_info().await.unwrap_err();
+        let Error::InvalidAnswer { reason: actual, .. } = error else { panic!("{error:?}") };
+        assert_eq!(actual, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_by_something_in_front_of_muster_is_told_by_its_status() {
+    let server = Server::start([Answer::new("504 Gateway Timeout", "<html>nginx</html>")]).await;
+    let error = server.client().admin_batch_create(&[]).await.unwrap_err();
+    assert_eq!(error.to_string(), "504 Gateway Timeout");
+    assert!(error.outcome_unknown());
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_tells_only_the_host_it_leads_to() {
+    let elsewhere = Server::start([Answer::new("200 OK", "{}")]).await;
+    let location = format!("{}/sign-in?state=secret", elsewhere.url);
+    for status in ["302 Found", "307 Temporary Redirect"] {
+        let server = Server::start([Answer::new(status, "").header("location", &location)]).await;
+        let error = server.client().admin_batch_create(&[]).await.unwrap_err();
+        let Error::InvalidAnswer { status: code, reason, .. } = error else { panic!("{error:?}") };
+        assert_eq!(code.to_string(), status[..3]);
+        assert_eq!(reason, format!("it redirects to `{}`, and redirects are not followed", elsewhere.url));
+    }
+    assert!(elsewhere.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_relative_redirect_leads_to_the_same_host() {
+    let server = Server::start([Answer::new("308 Permanent Redirect", "").header("location", "/elsewhere")]).await;
+    let error = server.client().user_info().await.unwrap_err();
+    let Error::InvalidAnswer { reason, .. } = error else { panic!("{error:?}") };
+    assert_eq!(reason, format!("it redirects to `{}`, and redirects are not followed", server.url));
+}
+
+#[tokio::test]
+async fn no_error_shows_the_token() {
+    let server = Server::start([Answer::new("200 OK", "nonsense")]).await;
+    let invalid = server.client().user_info().await.unwrap_err();
+    let unreachable = Client::new(&nobody().await, TOKEN).unwrap().user_info().await.unwrap_err();
+    for error in [invalid, unreachable] {
+        assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
+    }
+}

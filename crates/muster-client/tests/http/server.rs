@@ -1,0 +1,112 @@
+//! The smallest HTTP server that will do: it gives the prepared answers, one connection
+//! each, and keeps the requests.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use muster_client::Client;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+/// The API key of [`Server::client`].
+pub const TOKEN: &str = "amk_test_key";
+
+/// One prepared answer.
+pub struct Answer {
+    status: &'static str,
+    headers: Vec<String>,
+    body: String,
+    delay: Duration,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `GET /path HTTP/1.1`
+    pub line: String,
+    /// `name: value`, names in lower case as hyper writes them.
+    pub headers: Vec<String>,
+    pub body: String,
+}
+
+pub struct Server {
+    pub url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Answer {
+    pub fn new(status: &'static str, body: impl Into<String>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push(format!("{name}: {value}"));
+        self
+    }
+
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+
+    fn text(&self) -> String {
+        let headers: String = self.headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let (status, length, body) = (self.status, self.body.len(), &self.body);
+        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+    }
+}
+
+impl Server {
+    /// Gives these answers and then refuses connections.
+    pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let answers: Vec<Answer> = answers.into_iter().collect();
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            for answer in answers {
+                let (stream, _) = listener.accept().await.unwrap();
+                let request = exchange(stream, &answer).await;
+                seen.lock().unwrap().push(request);
+            }
+        });
+        Self { url, requests }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url, TOKEN).unwrap()
+    }
+
+    /// What has arrived so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The first lines of what has arrived so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.requests().into_iter().map(|request| request.line).collect()
+    }
+}
+
+/// Reads one request and answers it.
+pub async fn exchange(stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: &Answer) -> Request {
+    let mut stream = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        match line.trim_end() {
+            "" => break,
+            line => head.push(line.to_owned()),
+        }
+    }
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    tokio::time::sleep(answer.delay).await;
+    // A client that has stopped waiting is none of the server's business.
+    let _ = stream.write_all(answer.text().as_bytes()).await;
+    let _ = stream.shutdown().await;
+    let line = head.remove(0);
+    Request { line, headers: head, body: String::from_utf8(body).unwrap() }
+}

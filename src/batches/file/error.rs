@@ -1,0 +1,150 @@
+//! What is wrong with a users file before any row is looked at, and how it is said.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::string::FromUtf8Error;
+
+use super::hide::{self, Hidden};
+use super::show::{Block, Printer};
+
+/// Why there are no rows to send.
+#[derive(Debug)]
+pub enum FileError {
+    /// It can't be opened or read; the reason is the source.
+    Unreadable {
+        /// As given by the user.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It has more than [`MAX_BYTES`](super::MAX_BYTES).
+    TooLarge {
+        /// As given by the user.
+        path: String,
+    },
+    /// It isn't a list of users in YAML; [`FormError::render`] says where.
+    Form(FormError),
+}
+
+/// The problems of a file's form, with their places.
+pub struct FormError {
+    path: String,
+    text: String,
+    hidden: Vec<Hidden>,
+    problems: Vec<Problem>,
+}
+
+/// One problem of the form. `sentence` and `help` never quote a value of the file.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub sentence: String,
+    pub span: Range<usize>,
+    /// The first of two, for things given twice.
+    pub first: Option<Range<usize>>,
+    pub help: Option<&'static str>,
+    /// The file couldn't be read at this place, so that it is not known what on this line is a password.
+    pub unparsed: bool,
+}
+
+impl Problem {
+    pub fn new(sentence: impl Into<String>, span: Range<usize>) -> Self {
+        Self { sentence: sentence.into(), span, first: None, help: None, unparsed: false }
+    }
+
+    pub fn help(mut self, help: &'static str) -> Self {
+        self.help = Some(help);
+        self
+    }
+
+    pub fn first(mut self, first: Range<usize>) -> Self {
+        self.first = Some(first);
+        self
+    }
+
+    pub fn unparsed(mut self) -> Self {
+        self.unparsed = true;
+        self
+    }
+}
+
+impl FormError {
+    pub(super) fn new(path: String, text: String, mut hidden: Vec<Hidden>, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.span.start);
+        for problem in problems.iter().filter(|problem| problem.unparsed) {
+            hidden.extend(hide::unparsed_line(&text, problem.span.start));
+        }
+        hide::tidy(&mut hidden);
+        Self { path, text, hidden, problems }
+    }
+
+    /// One block of lines for each problem, in file order, an empty line between them, ready for stderr.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let blocks: Vec<Block<'_>> = self.problems.iter().map(block).collect();
+        Printer::new(&self.path, &self.text, &self.hidden, colour).print(&blocks)
+    }
+}
+
+fn block(problem: &Problem) -> Block<'_> {
+    Block {
+        title: problem.sentence.clone(),
+        code: "",
+        place: Some(problem.span.clone()),
+        other: problem.first.clone().map(|first| (first, "first given here")),
+        help: problem.help,
+    }
+}
+
+/// The error for bytes that aren't text, pointing at the first of them.
+pub(super) fn not_utf8(path: &str, refused: &FromUtf8Error) -> FileError {
+    let bytes = refused.as_bytes();
+    let at = refused.utf8_error().valid_up_to();
+    let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let problem = Problem::new("not UTF-8 text", at..at).unparsed().help(if utf16 {
+        "this looks like UTF-16: save the file as UTF-8"
+    } else {
+        "save the file as UTF-8"
+    });
+    // Everything before `at` is valid, so the place is the same in the repaired text.
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    FileError::Form(FormError::new(path.to_owned(), text, Vec::new(), vec![problem]))
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, .. } => write!(f, "can't read `{}`", path.escape_debug()),
+            Self::TooLarge { path } => write!(
+                f,
+                "`{}` is larger than {} MiB: split it into several files",
+                path.escape_debug(),
+                super::MAX_BYTES / (1024 * 1024),
+            ),
+            Self::Form(form) => form.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable { source, .. } => Some(source),
+            Self::TooLarge { .. } | Self::Form(_) => None,
+        }
+    }
+}
+
+/// The plain [`render`](FormError::render), without the last line feed.
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false).trim_end_matches('\n'))
+    }
+}
+
+/// Without the text: it holds passwords.
+impl fmt::Debug for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormError").field("path", &self.path).field("problems", &self.problems).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! Turns one YAML node into a JSON value that knows its places; the second half of [`super::yaml`].
+
+use std::ops::Range;
+
+use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
+use serde_json::{Map, Value};
+
+use super::error::Problem;
+use super::yaml::{Read, Reader, range, twice};
+use super::{Field, Row, hide, scalar};
+
+/// Bytes that anchors and aliases may copy: far more than a real file does, far less than a "billion laughs".
+const COPIES: usize = 256 * 1024 * 1024;
+/// What a copied value takes beside its text.
+const NODE: usize = 64;
+
+/// What of a node may be shown; see [`hide`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// The value of a public key.
+    Public,
+    /// A place for rows: mappings are read key by key, anything else is hidden.
+    Rows,
+    /// Inside a value that is hidden as a whole.
+    Nothing,
+}
+
+/// An event that begins a node, and what is known about the place it stands at.
+pub(super) struct Node<'t> {
+    event: Event<'t>,
+    span: Span,
+    show: Show,
+    /// The value of `is_sso_user`.
+    flag: bool,
+}
+
+impl<'t> Node<'t> {
+    /// A node where a row is expected.
+    pub fn row(event: Event<'t>, span: Span) -> Self {
+        Self { event, span, show: Show::Rows, flag: false }
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// Any value, with the events that belong to it.
+    pub(super) fn node(&mut self, node: Node<'t>) -> Read<Row> {
+        let Node { event, span, show, flag } = node;
+        let place = range(&span);
+        let (row, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let text_only = self.tag(tag.as_deref(), "str", &span)?;
+                if anchor != 0 && place.is_empty() {
+                    self.note(self.lone_anchor(place.start))?;
+                }
+                if show == Show::Rows || (show == Show::Public && hide::is_suspect(&text)) {
+                    self.hidden.push(hide::value(place.clone()));
+                }
+                let span = match style {
+                    ScalarStyle::Literal | ScalarStyle::Folded => trim(self.text, place),
+                    _ => place,
+                };
+                let plain = style == ScalarStyle::Plain && !text_only;
+                let value = if plain { scalar::plain(text, flag) } else { Value::String(text.into_owned()) };
+                (Row { value, span, fields: Vec::new() }, anchor)
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                self.tag(tag.as_deref(), "seq", &span)?;
+                (self.sequence(place, style, show)?, anchor)
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                self.tag(tag.as_deref(), "map", &span)?;
+                (self.mapping(place, style, show)?, anchor)
+            }
+            Event::Alias(id) => (self.alias(id, place, show)?, 0),
+            _ => return Err(Box::new(Problem::new("not understood", place).unparsed())),
+        };
+        if anchor != 0 {
+            let cost = weigh(&row.value);
+            self.copy(cost, &row.span)?;
+            self.anchors.insert(anchor, (row.clone(), cost));
+        }
+        Ok(row)
+    }
+
+    fn sequence(&mut self, start: Range<usize>, style: StructureStyle, show: Show) -> Read<Row> {
+        let mut values = Vec::new();
+        let mut end = start.end;
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                let end = if style == StructureStyle::Flow { range(&span).end } else { end };
+                return Ok(Row { value: Value::Array(values), span: start.start..end, fields: Vec::new() });
+            }
+            let item = self.node(Node { event, span, show, flag: false })?;
+            end = end.max(item.span.end);
+            values.push(item.value);
+        }
+    }
+
+    fn mapping(&mut self, start: Range<usize>, style: StructureStyle, show: Show) -> Read<Row> {
+        let mut map = Map::new();
+        let mut fields: Vec<Field> = Vec::new();
+        let mut merged = Vec::new();
+        let mut end = start.end;
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                if style == StructureStyle::Flow {
+                    end = range(&span).end;
+                }
+                break;
+            }
+            if matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<") {
+                end = end.max(self.merge(&mut merged, show)?);
+                continue;
+            }
+            let (name, key) = self.key(event, span)?;
+            let value = self.value(&name, &key, show)?;
+            let named = self.named(&name, &key, &value);
+            end = end.max(key.end).max(value.span.end);
+            if map.contains_key(&name) {
+                let first = fields.iter().find(|field| field.name == name).map(|field| field.key.clone());
+                let what = if named && show != Show::Nothing { format!("`{name}`") } else { "a key".to_owned() };
+                self.note(twice(&what, key, first.unwrap_or_default()))?;
+                continue;
+            }
+            fields.push(Field { name: name.clone(), named, key, value: value.span });
+            map.insert(name, value.value);
+        }
+        for row in merged {
+            let Value::Object(mut values) = row.value else { continue };
+            for field in row.fields {
+                let value = values.remove(&field.name).filter(|_| !map.contains_key(&field.name));
+                if let Some(value) = value {
+                    map.insert(field.name.clone(), value);
+                    fields.push(field);
+                }
+            }
+        }
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Row { value: Value::Object(map), span: start.start..end, fields })
+    }
+
+    /// A key: its name, or its source text when it is no scalar.
+    pub(super) fn key(&mut self, event: Event<'t>, span: Span) -> Read<(String, Range<usize>)> {
+        let place = range(&span);
+        let name = match &event {
+            Event::Scalar(text, ..) if !place.is_empty() => Some(text.to_string()),
+            _ => None,
+        };
+        let place = if matches!(event, Event::Scalar(_, _, 0, None)) {
+            place
+        } else {
+            self.node(Node { event, span, show: Show::Nothing, flag: false })?.span
+        };
+        let name = name.unwrap_or_else(|| self.text.get(place.clone()).unwrap_or_default().to_owned());
+        Ok((name, place))
+    }
+
+    /// Whether a key can be printed; hides it otherwise.
+    pub(super) fn named(&mut self, name: &str, key: &Range<usize>, value: &Row) -> bool {
+        let named = hide::is_word(name, !value.span.is_empty());
+        if !named {
+            self.hidden.push(hide::value(key.clone()));
+        }
+        named
+    }
+
+    /// The value of a key, hidden unless it is known to be harmless.
+    fn value(&mut self, name: &str, key: &Range<usize>, show: Show) -> Read<Row> {
+        let inner = match show {
+            Show::Nothing => Show::Nothing,
+            _ if hide::is_public(name) => Show::Public,
+            _ => Show::Nothing,
+        };
+        let flag = name == "is_sso_user";
+        let read = self.next().and_then(|(event, span)| self.node(Node { event, span, show: inner, flag }));
+        if show != Show::Nothing && inner == Show::Nothing {
+            let end = read.as_ref().map_or(self.text.len(), |value| value.span.end);
+            // Anchors and tags are hidden with it: what looks like one may be the beginning of a password.
+            let rest = self.text.get(key.end..end).unwrap_or_default().trim_start();
+            let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+            self.hidden.push(hide::value(end.saturating_sub(rest.len())..end));
+        }
+        read
+    }
+
+    /// The value of `<<`: a mapping or a list of them, whose keys count unless the mapping has its own.
+    fn merge(&mut self, merged: &mut Vec<Row>, show: Show) -> Read<usize> {
+        let show = if show == Show::Nothing { Show::Nothing } else { Show::Rows };
+        let (event, span) = self.next()?;
+        let place = range(&span);
+        let mut end = place.end;
+        let first = merged.len();
+        if matches!(event, Event::SequenceStart(..)) {
+            loop {
+                let (event, span) = self.next()?;
+                if matches!(event, Event::SequenceEnd) {
+                    end = end.max(trim(self.text, place.start..range(&span).end).end);
+                    break;
+                }
+                merged.push(self.node(Node { event, span, show, flag: false })?);
+            }
+        } else {
+            let row = self.node(Node { event, span, show, flag: false })?;
+            end = row.span.end;
+            merged.push(row);
+        }
+        if merged.iter().skip(first).any(|row| !row.value.is_object()) {
+            self.note(Problem::new("`<<` merges a mapping, or a list of mappings", place.start..end))?;
+        }
+        Ok(end)
+    }
+
+    fn alias(&mut self, id: usize, place: Range<usize>, show: Show) -> Read<Row> {
+        let Some((row, cost)) = self.anchors.get(&id) else {
+            let problem = Problem::new("an alias can't stand inside of what it stands for", place);
+            return Err(Box::new(problem));
+        };
+        let (cost, mut row) = (*cost, row.clone());
+        self.copy(cost, &place)?;
+        if show == Show::Nothing {
+            // Somewhere it is a secret: hidden where it is written, too.
+            self.hidden.push(hide::value(row.span));
+        }
+        row.span = place;
+        Ok(row)
+    }
+
+    /// Accounts for a copy of a value.
+    fn copy(&mut self, cost: usize, place: &Range<usize>) -> Read<()> {
+        self.copied = self.copied.saturating_add(cost);
+        if self.copied > COPIES {
+            let sentence = format!("the aliases up to here stand for more than {} MiB", COPIES / (1024 * 1024));
+            return Err(Box::new(Problem::new(sentence, place.clone())));
+        }
+        Ok(())
+    }
+
+    /// Whether a node has the tag that it may have; any other is a problem.
+    fn tag(&mut self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Read<bool> {
+        let Some(tag) = tag else { return Ok(false) };
+        let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
+        if !fits {
+            let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
+            self.hidden.push(hide::value(place.clone()));
+            let problem = Problem::new("a value that begins with `!` has a YAML tag, which can't be used here", place);
+            self.note(problem.help("if the `!` belongs to the text, put all of it in quotes"))?;
+        }
+        Ok(fits)
+    }
+
+    /// An anchor with nothing behind it, before `end`: most likely text that should be in quotes.
+    fn lone_anchor(&self, end: usize) -> Problem {
+        let start = self.text.get(..end).and_then(|before| before.rfind('&')).unwrap_or(end);
+        Problem::new("a value that begins with `&` is a YAML anchor, not text", start..end)
+            .help("if the `&` belongs to the text, put all of it in quotes")
+    }
+}
+
+/// The range without the white space at its ends.
+fn trim(text: &str, range: Range<usize>) -> Range<usize> {
+    let piece = text.get(range.clone()).unwrap_or_default();
+    let start = range.start + (piece.len() - piece.trim_start().len());
+    start..start + piece.trim().len()
+}
+
+/// About how much memory a copy takes.
+fn weigh(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weigh).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + weigh(value)).sum(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,292 @@
+//! Shows places of a text: path, line, column, the line itself with the place underlined.
+//!
+//! Knows text, ranges of bytes, and what to hide; no format and no users. The work for one block doesn't grow with
+//! the file, nor with its longest line (a file may be one line): places are looked up in [`Positions`], and only
+//! [`LEFT`] and [`WIDTH`] columns around them are read.
+//!
+//! # Decisions
+//!
+//! - The drawing is done by `annotate-snippets`, but it never sees the file. It gets one finished line (cut, hidden,
+//!   without anything a terminal could obey) and the position as numbers, because it would index the whole text for
+//!   each block, and count columns in the text it is given.
+//! - Hence the odd groups in [`Printer::block`]: `Origin` takes a position as numbers, and a `Snippet` without a
+//!   path draws lines only. Both in the very first group would draw one bar too many; an empty one comes first.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Padding, Renderer, Snippet};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::hide::Hidden;
+
+/// Columns of a line that are shown, at most (and a few for the marks of the cuts).
+const WIDTH: usize = 140;
+/// Columns before the place up to which a line is shown from its beginning.
+const LEFT: usize = 100;
+/// Columns before the place that are shown otherwise.
+const CUT_LEFT: usize = 40;
+/// Characters on either side, for text of marks without width.
+const CHARS: usize = 400;
+/// What stands for the rest of a line.
+const CUT: &str = "...";
+/// Longest title or help.
+const SENTENCE: usize = 500;
+
+/// What to print at one place.
+pub(super) struct Block<'a> {
+    pub title: String,
+    /// Printed in brackets; may be empty.
+    pub code: &'a str,
+    /// What to underline; without it only the path is given.
+    pub place: Option<Range<usize>>,
+    /// A second place, and what to say there.
+    pub other: Option<(Range<usize>, &'static str)>,
+    pub help: Option<&'static str>,
+}
+
+/// Prints blocks for one file.
+pub(super) struct Printer<'a> {
+    path: String,
+    text: &'a str,
+    hidden: &'a [Hidden],
+    positions: Positions,
+    renderer: Renderer,
+}
+
+impl<'a> Printer<'a> {
+    /// `hidden` must be [tidy](super::hide::tidy).
+    pub fn new(path: &str, text: &'a str, hidden: &'a [Hidden], colour: bool) -> Self {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        Self {
+            path: printable(path),
+            text,
+            hidden,
+            positions: Positions::new(text),
+            // Lines come cut already.
+            renderer: renderer.term_width(20 * WIDTH),
+        }
+    }
+
+    /// The blocks, an empty line between them.
+    pub fn print(&self, blocks: &[Block<'_>]) -> String {
+        let mut out = String::new();
+        for block in blocks {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(self.block(block).trim_start_matches('\n'));
+            out.push('\n');
+        }
+        out
+    }
+
+    fn block(&self, block: &Block<'_>) -> String {
+        let mut title = Level::ERROR.primary_title(printable(&block.title));
+        if !block.code.is_empty() {
+            title = title.id(printable(block.code));
+        }
+        let drawing = || Group::with_level(Level::ERROR);
+        let mut groups = vec![drawing()];
+        let mut last = if let Some(place) = &block.place {
+            let excerpt = self.excerpt(place);
+            groups.push(title.element(self.origin(&excerpt)));
+            drawing().element(excerpt.snippet(AnnotationKind::Primary, None))
+        } else {
+            title.element(Origin::path(self.path.as_str()))
+        };
+        if let Some((place, label)) = &block.other {
+            let excerpt = self.excerpt(place);
+            groups.push(last.element(Padding).element(self.origin(&excerpt)));
+            last = drawing().element(excerpt.snippet(AnnotationKind::Context, Some(label)));
+        }
+        if let Some(help) = block.help {
+            last = last.element(Padding).element(Level::HELP.message(printable(help)));
+        }
+        groups.push(last);
+        self.renderer.render(&groups)
+    }
+
+    fn origin(&self, excerpt: &Excerpt) -> Origin<'_> {
+        Origin::path(self.path.as_str()).line(excerpt.line).char_column(excerpt.column)
+    }
+
+    /// The line in which `place` begins, ready for the terminal, and where in it to underline.
+    fn excerpt(&self, place: &Range<usize>) -> Excerpt {
+        let at = self.text.floor_char_boundary(place.start);
+        let (line, column) = self.positions.find(self.text, at);
+        let (from, left, cut) = self.window(at);
+        let mut shown = if cut { CUT.to_owned() } else { String::new() };
+        let mut underline = shown.len()..usize::MAX;
+        let mut width = WIDTH.saturating_sub(left);
+        let mut hidden = self.after(from);
+        let rest = self.text.get(from..).unwrap_or_default();
+        for (index, c) in rest.char_indices() {
+            let index = from + index;
+            if index == at {
+                underline.start = shown.len();
+            }
+            if index == place.end.max(at) {
+                underline.end = shown.len();
+            }
+            if is_break(c) {
+                break;
+            }
+            if index >= at {
+                width = width.saturating_sub(columns(c));
+                if width == 0 || index > at + 4 * CHARS {
+                    shown.push_str(CUT);
+                    break;
+                }
+            }
+            while hidden.first().is_some_and(|piece| piece.span.end <= index) {
+                hidden = hidden.get(1..).unwrap_or_default();
+            }
+            match hidden.first().filter(|piece| piece.span.start <= index) {
+                // The indentation of a text over several lines.
+                Some(_) if c.is_whitespace() && shown.trim_start().is_empty() => push_printable(&mut shown, c),
+                Some(piece) => shown.extend(std::iter::repeat_n(piece.with, columns(c))),
+                None => push_printable(&mut shown, c),
+            }
+        }
+        if at == self.text.len() {
+            underline.start = shown.len();
+        }
+        shown.truncate(shown.trim_end().len().max(underline.start));
+        underline.end = underline.end.clamp(underline.start, shown.len());
+        Excerpt { line, column, shown, underline }
+    }
+
+    /// Where to begin showing the line of `at`, how many columns that is before it, and whether something is cut.
+    fn window(&self, at: usize) -> (usize, usize, bool) {
+        let before = self.text.get(..at).unwrap_or_default();
+        let mut from = at;
+        let mut width = 0;
+        let mut kept = (at, 0);
+        for (count, (index, c)) in before.char_indices().rev().enumerate() {
+            if is_break(c) {
+                return (from, width, false);
+            }
+            if width + columns(c) > LEFT || count == CHARS {
+                return (kept.0, kept.1, true);
+            }
+            from = index;
+            width += columns(c);
+            if width <= CUT_LEFT {
+                kept = (from, width);
+            }
+        }
+        (from, width, false)
+    }
+
+    /// The hidden pieces that end after `at`.
+    fn after(&self, at: usize) -> &'a [Hidden] {
+        let first = self.hidden.partition_point(|piece| piece.span.end <= at);
+        self.hidden.get(first..).unwrap_or_default()
+    }
+}
+
+/// One line of the file as it is shown.
+struct Excerpt {
+    line: usize,
+    column: usize,
+    shown: String,
+    underline: Range<usize>,
+}
+
+impl Excerpt {
+    fn snippet<'a>(&self, kind: AnnotationKind, label: Option<&'a str>) -> Element<'a> {
+        Snippet::source(self.shown.clone())
+            .line_start(self.line)
+            .annotation(kind.span(self.underline.clone()).label(label))
+            .into()
+    }
+}
+
+/// Finds line and column of a byte; both count from 1, columns in characters.
+struct Positions {
+    /// In order of the offset: one for each line, and one for each [`Self::STEP`] bytes of a long line.
+    marks: Vec<Mark>,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    offset: usize,
+    line: usize,
+    column: usize,
+}
+
+impl Positions {
+    const STEP: usize = 1024;
+
+    fn new(text: &str) -> Self {
+        let mut here = Mark { offset: 0, line: 1, column: 1 };
+        let mut last = here;
+        let mut marks = vec![here];
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            here.offset += c.len_utf8();
+            here.column += 1;
+            let next = c == '\n' || (c == '\r' && chars.peek() != Some(&'\n'));
+            if next {
+                here.line += 1;
+                here.column = 1;
+            }
+            if next || here.offset - last.offset >= Self::STEP {
+                marks.push(here);
+                last = here;
+            }
+        }
+        Self { marks }
+    }
+
+    fn find(&self, text: &str, at: usize) -> (usize, usize) {
+        let after = self.marks.partition_point(|mark| mark.offset <= at);
+        match self.marks.get(after.saturating_sub(1)) {
+            Some(mark) => {
+                let chars = text.get(mark.offset..at).unwrap_or_default().chars().count();
+                (mark.line, mark.column + chars)
+            }
+            None => (1, 1),
+        }
+    }
+}
+
+fn is_break(c: char) -> bool {
+    c == '\n' || c == '\r'
+}
+
+/// How many columns a character takes on the terminal, before [`push_printable`] spells it out.
+fn columns(c: char) -> usize {
+    if c == '\t' { 4 } else { c.width().unwrap_or(1) }
+}
+
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == SENTENCE {
+            out.push_str(CUT);
+            break;
+        }
+        push_printable(&mut out, c);
+    }
+    out
+}
+
+/// Appends a character as a terminal can show it: nothing that it would obey or keep invisible.
+fn push_printable(out: &mut String, c: char) {
+    match c {
+        '\t' => out.push_str("    "),
+        c if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
+        c => out.push(c),
+    }
+}
+
+/// Default-ignorable characters (Unicode 17), the bidirectional controls among them, and the line separators.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}

@@ -1,0 +1,256 @@
+//! How findings look.
+
+use super::*;
+
+const USERS: &str = "\
+create_users:
+  - name: Ann Example   # from HR
+    email: ann@example.com
+    password: hunter2
+    is_sso_user: false
+  - name: 山田太郎
+    email: 'Ann@Example.com' # was hunter2
+    pasword: hunter2
+    title:
+  - {name: Bo, password: \"密码 hunter2\", email: bo, is_sso_user: false}
+  - bo@example.com hunter2
+  - name: Cy
+    password: >-
+      hunter2
+      hunter3
+";
+
+fn shown(findings: &[Finding]) -> String {
+    file(USERS).render(findings, false)
+}
+
+#[test]
+fn a_value_is_underlined() {
+    assert_eq!(
+        shown(&[finding(0, "email", "email_taken", "already exists")]),
+        "\
+error[email_taken]: email: already exists
+ --> users.yaml:3:12
+  |
+3 |     email: ann@example.com
+  |            ^^^^^^^^^^^^^^^
+"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_underlined_and_its_value_hidden() {
+    assert_eq!(
+        shown(&[finding(1, "pasword", "unknown_field", "unknown; did you mean `password`?")]),
+        "\
+error[unknown_field]: pasword: unknown; did you mean `password`?
+ --> users.yaml:8:5
+  |
+8 |     pasword: *******
+  |     ^^^^^^^
+"
+    );
+}
+
+#[test]
+fn a_missing_field_underlines_the_first_line_without_its_comment() {
+    assert_eq!(
+        shown(&[finding(0, "lastname", "missing", "missing"), finding(2, "", "bad", "all wrong")]),
+        "\
+error[missing]: lastname: missing
+ --> users.yaml:2:5
+  |
+2 |   - name: Ann Example
+  |     ^^^^^^^^^^^^^^^^^
+
+error[bad]: all wrong
+  --> users.yaml:10:5
+   |
+10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
+   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"
+    );
+}
+
+#[test]
+fn an_empty_value_underlines_its_key() {
+    assert_eq!(
+        shown(&[finding(1, "title", "title_type", "must be text")]),
+        "\
+error[title_type]: title: must be text
+ --> users.yaml:9:5
+  |
+9 |     title:
+  |     ^^^^^
+"
+    );
+}
+
+#[test]
+fn a_duplicate_shows_both_places() {
+    let duplicate = Finding { other_index: Some(0), ..finding(1, "email", "email_duplicate", "twice in this list") };
+    let first = Finding { other_index: Some(2), ..finding(0, "email", "email_duplicate", "twice in this list") };
+    assert_eq!(
+        shown(&[duplicate, first]),
+        "\
+error[email_duplicate]: email: twice in this list
+  --> users.yaml:3:12
+   |
+ 3 |     email: ann@example.com
+   |            ^^^^^^^^^^^^^^^
+   |
+  ::: users.yaml:10:48
+   |
+10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
+   |                                                 -- also used here
+
+error[email_duplicate]: email: twice in this list
+ --> users.yaml:7:12
+  |
+7 |     email: 'Ann@Example.com'
+  |            ^^^^^^^^^^^^^^^^^
+  |
+ ::: users.yaml:3:12
+  |
+3 |     email: ann@example.com
+  |            --------------- first used here
+"
+    );
+}
+
+#[test]
+fn wide_characters_are_underlined_in_full_width() {
+    assert_eq!(
+        shown(&[finding(1, "name", "name_script", "hm")]),
+        "\
+error[name_script]: name: hm
+ --> users.yaml:6:11
+  |
+6 |   - name: 山田太郎
+  |           ^^^^^^^^
+"
+    );
+}
+
+#[test]
+fn a_password_is_only_ever_stars() {
+    let all: Vec<Finding> =
+        (0..6).flat_map(|row| ["", "name", "email", "password"].map(|field| finding(row, field, "c", "m"))).collect();
+    let output = shown(&all);
+    assert!(!output.contains("hunter"), "{output}");
+    assert!(!output.contains('密'), "{output}");
+    assert_eq!(
+        shown(&[finding(3, "", "not_object", "must be an object"), finding(4, "password", "password_short", "too short")]),
+        "\
+error[not_object]: must be an object
+  --> users.yaml:11:5
+   |
+11 |   - **********************
+   |     ^^^^^^^^^^^^^^^^^^^^^^
+
+error[password_short]: password: too short
+  --> users.yaml:14:7
+   |
+14 |       *******
+   |       ^^^^^^^
+"
+    );
+}
+
+#[test]
+fn a_row_that_is_not_there_is_named() {
+    assert_eq!(
+        shown(&[finding(17, "email", "c", "odd"), finding(18, "", "c", "odd")]),
+        "error[c]: users[17].email: odd\n--> users.yaml\n\nerror[c]: users[18]: odd\n--> users.yaml\n"
+    );
+}
+
+#[test]
+fn nothing_reaches_the_terminal_raw() {
+    let file = UsersFile::parse(
+        "u\u{1b}[2J.yaml",
+        "create_users:\n- name: \"\u{1b}[31m\u{202e}x\"\n  \"a\tb\u{7}\": 1\n".to_owned(),
+    )
+    .unwrap();
+    let odd = [
+        finding(0, "name", "c\u{1b}", "m\u{1b}[0m\n\u{200b}"),
+        finding(0, "a\tb\u{7}", "unknown_field", "unknown"),
+        finding(0, "c\u{1b}d", "unknown_field", "unknown"),
+    ];
+    assert_eq!(
+        file.render(&odd, false),
+        r#"error[unknown_field]: this key: unknown
+ --> u\u{1b}[2J.yaml:2:3
+  |
+2 | - name: "\u{1b}[31m\u{202e}x"
+  |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+error[c\u{1b}]: name: m\u{1b}[0m\u{a}\u{200b}
+ --> u\u{1b}[2J.yaml:2:9
+  |
+2 | - name: "\u{1b}[31m\u{202e}x"
+  |         ^^^^^^^^^^^^^^^^^^^^^
+
+error[unknown_field]: this key: unknown
+ --> u\u{1b}[2J.yaml:3:3
+  |
+3 |   *********: *
+  |   ^^^^^^^^^
+"#
+    );
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_place() {
+    let rows: Vec<String> = (0..1000).map(|i| format!("{{name: N{i}, email: 密{i}@example.com}}")).collect();
+    let file = file(&format!("create_users: [{}]", rows.join(", ")));
+    assert_eq!(
+        file.render(&[finding(500, "email", "c", "m")], false),
+        "\
+error[c]: email: m
+ --> users.yaml:1:20443
+  |
+1 | ...密499@example.com}, {name: N500, email: 密500@example.com}, {name: N501, email: 密501@example.com}, {name: N502, email: 密502@example.com}, ...
+  |                                            ^^^^^^^^^^^^^^^^^
+"
+    );
+}
+
+#[test]
+fn a_long_value_is_cut() {
+    let file = file(&format!("create_users: [{{name: {}}}]", "x".repeat(5000)));
+    let output = file.render(&[finding(0, "name", "c", "m")], false);
+    assert!(output.lines().all(|line| line.len() < 160), "{output}");
+    assert!(output.contains("name: xxx") && output.contains("x...\n") && output.ends_with("^^^\n"), "{output}");
+}
+
+#[test]
+fn colours_change_nothing_else() {
+    let findings = [
+        Finding { other_index: Some(0), ..finding(1, "email", "c", "m") },
+        finding(0, "", "c", "m"),
+        finding(9, "", "c", "m"),
+    ];
+    let file = file(USERS);
+    let coloured = file.render(&findings, true);
+    assert!(coloured.contains("\u{1b}["));
+    let mut plain = String::new();
+    for (part, piece) in coloured.split("\u{1b}[").enumerate() {
+        plain.push_str(if part == 0 { piece } else { piece.split_once('m').unwrap().1 });
+    }
+    assert_eq!(plain, file.render(&findings, false));
+}
+
+#[test]
+fn a_merged_value_is_shown_where_it_is_written() {
+    let file = file("create_users:\n- &a {name: Ann, email: x}\n- <<: *a\n  name: Bob\n");
+    assert_eq!(
+        file.render(&[finding(1, "email", "c", "m")], false),
+        "error[c]: email: m\n --> users.yaml:2:24\n  |\n2 | - ** {name: Ann, email: x}\n  |                         ^\n"
+    );
+}
+
+#[test]
+fn no_findings_give_no_text() {
+    assert_eq!(shown(&[]), "");
+}

@@ -1,0 +1,157 @@
+//! What is sent for what is written.
+
+use serde_json::json;
+
+use super::*;
+
+fn rows(text: &str) -> Value {
+    file(text).rows().cloned().collect()
+}
+
+#[test]
+fn the_vendors_example_is_read() {
+    let text = "\
+create_users:
+  - name: name1
+    email: test1@anyscale.com
+    password: ''
+    is_sso_user: false
+    lastname: lastname1
+    title: title1
+  - name: name2
+    email: test2@anyscale.com
+    password: ''
+    is_sso_user: false
+    lastname: lastname2
+    title: title2
+";
+    assert_eq!(
+        rows(text),
+        json!([
+            {"name": "name1", "email": "test1@anyscale.com", "password": "", "is_sso_user": false,
+             "lastname": "lastname1", "title": "title1"},
+            {"name": "name2", "email": "test2@anyscale.com", "password": "", "is_sso_user": false,
+             "lastname": "lastname2", "title": "title2"},
+        ])
+    );
+}
+
+#[test]
+fn a_list_may_be_empty() {
+    let file = file("create_users: []");
+    assert!(file.is_empty());
+    assert_eq!(file.len(), 0);
+}
+
+#[test]
+fn wrong_and_unknown_things_are_sent_as_they_are() {
+    assert_eq!(
+        rows("create_users: [text, 1, ~, [a], {name: 123, colour: {a: [b]}}, {}]"),
+        json!(["text", 1, null, ["a"], {"name": 123, "colour": {"a": ["b"]}}, {}])
+    );
+}
+
+#[test]
+fn json_is_read_too() {
+    assert_eq!(
+        rows(r#"{"create_users":[{"name":"A\u00e9","is_sso_user":true,"title":null}]}"#),
+        json!([{"name": "Aé", "is_sso_user": true, "title": null}])
+    );
+}
+
+#[test]
+fn yes_and_no_are_booleans_in_is_sso_user_only() {
+    for (word, value) in [("yes", true), ("On", true), ("TRUE", true), ("no", false), ("OFF", false), ("false", false)] {
+        let text = format!("create_users: [{{is_sso_user: {word}, nested: {{is_sso_user: {word}}}}}]");
+        assert_eq!(rows(&text), json!([{"is_sso_user": value, "nested": {"is_sso_user": value}}]));
+    }
+    assert_eq!(
+        rows("create_users: [{title: no, name: on, is_sso_user: 'no', lastname: y}]"),
+        json!([{"title": "no", "name": "on", "is_sso_user": "no", "lastname": "y"}])
+    );
+    assert_eq!(rows("create_users: [{title: true, is_sso_user: y}]"), json!([{"title": true, "is_sso_user": "y"}]));
+}
+
+#[test]
+fn a_number_is_what_yaml_1_1_and_json_call_one() {
+    assert_eq!(rows("create_users: [0, -0, 42, -7, 1.5, 1.5e+3]"), json!([0, -0.0, 42, -7, 1.5, 1500.0]));
+    for text in ["007", "0x1F", "0o17", "1_000", "12:30", "1e5", "12e34567", "+1", "1.", ".5", ".inf", "-", "2024-01-31"] {
+        assert_eq!(rows(&format!("create_users: [{text}]")), json!([text]));
+    }
+}
+
+#[test]
+fn quoted_and_block_scalars_are_text() {
+    let text = "create_users:\n- a: '1'\n  b: \"true\"\n  c: ''\n  d: |\n    1\n  e: >-\n    x\n    y\n  f: !!str 1\n  g: ! 2\n  h: 'null'\n";
+    assert_eq!(
+        rows(text),
+        json!([{"a": "1", "b": "true", "c": "", "d": "1\n", "e": "x y", "f": "1", "g": "2", "h": "null"}])
+    );
+}
+
+#[test]
+fn nothing_is_null() {
+    assert_eq!(
+        rows("create_users:\n- a:\n  b: ~\n  c: null\n  d: NULL\n  e: # later\n-\n"),
+        json!([{"a": null, "b": null, "c": null, "d": null, "e": null}, null])
+    );
+}
+
+#[test]
+fn keys_that_are_no_text_are_taken_as_written() {
+    assert_eq!(
+        rows("create_users: [{1: a, ~: b, no: c, 'd e': d, [x, y]: e}]"),
+        json!([{"1": "a", "~": "b", "no": "c", "d e": "d", "[x, y]": "e"}])
+    );
+}
+
+#[test]
+fn aliases_and_merges_are_resolved() {
+    let text = "\
+create_users:
+- &base
+  name: Ann
+  is_sso_user: yes
+- <<: *base
+  name: Bob
+- <<: [{title: x}, *base, {title: y}]
+- *base
+- name: &n Cy
+  lastname: *n
+- '<<': 1
+";
+    assert_eq!(
+        rows(text),
+        json!([
+            {"name": "Ann", "is_sso_user": true},
+            {"name": "Bob", "is_sso_user": true},
+            {"title": "x", "name": "Ann", "is_sso_user": true},
+            {"name": "Ann", "is_sso_user": true},
+            {"name": "Cy", "lastname": "Cy"},
+            {"<<": 1},
+        ])
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_fine() {
+    let file = file("\u{feff}create_users:\r\n- name: Ann\r\n  title: x\r\n");
+    assert_eq!(file.rows().cloned().collect::<Value>(), json!([{"name": "Ann", "title": "x"}]));
+    assert_eq!(
+        file.render(&[finding(0, "title", "c", "m")], false),
+        "error[c]: title: m\n --> users.yaml:3:10\n  |\n3 |   title: x\n  |          ^\n"
+    );
+}
+
+#[test]
+fn a_text_block_at_the_end_of_the_file_gets_no_line_feed() {
+    assert_eq!(rows("create_users:\n- password: |\n    abc"), json!([{"password": "abc"}]));
+}
+
+#[test]
+fn debug_shows_no_values() {
+    let file = file("create_users: [{password: hunter2}]");
+    assert_eq!(format!("{file:?}"), "UsersFile { path: \"users.yaml\", rows: 1, .. }");
+    let refused = UsersFile::parse("u", "password: hunter2\n".to_owned()).expect_err("no list");
+    assert!(!format!("{refused:?}").contains("hunter2"));
+}

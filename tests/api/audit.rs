@@ -1,0 +1,106 @@
+//! The audit log: what is in it, who may read it, and that it stays.
+
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, sso};
+
+#[tokio::test]
+async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
+    let app = TestApp::spawn().await;
+    let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await;
+    let user_ids: Vec<Value> = created.json()["results"].as_array().unwrap().iter().map(|user| user["user_id"].clone()).collect();
+    let body = app.owner.get("/api/v2/audit/events").await.json();
+    let events = body["results"].as_array().unwrap();
+    let actions: Vec<&str> = events.iter().map(|event| event["action"].as_str().unwrap()).collect();
+    // Newest first.
+    assert_eq!(actions, ["user.create", "user.create", "user.batch_create", "key.create", "organization.create"]);
+    assert_eq!([events[1]["target_id"].clone(), events[0]["target_id"].clone()], user_ids[..]);
+    let batch = &events[2];
+    assert_eq!(batch["details"], json!({"users": 2}));
+    assert_eq!(batch["target_kind"], "batch");
+    for event in &events[..3] {
+        assert_eq!(event["batch_id"], batch["target_id"]);
+        assert_eq!(event["request_id"], created.header("x-request-id"));
+        assert_eq!(event["actor_kind"], "api_key");
+        assert_eq!(event["actor_name"], "first key");
+        assert_eq!(event["outcome"], "success");
+        assert_eq!(event["source_address"], "127.0.0.1");
+    }
+    for event in &events[3..] {
+        assert_eq!((&event["actor_kind"], &event["actor_id"]), (&json!("operator"), &Value::Null));
+    }
+    let text = body.to_string();
+    assert!(!text.contains("example.com") && !text.contains("Ada"), "no personal data: {text}");
+}
+
+#[tokio::test]
+async fn a_rejected_batch_leaves_an_entry_with_counts() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([sso("bad"), sso("a@example.com"), {"name": 1, "email": "worse", "is_sso_user": true}])).await;
+    let body = app.owner.get("/api/v2/audit/events?count=1").await.json();
+    let event = &body["results"][0];
+    assert_eq!((&event["action"], &event["outcome"], &event["reason"]), (&json!("user.batch_create"), &json!("rejected"), &json!("batch_rejected")));
+    assert_eq!(event["details"], json!({"rows": 3, "findings": {"email_invalid": 2, "wrong_type": 1}}));
+}
+
+#[tokio::test]
+async fn only_owners_read_it() {
+    let app = TestApp::spawn().await;
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    let answer = collaborator.get("/api/v2/audit/events").await;
+    assert_eq!(answer.status, 403);
+    let body = app.owner.get("/api/v2/audit/events?count=1").await.json();
+    assert_eq!((&body["results"][0]["action"], &body["results"][0]["outcome"]), (&json!("audit.list"), &json!("denied")));
+}
+
+#[tokio::test]
+async fn it_is_read_in_pages_and_by_time() {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..70).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    app.owner.create(&json!(users)).await;
+    let (mut seen, mut query, mut pages) = (Vec::new(), "/api/v2/audit/events?count=30".to_owned(), 0);
+    loop {
+        pages += 1;
+        let body = app.owner.get(&query).await.json();
+        seen.extend(body["results"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned()));
+        match body["metadata"]["next_paging_token"].as_str() {
+            Some(token) => query = format!("/api/v2/audit/events?count=30&paging_token={token}"),
+            None => break,
+        }
+    }
+    assert_eq!((pages, seen.len()), (3, 73));
+    assert!(seen.is_sorted_by(|a, b| a > b));
+
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let since = app.app.clock.now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    app.owner.create(&json!([sso("later@example.com")])).await;
+    let body = app.owner.get(&format!("/api/v2/audit/events?since={since}")).await.json();
+    assert_eq!(body["results"].as_array().unwrap().len(), 2);
+    let answer = app.owner.get("/api/v2/audit/events?since=yesterday").await;
+    assert_eq!(
+        answer.error(),
+        json!({"code": "invalid_request", "detail": "`since` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"})
+    );
+}
+
+#[tokio::test]
+async fn nobody_changes_it_not_even_the_owner_of_its_table() {
+    use sqlx::ConnectOptions;
+    let app = TestApp::spawn().await;
+    let mut connection = app.database.connect().await.unwrap();
+    for statement in ["update audit_events set action = 'x'", "delete from audit_events", "truncate audit_events"] {
+        let error = sqlx::query(statement).execute(&mut connection).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().message(), "audit_events is append only", "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_without_an_entry_is_not_committed() {
+    let app = TestApp::spawn().await;
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    let change = app.app.change(&operator, muster::caller::Action::KeyCreate).await.unwrap();
+    let error = muster::error::Error::from(change.commit().await.unwrap_err());
+    assert_eq!(error.code().as_str(), "internal");
+    assert_eq!(error.chain().as_deref(), Some("a change without an audit event"));
+}

@@ -1,0 +1,152 @@
+//! Who is let in, who is not, and what is left of it in the audit log.
+
+use chrono::Duration;
+use muster::caller::PermissionLevel;
+use serde_json::json;
+
+use crate::support::{Actor, TestApp, sso};
+
+const ROUTES: [(&str, &str); 4] = [
+    ("GET", "/api/v2/userinfo/"),
+    ("GET", "/api/v2/organization_collaborators/"),
+    ("GET", "/api/v2/audit/events"),
+    ("POST", "/api/v2/users/admin_batch_create"),
+];
+
+async fn refused_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
+    let before = app.db_counts().await;
+    for (method, path) in ROUTES {
+        let answer = Actor::send(actor.request(method, path).body(json!([sso("a@example.com")]).to_string())).await;
+        assert_eq!(answer.status, 401, "{method} {path}");
+        assert_eq!(answer.error(), json!({"code": "unauthenticated", "detail": sentence}), "{method} {path}");
+    }
+    assert_eq!(app.db_counts().await, before);
+}
+
+#[tokio::test]
+async fn without_a_key_nobody_is_let_in() {
+    let app = TestApp::spawn().await;
+    let sentence = "an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`";
+    refused_everywhere(&app, &app.anonymous(), sentence).await;
+}
+
+#[tokio::test]
+async fn a_malformed_key_is_refused_without_asking_the_database() {
+    let app = TestApp::spawn().await;
+    let token = app.owner.token();
+    let sentence = "this is not a valid API key: check that all of it was copied";
+    for wrong in ["aph0_wrong", &token[..token.len() - 1], &token.replace("amk_", "bmk_"), &format!("{token}x")] {
+        refused_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
+    }
+    // Even with the database away it is refused for what it is.
+    app.app.db.close().await;
+    assert_eq!(app.owner.with_token("aph0_wrong").get("/api/v2/userinfo/").await.status, 401);
+    assert_eq!(app.owner.get("/api/v2/userinfo/").await.status, 503);
+}
+
+#[tokio::test]
+async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
+    let app = TestApp::spawn().await;
+    let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
+    let unknown = muster::keys::Token::generate(organization, muster::id::Id::new(app.app.clock.now()));
+    refused_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "this API key is unknown").await;
+
+    let (expired, _) = app.actor_for(PermissionLevel::Owner, Duration::milliseconds(1)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    refused_everywhere(&app, &expired, "this API key has expired").await;
+
+    let (revoked, key) = app.actor_for(PermissionLevel::Owner, Duration::days(1)).await;
+    assert_eq!(revoked.get("/api/v2/userinfo/").await.status, 200);
+    app.revoke(&key).await;
+    refused_everywhere(&app, &revoked, "this API key has been revoked").await;
+
+    let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
+    let reasons: Vec<&str> = events["results"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
+    let expected: Vec<&str> = ["revoked_key", "expired_key", "unknown_key"].iter().flat_map(|reason| [*reason; 4]).collect();
+    assert_eq!(reasons, expected);
+    assert!(events["results"].as_array().unwrap().iter().all(|event| event["outcome"] == "denied"));
+}
+
+#[tokio::test]
+async fn a_right_id_with_a_wrong_secret_is_an_unknown_key() {
+    let app = TestApp::spawn().await;
+    let real = muster::keys::Token::parse(app.owner.token()).unwrap();
+    let forged = muster::keys::Token::generate(real.organization_id, real.key_id);
+    let answer = app.owner.with_token(forged.text().expose()).get("/api/v2/userinfo/").await;
+    assert_eq!((answer.status, answer.error()["detail"].as_str()), (401, Some("this API key is unknown")));
+}
+
+#[tokio::test]
+async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
+    let app = TestApp::spawn().await;
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    assert_eq!(collaborator.get("/api/v2/userinfo/").await.status, 200);
+    assert_eq!(collaborator.get("/api/v2/organization_collaborators/").await.status, 200);
+    let before = app.db_counts().await;
+    let answer = collaborator.create(&json!([sso("a@example.com")])).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        answer.error(),
+        json!({"code": "forbidden", "detail": "this API key may not do `user.batch_create`: that needs an owner's key"})
+    );
+    // Refused before its body is looked at.
+    assert_eq!(collaborator.create_raw("not JSON").await.status, 403);
+    assert_eq!(app.db_counts().await, before);
+    let events = app.owner.get("/api/v2/audit/events?action=user.batch_create").await.json();
+    let event = &events["results"][1];
+    assert_eq!((&event["outcome"], &event["reason"], &event["actor_name"]), (&json!("denied"), &json!("forbidden"), &json!("test")));
+    assert_eq!(event["request_id"], answer.header("x-request-id"));
+    assert_eq!(event["source_address"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn the_vendors_cookie_and_the_bearer_header_are_the_same_key() {
+    let app = TestApp::spawn().await;
+    let token = app.owner.token();
+    for cookie in [format!("cli_token={token}"), format!("a=b; cli_token={token}; c=d")] {
+        let answer = Actor::send(app.anonymous().request("GET", "/api/v2/userinfo/").header("cookie", cookie)).await;
+        assert_eq!(answer.status, 200);
+    }
+    // The header goes before the cookie.
+    let request = app.anonymous().request("GET", "/api/v2/userinfo/").bearer_auth("aph0_wrong").header("cookie", format!("cli_token={token}"));
+    assert_eq!(Actor::send(request).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_latest_use_of_a_key_is_noted() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where last_used_at is not null").await, 0);
+    app.owner.get("/api/v2/userinfo/").await;
+    for _ in 0..100 {
+        if app.db_value::<i64>("select count(*) from api_keys where last_used_at is not null").await == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("not noted");
+}
+
+#[tokio::test]
+async fn userinfo_has_everything_that_the_vendors_client_requires() {
+    let app = TestApp::spawn().await;
+    let body = app.owner.get("/api/v2/userinfo/").await.json();
+    let info = body["result"].as_object().unwrap();
+    for (field, kind) in [
+        ("id", "string"), ("email", "string"), ("name", "string"), ("username", "string"), ("verified", "boolean"),
+        ("organization_permission_level", "string"), ("organization_ids", "array"), ("organizations", "array"),
+        ("ld_hash", "string"), ("ld_hash_fields", "array"), ("pylon_hash", "string"),
+    ] {
+        let value = &info[field];
+        let found = if value.is_string() { "string" } else if value.is_boolean() { "boolean" } else if value.is_array() { "array" } else { "?" };
+        assert_eq!(found, kind, "{field}");
+    }
+    assert_eq!(info["name"], "first key");
+    assert_eq!(info["organization_permission_level"], "owner");
+    let organization = info["organizations"][0].as_object().unwrap();
+    assert_eq!(organization["name"], "Default organization");
+    assert_eq!(organization["id"], info["organization_ids"][0]);
+    for field in ["is_general_platform_enabled", "is_private_endpoints_enabled", "is_usage_blocked"] {
+        assert_eq!(organization[field], json!(false));
+    }
+    assert!(organization["public_identifier"].is_string());
+}

@@ -1,0 +1,131 @@
+//! Batches that are created.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use crate::support::{TestApp, sso, with_password};
+
+#[tokio::test]
+async fn the_vendors_example_works_word_for_word() {
+    let app = TestApp::spawn().await;
+    let users = json!([
+        {"name": "name1", "email": "test1@anyscale.com", "password": "", "is_sso_user": false, "lastname": "lastname1", "title": "title1"},
+        {"name": "name2", "email": "test2@anyscale.com", "password": "", "is_sso_user": false, "lastname": "lastname2", "title": "title2"},
+    ]);
+    let answer = app.owner.create(&users).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    assert_eq!(body["metadata"], json!({"total": 2, "next_paging_token": null}));
+    let results = body["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2);
+    for (n, result) in results.iter().enumerate() {
+        let mut result = result.clone();
+        let fields = result.as_object_mut().unwrap();
+        assert!(fields.remove("user_id").unwrap().as_str().unwrap().starts_with("usr_"));
+        let created_at: DateTime<Utc> = serde_json::from_value(fields.remove("created_at").unwrap()).unwrap();
+        assert!((app.app.clock.now() - created_at).num_seconds() < 60);
+        let n = n + 1;
+        assert_eq!(
+            result,
+            json!({"name": format!("name{n}"), "email": format!("test{n}@anyscale.com"), "is_sso_user": false,
+                   "lastname": format!("lastname{n}"), "title": format!("title{n}")})
+        );
+    }
+    assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
+}
+
+#[tokio::test]
+async fn an_account_with_an_empty_password_has_none_that_could_match() {
+    let app = TestApp::spawn().await;
+    let users = json!([with_password("a@example.com", ""), {"name": "B", "email": "b@example.com", "is_sso_user": false}]);
+    assert_eq!(app.owner.create(&users).await.status, 200);
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
+}
+
+#[tokio::test]
+async fn results_come_in_the_order_of_the_request() {
+    let app = TestApp::spawn().await;
+    let emails: Vec<String> = (0..200).map(|n| format!("user{}@example.com", (n * 77) % 200)).collect();
+    let users: Vec<_> = emails.iter().map(|email| sso(email)).collect();
+    let body = app.owner.create(&json!(users)).await.json();
+    let results = body["results"].as_array().unwrap();
+    let back: Vec<&str> = results.iter().map(|user| user["email"].as_str().unwrap()).collect();
+    assert_eq!(back, emails);
+    let times: std::collections::HashSet<&str> = results.iter().map(|user| user["created_at"].as_str().unwrap()).collect();
+    assert_eq!(times.len(), 1, "one batch, one time");
+    let ids: std::collections::HashSet<&str> = results.iter().map(|user| user["user_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 200);
+}
+
+#[tokio::test]
+async fn a_password_is_kept_as_argon2id_and_has_to_be_changed() {
+    use argon2::{Argon2, PasswordHash, PasswordVerifier};
+    let app = TestApp::spawn().await;
+    // Composed here, decomposed there: one password (NFC).
+    let users = json!([with_password("a@example.com", "Zwölf Boxkämpfer jagen"), with_password("b@example.com", "Zwo\u{308}lf Boxka\u{308}mpfer jagen")]);
+    assert_eq!(app.owner.create(&users).await.status, 200);
+    let phc: Vec<String> = app.db_value("select array_agg(phc) from passwords where must_change").await;
+    assert_eq!(phc.len(), 2);
+    for phc in phc {
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        let hash = PasswordHash::new(&phc).unwrap();
+        assert!(Argon2::default().verify_password("Zwölf Boxkämpfer jagen".as_bytes(), &hash).is_ok());
+        assert!(Argon2::default().verify_password("Zwölf Boxkämpfer jagen ".as_bytes(), &hash).is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_sso_user_has_no_password_and_optional_fields_stay_absent() {
+    let app = TestApp::spawn().await;
+    let users = json!([{"name": "bare", "email": "bare@example.com", "is_sso_user": true, "password": null, "title": ""}]);
+    let body = app.owner.create(&users).await.json();
+    let user = body["results"][0].as_object().unwrap();
+    assert_eq!(user["is_sso_user"], json!(true));
+    assert!(!user.contains_key("lastname"), "absent comes back absent");
+    assert_eq!(user["title"], json!(""), "empty comes back empty");
+    assert!(!user.contains_key("password"));
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
+}
+
+#[tokio::test]
+async fn names_beyond_ascii_and_addresses_as_written_come_back() {
+    let app = TestApp::spawn().await;
+    let users = json!([{"name": "Zoë Ωμέγα 😀", "email": " Zoe@Bücher.example ", "is_sso_user": true}]);
+    let body = app.owner.create(&users).await.json();
+    assert_eq!(body["results"][0]["name"], json!("Zoë Ωμέγα 😀"));
+    assert_eq!(body["results"][0]["email"], json!("Zoe@Bücher.example"));
+    assert_eq!(app.db_value::<String>("select email_key from users").await, "zoe@xn--bcher-kva.example");
+}
+
+#[tokio::test]
+async fn the_batch_remembers_what_kind_of_client_it_came_from() {
+    let app = TestApp::spawn().await;
+    let body = json!([sso("a@example.com")]).to_string();
+    let request = app.owner.request("POST", crate::support::BATCH).header("x-anyscale-client", "CLI").body(body);
+    let answer = crate::support::Actor::send(request).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.db_value::<String>("select source from batches").await, "vendor_client");
+    let request_id = app.db_value::<uuid::Uuid>("select request_id from batches").await;
+    assert_eq!(muster::id::Id::<muster::id::Request>::from_uuid(request_id).to_string(), answer.header("x-request-id"));
+}
+
+#[tokio::test]
+async fn the_largest_batch_allowed_is_created() {
+    let app = TestApp::spawn().await;
+    let users: Vec<_> = (0..10_000).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    let answer = app.owner.create(&json!(users)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(app.db_counts().await, [10_000, 10_000, 0, 1, 10_001]);
+}
+
+#[tokio::test]
+async fn many_small_batches_at_once_are_all_created() {
+    let app = TestApp::spawn().await;
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let owner = app.owner.clone();
+        running.spawn(async move { owner.create(&json!([sso(&format!("user{n}@example.com"))])).await.status });
+    }
+    assert_eq!(running.join_all().await, vec![200; 50]);
+    assert_eq!(app.db_counts().await, [50, 50, 0, 50, 100]);
+}

@@ -1,0 +1,118 @@
+//! Listing: every filter of the vendor's client, and paging.
+
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, TestApp};
+
+const PATH: &str = "/api/v2/organization_collaborators/";
+
+async fn app_with_users() -> (TestApp, Actor) {
+    let app = TestApp::spawn().await;
+    let users = json!([
+        {"name": "Ada", "lastname": "Lovelace", "email": "ada+x@example.com", "is_sso_user": true},
+        {"name": "Grace Hopper", "email": "Grace@Example.com", "is_sso_user": false},
+        {"name": "Ada", "lastname": "", "email": "ada2@example.com", "is_sso_user": true},
+    ]);
+    assert_eq!(app.owner.create(&users).await.status, 200);
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    (app, collaborator)
+}
+
+async fn emails(actor: &Actor, query: &str) -> Vec<String> {
+    let answer = actor.get(&format!("{PATH}{query}")).await;
+    assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+    let body = answer.json();
+    body["results"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_queries_of_the_vendors_client_are_answered() {
+    let (_app, actor) = app_with_users().await;
+    let all = ["ada+x@example.com", "Grace@Example.com", "ada2@example.com"];
+    let none: [&str; 0] = [];
+    for (query, expected) in [
+        ("", &all[..]),
+        ("?count=50", &all),
+        ("?is_service_account=False&count=50", &all),
+        ("?is_service_account=True&count=50", &none),
+        ("?collaborator_type=all_accounts", &all),
+        ("?collaborator_type=only_user_accounts", &all),
+        ("?collaborator_type=only_service_accounts", &none),
+        ("?email=ada%2Bx%40example.com&is_service_account=False&count=1", &all[..1]),
+        ("?email=ADA%2BX%40EXAMPLE.COM", &all[..1]),
+        ("?email=grace%40example.com", &all[1..2]),
+        ("?email=nobody%40example.com", &none),
+        ("?email=&is_service_account=False&count=50", &none),
+        ("?email=%25", &none),
+        ("?name=Grace+Hopper", &all[1..2]),
+        ("?name=Ada+Lovelace", &all[..1]),
+        ("?name=ada", &none),
+        ("?name=A%25", &none),
+        ("?name=Ada&email=ada2%40example.com&collaborator_type=only_user_accounts&is_service_account=False&count=50", &all[2..]),
+    ] {
+        assert_eq!(emails(&actor, query).await, expected, "{query}");
+    }
+    assert_eq!(emails(&actor, "?name=Ada").await, ["ada+x@example.com", "ada2@example.com"]);
+}
+
+#[tokio::test]
+async fn a_row_has_everything_that_the_vendors_client_requires() {
+    let (_app, actor) = app_with_users().await;
+    let body = actor.get(&format!("{PATH}?count=1")).await.json();
+    let mut row = body["results"][0].clone();
+    let fields = row.as_object_mut().unwrap();
+    assert!(fields.remove("id").unwrap().as_str().unwrap().starts_with("ide_"));
+    assert!(fields.remove("user_id").unwrap().as_str().unwrap().starts_with("usr_"));
+    assert!(fields.remove("created_at").unwrap().as_str().unwrap().ends_with('Z'));
+    assert_eq!(
+        row,
+        json!({
+            "name": "Ada", "full_name": "Ada Lovelace", "email": "ada+x@example.com", "permission_level": "collaborator",
+            "base_role": "collaborator", "additional_roles": [], "is_service_account": false,
+        })
+    );
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_until_the_token_is_null() {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..120).map(|n| crate::support::sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+    for (count, pages) in [(50, 3), (40, 3), (7, 18)] {
+        let mut seen = Vec::new();
+        let mut query = format!("{PATH}?count={count}");
+        for page in 1.. {
+            let body = app.owner.get(&query).await.json();
+            seen.extend(body["results"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()));
+            match &body["metadata"]["next_paging_token"] {
+                Value::Null => {
+                    assert_eq!(page, pages);
+                    break;
+                }
+                token => query = format!("{PATH}?paging_token={}&count={count}", token.as_str().unwrap()),
+            }
+        }
+        assert_eq!(seen, (0..120).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_can_not_be_used_are_named() {
+    let (_app, actor) = app_with_users().await;
+    for (query, detail) in [
+        ("?count=0", "`count` has to be a number from 1 to 50"),
+        ("?count=51", "`count` has to be a number from 1 to 50"),
+        ("?count=many", "`count` has to be a number from 1 to 50"),
+        ("?paging_token=", "`paging_token` has to be the `next_paging_token` of the page before"),
+        ("?paging_token=usr_tampered", "`paging_token` has to be the `next_paging_token` of the page before"),
+        ("?is_service_account=maybe", "`is_service_account` has to be true or false"),
+        ("?collaborator_type=robots", "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts"),
+    ] {
+        let answer = actor.get(&format!("{PATH}{query}")).await;
+        assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})), "{query}");
+    }
+    let answer = actor.get(&format!("{PATH}?sort=name")).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.error()["detail"].as_str().unwrap().contains("unknown field `sort`"));
+}

@@ -1,0 +1,98 @@
+//! Walks the API's own description: nothing is served that is not described, nothing described
+//! that is not served, every route refuses whoever may not use it, and every writing route leaves
+//! an entry in the audit log.
+
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, TestApp, sso};
+
+/// Every operation: method, path, operation id, whether it wants a key.
+fn operations() -> Vec<(String, String, String, bool)> {
+    let document = serde_json::to_value(muster::http::openapi_document()).unwrap();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            operations.push((method.to_uppercase(), path.clone(), id, !operation["security"].is_null()));
+        }
+    }
+    operations
+}
+
+/// Routes that anybody may use: this list should only ever shrink.
+const OPEN: [&str; 3] = ["cli_usage", "livez", "readyz"];
+
+/// Routes for owners only.
+const OWNERS_ONLY: [&str; 2] = ["audit_list", "user_batch_create"];
+
+/// What a caller who may sends to each writing route, so that it writes.
+fn writing_body(operation: &str) -> Value {
+    match operation {
+        "user_batch_create" => json!([sso("written@example.com")]),
+        other => panic!("say here what {other} is sent"),
+    }
+}
+
+#[tokio::test]
+async fn every_described_route_is_served_and_no_other_method() {
+    let app = TestApp::spawn().await;
+    for (method, path, id, _) in operations() {
+        let answer = Actor::send(app.owner.request(&method, &path)).await;
+        assert!(![404, 405].contains(&answer.status), "{id}: {}", answer.status);
+        for other in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
+            if other != method {
+                let answer = Actor::send(app.owner.request(other, &path)).await;
+                assert_eq!(answer.status, 405, "{other} {path}");
+                assert_eq!(answer.header("allow"), method);
+                assert_eq!(answer.error(), json!({"code": "method_not_allowed", "detail": format!("this address takes {method} only")}));
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_known_routes_are_open() {
+    let mut open: Vec<String> = operations().into_iter().filter(|(.., secured)| !secured).map(|(_, _, id, _)| id).collect();
+    open.sort();
+    assert_eq!(open, OPEN);
+}
+
+#[tokio::test]
+async fn every_route_refuses_each_caller_who_may_not_use_it() {
+    let app = TestApp::spawn().await;
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    let (gone, key) = app.actor_for(PermissionLevel::Owner, chrono::Duration::days(1)).await;
+    app.revoke(&key).await;
+    for (method, path, id, secured) in operations() {
+        let status = async |actor: &Actor| Actor::send(actor.request(&method, &path)).await.status;
+        if !secured {
+            assert!(status(&app.anonymous()).await < 300, "{id}");
+            continue;
+        }
+        assert_eq!(status(&app.anonymous()).await, 401, "{id}");
+        assert_eq!(status(&gone).await, 401, "{id}");
+        let expected_forbidden = OWNERS_ONLY.contains(&id.as_str());
+        assert_eq!(status(&collaborator).await == 403, expected_forbidden, "{id}");
+        assert!(![401, 403].contains(&status(&app.owner).await), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
+    let app = TestApp::spawn().await;
+    for (method, path, id, secured) in operations() {
+        let before: i64 = app.db_value("select count(*) from audit_events").await;
+        let writes = method != "GET" && secured;
+        let request = app.owner.request(&method, &path);
+        let answer = Actor::send(if writes { request.body(writing_body(&id).to_string()) } else { request }).await;
+        assert!(answer.status < 300, "{id}: {}", answer.text);
+        let after: i64 = app.db_value("select count(*) from audit_events").await;
+        assert_eq!(after > before, writes, "{id}");
+        if writes {
+            let dotted = id.replacen('_', ".", 1);
+            let named = app.owner.get(&format!("/api/v2/audit/events?action={dotted}")).await.json();
+            assert!(!named["results"].as_array().unwrap().is_empty(), "no entry is named {dotted}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The API's description, and the page that shows it.
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn the_description_is_served_and_describes_the_error_of_every_refusal() {
+    let app = TestApp::spawn().await;
+    let answer = app.anonymous().get("/openapi.json").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    let document = answer.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(operation["operationId"].is_string(), "{method} {path}");
+            assert!(operation["summary"].is_string(), "{method} {path}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                if status.starts_with('4') || status.starts_with('5') {
+                    let schema = &response["content"]["application/json"]["schema"]["$ref"];
+                    assert_eq!(schema, "#/components/schemas/ErrorBody", "{method} {path} {status}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_outside() {
+    let app = TestApp::spawn().await;
+    let page = app.anonymous().get("/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").starts_with("text/html"));
+    let mut loaded = 0;
+    for piece in page.text.split(['"', '\'']) {
+        assert!(!piece.starts_with("http") && !piece.starts_with("//"), "{piece}");
+        let relative = piece.strip_prefix("./").unwrap_or(piece);
+        if relative.ends_with(".js") || relative.ends_with(".css") {
+            let part = app.anonymous().get(&format!("/docs/{relative}")).await;
+            assert_eq!(part.status, 200, "{relative}");
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 3, "{}", page.text);
+    let settings = app.anonymous().get("/docs/swagger-initializer.js").await.text;
+    assert!(settings.contains("/openapi.json"), "{settings}");
+    assert!(settings.contains(r#""validatorUrl": "none""#), "{settings}");
+    assert!(!settings.contains("https://"), "{settings}");
+}

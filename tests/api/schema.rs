@@ -1,0 +1,56 @@
+//! The database's schema keeps its rules.
+
+use sqlx::ConnectOptions;
+
+use crate::support::TestApp;
+
+async fn column(app: &TestApp, query: &'static str) -> Vec<String> {
+    let mut connection = app.database.connect().await.unwrap();
+    sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_organization_comes_first_in_every_key_and_reference() {
+    let app = TestApp::spawn().await;
+    let wrong = column(
+        &app,
+        "select conname::text from pg_constraint
+         join pg_attribute on attrelid = conrelid and attnum = conkey[1]
+         where contype in ('p', 'u', 'f') and connamespace = 'public'::regnamespace
+             and conrelid <> '_sqlx_migrations'::regclass and attname <> 'organization_id'",
+    )
+    .await;
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
+    let app = TestApp::spawn().await;
+    let names = column(
+        &app,
+        "select conname::text from pg_constraint
+         where contype = 'u' and connamespace = 'public'::regnamespace order by conname",
+    )
+    .await;
+    // `users_email_key_key` becomes `email_taken`; identity ids are drawn at random, so that
+    // two of one value are a bug and an internal error.
+    assert_eq!(names, ["collaborators_identity_key", "users_email_key_key"]);
+}
+
+#[tokio::test]
+async fn half_filled_audit_entries_are_impossible() {
+    let app = TestApp::spawn().await;
+    let mut connection = app.database.connect().await.unwrap();
+    for (columns, values, constraint) in [
+        ("actor_kind, outcome", "'api_key', 'success'", "audit_events_actor_whole"),
+        ("actor_kind, outcome", "'operator', 'denied'", "audit_events_outcome_whole"),
+        ("actor_kind, outcome, target_kind", "'operator', 'success', 'user'", "audit_events_target_whole"),
+    ] {
+        let statement = format!(
+            "insert into audit_events (organization_id, event_id, occurred_at, action, {columns})
+             values (gen_random_uuid(), gen_random_uuid(), now(), 'x', {values})"
+        );
+        let error = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().constraint(), Some(constraint));
+    }
+}

@@ -1,0 +1,260 @@
+//! What the tests stand on: a PostgreSQL of their own, a database and a server for each test,
+//! and actors who call it over HTTP. Helpers that touch tables are called `db_…`; all others go
+//! through the doors that users have.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use chrono::Duration;
+use muster::app::App;
+use muster::caller::{Caller, PermissionLevel};
+use muster::clock::Clock;
+use muster::config::Config;
+use muster::postgres::{Cluster, Database};
+use muster::{http, keys, organizations};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+pub mod server;
+
+/// A PostgreSQL for this test binary: made by muster's own code, without durability. It ends with
+/// the process, however that ends: its helper waits for the end of a pipe.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
+    &CLUSTER
+        .get_or_init(|| {
+            std::thread::spawn(|| {
+                let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
+                let path = std::env::var("PATH").unwrap();
+                let settings =
+                    [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("max_connections", "300")];
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let cluster = runtime.block_on(Cluster::open(dir.path(), &path, &settings)).unwrap();
+                end_with_this_process(dir.path());
+                (cluster, dir)
+            })
+            .join()
+            .unwrap()
+        })
+        .0
+}
+
+fn end_with_this_process(dir: &std::path::Path) {
+    let script = r#"cat >/dev/null; kill -QUIT "$(head -n 1 "$0/postgres/postmaster.pid")"; sleep 1; rm -rf "$0""#;
+    let child = Command::new("sh").arg("-c").arg(script).arg(dir).stdin(Stdio::piped()).spawn().unwrap();
+    // Never dropped: its end of the pipe closes with the process.
+    std::mem::forget(child);
+}
+
+/// An empty database.
+pub async fn empty_database() -> PgConnectOptions {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    cluster.connect_options().database(&name)
+}
+
+/// A server in this process, with a database of its own.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub address: SocketAddr,
+    pub database: PgConnectOptions,
+    pub owner: Actor,
+    operator: Caller,
+}
+
+impl TestApp {
+    /// With the built-in settings.
+    pub async fn spawn() -> Self {
+        Self::spawn_with(|_| {}).await
+    }
+
+    /// With other settings.
+    pub async fn spawn_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::built_in().unwrap();
+        config.server.workers = 1;
+        change(&mut config);
+        let database = empty_database().await;
+        let db = Database::new(database.clone(), &config.database);
+        let app = Arc::new(App::new(config, db, Clock::System).unwrap());
+        let key = app.prepare().await.unwrap().expect("a new database has no key yet");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Threads of its own, as in the real program: a test may block its own.
+        let serving = Arc::clone(&app);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { http::serve(serving, listener).unwrap().await.unwrap() });
+        });
+        let operator = organizations::operator(&app).await.unwrap();
+        let owner = Actor::new(address, Some(key.token.expose()));
+        Self { app, address, database, owner, operator }
+    }
+
+    /// Somebody with a new key.
+    pub async fn actor(&self, permission: PermissionLevel) -> Actor {
+        self.actor_for(permission, Duration::days(1)).await.0
+    }
+
+    /// Somebody with a new key that works so long; and the key.
+    pub async fn actor_for(&self, permission: PermissionLevel, lifetime: Duration) -> (Actor, keys::NewKey) {
+        let key = keys::create(&self.app, &self.operator, "test", permission, Some(lifetime)).await.unwrap();
+        (Actor::new(self.address, Some(key.token.expose())), key)
+    }
+
+    pub async fn revoke(&self, key: &keys::NewKey) {
+        keys::revoke(&self.app, &self.operator, key.key_id).await.unwrap();
+    }
+
+    /// Somebody without a key.
+    pub fn anonymous(&self) -> Actor {
+        Actor::new(self.address, None)
+    }
+
+    /// How many rows the tables have that a batch writes to: users, collaborators, passwords,
+    /// batches, and audit events of successes.
+    pub async fn db_counts(&self) -> [i64; 5] {
+        let mut connection = self.database.connect().await.unwrap();
+        db_counts(&mut connection).await
+    }
+
+    /// The only value of a query.
+    pub async fn db_value<T>(&self, query: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let mut connection = self.database.connect().await.unwrap();
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
+    }
+
+    pub async fn db_execute(&self, query: &'static str) {
+        let mut connection = self.database.connect().await.unwrap();
+        sqlx::query(query).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// See [`TestApp::db_counts`].
+pub async fn db_counts(connection: &mut sqlx::PgConnection) -> [i64; 5] {
+    let row: (i64, i64, i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from users), (select count(*) from collaborators), (select count(*) from passwords),
+                (select count(*) from batches),
+                (select count(*) from audit_events where outcome = 'success' and action like 'user.%')",
+    )
+    .fetch_one(connection)
+    .await
+    .unwrap();
+    [row.0, row.1, row.2, row.3, row.4]
+}
+
+/// Somebody who calls.
+#[derive(Clone)]
+pub struct Actor {
+    base: String,
+    token: Option<String>,
+    client: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    }
+
+    /// The error without its request id, which is checked to be that of the header.
+    pub fn error(&self) -> Value {
+        let mut error = self.json()["error"].clone();
+        let id = error.as_object_mut().unwrap().remove("request_id").expect("an error has a request_id");
+        assert_eq!(id, self.header("x-request-id"));
+        error
+    }
+}
+
+impl Actor {
+    pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
+        static PROVIDER: OnceLock<()> = OnceLock::new();
+        PROVIDER.get_or_init(|| {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        Self {
+            base: format!("http://{address}"),
+            token: token.map(str::to_owned),
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap()
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Self::send(self.request("GET", path)).await
+    }
+
+    /// Creates a batch.
+    pub async fn create(&self, users: &Value) -> Answer {
+        self.create_raw(users.to_string()).await
+    }
+
+    /// Sends any body to the batch route.
+    pub async fn create_raw(&self, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request("POST", BATCH).header("content-type", "application/json");
+        Self::send(request.body(body)).await
+    }
+}
+
+pub const BATCH: &str = "/api/v2/users/admin_batch_create";
+
+/// An SSO user.
+pub fn sso(email: &str) -> Value {
+    json!({ "name": "Ada", "email": email, "is_sso_user": true })
+}
+
+/// A user with a password.
+pub fn with_password(email: &str, password: &str) -> Value {
+    json!({ "name": "Ada", "email": email, "is_sso_user": false, "password": password })
+}
+
+/// A file that is gone with the test.
+pub fn file(content: &[u8], suffix: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    file.write_all(content).unwrap();
+    file
+}

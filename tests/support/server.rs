@@ -1,0 +1,106 @@
+//! The real program in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::Actor;
+
+/// `muster serve`, running.
+pub struct ServerProcess {
+    pub child: Child,
+    pub address: SocketAddr,
+    /// The first start's owner key.
+    pub key: Option<String>,
+    /// What it printed before it listened.
+    pub announced: Vec<String>,
+}
+
+/// The program, with nothing of this environment that it would take as settings.
+pub fn muster() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MUSTER_") || name.starts_with("ANYSCALE_") || name.starts_with("PG") {
+            command.env_remove(name);
+        }
+    }
+    command.env("NO_COLOR", "1");
+    command
+}
+
+/// The URL of a database on a socket.
+pub fn url(options: &PgConnectOptions) -> String {
+    let socket = options.get_host().replace('/', "%2F");
+    format!("postgres://muster@{socket}:5432/{}", options.get_database().unwrap())
+}
+
+impl ServerProcess {
+    /// Starts it on a free port and waits until it listens.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut announced = Vec::new();
+        let (mut key, mut address) = (None, None);
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if let Some(token) = line.strip_prefix("owner key: ") {
+                key = Some(token.to_owned());
+            }
+            if let Some(rest) = line.strip_prefix("listening on http://") {
+                address = rest.split_whitespace().next().unwrap().parse().ok();
+            }
+            announced.push(line);
+            if address.is_some() {
+                break;
+            }
+        }
+        let address = address.unwrap_or_else(|| panic!("it did not listen: {announced:?}, {:?}", child.wait()));
+        // Read on, or it would be stopped by a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address, key, announced }
+    }
+
+    /// On this database.
+    pub fn start_on(database: &PgConnectOptions) -> Self {
+        Self::start(muster().env("MUSTER_DATABASE__URL", url(database)))
+    }
+
+    pub fn actor(&self, token: &str) -> Actor {
+        Actor::new(self.address, Some(token))
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; gives the exit status.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(40), "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal("-TERM");
+            self.wait();
+        }
+    }
+}
