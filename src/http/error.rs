@@ -13,7 +13,7 @@ use crate::error::{Code, Error};
 
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ErrorBody {
+pub(super) struct ErrorBody {
     error: ErrorDetails,
 }
 

@@ -18,14 +18,11 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse, ResponseError, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 
-use super::error::Failure;
 use crate::app::App;
-use crate::error::Error;
 use crate::id::{ApiKey, Id, Request};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -42,7 +39,7 @@ pub(super) struct Note {
 }
 
 /// Notes how many things the answer is about.
-pub(super) fn rows(request: &actix_web::HttpRequest, rows: usize) {
+pub(super) fn rows(request: &HttpRequest, rows: usize) {
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.rows = Some(rows);
     }
@@ -52,49 +49,37 @@ pub(super) fn rows(request: &actix_web::HttpRequest, rows: usize) {
 pub(super) async fn request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<actix_web::body::BoxBody>, actix_web::Error> {
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let start = Instant::now();
     let now = request.app_data::<web::Data<App>>().map(|app| app.clock.now()).unwrap_or_default();
     let request_id = Id::new(now);
     let trace_id = trace_id(&request).unwrap_or_else(|| request_id.uuid().simple().to_string());
     request.extensions_mut().insert(Note { request_id, caller: None, rows: None, code: None, error: None });
-    let head = request.request().clone();
 
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        // What actix refuses by itself is answered in muster's shape too.
-        Err(error) => {
-            let response = match error.as_error::<Failure>() {
-                Some(failure) => failure.error_response(),
-                None => foreign(&head, &error),
-            };
-            ServiceResponse::new(head.clone(), response)
-        }
-    };
+    let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header(&request_id.to_string()));
     headers.insert(TRACE_ID, header(&trace_id));
-
-    let pattern = head.match_pattern();
+    let pattern = response.request().match_pattern();
     let route = pattern.as_deref().unwrap_or("-");
-    if route == "/api/v2/cli_usage/" {
-        return Ok(response);
+    if route != "/api/v2/cli_usage/" {
+        line(response.request(), response.status().as_u16(), route, start, &trace_id);
     }
-    let status = response.status().as_u16();
-    let millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let extensions = head.extensions();
-    let note = extensions.get::<Note>();
-    let caller = note.and_then(|note| note.caller).map(tracing::field::display);
-    let (rows, code) = (note.and_then(|note| note.rows), note.and_then(|note| note.code));
-    let error = note.and_then(|note| note.error.as_deref());
-    let method = head.method().as_str();
-    if status >= 500 {
-        tracing::error!(method, route, status, ms = millis, caller, rows, code, error, %request_id, trace_id, "request");
-    } else {
-        tracing::info!(method, route, status, ms = millis, caller, rows, code, %request_id, trace_id, "request");
-    }
-    drop(extensions);
     Ok(response)
+}
+
+fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_id: &str) {
+    let extensions = request.extensions();
+    let Some(note) = extensions.get::<Note>() else { return };
+    let Note { request_id, caller, rows, code, error } = note;
+    let caller = caller.map(tracing::field::display);
+    let (method, error) = (request.method().as_str(), error.as_deref());
+    let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if status >= 500 {
+        tracing::error!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
+    } else {
+        tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");
+    }
 }
 
 /// The trace id of a W3C `traceparent`: `00-<32 hex digits>-…`. The vendor's client sends an
@@ -106,16 +91,6 @@ fn trace_id(request: &ServiceRequest) -> Option<String> {
         && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         && id.bytes().any(|byte| byte != b'0');
     valid.then(|| id.to_owned())
-}
-
-fn foreign(request: &actix_web::HttpRequest, error: &actix_web::Error) -> HttpResponse {
-    let status = error.as_response_error().status_code();
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
-        return Failure::new(request, Error::internal(error.to_string())).error_response();
-    }
-    let mut response = Failure::new(request, Error::invalid("the request can't be understood")).error_response();
-    *response.status_mut() = status;
-    response
 }
 
 fn header(value: &str) -> HeaderValue {

@@ -21,7 +21,9 @@ impl Base {
         let text = text.trim();
         let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&absolute).map_err(|error| {
-            Error::Config(format!("the server's address can't be read ({error}); it looks like `https://muster.example.org`"))
+            Error::Config(format!(
+                "the server's address can't be read ({error}); it looks like `https://muster.example.org`"
+            ))
         })?;
         let refuse = |what: &str| Err(Error::Config(format!("the server's address must not have {what}")));
         match () {
@@ -111,7 +113,8 @@ mod tests {
 
     #[test]
     fn loopback_is_known_in_all_its_spellings() {
-        for base in ["localhost:1", "http://a.localhost", "127.1.2.3", "http://[::1]:8080", "http://[::ffff:127.0.0.1]"] {
+        for base in ["localhost:1", "http://a.localhost", "127.1.2.3", "http://[::1]:8080", "http://[::ffff:127.0.0.1]"]
+        {
             assert!(Base::parse(base).unwrap().is_loopback(), "{base}");
         }
         for base in ["example.org", "localhost.example.org", "10.0.0.1", "http://[2001:db8::1]"] {

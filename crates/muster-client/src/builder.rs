@@ -122,8 +122,7 @@ fn bearer(token: &SecretString) -> Result<HeaderValue, Error> {
     if token.is_empty() {
         return Err(Error::Config("the token is missing".to_owned()));
     }
-    let unusable =
-        || Error::Config("the token has blanks, line breaks or other characters that no key has".to_owned());
+    let unusable = || Error::Config("the token has blanks, line breaks or other characters that no key has".to_owned());
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(unusable());
     }
@@ -202,12 +201,7 @@ mod tests {
 
     #[test]
     fn variables_of_muster_win_over_the_vendors() {
-        let both = [
-            ("MUSTER_HOST", "m"),
-            ("ANYSCALE_HOST", "a"),
-            ("MUSTER_TOKEN", "mt"),
-            ("ANYSCALE_CLI_TOKEN", "at"),
-        ];
+        let both = [("MUSTER_HOST", "m"), ("ANYSCALE_HOST", "a"), ("MUSTER_TOKEN", "mt"), ("ANYSCALE_CLI_TOKEN", "at")];
         let builder = from(&both).ok().unwrap();
         assert_eq!((builder.host.as_str(), builder.token.expose_secret()), ("m", "mt"));
         let builder = from(&[both[1], both[3]]).ok().unwrap();

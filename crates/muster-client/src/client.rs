@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Http;
 use crate::{
-    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, ClientBuilder, Collaborator, CollaboratorFilter,
-    Error, Page, UserInfo,
+    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, ClientBuilder, Collaborator, CollaboratorFilter, Error,
+    Page, UserInfo,
 };
 
 /// A connection to one muster server, with one API key. Cheap to clone; needs a tokio runtime.
@@ -140,11 +140,7 @@ struct Single<T> {
 }
 
 /// Appends the paging to a filter, in the vendor's order.
-fn paged(
-    mut query: Vec<(&'static str, String)>,
-    count: u8,
-    paging_token: Option<&str>,
-) -> Vec<(&'static str, String)> {
+fn paged(mut query: Vec<(&'static str, String)>, count: u8, paging_token: Option<&str>) -> Vec<(&'static str, String)> {
     query.extend(paging_token.map(|token| ("paging_token", token.to_owned())));
     query.push(("count", count.to_string()));
     query

@@ -124,11 +124,9 @@ mod tests {
 
     #[test]
     fn types_have_the_same_name_in_json_as_in_a_query() {
-        for kind in [
-            CollaboratorType::AllAccounts,
-            CollaboratorType::OnlyServiceAccounts,
-            CollaboratorType::OnlyUserAccounts,
-        ] {
+        for kind in
+            [CollaboratorType::AllAccounts, CollaboratorType::OnlyServiceAccounts, CollaboratorType::OnlyUserAccounts]
+        {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }

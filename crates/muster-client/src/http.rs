@@ -49,7 +49,11 @@ impl Http {
     }
 
     /// Writes, once and for as long as it takes: the server may hash thousands of passwords.
-    pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Error> {
+    pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Error> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
         let request = self.client.post(self.base.join(path, &[])).header(CONTENT_TYPE, "application/json").body(body);

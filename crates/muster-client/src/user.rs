@@ -50,14 +50,7 @@ impl AdminCreateUser {
     /// A user who signs in by password and has none yet.
     #[must_use]
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            email: email.into(),
-            password: None,
-            is_sso_user: false,
-            lastname: None,
-            title: None,
-        }
+        Self { name: name.into(), email: email.into(), password: None, is_sso_user: false, lastname: None, title: None }
     }
 
     /// Sets the initial password.

@@ -19,3 +19,4 @@ openssl x509 -req -in "$work/server.csr" -CA authority.pem -CAkey "$work/authori
     -extfile <(printf 'subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n') \
     -outform DER -out server.der
 openssl pkcs8 -topk8 -nocrypt -in "$work/server.key" -outform DER -out server-key.der
+chmod 644 server-key.der
