@@ -59,9 +59,8 @@ impl Change {
     /// Begins. Only [`crate::app::App`] does, after it has checked the permission.
     pub(crate) async fn begin(pool: &PgPool, patience: Patience, caller: &Caller, now: DateTime<Utc>) -> Result<Self> {
         let pool = pool.clone();
-        let transaction = tokio::spawn(async move { pool.begin_with(patience.begin()).await })
-            .await
-            .map_err(Error::internal)??;
+        let transaction =
+            tokio::spawn(async move { pool.begin_with(patience.begin()).await }).await.map_err(Error::internal)??;
         Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new() })
     }
 

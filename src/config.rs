@@ -290,7 +290,11 @@ fn describe(error: figment::Error) -> String {
     let path = error.path.join(".");
     match &error.kind {
         Kind::UnknownField(field, known) => {
-            let name = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
+            let name = match path.as_str() {
+                "" => field.clone(),
+                path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+                path => format!("{path}.{field}"),
+            };
             let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             format!("unknown setting `{name}`{place}; known there: {}", known.join(", "))
         }

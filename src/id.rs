@@ -210,8 +210,7 @@ impl<K> Encode<'_, Postgres> for Id<K> {
 
 impl<'r, K> Decode<'r, Postgres> for Id<K> {
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
-        <Uuid as Decode<'r, Postgres>>::decode(value)
-            .map(|uuid| Self { uuid, kind: PhantomData })
+        <Uuid as Decode<'r, Postgres>>::decode(value).map(|uuid| Self { uuid, kind: PhantomData })
     }
 }
 

@@ -33,12 +33,13 @@ impl<K: Kind> PageRequest<K> {
                 _ => return Err(Error::invalid(format!("`count` has to be a number from 1 to {MAX_COUNT}"))),
             },
         };
-        let after = match paging_token {
-            None => None,
-            Some(token) => Some(token.parse().map_err(|_| {
-                Error::invalid("`paging_token` has to be the `next_paging_token` of the page before")
-            })?),
-        };
+        let after =
+            match paging_token {
+                None => None,
+                Some(token) => Some(token.parse().map_err(|_| {
+                    Error::invalid("`paging_token` has to be the `next_paging_token` of the page before")
+                })?),
+            };
         Ok(Self { count, after })
     }
 

@@ -13,8 +13,9 @@ use crate::config::{self, LogFormat};
 /// # Errors
 /// When `log.level` is not a filter.
 pub fn start(config: &config::Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", config.level))
-        .map_err(|_| format!("setting `log.level` is `{}`; it has to be error, warn, info, debug or trace", config.level))?;
+    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", config.level)).map_err(|_| {
+        format!("setting `log.level` is `{}`; it has to be error, warn, info, debug or trace", config.level)
+    })?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match config.format {
         LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).compact().init(),

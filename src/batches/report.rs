@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 
 use crate::users::EmailAddress;
 
+/// The fields of a row, in the vendor's order.
+pub(super) const FIELDS: [&str; 6] = ["name", "email", "password", "is_sso_user", "lastname", "title"];
+
 /// How many findings the one-line summary names; `rows` has them all.
 const NAMED: usize = 5;
 
@@ -37,7 +40,12 @@ pub struct Finding {
 
 impl Finding {
     /// Something is wrong with a field.
-    pub(crate) fn field(index: usize, field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn field(
+        index: usize,
+        field: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self { index, field: Some(field.into()), code, message: message.into(), other_index: None, subject: None }
     }
 
@@ -48,10 +56,7 @@ impl Finding {
 
     /// The address belongs to a user already.
     pub(crate) fn email_taken(index: usize, email: &EmailAddress) -> Self {
-        Self {
-            subject: Some(email.as_str().to_owned()),
-            ..Self::field(index, "email", EMAIL_TAKEN, "already exists")
-        }
+        Self { subject: Some(email.as_str().to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
     }
 
     /// The address is in an earlier row too.
@@ -106,11 +111,11 @@ impl Report {
         self.total
     }
 
-    /// All findings, by row; those of a row in the order in which they were found.
+    /// All findings, by row, and within a row in the order of its fields.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
         let mut findings: Vec<&Finding> = self.findings.iter().collect();
-        findings.sort_by_key(|finding| finding.index);
+        findings.sort_by_key(|finding| (finding.index, place(finding.field.as_deref())));
         findings
     }
 
@@ -129,6 +134,12 @@ impl Report {
         }
         counts.into_iter().map(|(code, count)| (code.to_owned(), count.into())).collect()
     }
+}
+
+/// Where a field stands in a row: the vendor's order; what is unknown comes last.
+fn place(field: Option<&str>) -> usize {
+    let field = field.unwrap_or_default();
+    FIELDS.iter().position(|known| *known == field).unwrap_or(FIELDS.len())
 }
 
 impl fmt::Display for Report {
@@ -172,6 +183,9 @@ mod tests {
         assert!(report.to_string().starts_with("8 of 40 users can't be created: "));
         assert!(report.to_string().ends_with("users[22]: has to be an object; and 3 more"));
         assert!(!report.only_conflicts());
-        assert_eq!(Value::Object(report.counts()).to_string(), r#"{"email_taken":1,"password_too_short":1,"wrong_type":6}"#);
+        assert_eq!(
+            Value::Object(report.counts()).to_string(),
+            r#"{"email_taken":1,"password_too_short":1,"wrong_type":6}"#
+        );
     }
 }

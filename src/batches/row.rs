@@ -9,14 +9,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::report::{Finding, Report};
+use super::report::{FIELDS, Finding, Report};
 use crate::error::{Code, Error, Result};
 use crate::passwords::Policy;
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
-
-/// The fields of a row, in the vendor's order.
-const FIELDS: &str = "name, email, password, is_sso_user, lastname, title";
 
 /// The longest unknown field name that is repeated in a finding, in characters.
 const LONGEST_NAME_SHOWN: usize = 64;
@@ -99,12 +96,7 @@ struct Row {
 
 impl Row {
     /// Checks all fields. Gives the address if that is valid, and the user if everything is.
-    fn check(
-        self,
-        index: usize,
-        policy: &Policy,
-        report: &mut Report,
-    ) -> (Option<EmailAddress>, Option<NewUser>) {
+    fn check(self, index: usize, policy: &Policy, report: &mut Report) -> (Option<EmailAddress>, Option<NewUser>) {
         let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
         let name = required(index, "name", self.name, report).and_then(|name| {
             let name = Name::parse(name);
@@ -246,7 +238,7 @@ struct RowSeed<'a> {
 
 impl RowSeed<'_> {
     fn not_an_object<T>(self, found: &str) -> Option<T> {
-        let message = format!("a user has to be an object with {FIELDS}; this is {found}");
+        let message = format!("a user has to be an object with {}; this is {found}", FIELDS.join(", "));
         self.findings.push(Finding::row(self.index, "wrong_type", message));
         None
     }
@@ -377,7 +369,7 @@ impl Fields<'_> {
             .take(LONGEST_NAME_SHOWN)
             .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
             .collect();
-        let message = format!("is unknown; a user has {FIELDS}");
+        let message = format!("is unknown; a user has {}", FIELDS.join(", "));
         self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
     }
 }

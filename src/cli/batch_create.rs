@@ -12,11 +12,11 @@ use muster_client::{AdminCreatedUser, Client, Error, Rejection};
 
 use super::Exit;
 use super::output::{self, Format};
-use crate::batches::file::{Finding, UsersFile};
+use crate::batches::file::{FileError, Finding, UsersFile};
 
 pub(super) async fn run(path: &Path, format: Option<Format>, client: &Client) -> Result<(), Exit> {
     let start = Instant::now();
-    let file = UsersFile::read(path).map_err(|error| refuse_file(&error.to_string()))?;
+    let file = UsersFile::read(path).map_err(|error| refuse_file(&error))?;
     say(start, "Creating users...");
     let bar = progress_bar(file.len());
     let rows: Vec<_> = file.rows().collect();
@@ -57,10 +57,24 @@ fn progress_bar(users: usize) -> ProgressBar {
     bar
 }
 
-fn refuse_file(problems: &str) -> Exit {
-    output::say(problems.trim_end());
-    output::say("nothing was created");
-    Exit::Refused(None)
+fn refuse_file(error: &FileError) -> Exit {
+    match error {
+        FileError::Unreadable { source, .. } => Exit::Usage(format!("{error}: {source}")),
+        FileError::TooLarge { .. } => {
+            output::say("nothing was created");
+            Exit::Refused(Some(error.to_string()))
+        }
+        FileError::Form(form) => {
+            output::say(form.render(colour()).trim_end());
+            output::say("\nnothing was created");
+            Exit::Refused(None)
+        }
+    }
+}
+
+/// Whether standard error takes colours, and its reader wants them (no-color.org).
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none()
 }
 
 fn report(file: &UsersFile, rejection: &Rejection) -> Exit {
@@ -75,8 +89,7 @@ fn report(file: &UsersFile, rejection: &Rejection) -> Exit {
             other_index: row.other_index,
         })
         .collect();
-    let colour = std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none();
-    output::say(file.render(&findings, colour).trim_end());
+    output::say(file.render(&findings, colour()).trim_end());
     let rows = findings.iter().map(|finding| finding.index).collect::<std::collections::BTreeSet<_>>().len();
     output::say(&format!("\n{rows} of {} users can't be created; nothing was created", file.len()));
     Exit::Refused(None)

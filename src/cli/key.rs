@@ -63,10 +63,9 @@ async fn create(
     lifetime: Option<Duration>,
     format: Format,
 ) -> Result<(), Exit> {
-    let key = with_operator(config.load()?, async |app, caller| {
-        Ok(keys::create(app, caller, name, role, lifetime).await?)
-    })
-    .await?;
+    let key =
+        with_operator(config.load()?, async |app, caller| Ok(keys::create(app, caller, name, role, lifetime).await?))
+            .await?;
     match format {
         Format::Json => output::print_json(&json!({
             "key_id": key.key_id,
@@ -90,10 +89,9 @@ async fn create(
 }
 
 async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
-    let (keys, now) = with_operator(config.load()?, async |app, caller| {
-        Ok((keys::list(app, caller).await?, app.clock.now()))
-    })
-    .await?;
+    let (keys, now) =
+        with_operator(config.load()?, async |app, caller| Ok((keys::list(app, caller).await?, app.clock.now())))
+            .await?;
     match format {
         Format::Json => output::print_json(
             &keys

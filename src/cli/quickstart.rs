@@ -76,7 +76,8 @@ async fn demonstrate(url: &str, key: &NewKey) -> Result<(), Exit> {
 }
 
 fn what_next(url: &str, first: bool) -> Result<(), Exit> {
-    let key = if first { "the owner key above" } else { "your key, or a new one: muster key create --name me --role owner" };
+    let key =
+        if first { "the owner key above" } else { "your key, or a new one: muster key create --name me --role owner" };
     output::print(&format!(
         "\nserving; Ctrl-C stops. From another terminal:\n  \
          export MUSTER_HOST={url}\n  \

@@ -67,12 +67,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// `forbidden`, or those of the database.
-pub async fn list(
-    app: &App,
-    caller: &Caller,
-    filter: &Filter,
-    page: &PageRequest<User>,
-) -> Result<Page<Collaborator>> {
+pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<User>) -> Result<Page<Collaborator>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
     // All accounts are people's so far.
     let only_service_accounts = filter.is_service_account == Some(true)

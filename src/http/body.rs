@@ -23,10 +23,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// `invalid_request` when the body breaks off.
 pub(super) async fn read(request: &HttpRequest, mut payload: Payload, config: &config::Server) -> Result<Bytes> {
     let limit = config.body_limit;
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         drain(payload).await;
         return Err(too_large(limit));

@@ -1,8 +1,8 @@
 //! How errors are answered. One shape, for all of them:
 //! `{"error": {"code", "detail", "rows"?, "request_id"}}`.
 
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -89,7 +89,10 @@ impl ResponseError for Failure {
 
 /// The answer for a path that is not in the URL table.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Failure> {
-    Err(Failure::new(&request, Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is")))
+    Err(Failure::new(
+        &request,
+        Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is"),
+    ))
 }
 
 /// The answer for a path that is, and a method that it doesn't take.

@@ -56,9 +56,7 @@ pub async fn create(
     let lifetime = lifetime.unwrap_or_else(|| Duration::days(i64::from(app.config.keys.default_days)));
     let longest = app.config.keys.max_days;
     if lifetime <= Duration::zero() || lifetime > Duration::days(i64::from(longest)) {
-        return Err(Error::invalid(format!(
-            "a key can live for {longest} days at most (setting `keys.max_days`)"
-        )));
+        return Err(Error::invalid(format!("a key can live for {longest} days at most (setting `keys.max_days`)")));
     }
     let mut change = app.change(caller, Action::KeyCreate).await?;
     let key = add(&mut change, name, permission_level, lifetime).await?;
@@ -93,9 +91,8 @@ pub(crate) async fn add(
 /// without asking the database; any other refusal is recorded in the organization that the
 /// token names.
 pub async fn authenticate(app: &App, token: &str, origin: Origin, action: Action) -> Result<Caller> {
-    let token = Token::parse(token).map_err(|BadToken| {
-        Error::unauthenticated("this is not a valid API key: check that all of it was copied")
-    })?;
+    let token = Token::parse(token)
+        .map_err(|BadToken| Error::unauthenticated("this is not a valid API key: check that all of it was copied"))?;
     let now = app.clock.now();
     let found = read::find(app, &token).await?;
     let refusal = match &found {

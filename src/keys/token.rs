@@ -39,8 +39,7 @@ impl Token {
     /// Draws a new one.
     #[must_use]
     pub fn generate(organization_id: Id<Organization>, key_id: Id<ApiKey>) -> Self {
-        let secret: String =
-            rand::rng().sample_iter(Alphanumeric).take(SECRET_LEN).map(char::from).collect();
+        let secret: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_LEN).map(char::from).collect();
         Self { organization_id, key_id, secret: Secret::new(secret) }
     }
 

@@ -112,19 +112,13 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError`], each kind of which says what to do.
-    pub async fn open(
-        data_dir: &Path,
-        search_path: &str,
-        settings: &[(&str, &str)],
-    ) -> Result<Self, ClusterError> {
+    pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
         let data_dir = prepare_dir(data_dir)?;
         let starting = lock_file(&data_dir, "starting.lock")?;
         lock_in_thread(&data_dir, starting.try_clone()).await?;
 
         let postgres_dir = data_dir.join("postgres");
-        let major = fs::read_to_string(postgres_dir.join("PG_VERSION"))
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        let major = fs::read_to_string(postgres_dir.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
         let programs = Programs::find(search_path, major)?;
         let users = lock_file(&data_dir, "users.lock")?;
         let cluster = Self {
@@ -205,7 +199,9 @@ impl Cluster {
         let target = self.data_dir.join("postgres");
         // A first start that was killed leaves a folder without PG_VERSION, which initdb refuses.
         match fs::remove_dir_all(&target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(data_dir_error(&self.data_dir, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(data_dir_error(&self.data_dir, &error));
+            }
             _ => {}
         }
         let fresh = self.data_dir.join("postgres.new");
@@ -352,7 +348,12 @@ impl Cluster {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.program(program));
         // PostgreSQL reads PG… variables; those of the caller are meant for other databases.
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC").current_dir(&self.data_dir);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .current_dir(&self.data_dir);
         if let Some((user, group)) = self.account() {
             command.uid(user.as_raw()).gid(group.as_raw());
         }

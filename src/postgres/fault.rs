@@ -23,7 +23,10 @@ impl Fault {
     pub fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) => error.code().map_or(Self::Internal, |code| Self::of_sqlstate(&code)),
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable,
             // A connection that ends in the middle of a message shows as a protocol error.
             sqlx::Error::Protocol(_) => Self::Unavailable,
@@ -55,10 +58,7 @@ impl Fault {
         match self {
             Self::Retry | Self::Timeout => {
                 tracing::warn!(%error, "the database was too busy");
-                Error::overloaded(
-                    "the database is too busy right now; nothing was written",
-                    Duration::from_secs(2),
-                )
+                Error::overloaded("the database is too busy right now; nothing was written", Duration::from_secs(2))
             }
             Self::Unavailable => Error::unavailable(error),
             Self::Internal => Error::internal(error),

@@ -101,10 +101,8 @@ impl From<sqlx::migrate::MigrateError> for MigrateError {
 /// # Errors
 /// When the database doesn't answer, or was migrated by a newer muster.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateError> {
-    let exists: Option<bool> = sqlx::query_scalar("select to_regclass($1) is not null")
-        .bind(TABLE)
-        .fetch_one(&mut *connection)
-        .await?;
+    let exists: Option<bool> =
+        sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(&mut *connection).await?;
     if exists != Some(true) {
         return Ok(false);
     }
@@ -143,10 +141,8 @@ async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let start = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
-        let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(LOCK)
-            .fetch_one(&mut *connection)
-            .await?;
+        let locked: bool =
+            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *connection).await?;
         if locked {
             return Ok(());
         }

@@ -9,8 +9,8 @@ mod programs;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::{PgConnection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
 pub use fault::Fault;

@@ -100,9 +100,9 @@ fn candidates(search_path: &str) -> Vec<PathBuf> {
 fn children(parent: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        ["", "pgsql-", "postgresql@", "postgresql"]
-            .iter()
-            .any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.')))
+        ["", "pgsql-", "postgresql@", "postgresql"].iter().any(|prefix| {
+            name.strip_prefix(prefix).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        })
     })
 }
 

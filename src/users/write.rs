@@ -24,8 +24,7 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Id<Batch>, accounts: &
         accounts.iter().map(|account| account.user.lastname.as_ref().map(Line::as_str)).collect();
     let titles: Vec<Option<&str>> =
         accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
-    let sso: Vec<bool> =
-        accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
+    let sso: Vec<bool> = accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
     let inserted = sqlx::query!(
         r#"
         insert into users

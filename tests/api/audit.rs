@@ -9,7 +9,8 @@ use crate::support::{TestApp, sso};
 async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
     let app = TestApp::spawn().await;
     let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await;
-    let user_ids: Vec<Value> = created.json()["results"].as_array().unwrap().iter().map(|user| user["user_id"].clone()).collect();
+    let user_ids: Vec<Value> =
+        created.json()["results"].as_array().unwrap().iter().map(|user| user["user_id"].clone()).collect();
     let body = app.owner.get("/api/v2/audit/events").await.json();
     let events = body["results"].as_array().unwrap();
     let actions: Vec<&str> = events.iter().map(|event| event["action"].as_str().unwrap()).collect();
@@ -37,10 +38,15 @@ async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
 #[tokio::test]
 async fn a_rejected_batch_leaves_an_entry_with_counts() {
     let app = TestApp::spawn().await;
-    app.owner.create(&json!([sso("bad"), sso("a@example.com"), {"name": 1, "email": "worse", "is_sso_user": true}])).await;
+    app.owner
+        .create(&json!([sso("bad"), sso("a@example.com"), {"name": 1, "email": "worse", "is_sso_user": true}]))
+        .await;
     let body = app.owner.get("/api/v2/audit/events?count=1").await.json();
     let event = &body["results"][0];
-    assert_eq!((&event["action"], &event["outcome"], &event["reason"]), (&json!("user.batch_create"), &json!("rejected"), &json!("batch_rejected")));
+    assert_eq!(
+        (&event["action"], &event["outcome"], &event["reason"]),
+        (&json!("user.batch_create"), &json!("rejected"), &json!("batch_rejected"))
+    );
     assert_eq!(event["details"], json!({"rows": 3, "findings": {"email_invalid": 2, "wrong_type": 1}}));
 }
 
@@ -51,7 +57,10 @@ async fn only_owners_read_it() {
     let answer = collaborator.get("/api/v2/audit/events").await;
     assert_eq!(answer.status, 403);
     let body = app.owner.get("/api/v2/audit/events?count=1").await.json();
-    assert_eq!((&body["results"][0]["action"], &body["results"][0]["outcome"]), (&json!("audit.list"), &json!("denied")));
+    assert_eq!(
+        (&body["results"][0]["action"], &body["results"][0]["outcome"]),
+        (&json!("audit.list"), &json!("denied"))
+    );
 }
 
 #[tokio::test]
@@ -63,7 +72,9 @@ async fn it_is_read_in_pages_and_by_time() {
     loop {
         pages += 1;
         let body = app.owner.get(&query).await.json();
-        seen.extend(body["results"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            body["results"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned()),
+        );
         match body["metadata"]["next_paging_token"].as_str() {
             Some(token) => query = format!("/api/v2/audit/events?count=30&paging_token={token}"),
             None => break,

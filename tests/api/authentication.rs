@@ -61,8 +61,10 @@ async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
     refused_everywhere(&app, &revoked, "this API key has been revoked").await;
 
     let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
-    let reasons: Vec<&str> = events["results"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
-    let expected: Vec<&str> = ["revoked_key", "expired_key", "unknown_key"].iter().flat_map(|reason| [*reason; 4]).collect();
+    let reasons: Vec<&str> =
+        events["results"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
+    let expected: Vec<&str> =
+        ["revoked_key", "expired_key", "unknown_key"].iter().flat_map(|reason| [*reason; 4]).collect();
     assert_eq!(reasons, expected);
     assert!(events["results"].as_array().unwrap().iter().all(|event| event["outcome"] == "denied"));
 }
@@ -94,7 +96,10 @@ async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
     assert_eq!(app.db_counts().await, before);
     let events = app.owner.get("/api/v2/audit/events?action=user.batch_create").await.json();
     let event = &events["results"][1];
-    assert_eq!((&event["outcome"], &event["reason"], &event["actor_name"]), (&json!("denied"), &json!("forbidden"), &json!("test")));
+    assert_eq!(
+        (&event["outcome"], &event["reason"], &event["actor_name"]),
+        (&json!("denied"), &json!("forbidden"), &json!("test"))
+    );
     assert_eq!(event["request_id"], answer.header("x-request-id"));
     assert_eq!(event["source_address"], "127.0.0.1");
 }
@@ -108,7 +113,11 @@ async fn the_vendors_cookie_and_the_bearer_header_are_the_same_key() {
         assert_eq!(answer.status, 200);
     }
     // The header goes before the cookie.
-    let request = app.anonymous().request("GET", "/api/v2/userinfo/").bearer_auth("aph0_wrong").header("cookie", format!("cli_token={token}"));
+    let request = app
+        .anonymous()
+        .request("GET", "/api/v2/userinfo/")
+        .bearer_auth("aph0_wrong")
+        .header("cookie", format!("cli_token={token}"));
     assert_eq!(Actor::send(request).await.status, 401);
 }
 
@@ -132,12 +141,28 @@ async fn userinfo_has_everything_that_the_vendors_client_requires() {
     let body = app.owner.get("/api/v2/userinfo/").await.json();
     let info = body["result"].as_object().unwrap();
     for (field, kind) in [
-        ("id", "string"), ("email", "string"), ("name", "string"), ("username", "string"), ("verified", "boolean"),
-        ("organization_permission_level", "string"), ("organization_ids", "array"), ("organizations", "array"),
-        ("ld_hash", "string"), ("ld_hash_fields", "array"), ("pylon_hash", "string"),
+        ("id", "string"),
+        ("email", "string"),
+        ("name", "string"),
+        ("username", "string"),
+        ("verified", "boolean"),
+        ("organization_permission_level", "string"),
+        ("organization_ids", "array"),
+        ("organizations", "array"),
+        ("ld_hash", "string"),
+        ("ld_hash_fields", "array"),
+        ("pylon_hash", "string"),
     ] {
         let value = &info[field];
-        let found = if value.is_string() { "string" } else if value.is_boolean() { "boolean" } else if value.is_array() { "array" } else { "?" };
+        let found = if value.is_string() {
+            "string"
+        } else if value.is_boolean() {
+            "boolean"
+        } else if value.is_array() {
+            "array"
+        } else {
+            "?"
+        };
         assert_eq!(found, kind, "{field}");
     }
     assert_eq!(info["name"], "first key");

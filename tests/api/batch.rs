@@ -37,7 +37,8 @@ async fn the_vendors_example_works_word_for_word() {
 #[tokio::test]
 async fn an_account_with_an_empty_password_has_none_that_could_match() {
     let app = TestApp::spawn().await;
-    let users = json!([with_password("a@example.com", ""), {"name": "B", "email": "b@example.com", "is_sso_user": false}]);
+    let users =
+        json!([with_password("a@example.com", ""), {"name": "B", "email": "b@example.com", "is_sso_user": false}]);
     assert_eq!(app.owner.create(&users).await.status, 200);
     assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
 }
@@ -51,7 +52,8 @@ async fn results_come_in_the_order_of_the_request() {
     let results = body["results"].as_array().unwrap();
     let back: Vec<&str> = results.iter().map(|user| user["email"].as_str().unwrap()).collect();
     assert_eq!(back, emails);
-    let times: std::collections::HashSet<&str> = results.iter().map(|user| user["created_at"].as_str().unwrap()).collect();
+    let times: std::collections::HashSet<&str> =
+        results.iter().map(|user| user["created_at"].as_str().unwrap()).collect();
     assert_eq!(times.len(), 1, "one batch, one time");
     let ids: std::collections::HashSet<&str> = results.iter().map(|user| user["user_id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 200);
@@ -62,7 +64,10 @@ async fn a_password_is_kept_as_argon2id_and_has_to_be_changed() {
     use argon2::{Argon2, PasswordHash, PasswordVerifier};
     let app = TestApp::spawn().await;
     // Composed here, decomposed there: one password (NFC).
-    let users = json!([with_password("a@example.com", "Zwölf Boxkämpfer jagen"), with_password("b@example.com", "Zwo\u{308}lf Boxka\u{308}mpfer jagen")]);
+    let users = json!([
+        with_password("a@example.com", "Zwölf Boxkämpfer jagen"),
+        with_password("b@example.com", "Zwo\u{308}lf Boxka\u{308}mpfer jagen")
+    ]);
     assert_eq!(app.owner.create(&users).await.status, 200);
     let phc: Vec<String> = app.db_value("select array_agg(phc) from passwords where must_change").await;
     assert_eq!(phc.len(), 2);
@@ -77,7 +82,8 @@ async fn a_password_is_kept_as_argon2id_and_has_to_be_changed() {
 #[tokio::test]
 async fn an_sso_user_has_no_password_and_optional_fields_stay_absent() {
     let app = TestApp::spawn().await;
-    let users = json!([{"name": "bare", "email": "bare@example.com", "is_sso_user": true, "password": null, "title": ""}]);
+    let users =
+        json!([{"name": "bare", "email": "bare@example.com", "is_sso_user": true, "password": null, "title": ""}]);
     let body = app.owner.create(&users).await.json();
     let user = body["results"][0].as_object().unwrap();
     assert_eq!(user["is_sso_user"], json!(true));

@@ -33,16 +33,31 @@ async fn what_is_not_a_list_of_users_is_refused_as_a_whole() {
     let cases: [(&[u8], u16, &str, &str); 8] = [
         (b"hello", 400, "invalid_json", "the body is not valid JSON: expected value at line 1 column 1"),
         (b"", 400, "invalid_json", "the body is not valid JSON: EOF while parsing a value at line 1 column 0"),
-        (b"[{\"name\": \"a\"}", 400, "invalid_json", "the body is not valid JSON: EOF while parsing a list at line 1 column 14"),
+        (
+            b"[{\"name\": \"a\"}",
+            400,
+            "invalid_json",
+            "the body is not valid JSON: EOF while parsing a list at line 1 column 14",
+        ),
         (b"[] []", 400, "invalid_json", "the body is not valid JSON: trailing characters at line 1 column 4"),
-        (b"[{\"name\": \"\xff\"}]", 400, "invalid_json", "the body is not valid JSON: invalid unicode code point at line 1 column 12"),
+        (
+            b"[{\"name\": \"\xff\"}]",
+            400,
+            "invalid_json",
+            "the body is not valid JSON: invalid unicode code point at line 1 column 12",
+        ),
         (b"{\"create_users\": []}", 400, "invalid_request", shape),
         (b"\"users\"", 400, "invalid_request", shape),
         (b"[]", 400, "empty_batch", "the list is empty: there is nobody to create"),
     ];
     for (body, status, code, detail) in cases {
         let (found, error) = refused(&app, body).await;
-        assert_eq!((found, error), (status, json!({"code": code, "detail": detail})), "{}", String::from_utf8_lossy(body));
+        assert_eq!(
+            (found, error),
+            (status, json!({"code": code, "detail": detail})),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
     }
 }
 
@@ -66,10 +81,10 @@ async fn every_finding_on_every_row_is_reported_at_once() {
     assert_eq!(error["code"], "batch_rejected");
     assert_eq!(
         error["detail"],
-        "8 of 9 users can't be created: users[1].is_sso_user: has to be true or false, not text; users[1].nickname: \
-         is unknown; a user has name, email, password, is_sso_user, lastname, title; users[1].name: is missing; \
-         users[1].email: not a valid e-mail address; users[2]: a user has to be an object with name, email, password, \
-         is_sso_user, lastname, title; this is a number; and 17 more"
+        "8 of 9 users can't be created: users[1].name: is missing; users[1].email: not a valid \
+         e-mail address; users[1].is_sso_user: has to be true or false, not text; users[1].nickname: is unknown; a user \
+         has name, email, password, is_sso_user, lastname, title; users[2]: a user has to be an object with name, email, password, \
+         is_sso_user, lastname, title; this is a number; and 16 more"
     );
     let mut found: Vec<(u64, String, String)> = error["rows"]
         .as_array()
@@ -149,7 +164,9 @@ async fn no_refusal_repeats_a_password() {
         user["title"] = json!(1);
         let answer = app.owner.create(&json!([user])).await;
         assert_eq!(answer.status, 422);
-        assert!(!answer.text.contains("hunter2") && !answer.text.contains("nary-") && !answer.text.contains("canarycanary"));
+        assert!(
+            !answer.text.contains("hunter2") && !answer.text.contains("nary-") && !answer.text.contains("canarycanary")
+        );
     }
     let kept = app.db_value::<Option<String>>("select string_agg(details::text, '') from audit_events").await.unwrap();
     assert!(!kept.contains("nary"), "{kept}");
@@ -187,7 +204,11 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let (address, token) = (app.address, app.owner.token().to_owned());
     let (answer, elapsed) = tokio::task::spawn_blocking(move || {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        write!(stream, "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n[").unwrap();
+        write!(
+            stream,
+            "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n["
+        )
+        .unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let start = Instant::now();
         let mut answer = vec![0; 4096];

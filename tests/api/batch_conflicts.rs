@@ -18,7 +18,8 @@ async fn twins_inside_one_batch_are_found_with_both_places() {
     let app = TestApp::spawn().await;
     let before = app.db_counts().await;
     for [one, other] in TWINS {
-        let answer = app.owner.create(&json!([sso("first@example.com"), sso(one), sso("third@example.com"), sso(other)])).await;
+        let answer =
+            app.owner.create(&json!([sso("first@example.com"), sso(one), sso("third@example.com"), sso(other)])).await;
         assert_eq!(answer.status, 422, "{one} {other}");
         assert_eq!(
             answer.error(),
@@ -64,7 +65,8 @@ async fn all_conflicts_are_reported_even_if_there_are_a_thousand() {
     let answer = app.owner.create(&json!(users)).await;
     assert_eq!(answer.status, 409);
     let error = answer.error();
-    let indices: Vec<u64> = error["rows"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap()).collect();
+    let indices: Vec<u64> =
+        error["rows"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap()).collect();
     assert_eq!(indices, (0..1000).collect::<Vec<u64>>());
     assert_eq!(app.db_counts().await, before);
 }
@@ -86,7 +88,8 @@ async fn overlapping_batches_in_reverse_order_end_with_one_whole_and_one_complet
         assert_eq!(statuses, [200, 409]);
         let (loser, first) = if answers.0.status == 409 { (&answers.0, 0) } else { (&answers.1, 1) };
         let error = loser.error();
-        let indices: Vec<u64> = error["rows"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap()).collect();
+        let indices: Vec<u64> =
+            error["rows"].as_array().unwrap().iter().map(|row| row["index"].as_u64().unwrap()).collect();
         assert_eq!(indices, (first..first + 300).collect::<Vec<u64>>());
         assert!(error["rows"].as_array().unwrap().iter().all(|row| row["code"] == "email_taken"));
         let after = app.db_counts().await;
@@ -143,8 +146,12 @@ async fn the_same_address_may_exist_in_two_organizations() {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.create(&json!([sso("a@example.com")])).await.status, 200);
     // Another tenant, made as a later version would.
-    app.db_execute("insert into organizations values ('00000000-0000-7000-8000-00000000000a', 'Other', 'other', now())").await;
-    let organization = muster::id::Id::from_uuid(uuid::Uuid::parse_str("00000000-0000-7000-8000-00000000000a").unwrap());
+    app.db_execute(
+        "insert into organizations values ('00000000-0000-7000-8000-00000000000a', 'Other', 'other', now())",
+    )
+    .await;
+    let organization =
+        muster::id::Id::from_uuid(uuid::Uuid::parse_str("00000000-0000-7000-8000-00000000000a").unwrap());
     let operator = muster::caller::Caller::operator(organization);
     let level = muster::caller::PermissionLevel::Owner;
     let key = muster::keys::create(&app.app, &operator, "other", level, None).await.unwrap();

@@ -49,7 +49,10 @@ async fn the_queries_of_the_vendors_client_are_answered() {
         ("?name=Ada+Lovelace", &all[..1]),
         ("?name=ada", &none),
         ("?name=A%25", &none),
-        ("?name=Ada&email=ada2%40example.com&collaborator_type=only_user_accounts&is_service_account=False&count=50", &all[2..]),
+        (
+            "?name=Ada&email=ada2%40example.com&collaborator_type=only_user_accounts&is_service_account=False&count=50",
+            &all[2..],
+        ),
     ] {
         assert_eq!(emails(&actor, query).await, expected, "{query}");
     }
@@ -84,7 +87,9 @@ async fn pages_follow_each_other_until_the_token_is_null() {
         let mut query = format!("{PATH}?count={count}");
         for page in 1.. {
             let body = app.owner.get(&query).await.json();
-            seen.extend(body["results"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()));
+            seen.extend(
+                body["results"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()),
+            );
             match &body["metadata"]["next_paging_token"] {
                 Value::Null => {
                     assert_eq!(page, pages);
@@ -107,10 +112,17 @@ async fn parameters_that_can_not_be_used_are_named() {
         ("?paging_token=", "`paging_token` has to be the `next_paging_token` of the page before"),
         ("?paging_token=usr_tampered", "`paging_token` has to be the `next_paging_token` of the page before"),
         ("?is_service_account=maybe", "`is_service_account` has to be true or false"),
-        ("?collaborator_type=robots", "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts"),
+        (
+            "?collaborator_type=robots",
+            "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts",
+        ),
     ] {
         let answer = actor.get(&format!("{PATH}{query}")).await;
-        assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})), "{query}");
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, json!({"code": "invalid_request", "detail": detail})),
+            "{query}"
+        );
     }
     let answer = actor.get(&format!("{PATH}?sort=name")).await;
     assert_eq!(answer.status, 400);

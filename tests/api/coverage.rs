@@ -45,7 +45,10 @@ async fn every_described_route_is_served_and_no_other_method() {
                 let answer = Actor::send(app.owner.request(other, &path)).await;
                 assert_eq!(answer.status, 405, "{other} {path}");
                 assert_eq!(answer.header("allow"), method);
-                assert_eq!(answer.error(), json!({"code": "method_not_allowed", "detail": format!("this address takes {method} only")}));
+                assert_eq!(
+                    answer.error(),
+                    json!({"code": "method_not_allowed", "detail": format!("this address takes {method} only")})
+                );
             }
         }
     }
@@ -53,7 +56,8 @@ async fn every_described_route_is_served_and_no_other_method() {
 
 #[test]
 fn only_the_known_routes_are_open() {
-    let mut open: Vec<String> = operations().into_iter().filter(|(.., secured)| !secured).map(|(_, _, id, _)| id).collect();
+    let mut open: Vec<String> =
+        operations().into_iter().filter(|(.., secured)| !secured).map(|(_, _, id, _)| id).collect();
     open.sort();
     assert_eq!(open, OPEN);
 }

@@ -1,5 +1,14 @@
 //! The HTTP API, from outside: real requests, a real PostgreSQL, exact answers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -7,7 +7,15 @@ use crate::support::{Actor, TestApp};
 #[tokio::test]
 async fn every_answer_has_a_request_id_and_a_trace_id() {
     let app = TestApp::spawn().await;
-    for path in ["/livez", "/readyz", "/openapi.json", "/docs/", "/api/v2/userinfo/", "/nowhere", "/api/v2/audit/events?count=x"] {
+    for path in [
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/docs/",
+        "/api/v2/userinfo/",
+        "/nowhere",
+        "/api/v2/audit/events?count=x",
+    ] {
         let answer = app.owner.get(path).await;
         assert!(answer.header("x-request-id").starts_with("req_"), "{path}");
         assert_eq!(answer.header("x-trace-id").len(), 32, "{path}");
@@ -28,7 +36,10 @@ async fn an_unknown_address_is_answered_in_the_usual_shape() {
     for path in ["/", "/api/v2/users", "/api/v2/userinfo", "/api/v2/organization_collaborators"] {
         let answer = app.anonymous().get(path).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(answer.error(), json!({"code": "not_found", "detail": "there is nothing at this address; /docs lists what there is"}));
+        assert_eq!(
+            answer.error(),
+            json!({"code": "not_found", "detail": "there is nothing at this address; /docs lists what there is"})
+        );
     }
 }
 

@@ -1,0 +1,41 @@
+//! The command line, from outside: the real program, exact words, exit status.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batch_create;
+mod configuration;
+mod keys;
+mod private_database;
+mod user;
+
+use std::process::{Command, Output};
+
+/// What a command left behind.
+#[derive(Debug)]
+struct Ran {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn run(command: &mut Command) -> Ran {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Ran { status: status.code(), out: String::from_utf8(stdout).unwrap(), err: String::from_utf8(stderr).unwrap() }
+}
+
+/// `muster`, pointed at a test's server.
+fn muster_at(app: &support::TestApp) -> Command {
+    let mut command = support::server::muster();
+    command.env("MUSTER_HOST", format!("http://{}", app.address)).env("MUSTER_TOKEN", app.owner.token());
+    command
+}

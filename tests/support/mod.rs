@@ -2,7 +2,16 @@
 //! and actors who call it over HTTP. Helpers that touch tables are called `db_…`; all others go
 //! through the doors that users have.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "each test binary uses a part; a test may panic"
+)]
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -32,8 +41,12 @@ pub fn cluster() -> &'static Cluster {
             std::thread::spawn(|| {
                 let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
                 let path = std::env::var("PATH").unwrap();
-                let settings =
-                    [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("max_connections", "300")];
+                let settings = [
+                    ("fsync", "off"),
+                    ("full_page_writes", "off"),
+                    ("synchronous_commit", "off"),
+                    ("max_connections", "300"),
+                ];
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 let cluster = runtime.block_on(Cluster::open(dir.path(), &path, &settings)).unwrap();
                 end_with_this_process(dir.path());

@@ -43,7 +43,8 @@ pub(super) struct Problem {
     /// The first of two, for things given twice.
     pub first: Option<Range<usize>>,
     pub help: Option<&'static str>,
-    /// The file couldn't be read at this place, so that it is not known what on this line is a password.
+    /// The file couldn't be read at this place, so that it is not known what on this line is a
+    /// password.
     pub unparsed: bool,
 }
 
@@ -72,13 +73,15 @@ impl FormError {
     pub(super) fn new(path: String, text: String, mut hidden: Vec<Hidden>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         for problem in problems.iter().filter(|problem| problem.unparsed) {
-            hidden.extend(hide::unparsed_line(&text, problem.span.start));
+            let places = std::iter::once(&problem.span).chain(&problem.first);
+            hidden.extend(places.flat_map(|place| hide::unparsed_line(&text, place.start)));
         }
         hide::tidy(&mut hidden);
         Self { path, text, hidden, problems }
     }
 
-    /// One block of lines for each problem, in file order, an empty line between them, ready for stderr.
+    /// One block of lines for each problem, in file order, an empty line between them, ready for
+    /// stderr.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let blocks: Vec<Block<'_>> = self.problems.iter().map(block).collect();

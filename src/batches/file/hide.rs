@@ -1,8 +1,9 @@
 //! What of a users file may be shown on a terminal, and what is replaced: passwords, above all.
 //!
-//! Of a parsed file the places of all values are known, and [`is_public`] decides by key. Of a file that can't be
-//! parsed nothing is known but words, so [`unparsed_line`] shows only the words that are surely harmless: the known
-//! keys, and what stands behind a public one; at the first other key, the rest of the line is hidden.
+//! Of a parsed file the places of all values are known, and [`is_public`] decides by key. Of a file
+//! that can't be parsed nothing is known but words, so [`unparsed_line`] shows only the words that
+//! are surely harmless: the known keys, and what stands behind a public one; at the first other
+//! key, the rest of the line is hidden.
 
 use std::ops::Range;
 
@@ -28,13 +29,15 @@ pub(super) fn is_public(key: &str) -> bool {
     matches!(key, "name" | "email" | "lastname" | "title" | "is_sso_user")
 }
 
-/// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is missing.
+/// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is
+/// missing.
 pub(super) fn is_suspect(text: &str) -> bool {
     text.as_bytes().windows(5).any(|window| window.eq_ignore_ascii_case(b"passw"))
 }
 
-/// Whether a key looks like one. Others are hidden like values: they come from a quote, a brace or a colon that is
-/// missing, or in the wrong place. `{password hunter2, name: Ann}` has a key of two words, without a value.
+/// Whether a key looks like one. Others are hidden like values: they come from a quote, a brace or
+/// a colon that is missing, or in the wrong place. `{password hunter2, name: Ann}` has a key of two
+/// words, without a value.
 pub(super) fn is_word(key: &str, has_value: bool) -> bool {
     let spaces = has_value && !is_suspect(key);
     key.chars().count() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c) || (c == ' ' && spaces))

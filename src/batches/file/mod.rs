@@ -1,10 +1,12 @@
-//! The users file of `muster user batch-create -f users.yaml`: reads it, and shows every finding at its place in it.
+//! The users file of `muster user batch-create -f users.yaml`: reads it, and shows every finding at
+//! its place in it.
 //!
-//! The file is checked in two steps, by two judges. This module judges only the *form*: is it text, is it YAML,
-//! is there a list under `create_users`. What is inside the rows goes to the server **as it is** (wrong types,
-//! missing and unknown keys included), because only then one report covers everything. The report names rows by
-//! index and fields by name; [`UsersFile::render`] turns each of its findings back into a path, a line, a column
-//! and an underlined piece of the file.
+//! The file is checked in two steps, by two judges. This module judges only the *form*: is it text,
+//! is it YAML, is there a list under `create_users`. What is inside the rows goes to the server
+//! **as it is** (wrong types, missing and unknown keys included), because only then one report
+//! covers everything. The report names rows by index and fields by name; [`UsersFile::render`]
+//! turns each of its findings back into a path, a line, a column and an underlined piece of the
+//! file.
 //!
 //! ```text
 //! error[email_taken]: email: already exists
@@ -14,32 +16,41 @@
 //!    |            ^^^^^^^^^^^^^^^
 //! ```
 //!
-//! How it is put together: [`yaml`] makes [`Row`]s (a JSON value, and where it, its keys and its values stand) from
-//! text; another format needs only such a function. [`show`] knows text and ranges of bytes, and no format.
-//! [`hide`] decides what of the file may be shown at all.
+//! How it is put together: `yaml` makes `Row`s (a JSON value, and where it, its keys and its
+//! values stand) from text; another format needs only such a function. `show` knows text and
+//! ranges of bytes, and no format. `hide` decides what of the file may be shown at all.
 //!
 //! # Decisions
 //!
-//! - **`granit-parser`, not serde.** It is the parser below serde-saphyr, and its events carry the byte range and
-//!   the style of every key and value. Through serde we would need `Spanned` around every value of an unknown
-//!   shape, would not see whether a scalar was quoted, and would get keys without a place. A tree from events is
-//!   some 250 lines, and its limits are our own (serde-saphyr's default budget stops at 250,000 nodes; a file of
-//!   100,000 rows has 1.2 million).
-//! - **Shown is only what is known to be harmless**: keys, and the values of `name`, `email`, `lastname`, `title`
-//!   and `is_sso_user`. Every other value is printed as `*`, so that `pasword: hunter2` stays a secret too, and
-//!   comments are left out. A file that can't be parsed has no known places; there, words decide (see [`hide`]).
-//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` only.** The vendor's client reads YAML 1.1, where
-//!   they always are, and where a Norwegian's `title: no` is refused. Here it is the text that was written.
-//! - **A number is what `PyYAML` and JSON both call one**, since it is sent as JSON. `007`, `0x1F`, `1_000`, `12:30`,
-//!   `1e5` and dates are the text that was written: turning them into other digits first would help nobody.
-//! - **A value that is only `&word`, and any tag but `!!str`, is refused here.** YAML would read `password: &secret`
-//!   as "no password", and `password: !secret` likewise: an account without the password that somebody wrote down.
-//! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server says that it is no object.
-//! - A value that comes from a merge (`<<: *defaults`) is underlined where it is written, not where it is merged.
+//! - **`granit-parser`, not serde.** It is the parser below serde-saphyr, and its events carry the
+//!   byte range and the style of every key and value. Through serde we would need `Spanned` around
+//!   every value of an unknown shape, would not see whether a scalar was quoted, and would get keys
+//!   without a place. A tree from events is some 250 lines, and its limits are our own
+//!   (serde-saphyr's default budget stops at 250,000 nodes; a file of 100,000 rows has 1.2
+//!   million).
+//! - **Shown is only what is known to be harmless**: keys, and the values of `name`, `email`,
+//!   `lastname`, `title` and `is_sso_user`. Every other value is printed as `*`, so that `pasword:
+//!   hunter2` stays a secret too, and comments are left out. A file that can't be parsed has no
+//!   known places; there, words decide (see `hide`).
+//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` only.** The vendor's client reads
+//!   YAML 1.1, where they always are, and where a Norwegian's `title: no` is refused. Here it is
+//!   the text that was written.
+//! - **A number is what `PyYAML` and JSON both call one**, since it is sent as JSON. `007`, `0x1F`,
+//!   `1_000`, `12:30`, `1e5` and dates are the text that was written: turning them into other
+//!   digits first would help nobody.
+//! - **A value that is only `&word`, and any tag but `!!str`, is refused here.** YAML would read
+//!   `password: &secret` as "no password", and `password: !secret` likewise: an account without the
+//!   password that somebody wrote down.
+//! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server says that it is
+//!   no object.
+//! - A value that comes from a merge (`<<: *defaults`) is underlined where it is written, not where
+//!   it is merged.
 
+mod alias;
 mod error;
 mod hide;
 mod node;
+mod positions;
 mod scalar;
 mod show;
 mod syntax;
@@ -89,6 +100,13 @@ struct Field {
     value: Range<usize>,
 }
 
+impl Row {
+    /// A value without fields.
+    fn new(value: Value, span: Range<usize>) -> Self {
+        Self { value, span, fields: Vec::new() }
+    }
+}
+
 /// One entry of the server's report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -108,8 +126,8 @@ impl UsersFile {
     /// Reads and parses a file; `path` is printed as given.
     ///
     /// # Errors
-    /// [`FileError::Unreadable`], [`FileError::TooLarge`] for more than [`MAX_BYTES`] (no more than that is read),
-    /// [`FileError::Form`] when it isn't a list of users in YAML.
+    /// [`FileError::Unreadable`], [`FileError::TooLarge`] for more than [`MAX_BYTES`] (no more than
+    /// that is read), [`FileError::Form`] when it isn't a list of users in YAML.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let shown = path.display().to_string();
         let unreadable = |source: io::Error| FileError::Unreadable { path: shown.clone(), source };
@@ -127,7 +145,8 @@ impl UsersFile {
     /// Parses the text of a file; `path` is only printed.
     ///
     /// # Errors
-    /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the rest unreadable.
+    /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the
+    /// rest unreadable.
     pub fn parse(path: impl Into<String>, text: String) -> Result<Self, FileError> {
         let path = path.into();
         let text = match text.strip_prefix('\u{feff}') {
@@ -142,7 +161,8 @@ impl UsersFile {
         }
     }
 
-    /// The rows in the order of the file, as they are to be sent. Mostly objects, but nothing was checked.
+    /// The rows in the order of the file, as they are to be sent. Mostly objects, but nothing was
+    /// checked.
     #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.rows.iter().map(|row| &row.value)
@@ -160,9 +180,11 @@ impl UsersFile {
         self.rows.is_empty()
     }
 
-    /// One block of lines for each finding, in file order, an empty line between them, ready for stderr.
+    /// One block of lines for each finding, in file order, an empty line between them, ready for
+    /// stderr.
     ///
-    /// `colour` adds ANSI sequences; without it nothing but printable text and line feeds comes out.
+    /// `colour` adds ANSI sequences; without it nothing but printable text and line feeds comes
+    /// out.
     #[must_use]
     pub fn render(&self, findings: &[Finding], colour: bool) -> String {
         let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(finding)).collect();

@@ -1,5 +1,6 @@
 //! Turns one YAML node into a JSON value that knows its places; the second half of [`super::yaml`].
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
@@ -9,14 +10,9 @@ use super::error::Problem;
 use super::yaml::{Read, Reader, range, twice};
 use super::{Field, Row, hide, scalar};
 
-/// Bytes that anchors and aliases may copy: far more than a real file does, far less than a "billion laughs".
-const COPIES: usize = 256 * 1024 * 1024;
-/// What a copied value takes beside its text.
-const NODE: usize = 64;
-
 /// What of a node may be shown; see [`hide`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Show {
+pub(super) enum Show {
     /// The value of a public key.
     Public,
     /// A place for rows: mappings are read key by key, anything else is hidden.
@@ -35,11 +31,18 @@ pub(super) struct Node<'t> {
 }
 
 impl<'t> Node<'t> {
+    fn new((event, span): (Event<'t>, Span), show: Show) -> Self {
+        Self { event, span, show, flag: false }
+    }
+
     /// A node where a row is expected.
     pub fn row(event: Event<'t>, span: Span) -> Self {
-        Self { event, span, show: Show::Rows, flag: false }
+        Self::new((event, span), Show::Rows)
     }
 }
+
+/// The parts of a scalar's event.
+type Scalar<'t> = (Cow<'t, str>, ScalarStyle, usize, Option<Cow<'t, Tag>>);
 
 impl<'t> Reader<'t> {
     /// Any value, with the events that belong to it.
@@ -48,20 +51,7 @@ impl<'t> Reader<'t> {
         let place = range(&span);
         let (row, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let text_only = self.tag(tag.as_deref(), "str", &span)?;
-                if anchor != 0 && place.is_empty() {
-                    self.note(self.lone_anchor(place.start))?;
-                }
-                if show == Show::Rows || (show == Show::Public && hide::is_suspect(&text)) {
-                    self.hidden.push(hide::value(place.clone()));
-                }
-                let span = match style {
-                    ScalarStyle::Literal | ScalarStyle::Folded => trim(self.text, place),
-                    _ => place,
-                };
-                let plain = style == ScalarStyle::Plain && !text_only;
-                let value = if plain { scalar::plain(text, flag) } else { Value::String(text.into_owned()) };
-                (Row { value, span, fields: Vec::new() }, anchor)
+                (self.scalar((text, style, anchor, tag), &span, show, flag)?, anchor)
             }
             Event::SequenceStart(style, anchor, tag) => {
                 self.tag(tag.as_deref(), "seq", &span)?;
@@ -74,12 +64,30 @@ impl<'t> Reader<'t> {
             Event::Alias(id) => (self.alias(id, place, show)?, 0),
             _ => return Err(Box::new(Problem::new("not understood", place).unparsed())),
         };
-        if anchor != 0 {
-            let cost = weigh(&row.value);
-            self.copy(cost, &row.span)?;
-            self.anchors.insert(anchor, (row.clone(), cost));
-        }
+        self.anchor(anchor, &row)?;
         Ok(row)
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'t>, span: &Span, show: Show, flag: bool) -> Read<Row> {
+        let (text, style, anchor, tag) = scalar;
+        let place = range(span);
+        let text_only = self.tag(tag.as_deref(), "str", span)?;
+        if anchor != 0 && place.is_empty() {
+            self.note(self.lone_anchor(place.start))?;
+        }
+        if show == Show::Rows || (show == Show::Public && hide::is_suspect(&text)) {
+            self.hidden.push(hide::value(place.clone()));
+        }
+        let place = match style {
+            ScalarStyle::Literal | ScalarStyle::Folded => trim(self.text, place),
+            _ => place,
+        };
+        let value = if style == ScalarStyle::Plain && !text_only {
+            scalar::plain(text, flag)
+        } else {
+            Value::String(text.into_owned())
+        };
+        Ok(Row::new(value, place))
     }
 
     fn sequence(&mut self, start: Range<usize>, style: StructureStyle, show: Show) -> Read<Row> {
@@ -89,9 +97,9 @@ impl<'t> Reader<'t> {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
                 let end = if style == StructureStyle::Flow { range(&span).end } else { end };
-                return Ok(Row { value: Value::Array(values), span: start.start..end, fields: Vec::new() });
+                return Ok(Row::new(Value::Array(values), start.start..end));
             }
-            let item = self.node(Node { event, span, show, flag: false })?;
+            let item = self.node(Node::new((event, span), show))?;
             end = end.max(item.span.end);
             values.push(item.value);
         }
@@ -128,14 +136,7 @@ impl<'t> Reader<'t> {
             map.insert(name, value.value);
         }
         for row in merged {
-            let Value::Object(mut values) = row.value else { continue };
-            for field in row.fields {
-                let value = values.remove(&field.name).filter(|_| !map.contains_key(&field.name));
-                if let Some(value) = value {
-                    map.insert(field.name.clone(), value);
-                    fields.push(field);
-                }
-            }
+            add(&mut map, &mut fields, row);
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Row { value: Value::Object(map), span: start.start..end, fields })
@@ -151,7 +152,7 @@ impl<'t> Reader<'t> {
         let place = if matches!(event, Event::Scalar(_, _, 0, None)) {
             place
         } else {
-            self.node(Node { event, span, show: Show::Nothing, flag: false })?.span
+            self.node(Node::new((event, span), Show::Nothing))?.span
         };
         let name = name.unwrap_or_else(|| self.text.get(place.clone()).unwrap_or_default().to_owned());
         Ok((name, place))
@@ -173,11 +174,14 @@ impl<'t> Reader<'t> {
             _ if hide::is_public(name) => Show::Public,
             _ => Show::Nothing,
         };
-        let flag = name == "is_sso_user";
-        let read = self.next().and_then(|(event, span)| self.node(Node { event, span, show: inner, flag }));
+        let read = self.next().and_then(|next| {
+            let flag = name == "is_sso_user";
+            self.node(Node { flag, ..Node::new(next, inner) })
+        });
         if show != Show::Nothing && inner == Show::Nothing {
             let end = read.as_ref().map_or(self.text.len(), |value| value.span.end);
-            // Anchors and tags are hidden with it: what looks like one may be the beginning of a password.
+            // Anchors and tags are hidden with it: what looks like one may be the beginning of a
+            // password.
             let rest = self.text.get(key.end..end).unwrap_or_default().trim_start();
             let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
             self.hidden.push(hide::value(end.saturating_sub(rest.len())..end));
@@ -185,7 +189,8 @@ impl<'t> Reader<'t> {
         read
     }
 
-    /// The value of `<<`: a mapping or a list of them, whose keys count unless the mapping has its own.
+    /// The value of `<<`: a mapping or a list of them, whose keys count unless the mapping has its
+    /// own.
     fn merge(&mut self, merged: &mut Vec<Row>, show: Show) -> Read<usize> {
         let show = if show == Show::Nothing { Show::Nothing } else { Show::Rows };
         let (event, span) = self.next()?;
@@ -199,10 +204,10 @@ impl<'t> Reader<'t> {
                     end = end.max(trim(self.text, place.start..range(&span).end).end);
                     break;
                 }
-                merged.push(self.node(Node { event, span, show, flag: false })?);
+                merged.push(self.node(Node::new((event, span), show))?);
             }
         } else {
-            let row = self.node(Node { event, span, show, flag: false })?;
+            let row = self.node(Node::new((event, span), show))?;
             end = row.span.end;
             merged.push(row);
         }
@@ -211,50 +216,19 @@ impl<'t> Reader<'t> {
         }
         Ok(end)
     }
+}
 
-    fn alias(&mut self, id: usize, place: Range<usize>, show: Show) -> Read<Row> {
-        let Some((row, cost)) = self.anchors.get(&id) else {
-            let problem = Problem::new("an alias can't stand inside of what it stands for", place);
-            return Err(Box::new(problem));
-        };
-        let (cost, mut row) = (*cost, row.clone());
-        self.copy(cost, &place)?;
-        if show == Show::Nothing {
-            // Somewhere it is a secret: hidden where it is written, too.
-            self.hidden.push(hide::value(row.span));
+/// Adds what a merged row has and the mapping has not.
+fn add(map: &mut Map<String, Value>, fields: &mut Vec<Field>, row: Row) {
+    let Value::Object(mut values) = row.value else {
+        return;
+    };
+    for field in row.fields {
+        let value = values.remove(&field.name);
+        if let Some(value) = value.filter(|_| !map.contains_key(&field.name)) {
+            map.insert(field.name.clone(), value);
+            fields.push(field);
         }
-        row.span = place;
-        Ok(row)
-    }
-
-    /// Accounts for a copy of a value.
-    fn copy(&mut self, cost: usize, place: &Range<usize>) -> Read<()> {
-        self.copied = self.copied.saturating_add(cost);
-        if self.copied > COPIES {
-            let sentence = format!("the aliases up to here stand for more than {} MiB", COPIES / (1024 * 1024));
-            return Err(Box::new(Problem::new(sentence, place.clone())));
-        }
-        Ok(())
-    }
-
-    /// Whether a node has the tag that it may have; any other is a problem.
-    fn tag(&mut self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Read<bool> {
-        let Some(tag) = tag else { return Ok(false) };
-        let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
-        if !fits {
-            let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
-            self.hidden.push(hide::value(place.clone()));
-            let problem = Problem::new("a value that begins with `!` has a YAML tag, which can't be used here", place);
-            self.note(problem.help("if the `!` belongs to the text, put all of it in quotes"))?;
-        }
-        Ok(fits)
-    }
-
-    /// An anchor with nothing behind it, before `end`: most likely text that should be in quotes.
-    fn lone_anchor(&self, end: usize) -> Problem {
-        let start = self.text.get(..end).and_then(|before| before.rfind('&')).unwrap_or(end);
-        Problem::new("a value that begins with `&` is a YAML anchor, not text", start..end)
-            .help("if the `&` belongs to the text, put all of it in quotes")
     }
 }
 
@@ -263,14 +237,4 @@ fn trim(text: &str, range: Range<usize>) -> Range<usize> {
     let piece = text.get(range.clone()).unwrap_or_default();
     let start = range.start + (piece.len() - piece.trim_start().len());
     start..start + piece.trim().len()
-}
-
-/// About how much memory a copy takes.
-fn weigh(value: &Value) -> usize {
-    NODE + match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(weigh).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + weigh(value)).sum(),
-        _ => 0,
-    }
 }

@@ -1,16 +1,18 @@
 //! Shows places of a text: path, line, column, the line itself with the place underlined.
 //!
-//! Knows text, ranges of bytes, and what to hide; no format and no users. The work for one block doesn't grow with
-//! the file, nor with its longest line (a file may be one line): places are looked up in [`Positions`], and only
-//! [`LEFT`] and [`WIDTH`] columns around them are read.
+//! Knows text, ranges of bytes, and what to hide; no format and no users. The work for one block
+//! doesn't grow with the file, nor with its longest line (a file may be one line): places are
+//! looked up in [`Positions`], and only [`LEFT`] and [`WIDTH`] columns around them are read.
 //!
 //! # Decisions
 //!
-//! - The drawing is done by `annotate-snippets`, but it never sees the file. It gets one finished line (cut, hidden,
-//!   without anything a terminal could obey) and the position as numbers, because it would index the whole text for
-//!   each block, and count columns in the text it is given.
-//! - Hence the odd groups in [`Printer::block`]: `Origin` takes a position as numbers, and a `Snippet` without a
-//!   path draws lines only. Both in the very first group would draw one bar too many; an empty one comes first.
+//! - The drawing is done by `annotate-snippets`, but it never sees the file. It gets one finished
+//!   line (cut, hidden, without anything a terminal could obey) and the position as numbers,
+//!   because it would index the whole text for each block, and count columns in the text it is
+//!   given.
+//! - Hence the odd groups in [`Printer::block`]: `Origin` takes a position as numbers, and a
+//!   `Snippet` without a path draws lines only. Both in the very first group would draw one bar too
+//!   many; an empty one comes first.
 
 use std::ops::Range;
 
@@ -18,6 +20,7 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Padding, 
 use unicode_width::UnicodeWidthChar as _;
 
 use super::hide::Hidden;
+use super::positions::Positions;
 
 /// Columns of a line that are shown, at most (and a few for the marks of the cuts).
 const WIDTH: usize = 140;
@@ -143,7 +146,9 @@ impl<'a> Printer<'a> {
             }
             match hidden.first().filter(|piece| piece.span.start <= index) {
                 // The indentation of a text over several lines.
-                Some(_) if c.is_whitespace() && shown.trim_start().is_empty() => push_printable(&mut shown, c),
+                Some(_) if c.is_whitespace() && shown.trim_start().is_empty() => {
+                    push_printable(&mut shown, c);
+                }
                 Some(piece) => shown.extend(std::iter::repeat_n(piece.with, columns(c))),
                 None => push_printable(&mut shown, c),
             }
@@ -156,7 +161,8 @@ impl<'a> Printer<'a> {
         Excerpt { line, column, shown, underline }
     }
 
-    /// Where to begin showing the line of `at`, how many columns that is before it, and whether something is cut.
+    /// Where to begin showing the line of `at`, how many columns that is before it, and whether
+    /// something is cut.
     fn window(&self, at: usize) -> (usize, usize, bool) {
         let before = self.text.get(..at).unwrap_or_default();
         let mut from = at;
@@ -202,55 +208,6 @@ impl Excerpt {
     }
 }
 
-/// Finds line and column of a byte; both count from 1, columns in characters.
-struct Positions {
-    /// In order of the offset: one for each line, and one for each [`Self::STEP`] bytes of a long line.
-    marks: Vec<Mark>,
-}
-
-#[derive(Clone, Copy)]
-struct Mark {
-    offset: usize,
-    line: usize,
-    column: usize,
-}
-
-impl Positions {
-    const STEP: usize = 1024;
-
-    fn new(text: &str) -> Self {
-        let mut here = Mark { offset: 0, line: 1, column: 1 };
-        let mut last = here;
-        let mut marks = vec![here];
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            here.offset += c.len_utf8();
-            here.column += 1;
-            let next = c == '\n' || (c == '\r' && chars.peek() != Some(&'\n'));
-            if next {
-                here.line += 1;
-                here.column = 1;
-            }
-            if next || here.offset - last.offset >= Self::STEP {
-                marks.push(here);
-                last = here;
-            }
-        }
-        Self { marks }
-    }
-
-    fn find(&self, text: &str, at: usize) -> (usize, usize) {
-        let after = self.marks.partition_point(|mark| mark.offset <= at);
-        match self.marks.get(after.saturating_sub(1)) {
-            Some(mark) => {
-                let chars = text.get(mark.offset..at).unwrap_or_default().chars().count();
-                (mark.line, mark.column + chars)
-            }
-            None => (1, 1),
-        }
-    }
-}
-
 fn is_break(c: char) -> bool {
     c == '\n' || c == '\r'
 }
@@ -281,7 +238,8 @@ fn push_printable(out: &mut String, c: char) {
     }
 }
 
-/// Default-ignorable characters (Unicode 17), the bidirectional controls among them, and the line separators.
+/// Default-ignorable characters, the bidirectional controls among them, and the line
+/// separators.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

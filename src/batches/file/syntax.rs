@@ -15,8 +15,16 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
     if let Some(tab) = indenting_tab(text, at, error.kind()) {
         return Problem::new("a tab can't indent YAML: use spaces", tab).unparsed();
     }
+    let place = match error.kind() {
+        // The parser names where its scalar begins.
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            let at = at + text.get(at..).and_then(|rest| rest.find(*character)).unwrap_or_default();
+            at..at + character.len_utf8()
+        }
+        _ => at..at,
+    };
     let (sentence, help) = words(error.kind());
-    let problem = Problem::new(sentence, at..at).unparsed();
+    let problem = Problem::new(sentence, place).unparsed();
     match help {
         Some(help) => problem.help(help),
         None => problem,
@@ -47,7 +55,8 @@ fn indenting_tab(text: &str, at: usize, kind: &ErrorKind) -> Option<Range<usize>
     None
 }
 
-/// A sentence, and what helps. Never a piece of the file beyond one character: it may be a password's.
+/// A sentence, and what helps. Never a piece of the file beyond one character: it may be a
+/// password's.
 fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
     let (sentence, help) = match kind {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
@@ -55,10 +64,9 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
             Some("check the lines above for a missing `:` or another indentation; put text with `: ` in quotes"),
         ),
         ErrorKind::SimpleKeyExpected => ("`: ` is missing behind the key on this line", None),
-        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockSequenceEntry => (
-            "this line doesn't fit the lines above it",
-            Some("indent all keys of a user alike, and all `- ` alike"),
-        ),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockSequenceEntry => {
+            ("this line doesn't fit the lines above it", Some("indent all keys of a user alike, and all `- ` alike"))
+        }
         ErrorKind::UnclosedQuotedScalar => ("this quote is never closed", None),
         ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
             "text goes on behind the closing quote",
@@ -72,10 +80,16 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
             ("a value that begins with `*` is a YAML alias, and nothing has that name", Some(QUOTES))
         }
         ErrorKind::MissingAnchorOrAliasName => ("a value can't begin with `&` or `*`", Some(QUOTES)),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
+            "a control character can't stand in YAML",
+            Some("remove it, or write it as an escape like \"\\x07\" in double quotes"),
+        ),
         ErrorKind::UnexpectedCharacter { character } => {
             return (format!("a value can't begin with `{character}`"), Some(QUOTES));
         }
-        ErrorKind::UnclosedFlowCollection { open } => return (format!("this `{open}` is never closed"), None),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            return (format!("this `{open}` is never closed"), None);
+        }
         ErrorKind::RecursionLimitExceeded => ("this is nested too deeply", None),
         other => return (format!("YAML can't be read here: {other}"), None),
     };

@@ -1,11 +1,13 @@
 //! Makes rows with places from YAML.
 //!
-//! The top level is read by [`Reader::document`] (one mapping with `create_users`), everything below it by
-//! [`Reader::node`] (in [`super::node`]), which turns one node into a JSON value, whatever it is. A problem that leaves the rest readable
-//! is noted and reading goes on; the others end it.
+//! The top level is read by [`Reader::document`] (one mapping with `create_users`), everything
+//! below it by [`Reader::node`] (in [`super::node`]), which turns one node into a JSON value,
+//! whatever it is. A problem that leaves the rest readable is noted and reading goes on; the others
+//! end it.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use granit_parser::{Event, Parser, Span, StrInput, options};
 
@@ -25,6 +27,11 @@ pub(super) fn parse(text: &str) -> Parsed {
     let mut reader = Reader::new(text);
     let rows = reader.document().unwrap_or_else(|problem| {
         reader.problems.push(*problem);
+        // The parser looks ahead: even the lines of earlier problems may not have been read to
+        // their end.
+        for problem in &mut reader.problems {
+            problem.unparsed = true;
+        }
         Vec::new()
     });
     let Reader { mut hidden, problems, .. } = reader;
@@ -48,7 +55,7 @@ pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     /// What aliases stand for, and what a copy of it costs.
-    pub(super) anchors: HashMap<usize, (Row, usize)>,
+    pub(super) anchors: HashMap<usize, (Rc<Row>, usize)>,
     pub(super) copied: usize,
     pub(super) hidden: Vec<Hidden>,
     pub(super) problems: Vec<Problem>,
@@ -80,7 +87,9 @@ impl<'t> Reader<'t> {
     pub(super) fn next(&mut self) -> Read<(Event<'t>, Span)> {
         loop {
             match self.parser.next_event() {
-                Some(Ok((Event::Comment(..), span))) => self.hidden.push(hide::comment(range(&span))),
+                Some(Ok((Event::Comment(..), span))) => {
+                    self.hidden.push(hide::comment(range(&span)));
+                }
                 Some(Ok((Event::Anchor(..), span))) => self.hidden.push(hide::value(range(&span))),
                 Some(Ok(event)) => return Ok(event),
                 Some(Err(error)) => return Err(Box::new(syntax::problem(self.text, &error))),
@@ -110,7 +119,10 @@ impl<'t> Reader<'t> {
         }
         let (event, span) = self.next()?;
         let rows = match event {
-            Event::MappingStart(..) => self.top_level(range(&span))?,
+            Event::MappingStart(_, _, tag) => {
+                self.tag(tag.as_deref(), "map", &span)?;
+                self.top_level(range(&span))?
+            }
             Event::SequenceStart(..) => {
                 let start = range(&span).start;
                 self.node(Node::row(event, span))?;
@@ -118,8 +130,13 @@ impl<'t> Reader<'t> {
                 self.note(problem.help("write `create_users:` on a line of its own above the list"))?;
                 Vec::new()
             }
-            // A table, a text, or a list whose head lacks its colon: any word of it can be a password.
-            _ => return Err(Box::new(Problem::new("`create_users:` is missing", range(&span)).unparsed().help(EXPECTED))),
+            // A table, a text, or a list whose head lacks its colon: any word of it can be a
+            // password.
+            _ => {
+                return Err(Box::new(
+                    Problem::new("`create_users:` is missing", range(&span)).unparsed().help(EXPECTED),
+                ));
+            }
         };
         self.next()?; // the document's end
         if let (Event::DocumentStart(..), span) = self.next()? {
@@ -141,7 +158,8 @@ impl<'t> Reader<'t> {
             let (name, key) = self.key(event, span)?;
             let (event, span) = self.next()?;
             if name != LIST {
-                // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that only keys are shown.
+                // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that
+                // only keys are shown.
                 let value = self.node(Node::row(event, span))?;
                 let name = if self.named(&name, &key, &value) { name } else { String::new() };
                 others.push((name, key));
@@ -172,7 +190,9 @@ impl<'t> Reader<'t> {
     /// The value of `create_users`.
     fn list(&mut self, key: &Range<usize>, event: Event<'t>, span: Span) -> Read<Vec<Row>> {
         let mut rows = Vec::new();
-        if !matches!(event, Event::SequenceStart(..)) {
+        if let Event::SequenceStart(_, _, tag) = &event {
+            self.tag(tag.as_deref(), "seq", &span)?;
+        } else {
             let node = self.node(Node::row(event, span))?;
             let place = if node.span.is_empty() { key.clone() } else { node.span };
             self.note(Problem::new("`create_users` must be a list", place).help(if node.value.is_null() {

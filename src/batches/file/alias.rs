@@ -1,0 +1,85 @@
+//! Anchors, aliases and tags of YAML: what may be copied how often, and what is more likely a
+//! password.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use granit_parser::{Span, Tag};
+use serde_json::Value;
+
+use super::error::Problem;
+use super::node::Show;
+use super::yaml::{Read, Reader, range};
+use super::{Row, hide};
+
+/// Bytes that anchors and aliases may copy: far more than a real file does, far less than a
+/// "billion laughs".
+const COPIES: usize = 256 * 1024 * 1024;
+/// What a copied value takes beside its text.
+const NODE: usize = 64;
+
+impl Reader<'_> {
+    /// Keeps a value for the aliases that may come; `id` 0 is none.
+    pub(super) fn anchor(&mut self, id: usize, row: &Row) -> Read<()> {
+        if id != 0 {
+            let cost = weigh(&row.value);
+            self.copy(cost, &row.span)?;
+            self.anchors.insert(id, (Rc::new(row.clone()), cost));
+        }
+        Ok(())
+    }
+
+    /// A copy of what an alias stands for, at its place.
+    pub(super) fn alias(&mut self, id: usize, place: Range<usize>, show: Show) -> Read<Row> {
+        let Some((row, cost)) = self.anchors.get(&id).cloned() else {
+            let problem = Problem::new("an alias can't stand inside of what it stands for", place);
+            return Err(Box::new(problem));
+        };
+        self.copy(cost, &place)?;
+        if show == Show::Nothing {
+            // Somewhere it is a secret: hidden where it is written, too.
+            self.hidden.push(hide::value(row.span.clone()));
+        }
+        Ok(Row { span: place, ..Row::clone(&row) })
+    }
+
+    /// Accounts for a copy of a value.
+    fn copy(&mut self, cost: usize, place: &Range<usize>) -> Read<()> {
+        self.copied = self.copied.saturating_add(cost);
+        if self.copied > COPIES {
+            let sentence = format!("the aliases up to here stand for more than {} MiB", COPIES / (1024 * 1024));
+            return Err(Box::new(Problem::new(sentence, place.clone())));
+        }
+        Ok(())
+    }
+
+    /// Whether a node has the tag that it may have; any other is a problem.
+    pub(super) fn tag(&mut self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Read<bool> {
+        let Some(tag) = tag else { return Ok(false) };
+        let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
+        if !fits {
+            let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
+            self.hidden.push(hide::value(place.clone()));
+            let problem = Problem::new("a value that begins with `!` has a YAML tag, which can't be used here", place);
+            self.note(problem.help("if the `!` belongs to the text, put all of it in quotes"))?;
+        }
+        Ok(fits)
+    }
+
+    /// An anchor with nothing behind it, before `end`: most likely text that should be in quotes.
+    pub(super) fn lone_anchor(&self, end: usize) -> Problem {
+        let start = self.text.get(..end).and_then(|before| before.rfind('&')).unwrap_or(end);
+        Problem::new("a value that begins with `&` is a YAML anchor, not text", start..end)
+            .help("if the `&` belongs to the text, put all of it in quotes")
+    }
+}
+
+/// About how much memory a copy takes.
+fn weigh(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weigh).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + weigh(value)).sum(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,227 @@
+//! `muster serve` with nothing: the private PostgreSQL.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::run;
+use crate::support::server::{ServerProcess, muster};
+use crate::support::sso;
+
+/// A folder that PostgreSQL's own user can reach, too.
+fn data_dir() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+fn serve(dir: &Path) -> ServerProcess {
+    ServerProcess::start(muster().env("MUSTER_DATA_DIR", dir))
+}
+
+fn postgres_pid(dir: &Path) -> Option<String> {
+    let file = fs::read_to_string(dir.join("postgres/postmaster.pid")).ok()?;
+    file.lines().next().map(str::to_owned)
+}
+
+fn is_alive(pid: &str) -> bool {
+    // Ended, and not waited for by whoever has inherited it: as good as gone.
+    if fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z")) {
+        return false;
+    }
+    std::process::Command::new("kill").args(["-0", pid]).stderr(std::process::Stdio::null()).status().unwrap().success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
+    let dir = data_dir();
+    let start = Instant::now();
+    let mut server = serve(dir.path());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let key = server.key.clone().expect("the first start shows a key");
+    let owner = server.actor(&key);
+    assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
+    let pid = postgres_pid(dir.path()).unwrap();
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(postgres_pid(dir.path()), None);
+    assert!(!is_alive(&pid), "PostgreSQL stops with the service");
+
+    let second = serve(dir.path());
+    assert_eq!(second.key, None, "the key is shown once");
+    let listed = second.actor(&key).get("/api/v2/organization_collaborators/").await.json();
+    assert_eq!(listed["results"][0]["email"], "a@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_it_goes_on_with_the_postgresql_that_still_runs() {
+    let dir = data_dir();
+    let mut server = serve(dir.path());
+    let key = server.key.clone().unwrap();
+    server.signal("-KILL");
+    server.wait();
+    let pid = postgres_pid(dir.path()).unwrap();
+    assert!(is_alive(&pid));
+    let mut second = serve(dir.path());
+    assert_eq!(postgres_pid(dir.path()), Some(pid.clone()));
+    assert_eq!(second.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+    second.signal("-INT");
+    assert_eq!(second.wait().code(), Some(0));
+    assert!(!is_alive(&pid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_of_the_machine_a_stale_pid_file_does_not_matter() {
+    let dir = data_dir();
+    let mut server = serve(dir.path());
+    let key = server.key.clone().unwrap();
+    server.signal("-KILL");
+    server.wait();
+    let pid = postgres_pid(dir.path()).unwrap();
+    std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+    while is_alive(&pid) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Its number now belongs to another program, as happens in containers: this test.
+    let file = dir.path().join("postgres/postmaster.pid");
+    let stale = fs::read_to_string(&file).unwrap().replacen(&pid, &std::process::id().to_string(), 1);
+    fs::write(&file, stale).unwrap();
+    let second = serve(dir.path());
+    assert_eq!(second.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_that_dies_is_started_again() {
+    let dir = data_dir();
+    let server = serve(dir.path());
+    let owner = server.actor(&server.key.clone().unwrap());
+    std::process::Command::new("kill").args(["-KILL", &postgres_pid(dir.path()).unwrap()]).status().unwrap();
+    let start = Instant::now();
+    while owner.create(&json!([sso("a@example.com")])).await.status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[test]
+fn keys_are_made_beside_the_server_and_without_it() {
+    let dir = data_dir();
+    let ran = run(muster().args(["key", "list"]).env("MUSTER_DATA_DIR", dir.path()));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.starts_with("error: there is no muster database in "), "{}", ran.err);
+    let mut server = serve(dir.path());
+    let create = || {
+        let ran = run(muster().args(["key", "create", "--name", "x", "-o", "json"]).env("MUSTER_DATA_DIR", dir.path()));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        let key: Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(key["token"].as_str().unwrap().starts_with("amk_"));
+    };
+    create();
+    assert!(postgres_pid(dir.path()).is_some(), "the server's PostgreSQL goes on");
+    server.signal("-TERM");
+    server.wait();
+    create();
+    assert_eq!(postgres_pid(dir.path()), None, "what was started for a moment is stopped again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_one_data_directory_and_the_last_one_out_stops_postgresql() {
+    let dir = data_dir();
+    let mut one = serve(dir.path());
+    let key = one.key.clone().unwrap();
+    let mut other = serve(dir.path());
+    one.signal("-TERM");
+    one.wait();
+    assert_eq!(other.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+    other.signal("-TERM");
+    other.wait();
+    assert_eq!(postgres_pid(dir.path()), None);
+}
+
+#[test]
+fn without_postgresqls_programs_it_says_what_to_install() {
+    let dir = data_dir();
+    fs::create_dir(dir.path().join("postgres")).unwrap();
+    // Nobody has version 6, whatever is installed here.
+    fs::write(dir.path().join("postgres/PG_VERSION"), "6\n").unwrap();
+    let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
+    assert_eq!(ran.status, Some(2));
+    assert!(
+        ran.err.starts_with("error: the data was written by PostgreSQL 6, and this machine has only PostgreSQL "),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.err.lines().count(), 1);
+}
+
+#[test]
+fn a_data_directory_that_can_not_be_used_is_one_sentence() {
+    let dir = data_dir();
+    let ran = if nix::unistd::Uid::effective().is_root() {
+        // As root PostgreSQL runs as somebody else, who has to get there.
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", closed.join("data")))
+    } else {
+        run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", "/root/muster"))
+    };
+    assert_eq!(ran.status, Some(2));
+    assert!(
+        ran.err.starts_with("error: the data directory ") && ran.err.contains("choose another with `--data-dir`"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.err.lines().count(), 1);
+}
+
+#[test]
+fn root_finds_another_users_data_directory_and_another_user_is_refused() {
+    if !nix::unistd::Uid::effective().is_root() {
+        // What an ordinary user sees of another's directory is shown by the test above.
+        return;
+    }
+    use std::os::unix::process::CommandExt;
+    let (dir, program) = (data_dir(), data_dir());
+    let copy = program.path().join("muster");
+    fs::copy(env!("CARGO_BIN_EXE_muster"), &copy).unwrap();
+    let mut server = serve(dir.path());
+    server.signal("-TERM");
+    server.wait();
+    let mut command = std::process::Command::new(copy);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path())
+        .uid(65534)
+        .gid(65534)
+        .current_dir("/tmp");
+    let ran = run(&mut command);
+    assert_eq!(ran.status, Some(2));
+    assert!(
+        ran.err.contains("belongs to user root: run muster as root, or choose another with `--data-dir`"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn quickstart_shows_two_users_and_finds_them_again() {
+    let dir = data_dir();
+    let quickstart =
+        || run(muster().args(["quickstart", "--exit", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
+    let first = quickstart();
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    assert!(first.out.contains("owner key: amk_") && first.out.contains("\n2 users created:\n"), "{}", first.out);
+    let second = quickstart();
+    assert_eq!(second.status, Some(0), "{}", second.err);
+    assert!(second.out.contains("they were created by an earlier run, and here they are:\n"), "{}", second.out);
+    for out in [first.out, second.out] {
+        let users: Vec<&str> = out.lines().filter(|line| line.starts_with("test")).collect();
+        assert_eq!(users.len(), 2, "{out}");
+        assert!(users[0].starts_with("test1@anyscale.com  name1 lastname1  usr_"), "{out}");
+    }
+    assert_eq!(postgres_pid(dir.path()), None);
+}

@@ -1,0 +1,76 @@
+//! `muster user list` and `muster user get`.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, sso};
+use crate::{muster_at, run};
+
+async fn app_with(count: usize) -> TestApp {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..count).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+    app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_listed_over_all_pages() {
+    let app = app_with(120).await;
+    let ran = run(muster_at(&app).args(["user", "list", "-o", "json"]));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    let users: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    let emails: Vec<&str> = users.iter().map(|user| user["email"].as_str().unwrap()).collect();
+    assert_eq!(emails, (0..120).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
+
+    let ran = run(muster_at(&app).args(["user", "list", "--max-items", "3", "--page-size", "2"]));
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["EMAIL", "NAME", "USER", "ID", "PERMISSION", "CREATED"]
+    );
+    assert!(lines[1].starts_with("user0@example.com  Ada"), "{}", lines[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_is_shown_or_said_to_be_missing() {
+    let app = app_with(2).await;
+    let ran = run(muster_at(&app).args(["user", "get", "--email", "USER1@example.com", "-o", "json"]));
+    assert_eq!(ran.status, Some(0));
+    let user: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(user["email"], "user1@example.com");
+    let ran = run(muster_at(&app).args(["user", "get", "--email", "nobody@example.com"]));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", "error: no such user\n"));
+    let ran = run(muster_at(&app).args(["user", "get"]));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: give `--email` or `--name`\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_exits_with_1_and_a_server_out_of_reach_with_2() {
+    let app = app_with(1).await;
+    let ran = run(muster_at(&app).env("MUSTER_TOKEN", "amk_wrong").args(["user", "list"]));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(1), "error: this is not a valid API key: check that all of it was copied\n")
+    );
+    let ran = run(muster_at(&app).env("MUSTER_HOST", "http://127.0.0.1:9").args(["user", "list"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.starts_with("error: ") && ran.err.contains("http://127.0.0.1:9"), "{}", ran.err);
+    let ran = run(muster_at(&app).env_remove("MUSTER_TOKEN").args(["user", "list"]));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            Some(2),
+            "error: no API key: set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's machine, `muster key create \
+             --name NAME --role owner` makes one\n"
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_variables_are_the_fallback() {
+    let app = app_with(1).await;
+    let mut command = crate::support::server::muster();
+    command.env("ANYSCALE_HOST", format!("http://{}/", app.address)).env("ANYSCALE_CLI_TOKEN", app.owner.token());
+    let ran = run(command.args(["user", "get", "--name", "Ada"]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
