@@ -72,11 +72,13 @@ pub(super) struct FilterArgs {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-#[value(rename_all = "snake_case")]
 enum AccountType {
-    AllAccounts,
-    OnlyServiceAccounts,
-    OnlyUserAccounts,
+    #[value(name = "all_accounts")]
+    All,
+    #[value(name = "only_service_accounts")]
+    OnlyService,
+    #[value(name = "only_user_accounts")]
+    OnlyUser,
 }
 
 impl From<FilterArgs> for CollaboratorFilter {
@@ -85,9 +87,9 @@ impl From<FilterArgs> for CollaboratorFilter {
             email: args.email,
             name: args.name,
             collaborator_type: args.collaborator_type.map(|kind| match kind {
-                AccountType::AllAccounts => CollaboratorType::AllAccounts,
-                AccountType::OnlyServiceAccounts => CollaboratorType::OnlyServiceAccounts,
-                AccountType::OnlyUserAccounts => CollaboratorType::OnlyUserAccounts,
+                AccountType::All => CollaboratorType::AllAccounts,
+                AccountType::OnlyService => CollaboratorType::OnlyServiceAccounts,
+                AccountType::OnlyUser => CollaboratorType::OnlyUserAccounts,
             }),
             is_service_account: args.service_account.then_some(true),
         }

@@ -418,17 +418,17 @@ fn prepare_dir(data_dir: &Path) -> Result<PathBuf, ClusterError> {
             problem: format!("belongs to user {name}: run muster as {name}, or choose another with `--data-dir`"),
         });
     }
-    if me.is_root() {
-        if let Some(closed) = data_dir.ancestors().skip(1).find(|folder| !is_open_to_others(folder)) {
-            return Err(ClusterError::DataDir {
-                problem: format!(
-                    "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
-                     others: choose another with `--data-dir`",
-                    closed.display()
-                ),
-                path: data_dir,
-            });
-        }
+    if me.is_root()
+        && let Some(closed) = data_dir.ancestors().skip(1).find(|folder| !is_open_to_others(folder))
+    {
+        return Err(ClusterError::DataDir {
+            problem: format!(
+                "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
+                 others: choose another with `--data-dir`",
+                closed.display()
+            ),
+            path: data_dir,
+        });
     }
     Ok(data_dir)
 }

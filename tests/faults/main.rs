@@ -1,1 +1,21 @@
+//! What happens when something breaks in the middle: the program is killed at each step of a
+//! batch, clients hang up, the database goes away, several instances start at once.
+//!
+//! Real processes of the real program; the feature `failpoints` lets a test choose the step.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod database_away;
+mod hang_up;
+mod instances;
+mod killed;

@@ -1,5 +1,14 @@
 //! The client against a real HTTP server on a real socket, which answers what a test tells it to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
 mod batch;
 mod failures;
 mod reads;

@@ -1,0 +1,99 @@
+//! A database that goes away, and comes back.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use muster::postgres::Cluster;
+use serde_json::json;
+use sqlx::ConnectOptions;
+
+use crate::support::server::{ServerProcess, muster};
+use crate::support::{db_counts, sso, with_password};
+
+fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
+    let file = cluster.data_dir().join("postgres/postmaster.pid");
+    let pid = std::fs::read_to_string(&file).unwrap().lines().next().unwrap().to_owned();
+    std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
+    let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
+    let socket = dir.path().join("run");
+    let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", "batch::hashed=1*sleep(1500)->off");
+    let server = ServerProcess::start(&mut command);
+    let owner = server.actor(&server.key.clone().unwrap());
+
+    // Stopped while the batch is between hashing and its transaction.
+    let batch = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.create(&json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")])).await }
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let pid_file = signal(&cluster, "-INT");
+    let answer = batch.await.unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.error()["code"], "unavailable");
+    assert_eq!(answer.header("retry-after"), "2");
+    assert_eq!(owner.get("/livez").await.status, 200);
+    assert_eq!(owner.get("/readyz").await.status, 503);
+
+    while pid_file.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.keep_running().await.unwrap();
+    let back = Instant::now();
+    while owner.get("/readyz").await.status != 200 {
+        assert!(back.elapsed() < Duration::from_secs(5), "it does not heal");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
+    assert_eq!(owner.create(&json!([sso("b@example.com")])).await.status, 200);
+    drop((server, connection));
+    cluster.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_in_the_transaction_leave_nothing_half_done() {
+    let database = crate::support::empty_database().await;
+    for step in ["batch::begun", "batch::inserted", "change::audited"] {
+        let mut command = muster();
+        command
+            .env("MUSTER_DATABASE__URL", crate::support::server::url(&database))
+            .env("FAILPOINTS", format!("{step}=1*sleep(800)->off"));
+        let server = ServerProcess::start(&mut command);
+        let mut connection = database.connect().await.unwrap();
+        let operator = muster_operator_key(&database).await;
+        let owner = server.actor(&operator);
+        let before = db_counts(&mut connection).await;
+        let batch = tokio::spawn({
+            let owner = owner.clone();
+            async move { owner.create(&json!([sso("cut@example.com")])).await }
+        });
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let answer = batch.await.unwrap();
+        assert_eq!(answer.status, 503, "{step}: {}", answer.text);
+        assert_eq!(db_counts(&mut connection).await, before, "{step}");
+        let after = owner.create(&json!([sso(&format!("{}@example.com", step.replace("::", "-")))])).await;
+        assert_eq!(after.status, 200, "{step}: {}", after.text);
+    }
+}
+
+async fn muster_operator_key(database: &sqlx::postgres::PgConnectOptions) -> String {
+    let output = muster()
+        .env("MUSTER_DATABASE__URL", crate::support::server::url(database))
+        .args(["key", "create", "--name", "test", "--role", "owner"])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}

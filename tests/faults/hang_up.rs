@@ -1,0 +1,78 @@
+//! Clients that hang up: their batch is wholly there or wholly absent, and the connections to the
+//! database stay healthy.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sqlx::ConnectOptions;
+
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, BATCH, db_counts, empty_database, sso, with_password};
+
+/// Sends a batch and is gone after a moment: with a reset, not a polite goodbye.
+fn hang_up_after(server: &ServerProcess, token: &str, body: &str, moment: Duration) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    stream.flush().unwrap();
+    std::thread::sleep(moment);
+    let socket = socket2::SockRef::from(&stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+async fn a_hundred_requests_are_answered(actor: &Actor) {
+    for n in 0..100 {
+        let answer = if n % 2 == 0 {
+            actor.get("/api/v2/organization_collaborators/?count=1").await
+        } else {
+            actor.create(&json!([sso(&format!("after{n}@example.com"))])).await
+        };
+        assert_eq!(answer.status, 200, "{n}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let key = server.key.clone().unwrap();
+    let users: Vec<_> = (0..400).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let body = json!(users).to_string();
+    for _ in 0..5 {
+        hang_up_after(&server, &key, &body, Duration::from_millis(400));
+    }
+    let start = Instant::now();
+    a_hundred_requests_are_answered(&server.actor(&key)).await;
+    // What was still to be hashed was dropped with its clients: nobody waits for 2,000 hashes.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    let mut connection = database.connect().await.unwrap();
+    let counts = db_counts(&mut connection).await;
+    assert!([50, 450].contains(&counts[0]), "{counts:?}");
+    assert_eq!(counts[0], counts[1]);
+    assert_eq!(counts[0] + counts[3], counts[4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
+    for step in ["batch::begun", "batch::inserted", "change::audited"] {
+        let database = empty_database().await;
+        let mut command = muster();
+        command
+            .env("MUSTER_DATABASE__URL", url(&database))
+            .env("MUSTER_DATABASE__BATCH_CONNECTIONS", "1")
+            .env("MUSTER_DATABASE__CONNECTIONS", "2")
+            .env("FAILPOINTS", format!("{step}=1*sleep(600)"));
+        let server = ServerProcess::start(&mut command);
+        let key = server.key.clone().unwrap();
+        hang_up_after(&server, &key, &json!([sso("gone@example.com")]).to_string(), Duration::from_millis(300));
+        a_hundred_requests_are_answered(&server.actor(&key)).await;
+        let mut connection = database.connect().await.unwrap();
+        assert_eq!(db_counts(&mut connection).await, [51, 51, 0, 51, 102], "{step}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Several instances on one database.
+
+use serde_json::json;
+use sqlx::ConnectOptions;
+
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, empty_database, sso};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_start_at_once_on_an_empty_database_all_serve_and_make_one_organization() {
+    let database = empty_database().await;
+    let starting: Vec<_> = (0..4)
+        .map(|_| {
+            let database = database.clone();
+            std::thread::spawn(move || ServerProcess::start_on(&database))
+        })
+        .collect();
+    let servers: Vec<ServerProcess> = starting.into_iter().map(|starting| starting.join().unwrap()).collect();
+    let keys: Vec<&str> = servers.iter().filter_map(|server| server.key.as_deref()).collect();
+    assert_eq!(keys.len(), 1, "one of them made the first key");
+    for (n, server) in servers.iter().enumerate() {
+        assert_eq!(Actor::new(server.address, None).get("/readyz").await.status, 200);
+        let answer = server.actor(keys[0]).create(&json!([sso(&format!("user{n}@example.com"))])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let mut connection = database.connect().await.unwrap();
+    let organizations: i64 =
+        sqlx::query_scalar("select count(*) from organizations").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(organizations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_muster_is_refused_in_a_sentence() {
+    let database = empty_database().await;
+    drop(ServerProcess::start_on(&database));
+    let mut connection = database.connect().await.unwrap();
+    sqlx::query("insert into _sqlx_migrations values (29990101000000, 'of the future', now(), true, '', 0)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+        let output = muster().env("MUSTER_DATABASE__URL", url(&database)).args(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            format!(
+                "error: the database was migrated by a newer muster (it has migration 29990101000000, which muster {} \
+                 doesn't know): start that version, or restore the backup made before the upgrade\n",
+                env!("CARGO_PKG_VERSION")
+            )
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_revoked_on_one_instance_is_refused_by_the_other_at_once() {
+    let database = empty_database().await;
+    let (one, other) = (ServerProcess::start_on(&database), ServerProcess::start_on(&database));
+    let key = one.key.clone().unwrap();
+    assert_eq!(other.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+    let list =
+        muster().env("MUSTER_DATABASE__URL", url(&database)).args(["key", "list", "-o", "json"]).output().unwrap();
+    let keys: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+    let id = keys[0]["key_id"].as_str().unwrap();
+    let revoked = muster().env("MUSTER_DATABASE__URL", url(&database)).args(["key", "revoke", id]).output().unwrap();
+    assert!(revoked.status.success());
+    for server in [one, other] {
+        assert_eq!(server.actor(&key).get("/api/v2/userinfo/").await.status, 401);
+    }
+}
