@@ -3,6 +3,8 @@
 create table api_keys (
     organization_id  uuid        not null,
     key_id           uuid        not null,
+    -- The user who acts when it is used; null for a key that acts for itself.
+    user_id          uuid,
     -- What the key is for, in the words of whoever made it.
     name             text        not null,
     -- SHA-256 of the secret: 256 bits drawn at random, so a plain hash is enough.
@@ -19,6 +21,8 @@ create table api_keys (
     constraint api_keys_pkey primary key (organization_id, key_id),
     constraint api_keys_organization_fkey foreign key (organization_id)
         references organizations (organization_id),
+    constraint api_keys_user_fkey foreign key (organization_id, user_id)
+        references users (organization_id, user_id),
     constraint api_keys_name_not_empty check (name <> ''),
     constraint api_keys_secret_is_sha256 check (octet_length(secret_sha256) = 32),
     constraint api_keys_permission_level_known check (permission_level in ('owner', 'collaborator')),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::id::{ApiKey, Id, Organization, Request};
+use crate::id::{ApiKey, Id, Organization, Request, User};
 
 /// What muster can do, each with the dotted name that it has everywhere: in the audit
 /// log, in spans, as OpenAPI operation id (with `_`) and as CLI command.
@@ -103,6 +103,8 @@ pub enum Actor {
         id: Id<ApiKey>,
         /// Its name.
         name: String,
+        /// The user who acts with it; `None`: the key acts for itself.
+        user_id: Option<Id<User>>,
         /// What it allows.
         permission: PermissionLevel,
     },

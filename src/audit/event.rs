@@ -23,12 +23,12 @@ pub enum Event {
     },
     /// An API key was revoked.
     KeyRevoked(Id<ApiKey>),
-    /// One user of a batch was created, as a collaborator.
+    /// A user was created, with their membership.
     UserCreated {
         /// Which.
         user_id: Id<User>,
-        /// With which batch.
-        batch_id: Id<Batch>,
+        /// With which batch; `None` for one who was made alone.
+        batch_id: Option<Id<Batch>>,
     },
     /// A batch was created.
     BatchCreated {
@@ -85,7 +85,9 @@ impl Event {
     /// As part of which batch.
     pub(crate) const fn batch_id(&self) -> Option<Uuid> {
         match self {
-            Self::UserCreated { batch_id, .. } | Self::BatchCreated { batch_id, .. } => Some(batch_id.uuid()),
+            Self::UserCreated { batch_id: Some(batch_id), .. } | Self::BatchCreated { batch_id, .. } => {
+                Some(batch_id.uuid())
+            }
             _ => None,
         }
     }

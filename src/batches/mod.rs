@@ -39,7 +39,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::audit::Refusal;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::CommitError;
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
@@ -218,7 +218,7 @@ async fn write_once(
     let now = change.now();
     fail::fail_point!("batch::begun");
     write::insert(&mut change, batch_id, source, accounts.len()).await?;
-    let free = users::write::insert(&mut change, batch_id, accounts).await?;
+    let free = users::write::insert(&mut change, Some(batch_id), accounts).await?;
     if free < accounts.len() {
         let emails: Vec<_> = accounts.iter().map(|account| &account.user.email).collect();
         let taken = users::read::taken_before(&mut change, batch_id, &emails).await?;
@@ -228,7 +228,7 @@ async fn write_once(
         }
         return Err(Error::rejected(report));
     }
-    users::write::insert_collaborators(&mut change, accounts).await?;
+    users::write::insert_collaborators(&mut change, accounts, PermissionLevel::Collaborator).await?;
     users::write::insert_passwords(&mut change, accounts, app.config.passwords.must_change).await?;
     fail::fail_point!("batch::inserted");
     match change.commit().await {

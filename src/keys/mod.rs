@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Id};
+use crate::id::{ApiKey, Id, User};
 use crate::secret::Secret;
 
 pub use read::{Summary, list};
@@ -25,6 +25,8 @@ const LONGEST_NAME: usize = 100;
 pub struct NewKey {
     /// Which.
     pub key_id: Id<ApiKey>,
+    /// The user who acts when it is used; `None`: the key acts for itself.
+    pub user_id: Option<Id<User>>,
     /// What to show when calling.
     pub token: Secret,
     /// What it was named.
@@ -59,7 +61,7 @@ pub async fn create(
         return Err(Error::invalid(format!("a key can live for {longest} days at most (setting `keys.max_days`)")));
     }
     let mut change = app.change(caller, Action::KeyCreate).await?;
-    let key = add(&mut change, name, permission_level, lifetime).await?;
+    let key = add(&mut change, name, permission_level, lifetime, None).await?;
     change.commit().await?;
     Ok(key)
 }
@@ -70,10 +72,12 @@ pub(crate) async fn add(
     name: &str,
     permission_level: PermissionLevel,
     lifetime: Duration,
+    user_id: Option<Id<User>>,
 ) -> Result<NewKey> {
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
     let key = NewKey {
         key_id: token.key_id,
+        user_id,
         token: token.text(),
         name: name.to_owned(),
         permission_level,
@@ -108,6 +112,7 @@ pub async fn authenticate(app: &App, token: &str, origin: Origin, action: Action
                 actor: Actor::ApiKey {
                     id: token.key_id,
                     name: key.name.clone(),
+                    user_id: key.user_id,
                     permission: PermissionLevel::from_database(&key.permission_level),
                 },
                 origin,
@@ -117,6 +122,7 @@ pub async fn authenticate(app: &App, token: &str, origin: Origin, action: Action
     let actor = match found {
         Some(key) => Actor::ApiKey {
             id: token.key_id,
+            user_id: key.user_id,
             permission: PermissionLevel::from_database(&key.permission_level),
             name: key.name,
         },

@@ -6,7 +6,7 @@ use super::token::Token;
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::Result;
-use crate::id::{ApiKey, Id};
+use crate::id::{ApiKey, Id, User};
 
 /// A key as its owners see it.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
 
 /// What is needed to let a key's holder in.
 pub(super) struct Stored {
+    pub(super) user_id: Option<Id<User>>,
     pub(super) name: String,
     pub(super) permission_level: String,
     pub(super) expires_at: DateTime<Utc>,
@@ -75,7 +76,7 @@ pub(super) struct Stored {
 pub(super) async fn find(app: &App, token: &Token) -> Result<Option<Stored>> {
     let row = sqlx::query!(
         r#"
-        select name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
+        select user_id as "user_id: Id<User>", name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
         from api_keys
         where organization_id = $1 and key_id = $2
         "#,
@@ -85,6 +86,7 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<Stored>> {
     .fetch_optional(&app.db.interactive)
     .await?;
     Ok(row.filter(|row| token.matches(&row.secret_sha256)).map(|row| Stored {
+        user_id: row.user_id,
         name: row.name,
         permission_level: row.permission_level,
         expires_at: row.expires_at,

@@ -18,8 +18,8 @@ pub(super) async fn create(change: &mut Change, key: &NewKey, secret_sha256: &[u
         r#"
         insert into api_keys
             (organization_id, key_id, name, secret_sha256, permission_level, created_by_kind, created_by_id,
-             created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             created_at, expires_at, user_id)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         "#,
         organization_id,
         key.key_id.uuid(),
@@ -30,6 +30,7 @@ pub(super) async fn create(change: &mut Change, key: &NewKey, secret_sha256: &[u
         actor.id(),
         key.created_at,
         key.expires_at,
+        key.user_id.map(Id::uuid),
     )
     .execute(change.connection())
     .await?;

@@ -5,9 +5,11 @@ pub(crate) mod read;
 mod text;
 pub(crate) mod write;
 
+pub use read::{Profile, own_profile};
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
+use crate::error::{Error, Result};
 use crate::id::{Id, Identity, User};
 use crate::passwords::{Password, PasswordHash};
 
@@ -35,6 +37,23 @@ pub enum Credential {
     Unset,
     /// With this initial password.
     Password(Password),
+}
+
+impl NewUser {
+    /// The first owner of an organization: a name to act under, to be given its person's own.
+    /// `.invalid` never has a mailbox (RFC 6761), so the address can't be anybody's.
+    ///
+    /// # Errors
+    /// None: both parts are valid.
+    pub(crate) fn administrator() -> Result<Self> {
+        Ok(Self {
+            name: Name::parse("Administrator".to_owned()).map_err(|why| Error::internal(why.message()))?,
+            email: EmailAddress::parse("administrator@muster.invalid").map_err(|why| Error::internal(why.message()))?,
+            lastname: None,
+            title: None,
+            credential: Credential::Unset,
+        })
+    }
 }
 
 /// A user who is being created.

@@ -14,7 +14,7 @@ use crate::id::{Batch, Id};
 /// Inserts in the order of the keys, so that two batches with common addresses meet in the same
 /// order and wait for each other instead of deadlocking. An address that is taken is skipped; the
 /// caller of this function compares the count and gives the change up.
-pub(crate) async fn insert(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) -> Result<usize> {
+pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, accounts: &[Account]) -> Result<usize> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
     let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
@@ -38,7 +38,7 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Id<Batch>, accounts: &
         "#,
         organization_id,
         EMAIL_KEY_VERSION,
-        batch_id.uuid(),
+        batch_id.map(Id::uuid),
         now,
         &ids,
         &emails as &[&str],
@@ -56,8 +56,12 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Id<Batch>, accounts: &
     Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
 }
 
-/// Makes all of them collaborators of the organization.
-pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
+/// Makes all of them members of the organization.
+pub(crate) async fn insert_collaborators(
+    change: &mut Change,
+    accounts: &[Account],
+    level: PermissionLevel,
+) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     let actor = change.caller().actor.clone();
     let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
@@ -70,7 +74,7 @@ pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Accoun
         from unnest($6::uuid[], $7::uuid[]) as account (user_id, identity_id)
         "#,
         organization_id,
-        PermissionLevel::Collaborator.as_str(),
+        level.as_str(),
         actor.kind(),
         actor.id(),
         now,

@@ -165,7 +165,9 @@ async fn userinfo_has_everything_that_the_vendors_client_requires() {
         };
         assert_eq!(found, kind, "{field}");
     }
-    assert_eq!(info["name"], "first key");
+    assert_eq!(info["name"], "Administrator");
+    assert_eq!(info["email"], "administrator@muster.invalid");
+    assert!(info["id"].as_str().unwrap().starts_with("usr_"));
     assert_eq!(info["organization_permission_level"], "owner");
     let organization = info["organizations"][0].as_object().unwrap();
     assert_eq!(organization["name"], "Default organization");
@@ -174,4 +176,16 @@ async fn userinfo_has_everything_that_the_vendors_client_requires() {
         assert_eq!(organization[field], json!(false));
     }
     assert!(organization["public_identifier"].is_string());
+}
+
+#[tokio::test]
+async fn a_key_that_is_nobodys_shows_itself() {
+    let app = TestApp::spawn().await;
+    let (actor, key) = app.actor_for(PermissionLevel::Collaborator, Duration::days(1)).await;
+    let body = actor.get("/api/v2/userinfo/").await.json();
+    let info = &body["result"];
+    assert_eq!(info["id"], json!(key.key_id));
+    assert_eq!(info["name"], "test");
+    assert_eq!(info["email"], format!("{}@api-key.invalid", key.key_id));
+    assert_eq!(info["organization_permission_level"], "collaborator");
 }

@@ -158,5 +158,5 @@ async fn the_same_address_may_exist_in_two_organizations() {
     let other = app.owner.with_token(key.token.expose());
     assert_eq!(other.create(&json!([sso("a@example.com")])).await.status, 200);
     let listed = other.get("/api/v2/organization_collaborators/").await.json();
-    assert_eq!(listed["results"].as_array().unwrap().len(), 1, "nothing of the other organization is seen");
+    assert_eq!(listed["results"].as_array().unwrap().len(), 1, "nothing of the other organization is seen: {listed}");
 }

@@ -91,7 +91,7 @@ async fn the_audit_log_is_listed_for_people_and_programs() {
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"]);
     assert_eq!(lines[1][1..4], ["operator", "key.create", "success"]);
-    assert_eq!(lines[3][1..4], ["operator", "organization.create", "success"]);
+    assert_eq!(lines[4][1..4], ["operator", "organization.create", "success"]);
     let events: Vec<Value> =
         serde_json::from_str(&local(&app, &["audit", "list", "--json", "--since", "1h", "--action", "key.create"]).out)
             .unwrap();

@@ -19,7 +19,8 @@ async fn users_are_listed_over_all_pages() {
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     let users: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     let emails: Vec<&str> = users.iter().map(|user| user["email"].as_str().unwrap()).collect();
-    assert_eq!(emails, (0..120).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
+    assert_eq!(emails[0], "administrator@muster.invalid");
+    assert_eq!(emails[1..], (0..120).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
 
     let ran = run(muster_at(&app).args(["user", "list", "--max-items", "3", "--page-size", "2"]));
     let lines: Vec<&str> = ran.out.lines().collect();
@@ -28,7 +29,8 @@ async fn users_are_listed_over_all_pages() {
         lines[0].split_whitespace().collect::<Vec<_>>(),
         ["EMAIL", "NAME", "USER", "ID", "PERMISSION", "CREATED"]
     );
-    assert!(lines[1].starts_with("user0@example.com  Ada"), "{}", lines[1]);
+    assert!(lines[1].starts_with("administrator@muster.invalid  Administrator  usr_"), "{}", lines[1]);
+    assert!(lines[2].starts_with("user0@example.com             Ada            usr_"), "{}", lines[2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

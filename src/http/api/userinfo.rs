@@ -7,20 +7,22 @@ use utoipa::ToSchema;
 use super::{Answer, Single};
 use crate::app::App;
 use crate::caller::{Actor, Caller};
+use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
 use crate::organizations;
+use crate::users::{self, Profile};
 
 /// Who calls. Fields that a key doesn't have are empty: the vendor's client needs them there.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct UserInfo {
-    /// The API key's id.
-    #[schema(example = "key_01k9h6m3x0e8wbz1v5n7q2r4t6")]
+    /// The user whose API key it is, or the key itself if it is nobody's.
+    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     id: String,
-    /// Made of the id: a key has no mailbox.
-    #[schema(example = "key_01k9h6m3x0e8wbz1v5n7q2r4t6@api-key.invalid")]
+    /// The user's; for a key that is nobody's one that has no mailbox.
     email: String,
-    /// The API key's name.
+    /// The user's name, or the key's.
     name: String,
+    lastname: Option<String>,
     username: String,
     verified: bool,
     organization_permission_level: &'static str,
@@ -51,18 +53,30 @@ struct Organization {
     ),
     security(("bearer" = []), ("cookie" = [])))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let organization = organizations::get(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
-    let (id, name, level) = match &caller.actor {
-        Actor::ApiKey { id, name, permission } => (id.to_string(), name.clone(), permission.as_str()),
-        Actor::Operator | Actor::Anonymous => (String::new(), String::new(), "collaborator"),
+    let info = info(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+    Ok(HttpResponse::Ok().json(Single { result: info }))
+}
+
+async fn info(app: &App, caller: &Caller) -> Result<UserInfo> {
+    let Actor::ApiKey { id: key_id, name: key_name, user_id, permission } = &caller.actor else {
+        return Err(Error::internal("only keys come in here"));
     };
-    let info = UserInfo {
-        email: format!("{id}@api-key.invalid"),
-        username: name.clone(),
+    let organization = organizations::get(app, caller).await?;
+    let (id, profile) = match user_id {
+        Some(user_id) => (user_id.to_string(), users::own_profile(app, caller, *user_id).await?),
+        None => {
+            let email = format!("{key_id}@api-key.invalid");
+            (key_id.to_string(), Profile { name: key_name.clone(), lastname: None, email })
+        }
+    };
+    Ok(UserInfo {
         id,
-        name,
+        username: profile.email.clone(),
+        email: profile.email,
+        name: profile.name,
+        lastname: profile.lastname,
         verified: true,
-        organization_permission_level: level,
+        organization_permission_level: permission.as_str(),
         organization_ids: vec![organization.organization_id.to_string()],
         organizations: vec![Organization {
             id: organization.organization_id.to_string(),
@@ -75,6 +89,5 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         ld_hash: "",
         ld_hash_fields: Vec::new(),
         pylon_hash: "",
-    };
-    Ok(HttpResponse::Ok().json(Single { result: info }))
+    })
 }

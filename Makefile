@@ -1,0 +1,39 @@
+# muster: `make quickstart` and `make test` do everything from a fresh clone.
+
+CARGO ?= cargo
+
+.PHONY: quickstart build test lint bench sqlx clean
+
+## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
+quickstart: build
+	@target/release/muster quickstart $(ARGS)
+
+build:
+	@scripts/prerequisites.sh
+	@$(CARGO) build --release --locked
+
+## All tests: unit, HTTP, command line, faults, the Rust client, and the vendor's own client.
+test:
+	@scripts/prerequisites.sh
+	@$(CARGO) test --workspace --features failpoints --locked
+	@$(CARGO) build --locked --quiet
+	@tests/compat/run.sh
+
+## What a change has to keep: format, lints, documentation.
+lint:
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --features failpoints --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
+
+## Speed and memory against their limits, as ratios measured in one run.
+bench:
+	@scripts/prerequisites.sh
+	@$(CARGO) bench --locked --bench muster
+
+## Renew what builds without a database use, after a change to SQL. CHECK=--check only compares.
+sqlx:
+	@scripts/prerequisites.sh
+	@scripts/sqlx.sh $(CHECK)
+
+clean:
+	@$(CARGO) clean

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs what is missing of PostgreSQL's programs and Python, by the system's package manager
+# where it can, and otherwise says what to install.
+set -euo pipefail
+
+have_postgres() {
+    local folder
+    for folder in $(tr ':' ' ' <<<"$PATH") /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
+        /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+        [ -x "$folder/initdb" ] && return 0
+    done
+    return 1
+}
+
+have_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
+have_cc() { command -v cc >/dev/null; }
+
+missing=()
+have_postgres || missing+=(postgresql)
+have_venv || missing+=(python3-venv)
+have_cc || missing+=(cc)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then
+    # Only where it asks nothing: a script that waits for a password looks like one that hangs.
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; fi
+fi
+names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC
+    local what
+    for what in "${missing[@]}"; do
+        case $what in
+            postgresql) printf '%s ' "$1" ;;
+            python3-venv) printf '%s ' "$2" ;;
+            cc) printf '%s ' "$3" ;;
+        esac
+    done
+}
+if command -v apt-get >/dev/null; then
+    packages=$(names postgresql python3-venv gcc)
+    install="apt-get install -y --no-install-recommends $packages"
+    prepare="apt-get update -q"
+elif command -v dnf >/dev/null; then
+    packages=$(names postgresql-server python3 gcc)
+    install="dnf install -y $packages"
+    prepare=true
+elif command -v brew >/dev/null; then
+    packages=$(names postgresql@17 python3 gcc)
+    install="brew install $packages"
+    prepare=true
+    sudo=""
+else
+    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv and a C compiler" >&2
+    exit 2
+fi
+if [ "$(id -u)" -ne 0 ] && [ -z "$sudo" ] && ! command -v brew >/dev/null; then
+    echo "missing: ${missing[*]}; run: sudo $install" >&2
+    exit 2
+fi
+echo "installing: $packages" >&2
+# A package's own cluster is of no use here: muster runs its own.
+export DEBIAN_FRONTEND=noninteractive
+$sudo $prepare >/dev/null && $sudo $install >/dev/null
