@@ -186,13 +186,14 @@ impl Shared {
 
     /// What each thread does, until the pool is dropped.
     fn work(&self, parameters: &Parameters) {
-        let mut hasher = match Hasher::new(parameters) {
-            Ok(hasher) => hasher,
-            Err(error) => return tracing::error!(error, "a hash thread can't work"),
-        };
+        // Taken with the first password: a server that hashes nothing needs no memory for it.
+        let mut hasher = None;
         while let Some((index, password, results)) = self.next() {
             let start = Instant::now();
-            let hash = hasher.hash(&password);
+            let hash = match &mut hasher {
+                Some(hasher) => Hasher::hash(hasher, &password),
+                None => Hasher::new(parameters).and_then(|new| hasher.insert(new).hash(&password)),
+            };
             self.note(start.elapsed());
             // The caller may have gone meanwhile.
             let _ = results.send((index, hash));

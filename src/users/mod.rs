@@ -5,8 +5,8 @@ pub(crate) mod read;
 mod text;
 pub(crate) mod write;
 
-pub use read::{Profile, own_profile};
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
+pub use read::{Profile, own_profile};
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::error::{Error, Result};

@@ -15,7 +15,10 @@ async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
     let events = body["results"].as_array().unwrap();
     let actions: Vec<&str> = events.iter().map(|event| event["action"].as_str().unwrap()).collect();
     // Newest first.
-    assert_eq!(actions, ["user.create", "user.create", "user.batch_create", "key.create", "user.create", "organization.create"]);
+    assert_eq!(
+        actions,
+        ["user.create", "user.create", "user.batch_create", "key.create", "user.create", "organization.create"]
+    );
     assert_eq!([events[1]["target_id"].clone(), events[0]["target_id"].clone()], user_ids[..]);
     let batch = &events[2];
     assert_eq!(batch["details"], json!({"users": 2}));

@@ -16,7 +16,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use chrono::Duration;
@@ -32,7 +32,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub mod server;
 
-/// A PostgreSQL for this test binary: made by muster's own code, without durability. It ends with
+/// Whether [`cluster`] keeps what it has committed through a crash, as in production. Tests need no
+/// such thing; benchmarks do.
+pub static DURABLE: AtomicBool = AtomicBool::new(false);
+
+/// A PostgreSQL for this test binary: made by muster's own code. It ends with
 /// the process, however that ends: its helper waits for the end of a pipe.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
@@ -41,14 +45,15 @@ pub fn cluster() -> &'static Cluster {
             std::thread::spawn(|| {
                 let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
                 let path = std::env::var("PATH").unwrap();
-                let settings = [
+                let quick = [
                     ("fsync", "off"),
                     ("full_page_writes", "off"),
                     ("synchronous_commit", "off"),
                     ("max_connections", "300"),
                 ];
+                let settings = if DURABLE.load(Ordering::Relaxed) { &quick[3..] } else { &quick[..] };
                 let runtime = tokio::runtime::Runtime::new().unwrap();
-                let cluster = runtime.block_on(Cluster::open(dir.path(), &path, &settings)).unwrap();
+                let cluster = runtime.block_on(Cluster::open(dir.path(), &path, settings)).unwrap();
                 end_with_this_process(dir.path());
                 (cluster, dir)
             })
