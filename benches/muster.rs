@@ -208,8 +208,11 @@ fn start(command: &mut std::process::Command) -> (Duration, ServerProcess) {
 async fn start_on_existing() -> Line {
     let (server, _, database) = server().await;
     drop(server);
-    let times =
-        (0..PAIRS).map(|_| start(muster().env("MUSTER_DATABASE__URL", url(&database))).0.as_secs_f64()).collect();
+    let times = (0..PAIRS)
+        .map(|_| {
+            start(muster().env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_LOG__LEVEL", "warn")).0.as_secs_f64()
+        })
+        .collect();
     let millis = median(times) * 1000.0;
     Line {
         what: "muster serve on an existing database, until ready",
@@ -224,7 +227,9 @@ fn start_from_nothing() -> Line {
     let times = (0..3)
         .map(|_| {
             let dir = tempfile::Builder::new().prefix("muster-bench-").tempdir_in("/tmp").unwrap();
-            start(muster().env("MUSTER_DATA_DIR", dir.path().join("data"))).0.as_secs_f64()
+            start(muster().env("MUSTER_DATA_DIR", dir.path().join("data")).env("MUSTER_LOG__LEVEL", "warn"))
+                .0
+                .as_secs_f64()
         })
         .collect();
     let seconds = median(times);

@@ -100,7 +100,10 @@ async fn names_beyond_ascii_and_addresses_as_written_come_back() {
     let body = app.owner.create(&users).await.json();
     assert_eq!(body["results"][0]["name"], json!("Zoë Ωμέγα 😀"));
     assert_eq!(body["results"][0]["email"], json!("Zoe@Bücher.example"));
-    assert_eq!(app.db_value::<String>("select email_key from users where batch_id is not null").await, "zoe@xn--bcher-kva.example");
+    assert_eq!(
+        app.db_value::<String>("select email_key from users where batch_id is not null").await,
+        "zoe@xn--bcher-kva.example"
+    );
 }
 
 #[tokio::test]

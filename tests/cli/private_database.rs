@@ -53,7 +53,7 @@ async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
     let second = serve(dir.path());
     assert_eq!(second.key, None, "the key is shown once");
     let listed = second.actor(&key).get("/api/v2/organization_collaborators/").await.json();
-    assert_eq!(listed["results"][0]["email"], "a@example.com");
+    assert_eq!(listed["results"][1]["email"], "a@example.com");
 }
 
 #[tokio::test(flavor = "multi_thread")]
