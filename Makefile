@@ -6,7 +6,7 @@ CARGO ?= cargo
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
-	@target/release/muster quickstart $(ARGS)
+	@$(or $(CARGO_TARGET_DIR),target)/release/muster quickstart $(ARGS)
 
 build:
 	@scripts/prerequisites.sh

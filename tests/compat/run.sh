@@ -5,11 +5,13 @@
 #   tests/compat/run.sh [path to the muster binary]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-muster=${1:-target/debug/muster}
-venv=target/compat-venv
+target=${CARGO_TARGET_DIR:-target}
+muster=${1:-$target/debug/muster}
+venv=$PWD/target/compat-venv
 
 if ! "$venv/bin/python" -c 'import anyscale' 2>/dev/null || ! cmp -s tests/compat/requirements.txt "$venv/requirements.txt"; then
     rm -rf "$venv"
+    mkdir -p target
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/compat/requirements.txt
     cp tests/compat/requirements.txt "$venv/"
@@ -29,5 +31,5 @@ done
 
 HOST=$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$data/announced")
 TOKEN=$(sed -n 's/^owner key: //p' "$data/announced")
-export HOST TOKEN EXTRA=1 PYTHON="$PWD/$venv/bin/python"
+export HOST TOKEN EXTRA=1 PYTHON="$venv/bin/python"
 bash tests/compat/vendor-client.sh
