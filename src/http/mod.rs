@@ -10,7 +10,7 @@
 //!   every cause; `detail` is one line for people. Codes: [`crate::error`].
 //! - A key that opens nothing gives 401, one that may not gives 403.
 //! - Every answer has `x-request-id` and `x-trace-id`; the log and the audit have the same.
-//! - No redirects: some clients lose their body or their key on the way.
+//! - No redirects but that of `/docs`: some clients lose their body or their key on the way.
 //!
 //! Known quirks of the dialect, not to be copied into new routes: some paths end in a slash and
 //! some don't; booleans in queries are `True` and `False`; `id` of a collaborator is the
@@ -52,6 +52,9 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/organization_collaborators/", "GET", get().to(api::collaborators::list));
     at("/api/v2/audit/events", "GET", get().to(api::audit::list));
     at("/api/v2/cli_usage/", "POST", post().to(api::cli_usage::post));
+    // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
+    // behind a prefix.
+    config.service(web::redirect("/docs", "docs/"));
     config.service(openapi::page());
 }
 

@@ -27,7 +27,8 @@ async fn the_description_is_served_and_describes_the_error_of_every_refusal() {
 #[tokio::test]
 async fn the_page_loads_nothing_from_outside() {
     let app = TestApp::spawn().await;
-    let page = app.anonymous().get("/docs/").await;
+    // By way of the address without the slash.
+    let page = app.anonymous().get("/docs").await;
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));
     let mut loaded = 0;
