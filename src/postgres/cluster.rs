@@ -28,7 +28,7 @@
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,13 +39,11 @@ use nix::unistd::{Gid, Pid, Uid, User};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+use super::data_dir;
 use super::programs::{Programs, ProgramsNotFound};
 
 /// How long PostgreSQL may take to start (recovery after a crash included) or stop.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The longest path of a Unix socket that every system takes.
-const LONGEST_SOCKET_PATH: usize = 100;
 
 /// The port names the socket; nothing listens on it.
 const PORT: u16 = 5432;
@@ -113,16 +111,16 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], each kind of which says what to do.
     pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
-        let data_dir = prepare_dir(data_dir)?;
-        let starting = lock_file(&data_dir, "starting.lock")?;
-        lock_in_thread(&data_dir, starting.try_clone()).await?;
+        let data_dir = data_dir::prepare(data_dir)?;
+        let starting = data_dir::lock_file(&data_dir, "starting.lock")?;
+        data_dir::lock(&data_dir, starting.try_clone()).await?;
 
         let postgres_dir = data_dir.join("postgres");
         let major = fs::read_to_string(postgres_dir.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
         let programs = Programs::find(search_path, major)?;
-        let users = lock_file(&data_dir, "users.lock")?;
+        let users = data_dir::lock_file(&data_dir, "users.lock")?;
         let cluster = Self {
-            socket_dir: socket_dir(&data_dir),
+            socket_dir: data_dir::socket_dir(&data_dir),
             programs,
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             users,
@@ -135,7 +133,10 @@ impl Cluster {
         if !cluster.is_running().await {
             cluster.start().await?;
         }
-        cluster.users.try_lock_shared().map_err(|error| data_dir_error(&cluster.data_dir, &io::Error::other(error)))?;
+        cluster
+            .users
+            .try_lock_shared()
+            .map_err(|error| data_dir::unusable(&cluster.data_dir, &io::Error::other(error)))?;
         drop(starting);
         Ok(cluster)
     }
@@ -171,8 +172,8 @@ impl Cluster {
         if self.pid().is_some() {
             return Ok(());
         }
-        let starting = lock_file(&self.data_dir, "starting.lock")?;
-        lock_in_thread(&self.data_dir, starting.try_clone()).await?;
+        let starting = data_dir::lock_file(&self.data_dir, "starting.lock")?;
+        data_dir::lock(&self.data_dir, starting.try_clone()).await?;
         if !self.is_running().await {
             tracing::warn!("the private PostgreSQL was gone; starting it again");
             self.start().await?;
@@ -185,13 +186,13 @@ impl Cluster {
     /// # Errors
     /// When PostgreSQL doesn't stop.
     pub async fn close(self) -> Result<(), ClusterError> {
-        let starting = lock_file(&self.data_dir, "starting.lock")?;
-        lock_in_thread(&self.data_dir, starting.try_clone()).await?;
+        let starting = data_dir::lock_file(&self.data_dir, "starting.lock")?;
+        data_dir::lock(&self.data_dir, starting.try_clone()).await?;
         let _ = self.users.unlock();
         match self.users.try_lock() {
             Ok(()) => self.stop().await,
             Err(TryLockError::WouldBlock) => Ok(()),
-            Err(TryLockError::Error(error)) => Err(data_dir_error(&self.data_dir, &error)),
+            Err(TryLockError::Error(error)) => Err(data_dir::unusable(&self.data_dir, &error)),
         }
     }
 
@@ -200,13 +201,13 @@ impl Cluster {
         // A first start that was killed leaves a folder without PG_VERSION, which initdb refuses.
         match fs::remove_dir_all(&target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(data_dir_error(&self.data_dir, &error));
+                return Err(data_dir::unusable(&self.data_dir, &error));
             }
             _ => {}
         }
         let fresh = self.data_dir.join("postgres.new");
         let _ = fs::remove_dir_all(&fresh);
-        make_dir(&fresh, self.account()).map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        data_dir::make_dir(&fresh, self.account()).map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
         let output = self
             .command("initdb")
             .args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"])
@@ -218,15 +219,16 @@ impl Cluster {
         if !output.status.success() {
             return Err(self.failed("making the database", &last_line(&String::from_utf8_lossy(&output.stderr))));
         }
-        fs::rename(&fresh, &target).map_err(|error| data_dir_error(&self.data_dir, &error))
+        fs::rename(&fresh, &target).map_err(|error| data_dir::unusable(&self.data_dir, &error))
     }
 
     async fn start(&self) -> Result<(), ClusterError> {
         self.remove_stale_files();
-        make_dir(&self.socket_dir, self.account()).map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        data_dir::make_dir(&self.socket_dir, self.account())
+            .map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
         let log = File::options().create(true).append(true).open(self.data_dir.join("postgres.log"));
-        let log = log.map_err(|error| data_dir_error(&self.data_dir, &error))?;
-        let errors = log.try_clone().map_err(|error| data_dir_error(&self.data_dir, &error))?;
+        let log = log.map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
+        let errors = log.try_clone().map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
         let mut command = self.command("postgres");
         command
             .arg("-D")
@@ -388,102 +390,6 @@ fn serves(pid: Pid, folder: &Path) -> bool {
         // Systems without /proc: the signal has to do.
         Err(_) => !Path::new("/proc/self/stat").exists(),
     }
-}
-
-/// The socket's folder: in the data directory, unless that makes its path too long.
-fn socket_dir(data_dir: &Path) -> PathBuf {
-    let inside = data_dir.join("run");
-    if inside.as_os_str().len() + "/.s.PGSQL.5432".len() <= LONGEST_SOCKET_PATH {
-        return inside;
-    }
-    let mark = crc32fast::hash(data_dir.as_os_str().as_encoded_bytes());
-    let owner = fs::metadata(data_dir).map(|data_dir| data_dir.uid()).unwrap_or_default();
-    std::env::temp_dir().join(format!("muster-{owner}-{mark:08x}"))
-}
-
-/// Makes the data directory, and finds out early whether it can be used.
-fn prepare_dir(data_dir: &Path) -> Result<PathBuf, ClusterError> {
-    let failed = |error: io::Error| data_dir_error(data_dir, &error);
-    let mut builder = fs::DirBuilder::new();
-    // Open to others as root, because the account of PostgreSQL has to get through it.
-    let mode = if Uid::effective().is_root() { 0o755 } else { 0o700 };
-    builder.recursive(true).mode(mode).create(data_dir).map_err(failed)?;
-    let data_dir = data_dir.canonicalize().map_err(failed)?;
-    let owner = fs::metadata(&data_dir).map_err(failed)?.uid();
-    let me = Uid::effective();
-    if owner != me.as_raw() && !me.is_root() {
-        let name = User::from_uid(Uid::from_raw(owner)).ok().flatten().map_or(owner.to_string(), |user| user.name);
-        return Err(ClusterError::DataDir {
-            path: data_dir,
-            problem: format!("belongs to user {name}: run muster as {name}, or choose another with `--data-dir`"),
-        });
-    }
-    if me.is_root()
-        && let Some(closed) = data_dir.ancestors().skip(1).find(|folder| !is_open_to_others(folder))
-    {
-        return Err(ClusterError::DataDir {
-            problem: format!(
-                "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
-                 others: choose another with `--data-dir`",
-                closed.display()
-            ),
-            path: data_dir,
-        });
-    }
-    Ok(data_dir)
-}
-
-fn is_open_to_others(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
-}
-
-fn make_dir(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Not somebody else's folder put in our way, as is possible in a shared /tmp.
-            let found = fs::symlink_metadata(path)?;
-            let expected = owner.map_or(Uid::effective(), |(user, _)| user).as_raw();
-            if !found.is_dir() || (found.uid() != expected && found.uid() != Uid::effective().as_raw()) {
-                return Err(io::Error::other(format!("{} belongs to somebody else", path.display())));
-            }
-        }
-        other => other?,
-    }
-    if let Some((user, group)) = owner {
-        chown(path, Some(user.as_raw()), Some(group.as_raw()))?;
-    }
-    Ok(())
-}
-
-fn lock_file(data_dir: &Path, name: &str) -> Result<File, ClusterError> {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data_dir.join(name))
-        .map_err(|error| data_dir_error(data_dir, &error))
-}
-
-/// Waits for the lock without holding up the runtime.
-async fn lock_in_thread(data_dir: &Path, file: io::Result<File>) -> Result<(), ClusterError> {
-    let waited = tokio::task::spawn_blocking(move || file?.lock()).await;
-    match waited {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(data_dir_error(data_dir, &error)),
-        Err(error) => Err(data_dir_error(data_dir, &io::Error::other(error))),
-    }
-}
-
-fn data_dir_error(path: &Path, error: &io::Error) -> ClusterError {
-    let problem = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "can't be used by this user (permission denied): choose another with `--data-dir`, or run muster as \
-             its owner"
-                .to_owned()
-        }
-        _ => format!("can't be used: {error}"),
-    };
-    ClusterError::DataDir { path: path.to_path_buf(), problem }
 }
 
 fn last_line(text: &str) -> String {

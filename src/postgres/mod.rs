@@ -2,6 +2,7 @@
 //! none, and what its errors mean.
 
 mod cluster;
+mod data_dir;
 mod fault;
 mod migrator;
 mod programs;
