@@ -280,9 +280,8 @@ pub fn resolve(listen: &str) -> Result<SocketAddr, ConfigError> {
 fn describe(error: figment::Error) -> String {
     use figment::error::Kind;
     let place = error.metadata.as_ref().map_or_else(String::new, |metadata| {
-        let source = metadata.source.as_ref().map(ToString::to_string);
-        match source {
-            Some(source) => format!(" in {source}"),
+        match metadata.source.as_ref().and_then(figment::Source::file_path) {
+            Some(file) => format!(" in {}", file.display()),
             None if metadata.name.contains("environment") => " in the environment".to_owned(),
             None => String::new(),
         }
