@@ -3,7 +3,7 @@
 use std::ops::DerefMut;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres};
 
 use crate::audit::{self, Refusal};
 use crate::caller::{Action, Caller};
@@ -11,10 +11,8 @@ use crate::change::{Change, Patience};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Error, Result};
-use crate::keys::NewKey;
-use crate::organizations;
 use crate::passwords::{Policy, Pool};
-use crate::postgres::{self, Database, MigrateError};
+use crate::postgres::Database;
 
 /// Everything that operations need.
 #[derive(Debug)]
@@ -39,26 +37,6 @@ impl App {
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue)?;
         Ok(Self { policy: Policy::new(&config.passwords), hasher, config, db, clock })
-    }
-
-    /// Brings the database up to date and makes the first organization if there is none. Of
-    /// several instances that start together, one does it and the others wait.
-    ///
-    /// # Errors
-    /// See [`MigrateError`]. The database is as before, or ready; never in between.
-    pub async fn prepare(&self) -> std::result::Result<Option<NewKey>, MigrateError> {
-        let mut connection = self.db.connect().await?;
-        let mut key = None;
-        let is_current = postgres::is_current(&mut connection).await?;
-        if !is_current || organizations::first(self).await.map_err(MigrateError::then)?.is_none() {
-            let then = async || {
-                key = organizations::bootstrap(self).await?;
-                Ok(())
-            };
-            postgres::migrate(&mut connection, then).await?;
-        }
-        let _ = connection.close().await;
-        Ok(key)
     }
 
     /// Checks that the caller may. If not, that is recorded.

@@ -23,8 +23,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::batches::Report;
 use crate::postgres::Fault;
+use crate::report::Report;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -208,6 +208,15 @@ impl From<sqlx::Error> for Error {
     /// What a database error means to the caller, by its class. See [`Fault`].
     fn from(error: sqlx::Error) -> Self {
         let fault = Fault::of(&error);
-        Self { fault: Some(fault), ..fault.into_error(error) }
+        let meaning = match fault {
+            Fault::Retry | Fault::Timeout => {
+                tracing::warn!(%error, "the database was too busy");
+                let sentence = "the database is too busy right now; nothing was written";
+                Self::overloaded(sentence, Duration::from_secs(2))
+            }
+            Fault::Unavailable => Self::unavailable(error),
+            Fault::Internal => Self::internal(error),
+        };
+        Self { fault: Some(fault), ..meaning }
     }
 }

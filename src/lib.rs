@@ -18,6 +18,7 @@
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
+//! | [`report`] | what is wrong with a list that is refused: all of it |
 //! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
@@ -64,6 +65,7 @@ pub mod organizations;
 pub mod page;
 pub mod passwords;
 pub mod postgres;
+pub mod report;
 pub mod secret;
 pub mod telemetry;
 pub mod users;

@@ -26,7 +26,6 @@
 //! Just reading would miss one that is about to commit.
 
 pub mod file;
-mod report;
 mod row;
 mod write;
 
@@ -45,9 +44,9 @@ use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::passwords::{HashError, Password};
 use crate::postgres::Fault;
+use crate::report::{Finding, Report};
 use crate::users::{self, Account, Credential, NewUser};
 
-pub use report::{Finding, Report};
 pub use row::{Checked, Limits, check};
 
 /// How often a transaction that others pushed aside is tried again.
@@ -123,7 +122,7 @@ async fn create_from(app: &Arc<App>, caller: &Caller, source: Source, body: Byte
     };
     for place in taken {
         if let Some((index, email, _)) = users.get(place) {
-            report.add(Finding::email_taken(*index, email));
+            report.add(Finding::email_taken(*index, email.as_str()));
         }
     }
     if !report.is_empty() {
@@ -224,7 +223,7 @@ async fn write_once(
         let taken = users::read::taken_before(&mut change, batch_id, &emails).await?;
         let mut report = Report::new(accounts.len());
         for (index, email) in taken.into_iter().filter_map(|index| Some((index, *emails.get(index)?))) {
-            report.add(Finding::email_taken(index, email));
+            report.add(Finding::email_taken(index, email.as_str()));
         }
         return Err(Error::rejected(report));
     }

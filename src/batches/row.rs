@@ -9,9 +9,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::report::{FIELDS, Finding, Report};
 use crate::error::{Code, Error, Result};
 use crate::passwords::Policy;
+use crate::report::{FIELDS, Finding, Report};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 
@@ -53,7 +53,7 @@ pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
         let (email, user) = row.check(index, &limits.policy, &mut report);
         let Some(email) = email else { continue };
         match first_with.get(email.key()) {
-            Some(first) => report.add(Finding::email_twice(index, *first, &email)),
+            Some(first) => report.add(Finding::email_twice(index, *first, email.as_str())),
             None => {
                 first_with.insert(email.key().to_owned(), index);
                 users.push((index, email, user));

@@ -46,7 +46,7 @@ impl Local {
 
     /// Migrates the database and makes the first organization, with its key, if there is none.
     pub(super) async fn prepare(&self) -> Result<Option<NewKey>, Exit> {
-        self.app.prepare().await.map_err(|error| self.unusable(error))
+        organizations::prepare(&self.app).await.map_err(|error| self.unusable(error))
     }
 
     /// The local operator, in a database that is ready for them.

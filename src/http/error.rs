@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::log::Note;
-use crate::batches::Finding;
 use crate::error::{Code, Error};
+use crate::report::{Finding, Report};
 
 /// The body of every answer that is not a success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +57,7 @@ impl Failure {
         let request_id = note.map(|note| {
             note.error = error.chain();
             note.code = Some(error.code().as_str());
-            note.rows = error.report().map(crate::batches::Report::total);
+            note.rows = error.report().map(Report::total);
             note.request_id.to_string()
         });
         drop(extensions);

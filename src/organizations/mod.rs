@@ -4,26 +4,41 @@ mod read;
 mod write;
 
 use chrono::Duration;
+use sqlx::Connection;
 
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::{self, NewKey};
+use crate::postgres::{self, MigrateError};
 use crate::users::{self, Account, NewUser};
 
 pub use read::{Summary, first, get};
 
-/// Makes the first organization, its first owner and their key, unless there is one.
-///
-/// Called under the migration lock: of several instances that start together, one does it.
+/// Brings the database up to date and makes the first organization, its first owner and their key
+/// if there is none. Of several instances that start together, one does it and the others wait.
 ///
 /// # Errors
-/// Those of the database.
-pub async fn bootstrap(app: &App) -> Result<Option<NewKey>> {
-    if first(app).await?.is_some() {
-        return Ok(None);
+/// See [`MigrateError`]. The database is as before, or ready; never in between.
+pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, MigrateError> {
+    let mut connection = app.db.connect().await?;
+    let mut key = None;
+    let is_current = postgres::is_current(&mut connection).await?;
+    if !is_current || first(app).await.map_err(MigrateError::then)?.is_none() {
+        let then = async || {
+            if first(app).await?.is_none() {
+                key = Some(create_first(app).await?);
+            }
+            Ok(())
+        };
+        postgres::migrate(&mut connection, then).await?;
     }
+    let _ = connection.close().await;
+    Ok(key)
+}
+
+async fn create_first(app: &App) -> Result<NewKey> {
     let caller = Caller::operator(Id::<Organization>::new(app.clock.now()));
     let mut change = app.change(&caller, Action::OrganizationCreate).await?;
     write::create(&mut change, "Default organization", "default").await?;
@@ -40,7 +55,7 @@ pub async fn bootstrap(app: &App) -> Result<Option<NewKey>> {
     let lifetime = Duration::days(i64::from(app.config.keys.default_days));
     let key = keys::add(&mut change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
     change.commit().await?;
-    Ok(Some(key))
+    Ok(key)
 }
 
 /// The local operator, in the organization they act in.

@@ -39,7 +39,7 @@ use nix::unistd::{Gid, Pid, Uid, User};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use super::data_dir;
+use super::data_dir::{self, DataDirError};
 use super::programs::{Programs, ProgramsNotFound};
 
 /// How long PostgreSQL may take to start (recovery after a crash included) or stop.
@@ -70,12 +70,7 @@ pub enum ClusterError {
     /// Its programs are missing.
     Programs(ProgramsNotFound),
     /// The data directory can't be used.
-    DataDir {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
+    DataDir(DataDirError),
     /// A PostgreSQL program failed.
     Failed {
         /// What was being done.
@@ -89,13 +84,19 @@ impl fmt::Display for ClusterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Programs(error) => error.fmt(f),
-            Self::DataDir { path, problem } => write!(f, "the data directory {} {problem}", path.display()),
+            Self::DataDir(error) => error.fmt(f),
             Self::Failed { doing, said } => write!(f, "{doing} failed: {said}"),
         }
     }
 }
 
 impl std::error::Error for ClusterError {}
+
+impl From<DataDirError> for ClusterError {
+    fn from(error: DataDirError) -> Self {
+        Self::DataDir(error)
+    }
+}
 
 impl From<ProgramsNotFound> for ClusterError {
     fn from(error: ProgramsNotFound) -> Self {
@@ -133,10 +134,7 @@ impl Cluster {
         if !cluster.is_running().await {
             cluster.start().await?;
         }
-        cluster
-            .users
-            .try_lock_shared()
-            .map_err(|error| data_dir::unusable(&cluster.data_dir, &io::Error::other(error)))?;
+        cluster.users.try_lock_shared().map_err(|error| cluster.unusable(&io::Error::other(error)))?;
         drop(starting);
         Ok(cluster)
     }
@@ -192,7 +190,7 @@ impl Cluster {
         match self.users.try_lock() {
             Ok(()) => self.stop().await,
             Err(TryLockError::WouldBlock) => Ok(()),
-            Err(TryLockError::Error(error)) => Err(data_dir::unusable(&self.data_dir, &error)),
+            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
         }
     }
 
@@ -201,13 +199,13 @@ impl Cluster {
         // A first start that was killed leaves a folder without PG_VERSION, which initdb refuses.
         match fs::remove_dir_all(&target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(data_dir::unusable(&self.data_dir, &error));
+                return Err(self.unusable(&error));
             }
             _ => {}
         }
         let fresh = self.data_dir.join("postgres.new");
         let _ = fs::remove_dir_all(&fresh);
-        data_dir::make_dir(&fresh, self.account()).map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
+        data_dir::make_dir(&fresh, self.account()).map_err(|error| self.unusable(&error))?;
         let output = self
             .command("initdb")
             .args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-instructions"])
@@ -219,16 +217,15 @@ impl Cluster {
         if !output.status.success() {
             return Err(self.failed("making the database", &last_line(&String::from_utf8_lossy(&output.stderr))));
         }
-        fs::rename(&fresh, &target).map_err(|error| data_dir::unusable(&self.data_dir, &error))
+        fs::rename(&fresh, &target).map_err(|error| self.unusable(&error))
     }
 
     async fn start(&self) -> Result<(), ClusterError> {
         self.remove_stale_files();
-        data_dir::make_dir(&self.socket_dir, self.account())
-            .map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
+        data_dir::make_dir(&self.socket_dir, self.account()).map_err(|error| self.unusable(&error))?;
         let log = File::options().create(true).append(true).open(self.data_dir.join("postgres.log"));
-        let log = log.map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
-        let errors = log.try_clone().map_err(|error| data_dir::unusable(&self.data_dir, &error))?;
+        let log = log.map_err(|error| self.unusable(&error))?;
+        let errors = log.try_clone().map_err(|error| self.unusable(&error))?;
         let mut command = self.command("postgres");
         command
             .arg("-D")
@@ -360,6 +357,10 @@ impl Cluster {
             command.uid(user.as_raw()).gid(group.as_raw());
         }
         command
+    }
+
+    fn unusable(&self, error: &io::Error) -> ClusterError {
+        data_dir::unusable(&self.data_dir, error).into()
     }
 
     fn failed(&self, doing: &'static str, said: &str) -> ClusterError {

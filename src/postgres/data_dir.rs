@@ -1,5 +1,6 @@
 //! The data directory of the private PostgreSQL: made, checked and locked.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -7,7 +8,19 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, User};
 
-use super::cluster::ClusterError;
+/// A data directory that can't be used.
+#[derive(Debug)]
+pub struct DataDirError {
+    path: PathBuf,
+    /// What is wrong with it, and what to do.
+    problem: String,
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the data directory {} {}", self.path.display(), self.problem)
+    }
+}
 
 /// The longest path of a Unix socket that every system takes.
 const LONGEST_SOCKET_PATH: usize = 100;
@@ -24,7 +37,7 @@ pub(super) fn socket_dir(data_dir: &Path) -> PathBuf {
 }
 
 /// Makes the data directory, and finds out early whether it can be used.
-pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, ClusterError> {
+pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, DataDirError> {
     let failed = |error: io::Error| unusable(data_dir, &error);
     let mut builder = fs::DirBuilder::new();
     // Open to others as root, because the account of PostgreSQL has to get through it.
@@ -35,7 +48,7 @@ pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, ClusterError> {
     let me = Uid::effective();
     if owner != me.as_raw() && !me.is_root() {
         let name = User::from_uid(Uid::from_raw(owner)).ok().flatten().map_or(owner.to_string(), |user| user.name);
-        return Err(ClusterError::DataDir {
+        return Err(DataDirError {
             path: data_dir,
             problem: format!("belongs to user {name}: run muster as {name}, or choose another with `--data-dir`"),
         });
@@ -43,7 +56,7 @@ pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, ClusterError> {
     if me.is_root()
         && let Some(closed) = data_dir.ancestors().skip(1).find(|folder| !is_open_to_others(folder))
     {
-        return Err(ClusterError::DataDir {
+        return Err(DataDirError {
             problem: format!(
                 "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
                  others: choose another with `--data-dir`",
@@ -77,7 +90,7 @@ pub(super) fn make_dir(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<()>
     Ok(())
 }
 
-pub(super) fn lock_file(data_dir: &Path, name: &str) -> Result<File, ClusterError> {
+pub(super) fn lock_file(data_dir: &Path, name: &str) -> Result<File, DataDirError> {
     File::options()
         .create(true)
         .truncate(false)
@@ -87,7 +100,7 @@ pub(super) fn lock_file(data_dir: &Path, name: &str) -> Result<File, ClusterErro
 }
 
 /// Waits for the lock without holding up the runtime.
-pub(super) async fn lock(data_dir: &Path, file: io::Result<File>) -> Result<(), ClusterError> {
+pub(super) async fn lock(data_dir: &Path, file: io::Result<File>) -> Result<(), DataDirError> {
     let waited = tokio::task::spawn_blocking(move || file?.lock()).await;
     match waited {
         Ok(Ok(())) => Ok(()),
@@ -96,7 +109,7 @@ pub(super) async fn lock(data_dir: &Path, file: io::Result<File>) -> Result<(), 
     }
 }
 
-pub(super) fn unusable(path: &Path, error: &io::Error) -> ClusterError {
+pub(super) fn unusable(path: &Path, error: &io::Error) -> DataDirError {
     let problem = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "can't be used by this user (permission denied): choose another with `--data-dir`, or run muster as \
@@ -105,5 +118,5 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> ClusterError {
         }
         _ => format!("can't be used: {error}"),
     };
-    ClusterError::DataDir { path: path.to_path_buf(), problem }
+    DataDirError { path: path.to_path_buf(), problem }
 }

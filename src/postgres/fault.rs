@@ -1,9 +1,5 @@
 //! What a database error means, in one total function.
 
-use std::time::Duration;
-
-use crate::error::Error;
-
 /// The class of a database error: what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -49,19 +45,6 @@ impl Fault {
             // connection exceptions; insufficient resources: disk, memory, connections
             _ if code.starts_with("08") || code.starts_with("53") => Self::Unavailable,
             _ => Self::Internal,
-        }
-    }
-
-    /// The error that the caller sees.
-    #[must_use]
-    pub fn into_error(self, error: sqlx::Error) -> Error {
-        match self {
-            Self::Retry | Self::Timeout => {
-                tracing::warn!(%error, "the database was too busy");
-                Error::overloaded("the database is too busy right now; nothing was written", Duration::from_secs(2))
-            }
-            Self::Unavailable => Error::unavailable(error),
-            Self::Internal => Error::internal(error),
         }
     }
 }

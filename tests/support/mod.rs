@@ -104,7 +104,7 @@ impl TestApp {
         let database = empty_database().await;
         let db = Database::new(database.clone(), &config.database);
         let app = Arc::new(App::new(config, db, Clock::System).unwrap());
-        let key = app.prepare().await.unwrap().expect("a new database has no key yet");
+        let key = organizations::prepare(&app).await.unwrap().expect("a new database has no key yet");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         // Threads of its own, as in the real program: a test may block its own.

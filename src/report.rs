@@ -1,4 +1,4 @@
-//! The complete report on a list that can't be created: every row, every field, every conflict.
+//! The complete report on a list of users that is refused: every row, every field, every conflict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::users::EmailAddress;
-
 /// The fields of a row, in the vendor's order.
-pub(super) const FIELDS: [&str; 6] = ["name", "email", "password", "is_sso_user", "lastname", "title"];
+pub(crate) const FIELDS: [&str; 6] = ["name", "email", "password", "is_sso_user", "lastname", "title"];
 
 /// How many findings the one-line summary names; `rows` has them all.
 const NAMED: usize = 5;
@@ -55,14 +53,14 @@ impl Finding {
     }
 
     /// The address belongs to a user already.
-    pub(crate) fn email_taken(index: usize, email: &EmailAddress) -> Self {
-        Self { subject: Some(email.as_str().to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
+    pub(crate) fn email_taken(index: usize, email: &str) -> Self {
+        Self { subject: Some(email.to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
     }
 
     /// The address is in an earlier row too.
-    pub(crate) fn email_twice(index: usize, first: usize, email: &EmailAddress) -> Self {
+    pub(crate) fn email_twice(index: usize, first: usize, email: &str) -> Self {
         Self {
-            subject: Some(email.as_str().to_owned()),
+            subject: Some(email.to_owned()),
             other_index: Some(first),
             ..Self::field(index, "email", "email_duplicate", format!("the same address as users[{first}]"))
         }
@@ -168,10 +166,9 @@ mod tests {
 
     #[test]
     fn the_summary_names_the_first_findings_by_row_and_counts_the_rest() {
-        let email = EmailAddress::parse("ada@example.com").unwrap();
         let mut report = Report::new(40);
         report.add(Finding::field(17, "password", "password_too_short", "shorter than 8 characters"));
-        report.add(Finding::email_taken(3, &email));
+        report.add(Finding::email_taken(3, "ada@example.com"));
         assert_eq!(
             report.to_string(),
             "2 of 40 users can't be created: users[3].email (ada@example.com): already exists; \
