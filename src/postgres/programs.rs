@@ -118,6 +118,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_installed_is_told_with_what_to_install() {
+        let error = ProgramsNotFound { needed: None, found: Vec::new() };
+        assert_eq!(
+            error.to_string(),
+            "PostgreSQL's server programs were not found: install them (Debian/Ubuntu: `apt-get install postgresql`; \
+             Fedora: `dnf install postgresql-server`; macOS: `brew install postgresql@17`), or give the address of a \
+             running server with `--database-url`"
+        );
+    }
+
+    #[test]
     fn a_missing_version_is_named() {
         let error = ProgramsNotFound { needed: Some(13), found: vec![17, 15] };
         assert_eq!(

@@ -15,6 +15,7 @@ mod support;
 mod batch_create;
 mod configuration;
 mod keys;
+mod log;
 mod private_database;
 mod user;
 

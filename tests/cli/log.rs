@@ -1,0 +1,67 @@
+//! The server's log: one line a request, and nothing in it that is nobody's business.
+
+use std::fs::File;
+
+use serde_json::{Value, json};
+
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, empty_database, with_password};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords() {
+    let database = empty_database().await;
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&database))
+        .env("MUSTER_LOG__FORMAT", "json")
+        .env("MUSTER_LOG__LEVEL", "trace")
+        .stderr(File::create(log.path()).unwrap());
+    let mut server = ServerProcess::start(&mut command);
+    let key = server.key.clone().unwrap();
+    let owner = server.actor(&key);
+    let users = json!([with_password("canary-address@example.com", "canary-pass-kT9$wqzPlr")]);
+    let created = owner.create(&users).await;
+    assert_eq!(created.status, 200);
+    assert_eq!(owner.create(&users).await.status, 409);
+    owner.get("/api/v2/organization_collaborators/?email=canary-address%40example.com").await;
+    owner.get("/api/v2/canary-path").await;
+    server.actor("amk_canary-token").get("/api/v2/userinfo/").await;
+    let usage = server.actor(&key).request("POST", "/api/v2/cli_usage/").body(r#"{"flags_used": ["--canary"]}"#);
+    assert_eq!(Actor::send(usage).await.status, 204);
+    server.signal("-TERM");
+    server.wait();
+
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    assert!(!text.contains("canary"), "{}", text.lines().find(|line| line.contains("canary")).unwrap());
+    assert!(!text.contains(&key), "the owner's token is in the log");
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["message"] == "request")
+        .collect();
+    let seen: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (line["method"].as_str().unwrap(), line["route"].as_str().unwrap(), line["status"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("POST", "/api/v2/users/admin_batch_create", 200),
+            ("POST", "/api/v2/users/admin_batch_create", 409),
+            ("GET", "/api/v2/organization_collaborators/", 200),
+            ("GET", "-", 404),
+            ("GET", "/api/v2/userinfo/", 401),
+        ]
+    );
+    let first = &lines[0];
+    assert_eq!(first["rows"], 1);
+    assert!(first["ms"].is_u64());
+    assert!(first["caller"].as_str().unwrap().starts_with("key_"));
+    assert_eq!(first["request_id"], created.header("x-request-id"));
+    assert_eq!(first["trace_id"], created.header("x-trace-id"));
+    assert_eq!(lines[1]["code"], "batch_conflict");
+    assert_eq!(lines[4].get("caller"), None);
+}
