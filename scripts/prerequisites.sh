@@ -3,6 +3,8 @@
 # where it can, and otherwise says what to install.
 set -euo pipefail
 
+command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
+
 have_postgres() {
     local folder
     for folder in $(tr ':' ' ' <<<"$PATH") /usr/lib/postgresql/*/bin /usr/pgsql-*/bin \
@@ -21,7 +23,6 @@ have_venv || missing+=(python3-venv)
 have_cc || missing+=(cc)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
-command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
 sudo=""
 if [ "$(id -u)" -ne 0 ]; then
     # Only where it asks nothing: a script that waits for a password looks like one that hangs.

@@ -125,6 +125,13 @@ impl Error {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Overloaded, message) }
     }
 
+    /// Somebody else's change was in the way of this one, which may succeed if made again.
+    #[must_use]
+    pub fn pushed_aside() -> Self {
+        let sentence = "the database is too busy right now; nothing was written";
+        Self { fault: Some(Fault::Retry), ..Self::overloaded(sentence, Duration::from_secs(2)) }
+    }
+
     /// The database does not answer, and nothing was written.
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
@@ -211,8 +218,7 @@ impl From<sqlx::Error> for Error {
         let meaning = match fault {
             Fault::Retry | Fault::Timeout => {
                 tracing::warn!(%error, "the database was too busy");
-                let sentence = "the database is too busy right now; nothing was written";
-                Self::overloaded(sentence, Duration::from_secs(2))
+                Self::pushed_aside()
             }
             Fault::Unavailable => Self::unavailable(error),
             Fault::Internal => Self::internal(error),

@@ -40,7 +40,7 @@ use crate::app::App;
 use crate::audit::Refusal;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::CommitError;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id};
 use crate::passwords::{HashError, Password};
 use crate::postgres::Fault;
@@ -219,13 +219,15 @@ async fn write_once(
     write::insert(&mut change, batch_id, source, accounts.len()).await?;
     let free = users::write::insert(&mut change, Some(batch_id), accounts).await?;
     if free < accounts.len() {
+        fail::fail_point!("batch::outrun");
         let emails: Vec<_> = accounts.iter().map(|account| &account.user.email).collect();
         let taken = users::read::taken_before(&mut change, batch_id, &emails).await?;
         let mut report = Report::new(accounts.len());
         for (index, email) in taken.into_iter().filter_map(|index| Some((index, *emails.get(index)?))) {
             report.add(Finding::email_taken(index, email.as_str()));
         }
-        return Err(Error::rejected(report));
+        // Somebody was in the way and has gone since: the next attempt will not meet them.
+        return Err(if report.is_empty() { Error::pushed_aside() } else { Error::rejected(report) });
     }
     users::write::insert_collaborators(&mut change, accounts, PermissionLevel::Collaborator).await?;
     users::write::insert_passwords(&mut change, accounts, app.config.passwords.must_change).await?;
@@ -241,7 +243,8 @@ async fn write_once(
 }
 
 async fn record_refusal(app: &App, caller: &Caller, error: &Error) {
-    if error.code().status() >= 500 && error.retry_after().is_none() {
+    // A database that is away can't take the record either, and the caller would wait for that.
+    if matches!(error.code(), Code::Internal | Code::Unavailable) {
         return;
     }
     let refusal = Refusal::BatchRejected {

@@ -6,6 +6,7 @@ use muster_client::{AdminCreateUser, Client, CollaboratorFilter};
 use super::serve::Server;
 use super::{Exit, ServeArgs, output};
 use crate::caller::PermissionLevel;
+use crate::config::Config;
 use crate::keys::{self, NewKey};
 use crate::organizations;
 
@@ -19,7 +20,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Exit> {
-    let server = Server::start(args.serve.load()?).await?;
+    let mut config = args.serve.load()?;
+    // What is shown here is the demonstration. Who sets a level gets it.
+    if config.log.level == Config::built_in().map_err(Exit::usage)?.log.level {
+        config.log.level = "warn".to_owned();
+    }
+    let server = Server::start(config).await?;
     server.announce()?;
     let handle = server.running_handle();
     let (app, url, first) = (server.local.app.clone(), server.url(), server.first_key.is_some());

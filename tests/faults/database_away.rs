@@ -97,3 +97,35 @@ async fn muster_operator_key(database: &sqlx::postgres::PgConnectOptions) -> Str
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
+
+/// PostgreSQL with a standby that never answers: it has committed, and waits before it says so.
+/// Ending the connection then is a commit whose answer is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_commit_is_not_answered_is_found_to_have_happened() {
+    let database = crate::support::empty_database().await;
+    let mut connection = database.connect().await.unwrap();
+    let name = database.get_database().unwrap();
+    let on = format!("alter database {name} set synchronous_commit = on");
+    sqlx::query(sqlx::AssertSqlSafe(on)).execute(&mut connection).await.unwrap();
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    // The other databases of this PostgreSQL don't wait for standbys.
+    sqlx::query("alter system set synchronous_standby_names = 'nobody'").execute(&mut connection).await.unwrap();
+    sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    let batch = tokio::spawn(async move { owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await });
+    let start = Instant::now();
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where datname = current_database() and wait_event = 'SyncRep' and query ilike 'commit%'";
+    let mut cuts = 0;
+    while !batch.is_finished() && start.elapsed() < Duration::from_secs(10) {
+        cuts += sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut connection).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(cuts >= 1, "nobody waited to commit");
+    let answer = batch.await.unwrap();
+    sqlx::query("alter system reset synchronous_standby_names").execute(&mut connection).await.unwrap();
+    sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2);
+    assert_eq!(db_counts(&mut connection).await, [2, 2, 0, 1, 3]);
+}

@@ -27,6 +27,8 @@ fn the_steps_are_all_there_are() {
         .flat_map(|text| text.split("fail_point!(\"").skip(1))
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
+    // Reached only when somebody else was faster: see `contention.rs`.
+    known.push("batch::outrun");
     known.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, known);

@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod contention;
 mod database_away;
 mod hang_up;
 mod instances;

@@ -1,0 +1,74 @@
+//! Others who write at the same time.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Answer, db_counts, empty_database, sso};
+
+const RIVAL: &str = "insert into users (organization_id, user_id, email, email_key, email_key_version, name, is_sso_user,
+        status, created_at, updated_at)
+    select organization_id, gen_random_uuid(), 'x@example.com', 'x@example.com', 1, 'Rival', true, 'active', now(), now()
+    from organizations";
+
+/// A batch that meets a rival who takes one of its addresses after it has asked who is there, and
+/// before it inserts. `step` is where the server waits a moment; `meanwhile` is run then.
+async fn outrun(step: &str, meanwhile: Option<&'static str>) -> (Answer, [i64; 5]) {
+    let database = empty_database().await;
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).env("FAILPOINTS", format!("{step}=1*sleep(800)->off"));
+    let server = ServerProcess::start(&mut command);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let mut rival = database.connect().await.unwrap();
+    let mut transaction = rival.begin().await.unwrap();
+    sqlx::query(RIVAL).execute(&mut *transaction).await.unwrap();
+    let batch = tokio::spawn(async move { owner.create(&json!([sso("a@example.com"), sso("X@example.com")])).await });
+    // The batch waits for the rival inside the database.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(!batch.is_finished());
+    transaction.commit().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    if let Some(statement) = meanwhile {
+        sqlx::query(statement).execute(&mut rival).await.unwrap();
+    }
+    let answer = batch.await.unwrap();
+    (answer, db_counts(&mut rival).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_taken_after_the_question_and_before_the_insert_is_reported() {
+    let (answer, counts) = outrun("batch::outrun", None).await;
+    assert_eq!(answer.status, 409, "{}", answer.text);
+    assert_eq!(
+        answer.error()["rows"],
+        json!([{"index": 1, "field": "email", "code": "email_taken", "message": "already exists"}])
+    );
+    assert_eq!(counts, [0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rival_who_is_gone_again_before_the_report_is_no_conflict() {
+    let (answer, counts) = outrun("batch::outrun", Some("delete from users where name = 'Rival'")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(counts, [2, 2, 0, 1, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadlock_is_never_seen_by_a_client() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let mut rival = database.connect().await.unwrap();
+    sqlx::query("set deadlock_timeout = '10s'").execute(&mut rival).await.unwrap();
+    let mut transaction = rival.begin().await.unwrap();
+    sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "z@"))).execute(&mut *transaction).await.unwrap();
+    // The batch takes a@ first and then waits for z@, which the rival has; then the rival wants a@.
+    let batch = tokio::spawn(async move { owner.create(&json!([sso("z@example.com"), sso("a@example.com")])).await });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "a@"))).execute(&mut *transaction).await.unwrap();
+    transaction.rollback().await.unwrap();
+    let answer = batch.await.unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
