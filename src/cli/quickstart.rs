@@ -30,6 +30,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     let handle = server.running_handle();
     let (app, url, first) = (server.local.app.clone(), server.url(), server.first_key.is_some());
     let exit = args.exit;
+    // What a command on this database has to say that one on the usual one needs not.
+    let beside =
+        args.serve.config.data_dir.as_ref().map_or_else(String::new, |dir| format!(" --data-dir {}", dir.display()));
     let demonstration = tokio::spawn(async move {
         let caller = organizations::operator(&app).await?;
         let name = "quickstart demonstration";
@@ -37,7 +40,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         let shown = demonstrate(&url, &key).await;
         keys::revoke(&app, &caller, key.key_id).await?;
         if shown.is_ok() && !exit {
-            what_next(&url, first)?;
+            what_next(&url, &beside, first)?;
         }
         if exit || shown.is_err() {
             handle.stop(true).await;
@@ -81,7 +84,7 @@ async fn demonstrate(url: &str, key: &NewKey) -> Result<(), Exit> {
     output::print_table(&super::user::HEADER, rows)
 }
 
-fn what_next(url: &str, first: bool) -> Result<(), Exit> {
+fn what_next(url: &str, beside: &str, first: bool) -> Result<(), Exit> {
     let key =
         if first { "the owner key above" } else { "your key, or a new one: muster key create --name me --role owner" };
     output::print(&format!(
@@ -89,6 +92,6 @@ fn what_next(url: &str, first: bool) -> Result<(), Exit> {
          export MUSTER_HOST={url}\n  \
          export MUSTER_TOKEN=…            # {key}\n  \
          muster user batch-create -f users.yaml\n  \
-         muster audit list"
+         muster audit list{beside}"
     ))
 }
