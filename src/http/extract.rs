@@ -63,9 +63,11 @@ fn token(request: &HttpRequest) -> Option<String> {
 /// # Errors
 /// `invalid_request` for a parameter that the route doesn't have, or has twice.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
-    web::Query::<T>::from_query(request.query_string())
-        .map(web::Query::into_inner)
-        .map_err(|error| Error::invalid(format!("the query can't be used: {}", one_line(&error.to_string()))))
+    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
+        let text = error.to_string();
+        let why = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
+        Error::invalid(format!("the query can't be used: {}", one_line(why)))
+    })
 }
 
 /// A boolean as the vendor's client writes it, or anybody else.
