@@ -8,12 +8,16 @@ use tracing_subscriber::fmt;
 
 use crate::config::{self, LogFormat};
 
+/// What others log is not muster's to tell: that a server starts, and that somebody sent bytes that
+/// are not HTTP, which would let anybody fill the log.
+const QUIET: &str = "actix_server=warn,actix_http=off";
+
 /// Starts logging. Once, before anything else.
 ///
 /// # Errors
 /// When `log.level` is not a filter.
 pub fn start(config: &config::Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", config.level)).map_err(|_| {
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level)).map_err(|_| {
         format!("setting `log.level` is `{}`; it has to be error, warn, info, debug or trace", config.level)
     })?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

@@ -18,6 +18,10 @@ use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 /// The longest unknown field name that is repeated in a finding, in characters.
 const LONGEST_NAME_SHOWN: usize = 64;
 
+/// How many unknown fields of one row are named. A mistake in a program is clear after a few, and
+/// the answer to a body of nothing else stays bounded.
+const MOST_UNKNOWN_NAMED: usize = 5;
+
 /// What a list may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -261,30 +265,28 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
         let mut row = Row::default();
-        let mut fields = Fields { index: self.index, findings: self.findings };
+        let mut fields = Fields { index: self.index, findings: self.findings, seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
+            if !fields.is_new(&key) {
+                let _: IgnoredAny = object.next_value()?;
+                continue;
+            }
             match key.as_str() {
-                "name" => fields.text(&key, &mut row.name, object.next_value()?),
-                "email" => fields.text(&key, &mut row.email, object.next_value()?),
-                "lastname" => fields.text(&key, &mut row.lastname, object.next_value()?),
-                "title" => fields.text(&key, &mut row.title, object.next_value()?),
+                "name" => row.name = fields.text(&key, object.next_value()?),
+                "email" => row.email = fields.text(&key, object.next_value()?),
+                "lastname" => row.lastname = fields.text(&key, object.next_value()?),
+                "title" => row.title = fields.text(&key, object.next_value()?),
                 "password" => {
-                    let mut password = Field::Missing;
-                    fields.once(&key, &row.password);
-                    fields.text(&key, &mut password, object.next_value()?);
-                    row.password = match password {
+                    row.password = match fields.text(&key, object.next_value()?) {
                         Field::Is(text) => Field::Is(Secret::new(text)),
                         Field::Wrong => Field::Wrong,
                         Field::Missing => Field::Missing,
                     };
                 }
-                "is_sso_user" => fields.flag(&key, &mut row.is_sso_user, object.next_value()?),
-                _ => {
-                    let _: IgnoredAny = object.next_value()?;
-                    fields.unknown(&key);
-                }
+                _ => row.is_sso_user = fields.flag(&key, object.next_value()?),
             }
         }
+        fields.finish();
         Ok(Some(row))
     }
 
@@ -318,29 +320,53 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
     }
 }
 
-/// Takes the values of one row's fields.
+/// Takes the values of one row's fields. However many there are, findings stay few.
 struct Fields<'a> {
     index: usize,
     findings: &'a mut Vec<Finding>,
+    /// Which known fields there have been, and whether more than once.
+    seen: Vec<(&'static str, bool)>,
+    /// How many unknown ones.
+    unknown: usize,
 }
 
 impl Fields<'_> {
-    fn text(&mut self, key: &str, field: &mut Field<String>, value: Value) {
-        self.once(key, field);
-        *field = match value {
+    /// Whether it is a known field, for the first time. JSON leaves open which of two values of one
+    /// name counts, so a second one is a finding.
+    fn is_new(&mut self, key: &str) -> bool {
+        let Some(known) = FIELDS.iter().find(|known| **known == key) else {
+            self.unknown(key);
+            return false;
+        };
+        match self.seen.iter_mut().find(|(seen, _)| seen == known) {
+            None => {
+                self.seen.push((known, false));
+                true
+            }
+            Some((_, told)) => {
+                if !*told {
+                    *told = true;
+                    self.findings.push(Finding::field(self.index, *known, "duplicate_field", "is there twice"));
+                }
+                false
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str, value: Value) -> Field<String> {
+        match value {
             Value::String(text) => Field::Is(text),
             Value::Null => Field::Missing,
             other => self.wrong(key, "text", &other),
-        };
+        }
     }
 
-    fn flag(&mut self, key: &str, field: &mut Field<bool>, value: Value) {
-        self.once(key, field);
-        *field = match value {
+    fn flag(&mut self, key: &str, value: Value) -> Field<bool> {
+        match value {
             Value::Bool(flag) => Field::Is(flag),
             Value::Null => Field::Missing,
             other => self.wrong(key, "true or false", &other),
-        };
+        }
     }
 
     fn wrong<T>(&mut self, key: &str, due: &str, found: &Value) -> Field<T> {
@@ -356,14 +382,11 @@ impl Fields<'_> {
         Field::Wrong
     }
 
-    /// JSON leaves open which of two values of one name counts, so neither does.
-    fn once<T>(&mut self, key: &str, field: &Field<T>) {
-        if !matches!(field, Field::Missing) {
-            self.findings.push(Finding::field(self.index, key, "duplicate_field", "is there twice"));
-        }
-    }
-
     fn unknown(&mut self, key: &str) {
+        self.unknown += 1;
+        if self.unknown > MOST_UNKNOWN_NAMED {
+            return;
+        }
         let shown: String = key
             .chars()
             .take(LONGEST_NAME_SHOWN)
@@ -371,5 +394,13 @@ impl Fields<'_> {
             .collect();
         let message = format!("is unknown; a user has {}", FIELDS.join(", "));
         self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
+    }
+
+    /// Says how many unknown fields were not named.
+    fn finish(self) {
+        let more = self.unknown.saturating_sub(MOST_UNKNOWN_NAMED);
+        if more > 0 {
+            self.findings.push(Finding::row(self.index, "unknown_field", format!("has {more} more unknown fields")));
+        }
     }
 }

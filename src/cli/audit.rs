@@ -21,8 +21,8 @@ pub(super) enum Command {
         #[arg(long)]
         action: Option<String>,
         /// The most entries.
-        #[arg(long, value_name = "N", default_value_t = 50)]
-        max_items: usize,
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        max_items: u32,
         /// The same as `-o json`.
         #[arg(long, conflicts_with = "output")]
         json: bool,
@@ -56,7 +56,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             Since::Time(time) => time,
             Since::Span(span) => app.clock.now() - span,
         });
-        entries(app, caller, &Filter { since, action }, max_items).await
+        entries(app, caller, &Filter { since, action }, usize::try_from(max_items).unwrap_or(usize::MAX)).await
     })
     .await?;
     if json || output == Format::Json {

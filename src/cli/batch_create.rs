@@ -32,13 +32,10 @@ pub(super) async fn run(path: &Path, format: Option<Format>, client: &Client) ->
             }
         }
         Err(Error::Rejected(rejection)) if !rejection.rows.is_empty() => Err(report(&file, &rejection)),
-        Err(error) => {
-            let exit = Exit::from(error);
-            if matches!(exit, Exit::Refused(_)) {
-                output::say("nothing was created");
-            }
-            Err(exit)
-        }
+        Err(error) => Err(match Exit::from(error) {
+            Exit::Refused(Some(sentence)) => Exit::Refused(Some(format!("{sentence}; nothing was created"))),
+            other => other,
+        }),
     }
 }
 
@@ -60,10 +57,7 @@ fn progress_bar(users: usize) -> ProgressBar {
 fn refuse_file(error: &FileError) -> Exit {
     match error {
         FileError::Unreadable { source, .. } => Exit::Usage(format!("{error}: {source}")),
-        FileError::TooLarge { .. } => {
-            output::say("nothing was created");
-            Exit::Refused(Some(error.to_string()))
-        }
+        FileError::TooLarge { .. } => Exit::Refused(Some(format!("{error}; nothing was created"))),
         FileError::Form(form) => {
             output::say(form.render(colour()).trim_end());
             output::say("\nnothing was created");

@@ -64,7 +64,9 @@ impl Local {
     fn unusable(&self, error: MigrateError) -> Exit {
         match error {
             MigrateError::Database(error) => {
-                Exit::Usage(format!("the database at {} can't be used: {error}", self.app.db.address()))
+                // sqlx adds the line of PostgreSQL's source, which tells nobody here anything.
+                let why = error.as_database_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
+                Exit::Usage(format!("the database at {} can't be used: {why}", self.app.db.address()))
             }
             other => Exit::usage(other),
         }

@@ -63,6 +63,9 @@ fn token(request: &HttpRequest) -> Option<String> {
 /// # Errors
 /// `invalid_request` for a parameter that the route doesn't have, or has twice.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
+    if request.query_string().contains("%00") {
+        return Err(Error::invalid("the query can't be used: it has a NUL character"));
+    }
     web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
         let text = error.to_string();
         let why = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);

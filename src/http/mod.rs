@@ -31,31 +31,38 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{self, from_fn};
-use actix_web::web::{self, ServiceConfig, get, post};
-use actix_web::{App as HttpApp, HttpServer, Route};
+use actix_web::web::{self, ServiceConfig, post};
+use actix_web::{App as HttpApp, HttpServer, Route, guard};
 
 use crate::app::App;
 
 pub(crate) use api::audit::AuditEvent;
 pub use openapi::document as openapi_document;
 
+/// The methods of a route that only reads.
+const READ: &str = "GET, HEAD";
+
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
 /// The URL table.
 fn routes(config: &mut ServiceConfig) {
     let mut at = |path: &str, allowed: &'static str, route: Route| {
         config.service(web::resource(path).route(route).default_service(error::method_not_allowed(allowed)));
     };
-    at("/livez", "GET", get().to(health::livez));
-    at("/readyz", "GET", get().to(health::readyz));
-    at("/openapi.json", "GET", get().to(openapi::json));
-    at("/api/v2/userinfo/", "GET", get().to(api::userinfo::get));
+    at("/livez", READ, read().to(health::livez));
+    at("/readyz", READ, read().to(health::readyz));
+    at("/openapi.json", READ, read().to(openapi::json));
+    at("/api/v2/userinfo/", READ, read().to(api::userinfo::get));
     at("/api/v2/users/admin_batch_create", "POST", post().to(api::users::admin_batch_create));
-    at("/api/v2/organization_collaborators/", "GET", get().to(api::collaborators::list));
-    at("/api/v2/audit/events", "GET", get().to(api::audit::list));
+    at("/api/v2/organization_collaborators/", READ, read().to(api::collaborators::list));
+    at("/api/v2/audit/events", READ, read().to(api::audit::list));
     at("/api/v2/cli_usage/", "POST", post().to(api::cli_usage::post));
+    at("/docs/{part:.*}", READ, read().to(openapi::page));
     // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
     // behind a prefix.
     config.service(web::redirect("/docs", "docs/"));
-    config.service(openapi::page());
 }
 
 /// Starts serving on a listener that is bound already. Runs until it is stopped, by a signal

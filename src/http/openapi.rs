@@ -1,11 +1,15 @@
 //! The description of this API, generated from the code, and a page to read it on.
 
-use actix_web::HttpResponse;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::Config;
 
+use super::error::{self, Failure};
 use super::{api, health};
+use crate::error::Error;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,6 +62,11 @@ pub(super) async fn json() -> HttpResponse {
 
 /// Swagger UI, built into the binary. `validator_url`: without it the page would send the
 /// document's address to a service of its makers.
-pub(super) fn page() -> SwaggerUi {
-    SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true))
+pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Result<HttpResponse, Failure> {
+    let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
+    match utoipa_swagger_ui::serve(&part, Arc::new(config)) {
+        Ok(Some(file)) => Ok(HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned())),
+        Ok(None) => error::not_found(request).await,
+        Err(cause) => Err(Failure::new(&request, Error::internal(cause.to_string()))),
+    }
 }

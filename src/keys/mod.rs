@@ -53,12 +53,15 @@ pub async fn create(
 ) -> Result<NewKey> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!("a key's name has to have 1 to {LONGEST_NAME} characters")));
+        let rule = format!("a key's name has to have 1 to {LONGEST_NAME} characters, on one line");
+        return Err(Error::invalid(rule));
     }
     let lifetime = lifetime.unwrap_or_else(|| Duration::days(i64::from(app.config.keys.default_days)));
     let longest = app.config.keys.max_days;
     if lifetime <= Duration::zero() || lifetime > Duration::days(i64::from(longest)) {
-        return Err(Error::invalid(format!("a key can live for {longest} days at most (setting `keys.max_days`)")));
+        return Err(Error::invalid(format!(
+            "a key has to live for some time, and for {longest} days at most (setting `keys.max_days`)"
+        )));
     }
     let mut change = app.change(caller, Action::KeyCreate).await?;
     let key = add(&mut change, name, permission_level, lifetime, None).await?;

@@ -12,6 +12,9 @@ use crate::secret::Secret;
 const LONGEST: usize = 256;
 const LONGEST_BYTES: usize = 1024;
 
+/// How much of a password is looked at for its strength first, in characters.
+const STRENGTH_LENGTH: usize = 24;
+
 /// A password that keeps the policy, normalised. The only way to one is [`Policy::check`].
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
@@ -100,10 +103,20 @@ impl Policy {
         if normal.chars().any(is_forbidden) {
             return Err(Weakness::ForbiddenCharacter);
         }
-        if self.min_strength > 0 && u8::from(zxcvbn::zxcvbn(&normal, context).score()) < self.min_strength {
+        if !self.is_strong(&normal, context) {
             return Err(Weakness::TooEasy);
         }
         Ok(Password(Secret::new(normal)))
+    }
+}
+
+impl Policy {
+    /// The work grows faster than the length, and a password is no easier to guess than its start:
+    /// the whole is looked at only where its start is not enough.
+    fn is_strong(&self, normal: &str, context: &[&str]) -> bool {
+        let is_enough = |text: &str| u8::from(zxcvbn::zxcvbn(text, context).score()) >= self.min_strength;
+        let start = normal.char_indices().nth(STRENGTH_LENGTH).and_then(|(end, _)| normal.get(..end));
+        self.min_strength == 0 || start.is_some_and(is_enough) || is_enough(normal)
     }
 }
 

@@ -42,8 +42,17 @@ use sqlx::{ConnectOptions, Connection};
 use super::data_dir::{self, DataDirError};
 use super::programs::{Programs, ProgramsNotFound};
 
-/// How long PostgreSQL may take to start (recovery after a crash included) or stop.
+/// How long PostgreSQL may take to start, recovery after a crash included.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take to stop: less than what supervisors allow.
+const STOP_TIME: Duration = Duration::from_secs(15);
+
+/// How long it may take to answer a connection.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// What the folder of an unfinished first start is named, before its number.
+const UNFINISHED: &str = "unfinished-";
 
 /// The port names the socket; nothing listens on it.
 const PORT: u16 = 5432;
@@ -113,8 +122,8 @@ impl Cluster {
     /// [`ClusterError`], each kind of which says what to do.
     pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
         let data_dir = data_dir::prepare(data_dir)?;
-        let starting = data_dir::lock_file(&data_dir, "starting.lock")?;
-        data_dir::lock(&data_dir, starting.try_clone()).await?;
+        let starting = data_dir::lock_file(&data_dir, data_dir::FIRST_FILE)?;
+        data_dir::lock(&data_dir, &starting).await?;
 
         let postgres_dir = data_dir.join("postgres");
         let major = fs::read_to_string(postgres_dir.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
@@ -131,9 +140,10 @@ impl Cluster {
         if cluster.is_new {
             cluster.init()?;
         }
-        if !cluster.is_running().await {
+        if !cluster.is_running().await? {
             cluster.start().await?;
         }
+        cluster.create_database().await?;
         cluster.users.try_lock_shared().map_err(|error| cluster.unusable(&io::Error::other(error)))?;
         drop(starting);
         Ok(cluster)
@@ -170,9 +180,9 @@ impl Cluster {
         if self.pid().is_some() {
             return Ok(());
         }
-        let starting = data_dir::lock_file(&self.data_dir, "starting.lock")?;
-        data_dir::lock(&self.data_dir, starting.try_clone()).await?;
-        if !self.is_running().await {
+        let starting = data_dir::lock_file(&self.data_dir, data_dir::FIRST_FILE)?;
+        data_dir::lock(&self.data_dir, &starting).await?;
+        if !self.is_running().await? {
             tracing::warn!("the private PostgreSQL was gone; starting it again");
             self.start().await?;
         }
@@ -184,8 +194,8 @@ impl Cluster {
     /// # Errors
     /// When PostgreSQL doesn't stop.
     pub async fn close(self) -> Result<(), ClusterError> {
-        let starting = data_dir::lock_file(&self.data_dir, "starting.lock")?;
-        data_dir::lock(&self.data_dir, starting.try_clone()).await?;
+        let starting = data_dir::lock_file(&self.data_dir, data_dir::FIRST_FILE)?;
+        data_dir::lock(&self.data_dir, &starting).await?;
         let _ = self.users.unlock();
         match self.users.try_lock() {
             Ok(()) => self.stop().await,
@@ -196,15 +206,14 @@ impl Cluster {
 
     fn init(&self) -> Result<(), ClusterError> {
         let target = self.data_dir.join("postgres");
-        // A first start that was killed leaves a folder without PG_VERSION, which initdb refuses.
-        match fs::remove_dir_all(&target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(self.unusable(&error));
+        // Made elsewhere and renamed: a first start that is killed leaves nothing half made behind.
+        // Each attempt has a folder of its own, because a killed one's initdb may still be writing.
+        for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                let _ = fs::remove_dir_all(entry.path());
             }
-            _ => {}
         }
-        let fresh = self.data_dir.join("postgres.new");
-        let _ = fs::remove_dir_all(&fresh);
+        let fresh = self.data_dir.join(format!("{UNFINISHED}{}", std::process::id()));
         data_dir::make_dir(&fresh, self.account()).map_err(|error| self.unusable(&error))?;
         let output = self
             .command("initdb")
@@ -212,6 +221,7 @@ impl Cluster {
             .arg(format!("--username={NAME}"))
             .arg("--pgdata")
             .arg(&fresh)
+            .process_group(0)
             .output()
             .map_err(|error| self.failed("starting initdb", &error.to_string()))?;
         if !output.status.success() {
@@ -258,7 +268,7 @@ impl Cluster {
         }
         // Somebody has to wait for the child, or it stays a zombie when it ends.
         std::thread::spawn(move || child.wait());
-        self.create_database().await
+        Ok(())
     }
 
     async fn create_database(&self) -> Result<(), ClusterError> {
@@ -281,7 +291,7 @@ impl Cluster {
         let _ = kill(pid, Signal::SIGINT);
         let start = Instant::now();
         while self.pid().is_some() {
-            if start.elapsed() > PATIENCE {
+            if start.elapsed() > STOP_TIME {
                 return Err(self.failed("stopping PostgreSQL", "it does not stop"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -290,25 +300,26 @@ impl Cluster {
     }
 
     /// Whether PostgreSQL runs and answers. One that is still starting is waited for.
-    async fn is_running(&self) -> bool {
+    async fn is_running(&self) -> Result<bool, ClusterError> {
         let start = Instant::now();
-        while self.pid().is_some() && start.elapsed() < PATIENCE {
+        while let Some(pid) = self.pid() {
             if self.answers().await {
-                return true;
+                return Ok(true);
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(self.failed("using PostgreSQL", &format!("it runs (process {pid}) and does not answer")));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        false
+        Ok(false)
     }
 
     async fn answers(&self) -> bool {
-        match self.connect_options().database("postgres").connect().await {
-            Ok(connection) => {
-                let _ = connection.close().await;
-                true
-            }
-            Err(_) => false,
-        }
+        let connected = async {
+            let connection = self.connect_options().database("postgres").connect().await?;
+            connection.close().await
+        };
+        matches!(tokio::time::timeout(ANSWER_TIME, connected).await, Ok(Ok(())))
     }
 
     /// PostgreSQL's process, if it lives.

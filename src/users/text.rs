@@ -1,5 +1,7 @@
 //! Names and other short texts about people.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use validator::ValidateLength;
 
 /// The longest name, last name or title, in characters.
@@ -55,7 +57,7 @@ impl Line {
         if !text.validate_length(None, u64::try_from(LONGEST_TEXT).ok(), None) {
             return Err(InvalidText::TooLong);
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(is_forbidden) {
             return Err(InvalidText::ControlCharacter);
         }
         Ok(Self(text))
@@ -74,7 +76,7 @@ impl Name {
     /// # Errors
     /// The first rule that it breaks.
     pub fn parse(text: String) -> Result<Self, InvalidText> {
-        if text.trim().is_empty() {
+        if text.chars().all(is_blank) {
             return Err(InvalidText::Empty);
         }
         Line::parse(text).map(Self)
@@ -85,6 +87,16 @@ impl Name {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Control characters, and those that turn the direction of everything after them around.
+fn is_forbidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Nothing to see: blanks, and characters of no width.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 #[cfg(test)]
@@ -98,6 +110,8 @@ mod tests {
         assert_eq!(Name::parse("é".repeat(256)), Err(InvalidText::TooLong));
         assert_eq!(Name::parse(String::new()), Err(InvalidText::Empty));
         assert_eq!(Name::parse(" \u{3000}".to_owned()), Err(InvalidText::Empty));
+        assert_eq!(Name::parse(" \u{200b} ".to_owned()), Err(InvalidText::Empty));
+        assert_eq!(Name::parse("\u{202e}live".to_owned()), Err(InvalidText::ControlCharacter));
         assert_eq!(Name::parse("a\0b".to_owned()), Err(InvalidText::ControlCharacter));
         assert_eq!(Name::parse("a\u{85}b".to_owned()), Err(InvalidText::ControlCharacter));
         assert!(Line::parse(String::new()).is_ok());

@@ -247,3 +247,18 @@ async fn a_full_hash_queue_is_refused_with_the_time_to_come_again() {
     assert_eq!(app.db_counts().await, before);
     assert_eq!(first.await.unwrap(), 200);
 }
+
+#[tokio::test]
+async fn a_row_of_nothing_but_unknown_fields_gets_a_short_answer() {
+    let app = TestApp::spawn().await;
+    let fields: Vec<String> = (0..1_000_000).map(|n| format!("\"f{n}\":0")).collect();
+    let body = format!(
+        r#"[{{"name":"a","name":"b","name":"c","email":"a@example.com","is_sso_user":true,{}}}]"#,
+        fields.join(",")
+    );
+    let (status, error) = refused(&app, body).await;
+    assert_eq!(status, 422);
+    let rows = error["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 7, "{error}");
+    assert!(rows.iter().any(|row| row["message"] == "has 999995 more unknown fields" && row["field"].is_null()));
+}

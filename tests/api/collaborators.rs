@@ -112,6 +112,7 @@ async fn parameters_that_can_not_be_used_are_named() {
         ("?count=many", "`count` has to be a number from 1 to 50"),
         ("?paging_token=", "`paging_token` has to be the `next_paging_token` of the page before"),
         ("?paging_token=usr_tampered", "`paging_token` has to be the `next_paging_token` of the page before"),
+        ("?name=%00", "the query can't be used: it has a NUL character"),
         ("?is_service_account=maybe", "`is_service_account` has to be true or false"),
         (
             "?collaborator_type=robots",

@@ -42,6 +42,8 @@ async fn the_page_loads_nothing_from_outside() {
         }
     }
     assert!(loaded >= 3, "{}", page.text);
+    let missing = app.anonymous().get("/docs/nope").await;
+    assert_eq!((missing.status, missing.error()["code"].as_str()), (404, Some("not_found")));
     let settings = app.anonymous().get("/docs/swagger-initializer.js").await.text;
     assert!(settings.contains("/openapi.json"), "{settings}");
     assert!(settings.contains(r#""validatorUrl": "none""#), "{settings}");

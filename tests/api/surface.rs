@@ -92,3 +92,12 @@ async fn with_the_database_away_requests_are_refused_with_the_time_to_come_again
         );
     }
 }
+
+#[tokio::test]
+async fn what_can_be_read_can_be_probed_with_head() {
+    let app = TestApp::spawn().await;
+    for path in ["/livez", "/readyz", "/openapi.json", "/docs/", "/api/v2/userinfo/"] {
+        let answer = Actor::send(app.owner.request("HEAD", path)).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{path}");
+    }
+}

@@ -137,7 +137,7 @@ async fn an_empty_file_and_an_empty_list_are_refused_in_a_sentence() {
     let ran = create(&app, "create_users: []\n", &[]);
     assert_eq!(ran.status, Some(1));
     assert!(
-        ran.err.ends_with("nothing was created\nerror: the list is empty: there is nobody to create\n"),
+        ran.err.ends_with("error: the list is empty: there is nobody to create; nothing was created\n"),
         "{}",
         ran.err
     );

@@ -54,16 +54,16 @@ async fn the_token_alone_goes_to_standard_output_and_the_words_do_not() {
 async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
     let app = TestApp::spawn().await;
     for (arguments, status, sentence) in [
-        (&["key", "create", "--name", ""][..], 1, "error: a key's name has to have 1 to 100 characters\n"),
+        (&["key", "create", "--name", ""][..], 1, "error: a key's name has to have 1 to 100 characters, on one line\n"),
         (
             &["key", "create", "--name", "x", "--expires-in", "366d"],
             1,
-            "error: a key can live for 365 days at most (setting `keys.max_days`)\n",
+            "error: a key has to live for some time, and for 365 days at most (setting `keys.max_days`)\n",
         ),
         (
             &["key", "create", "--name", "x", "--expires-in", "0d"],
             1,
-            "error: a key can live for 365 days at most (setting `keys.max_days`)\n",
+            "error: a key has to live for some time, and for 365 days at most (setting `keys.max_days`)\n",
         ),
         (
             &["key", "revoke", "key_01k9h6m3x0e8wbz1v5n7q2r4t6"],

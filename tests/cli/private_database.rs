@@ -144,7 +144,9 @@ async fn two_servers_share_one_data_directory_and_the_last_one_out_stops_postgre
 #[test]
 fn without_postgresqls_programs_it_says_what_to_install() {
     let dir = data_dir();
-    fs::create_dir(dir.path().join("postgres")).unwrap();
+    let mut first = serve(dir.path());
+    first.signal("-TERM");
+    first.wait();
     // Nobody has version 6, whatever is installed here.
     fs::write(dir.path().join("postgres/PG_VERSION"), "6\n").unwrap();
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
@@ -179,32 +181,27 @@ fn a_data_directory_that_can_not_be_used_is_one_sentence() {
 }
 
 #[test]
-fn root_finds_another_users_data_directory_and_another_user_is_refused() {
-    if !nix::unistd::Uid::effective().is_root() {
-        // What an ordinary user sees of another's directory is shown by the test above.
-        return;
-    }
-    use std::os::unix::process::CommandExt;
-    let (dir, program) = (data_dir(), data_dir());
-    let copy = program.path().join("muster");
-    fs::copy(env!("CARGO_BIN_EXE_muster"), &copy).unwrap();
-    let mut server = serve(dir.path());
-    server.signal("-TERM");
-    server.wait();
-    let mut command = std::process::Command::new(copy);
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(dir.path())
-        .uid(65534)
-        .gid(65534)
-        .current_dir("/tmp");
-    let ran = run(&mut command);
+fn the_data_directory_of_another_user_is_refused() {
+    let dir = data_dir();
+    let command = if nix::unistd::Uid::effective().is_root() {
+        // Root does not work in a folder where somebody else can put links.
+        std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
+        let mut command = muster();
+        command.env("MUSTER_DATA_DIR", dir.path());
+        command
+    } else {
+        let mut command = muster();
+        command.env("MUSTER_DATA_DIR", "/tmp");
+        command
+    };
+    let ran = run({ command }.args(["serve", "--listen", "127.0.0.1:0"]));
     assert_eq!(ran.status, Some(2));
     assert!(
-        ran.err.contains("belongs to user root: run muster as root, or choose another with `--data-dir`"),
+        ran.err.contains(" belongs to user ") && ran.err.contains(", or choose another with `--data-dir`"),
         "{}",
         ran.err
     );
+    assert_eq!(ran.err.lines().count(), 1);
 }
 
 #[test]
@@ -224,4 +221,42 @@ fn quickstart_shows_two_users_and_finds_them_again() {
         assert!(users[0].starts_with("test1@anyscale.com  name1 lastname1  usr_"), "{out}");
     }
     assert_eq!(postgres_pid(dir.path()), None);
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_refused_and_left_alone() {
+    let dir = data_dir();
+    let precious = dir.path().join("postgres/data/base/t");
+    fs::create_dir_all(precious.parent().unwrap()).unwrap();
+    fs::write(&precious, "precious").unwrap();
+    let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("has something in it that is not muster's (postgres): choose an empty"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
+}
+
+#[test]
+fn a_folder_that_others_can_write_to_is_refused() {
+    let dir = data_dir();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("can be written to by other users"), "{}", ran.err);
+}
+
+#[test]
+fn a_first_start_that_is_killed_at_any_moment_is_followed_by_one_that_works() {
+    for moment in [50, 200, 350, 450, 500, 550, 650] {
+        let dir = data_dir();
+        let mut command = muster();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path());
+        let mut doomed = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(moment));
+        doomed.kill().unwrap();
+        doomed.wait().unwrap();
+        let mut next = serve(dir.path());
+        next.signal("-TERM");
+        assert_eq!(next.wait().code(), Some(0), "{moment} ms");
+    }
 }

@@ -20,7 +20,7 @@ fi
 # Under /tmp and open to others: as root, PostgreSQL runs as somebody else, who has to get there.
 data=$(mktemp -d /tmp/muster-compat-XXXXXX)
 chmod 755 "$data"
-"$muster" serve --data-dir "$data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &
+"$muster" serve --data-dir "$data/data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$data"' EXIT
 for _ in $(seq 300); do
