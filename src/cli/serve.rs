@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::local::Local;
 use super::{ConfigArgs, Exit, ServeArgs, output};
@@ -40,6 +40,23 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) first_key: Option<NewKey>,
     running: actix_web::dev::Server,
+    signals: Signals,
+}
+
+/// What asks it to stop. From when this exists, a signal does not end the process by itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => (), _ = self.interrupt.recv() => () }
+    }
 }
 
 impl Server {
@@ -55,8 +72,9 @@ impl Server {
                 .map_err(|error| Exit::Usage(format!("can't serve: {error}"))),
             Err(exit) => Err(exit),
         };
-        match started {
-            Ok((first_key, running)) => Ok(Self { local, address, first_key, running }),
+        let signals = Signals::listen().map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
+        match started.and_then(|started| Ok((started, signals?))) {
+            Ok(((first_key, running), signals)) => Ok(Self { local, address, first_key, running, signals }),
             Err(exit) => {
                 local.close().await;
                 Err(exit)
@@ -94,17 +112,12 @@ impl Server {
     /// Serves until a signal, then lets requests in flight finish and closes everything.
     pub(super) async fn run(self) -> Result<(), Exit> {
         let handle = self.running.handle();
+        let mut signals = self.signals;
         tokio::spawn(async move {
-            let (Ok(mut terminate), Ok(mut interrupt)) =
-                (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-            else {
-                return tracing::error!("signals can't be received");
-            };
-            let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
-            next().await;
+            signals.next().await;
             tracing::info!("stopping: requests in flight may finish");
             let stopping = handle.stop(true);
-            tokio::select! { () = stopping => (), () = next() => handle.stop(false).await }
+            tokio::select! { () = stopping => (), () = signals.next() => handle.stop(false).await }
         });
         let supervisor = self.local.cluster.clone().map(|cluster| {
             tokio::spawn(async move {
