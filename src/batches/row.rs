@@ -18,6 +18,9 @@ use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 /// The longest unknown field name that is repeated in a finding, in characters.
 const LONGEST_NAME_SHOWN: usize = 64;
 
+/// The length of a list that is worth a second thread.
+const WORTH_SHARING: usize = 64;
+
 /// How many unknown fields of one row are named. A mistake in a program is clear after a few, and
 /// the answer to a body of nothing else stays bounded.
 const MOST_UNKNOWN_NAMED: usize = 5;
@@ -52,9 +55,9 @@ pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
     findings.into_iter().for_each(|finding| report.add(finding));
     let mut users = Vec::with_capacity(rows.len());
     let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
-    for (index, row) in rows.into_iter().enumerate() {
-        let Some(row) = row else { continue };
-        let (email, user) = row.check(index, &limits.policy, &mut report);
+    let rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?))).collect();
+    for (index, (email, user), findings) in check_on_all_cores(rows, limits.policy) {
+        findings.into_iter().for_each(|finding| report.add(finding));
         let Some(email) = email else { continue };
         match first_with.get(email.key()) {
             Some(first) => report.add(Finding::email_twice(index, *first, email.as_str())),
@@ -65,6 +68,39 @@ pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
         }
     }
     Ok(Checked { users, report })
+}
+
+/// A row's place, what it holds, and what is wrong with it.
+type CheckedRow = (usize, (Option<EmailAddress>, Option<NewUser>), Vec<Finding>);
+
+/// Checks each row by itself, in order. How easy a password is to guess takes its time to find out,
+/// so a long list is shared between the cores, which have nothing to hash yet.
+fn check_on_all_cores(mut rows: Vec<(usize, Row)>, policy: Policy) -> Vec<CheckedRow> {
+    let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
+        let check_one = |(index, row): (usize, Row)| {
+            let mut findings = Vec::new();
+            let checked = row.check(index, &policy, &mut findings);
+            (index, checked, findings)
+        };
+        rows.into_iter().map(check_one).collect()
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if rows.len() < WORTH_SHARING || threads == 1 {
+        return check(rows);
+    }
+    let share = rows.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut running = Vec::with_capacity(threads);
+        while !rows.is_empty() {
+            let rest = rows.split_off(share.min(rows.len()));
+            let mine = std::mem::replace(&mut rows, rest);
+            running.push(scope.spawn(move || check(mine)));
+        }
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<CheckedRow>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().flat_map(join).collect()
+    })
 }
 
 /// One field, as far as reading it went.
@@ -100,19 +136,24 @@ struct Row {
 
 impl Row {
     /// Checks all fields. Gives the address if that is valid, and the user if everything is.
-    fn check(self, index: usize, policy: &Policy, report: &mut Report) -> (Option<EmailAddress>, Option<NewUser>) {
+    fn check(
+        self,
+        index: usize,
+        policy: &Policy,
+        findings: &mut Vec<Finding>,
+    ) -> (Option<EmailAddress>, Option<NewUser>) {
         let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
-        let name = required(index, "name", self.name, report).and_then(|name| {
+        let name = required(index, "name", self.name, findings).and_then(|name| {
             let name = Name::parse(name);
-            name.map_err(|why| report.add(Finding::field(index, "name", why.code(), why.message()))).ok()
+            name.map_err(|why| findings.push(Finding::field(index, "name", why.code(), why.message()))).ok()
         });
-        let email = required(index, "email", self.email, report).and_then(|email| {
+        let email = required(index, "email", self.email, findings).and_then(|email| {
             let email = EmailAddress::parse(&email);
-            email.map_err(|why| report.add(Finding::field(index, "email", why.code(), why.message()))).ok()
+            email.map_err(|why| findings.push(Finding::field(index, "email", why.code(), why.message()))).ok()
         });
-        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, report);
-        let lastname = line(index, "lastname", self.lastname, report);
-        let title = line(index, "title", self.title, report);
+        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, findings);
+        let lastname = line(index, "lastname", self.lastname, findings);
+        let title = line(index, "title", self.title, findings);
 
         let mut context = vec!["muster"];
         context.extend(name.as_ref().map(Name::as_str));
@@ -121,7 +162,7 @@ impl Row {
             context.push(email.as_str());
             context.extend(email.key().split('@'));
         }
-        let credential = credential(index, self.password, is_sso_user, policy, &context, report);
+        let credential = credential(index, self.password, is_sso_user, policy, &context, findings);
         let user = match (name, email.clone(), lastname, title, credential) {
             (Some(name), Some(email), Ok(lastname), Ok(title), Some(credential)) if !wrong => {
                 Some(NewUser { name, email, lastname, title, credential })
@@ -132,17 +173,22 @@ impl Row {
     }
 }
 
-fn required<T>(index: usize, field: &str, value: Field<T>, report: &mut Report) -> Option<T> {
+fn required<T>(index: usize, field: &str, value: Field<T>, findings: &mut Vec<Finding>) -> Option<T> {
     if matches!(value, Field::Missing) {
-        report.add(Finding::field(index, field, "missing", "is missing"));
+        findings.push(Finding::field(index, field, "missing", "is missing"));
     }
     value.into_option()
 }
 
 /// An optional line of text. `Err` if there is one that is not valid.
-fn line(index: usize, field: &str, value: Field<String>, report: &mut Report) -> std::result::Result<Option<Line>, ()> {
+fn line(
+    index: usize,
+    field: &str,
+    value: Field<String>,
+    findings: &mut Vec<Finding>,
+) -> std::result::Result<Option<Line>, ()> {
     value.into_option().map(Line::parse).transpose().map_err(|why| {
-        report.add(Finding::field(index, field, why.code(), why.message()));
+        findings.push(Finding::field(index, field, why.code(), why.message()));
     })
 }
 
@@ -152,7 +198,7 @@ fn credential(
     is_sso_user: Option<bool>,
     policy: &Policy,
     context: &[&str],
-    report: &mut Report,
+    findings: &mut Vec<Finding>,
 ) -> Option<Credential> {
     if matches!(password, Field::Wrong) {
         return None;
@@ -161,7 +207,7 @@ fn credential(
     match (is_sso_user, password) {
         (Some(true), Some(_)) => {
             let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
-            report.add(Finding::field(index, "password", "password_for_sso_user", message));
+            findings.push(Finding::field(index, "password", "password_for_sso_user", message));
             None
         }
         (Some(true), None) => Some(Credential::Sso),
@@ -170,7 +216,7 @@ fn credential(
         (Some(false) | None, Some(password)) => match policy.check(password.expose(), context) {
             Ok(password) => Some(Credential::Password(password)),
             Err(why) => {
-                report.add(Finding::field(index, "password", why.code(), why.message()));
+                findings.push(Finding::field(index, "password", why.code(), why.message()));
                 None
             }
         },

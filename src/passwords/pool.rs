@@ -12,11 +12,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::hash::{Hasher, Parameters, PasswordHash};
 use super::policy::Password;
@@ -57,12 +57,62 @@ struct Queue {
     closed: bool,
 }
 
-type Hashed = (usize, Result<PasswordHash, String>);
-
 /// Passwords to hash for one waiting caller.
 struct Work {
     passwords: std::iter::Enumerate<std::vec::IntoIter<Password>>,
-    results: UnboundedSender<Hashed>,
+    results: Arc<Results>,
+}
+
+/// What has become of the passwords of one caller, who is woken once, when all are done: a wake-up
+/// for each would take the processor from the threads that hash.
+struct Results {
+    hashes: Mutex<Vec<Option<Result<PasswordHash, String>>>>,
+    left: AtomicUsize,
+    done: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Work {
+    /// The work, and what its caller waits for.
+    fn new(passwords: Vec<Password>) -> (Self, Arc<Results>, oneshot::Receiver<()>) {
+        let (done, finished) = oneshot::channel();
+        let results = Arc::new(Results {
+            hashes: Mutex::new(passwords.iter().map(|_| None).collect()),
+            left: AtomicUsize::new(passwords.len()),
+            done: Mutex::new(Some(done)),
+        });
+        (Self { passwords: passwords.into_iter().enumerate(), results: Arc::clone(&results) }, results, finished)
+    }
+}
+
+impl Results {
+    /// Whether the caller has gone.
+    fn is_abandoned(&self) -> bool {
+        lock(&self.done).as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn put(&self, index: usize, hash: Result<PasswordHash, String>) {
+        if let Some(place) = lock(&self.hashes).get_mut(index) {
+            *place = Some(hash);
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(done) = lock(&self.done).take()
+        {
+            // The caller may have gone meanwhile.
+            let _ = done.send(());
+        }
+    }
+
+    /// All hashes, in the order of their passwords.
+    fn take(&self) -> Result<Vec<PasswordHash>, HashError> {
+        std::mem::take(&mut *lock(&self.hashes))
+            .into_iter()
+            .map(|hash| hash.unwrap_or_else(|| Err("a hash is missing".to_owned())).map_err(HashError::Failed))
+            .collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {
@@ -101,25 +151,17 @@ impl Pool {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let (results, mut hashed) = unbounded_channel();
+        let (work, results, finished) = Work::new(passwords);
         {
-            let mut queue = self.shared.lock();
+            let mut queue = lock(&self.shared.queue);
             let waiting: usize = queue.batches.iter().map(|work| work.passwords.len()).sum();
             if waiting > 0 && waiting + count > self.longest_queue {
                 return Err(HashError::Busy(self.busy(waiting)));
             }
-            queue.batches.push_back(Work { passwords: passwords.into_iter().enumerate(), results });
+            queue.batches.push_back(work);
         }
         self.shared.ready.notify_all();
-
-        let mut hashes: Vec<Option<PasswordHash>> = vec![None; count];
-        while let Some((index, hash)) = hashed.recv().await {
-            let hash = hash.map_err(HashError::Failed)?;
-            if let Some(place) = hashes.get_mut(index) {
-                *place = Some(hash);
-            }
-        }
-        hashes.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| HashError::Failed("a hash is missing".to_owned()))
+        wait(finished, &results).await
     }
 
     /// Hashes one password, before those of batches.
@@ -127,20 +169,18 @@ impl Pool {
     /// # Errors
     /// [`Busy`], at once, when the queue is full.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
-        let (results, mut hashed) = unbounded_channel();
+        let (work, results, finished) = Work::new(vec![password]);
         {
-            let mut queue = self.shared.lock();
+            let mut queue = lock(&self.shared.queue);
             if queue.singles.len() >= LONGEST_SINGLE_QUEUE {
                 let waiting = queue.singles.len();
                 return Err(HashError::Busy(self.busy(waiting)));
             }
-            queue.singles.push_back(Work { passwords: vec![password].into_iter().enumerate(), results });
+            queue.singles.push_back(work);
         }
         self.shared.ready.notify_one();
-        match hashed.recv().await {
-            Some((_, hash)) => hash.map_err(HashError::Failed),
-            None => Err(HashError::Failed("the hash pool has stopped".to_owned())),
-        }
+        let hashes = wait(finished, &results).await?;
+        hashes.into_iter().next().ok_or_else(|| HashError::Failed("a hash is missing".to_owned()))
     }
 
     /// How many threads hash.
@@ -157,9 +197,14 @@ impl Pool {
     }
 }
 
+async fn wait(finished: oneshot::Receiver<()>, results: &Results) -> Result<Vec<PasswordHash>, HashError> {
+    finished.await.map_err(|_| HashError::Failed("the hash pool has stopped".to_owned()))?;
+    results.take()
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        lock(&self.shared.queue).closed = true;
         self.shared.ready.notify_all();
     }
 }
@@ -180,10 +225,6 @@ pub enum HashError {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What each thread does, until the pool is dropped.
     fn work(&self, parameters: &Parameters) {
         // Taken with the first password: a server that hashes nothing needs no memory for it.
@@ -195,14 +236,13 @@ impl Shared {
                 None => Hasher::new(parameters).and_then(|new| hasher.insert(new).hash(&password)),
             };
             self.note(start.elapsed());
-            // The caller may have gone meanwhile.
-            let _ = results.send((index, hash));
+            results.put(index, hash);
         }
     }
 
     /// The next password to hash; waits for one. `None` when the pool is dropped.
-    fn next(&self) -> Option<(usize, Password, UnboundedSender<Hashed>)> {
-        let mut queue = self.lock();
+    fn next(&self) -> Option<(usize, Password, Arc<Results>)> {
+        let mut queue = lock(&self.queue);
         loop {
             if queue.closed {
                 return None;
@@ -223,7 +263,7 @@ impl Shared {
 }
 
 impl Queue {
-    fn take(&mut self) -> Option<(usize, Password, UnboundedSender<Hashed>)> {
+    fn take(&mut self) -> Option<(usize, Password, Arc<Results>)> {
         let batch_is_due = self.singles_in_a_row >= SINGLES_IN_A_ROW && !self.batches.is_empty();
         if !batch_is_due && let Some(next) = take_from(&mut self.singles) {
             self.singles_in_a_row = self.singles_in_a_row.saturating_add(1);
@@ -235,15 +275,15 @@ impl Queue {
 }
 
 /// Takes one password of the first work whose caller still waits.
-fn take_from(lane: &mut VecDeque<Work>) -> Option<(usize, Password, UnboundedSender<Hashed>)> {
+fn take_from(lane: &mut VecDeque<Work>) -> Option<(usize, Password, Arc<Results>)> {
     while let Some(work) = lane.front_mut() {
-        if work.results.is_closed() {
+        if work.results.is_abandoned() {
             lane.pop_front();
             continue;
         }
         match work.passwords.next() {
             Some((index, password)) => {
-                let results = work.results.clone();
+                let results = Arc::clone(&work.results);
                 if work.passwords.len() == 0 {
                     lane.pop_front();
                 }
