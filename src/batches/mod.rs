@@ -3,7 +3,7 @@
 //! The story of one, as [`create`] tells it:
 //!
 //! 1. The caller's permission is checked before anything is read.
-//! 2. The body is read and taken apart (`row.rs`): every field of every row is checked, and
+//! 2. The body is read and taken apart (`json.rs`, `row.rs`): every field of every row is checked, and
 //!    addresses that occur twice are found. Nothing stops at the first finding.
 //! 3. One query asks which addresses exist already. They join the same [`Report`].
 //! 4. Any finding ends it here, with all of them in the answer, before any work for hashing.
@@ -26,6 +26,7 @@
 //! Just reading would miss one that is about to commit.
 
 pub mod file;
+mod json;
 mod row;
 mod write;
 
