@@ -18,13 +18,7 @@ impl Parameters {
     /// # Errors
     /// A sentence that says what is allowed.
     pub fn new(memory_kib: u32, iterations: u32, parallelism: u32) -> Result<Self, String> {
-        let floor = match iterations {
-            0 => u32::MAX,
-            1 => 47104,
-            2 => 19456,
-            _ => 12288,
-        };
-        if memory_kib < floor {
+        if memory_kib < least_memory_kib(iterations) {
             return Err(format!(
                 "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP ASVS 5.0 allows: \
                  use 47104 KiB with 1, 19456 with 2, or 12288 with 3 or more"
@@ -37,12 +31,35 @@ impl Parameters {
     }
 }
 
-/// A hashed password: a PHC string. Not secret like a password, but nobody's business either.
+impl Parameters {
+    /// Argon2's own view of them.
+    pub(super) const fn params(&self) -> &Params {
+        &self.0
+    }
+}
+
+/// The least memory that OWASP ASVS 5.0, appendix C, allows with so many iterations, in KiB.
+pub(super) const fn least_memory_kib(iterations: u32) -> u32 {
+    match iterations {
+        0 => u32::MAX,
+        1 => 47104,
+        2 => 19456,
+        _ => 12288,
+    }
+}
+
+/// A hashed password: a PHC string, or one of bcrypt's. Not secret like a password, but nobody's
+/// business either.
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The PHC string, to be stored.
+    /// Takes a hash that was made elsewhere and found to be in order.
+    pub(super) const fn imported(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, to be stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
