@@ -1,6 +1,7 @@
 //! The program, put together once: what the server, the CLI and the tests all use.
 
 use std::ops::DerefMut;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
@@ -35,7 +36,8 @@ impl App {
     /// # Errors
     /// Settings that can't be used, or threads that can't be started.
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
-        let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue)?;
+        let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
+        let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?;
         Ok(Self { policy: Policy::new(&config.passwords), hasher, config, db, clock })
     }
 

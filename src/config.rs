@@ -60,6 +60,7 @@ pub struct Database {
 #[expect(missing_docs, reason = "the manual is config/muster.toml")]
 pub struct Batch {
     pub max_users: usize,
+    pub max_wait_seconds: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -186,6 +187,7 @@ impl Config {
                 "database.url and database.url_file can't both be set",
             ),
             ((1..=100_000).contains(&self.batch.max_users), "batch.max_users has to be from 1 to 100000"),
+            ((1..=86400).contains(&self.batch.max_wait_seconds), "batch.max_wait_seconds has to be from 1 to 86400"),
             ((8..=256).contains(&self.passwords.min_length), "passwords.min_length has to be from 8 to 256"),
             (self.passwords.min_strength <= 4, "passwords.min_strength has to be from 0 to 4"),
             (self.passwords.queue >= 1, "passwords.queue has to be 1 at least"),
@@ -322,6 +324,9 @@ mod tests {
         let mut config = Config::built_in().unwrap();
         config.batch.max_users = 100_001;
         assert_eq!(config.check().unwrap_err().to_string(), "batch.max_users has to be from 1 to 100000");
+        let mut config = Config::built_in().unwrap();
+        config.batch.max_wait_seconds = 86401;
+        assert_eq!(config.check().unwrap_err().to_string(), "batch.max_wait_seconds has to be from 1 to 86400");
     }
 
     #[test]

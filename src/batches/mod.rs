@@ -156,7 +156,7 @@ async fn hash(app: &App, users: Vec<NewUser>) -> Result<Vec<Account>> {
             Credential::Sso | Credential::Unset => None,
         })
         .collect();
-    let mut hashes = app.hasher.hash_batch(passwords).await.map_err(hash_error)?.into_iter();
+    let mut hashes = app.hasher.hash_batch(passwords, Arc::default()).await.map_err(hash_error)?.into_iter();
     let now = app.clock.now();
     Ok(users
         .into_iter()

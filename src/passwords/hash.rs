@@ -90,6 +90,11 @@ impl Hasher {
         })
     }
 
+    /// The memory, for whoever else has something to hash on this thread.
+    pub(super) fn memory(&mut self) -> &mut [Block] {
+        &mut self.memory
+    }
+
     /// Hashes with a new salt.
     pub(super) fn hash(&mut self, password: &Password) -> Result<PasswordHash, String> {
         let salt: [u8; SALT_LEN] = rand::random();

@@ -9,6 +9,7 @@
 
 mod hash;
 mod imported;
+mod lanes;
 mod parts;
 mod policy;
 mod pool;
@@ -16,6 +17,7 @@ mod verify;
 
 pub use hash::{Parameters, PasswordHash};
 pub use imported::{BadHash, ImportedHash};
+pub use lanes::Progress;
 pub use policy::{Password, Policy, Weakness};
 pub use pool::{Busy, HashError, Pool};
 pub use verify::{Verified, VerifyError, verify};
