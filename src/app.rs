@@ -3,8 +3,9 @@
 use std::ops::DerefMut;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, Postgres};
 
 use crate::audit::{self, Refusal};
 use crate::caller::{Action, Caller};
@@ -12,6 +13,7 @@ use crate::change::{Change, Patience};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Error, Result};
+use crate::fingerprint::Fingerprints;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 
@@ -28,6 +30,8 @@ pub struct App {
     pub policy: Policy,
     /// Hashes passwords.
     pub hasher: Pool,
+    /// Knows requests, files and plans again.
+    pub fingerprints: Fingerprints,
 }
 
 impl App {
@@ -38,7 +42,8 @@ impl App {
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
         let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?;
-        Ok(Self { policy: Policy::new(&config.passwords), hasher, config, db, clock })
+        let fingerprints = Fingerprints::new(&config)?;
+        Ok(Self { policy: Policy::new(&config.passwords), hasher, fingerprints, config, db, clock })
     }
 
     /// Checks that the caller may. If not, that is recorded.
@@ -58,20 +63,18 @@ impl App {
     /// # Errors
     /// `forbidden`, or `unavailable` when the database doesn't answer.
     pub async fn change(&self, caller: &Caller, action: Action) -> Result<Change> {
-        self.change_in(&self.db.interactive, Patience::Usual, caller, action).await
+        self.authorize(caller, action).await?;
+        Change::begin(&self.db.interactive, Patience::Usual, caller, self.clock.now()).await
     }
 
-    /// Begins a change that writes a batch: on the connections kept for batches, with more patience.
+    /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
+    /// under a time that is known before, since the answer says it too.
     ///
     /// # Errors
     /// As [`App::change`].
-    pub async fn batch_change(&self, caller: &Caller, action: Action) -> Result<Change> {
-        self.change_in(&self.db.batch, Patience::Batch, caller, action).await
-    }
-
-    async fn change_in(&self, pool: &PgPool, patience: Patience, caller: &Caller, action: Action) -> Result<Change> {
+    pub async fn batch_change(&self, caller: &Caller, action: Action, now: DateTime<Utc>) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(pool, patience, caller, self.clock.now()).await
+        Change::begin(&self.db.batch, Patience::Batch, caller, now).await
     }
 
     /// A connection to read with, for a caller who may.

@@ -13,8 +13,22 @@ pub enum Action {
     OrganizationCreate,
     /// Create a list of users.
     UserBatchCreate,
+    /// Find out what creating a list of users would do.
+    UserBatchDryRun,
     /// Create one user of a batch: an audit entry each; nobody asks for it by itself.
     UserCreate,
+    /// Delete one user of a batch that is undone: an audit entry each.
+    UserDelete,
+    /// Make somebody an owner.
+    OwnerGrant,
+    /// List batches.
+    BatchList,
+    /// Look at a batch.
+    BatchGet,
+    /// Stop a batch before it is created.
+    BatchCancel,
+    /// Delete the users of a batch.
+    BatchUndo,
     /// Ask who one is.
     UserInfo,
     /// List and search collaborators.
@@ -38,7 +52,14 @@ impl Action {
         match self {
             Self::OrganizationCreate => "organization.create",
             Self::UserBatchCreate => "user.batch_create",
+            Self::UserBatchDryRun => "user.batch_dry_run",
             Self::UserCreate => "user.create",
+            Self::UserDelete => "user.delete",
+            Self::OwnerGrant => "owner.grant",
+            Self::BatchList => "batch.list",
+            Self::BatchGet => "batch.get",
+            Self::BatchCancel => "batch.cancel",
+            Self::BatchUndo => "batch.undo",
             Self::UserInfo => "user.info",
             Self::CollaboratorList => "collaborator.list",
             Self::KeyCreate => "key.create",
@@ -85,6 +106,12 @@ impl PermissionLevel {
     #[must_use]
     pub fn from_database(text: &str) -> Self {
         if text == "owner" { Self::Owner } else { Self::Collaborator }
+    }
+
+    /// Reads what a request says. `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Owner, Self::Collaborator].into_iter().find(|level| level.as_str() == text)
     }
 
     /// Whether somebody with this level may do `action`.

@@ -104,6 +104,14 @@ impl Change {
         self.transaction.commit().await.map_err(CommitError::During)
     }
 
+    /// Takes it all back, at once: for a dry run, which is a change that was not to be.
+    ///
+    /// # Errors
+    /// When the connection broke; then PostgreSQL has taken it back.
+    pub async fn take_back(self) -> Result<()> {
+        Ok(self.transaction.rollback().await?)
+    }
+
     /// The connection, inside the transaction. For `write.rs` files.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         self.transaction.deref_mut()

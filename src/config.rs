@@ -29,6 +29,7 @@ pub struct Config {
     pub batch: Batch,
     pub passwords: Passwords,
     pub keys: Keys,
+    pub secrets: Secrets,
     pub log: Log,
 }
 
@@ -61,6 +62,8 @@ pub struct Database {
 pub struct Batch {
     pub max_users: usize,
     pub max_wait_seconds: u64,
+    pub lease_seconds: u32,
+    pub idempotency_hours: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -83,6 +86,14 @@ pub struct Passwords {
 pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Secrets {
+    pub fingerprint_key: Secret,
+    pub fingerprint_key_file: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -188,6 +199,12 @@ impl Config {
             ),
             ((1..=100_000).contains(&self.batch.max_users), "batch.max_users has to be from 1 to 100000"),
             ((1..=86400).contains(&self.batch.max_wait_seconds), "batch.max_wait_seconds has to be from 1 to 86400"),
+            ((2..=3600).contains(&self.batch.lease_seconds), "batch.lease_seconds has to be from 2 to 3600"),
+            ((1..=720).contains(&self.batch.idempotency_hours), "batch.idempotency_hours has to be from 1 to 720"),
+            (
+                self.secrets.fingerprint_key.expose().is_empty() || self.secrets.fingerprint_key_file.is_empty(),
+                "secrets.fingerprint_key and secrets.fingerprint_key_file can't both be set",
+            ),
             ((8..=256).contains(&self.passwords.min_length), "passwords.min_length has to be from 8 to 256"),
             (self.passwords.min_strength <= 4, "passwords.min_strength has to be from 0 to 4"),
             (self.passwords.queue >= 1, "passwords.queue has to be 1 at least"),
@@ -239,6 +256,37 @@ impl Config {
         url.parse::<PgConnectOptions>()
             .map(Some)
             .map_err(|_| ConfigError("database.url is not a URL: postgres://user:password@host/database".to_owned()))
+    }
+
+    /// The keys for fingerprints, the current one first; `None` when none is set.
+    ///
+    /// # Errors
+    /// When `fingerprint_key_file` can't be read.
+    pub fn fingerprint_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
+        let Secrets { fingerprint_key, fingerprint_key_file: file } = &self.secrets;
+        let text = if file.is_empty() {
+            fingerprint_key.clone()
+        } else {
+            std::fs::read_to_string(file)
+                .map(Secret::new)
+                .map_err(|error| ConfigError(format!("secrets.fingerprint_key_file {file} can't be read: {error}")))?
+        };
+        let keys: Vec<Secret> =
+            text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect();
+        if keys.is_empty() && !file.is_empty() {
+            return Err(ConfigError(format!("secrets.fingerprint_key_file {file} is empty")));
+        }
+        Ok((!keys.is_empty()).then_some(keys))
+    }
+
+    /// The password in the database's URL, if there is one.
+    ///
+    /// # Errors
+    /// As [`Config::database_options`].
+    pub fn database_password(&self) -> Result<Option<Secret>, ConfigError> {
+        // sqlx gives no password back; as a URL its options do.
+        let url = self.database_options()?.map(|options| sqlx::ConnectOptions::to_url_lossy(&options));
+        Ok(url.and_then(|url| url.password().filter(|password| !password.is_empty()).map(Secret::new)))
     }
 
     /// Where the private PostgreSQL lives.

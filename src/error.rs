@@ -8,9 +8,14 @@
 //! | `forbidden` | 403 | ask an owner |
 //! | `not_found`, `method_not_allowed` | 404, 405 | look at `/docs` |
 //! | `request_timeout` | 408 | send the body faster |
-//! | `conflict` | 409 | look at `rows`: these accounts exist |
+//! | `batch_conflict` | 409 | look at `rows`: these accounts exist |
+//! | `plan_changed` | 409 | make a new dry run; `rows` has what is in the way |
+//! | `idempotency_key_in_use` | 409 | wait: the request with this key is at work |
+//! | `batch_in_use` | 409 | look at `rows`: these users have signed in or were changed |
+//! | `conflict` | 409 | look at the thing: its state does not allow this |
 //! | `too_large` | 413 | send less at once |
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | mend the rows named |
+//! | `idempotency_key_reused` | 422 | use a new key for another request |
 //! | `internal` | 500 | report the request id |
 //! | `overloaded`, `unavailable` | 503 | try again after `Retry-After` |
 //!
@@ -83,12 +88,20 @@ codes! {
     RequestTimeout = "request_timeout", 408;
     /// All findings of a batch are conflicts with accounts that exist.
     BatchConflict = "batch_conflict", 409;
+    /// A list that is no longer what was planned, or would no longer do what was planned.
+    PlanChanged = "plan_changed", 409;
+    /// The request with this `Idempotency-Key` is at work.
+    IdempotencyKeyInUse = "idempotency_key_in_use", 409;
+    /// Users of the batch have been used since, so that it can't be undone.
+    BatchInUse = "batch_in_use", 409;
     /// The state of a thing does not allow this.
     Conflict = "conflict", 409;
     /// The body or the list is too long.
     TooLarge = "too_large", 413;
     /// Rows of a batch can't be created.
     BatchRejected = "batch_rejected", 422;
+    /// The `Idempotency-Key` belongs to another request.
+    IdempotencyKeyReused = "idempotency_key_reused", 422;
     /// A bug or a broken installation.
     Internal = "internal", 500;
     /// More work than fits; later it will.
@@ -118,6 +131,26 @@ impl Error {
     pub fn rejected(report: Report) -> Self {
         let code = if report.only_conflicts() { Code::BatchConflict } else { Code::BatchRejected };
         Self { report: Some(report.clone()), ..Self::new(code, report.to_string()) }
+    }
+
+    /// A planned batch that meets something that was not there when it was planned.
+    #[must_use]
+    pub fn not_as_planned(report: Report) -> Self {
+        let sentence = format!("not as planned, and nothing was written: {report}");
+        Self { report: Some(report), ..Self::new(Code::PlanChanged, sentence) }
+    }
+
+    /// Users of a batch stand in the way of undoing it.
+    #[must_use]
+    pub fn in_use(report: Report, message: String) -> Self {
+        Self { report: Some(report), ..Self::new(Code::BatchInUse, message) }
+    }
+
+    /// The request with this key is at work.
+    #[must_use]
+    pub fn key_in_use() -> Self {
+        let sentence = "a request with this Idempotency-Key is at work: try again in a moment for its answer";
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::IdempotencyKeyInUse, sentence) }
     }
 
     /// More work than fits; there will be room again after about `retry_after`.
@@ -221,7 +254,9 @@ impl From<sqlx::Error> for Error {
                 Self::pushed_aside()
             }
             Fault::Unavailable => Self::unavailable(error),
-            Fault::Internal => Self::internal(error),
+            Fault::Unknown => Self::unavailable(error)
+                .with_message("the database does not say whether it was done: look before you send it again"),
+            Fault::Poisoned | Fault::BadText | Fault::Internal => Self::internal(error),
         };
         Self { fault: Some(fault), ..meaning }
     }

@@ -58,6 +58,7 @@ pub mod config;
 pub mod error;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
+pub mod fingerprint;
 pub mod http;
 pub mod id;
 pub mod keys;

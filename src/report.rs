@@ -7,8 +7,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// The fields of a row, in the vendor's order.
-pub(crate) const FIELDS: [&str; 6] = ["name", "email", "password", "is_sso_user", "lastname", "title"];
+/// The fields of a row: the vendor's in its order, then muster's own.
+#[rustfmt::skip]
+pub(crate) const FIELDS: [&str; 9] = [
+    "name", "email", "password", "is_sso_user", "lastname", "title",
+    "password_hash", "must_change_password", "permission_level",
+];
 
 /// How many findings the one-line summary names; `rows` has them all.
 const NAMED: usize = 5;
@@ -50,6 +54,11 @@ impl Finding {
     /// Something is wrong with the row as a whole.
     pub(crate) fn row(index: usize, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: None, ..Self::field(index, "", code, message) }
+    }
+
+    /// Something about a row's user.
+    pub(crate) fn about(index: usize, email: &str, code: &'static str, message: &str) -> Self {
+        Self { subject: Some(email.to_owned()), ..Self::row(index, code, message) }
     }
 
     /// The address belongs to a user already.
@@ -140,16 +149,38 @@ fn place(field: Option<&str>) -> usize {
     FIELDS.iter().position(|known| *known == field).unwrap_or(FIELDS.len())
 }
 
+impl Report {
+    /// How many rows there is something about.
+    fn rows(&self) -> usize {
+        let mut rows: Vec<usize> = self.findings.iter().map(|finding| finding.index).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        rows.len()
+    }
+
+    /// The same line about users who can't be removed.
+    pub(crate) fn undo_summary(&self) -> String {
+        let named = Named(self);
+        format!("{} of {} users have been used since, so nobody was removed: {named}", self.rows(), self.total)
+    }
+}
+
 impl fmt::Display for Report {
     /// One line: how many rows, the first few findings, how many more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = self.findings();
-        let mut rows: Vec<usize> = findings.iter().map(|finding| finding.index).collect();
-        rows.dedup();
         match self.total {
-            1 => write!(f, "the user can't be created: ")?,
-            total => write!(f, "{} of {total} users can't be created: ", rows.len())?,
+            1 => write!(f, "the user can't be created: {}", Named(self)),
+            total => write!(f, "{} of {total} users can't be created: {}", self.rows(), Named(self)),
         }
+    }
+}
+
+/// The first few findings, and how many more.
+struct Named<'a>(&'a Report);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let findings = self.0.findings();
         for (place, finding) in findings.iter().take(NAMED).enumerate() {
             write!(f, "{}{finding}", if place == 0 { "" } else { "; " })?;
         }

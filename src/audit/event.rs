@@ -29,6 +29,33 @@ pub enum Event {
         user_id: Id<User>,
         /// With which batch; `None` for one who was made alone.
         batch_id: Option<Id<Batch>>,
+        /// What their membership allows.
+        permission_level: PermissionLevel,
+    },
+    /// A user was deleted, with their membership and password.
+    UserDeleted {
+        /// Which.
+        user_id: Id<User>,
+        /// The batch that was undone.
+        batch_id: Id<Batch>,
+    },
+    /// It was found out what a list of users would do; nothing else was written.
+    BatchPlanned {
+        /// In which organization.
+        organization_id: Id<Organization>,
+        /// How many users it would make.
+        users: usize,
+    },
+    /// A batch was stopped before it was created.
+    BatchCancelled(Id<Batch>),
+    /// A batch was undone.
+    BatchUndone {
+        /// Which.
+        batch_id: Id<Batch>,
+        /// How many of its users were deleted.
+        users: usize,
+        /// How many were kept, because they had signed in or were changed.
+        kept: usize,
     },
     /// A batch was created.
     BatchCreated {
@@ -48,6 +75,8 @@ pub enum Refusal {
     Unauthenticated(&'static str),
     /// A batch that can't be created.
     BatchRejected {
+        /// Which, if it got as far as having an id.
+        batch_id: Option<Id<Batch>>,
         /// The error's code.
         code: &'static str,
         /// How many rows it had.
@@ -69,6 +98,10 @@ impl Event {
             Self::KeyRevoked(_) => Action::KeyRevoke,
             Self::UserCreated { .. } => Action::UserCreate,
             Self::BatchCreated { .. } => Action::UserBatchCreate,
+            Self::UserDeleted { .. } => Action::UserDelete,
+            Self::BatchPlanned { .. } => Action::UserBatchDryRun,
+            Self::BatchCancelled(_) => Action::BatchCancel,
+            Self::BatchUndone { .. } => Action::BatchUndo,
         }
     }
 
@@ -76,18 +109,23 @@ impl Event {
     pub(crate) const fn target(&self) -> Target {
         match self {
             Self::OrganizationCreated(id) => ("organization", id.uuid()),
+            Self::BatchPlanned { organization_id, .. } => ("organization", organization_id.uuid()),
             Self::KeyCreated { key_id, .. } | Self::KeyRevoked(key_id) => ("api_key", key_id.uuid()),
-            Self::UserCreated { user_id, .. } => ("user", user_id.uuid()),
-            Self::BatchCreated { batch_id, .. } => ("batch", batch_id.uuid()),
+            Self::UserCreated { user_id, .. } | Self::UserDeleted { user_id, .. } => ("user", user_id.uuid()),
+            Self::BatchCreated { batch_id, .. }
+            | Self::BatchCancelled(batch_id)
+            | Self::BatchUndone { batch_id, .. } => ("batch", batch_id.uuid()),
         }
     }
 
     /// As part of which batch.
     pub(crate) const fn batch_id(&self) -> Option<Uuid> {
         match self {
-            Self::UserCreated { batch_id: Some(batch_id), .. } | Self::BatchCreated { batch_id, .. } => {
-                Some(batch_id.uuid())
-            }
+            Self::UserCreated { batch_id: Some(batch_id), .. }
+            | Self::UserDeleted { batch_id, .. }
+            | Self::BatchCreated { batch_id, .. }
+            | Self::BatchCancelled(batch_id)
+            | Self::BatchUndone { batch_id, .. } => Some(batch_id.uuid()),
             _ => None,
         }
     }
@@ -99,7 +137,11 @@ impl Event {
                 "permission_level": permission_level.as_str(),
                 "expires_at": expires_at,
             })),
-            Self::BatchCreated { users, .. } => Some(json!({ "users": users })),
+            Self::UserCreated { permission_level: PermissionLevel::Owner, .. } => {
+                Some(json!({ "permission_level": PermissionLevel::Owner.as_str() }))
+            }
+            Self::BatchCreated { users, .. } | Self::BatchPlanned { users, .. } => Some(json!({ "users": users })),
+            Self::BatchUndone { users, kept, .. } => Some(json!({ "users": users, "kept": kept })),
             _ => None,
         }
     }
@@ -120,6 +162,14 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::Unauthenticated(reason) => reason,
             Self::BatchRejected { code, .. } => code,
+        }
+    }
+
+    /// As part of which batch.
+    pub(crate) fn batch_id(&self) -> Option<Uuid> {
+        match self {
+            Self::BatchRejected { batch_id, .. } => batch_id.map(Id::uuid),
+            Self::Forbidden | Self::Unauthenticated(_) => None,
         }
     }
 

@@ -65,8 +65,8 @@ pub(crate) async fn refuse(
         r#"
         insert into audit_events
             (organization_id, event_id, occurred_at, actor_kind, actor_id, action, outcome, reason,
-             request_id, source_address, details)
-        select organization_id, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::inet, $11
+             request_id, source_address, details, batch_id)
+        select organization_id, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::inet, $11, $12
         from organizations
         where organization_id = $1
         "#,
@@ -81,6 +81,7 @@ pub(crate) async fn refuse(
         caller.origin.request_id.map(Id::uuid),
         caller.origin.address.map(|address| address.to_string()),
         refusal.details(),
+        refusal.batch_id(),
     )
     .execute(connection)
     .await?;

@@ -40,6 +40,16 @@ impl<T> Field<T> {
     }
 }
 
+impl Field<String> {
+    fn into_secret(self) -> Field<Secret> {
+        match self {
+            Self::Is(text) => Field::Is(Secret::new(text)),
+            Self::Wrong => Field::Wrong,
+            Self::Missing => Field::Missing,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Row {
     pub(super) name: Field<String>,
@@ -48,6 +58,9 @@ pub(super) struct Row {
     pub(super) is_sso_user: Field<bool>,
     pub(super) lastname: Field<String>,
     pub(super) title: Field<String>,
+    pub(super) password_hash: Field<Secret>,
+    pub(super) must_change_password: Field<bool>,
+    pub(super) permission_level: Field<String>,
 }
 
 /// Rows (`None` for one that is not an object) and what is wrong with their types.
@@ -149,13 +162,10 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
                 "email" => row.email = fields.text(&key, object.next_value()?),
                 "lastname" => row.lastname = fields.text(&key, object.next_value()?),
                 "title" => row.title = fields.text(&key, object.next_value()?),
-                "password" => {
-                    row.password = match fields.text(&key, object.next_value()?) {
-                        Field::Is(text) => Field::Is(Secret::new(text)),
-                        Field::Wrong => Field::Wrong,
-                        Field::Missing => Field::Missing,
-                    };
-                }
+                "permission_level" => row.permission_level = fields.text(&key, object.next_value()?),
+                "password" => row.password = fields.text(&key, object.next_value()?).into_secret(),
+                "password_hash" => row.password_hash = fields.text(&key, object.next_value()?).into_secret(),
+                "must_change_password" => row.must_change_password = fields.flag(&key, object.next_value()?),
                 _ => row.is_sso_user = fields.flag(&key, object.next_value()?),
             }
         }

@@ -3,34 +3,57 @@
 //! The story of one, as [`create`] tells it:
 //!
 //! 1. The caller's permission is checked before anything is read.
-//! 2. The body is read and taken apart (`json.rs`, `row.rs`): every field of every row is checked, and
+//! 2. A request with a key (`key.rs`) is looked up before anything is done for it: if it was carried
+//!    out, it gets the answer that it got; if it is at work, it is told so; if not, it claims a row
+//!    (`claim.rs`, `lease.rs`), which is the batch's own, in state `running`.
+//! 3. The body is taken apart (`json.rs`, `row.rs`): every field of every row is checked, and
 //!    addresses that occur twice are found. Nothing stops at the first finding.
-//! 3. One query asks which addresses exist already. They join the same [`Report`].
-//! 4. Any finding ends it here, with all of them in the answer, before any work for hashing.
-//! 5. Passwords are hashed by the pool, outside any transaction.
-//! 6. One transaction writes the batch, users, memberships, passwords and audit events. It runs
-//!    in a task of its own, so that a client that hangs up doesn't cut it in two.
+//! 4. One query asks which addresses exist already. They join the same [`crate::report::Report`].
+//! 5. Any finding ends it here, with all of them in the answer, before any work for hashing.
+//! 6. Passwords are hashed by the pool, outside any transaction (`job.rs`).
+//! 7. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), turns a
+//!    claimed row from `running` to `created`, and keeps the answer for the request's key. It runs in
+//!    a task of its own, so that a client that hangs up doesn't cut it in two.
 //!
 //! Until the commit there is nothing; after it there is everything. Should somebody else take an
-//! address between steps 3 and 6, the insert comes out short, a second query finds all
+//! address between steps 4 and 7, the insert comes out short, a second query finds all
 //! of them, and the transaction is given up.
+//!
+//! A dry run takes the same steps, without hashing, and takes the transaction back; it answers
+//! with a plan (`plan.rs`) that a later request can be held to. A batch that is asked for with `Prefer:
+//! respond-async`, or with a key, goes on whether or not its client waits. It can be looked at
+//! (`read.rs`), stopped before step 7 and undone after it (`undo.rs`).
 //!
 //! # Decisions
 //!
 //! Who was first is asked in a *second statement*, not in the one that inserts: at READ COMMITTED
 //! `ON CONFLICT DO NOTHING` also skips rows for transactions that its own snapshot can't see.
 //!
-//! When the connection breaks while committing, nobody knows whether it happened. The outcome is
-//! found by inserting the batch's row once more, in a transaction that is then rolled back: that
-//! waits for the lost transaction, should it still run, and succeeds exactly if that one failed.
-//! Just reading would miss one that is about to commit.
+//! When the connection breaks while committing, nobody knows whether it happened. A claimed row is
+//! locked and its state read: that waits for the lost transaction, should it still run, and
+//! tells. A batch without one is asked for by inserting its row once more, in a transaction that is
+//! rolled back: it succeeds exactly if the lost one failed. Just reading would miss one that is about
+//! to commit.
+//!
+//! What makes a request the same as one before is its body, byte for byte. Whoever repeats one has
+//! it as it was; two texts of one meaning come from two attempts.
+//!
+//! Rows of a request are checked, and its passwords taken into the queue, before it is promised (202)
+//! to go on without its client: what is known to fail is said at once.
 
+mod claim;
+mod create;
 pub mod file;
+mod job;
 mod json;
+mod key;
+mod lease;
+mod plan;
+mod read;
 mod row;
+mod undo;
 mod write;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,20 +61,22 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::audit::Refusal;
-use crate::caller::{Action, Caller, PermissionLevel};
-use crate::change::CommitError;
-use crate::error::{Code, Error, Result};
+use crate::caller::Action;
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::id::{Batch, Id};
-use crate::passwords::{HashError, Password};
-use crate::postgres::Fault;
-use crate::report::{Finding, Report};
-use crate::users::{self, Account, Credential, NewUser};
+use crate::report::Finding;
+use crate::users::{Account, NewUser};
 
+pub use create::create;
+pub use key::{BadKey, IdempotencyKey};
+pub use plan::{BadPlan, Plan};
+pub use read::{CreatedUser, Filter, Summary, get, list, results};
 pub use row::{Checked, Limits, check};
+pub use undo::{Member, Options, Undone, Use, cancel, undo};
 
-/// How often a transaction that others pushed aside is tried again.
-const RETRIES: u32 = 3;
+/// How often expired claims and keys are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// What kind of client a batch came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +101,105 @@ impl Source {
     }
 }
 
-/// A batch that was created.
+/// What is asked for, beside the list itself.
+#[derive(Debug)]
+pub struct Request {
+    /// Who sends it.
+    pub source: Source,
+    /// The file that the list came from.
+    pub file: SourceFile,
+    /// What its sender calls it, so that sending it again does nothing twice.
+    pub key: Option<IdempotencyKey>,
+    /// What has to come of it, or nothing is done.
+    pub plan: Option<Plan>,
+    /// What to do.
+    pub mode: Mode,
+    /// Writes the answer. It is made before the transaction, and kept in it.
+    pub render: Render,
+}
+
+/// Writes the answer about a batch.
+pub type Render = fn(&Created) -> Result<Vec<u8>>;
+
+/// What to do with a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Find out what creating it would do.
+    DryRun,
+    /// Create it.
+    Make {
+        /// How long the client waits, until it would rather look again later; `None`: to the end.
+        wait: Option<Duration>,
+    },
+}
+
+impl Mode {
+    const fn action(self) -> Action {
+        match self {
+            Self::DryRun => Action::UserBatchDryRun,
+            Self::Make { .. } => Action::UserBatchCreate,
+        }
+    }
+}
+
+/// Where a list comes from, as its sender tells.
+#[derive(Clone, Debug, Default)]
+pub struct SourceFile {
+    /// The file's name, without folders.
+    pub name: Option<String>,
+    /// SHA-256 of the file. Never kept like this.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// As [`SourceFile`], as it is kept.
+pub(crate) struct FingerprintedFile {
+    name: Option<String>,
+    digest: Option<Fingerprint>,
+}
+
+impl SourceFile {
+    fn fingerprinted(&self, app: &App) -> FingerprintedFile {
+        let digest = self.sha256.map(|sha256| app.fingerprints.of("file", &sha256));
+        FingerprintedFile { name: self.name.clone(), digest }
+    }
+}
+
+/// What came of a list.
+#[derive(Debug)]
+pub enum Answer {
+    /// Its users exist.
+    Created(Response),
+    /// They are being made; look again later.
+    Running(Box<Summary>),
+    /// They could be made.
+    Planned(Planned),
+}
+
+/// The answer about a batch that was created.
+#[derive(Debug)]
+pub struct Response {
+    /// Which.
+    pub batch_id: Id<Batch>,
+    /// How many users it made.
+    pub users: usize,
+    /// What [`Request::render`] wrote.
+    pub body: Bytes,
+    /// Whether it was created by a request before this one, with the same key.
+    pub is_replayed: bool,
+}
+
+/// What a dry run found.
+#[derive(Debug)]
+pub struct Planned {
+    /// The users that would be created, in the order of the list.
+    pub users: Vec<NewUser>,
+    /// What is worth knowing about them.
+    pub warnings: Vec<Finding>,
+    /// What a later request can be held to.
+    pub plan: Plan,
+}
+
+/// A batch that was created, or is about to be.
 #[derive(Debug)]
 pub struct Created {
     /// Which.
@@ -85,173 +208,36 @@ pub struct Created {
     pub created_at: DateTime<Utc>,
     /// Its users, in the order of the request.
     pub accounts: Vec<Account>,
+    /// What is worth knowing about them.
+    pub warnings: Vec<Finding>,
 }
 
-/// Creates all users of a list, or none.
-///
-/// `body` is read only after the caller's permission has been checked.
-///
-/// # Errors
-/// `forbidden`; what reading the body gives; `invalid_json`, `invalid_request`, `empty_batch`,
-/// `too_large`; `batch_rejected` or `batch_conflict` with the complete report; `overloaded`;
-/// `unavailable`. Nothing is written unless the result is `Ok`.
-pub async fn create(
-    app: &Arc<App>,
-    caller: &Caller,
-    source: Source,
-    body: impl Future<Output = Result<Bytes>>,
-) -> Result<Created> {
-    app.authorize(caller, Action::UserBatchCreate).await?;
-    let created = match body.await {
-        Ok(body) => create_from(app, caller, source, body).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &created {
-        record_refusal(app, caller, error).await;
-    }
-    created
+/// Packs an answer to be kept.
+fn pack(body: &[u8]) -> Vec<u8> {
+    lz4_flex::compress_prepend_size(body)
 }
 
-async fn create_from(app: &Arc<App>, caller: &Caller, source: Source, body: Bytes) -> Result<Created> {
-    fail::fail_point!("batch::received");
-    let checked = check_in_thread(app, body).await?;
-    let Checked { users, mut report } = checked;
-    let taken = {
-        let emails: Vec<_> = users.iter().map(|(_, email, _)| email).collect();
-        let mut connection = app.db.batch.acquire().await?;
-        users::read::taken(&mut connection, caller.organization_id, &emails).await?
-    };
-    for place in taken {
-        if let Some((index, email, _)) = users.get(place) {
-            report.add(Finding::email_taken(*index, email.as_str()));
-        }
-    }
-    if !report.is_empty() {
-        return Err(Error::rejected(report));
-    }
-    // No finding: every row has become a user.
-    let users: Vec<NewUser> = users.into_iter().filter_map(|(_, _, user)| user).collect();
-    fail::fail_point!("batch::checked");
-
-    let accounts = hash(app, users).await?;
-    fail::fail_point!("batch::hashed");
-
-    let (app, caller) = (Arc::clone(app), caller.clone());
-    tokio::spawn(async move { write_with_retries(&app, &caller, source, accounts).await })
-        .await
-        .map_err(Error::internal)?
+fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+    lz4_flex::decompress_size_prepended(packed).map_err(Error::internal)
 }
 
-/// Checking is work for a processor, and this thread has other requests to serve.
-async fn check_in_thread(app: &Arc<App>, body: Bytes) -> Result<Checked> {
-    let limits = Limits { max_users: app.config.batch.max_users, policy: app.policy };
-    tokio::task::spawn_blocking(move || check(&body, &limits)).await.map_err(Error::internal)?
-}
-
-async fn hash(app: &App, users: Vec<NewUser>) -> Result<Vec<Account>> {
-    let passwords: Vec<Password> = users
-        .iter()
-        .filter_map(|user| match &user.credential {
-            Credential::Password(password) => Some(password.clone()),
-            Credential::Sso | Credential::Unset => None,
-        })
-        .collect();
-    let mut hashes = app.hasher.hash_batch(passwords, Arc::default()).await.map_err(hash_error)?.into_iter();
-    let now = app.clock.now();
-    Ok(users
-        .into_iter()
-        .map(|user| Account {
-            user_id: Id::new(now),
-            identity_id: Id::new(now),
-            password: match user.credential {
-                Credential::Password(_) => hashes.next(),
-                Credential::Sso | Credential::Unset => None,
-            },
-            user,
-        })
-        .collect())
-}
-
-fn hash_error(error: HashError) -> Error {
-    match error {
-        HashError::Busy(busy) => Error::overloaded(
-            "other batches are being hashed, and no more fit right now; nothing was written",
-            busy.retry_after,
-        ),
-        HashError::Failed(error) => Error::internal(error),
-    }
-}
-
-async fn write_with_retries(
-    app: &Arc<App>,
-    caller: &Caller,
-    source: Source,
-    accounts: Vec<Account>,
-) -> Result<Created> {
-    let batch_id = Id::new(app.clock.now());
-    let mut attempt = 0;
+/// Fails the batches of processes that died, and forgets keys that have expired. For as long as it
+/// is polled; every instance does, and none is in another's way.
+pub async fn keep_house(app: Arc<App>) {
     loop {
-        match write_once(app, caller, source, batch_id, &accounts).await {
-            Ok(created_at) => {
-                fail::fail_point!("batch::committed");
-                return Ok(Created { batch_id, created_at, accounts });
+        if let Err(error) = lease::reap(&app, None).await {
+            tracing::warn!(error = error.chain(), "batches whose process died could not be looked for");
+        }
+        loop {
+            match claim::forget_keys(&app).await {
+                Ok(1000..) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "expired keys could not be forgotten");
+                    break;
+                }
             }
-            Err(error) if error.fault() == Some(Fault::Retry) && attempt < RETRIES => {
-                attempt += 1;
-                tracing::info!(attempt, "a batch's transaction was pushed aside by another; trying again");
-                tokio::time::sleep(Duration::from_millis(rand::random_range(10..=200))).await;
-            }
-            Err(error) => return Err(error),
         }
+        tokio::time::sleep(HOUSEKEEPING).await;
     }
-}
-
-/// The transaction. Gives the time that is written on everything in it.
-async fn write_once(
-    app: &Arc<App>,
-    caller: &Caller,
-    source: Source,
-    batch_id: Id<Batch>,
-    accounts: &[Account],
-) -> Result<DateTime<Utc>> {
-    let mut change = app.batch_change(caller, Action::UserBatchCreate).await?;
-    let now = change.now();
-    fail::fail_point!("batch::begun");
-    write::insert(&mut change, batch_id, source, accounts.len()).await?;
-    let free = users::write::insert(&mut change, Some(batch_id), accounts).await?;
-    if free < accounts.len() {
-        fail::fail_point!("batch::outrun");
-        let emails: Vec<_> = accounts.iter().map(|account| &account.user.email).collect();
-        let taken = users::read::taken_before(&mut change, batch_id, &emails).await?;
-        let mut report = Report::new(accounts.len());
-        for (index, email) in taken.into_iter().filter_map(|index| Some((index, *emails.get(index)?))) {
-            report.add(Finding::email_taken(index, email.as_str()));
-        }
-        // Somebody was in the way and has gone since: the next attempt will not meet them.
-        return Err(if report.is_empty() { Error::pushed_aside() } else { Error::rejected(report) });
-    }
-    users::write::insert_collaborators(&mut change, accounts, PermissionLevel::Collaborator).await?;
-    users::write::insert_passwords(&mut change, accounts, app.config.passwords.must_change).await?;
-    fail::fail_point!("batch::inserted");
-    match change.commit().await {
-        Ok(()) => Ok(now),
-        Err(CommitError::During(error)) if Fault::of(&error) == Fault::Unavailable => {
-            tracing::warn!(%error, %batch_id, "the connection broke while a batch was committed; asking what happened");
-            if write::happened(app, caller, source, batch_id).await? { Ok(now) } else { Err(error.into()) }
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn record_refusal(app: &App, caller: &Caller, error: &Error) {
-    // A database that is away can't take the record either, and the caller would wait for that.
-    if matches!(error.code(), Code::Internal | Code::Unavailable) {
-        return;
-    }
-    let refusal = Refusal::BatchRejected {
-        code: error.code().as_str(),
-        rows: error.report().map_or(0, Report::total),
-        findings: error.report().map(Report::counts).unwrap_or_default(),
-    };
-    app.refused(caller, Action::UserBatchCreate, &refusal).await;
 }

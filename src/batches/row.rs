@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::json::{Field, Row, parse};
+use crate::caller::PermissionLevel;
 use crate::error::Result;
-use crate::passwords::Policy;
+use crate::passwords::{ImportedHash, Policy};
 use crate::report::{Finding, Report};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
@@ -19,6 +20,8 @@ pub struct Limits {
     pub max_users: usize,
     /// The rules for passwords.
     pub policy: Policy,
+    /// Whether rows may ask for owners.
+    pub may_grant_owner: bool,
 }
 
 /// A list, taken apart.
@@ -29,6 +32,8 @@ pub struct Checked {
     pub users: Vec<(usize, EmailAddress, Option<NewUser>)>,
     /// Everything that is wrong.
     pub report: Report,
+    /// What is worth knowing and nothing is wrong with, such as weak hashes.
+    pub warnings: Vec<Finding>,
 }
 
 /// Takes the JSON text of a list apart.
@@ -43,8 +48,10 @@ pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
     let mut users = Vec::with_capacity(rows.len());
     let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
     let rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?))).collect();
-    for (index, (email, user), findings) in check_on_all_cores(rows, limits.policy) {
+    let mut warnings = Vec::new();
+    for CheckedRow { index, email, user, findings, warning } in check_on_all_cores(rows, *limits) {
         findings.into_iter().for_each(|finding| report.add(finding));
+        warnings.extend(warning);
         let Some(email) = email else { continue };
         match first_with.get(email.key()) {
             Some(first) => report.add(Finding::email_twice(index, *first, email.as_str())),
@@ -54,22 +61,25 @@ pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
             }
         }
     }
-    Ok(Checked { users, report })
+    Ok(Checked { users, report, warnings })
 }
 
 /// A row's place, what it holds, and what is wrong with it.
-type CheckedRow = (usize, (Option<EmailAddress>, Option<NewUser>), Vec<Finding>);
+struct CheckedRow {
+    index: usize,
+    /// If it is valid.
+    email: Option<EmailAddress>,
+    /// If everything is.
+    user: Option<NewUser>,
+    findings: Vec<Finding>,
+    warning: Option<Finding>,
+}
 
 /// Checks each row by itself, in order. How easy a password is to guess takes its time to find out,
 /// so a long list is shared between the cores, which have nothing to hash yet.
-fn check_on_all_cores(mut rows: Vec<(usize, Row)>, policy: Policy) -> Vec<CheckedRow> {
+fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<CheckedRow> {
     let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
-        let check_one = |(index, row): (usize, Row)| {
-            let mut findings = Vec::new();
-            let checked = row.check(index, &policy, &mut findings);
-            (index, checked, findings)
-        };
-        rows.into_iter().map(check_one).collect()
+        rows.into_iter().map(|(index, row)| row.check(index, &limits)).collect()
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if rows.len() < WORTH_SHARING || threads == 1 {
@@ -91,25 +101,22 @@ fn check_on_all_cores(mut rows: Vec<(usize, Row)>, policy: Policy) -> Vec<Checke
 }
 
 impl Row {
-    /// Checks all fields. Gives the address if that is valid, and the user if everything is.
-    fn check(
-        self,
-        index: usize,
-        policy: &Policy,
-        findings: &mut Vec<Finding>,
-    ) -> (Option<EmailAddress>, Option<NewUser>) {
+    /// Checks all fields.
+    fn check(self, index: usize, limits: &Limits) -> CheckedRow {
+        let mut findings = Vec::new();
         let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
-        let name = required(index, "name", self.name, findings).and_then(|name| {
+        let name = required(index, "name", self.name, &mut findings).and_then(|name| {
             let name = Name::parse(name);
             name.map_err(|why| findings.push(Finding::field(index, "name", why.code(), why.message()))).ok()
         });
-        let email = required(index, "email", self.email, findings).and_then(|email| {
+        let email = required(index, "email", self.email, &mut findings).and_then(|email| {
             let email = EmailAddress::parse(&email);
             email.map_err(|why| findings.push(Finding::field(index, "email", why.code(), why.message()))).ok()
         });
-        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, findings);
-        let lastname = line(index, "lastname", self.lastname, findings);
-        let title = line(index, "title", self.title, findings);
+        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, &mut findings);
+        let lastname = line(index, "lastname", self.lastname, &mut findings);
+        let title = line(index, "title", self.title, &mut findings);
+        let permission_level = permission_level(index, self.permission_level, limits, &mut findings);
 
         let mut context = vec!["muster"];
         context.extend(name.as_ref().map(Name::as_str));
@@ -118,14 +125,16 @@ impl Row {
             context.push(email.as_str());
             context.extend(email.key().split('@'));
         }
-        let credential = credential(index, self.password, is_sso_user, policy, &context, findings);
-        let user = match (name, email.clone(), lastname, title, credential) {
-            (Some(name), Some(email), Ok(lastname), Ok(title), Some(credential)) if !wrong => {
-                Some(NewUser { name, email, lastname, title, credential })
+        let given = Given { password: self.password, hash: self.password_hash, must_change: self.must_change_password };
+        let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
+        let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential));
+        let user = match (name, email.clone(), lastname, title, credential, permission_level) {
+            (Some(name), Some(email), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
+                Some(NewUser { name, email, lastname, title, credential, permission_level })
             }
             _ => None,
         };
-        (email, user)
+        CheckedRow { index, email, user, findings, warning }
     }
 }
 
@@ -148,33 +157,95 @@ fn line(
     })
 }
 
-fn credential(
+fn permission_level(
     index: usize,
-    password: Field<Secret>,
-    is_sso_user: Option<bool>,
-    policy: &Policy,
-    context: &[&str],
+    level: Field<String>,
+    limits: &Limits,
     findings: &mut Vec<Finding>,
-) -> Option<Credential> {
-    if matches!(password, Field::Wrong) {
-        return None;
-    }
-    let password = password.into_option().filter(|password| !password.expose().is_empty());
-    match (is_sso_user, password) {
-        (Some(true), Some(_)) => {
-            let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
-            findings.push(Finding::field(index, "password", "password_for_sso_user", message));
-            None
-        }
-        (Some(true), None) => Some(Credential::Sso),
-        (Some(false), None) => Some(Credential::Unset),
-        (None, None) => None,
-        (Some(false) | None, Some(password)) => match policy.check(password.expose(), context) {
-            Ok(password) => Some(Credential::Password(password)),
-            Err(why) => {
-                findings.push(Finding::field(index, "password", why.code(), why.message()));
-                None
+) -> Option<PermissionLevel> {
+    let mut refuse = |code, message: &str| {
+        findings.push(Finding::field(index, "permission_level", code, message));
+        None
+    };
+    match level {
+        Field::Missing => Some(PermissionLevel::Collaborator),
+        Field::Wrong => None,
+        Field::Is(text) => match PermissionLevel::parse(&text) {
+            Some(PermissionLevel::Owner) if !limits.may_grant_owner => {
+                refuse("permission_level_forbidden", "only an owner's API key can make owners")
             }
+            Some(level) => Some(level),
+            None => refuse("permission_level_unknown", "has to be `collaborator` or `owner`"),
         },
+    }
+}
+
+/// What a row says about how its user will sign in.
+struct Given {
+    password: Field<Secret>,
+    hash: Field<Secret>,
+    must_change: Field<bool>,
+}
+
+impl Given {
+    fn credential(
+        self,
+        index: usize,
+        is_sso_user: Option<bool>,
+        limits: &Limits,
+        context: &[&str],
+        findings: &mut Vec<Finding>,
+    ) -> Option<Credential> {
+        let mut refuse = |field: &str, code, message: &str| {
+            findings.push(Finding::field(index, field, code, message));
+            None
+        };
+        if matches!(self.password, Field::Wrong)
+            || matches!(self.hash, Field::Wrong)
+            || matches!(self.must_change, Field::Wrong)
+        {
+            return None;
+        }
+        let given = |text: Field<Secret>| text.into_option().filter(|text| !text.expose().is_empty());
+        let (password, hash, must_change) = (given(self.password), given(self.hash), self.must_change.into_option());
+        if must_change.is_some() && hash.is_none() {
+            let message = "is for a password_hash; what holds for a password is the server's setting";
+            return refuse("must_change_password", "must_change_without_hash", message);
+        }
+        match (is_sso_user, password, hash) {
+            (_, Some(_), Some(_)) => {
+                let message = "there is a password too: give one of the two";
+                refuse("password_hash", "password_and_hash", message)
+            }
+            (Some(true), Some(_), None) => {
+                let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
+                refuse("password", "password_for_sso_user", message)
+            }
+            (Some(true), None, Some(_)) => {
+                let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
+                refuse("password_hash", "password_for_sso_user", message)
+            }
+            (Some(true), None, None) => Some(Credential::Sso),
+            (Some(false), None, None) => Some(Credential::Unset),
+            (None, None, None) => None,
+            (_, Some(password), None) => match limits.policy.check(password.expose(), context) {
+                Ok(password) => Some(Credential::Password(password)),
+                Err(why) => refuse("password", why.code(), &why.message()),
+            },
+            (_, None, Some(hash)) => match ImportedHash::parse(hash.expose()) {
+                Ok(hash) => Some(Credential::Imported { hash, must_change: must_change.unwrap_or(false) }),
+                Err(why) => refuse("password_hash", why.code(), &why.message()),
+            },
+        }
+    }
+}
+
+/// A hash that is accepted, and would not be made today.
+fn weak_hash(index: usize, credential: &Credential) -> Option<Finding> {
+    match credential {
+        Credential::Imported { hash, .. } => {
+            hash.weakness().map(|why| Finding::field(index, "password_hash", "weak_hash", why))
+        }
+        _ => None,
     }
 }

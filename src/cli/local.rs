@@ -1,5 +1,6 @@
 //! Working on the database itself, as the local operator.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::Connection;
@@ -9,6 +10,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::{Config, environment};
+use crate::fingerprint;
 use crate::keys::NewKey;
 use crate::organizations;
 use crate::postgres::{self, Cluster, Database, MigrateError};
@@ -22,7 +24,7 @@ pub(super) struct Local {
 impl Local {
     /// Finds the database: the one that is configured, or the private one, which is made if
     /// `make` says so.
-    pub(super) async fn open(config: Config, make: bool) -> Result<Self, Exit> {
+    pub(super) async fn open(mut config: Config, make: bool) -> Result<Self, Exit> {
         let (options, cluster) = match config.database_options().map_err(Exit::usage)? {
             Some(options) => (options, None),
             None => {
@@ -36,6 +38,9 @@ impl Local {
                 }
                 let path = environment("PATH").unwrap_or_default();
                 let cluster = Cluster::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
+                if config.fingerprint_keys().map_err(Exit::usage)?.is_none() {
+                    config.secrets.fingerprint_key_file = fingerprint_key_file(cluster.data_dir())?;
+                }
                 (cluster.connect_options(), Some(Arc::new(cluster)))
             }
         };
@@ -81,6 +86,13 @@ impl Local {
             super::say(&format!("warning: {error}"));
         }
     }
+}
+
+/// The private database's key for fingerprints, made with it.
+fn fingerprint_key_file(data_dir: &Path) -> Result<String, Exit> {
+    fingerprint::make_file(data_dir)
+        .map_err(|error| Exit::Usage(format!("{} can't be written: {error}", data_dir.display())))?;
+    Ok(data_dir.join(fingerprint::FILE_NAME).to_string_lossy().into_owned())
 }
 
 /// Runs an operation of the local operator's and closes everything again.

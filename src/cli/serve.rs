@@ -10,7 +10,7 @@ use super::local::Local;
 use super::{ConfigArgs, Exit, ServeArgs, output};
 use crate::config::{self, Config};
 use crate::keys::NewKey;
-use crate::{http, telemetry};
+use crate::{batches, http, telemetry};
 
 /// How often it is checked whether the private PostgreSQL lives.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -66,6 +66,12 @@ impl Server {
         let listener = bind(&config.server.listen)?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let local = Local::open(config, true).await?;
+        if local.app.fingerprints.is_passing() {
+            tracing::warn!(
+                "no fingerprint key: requests that are sent again after a restart, or to another instance, can't be \
+                 recognised and are refused; set secrets.fingerprint_key"
+            );
+        }
         let started = match local.prepare().await {
             Ok(first_key) => http::serve(Arc::clone(&local.app), listener)
                 .map(|running| (first_key, running))
@@ -129,7 +135,11 @@ impl Server {
                 }
             })
         });
+        let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
         let result = self.running.await;
+        // Waited for, or the database would still have a user.
+        housekeeping.abort();
+        let _ = housekeeping.await;
         if let Some(supervisor) = supervisor {
             supervisor.abort();
             let _ = supervisor.await;

@@ -22,6 +22,11 @@ use crate::error::Error;
     ),
     paths(
         api::users::admin_batch_create,
+        api::batches::list,
+        api::batches::get,
+        api::batches::results,
+        api::batches::cancel,
+        api::batches::undo,
         api::userinfo::get,
         api::collaborators::list,
         api::audit::list,
@@ -31,6 +36,7 @@ use crate::error::Error;
     ),
     tags(
         (name = "users", description = "Creating people's accounts"),
+        (name = "batches", description = "Lists of users that are created together"),
         (name = "collaborators", description = "Who belongs to the organization"),
         (name = "audit", description = "Who did what"),
         (name = "client", description = "What the vendor's client asks for besides"),

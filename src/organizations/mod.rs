@@ -51,7 +51,7 @@ async fn create_first(app: &App) -> Result<NewKey> {
     let user_id = administrator.user_id;
     let administrator = [administrator];
     users::write::insert(&mut change, None, &administrator).await?;
-    users::write::insert_collaborators(&mut change, &administrator, PermissionLevel::Owner).await?;
+    users::write::insert_collaborators(&mut change, &administrator).await?;
     let lifetime = Duration::days(i64::from(app.config.keys.default_days));
     let key = keys::add(&mut change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
     change.commit().await?;

@@ -54,6 +54,11 @@ pub(super) const fn least_memory_kib(iterations: u32) -> u32 {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
+    /// What stands for a hash where none is made, and none is kept: in a dry run.
+    pub(crate) fn stand_in() -> Self {
+        Self("$argon2id$".to_owned())
+    }
+
     /// Takes a hash that was made elsewhere and found to be in order.
     pub(super) const fn imported(text: String) -> Self {
         Self(text)

@@ -19,5 +19,5 @@ pub use hash::{Parameters, PasswordHash};
 pub use imported::{BadHash, ImportedHash};
 pub use lanes::Progress;
 pub use policy::{Password, Policy, Weakness};
-pub use pool::{Busy, HashError, Pool};
+pub use pool::{Busy, HashError, Hashing, Pool};
 pub use verify::{Verified, VerifyError, verify};

@@ -93,9 +93,17 @@ impl Pool {
         passwords: Vec<Password>,
         progress: Arc<Progress>,
     ) -> Result<Vec<PasswordHash>, HashError> {
+        self.start_batch(passwords, progress)?.finish().await
+    }
+
+    /// The same in two steps: takes the batch into the queue, or refuses it, before anybody waits.
+    ///
+    /// # Errors
+    /// [`Busy`], at once, when it would wait too long or doesn't fit.
+    pub fn start_batch(&self, passwords: Vec<Password>, progress: Arc<Progress>) -> Result<Hashing, HashError> {
         let count = passwords.len();
         if count == 0 {
-            return Ok(Vec::new());
+            return Ok(Hashing(None));
         }
         let (batch, results, finished) = Batch::new(passwords, progress);
         {
@@ -104,9 +112,8 @@ impl Pool {
             lanes.add_batch(batch);
         }
         self.shared.ready.notify_all();
-        let _leaving = Leaving { shared: &self.shared, results: &results };
-        finished.await.map_err(|_| stopped())?;
-        results.take().map_err(HashError::Failed)
+        let leaving = Leaving { shared: Arc::clone(&self.shared), results };
+        Ok(Hashing(Some((finished, leaving))))
     }
 
     /// Hashes one password, before those of batches.
@@ -181,7 +188,9 @@ impl Pool {
         Err(Busy::after(too_long.max(self.time_for(too_many))))
     }
 
-    fn time_for(&self, hashes: usize) -> Duration {
+    /// How long so many hashes take on all threads, by the measured speed of this machine.
+    #[must_use]
+    pub fn time_for(&self, hashes: usize) -> Duration {
         let nanos = self.shared.nanos_per_hash.load(Ordering::Relaxed);
         let rounds = u64::try_from(hashes.div_ceil(self.threads)).unwrap_or(u64::MAX);
         Duration::from_nanos(nanos.saturating_mul(rounds))
@@ -195,16 +204,31 @@ impl Busy {
     }
 }
 
-/// Takes a batch out of its lane when its caller goes.
-struct Leaving<'a> {
-    shared: &'a Shared,
-    results: &'a Arc<Results>,
+/// A batch that has been taken. Dropped, what has not been hashed yet is dropped with it.
+pub struct Hashing(Option<(oneshot::Receiver<()>, Leaving)>);
+
+impl Hashing {
+    /// Waits until all of it is hashed: in the order of the passwords.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`].
+    pub async fn finish(self) -> Result<Vec<PasswordHash>, HashError> {
+        let Some((finished, leaving)) = self.0 else { return Ok(Vec::new()) };
+        finished.await.map_err(|_| stopped())?;
+        leaving.results.take().map_err(HashError::Failed)
+    }
 }
 
-impl Drop for Leaving<'_> {
+/// Takes a batch out of its lane when its caller goes.
+struct Leaving {
+    shared: Arc<Shared>,
+    results: Arc<Results>,
+}
+
+impl Drop for Leaving {
     fn drop(&mut self) {
         // Its passwords are wiped after the lock has been let go.
-        let _rest = lock(&self.shared.lanes).remove_batch(self.results);
+        let _rest = lock(&self.shared.lanes).remove_batch(&self.results);
     }
 }
 

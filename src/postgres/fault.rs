@@ -7,8 +7,15 @@ pub enum Fault {
     Retry,
     /// A time limit was hit; rolled back. Try later.
     Timeout,
-    /// The database is away, starting, stopping or full.
+    /// The database is away, starting, stopping or full. What was sent before is rolled back, unless
+    /// it was a commit: then its outcome is unknown.
     Unavailable,
+    /// The outcome is unknown, whatever was sent: it has to be read.
+    Unknown,
+    /// A statement in a transaction that had failed before: a bug, and a connection that is no use.
+    Poisoned,
+    /// Text that PostgreSQL can't keep (NUL, bytes that are no UTF-8): a bug, since muster refuses it first.
+    BadText,
     /// Anything else: a bug or a broken installation.
     Internal,
 }
@@ -30,6 +37,12 @@ impl Fault {
         }
     }
 
+    /// Whether it tells nothing about a commit that was sent.
+    #[must_use]
+    pub const fn is_unknown_after_commit(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Unknown)
+    }
+
     /// Classifies a SQLSTATE.
     #[must_use]
     pub fn of_sqlstate(code: &str) -> Self {
@@ -42,6 +55,12 @@ impl Fault {
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unavailable,
             // read_only_sql_transaction: connected to a standby
             "25006" => Self::Unavailable,
+            // statement_completion_unknown, transaction_resolution_unknown
+            "40003" | "08007" => Self::Unknown,
+            // in_failed_sql_transaction
+            "25P02" => Self::Poisoned,
+            // character_not_in_repertoire, untranslatable_character
+            "22021" | "22P05" => Self::BadText,
             // connection exceptions; insufficient resources: disk, memory, connections
             _ if code.starts_with("08") || code.starts_with("53") => Self::Unavailable,
             _ => Self::Internal,
@@ -71,14 +90,25 @@ mod tests {
             ("53100", Fault::Unavailable),
             ("53200", Fault::Unavailable),
             ("53300", Fault::Unavailable),
-            ("25P02", Fault::Internal),
+            ("40003", Fault::Unknown),
+            ("08007", Fault::Unknown),
+            ("25P02", Fault::Poisoned),
+            ("22021", Fault::BadText),
+            ("22P05", Fault::BadText),
             ("23505", Fault::Internal),
-            ("22021", Fault::Internal),
             ("42P01", Fault::Internal),
         ];
         for (code, class) in table {
             assert_eq!(Fault::of_sqlstate(code), class, "{code}");
         }
+    }
+
+    #[test]
+    fn only_a_connection_that_broke_leaves_a_commit_in_doubt() {
+        for fault in [Fault::Retry, Fault::Timeout, Fault::Poisoned, Fault::BadText, Fault::Internal] {
+            assert!(!fault.is_unknown_after_commit(), "{fault:?}");
+        }
+        assert!(Fault::Unavailable.is_unknown_after_commit() && Fault::Unknown.is_unknown_after_commit());
     }
 
     #[test]

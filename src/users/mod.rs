@@ -9,9 +9,10 @@ pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use read::{Profile, own_profile};
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
+use crate::caller::PermissionLevel;
 use crate::error::{Error, Result};
 use crate::id::{Id, Identity, User};
-use crate::passwords::{Password, PasswordHash};
+use crate::passwords::{ImportedHash, Password, PasswordHash};
 
 /// A user who can be created: each part is valid by itself.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct NewUser {
     pub title: Option<Line>,
     /// How they will sign in.
     pub credential: Credential,
+    /// What their membership allows.
+    pub permission_level: PermissionLevel,
 }
 
 /// How a new user will sign in.
@@ -37,6 +40,13 @@ pub enum Credential {
     Unset,
     /// With this initial password.
     Password(Password),
+    /// With the password that this hash was made of, elsewhere.
+    Imported {
+        /// Within the bounds for hashes of others.
+        hash: ImportedHash,
+        /// Whether somebody else chose it, so that the user has to choose another.
+        must_change: bool,
+    },
 }
 
 impl NewUser {
@@ -52,6 +62,7 @@ impl NewUser {
             lastname: None,
             title: None,
             credential: Credential::Unset,
+            permission_level: PermissionLevel::Owner,
         })
     }
 }
@@ -65,6 +76,15 @@ pub struct Account {
     pub identity_id: Id<Identity>,
     /// Who.
     pub user: NewUser,
-    /// The password's hash; `None` for no password.
-    pub password: Option<PasswordHash>,
+    /// What is stored of the password; `None` for no password.
+    pub password: Option<StoredPassword>,
+}
+
+/// What is stored of a password.
+#[derive(Clone, Debug)]
+pub struct StoredPassword {
+    /// The hash.
+    pub hash: PasswordHash,
+    /// Whether the user has to choose another at the next sign-in.
+    pub must_change: bool,
 }

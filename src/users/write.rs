@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use super::{Account, Credential, EMAIL_KEY_VERSION, Line};
 use crate::audit::Event;
-use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Batch, Id};
@@ -51,35 +50,33 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, acc
     .execute(change.connection())
     .await?;
     for account in accounts {
-        change.record(Event::UserCreated { user_id: account.user_id, batch_id });
+        let permission_level = account.user.permission_level;
+        change.record(Event::UserCreated { user_id: account.user_id, batch_id, permission_level });
     }
     Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
 }
 
 /// Makes all of them members of the organization.
-pub(crate) async fn insert_collaborators(
-    change: &mut Change,
-    accounts: &[Account],
-    level: PermissionLevel,
-) -> Result<()> {
+pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     let actor = change.caller().actor.clone();
     let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
     let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
+    let levels: Vec<&str> = accounts.iter().map(|account| account.user.permission_level.as_str()).collect();
     sqlx::query!(
         r#"
         insert into collaborators
-            (organization_id, permission_level, granted_by_kind, granted_by_id, granted_at, user_id, identity_id)
-        select $1, $2, $3, $4, $5, user_id, identity_id
-        from unnest($6::uuid[], $7::uuid[]) as account (user_id, identity_id)
+            (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
+        select $1, $2, $3, $4, user_id, identity_id, permission_level
+        from unnest($5::uuid[], $6::uuid[], $7::text[]) as account (user_id, identity_id, permission_level)
         "#,
         organization_id,
-        level.as_str(),
         actor.kind(),
         actor.id(),
         now,
         &user_ids,
         &identity_ids,
+        &levels as &[&str],
     )
     .execute(change.connection())
     .await?;
@@ -87,26 +84,26 @@ pub(crate) async fn insert_collaborators(
 }
 
 /// Sets the initial passwords of those who have one.
-pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account], must_change: bool) -> Result<()> {
-    let (user_ids, hashes): (Vec<Uuid>, Vec<&str>) = accounts
-        .iter()
-        .filter_map(|account| account.password.as_ref().map(|hash| (account.user_id.uuid(), hash.as_str())))
-        .unzip();
+pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account]) -> Result<()> {
+    let given = || accounts.iter().filter_map(|account| Some((account.user_id, account.password.as_ref()?)));
+    let user_ids: Vec<Uuid> = given().map(|(user_id, _)| user_id.uuid()).collect();
     if user_ids.is_empty() {
         return Ok(());
     }
+    let hashes: Vec<&str> = given().map(|(_, password)| password.hash.as_str()).collect();
+    let must_change: Vec<bool> = given().map(|(_, password)| password.must_change).collect();
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     sqlx::query!(
         r#"
-        insert into passwords (organization_id, must_change, set_at, user_id, phc)
-        select $1, $2, $3, user_id, phc
-        from unnest($4::uuid[], $5::text[]) as account (user_id, phc)
+        insert into passwords (organization_id, set_at, user_id, phc, must_change)
+        select $1, $2, user_id, phc, must_change
+        from unnest($3::uuid[], $4::text[], $5::bool[]) as account (user_id, phc, must_change)
         "#,
         organization_id,
-        must_change,
         now,
         &user_ids,
         &hashes as &[&str],
+        &must_change,
     )
     .execute(change.connection())
     .await?;

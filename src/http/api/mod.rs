@@ -1,6 +1,7 @@
 //! The resources, one file each: what comes in, what goes out, and the one operation between.
 
 pub(super) mod audit;
+pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
 pub(super) mod userinfo;

@@ -1,0 +1,286 @@
+//! From a body to a batch: the pipeline of [`super`], step by step.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::claim::{self, Claim, Opening};
+use super::job::{self, Hashing, Work};
+use super::lease::{self, Lease};
+use super::plan::{Outcome, Plan};
+use super::write::{self, NewBatch};
+use super::{Answer, Checked, Limits, Mode, Planned, Request, Response, check, read, unpack};
+use crate::app::App;
+use crate::audit::{Event, Refusal};
+use crate::caller::{Action, Caller};
+use crate::error::{Code, Error, Result};
+use crate::id::{Batch, Id};
+use crate::passwords::PasswordHash;
+use crate::report::{Finding, Report};
+use crate::users::{self, Account, Credential, NewUser, StoredPassword};
+
+/// Creates all users of a list, or none; or finds out what that would do.
+///
+/// The body is read only after the caller's permission has been checked.
+///
+/// # Errors
+/// `forbidden`; what reading the body gives; `invalid_json`, `invalid_request`, `empty_batch`,
+/// `too_large`; `batch_rejected` or `batch_conflict` with the complete report; `plan_changed`;
+/// `idempotency_key_in_use`, `idempotency_key_reused`; `conflict`; `overloaded`; `unavailable`. Nothing is
+/// written unless the result is `Ok`.
+pub async fn create(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: Request,
+    body: impl Future<Output = Result<Bytes>>,
+) -> Result<Answer> {
+    let action = request.mode.action();
+    app.authorize(caller, action).await?;
+    let step = match body.await {
+        Ok(body) => next_step(app, caller, request, body).await,
+        Err(error) => Err(error),
+    };
+    let answer = match step {
+        Ok(Step::Answer(answer)) => Ok(answer),
+        Ok(Step::Make(made)) => made.here(app, caller).await,
+        // Goes on whoever listens, and records how it ends itself.
+        Ok(Step::MakeApart(made, lease, wait)) => return made.apart(app, caller, lease, wait).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &answer {
+        record_refusal(app, caller, action, None, error).await;
+    }
+    answer
+}
+
+/// What there is to do once the list is known to be fine.
+enum Step {
+    /// Nothing more.
+    Answer(Answer),
+    /// Make it while the client waits; if it hangs up before the transaction, nothing happens.
+    Make(Making),
+    /// Make it whatever the client does; it waits so long, or to the end.
+    MakeApart(Making, Lease, Option<Duration>),
+}
+
+async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Bytes) -> Result<Step> {
+    fail::fail_point!("batch::received");
+    if let Some(plan) = &request.plan {
+        plan.hold_list(&app.fingerprints, &body)?;
+    }
+    let Mode::Make { wait, .. } = request.mode else {
+        return Ok(Step::Answer(Answer::Planned(dry_run(app, caller, &request, body).await?)));
+    };
+    let is_async = wait.is_some();
+    let lease = match &request.key {
+        None => None,
+        Some(key) => {
+            let fingerprint = app.fingerprints.of(claim::REQUEST, &body);
+            let key = Some((key.clone(), fingerprint));
+            let opening = Opening { source: request.source, file: request.file.clone(), key };
+            match claim::claim(app, caller, &opening, &body).await? {
+                Claim::Mine(lease) => Some(lease),
+                Claim::Replay { batch_id, response, users } => {
+                    let body = Bytes::from(unpack(&response)?);
+                    let response = Response { batch_id, users, body, is_replayed: true };
+                    return Ok(Step::Answer(Answer::Created(response)));
+                }
+                Claim::Running(batch_id) if is_async => {
+                    return Ok(Step::Answer(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))));
+                }
+                Claim::Running(_) => return Err(Error::key_in_use()),
+            }
+        }
+    };
+    match prepare(app, caller, &request, body).await {
+        Ok(making) => start(app, caller, making, request, lease).await,
+        Err(error) => {
+            if let Some(lease) = lease {
+                lease.release().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A list that is fine, with its passwords in the queue.
+struct Making {
+    work: Work,
+    hashing: Hashing,
+    is_planned: bool,
+}
+
+/// Checks the list, and takes its passwords into the queue.
+async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Making> {
+    let (users, warnings) = judge(app, caller, request, body).await?;
+    if let Some(plan) = &request.plan {
+        plan.hold_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
+    }
+    fail::fail_point!("batch::checked");
+    let hashing = Hashing::start(app, &users)?;
+    let work = Work { source: request.source, file: request.file.clone(), users, warnings, render: request.render };
+    Ok(Making { work, hashing, is_planned: request.plan.is_some() })
+}
+
+/// Decides how it is made. What is asked for again, or looked at from outside, has a row and a lease.
+async fn start(
+    app: &Arc<App>,
+    caller: &Caller,
+    making: Making,
+    request: Request,
+    lease: Option<Lease>,
+) -> Result<Step> {
+    let Mode::Make { wait, .. } = request.mode else { return Err(Error::internal("a dry run is not made")) };
+    let lease = match (lease, wait) {
+        (None, None) => return Ok(Step::Make(making)),
+        (Some(lease), _) => lease,
+        (None, Some(_)) => {
+            let opening = Opening { source: request.source, file: request.file, key: None };
+            match claim::claim(app, caller, &opening, b"").await? {
+                Claim::Mine(lease) => lease,
+                Claim::Replay { .. } | Claim::Running(_) => {
+                    return Err(Error::internal("a batch without a key exists"));
+                }
+            }
+        }
+    };
+    Ok(Step::MakeApart(making, lease, wait))
+}
+
+impl Making {
+    async fn here(self, app: &Arc<App>, caller: &Caller) -> Result<Answer> {
+        let made = job::run(app, caller, self.work, self.hashing, None).await;
+        made.map(Answer::Created).map_err(|error| as_planned(error, self.is_planned))
+    }
+
+    async fn apart(self, app: &Arc<App>, caller: &Caller, mut lease: Lease, wait: Option<Duration>) -> Result<Answer> {
+        let batch_id = lease.held().batch_id;
+        if wait.is_some() {
+            lease.announce(self.work.counts(), self.hashing.progress()).await?;
+        }
+        let making = tokio::spawn(self.to_its_end(Arc::clone(app), caller.clone(), lease, wait.is_some()));
+        let made = match wait {
+            None => making.await,
+            Some(wait) => match tokio::time::timeout(wait, making).await {
+                Ok(made) => made,
+                Err(_) => return Ok(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))),
+            },
+        };
+        made.map_err(Error::internal)?.map(Answer::Created)
+    }
+
+    /// Makes it, and leaves the row as it has to be: without a batch that was never promised, there
+    /// is no row; one that was is a batch that failed.
+    async fn to_its_end(self, app: Arc<App>, caller: Caller, lease: Lease, is_promised: bool) -> Result<Response> {
+        let batch_id = lease.held().batch_id;
+        let made = job::run(&app, &caller, self.work, self.hashing, Some(&lease)).await;
+        let made = made.map_err(|error| as_planned(error, self.is_planned));
+        match &made {
+            Ok(_) => lease.settle(),
+            Err(error) => {
+                record_refusal(&app, &caller, Action::UserBatchCreate, Some(batch_id), error).await;
+                if is_promised { lease.fail(error).await } else { lease.release().await }
+            }
+        }
+        made
+    }
+}
+
+/// What was planned can't be in the way of others and a conflict at once.
+fn as_planned(error: Error, is_planned: bool) -> Error {
+    match error.report() {
+        Some(report) if is_planned => Error::not_as_planned(report.clone()),
+        _ => error,
+    }
+}
+
+/// Checks every row and asks which addresses exist: users, or all findings.
+async fn judge(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: &Request,
+    body: Bytes,
+) -> Result<(Vec<NewUser>, Vec<Finding>)> {
+    let Checked { users, mut report, warnings } = check_in_thread(app, caller, body).await?;
+    let taken = {
+        let emails: Vec<_> = users.iter().map(|(_, email, _)| email).collect();
+        let mut connection = app.db.batch.acquire().await?;
+        users::read::taken(&mut connection, caller.organization_id, &emails).await?
+    };
+    for place in taken {
+        if let Some((index, email, _)) = users.get(place) {
+            report.add(Finding::email_taken(*index, email.as_str()));
+        }
+    }
+    if !report.is_empty() {
+        return Err(as_planned(Error::rejected(report), request.plan.is_some()));
+    }
+    // No finding: every row has become a user.
+    Ok((users.into_iter().filter_map(|(_, _, user)| user).collect(), warnings))
+}
+
+/// Checking is work for a processor, and this thread has other requests to serve.
+async fn check_in_thread(app: &App, caller: &Caller, body: Bytes) -> Result<Checked> {
+    let limits = Limits {
+        max_users: app.config.batch.max_users,
+        policy: app.policy,
+        may_grant_owner: caller.may(Action::OwnerGrant),
+    };
+    tokio::task::spawn_blocking(move || check(&body, &limits)).await.map_err(Error::internal)?
+}
+
+fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> {
+    Outcome { organization_id: caller.organization_id, must_change: app.config.passwords.must_change, users }
+}
+
+/// Does everything but hashing, and takes it back.
+async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Planned> {
+    let (users, warnings) = judge(app, caller, request, body.clone()).await?;
+    let plan = Plan::new(&app.fingerprints, &body, &outcome(app, caller, &users));
+    let now = app.clock.now();
+    let stand_in = |user: NewUser| Account {
+        user_id: Id::new(now),
+        identity_id: Id::new(now),
+        password: match &user.credential {
+            Credential::Password(_) => Some(StoredPassword { hash: PasswordHash::stand_in(), must_change: true }),
+            Credential::Imported { hash, must_change } => {
+                Some(StoredPassword { hash: hash.clone().into(), must_change: *must_change })
+            }
+            Credential::Sso | Credential::Unset => None,
+        },
+        user,
+    };
+    let accounts: Vec<Account> = users.into_iter().map(stand_in).collect();
+    let (app, caller) = (Arc::clone(app), caller.clone());
+    let (source, file) = (request.source, request.file.fingerprinted(&app));
+    let written = tokio::spawn(async move {
+        let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
+        let batch_id = Id::new(now);
+        let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
+        let mut change = app.batch_change(&caller, Action::UserBatchDryRun, now).await?;
+        write::insert(&mut change, &batch, &accounts).await?;
+        change.take_back().await?;
+        let mut change = app.change(&caller, Action::UserBatchDryRun).await?;
+        change.record(Event::BatchPlanned { organization_id: caller.organization_id, users: accounts.len() });
+        change.commit().await?;
+        Ok::<_, Error>(accounts)
+    });
+    let accounts = written.await.map_err(Error::internal)??;
+    Ok(Planned { users: accounts.into_iter().map(|account| account.user).collect(), warnings, plan })
+}
+
+async fn record_refusal(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
+    // A database that is away can't take the record either, and the caller would wait for that.
+    if matches!(error.code(), Code::Internal | Code::Unavailable) {
+        return;
+    }
+    let refusal = Refusal::BatchRejected {
+        batch_id,
+        code: error.code().as_str(),
+        rows: error.report().map_or(0, Report::total),
+        findings: error.report().map(Report::counts).unwrap_or_default(),
+    };
+    app.refused(caller, action, &refusal).await;
+}

@@ -1,0 +1,155 @@
+//! A plan: what a dry run found, in a text that a later request can be held to.
+//!
+//! `plan1_<key>_<list>_<outcome>`, all in hex: which key made it, the fingerprint of the list as it was
+//! sent, and that of what would be created. The server keeps nothing of it. Two fingerprints, so that
+//! a plan that no longer holds can be answered with which of the two it was.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Code, Error, Result};
+use crate::fingerprint::{Fingerprints, KeyId};
+use crate::id::{Id, Organization};
+use crate::users::{Credential, EMAIL_KEY_VERSION, NewUser};
+
+const PREFIX: &str = "plan1_";
+
+/// How much of each fingerprint it has: 128 bits.
+const PART: usize = 16;
+
+/// What a dry run found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    key_id: KeyId,
+    list: [u8; PART],
+    outcome: [u8; PART],
+}
+
+/// A text that is not a plan.
+#[derive(Debug)]
+pub struct BadPlan;
+
+impl fmt::Display for BadPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`Muster-Plan` has to be the `plan` that a dry run answered")
+    }
+}
+
+/// What is created, as far as it is not in the list itself.
+pub(super) struct Outcome<'a> {
+    pub(super) organization_id: Id<Organization>,
+    /// Whether passwords have to be changed at the first sign-in.
+    pub(super) must_change: bool,
+    pub(super) users: &'a [NewUser],
+}
+
+impl Outcome<'_> {
+    /// Everything that decides what a row becomes.
+    fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.organization_id.uuid());
+        digest.update([u8::from(self.must_change)]);
+        digest.update(EMAIL_KEY_VERSION.to_be_bytes());
+        for user in self.users {
+            let credential: &[u8] = match &user.credential {
+                Credential::Sso => b"sso",
+                Credential::Unset => b"unset",
+                Credential::Password(_) => b"password",
+                Credential::Imported { must_change: true, .. } => b"imported, must change",
+                Credential::Imported { must_change: false, .. } => b"imported",
+            };
+            for part in [user.email.key().as_bytes(), user.permission_level.as_str().as_bytes(), credential] {
+                digest.update(part);
+                digest.update(b"\0");
+            }
+        }
+        digest.finalize().into()
+    }
+}
+
+impl Plan {
+    pub(super) fn new(fingerprints: &Fingerprints, list: &[u8], outcome: &Outcome<'_>) -> Self {
+        let (list, outcome) = (fingerprints.of("planned list", list), fingerprints.of("outcome", &outcome.digest()));
+        Self { key_id: list.key_id, list: half(list.mac), outcome: half(outcome.mac) }
+    }
+
+    /// Whether this is the list that was planned.
+    ///
+    /// # Errors
+    /// `plan_changed`.
+    pub(super) fn hold_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
+        match fingerprints.recognise(&self.key_id, &self.list, "planned list", list) {
+            Some(true) => Ok(()),
+            Some(false) => Err(changed("the list is not the one that was planned")),
+            None => Err(changed("the plan was made with a key that this server doesn't have")),
+        }
+    }
+
+    /// Whether this is what was planned to come out.
+    ///
+    /// # Errors
+    /// `plan_changed`.
+    pub(super) fn hold_outcome(&self, fingerprints: &Fingerprints, outcome: &Outcome<'_>) -> Result<()> {
+        match fingerprints.recognise(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
+            Some(true) => Ok(()),
+            _ => Err(changed(
+                "the list is the one that was planned, but other accounts would come of it: the organization or the \
+                 server's settings for passwords are others",
+            )),
+        }
+    }
+}
+
+fn changed(what: &str) -> Error {
+    Error::new(Code::PlanChanged, format!("{what}; nothing was written: make a new dry run"))
+}
+
+fn half(mac: [u8; 32]) -> [u8; PART] {
+    let mut half = [0; PART];
+    half.iter_mut().zip(mac).for_each(|(place, byte)| *place = byte);
+    half
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [key_id, list, outcome] = [hex::encode(self.key_id), hex::encode(self.list), hex::encode(self.outcome)];
+        write!(f, "{PREFIX}{key_id}_{list}_{outcome}")
+    }
+}
+
+impl FromStr for Plan {
+    type Err = BadPlan;
+
+    fn from_str(text: &str) -> std::result::Result<Self, BadPlan> {
+        let mut parts = text.strip_prefix(PREFIX).ok_or(BadPlan)?.split('_');
+        let mut plan = Self { key_id: [0; 8], list: [0; PART], outcome: [0; PART] };
+        for place in [&mut plan.key_id[..], &mut plan.list[..], &mut plan.outcome[..]] {
+            hex::decode_to_slice(parts.next().ok_or(BadPlan)?, place).map_err(|_| BadPlan)?;
+        }
+        if parts.next().is_some() { Err(BadPlan) } else { Ok(plan) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_plan_reads_back(key_id: [u8; 8], list: [u8; 16], outcome: [u8; 16]) {
+            let plan = Plan { key_id, list, outcome };
+            prop_assert_eq!(plan.to_string().parse::<Plan>().ok(), Some(plan));
+        }
+
+        #[test]
+        fn nothing_else_is_taken_for_one(text in "(plan1_)?[0-9a-f_]{0,100}") {
+            if let Ok(plan) = text.parse::<Plan>() {
+                prop_assert_eq!(plan.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Taking back: stopping a batch that is running, removing the users of one that was created.
+
+use super::lease;
+use super::read::{self, Summary};
+use super::write;
+use crate::app::App;
+use crate::audit::Refusal;
+use crate::caller::{Action, Caller};
+use crate::change::Change;
+use crate::error::{Code, Error, Result};
+use crate::id::{Batch, Id, User};
+use crate::report::{Finding, Report};
+
+use std::sync::Arc;
+
+/// Stops a batch before it is created. Nothing of it will exist.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `conflict` when it is not running, or no longer.
+pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
+    // A batch that died is failed, not cancelled.
+    lease::reap(app, Some((caller.organization_id, batch_id))).await?;
+    let mut change = app.batch_change(caller, Action::BatchCancel, app.clock.now()).await?;
+    match write::locked_state(&mut change, batch_id).await?.as_deref() {
+        None => return Err(read::not_found(batch_id)),
+        Some("running") => {}
+        Some(state) => {
+            let sentence = format!("batch {batch_id} is {state}: only a running one can be cancelled");
+            return Err(Error::new(Code::Conflict, sentence));
+        }
+    }
+    write::cancel(&mut change, batch_id).await?;
+    change.commit().await?;
+    read::get(app, caller, batch_id).await
+}
+
+/// How to undo.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Only find out who would be removed.
+    pub dry_run: bool,
+    /// Keep those who have been used since and remove the others, instead of removing nobody.
+    pub keep_used: bool,
+}
+
+/// Whom undoing a batch removes.
+#[derive(Debug)]
+pub struct Undone {
+    /// Those who are removed, or would be, in the order of the list.
+    pub removed: Vec<Member>,
+    /// Those who stay, and why.
+    pub kept: Vec<(Member, Use)>,
+}
+
+/// A user of a batch.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Which.
+    pub user_id: Id<User>,
+    /// The address as it was written.
+    pub email: String,
+    /// First name, or the whole of it.
+    pub name: String,
+    /// Last name.
+    pub lastname: Option<String>,
+}
+
+/// What has become of a user since their batch, so that removing them would lose something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// They have signed in.
+    SignedIn,
+    /// Somebody has changed them: their profile, password or permission level.
+    Changed,
+    /// Something belongs to them, such as an API key.
+    InUse,
+}
+
+impl Use {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::SignedIn => "signed_in",
+            Self::Changed => "changed",
+            Self::InUse => "in_use",
+        }
+    }
+
+    const fn message(self) -> &'static str {
+        match self {
+            Self::SignedIn => "has signed in since",
+            Self::Changed => "was changed since",
+            Self::InUse => "has an API key",
+        }
+    }
+
+    fn from_database(code: &str) -> Self {
+        [Self::SignedIn, Self::Changed].into_iter().find(|reason| reason.code() == code).unwrap_or(Self::InUse)
+    }
+}
+
+/// Removes the users of a batch who have never signed in and were not changed since, with their
+/// memberships and passwords. If some were, nobody is removed, unless `keep_used` says to keep
+/// just those. All or none.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `conflict` when the batch is not one that was created, or was undone before;
+/// `batch_in_use` with a finding for each user in the way, by their place in the list.
+pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
+    let undone = try_undo(app, caller, batch_id, options).await;
+    if let Err(error) = &undone
+        && error.code() == Code::BatchInUse
+        && !options.dry_run
+    {
+        let refusal = Refusal::BatchRejected {
+            batch_id: Some(batch_id),
+            code: error.code().as_str(),
+            rows: error.report().map_or(0, Report::total),
+            findings: error.report().map(Report::counts).unwrap_or_default(),
+        };
+        app.refused(caller, Action::BatchUndo, &refusal).await;
+    }
+    undone
+}
+
+async fn try_undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
+    let mut change = app.batch_change(caller, Action::BatchUndo, app.clock.now()).await?;
+    match write::locked_state(&mut change, batch_id).await?.as_deref() {
+        None => return Err(read::not_found(batch_id)),
+        Some("created") => {}
+        Some("undone") => {
+            return Err(Error::new(Code::Conflict, format!("batch {batch_id} has been undone before")));
+        }
+        Some(state) => {
+            let sentence = format!("batch {batch_id} is {state}: there is nothing to undo");
+            return Err(Error::new(Code::Conflict, sentence));
+        }
+    }
+    let undone = members(&mut change, batch_id, options.keep_used).await?;
+    if options.dry_run {
+        change.take_back().await?;
+        return Ok(undone);
+    }
+    let removed: Vec<Id<User>> = undone.removed.iter().map(|member| member.user_id).collect();
+    write::undo(&mut change, batch_id, &removed, undone.kept.len()).await?;
+    change.commit().await?;
+    Ok(undone)
+}
+
+/// Who can be removed, and who can't. Locks them all.
+async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> Result<Undone> {
+    let found = read::members(change, batch_id).await?;
+    let mut report = Report::new(found.len());
+    let (mut removed, mut kept) = (Vec::with_capacity(found.len()), Vec::new());
+    for (index, (member, reason)) in found.into_iter().enumerate() {
+        match reason.as_deref().map(Use::from_database) {
+            None => removed.push(member),
+            Some(reason) => {
+                report.add(Finding::about(index, &member.email, reason.code(), reason.message()));
+                kept.push((member, reason));
+            }
+        }
+    }
+    if !report.is_empty() && (!keep_used || removed.is_empty()) {
+        return Err(Error::in_use(report.clone(), report.undo_summary()));
+    }
+    Ok(Undone { removed, kept })
+}
