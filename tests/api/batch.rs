@@ -15,7 +15,9 @@ async fn the_vendors_example_works_word_for_word() {
     let answer = app.owner.create(&users).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let body = answer.json();
-    assert_eq!(body["metadata"], json!({"total": 2, "next_paging_token": null}));
+    let batch_id = body["metadata"]["batch_id"].as_str().unwrap();
+    assert!(batch_id.starts_with("bat_"));
+    assert_eq!(body["metadata"], json!({"total": 2, "next_paging_token": null, "batch_id": batch_id}));
     let results = body["results"].as_array().unwrap();
     assert_eq!(results.len(), 2);
     for (n, result) in results.iter().enumerate() {

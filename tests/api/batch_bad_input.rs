@@ -83,8 +83,9 @@ async fn every_finding_on_every_row_is_reported_at_once() {
         error["detail"],
         "8 of 9 users can't be created: users[1].name: is missing; users[1].email: not a valid \
          e-mail address; users[1].is_sso_user: has to be true or false, not text; users[1].nickname: is unknown; a user \
-         has name, email, password, is_sso_user, lastname, title; users[2]: a user has to be an object with name, email, password, \
-         is_sso_user, lastname, title; this is a number; and 16 more"
+         has name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, permission_level; \
+         users[2]: a user has to be an object with name, email, password, is_sso_user, lastname, title, password_hash, \
+         must_change_password, permission_level; this is a number; and 16 more"
     );
     let mut found: Vec<(u64, String, String)> = error["rows"]
         .as_array()

@@ -2,10 +2,12 @@
 //! that is not served, every route refuses whoever may not use it, and every writing route leaves
 //! an entry in the audit log.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, TestApp, sso};
+use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
 /// Every operation: method, path, operation id, whether it wants a key.
 fn operations() -> Vec<(String, String, String, bool)> {
@@ -24,20 +26,43 @@ fn operations() -> Vec<(String, String, String, bool)> {
 const OPEN: [&str; 3] = ["cli_usage", "livez", "readyz"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 2] = ["audit_list", "user_batch_create"];
+const OWNERS_ONLY: [&str; 7] =
+    ["audit_list", "batch_cancel", "batch_get", "batch_list", "batch_results", "batch_undo", "user_batch_create"];
 
 /// What a caller who may sends to each writing route, so that it writes.
 fn writing_body(operation: &str) -> Value {
     match operation {
         "user_batch_create" => json!([sso("written@example.com")]),
+        "batch_cancel" | "batch_undo" => Value::Null,
         other => panic!("say here what {other} is sent"),
     }
+}
+
+/// A path with the ids of things that there are: something that the route can do its work on.
+async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
+    if !path.contains("{batch_id}") {
+        return path.to_owned();
+    }
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let n = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let users: Vec<Value> = match operation {
+        // Long enough to be stopped.
+        "batch_cancel" => (0..200).map(|m| with_password(&format!("{n}-{m}@example.com"), "kT9$wqzPlr")).collect(),
+        _ => vec![sso(&format!("{n}@example.com"))],
+    };
+    let request = app.owner.request("POST", BATCH).body(json!(users).to_string());
+    let answer = match operation {
+        "batch_cancel" => Actor::send(request.header("prefer", "respond-async")).await.json()["result"].clone(),
+        _ => Actor::send(request).await.json()["metadata"].clone(),
+    };
+    path.replace("{batch_id}", answer["batch_id"].as_str().unwrap())
 }
 
 #[tokio::test]
 async fn every_described_route_is_served_and_no_other_method() {
     let app = TestApp::spawn().await;
     for (method, path, id, _) in operations() {
+        let path = with_ids(&app, &path, &id).await;
         let answer = Actor::send(app.owner.request(&method, &path)).await;
         assert!(![404, 405].contains(&answer.status), "{id}: {}", answer.status);
         for other in ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
@@ -70,6 +95,7 @@ async fn every_route_refuses_each_caller_who_may_not_use_it() {
     let (gone, key) = app.actor_for(PermissionLevel::Owner, chrono::Duration::days(1)).await;
     app.revoke(&key).await;
     for (method, path, id, secured) in operations() {
+        let path = with_ids(&app, &path, &id).await;
         let status = async |actor: &Actor| Actor::send(actor.request(&method, &path)).await.status;
         if !secured {
             assert!(status(&app.anonymous()).await < 300, "{id}");
@@ -87,6 +113,7 @@ async fn every_route_refuses_each_caller_who_may_not_use_it() {
 async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
     let app = TestApp::spawn().await;
     for (method, path, id, secured) in operations() {
+        let path = with_ids(&app, &path, &id).await;
         let before: i64 = app.db_value("select count(*) from audit_events").await;
         let writes = method != "GET" && secured;
         let request = app.owner.request(&method, &path);

@@ -72,3 +72,34 @@ async fn a_deadlock_is_never_seen_by_a_client() {
     let answer = batch.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let mut rival = database.connect().await.unwrap();
+    let mut transaction = rival.begin().await.unwrap();
+    sqlx::query("lock table collaborators in exclusive mode").execute(&mut *transaction).await.unwrap();
+    // More than there are connections for batches, all stuck in their transactions.
+    let mut stuck = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let owner = owner.clone();
+        stuck.spawn(async move { owner.create(&json!([sso(&format!("user{n}@example.com"))])).await });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for path in ["/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
+        let start = std::time::Instant::now();
+        assert_eq!(owner.get(path).await.status, 200, "{path}");
+        assert!(start.elapsed() < Duration::from_millis(300), "{path}: {:?}", start.elapsed());
+    }
+    transaction.rollback().await.unwrap();
+    for answer in stuck.join_all().await {
+        match answer.status {
+            200 => {}
+            // There was no connection for it in time.
+            503 => assert_eq!(answer.error()["code"], "unavailable", "{}", answer.text),
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+}

@@ -20,3 +20,4 @@ mod database_away;
 mod hang_up;
 mod instances;
 mod killed;
+mod retries;

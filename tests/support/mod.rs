@@ -98,13 +98,27 @@ impl TestApp {
 
     /// With other settings.
     pub async fn spawn_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::spawn_at(Clock::System, change).await
+    }
+
+    /// With a clock of the test's.
+    pub async fn spawn_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+        Self::spawn_on(empty_database().await, clock, change).await
+    }
+
+    /// On a database that may have been used before; then `owner` is a new key.
+    pub async fn spawn_on(database: PgConnectOptions, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::built_in().unwrap();
         config.server.workers = 1;
         change(&mut config);
-        let database = empty_database().await;
         let db = Database::new(database.clone(), &config.database);
-        let app = Arc::new(App::new(config, db, Clock::System).unwrap());
-        let key = organizations::prepare(&app).await.unwrap().expect("a new database has no key yet");
+        let app = Arc::new(App::new(config, db, clock).unwrap());
+        let first = organizations::prepare(&app).await.unwrap();
+        let operator = organizations::operator(&app).await.unwrap();
+        let key = match first {
+            Some(key) => key,
+            None => keys::create(&app, &operator, "test", PermissionLevel::Owner, None).await.unwrap(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         // Threads of its own, as in the real program: a test may block its own.
@@ -113,9 +127,13 @@ impl TestApp {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { http::serve(serving, listener).unwrap().await.unwrap() });
         });
-        let operator = organizations::operator(&app).await.unwrap();
         let owner = Actor::new(address, Some(key.token.expose()));
         Self { app, address, database, owner, operator }
+    }
+
+    /// Somebody of another server on the same database, calling this one.
+    pub fn at(&self, actor: &Actor) -> Actor {
+        Actor::new(self.address, Some(actor.token()))
     }
 
     /// Somebody with a new key.

@@ -1,0 +1,290 @@
+//! Requests that are sent again: to other instances, after processes were killed or stood still.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, Answer, BATCH, db_counts, empty_database, sso, with_password};
+
+const FINGERPRINT_KEY: &str = "a key for fingerprints that all instances have";
+
+/// An instance, of several on one database, whose leases are short.
+fn instance(database: &PgConnectOptions, failpoints: &str) -> ServerProcess {
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(database))
+        .env("MUSTER_SECRETS__FINGERPRINT_KEY", FINGERPRINT_KEY)
+        .env("MUSTER_BATCH__LEASE_SECONDS", "2")
+        .env("FAILPOINTS", failpoints);
+    ServerProcess::start(&mut command)
+}
+
+async fn keyed(actor: &Actor, key: &str, users: &Value) -> Result<Answer, reqwest::Error> {
+    let request = actor.request("POST", BATCH).header("idempotency-key", key).body(users.to_string());
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Answer { status, headers, text: response.text().await? })
+}
+
+/// Sends it until it is no longer at work elsewhere.
+async fn keyed_until_answered(actor: &Actor, key: &str, users: &Value) -> Answer {
+    let start = Instant::now();
+    loop {
+        let answer = keyed(actor, key, users).await.unwrap();
+        if answer.status != 409 || answer.error()["code"] != "idempotency_key_in_use" {
+            return answer;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", answer.text);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_identical_requests_on_three_instances_create_once() {
+    let database = empty_database().await;
+    let first = instance(&database, "");
+    let key = first.key.clone().unwrap();
+    let instances = [first, instance(&database, ""), instance(&database, "")];
+    let users = json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")]);
+    let mut running = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let (actor, users) = (instances[n % 3].actor(&key), users.clone());
+        running.spawn(async move { keyed(&actor, "one", &users).await.unwrap() });
+    }
+    let answers = running.join_all().await;
+    let mut bodies: Vec<&str> = Vec::new();
+    let mut created = 0;
+    for answer in &answers {
+        match answer.status {
+            200 => {
+                bodies.push(&answer.text);
+                created += usize::from(!answer.headers.contains_key("idempotency-replayed"));
+            }
+            409 => assert_eq!(answer.error()["code"], "idempotency_key_in_use", "{}", answer.text),
+            other => panic!("{other}: {}", answer.text),
+        }
+    }
+    assert_eq!(created, 1);
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "everybody got the same answer");
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[..4], [2, 2, 1, 1]);
+    for instance in &instances {
+        let again = keyed(&instance.actor(&key), "one", &users).await.unwrap();
+        assert_eq!((again.status, again.text.as_str()), (200, bodies[0]));
+    }
+}
+
+/// How long a hundred passwords take: enough to stop a process in the middle.
+fn many() -> Value {
+    (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stood_still_for_longer_than_its_lease_rolls_back() {
+    let database = empty_database().await;
+    let still = instance(&database, "");
+    let key = still.key.clone().unwrap();
+    let other = instance(&database, "");
+    let users = many();
+    let first = tokio::spawn({
+        let (actor, users) = (still.actor(&key), users.clone());
+        async move { keyed(&actor, "one", &users).await.unwrap() }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    still.signal("-STOP");
+    let taken_over = keyed_until_answered(&other.actor(&key), "one", &users).await;
+    still.signal("-CONT");
+    let first = first.await.unwrap();
+    assert_eq!(taken_over.status, 200, "{}", taken_over.text);
+    assert_eq!(first.status, 409, "{}", first.text);
+    assert!(
+        first.error()["detail"].as_str().unwrap().contains("was taken for dead while it was made; nothing was written")
+    );
+    let mut connection = database.connect().await.unwrap();
+    let counts = db_counts(&mut connection).await;
+    assert_eq!(counts[..3], [100, 100, 100]);
+    // The batch that was taken for dead is there to be seen, as failed.
+    let states: Vec<String> =
+        sqlx::query_scalar("select state from batches order by batch_id").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(states, ["failed", "created"]);
+    assert_eq!(keyed(&still.actor(&key), "one", &users).await.unwrap().text, taken_over.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stood_still_and_was_not_missed_goes_on() {
+    let database = empty_database().await;
+    let still = instance(&database, "");
+    let key = still.key.clone().unwrap();
+    let first = tokio::spawn({
+        let (actor, users) = (still.actor(&key), many());
+        async move { keyed(&actor, "one", &users).await.unwrap() }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    still.signal("-STOP");
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    still.signal("-CONT");
+    let first = first.await.unwrap();
+    assert_eq!(first.status, 200, "{}", first.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_process_was_killed_is_failed_for_all_to_see_and_nothing_of_it_exists() {
+    let database = empty_database().await;
+    let mut doomed = instance(&database, "");
+    let key = doomed.key.clone().unwrap();
+    let request = doomed.actor(&key).request("POST", BATCH).header("prefer", "respond-async").body(many().to_string());
+    let accepted = Actor::send(request).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let location = accepted.header("location").to_owned();
+    doomed.signal("-KILL");
+    doomed.wait();
+
+    let other = instance(&database, "");
+    let start = Instant::now();
+    let batch = loop {
+        let batch = other.actor(&key).get(&location).await.json()["result"].clone();
+        if batch["state"] != "running" {
+            break batch;
+        }
+        assert!(start.elapsed() < Duration::from_secs(5), "{batch}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(batch["state"], "failed");
+    assert_eq!(
+        batch["error"],
+        json!({
+            "code": "interrupted",
+            "detail": "the process that worked on this batch ended before it was created; nothing of it exists: send it again",
+        })
+    );
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[..3], [0, 0, 0]);
+    let entries = other.actor(&key).get("/api/v2/audit/events?action=user.batch_create").await.json();
+    assert_eq!(entries["results"][0]["reason"], "interrupted");
+    assert_eq!(entries["results"][0]["batch_id"], batch["batch_id"]);
+    assert_eq!(entries["results"][0]["request_id"], accepted.header("x-request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_look_for_a_dead_batch_to_be_failed() {
+    let database = empty_database().await;
+    let mut doomed = instance(&database, "");
+    let key = doomed.key.clone().unwrap();
+    let other = instance(&database, "");
+    let request = doomed.actor(&key).request("POST", BATCH).header("prefer", "respond-async").body(many().to_string());
+    assert_eq!(Actor::send(request).await.status, 202);
+    doomed.signal("-KILL");
+    doomed.wait();
+    let start = Instant::now();
+    while other.actor(&key).get("/api/v2/batches?state=failed").await.json()["results"] == json!([]) {
+        assert!(start.elapsed() < Duration::from_secs(12));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
+    let database = empty_database().await;
+    let server = instance(&database, "change::audited=1*sleep(1000)->off");
+    let key = server.key.clone().unwrap();
+    let owner = server.actor(&key);
+    // The first change of the process made the key; the pause is over.
+    let request =
+        owner.request("POST", BATCH).header("prefer", "respond-async").body(json!([sso("a@example.com")]).to_string());
+    let accepted = Actor::send(request).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let location = accepted.header("location").to_owned();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    let cancelled = Actor::send(owner.request("POST", &format!("{location}/cancel"))).await;
+    assert!(start.elapsed() > Duration::from_millis(300), "it waits for the commit");
+    assert_eq!(cancelled.status, 409, "{}", cancelled.text);
+    assert!(
+        cancelled.error()["detail"].as_str().unwrap().ends_with(" is created: only a running one can be cancelled")
+    );
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 2]);
+}
+
+/// How often processes are killed; `MUSTER_TEST_KILLS=1000` for a long night.
+fn kills() -> usize {
+    std::env::var("MUSTER_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_at_random_moments_a_request_that_is_sent_again_is_carried_out_once() {
+    const STREAMS: usize = 5;
+    let database = empty_database().await;
+    let first = instance(&database, "");
+    let key = first.key.clone().unwrap();
+    drop(first);
+    let mut streams = tokio::task::JoinSet::new();
+    for stream in 0..STREAMS {
+        let (database, key) = (database.clone(), key.clone());
+        streams.spawn(async move {
+            let mut lost_answers = 0;
+            for round in 0..kills().div_ceil(STREAMS) {
+                lost_answers += usize::from(kill_and_repeat(&database, &key, stream, round).await);
+            }
+            lost_answers
+        });
+    }
+    let lost_answers: usize = streams.join_all().await.into_iter().sum();
+    assert!(lost_answers > kills() / 4, "most were killed too late to count: {lost_answers}");
+    let mut connection = database.connect().await.unwrap();
+    let partial: i64 = sqlx::query_scalar(
+        "select count(*) from batches where state <> 'created'
+             and exists (select from users where users.batch_id = batches.batch_id)
+             or state = 'created' and user_count <> (select count(*) from users where users.batch_id = batches.batch_id)",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(partial, 0, "a batch is partial");
+    let rounds = i64::try_from(kills().div_ceil(STREAMS) * STREAMS).unwrap();
+    let counts = db_counts(&mut connection).await;
+    assert_eq!(counts[..3], [rounds * 3, rounds * 3, rounds], "users, memberships, passwords");
+    connection.close().await.unwrap();
+}
+
+/// One server, killed after a moment of a batch, and the same batch again on the next. Whether the
+/// first answer was lost.
+async fn kill_and_repeat(database: &PgConnectOptions, key: &str, stream: usize, round: usize) -> bool {
+    let users = json!([
+        with_password(&format!("p{stream}-{round}@example.com"), "kT9$wqzPlr"),
+        sso(&format!("s{stream}-{round}@example.com")),
+        sso(&format!("t{stream}-{round}@example.com")),
+    ]);
+    let name = format!("key-{stream}-{round}");
+    let mut doomed = tokio::task::spawn_blocking({
+        let database = database.clone();
+        move || instance(&database, "")
+    })
+    .await
+    .unwrap();
+    let actor = doomed.actor(key);
+    let answer = tokio::spawn({
+        let (actor, name, users) = (actor.clone(), name.clone(), users.clone());
+        async move { keyed(&actor, &name, &users).await }
+    });
+    tokio::time::sleep(Duration::from_micros(rand::random_range(0..250_000))).await;
+    doomed.signal("-KILL");
+    doomed.wait();
+    let acknowledged = answer.await.unwrap().ok();
+    let next = tokio::task::spawn_blocking({
+        let database = database.clone();
+        move || instance(&database, "")
+    })
+    .await
+    .unwrap();
+    let again = keyed_until_answered(&next.actor(key), &name, &users).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    if let Some(first) = &acknowledged {
+        assert_eq!((first.status, &first.text), (200, &again.text), "what was acknowledged is what there is");
+    }
+    acknowledged.is_none()
+}
