@@ -88,6 +88,14 @@ pub struct TestApp {
     pub database: PgConnectOptions,
     pub owner: Actor,
     operator: Caller,
+    server: actix_web::dev::ServerHandle,
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // Sent at once; nobody waits for the end.
+        drop(self.server.stop(false));
+    }
 }
 
 impl TestApp {
@@ -123,12 +131,19 @@ impl TestApp {
         let address = listener.local_addr().unwrap();
         // Threads of its own, as in the real program: a test may block its own.
         let serving = Arc::clone(&app);
+        let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { http::serve(serving, listener).unwrap().await.unwrap() });
+            runtime.block_on(async {
+                let server = http::serve(Arc::clone(&serving), listener).unwrap();
+                tell.send(server.handle()).unwrap();
+                server.await.unwrap();
+                // PostgreSQL has so many connections and no more.
+                let _ = tokio::time::timeout(std::time::Duration::from_secs(5), serving.db.close()).await;
+            });
         });
         let owner = Actor::new(address, Some(key.token.expose()));
-        Self { app, address, database, owner, operator }
+        Self { app, address, database, owner, operator, server: told.recv().unwrap() }
     }
 
     /// Somebody of another server on the same database, calling this one.
