@@ -66,12 +66,6 @@ impl Server {
         let listener = bind(&config.server.listen)?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let local = Local::open(config, true).await?;
-        if local.app.fingerprints.is_passing() {
-            tracing::warn!(
-                "no fingerprint key: requests that are sent again after a restart, or to another instance, can't be \
-                 recognised and are refused; set secrets.fingerprint_key"
-            );
-        }
         let started = match local.prepare().await {
             Ok(first_key) => http::serve(Arc::clone(&local.app), listener)
                 .map(|running| (first_key, running))
@@ -90,6 +84,12 @@ impl Server {
 
     /// Says what was started, and where.
     pub(super) fn announce(&self) -> Result<(), Exit> {
+        if self.local.app.fingerprints.is_passing() {
+            tracing::warn!(
+                "no key for fingerprints: a request that is sent again with its Idempotency-Key after a restart, or to \
+                 another instance, can't be recognised and is refused; set secrets.fingerprint_key"
+            );
+        }
         output::print(&format!("muster {}", env!("CARGO_PKG_VERSION")))?;
         match &self.local.cluster {
             Some(cluster) => output::print(&format!(

@@ -189,10 +189,10 @@ async fn nobody_has_to_look_for_a_dead_batch_to_be_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
     let database = empty_database().await;
-    let server = instance(&database, "change::audited=1*sleep(1000)->off");
+    let server = instance(&database, "change::audited=1*off->1*sleep(1000)->off");
     let key = server.key.clone().unwrap();
     let owner = server.actor(&key);
-    // The first change of the process made the key; the pause is over.
+    // The first change of the process made the key; the second is the batch's.
     let request =
         owner.request("POST", BATCH).header("prefer", "respond-async").body(json!([sso("a@example.com")]).to_string());
     let accepted = Actor::send(request).await;
