@@ -84,7 +84,6 @@ impl Batch {
         progress: Arc<Progress>,
     ) -> (Self, Arc<Results>, oneshot::Receiver<()>) {
         let (done, finished) = oneshot::channel();
-        progress.total.store(passwords.len(), Ordering::Relaxed);
         let results = Arc::new(Results {
             hashes: Mutex::new(passwords.iter().map(|_| None).collect()),
             left: AtomicUsize::new(passwords.len()),
@@ -136,6 +135,7 @@ impl Lanes {
     }
 
     pub(super) fn add_batch(&mut self, batch: Batch) {
+        batch.results.progress.total.store(batch.passwords.len(), Ordering::Relaxed);
         self.batches.push_back(batch);
     }
 

@@ -5,7 +5,7 @@
 //! otherwise taken exactly as given: never trimmed, folded or cut.
 //!
 //! Hashes that were made elsewhere are taken too, of four schemes and within bounds, so that people
-//! who move here keep their passwords; [`verify`] knows all of them, and says which to make anew.
+//! who move here keep their passwords; [`verify()`] knows all of them, and says which to make anew.
 
 mod hash;
 mod imported;

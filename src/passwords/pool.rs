@@ -126,7 +126,7 @@ impl Pool {
         answered.await.map_err(|_| stopped())?.map_err(HashError::Failed)
     }
 
-    /// Verifies a password against a stored hash, as [`super::verify`] does, before the passwords of
+    /// Verifies a password against a stored hash, as [`super::verify()`] does, before the passwords of
     /// batches: one job of one thread, whatever comes out. In the thread's own memory, where that is
     /// enough; a hash that was made elsewhere may take 256 MiB beside it while it runs.
     ///
@@ -378,7 +378,9 @@ mod tests {
         let pool = Arc::new(pool(1, 40));
         let (_, first) = begun(&pool, 40).await;
         let start = Instant::now();
-        let second = pool.hash_batch(passwords(40), Arc::default()).await;
+        let progress = Arc::<Progress>::default();
+        let second = pool.hash_batch(passwords(40), Arc::clone(&progress)).await;
+        assert_eq!(progress.total(), 0, "it was not taken");
         assert!(start.elapsed() < Duration::from_millis(50));
         match second {
             Err(HashError::Busy(busy)) => assert!((1..=60).contains(&busy.retry_after.as_secs()), "{busy:?}"),
@@ -447,7 +449,7 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(1), &mut waiting).await.is_err());
         let (sooner, later, all) = (pool.time_left(&first), pool.time_left(&second), pool.estimate(0));
         assert!(sooner * 10 < later, "{sooner:?} {later:?}");
-        assert!(all.abs_diff(later) < later / 10, "{all:?} {later:?}");
+        assert!(all.abs_diff(later) < later / 2, "{all:?} {later:?}");
         drop(waiting);
         running.await.unwrap().unwrap();
         assert_eq!(pool.time_left(&first), Duration::ZERO);
@@ -488,7 +490,7 @@ mod tests {
         assert_eq!(verified, Verified { matches: true, needs_rehash: false });
         let verified = pool.verify(Secret::new("password 1"), stored).await.unwrap();
         assert_eq!(verified, Verified { matches: false, needs_rehash: false });
-        assert!(progress.done() < before + 10, "a verification waited for a batch");
+        assert!(progress.done() < before + 20, "a verification waited for a batch");
         assert!(!batch.is_finished());
         batch.await.unwrap().unwrap();
     }

@@ -65,7 +65,7 @@ pub fn verify(stored: &str, password: &[u8], current: &Parameters) -> Result<Ver
     verify_in(stored, password, current, &mut [])
 }
 
-/// [`verify`], in this memory if it is enough.
+/// [`verify()`], in this memory if it is enough.
 pub(super) fn verify_in(
     stored: &str,
     password: &[u8],
