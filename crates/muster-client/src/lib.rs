@@ -18,5 +18,5 @@ pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use error::{Error, Rejection, RowFinding};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use user::{AdminCreateUser, AdminCreatedUser};
+pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};

@@ -1,7 +1,9 @@
 //! The two halves of a batch: who is to be created, and who was.
 //!
 //! Fields, optionality and key order are those of the vendor's Python models
-//! `AdminCreateUser` and `AdminCreatedUser` (`anyscale` 0.26.112).
+//! `AdminCreateUser` and `AdminCreatedUser` (`anyscale` 0.26.112). What muster adds to a row
+//! (`password_hash`, `must_change_password`, `permission_level`) comes after them, and is
+//! neither sent nor in `to_dict` unless it is set.
 
 use std::fmt;
 
@@ -44,13 +46,58 @@ pub struct AdminCreateUser {
     /// Title, such as a position in the company.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// The hash of a password that the user has already, in place of `password`: a PHC string
+    /// (`$argon2id$…`, `$argon2i$…`, `$argon2d$…`, `$scrypt$…`, `$pbkdf2-sha256$…`,
+    /// `$pbkdf2-sha512$…`) or one of bcrypt (`$2a$…`, `$2b$…`, `$2y$…`). muster's own addition.
+    #[serde(default, serialize_with = "expose", skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<SecretString>,
+    /// Whether the user has to choose another password at the first sign-in; only beside
+    /// `password_hash`, where `None` means no. muster's own addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub must_change_password: Option<bool>,
+    /// What the user may do; `None` means [`Collaborator`](PermissionLevel::Collaborator).
+    /// muster's own addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_level: Option<PermissionLevel>,
+}
+
+/// What a user may do in the organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PermissionLevel {
+    /// Reads who is there.
+    Collaborator,
+    /// Everything.
+    Owner,
+}
+
+impl PermissionLevel {
+    /// The value as it is written on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Collaborator => "collaborator",
+            Self::Owner => "owner",
+        }
+    }
 }
 
 impl AdminCreateUser {
     /// A user who signs in by password and has none yet.
     #[must_use]
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self { name: name.into(), email: email.into(), password: None, is_sso_user: false, lastname: None, title: None }
+        Self {
+            name: name.into(),
+            email: email.into(),
+            password: None,
+            is_sso_user: false,
+            lastname: None,
+            title: None,
+            password_hash: None,
+            must_change_password: None,
+            permission_level: None,
+        }
     }
 
     /// Sets the initial password.
@@ -77,6 +124,25 @@ impl AdminCreateUser {
         Self { title: Some(title.into()), ..self }
     }
 
+    /// Sets the hash of a password that the user has already. See
+    /// [`password_hash`](Self#structfield.password_hash) for its forms.
+    #[must_use]
+    pub fn password_hash(self, hash: impl Into<SecretString>) -> Self {
+        Self { password_hash: Some(hash.into()), ..self }
+    }
+
+    /// Sets whether the password of `password_hash` has to be changed at the first sign-in.
+    #[must_use]
+    pub fn must_change_password(self, must_change: bool) -> Self {
+        Self { must_change_password: Some(must_change), ..self }
+    }
+
+    /// Sets what the user may do.
+    #[must_use]
+    pub fn permission_level(self, level: PermissionLevel) -> Self {
+        Self { permission_level: Some(level), ..self }
+    }
+
     /// The fields as a JSON object, without the optional ones that are absent.
     ///
     /// As the vendor's `to_dict`, it **contains the password in the clear**. For a log,
@@ -90,21 +156,36 @@ impl AdminCreateUser {
             ("is_sso_user", Some(self.is_sso_user.into())),
             ("lastname", self.lastname.as_deref().map(Value::from)),
             ("title", self.title.as_deref().map(Value::from)),
+            ("password_hash", self.password_hash.as_ref().map(|hash| hash.expose_secret().into())),
+            ("must_change_password", self.must_change_password.map(Value::from)),
+            ("permission_level", self.permission_level.map(|level| level.as_str().into())),
         ])
     }
 }
 
 impl PartialEq for AdminCreateUser {
-    /// Compares all fields, the password in plain, not constant time.
+    /// Compares all fields, the secret ones in plain, not constant time.
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, email, password, is_sso_user, lastname, title } = self;
+        let Self {
+            name,
+            email,
+            password,
+            is_sso_user,
+            lastname,
+            title,
+            password_hash,
+            must_change_password,
+            permission_level,
+        } = self;
         *name == other.name
             && *email == other.email
-            && password.as_ref().map(SecretString::expose_secret)
-                == other.password.as_ref().map(SecretString::expose_secret)
+            && plain(password.as_ref()) == plain(other.password.as_ref())
             && *is_sso_user == other.is_sso_user
             && *lastname == other.lastname
             && *title == other.title
+            && plain(password_hash.as_ref()) == plain(other.password_hash.as_ref())
+            && *must_change_password == other.must_change_password
+            && *permission_level == other.permission_level
     }
 }
 
@@ -115,11 +196,23 @@ impl fmt::Debug for AdminCreateUser {
         f.debug_struct("AdminCreateUser")
             .field("name", &self.name)
             .field("email", &self.email)
-            .field("password", &self.password.as_ref().map(|_| format_args!("[REDACTED]")))
+            .field("password", &self.password.as_ref().map(|_| Redacted))
             .field("is_sso_user", &self.is_sso_user)
             .field("lastname", &self.lastname)
             .field("title", &self.title)
+            .field("password_hash", &self.password_hash.as_ref().map(|_| Redacted))
+            .field("must_change_password", &self.must_change_password)
+            .field("permission_level", &self.permission_level)
             .finish()
+    }
+}
+
+/// What `Debug` shows in place of a secret.
+struct Redacted;
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
     }
 }
 
@@ -161,9 +254,13 @@ impl AdminCreatedUser {
     }
 }
 
-/// Writes a password into a request, the one place where it has to be readable.
-fn expose<S: Serializer>(password: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    password.as_ref().map(SecretString::expose_secret).serialize(serializer)
+/// Writes a secret into a request, the one place where it has to be readable.
+fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    plain(secret.as_ref()).serialize(serializer)
+}
+
+fn plain(secret: Option<&SecretString>) -> Option<&str> {
+    secret.map(SecretString::expose_secret)
 }
 
 fn dict<const N: usize>(entries: [(&str, Option<Value>); N]) -> Map<String, Value> {
@@ -237,11 +334,24 @@ mod tests {
     }
 
     #[test]
-    fn debug_never_shows_the_password() {
+    fn debug_shows_neither_the_password_nor_its_hash() {
         assert_eq!(
-            format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2")),
-            r#"AdminCreateUser { name: "n", email: "e", password: Some([REDACTED]), is_sso_user: false, lastname: None, title: None }"#
+            format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2").password_hash("$2b$hunter2")),
+            r#"AdminCreateUser { name: "n", email: "e", password: Some([REDACTED]), is_sso_user: false, lastname: None, title: None, password_hash: Some([REDACTED]), must_change_password: None, permission_level: None }"#
         );
+    }
+
+    #[test]
+    fn what_muster_adds_to_a_row_comes_after_the_vendors_fields() {
+        let user = AdminCreateUser::new("n", "e")
+            .password_hash("$2b$10$x")
+            .must_change_password(true)
+            .permission_level(PermissionLevel::Owner);
+        let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner"}"#;
+        assert_eq!(serde_json::to_string(&user).unwrap(), text);
+        assert_eq!(serde_json::from_str::<AdminCreateUser>(text).unwrap(), user);
+        assert_eq!(Value::from(user.to_dict()), serde_json::to_value(&user).unwrap());
+        assert_ne!(user.clone().password_hash("$2b$10$y"), user);
     }
 
     #[test]
