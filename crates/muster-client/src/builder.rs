@@ -20,8 +20,8 @@ use crate::base::Base;
 use crate::http::Http;
 use crate::{Client, Error};
 
-/// Shorter than the 5 seconds after which actix closes an idle connection: a write is never
-/// repeated, so it must not go out on a connection that is just being closed.
+/// Shorter than the 5 seconds after which actix closes an idle connection: a write without a key is
+/// never repeated, so it must not go out on a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How a [`Client`] is made.
@@ -32,6 +32,7 @@ pub struct ClientBuilder {
     certificates: Vec<u8>,
     connect_timeout: Duration,
     read_timeout: Duration,
+    retry_for: Duration,
 }
 
 impl ClientBuilder {
@@ -42,6 +43,7 @@ impl ClientBuilder {
             certificates: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
+            retry_for: Duration::from_secs(60),
         }
     }
 
@@ -89,6 +91,15 @@ impl ClientBuilder {
         Self { read_timeout: limit, ..self }
     }
 
+    /// For how long a batch is sent again, and a batch that runs is asked after, while the
+    /// connection breaks or the server is busy; 60 seconds unless set, and not at all if it is
+    /// zero. The time begins with the first failure, and anew when the server says that it is
+    /// working at the batch.
+    #[must_use]
+    pub fn retry_for(self, patience: Duration) -> Self {
+        Self { retry_for: patience, ..self }
+    }
+
     /// Makes the client. Connects to nothing yet.
     ///
     /// # Errors
@@ -112,7 +123,7 @@ impl ClientBuilder {
         }
         let client =
             builder.build().map_err(|error| Error::Config(format!("the HTTP client can't be set up: {error}")))?;
-        Ok(Client::new_with(Http { client, base, read_timeout: self.read_timeout }))
+        Ok(Client::new_with(Http { client, base, read_timeout: self.read_timeout, retry_for: self.retry_for }))
     }
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Http;
 use crate::{
-    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, ClientBuilder, Collaborator, CollaboratorFilter, Error,
-    Page, UserInfo,
+    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, BatchAnswer, ClientBuilder, Collaborator,
+    CollaboratorFilter, Error, Page, UserInfo,
 };
 
 /// A connection to one muster server, with one API key. Cheap to clone; needs a tokio runtime.
@@ -19,7 +19,7 @@ use crate::{
 /// else speaks in its place.
 #[derive(Clone)]
 pub struct Client {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl Client {
@@ -57,9 +57,15 @@ impl Client {
 
     /// Creates users: all of them, or none. The answer is in the order of the request.
     ///
+    /// The request carries a random key, so that it can be repeated without creating anybody twice.
+    /// It is repeated by itself while the connection breaks or the server is busy, for as long as
+    /// [`ClientBuilder::retry_for`] says. For more about the batch than its users, see
+    /// [`batch`](Self::batch).
+    ///
     /// # Errors
     /// When users can't be created, [`Error::rows`] tells every reason in every row. When the
-    /// answer was lost, [`Error::outcome_unknown`] is true. The call is never repeated by itself.
+    /// answer was lost and all repeats with it, [`Error::outcome_unknown`] is true, and
+    /// [`Error::idempotency_key`] is the key to ask again with.
     pub async fn admin_batch_create(&self, users: &[AdminCreateUser]) -> Result<Vec<AdminCreatedUser>, Error> {
         self.admin_batch_create_rows(users).await
     }
@@ -70,8 +76,11 @@ impl Client {
     /// As [`admin_batch_create`](Self::admin_batch_create), and [`Error::Config`] for rows that
     /// JSON can't express.
     pub async fn admin_batch_create_rows<R: Serialize>(&self, rows: &[R]) -> Result<Vec<AdminCreatedUser>, Error> {
-        let page: Page<AdminCreatedUser> = self.http.post("/api/v2/users/admin_batch_create", rows).await?;
-        Ok(page.results)
+        let created = match self.batch(rows).send().await? {
+            BatchAnswer::Created(created) => created,
+            BatchAnswer::Running(batch) => self.wait_for_batch(&batch.batch_id, |_| ()).await?,
+        };
+        Ok(created.users)
     }
 
     /// Tells whom the API key belongs to.
@@ -135,12 +144,16 @@ impl fmt::Debug for Client {
 
 /// The envelope of an answer that is not a list.
 #[derive(Deserialize)]
-struct Single<T> {
-    result: T,
+pub(crate) struct Single<T> {
+    pub(crate) result: T,
 }
 
 /// Appends the paging to a filter, in the vendor's order.
-fn paged(mut query: Vec<(&'static str, String)>, count: u8, paging_token: Option<&str>) -> Vec<(&'static str, String)> {
+pub(crate) fn paged(
+    mut query: Vec<(&'static str, String)>,
+    count: u8,
+    paging_token: Option<&str>,
+) -> Vec<(&'static str, String)> {
     query.extend(paging_token.map(|token| ("paging_token", token.to_owned())));
     query.push(("count", count.to_string()));
     query

@@ -6,18 +6,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Batch, BatchState};
+
+/// The code of a 409 that says: another request with this key is being worked at.
+const KEY_IN_USE: &str = "idempotency_key_in_use";
+
 /// Why a call failed. `Display` is one sentence, made for the person who asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The server refused: any 4xx. Shown as the server's own sentence.
     #[error("{0}")]
-    Rejected(Rejection),
+    Rejected(Box<Rejection>),
 
     /// The server failed: any 5xx. Shown as the server's own sentence, with the request id
     /// that finds the cause in its log.
     #[error("{}{}", .0, request_id_suffix(.0))]
-    Server(Rejection),
+    Server(Box<Rejection>),
 
     /// There is no answer: no connection, no trust in the certificate, a time limit, or a
     /// connection that broke.
@@ -27,6 +32,8 @@ pub enum Error {
         host: String,
         /// What the network said. `Display` of the error ends with its innermost cause.
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// See [`Error::idempotency_key`].
+        idempotency_key: Option<String>,
     },
 
     /// There is an answer, but not one of muster's: a redirect, HTML, or JSON of another shape.
@@ -38,7 +45,14 @@ pub enum Error {
         status: u16,
         /// What is wrong with it.
         reason: String,
+        /// See [`Error::idempotency_key`].
+        idempotency_key: Option<String>,
     },
+
+    /// A batch that was waited for has ended without its users: it failed, or was cancelled or
+    /// undone. The findings of a failed one are in [`Error::rows`].
+    #[error("{}", ended_in_words(.0))]
+    NotCreated(Box<Batch>),
 
     /// The client or the request can't be made as asked; nothing was sent.
     #[error("{0}")]
@@ -61,6 +75,8 @@ pub struct Rejection {
     pub request_id: Option<String>,
     /// How long to wait before trying again, from a `Retry-After` in whole seconds.
     pub retry_after: Option<Duration>,
+    /// See [`Error::idempotency_key`].
+    pub idempotency_key: Option<String>,
 }
 
 /// One thing that is wrong with one row of a batch.
@@ -92,19 +108,64 @@ impl Error {
     /// The findings of a refused batch, in the order of its rows; empty for all other errors.
     #[must_use]
     pub fn rows(&self) -> &[RowFinding] {
-        self.rejection().map_or(&[], |rejection| &rejection.rows)
+        match self {
+            Self::NotCreated(batch) => batch.error.as_ref().map_or(&[], |failure| &failure.rows),
+            _ => self.rejection().map_or(&[], |rejection| &rejection.rows),
+        }
+    }
+
+    /// With which key to ask again, where that makes sense: the outcome is unknown, or the server
+    /// was too busy for as long as this client was to wait
+    /// ([`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for)). The same rows with the
+    /// same key are created once at most, however often they are sent: the server answers a repeat
+    /// with its first answer. Hand it to
+    /// [`BatchRequest::idempotency_key`](crate::BatchRequest::idempotency_key).
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&str> {
+        match self {
+            Self::Rejected(rejection) | Self::Server(rejection) => rejection.idempotency_key.as_deref(),
+            Self::Unreachable { idempotency_key, .. } | Self::InvalidAnswer { idempotency_key, .. } => {
+                idempotency_key.as_deref()
+            }
+            Self::NotCreated(_) | Self::Config(_) => None,
+        }
+    }
+
+    /// The same error, naming the key with which to ask again.
+    pub(crate) fn with_key(mut self, key: Option<&str>) -> Self {
+        match &mut self {
+            Self::Rejected(rejection) | Self::Server(rejection) => rejection.idempotency_key = key.map(str::to_owned),
+            Self::Unreachable { idempotency_key, .. } | Self::InvalidAnswer { idempotency_key, .. } => {
+                *idempotency_key = key.map(str::to_owned);
+            }
+            Self::NotCreated(_) | Self::Config(_) => {}
+        }
+        self
+    }
+
+    /// Whether the same request may have another outcome later, or has an unknown one.
+    pub(crate) fn makes_sense_to_repeat(&self) -> bool {
+        let busy = self.rejection().is_some_and(|rejection| matches!(rejection.status, 429 | 503));
+        busy || matches!(self, Self::Unreachable { .. }) || self.outcome_unknown()
+    }
+
+    /// Whether another request with the same key is being worked at.
+    pub(crate) fn is_in_use(&self) -> bool {
+        matches!(self, Self::Rejected(rejection) if rejection.status == 409 && rejection.code == KEY_IN_USE)
     }
 
     /// Whether a call that writes may have taken effect all the same.
     ///
-    /// muster writes nothing unless its answer is 200, so its refusals are `false`, and so is
+    /// muster writes nothing unless its answer says so, so its refusals are `false`, and so is
     /// a connection that was never made. `true`: the answer was lost, unreadable, or a 5xx by
-    /// something in front of muster. Then look (`list_collaborators`) before repeating; a batch
-    /// that went through meets its own users and is refused as a whole.
+    /// something in front of muster; or another request with the same key is still being worked
+    /// at. Then ask again with [`Error::idempotency_key`], which finds out; where there is none,
+    /// look (`list_collaborators`, `list_batches`) before repeating.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         match self {
-            Self::Rejected(_) | Self::Config(_) => false,
+            Self::Rejected(_) => self.is_in_use(),
+            Self::Config(_) | Self::NotCreated(_) => false,
             Self::Server(rejection) => rejection.code.is_empty(),
             Self::InvalidAnswer { .. } => true,
             Self::Unreachable { source, .. } => {
@@ -136,6 +197,7 @@ impl Rejection {
             rows: rows.iter().filter_map(|row| RowFinding::deserialize(row).ok()).collect(),
             request_id: text("request_id").or(request_id),
             retry_after,
+            idempotency_key: None,
         }
     }
 }
@@ -162,6 +224,16 @@ fn in_words(status: reqwest::StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => format!("status {}", status.as_u16()),
+    }
+}
+
+fn ended_in_words(batch: &Batch) -> String {
+    let id = &batch.batch_id;
+    match (&batch.state, &batch.error) {
+        (_, Some(failure)) => failure.detail.clone(),
+        (BatchState::Cancelled, None) => format!("the batch {id} was cancelled; nothing was created"),
+        (BatchState::Undone, None) => format!("the batch {id} was undone: its users were removed again"),
+        (state, None) => format!("the batch {id} has ended and is {state}"),
     }
 }
 
@@ -216,6 +288,7 @@ mod tests {
                 ],
                 request_id: Some("req_1".to_owned()),
                 retry_after: None,
+                idempotency_key: None,
             }
         );
     }
@@ -249,20 +322,25 @@ mod tests {
     #[test]
     fn rejections_are_shown_as_the_servers_sentence_and_failures_with_the_request_id() {
         let body = r#"{"error":{"code":"internal","detail":"an error inside","request_id":"req_9"}}"#;
-        assert_eq!(Error::Rejected(read(400, body)).to_string(), "an error inside");
-        assert_eq!(Error::Server(read(500, body)).to_string(), "an error inside (request id: req_9)");
-        assert_eq!(Error::Server(read(502, "<html>")).to_string(), "502 Bad Gateway");
+        assert_eq!(Error::Rejected(Box::new(read(400, body))).to_string(), "an error inside");
+        assert_eq!(Error::Server(Box::new(read(500, body))).to_string(), "an error inside (request id: req_9)");
+        assert_eq!(Error::Server(Box::new(read(502, "<html>"))).to_string(), "502 Bad Gateway");
     }
 
     #[test]
     fn the_outcome_is_unknown_only_where_muster_did_not_say() {
         let muster = read(503, r#"{"error":{"code":"overloaded","detail":"later"}}"#);
-        assert!(!Error::Server(muster).outcome_unknown());
-        assert!(Error::Server(read(504, "<html>")).outcome_unknown());
-        assert!(!Error::Rejected(read(413, "<html>")).outcome_unknown());
+        assert!(!Error::Server(Box::new(muster)).outcome_unknown());
+        assert!(Error::Server(Box::new(read(504, "<html>"))).outcome_unknown());
+        assert!(!Error::Rejected(Box::new(read(413, "<html>"))).outcome_unknown());
         assert!(!Error::Config(String::new()).outcome_unknown());
-        assert!(Error::Unreachable { host: String::new(), source: "broken".into() }.outcome_unknown());
-        assert!(Error::InvalidAnswer { host: String::new(), status: 200, reason: String::new() }.outcome_unknown());
+        let in_use = r#"{"error":{"code":"idempotency_key_in_use","detail":"wait"}}"#;
+        assert!(Error::Rejected(Box::new(read(409, in_use))).outcome_unknown());
+        assert!(!Error::Rejected(Box::new(read(422, in_use))).outcome_unknown());
+        let host = String::new;
+        assert!(Error::Unreachable { host: host(), source: "broken".into(), idempotency_key: None }.outcome_unknown());
+        let invalid = Error::InvalidAnswer { host: host(), status: 200, reason: host(), idempotency_key: None };
+        assert!(invalid.outcome_unknown());
     }
 
     #[test]

@@ -2,19 +2,25 @@
 //!
 //! # Decisions
 //!
-//! Reads are repeated when the server says for how long it is busy; writes never are, as in
-//! the vendor's client: whether a write whose answer was lost took place is for the caller to
-//! find out ([`Error::outcome_unknown`]). Redirects are not followed: one leads to a sign-in
-//! page or to another host, and neither should be shown the token.
+//! - Reads are repeated when the server says for how long it is busy. A write is repeated if it
+//!   carries an idempotency key, for then the server answers a repeat with its first answer and
+//!   nothing is done twice; see `patience` for how long. A write without a key is sent once:
+//!   whether one whose answer was lost took place is for the caller to find out
+//!   ([`Error::outcome_unknown`]).
+//! - A repeat is the same request in every byte. The body is written once and shared.
+//! - Redirects are not followed: one leads to a sign-in page or to another host, and neither
+//!   should be shown the token.
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::base::Base;
+use crate::patience::Patience;
 use crate::{Error, Rejection};
 
 /// How often a read is repeated at most, and how long one wait is: the vendor's client's limits.
@@ -28,6 +34,22 @@ pub(crate) struct Http {
     pub(crate) base: Base,
     /// For a read, from connecting to the last byte of its answer.
     pub(crate) read_timeout: Duration,
+    /// For how long a keyed write, or a question about a batch, is repeated.
+    pub(crate) retry_for: Duration,
+}
+
+/// An answer that is neither a refusal nor a failure.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether a header has this value.
+    pub(crate) fn says(&self, name: &str, value: &str) -> bool {
+        header(&self.headers, name) == Some(value)
+    }
 }
 
 impl Http {
@@ -43,54 +65,108 @@ impl Http {
                     drop(response);
                     tokio::time::sleep(wait.min(MAX_WAIT)).await;
                 }
-                _ => return self.read(response).await,
+                _ => return self.parse(&self.receive(response).await?),
             }
         }
     }
 
-    /// Writes, once and for as long as it takes: the server may hash thousands of passwords.
-    pub(crate) async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+    /// Reads, repeating while there is patience. `limit` is for one attempt.
+    pub(crate) async fn get_patiently<T: DeserializeOwned>(
         &self,
         path: &str,
-        body: &B,
+        limit: Duration,
+        patience: &mut Patience,
     ) -> Result<T, Error> {
-        let body = serde_json::to_vec(body)
+        loop {
+            let request = self.client.get(self.base.join(path, &[])).timeout(limit);
+            match self.ask(request).await {
+                Ok(answer) => {
+                    patience.renew();
+                    return self.parse(&answer);
+                }
+                Err(error) => tokio::time::sleep(patience.after(error, Instant::now())?).await,
+            }
+        }
+    }
+
+    /// Writes without a body, once, and for as long as it takes.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
+        let request = self.client.post(self.base.join(path, query)).header(CONTENT_LENGTH, "0");
+        self.parse(&self.ask(request).await?)
+    }
+
+    /// Sends rows, for as long as it takes (the server may hash thousands of passwords), and again
+    /// while there is patience. `key` is the one in `headers`; it goes into the error.
+    pub(crate) async fn post_rows<B: Serialize + ?Sized>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        headers: HeaderMap,
+        rows: &B,
+        key: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let body = serde_json::to_vec(rows)
             .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
-        let request = self.client.post(self.base.join(path, &[])).header(CONTENT_TYPE, "application/json").body(body);
-        self.read(self.send(request).await?).await
+        let url = self.base.join(path, query);
+        let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
+        let mut patience = Patience::new(self.retry_for);
+        loop {
+            let attempt =
+                request.try_clone().ok_or_else(|| Error::Config("the request can't be repeated".to_owned()))?;
+            let error = match self.ask(attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match patience.after(error, Instant::now()) {
+                Ok(wait) => tokio::time::sleep(wait).await,
+                Err(error) if error.makes_sense_to_repeat() => return Err(error.with_key(key)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Error> {
+        self.receive(self.send(request).await?).await
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
-    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
+    /// The whole answer, if it is neither a refusal nor a failure.
+    async fn receive(&self, response: Response) -> Result<Answer, Error> {
         let status = response.status();
         if status.is_redirection() {
             return Err(self.invalid_answer(status, redirect_in_words(&response)));
         }
-        let retry_after = whole_seconds(response.headers());
-        let request_id = header(response.headers(), "x-request-id").map(str::to_owned);
+        let headers = response.headers().clone();
+        let retry_after = whole_seconds(&headers);
+        let request_id = header(&headers, "x-request-id").map(str::to_owned);
         let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
         match status {
-            _ if status.is_success() => serde_json::from_slice(&body)
-                .map_err(|error| self.invalid_answer(status, misfit_in_words(&body, &error))),
+            _ if status.is_success() => Ok(Answer { status, headers, body: body.into() }),
             _ if status.is_client_error() => {
-                Err(Error::Rejected(Rejection::read(status, &body, request_id, retry_after)))
+                Err(Error::Rejected(Box::new(Rejection::read(status, &body, request_id, retry_after))))
             }
             _ if status.is_server_error() => {
-                Err(Error::Server(Rejection::read(status, &body, request_id, retry_after)))
+                Err(Error::Server(Box::new(Rejection::read(status, &body, request_id, retry_after))))
             }
             _ => Err(self.invalid_answer(status, "no such status belongs to the API".to_owned())),
         }
     }
 
+    /// The body of an answer.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| self.invalid_answer(answer.status, misfit_in_words(&answer.body, &error)))
+    }
+
     fn unreachable(&self, error: reqwest::Error) -> Error {
-        Error::Unreachable { host: self.base.to_string(), source: Box::new(error.without_url()) }
+        Error::Unreachable { host: self.base.to_string(), source: Box::new(error.without_url()), idempotency_key: None }
     }
 
     fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
-        Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason }
+        Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
 }
 

@@ -2,16 +2,26 @@
 
 mod audit;
 mod base;
+mod batch;
+mod batch_request;
+mod batches;
 mod builder;
 mod client;
 mod collaborator;
 mod error;
 mod http;
 mod page;
+mod patience;
+mod random;
 mod user;
 mod user_info;
 
 pub use audit::{AuditEvent, AuditFilter};
+pub use batch::{
+    Batch, BatchAnswer, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser, PlannedBatch,
+    PlannedUser, Undone, Warning,
+};
+pub use batch_request::BatchRequest;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};

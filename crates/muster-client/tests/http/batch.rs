@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use muster_client::{AdminCreateUser, AdminCreatedUser, Client, Error, Rejection, RowFinding};
+use muster_client::{
+    AdminCreateUser, AdminCreatedUser, BatchAnswer, BatchState, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
+    Rejection, RowFinding, Warning,
+};
 use serde_json::json;
 
 use crate::server::{Answer, Server, TOKEN};
 
-const CREATED: &str = r#"{"results":[
+pub const CREATED: &str = r#"{"results":[
     {"user_id":"usr_1","email":"test1@anyscale.com","created_at":"2026-11-23T10:00:00.123456Z","name":"name1",
      "is_sso_user":false,"lastname":"lastname1","title":"title1"},
     {"user_id":"usr_2","email":"test2@anyscale.com","created_at":"2026-11-23T10:00:00.123456Z","name":"name2",
      "is_sso_user":true}
 ],"metadata":{"total":2}}"#;
 
-fn users() -> [AdminCreateUser; 2] {
+pub fn users() -> [AdminCreateUser; 2] {
     [
         AdminCreateUser::new("name1", "test1@anyscale.com").password("").lastname("lastname1").title("title1"),
         AdminCreateUser::new("name2", "test2@anyscale.com").sso(),
@@ -107,7 +110,7 @@ async fn a_refused_batch_tells_every_finding_of_every_row() {
     assert_eq!(error.rows(), rows);
     let Error::Rejected(rejection) = error else { panic!("{error:?}") };
     assert_eq!(
-        rejection,
+        *rejection,
         Rejection {
             status: 422,
             code: "batch_rejected".to_owned(),
@@ -115,25 +118,9 @@ async fn a_refused_batch_tells_every_finding_of_every_row() {
             rows: rows.to_vec(),
             request_id: Some("req_7".to_owned()),
             retry_after: None,
+            idempotency_key: None,
         }
     );
-}
-
-#[tokio::test]
-async fn a_busy_server_is_not_asked_twice_to_create_users() {
-    let busy = || {
-        let body = r#"{"error":{"code":"overloaded","detail":"too many batches right now","request_id":"req_8"}}"#;
-        Answer::new("503 Service Unavailable", body).header("retry-after", "0")
-    };
-    let server = Server::start([busy(), busy()]).await;
-    let error = server.client().admin_batch_create(&users()).await.unwrap_err();
-
-    assert_eq!(server.requests().len(), 1);
-    assert_eq!(error.to_string(), "too many batches right now (request id: req_8)");
-    assert!(!error.outcome_unknown());
-    let Error::Server(rejection) = error else { panic!("{error:?}") };
-    assert_eq!(rejection.retry_after, Some(Duration::ZERO));
-    assert_eq!((rejection.status, rejection.code.as_str()), (503, "overloaded"));
 }
 
 #[tokio::test]
@@ -141,4 +128,111 @@ async fn a_batch_may_take_longer_than_a_read() {
     let server = Server::start([Answer::new("200 OK", CREATED).after(Duration::from_millis(400))]).await;
     let client = Client::builder(&server.url).token(TOKEN).read_timeout(Duration::from_millis(50)).build().unwrap();
     assert_eq!(client.admin_batch_create(&users()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_goes_into_headers_and_the_answer_tells_the_batch() {
+    let body = r#"{"results":[],"metadata":{"total":0,"next_paging_token":null,"batch_id":"bat_1",
+        "warnings":[{"index":1,"field":"password_hash","code":"weak_hash","message":"is rehashed at the next sign-in"}]}}"#;
+    let server = Server::start([Answer::new("200 OK", body)]).await;
+    let sha256 = "AB".repeat(32);
+    let answer = server
+        .client()
+        .batch(&users())
+        .idempotency_key("import-2026")
+        .plan("plan1_x")
+        .file("Jahresübersicht 2026 (neu).yaml", &sha256)
+        .wait(Duration::from_millis(1500))
+        .send()
+        .await
+        .unwrap();
+
+    let warning = Warning {
+        index: 1,
+        field: Some("password_hash".to_owned()),
+        code: "weak_hash".to_owned(),
+        message: "is rehashed at the next sign-in".to_owned(),
+    };
+    let created =
+        CreatedBatch { users: vec![], batch_id: Some("bat_1".to_owned()), warnings: vec![warning], replayed: false };
+    assert_eq!(answer, BatchAnswer::Created(created));
+    let request = &server.requests()[0];
+    assert_eq!(request.line, "POST /api/v2/users/admin_batch_create HTTP/1.1");
+    for (name, value) in [
+        ("idempotency-key", "import-2026"),
+        ("muster-plan", "plan1_x"),
+        ("muster-file-name", "Jahres%C3%BCbersicht%202026%20%28neu%29.yaml"),
+        ("muster-file-sha256", sha256.to_ascii_lowercase().as_str()),
+        ("prefer", "respond-async, wait=2"),
+    ] {
+        assert_eq!(request.header(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_takes_longer_is_told_to_be_running() {
+    let body = r#"{"result":{"batch_id":"bat_1","state":"running","requested_by_kind":"api_key","requested_by_id":"key_1",
+        "requested_by_name":"ci","request_id":"req_1","source":"muster_client","created_at":"2026-11-23T10:00:00Z",
+        "user_count":2000,"hash_count":1900,"hashed":40,"weak_hash_count":0,"estimated_seconds_left":37}}"#;
+    let server = Server::start([Answer::new("202 Accepted", body).header("location", "/api/v2/batches/bat_1")]).await;
+    let answer = server.client().batch(&users()).wait(Duration::ZERO).send().await.unwrap();
+    let BatchAnswer::Running(batch) = answer else { panic!("{answer:?}") };
+    assert_eq!((batch.batch_id.as_str(), &batch.state), ("bat_1", &BatchState::Running));
+    assert_eq!((batch.user_count, batch.hash_count, batch.hashed), (2000, 1900, 40));
+    assert_eq!(batch.estimated_seconds_left, Some(37));
+    assert_eq!(server.requests()[0].header("prefer"), Some("respond-async, wait=0"));
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_no_key_and_answers_the_plan() {
+    let body = r#"{"results":[{"email":"test1@anyscale.com","name":"name1","is_sso_user":false,"lastname":"lastname1",
+        "permission_level":"owner"}],"metadata":{"total":1,"next_paging_token":null},"plan":"plan1_abc"}"#;
+    let server = Server::start([Answer::none(), Answer::new("200 OK", body)]).await;
+    let planned = server.client().batch(&users()).idempotency_key("k").plan("plan1_old").dry_run().await.unwrap();
+    let user = PlannedUser {
+        email: "test1@anyscale.com".to_owned(),
+        name: "name1".to_owned(),
+        is_sso_user: false,
+        lastname: Some("lastname1".to_owned()),
+        title: None,
+        permission_level: "owner".to_owned(),
+    };
+    assert_eq!(planned, PlannedBatch { users: vec![user], plan: "plan1_abc".to_owned(), warnings: vec![] });
+    // Asked twice, for the first answer was lost.
+    assert_eq!(server.lines(), ["POST /api/v2/users/admin_batch_create?dry_run=true HTTP/1.1"; 2]);
+    for request in server.requests() {
+        assert_eq!((request.header("idempotency-key"), request.header("muster-plan")), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn what_no_header_can_carry_is_refused_and_nothing_is_sent() {
+    let server = Server::start([]).await;
+    let client = server.client();
+    let users = users();
+    let batch = || client.batch(&users);
+    let key = "the idempotency key has to be 1 to 255 visible ASCII characters";
+    for (request, sentence) in [
+        (batch().idempotency_key(""), key),
+        (batch().idempotency_key("a b"), key),
+        (batch().idempotency_key("schl\u{fc}ssel"), key),
+        (batch().idempotency_key("k".repeat(256)), key),
+        (batch().plan("plan\n"), "the plan has to be 1 to 255 visible ASCII characters"),
+        (batch().file("users.yaml", "abc"), "the SHA-256 of the file has to be 64 hexadecimal digits"),
+    ] {
+        let error = request.send().await.unwrap_err();
+        assert_eq!(error.to_string(), sentence);
+        assert!(matches!(error, Error::Config(_)), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_debug_output_of_a_request_shows_its_rows() {
+    let server = Server::start([]).await;
+    let client = server.client();
+    let users = [AdminCreateUser::new("Ada", "ada@example.org").password("hunter2")];
+    assert_eq!(
+        format!("{:?}", client.batch(&users).idempotency_key("k")),
+        r#"BatchRequest { rows: 1, key: Some("k"), plan: None, file: None, wait: None, .. }"#
+    );
 }

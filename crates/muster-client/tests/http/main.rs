@@ -10,7 +10,9 @@
 )]
 
 mod batch;
+mod batches;
 mod failures;
 mod reads;
+mod repeats;
 mod server;
 mod tls;

@@ -17,6 +17,8 @@ pub struct Answer {
     headers: Vec<String>,
     body: String,
     delay: Duration,
+    /// How many bytes of it are sent before the connection is closed; all unless set.
+    cut: Option<usize>,
 }
 
 /// A request as it arrived.
@@ -36,12 +38,22 @@ pub struct Server {
 
 impl Answer {
     pub fn new(status: &'static str, body: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO }
+        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO, cut: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push(format!("{name}: {value}"));
         self
+    }
+
+    /// None: the connection is closed when the request was read.
+    pub fn none() -> Self {
+        Self { cut: Some(0), ..Self::new("200 OK", "") }
+    }
+
+    /// Only so many bytes of it.
+    pub fn cut(self, bytes: usize) -> Self {
+        Self { cut: Some(bytes), ..self }
     }
 
     pub fn after(self, delay: Duration) -> Self {
@@ -52,6 +64,13 @@ impl Answer {
         let headers: String = self.headers.iter().map(|header| format!("{header}\r\n")).collect();
         let (status, length, body) = (self.status, self.body.len(), &self.body);
         format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+    }
+}
+
+impl Request {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find_map(|header| header.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
@@ -75,6 +94,11 @@ impl Server {
 
     pub fn client(&self) -> Client {
         Client::new(&self.url, TOKEN).unwrap()
+    }
+
+    /// One that gives up after this time.
+    pub fn client_with(&self, patience: Duration) -> Client {
+        Client::builder(&self.url).token(TOKEN).retry_for(patience).build().unwrap()
     }
 
     /// What has arrived so far.
@@ -105,7 +129,8 @@ pub async fn exchange(stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer:
     stream.read_exact(&mut body).await.unwrap();
     tokio::time::sleep(answer.delay).await;
     // A client that has stopped waiting is none of the server's business.
-    let _ = stream.write_all(answer.text().as_bytes()).await;
+    let text = answer.text();
+    let _ = stream.write_all(&text.as_bytes()[..answer.cut.unwrap_or(text.len())]).await;
     let _ = stream.shutdown().await;
     let line = head.remove(0);
     Request { line, headers: head, body: String::from_utf8(body).unwrap() }

@@ -1,0 +1,153 @@
+//! Repeating a batch: the same key, the same bytes, and an end to it.
+
+use std::time::{Duration, Instant};
+
+use muster_client::{BatchAnswer, Client, CreatedBatch, Error};
+use tokio::net::TcpListener;
+
+use crate::batch::{CREATED, users};
+use crate::server::{Answer, Request, Server, TOKEN, exchange};
+
+fn refusal(status: &'static str, code: &str) -> Answer {
+    let body = format!(r#"{{"error":{{"code":"{code}","detail":"in words","request_id":"req_1"}}}}"#);
+    Answer::new(status, body)
+}
+
+fn busy(seconds: &str) -> Answer {
+    refusal("503 Service Unavailable", "overloaded").header("retry-after", seconds)
+}
+
+fn in_use() -> Answer {
+    refusal("409 Conflict", "idempotency_key_in_use").header("retry-after", "1")
+}
+
+fn replay() -> Answer {
+    Answer::new("200 OK", CREATED).header("idempotency-replayed", "true")
+}
+
+/// The key that all requests have, which must not differ in anything else either.
+fn only_key(requests: &[Request]) -> String {
+    let first = &requests[0];
+    for request in requests {
+        assert_eq!((&request.line, &request.headers, &request.body), (&first.line, &first.headers, &first.body));
+    }
+    first.header("idempotency-key").unwrap().to_owned()
+}
+
+async fn created(client: &Client) -> CreatedBatch {
+    match client.batch(&users()).send().await.unwrap() {
+        BatchAnswer::Created(created) => created,
+        other @ BatchAnswer::Running(_) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_call_has_a_key_of_its_own() {
+    let server = Server::start([Answer::new("200 OK", CREATED), Answer::new("200 OK", CREATED)]).await;
+    let client = server.client();
+    client.admin_batch_create(&users()).await.unwrap();
+    assert!(!created(&client).await.replayed);
+    let keys: Vec<String> = server.requests().iter().map(|request| only_key(std::slice::from_ref(request))).collect();
+    assert_ne!(keys[0], keys[1]);
+    assert!(keys.iter().all(|key| key.len() == 36), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_after_the_request_is_repeated_and_the_replay_is_the_answer() {
+    let server = Server::start([Answer::none(), Answer::new("200 OK", CREATED).cut(150), replay()]).await;
+    let created = created(&server.client()).await;
+    assert_eq!((created.users.len(), created.replayed), (2, true));
+    assert_eq!(server.requests().len(), 3);
+    only_key(&server.requests());
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+    let server = Server::start([busy("1"), busy("0"), Answer::new("200 OK", CREATED)]).await;
+    let begin = Instant::now();
+    assert_eq!(server.client().admin_batch_create(&users()).await.unwrap().len(), 2);
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    only_key(&server.requests());
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_for_longer_than_the_patience_is_not_waited_for() {
+    let server = Server::start([busy("120")]).await;
+    let begin = Instant::now();
+    let error = server.client().admin_batch_create(&users()).await.unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert_eq!(error.to_string(), "in words (request id: req_1)");
+    assert!(!error.outcome_unknown());
+    assert_eq!(error.idempotency_key(), Some(only_key(&server.requests()).as_str()));
+    assert_eq!(error.rejection().unwrap().retry_after, Some(Duration::from_secs(120)));
+}
+
+#[tokio::test]
+async fn a_key_in_use_is_waited_for_longer_than_for_failures() {
+    let server = Server::start([Answer::none(), in_use(), in_use(), replay()]).await;
+    let begin = Instant::now();
+    let client = server.client_with(Duration::from_millis(500));
+    assert_eq!(client.admin_batch_create(&users()).await.unwrap().len(), 2);
+    assert!(begin.elapsed() >= Duration::from_secs(2), "{:?}", begin.elapsed());
+    only_key(&server.requests());
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_other_rows_is_final() {
+    let server = Server::start([refusal("422 Unprocessable Entity", "idempotency_key_reused")]).await;
+    let error = server.client().batch(&users()).idempotency_key("k").send().await.unwrap_err();
+    assert!(matches!(&error, Error::Rejected(rejection) if rejection.code == "idempotency_key_reused"), "{error:?}");
+    assert_eq!((error.outcome_unknown(), error.idempotency_key()), (false, None));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn when_patience_ends_the_outcome_is_unknown_and_the_error_has_the_key() {
+    // Afterwards connections are refused.
+    let server = Server::start([Answer::none()]).await;
+    let begin = Instant::now();
+    let error = server.client_with(Duration::from_secs(1)).admin_batch_create(&users()).await.unwrap_err();
+    let took = begin.elapsed();
+    assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(error.outcome_unknown());
+    let key = error.idempotency_key().unwrap();
+    assert_eq!(key, only_key(&server.requests()));
+    assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
+
+    let server = Server::start([replay()]).await;
+    let answer = server.client().batch(&users()).idempotency_key(key).send().await.unwrap();
+    assert!(matches!(answer, BatchAnswer::Created(CreatedBatch { replayed: true, .. })), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_meanwhile_is_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let listener = TcpListener::bind(address).await.unwrap();
+        exchange(listener.accept().await.unwrap().0, &Answer::new("200 OK", CREATED)).await;
+    });
+    let client = Client::new(&format!("http://{address}"), TOKEN).unwrap();
+    assert_eq!(client.admin_batch_create(&users()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_is_is_told_within_seconds() {
+    let server = Server::start([]).await;
+    let begin = Instant::now();
+    let error = server.client().admin_batch_create(&users()).await.unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert!(!error.outcome_unknown());
+    assert!(error.idempotency_key().is_some());
+}
+
+#[tokio::test]
+async fn without_patience_a_batch_is_sent_once() {
+    let server = Server::start([Answer::none(), replay()]).await;
+    let error = server.client_with(Duration::ZERO).admin_batch_create(&users()).await.unwrap_err();
+    assert!(error.outcome_unknown());
+    assert_eq!(server.requests().len(), 1);
+}
