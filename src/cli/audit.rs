@@ -59,11 +59,10 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         entries(app, caller, &Filter { since, action }, usize::try_from(max_items).unwrap_or(usize::MAX)).await
     })
     .await?;
-    if json || output == Format::Json {
-        let shown: Vec<_> = entries.into_iter().map(crate::http::AuditEvent::from).collect();
-        return output::print_json(&shown);
-    }
-    output::print_table(&["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"], entries.iter().map(row))
+    let format = if json { Format::Json } else { output };
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    let shown: Vec<_> = entries.into_iter().map(crate::http::AuditEvent::from).collect();
+    output::print_list(format, &shown, &["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"], rows)
 }
 
 async fn entries(app: &App, caller: &Caller, filter: &Filter, max_items: usize) -> Result<Vec<Entry>, Exit> {

@@ -27,8 +27,7 @@ pub(super) async fn run(path: &Path, format: Option<Format>, client: &Client) ->
             say(start, &format!("{} {} created.", users.len(), if users.len() == 1 { "user" } else { "users" }));
             match format {
                 None => Ok(()),
-                Some(Format::Json) => output::print_json(&users),
-                Some(Format::Table) => output::print_table(&HEADER, users.iter().map(row)),
+                Some(format) => output::print_list(format, &users, &HEADER, users.iter().map(row)),
             }
         }
         Err(Error::Rejected(rejection)) if !rejection.rows.is_empty() => Err(report(&file, &rejection)),

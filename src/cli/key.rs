@@ -85,6 +85,17 @@ async fn create(
             ));
             output::print(key.token.expose())
         }
+        Format::Csv => output::print_csv(
+            &["KEY ID", "TOKEN", "NAME", "ROLE", "CREATED", "EXPIRES"],
+            [vec![
+                key.key_id.to_string(),
+                key.token.expose().to_owned(),
+                key.name,
+                key.permission_level.as_str().to_owned(),
+                output::time(key.created_at),
+                output::time(key.expires_at),
+            ]],
+        ),
     }
 }
 
@@ -92,38 +103,32 @@ async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
     let (keys, now) =
         with_operator(config.load()?, async |app, caller| Ok((keys::list(app, caller).await?, app.clock.now())))
             .await?;
-    match format {
-        Format::Json => output::print_json(
-            &keys
-                .iter()
-                .map(|key| {
-                    json!({
-                        "key_id": key.key_id,
-                        "name": key.name,
-                        "role": key.permission_level,
-                        "status": key.status(now),
-                        "created_at": key.created_at,
-                        "expires_at": key.expires_at,
-                        "last_used_at": key.last_used_at,
-                        "revoked_at": key.revoked_at,
-                    })
-                })
-                .collect::<Vec<_>>(),
-        ),
-        Format::Table => output::print_table(
-            &["KEY ID", "NAME", "ROLE", "STATUS", "EXPIRES", "LAST USED"],
-            keys.iter().map(|key| {
-                vec![
-                    key.key_id.to_string(),
-                    key.name.clone(),
-                    key.permission_level.clone(),
-                    key.status(now).to_owned(),
-                    output::time(key.expires_at),
-                    key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
-                ]
-            }),
-        ),
-    }
+    let shown: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            json!({
+                "key_id": key.key_id,
+                "name": key.name,
+                "role": key.permission_level,
+                "status": key.status(now),
+                "created_at": key.created_at,
+                "expires_at": key.expires_at,
+                "last_used_at": key.last_used_at,
+                "revoked_at": key.revoked_at,
+            })
+        })
+        .collect();
+    let rows = keys.iter().map(|key| {
+        vec![
+            key.key_id.to_string(),
+            key.name.clone(),
+            key.permission_level.clone(),
+            key.status(now).to_owned(),
+            output::time(key.expires_at),
+            key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
+        ]
+    });
+    output::print_list(format, &shown, &["KEY ID", "NAME", "ROLE", "STATUS", "EXPIRES", "LAST USED"], rows)
 }
 
 async fn revoke(config: &ConfigArgs, key_id: Id<ApiKey>, format: Format) -> Result<(), Exit> {
@@ -134,5 +139,6 @@ async fn revoke(config: &ConfigArgs, key_id: Id<ApiKey>, format: Format) -> Resu
             output::say(&format!("{key_id} is revoked"));
             Ok(())
         }
+        Format::Csv => output::print_csv(&["KEY ID", "STATUS"], [vec![key_id.to_string(), "revoked".to_owned()]]),
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Format {
     Table,
     /// For programs.
     Json,
+    /// For spreadsheets: RFC 4180, the first line names the columns.
+    Csv,
 }
 
 /// Words, to standard error. Where they can't go (a closed terminal) nobody reads them.
@@ -28,12 +30,30 @@ pub fn say(line: &str) {
 /// # Errors
 /// When nobody takes it, except that a reader who has seen enough (`| head`) is fine.
 pub(super) fn print(text: &str) -> Result<(), Exit> {
+    write(&format!("{}\n", text.trim_end_matches('\n')))
+}
+
+fn write(text: &str) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Exit::Usage(format!("standard output can't be written: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// A list in the format that was asked for: `values` whole as JSON, else the columns of `header`.
+pub(super) fn print_list(
+    format: Format,
+    values: &impl Serialize,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<(), Exit> {
+    match format {
+        Format::Table => print_table(header, rows),
+        Format::Json => print_json(values),
+        Format::Csv => print_csv(header, rows),
     }
 }
 
@@ -45,6 +65,22 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Exit> {
 /// Data as a table, to standard output. On a terminal it fits the width; in a pipe each row is a line.
 pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
     print(&table(header, rows))
+}
+
+/// Data as CSV, to standard output. Cells are written as they are: what a spreadsheet makes of
+/// one that begins with `=` is its reader's to decide.
+pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
+    write(&csv(header, rows).map_err(Exit::usage)?)
+}
+
+/// CSV as text. `USER ID` is `user_id` there.
+fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(header.iter().map(|name| name.to_lowercase().replace(' ', "_")))?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
 /// A table as text.
@@ -78,4 +114,30 @@ pub(super) fn parse_span(text: &str) -> Result<chrono::Duration, String> {
         .ok()
         .and_then(|span| chrono::Duration::from_std(span).ok())
         .ok_or_else(|| "has to be a number with a unit, such as 90d, 12h or 30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> [Vec<String>; 2] {
+        [["a@x.org", "Ada, \"the\" first"], ["b@x.org", "two\nlines"]].map(|row| row.map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn csv_is_quoted_and_ended_as_rfc_4180_says() {
+        assert_eq!(
+            csv(&["EMAIL", "USER ID"], rows()).unwrap(),
+            "email,user_id\r\na@x.org,\"Ada, \"\"the\"\" first\"\r\nb@x.org,\"two\nlines\"\r\n"
+        );
+        assert_eq!(csv(&["EMAIL"], []).unwrap(), "email\r\n");
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_row_whatever_a_name_holds() {
+        assert_eq!(
+            table(&["EMAIL", "NAME"], rows()),
+            "EMAIL    NAME\na@x.org  Ada, \"the\" first\nb@x.org  two\u{fffd}lines"
+        );
+    }
 }

@@ -146,7 +146,7 @@ async fn list(
             break;
         }
     }
-    show(&users, format)
+    output::print_list(format, &users, &HEADER, users.iter().map(row))
 }
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {
@@ -154,16 +154,8 @@ async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Re
         return Err(Exit::Usage("give `--email` or `--name`".to_owned()));
     }
     match client.find_collaborator(filter).await? {
-        Some(user) if format == Format::Json => output::print_json(&user),
-        Some(user) => output::print_table(&HEADER, [row(&user)]),
+        Some(user) => output::print_list(format, &user, &HEADER, [row(&user)]),
         None => Err(Exit::Refused(Some("no such user".to_owned()))),
-    }
-}
-
-fn show(users: &[Collaborator], format: Format) -> Result<(), Exit> {
-    match format {
-        Format::Json => output::print_json(&users),
-        Format::Table => output::print_table(&HEADER, users.iter().map(row)),
     }
 }
 
