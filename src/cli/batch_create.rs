@@ -2,104 +2,242 @@
 //!
 //! The rows go to the server as they stand in the file, wrong types and unknown keys included, so
 //! that one report covers everything; the file then tells where each finding is.
+//!
+//! # Decisions
+//!
+//! - The server is asked to answer within [`WAIT`] seconds or else to go on by itself, so that a
+//!   long batch shows how far it is and needs no connection. A short one says no more than the
+//!   vendor's client does.
+//! - With `--hash-locally` a plan and a key of one's own are refused: each run makes new hashes, so
+//!   that no plan would hold and the key would be used for other rows. Repeats within a run send
+//!   the same hashes.
 
-use std::io::IsTerminal;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use muster_client::{AdminCreatedUser, Client, Error, Rejection};
+use muster_client::{
+    AdminCreatedUser, Batch, BatchAnswer, BatchRequest, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
+};
+use serde::Serialize;
 
-use super::Exit;
+use super::local_hash::{self, Hashed};
 use super::output::{self, Format};
-use crate::batches::file::{FileError, Finding, UsersFile};
+use super::progress::Progress;
+use super::{Exit, file_report};
+use crate::batches::file::UsersFile;
 
-pub(super) async fn run(path: &Path, format: Option<Format>, client: &Client) -> Result<(), Exit> {
-    let start = Instant::now();
-    let file = UsersFile::read(path).map_err(|error| refuse_file(&error))?;
-    say(start, "Creating users...");
-    let bar = progress_bar(file.len());
-    let rows: Vec<_> = file.rows().collect();
-    let created = client.admin_batch_create_rows(&rows).await;
-    bar.finish_and_clear();
-    match created {
-        Ok(users) => {
-            say(start, &format!("{} {} created.", users.len(), if users.len() == 1 { "user" } else { "users" }));
-            match format {
-                None => Ok(()),
-                Some(format) => output::print_list(format, &users, &HEADER, users.iter().map(row)),
-            }
+/// How long the server may take for a batch before it answers that it goes on by itself.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How much of a file's name the server remembers, in characters.
+const LONGEST_FILE_NAME: usize = 255;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// A YAML file with the users under `create_users`, as the vendor's client reads it.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    users_file: PathBuf,
+    /// Show who would be created, or what is wrong with the file; create nobody.
+    #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
+    dry_run: bool,
+    /// Create only if file and outcome are still those of the dry run that printed this digest.
+    #[arg(long, value_name = "DIGEST")]
+    plan: Option<String>,
+    /// Hash the passwords on this machine: none of them travels, and the server is spared the work.
+    #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
+    hash_locally: bool,
+    /// The key of an earlier run whose outcome is not known: that run's users are not created
+    /// twice. Random if it is not given.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Print the users who were created.
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
+}
+
+pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
+    let mut progress = Progress::start();
+    let file = UsersFile::read(&args.users_file).map_err(|error| file_report::refuse(&error))?;
+    if args.hash_locally {
+        match local_hash::rows(file.rows(), &mut progress).await? {
+            Hashed::Rows(rows) => act(args, client, &file, &rows, progress).await,
+            Hashed::Findings(findings) => Err(file_report::show(&file, &findings)),
         }
-        Err(Error::Rejected(rejection)) if !rejection.rows.is_empty() => Err(report(&file, &rejection)),
-        Err(error) => Err(match Exit::from(error) {
-            Exit::Refused(Some(sentence)) => Exit::Refused(Some(format!("{sentence}; nothing was created"))),
-            other => other,
-        }),
+    } else {
+        let rows: Vec<_> = file.rows().collect();
+        act(args, client, &file, &rows, progress).await
     }
 }
 
-/// As the vendor's client tells how far it is.
-fn say(start: Instant, words: &str) {
-    output::say(&format!("(muster +{:.1}s) {words}", start.elapsed().as_secs_f32()));
-}
-
-/// On a terminal; elsewhere it is not drawn.
-fn progress_bar(users: usize) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_message(format!("{users} users"));
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
-        bar.set_style(style);
+async fn act<R: Serialize>(
+    args: &Args,
+    client: &Client,
+    file: &UsersFile,
+    rows: &[R],
+    mut progress: Progress,
+) -> Result<(), Exit> {
+    let mut request = client.batch(rows);
+    if let Some((name, sha256)) = origin(args)? {
+        request = request.file(name, sha256);
     }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
+    if args.dry_run {
+        let planned = request.dry_run().await.map_err(|error| refused(args, file, error))?;
+        return show_plan(args, file, &planned);
+    }
+    if let Some(plan) = &args.plan {
+        request = request.plan(plan);
+    }
+    if let Some(key) = &args.idempotency_key {
+        request = request.idempotency_key(key);
+    }
+    let created = create(client, request, file.len(), &mut progress).await;
+    progress.clear();
+    let created = match created {
+        Ok(created) => created,
+        Err(Stopped::Error(error)) => return Err(refused(args, file, *error)),
+        Err(Stopped::Interrupted(sentence)) => return Err(Exit::Refused(Some(sentence))),
+    };
+    file_report::warnings(file, &created.warnings);
+    let again = if created.replayed { ", by an earlier request with the same key" } else { "" };
+    progress.say(&format!("{} created{again}.", output::users(created.users.len())));
+    match args.output {
+        None => Ok(()),
+        Some(format) => output::print_list(format, &created.users, &HEADER, created.users.iter().map(row)),
+    }
 }
 
-fn refuse_file(error: &FileError) -> Exit {
-    match error {
-        FileError::Unreadable { source, .. } => Exit::Usage(format!("{error}: {source}")),
-        FileError::TooLarge { .. } => Exit::Refused(Some(format!("{error}; nothing was created"))),
-        FileError::Form(form) => {
-            output::say(form.render(colour()).trim_end());
-            output::say("\nnothing was created");
-            Exit::Refused(None)
+/// Name and SHA-256 of the file, for the server to remember.
+fn origin(args: &Args) -> Result<Option<(String, String)>, Exit> {
+    let Some(name) = args.users_file.file_name() else { return Ok(None) };
+    let name = output::clean(&name.to_string_lossy()).chars().take(LONGEST_FILE_NAME).collect();
+    Ok(Some((name, super::batch::sha256(&args.users_file)?)))
+}
+
+/// Why there are no users, other than a refusal of the file.
+enum Stopped {
+    Error(Box<Error>),
+    Interrupted(String),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+async fn create<R: Serialize>(
+    client: &Client,
+    request: BatchRequest<'_, R>,
+    users: usize,
+    progress: &mut Progress,
+) -> Result<CreatedBatch, Stopped> {
+    progress.say("Creating users...");
+    progress.spin(output::users(users));
+    let batch = match request.wait(WAIT).send().await? {
+        BatchAnswer::Created(created) => return Ok(created),
+        BatchAnswer::Running(batch) => batch,
+    };
+    announce(&batch, progress);
+    let id = &batch.batch_id;
+    tokio::select! {
+        waited = client.wait_for_batch(id, |batch| progress.follow(batch)) => Ok(waited?),
+        _ = tokio::signal::ctrl_c() => Err(Stopped::Interrupted(format!(
+            "the batch goes on at the server: `muster batch show {id}` tells how far it is, \
+             `muster batch cancel {id}` stops it"
+        ))),
+    }
+}
+
+/// Says that a batch goes on at the server, and shows how far it is.
+fn announce(batch: &Batch, progress: &mut Progress) {
+    let left = batch.estimated_seconds_left.map(|left| format!(": about {} left", output::seconds(left)));
+    let id = output::clean(&batch.batch_id);
+    if batch.hash_count == 0 {
+        return progress.say(&format!("batch {id} goes on at the server{}", left.unwrap_or_default()));
+    }
+    progress.say(&format!("batch {id} is being hashed{}", left.unwrap_or_default()));
+    progress.count(batch.hash_count, "{bar:30} {pos} of {len} passwords hashed, {msg}");
+    progress.follow(batch);
+}
+
+/// What to tell about a request that created nobody, or perhaps somebody.
+fn refused(args: &Args, file: &UsersFile, error: Error) -> Exit {
+    let is_unplanned = error.rejection().is_some_and(|rejection| rejection.code == "plan_changed");
+    if !error.rows().is_empty() {
+        let exit = file_report::findings(file, error.rows());
+        if is_unplanned {
+            output::say("the plan no longer holds: make a new dry run when this is mended");
         }
+        return exit;
+    }
+    let unknown = error.outcome_unknown() && !args.dry_run;
+    let find_out = unknown.then(|| match error.idempotency_key() {
+        Some(key) if !args.hash_locally => format!(
+            "; whether the users were created is not known: the same command with `--idempotency-key {key}` finds \
+             out, and creates nobody twice"
+        ),
+        _ => "; whether the users were created is not known: `muster batch list` tells".to_owned(),
+    });
+    // Some sentences tell themselves what has become of the users.
+    let says_all = is_unplanned || matches!(&error, Error::NotCreated(batch) if batch.error.is_none());
+    match (Exit::from(error), find_out) {
+        (Exit::Refused(Some(sentence)) | Exit::Usage(sentence), Some(find_out)) => {
+            Exit::Usage(format!("{sentence}{find_out}"))
+        }
+        (Exit::Refused(Some(sentence)), None) if !says_all => {
+            Exit::Refused(Some(format!("{sentence}; nothing was created")))
+        }
+        (other, _) => other,
     }
 }
 
-/// Whether standard error takes colours, and its reader wants them (no-color.org).
-fn colour() -> bool {
-    std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none()
-}
-
-fn report(file: &UsersFile, rejection: &Rejection) -> Exit {
-    let findings: Vec<Finding> = rejection
-        .rows
-        .iter()
-        .map(|row| Finding {
-            index: row.index,
-            field: row.field.clone(),
-            code: row.code.clone(),
-            message: row.message.clone(),
-            other_index: row.other_index,
-        })
-        .collect();
-    output::say(file.render(&findings, colour()).trim_end());
-    let rows = findings.iter().map(|finding| finding.index).collect::<std::collections::BTreeSet<_>>().len();
-    output::say(&format!("\n{rows} of {} users can't be created; nothing was created", file.len()));
-    Exit::Refused(None)
+fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<(), Exit> {
+    let format = args.output.unwrap_or(Format::Table);
+    output::print_list(format, &planned.users, &PLANNED_HEADER, planned.users.iter().map(planned_row))?;
+    file_report::warnings(file, &planned.warnings);
+    output::say(&format!("dry run: {} would be created; nothing was written", output::users(planned.users.len())));
+    if !args.hash_locally {
+        let path = output::shell_word(&args.users_file.to_string_lossy());
+        output::say(&format!(
+            "to create exactly these: muster user batch-create -f {path} --plan {}",
+            output::shell_word(&planned.plan)
+        ));
+    }
+    Ok(())
 }
 
 const HEADER: [&str; 5] = ["EMAIL", "NAME", "USER ID", "SSO", "CREATED"];
 
 fn row(user: &AdminCreatedUser) -> Vec<String> {
-    let name = match user.lastname.as_deref() {
-        None | Some("") => user.name.clone(),
-        Some(lastname) => format!("{} {lastname}", user.name),
-    };
     vec![
         user.email.clone(),
-        name,
+        full_name(&user.name, user.lastname.as_deref()),
         user.user_id.clone(),
-        if user.is_sso_user { "yes" } else { "no" }.to_owned(),
+        yes_or_no(user.is_sso_user),
         output::time(user.created_at),
     ]
+}
+
+const PLANNED_HEADER: [&str; 5] = ["EMAIL", "NAME", "SSO", "PERMISSION", "TITLE"];
+
+fn planned_row(user: &PlannedUser) -> Vec<String> {
+    vec![
+        user.email.clone(),
+        full_name(&user.name, user.lastname.as_deref()),
+        yes_or_no(user.is_sso_user),
+        user.permission_level.clone(),
+        user.title.clone().unwrap_or_default(),
+    ]
+}
+
+fn yes_or_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// First and last name.
+pub(super) fn full_name(name: &str, lastname: Option<&str>) -> String {
+    match lastname {
+        None | Some("") => name.to_owned(),
+        Some(lastname) => format!("{name} {lastname}"),
+    }
 }

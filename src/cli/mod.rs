@@ -1,16 +1,21 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
+//! `user …` and `batch …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
 //! `audit …` work on the database itself, as the local operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
 
 mod audit;
+mod batch;
 mod batch_create;
+mod batch_undo;
 mod config;
+mod file_report;
 mod key;
 mod local;
+mod local_hash;
 mod output;
+mod progress;
 mod quickstart;
 mod serve;
 mod user;
@@ -45,6 +50,9 @@ enum Command {
     /// Create and look up users, through a server's HTTP API.
     #[command(subcommand)]
     User(user::Command),
+    /// Look at batches of users, cancel and undo them, through a server's HTTP API.
+    #[command(subcommand)]
+    Batch(batch::Command),
     /// Make, list and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
@@ -140,7 +148,9 @@ impl From<crate::error::Error> for Exit {
 impl From<muster_client::Error> for Exit {
     fn from(error: muster_client::Error) -> Self {
         match error {
-            muster_client::Error::Rejected(_) => Self::Refused(Some(error.to_string())),
+            muster_client::Error::Rejected(_) | muster_client::Error::NotCreated(_) => {
+                Self::Refused(Some(error.to_string()))
+            }
             _ => Self::Usage(error.to_string()),
         }
     }
@@ -160,6 +170,7 @@ impl Cli {
                 Command::Serve(args) => serve::run(&args).await,
                 Command::Migrate(args) => serve::migrate(&args).await,
                 Command::User(command) => user::run(command).await,
+                Command::Batch(command) => batch::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),

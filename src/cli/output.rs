@@ -116,6 +116,25 @@ pub(super) fn parse_span(text: &str) -> Result<chrono::Duration, String> {
         .ok_or_else(|| "has to be a number with a unit, such as 90d, 12h or 30m".to_owned())
 }
 
+/// A span of seconds for people: `40 s`, `12 min`.
+pub(super) fn seconds(seconds: u64) -> String {
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
+}
+
+/// `1 user`, `2 users`.
+pub(super) fn users(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "user" } else { "users" })
+}
+
+/// A word of a command for a shell, quoted if it has to be.
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./+:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", clean(word).replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +158,19 @@ mod tests {
             table(&["EMAIL", "NAME"], rows()),
             "EMAIL    NAME\na@x.org  Ada, \"the\" first\nb@x.org  two\u{fffd}lines"
         );
+    }
+
+    #[test]
+    fn spans_and_counts_are_written_for_people() {
+        assert_eq!([1, 119, 120, 121].map(seconds), ["1 s", "119 s", "2 min", "3 min"]);
+        assert_eq!([0, 1, 2].map(users), ["0 users", "1 user", "2 users"]);
+    }
+
+    #[test]
+    fn words_for_a_shell_are_quoted_where_they_need_it() {
+        assert_eq!(shell_word("dir/users-2.yaml"), "dir/users-2.yaml");
+        assert_eq!(shell_word("my users.yaml"), "'my users.yaml'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 }

@@ -1,7 +1,5 @@
 //! `muster user …`: over HTTP, with an API key.
 
-use std::path::PathBuf;
-
 use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorType};
 
 use super::output::{self, Format};
@@ -11,12 +9,8 @@ use super::{Exit, batch_create};
 pub(super) enum Command {
     /// Create the users of a file: all of them, or none and a report on every row.
     BatchCreate {
-        /// A YAML file with the users under `create_users`, as the vendor's client reads it.
-        #[arg(short = 'f', long, value_name = "FILE")]
-        users_file: PathBuf,
-        /// Print the users who were created.
-        #[arg(short, long, value_enum)]
-        output: Option<Format>,
+        #[command(flatten)]
+        args: batch_create::Args,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -117,9 +111,7 @@ impl ServerArgs {
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::BatchCreate { users_file, output, server } => {
-            batch_create::run(&users_file, output, &server.client()?).await
-        }
+        Command::BatchCreate { args, server } => batch_create::run(&args, &server.client()?).await,
         Command::List { filter, max_items, page_size, output, server } => {
             list(&server.client()?, &filter.into(), max_items, page_size, output).await
         }

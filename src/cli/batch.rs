@@ -1,0 +1,241 @@
+//! `muster batch …`: batches as things, over HTTP, with an owner's API key.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use muster_client::{Batch, BatchFilter, BatchState, Client};
+use sha2::{Digest, Sha256};
+
+use super::output::{self, Format};
+use super::user::ServerArgs;
+use super::{Exit, batch_undo};
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Command {
+    /// List batches, newest first: when, who, how many users, of which file.
+    List(ListArgs),
+    /// Show one batch, and why it failed if it did.
+    Show {
+        /// Its id, as `muster batch list` shows it.
+        batch_id: String,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Stop a batch that runs: nobody is created.
+    Cancel {
+        /// Its id, as `muster batch list` shows it.
+        batch_id: String,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove the users of a batch again: all of them, or none if one was used since.
+    Undo(batch_undo::Args),
+}
+
+#[derive(clap::Args, Debug)]
+pub(super) struct ListArgs {
+    /// Only those in this state.
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
+    state: Option<BatchState>,
+    /// Only those of this very file.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    users_file: Option<PathBuf>,
+    /// The most batches.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    max_items: u32,
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) async fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::List(args) => list(&args).await,
+        Command::Show { batch_id, output, server } => show(&server.client()?, &batch_id, output).await,
+        Command::Cancel { batch_id, output, server } => cancel(&server.client()?, &batch_id, output).await,
+        Command::Undo(args) => batch_undo::run(&args).await,
+    }
+}
+
+const STATES: [BatchState; 5] =
+    [BatchState::Running, BatchState::Created, BatchState::Failed, BatchState::Cancelled, BatchState::Undone];
+
+fn parse_state(text: &str) -> Result<BatchState, String> {
+    STATES
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| format!("has to be one of {}", STATES.each_ref().map(BatchState::as_str).join(", ")))
+}
+
+/// The SHA-256 of a file, by which the server knows it again.
+pub(super) fn sha256(path: &Path) -> Result<String, Exit> {
+    let unreadable =
+        |error| Exit::Usage(format!("can't read `{}`: {error}", path.display().to_string().escape_debug()));
+    let mut digest = Sha256::new();
+    let mut file = File::open(path).map_err(unreadable)?;
+    std::io::copy(&mut file, &mut DigestWriter(&mut digest)).map_err(unreadable)?;
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+struct DigestWriter<'a>(&'a mut Sha256);
+
+impl Write for DigestWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn list(args: &ListArgs) -> Result<(), Exit> {
+    let client = args.server.client()?;
+    let file_sha256 = args.users_file.as_deref().map(sha256).transpose()?;
+    let filter = BatchFilter { state: args.state.clone(), file_sha256 };
+    let most = usize::try_from(args.max_items).unwrap_or(usize::MAX);
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut token: Option<String> = None;
+    while batches.len() < most {
+        let count = u8::try_from(most - batches.len()).unwrap_or(50).min(50);
+        let page = client.list_batches(&filter, count, token.as_deref()).await?;
+        batches.extend(page.results);
+        token = page.metadata.next_paging_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    output::print_list(args.output, &batches, &HEADER, batches.iter().map(row))
+}
+
+const HEADER: [&str; 7] = ["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FILE", "FINISHED"];
+
+fn row(batch: &Batch) -> Vec<String> {
+    vec![
+        batch.batch_id.clone(),
+        output::time(batch.created_at),
+        batch.state.to_string(),
+        batch.user_count.to_string(),
+        who(batch),
+        batch.file_name.clone().unwrap_or_default(),
+        batch.finished_at.map(output::time).unwrap_or_default(),
+    ]
+}
+
+/// The name of the key, else its id, else the kind of caller.
+fn who(batch: &Batch) -> String {
+    let names = [&batch.requested_by_name, &batch.requested_by_id];
+    names.into_iter().flatten().next().unwrap_or(&batch.requested_by_kind).clone()
+}
+
+async fn show(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
+    let batch = client.get_batch(batch_id).await?;
+    if format != Format::Table {
+        return output::print_list(format, &batch, &HEADER, [row(&batch)]);
+    }
+    let lines = details(&batch).into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    output::print_table(&["BATCH", &batch.batch_id], lines)?;
+    let Some(failure) = &batch.error else { return Ok(()) };
+    let findings = failure.rows.iter().map(|row| vec![row.to_string(), row.code.clone()]);
+    if failure.rows.is_empty() { Ok(()) } else { output::print_table(&["FINDING", "CODE"], findings) }
+}
+
+/// What there is to tell about a batch; what is not known is left out.
+fn details(batch: &Batch) -> Vec<(&'static str, String)> {
+    let hashed = (batch.hash_count > 0).then(|| format!("{} of {}", batch.hashed, batch.hash_count));
+    let weak = (batch.weak_hash_count > 0).then(|| batch.weak_hash_count.to_string());
+    [
+        ("state", Some(batch.state.to_string())),
+        ("time left", batch.estimated_seconds_left.map(|left| format!("about {}", output::seconds(left)))),
+        ("error", batch.error.as_ref().map(|failure| format!("{} [{}]", failure.detail, failure.code))),
+        ("users", Some(batch.user_count.to_string())),
+        ("hashed", hashed),
+        ("weak hashes", weak),
+        ("created", Some(output::time(batch.created_at))),
+        ("finished", batch.finished_at.map(output::time)),
+        ("by", Some(who(batch))),
+        ("file", batch.file_name.clone()),
+        ("file digest", batch.file_digest.clone()),
+        ("source", Some(batch.source.clone())),
+        ("request", batch.request_id.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+async fn cancel(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
+    let batch = client.cancel_batch(batch_id).await?;
+    if format == Format::Table {
+        output::say(&format!("{} is {}; nothing was created", output::clean(&batch.batch_id), batch.state));
+        return Ok(());
+    }
+    output::print_list(format, &batch, &HEADER, [row(&batch)])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn batch(more: &serde_json::Value) -> Batch {
+        let mut batch = json!({
+            "batch_id": "bat_1", "state": "running", "requested_by_kind": "api_key", "requested_by_id": "key_1",
+            "requested_by_name": "ci", "request_id": "req_1", "source": "muster_client", "file_name": "users.yaml",
+            "created_at": "2026-11-23T10:00:00Z", "user_count": 3, "hash_count": 2, "hashed": 1, "weak_hash_count": 0,
+            "estimated_seconds_left": 300,
+        });
+        batch.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(batch).unwrap()
+    }
+
+    #[test]
+    fn only_states_that_there_are_can_be_asked_for() {
+        assert_eq!(parse_state("undone"), Ok(BatchState::Undone));
+        assert_eq!(parse_state("done").unwrap_err(), "has to be one of running, created, failed, cancelled, undone");
+    }
+
+    #[test]
+    fn a_batch_is_listed_with_who_asked_by_the_best_name_there_is() {
+        assert_eq!(row(&batch(&json!({}))), ["bat_1", "2026-11-23T10:00:00Z", "running", "3", "ci", "users.yaml", ""]);
+        assert_eq!(who(&batch(&json!({"requested_by_name": null}))), "key_1");
+        assert_eq!(who(&batch(&json!({"requested_by_name": null, "requested_by_id": null}))), "api_key");
+    }
+
+    #[test]
+    fn a_batch_is_shown_with_what_is_known() {
+        let lines = details(&batch(&json!({})));
+        assert_eq!(
+            lines[..4],
+            [
+                ("state", "running".to_owned()),
+                ("time left", "about 5 min".to_owned()),
+                ("users", "3".to_owned()),
+                ("hashed", "1 of 2".to_owned()),
+            ]
+        );
+        let failed = batch(&json!({
+            "state": "failed", "estimated_seconds_left": null, "weak_hash_count": 1, "finished_at": "2026-11-23T10:00:09Z",
+            "error": {"code": "email_taken", "detail": "1 of 3 users can't be created"},
+        }));
+        let lines = details(&failed);
+        assert_eq!(lines[1], ("error", "1 of 3 users can't be created [email_taken]".to_owned()));
+        assert!(lines.contains(&("weak hashes", "1".to_owned())), "{lines:?}");
+        assert!(lines.contains(&("finished", "2026-11-23T10:00:09Z".to_owned())), "{lines:?}");
+    }
+
+    #[test]
+    fn a_file_has_the_digest_that_other_programs_compute() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        assert_eq!(sha256(file.path()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

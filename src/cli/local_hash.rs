@@ -1,0 +1,258 @@
+//! `--hash-locally`: passwords are checked and hashed here, so that none of them travels and the
+//! server is spared the work.
+//!
+//! # Decisions
+//!
+//! - The rules are those of muster's built-in settings. A server may have stricter ones, which it
+//!   can't apply to a hash; who runs it and wants them sends passwords.
+//! - **Nothing leaves this machine that could be a password.** A `password` that is no text, and
+//!   the value of a key that no row has (`pasword`), are replaced by an empty value of the same
+//!   kind before they are sent: the server's finding about them is the same.
+//! - What the server refuses because of a `password` beside something else (`password_hash`, an SSO
+//!   user) is found here, in its words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Exit;
+use super::progress::Progress;
+use crate::batches::file::Finding;
+use crate::config::Config;
+use crate::passwords::{self, HashError, Password, Policy, Pool};
+
+/// The keys of a row whose values can't be a password.
+const HARMLESS: [&str; 8] =
+    ["name", "email", "is_sso_user", "lastname", "title", "password_hash", "must_change_password", "permission_level"];
+
+/// What became of the rows.
+pub(super) enum Hashed {
+    /// They can be sent.
+    Rows(Vec<Value>),
+    /// Passwords break the rules: what to show.
+    Findings(Vec<Finding>),
+}
+
+/// The rows with each password that is not empty replaced by its hash.
+pub(super) async fn rows<'a>(rows: impl Iterator<Item = &'a Value>, progress: &mut Progress) -> Result<Hashed, Exit> {
+    let config = Config::built_in().map_err(Exit::usage)?;
+    let mut rows: Vec<Value> = rows.cloned().collect();
+    let texts: Vec<Option<String>> = rows.iter_mut().map(take_password).collect();
+    let (passwords, findings) = check(&rows, &texts, Policy::new(&config.passwords));
+    if !findings.is_empty() {
+        return Ok(Hashed::Findings(findings));
+    }
+    if passwords.is_empty() {
+        return Ok(Hashed::Rows(rows));
+    }
+    progress.say(&format!("Hashing {} passwords on this machine...", passwords.len()));
+    let pool = Pool::start(config.argon2().map_err(Exit::usage)?, 0, usize::MAX, Duration::MAX).map_err(Exit::usage)?;
+    let (places, passwords): (Vec<usize>, Vec<Password>) = passwords.into_iter().unzip();
+    for (place, hash) in places.into_iter().zip(hash(&pool, passwords, progress).await?) {
+        if let Some(Value::Object(row)) = rows.get_mut(place) {
+            row.insert("password_hash".to_owned(), hash.into());
+            row.entry("must_change_password").or_insert(true.into());
+        }
+    }
+    progress.clear();
+    Ok(Hashed::Rows(rows))
+}
+
+/// Takes the password out of a row, and everything that could be one.
+fn take_password(row: &mut Value) -> Option<String> {
+    let Value::Object(row) = row else { return None };
+    for (key, value) in row.iter_mut() {
+        let is_due = HARMLESS.contains(&key.as_str()) || (key == "password" && value.is_string());
+        if !is_due {
+            *value = empty_of_its_kind(value);
+        }
+    }
+    match row.get("password") {
+        Some(Value::String(text)) if !text.is_empty() => match row.remove("password") {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn empty_of_its_kind(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(_) => false.into(),
+        Value::Number(_) => 0.into(),
+        Value::String(_) => "".into(),
+        Value::Array(_) => Value::Array(Vec::new()),
+        Value::Object(_) => Value::Object(Map::new()),
+    }
+}
+
+/// The passwords with the places of their rows, and what is wrong with the others. How easy one is
+/// to guess takes its time to find out, so that all cores share them.
+fn check(rows: &[Value], texts: &[Option<String>], policy: Policy) -> (Vec<(usize, Password)>, Vec<Finding>) {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = rows.len().div_ceil(threads).max(1);
+    let parts = std::thread::scope(|scope| {
+        let running: Vec<_> = rows
+            .chunks(share)
+            .zip(texts.chunks(share))
+            .enumerate()
+            .map(|(number, (rows, texts))| scope.spawn(move || check_some(number * share, rows, texts, policy)))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        running.into_iter().map(join).collect::<Vec<(Vec<_>, Vec<_>)>>()
+    });
+    let (passwords, findings): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    (passwords.into_iter().flatten().collect(), findings.into_iter().flatten().collect())
+}
+
+fn check_some(
+    first: usize,
+    rows: &[Value],
+    texts: &[Option<String>],
+    policy: Policy,
+) -> (Vec<(usize, Password)>, Vec<Finding>) {
+    let (mut passwords, mut findings) = (Vec::new(), Vec::new());
+    for (offset, (row, text)) in rows.iter().zip(texts).enumerate() {
+        let Some(text) = text else { continue };
+        let index = first + offset;
+        let finding = |code: &str, message: String| Finding {
+            index,
+            field: Some("password".to_owned()),
+            code: code.to_owned(),
+            message,
+            other_index: None,
+        };
+        if row.get("password_hash").is_some_and(|hash| !hash.is_null() && hash != "") {
+            findings.push(finding("password_and_hash", "there is a password_hash too: give one of the two".to_owned()));
+            continue;
+        }
+        if row.get("is_sso_user") == Some(&Value::Bool(true)) {
+            let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
+            findings.push(finding("password_for_sso_user", message.to_owned()));
+            continue;
+        }
+        match policy.check(text, &context(row)) {
+            Ok(password) => passwords.push((index, password)),
+            Err(why) => findings.push(finding(why.code(), why.message())),
+        }
+    }
+    (passwords, findings)
+}
+
+/// What somebody who knows the person would try first, as the server takes it from a row.
+fn context(row: &Value) -> Vec<&str> {
+    let text = |key| row.get(key).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
+    let mut context = vec!["muster"];
+    context.extend(text("name"));
+    context.extend(text("lastname"));
+    if let Some(email) = text("email") {
+        context.push(email);
+        context.extend(email.split('@'));
+    }
+    context
+}
+
+/// All hashes, in the order of the passwords, on all cores.
+async fn hash(pool: &Pool, passwords: Vec<Password>, progress: &mut Progress) -> Result<Vec<String>, Exit> {
+    progress.count(
+        u64::try_from(passwords.len()).unwrap_or_default(),
+        "{bar:30} {pos} of {len} passwords hashed on this machine, about {eta} left",
+    );
+    let counter = Arc::new(passwords::Progress::default());
+    let mut hashing = std::pin::pin!(pool.hash_batch(passwords, Arc::clone(&counter)));
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let hashes = loop {
+        tokio::select! {
+            hashes = &mut hashing => break hashes,
+            _ = ticks.tick() => progress.advance_to(u64::try_from(counter.done()).unwrap_or_default()),
+        }
+    };
+    let hashes = hashes.map_err(|error| match error {
+        HashError::Failed(why) => Exit::Usage(format!("a password can't be hashed: {why}")),
+        HashError::Busy(_) => Exit::Usage("there are too many passwords to hash".to_owned()),
+    })?;
+    Ok(hashes.iter().map(|hash| hash.as_str().to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn hashed(list: &Value) -> Hashed {
+        rows(list.as_array().unwrap().iter(), &mut Progress::start()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn passwords_become_hashes_and_nothing_else_changes() {
+        let list = json!([
+            {"name": "a", "email": "a@x.org", "password": "tidal-anchor-Plum-91", "is_sso_user": false},
+            {"name": "b", "email": "b@x.org", "password": "", "is_sso_user": false, "title": "t"},
+            {"name": "c", "email": "c@x.org", "is_sso_user": true},
+            {"password": "tidal-anchor-Plum-92", "must_change_password": false},
+            "d@x.org",
+        ]);
+        let Hashed::Rows(mut rows) = hashed(&list).await else { panic!("findings") };
+        for place in [0, 3] {
+            let hash = rows[place].as_object_mut().unwrap().remove("password_hash").unwrap();
+            assert!(hash.as_str().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        }
+        assert_eq!(
+            Value::from(rows),
+            json!([
+                {"name": "a", "email": "a@x.org", "is_sso_user": false, "must_change_password": true},
+                {"name": "b", "email": "b@x.org", "password": "", "is_sso_user": false, "title": "t"},
+                {"name": "c", "email": "c@x.org", "is_sso_user": true},
+                {"must_change_password": false},
+                "d@x.org",
+            ])
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_that_could_be_a_password_is_sent() {
+        let list = json!([{"pasword": "hunter2", "password": 12345678, "more": {"hunter2": ["hunter2"]}, "name": 5}]);
+        let Hashed::Rows(rows) = hashed(&list).await else { panic!("findings") };
+        assert_eq!(Value::from(rows), json!([{"pasword": "", "password": 0, "more": {}, "name": 5}]));
+    }
+
+    #[tokio::test]
+    async fn every_password_that_breaks_the_rules_is_a_finding_at_its_row() {
+        let list = json!([
+            {"name": "Ada", "email": "ada.lovelace@x.org", "password": "ada.lovelace"},
+            {"name": "b", "password": "tidal-anchor-Plum-91"},
+            {"name": "c", "password": "short"},
+            {"name": "d", "password": "tidal-anchor-Plum-91", "password_hash": "$2b$10$x"},
+            {"name": "e", "password": "tidal-anchor-Plum-91", "is_sso_user": true},
+        ]);
+        let Hashed::Findings(findings) = hashed(&list).await else { panic!("no findings") };
+        let found: Vec<_> = findings.iter().map(|finding| (finding.index, finding.code.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (0, "password_too_easy"),
+                (2, "password_too_short"),
+                (3, "password_and_hash"),
+                (4, "password_for_sso_user")
+            ]
+        );
+        assert!(findings.iter().all(|finding| finding.field.as_deref() == Some("password")));
+    }
+
+    #[tokio::test]
+    async fn hashes_belong_to_their_rows_over_all_shares() {
+        use argon2::PasswordVerifier;
+        let list: Vec<Value> = (0..40).map(|n| json!({"password": format!("tidal-anchor-Plum-{n}")})).collect();
+        let Hashed::Rows(rows) = hashed(&Value::from(list)).await else { panic!("findings") };
+        for (n, row) in rows.iter().enumerate() {
+            let hash = argon2::PasswordHash::new(row["password_hash"].as_str().unwrap()).unwrap();
+            let password = format!("tidal-anchor-Plum-{n}");
+            assert!(argon2::Argon2::default().verify_password(password.as_bytes(), &hash).is_ok(), "{n}");
+        }
+    }
+}
