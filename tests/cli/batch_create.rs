@@ -153,3 +153,244 @@ async fn the_same_file_again_names_who_exists_already() {
     assert!(ran.err.contains("--> users.yaml:3:12") && ran.err.contains("--> users.yaml:9:12"), "{}", ran.err);
     assert!(ran.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
 }
+
+/// A file of so many users with passwords.
+fn many(count: usize) -> String {
+    let mut content = "create_users:\n".to_owned();
+    for n in 0..count {
+        content.push_str(&format!(
+            "  - {{name: user{n}, email: user{n}@example.com, password: tidal-anchor-Plum-{n}, is_sso_user: false}}\n"
+        ));
+    }
+    content
+}
+
+/// A server that takes more than two seconds for 200 passwords.
+async fn slow_app() -> TestApp {
+    TestApp::spawn_with(|config| {
+        config.passwords.threads = 1;
+        config.passwords.iterations = 4;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_shows_who_would_be_created_and_its_plan_creates_just_them() {
+    let app = TestApp::spawn().await;
+    let file = file(EXAMPLE.as_bytes(), ".yaml");
+    let path = file.path().to_str().unwrap();
+    let create = |arguments: &[&str]| run(muster_at(&app).args(["user", "batch-create", "-f", path]).args(arguments));
+    let dry = create(&["--dry-run"]);
+    assert_eq!(dry.status, Some(0), "{}", dry.err);
+    assert_eq!(
+        dry.out,
+        "EMAIL               NAME             SSO  PERMISSION    TITLE\n\
+         test1@anyscale.com  name1 lastname1  no   collaborator  title1\n\
+         test2@anyscale.com  name2 lastname2  no   collaborator  title2\n"
+    );
+    let (words, plan) = dry.err.trim_end().rsplit_once(" --plan ").unwrap();
+    assert_eq!(
+        words,
+        format!(
+            "dry run: 2 users would be created; nothing was written\n\
+             to create exactly these: muster user batch-create -f {path}"
+        )
+    );
+    assert_eq!(app.db_counts().await[..4], [0, 0, 0, 0]);
+    let json: Vec<Value> = serde_json::from_str(&create(&["--dry-run", "-o", "json"]).out).unwrap();
+    assert_eq!(json[1]["permission_level"], "collaborator");
+
+    let ran = create(&["--plan", plan]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    assert_eq!(app.db_counts().await[0], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_no_longer_holds_is_refused_with_what_has_changed() {
+    let app = TestApp::spawn().await;
+    let dry = create(&app, EXAMPLE, &["--dry-run"]);
+    let plan = dry.err.trim_end().rsplit_once(" --plan ").unwrap().1.to_owned();
+    let other = create(&app, &EXAMPLE.replace("name2", "name3"), &["--plan", &plan]);
+    assert_eq!(other.status, Some(1));
+    assert!(
+        other
+            .err
+            .ends_with("error: the list is not the one that was planned; nothing was written: make a new dry run\n"),
+        "{}",
+        other.err
+    );
+
+    assert_eq!(app.owner.create(&serde_json::json!([sso("test2@anyscale.com")])).await.status, 200);
+    let late = create(&app, EXAMPLE, &["--plan", &plan]);
+    assert_eq!(late.status, Some(1));
+    assert!(late.err.contains("error[email_taken]: email: already exists\n --> users.yaml:9:12\n"), "{}", late.err);
+    assert!(
+        late.err.ends_with(
+            "1 of 2 users can't be created; nothing was created\n\
+             the plan no longer holds: make a new dry run when this is mended\n"
+        ),
+        "{}",
+        late.err
+    );
+    assert_eq!(app.db_counts().await[0], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_again_creates_nobody_twice() {
+    let app = TestApp::spawn().await;
+    let key = ["--idempotency-key", "import-1", "-o", "csv"];
+    let first = create(&app, EXAMPLE, &key);
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    let lines: Vec<&str> = first.out.split("\r\n").collect();
+    assert_eq!((lines.len(), lines[0], lines[3]), (4, "email,name,user_id,sso,created", ""));
+    assert!(lines[2].starts_with("test2@anyscale.com,name2 lastname2,usr_"), "{}", lines[2]);
+    let second = create(&app, EXAMPLE, &key);
+    assert_eq!((second.status, &second.out), (Some(0), &first.out));
+    assert!(second.err.ends_with(" 2 users created, by an earlier request with the same key.\n"), "{}", second.err);
+    assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
+    let other = create(&app, &EXAMPLE.replace("name2", "name3"), &key);
+    assert_eq!(other.status, Some(1), "{}", other.err);
+    assert!(other.err.contains("error: ") && other.err.ends_with("; nothing was created\n"), "{}", other.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
+    let app = TestApp::spawn().await;
+    let proxy = losing_answers(app.address, 2);
+    let file = file(EXAMPLE.as_bytes(), ".yaml");
+    let path = file.path().to_str().unwrap();
+    let ran = run(muster_at(&app).env("MUSTER_HOST", proxy).args(["user", "batch-create", "-f", path]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.err.ends_with(" 2 users created, by an earlier request with the same key.\n"), "{}", ran.err);
+    assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
+}
+
+/// An address that leads to the server. The first connections are cut when the answer is there.
+fn losing_answers(server: std::net::SocketAddr, count: usize) -> String {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let mut client = client.unwrap();
+            let mut upstream = TcpStream::connect(server).unwrap();
+            let (mut from_client, mut to_server) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
+            let mut answer = [0; 4096];
+            while let Ok(length @ 1..) = upstream.read(&mut answer) {
+                if number < count {
+                    break;
+                }
+                client.write_all(&answer[..length]).unwrap();
+            }
+            let _ = client.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_batch_goes_on_at_the_server_and_is_followed() {
+    let app = slow_app().await;
+    let ran = create(&app, &many(200), &["-o", "json"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let users: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((users.len(), users[199]["email"].as_str()), (200, Some("user199@example.com")));
+    let err = without_times(&ran.err);
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(
+        (lines.len(), lines[0], lines[2]),
+        (3, "(muster +_s) Creating users...", "(muster +_s) 200 users created.")
+    );
+    let (start, left) = lines[1].split_once(" is being hashed: about ").unwrap();
+    assert!(start.starts_with("(muster +_s) batch bat_") && left.ends_with(" s left"), "{}", lines[1]);
+    assert_eq!(app.db_counts().await[..4], [200, 200, 200, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_command_says_that_the_batch_goes_on() {
+    use std::io::{BufRead, BufReader, Read};
+    let app = slow_app().await;
+    let file = file(many(400).as_bytes(), ".yaml");
+    let mut command = muster_at(&app);
+    command.args(["user", "batch-create", "-f", file.path().to_str().unwrap()]).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("is being hashed") {
+        line.clear();
+        assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
+    }
+    let id = line.split_whitespace().find(|word| word.starts_with("bat_")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let sent = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(
+        rest,
+        format!(
+            "error: the batch goes on at the server: `muster batch show {id}` tells how far it is, `muster batch cancel \
+             {id}` stops it\n"
+        )
+    );
+    let shown = run(muster_at(&app).args(["batch", "show", id]));
+    assert!(shown.out.contains("running"), "{}", shown.out);
+    let cancelled = run(muster_at(&app).args(["batch", "cancel", id]));
+    assert_eq!(
+        (cancelled.status, cancelled.out.as_str(), cancelled.err),
+        (Some(0), "", format!("{id} is cancelled; nothing was created\n"))
+    );
+    assert_eq!(app.db_counts().await[0], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_hashed_locally_are_hashes_that_have_to_be_changed() {
+    let app = TestApp::spawn().await;
+    let ran = create(&app, &many(3), &["--hash-locally"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    assert_eq!(
+        without_times(&ran.err),
+        "(muster +_s) Hashing 3 passwords on this machine...\n(muster +_s) Creating users...\n\
+         (muster +_s) 3 users created.\n"
+    );
+    let due = "select count(*) from passwords where must_change and phc like '$argon2id$v=19$m=19456,t=2,p=1$%'";
+    assert_eq!(app.db_value::<i64>(due).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_breaks_the_rules_is_found_before_anything_is_sent() {
+    let app = TestApp::spawn().await;
+    let content = many(2).replace("tidal-anchor-Plum-1", "hunter2");
+    let ran = create(&app, &content, &["--hash-locally"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    assert!(
+        ran.err.starts_with("error[password_too_short]: password: shorter than 8 characters\n --> users.yaml:3:55\n"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.ends_with("\n1 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
+    assert!(!ran.err.contains("hunter2"), "a password is shown:\n{}", ran.err);
+    assert_eq!(app.db_value::<i64>("select count(*) from audit_events where action = 'user.batch_create'").await, 0);
+    let both = create(&app, EXAMPLE, &["--hash-locally", "--plan", "plan1_x"]);
+    assert_eq!(both.status, Some(2), "{}", both.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weak_hash_is_a_warning_at_its_place_and_no_obstacle() {
+    let app = TestApp::spawn().await;
+    let hash = "$2b$04$abcdefghijklmnopqrstuuOZ7lkQ1gzh0g6XAXcVXGDI0jRtM9jOq";
+    let content = format!(
+        "create_users:\n  - name: a\n    email: a@example.com\n    is_sso_user: false\n    password_hash: {hash}\n"
+    );
+    for arguments in [&["--dry-run"][..], &[]] {
+        let ran = create(&app, &content, arguments);
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        assert!(ran.err.contains("warning[weak_hash]: password_hash: "), "{}", ran.err);
+        assert!(ran.err.contains("\n --> users.yaml:5:20\n"), "{}", ran.err);
+        assert!(!ran.err.contains("$2b$") && !ran.err.contains("error"), "{}", ran.err);
+    }
+    assert_eq!(app.db_counts().await[0], 1);
+}

@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batch;
 mod batch_create;
 mod configuration;
 mod keys;

@@ -1,0 +1,197 @@
+//! `muster batch list`, `show`, `cancel` and `undo`.
+
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, BATCH, TestApp, file, sso, with_password};
+use crate::{Ran, muster_at, run};
+
+fn batch(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(muster_at(app).arg("batch").args(arguments))
+}
+
+/// The words of each line.
+fn words(text: &str) -> Vec<Vec<&str>> {
+    text.lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+/// Creates SSO users through the API; gives the batch's id.
+async fn created(app: &TestApp, emails: &[&str]) -> String {
+    let users: Vec<Value> = emails.iter().map(|email| sso(email)).collect();
+    let answer = app.owner.create(&json!(users)).await;
+    answer.json()["metadata"]["batch_id"].as_str().unwrap().to_owned()
+}
+
+/// Starts to create users with passwords, which takes a while.
+async fn running(app: &TestApp, count: usize) -> String {
+    let users: Vec<Value> = (0..count).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let request = app.owner.request("POST", BATCH).header("prefer", "respond-async").body(json!(users).to_string());
+    let answer = Actor::send(request).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    answer.json()["result"]["batch_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_listed_with_when_who_and_which_file() {
+    let app = TestApp::spawn().await;
+    let first = created(&app, &["a@example.com"]).await;
+    let file = file(b"create_users:\n  - {name: b, email: b@example.com, is_sso_user: true}\n", ".yaml");
+    let path = file.path().to_str().unwrap();
+    assert_eq!(run(muster_at(&app).args(["user", "batch-create", "-f", path])).status, Some(0));
+
+    let ran = batch(&app, &["list"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    let lines = words(&ran.out);
+    assert_eq!(lines[0], ["BATCH", "ID", "CREATED", "STATE", "USERS", "BY", "FILE", "FINISHED"]);
+    assert_eq!(lines.len(), 3);
+    let name = file.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!((lines[1][2], lines[1][3], *lines[1].iter().rev().nth(1).unwrap()), ("created", "1", name));
+    assert_eq!(lines[2][0], first);
+
+    let ran = batch(&app, &["list", "-f", path, "-o", "json"]);
+    let of_the_file: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((of_the_file.len(), of_the_file[0]["file_name"].as_str()), (1, Some(name)));
+    assert_eq!(words(&batch(&app, &["list", "--state", "undone"]).out).len(), 1);
+    assert_eq!(words(&batch(&app, &["list", "--max-items", "1"]).out).len(), 2);
+    let csv = batch(&app, &["list", "-o", "csv"]).out;
+    assert!(csv.starts_with("batch_id,created,state,users,by,file,finished\r\nbat_"), "{csv}");
+    let ran = batch(&app, &["list", "--state", "done"]);
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("has to be one of running, created, failed, cancelled, undone"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_batches_than_a_page_are_listed_up_to_the_number_that_is_asked_for() {
+    let app = TestApp::spawn().await;
+    for n in 0..52 {
+        created(&app, &[&format!("user{n}@example.com")]).await;
+    }
+    assert_eq!(words(&batch(&app, &["list"]).out).len(), 51);
+    assert_eq!(words(&batch(&app, &["list", "--max-items", "60"]).out).len(), 53);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_shown_in_two_columns() {
+    let app = TestApp::spawn().await;
+    let id = created(&app, &["a@example.com", "b@example.com"]).await;
+    let ran = batch(&app, &["show", &id]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    let lines = words(&ran.out);
+    assert_eq!(lines[..3], [vec!["BATCH", &id], vec!["state", "created"], vec!["users", "2"]]);
+    let names: Vec<&str> = lines[3..].iter().map(|line| line[0]).collect();
+    assert_eq!(names, ["created", "finished", "by", "source", "request"]);
+    let shown: Value = serde_json::from_str(&batch(&app, &["show", &id, "-o", "json"]).out).unwrap();
+    assert_eq!(shown["batch_id"], id.as_str());
+
+    let ran = batch(&app, &["show", "bat_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: there is no batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6\n"));
+    let ran = batch(&app, &["show", "../userinfo"]);
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(2), "error: `../userinfo` is no id of a batch; one looks like `bat_…`\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_failed_is_shown_with_its_findings() {
+    let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
+    let id = running(&app, 100).await;
+    created(&app, &["user7@example.com"]).await;
+    let start = std::time::Instant::now();
+    let shown = loop {
+        let shown = batch(&app, &["show", &id]).out;
+        if !shown.contains("running") {
+            break shown;
+        }
+        assert!(start.elapsed().as_secs() < 60, "{shown}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(words(lines[1]), [["state", "failed"]]);
+    assert!(lines[2].starts_with("error ") && lines[2].ends_with(" [batch_conflict]"), "{}", lines[2]);
+    assert_eq!(
+        lines[lines.len() - 2..],
+        ["FINDING                         CODE", "users[7].email: already exists  email_taken"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_undone_when_it_is_said_so() {
+    let app = TestApp::spawn().await;
+    let id = created(&app, &["a@example.com", "b@example.com"]).await;
+    let ran = batch(&app, &["undo", &id]);
+    assert_eq!(
+        (ran.status, ran.out.as_str(), ran.err.as_str()),
+        (
+            Some(2),
+            "",
+            "error: there is no terminal to ask on: add `--yes` to remove the users, or `--dry-run` to see who it is\n"
+        )
+    );
+    let dry = batch(&app, &["undo", &id, "--dry-run"]);
+    assert_eq!((dry.status, dry.err.as_str()), (Some(0), "dry run: 2 users would be removed; nothing was changed\n"));
+    let lines = words(&dry.out);
+    assert_eq!(
+        (lines[0].join(" "), lines[1][0], lines[2][0]),
+        ("EMAIL NAME USER ID".to_owned(), "a@example.com", "b@example.com")
+    );
+    assert_eq!(app.db_counts().await[0], 2);
+
+    let ran = batch(&app, &["undo", &id, "--yes", "-o", "json"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users removed\n"));
+    let undone: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((undone["removed"].as_array().unwrap().len(), &undone["kept"]), (2, &json!([])));
+    assert_eq!(app.db_counts().await[0], 0);
+    assert_eq!(words(&batch(&app, &["show", &id]).out)[1], ["state", "undone"]);
+
+    let again = batch(&app, &["undo", &id, "--yes"]);
+    assert_eq!((again.status, again.err), (Some(1), format!("error: batch {id} has been undone before\n")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_who_were_used_since_are_in_the_way_unless_they_may_stay() {
+    let app = TestApp::spawn().await;
+    let id = created(&app, &["a@example.com", "b@example.com", "c@example.com"]).await;
+    app.db_execute("update users set first_signed_in_at = now() where email = 'b@example.com'").await;
+    let ran = batch(&app, &["undo", &id, "--yes"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert!(lines[1].starts_with("b@example.com  ") && lines[1].ends_with("  has signed in"), "{}", ran.err);
+    assert_eq!(
+        lines[2],
+        "error: 1 user of this batch was used since, so that nothing was removed: `--keep-used` lets them stay and \
+         removes the other 2"
+    );
+    assert_eq!(app.db_counts().await[0], 3);
+
+    let ran = batch(&app, &["undo", &id, "--yes", "--keep-used"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users removed, 1 kept\n"));
+    assert!(ran.out.lines().nth(3).unwrap().starts_with("b@example.com  "), "{}", ran.out);
+    assert_eq!(app.db_counts().await[0], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_running_batch_can_be_cancelled() {
+    let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
+    let id = running(&app, 200).await;
+    let ran = batch(&app, &["cancel", &id, "-o", "json"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["state"], "cancelled");
+    let again = batch(&app, &["cancel", &id]);
+    assert_eq!(
+        (again.status, again.err),
+        (Some(1), format!("error: batch {id} is cancelled: only a running one can be cancelled\n"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_for_owners() {
+    let app = TestApp::spawn().await;
+    let reader = app.actor(PermissionLevel::Collaborator).await;
+    let id = created(&app, &["a@example.com"]).await;
+    for arguments in [&["list"][..], &["show", &id], &["cancel", &id], &["undo", &id, "--yes"]] {
+        let ran = run(muster_at(&app).env("MUSTER_TOKEN", reader.token()).arg("batch").args(arguments));
+        assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{arguments:?}");
+        assert!(ran.err.starts_with("error: "), "{}", ran.err);
+    }
+}
