@@ -7,10 +7,11 @@ use std::rc::Rc;
 use granit_parser::{Span, Tag};
 use serde_json::Value;
 
+use super::Row;
 use super::error::Problem;
-use super::node::Show;
-use super::yaml::{Read, Reader, range};
-use super::{Row, hide};
+use super::hide::{self, Show};
+use super::parsed::Read;
+use super::yaml::{Reader, range};
 
 /// Bytes that anchors and aliases may copy: far more than a real file does, far less than a
 /// "billion laughs".
@@ -38,7 +39,7 @@ impl Reader<'_> {
         self.copy(cost, &place)?;
         if show == Show::Nothing {
             // Somewhere it is a secret: hidden where it is written, too.
-            self.hidden.push(hide::value(row.span.clone()));
+            self.notes.hidden.push(hide::value(row.span.clone()));
         }
         Ok(Row { span: place, ..Row::clone(&row) })
     }
@@ -59,7 +60,7 @@ impl Reader<'_> {
         let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
         if !fits {
             let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
-            self.hidden.push(hide::value(place.clone()));
+            self.notes.hidden.push(hide::value(place.clone()));
             let problem = Problem::new("a value that begins with `!` has a YAML tag, which can't be used here", place);
             self.note(problem.help("if the `!` belongs to the text, put all of it in quotes"))?;
         }

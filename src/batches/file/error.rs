@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::string::FromUtf8Error;
 
+use super::FileFormat;
 use super::hide::{self, Hidden};
 use super::show::{Block, Printer};
 
@@ -23,7 +24,7 @@ pub enum FileError {
         /// As given by the user.
         path: String,
     },
-    /// It isn't a list of users in YAML; [`FormError::render`] says where.
+    /// It isn't a list of users in its format; [`FormError::render`] says where.
     Form(FormError),
 }
 
@@ -40,17 +41,17 @@ pub struct FormError {
 pub(super) struct Problem {
     pub sentence: String,
     pub span: Range<usize>,
-    /// The first of two, for things given twice.
-    pub first: Option<Range<usize>>,
+    /// A place that has to do with it, and what to say there.
+    pub other: Option<(Range<usize>, &'static str)>,
     pub help: Option<&'static str>,
-    /// The file couldn't be read at this place, so that it is not known what on this line is a
-    /// password.
+    /// The file couldn't be read at this place, and it is not known what on this line is a
+    /// password: words decide.
     pub unparsed: bool,
 }
 
 impl Problem {
     pub fn new(sentence: impl Into<String>, span: Range<usize>) -> Self {
-        Self { sentence: sentence.into(), span, first: None, help: None, unparsed: false }
+        Self { sentence: sentence.into(), span, other: None, help: None, unparsed: false }
     }
 
     pub fn help(mut self, help: &'static str) -> Self {
@@ -58,8 +59,8 @@ impl Problem {
         self
     }
 
-    pub fn first(mut self, first: Range<usize>) -> Self {
-        self.first = Some(first);
+    pub fn other(mut self, place: Range<usize>, label: &'static str) -> Self {
+        self.other = Some((place, label));
         self
     }
 
@@ -73,7 +74,7 @@ impl FormError {
     pub(super) fn new(path: String, text: String, mut hidden: Vec<Hidden>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         for problem in problems.iter().filter(|problem| problem.unparsed) {
-            let places = std::iter::once(&problem.span).chain(&problem.first);
+            let places = std::iter::once(&problem.span).chain(problem.other.as_ref().map(|(place, _)| place));
             hidden.extend(places.flat_map(|place| hide::unparsed_line(&text, place.start)));
         }
         hide::tidy(&mut hidden);
@@ -94,24 +95,26 @@ fn block(problem: &Problem) -> Block<'_> {
         title: problem.sentence.clone(),
         code: "",
         place: Some(problem.span.clone()),
-        other: problem.first.clone().map(|first| (first, "first given here")),
+        other: problem.other.clone(),
         help: problem.help,
     }
 }
 
 /// The error for bytes that aren't text, pointing at the first of them.
-pub(super) fn not_utf8(path: &str, refused: &FromUtf8Error) -> FileError {
+pub(super) fn not_utf8(path: String, format: FileFormat, refused: &FromUtf8Error) -> FileError {
     let bytes = refused.as_bytes();
     let at = refused.utf8_error().valid_up_to();
     let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let problem = Problem::new("not UTF-8 text", at..at).unparsed().help(if utf16 {
-        "this looks like UTF-16: save the file as UTF-8"
-    } else {
-        "save the file as UTF-8"
-    });
+    let help = if utf16 { "this looks like UTF-16: save the file as UTF-8" } else { "save the file as UTF-8" };
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
     // Everything before `at` is valid, so the place is the same in the repaired text.
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    FileError::Form(FormError::new(path.to_owned(), text, Vec::new(), vec![problem]))
+    let at = at - super::without_mark(&mut text);
+    let problem = Problem::new("not UTF-8 text", at..at).help(help);
+    let (hidden, problem) = match format {
+        FileFormat::Yaml => (Vec::new(), problem.unparsed()),
+        _ => (super::parse_as(format, &text).hidden, problem),
+    };
+    FileError::Form(FormError::new(path, text, hidden, vec![problem]))
 }
 
 impl fmt::Display for FileError {

@@ -1,11 +1,13 @@
 //! What of a users file may be shown on a terminal, and what is replaced: passwords, above all.
 //!
-//! Of a parsed file the places of all values are known, and [`is_public`] decides by key. Of a file
+//! Of a parsed file the places of all values are known, and [`is_public`] decides by key. Of YAML
 //! that can't be parsed nothing is known but words, so [`unparsed_line`] shows only the words that
 //! are surely harmless: the known keys, and what stands behind a public one; at the first other
 //! key, the rest of the line is hidden.
 
 use std::ops::Range;
+
+use serde_json::Value;
 
 /// A piece of the text of which every column is printed as `with`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +26,33 @@ pub(super) fn comment(span: Range<usize>) -> Hidden {
     Hidden { span, with: ' ' }
 }
 
+/// What of a node may be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    /// The value of a public key.
+    Public,
+    /// A place for rows: mappings are read key by key, anything else is hidden.
+    Rows,
+    /// Inside a value that is hidden as a whole.
+    Nothing,
+}
+
+impl Show {
+    /// What may be shown of the value of this key.
+    pub fn inside(self, key: &str) -> Self {
+        if self != Self::Nothing && is_public(key) { Self::Public } else { Self::Nothing }
+    }
+}
+
 /// Whether the value of a key can be shown. Everything else may be a password under a misspelt key.
 pub(super) fn is_public(key: &str) -> bool {
-    matches!(key, "name" | "email" | "lastname" | "title" | "is_sso_user")
+    matches!(key, "name" | "email" | "lastname" | "title" | "is_sso_user" | "must_change_password" | "permission_level")
+}
+
+/// Whether a value of a public key may be a password all the same: who is asked whether to change
+/// it may have written the new one.
+pub(super) fn is_odd(key: &str, value: &Value) -> bool {
+    key == "must_change_password" && !matches!(value, Value::Bool(_) | Value::Null)
 }
 
 /// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is
@@ -105,7 +131,7 @@ fn words(line: &str, open: bool) -> Words {
         }
         let at = start + piece.find(core).unwrap_or_default();
         let until = start + piece.trim_end().len();
-        let known = is_public(core) || core == "create_users";
+        let known = (is_public(core) && core != "must_change_password") || core == "create_users";
         found.has_key |= key;
         let quoted = piece.ends_with("\":");
         let next = line.get(end..).and_then(|rest| rest.chars().next());

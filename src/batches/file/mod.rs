@@ -1,5 +1,6 @@
 //! The users file of `muster user batch-create -f users.yaml`: reads it, and shows every finding at
-//! its place in it.
+//! its place in it. It is YAML, JSON, lines of JSON or CSV ([`FileFormat`]), in a file or from
+//! standard input.
 //!
 //! The file is checked in two steps, by two judges. This module judges only the *form*: is it text,
 //! is it YAML, is there a list under `create_users`. What is inside the rows goes to the server
@@ -16,9 +17,10 @@
 //!    |            ^^^^^^^^^^^^^^^
 //! ```
 //!
-//! How it is put together: `yaml` makes `Row`s (a JSON value, and where it, its keys and its
-//! values stand) from text; another format needs only such a function. `show` knows text and
-//! ranges of bytes, and no format. `hide` decides what of the file may be shown at all.
+//! How it is put together: `yaml`, `json` and `csv` make `Row`s (a JSON value, and where it, its
+//! keys and its values stand) from text; another format needs only such a function. Below them,
+//! `node`, `value` and `cells` read the pieces. `show` knows text and ranges of bytes, and no
+//! format. `hide` decides what of the file may be shown at all.
 //!
 //! # Decisions
 //!
@@ -29,12 +31,14 @@
 //!   (serde-saphyr's default budget stops at 250,000 nodes; a file of 100,000 rows has 1.2
 //!   million).
 //! - **Shown is only what is known to be harmless**: keys, and the values of `name`, `email`,
-//!   `lastname`, `title` and `is_sso_user`. Every other value is printed as `*`, so that `pasword:
-//!   hunter2` stays a secret too, and comments are left out. A file that can't be parsed has no
-//!   known places; there, words decide (see `hide`).
-//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` only.** The vendor's client reads
-//!   YAML 1.1, where they always are, and where a Norwegian's `title: no` is refused. Here it is
-//!   the text that was written.
+//!   `lastname`, `title`, `is_sso_user`, `must_change_password` and `permission_level`. Every other
+//!   value is printed as `*`, so that `pasword: hunter2` stays a secret too, and so does a
+//!   `must_change_password` that is neither true nor false; comments are left out. YAML that can't
+//!   be parsed has no known places; there, words decide (see `hide`). JSON and CSV are known up to
+//!   the place that can't be read, and hidden from there on.
+//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` and `must_change_password` only.**
+//!   The vendor's client reads YAML 1.1, where they always are, and where a Norwegian's `title: no`
+//!   is refused. Here it is the text that was written.
 //! - **A number is what `PyYAML` and JSON both call one**, since it is sent as JSON. `007`, `0x1F`,
 //!   `1_000`, `12:30`, `1e5` and dates are the text that was written: turning them into other
 //!   digits first would help nobody.
@@ -43,68 +47,79 @@
 //!   password that somebody wrote down.
 //! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server says that it is
 //!   no object.
+//! - **A given format wins** over what the file's name says: who gives one knows better. Without
+//!   either it is YAML, as for the vendor's client.
+//! - **JSON has a reader of its own**, since YAML is no superset of it where it matters: it takes
+//!   trailing commas, single quotes and comments, and knows other numbers and escapes. `serde_json`
+//!   gives no places of values, and the first of two equal keys is lost. It still reads the escapes
+//!   and numbers; a property holds the reader to accept what it accepts, and nothing else.
+//! - **CSV is taken apart by a small tokenizer, not by the crate `csv`**, which gives places of rows,
+//!   but not of cells, and which accepts quotes that are never closed and text behind a closing
+//!   quote: a list that lost its second half in somebody's password would be created.
+//! - **A CSV cell is text, and an empty one is no field at all.** Only flags are turned into what they
+//!   mean (true, yes, on, 1, …); the server says what is wrong with others.
+//! - **Columns are judged here**: each is wrong once for the whole file, not once for each user. So is
+//!   the number of cells of a row, without which nobody knows which cell is the password. Such rows
+//!   are hidden as a whole, and so are rows that may be shifted (a flag that is none, a line break in
+//!   a public cell) and what may be data in the header's place.
+//! - A CSV finding about a cell points to the cell even where the key is meant: the header would not
+//!   tell which user.
+//! - Lines that begin with `#` are skipped above the header of a CSV file and nowhere else. RFC 4180
+//!   has no comments, and a name can begin with `#`.
+//! - **A file has at most 100,000 users**, which is the most that any server takes: 64 MiB of empty
+//!   ones would be gigabytes of rows.
 //! - A value that comes from a merge (`<<: *defaults`) is underlined where it is written, not where
 //!   it is merged.
 
 mod alias;
+mod cells;
+mod csv;
 mod error;
+mod fields;
+mod format;
+mod header;
 mod hide;
+mod input;
+mod json;
 mod node;
+mod parsed;
 mod positions;
+mod row;
 mod scalar;
 mod show;
 mod syntax;
+mod template;
+mod value;
 mod yaml;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
 use serde_json::Value;
 
 pub use error::{FileError, FormError};
+pub use format::FileFormat;
 use hide::Hidden;
+use parsed::Parsed;
+use row::{Field, Row};
 use show::{Block, Printer};
+pub use template::{TemplateFormat, template};
 
-/// No users file is larger: 100,000 rows are about 15 MB.
+/// No users file is larger: 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What standard input is called where a path is printed.
+const STDIN: &str = "<stdin>";
 
 /// A users file that has the right form: rows to send, and the text to point into.
 pub struct UsersFile {
     path: String,
+    name: Option<String>,
+    sha256: String,
     text: String,
     rows: Vec<Row>,
     hidden: Vec<Hidden>,
-}
-
-/// One entry of the list, in whatever format it was written.
-#[derive(Clone)]
-struct Row {
-    /// What is sent.
-    value: Value,
-    /// Where it stands, in bytes of the text.
-    span: Range<usize>,
-    /// Where its keys and values stand, in order of the name; empty unless it is a mapping.
-    fields: Vec<Field>,
-}
-
-#[derive(Clone)]
-struct Field {
-    name: String,
-    /// Whether the name can be printed; see [`hide::is_word`].
-    named: bool,
-    key: Range<usize>,
-    /// Empty when nothing is written after the key.
-    value: Range<usize>,
-}
-
-impl Row {
-    /// A value without fields.
-    fn new(value: Value, span: Range<usize>) -> Self {
-        Self { value, span, fields: Vec::new() }
-    }
 }
 
 /// One entry of the server's report.
@@ -123,23 +138,30 @@ pub struct Finding {
 }
 
 impl UsersFile {
-    /// Reads and parses a file; `path` is printed as given.
+    /// Reads and parses a file, or standard input for `-`; `path` is printed as given.
+    ///
+    /// The format is `format`, else what the file's name [says](FileFormat::of), else YAML.
     ///
     /// # Errors
     /// [`FileError::Unreadable`], [`FileError::TooLarge`] for more than [`MAX_BYTES`] (no more than
-    /// that is read), [`FileError::Form`] when it isn't a list of users in YAML.
-    pub fn read(path: &Path) -> Result<Self, FileError> {
-        let shown = path.display().to_string();
-        let unreadable = |source: io::Error| FileError::Unreadable { path: shown.clone(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        let mut bytes = Vec::new();
-        let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if u64::try_from(read).is_ok_and(|read| read <= MAX_BYTES) {
-            let text = String::from_utf8(bytes).map_err(|refused| error::not_utf8(&shown, &refused))?;
-            Self::parse(shown, text)
+    /// that is read), [`FileError::Form`] when it isn't a list of users in its format.
+    pub fn read(path: &Path, format: Option<FileFormat>) -> Result<Self, FileError> {
+        let (shown, name) = if path == Path::new("-") {
+            (STDIN.to_owned(), None)
         } else {
-            Err(FileError::TooLarge { path: shown })
-        }
+            (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        };
+        let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
+        let input = match input::read(path) {
+            Ok(Some(input)) => input,
+            Ok(None) => return Err(FileError::TooLarge { path: shown }),
+            Err(source) => return Err(FileError::Unreadable { path: shown, source }),
+        };
+        let text = match String::from_utf8(input.bytes) {
+            Ok(text) => text,
+            Err(refused) => return Err(error::not_utf8(shown, format, &refused)),
+        };
+        Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format)? })
     }
 
     /// Parses the text of a file; `path` is only printed.
@@ -147,18 +169,31 @@ impl UsersFile {
     /// # Errors
     /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the
     /// rest unreadable.
-    pub fn parse(path: impl Into<String>, text: String) -> Result<Self, FileError> {
-        let path = path.into();
-        let text = match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        };
-        let parsed = yaml::parse(&text);
-        if parsed.problems.is_empty() {
-            Ok(Self { path, text, rows: parsed.rows, hidden: parsed.hidden })
+    pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
+        let sha256 = input::sha256(&text);
+        Self::from_text(path.into(), text, sha256, format)
+    }
+
+    fn from_text(path: String, mut text: String, sha256: String, format: FileFormat) -> Result<Self, FileError> {
+        without_mark(&mut text);
+        let Parsed { rows, hidden, problems } = parse_as(format, &text);
+        if problems.is_empty() {
+            Ok(Self { path, name: None, sha256, text, rows, hidden })
         } else {
-            Err(FileError::Form(FormError::new(path, text, parsed.hidden, parsed.problems)))
+            Err(FileError::Form(FormError::new(path, text, hidden, problems)))
         }
+    }
+
+    /// The file's name without its folders; `None` for standard input and for a mere text.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The SHA-256 of the file's bytes, as they are: 64 hex digits in small letters.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The rows in the order of the file, as they are to be sent. Mostly objects, but nothing was
@@ -166,6 +201,12 @@ impl UsersFile {
     #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.rows.iter().map(|row| &row.value)
+    }
+
+    /// The rows, to change what is sent. Findings still point to what the file has; one about a
+    /// `password_hash` that the file doesn't have points to the `password` that it was made of.
+    pub fn rows_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Value> {
+        self.rows.iter_mut().map(|row| &mut row.value)
     }
 
     /// How many rows there are.
@@ -229,9 +270,29 @@ impl UsersFile {
     /// The field of row `index` that a finding is about, if it is there.
     fn field(&self, index: usize, finding: &Finding) -> Option<&Field> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
-        let found = row.fields.binary_search_by(|field| field.name.cmp(name)).ok()?;
-        row.fields.get(found)
+        let field = row.field(name);
+        if name == "password_hash" && field.is_none_or(|field| field.value.is_empty()) {
+            return row.field("password").or(field);
+        }
+        field
     }
+}
+
+/// The reader of a format.
+fn parse_as(format: FileFormat, text: &str) -> Parsed {
+    match format {
+        FileFormat::Yaml => yaml::parse(text),
+        FileFormat::Json => json::parse(text),
+        FileFormat::Ndjson => json::parse_lines(text),
+        FileFormat::Csv => csv::parse(text),
+    }
+}
+
+/// Takes a byte order mark away; gives its length.
+fn without_mark(text: &mut String) -> usize {
+    let length = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    text.drain(..length);
+    length
 }
 
 /// Without the text and the values: they hold passwords.

@@ -7,26 +7,17 @@ use granit_parser::{Event, ScalarStyle, Span, StructureStyle, Tag};
 use serde_json::{Map, Value};
 
 use super::error::Problem;
-use super::yaml::{Read, Reader, range, twice};
-use super::{Field, Row, hide, scalar};
-
-/// What of a node may be shown; see [`hide`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
-    /// The value of a public key.
-    Public,
-    /// A place for rows: mappings are read key by key, anything else is hidden.
-    Rows,
-    /// Inside a value that is hidden as a whole.
-    Nothing,
-}
+use super::hide::{self, Show};
+use super::parsed::{Read, twice};
+use super::yaml::{Reader, range};
+use super::{Field, Row, fields, scalar};
 
 /// An event that begins a node, and what is known about the place it stands at.
 pub(super) struct Node<'t> {
     event: Event<'t>,
     span: Span,
     show: Show,
-    /// The value of `is_sso_user`.
+    /// The value of `is_sso_user` or `must_change_password`.
     flag: bool,
 }
 
@@ -76,7 +67,7 @@ impl<'t> Reader<'t> {
             self.note(self.lone_anchor(place.start))?;
         }
         if show == Show::Rows || (show == Show::Public && hide::is_suspect(&text)) {
-            self.hidden.push(hide::value(place.clone()));
+            self.notes.hidden.push(hide::value(place.clone()));
         }
         let place = match style {
             ScalarStyle::Literal | ScalarStyle::Folded => trim(self.text, place),
@@ -132,14 +123,13 @@ impl<'t> Reader<'t> {
                 self.note(twice(&what, key, first.unwrap_or_default()))?;
                 continue;
             }
-            fields.push(Field { name: name.clone(), named, key, value: value.span });
+            fields.push(Field::new(&name, named, key, value.span));
             map.insert(name, value.value);
         }
         for row in merged {
             add(&mut map, &mut fields, row);
         }
-        fields.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Row { value: Value::Object(map), span: start.start..end, fields })
+        Ok(Row::object(map, start.start..end, fields))
     }
 
     /// A key: its name, or its source text when it is no scalar.
@@ -162,20 +152,16 @@ impl<'t> Reader<'t> {
     pub(super) fn named(&mut self, name: &str, key: &Range<usize>, value: &Row) -> bool {
         let named = hide::is_word(name, !value.span.is_empty());
         if !named {
-            self.hidden.push(hide::value(key.clone()));
+            self.notes.hidden.push(hide::value(key.clone()));
         }
         named
     }
 
     /// The value of a key, hidden unless it is known to be harmless.
     fn value(&mut self, name: &str, key: &Range<usize>, show: Show) -> Read<Row> {
-        let inner = match show {
-            Show::Nothing => Show::Nothing,
-            _ if hide::is_public(name) => Show::Public,
-            _ => Show::Nothing,
-        };
+        let inner = show.inside(name);
         let read = self.next().and_then(|next| {
-            let flag = name == "is_sso_user";
+            let flag = fields::is_flag(name);
             self.node(Node { flag, ..Node::new(next, inner) })
         });
         if show != Show::Nothing && inner == Show::Nothing {
@@ -184,7 +170,10 @@ impl<'t> Reader<'t> {
             // password.
             let rest = self.text.get(key.end..end).unwrap_or_default().trim_start();
             let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
-            self.hidden.push(hide::value(end.saturating_sub(rest.len())..end));
+            self.notes.hidden.push(hide::value(end.saturating_sub(rest.len())..end));
+        }
+        if let Some(value) = read.as_ref().ok().filter(|value| hide::is_odd(name, &value.value)) {
+            self.notes.hide(value.span.clone());
         }
         read
     }
@@ -224,9 +213,9 @@ fn add(map: &mut Map<String, Value>, fields: &mut Vec<Field>, row: Row) {
         return;
     };
     for field in row.fields {
-        let value = values.remove(&field.name);
-        if let Some(value) = value.filter(|_| !map.contains_key(&field.name)) {
-            map.insert(field.name.clone(), value);
+        let value = values.remove(field.name.as_ref());
+        if let Some(value) = value.filter(|_| !map.contains_key(field.name.as_ref())) {
+            map.insert(field.name.clone().into_owned(), value);
             fields.push(field);
         }
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-/// Reads a plain scalar. `flag`: it is the value of `is_sso_user`, where YAML 1.1's other booleans
-/// count.
+/// Reads a plain scalar. `flag`: it is the value of `is_sso_user` or `must_change_password`, where
+/// YAML 1.1's other booleans count.
 pub(super) fn plain(text: Cow<'_, str>, flag: bool) -> Value {
     match text.as_ref() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,

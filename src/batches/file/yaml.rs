@@ -12,43 +12,26 @@ use std::rc::Rc;
 use granit_parser::{Event, Parser, Span, StrInput, options};
 
 use super::error::Problem;
-use super::hide::{self, Hidden};
+use super::hide;
 use super::node::Node;
+use super::parsed::{DEPTH, LIST, Notes, Parsed, Read, TopLevel, push, twice};
 use super::{Row, syntax};
-
-/// What came of a text: rows, or problems.
-pub(super) struct Parsed {
-    pub rows: Vec<Row>,
-    pub hidden: Vec<Hidden>,
-    pub problems: Vec<Problem>,
-}
 
 pub(super) fn parse(text: &str) -> Parsed {
     let mut reader = Reader::new(text);
     let rows = reader.document().unwrap_or_else(|problem| {
-        reader.problems.push(*problem);
+        reader.notes.problems.push(*problem);
         // The parser looks ahead: even the lines of earlier problems may not have been read to
         // their end.
-        for problem in &mut reader.problems {
+        for problem in &mut reader.notes.problems {
             problem.unparsed = true;
         }
         Vec::new()
     });
-    let Reader { mut hidden, problems, .. } = reader;
-    hide::tidy(&mut hidden);
-    Parsed { rows, hidden, problems }
+    reader.notes.into_parsed(rows)
 }
 
-/// A users file is three levels deep. The bound keeps every recursion over values small.
-const DEPTH: usize = 32;
-/// Problems after which reading ends.
-const PROBLEMS: usize = 100;
-
-const LIST: &str = "create_users";
 const EXPECTED: &str = "a users file is `create_users:` with a list of users under it";
-
-/// The problem that ends the reading.
-pub(super) type Read<T> = Result<T, Box<Problem>>;
 
 /// Goes through the parser's events once, from the first to the last.
 pub(super) struct Reader<'t> {
@@ -57,8 +40,7 @@ pub(super) struct Reader<'t> {
     /// What aliases stand for, and what a copy of it costs.
     pub(super) anchors: HashMap<usize, (Rc<Row>, usize)>,
     pub(super) copied: usize,
-    pub(super) hidden: Vec<Hidden>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) notes: Notes,
 }
 
 impl<'t> Reader<'t> {
@@ -78,8 +60,7 @@ impl<'t> Reader<'t> {
             parser: Parser::new_from_str_with_options(text, options),
             anchors: HashMap::new(),
             copied: 0,
-            hidden: Vec::new(),
-            problems: Vec::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -88,9 +69,9 @@ impl<'t> Reader<'t> {
         loop {
             match self.parser.next_event() {
                 Some(Ok((Event::Comment(..), span))) => {
-                    self.hidden.push(hide::comment(range(&span)));
+                    self.notes.hidden.push(hide::comment(range(&span)));
                 }
-                Some(Ok((Event::Anchor(..), span))) => self.hidden.push(hide::value(range(&span))),
+                Some(Ok((Event::Anchor(..), span))) => self.notes.hidden.push(hide::value(range(&span))),
                 Some(Ok(event)) => return Ok(event),
                 Some(Err(error)) => return Err(Box::new(syntax::problem(self.text, &error))),
                 None => return Err(Box::new(self.end("the file ends too early"))),
@@ -105,11 +86,7 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn note(&mut self, problem: Problem) -> Read<()> {
-        if self.problems.len() < PROBLEMS {
-            self.problems.push(problem);
-            return Ok(());
-        }
-        Err(Box::new(Problem::new("too many problems: the rest of the file was not read", problem.span)))
+        self.notes.note(problem)
     }
 
     fn document(&mut self) -> Read<Vec<Row>> {
@@ -148,12 +125,13 @@ impl<'t> Reader<'t> {
 
     /// The keys of the file: `create_users`, and no other.
     fn top_level(&mut self, place: Range<usize>) -> Read<Vec<Row>> {
-        let mut list: Option<(Range<usize>, Vec<Row>)> = None;
-        let mut others: Vec<(String, Range<usize>)> = Vec::new(); // a name that can't be printed is empty
+        let mut rows = Vec::new();
+        let mut keys = TopLevel::default();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                break;
+                keys.judge(place.start, "`create_users:` is missing", EXPECTED, &mut self.notes)?;
+                return Ok(rows);
             }
             let (name, key) = self.key(event, span)?;
             let (event, span) = self.next()?;
@@ -162,29 +140,16 @@ impl<'t> Reader<'t> {
                 // only keys are shown.
                 let value = self.node(Node::row(event, span))?;
                 let name = if self.named(&name, &key, &value) { name } else { String::new() };
-                others.push((name, key));
-            } else if let Some((first, _)) = &list {
+                keys.others.push((name, key));
+            } else if let Some(first) = &keys.list {
                 let problem = twice("`create_users`", key, first.clone());
                 self.node(Node::row(event, span))?;
                 self.note(problem)?;
             } else {
-                list = Some((key.clone(), self.list(&key, event, span)?));
+                rows = self.list(&key, event, span)?;
+                keys.list = Some(key);
             }
         }
-        let Some((_, rows)) = list else {
-            let near = others.iter().find(|(name, _)| is_near(name)).or(others.first());
-            let (name, key) = near.map_or(("", place.start..place.start), |(name, key)| (name.as_str(), key.clone()));
-            self.note(if is_near(name) {
-                unknown(name, key).help("did you mean `create_users`?")
-            } else {
-                Problem::new("`create_users:` is missing", key).help(EXPECTED)
-            })?;
-            return Ok(Vec::new());
-        };
-        for (name, key) in others {
-            self.note(unknown(&name, key).help("a users file has no key but `create_users`"))?;
-        }
-        Ok(rows)
     }
 
     /// The value of `create_users`.
@@ -207,23 +172,10 @@ impl<'t> Reader<'t> {
             if matches!(event, Event::SequenceEnd) {
                 return Ok(rows);
             }
-            rows.push(self.node(Node::row(event, span))?);
+            let row = self.node(Node::row(event, span))?;
+            push(&mut rows, row)?;
         }
     }
-}
-
-fn unknown(key: &str, place: Range<usize>) -> Problem {
-    Problem::new(if key.is_empty() { "unknown key".to_owned() } else { format!("unknown key `{key}`") }, place)
-}
-
-pub(super) fn twice(what: &str, place: Range<usize>, first: Range<usize>) -> Problem {
-    Problem::new(format!("{what} is given twice"), place).first(first)
-}
-
-/// Whether somebody who wrote this key meant `create_users`.
-fn is_near(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key.contains("user") || key.contains("create")
 }
 
 pub(super) fn range(span: &Span) -> Range<usize> {

@@ -1,13 +1,17 @@
 use super::*;
 
+mod csv;
 mod form;
+mod formats;
+mod json;
 mod random;
+mod random_formats;
 mod render;
 mod rows;
 
 /// The file of a text that must have the right form.
 fn file(text: &str) -> UsersFile {
-    match UsersFile::parse("users.yaml", text.to_owned()) {
+    match UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml) {
         Ok(file) => file,
         Err(error) => panic!("{error}"),
     }
@@ -15,7 +19,7 @@ fn file(text: &str) -> UsersFile {
 
 /// What is said about a text that doesn't.
 fn refusal(text: &str) -> String {
-    UsersFile::parse("users.yaml", text.to_owned()).expect_err("must be refused").to_string()
+    UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).expect_err("must be refused").to_string()
 }
 
 fn finding(index: usize, field: &str, code: &str, message: &str) -> Finding {
@@ -26,4 +30,24 @@ fn finding(index: usize, field: &str, code: &str, message: &str) -> Finding {
         message: message.to_owned(),
         other_index: None,
     }
+}
+
+/// Title, position and help of every problem, without the drawing.
+fn said(text: &str) -> String {
+    let keep = |line: &&str| line.starts_with("error") || line.contains("-->") || line.contains("= help");
+    let lines: Vec<&str> = text.lines().filter(keep).map(str::trim).collect();
+    lines.join("\n").replace("--> users.yaml:", "--> ").replace("--> users:", "--> ")
+}
+
+/// The rows of a text of another format.
+fn rows_as(format: FileFormat, text: &str) -> Value {
+    match UsersFile::parse("users", text.to_owned(), format) {
+        Ok(file) => file.rows().cloned().collect(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What is said about a text of another format that doesn't have the right form.
+fn refusal_as(format: FileFormat, text: &str) -> String {
+    UsersFile::parse("users", text.to_owned(), format).expect_err("must be refused").to_string()
 }

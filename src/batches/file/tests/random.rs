@@ -104,7 +104,7 @@ fn check(file: &UsersFile, row: &Row, entry: &Entry) {
     assert_eq!(row.value, Value::Object(map));
     assert_eq!(row.fields.len(), pairs.len());
     for (key, value) in pairs {
-        let field = row.fields.iter().find(|field| key.value == field.name).unwrap();
+        let field = row.fields.iter().find(|field| key.value == field.name.as_ref()).unwrap();
         assert_eq!(slice(file, &field.key), key.source);
         let source = value.source.strip_prefix("|\n").unwrap_or(&value.source).trim_start();
         assert_eq!(slice(file, &field.value), source);
@@ -134,7 +134,7 @@ fn findings(file: &UsersFile) -> Vec<Finding> {
 
 /// Everything that can be printed about a text.
 fn all_output(text: &str) -> String {
-    match UsersFile::parse("users.yaml", text.to_owned()) {
+    match UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml) {
         Ok(file) => file.render(&findings(&file), false),
         Err(error) => error.to_string(),
     }

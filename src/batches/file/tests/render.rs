@@ -171,7 +171,7 @@ fn a_row_that_is_not_there_is_named() {
 #[test]
 fn nothing_reaches_the_terminal_raw() {
     let text = "create_users:\n- name: \"\u{202e}x\u{85}\t.\"\n  \"a\tb\u{200b}\": 1\n".to_owned();
-    let file = UsersFile::parse("u\u{1b}[2J.yaml", text).unwrap();
+    let file = UsersFile::parse("u\u{1b}[2J.yaml", text, FileFormat::Yaml).unwrap();
     let odd = [
         finding(0, "name", "c\u{1b}", "m\u{1b}[0m\n\u{200b}"),
         finding(0, "a\tb\u{200b}", "unknown_field", "unknown"),

@@ -155,6 +155,6 @@ fn a_text_block_at_the_end_of_the_file_gets_no_line_feed() {
 fn debug_shows_no_values() {
     let file = file("create_users: [{password: hunter2}]");
     assert_eq!(format!("{file:?}"), "UsersFile { path: \"users.yaml\", rows: 1, .. }");
-    let refused = UsersFile::parse("u", "password: hunter2\n".to_owned()).expect_err("no list");
+    let refused = UsersFile::parse("u", "password: hunter2\n".to_owned(), FileFormat::Yaml).expect_err("no list");
     assert!(!format!("{refused:?}").contains("hunter2"));
 }

@@ -1,0 +1,151 @@
+//! Makes rows with places from CSV; its cells come from [`super::cells`], its columns from
+//! [`super::header`].
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::cells::{Cell, Cells, Fault, MOST};
+use super::error::Problem;
+use super::header::{self, place};
+use super::hide::{self, comment};
+use super::parsed::{Notes, Parsed, Read, push};
+use super::{Field, Row, fields};
+
+/// A table of users, its first row the names of the columns.
+pub(super) fn parse(text: &str) -> Parsed {
+    let mut table = Table { text, columns: Vec::new(), notes: Notes::default(), doubt: false };
+    let rows = table.read().unwrap_or_else(|problem| {
+        // What is behind was not read.
+        table.notes.hide(problem.span.end..text.len());
+        table.notes.problems.push(*problem);
+        Vec::new()
+    });
+    table.notes.into_parsed(rows)
+}
+
+struct Table<'t> {
+    text: &'t str,
+    columns: Vec<Option<&'static str>>,
+    notes: Notes,
+    /// Whether a quote was wrong, so that nothing is known for certain any more about what is a
+    /// password.
+    doubt: bool,
+}
+
+impl<'t> Table<'t> {
+    fn read(&mut self) -> Read<Vec<Row>> {
+        let mut cells = header::cells(self.text);
+        let mut row = Vec::new();
+        let Some(read) = cells.next(&mut row) else {
+            return Err(Box::new(Problem::new("the file is empty", 0..0).help(header::FIRST_ROW)));
+        };
+        let start = place(&row).start;
+        self.notes.hidden.push(comment(0..start));
+        if let Err(fault) = read {
+            self.notes.hide(start..self.text.len());
+            return Err(Box::new(fault_at(fault)));
+        }
+        self.columns = header::read(&row, &cells, &mut self.notes)?;
+        self.rows(cells, row)
+    }
+
+    fn rows(&mut self, mut cells: Cells<'t>, mut row: Vec<Cell<'t>>) -> Read<Vec<Row>> {
+        let mut rows = Vec::new();
+        while let Some(read) = cells.next(&mut row) {
+            let span = place(&row);
+            if let Err(fault) = read {
+                self.doubt = true;
+                self.notes.hide(span.start..self.text.len());
+                self.notes.note(fault_at(fault))?;
+                continue;
+            }
+            if row.len() != self.columns.len() {
+                self.notes.hide(span.clone());
+                self.notes.note(self.wrong_length(&row, span))?;
+                continue;
+            }
+            self.hide(&row, &span);
+            let row = self.row(&row, span);
+            push(&mut rows, row)?;
+        }
+        Ok(rows)
+    }
+
+    fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> Problem {
+        let cells = |count: usize| match count {
+            1 => "1 cell".to_owned(),
+            MOST => format!("{MOST} cells or more"),
+            count => format!("{count} cells"),
+        };
+        let sentence = format!("this row has {}, but the header has {}", cells(row.len()), self.columns.len());
+        let problem = Problem::new(sentence, span);
+        if row.first().is_some_and(|cell| cell.text.starts_with('#')) {
+            problem.help("comments can only stand above the header")
+        } else if row.len() > self.columns.len() {
+            problem.help("put text that has the separator in it in double quotes")
+        } else {
+            problem.help("leave a cell empty for what isn't set, but write its separator")
+        }
+    }
+
+    /// Hides what isn't known to be harmless: of a row that may be shifted, everything.
+    fn hide(&mut self, row: &[Cell<'_>], span: &Range<usize>) {
+        if self.doubt {
+            return;
+        }
+        let cells = || self.columns.iter().zip(row);
+        let shifted = cells().any(|(column, cell)| match *column {
+            Some(name) if fields::is_flag(name) => !cell.text.is_empty() && flag(&cell.text).is_none(),
+            Some(name) => hide::is_public(name) && cell.text.contains(['\n', '\r']),
+            None => false,
+        });
+        if shifted {
+            self.notes.hide(span.clone());
+            return;
+        }
+        for (column, cell) in self.columns.iter().zip(row) {
+            if !column.is_some_and(hide::is_public) || hide::is_suspect(&cell.text) {
+                self.notes.hide(cell.span.clone());
+            }
+        }
+    }
+
+    fn row(&self, row: &[Cell<'_>], span: Range<usize>) -> Row {
+        let mut map = Map::new();
+        let mut fields = Vec::with_capacity(row.len());
+        for (column, cell) in self.columns.iter().zip(row) {
+            let Some(name) = *column else { continue };
+            fields.push(Field::new(name, true, cell.span.clone(), cell.span.clone()));
+            if !cell.text.is_empty() {
+                let flag = if fields::is_flag(name) { flag(&cell.text) } else { None };
+                let value = flag.map_or_else(|| Value::String(cell.text.clone().into_owned()), Value::Bool);
+                map.insert(name.to_owned(), value);
+            }
+        }
+        Row::object(map, span, fields)
+    }
+}
+
+/// What a cell of a flag means, if it is one.
+fn flag(text: &str) -> Option<bool> {
+    let is = |word: &&str| text.eq_ignore_ascii_case(word);
+    if ["true", "yes", "on", "1"].iter().any(is) {
+        Some(true)
+    } else if ["false", "no", "off", "0"].iter().any(is) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn fault_at(fault: Fault) -> Problem {
+    match fault {
+        Fault::Unclosed(at) => Problem::new("this quote is never closed", at..at + 1),
+        Fault::Inside(at) => Problem::new("a quote can't stand inside of a cell without quotes around it", at..at + 1)
+            .help("put the whole cell in double quotes, and write \"\" for a quote inside"),
+        Fault::Behind(start, at) => Problem::new("the cell goes on behind its closing quote", at..at)
+            .other(start..start + 1, "the quote that opens it")
+            .help("write \"\" for a quote inside of a cell"),
+    }
+}

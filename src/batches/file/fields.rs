@@ -1,0 +1,27 @@
+//! The fields of a user, as far as files know them.
+
+/// All of them, in the order of the template; the columns of a CSV file.
+pub(super) const FIELDS: [&str; 9] = [
+    "name",
+    "email",
+    "password",
+    "password_hash",
+    "must_change_password",
+    "is_sso_user",
+    "permission_level",
+    "lastname",
+    "title",
+];
+
+/// Those that a user can't be without.
+pub(super) const REQUIRED: [&str; 3] = ["name", "email", "is_sso_user"];
+
+/// The field of this name.
+pub(super) fn known(name: &str) -> Option<&'static str> {
+    FIELDS.into_iter().find(|field| *field == name)
+}
+
+/// Whether a field is true or false.
+pub(super) fn is_flag(name: &str) -> bool {
+    matches!(name, "is_sso_user" | "must_change_password")
+}

@@ -1,0 +1,128 @@
+//! Makes rows with places from JSON, and from lines of JSON.
+//!
+//! The top level is read here, values in [`super::value`]. JSON is read as strictly as RFC 8259 says.
+//! A problem that leaves the rest readable is noted and reading goes on; in a file of lines, that is
+//! any problem of a line.
+
+use super::Row;
+use super::error::Problem;
+use super::hide::Show;
+use super::parsed::{LIST, Parsed, Read, TopLevel, push, twice};
+use super::value::Reader;
+
+const EXPECTED: &str = "a users file is a list of users, or an object with such a list under `create_users`";
+const LINES: &str = "one user a line is another format: `--format ndjson`, or a file that ends in .ndjson";
+
+/// An array of users, or an object with one under `create_users`.
+pub(super) fn parse(text: &str) -> Parsed {
+    let mut reader = Reader::new(text, false);
+    let rows = document(&mut reader).unwrap_or_else(|problem| {
+        reader.hide_rest();
+        reader.notes.problems.push(*problem);
+        Vec::new()
+    });
+    reader.notes.into_parsed(rows)
+}
+
+fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
+    let start = reader.skip();
+    let (rows, keys) = match reader.peek() {
+        Some(b'[') => (list(reader)?, None),
+        Some(b'{') => {
+            let (rows, keys) = top_level(reader)?;
+            (rows, Some(keys))
+        }
+        Some(_) => {
+            return reader.fail(start, Problem::new("there is no list of users here", start..start).help(EXPECTED));
+        }
+        None => return reader.fail(start, Problem::new("the file is empty", 0..0).help(EXPECTED)),
+    };
+    let end = reader.skip();
+    if let Some(next) = reader.peek() {
+        let problem = Problem::new("the list has ended, but the file goes on", end..end);
+        return reader.fail(end, if next == b'{' { problem.help(LINES) } else { problem });
+    }
+    if let Some(keys) = keys {
+        keys.judge(start, "`create_users` is missing", EXPECTED, &mut reader.notes)?;
+    }
+    Ok(rows)
+}
+
+fn list(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
+    let mut rows = Vec::new();
+    reader.items(Show::Rows, |_, row| push(&mut rows, row))?;
+    Ok(rows)
+}
+
+/// An object around the list.
+fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
+    let start = reader.open()?;
+    let (mut rows, mut keys) = (Vec::new(), TopLevel::default());
+    let mut more = reader.any(start, b'}')?;
+    while more {
+        let (name, key) = reader.key()?;
+        let at = reader.skip();
+        if name != LIST {
+            // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that only
+            // keys are shown.
+            let named = reader.named(&name, &key);
+            reader.value(Show::Rows)?;
+            keys.others.push((if named { name } else { String::new() }, key));
+        } else if let Some(first) = &keys.list {
+            let problem = twice("`create_users`", key, first.clone());
+            reader.value(Show::Rows)?;
+            reader.notes.note(problem)?;
+        } else if reader.peek() == Some(b'[') {
+            rows = list(reader)?;
+            keys.list = Some(key);
+        } else {
+            let end = reader.value(Show::Rows)?.span.end;
+            keys.list = Some(key);
+            reader.notes.note(Problem::new("`create_users` must be a list", at..end))?;
+        }
+        more = reader.more(start, b'}')?;
+    }
+    Ok((rows, keys))
+}
+
+/// A user on each line that isn't blank.
+pub(super) fn parse_lines(text: &str) -> Parsed {
+    let mut reader = Reader::new(text, true);
+    let mut rows = Vec::new();
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        reader.go_to(end, end + line.len());
+        end += line.len();
+        reader.skip();
+        if reader.peek().is_none() {
+            continue;
+        }
+        let read = one(&mut reader).or_else(|problem| {
+            reader.hide_rest();
+            reader.notes.note(*problem).map(|()| None)
+        });
+        if let Err(problem) = read.and_then(|row| row.map_or(Ok(()), |row| push(&mut rows, row))) {
+            reader.notes.problems.push(*problem);
+            reader.notes.hide(end..text.len());
+            return reader.notes.into_parsed(Vec::new());
+        }
+    }
+    if rows.is_empty() && reader.notes.problems.is_empty() {
+        let problem = Problem::new("the file is empty", 0..0);
+        reader.notes.problems.push(problem.help("a file of lines has one user a line, as a JSON object"));
+    }
+    reader.notes.into_parsed(rows)
+}
+
+/// The value of a line.
+fn one(reader: &mut Reader<'_>) -> Read<Option<Row>> {
+    let row = reader.value(Show::Rows)?;
+    let end = reader.skip();
+    if reader.peek().is_some() {
+        return reader.fail(
+            end,
+            Problem::new("the user has ended, but the line goes on", end..end).help("each user has a line of its own"),
+        );
+    }
+    Ok(Some(row))
+}

@@ -1,0 +1,116 @@
+//! What the readers of all formats have in common: what comes of a text, and the keys of its top
+//! level.
+
+use std::ops::Range;
+
+use super::Row;
+use super::error::Problem;
+use super::hide::{self, Hidden};
+
+/// Problems after which reading ends.
+const PROBLEMS: usize = 100;
+/// Users in one file. No server takes more in one batch (`batch.max_users` is bounded alike), and
+/// the memory for a file of nothing but empty users is bounded.
+const ROWS: usize = 100_000;
+
+/// How deep values can be nested: a users file is three levels deep. The bound keeps every recursion
+/// over values small.
+pub(super) const DEPTH: usize = 32;
+
+/// The key of the list.
+pub(super) const LIST: &str = "create_users";
+
+/// What came of a text: rows, or problems.
+pub(super) struct Parsed {
+    pub rows: Vec<Row>,
+    pub hidden: Vec<Hidden>,
+    pub problems: Vec<Problem>,
+}
+
+/// The problem that ends the reading.
+pub(super) type Read<T> = Result<T, Box<Problem>>;
+
+/// What was found out about a text beside its rows.
+#[derive(Default)]
+pub(super) struct Notes {
+    pub hidden: Vec<Hidden>,
+    pub problems: Vec<Problem>,
+}
+
+impl Notes {
+    /// Keeps a problem that leaves the rest readable, unless there are too many.
+    pub fn note(&mut self, problem: Problem) -> Read<()> {
+        if self.problems.len() < PROBLEMS {
+            self.problems.push(problem);
+            return Ok(());
+        }
+        Err(Box::new(Problem::new("too many problems: the rest of the file was not read", problem.span)))
+    }
+
+    /// Replaces a piece of the text by stars wherever it would be shown.
+    pub fn hide(&mut self, span: Range<usize>) {
+        if !span.is_empty() {
+            self.hidden.push(hide::value(span));
+        }
+    }
+
+    pub fn into_parsed(self, rows: Vec<Row>) -> Parsed {
+        let Self { mut hidden, problems } = self;
+        hide::tidy(&mut hidden);
+        Parsed { rows, hidden, problems }
+    }
+}
+
+/// Adds a row, up to the most that a file can have.
+pub(super) fn push(rows: &mut Vec<Row>, row: Row) -> Read<()> {
+    if rows.len() == ROWS {
+        let problem = Problem::new("a file has up to 100000 users, and here begins one more", row.span);
+        return Err(Box::new(problem.help("split it into several files")));
+    }
+    rows.push(row);
+    Ok(())
+}
+
+/// The keys beside and around the list: `create_users`, and no other.
+#[derive(Default)]
+pub(super) struct TopLevel {
+    /// Where `create_users` stands.
+    pub list: Option<Range<usize>>,
+    /// Other names, and where; a name that can't be printed is empty.
+    pub others: Vec<(String, Range<usize>)>,
+}
+
+impl TopLevel {
+    /// Notes what is wrong with them. `missing` and `expected` say so when there is no list in the
+    /// file that begins at `start`.
+    pub fn judge(self, start: usize, missing: &str, expected: &'static str, notes: &mut Notes) -> Read<()> {
+        if self.list.is_none() {
+            let near = self.others.iter().find(|(name, _)| is_near(name)).or(self.others.first());
+            let (name, key) = near.map_or(("", start..start), |(name, key)| (name.as_str(), key.clone()));
+            return notes.note(if is_near(name) {
+                unknown(name, key).help("did you mean `create_users`?")
+            } else {
+                Problem::new(missing, key).help(expected)
+            });
+        }
+        for (name, key) in self.others {
+            notes.note(unknown(&name, key).help("a users file has no key but `create_users`"))?;
+        }
+        Ok(())
+    }
+}
+
+fn unknown(key: &str, place: Range<usize>) -> Problem {
+    Problem::new(if key.is_empty() { "unknown key".to_owned() } else { format!("unknown key `{key}`") }, place)
+}
+
+/// Something that is there for the second time.
+pub(super) fn twice(what: &str, place: Range<usize>, first: Range<usize>) -> Problem {
+    Problem::new(format!("{what} is given twice"), place).other(first, "first given here")
+}
+
+/// Whether somebody who wrote this key meant `create_users`.
+fn is_near(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key.contains("user") || key.contains("create")
+}

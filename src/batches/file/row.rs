@@ -1,0 +1,56 @@
+//! One entry of the list, with the places of all that is in it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::fields;
+
+/// One entry of the list, in whatever format it was written.
+#[derive(Clone)]
+pub(super) struct Row {
+    /// What is sent.
+    pub value: Value,
+    /// Where it stands, in bytes of the text.
+    pub span: Range<usize>,
+    /// Where its keys and values stand, in order of the name; empty unless it is a mapping.
+    pub fields: Vec<Field>,
+}
+
+#[derive(Clone)]
+pub(super) struct Field {
+    pub name: Cow<'static, str>,
+    /// Whether the name can be printed; see [`is_word`](super::hide::is_word).
+    pub named: bool,
+    pub key: Range<usize>,
+    /// Empty when nothing is written after the key.
+    pub value: Range<usize>,
+}
+
+impl Row {
+    /// A value without fields.
+    pub fn new(value: Value, span: Range<usize>) -> Self {
+        Self { value, span, fields: Vec::new() }
+    }
+
+    /// A mapping.
+    pub fn object(map: Map<String, Value>, span: Range<usize>, mut fields: Vec<Field>) -> Self {
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        fields.shrink_to_fit();
+        Self { value: Value::Object(map), span, fields }
+    }
+
+    /// The field of this name, if it is there.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        let found = self.fields.binary_search_by(|field| field.name.as_ref().cmp(name)).ok()?;
+        self.fields.get(found)
+    }
+}
+
+impl Field {
+    pub fn new(name: &str, named: bool, key: Range<usize>, value: Range<usize>) -> Self {
+        let name = fields::known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+        Self { name, named, key, value }
+    }
+}

@@ -1,0 +1,314 @@
+//! CSV.
+
+use serde_json::json;
+
+use super::*;
+use fields::FIELDS;
+
+const COLUMNS: &str = "= help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, \
+                       permission_level, lastname and title";
+const HEADER: &str = "name,email,password,is_sso_user,title\n";
+
+fn rows(text: &str) -> Value {
+    rows_as(FileFormat::Csv, text)
+}
+
+fn refused(text: &str) -> String {
+    said(&refusal_as(FileFormat::Csv, text))
+}
+
+#[test]
+fn the_help_names_all_columns() {
+    let (last, first) = FIELDS.split_last().unwrap();
+    assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", first.join(", ")));
+}
+
+#[test]
+fn cells_become_fields_and_empty_ones_are_absent() {
+    assert_eq!(
+        rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\n,,\"\",,  \n")),
+        json!([
+            {"name": "Ann", "email": "ann@example.com", "password": "hunter2", "is_sso_user": false},
+            {"title": "  "},
+        ])
+    );
+    assert_eq!(rows(HEADER), json!([]));
+}
+
+#[test]
+fn quotes_hold_commas_quotes_and_line_breaks() {
+    let due = json!([
+        {"name": "Doe, \"Ann\"", "email": "a\nb\r\nc", "is_sso_user": true, "title": "007"},
+        {"name": "\"", "email": "x", "is_sso_user": false},
+    ]);
+    let text =
+        "name,email,is_sso_user,title\n\"Doe, \"\"Ann\"\"\",\"a\nb\r\nc\",true,007\n\"\"\"\",\"x\",\"false\",\"\"";
+    assert_eq!(rows(text), due);
+    assert_eq!(rows(&format!("{text}\n\n\n")), due);
+}
+
+#[test]
+fn lines_end_as_on_any_system_and_a_byte_order_mark_is_fine() {
+    let due =
+        json!([{"name": "A", "email": "a", "is_sso_user": true}, {"name": "B", "email": "b", "is_sso_user": true}]);
+    for end in ["\n", "\r\n", "\r"] {
+        let text = ["name,email,is_sso_user", "A,a,1", "B,b,1", ""].join(end);
+        assert_eq!(rows(&text), due);
+        assert_eq!(rows(&format!("\u{feff}{text}")), due);
+    }
+}
+
+#[test]
+fn a_flag_is_written_in_many_ways() {
+    for (word, value) in [
+        ("true", json!(true)),
+        ("YES", json!(true)),
+        ("On", json!(true)),
+        ("1", json!(true)),
+        ("False", json!(false)),
+        ("no", json!(false)),
+        ("OFF", json!(false)),
+        ("0", json!(false)),
+        ("y", json!("y")),
+        (" true", json!(" true")),
+        ("wahr", json!("wahr")),
+    ] {
+        let text = format!("name,email,is_sso_user,must_change_password,title\nno,1,{word},{word},{word}\n");
+        let due =
+            json!([{"name": "no", "email": "1", "is_sso_user": value, "must_change_password": value, "title": word}]);
+        assert_eq!(rows(&text), due);
+    }
+}
+
+#[test]
+fn semicolons_and_tabs_are_known_by_the_header() {
+    let due = json!([{"name": "A,B", "email": "a;b", "is_sso_user": true}]);
+    assert_eq!(rows("name;email;is_sso_user\nA,B;\"a;b\";true\n"), due);
+    assert_eq!(rows("# a, comment\n\"name\"\temail\tis_sso_user\nA,B\ta;b\ttrue\n"), due);
+}
+
+#[test]
+fn comments_and_empty_lines_can_stand_above_the_header() {
+    let text = "\n# name,email\r\n#\n \n name , email,is_sso_user \nA,a,1\n";
+    assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
+    assert_eq!(
+        refused("name,email,is_sso_user\n# no\n"),
+        "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments can only stand above the header"
+    );
+}
+
+#[test]
+fn findings_point_to_cells() {
+    let text =
+        format!("{HEADER}Ann,ann@example.com,hunter2,false,Boss\n\"Bo\nBo\",bo,\"hunter\n2\",no,\"Head, of\"\n,,,,\n");
+    let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
+    assert_eq!(
+        file.render(
+            &[
+                finding(0, "email", "c", "m"),
+                finding(0, "password", "c", "m"),
+                finding(0, "lastname", "c", "m"),
+                finding(1, "title", "c", "m"),
+                Finding { other_index: Some(0), ..finding(2, "email", "c", "m") },
+            ],
+            false
+        ),
+        "\
+error[c]: lastname: m
+ --> users.csv:2:1
+  |
+2 | Ann,ann@example.com,*******,false,Boss
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+error[c]: email: m
+ --> users.csv:2:5
+  |
+2 | Ann,ann@example.com,*******,false,Boss
+  |     ^^^^^^^^^^^^^^^
+
+error[c]: password: m
+ --> users.csv:2:21
+  |
+2 | Ann,ann@example.com,*******,false,Boss
+  |                     ^^^^^^^
+
+error[c]: title: m
+ --> users.csv:5:7
+  |
+5 | ****************
+  |       ^^^^^^^^^^
+
+error[c]: email: m
+ --> users.csv:6:2
+  |
+6 | ,,,,
+  |  ^
+  |
+ ::: users.csv:2:5
+  |
+2 | Ann,ann@example.com,*******,false,Boss
+  |     --------------- first used here
+"
+    );
+}
+
+#[test]
+fn a_row_that_may_be_shifted_is_hidden() {
+    let text = format!("{HEADER}Ann,Doe,ann@example.com,hunter2,false\n");
+    let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
+    let output = file.render(&[finding(0, "is_sso_user", "wrong_type", "has to be true or false, not text")], false);
+    assert_eq!(
+        output,
+        "\
+error[wrong_type]: is_sso_user: has to be true or false, not text
+ --> users.csv:2:25
+  |
+2 | *************************************
+  |                         ^^^^^^^
+"
+    );
+}
+
+#[test]
+fn all_problems_of_the_columns_are_reported_together() {
+    assert_eq!(
+        refusal_as(
+            FileFormat::Csv,
+            "name,Email,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n"
+        ),
+        "\
+error: the columns `email` and `is_sso_user` are missing
+ --> users:1:1
+  |
+1 | name,*****,**********,,title,title
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+error: unknown column
+ --> users:1:6
+  |
+1 | name,*****,**********,,title,title
+  |      ^^^^^
+  |
+  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+
+error: unknown column
+ --> users:1:12
+  |
+1 | name,*****,**********,,title,title
+  |            ^^^^^^^^^^
+  |
+  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+
+error: this column has no name
+ --> users:1:23
+  |
+1 | name,*****,**********,,title,title
+  |                       ^
+  |
+  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+
+error: the column `title` is given twice
+ --> users:1:30
+  |
+1 | name,*****,**********,,title,title
+  |                              ^^^^^
+  |
+ ::: users:1:24
+  |
+1 | name,*****,**********,,title,title
+  |                        ----- first given here
+
+error: this row has 5 cells, but the header has 6
+ --> users:2:1
+  |
+2 | ******************************
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: leave a cell empty for what isn't set, but write its separator
+
+error: this row has 7 cells, but the header has 6
+ --> users:3:1
+  |
+3 | ********************
+  | ^^^^^^^^^^^^^^^^^^^^
+  |
+  = help: put text that has the separator in it in double quotes"
+    );
+}
+
+#[test]
+fn an_unknown_column_is_named_where_the_header_is_surely_one() {
+    let header = "name,email,is_sso_user,department";
+    let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
+    assert_eq!(refused(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
+    assert_eq!(refused(&format!("{header}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    // A line break is missing behind the header.
+    let text = refusal_as(
+        FileFormat::Csv,
+        "name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n",
+    );
+    assert!(!text.contains("hunter") && text.contains("error: unknown column\n"), "{text}");
+}
+
+#[test]
+fn a_file_without_a_header_is_refused_and_hidden() {
+    let help = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
+    let text = refusal_as(FileFormat::Csv, "Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
+    assert_eq!(said(&text), format!("error: the columns have no names\n--> 1:1\n{help}"));
+    assert!(text.contains("1 | *********************************\n"), "{text}");
+    assert_eq!(refused("create_users: []\n"), format!("error: the columns have no names\n--> 1:1\n{help}"));
+    assert_eq!(refused(""), format!("error: the file is empty\n--> 1:1\n{help}"));
+    assert_eq!(refused("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_pointed_to() {
+    assert_eq!(
+        refusal_as(
+            FileFormat::Csv,
+            &format!("{HEADER}Ann,a,x,false,x\nBo,b,\"hunter2,false,x\nCy,c,hunter3,false,x\n")
+        ),
+        "\
+error: this quote is never closed
+ --> users:3:6
+  |
+3 | *********************
+  |      ^"
+    );
+    assert_eq!(refused("name,\"email\n"), "error: this quote is never closed\n--> 1:6");
+}
+
+#[test]
+fn quotes_in_the_wrong_place_are_refused_and_reading_goes_on() {
+    let text = refusal_as(
+        FileFormat::Csv,
+        &format!(
+            "{HEADER}Ann \"hunter2\",a,b,false,x\n\"Bo\" hunter3,b,x,false,x\nCy,c,hunter4,false\n\"Di,d,hunter5,false,x\n"
+        ),
+    );
+    assert_eq!(
+        said(&text),
+        "\
+error: a quote can't stand inside of a cell without quotes around it
+--> 2:5
+= help: put the whole cell in double quotes, and write \"\" for a quote inside
+error: the cell goes on behind its closing quote
+--> 3:5
+= help: write \"\" for a quote inside of a cell
+error: this row has 4 cells, but the header has 5
+--> 4:1
+= help: leave a cell empty for what isn't set, but write its separator
+error: this quote is never closed
+--> 5:1"
+    );
+    assert!(!text.contains("hunter"), "{text}");
+}
+
+#[test]
+fn the_number_of_problems_and_cells_has_a_limit() {
+    let text = refused(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
+    assert_eq!(text.matches("this row has 2 cells").count(), 100);
+    assert!(text.ends_with("error: too many problems: the rest of the file was not read\n--> 102:1"), "{text}");
+    let text = refused(&format!("{HEADER}{}\n", ",".repeat(100_000)));
+    assert!(text.starts_with("error: this row has 256 cells or more, but the header has 5\n"), "{text}");
+}

@@ -1,0 +1,320 @@
+//! Reads JSON values (RFC 8259) that know their places; the lower half of [`super::json`].
+//!
+//! Where reading fails, everything before is known exactly, and everything behind is hidden.
+
+use std::ops::Range;
+
+use serde_json::{Map, Number, Value};
+
+use super::error::Problem;
+use super::hide::{self, Show};
+use super::parsed::{DEPTH, Notes, Read, twice};
+use super::{Field, Row, fields};
+
+const ONE_LINE: &str = "each user has to be on one line";
+
+/// Goes through a text once.
+pub(super) struct Reader<'t> {
+    text: &'t str,
+    pub(super) at: usize,
+    /// Where the reading ends: the end of the text, or of a line.
+    pub(super) end: usize,
+    depth: usize,
+    /// Whether each line is a text of its own.
+    lines: bool,
+    pub(super) notes: Notes,
+}
+
+impl<'t> Reader<'t> {
+    pub fn new(text: &'t str, lines: bool) -> Self {
+        Self { text, at: 0, end: text.len(), depth: 0, lines, notes: Notes::default() }
+    }
+
+    /// Reads on at another place, up to `end`.
+    pub fn go_to(&mut self, at: usize, end: usize) {
+        (self.at, self.end, self.depth) = (at, end, 0);
+    }
+
+    pub fn peek(&self) -> Option<u8> {
+        self.byte(self.at)
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied().filter(|_| at < self.end)
+    }
+
+    /// Skips white space; gives the place behind it.
+    pub fn skip(&mut self) -> usize {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+        self.at
+    }
+
+    /// Ends the reading. From `unknown` on nothing is shown.
+    pub fn fail<T>(&mut self, unknown: usize, problem: Problem) -> Read<T> {
+        self.at = unknown;
+        Err(Box::new(problem))
+    }
+
+    /// Hides what a failure left unread.
+    pub fn hide_rest(&mut self) {
+        self.notes.hide(self.at..self.end);
+    }
+
+    /// Any value.
+    pub fn value(&mut self, show: Show) -> Read<Row> {
+        let start = self.skip();
+        let value = match self.peek() {
+            Some(b'{') => return self.object(show),
+            Some(b'[') => return self.array(show),
+            Some(b'"') => Value::String(self.string()?),
+            Some(b'-' | b'0'..=b'9') => Value::Number(self.number()?),
+            Some(b'a'..=b'z' | b'A'..=b'Z') => self.word()?,
+            Some(b',' | b'}' | b']' | b':') => {
+                return self.fail(start, Problem::new("a value is missing here", start..start));
+            }
+            Some(b'/' | b'#') => return self.fail(start, Problem::new("JSON has no comments", start..start)),
+            Some(_) => {
+                let problem = Problem::new("no JSON value begins like this", start..start);
+                return self.fail(start, problem.help("text stands in double quotes"));
+            }
+            None => {
+                let last = self.text.get(..start).unwrap_or_default().trim_end().len();
+                return self.fail(start, Problem::new("a value is missing here", last..last));
+            }
+        };
+        let place = start..self.at;
+        let suspect = show == Show::Public && value.as_str().is_some_and(hide::is_suspect);
+        if show == Show::Rows || suspect {
+            self.notes.hide(place.clone());
+        }
+        Ok(Row::new(value, place))
+    }
+
+    fn object(&mut self, show: Show) -> Read<Row> {
+        let start = self.open()?;
+        let (mut map, mut fields) = (Map::new(), Vec::<Field>::new());
+        let mut more = self.any(start, b'}')?;
+        while more {
+            let (name, key) = self.key()?;
+            let value = self.field(&name, show)?;
+            let named = self.named(&name, &key);
+            if map.contains_key(&name) {
+                let first = fields.iter().find(|field| field.name == name).map(|field| field.key.clone());
+                let what = if named && show != Show::Nothing { format!("`{name}`") } else { "a key".to_owned() };
+                self.notes.note(twice(&what, key, first.unwrap_or_default()))?;
+            } else {
+                fields.push(Field::new(&name, named, key, value.span));
+                map.insert(name, value.value);
+            }
+            more = self.more(start, b'}')?;
+        }
+        Ok(Row::object(map, start..self.at, fields))
+    }
+
+    fn array(&mut self, show: Show) -> Read<Row> {
+        let mut values = Vec::new();
+        let span = self.items(show, |_, item| {
+            values.push(item.value);
+            Ok(())
+        })?;
+        Ok(Row::new(Value::Array(values), span))
+    }
+
+    /// An array, item by item; gives its place.
+    pub fn items(&mut self, show: Show, mut take: impl FnMut(&mut Notes, Row) -> Read<()>) -> Read<Range<usize>> {
+        let start = self.open()?;
+        let mut more = self.any(start, b']')?;
+        while more {
+            let item = self.value(show)?;
+            take(&mut self.notes, item)?;
+            more = self.more(start, b']')?;
+        }
+        Ok(start..self.at)
+    }
+
+    /// Enters an object or array; gives its beginning.
+    pub fn open(&mut self) -> Read<usize> {
+        let start = self.at;
+        if self.depth == DEPTH {
+            return self.fail(start, Problem::new("this is nested too deeply", start..start));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(start)
+    }
+
+    /// Behind the beginning of an object or array: whether there is something in it.
+    pub fn any(&mut self, start: usize, close: u8) -> Read<bool> {
+        self.skip();
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.at += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(_) => Ok(true),
+            None => {
+                let open = if close == b'}' { "this `{` is never closed" } else { "this `[` is never closed" };
+                let problem = Problem::new(open, start..start + 1);
+                self.fail(self.at, if self.lines { problem.help(ONE_LINE) } else { problem })
+            }
+        }
+    }
+
+    /// Behind an entry: whether there is one more.
+    pub fn more(&mut self, start: usize, close: u8) -> Read<bool> {
+        let at = self.skip();
+        if !self.any(start, close)? {
+            return Ok(false);
+        }
+        if self.peek() != Some(b',') {
+            let due = if close == b'}' { "a `,` or `}` is due here" } else { "a `,` or `]` is due here" };
+            let problem = Problem::new(due, at..at);
+            return self.fail(at, problem.help("look for a quote that is missing, or in the wrong place"));
+        }
+        self.at += 1;
+        if !self.any(start, close)? {
+            let problem = Problem::new("a `,` stands behind the last entry", at..at + 1);
+            return self.fail(self.at, problem.help("remove it"));
+        }
+        Ok(true)
+    }
+
+    /// A key with its colon.
+    pub fn key(&mut self) -> Read<(String, Range<usize>)> {
+        let start = self.skip();
+        if self.peek() != Some(b'"') {
+            let problem = Problem::new("a key in double quotes is due here", start..start);
+            return self.fail(start, problem);
+        }
+        let name = self.string()?;
+        let place = start..self.at;
+        let at = self.skip();
+        if self.peek() != Some(b':') {
+            let unknown = if fields::known(&name).is_some() { at } else { start };
+            return self.fail(unknown, Problem::new("a `:` is missing behind this key", place));
+        }
+        self.at += 1;
+        Ok((name, place))
+    }
+
+    /// Whether a key can be printed; hides it otherwise.
+    pub fn named(&mut self, name: &str, key: &Range<usize>) -> bool {
+        let named = hide::is_word(name, true);
+        if !named {
+            self.notes.hide(key.clone());
+        }
+        named
+    }
+
+    /// The value of a key, hidden unless it is known to be harmless.
+    fn field(&mut self, name: &str, show: Show) -> Read<Row> {
+        let inner = show.inside(name);
+        let start = self.skip();
+        let read = self.value(inner);
+        if show != Show::Nothing && inner == Show::Nothing {
+            let end = read.as_ref().map_or(self.end, |value| value.span.end);
+            self.notes.hide(start..end);
+        }
+        if let Some(value) = read.as_ref().ok().filter(|value| hide::is_odd(name, &value.value)) {
+            self.notes.hide(value.span.clone());
+        }
+        read
+    }
+
+    fn string(&mut self) -> Read<String> {
+        let start = self.at;
+        let quote = start..start + 1;
+        let mut at = quote.end;
+        let mut escapes = false;
+        loop {
+            match self.byte(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escapes = true;
+                    at += 2;
+                }
+                Some(b'\n' | b'\r') => {
+                    let problem = Problem::new("this quote is not closed on its line", quote.clone());
+                    return self.fail(quote.end, problem.help("inside of text, a line break is written as `\\n`"));
+                }
+                Some(0..0x20) => {
+                    let problem = Problem::new("a control character can't stand in JSON", at..at + 1);
+                    return self.fail(quote.end, problem.help("remove it, or write it as an escape like \\u0007"));
+                }
+                Some(_) => at += 1,
+                None => return self.fail(quote.end, Problem::new("this quote is never closed", quote)),
+            }
+        }
+        let source = self.text.get(start..=at).unwrap_or_default();
+        let text = if escapes {
+            match serde_json::from_str(source) {
+                Ok(text) => text,
+                Err(_) => return self.bad_escape(start, source),
+            }
+        } else {
+            self.text.get(quote.end..at).unwrap_or_default().to_owned()
+        };
+        self.at = at + 1;
+        Ok(text)
+    }
+
+    /// Says which escape of a text is wrong.
+    fn bad_escape<T>(&mut self, start: usize, source: &str) -> Read<T> {
+        let mut at = 0;
+        while let Some(escape) = source.get(at..).and_then(|rest| rest.find('\\')) {
+            at += escape;
+            let after = source.as_bytes().get(at + 1).copied();
+            let digits = source.as_bytes().get(at + 2..at + 6).unwrap_or_default();
+            let fine = match after {
+                Some(b'u') => digits.len() == 4 && digits.iter().all(u8::is_ascii_hexdigit),
+                after => after.is_some_and(|byte| b"\"\\/bfnrt".contains(&byte)),
+            };
+            if !fine {
+                let problem =
+                    Problem::new("a `\\` in this text begins no escape that JSON knows", start + at..start + at + 1);
+                return self.fail(start + 1, problem.help("write `\\\\` for a backslash"));
+            }
+            at += 2;
+        }
+        let problem = Problem::new("an escape in this text is only half of a character", start..start + source.len());
+        self.fail(start + 1, problem.help("characters beyond \\uffff are written as two escapes, or as themselves"))
+    }
+
+    fn number(&mut self) -> Read<Number> {
+        let start = self.at;
+        let mut end = start;
+        while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.byte(end) {
+            end += 1;
+        }
+        let number = self.text.get(start..end).and_then(|source| serde_json::from_str(source).ok());
+        let Some(number) = number else {
+            let problem = Problem::new("this is no number that JSON can have", start..end);
+            return self.fail(start, problem.help("text stands in double quotes"));
+        };
+        self.at = end;
+        Ok(number)
+    }
+
+    fn word(&mut self) -> Read<Value> {
+        let start = self.at;
+        let mut end = start;
+        while self.byte(end).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            end += 1;
+        }
+        let value = match self.text.get(start..end) {
+            Some("true") => Value::Bool(true),
+            Some("false") => Value::Bool(false),
+            Some("null") => Value::Null,
+            _ => {
+                let problem = Problem::new("this is no JSON value", start..end);
+                return self
+                    .fail(start, problem.help("text stands in double quotes; true, false and null in small letters"));
+            }
+        };
+        self.at = end;
+        Ok(value)
+    }
+}
