@@ -15,6 +15,7 @@ mod support;
 mod batch;
 mod batch_create;
 mod configuration;
+mod files;
 mod keys;
 mod log;
 mod private_database;

@@ -1,0 +1,239 @@
+//! The formats of users files, through the real program.
+
+use std::fs::File;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{TestApp, file};
+use crate::{Ran, muster_at, run};
+
+const YAML: &str = "\
+create_users:
+  - name: 'Doe, \"Ann\"'
+    email: ann@DOMAIN
+    password: purple-Tiger-4711
+    is_sso_user: no
+    lastname: Doe
+    title: Boss
+  - {name: Bo, email: bo@DOMAIN, is_sso_user: yes}
+";
+const JSON: &str = r#"[
+  {"name": "Doe, \"Ann\"", "email": "ann@DOMAIN", "password": "purple-Tiger-4711", "is_sso_user": false,
+   "lastname": "Doe", "title": "Boss"},
+  {"name": "Bo", "email": "bo@DOMAIN", "is_sso_user": true}
+]"#;
+const NDJSON: &str = r#"
+{"name": "Doe, \"Ann\"", "email": "ann@DOMAIN", "password": "purple-Tiger-4711", "is_sso_user": false, "lastname": "Doe", "title": "Boss"}
+
+{"name": "Bo", "email": "bo@DOMAIN", "is_sso_user": true}
+"#;
+const CSV: &str = "\
+# Our people.
+name,email,password,is_sso_user,lastname,title
+\"Doe, \"\"Ann\"\"\",ann@DOMAIN,purple-Tiger-4711,No,Doe,Boss
+Bo,bo@DOMAIN,,1,,
+";
+
+/// Runs it on a file of this content, which is called `users` in what comes back.
+fn create(app: &TestApp, content: &[u8], suffix: &str, arguments: &[&str]) -> Ran {
+    let file = file(content, suffix);
+    let path = file.path().to_str().unwrap();
+    let ran = run(muster_at(app).args(["user", "batch-create", "-f", path]).args(arguments));
+    Ran { err: ran.err.replace(path, "users"), ..ran }
+}
+
+/// Runs it on standard input.
+fn create_from_input(app: &TestApp, content: &[u8], arguments: &[&str]) -> Ran {
+    let file = file(content, "");
+    let input = Stdio::from(File::open(file.path()).unwrap());
+    run(muster_at(app).args(["user", "batch-create", "-f", "-"]).args(arguments).stdin(input))
+}
+
+/// The users who were created, without what differs from one time to the next.
+fn created(ran: &Ran, domain: &str) -> Vec<Value> {
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let mut users: Vec<Value> = serde_json::from_str(&ran.out.replace(domain, "DOMAIN")).unwrap();
+    for user in &mut users {
+        let user = user.as_object_mut().unwrap();
+        user.remove("user_id").unwrap();
+        user.remove("created_at").unwrap();
+    }
+    users
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_format_creates_the_same_users() {
+    let app = TestApp::spawn().await;
+    let object = format!("{{\"create_users\": {JSON}}}");
+    let first = created(
+        &create(&app, YAML.replace("DOMAIN", "first.example").as_bytes(), ".yaml", &["-o", "json"]),
+        "first.example",
+    );
+    assert_eq!(first.len(), 2);
+    assert_eq!((&first[0]["name"], &first[0]["email"]), (&"Doe, \"Ann\"".into(), &"ann@DOMAIN".into()));
+    assert_eq!((&first[1]["name"], &first[1]["is_sso_user"]), (&"Bo".into(), &true.into()));
+    let windows = format!("\u{feff}{}", CSV.replace('\n', "\r\n"));
+    for (number, (content, suffix, format)) in [
+        (YAML, ".YML", None),
+        (YAML, ".txt", None),
+        (YAML, "", None),
+        (JSON, ".json", None),
+        (JSON, ".yaml", Some("json")),
+        (object.as_str(), ".json", None),
+        (NDJSON, ".ndjson", None),
+        (NDJSON, ".jsonl", None),
+        (NDJSON, ".json", Some("ndjson")),
+        (CSV, ".csv", None),
+        (CSV, ".txt", Some("csv")),
+        (windows.as_str(), ".CSV", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let domain = format!("n{number}.example");
+        let mut arguments = vec!["-o", "json"];
+        arguments.extend(format.iter().flat_map(|format| ["--format", format]));
+        let ran = create(&app, content.replace("DOMAIN", &domain).as_bytes(), suffix, &arguments);
+        assert_eq!(created(&ran, &domain), first, "{suffix} {format:?}");
+    }
+    let unset = "select count(*) from passwords";
+    assert_eq!(app.db_value::<i64>(unset).await, 13, "one of the two has a password");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn semicolons_and_tabs_are_fine() {
+    let app = TestApp::spawn().await;
+    for (number, separator) in [";", "\t"].into_iter().enumerate() {
+        let text = format!("name,email,is_sso_user,title\nAda,ada{number}@example.com,yes,\n").replace(',', separator);
+        let ran = create(&app, text.as_bytes(), ".csv", &[]);
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+    }
+    assert_eq!(app.db_counts().await[0], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dash_is_standard_input() {
+    let app = TestApp::spawn().await;
+    for (number, (content, format)) in
+        [(YAML, None), (JSON, Some("json")), (NDJSON, Some("ndjson")), (CSV, Some("csv"))].into_iter().enumerate()
+    {
+        let content = content.replace("DOMAIN", &format!("n{number}.example"));
+        let arguments: Vec<_> = format.iter().flat_map(|format| ["--format", format]).collect();
+        let ran = create_from_input(&app, content.as_bytes(), &arguments);
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+    }
+    assert_eq!(app.db_counts().await[0], 8);
+    let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("--> <stdin>:4:4\n"), "{}", ran.err);
+    let ran = create_from_input(&app, b"[", &["--format", "json"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.contains("--> <stdin>:1:1\n"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_findings_point_to_cells_and_show_no_password() {
+    let app = TestApp::spawn().await;
+    let content = "\
+name,email,password,is_sso_user
+Ann,ann@example.com,hunter2,false
+Bo,bo,hunter2hunter2,maybe
+,ann@example.com,\"hunter2
+hunter2\",true
+";
+    let ran = create(&app, content.as_bytes(), ".csv", &[]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    for words in [
+        "password: shorter than 8 characters\n --> users:2:21\n",
+        " --> users:3:4\n",
+        "is_sso_user: has to be true or false, not text\n --> users:3:22\n",
+        "name: is missing\n --> users:4:1\n",
+        "email: the same address as users[0]\n --> users:4:2\n",
+        " ::: users:2:5\n",
+        " --> users:4:18\n",
+        "\n3 of 3 users can't be created; nothing was created\n",
+    ] {
+        assert!(ran.err.contains(words), "{words} is not in:\n{}", ran.err);
+    }
+    assert!(!ran.err.contains("hunter"), "{}", ran.err);
+    assert_eq!(app.db_counts().await[0], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_the_wrong_form_is_refused_before_anything_is_sent() {
+    let app = TestApp::spawn().await;
+    let utf16: Vec<u8> = CSV.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16 = [b"\xff\xfe", utf16.as_slice()].concat();
+    for (suffix, content, words) in [
+        (".csv", &b"name,email\nAnn,ann@example.com\n"[..], "the column `is_sso_user` is missing\n --> users:1:1\n"),
+        (".csv", b"name,email,is_sso_user,phone\nAnn,a,no,5\n", "unknown column `phone`\n --> users:1:24\n"),
+        (
+            ".csv",
+            b"name,email,is_sso_user\nAnn,a,no,5\n",
+            "this row has 4 cells, but the header has 3\n --> users:2:1\n",
+        ),
+        (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "this quote is never closed\n --> users:2:5\n"),
+        (".csv", &utf16, "this looks like UTF-16: save the file as UTF-8"),
+        (".csv", b"Ann,a,hunter2,no\n", "the columns have no names\n --> users:1:1\n"),
+        (".csv", b"", "the file is empty\n"),
+        (".json", b"[{\"name\": \"Ann\",}]", "a `,` stands behind the last entry\n --> users:1:16\n"),
+        (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "`name` is given twice\n --> users:1:18\n"),
+        (".json", b"{\"users\": []}", "did you mean `create_users`?"),
+        (".ndjson", b"{}\n{\"password\": hunter2}\n", "this is no JSON value\n --> users:2:14\n"),
+    ] {
+        let ran = create(&app, content, suffix, &[]);
+        assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
+        assert!(ran.err.contains(words), "{words} is not in:\n{}", ran.err);
+        assert!(ran.err.ends_with("\nnothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
+    }
+    let ran = create(&app, b"", ".csv", &["--format", "xlsx"]);
+    assert_eq!(ran.status, Some(2), "{}", ran.err);
+    assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_far_too_large_is_refused_at_once() {
+    let app = TestApp::spawn().await;
+    for suffix in [".yaml", ".json", ".ndjson", ".csv"] {
+        let file = file(b"", suffix);
+        file.as_file().set_len(1 << 30).unwrap();
+        for path in [file.path().to_str().unwrap(), "-"] {
+            let muster = muster_at(&app);
+            let mut limited = Command::new("sh");
+            // In KiB: 100 MiB of memory that is written to.
+            limited.args(["-c", "ulimit -d 102400 && exec \"$0\" \"$@\""]).arg(muster.get_program());
+            limited.args(["user", "batch-create", "--format", &suffix[1..], "-f", path]);
+            limited.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            limited.stdin(File::open(file.path()).unwrap());
+            let start = Instant::now();
+            let ran = run(&mut limited);
+            let took = start.elapsed();
+            let shown = if path == "-" { "<stdin>" } else { path };
+            assert_eq!(
+                (ran.status, ran.err.as_str()),
+                (
+                    Some(1),
+                    format!(
+                        "error: `{shown}` is larger than 64 MiB: split it into several files; nothing was created\n"
+                    )
+                    .as_str()
+                )
+            );
+            assert!(took < Duration::from_secs(2), "{took:?}");
+        }
+    }
+}
+
+#[test]
+fn the_examples_are_printed() {
+    let template =
+        |arguments: &[&str]| run(crate::support::server::muster().args(["user", "template"]).args(arguments));
+    let yaml = template(&[]);
+    assert_eq!((yaml.status, yaml.err.as_str()), (Some(0), ""));
+    assert_eq!(yaml.out, include_str!("../../src/batches/file/template.yaml"));
+    assert_eq!(template(&["--format", "yaml"]).out, yaml.out);
+    assert_eq!(template(&["--format", "csv"]).out, include_str!("../../src/batches/file/template.csv"));
+    assert_eq!(template(&["--format", "json"]).status, Some(2));
+}
