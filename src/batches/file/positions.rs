@@ -1,10 +1,9 @@
 //! Finds line and column of a byte, both from 1, columns in characters, without reading the text
 //! again.
 
-/// The places of a text that were looked up once.
+/// The places of a text that were looked up once: one for each [`Self::STEP`] bytes, in order,
+/// whatever the lines are like.
 pub(super) struct Positions {
-    /// In order of the offset: one for each line, and one for each [`Self::STEP`] bytes of a long
-    /// line.
     marks: Vec<Mark>,
 }
 
@@ -15,26 +14,33 @@ struct Mark {
     column: usize,
 }
 
+impl Mark {
+    /// The place further on in the text, at `to`.
+    fn advance(mut self, text: &str, to: usize) -> Self {
+        let rest = text.as_bytes().get(self.offset..).unwrap_or_default();
+        let next = rest.iter().skip(1).map(Some).chain([None]);
+        for (byte, next) in rest.iter().zip(next).take(to.saturating_sub(self.offset)) {
+            if *byte == b'\n' || (*byte == b'\r' && next != Some(&b'\n')) {
+                self.line += 1;
+                self.column = 1;
+            } else if byte & 0b1100_0000 != 0b1000_0000 {
+                // Not inside of a character.
+                self.column += 1;
+            }
+        }
+        Self { offset: to, ..self }
+    }
+}
+
 impl Positions {
     const STEP: usize = 1024;
 
     pub fn new(text: &str) -> Self {
         let mut here = Mark { offset: 0, line: 1, column: 1 };
-        let mut last = here;
         let mut marks = vec![here];
-        let mut chars = text.chars().peekable();
-        while let Some(c) = chars.next() {
-            here.offset += c.len_utf8();
-            here.column += 1;
-            let next = c == '\n' || (c == '\r' && chars.peek() != Some(&'\n'));
-            if next {
-                here.line += 1;
-                here.column = 1;
-            }
-            if next || here.offset - last.offset >= Self::STEP {
-                marks.push(here);
-                last = here;
-            }
+        while here.offset < text.len() {
+            here = here.advance(text, text.floor_char_boundary(here.offset + Self::STEP));
+            marks.push(here);
         }
         Self { marks }
     }
@@ -42,12 +48,7 @@ impl Positions {
     /// Line and column of the byte at `at`.
     pub fn find(&self, text: &str, at: usize) -> (usize, usize) {
         let after = self.marks.partition_point(|mark| mark.offset <= at);
-        match self.marks.get(after.saturating_sub(1)) {
-            Some(mark) => {
-                let chars = text.get(mark.offset..at).unwrap_or_default().chars().count();
-                (mark.line, mark.column + chars)
-            }
-            None => (1, 1),
-        }
+        let here = self.marks.get(after.saturating_sub(1)).map(|mark| mark.advance(text, at));
+        here.map_or((1, 1), |here| (here.line, here.column))
     }
 }

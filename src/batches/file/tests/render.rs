@@ -254,3 +254,20 @@ fn a_merged_value_is_shown_where_it_is_written() {
 fn no_findings_give_no_text() {
     assert_eq!(shown(&[]), "");
 }
+
+#[test]
+fn lines_and_columns_are_counted_as_if_from_the_start() {
+    let pieces = ["ab\n", "\r\n", "é", "\r", "x\r\r\n", "密密密密", "\n\n"];
+    let text: String = (0..3000).map(|index| pieces[(index * index + index / 7) % pieces.len()]).collect();
+    let positions = positions::Positions::new(&text);
+    let (mut line, mut column) = (1, 1);
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        assert_eq!(positions.find(&text, at), (line, column), "{at}");
+        column += 1;
+        if c == '\n' || (c == '\r' && chars.peek().map(|(_, next)| *next) != Some('\n')) {
+            (line, column) = (line + 1, 1);
+        }
+    }
+    assert_eq!(positions.find(&text, text.len()), (line, column));
+}
