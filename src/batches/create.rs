@@ -160,7 +160,7 @@ impl Making {
         if wait.is_some() {
             lease.announce(self.work.counts(), self.hashing.progress()).await?;
         }
-        let making = tokio::spawn(self.to_its_end(Arc::clone(app), caller.clone(), lease, wait.is_some()));
+        let making = tokio::spawn(self.finish(Arc::clone(app), caller.clone(), lease, wait.is_some()));
         let made = match wait {
             None => making.await,
             Some(wait) => match tokio::time::timeout(wait, making).await {
@@ -173,7 +173,7 @@ impl Making {
 
     /// Makes it, and leaves the row as it has to be: without a batch that was never promised, there
     /// is no row; one that was is a batch that failed.
-    async fn to_its_end(self, app: Arc<App>, caller: Caller, lease: Lease, is_promised: bool) -> Result<Response> {
+    async fn finish(self, app: Arc<App>, caller: Caller, lease: Lease, is_promised: bool) -> Result<Response> {
         let batch_id = lease.held().batch_id;
         let made = job::run(&app, &caller, self.work, self.hashing, Some(&lease)).await;
         let made = made.map_err(|error| as_planned(error, self.is_planned));

@@ -1,6 +1,6 @@
 //! Batches: lists of users who are created together, all of them or none.
 //!
-//! The story of one, as [`create`] tells it:
+//! The story of one, as [`create()`] tells it:
 //!
 //! 1. The caller's permission is checked before anything is read.
 //! 2. A request with a key (`key.rs`) is looked up before anything is done for it: if it was carried

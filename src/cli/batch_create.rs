@@ -15,6 +15,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use muster_client::{
     AdminCreatedUser, Batch, BatchAnswer, BatchRequest, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
 };
@@ -24,7 +25,7 @@ use super::local_hash::{self, Hashed};
 use super::output::{self, Format};
 use super::progress::Progress;
 use super::{Exit, file_report};
-use crate::batches::file::UsersFile;
+use crate::batches::file::{FileFormat, UsersFile};
 
 /// How long the server may take for a batch before it answers that it goes on by itself.
 const WAIT: Duration = Duration::from_secs(2);
@@ -34,9 +35,13 @@ const LONGEST_FILE_NAME: usize = 255;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A YAML file with the users under `create_users`, as the vendor's client reads it.
+    /// The users: YAML with a list under `create_users`, as the vendor's client reads it, JSON, lines of JSON, or
+    /// CSV; `muster user template` shows one. `-` is standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
+    /// The file's format [default: by its name (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
     /// Show who would be created, or what is wrong with the file; create nobody.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     dry_run: bool,
@@ -57,7 +62,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     let mut progress = Progress::start();
-    let file = UsersFile::read(&args.users_file).map_err(|error| file_report::refuse(&error))?;
+    let file = UsersFile::read(&args.users_file, args.format).map_err(|error| file_report::refuse(&error))?;
     if args.hash_locally {
         match local_hash::rows(file.rows(), &mut progress).await? {
             Hashed::Rows(rows) => act(args, client, &file, &rows, progress).await,
@@ -77,8 +82,9 @@ async fn act<R: Serialize>(
     mut progress: Progress,
 ) -> Result<(), Exit> {
     let mut request = client.batch(rows);
-    if let Some((name, sha256)) = origin(args)? {
-        request = request.file(name, sha256);
+    if let Some(name) = file.name() {
+        let name: String = output::clean(name).chars().take(LONGEST_FILE_NAME).collect();
+        request = request.file(name, file.sha256());
     }
     if args.dry_run {
         let planned = request.dry_run().await.map_err(|error| refused(args, file, error))?;
@@ -104,13 +110,6 @@ async fn act<R: Serialize>(
         None => Ok(()),
         Some(format) => output::print_list(format, &created.users, &HEADER, created.users.iter().map(row)),
     }
-}
-
-/// Name and SHA-256 of the file, for the server to remember.
-fn origin(args: &Args) -> Result<Option<(String, String)>, Exit> {
-    let Some(name) = args.users_file.file_name() else { return Ok(None) };
-    let name = output::clean(&name.to_string_lossy()).chars().take(LONGEST_FILE_NAME).collect();
-    Ok(Some((name, super::batch::sha256(&args.users_file)?)))
 }
 
 /// Why there are no users, other than a refusal of the file.
@@ -198,8 +197,10 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
     output::say(&format!("dry run: {} would be created; nothing was written", output::users(planned.users.len())));
     if !args.hash_locally {
         let path = output::shell_word(&args.users_file.to_string_lossy());
+        let format = args.format.and_then(|format| format.to_possible_value());
+        let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));
         output::say(&format!(
-            "to create exactly these: muster user batch-create -f {path} --plan {}",
+            "to create exactly these: muster user batch-create -f {path}{format} --plan {}",
             output::shell_word(&planned.plan)
         ));
     }

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_warning_points_into_the_file_and_is_called_one() {
         let text = "create_users:\n  - name: a\n    title: error[weak_hash]\n";
-        let file = UsersFile::parse("users.yaml", text.to_owned()).unwrap();
+        let file = UsersFile::parse("users.yaml", text.to_owned(), crate::batches::file::FileFormat::Yaml).unwrap();
         let shown = as_warnings(&file.render(&[finding()], false));
         assert!(shown.starts_with("warning[weak_hash]: title: is weak\n --> users.yaml:3:12\n"), "{shown}");
         assert!(shown.contains("title: error[weak_hash]"), "{shown}");

@@ -4,6 +4,7 @@ use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorType};
 
 use super::output::{self, Format};
 use super::{Exit, batch_create};
+use crate::batches::file::{TemplateFormat, template};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -13,6 +14,12 @@ pub(super) enum Command {
         args: batch_create::Args,
         #[command(flatten)]
         server: ServerArgs,
+    },
+    /// Print an example of a users file, with every field explained.
+    Template {
+        /// How it is written.
+        #[arg(long, value_enum, default_value = "yaml")]
+        format: TemplateFormat,
     },
     /// List users.
     List {
@@ -112,6 +119,7 @@ impl ServerArgs {
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::BatchCreate { args, server } => batch_create::run(&args, &server.client()?).await,
+        Command::Template { format } => output::print(template(format)),
         Command::List { filter, max_items, page_size, output, server } => {
             list(&server.client()?, &filter.into(), max_items, page_size, output).await
         }
