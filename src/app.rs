@@ -6,6 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, Refusal};
 use crate::caller::{Action, Caller};
@@ -16,6 +20,9 @@ use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
+
+/// How long work may take to end once it has been told to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Everything that operations need.
 #[derive(Debug)]
@@ -32,10 +39,16 @@ pub struct App {
     pub hasher: Pool,
     /// Knows requests, files and plans again.
     pub fingerprints: Fingerprints,
+    /// Work that goes on without a request that waits for it.
+    jobs: TaskTracker,
+    /// Where that runs: not on the threads that serve requests, which end before it does.
+    runtime: Handle,
+    /// Tells that work to end, because the program does.
+    pub stopping: CancellationToken,
 }
 
 impl App {
-    /// Puts the program together. Starts the hash threads; connects to nothing yet.
+    /// Puts the program together. Starts the hash threads; connects to nothing yet. Needs a runtime.
     ///
     /// # Errors
     /// Settings that can't be used, or threads that can't be started.
@@ -43,7 +56,10 @@ impl App {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
         let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?;
         let fingerprints = Fingerprints::new(&config)?;
-        Ok(Self { policy: Policy::new(&config.passwords), hasher, fingerprints, config, db, clock })
+        let policy = Policy::new(&config.passwords);
+        let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
+        Ok(Self { config, db, clock, policy, hasher, fingerprints, jobs, runtime, stopping })
     }
 
     /// Checks that the caller may. If not, that is recorded.
@@ -84,6 +100,36 @@ impl App {
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
         Ok(Reader(self.db.interactive.acquire().await?))
+    }
+
+    /// Starts work that goes on whether or not a request waits for it.
+    pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.jobs.spawn_on(job, &self.runtime)
+    }
+
+    /// Whether the program is about to end, and takes no new work.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.jobs.is_closed()
+    }
+
+    /// Takes no new work from now on, and lets what goes on without a request finish, until
+    /// `deadline`; then tells it to end. The server has to run until this is done: connections to the
+    /// database that its threads opened end with them.
+    pub async fn drain(&self, deadline: tokio::time::Instant) {
+        self.jobs.close();
+        if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_err() {
+            tracing::warn!(jobs = self.jobs.len(), "batches that are still being made are given up");
+            self.give_up_jobs().await;
+        }
+    }
+
+    /// Tells work that goes on without a request to end. What is in its transaction ends by itself
+    /// soon; the rest has only to say so.
+    pub async fn give_up_jobs(&self) {
+        self.jobs.close();
+        self.stopping.cancel();
+        let _ = tokio::time::timeout(LAST_WORDS, self.jobs.wait()).await;
     }
 
     /// Records that something was refused. The refusal stands even if that fails.

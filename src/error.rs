@@ -165,6 +165,13 @@ impl Error {
         Self { fault: Some(Fault::Retry), ..Self::overloaded(sentence, Duration::from_secs(2)) }
     }
 
+    /// The server was told to stop before this was done.
+    #[must_use]
+    pub fn stopping() -> Self {
+        let sentence = "the server is being stopped; nothing was written: send it again";
+        Self { retry_after: Some(Duration::from_secs(2)), ..Self::new(Code::Unavailable, sentence) }
+    }
+
     /// The database does not answer, and nothing was written.
     pub fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {

@@ -11,7 +11,7 @@ use super::job::{self, Hashing, Work};
 use super::lease::{self, Lease};
 use super::plan::{Outcome, Plan};
 use super::write::{self, NewBatch};
-use super::{Answer, Checked, Limits, Mode, Planned, Request, Response, check, read, unpack};
+use super::{Answer, Checked, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack};
 use crate::app::App;
 use crate::audit::{Event, Refusal};
 use crate::caller::{Action, Caller};
@@ -38,6 +38,9 @@ pub async fn create(
 ) -> Result<Answer> {
     let action = request.mode.action();
     app.authorize(caller, action).await?;
+    if app.is_draining() {
+        return Err(Error::stopping());
+    }
     let step = match body.await {
         Ok(body) => next_step(app, caller, request, body).await,
         Err(error) => Err(error),
@@ -70,39 +73,57 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
     if let Some(plan) = &request.plan {
         plan.hold_list(&app.fingerprints, &body)?;
     }
-    let Mode::Make { wait, .. } = request.mode else {
-        return Ok(Step::Answer(Answer::Planned(dry_run(app, caller, &request, body).await?)));
+    let wait = match request.mode {
+        Mode::DryRun => return Ok(Step::Answer(Answer::Planned(dry_run(app, caller, &request, body).await?))),
+        Mode::Make { wait } => wait,
     };
-    let is_async = wait.is_some();
     let lease = match &request.key {
         None => None,
-        Some(key) => {
-            let fingerprint = app.fingerprints.of(claim::REQUEST, &body);
-            let key = Some((key.clone(), fingerprint));
-            let opening = Opening { source: request.source, file: request.file.clone(), key };
-            match claim::claim(app, caller, &opening, &body).await? {
-                Claim::Mine(lease) => Some(lease),
-                Claim::Replay { batch_id, response, users } => {
-                    let body = Bytes::from(unpack(&response)?);
-                    let response = Response { batch_id, users, body, is_replayed: true };
-                    return Ok(Step::Answer(Answer::Created(response)));
-                }
-                Claim::Running(batch_id) if is_async => {
-                    return Ok(Step::Answer(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))));
-                }
-                Claim::Running(_) => return Err(Error::key_in_use()),
+        Some(key) => match claim_by(app, caller, &request, key, &body).await? {
+            Claim::Mine(lease) => Some(lease),
+            Claim::Replay { batch_id, response, users } => {
+                let body = Bytes::from(unpack(&response)?);
+                let response = Response { batch_id, users, body, is_replayed: true };
+                return Ok(Step::Answer(Answer::Created(response)));
             }
-        }
+            Claim::Running(batch_id) if wait.is_some() => {
+                return Ok(Step::Answer(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))));
+            }
+            Claim::Running(_) => return Err(Error::key_in_use()),
+        },
     };
-    match prepare(app, caller, &request, body).await {
-        Ok(making) => start(app, caller, making, request, lease).await,
-        Err(error) => {
-            if let Some(lease) = lease {
-                lease.release().await;
+    let making = match (prepare(app, caller, &request, body).await, lease) {
+        (Ok(making), Some(lease)) => return Ok(Step::MakeApart(making, lease, wait)),
+        (Ok(making), None) => making,
+        (Err(error), Some(lease)) => {
+            lease.release().await;
+            return Err(error);
+        }
+        (Err(error), None) => return Err(error),
+    };
+    // What is looked at from outside while it is made has a row, too.
+    match wait {
+        None => Ok(Step::Make(making)),
+        Some(_) => {
+            let opening = Opening { source: request.source, file: request.file, key: None };
+            match claim::claim(app, caller, &opening, b"").await? {
+                Claim::Mine(lease) => Ok(Step::MakeApart(making, lease, wait)),
+                Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("a batch without a key was found")),
             }
-            Err(error)
         }
     }
+}
+
+async fn claim_by(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: &Request,
+    key: &IdempotencyKey,
+    body: &[u8],
+) -> Result<Claim> {
+    let fingerprint = app.fingerprints.of(claim::REQUEST, body);
+    let opening = Opening { source: request.source, file: request.file.clone(), key: Some((key.clone(), fingerprint)) };
+    claim::claim(app, caller, &opening, body).await
 }
 
 /// A list that is fine, with its passwords in the queue.
@@ -124,31 +145,6 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
     Ok(Making { work, hashing, is_planned: request.plan.is_some() })
 }
 
-/// Decides how it is made. What is asked for again, or looked at from outside, has a row and a lease.
-async fn start(
-    app: &Arc<App>,
-    caller: &Caller,
-    making: Making,
-    request: Request,
-    lease: Option<Lease>,
-) -> Result<Step> {
-    let Mode::Make { wait, .. } = request.mode else { return Err(Error::internal("a dry run is not made")) };
-    let lease = match (lease, wait) {
-        (None, None) => return Ok(Step::Make(making)),
-        (Some(lease), _) => lease,
-        (None, Some(_)) => {
-            let opening = Opening { source: request.source, file: request.file, key: None };
-            match claim::claim(app, caller, &opening, b"").await? {
-                Claim::Mine(lease) => lease,
-                Claim::Replay { .. } | Claim::Running(_) => {
-                    return Err(Error::internal("a batch without a key exists"));
-                }
-            }
-        }
-    };
-    Ok(Step::MakeApart(making, lease, wait))
-}
-
 impl Making {
     async fn here(self, app: &Arc<App>, caller: &Caller) -> Result<Answer> {
         let made = job::run(app, caller, self.work, self.hashing, None).await;
@@ -160,7 +156,7 @@ impl Making {
         if wait.is_some() {
             lease.announce(self.work.counts(), self.hashing.progress()).await?;
         }
-        let making = tokio::spawn(self.finish(Arc::clone(app), caller.clone(), lease, wait.is_some()));
+        let making = app.start_job(self.finish(Arc::clone(app), caller.clone(), lease));
         let made = match wait {
             None => making.await,
             Some(wait) => match tokio::time::timeout(wait, making).await {
@@ -171,9 +167,8 @@ impl Making {
         made.map_err(Error::internal)?.map(Answer::Created)
     }
 
-    /// Makes it, and leaves the row as it has to be: without a batch that was never promised, there
-    /// is no row; one that was is a batch that failed.
-    async fn finish(self, app: Arc<App>, caller: Caller, lease: Lease, is_promised: bool) -> Result<Response> {
+    /// Makes it, and leaves the row as it has to be.
+    async fn finish(self, app: Arc<App>, caller: Caller, lease: Lease) -> Result<Response> {
         let batch_id = lease.held().batch_id;
         let made = job::run(&app, &caller, self.work, self.hashing, Some(&lease)).await;
         let made = made.map_err(|error| as_planned(error, self.is_planned));
@@ -181,7 +176,7 @@ impl Making {
             Ok(_) => lease.settle(),
             Err(error) => {
                 record_refusal(&app, &caller, Action::UserBatchCreate, Some(batch_id), error).await;
-                if is_promised { lease.fail(error).await } else { lease.release().await }
+                lease.give_up(error).await;
             }
         }
         made

@@ -107,6 +107,7 @@ pub(super) async fn run(
         Some(lease) => tokio::select! {
             biased;
             () = lease.lost() => return Err(lease.gone().await),
+            () = app.stopping.cancelled() => return Err(Error::stopping()),
             hashes = hashing.finish() => hashes?,
         },
     };

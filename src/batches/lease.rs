@@ -48,13 +48,17 @@ pub(super) struct Counts {
 }
 
 /// A claim that is held. Dropped before it is settled, the batch goes with it.
+///
+/// Until it is announced, nobody has been told of the batch, and giving it up takes its row away.
+/// From then on somebody may look for it, and giving it up makes it a batch that failed.
 pub(super) struct Lease {
     app: Arc<App>,
     held: Held,
     /// Set when the row turns out to be somebody else's.
     lost: Arc<Lost>,
     heart: JoinHandle<()>,
-    settled: bool,
+    is_announced: bool,
+    is_settled: bool,
 }
 
 /// What makes the row an attempt's.
@@ -76,7 +80,7 @@ impl Lease {
     pub(super) fn hold(app: &Arc<App>, held: Held) -> Self {
         let lost = Arc::new(Lost::default());
         let heart = tokio::spawn(beat(Arc::clone(app), held, Counts::default(), None, Arc::clone(&lost)));
-        Self { app: Arc::clone(app), held, lost, heart, settled: false }
+        Self { app: Arc::clone(app), held, lost, heart, is_announced: false, is_settled: false }
     }
 
     /// Tells how much there is to do, and from now on how far it is.
@@ -87,6 +91,7 @@ impl Lease {
         if !renew(&self.app, self.held, counts, Some(&progress)).await? {
             return Err(self.gone().await);
         }
+        self.is_announced = true;
         self.heart.abort();
         let (app, lost) = (Arc::clone(&self.app), Arc::clone(&self.lost));
         self.heart = tokio::spawn(beat(app, self.held, counts, Some(progress), lost));
@@ -112,40 +117,47 @@ impl Lease {
 
     /// The batch has been created, and the row is no longer claimed.
     pub(super) fn settle(mut self) {
-        self.settled = true;
+        self.is_settled = true;
     }
 
     /// Takes the row away: there is no batch, and the key is free.
     pub(super) async fn release(mut self) {
-        self.settled = true;
-        if let Err(error) = release(&self.app, self.held).await {
-            tracing::warn!(error = error.chain(), "a claim could not be released; it will lapse");
-        }
+        self.is_settled = true;
+        logged(release(&self.app, self.held).await);
     }
 
-    /// Keeps the row, as that of a batch that failed. The key is free.
-    pub(super) async fn fail(mut self, error: &Error) {
-        self.settled = true;
-        let mut failure = json!({ "code": error.code().as_str(), "detail": error.to_string() });
-        if let (Some(report), Some(failure)) = (error.report(), failure.as_object_mut()) {
-            failure.insert("rows".to_owned(), json!(report.findings()));
-        }
-        if let Err(error) = fail(&self.app, self.held, &failure).await {
-            tracing::warn!(error = error.chain(), "a batch could not be marked as failed; its lease will lapse");
-        }
+    /// There will be no batch, for this reason. The key is free.
+    pub(super) async fn give_up(mut self, error: &Error) {
+        self.is_settled = true;
+        logged(match self.is_announced {
+            true => fail(&self.app, self.held, &failure(error)).await,
+            false => release(&self.app, self.held).await,
+        });
+    }
+}
+
+/// Why a batch failed, as a refused request would be answered.
+fn failure(error: &Error) -> Value {
+    let (code, detail) = (error.code().as_str(), error.to_string());
+    match error.report() {
+        Some(report) => json!({ "code": code, "detail": detail, "rows": report.findings() }),
+        None => json!({ "code": code, "detail": detail }),
+    }
+}
+
+fn logged(given_up: Result<()>) {
+    if let Err(error) = given_up {
+        tracing::warn!(error = error.chain(), "a claim could not be given up; it will lapse");
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         self.heart.abort();
-        if !self.settled {
+        // An announced batch whose task ended unseen is left to lapse, and to be failed.
+        if !self.is_settled && !self.is_announced {
             let (app, held) = (Arc::clone(&self.app), self.held);
-            tokio::spawn(async move {
-                if let Err(error) = release(&app, held).await {
-                    tracing::warn!(error = error.chain(), "a claim could not be released; it will lapse");
-                }
-            });
+            tokio::spawn(async move { logged(release(&app, held).await) });
         }
     }
 }

@@ -4,10 +4,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::local::Local;
 use super::{ConfigArgs, Exit, ServeArgs, output};
+use crate::app::App;
 use crate::config::{self, Config};
 use crate::keys::NewKey;
 use crate::{batches, http, telemetry};
@@ -106,7 +109,7 @@ impl Server {
     }
 
     /// A handle that stops it.
-    pub(super) fn running_handle(&self) -> actix_web::dev::ServerHandle {
+    pub(super) fn running_handle(&self) -> ServerHandle {
         self.running.handle()
     }
 
@@ -117,14 +120,7 @@ impl Server {
 
     /// Serves until a signal, then lets requests in flight finish and closes everything.
     pub(super) async fn run(self) -> Result<(), Exit> {
-        let handle = self.running.handle();
-        let mut signals = self.signals;
-        tokio::spawn(async move {
-            signals.next().await;
-            tracing::info!("stopping: requests in flight may finish");
-            let stopping = handle.stop(true);
-            tokio::select! { () = stopping => (), () = signals.next() => handle.stop(false).await }
-        });
+        tokio::spawn(stop_on_signal(Arc::clone(&self.local.app), self.running.handle(), self.signals));
         let supervisor = self.local.cluster.clone().map(|cluster| {
             tokio::spawn(async move {
                 loop {
@@ -147,6 +143,20 @@ impl Server {
         self.local.close().await;
         result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
     }
+}
+
+/// The first signal: takes no new batches and is not ready any more, finishes what is in flight, within
+/// the time for that, and ends. The second: ends now.
+async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Signals) {
+    signals.next().await;
+    tracing::info!("stopping: requests and batches in flight may finish");
+    let deadline = Instant::now() + Duration::from_secs(app.config.server.shutdown_timeout_seconds);
+    let stopping = async {
+        app.drain(deadline).await;
+        let _ = tokio::time::timeout_at(deadline, server.stop(true)).await;
+    };
+    tokio::select! { () = stopping => (), () = signals.next() => app.give_up_jobs().await }
+    server.stop(false).await;
 }
 
 fn bind(listen: &str) -> Result<TcpListener, Exit> {

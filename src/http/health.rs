@@ -27,6 +27,9 @@ pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::re
 }
 
 async fn ready(app: &App) -> Result<()> {
+    if app.is_draining() {
+        return Err(Error::new(Code::Unavailable, "the server is being stopped"));
+    }
     let mut connection = app
         .db
         .interactive

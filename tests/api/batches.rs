@@ -376,3 +376,34 @@ async fn users_who_have_been_used_since_keep_all_from_being_removed() {
     assert_eq!(kept.len(), 5);
     assert_eq!(app.db_counts().await[0], 5);
 }
+
+#[tokio::test]
+async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
+    let app = TestApp::spawn_with(|config| config.batch.max_wait_seconds = 1).await;
+    // So that the pool knows how fast this machine is.
+    assert_eq!(app.owner.create(&many(16)).await.status, 200);
+    let users: Value = (0..400).map(|n| with_password(&format!("first{n}@example.com"), "kT9$wqzPlr")).collect();
+    assert_eq!(start(&app.owner, "respond-async", &users).await.status, 202);
+    let late = json!([with_password("late@example.com", "kT9$wqzPlr")]);
+    let refused = app.owner.create(&late).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(
+        refused.error(),
+        json!({"code": "overloaded", "detail": "other batches are being hashed, and no more fit right now; nothing was written"})
+    );
+    let mut wait: u64 = refused.header("retry-after").parse().unwrap();
+    let longest = app.app.hasher.time_for(400).as_secs() + 1;
+    assert!((1..=longest).contains(&wait), "{wait} of {longest}");
+    // Whoever needs no hash is not concerned.
+    assert_eq!(app.owner.create(&json!([sso("sso@example.com")])).await.status, 200);
+    // Others use this machine too, and it may be slower than was foreseen; each time it says by how much.
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        let answer = app.owner.create(&late).await;
+        if answer.status == 200 {
+            return;
+        }
+        wait = answer.header("retry-after").parse().unwrap();
+    }
+    panic!("it is not taken when it was told to come again");
+}

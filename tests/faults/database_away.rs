@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 
 use crate::support::server::{ServerProcess, muster};
-use crate::support::{db_counts, sso, with_password};
+use crate::support::{Actor, BATCH, db_counts, sso, with_password};
 
 fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
     let file = cluster.data_dir().join("postgres/postmaster.pid");
@@ -102,17 +102,45 @@ async fn muster_operator_key(database: &sqlx::postgres::PgConnectOptions) -> Str
 /// Ending the connection then is a commit whose answer is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_commit_is_not_answered_is_found_to_have_happened() {
+    commit_without_an_answer(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_key_whose_commit_is_not_answered_is_read_not_repeated() {
+    commit_without_an_answer(Some("one")).await;
+}
+
+/// Both change a setting of the whole PostgreSQL.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn commit_without_an_answer(key: Option<&'static str>) {
+    let _alone = ALONE.lock().await;
     let database = crate::support::empty_database().await;
     let mut connection = database.connect().await.unwrap();
     let name = database.get_database().unwrap();
     let on = format!("alter database {name} set synchronous_commit = on");
     sqlx::query(sqlx::AssertSqlSafe(on)).execute(&mut connection).await.unwrap();
-    let server = ServerProcess::start_on(&database);
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", crate::support::server::url(&database))
+        .env("FAILPOINTS", "batch::hashed=1*sleep(500)->off");
+    let server = ServerProcess::start(&mut command);
     let owner = server.actor(&server.key.clone().unwrap());
-    // The other databases of this PostgreSQL don't wait for standbys.
+    let send = async move |owner: &Actor| {
+        let request =
+            owner.request("POST", BATCH).body(json!([sso("a@example.com"), sso("b@example.com")]).to_string());
+        Actor::send(match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        })
+        .await
+    };
+    let again = owner.clone();
+    let batch = tokio::spawn(async move { send(&owner).await });
+    // The batch is claimed, and not yet written. The other databases of this PostgreSQL don't wait for standbys.
+    tokio::time::sleep(Duration::from_millis(250)).await;
     sqlx::query("alter system set synchronous_standby_names = 'nobody'").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
-    let batch = tokio::spawn(async move { owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await });
     let start = Instant::now();
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and wait_event = 'SyncRep' and query ilike 'commit%'";
@@ -121,11 +149,14 @@ async fn a_batch_whose_commit_is_not_answered_is_found_to_have_happened() {
         cuts += sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut connection).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(cuts >= 1, "nobody waited to commit");
-    let answer = batch.await.unwrap();
     sqlx::query("alter system reset synchronous_standby_names").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    assert!(cuts >= 1, "nobody waited to commit");
+    let answer = batch.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2);
     assert_eq!(db_counts(&mut connection).await, [2, 2, 0, 1, 3]);
+    if key.is_some() {
+        assert_eq!(send(&again).await.text, answer.text);
+    }
 }

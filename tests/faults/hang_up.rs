@@ -12,12 +12,12 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, BATCH, db_counts, empty_database, sso, with_password};
 
 /// Sends a batch and is gone after a moment: with a reset, not a polite goodbye.
-fn hang_up_after(server: &ServerProcess, token: &str, body: &str, moment: Duration) {
+fn hang_up_after(server: &ServerProcess, token: &str, header: &str, body: &str, moment: Duration) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     let length = body.len();
     write!(
         stream,
-        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{header}Content-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
     stream.flush().unwrap();
@@ -45,7 +45,7 @@ async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
     let users: Vec<_> = (0..400).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let body = json!(users).to_string();
     for _ in 0..5 {
-        hang_up_after(&server, &key, &body, Duration::from_millis(400));
+        hang_up_after(&server, &key, "", &body, Duration::from_millis(400));
     }
     let start = Instant::now();
     a_hundred_requests_are_answered(&server.actor(&key)).await;
@@ -70,9 +70,35 @@ async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
             .env("FAILPOINTS", format!("{step}=1*sleep(600)"));
         let server = ServerProcess::start(&mut command);
         let key = server.key.clone().unwrap();
-        hang_up_after(&server, &key, &json!([sso("gone@example.com")]).to_string(), Duration::from_millis(300));
+        let body = json!([sso("gone@example.com")]).to_string();
+        hang_up_after(&server, &key, "", &body, Duration::from_millis(300));
         a_hundred_requests_are_answered(&server.actor(&key)).await;
         let mut connection = database.connect().await.unwrap();
         assert_eq!(db_counts(&mut connection).await, [51, 51, 0, 51, 102], "{step}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_a_key_goes_on_without_its_client_who_gets_the_answer_later() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let key = server.key.clone().unwrap();
+    let users: Vec<_> = (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let body = json!(users).to_string();
+    hang_up_after(&server, &key, "Idempotency-Key: one\r\n", &body, Duration::from_millis(300));
+    let start = Instant::now();
+    let answer = loop {
+        let request = server.actor(&key).request("POST", BATCH).header("idempotency-key", "one");
+        let answer = Actor::send(request.body(body.clone())).await;
+        if answer.status != 409 {
+            break answer;
+        }
+        assert_eq!(answer.error()["code"], "idempotency_key_in_use");
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.header("idempotency-replayed"), "true");
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [100, 100, 100, 1, 101]);
 }

@@ -210,6 +210,54 @@ async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
     assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 2]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_finishes_its_batches() {
+    let database = empty_database().await;
+    let mut server = instance(&database, "");
+    let key = server.key.clone().unwrap();
+    let request = server.actor(&key).request("POST", BATCH).header("prefer", "respond-async").body(many().to_string());
+    assert_eq!(Actor::send(request).await.status, 202);
+    server.signal("-TERM");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let owner = server.actor(&key);
+    let refused = owner.create(&json!([sso("late@example.com")])).await;
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(
+        refused.error(),
+        json!({"code": "unavailable", "detail": "the server is being stopped; nothing was written: send it again"})
+    );
+    assert_eq!((owner.get("/readyz").await.status, owner.get("/api/v2/userinfo/").await.status), (503, 200));
+    assert!(server.wait().success());
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [100, 100, 100, 1, 101]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_takes_longer_than_the_server_may_to_stop_is_failed_at_once() {
+    let database = empty_database().await;
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "1");
+    let mut server = ServerProcess::start(&mut command);
+    let key = server.key.clone().unwrap();
+    let users: Value = (0..1000).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let request = server.actor(&key).request("POST", BATCH).header("prefer", "respond-async").body(users.to_string());
+    let accepted = Actor::send(request).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let start = Instant::now();
+    server.signal("-TERM");
+    assert!(server.wait().success());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    let other = ServerProcess::start_on(&database);
+    let batch = other.actor(&key).get(accepted.header("location")).await.json()["result"].clone();
+    assert_eq!(batch["state"], "failed");
+    assert_eq!(
+        batch["error"],
+        json!({"code": "unavailable", "detail": "the server is being stopped; nothing was written: send it again"})
+    );
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[..3], [0, 0, 0]);
+}
+
 /// How often processes are killed; `MUSTER_TEST_KILLS=1000` for a long night.
 fn kills() -> usize {
     std::env::var("MUSTER_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
