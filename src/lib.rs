@@ -19,6 +19,7 @@
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
 //! | [`report`] | what is wrong with a list that is refused: all of it |
+//! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
 //! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
@@ -29,16 +30,18 @@
 //!
 //! `POST /api/v2/users/admin_batch_create` comes in at `http/api/users.rs`. The [`caller::Caller`]
 //! extractor turns the API key into somebody, or into 401. The handler hands the body, unread, to
-//! [`batches::create`], which checks the permission (403, recorded), reads the body within its
-//! bounds, takes the rows apart, asks which addresses exist, and refuses with all findings if
-//! there is one. [`passwords::Pool`] hashes. Then [`app::App::batch_change`] begins a
-//! [`change::Change`]; the functions in `write.rs` files write through it and record what they
-//! did; its `commit` appends the audit events and commits. The handler renders the accounts.
+//! [`batches::create()`], which checks the permission (403, recorded), reads the body within its
+//! bounds, claims the request's key if it has one, takes the rows apart, asks which addresses exist,
+//! and refuses with all findings if there is one. [`passwords::Pool`] hashes. The answer is rendered.
+//! Then [`app::App::batch_change`] begins a [`change::Change`]; the functions in `write.rs` files
+//! write through it and record what they did; its `commit` appends the audit events and commits.
+//! The handler sends the answer.
 //!
 //! # Rules
 //!
-//! 1. `INSERT`, `UPDATE` and `DELETE` stand in `write.rs` files, on a `&mut Change`. Two exceptions,
-//!    both said where they are: refusals, and the latest use of a key.
+//! 1. `INSERT`, `UPDATE` and `DELETE` stand in `write.rs` files, on a `&mut Change`. Three exceptions,
+//!    all said where they are: refusals, the latest use of a key, and the claims on batches that are
+//!    being made (`batches/claim.rs`, `batches/lease.rs`).
 //! 2. Nothing leaves the process before the commit.
 //! 3. The database judges uniqueness, by the constraint's name.
 //! 4. SQL goes through the checked macros; `.sqlx/` is committed, so a build needs no database.

@@ -135,6 +135,15 @@ pub(in crate::http) struct PlannedUsers {
     plan: String,
 }
 
+/// What a list is answered with: users who were created or, with `dry_run`, would be.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes that there are two answers; each is written by itself")]
+pub(in crate::http) enum CreatedOrPlanned {
+    Created(CreatedUsers),
+    Planned(PlannedUsers),
+}
+
 /// About the users of a batch.
 #[derive(Serialize, ToSchema)]
 struct BatchMetadata {
@@ -163,8 +172,8 @@ struct BatchMetadata {
     params(Query, Headers),
     request_body = Vec<AdminCreateUser>,
     responses(
-        (status = 200, description = "All of them were created. With `dry_run`: a `PlannedUsers` instead.",
-            body = CreatedUsers, headers(
+        (status = 200, description = "All of them were created or, with `dry_run`, could be.",
+            body = CreatedOrPlanned, headers(
                 ("Idempotency-Replayed" = Option<String>, description = "`true`: created by an earlier request with this key."))),
         (status = 202, description = "All rows are fine, and it goes on; look at `Location`.", body = Single<Batch>,
             headers(("Location" = String), ("Retry-After" = u64))),
