@@ -71,9 +71,9 @@ use crate::users::{Account, NewUser};
 pub use create::create;
 pub use key::{BadKey, IdempotencyKey};
 pub use plan::{BadPlan, Plan};
-pub use read::{CreatedUser, Filter, Summary, get, list, results};
+pub use read::{CreatedUser, Filter, Member, Summary, get, list, results};
 pub use row::{Checked, Limits, check};
-pub use undo::{Member, Options, Undone, Use, cancel, undo};
+pub use undo::{Options, Undone, Use, cancel, undo};
 
 /// How often expired claims and keys are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);

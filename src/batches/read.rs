@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::lease;
-use super::undo::Member;
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
@@ -203,6 +202,19 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     };
     let warnings = users.iter().enumerate().filter_map(warning).collect();
     Ok((users, warnings))
+}
+
+/// A user of a batch.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Which.
+    pub user_id: Id<User>,
+    /// The address as it was written.
+    pub email: String,
+    /// First name, or the whole of it.
+    pub name: String,
+    /// Last name.
+    pub lastname: Option<String>,
 }
 
 /// The users of a batch in the order of its list, each with what has become of them since, if anything.

@@ -1,7 +1,9 @@
 //! Taking back: stopping a batch that is running, removing the users of one that was created.
 
+use std::sync::Arc;
+
 use super::lease;
-use super::read::{self, Summary};
+use super::read::{self, Member, Summary};
 use super::write;
 use crate::app::App;
 use crate::audit::Refusal;
@@ -10,8 +12,6 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
 use crate::report::{Finding, Report};
-
-use std::sync::Arc;
 
 /// Stops a batch before it is created. Nothing of it will exist.
 ///
@@ -50,19 +50,6 @@ pub struct Undone {
     pub removed: Vec<Member>,
     /// Those who stay, and why.
     pub kept: Vec<(Member, Use)>,
-}
-
-/// A user of a batch.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Which.
-    pub user_id: Id<User>,
-    /// The address as it was written.
-    pub email: String,
-    /// First name, or the whole of it.
-    pub name: String,
-    /// Last name.
-    pub lastname: Option<String>,
 }
 
 /// What has become of a user since their batch, so that removing them would lose something.

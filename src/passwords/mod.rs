@@ -7,6 +7,7 @@
 //! Hashes that were made elsewhere are taken too, of four schemes and within bounds, so that people
 //! who move here keep their passwords; [`verify()`] knows all of them, and says which to make anew.
 
+mod bad_hash;
 mod hash;
 mod imported;
 mod lanes;
@@ -15,8 +16,9 @@ mod policy;
 mod pool;
 mod verify;
 
+pub use bad_hash::BadHash;
 pub use hash::{Parameters, PasswordHash};
-pub use imported::{BadHash, ImportedHash};
+pub use imported::ImportedHash;
 pub use lanes::Progress;
 pub use policy::{Password, Policy, Weakness};
 pub use pool::{Busy, HashError, Hashing, Pool};

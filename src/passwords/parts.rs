@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::alphabet::{BCRYPT, STANDARD};
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 
-use super::imported::BadHash;
+use super::bad_hash::BadHash;
 
 /// The longest text that is looked at, in bytes.
 const LONGEST: usize = 512;

@@ -18,8 +18,8 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::bad_hash::BadHash;
 use super::hash::Parameters;
-use super::imported::BadHash;
 use super::parts::{Digest, Parts, Scheme};
 
 /// How much of a password bcrypt looks at, in bytes.

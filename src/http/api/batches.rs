@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::users::{CreatedUsers, show_users};
+use super::created_users::{CreatedUsers, show_users};
 use super::{Answer, Listing, Metadata, Single};
 use crate::app::App;
 use crate::batches::{self, Filter, Member, Options, Summary, Undone};

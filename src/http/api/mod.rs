@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
+mod created_users;
 pub(super) mod userinfo;
 pub(super) mod users;
 

@@ -3,20 +3,19 @@
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::batches::Batch;
+use super::created_users::{BatchMetadata, CreatedUsers, render};
 use super::{Answer, Single};
 use crate::app::App;
-use crate::batches::{self, Created, CreatedUser, Mode, Planned, Request};
+use crate::batches::{self, Mode, Planned, Request};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
 use crate::http::{body, extract, headers, log};
-use crate::report::Finding;
-use crate::users::{Account, Credential, Line, NewUser};
+use crate::users::{Credential, Line, NewUser};
 
 /// A user to be created.
 #[derive(Deserialize, ToSchema)]
@@ -85,23 +84,6 @@ pub(in crate::http) struct Headers {
     muster_file_sha256: Option<String>,
 }
 
-/// A user who was created.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AdminCreatedUser {
-    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    user_id: String,
-    /// As it was sent.
-    email: String,
-    /// The same for all users of a batch.
-    created_at: DateTime<Utc>,
-    name: String,
-    is_sso_user: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lastname: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-}
-
 /// A user who would be created.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct PlannedUser {
@@ -114,14 +96,6 @@ pub(in crate::http) struct PlannedUser {
     title: Option<String>,
     /// `collaborator` or `owner`.
     permission_level: &'static str,
-}
-
-/// The users of a batch.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct CreatedUsers {
-    /// In the order of the request.
-    results: Vec<AdminCreatedUser>,
-    metadata: BatchMetadata,
 }
 
 /// What a dry run found.
@@ -142,21 +116,6 @@ pub(in crate::http) struct PlannedUsers {
 pub(in crate::http) enum CreatedOrPlanned {
     Created(CreatedUsers),
     Planned(PlannedUsers),
-}
-
-/// About the users of a batch.
-#[derive(Serialize, ToSchema)]
-struct BatchMetadata {
-    /// How many there are.
-    total: usize,
-    /// Always `null`: a batch comes whole.
-    next_paging_token: Option<String>,
-    /// The batch; absent in a dry run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch_id: Option<String>,
-    /// What is worth knowing and stood in nobody's way, such as weak hashes (`weak_hash`).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<Finding>,
 }
 
 /// Create a list of users, all of them or none
@@ -247,51 +206,6 @@ fn asked(request: &HttpRequest) -> Result<Request> {
     })
 }
 
-fn render(created: &Created) -> Result<Vec<u8>> {
-    let results: Vec<AdminCreatedUser> =
-        created.accounts.iter().map(|account| show(account, created.created_at)).collect();
-    let metadata = BatchMetadata {
-        total: results.len(),
-        next_paging_token: None,
-        batch_id: Some(created.batch_id.to_string()),
-        warnings: created.warnings.clone(),
-    };
-    serde_json::to_vec(&CreatedUsers { results, metadata }).map_err(Error::internal)
-}
-
-/// The users of a batch, as they were answered when it was created.
-pub(super) fn show_users(batch_id: String, users: Vec<CreatedUser>, warnings: Vec<Finding>) -> CreatedUsers {
-    let metadata = BatchMetadata { total: users.len(), next_paging_token: None, batch_id: Some(batch_id), warnings };
-    CreatedUsers { results: users.into_iter().map(AdminCreatedUser::from).collect(), metadata }
-}
-
-fn show(account: &Account, created_at: DateTime<Utc>) -> AdminCreatedUser {
-    let user = &account.user;
-    AdminCreatedUser {
-        user_id: account.user_id.to_string(),
-        email: user.email.as_str().to_owned(),
-        created_at,
-        name: user.name.as_str().to_owned(),
-        is_sso_user: matches!(user.credential, Credential::Sso),
-        lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
-        title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
-    }
-}
-
-impl From<CreatedUser> for AdminCreatedUser {
-    fn from(user: CreatedUser) -> Self {
-        Self {
-            user_id: user.user_id.to_string(),
-            email: user.email,
-            created_at: user.created_at,
-            name: user.name,
-            is_sso_user: user.is_sso_user,
-            lastname: user.lastname,
-            title: user.title,
-        }
-    }
-}
-
 fn show_planned(planned: Planned) -> PlannedUsers {
     let show = |user: &NewUser| PlannedUser {
         email: user.email.as_str().to_owned(),
@@ -302,7 +216,6 @@ fn show_planned(planned: Planned) -> PlannedUsers {
         permission_level: user.permission_level.as_str(),
     };
     let results: Vec<PlannedUser> = planned.users.iter().map(show).collect();
-    let metadata =
-        BatchMetadata { total: results.len(), next_paging_token: None, batch_id: None, warnings: planned.warnings };
+    let metadata = BatchMetadata::new(results.len(), None, planned.warnings);
     PlannedUsers { results, metadata, plan: planned.plan.to_string() }
 }
