@@ -7,7 +7,7 @@ use std::string::FromUtf8Error;
 
 use super::FileFormat;
 use super::hide::{self, Hidden};
-use super::show::{Block, Printer};
+use super::show::{Block, Printer, Severity};
 
 /// Why there are no rows to send.
 #[derive(Debug)]
@@ -92,6 +92,7 @@ impl FormError {
 
 fn block(problem: &Problem) -> Block<'_> {
     Block {
+        severity: Severity::Error,
         title: problem.sentence.clone(),
         code: "",
         place: Some(problem.span.clone()),

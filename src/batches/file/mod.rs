@@ -103,7 +103,7 @@ pub use format::FileFormat;
 use hide::Hidden;
 use parsed::Parsed;
 use row::{Field, Row};
-use show::{Block, Printer};
+use show::{Block, Printer, Severity};
 pub use template::{TemplateFormat, template};
 
 /// No users file is larger: 100,000 rows of YAML are about 15 MB.
@@ -228,12 +228,22 @@ impl UsersFile {
     /// out.
     #[must_use]
     pub fn render(&self, findings: &[Finding], colour: bool) -> String {
-        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(finding)).collect();
+        self.render_as(Severity::Error, findings, colour)
+    }
+
+    /// The same for what is odd and need not be mended.
+    #[must_use]
+    pub fn render_warnings(&self, findings: &[Finding], colour: bool) -> String {
+        self.render_as(Severity::Warning, findings, colour)
+    }
+
+    fn render_as(&self, severity: Severity, findings: &[Finding], colour: bool) -> String {
+        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(severity, finding)).collect();
         blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
         Printer::new(&self.path, &self.text, &self.hidden, colour).print(&blocks)
     }
 
-    fn block<'a>(&self, finding: &'a Finding) -> Block<'a> {
+    fn block<'a>(&self, severity: Severity, finding: &'a Finding) -> Block<'a> {
         let place = self.place(finding.index, finding);
         let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
         let named = |name: &str| match self.field(finding.index, finding) {
@@ -248,6 +258,7 @@ impl UsersFile {
             (None, None) => format!("users[{}]: {}", finding.index, finding.message),
         };
         Block {
+            severity,
             title,
             code: &finding.code,
             place,

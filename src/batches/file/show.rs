@@ -35,8 +35,16 @@ const CUT: &str = "...";
 /// Longest title or help.
 const SENTENCE: usize = 500;
 
+/// Whether something has to be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    Error,
+    Warning,
+}
+
 /// What to print at one place.
 pub(super) struct Block<'a> {
+    pub severity: Severity,
     pub title: String,
     /// Printed in brackets; may be empty.
     pub code: &'a str,
@@ -84,11 +92,15 @@ impl<'a> Printer<'a> {
     }
 
     fn block(&self, block: &Block<'_>) -> String {
-        let mut title = Level::ERROR.primary_title(printable(&block.title));
+        let level = match block.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut title = level.clone().primary_title(printable(&block.title));
         if !block.code.is_empty() {
             title = title.id(printable(block.code));
         }
-        let drawing = || Group::with_level(Level::ERROR);
+        let drawing = || Group::with_level(level.clone());
         let mut groups = vec![drawing()];
         let mut last = if let Some(place) = &block.place {
             let excerpt = self.excerpt(place);

@@ -271,3 +271,19 @@ fn lines_and_columns_are_counted_as_if_from_the_start() {
     }
     assert_eq!(positions.find(&text, text.len()), (line, column));
 }
+
+#[test]
+fn a_warning_points_into_the_file_and_is_called_one() {
+    let text = "create_users:\n  - name: a\n    title: error[weak_hash]\n";
+    let file = UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).unwrap();
+    let odd = Finding {
+        index: 0,
+        field: Some("title".to_owned()),
+        code: "weak_hash".to_owned(),
+        message: "is weak".to_owned(),
+        other_index: None,
+    };
+    let shown = file.render_warnings(std::slice::from_ref(&odd), false);
+    assert!(shown.starts_with("warning[weak_hash]: title: is weak\n --> users.yaml:3:12\n"), "{shown}");
+    assert!(shown.contains("title: error[weak_hash]"), "{shown}");
+}
