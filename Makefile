@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test lint bench sqlx clean
+.PHONY: quickstart build test crashes lint bench sqlx clean
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
@@ -18,6 +18,11 @@ test:
 	@$(CARGO) test --workspace --features failpoints --locked
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
+
+## As many crashes as it takes to be sure: KILLS=1000 processes killed at random moments (`make test` does 100).
+crashes:
+	@scripts/prerequisites.sh
+	@MUSTER_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --features failpoints --locked --test faults -- killed_at_random
 
 ## What a change has to keep: format, lints, documentation.
 lint:

@@ -237,3 +237,37 @@ fn the_examples_are_printed() {
     assert_eq!(template(&["--format", "csv"]).out, include_str!("../../src/batches/file/template.csv"));
     assert_eq!(template(&["--format", "json"]).status, Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_create_their_users() {
+    let app = TestApp::spawn().await;
+    for (format, suffix) in [("yaml", ".yaml"), ("csv", ".csv")] {
+        let example = run(muster_at(&app).args(["user", "template", "--format", format]));
+        assert_eq!(example.status, Some(0), "{}", example.err);
+        let others = example.out.replace("@example.com", &format!("@{format}.example"));
+        let ran = create(&app, others.as_bytes(), suffix, &["-o", "json"]);
+        assert_eq!(created(&ran, "none").len(), 4, "{format}");
+    }
+    assert_eq!(app.db_counts().await[..4], [8, 6, 4, 2], "users, collaborators, passwords, batches");
+    let owners = "select count(*) from collaborators where permission_level = 'owner' and granted_by_kind = 'api_key'";
+    assert_eq!(app.db_value::<i64>(owners).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_row_at_the_end_of_a_hundred_thousand_is_reported_with_its_line() {
+    let app = TestApp::spawn_with(|config| config.batch.max_users = 100_000).await;
+    let email = |n: usize| if n < 99_999 { format!("user{n}@example.com") } else { "no address".to_owned() };
+    let csv: String = std::iter::once("name,email,is_sso_user\n".to_owned())
+        .chain((0..100_000).map(|n| format!("Ann,{},yes\n", email(n))))
+        .collect();
+    let ndjson: String = (0..100_000)
+        .map(|n| format!("{{\"name\": \"Ann\", \"email\": \"{}\", \"is_sso_user\": true}}\n", email(n)))
+        .collect();
+    for (content, suffix, place) in [(csv, ".csv", "users:100001:5"), (ndjson, ".ndjson", "users:100000:26")] {
+        let ran = create(&app, content.as_bytes(), suffix, &[]);
+        assert_eq!(ran.status, Some(1), "{}", ran.err);
+        assert!(ran.err.contains(&format!("--> {place}\n")), "{}", ran.err);
+        assert!(ran.err.ends_with("\n1 of 100000 users can't be created; nothing was created\n"), "{}", ran.err);
+    }
+    assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
+}

@@ -25,3 +25,16 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
 pub(super) fn is_flag(name: &str) -> bool {
     matches!(name, "is_sso_user" | "must_change_password")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_have_the_fields_that_the_server_knows() {
+        let (mut here, mut there) = (FIELDS, crate::report::FIELDS);
+        here.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(here, there);
+    }
+}
