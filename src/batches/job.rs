@@ -1,7 +1,7 @@
 //! Making a batch of rows that are fine: hashing, then one transaction.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,6 +21,10 @@ use crate::users::{Account, Credential, NewUser, StoredPassword};
 
 /// How often a transaction that others pushed aside is tried again.
 const RETRIES: u32 = 3;
+
+/// How long a database that is away is waited for, by whom.
+const SHORT_OUTAGE: Duration = Duration::from_secs(1);
+const LONG_OUTAGE: Duration = Duration::from_secs(30);
 
 /// From how many users on rendering the answer is work for a thread of its own.
 const WORTH_A_THREAD: usize = 256;
@@ -158,21 +162,31 @@ async fn render(render: Render, created: Created, keep: bool) -> Result<(Created
     if is_short { work() } else { tokio::task::spawn_blocking(work).await.map_err(Error::internal)? }
 }
 
+/// Writes it, again if it was rolled back through no fault of its own. An error here means that
+/// nothing was written, or else its sentence says that this is not known.
 async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
-    let mut attempt = 0;
+    // Whoever has a key or an eye on the batch would rather wait than have everything hashed again.
+    let patience = if batch.held.is_some() { LONG_OUTAGE } else { SHORT_OUTAGE };
+    let (start, mut attempt) = (Instant::now(), 0);
     loop {
-        match write_once(app, caller, batch, accounts).await {
+        let error = match write_once(app, caller, batch, accounts).await {
             Ok(()) => {
                 fail::fail_point!("batch::committed");
                 return Ok(());
             }
-            Err(error) if error.fault() == Some(Fault::Retry) && attempt < RETRIES => {
-                attempt += 1;
-                tracing::info!(attempt, "a batch's transaction was pushed aside by another; trying again");
-                tokio::time::sleep(Duration::from_millis(rand::random_range(10..=200))).await;
-            }
-            Err(error) => return Err(error),
+            Err(error) => error,
+        };
+        let again = match error.fault() {
+            Some(Fault::Retry) => attempt < RETRIES,
+            Some(Fault::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
+            _ => false,
+        };
+        if !again {
+            return Err(error);
         }
+        attempt += 1;
+        tracing::info!(attempt, error = error.chain(), "a batch's transaction was rolled back; trying again");
+        tokio::time::sleep(Duration::from_millis(rand::random_range(10..=200))).await;
     }
 }
 

@@ -60,7 +60,7 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_cut_in_the_transaction_leave_nothing_half_done() {
+async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothing_else() {
     let database = crate::support::empty_database().await;
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
         let mut command = muster();
@@ -74,7 +74,7 @@ async fn connections_that_are_cut_in_the_transaction_leave_nothing_half_done() {
         let before = db_counts(&mut connection).await;
         let batch = tokio::spawn({
             let owner = owner.clone();
-            async move { owner.create(&json!([sso("cut@example.com")])).await }
+            async move { owner.create(&json!([sso(&format!("cut-{}@example.com", step.replace("::", "-")))])).await }
         });
         tokio::time::sleep(Duration::from_millis(400)).await;
         sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
@@ -82,11 +82,49 @@ async fn connections_that_are_cut_in_the_transaction_leave_nothing_half_done() {
             .await
             .unwrap();
         let answer = batch.await.unwrap();
-        assert_eq!(answer.status, 503, "{step}: {}", answer.text);
-        assert_eq!(db_counts(&mut connection).await, before, "{step}");
+        assert_eq!(answer.status, 200, "{step}: {}", answer.text);
+        let counts = db_counts(&mut connection).await;
+        assert_eq!([counts[0] - before[0], counts[3] - before[3], counts[4] - before[4]], [1, 1, 2], "{step}");
         let after = owner.create(&json!([sso(&format!("{}@example.com", step.replace("::", "-")))])).await;
         assert_eq!(after.status, 200, "{step}: {}", after.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
+    let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
+    let socket = dir.path().join("run");
+    let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", "batch::hashed=1*sleep(1500)->off");
+    let server = ServerProcess::start(&mut command);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let request = owner.request("POST", BATCH).header("prefer", "respond-async");
+    let accepted = Actor::send(request.body(json!([sso("a@example.com")]).to_string())).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let pid_file = signal(&cluster, "-INT");
+    while pid_file.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It is ready to be written long before there is a database again.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    cluster.keep_running().await.unwrap();
+    let back = Instant::now();
+    loop {
+        let batch = owner.get(accepted.header("location")).await;
+        if batch.status == 200 && batch.json()["result"]["state"] != "running" {
+            assert_eq!(batch.json()["result"]["state"], "created", "{}", batch.text);
+            break;
+        }
+        assert!(back.elapsed() < Duration::from_secs(10), "{}", batch.text);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 2]);
+    drop((server, connection));
+    cluster.close().await.unwrap();
 }
 
 async fn muster_operator_key(database: &sqlx::postgres::PgConnectOptions) -> String {
