@@ -93,10 +93,10 @@ async fn act<R: Serialize>(
     if let Some(plan) = &args.plan {
         request = request.plan(plan);
     }
-    if let Some(key) = &args.idempotency_key {
-        request = request.idempotency_key(key);
-    }
-    let created = create(client, request, file.len(), &mut progress).await;
+    // Known here, to be told should the answer be lost.
+    let key = args.idempotency_key.clone().unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
+    let find_out = find_out(args, &key);
+    let created = create(client, request.idempotency_key(key), file.len(), &find_out, &mut progress).await;
     progress.clear();
     let created = match created {
         Ok(created) => created,
@@ -110,6 +110,15 @@ async fn act<R: Serialize>(
         None => Ok(()),
         Some(format) => output::print_list(format, &created.users, &HEADER, created.users.iter().map(row)),
     }
+}
+
+/// How to learn what has become of a request whose answer was lost.
+fn find_out(args: &Args, key: &str) -> String {
+    let unknown = "whether the users were created is not known";
+    if args.hash_locally || key.is_empty() {
+        return format!("{unknown}: `muster batch list` tells");
+    }
+    format!("{unknown}: the same command with `--idempotency-key {key}` finds out, and creates nobody twice")
 }
 
 /// Why there are no users, other than a refusal of the file.
@@ -128,11 +137,18 @@ async fn create<R: Serialize>(
     client: &Client,
     request: BatchRequest<'_, R>,
     users: usize,
+    find_out: &str,
     progress: &mut Progress,
 ) -> Result<CreatedBatch, Stopped> {
     progress.say("Creating users...");
     progress.spin(output::users(users));
-    let batch = match request.wait(WAIT).send().await? {
+    let answer = tokio::select! {
+        answer = request.wait(WAIT).send() => answer?,
+        _ = tokio::signal::ctrl_c() => {
+            return Err(Stopped::Interrupted(format!("interrupted before the server answered; {find_out}")));
+        }
+    };
+    let batch = match answer {
         BatchAnswer::Created(created) => return Ok(created),
         BatchAnswer::Running(batch) => batch,
     };
@@ -170,13 +186,7 @@ fn refused(args: &Args, file: &UsersFile, error: Error) -> Exit {
         return exit;
     }
     let unknown = error.outcome_unknown() && !args.dry_run;
-    let find_out = unknown.then(|| match error.idempotency_key() {
-        Some(key) if !args.hash_locally => format!(
-            "; whether the users were created is not known: the same command with `--idempotency-key {key}` finds \
-             out, and creates nobody twice"
-        ),
-        _ => "; whether the users were created is not known: `muster batch list` tells".to_owned(),
-    });
+    let find_out = unknown.then(|| format!("; {}", find_out(args, error.idempotency_key().unwrap_or_default())));
     // Some sentences tell themselves what has become of the users.
     let says_all = is_unplanned || matches!(&error, Error::NotCreated(batch) if batch.error.is_none());
     match (Exit::from(error), find_out) {

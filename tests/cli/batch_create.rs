@@ -347,6 +347,32 @@ async fn an_interrupted_command_says_that_the_batch_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_interrupted_before_the_answer_says_how_to_find_out() {
+    use std::io::Read;
+    let app = slow_app().await;
+    let file = file(many(100).as_bytes(), ".yaml");
+    let path = file.path().to_str().unwrap();
+    let mut command = muster_at(&app);
+    command.args(["user", "batch-create", "-f", path]).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    while app.db_value::<i64>("select count(*) from batches").await == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let sent = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    let words = "error: interrupted before the server answered; whether the users were created is not known: the same \
+                 command with `--idempotency-key ";
+    let key = err.split_once(words).unwrap_or_else(|| panic!("{err}")).1.split('`').next().unwrap();
+    let ran = run(muster_at(&app).args(["user", "batch-create", "-f", path, "--idempotency-key", key]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.err.ends_with(" 100 users created.\n"), "{}", ran.err);
+    assert_eq!(app.db_counts().await[..4], [100, 100, 100, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn passwords_hashed_locally_are_hashes_that_have_to_be_changed() {
     let app = TestApp::spawn().await;
     let ran = create(&app, &many(3), &["--hash-locally"]);
