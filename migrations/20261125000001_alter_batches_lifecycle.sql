@@ -18,6 +18,8 @@ alter table batches
     add column lease_until     timestamptz,
     -- When it left `running`.
     add column finished_at     timestamptz,
+    -- When its users were removed again.
+    add column undone_at       timestamptz,
     -- The file that the list came from, as its sender named it.
     add column file_name       text,
     -- HMAC-SHA256 of the file's SHA-256, and which key made it. Keyed, with the key outside the database:
@@ -33,7 +35,7 @@ alter table batches
     -- Why it failed, as in the answer of a refused request: code, detail, rows. Null unless failed.
     add column failure         jsonb,
     -- The sender's `Idempotency-Key`, what the request was (HMAC-SHA256 of its body, and which key made
-    -- it), and until when both are kept. A key is let go when its batch fails or is cancelled.
+    -- it), and until when both are kept. A key is let go at once when its batch fails.
     add column idempotency_key text        collate "C",
     add column fingerprint     bytea,
     add column fingerprint_key bytea,
@@ -47,6 +49,7 @@ alter table batches
     add constraint batches_lease_whole check (
         (state = 'running') = (owner is not null) and (owner is null) = (lease_until is null)
     ),
+    add constraint batches_undone_whole check ((state = 'undone') = (undone_at is not null)),
     add constraint batches_failure_whole check ((state = 'failed') = (failure is not null)),
     add constraint batches_file_digest_whole check ((file_digest is null) = (file_digest_key is null)),
     add constraint batches_key_whole check (

@@ -161,14 +161,14 @@ impl Error {
     /// Somebody else's change was in the way of this one, which may succeed if made again.
     #[must_use]
     pub fn pushed_aside() -> Self {
-        let sentence = "the database is too busy right now; nothing was written";
+        let sentence = "the database is too busy right now; this request wrote nothing";
         Self { fault: Some(Fault::Retry), ..Self::overloaded(sentence, Duration::from_secs(2)) }
     }
 
     /// The server was told to stop before this was done.
     #[must_use]
     pub fn stopping() -> Self {
-        let sentence = "the server is being stopped; nothing was written: send it again";
+        let sentence = "the server is being stopped; this request wrote nothing: send it again";
         Self { retry_after: Some(Duration::from_secs(2)), ..Self::new(Code::Unavailable, sentence) }
     }
 
@@ -177,7 +177,7 @@ impl Error {
         Self {
             retry_after: Some(Duration::from_secs(2)),
             source: Some(source.into()),
-            ..Self::new(Code::Unavailable, "the database can't be reached right now; nothing was written")
+            ..Self::new(Code::Unavailable, "the database can't be reached right now; this request wrote nothing")
         }
     }
 
@@ -256,9 +256,14 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let fault = Fault::of(&error);
         let meaning = match fault {
-            Fault::Retry | Fault::Timeout => {
+            Fault::Retry => {
                 tracing::warn!(%error, "the database was too busy");
                 Self::pushed_aside()
+            }
+            Fault::Timeout => {
+                tracing::warn!(%error, "a time limit of the database was hit");
+                Self::pushed_aside()
+                    .with_message("the database took longer than it may for one statement; this request wrote nothing")
             }
             Fault::Unavailable => Self::unavailable(error),
             Fault::Unknown => Self::unavailable(error)

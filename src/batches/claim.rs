@@ -2,7 +2,7 @@
 //!
 //! The row of [`super::lease`] is written here, before anything is done for a request. Its key is unique
 //! for its sender, so that the database decides who was first. Keys are forgotten some time after;
-//! a batch that failed, or was cancelled, lets go of its key at once.
+//! a batch that failed lets go of its key at once.
 
 use std::sync::Arc;
 

@@ -153,9 +153,7 @@ impl Making {
 
     async fn apart(self, app: &Arc<App>, caller: &Caller, mut lease: Lease, wait: Option<Duration>) -> Result<Answer> {
         let batch_id = lease.held().batch_id;
-        if wait.is_some() {
-            lease.announce(self.work.counts(), self.hashing.progress()).await?;
-        }
+        lease.announce(self.work.counts(), self.hashing.progress(), wait.is_some()).await?;
         let making = app.start_job(self.finish(Arc::clone(app), caller.clone(), lease));
         let made = match wait {
             None => making.await,

@@ -85,7 +85,7 @@ impl Hashing {
 fn hash_error(error: HashError) -> Error {
     match error {
         HashError::Busy(busy) => Error::overloaded(
-            "other batches are being hashed, and no more fit right now; nothing was written",
+            "other batches are being hashed, and no more fit right now; this request wrote nothing",
             busy.retry_after,
         ),
         HashError::Failed(error) => Error::internal(error),

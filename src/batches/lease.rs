@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use sqlx::Connection;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -83,15 +84,16 @@ impl Lease {
         Self { app: Arc::clone(app), held, lost, heart, is_announced: false, is_settled: false }
     }
 
-    /// Tells how much there is to do, and from now on how far it is.
+    /// Tells how much there is to do, and from now on how far it is. `to_client`: its client is told of the
+    /// batch, too.
     ///
     /// # Errors
     /// `conflict` when the batch has been cancelled; those of the database.
-    pub(super) async fn announce(&mut self, counts: Counts, progress: Arc<Progress>) -> Result<()> {
+    pub(super) async fn announce(&mut self, counts: Counts, progress: Arc<Progress>, to_client: bool) -> Result<()> {
         if !renew(&self.app, self.held, counts, Some(&progress)).await? {
             return Err(self.gone().await);
         }
-        self.is_announced = true;
+        self.is_announced = to_client;
         self.heart.abort();
         let (app, lost) = (Arc::clone(&self.app), Arc::clone(&self.lost));
         self.heart = tokio::spawn(beat(app, self.held, counts, Some(progress), lost));
@@ -259,6 +261,11 @@ pub(super) async fn gone(app: &App, held: Held) -> Error {
     }
 }
 
+/// Whether the database answers.
+pub(super) async fn is_there(app: &App) -> Result<()> {
+    Ok(app.db.interactive.acquire().await?.ping().await?)
+}
+
 /// Fails the batches whose lease has run out; just one, if it is named. Says so in the audit log, in
 /// the name of who asked for them. In a task of its own: whoever comes across one may hang up.
 pub(super) async fn reap(app: &Arc<App>, only: Option<(Id<Organization>, Id<Batch>)>) -> Result<usize> {
@@ -271,7 +278,8 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
     let now = app.clock.now();
     let failure = json!({
         "code": INTERRUPTED,
-        "detail": "the process that worked on this batch ended before it was created; nothing of it exists: send it again",
+        "detail": "this batch was left before it was created: the process that worked on it ended, stood still, or had no \
+            database for longer than batch.lease_seconds; nothing of it exists: send it again",
     });
     let mut transaction = app.db.interactive.begin().await?;
     let reaped = sqlx::query!(
@@ -308,7 +316,7 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
             findings: serde_json::Map::new(),
         };
         audit::write::refuse(&mut transaction, &caller, now, Action::UserBatchCreate, &refusal).await?;
-        tracing::warn!(batch_id = %batch.batch_id, "a batch failed: the process that worked on it has ended");
+        tracing::warn!(batch_id = %batch.batch_id, "a batch failed: the process that worked on it ended, stood still or had no database for too long");
     }
     transaction.commit().await?;
     Ok(reaped.len())

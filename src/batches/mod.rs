@@ -76,7 +76,7 @@ pub use row::{Checked, Limits, check};
 pub use undo::{Options, Undone, Use, cancel, undo};
 
 /// How often expired claims and keys are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(5);
+const HOUSEKEEPING: Duration = Duration::from_secs(2);
 
 /// What kind of client a batch came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,8 +224,12 @@ fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
 /// Fails the batches of processes that died, and forgets keys that have expired. For as long as it
 /// is polled; every instance does, and none is in another's way.
 pub async fn keep_house(app: Arc<App>) {
+    let mut was_away = false;
     loop {
-        if let Err(error) = lease::reap(&app, None).await {
+        // After the database was away, all leases have run out: whoever lives says so first.
+        let looked = if was_away { lease::is_there(&app).await } else { lease::reap(&app, None).await.map(|_| ()) };
+        was_away = looked.is_err();
+        if let Err(error) = looked {
             tracing::warn!(error = error.chain(), "batches whose process died could not be looked for");
         }
         loop {

@@ -95,8 +95,8 @@ impl Plan {
         match fingerprints.recognise(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
             Some(true) => Ok(()),
             _ => Err(changed(
-                "the list is the one that was planned, but other accounts would come of it: the organization or the \
-                 server's settings for passwords are others",
+                "the list is the one that was planned, but it would no longer become the same accounts: it was planned \
+                 in another organization, or the server's settings for passwords have changed since",
             )),
         }
     }

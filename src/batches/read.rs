@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::lease;
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
@@ -40,6 +39,8 @@ pub struct Summary {
     pub created_at: DateTime<Utc>,
     /// When it left `running`.
     pub finished_at: Option<DateTime<Utc>>,
+    /// When its users were removed again.
+    pub undone_at: Option<DateTime<Utc>>,
     /// How many users it makes.
     pub user_count: i32,
     /// How many of their passwords are to be hashed.
@@ -73,9 +74,7 @@ pub(super) fn not_found(batch_id: Id<Batch>) -> Error {
 /// `forbidden` unless the caller is an owner; `not_found`.
 pub async fn get(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
     app.authorize(caller, Action::BatchGet).await?;
-    let batch = find(app, caller, batch_id).await?;
-    let is_lapsed = batch.state == "running" && lease::reap(app, Some((caller.organization_id, batch_id))).await? > 0;
-    if is_lapsed { find(app, caller, batch_id).await } else { Ok(batch) }
+    find(app, caller, batch_id).await
 }
 
 async fn find(app: &App, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
@@ -110,7 +109,7 @@ async fn select(
         select
             batch_id as "batch_id: Id<Batch>", state, requested_by_kind,
             requested_by_id as "requested_by_id: Id<ApiKey>", api_keys.name as "requested_by_name?",
-            request_id as "request_id: Id<Request>", source, file_name, file_digest, batches.created_at, finished_at,
+            request_id as "request_id: Id<Request>", source, file_name, file_digest, batches.created_at, finished_at, undone_at,
             user_count, hash_count, hashed, weak_hash_count, expected_at, failure
         from batches
         left join api_keys
@@ -158,11 +157,14 @@ pub struct CreatedUser {
 /// about them.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner; `not_found`; `conflict` while it is not created.
+/// `forbidden` unless the caller is an owner; `not_found`; `conflict` while it is not created, or when
+/// all of them were removed again.
 pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<(Vec<CreatedUser>, Vec<Finding>)> {
     let batch = get(app, caller, batch_id).await?;
-    if batch.state != "created" {
-        return Err(Error::new(Code::Conflict, format!("batch {batch_id} is {}: it has no users", batch.state)));
+    let has_none = || Error::new(Code::Conflict, format!("batch {batch_id} is {}: it has no users", batch.state));
+    // Of one that was undone, those who were kept.
+    if !matches!(batch.state.as_str(), "created" | "undone") {
+        return Err(has_none());
     }
     let mut read = app.read(caller, Action::BatchGet).await?;
     // Ids are made in the order of the list, and sort by it.
@@ -179,6 +181,9 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     )
     .fetch_all(&mut *read)
     .await?;
+    if users.is_empty() {
+        return Err(has_none());
+    }
     if batch.weak_hash_count == 0 {
         return Ok((users, Vec::new()));
     }

@@ -168,14 +168,14 @@ pub(super) async fn locked_state(change: &mut Change, batch_id: Id<Batch>) -> Re
     .await?)
 }
 
-/// Stops a running batch, whose row is locked.
+/// Stops a running batch, whose row is locked. Its key stays, so that a client that repeats its request
+/// does not start it again.
 pub(super) async fn cancel(change: &mut Change, batch_id: Id<Batch>) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     sqlx::query!(
         r#"
         update batches
-        set state = 'cancelled', owner = null, lease_until = null, expected_at = null, finished_at = $3,
-            idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null
+        set state = 'cancelled', owner = null, lease_until = null, expected_at = null, finished_at = $3
         where organization_id = $1 and batch_id = $2 and state = 'running'
         "#,
         organization_id,
@@ -198,7 +198,7 @@ pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, users: &[Id<U
         .await?;
     sqlx::query!(
         r#"
-        update batches set state = 'undone', finished_at = $3, response = null
+        update batches set state = 'undone', undone_at = $3, response = null
         where organization_id = $1 and batch_id = $2 and state = 'created'
         "#,
         organization_id,

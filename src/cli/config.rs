@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, Exit, output};
 use crate::config::MANUAL;
+use crate::fingerprint::Fingerprints;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -21,6 +22,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         return output::print(MANUAL);
     }
     let config = config.load()?;
+    Fingerprints::new(&config).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => {
             let name = options.get_database().unwrap_or("(the user's own)");

@@ -100,7 +100,7 @@ impl Server {
                 cluster.major(),
                 cluster.data_dir().display()
             ))?,
-            None => output::print("database: the one that is configured")?,
+            None => output::print(&format!("database: {}", self.local.app.db.name_and_address()))?,
         }
         if let Some(key) = &self.first_key {
             announce_key(key)?;

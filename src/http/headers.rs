@@ -29,8 +29,7 @@ fn only<'a>(request: &'a HttpRequest, name: &str) -> Result<Option<&'a str>> {
 
 /// `Idempotency-Key`.
 pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>> {
-    let unreadable = |_| Error::invalid(crate::batches::BadKey.to_string());
-    let header = only(request, "Idempotency-Key").map_err(unreadable)?;
+    let header = only(request, "Idempotency-Key")?;
     header.map(IdempotencyKey::parse).transpose().map_err(|bad| Error::invalid(bad.to_string()))
 }
 

@@ -75,7 +75,10 @@ fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_i
     let caller = caller.map(tracing::field::display);
     let (method, error) = (request.method().as_str(), error.as_deref());
     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if status >= 500 {
+    if status == 503 {
+        // Told to come again: nothing is broken here.
+        tracing::warn!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
+    } else if status >= 500 {
         tracing::error!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
     } else {
         tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");

@@ -70,6 +70,14 @@ impl Database {
         format!("{}:{}", options.get_host(), options.get_port())
     }
 
+    /// Which it is and where, for people.
+    #[must_use]
+    pub fn name_and_address(&self) -> String {
+        let options = self.interactive.connect_options();
+        let name = options.get_database().unwrap_or("(the user's own)").to_owned();
+        format!("{name} at {}", self.address())
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         self.interactive.close().await;

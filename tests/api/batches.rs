@@ -299,6 +299,10 @@ async fn undoing_removes_the_users_after_showing_who() {
     assert_eq!(app.db_counts().await[..3], [1, 1, 0]);
     let batch = app.owner.get(&path(&created["metadata"])).await.json()["result"].clone();
     assert_eq!((batch["state"].as_str(), batch["user_count"].as_u64()), (Some("undone"), Some(2)));
+    assert_eq!(batch["finished_at"], created["results"][0]["created_at"], "finished when it was created");
+    assert!(batch["undone_at"].as_str() > batch["finished_at"].as_str(), "{batch}");
+    let results = app.owner.get(&format!("{}/results", path(&created["metadata"]))).await;
+    assert_eq!((results.status, results.error()["code"].as_str()), (409, Some("conflict")));
     let deleted = app.owner.get("/api/v2/audit/events?action=user.delete").await.json();
     assert_eq!(deleted["results"].as_array().unwrap().len(), 2);
     let entry = app.owner.get("/api/v2/audit/events?action=batch.undo").await.json()["results"][0].clone();
@@ -375,6 +379,8 @@ async fn users_who_have_been_used_since_keep_all_from_being_removed() {
     assert_eq!(kept[0], ("user1@example.com", "signed_in"));
     assert_eq!(kept.len(), 5);
     assert_eq!(app.db_counts().await[0], 5);
+    let results = app.owner.get(&format!("{}/results", path(&created["metadata"]))).await.json();
+    assert_eq!(results["results"].as_array().unwrap().len(), 5, "those who were kept are still its users");
 }
 
 #[tokio::test]
@@ -389,7 +395,7 @@ async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(
         refused.error(),
-        json!({"code": "overloaded", "detail": "other batches are being hashed, and no more fit right now; nothing was written"})
+        json!({"code": "overloaded", "detail": "other batches are being hashed, and no more fit right now; this request wrote nothing"})
     );
     let mut wait: u64 = refused.header("retry-after").parse().unwrap();
     let longest = app.app.hasher.time_for(400).as_secs() + 1;

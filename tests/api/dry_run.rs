@@ -145,8 +145,9 @@ async fn a_plan_does_not_hold_under_other_settings_or_on_another_server() {
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.error()["detail"],
-        "the list is the one that was planned, but other accounts would come of it: the organization or the \
-         server's settings for passwords are others; nothing was written: make a new dry run"
+        "the list is the one that was planned, but it would no longer become the same accounts: it was planned in \
+         another organization, or the server's settings for passwords have changed since; nothing was written: make a \
+         new dry run"
     );
 }
 

@@ -95,7 +95,11 @@ async fn a_header_that_is_no_key_is_refused() {
     let request = app.owner.request("POST", BATCH).header("idempotency-key", latin).body(users.to_string());
     assert_eq!(Actor::send(request).await.status, 400);
     let twice = app.owner.request("POST", BATCH).header("idempotency-key", "a").header("idempotency-key", "b");
-    assert_eq!(Actor::send(twice.body(users.to_string())).await.status, 400);
+    let twice = Actor::send(twice.body(users.to_string())).await;
+    assert_eq!(
+        (twice.status, twice.error()["detail"].as_str()),
+        (400, Some("`Idempotency-Key` is there more than once"))
+    );
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
     assert_eq!(keyed(&app.owner, &"k".repeat(255), &users).await.status, 200);
 }
@@ -208,4 +212,51 @@ async fn a_fingerprint_key_that_was_replaced_is_still_known_while_it_is_listed()
     let refused = keyed(&only_new.at(&first.owner), "one", &users).await;
     assert_eq!((refused.status, refused.error()["code"].as_str()), (422, Some("idempotency_key_reused")));
     assert!(refused.text.contains("secrets.fingerprint_key"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_repeat_does_not_start_a_batch_again_that_was_cancelled() {
+    let app = TestApp::spawn().await;
+    let users: Value = (0..200).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let request = app.owner.request("POST", BATCH).header("prefer", "respond-async").header("idempotency-key", "one");
+    let accepted = Actor::send(request.body(users.to_string())).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let cancel = app.owner.request("POST", &format!("{}/cancel", accepted.header("location")));
+    let cancelled = Actor::send(cancel).await;
+    assert_eq!(cancelled.status, 200);
+    let batch = cancelled.json()["result"]["batch_id"].as_str().unwrap().to_owned();
+    for prefer in ["respond-async", "return=minimal"] {
+        let request = app.owner.request("POST", BATCH).header("prefer", prefer).header("idempotency-key", "one");
+        let again = Actor::send(request.body(users.to_string())).await;
+        assert_eq!(again.status, 409);
+        assert_eq!(
+            again.error(),
+            json!({
+                "code": "conflict",
+                "detail": format!("the batch of this Idempotency-Key, {batch}, is cancelled: use a new key to create it again"),
+            })
+        );
+    }
+    assert_eq!(app.db_counts().await[0], 0);
+    assert_eq!(keyed(&app.owner, "two", &json!([sso("a@example.com")])).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_can_be_looked_at_while_its_client_waits() {
+    let app = TestApp::spawn().await;
+    let users: Value = (0..150).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let waiting = tokio::spawn({
+        let owner = app.owner.clone();
+        async move { keyed(&owner, "one", &users).await.status }
+    });
+    let seen = loop {
+        let running = app.owner.get("/api/v2/batches?state=running").await.json()["results"].clone();
+        if running[0]["user_count"].as_u64().is_some_and(|count| count > 0) {
+            break running[0].clone();
+        }
+        assert!(!waiting.is_finished());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert_eq!((seen["user_count"].as_u64(), seen["hash_count"].as_u64()), (Some(150), Some(150)));
+    assert_eq!(waiting.await.unwrap(), 200);
 }

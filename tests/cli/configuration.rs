@@ -115,3 +115,28 @@ async fn migrate_makes_a_database_ready_once() {
     let ran = run(muster().arg("migrate").env("MUSTER_DATABASE__URL", &url));
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", "the database is up to date\n"));
 }
+
+#[test]
+fn a_fingerprint_key_that_can_not_be_used_is_found_by_the_check() {
+    let (empty, short) = (file(b"\n", ".key"), file(b"a key that is long enough to be one of them\nshort\n", ".key"));
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+    let too_short = "secrets.fingerprint_key has to have 32 characters at least, such as `openssl rand -hex 32` prints";
+    for (name, value, sentence) in [
+        ("MUSTER_SECRETS__FINGERPRINT_KEY", "short".to_owned(), too_short.to_owned()),
+        ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", path(&short), too_short.to_owned()),
+        (
+            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
+            path(&empty),
+            format!("secrets.fingerprint_key_file {} is empty", path(&empty)),
+        ),
+        (
+            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
+            "/nowhere/key".to_owned(),
+            "secrets.fingerprint_key_file /nowhere/key can't be read: No such file or directory (os error 2)"
+                .to_owned(),
+        ),
+    ] {
+        let ran = run(muster().args(["config", "check"]).env(name, value));
+        assert_eq!((ran.status, ran.err), (Some(2), format!("error: {sentence}\n")), "{name}");
+    }
+}

@@ -1,11 +1,12 @@
 //! The server's log: one line a request, and nothing in it that is nobody's business.
 
 use std::fs::File;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, empty_database, with_password};
+use crate::support::{Actor, empty_database, sso, with_password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords() {
@@ -64,4 +65,21 @@ async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords()
     assert_eq!(first["trace_id"], created.header("x-trace-id"));
     assert_eq!(lines[1]["code"], "batch_conflict");
     assert_eq!(lines[4].get("caller"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_any_more_ends_no_server() {
+    let database = empty_database().await;
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).stderr(Stdio::piped());
+    let mut server = ServerProcess::start(&mut command);
+    drop(server.child.stderr.take());
+    let owner = server.actor(&server.key.clone().unwrap());
+    for n in 0..10 {
+        let answer = owner.create(&json!([sso(&format!("user{n}@example.com"))])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(owner.get("/nowhere").await.status, 404);
+    }
+    server.signal("-TERM");
+    assert!(server.wait().success());
 }

@@ -51,6 +51,9 @@ pub(in crate::http) struct Batch {
     /// When it left `running`.
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<DateTime<Utc>>,
+    /// When its users were removed again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone_at: Option<DateTime<Utc>>,
     /// How many users it makes.
     user_count: i32,
     /// How many of their passwords are to be hashed, and how many are.
@@ -82,6 +85,7 @@ impl Batch {
             file_digest: batch.file_digest.map(|digest| format!("hmac-sha256:{}", hex::encode(digest))),
             created_at: batch.created_at,
             finished_at: batch.finished_at,
+            undone_at: batch.undone_at,
             user_count: batch.user_count,
             hash_count: batch.hash_count,
             hashed: batch.hashed,
