@@ -1,0 +1,98 @@
+//! The statements of one request that creates one user, by `pgbench`.
+
+use std::io::Write;
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::{execute, program};
+
+/// The statements as they stand in `keys/read.rs`, `users/read.rs`, `batches/write.rs`, `users/write.rs`
+/// and `audit/write.rs`, in their order, with the same indexes to write. Left out is what muster says
+/// together with `begin` (time limits): pgbench can't send that in one message.
+const STATEMENTS: &str = r#"
+\set seq :seq + 1
+\set n :base + :seq * 64 + :client_id
+select user_id, name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
+    from api_keys where organization_id = :organization and key_id = :key;
+select email_key from users where organization_id = :organization and email_key = any(array['g' || :n::bigint || '@example.com']);
+begin isolation level read committed;
+insert into batches
+    (organization_id, batch_id, requested_by_kind, requested_by_id, request_id, source, user_count, created_at,
+     state, finished_at, file_name, file_digest, file_digest_key, hash_count, hashed, weak_hash_count)
+    values (:organization, (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, 'api_key', :key, :key,
+     'http', 1, now(), 'created', now(), null, null, null, 0, 0, 0)
+    on conflict on constraint batches_pkey do nothing;
+insert into users
+    (organization_id, email_key_version, status, batch_id, created_at, updated_at,
+     user_id, email, email_key, name, lastname, title, is_sso_user)
+    select :organization, 1, 'active', (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, now(), now(),
+     user_id, email, email_key, name, lastname, title, is_sso_user
+    from unnest(
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
+        array['g' || :n::bigint || '@example.com'], array['g' || :n::bigint || '@example.com'],
+        array['Ada'], array[null]::text[], array[null]::text[], array[true])
+        as account (user_id, email, email_key, name, lastname, title, is_sso_user)
+    order by email_key collate "C"
+    on conflict on constraint users_email_key_key do nothing;
+insert into collaborators
+    (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
+    select :organization, 'api_key', :key, now(), user_id, identity_id, permission_level
+    from unnest(
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid], array['collaborator'])
+        as account (user_id, identity_id, permission_level);
+insert into audit_events
+    (organization_id, occurred_at, actor_kind, actor_id, outcome, request_id, source_address,
+     event_id, action, target_kind, target_id, batch_id, details)
+    select :organization, now(), 'api_key', :key, 'success', :key, '127.0.0.1'::text::inet,
+     event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}')
+    from unnest(
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid,
+            (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000001')::uuid],
+        array['user.batch_create', 'user.create'], array['batch', 'user'],
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid,
+            (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid,
+            (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
+        array['{"users": 1}', null])
+        as event (event_id, action, target_kind, target_id, batch_id, details);
+commit;
+"#;
+
+pub struct Pgbench {
+    database: PgConnectOptions,
+    script: tempfile::NamedTempFile,
+    organization: String,
+    key: String,
+    rounds: usize,
+}
+
+impl Pgbench {
+    pub fn new(database: &PgConnectOptions) -> Self {
+        let mut script = tempfile::NamedTempFile::new().unwrap();
+        script.write_all(STATEMENTS.as_bytes()).unwrap();
+        let ids = execute(database, "\\t on\n\\a\nselect organization_id, key_id from api_keys;");
+        let (organization, key) = ids.trim().split_once('|').unwrap();
+        let (organization, key) = (organization.to_owned(), key.to_owned());
+        Self { database: database.clone(), script, organization, key, rounds: 0 }
+    }
+
+    /// Transactions a second.
+    pub fn rate(&mut self, clients: usize, seconds: u64) -> f64 {
+        self.rounds += 1;
+        let output = program("pgbench", &self.database)
+            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()])
+            .args(["-D", &format!("organization={}", self.organization), "-D", &format!("key={}", self.key)])
+            .args(["-D", "seq=0", "-D", &format!("base={}", self.rounds * 1_000_000_000)])
+            .arg("-f")
+            .arg(self.script.path())
+            .arg(self.database.get_database().unwrap())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("number of failed transactions: 0 "), "{text}");
+        let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+        rate.unwrap_or_else(|| panic!("{text}"))
+    }
+}

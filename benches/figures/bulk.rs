@@ -1,0 +1,51 @@
+//! Long lists without hashing against `INSERT … SELECT`, and the memory that they take.
+
+use super::{Served, paired, with_rows};
+use crate::Line;
+use crate::baseline::{Rows, insert_select};
+
+pub fn lines() -> Vec<Line> {
+    let mut lines = measure(
+        Rows::Sso,
+        10_000,
+        0.5,
+        ["10,000 SSO users over HTTP, rows/s / INSERT … SELECT in psql", "  peak memory above idle"],
+    );
+    lines.truncate(1);
+    lines.extend(measure(
+        Rows::Sso,
+        100_000,
+        0.7,
+        ["100,000 SSO users over HTTP, rows/s / INSERT … SELECT in psql", "  peak memory above idle"],
+    ));
+    lines.extend(measure(
+        Rows::Hashed,
+        100_000,
+        0.7,
+        ["100,000 users with password_hash, rows/s / INSERT … SELECT in psql", "  peak memory above idle"],
+    ));
+    lines
+}
+
+fn measure(rows: Rows, users: usize, bar: f64, what: [&'static str; 2]) -> Vec<Line> {
+    let mut served = Served::start();
+    let idle = served.idle_memory();
+    served.create(&with_rows(rows, "warm", users));
+    insert_select(&served.database, rows, users, 99);
+    let times = paired(
+        &mut served,
+        |served, pair| insert_select(&served.database, rows, users, pair).as_secs_f64(),
+        |served, pair| served.create(&with_rows(rows, &format!("h{pair}"), users)).as_secs_f64(),
+    );
+    let peak = served.resident("VmHWM") - idle;
+    let rate = |seconds: f64| users as f64 / seconds;
+    vec![
+        Line::at_least(
+            what[0],
+            1.0 / times.ratio,
+            bar,
+            format!("{:.2} ({:.0}/s / {:.0}/s)", 1.0 / times.ratio, rate(times.b), rate(times.a)),
+        ),
+        Line::at_most(what[1], peak as f64, 250.0, " MiB", format!("{peak} MiB (idle {idle} MiB)")),
+    ]
+}

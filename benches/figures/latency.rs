@@ -1,0 +1,103 @@
+//! What others feel while a batch is hashed, and how long a repeated batch takes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Served, median, paired, with_passwords};
+use crate::Line;
+use crate::client::Client;
+
+const USERS: usize = 2_000;
+/// Connections, and how often each asks.
+const CONNECTIONS: usize = 2;
+const PACE: Duration = Duration::from_millis(20);
+const IDLE: Duration = Duration::from_secs(10);
+const REPLAYS: usize = 21;
+
+pub fn lines() -> Vec<Line> {
+    let mut served = Served::start();
+    served.create(&with_passwords("warm", 100));
+    let millis = paired(
+        &mut served,
+        |served, _| {
+            let over = AtomicBool::new(false);
+            while_asking(served, &over, || std::thread::sleep(IDLE))
+        },
+        |served, pair| {
+            let body = with_passwords(&format!("busy{pair}"), USERS);
+            let mut client = served.client();
+            let over = AtomicBool::new(false);
+            while_asking(served, &over, || {
+                client.create(&body, &key(pair));
+            })
+        },
+    );
+    let body = with_passwords("busy0", USERS);
+    let mut client = served.client();
+    let replays = (0..REPLAYS)
+        .map(|_| {
+            let start = Instant::now();
+            client.create(&body, &key(0));
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect::<Vec<_>>();
+    let worst = replays.iter().copied().fold(0.0, f64::max);
+    let replay = median(replays);
+    vec![
+        Line::at_most(
+            "p99 of userinfo while 2,000 passwords are hashed / on the idle server",
+            millis.ratio,
+            3.0,
+            "",
+            format!("{:.2} ({:.2} ms / {:.2} ms)", millis.ratio, millis.b, millis.a),
+        ),
+        Line::at_most(
+            "replay of a batch of 2,000 password users",
+            replay,
+            20.0,
+            " ms",
+            format!("{replay:.1} ms (worst {worst:.1} ms)"),
+        ),
+    ]
+}
+
+fn key(pair: usize) -> String {
+    format!("idempotency-key: busy-{pair}\r\n")
+}
+
+/// The p99 in milliseconds of requests that are sent, at a fixed pace, while `work` is done.
+fn while_asking(served: &Served, over: &AtomicBool, work: impl FnOnce()) -> f64 {
+    let mut times: Vec<f64> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let client = served.client();
+                scope.spawn(move || ask(client, over))
+            })
+            .collect();
+        work();
+        over.store(true, Ordering::Relaxed);
+        asking.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    times.sort_by(f64::total_cmp);
+    times[times.len() * 99 / 100]
+}
+
+fn ask(mut client: Client, over: &AtomicBool) -> Vec<f64> {
+    client.get("/api/v2/userinfo/");
+    let mut times = Vec::new();
+    let mut due = Instant::now();
+    while !over.load(Ordering::Relaxed) {
+        due += PACE;
+        let now = Instant::now();
+        // One that is late because the answer before it was, has waited already.
+        let start = if now < due {
+            std::thread::sleep(due - now);
+            Instant::now()
+        } else {
+            due
+        };
+        client.get("/api/v2/userinfo/");
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times
+}

@@ -1,0 +1,159 @@
+//! What is measured, and how.
+
+pub mod bulk;
+pub mod latency;
+pub mod passwords;
+pub mod process;
+pub mod singles;
+pub mod sizes;
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+
+use crate::baseline::Rows;
+use crate::client::Client;
+use crate::support;
+use crate::support::server::{ServerProcess, muster, url};
+
+/// Pairs of each comparison.
+pub const PAIRS: usize = 5;
+
+/// A password that passes the policy, another one for each `n`.
+pub fn password(n: usize) -> String {
+    format!("kT9$wqzPlr-{n:05}")
+}
+
+/// A hash that was made elsewhere, another one for each `n`.
+pub fn hash(n: usize) -> String {
+    format!("$argon2id$v=19$m=19456,t=2,p=1${n:021}A${}A", "x".repeat(42))
+}
+
+/// A list of users. Addresses start with `prefix`.
+pub fn list(users: usize, row: impl Fn(&mut String, usize)) -> String {
+    let mut body = String::with_capacity(users * 100);
+    for n in 0..users {
+        body.push(if n == 0 { '[' } else { ',' });
+        row(&mut body, n);
+    }
+    body.push(']');
+    body
+}
+
+pub fn with_passwords(prefix: &str, users: usize) -> String {
+    list(users, |body, n| {
+        let password = password(n);
+        write!(
+            body,
+            r#"{{"name":"Ada","email":"{prefix}-{n}@example.com","is_sso_user":false,"password":"{password}"}}"#
+        )
+        .unwrap();
+    })
+}
+
+pub fn with_rows(rows: Rows, prefix: &str, users: usize) -> String {
+    list(users, |body, n| {
+        match rows {
+            Rows::Sso => write!(body, r#"{{"name":"Ada","email":"{prefix}-{n}@example.com","is_sso_user":true}}"#),
+            Rows::Hashed => write!(
+                body,
+                r#"{{"name":"Ada","email":"{prefix}-{n}@example.com","is_sso_user":false,"password_hash":"{}"}}"#,
+                hash(n)
+            ),
+        }
+        .unwrap();
+    })
+}
+
+/// A server on a new database, with somebody connected.
+pub struct Served {
+    pub server: ServerProcess,
+    pub client: Client,
+    pub database: PgConnectOptions,
+}
+
+impl Served {
+    pub fn start() -> Self {
+        let database = block_on(support::empty_database());
+        let server = ServerProcess::start(
+            muster()
+                .env("MUSTER_DATABASE__URL", url(&database))
+                .env("MUSTER_LOG__LEVEL", "error")
+                .env("MUSTER_BATCH__MAX_USERS", "100000"),
+        );
+        let client = Client::new(server.address, server.key.as_deref().unwrap());
+        Self { server, client, database }
+    }
+
+    /// Another connection.
+    pub fn client(&self) -> Client {
+        Client::new(self.server.address, self.server.key.as_deref().unwrap())
+    }
+
+    /// The time from asking to having the whole answer.
+    pub fn create(&mut self, body: &str) -> Duration {
+        // The server ends connections that were not used for a while.
+        self.client = self.client();
+        let start = Instant::now();
+        self.client.create(body, "");
+        start.elapsed()
+    }
+
+    /// MiB of resident memory, rounded up: now (`VmRSS`) or at most until now (`VmHWM`).
+    pub fn resident(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib.div_ceil(1024)
+    }
+
+    /// MiB of resident memory once it has answered a few requests and has nothing to do.
+    pub fn idle_memory(&mut self) -> u64 {
+        for _ in 0..20 {
+            self.client.get("/api/v2/userinfo/");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        self.resident("VmRSS")
+    }
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
+    RUNTIME.block_on(future)
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What pairs gave: the medians of A's values, of B's, and of B's over A's.
+pub struct Paired {
+    pub a: f64,
+    pub b: f64,
+    pub ratio: f64,
+}
+
+/// Measures pairs that alternate in order.
+pub fn paired<T>(
+    both: &mut T,
+    mut a: impl FnMut(&mut T, usize) -> f64,
+    mut b: impl FnMut(&mut T, usize) -> f64,
+) -> Paired {
+    let (mut all_a, mut all_b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for pair in 0..PAIRS {
+        let (one, other) = if pair % 2 == 0 {
+            let one = a(both, pair);
+            (one, b(both, pair))
+        } else {
+            let other = b(both, pair);
+            (a(both, pair), other)
+        };
+        all_a.push(one);
+        all_b.push(other);
+        ratios.push(other / one);
+    }
+    Paired { a: median(all_a), b: median(all_b), ratio: median(ratios) }
+}
