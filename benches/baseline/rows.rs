@@ -20,21 +20,23 @@ pub enum Rows {
 const HASH: &str = "'$argon2id$v=19$m=19456,t=2,p=1$' || lpad(n::text, 21, '0') || 'A$' || repeat('x', 42) || 'A'";
 
 /// `INSERT … SELECT` of the same rows into the same tables, in one transaction in psql. The rows are
-/// in a temporary table beforehand; only the inserts and the commit are timed, by psql itself.
+/// in a temporary table beforehand; only the inserts and the commit are timed, by
+/// psql itself. Ids are in the order of time, as muster's are.
 pub fn insert_select(database: &PgConnectOptions, rows: Rows, users: usize, round: usize) -> Duration {
     let is_sso = rows == Rows::Sso;
     let passwords = match rows {
         Rows::Sso => "",
         Rows::Hashed => {
             "insert into passwords (organization_id, user_id, phc, must_change, set_at)
-            select :'organization_id', user_id, phc, false, :'at' from rows;"
+            select :'organization_id', id, phc, false, :'at' from rows;"
         }
     };
     let script = format!(
         r"
         set client_min_messages = error;
         create temporary table rows as
-            select gen_random_uuid() as user_id, gen_random_uuid() as identity_id, gen_random_uuid() as event_id,
+            select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '70008000'
+                    || lpad(to_hex(n), 12, '0'))::uuid as id,
                 'b{round}-' || n || '@example.com' as email, {HASH} as phc
             from generate_series(1, {users}) as n;
         analyze rows;
@@ -46,14 +48,14 @@ pub fn insert_select(database: &PgConnectOptions, rows: Rows, users: usize, roun
             values (:'organization_id', :'batch_id', 'api_key', :'key_id', 'http', {users}, :'at');
         insert into users (organization_id, user_id, email, email_key, email_key_version, name, is_sso_user, status,
                 batch_id, created_at, updated_at)
-            select :'organization_id', user_id, email, email, 1, 'Ada', {is_sso}, 'active', :'batch_id', :'at', :'at' from rows;
+            select :'organization_id', id, email, email, 1, 'Ada', {is_sso}, 'active', :'batch_id', :'at', :'at' from rows;
         insert into collaborators (organization_id, user_id, identity_id, permission_level, granted_by_kind,
                 granted_by_id, granted_at)
-            select :'organization_id', user_id, identity_id, 'collaborator', 'api_key', :'key_id', :'at' from rows;
+            select :'organization_id', id, id, 'collaborator', 'api_key', :'key_id', :'at' from rows;
         {passwords}
         insert into audit_events (organization_id, event_id, occurred_at, actor_kind, actor_id, action, outcome,
                 target_kind, target_id, batch_id, request_id, source_address)
-            select :'organization_id', event_id, :'at', 'api_key', :'key_id', 'user.create', 'success', 'user', user_id,
+            select :'organization_id', id, :'at', 'api_key', :'key_id', 'user.create', 'success', 'user', id,
                 :'batch_id', :'batch_id', '127.0.0.1' from rows;
         commit;
         "
@@ -102,7 +104,7 @@ pub fn settle(database: &PgConnectOptions) {
     execute(database, "vacuum analyze; checkpoint;");
 }
 
-/// Empties all tables that batches write, down to their files.
+/// Empties all tables that batches write, down to their files. What the planner knows of them stays.
 pub fn forget_users(database: &PgConnectOptions) {
     execute(
         database,
@@ -114,10 +116,10 @@ pub fn forget_users(database: &PgConnectOptions) {
         delete from audit_events where batch_id is not null;
         delete from batches;
         reset session_replication_role;
-        vacuum (full, analyze) collaborators;
-        vacuum (full, analyze) users;
-        vacuum (full, analyze) audit_events;
-        vacuum (full, analyze) batches;
+        vacuum (full) collaborators;
+        vacuum (full) users;
+        vacuum (full) audit_events;
+        vacuum (full) batches;
         ",
     );
 }

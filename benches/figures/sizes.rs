@@ -43,6 +43,7 @@ fn by_table() -> Line {
     fill(&both.1.database, FULL);
     both.0.create(&spread(90));
     both.1.create(&spread(90));
+    settle(&both.0.database);
     let times = paired(
         &mut both,
         |(empty, _), pair| {

@@ -11,7 +11,7 @@ use super::job::{self, Hashing, Work};
 use super::lease::{self, Lease};
 use super::plan::{Outcome, Plan};
 use super::write::{self, NewBatch};
-use super::{Answer, Checked, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack};
+use super::{Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack};
 use crate::app::App;
 use crate::audit::{Event, Refusal};
 use crate::caller::{Action, Caller};
@@ -20,6 +20,9 @@ use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
 use crate::report::{Finding, Report};
 use crate::users::{self, Account, Credential, NewUser, StoredPassword};
+
+/// From how many bytes on checking a list is work for a thread of its own.
+const WORTH_A_THREAD: usize = 512;
 
 /// Creates all users of a list, or none; or finds out what that would do.
 ///
@@ -196,32 +199,35 @@ async fn judge(
     request: &Request,
     body: Bytes,
 ) -> Result<(Vec<NewUser>, Vec<Finding>)> {
-    let Checked { users, mut report, warnings } = check_in_thread(app, caller, body).await?;
+    let Checked { users, mut report, warnings } = check_apart(app, caller, body).await?;
     let taken = {
-        let emails: Vec<_> = users.iter().map(|(_, email, _)| email).collect();
+        let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
         let mut connection = app.db.batch.acquire().await?;
         users::read::taken(&mut connection, caller.organization_id, &emails).await?
     };
     for place in taken {
-        if let Some((index, email, _)) = users.get(place) {
-            report.add(Finding::email_taken(*index, email.as_str()));
+        if let Some(user) = users.get(place) {
+            report.add(Finding::email_taken(user.index, user.email().as_str()));
         }
     }
     if !report.is_empty() {
         return Err(as_planned(Error::rejected(report), request.plan.is_some()));
     }
     // No finding: every row has become a user.
-    Ok((users.into_iter().filter_map(|(_, _, user)| user).collect(), warnings))
+    Ok((users.into_iter().filter_map(|checked| checked.user.ok()).collect(), warnings))
 }
 
 /// Checking is work for a processor, and this thread has other requests to serve.
-async fn check_in_thread(app: &App, caller: &Caller, body: Bytes) -> Result<Checked> {
+async fn check_apart(app: &App, caller: &Caller, body: Bytes) -> Result<Checked> {
     let limits = Limits {
         max_users: app.config.batch.max_users,
         policy: app.policy,
         may_grant_owner: caller.may(Action::OwnerGrant),
     };
-    tokio::task::spawn_blocking(move || check(&body, &limits)).await.map_err(Error::internal)?
+    if body.len() < WORTH_A_THREAD {
+        return check(body, &limits);
+    }
+    tokio::task::spawn_blocking(move || check(body, &limits)).await.map_err(Error::internal)?
 }
 
 fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> {

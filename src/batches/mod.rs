@@ -72,7 +72,7 @@ pub use create::create;
 pub use key::{BadKey, IdempotencyKey};
 pub use plan::{BadPlan, Plan};
 pub use read::{CreatedUser, Filter, Member, Summary, get, list, results};
-pub use row::{Checked, Limits, check};
+pub use row::{Checked, CheckedUser, Limits, check};
 pub use undo::{Options, Undone, Use, cancel, undo};
 
 /// How often expired claims and keys are looked for.

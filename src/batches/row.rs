@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::json::{Field, Row, parse};
 use crate::caller::PermissionLevel;
 use crate::error::Result;
@@ -12,6 +14,9 @@ use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 
 /// The length of a list that is worth a second thread.
 const WORTH_SHARING: usize = 64;
+
+/// How many rows are checked at once: of what is on the way from row to user there is not more.
+const AT_ONCE: usize = 8192;
 
 /// What a list may be.
 #[derive(Clone, Copy, Debug)]
@@ -27,52 +32,76 @@ pub struct Limits {
 /// A list, taken apart.
 #[derive(Debug)]
 pub struct Checked {
-    /// Each row that has a valid address: its place, the address, and the user if nothing is
-    /// wrong with the rest of it. The addresses are all different.
-    pub users: Vec<(usize, EmailAddress, Option<NewUser>)>,
+    /// Each row that has a valid address. The addresses are all different.
+    pub users: Vec<CheckedUser>,
     /// Everything that is wrong.
     pub report: Report,
     /// What is worth knowing and nothing is wrong with, such as weak hashes.
     pub warnings: Vec<Finding>,
 }
 
-/// Takes the JSON text of a list apart.
+/// A row that has a valid address.
+#[derive(Debug)]
+pub struct CheckedUser {
+    /// Its place.
+    pub index: usize,
+    /// The user, or just the address if something is wrong with the rest.
+    pub user: std::result::Result<NewUser, EmailAddress>,
+}
+
+impl CheckedUser {
+    /// The address.
+    #[must_use]
+    pub const fn email(&self) -> &EmailAddress {
+        match &self.user {
+            Ok(user) => &user.email,
+            Err(email) => email,
+        }
+    }
+}
+
+/// Takes the JSON text of a list apart, and drops it as soon as that is done.
 ///
 /// # Errors
 /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to
 /// report on.
-pub fn check(body: &[u8], limits: &Limits) -> Result<Checked> {
-    let (rows, findings) = parse(body, limits.max_users)?;
+pub fn check(body: Bytes, limits: &Limits) -> Result<Checked> {
+    let (rows, findings) = parse(&body, limits.max_users)?;
+    drop(body);
     let mut report = Report::new(rows.len());
     findings.into_iter().for_each(|finding| report.add(finding));
-    let mut users = Vec::with_capacity(rows.len());
+    let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
     let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
-    let rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?))).collect();
     let mut warnings = Vec::new();
-    for CheckedRow { index, email, user, findings, warning } in check_on_all_cores(rows, *limits) {
-        findings.into_iter().for_each(|finding| report.add(finding));
-        warnings.extend(warning);
-        let Some(email) = email else { continue };
-        match first_with.get(email.key()) {
-            Some(first) => report.add(Finding::email_twice(index, *first, email.as_str())),
-            None => {
-                first_with.insert(email.key().to_owned(), index);
-                users.push((index, email, user));
+    let mut rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?)));
+    loop {
+        let some: Vec<_> = rows.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(Checked { users, report, warnings });
+        }
+        for CheckedRow { index, user, findings, warning } in check_on_all_cores(some, *limits) {
+            findings.into_iter().for_each(|finding| report.add(finding));
+            warnings.extend(warning.map(|warning| *warning));
+            let Some(user) = user else { continue };
+            let user = CheckedUser { index, user };
+            match first_with.get(user.email().key()) {
+                Some(first) => report.add(Finding::email_twice(index, *first, user.email().as_str())),
+                None => {
+                    first_with.insert(user.email().key().to_owned(), index);
+                    users.push(user);
+                }
             }
         }
     }
-    Ok(Checked { users, report, warnings })
 }
 
 /// A row's place, what it holds, and what is wrong with it.
 struct CheckedRow {
     index: usize,
-    /// If it is valid.
-    email: Option<EmailAddress>,
-    /// If everything is.
-    user: Option<NewUser>,
+    /// As in [`CheckedUser`]; `None` without a valid address.
+    user: Option<std::result::Result<NewUser, EmailAddress>>,
     findings: Vec<Finding>,
-    warning: Option<Finding>,
+    warning: Option<Box<Finding>>,
 }
 
 /// Checks each row by itself, in order. How easy a password is to guess takes its time to find out,
@@ -127,14 +156,14 @@ impl Row {
         }
         let given = Given { password: self.password, hash: self.password_hash, must_change: self.must_change_password };
         let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
-        let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential));
-        let user = match (name, email.clone(), lastname, title, credential, permission_level) {
-            (Some(name), Some(email), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
-                Some(NewUser { name, email, lastname, title, credential, permission_level })
+        let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
+        let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
+            (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
+                Ok(NewUser { name, email, lastname, title, credential, permission_level })
             }
-            _ => None,
-        };
-        CheckedRow { index, email, user, findings, warning }
+            _ => Err(email),
+        });
+        CheckedRow { index, user, findings, warning }
     }
 }
 
