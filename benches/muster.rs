@@ -21,7 +21,6 @@
 mod support;
 
 mod baseline;
-mod client;
 mod figures;
 
 /// One figure.

@@ -28,7 +28,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::postgres::Fault;
+use crate::postgres::{self, Fault};
 use crate::report::Report;
 
 /// What went wrong.
@@ -255,6 +255,9 @@ impl From<sqlx::Error> for Error {
     /// What a database error means to the caller, by its class. See [`Fault`].
     fn from(error: sqlx::Error) -> Self {
         let fault = Fault::of(&error);
+        if matches!(fault, Fault::Unavailable | Fault::Unknown) {
+            postgres::note_break();
+        }
         let meaning = match fault {
             Fault::Retry => {
                 tracing::warn!(%error, "the database was too busy");

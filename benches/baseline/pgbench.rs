@@ -7,14 +7,18 @@ use sqlx::postgres::PgConnectOptions;
 use super::{execute, program};
 
 /// The statements as they stand in `keys/read.rs`, `users/read.rs`, `batches/write.rs`, `users/write.rs`
-/// and `audit/write.rs`, in their order, with the same indexes to write. Left out is what muster says
-/// together with `begin` (time limits): pgbench can't send that in one message.
+/// and `audit/write.rs`, in their order, with the same indexes to write. The time limits that muster sets
+/// together with `begin` hold for the connection here: pgbench can't send them in one message.
 const STATEMENTS: &str = r#"
 \set seq :seq + 1
 \set n :base + :seq * 64 + :client_id
 select user_id, name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
     from api_keys where organization_id = :organization and key_id = :key;
-select email_key from users where organization_id = :organization and email_key = any(array['g' || :n::bigint || '@example.com']);
+select asked.email_key
+    from
+        (select email_key from unnest(array['g' || :n::bigint || '@example.com']) as list (email_key)
+            order by email_key collate "C") as asked,
+        lateral (select from users where organization_id = :organization and users.email_key = asked.email_key offset 0) as taken;
 begin isolation level read committed;
 insert into batches
     (organization_id, batch_id, requested_by_kind, requested_by_id, request_id, source, user_count, created_at,
@@ -84,6 +88,7 @@ impl Pgbench {
             .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()])
             .args(["-D", &format!("organization={}", self.organization), "-D", &format!("key={}", self.key)])
             .args(["-D", "seq=0", "-D", &format!("base={}", self.rounds * 1_000_000_000)])
+            .env("PGOPTIONS", "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10s")
             .arg("-f")
             .arg(self.script.path())
             .arg(self.database.get_database().unwrap())

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::client::Client;
 use super::{Served, median, paired, with_passwords};
 use crate::Line;
-use crate::client::Client;
 
 const USERS: usize = 2_000;
 /// Connections, and how often each asks.

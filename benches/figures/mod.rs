@@ -1,6 +1,7 @@
 //! What is measured, and how.
 
 pub mod bulk;
+pub mod client;
 pub mod latency;
 pub mod passwords;
 pub mod process;
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::baseline::Rows;
-use crate::client::Client;
 use crate::support;
 use crate::support::server::{ServerProcess, muster, url};
+use client::Client;
 
 /// Pairs of each comparison.
 pub const PAIRS: usize = 5;

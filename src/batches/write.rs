@@ -13,6 +13,7 @@ use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id, User};
+use crate::postgres;
 use crate::report::{Finding, Report};
 use crate::users::{self, Account};
 
@@ -145,6 +146,7 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
 /// When the database doesn't come back in time: then the outcome stays unknown, and the
 /// sentence says so.
 pub(super) async fn happened(app: &App, caller: &Caller, batch: &NewBatch) -> Result<bool> {
+    postgres::note_break();
     let mut last = None;
     for _ in 0..QUESTIONS {
         let asked = async {

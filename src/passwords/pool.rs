@@ -7,6 +7,9 @@
 //! sign-in waits for one hash of a batch at most, not for the batch. After seven singles in a
 //! row a batch gets a turn, so that neither starves.
 //!
+//! The threads that hash stand back for all others: on a server with nothing else to do that costs nothing,
+//! and whoever asks for something short meanwhile is not kept waiting behind a hash.
+//!
 //! What waits is bounded twice: in time, by how long a batch would wait for its first hash, and in
 //! memory, by the passwords that wait. What is above is refused at once, with the time after which
 //! it would be taken, from the measured speed of this machine. A batch that finds nothing waiting

@@ -1,4 +1,11 @@
 //! Finding users.
+//!
+//! # Decisions
+//!
+//! *Addresses are looked up one by one, whatever the planner thinks.* `email_key = any(…)` with 10,000
+//! addresses reads a table of 1,000,000 users from end to end, on three cores: 94 ms. A lateral subquery
+//! that can't be flattened (`offset 0`) leaves nothing but the index: 30 ms, however many users there are.
+//! In the order of the index, neighbours find its pages in the cache.
 
 use std::collections::HashSet;
 
@@ -47,7 +54,14 @@ pub(crate) async fn taken(
 ) -> Result<Vec<usize>> {
     let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
     let taken = sqlx::query_scalar!(
-        "select email_key from users where organization_id = $1 and email_key = any($2)",
+        r#"
+        select asked.email_key as "email_key!"
+        from
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            lateral (
+                select from users where organization_id = $1 and users.email_key = asked.email_key offset 0
+            ) as taken
+        "#,
         organization_id.uuid(),
         &keys as &[&str],
     )
@@ -67,8 +81,14 @@ pub(crate) async fn taken_before(
     let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
     let taken = sqlx::query_scalar!(
         r#"
-        select email_key from users
-        where organization_id = $1 and email_key = any($2) and batch_id is distinct from $3
+        select asked.email_key as "email_key!"
+        from
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            lateral (
+                select from users
+                where organization_id = $1 and users.email_key = asked.email_key and batch_id is distinct from $3
+                offset 0
+            ) as taken
         "#,
         organization_id,
         &keys as &[&str],
