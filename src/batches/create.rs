@@ -11,7 +11,9 @@ use super::job::{self, Hashing, Work};
 use super::lease::{self, Lease};
 use super::plan::{Outcome, Plan};
 use super::write::{self, NewBatch};
-use super::{Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack};
+use super::{
+    Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack,
+};
 use crate::app::App;
 use crate::audit::{Event, Refusal};
 use crate::caller::{Action, Caller};

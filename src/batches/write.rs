@@ -18,7 +18,7 @@ use crate::report::{Finding, Report};
 use crate::users::{self, Account};
 
 /// From how many users on it is worth planning anew.
-const WORTH_PLANNING: usize = 1000;
+const WORTH_PLANNING: usize = 100;
 
 /// How often the outcome of a lost commit is asked for, a second apart.
 const QUESTIONS: u32 = 10;
