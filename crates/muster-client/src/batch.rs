@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::patience::Trouble;
 use crate::{AdminCreatedUser, RowFinding};
 
 /// A batch, as `GET /api/v2/batches/{batch_id}` tells.
@@ -127,6 +128,33 @@ pub enum BatchAnswer {
     Running(Box<Batch>),
 }
 
+/// What happens while a batch is created, as [`BatchRequest::create`](crate::BatchRequest::create)
+/// tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BatchEvent<'a> {
+    /// This is what is known of the batch: told about once a second from when the server has
+    /// taken it in, the last time when it has ended.
+    Running(&'a Batch),
+    /// The server does not answer, and is asked again. Told at each attempt.
+    NoAnswer,
+    /// The server answers that it can't now (it is busy, or starting or stopping), and is asked
+    /// again. Told at each attempt.
+    NotReady,
+    /// The server's process has ended before the users were created, or could not go on with this
+    /// batch: its rows are sent once more, as another batch.
+    SentAgain(&'a Batch),
+}
+
+impl From<Trouble> for BatchEvent<'_> {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::NoAnswer => Self::NoAnswer,
+            Trouble::NotReady => Self::NotReady,
+        }
+    }
+}
+
 /// What a dry run says would be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedBatch {
@@ -208,6 +236,14 @@ impl Batch {
             BatchState::Other(_) => self.finished_at.is_some(),
             _ => true,
         }
+    }
+
+    /// Whether it failed because the server's process has ended, or had to stop: nothing was
+    /// created, its key is free, and the same rows may well be created by another attempt.
+    #[must_use]
+    pub fn was_interrupted(&self) -> bool {
+        let code = self.error.as_ref().map(|failure| failure.code.as_str());
+        self.state == BatchState::Failed && matches!(code, Some("interrupted" | "unavailable"))
     }
 }
 

@@ -10,9 +10,16 @@ use serde::Serialize;
 
 use crate::batch::{CreatedBody, PlannedBody};
 use crate::client::Single;
-use crate::{Batch, BatchAnswer, Client, Error, PlannedBatch, random};
+use crate::http::Rows;
+use crate::patience::{Patience, Trouble};
+use crate::{Batch, BatchAnswer, BatchEvent, Client, CreatedBatch, Error, PlannedBatch, random};
 
 const PATH: &str = "/api/v2/users/admin_batch_create";
+
+/// How often rows are sent again because the server's process has ended, and how long before that
+/// a process that is being stopped is left alone.
+const MOST_SENT_AGAIN: u32 = 3;
+const WAIT_BEFORE: Duration = Duration::from_secs(1);
 
 /// What of a file name may stand in a header as it is: the unreserved characters of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -21,23 +28,25 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 ///
 /// ```no_run
 /// # use std::time::Duration;
-/// # use muster_client::{AdminCreateUser, BatchAnswer, Client, Error};
+/// # use muster_client::{AdminCreateUser, BatchEvent, Client, Error};
 /// # async fn example(client: &Client, users: &[AdminCreateUser]) -> Result<(), Error> {
 /// let planned = client.batch(users).dry_run().await?;
 /// println!("{} users would be created", planned.users.len());
 ///
-/// let created = match client.batch(users).plan(planned.plan).wait(Duration::from_secs(2)).send().await? {
-///     BatchAnswer::Created(created) => created,
-///     BatchAnswer::Running(batch) => {
-///         client.wait_for_batch(&batch.batch_id, |batch| println!("{} hashed", batch.hashed)).await?
-///     }
-/// };
+/// let request = client.batch(users).plan(planned.plan).wait(Duration::from_secs(2));
+/// let created = request
+///     .create(|event| {
+///         if let BatchEvent::Running(batch) = event {
+///             println!("{} hashed", batch.hashed);
+///         }
+///     })
+///     .await?;
 /// println!("{} users created", created.users.len());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "nothing is sent before `send` or `dry_run`"]
+#[must_use = "nothing is sent before `send`, `create` or `dry_run`"]
 pub struct BatchRequest<'a, R> {
     client: &'a Client,
     rows: &'a [R],
@@ -85,12 +94,57 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     /// As [`Client::admin_batch_create`]; [`Error::Config`] when the key, the plan or the digest is
     /// of another form than it has to be.
     pub async fn send(self) -> Result<BatchAnswer, Error> {
-        let key = match &self.key {
-            Some(key) => key.clone(),
-            None => random::uuid()?,
-        };
+        let key = self.key()?;
+        let patience = Patience::new(self.client.http.retry_for);
+        self.post(&key, patience, |_| ()).await
+    }
+
+    /// Sends it and follows the batch until its users exist; with a [`wait`](Self::wait), without
+    /// holding a connection. `tell` gets what happens meanwhile. A batch that ends because the
+    /// server's process has ended (its error has the code `interrupted` or `unavailable`: nothing
+    /// was created, and the key is free) is sent again with the same key, three times at most.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send) and [`Client::wait_for_batch`]. When the server, having taken the
+    /// batch in, does not answer any more, [`Error::outcome_unknown`] is true.
+    pub async fn create(self, mut tell: impl FnMut(BatchEvent<'_>)) -> Result<CreatedBatch, Error> {
+        let key = self.key()?;
+        let mut patience = Patience::new(self.client.http.retry_for);
+        let mut sent_again = 0;
+        loop {
+            let answer = self.post(&key, patience, |trouble| tell(trouble.into())).await?;
+            let batch = match answer {
+                BatchAnswer::Created(created) => return Ok(created),
+                BatchAnswer::Running(batch) => batch,
+            };
+            tell(BatchEvent::Running(&batch));
+            let error = match self.client.follow(&batch.batch_id, &mut tell).await {
+                Ok(created) => return Ok(created),
+                Err(error) => error,
+            };
+            match &error {
+                Error::NotCreated(batch) if batch.was_interrupted() && sent_again < MOST_SENT_AGAIN => {
+                    tell(BatchEvent::SentAgain(batch));
+                }
+                Error::NotCreated(_) => return Err(error),
+                _ => return Err(error.lost_sight(&key)),
+            }
+            sent_again += 1;
+            tokio::time::sleep(WAIT_BEFORE).await;
+            patience = Patience::reached(self.client.http.follow_for);
+        }
+    }
+
+    fn key(&self) -> Result<String, Error> {
+        match &self.key {
+            Some(key) => Ok(key.clone()),
+            None => random::uuid(),
+        }
+    }
+
+    async fn post(&self, key: &str, patience: Patience, news: impl FnMut(Trouble)) -> Result<BatchAnswer, Error> {
         let mut headers = self.headers()?;
-        headers.insert("idempotency-key", visible("idempotency key", &key, 255)?);
+        headers.insert("idempotency-key", visible("idempotency key", key, 255)?);
         if let Some(plan) = &self.plan {
             headers.insert("muster-plan", visible("plan", plan, 255)?);
         }
@@ -99,12 +153,13 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
             headers.insert("prefer", value("wait", &format!("respond-async, wait={seconds}"))?);
         }
         let http = &self.client.http;
-        let answer = http.post_rows(PATH, &[], headers, self.rows, Some(&key)).await?;
+        let rows = Rows { path: PATH, query: &[], headers, rows: self.rows, key: Some(key) };
+        let answer = http.post_rows(rows, patience, news).await?;
         if answer.status == StatusCode::ACCEPTED {
-            let running = http.parse::<Single<Batch>>(&answer).map_err(|error| error.with_key(Some(&key)))?;
+            let running = http.parse::<Single<Batch>>(&answer).map_err(|error| error.with_key(Some(key)))?;
             return Ok(BatchAnswer::Running(Box::new(running.result)));
         }
-        let created = http.parse::<CreatedBody>(&answer).map_err(|error| error.with_key(Some(&key)))?;
+        let created = http.parse::<CreatedBody>(&answer).map_err(|error| error.with_key(Some(key)))?;
         Ok(BatchAnswer::Created(created.into_batch(answer.says("idempotency-replayed", "true"))))
     }
 
@@ -116,7 +171,8 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     pub async fn dry_run(self) -> Result<PlannedBatch, Error> {
         let query = [("dry_run", "true".to_owned())];
         let http = &self.client.http;
-        let answer = http.post_rows(PATH, &query, self.headers()?, self.rows, None).await?;
+        let rows = Rows { path: PATH, query: &query, headers: self.headers()?, rows: self.rows, key: None };
+        let answer = http.post_rows(rows, Patience::new(http.retry_for), |_| ()).await?;
         Ok(http.parse::<PlannedBody>(&answer)?.into())
     }
 

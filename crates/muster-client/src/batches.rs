@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::batch::{CreatedBody, UndoneBody};
 use crate::client::{Single, paged};
-use crate::patience::Patience;
-use crate::{Batch, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, Undone};
+use crate::patience::{Patience, Trouble};
+use crate::{Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, Undone};
 
 /// How often a batch that runs is asked after.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Client {
     /// [`Error::Rejected`] with status 409 unless the batch is in the state
     /// [`Created`](BatchState::Created).
     pub async fn batch_results(&self, batch_id: &str) -> Result<CreatedBatch, Error> {
-        self.results(batch_id, &mut Patience::new(self.http.retry_for)).await
+        self.results(batch_id, &mut Patience::new(self.http.retry_for), |_| ()).await
     }
 
     /// Stops a batch that runs: nothing is created.
@@ -85,9 +85,11 @@ impl Client {
     /// Waits until a batch has ended, and answers its users. About once a second it is asked after,
     /// and `progress` gets what is known.
     ///
-    /// Lost connections and restarts of the server are survived, each for as long as
-    /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for) says. The batch runs at the
-    /// server: dropping the future ends the waiting, not the batch.
+    /// Lost connections, refused ones and restarts of the server are survived, each for as long as
+    /// [`ClientBuilder::follow_for`](crate::ClientBuilder::follow_for) says. The batch runs at the
+    /// server: dropping the future ends the waiting, not the batch. A batch that the server's end
+    /// has interrupted is only sent again by those who have its rows:
+    /// [`BatchRequest::create`](crate::BatchRequest::create).
     ///
     /// # Errors
     /// [`Error::NotCreated`] when it failed, or was cancelled or undone.
@@ -96,23 +98,46 @@ impl Client {
         batch_id: &str,
         mut progress: impl FnMut(&Batch),
     ) -> Result<CreatedBatch, Error> {
+        let tell = |event: BatchEvent<'_>| {
+            if let BatchEvent::Running(batch) = event {
+                progress(batch);
+            }
+        };
+        self.follow(batch_id, tell).await
+    }
+
+    /// The same, and tells of trouble too.
+    pub(crate) async fn follow(
+        &self,
+        batch_id: &str,
+        mut tell: impl FnMut(BatchEvent<'_>),
+    ) -> Result<CreatedBatch, Error> {
         let path = path(batch_id, "")?;
-        let mut patience = Patience::new(self.http.retry_for);
+        let mut patience = Patience::following(self.http.follow_for);
         loop {
-            let single: Single<Batch> = self.http.get_patiently(&path, self.http.read_timeout, &mut patience).await?;
+            let limit = self.http.read_timeout;
+            let single: Single<Batch> =
+                self.http.get_patiently(&path, limit, &mut patience, |trouble| tell(trouble.into())).await?;
             let batch = single.result;
-            progress(&batch);
+            tell(BatchEvent::Running(&batch));
             match &batch.state {
-                BatchState::Created => return self.results(batch_id, &mut patience).await,
+                BatchState::Created => {
+                    return self.results(batch_id, &mut patience, |trouble| tell(trouble.into())).await;
+                }
                 _ if batch.has_ended() => return Err(Error::NotCreated(Box::new(batch))),
                 _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
 
-    async fn results(&self, batch_id: &str, patience: &mut Patience) -> Result<CreatedBatch, Error> {
+    async fn results(
+        &self,
+        batch_id: &str,
+        patience: &mut Patience,
+        news: impl FnMut(Trouble),
+    ) -> Result<CreatedBatch, Error> {
         let limit = self.http.read_timeout.saturating_mul(RESULTS_TAKE);
-        let body: CreatedBody = self.http.get_patiently(&path(batch_id, "/results")?, limit, patience).await?;
+        let body: CreatedBody = self.http.get_patiently(&path(batch_id, "/results")?, limit, patience, news).await?;
         Ok(body.into_batch(false))
     }
 }

@@ -33,6 +33,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     read_timeout: Duration,
     retry_for: Duration,
+    follow_for: Duration,
 }
 
 impl ClientBuilder {
@@ -44,6 +45,7 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(60),
+            follow_for: Duration::from_secs(5 * 60),
         }
     }
 
@@ -91,13 +93,20 @@ impl ClientBuilder {
         Self { read_timeout: limit, ..self }
     }
 
-    /// For how long a batch is sent again, and a batch that runs is asked after, while the
-    /// connection breaks or the server is busy; 60 seconds unless set, and not at all if it is
-    /// zero. The time begins with the first failure, and anew when the server says that it is
-    /// working at the batch.
+    /// For how long a batch is sent again while the connection breaks or the server is busy; 60
+    /// seconds unless set, and not at all if it is zero. The time begins with the first failure,
+    /// and anew when the server says that it is working at the batch.
     #[must_use]
     pub fn retry_for(self, patience: Duration) -> Self {
         Self { retry_for: patience, ..self }
+    }
+
+    /// For how long a batch that the server has taken in is asked after while the server does not
+    /// answer, or refuses connections: it may be restarting. 5 minutes unless set. The time begins
+    /// with the first failure, and ends with the first answer.
+    #[must_use]
+    pub fn follow_for(self, patience: Duration) -> Self {
+        Self { follow_for: patience, ..self }
     }
 
     /// Makes the client. Connects to nothing yet.
@@ -123,7 +132,8 @@ impl ClientBuilder {
         }
         let client =
             builder.build().map_err(|error| Error::Config(format!("the HTTP client can't be set up: {error}")))?;
-        Ok(Client::new_with(Http { client, base, read_timeout: self.read_timeout, retry_for: self.retry_for }))
+        let Self { read_timeout, retry_for, follow_for, .. } = self;
+        Ok(Client::new_with(Http { client, base, read_timeout, retry_for, follow_for }))
     }
 }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Http;
 use crate::{
-    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, BatchAnswer, ClientBuilder, Collaborator,
-    CollaboratorFilter, Error, Page, UserInfo,
+    AdminCreateUser, AdminCreatedUser, AuditEvent, AuditFilter, ClientBuilder, Collaborator, CollaboratorFilter, Error,
+    Page, UserInfo,
 };
 
 /// A connection to one muster server, with one API key. Cheap to clone; needs a tokio runtime.
@@ -76,11 +76,7 @@ impl Client {
     /// As [`admin_batch_create`](Self::admin_batch_create), and [`Error::Config`] for rows that
     /// JSON can't express.
     pub async fn admin_batch_create_rows<R: Serialize>(&self, rows: &[R]) -> Result<Vec<AdminCreatedUser>, Error> {
-        let created = match self.batch(rows).send().await? {
-            BatchAnswer::Created(created) => created,
-            BatchAnswer::Running(batch) => self.wait_for_batch(&batch.batch_id, |_| ()).await?,
-        };
-        Ok(created.users)
+        Ok(self.batch(rows).create(|_| ()).await?.users)
     }
 
     /// Tells whom the API key belongs to.

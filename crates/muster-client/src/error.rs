@@ -143,6 +143,18 @@ impl Error {
         self
     }
 
+    /// What ends the following of a batch: that the server can't be reached any more says nothing
+    /// about what has become of it.
+    pub(crate) fn lost_sight(self, key: &str) -> Self {
+        let error = match self {
+            Self::Unreachable { host, source, .. } => {
+                Self::Unreachable { host, source: Box::new(LostSight(source)), idempotency_key: None }
+            }
+            other => other,
+        };
+        if error.makes_sense_to_repeat() { error.with_key(Some(key)) } else { error }
+    }
+
     /// Whether the same request may have another outcome later, or has an unknown one.
     pub(crate) fn makes_sense_to_repeat(&self) -> bool {
         let busy = self.rejection().is_some_and(|rejection| matches!(rejection.status, 429 | 503));
@@ -174,6 +186,11 @@ impl Error {
         }
     }
 }
+
+/// What the network said when a batch could not be followed any more.
+#[derive(Debug, thiserror::Error)]
+#[error("the batch can't be followed any more")]
+struct LostSight(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Rejection {
     /// Reads `{"error": {"code", "detail", "message", "rows", "request_id"}}` (design.md, section 5)

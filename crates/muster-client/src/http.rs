@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::base::Base;
-use crate::patience::Patience;
+use crate::patience::{Patience, Trouble};
 use crate::{Error, Rejection};
 
 /// How often a read is repeated at most, and how long one wait is: the vendor's client's limits.
@@ -34,8 +34,19 @@ pub(crate) struct Http {
     pub(crate) base: Base,
     /// For a read, from connecting to the last byte of its answer.
     pub(crate) read_timeout: Duration,
-    /// For how long a keyed write, or a question about a batch, is repeated.
+    /// For how long a keyed write is repeated.
     pub(crate) retry_for: Duration,
+    /// For how long a batch that runs is asked after.
+    pub(crate) follow_for: Duration,
+}
+
+/// A batch to be sent, with its headers; `key` is the one in them, which goes into errors.
+pub(crate) struct Rows<'a, B: ?Sized> {
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(&'a str, String)],
+    pub(crate) headers: HeaderMap,
+    pub(crate) rows: &'a B,
+    pub(crate) key: Option<&'a str>,
 }
 
 /// An answer that is neither a refusal nor a failure.
@@ -70,12 +81,14 @@ impl Http {
         }
     }
 
-    /// Reads, repeating while there is patience. `limit` is for one attempt.
+    /// Reads, repeating while there is patience. `limit` is for one attempt; `news` gets the
+    /// failures that are survived.
     pub(crate) async fn get_patiently<T: DeserializeOwned>(
         &self,
         path: &str,
         limit: Duration,
         patience: &mut Patience,
+        mut news: impl FnMut(Trouble),
     ) -> Result<T, Error> {
         loop {
             let request = self.client.get(self.base.join(path, &[])).timeout(limit);
@@ -84,7 +97,7 @@ impl Http {
                     patience.renew();
                     return self.parse(&answer);
                 }
-                Err(error) => tokio::time::sleep(patience.after(error, Instant::now())?).await,
+                Err(error) => tokio::time::sleep(wait_after(error, patience, &mut news)?).await,
             }
         }
     }
@@ -96,20 +109,17 @@ impl Http {
     }
 
     /// Sends rows, for as long as it takes (the server may hash thousands of passwords), and again
-    /// while there is patience. `key` is the one in `headers`; it goes into the error.
+    /// while there is patience. `news` gets the failures that are survived.
     pub(crate) async fn post_rows<B: Serialize + ?Sized>(
         &self,
-        path: &str,
-        query: &[(&str, String)],
-        headers: HeaderMap,
-        rows: &B,
-        key: Option<&str>,
+        Rows { path, query, headers, rows, key }: Rows<'_, B>,
+        mut patience: Patience,
+        mut news: impl FnMut(Trouble),
     ) -> Result<Answer, Error> {
         let body = serde_json::to_vec(rows)
             .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
         let url = self.base.join(path, query);
         let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
-        let mut patience = Patience::new(self.retry_for);
         loop {
             let attempt =
                 request.try_clone().ok_or_else(|| Error::Config("the request can't be repeated".to_owned()))?;
@@ -117,7 +127,7 @@ impl Http {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            match patience.after(error, Instant::now()) {
+            match wait_after(error, &mut patience, &mut news) {
                 Ok(wait) => tokio::time::sleep(wait).await,
                 Err(error) if error.makes_sense_to_repeat() => return Err(error.with_key(key)),
                 Err(error) => return Err(error),
@@ -168,6 +178,16 @@ impl Http {
     fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
         Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
+}
+
+/// How long to wait after a failure that is survived, which is told.
+fn wait_after(error: Error, patience: &mut Patience, news: &mut impl FnMut(Trouble)) -> Result<Duration, Error> {
+    let trouble = patience.trouble(&error);
+    let wait = patience.after(error, Instant::now())?;
+    if let Some(trouble) = trouble {
+        news(trouble);
+    }
+    Ok(wait)
 }
 
 fn wait_asked_for(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {

@@ -18,8 +18,8 @@ mod user_info;
 
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
-    Batch, BatchAnswer, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser, PlannedBatch,
-    PlannedUser, Undone, Warning,
+    Batch, BatchAnswer, BatchEvent, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser,
+    PlannedBatch, PlannedUser, Undone, Warning,
 };
 pub use batch_request::BatchRequest;
 pub use builder::ClientBuilder;

@@ -7,7 +7,8 @@
 //!   this very batch; it is waited for without a limit, as the first request would have been.
 //! - **Before anything was sent there is little patience**: a connection that can't be made is
 //!   tried three times, within a second, which bridges a restart. A wrong address should be told
-//!   at once; a lost answer is worth waiting for.
+//!   at once; a lost answer is worth waiting for. A server that has told of a batch has shown that
+//!   the address is right: while that batch is followed, a refused connection has the whole patience.
 //! - **A lost answer is settled only by an answer about the batch itself**: success, 400, 409 or
 //!   422. When patience ends, or somebody else answers (401, a proxy), the error is the one that
 //!   lost the answer, for it says what the caller has to know: that the users may exist.
@@ -31,8 +32,21 @@ pub(crate) struct Patience {
     /// When it ends; `None` while all is well.
     end: Option<Instant>,
     failures: u32,
+    /// Whether the server has answered before, so that its address is right.
+    reached: bool,
+    /// Whether nothing can be lost but the news: failures of the server pass, and the latest tells.
+    reads: bool,
     /// The latest failure after which nobody knows whether the server did what was asked.
     lost: Option<Error>,
+}
+
+/// Why a request is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// There is no answer.
+    NoAnswer,
+    /// The answer is that it can't be done now.
+    NotReady,
 }
 
 /// What an error means for a request that may be repeated.
@@ -50,12 +64,22 @@ enum Verdict {
 
 impl Patience {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, end: None, failures: 0, lost: None }
+        Self { limit, end: None, failures: 0, reached: false, reads: false, lost: None }
+    }
+
+    /// For a write to a server that has answered before.
+    pub(crate) fn reached(limit: Duration) -> Self {
+        Self { reached: true, ..Self::new(limit) }
+    }
+
+    /// For reading how far a batch is of which the server has told before.
+    pub(crate) fn following(limit: Duration) -> Self {
+        Self { reads: true, ..Self::reached(limit) }
     }
 
     /// All is well again.
     pub(crate) fn renew(&mut self) {
-        *self = Self::new(self.limit);
+        (self.end, self.failures, self.reached, self.lost) = (None, 0, true, None);
     }
 
     /// How long to wait before asking again.
@@ -63,7 +87,7 @@ impl Patience {
     /// # Errors
     /// What to tell the caller when there is nothing to wait for.
     pub(crate) fn after(&mut self, error: Error, now: Instant) -> Result<Duration, Error> {
-        let asked_for = match judge(&error) {
+        let asked_for = match self.judge(&error) {
             Verdict::Working(wait) => {
                 self.end = None;
                 self.failures = 0;
@@ -71,7 +95,9 @@ impl Patience {
                 return Ok(wait.max(FIRST_WAIT));
             }
             Verdict::Final => return Err(self.instead_of(error)),
-            Verdict::NotConnected if self.lost.is_none() && self.failures + 1 >= CONNECTION_ATTEMPTS => {
+            Verdict::NotConnected
+                if !self.reached && self.lost.is_none() && self.failures + 1 >= CONNECTION_ATTEMPTS =>
+            {
                 return Err(error);
             }
             Verdict::NotConnected => Duration::ZERO,
@@ -83,10 +109,30 @@ impl Patience {
         }
         let wait = asked_for.max(backoff(self.failures, random::fraction()).min(left));
         self.failures += 1;
-        if error.outcome_unknown() {
+        if error.outcome_unknown() && !self.reads {
             self.lost = Some(error);
         }
         Ok(wait)
+    }
+
+    /// What to tell of a failure that is survived: nothing of the few attempts to find a server at
+    /// all, nor that a server is working.
+    pub(crate) fn trouble(&self, error: &Error) -> Option<Trouble> {
+        match self.judge(error) {
+            Verdict::Working(_) => None,
+            Verdict::NotConnected if !self.reached && self.lost.is_none() => None,
+            _ if matches!(error, Error::Unreachable { .. }) => Some(Trouble::NoAnswer),
+            _ => Some(Trouble::NotReady),
+        }
+    }
+
+    fn judge(&self, error: &Error) -> Verdict {
+        match (judge(error), error) {
+            (Verdict::Final, Error::Server(rejection)) if self.reads && matches!(rejection.status, 502..=504) => {
+                Verdict::Again(rejection.retry_after.unwrap_or_default())
+            }
+            (verdict, _) => verdict,
+        }
     }
 
     /// The error of the lost answer, if `error` leaves it open what has become of it.
@@ -226,6 +272,23 @@ mod tests {
         assert!(after_a_loss(answer(500, "internal", None)).outcome_unknown());
         assert!(!after_a_loss(answer(422, "batch_rejected", None)).outcome_unknown());
         assert!(!after_a_loss(answer(409, "conflict", None)).outcome_unknown());
+    }
+
+    #[test]
+    fn while_a_batch_is_followed_failures_of_the_server_pass_and_the_latest_error_tells() {
+        let start = Instant::now();
+        let mut patience = Patience::following(Duration::from_secs(60));
+        for second in 0..60 {
+            patience.after(broken(), start + Duration::from_secs(second)).unwrap();
+        }
+        patience.after(broken(), start + Duration::from_secs(60)).unwrap_err();
+        patience.renew();
+        assert_eq!(patience.trouble(&broken()), Some(Trouble::NoAnswer));
+        let failed = answer(503, "unavailable", None);
+        assert_eq!(patience.trouble(&failed), Some(Trouble::NotReady));
+        patience.after(failed, start).unwrap();
+        let gone = patience.after(answer(401, "unauthenticated", None), start).unwrap_err();
+        assert!(matches!(gone, Error::Rejected(_)), "{gone:?}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Batches as things: looked at, waited for, cancelled, undone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use muster_client::{
-    BatchFilter, BatchState, BatchUser, Client, CreatedBatch, Error, KeptUser, PageMetadata, RowFinding, Undone,
+    BatchEvent, BatchFilter, BatchState, BatchUser, Client, CreatedBatch, Error, KeptUser, PageMetadata, RowFinding,
+    Undone,
 };
+use tokio::net::TcpListener;
 
 use crate::batch::CREATED;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, TOKEN, exchange};
 
 /// A batch in this state, with these fields besides.
 fn batch(state: &str, more: &str) -> String {
@@ -123,6 +125,96 @@ async fn a_batch_that_is_gone_is_not_waited_for_and_patience_ends() {
     // Afterwards connections are refused.
     let error = wait_for([single("running", ""), Answer::none()]).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_for_seconds_is_waited_for_while_a_batch_is_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let listener = TcpListener::bind(address).await.unwrap();
+        for answer in [single("created", ""), Answer::new("200 OK", CREATED)] {
+            exchange(listener.accept().await.unwrap().0, &answer).await;
+        }
+    });
+    let client = Client::new(&format!("http://{address}"), TOKEN).unwrap();
+    assert_eq!(client.wait_for_batch("bat_1", |_| ()).await.unwrap().users.len(), 2);
+}
+
+fn accepted() -> Answer {
+    Answer::new("202 Accepted", format!(r#"{{"result":{}}}"#, batch("running", "")))
+}
+
+fn failed(code: &str) -> Answer {
+    single("failed", &format!(r#","error":{{"code":"{code}","detail":"it ended"}}"#))
+}
+
+/// A word for each event.
+fn told(events: &mut Vec<String>) -> impl FnMut(BatchEvent<'_>) {
+    |event| {
+        events.push(match event {
+            BatchEvent::Running(batch) => batch.state.to_string(),
+            BatchEvent::NoAnswer => "no answer".to_owned(),
+            BatchEvent::NotReady => "not ready".to_owned(),
+            BatchEvent::SentAgain(batch) => format!("again after {}", batch.batch_id),
+            other => panic!("{other:?}"),
+        });
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_batch_that_ended_with_the_servers_process_are_sent_again_with_the_same_key() {
+    let server = Server::start([
+        accepted(),
+        Answer::none(),
+        failed("interrupted"),
+        accepted(),
+        failed("unavailable"),
+        refusal("503 Service Unavailable", "unavailable", "").header("retry-after", "0"),
+        Answer::new("200 OK", CREATED),
+    ])
+    .await;
+    let mut events = Vec::new();
+    let request = [0; 2];
+    let client = server.client();
+    let created = client.batch(&request).wait(Duration::from_secs(2)).create(told(&mut events)).await.unwrap();
+    assert_eq!(created.users.len(), 2);
+    assert_eq!(
+        events,
+        ["running", "no answer", "failed", "again after bat_1", "running", "failed", "again after bat_1", "not ready"]
+    );
+    let posts: Vec<_> = server.requests().into_iter().filter(|request| request.line.starts_with("POST")).collect();
+    assert_eq!(posts.len(), 4);
+    for post in &posts {
+        assert_eq!((&post.body, post.header("idempotency-key")), (&posts[0].body, posts[0].header("idempotency-key")));
+    }
+}
+
+#[tokio::test]
+async fn rows_are_sent_again_three_times_at_most_and_never_after_another_failure() {
+    let interrupted = (0..4).flat_map(|_| [accepted(), failed("interrupted")]);
+    let server = Server::start(interrupted).await;
+    let error = server.client().batch(&[0]).create(|_| ()).await.unwrap_err();
+    assert!(matches!(&error, Error::NotCreated(batch) if batch.was_interrupted()), "{error:?}");
+    assert_eq!(server.requests().len(), 8);
+    let server = Server::start([accepted(), failed("batch_rejected")]).await;
+    let error = server.client().batch(&[0]).create(|_| ()).await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), server.requests().len()), ("it ended", 2));
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_batch_that_can_not_be_followed_any_more_is_unknown() {
+    // Afterwards connections are refused.
+    let server = Server::start([accepted()]).await;
+    let client = server.client_with(Duration::from_secs(1));
+    let begin = Instant::now();
+    let error = client.batch(&[0]).idempotency_key("k").create(|_| ()).await.unwrap_err();
+    assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&begin.elapsed()), "{error:?}");
+    assert_eq!((error.outcome_unknown(), error.idempotency_key()), (true, Some("k")));
+    assert!(error.to_string().starts_with("no answer from `http://127.0.0.1:"), "{error}");
+    assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[tokio::test]

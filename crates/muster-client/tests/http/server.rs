@@ -98,7 +98,7 @@ impl Server {
 
     /// One that gives up after this time.
     pub fn client_with(&self, patience: Duration) -> Client {
-        Client::builder(&self.url).token(TOKEN).retry_for(patience).build().unwrap()
+        Client::builder(&self.url).token(TOKEN).retry_for(patience).follow_for(patience).build().unwrap()
     }
 
     /// What has arrived so far.
