@@ -8,6 +8,9 @@
 //! - The server is asked to answer within [`WAIT`] seconds or else to go on by itself, so that a
 //!   long batch shows how far it is and needs no connection. A short one says no more than the
 //!   vendor's client does.
+//! - A server that restarts meanwhile is waited for, for as long as the client does that on its own
+//!   (5 minutes), which is said once. If its process ended before the users were created, the same
+//!   rows are sent again: this command has them, the server has not.
 //! - With `--hash-locally` a plan and a key of one's own are refused: each run makes new hashes, so
 //!   that no plan would hold and the key would be used for other rows. Repeats within a run send
 //!   the same hashes.
@@ -17,7 +20,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use muster_client::{
-    AdminCreatedUser, Batch, BatchAnswer, BatchRequest, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
+    AdminCreatedUser, Batch, BatchEvent, BatchRequest, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
 };
 use serde::Serialize;
 
@@ -96,11 +99,12 @@ async fn act<R: Serialize>(
     // Known here, to be told should the answer be lost.
     let key = args.idempotency_key.clone().unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
     let find_out = find_out(args, &key);
-    let created = create(client, request.idempotency_key(key), file.len(), &find_out, &mut progress).await;
+    let created = create(request.idempotency_key(key), file.len(), &find_out, &mut progress).await;
     progress.clear();
     let created = match created {
         Ok(created) => created,
         Err(Stopped::Error(error)) => return Err(refused(args, file, *error)),
+        Err(Stopped::LostSight(id, error)) => return Err(lost_sight(args, &id, &error)),
         Err(Stopped::Interrupted(sentence)) => return Err(Exit::Refused(Some(sentence))),
     };
     file_report::warnings(file, &created.warnings);
@@ -124,17 +128,12 @@ fn find_out(args: &Args, key: &str) -> String {
 /// Why there are no users, other than a refusal of the file.
 enum Stopped {
     Error(Box<Error>),
+    /// The batch of this id can't be followed any more.
+    LostSight(String, Box<Error>),
     Interrupted(String),
 }
 
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Error(Box::new(error))
-    }
-}
-
 async fn create<R: Serialize>(
-    client: &Client,
     request: BatchRequest<'_, R>,
     users: usize,
     find_out: &str,
@@ -142,24 +141,78 @@ async fn create<R: Serialize>(
 ) -> Result<CreatedBatch, Stopped> {
     progress.say("Creating users...");
     progress.spin(output::users(users));
-    let answer = tokio::select! {
-        answer = request.wait(WAIT).send() => answer?,
-        _ = tokio::signal::ctrl_c() => {
-            return Err(Stopped::Interrupted(format!("interrupted before the server answered; {find_out}")));
-        }
+    let mut followed = Followed { users, id: None, in_trouble: false };
+    let ended = tokio::select! {
+        created = request.wait(WAIT).create(|event| followed.tell(event, progress)) => Some(created),
+        _ = tokio::signal::ctrl_c() => None,
     };
-    let batch = match answer {
-        BatchAnswer::Created(created) => return Ok(created),
-        BatchAnswer::Running(batch) => batch,
-    };
-    announce(&batch, progress);
-    let id = &batch.batch_id;
-    tokio::select! {
-        waited = client.wait_for_batch(id, |batch| progress.follow(batch)) => Ok(waited?),
-        _ = tokio::signal::ctrl_c() => Err(Stopped::Interrupted(format!(
+    match (ended, followed.id) {
+        (Some(Ok(created)), _) => Ok(created),
+        (Some(Err(error @ Error::NotCreated(_))), _) | (Some(Err(error)), None) => Err(Stopped::Error(Box::new(error))),
+        (Some(Err(error)), Some(id)) => Err(Stopped::LostSight(id, Box::new(error))),
+        (None, Some(id)) => Err(Stopped::Interrupted(format!(
             "the batch goes on at the server: `muster batch show {id}` tells how far it is, \
              `muster batch cancel {id}` stops it"
         ))),
+        (None, None) => Err(Stopped::Interrupted(format!("interrupted before the server answered; {find_out}"))),
+    }
+}
+
+/// The batch that is being created, as far as it was told about.
+struct Followed {
+    users: usize,
+    /// Its id, while the server works at it.
+    id: Option<String>,
+    /// Whether it was said that the server does not answer, or can't.
+    in_trouble: bool,
+}
+
+impl Followed {
+    fn tell(&mut self, event: BatchEvent<'_>, progress: &mut Progress) {
+        match event {
+            BatchEvent::Running(batch) => {
+                self.in_trouble = false;
+                if self.id.as_ref() == Some(&batch.batch_id) {
+                    progress.follow(batch);
+                } else {
+                    self.id = Some(batch.batch_id.clone());
+                    announce(batch, progress);
+                }
+            }
+            BatchEvent::NoAnswer if !self.in_trouble => {
+                self.in_trouble = true;
+                progress.say("the server does not answer; trying again");
+            }
+            BatchEvent::NotReady if !self.in_trouble => {
+                self.in_trouble = true;
+                progress.say("the server is not ready; trying again");
+            }
+            BatchEvent::SentAgain(batch) => {
+                self.id = None;
+                progress.say(&format!("{}; sending them again", why_again(batch)));
+                progress.spin(output::users(self.users));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn why_again(batch: &Batch) -> String {
+    match &batch.error {
+        Some(failure) if failure.code != "interrupted" => {
+            format!("the users were not created: {}", output::clean(&failure.detail))
+        }
+        _ => "the server's process ended before the users were created".to_owned(),
+    }
+}
+
+/// What to tell when a batch can't be followed any more.
+fn lost_sight(args: &Args, id: &str, error: &Error) -> Exit {
+    let id = output::clean(id);
+    let goes_on = format!("{error}; the batch may go on at the server: `muster batch show {id}` tells");
+    match error.idempotency_key() {
+        Some(key) if !args.hash_locally => Exit::Usage(format!("{goes_on}; {}", find_out(args, key))),
+        _ => Exit::Usage(goes_on),
     }
 }
 
@@ -250,5 +303,41 @@ pub(super) fn full_name(name: &str, lastname: Option<&str>) -> String {
     match lastname {
         None | Some("") => name.to_owned(),
         Some(lastname) => format!("{name} {lastname}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+
+    fn args(more: &[&str]) -> Args {
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("batch-create"));
+        let matches = command.get_matches_from(["batch-create", "-f", "users.csv"].iter().chain(more));
+        Args::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn when_a_batch_can_not_be_followed_any_more_it_is_said_how_to_find_out() {
+        let error = Error::Unreachable {
+            host: "http://h".to_owned(),
+            source: "Connection refused".into(),
+            idempotency_key: Some("k1".to_owned()),
+        };
+        let goes_on = "no answer from `http://h`: Connection refused; the batch may go on at the server: `muster batch \
+                       show bat_1` tells";
+        let Exit::Usage(sentence) = lost_sight(&args(&[]), "bat_1", &error) else { panic!("another exit status") };
+        assert_eq!(
+            sentence,
+            format!(
+                "{goes_on}; whether the users were created is not known: the same command with `--idempotency-key k1` \
+                 finds out, and creates nobody twice"
+            )
+        );
+        let Exit::Usage(sentence) = lost_sight(&args(&["--hash-locally"]), "bat_1", &error) else {
+            panic!("another exit status")
+        };
+        assert_eq!(sentence, goes_on);
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::support::{TestApp, file, sso};
+use sqlx::ConnectOptions;
+
+use crate::support::server::{self, ServerProcess};
+use crate::support::{TestApp, db_counts, empty_database, file, sso};
 use crate::{Ran, muster_at, run};
 
 const EXAMPLE: &str = "\
@@ -419,4 +422,88 @@ async fn a_weak_hash_is_a_warning_at_its_place_and_no_obstacle() {
         assert!(!ran.err.contains("$2b$") && !ran.err.contains("error"), "{}", ran.err);
     }
     assert_eq!(app.db_counts().await[0], 1);
+}
+
+/// A server in a process of its own whose batches are free two seconds after its end, and that takes
+/// seconds for a hundred passwords.
+fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Command {
+    let mut command = server::muster();
+    command.env("MUSTER_DATABASE__URL", server::url(database));
+    for (name, value) in [
+        ("BATCH__LEASE_SECONDS", "2"),
+        ("SECRETS__FINGERPRINT_KEY", "thirty-two characters, or a few more"),
+        ("PASSWORDS__THREADS", "1"),
+        ("PASSWORDS__ITERATIONS", "4"),
+    ] {
+        command.env(format!("MUSTER_{name}"), value);
+    }
+    command
+}
+
+/// The command on a file of so many users, running, and what it says; up to where the server hashes.
+fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Child, impl std::io::BufRead + use<>) {
+    use std::io::{BufRead, BufReader};
+    let mut command = server::muster();
+    command.env("MUSTER_HOST", format!("http://{}", server.address)).env("MUSTER_TOKEN", key);
+    command.args(["user", "batch-create", "-f", path]).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" is being hashed: about ") {
+        line.clear();
+        assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
+    }
+    (child, err)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
+    use std::io::Read;
+    let database = empty_database().await;
+    let mut first = ServerProcess::start(&mut restartable(&database));
+    let key = first.key.clone().unwrap();
+    let file = file(many(200).as_bytes(), ".yaml");
+    let (mut child, mut err) = followed(&first, &key, file.path().to_str().unwrap());
+    first.signal("-KILL");
+    first.wait();
+    // Longer than a connection is tried where nobody has answered yet.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let second = ServerProcess::start_at(&first.address.to_string(), &mut restartable(&database));
+    assert_eq!(second.address, first.address);
+    let status = child.wait().unwrap();
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(status.code(), Some(0), "{rest}");
+    let rest = without_times(&rest);
+    let lines: Vec<&str> = rest.lines().filter(|line| !line.contains(" is being hashed: about ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "(muster +_s) the server does not answer; trying again",
+            "(muster +_s) the server's process ended before the users were created; sending them again",
+            "(muster +_s) 200 users created.",
+        ]
+    );
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[..3], [200, 200, 200]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_sent_again_when_the_server_was_stopped_and_started() {
+    let database = empty_database().await;
+    let mut first = ServerProcess::start(&mut restartable(&database));
+    let key = first.key.clone().unwrap();
+    let file = file(many(1000).as_bytes(), ".yaml");
+    let (mut child, _err) = followed(&first, &key, file.path().to_str().unwrap());
+    first.signal("-TERM");
+    first.wait();
+    let second = ServerProcess::start_at(
+        &first.address.to_string(),
+        restartable(&database).env("MUSTER_PASSWORDS__THREADS", "2"),
+    );
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    drop(second);
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[..3], [1000, 1000, 1000]);
 }

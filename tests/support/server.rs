@@ -40,9 +40,14 @@ pub fn url(options: &PgConnectOptions) -> String {
 impl ServerProcess {
     /// Starts it on a free port and waits until it listens.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_at("127.0.0.1:0", command)
+    }
+
+    /// Starts it at an address and waits until it listens.
+    pub fn start_at(address: &str, command: &mut Command) -> Self {
         let mut child = command
             .arg("serve")
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", address])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
