@@ -51,7 +51,8 @@ pub(super) struct Args {
     /// Create only if file and outcome are still those of the dry run that printed this digest.
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
-    /// Hash the passwords on this machine: none of them travels, and the server is spared the work.
+    /// Hash the passwords on this machine: none of them travels, and the server is spared the work. Each run makes
+    /// new hashes, so that it can't be used with --plan or --idempotency-key.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     hash_locally: bool,
     /// The key of an earlier run whose outcome is not known: that run's users are not created
@@ -67,7 +68,7 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     let mut progress = Progress::start();
     let file = UsersFile::read(&args.users_file, args.format).map_err(|error| file_report::refuse(&error))?;
     if args.hash_locally {
-        match local_hash::rows(file.rows(), &mut progress).await? {
+        match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
             Hashed::Rows(rows) => act(args, client, &file, &rows, progress).await,
             Hashed::Findings(findings) => Err(file_report::show(&file, &findings)),
         }
@@ -258,7 +259,9 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
     output::print_list(format, &planned.users, &PLANNED_HEADER, planned.users.iter().map(planned_row))?;
     file_report::warnings(file, &planned.warnings);
     output::say(&format!("dry run: {} would be created; nothing was written", output::users(planned.users.len())));
-    if !args.hash_locally {
+    if args.hash_locally {
+        output::say("there is no plan to create exactly these, for with --hash-locally each run makes new hashes");
+    } else {
         let path = output::shell_word(&args.users_file.to_string_lossy());
         let format = args.format.and_then(|format| format.to_possible_value());
         let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));

@@ -8,6 +8,8 @@
 //! - **Nothing leaves this machine that could be a password.** A `password` that is no text, and
 //!   the value of a key that no row has (`pasword`), are replaced by an empty value of the same
 //!   kind before they are sent: the server's finding about them is the same.
+//! - A dry run hashes nothing, for nothing of it is kept: the rows get a stand-in of the same
+//!   strength, of which the server can judge as much.
 //! - What the server refuses because of a `password` beside something else (`password_hash`, an SSO
 //!   user) is found here, in its words.
 
@@ -19,7 +21,7 @@ use serde_json::{Map, Value};
 use super::Exit;
 use super::progress::Progress;
 use crate::batches::file::Finding;
-use crate::config::Config;
+use crate::config::{Config, Passwords};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
 
 /// The keys of a row whose values can't be a password.
@@ -34,8 +36,13 @@ pub(super) enum Hashed {
     Findings(Vec<Finding>),
 }
 
-/// The rows with each password that is not empty replaced by its hash.
-pub(super) async fn rows<'a>(rows: impl Iterator<Item = &'a Value>, progress: &mut Progress) -> Result<Hashed, Exit> {
+/// The rows with each password that is not empty replaced by its hash; by a stand-in for it if
+/// nothing is going to be kept.
+pub(super) async fn rows<'a>(
+    rows: impl Iterator<Item = &'a Value>,
+    dry_run: bool,
+    progress: &mut Progress,
+) -> Result<Hashed, Exit> {
     let config = Config::built_in().map_err(Exit::usage)?;
     let mut rows: Vec<Value> = rows.cloned().collect();
     let texts: Vec<Option<String>> = rows.iter_mut().map(take_password).collect();
@@ -46,10 +53,17 @@ pub(super) async fn rows<'a>(rows: impl Iterator<Item = &'a Value>, progress: &m
     if passwords.is_empty() {
         return Ok(Hashed::Rows(rows));
     }
-    progress.say(&format!("Hashing {} passwords on this machine...", passwords.len()));
-    let pool = Pool::start(config.argon2().map_err(Exit::usage)?, 0, usize::MAX, Duration::MAX).map_err(Exit::usage)?;
     let (places, passwords): (Vec<usize>, Vec<Password>) = passwords.into_iter().unzip();
-    for (place, hash) in places.into_iter().zip(hash(&pool, passwords, progress).await?) {
+    let hashes = if dry_run {
+        vec![stand_in(&config.passwords); passwords.len()]
+    } else {
+        let noun = if passwords.len() == 1 { "password" } else { "passwords" };
+        progress.say(&format!("Hashing {} {noun} on this machine...", passwords.len()));
+        let parameters = config.argon2().map_err(Exit::usage)?;
+        let pool = Pool::start(parameters, 0, usize::MAX, Duration::MAX).map_err(Exit::usage)?;
+        hash(&pool, passwords, progress).await?
+    };
+    for (place, hash) in places.into_iter().zip(hashes) {
         if let Some(Value::Object(row)) = rows.get_mut(place) {
             row.insert("password_hash".to_owned(), hash.into());
             row.entry("must_change_password").or_insert(true.into());
@@ -57,6 +71,13 @@ pub(super) async fn rows<'a>(rows: impl Iterator<Item = &'a Value>, progress: &m
     }
     progress.clear();
     Ok(Hashed::Rows(rows))
+}
+
+/// A hash of nothing, written and as strong as one that would be made.
+fn stand_in(passwords: &Passwords) -> String {
+    let Passwords { memory_kib, iterations, parallelism, .. } = passwords;
+    let (salt, hash) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${hash}")
 }
 
 /// Takes the password out of a row, and everything that could be one.
@@ -185,7 +206,22 @@ mod tests {
     use super::*;
 
     async fn hashed(list: &Value) -> Hashed {
-        rows(list.as_array().unwrap().iter(), &mut Progress::start()).await.unwrap()
+        rows(list.as_array().unwrap().iter(), false, &mut Progress::start()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_hashes_nothing_but_sends_a_hash_that_can_be_judged() {
+        let list: Vec<Value> = (0..2).map(|n| json!({"password": format!("tidal-anchor-Plum-{n}")})).collect();
+        let Hashed::Rows(rows) = rows(list.iter(), true, &mut Progress::start()).await.unwrap() else {
+            panic!("findings")
+        };
+        let hash = rows[0]["password_hash"].as_str().unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(argon2::PasswordHash::new(hash).is_ok(), "{hash}");
+        assert_eq!(rows[0], rows[1]);
+        let short = [json!({"password": "short"})];
+        let judged = super::rows(short.iter(), true, &mut Progress::start()).await.unwrap();
+        assert!(matches!(judged, Hashed::Findings(_)));
     }
 
     #[tokio::test]

@@ -390,6 +390,27 @@ async fn passwords_hashed_locally_are_hashes_that_have_to_be_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_plan() {
+    let app = TestApp::spawn().await;
+    let ran = create(&app, &many(400), &["--hash-locally", "--dry-run"]);
+    assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 401), "{}", ran.err);
+    assert_eq!(
+        ran.err,
+        "dry run: 400 users would be created; nothing was written\n\
+         there is no plan to create exactly these, for with --hash-locally each run makes new hashes\n"
+    );
+    let ran = create(&app, &many(1), &["--hash-locally"]);
+    assert!(
+        ran.err.starts_with("(muster +") && ran.err.contains(" Hashing 1 password on this machine...\n"),
+        "{}",
+        ran.err
+    );
+    let help = run(muster_at(&app).args(["user", "batch-create", "--help"])).out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("it can't be used with --plan or --idempotency-key"), "{help}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_breaks_the_rules_is_found_before_anything_is_sent() {
     let app = TestApp::spawn().await;
     let content = many(2).replace("tidal-anchor-Plum-1", "hunter2");
