@@ -115,7 +115,7 @@ async fn list(args: &ListArgs) -> Result<(), Exit> {
     output::print_list(args.output, &batches, &HEADER, batches.iter().map(row))
 }
 
-const HEADER: [&str; 7] = ["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FILE", "FINISHED"];
+const HEADER: [&str; 7] = ["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FINISHED", "FILE"];
 
 fn row(batch: &Batch) -> Vec<String> {
     vec![
@@ -124,8 +124,8 @@ fn row(batch: &Batch) -> Vec<String> {
         batch.state.to_string(),
         batch.user_count.to_string(),
         who(batch),
-        batch.file_name.clone().unwrap_or_default(),
         batch.finished_at.map(output::time).unwrap_or_default(),
+        batch.file_name.clone().unwrap_or_default(),
     ]
 }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_listed_with_who_asked_by_the_best_name_there_is() {
-        assert_eq!(row(&batch(&json!({}))), ["bat_1", "2026-11-23T10:00:00Z", "running", "3", "ci", "users.yaml", ""]);
+        assert_eq!(row(&batch(&json!({}))), ["bat_1", "2026-11-23T10:00:00Z", "running", "3", "ci", "", "users.yaml"]);
         assert_eq!(who(&batch(&json!({"requested_by_name": null}))), "key_1");
         assert_eq!(who(&batch(&json!({"requested_by_name": null, "requested_by_id": null}))), "api_key");
     }

@@ -1,4 +1,12 @@
 //! Writing to the terminal, or to whatever stands in for it.
+//!
+//! # Decisions
+//!
+//! - **A CSV cell that a spreadsheet would run as a formula begins with a `'`** (OWASP, CSV injection:
+//!   `=`, `+`, `-`, `@`, a tab or a carriage return first). Names and titles come from other people,
+//!   and CSV is for spreadsheets; programs that need every character as it is take JSON.
+//! - **Invisible characters are replaced in tables and sentences**, as control characters are: with
+//!   them one name looks like another, or runs backwards.
 
 use std::io::Write;
 
@@ -8,6 +16,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::Exit;
+use crate::batches::file::is_invisible;
 
 /// How data is written to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,7 +25,8 @@ pub(super) enum Format {
     Table,
     /// For programs.
     Json,
-    /// For spreadsheets: RFC 4180, the first line names the columns.
+    /// For spreadsheets: RFC 4180, the first line names the columns. A cell that would be a formula (=, +, -, @ or a
+    /// tab first) gets a ' before it.
     Csv,
 }
 
@@ -67,8 +77,7 @@ pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<St
     print(&table(header, rows))
 }
 
-/// Data as CSV, to standard output. Cells are written as they are: what a spreadsheet makes of
-/// one that begins with `=` is its reader's to decide.
+/// Data as CSV, to standard output.
 pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
     write(&csv(header, rows).map_err(Exit::usage)?)
 }
@@ -78,9 +87,14 @@ fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<S
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(header.iter().map(|name| name.to_lowercase().replace(' ', "_")))?;
     for row in rows {
-        writer.write_record(row)?;
+        writer.write_record(row.into_iter().map(no_formula))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// A cell that no spreadsheet runs.
+fn no_formula(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
 /// A table as text.
@@ -98,9 +112,11 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     text.join("\n")
 }
 
-/// Without what could write over the terminal. Names come from other people.
+/// Without what could write over the terminal, turn it around or not be seen. Names come from other
+/// people.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let is_unseen = |c: char| c.is_control() || is_invisible(c);
+    text.chars().map(|c| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A time for people.
@@ -150,6 +166,32 @@ mod tests {
             "email,user_id\r\na@x.org,\"Ada, \"\"the\"\" first\"\r\nb@x.org,\"two\nlines\"\r\n"
         );
         assert_eq!(csv(&["EMAIL"], []).unwrap(), "email\r\n");
+    }
+
+    #[test]
+    fn no_cell_of_csv_is_a_formula() {
+        for (cell, written) in [
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("=cmd|' /C calc'!A0,\"x\"", "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""),
+            ("a=b", "a=b"),
+            ("", "\"\""),
+        ] {
+            assert_eq!(csv(&["NAME"], [vec![cell.to_owned()]]).unwrap(), format!("name\r\n{written}\r\n"));
+        }
+    }
+
+    #[test]
+    fn what_turns_text_around_or_is_not_seen_is_replaced() {
+        assert_eq!(
+            clean("a\u{202e}b\u{200b}c\u{2066}d\u{ad}e\u{1b}f"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f"
+        );
+        assert_eq!(clean("Åsa 🧑 密"), "Åsa 🧑 密");
     }
 
     #[test]

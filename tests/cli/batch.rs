@@ -42,10 +42,10 @@ async fn batches_are_listed_with_when_who_and_which_file() {
     let ran = batch(&app, &["list"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     let lines = words(&ran.out);
-    assert_eq!(lines[0], ["BATCH", "ID", "CREATED", "STATE", "USERS", "BY", "FILE", "FINISHED"]);
+    assert_eq!(lines[0], ["BATCH", "ID", "CREATED", "STATE", "USERS", "BY", "FINISHED", "FILE"]);
     assert_eq!(lines.len(), 3);
     let name = file.path().file_name().unwrap().to_str().unwrap();
-    assert_eq!((lines[1][2], lines[1][3], *lines[1].iter().rev().nth(1).unwrap()), ("created", "1", name));
+    assert_eq!((lines[1][2], lines[1][3], *lines[1].last().unwrap()), ("created", "1", name));
     assert_eq!(lines[2][0], first);
 
     let ran = batch(&app, &["list", "-f", path, "-o", "json"]);
@@ -54,7 +54,7 @@ async fn batches_are_listed_with_when_who_and_which_file() {
     assert_eq!(words(&batch(&app, &["list", "--state", "undone"]).out).len(), 1);
     assert_eq!(words(&batch(&app, &["list", "--max-items", "1"]).out).len(), 2);
     let csv = batch(&app, &["list", "-o", "csv"]).out;
-    assert!(csv.starts_with("batch_id,created,state,users,by,file,finished\r\nbat_"), "{csv}");
+    assert!(csv.starts_with("batch_id,created,state,users,by,finished,file\r\nbat_"), "{csv}");
     let ran = batch(&app, &["list", "--state", "done"]);
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("has to be one of running, created, failed, cancelled, undone"), "{}", ran.err);

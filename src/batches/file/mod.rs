@@ -103,6 +103,7 @@ pub use format::FileFormat;
 use hide::Hidden;
 use parsed::Parsed;
 use row::{Field, Row};
+pub(crate) use show::is_invisible;
 use show::{Block, Printer, Severity};
 pub use template::{TemplateFormat, template};
 
