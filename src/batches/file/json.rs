@@ -11,6 +11,7 @@ use super::parsed::{LIST, Parsed, Read, TopLevel, push, twice};
 use super::value::Reader;
 
 const EXPECTED: &str = "a users file is a list of users, or an object with such a list under `create_users`";
+const ONE: &str = "write `[{\"name\": …}]` or `{\"create_users\": […]}`";
 const LINES: &str = "one user a line is another format: `--format ndjson`, or a file that ends in .ndjson";
 
 /// An array of users, or an object with one under `create_users`.
@@ -43,6 +44,11 @@ fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
         return reader.fail(end, if next == b'{' { problem.help(LINES) } else { problem });
     }
     if let Some(keys) = keys {
+        if keys.is_a_user() {
+            return Err(Box::new(
+                Problem::new("a list of users is due here, and this is one user", start..start + 1).help(ONE),
+            ));
+        }
         keys.judge(start, "`create_users` is missing", EXPECTED, &mut reader.notes)?;
     }
     Ok(rows)

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::Row;
 use super::error::Problem;
 use super::hide::{self, Hidden};
+use super::{Row, fields};
 
 /// Problems after which reading ends.
 const PROBLEMS: usize = 100;
@@ -81,6 +81,13 @@ pub(super) struct TopLevel {
 }
 
 impl TopLevel {
+    /// Whether they are those of a user, who stands where the list should be.
+    pub fn is_a_user(&self) -> bool {
+        let known = |name: &str| fields::known(name).is_some();
+        let list = self.list.is_some() || self.others.iter().any(|(name, _)| is_near(name) && !known(name));
+        !list && self.others.iter().any(|(name, _)| known(name))
+    }
+
     /// Notes what is wrong with them. `missing` and `expected` say so when there is no list in the
     /// file that begins at `start`.
     pub fn judge(self, start: usize, missing: &str, expected: &'static str, notes: &mut Notes) -> Read<()> {

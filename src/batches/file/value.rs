@@ -289,8 +289,11 @@ impl<'t> Reader<'t> {
         while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.byte(end) {
             end += 1;
         }
-        let number = self.text.get(start..end).and_then(|source| serde_json::from_str(source).ok());
-        let Some(number) = number else {
+        let source = self.text.get(start..end).unwrap_or_default();
+        let Ok(number) = serde_json::from_str(source) else {
+            if is_number(source) {
+                return self.fail(start, Problem::new("this number is too large", start..end));
+            }
             let problem = Problem::new("this is no number that JSON can have", start..end);
             return self.fail(start, problem.help("text stands in double quotes"));
         };
@@ -317,4 +320,22 @@ impl<'t> Reader<'t> {
         self.at = end;
         Ok(value)
     }
+}
+
+/// Whether a text is a number as RFC 8259 writes it, of whatever size.
+fn is_number(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (text, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(digits)
+        && exponent.is_none_or(digits)
 }

@@ -100,7 +100,13 @@ fn what_is_no_json_is_refused() {
         (" \n", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
         ("create_users: []", format!("error: there is no list of users here\n--> 1:1\n{EXPECTED}")),
         ("{}", format!("error: `create_users` is missing\n--> 1:1\n{EXPECTED}")),
-        ("{\"name\": 1}", format!("error: `create_users` is missing\n--> 1:2\n{EXPECTED}")),
+        ("{\"x\": 1}", format!("error: `create_users` is missing\n--> 1:2\n{EXPECTED}")),
+        (
+            "{\"name\": \"Ann\", \"x\": 1}",
+            "error: a list of users is due here, and this is one user\n--> 1:1\n\
+             = help: write `[{\"name\": …}]` or `{\"create_users\": […]}`"
+                .to_owned(),
+        ),
         ("{\"users\": []}", "error: unknown key `users`\n--> 1:2\n= help: did you mean `create_users`?".to_owned()),
         (
             "{\"create_users\": [], \"version\": 1}",
@@ -140,9 +146,11 @@ fn what_is_no_json_is_refused() {
             "error: this is no number that JSON can have\n--> 1:2\n= help: text stands in double quotes".to_owned(),
         ),
         (
-            "[1e999]",
+            "[1e999e]",
             "error: this is no number that JSON can have\n--> 1:2\n= help: text stands in double quotes".to_owned(),
         ),
+        ("[1e999]", "error: this number is too large\n--> 1:2".to_owned()),
+        (&format!("[-1{}.5]", "0".repeat(400)), "error: this number is too large\n--> 1:2".to_owned()),
         (
             "[True]",
             "error: this is no JSON value\n--> 1:2\n= help: text stands in double quotes; true, false and null in small letters"
