@@ -176,7 +176,7 @@ async fn a_file_of_the_wrong_form_is_refused_before_anything_is_sent() {
         ),
         (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "this quote is never closed\n --> users:2:5\n"),
         (".csv", &utf16, "this looks like UTF-16: save the file as UTF-8"),
-        (".csv", b"Ann,a,hunter2,no\n", "the columns have no names\n --> users:1:1\n"),
+        (".csv", b"Ann,a,hunter2,no\n", "the columns `name`, `email` and `is_sso_user` are missing\n --> users:1:1\n"),
         (".csv", b"", "the file is empty\n"),
         (".json", b"[{\"name\": \"Ann\",}]", "a `,` stands behind the last entry\n --> users:1:16\n"),
         (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "`name` is given twice\n --> users:1:18\n"),

@@ -14,7 +14,7 @@ use super::{Field, Row, fields};
 
 /// A table of users, its first row the names of the columns.
 pub(super) fn parse(text: &str) -> Parsed {
-    let mut table = Table { text, columns: Vec::new(), notes: Notes::default(), doubt: false };
+    let mut table = Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::default(), doubt: false };
     let rows = table.read().unwrap_or_else(|problem| {
         // What is behind was not read.
         table.notes.hide(problem.span.end..text.len());
@@ -27,6 +27,9 @@ pub(super) fn parse(text: &str) -> Parsed {
 struct Table<'t> {
     text: &'t str,
     columns: Vec<Option<&'static str>>,
+    /// The columns without a name behind them: where they stand, and whether that was noted since
+    /// they are not empty.
+    tail: Vec<(Range<usize>, bool)>,
     notes: Notes,
     /// Whether a quote was wrong, so that nothing is known for certain any more about what is a
     /// password.
@@ -46,7 +49,9 @@ impl<'t> Table<'t> {
             self.notes.hide(start..self.text.len());
             return Err(Box::new(fault_at(fault)));
         }
-        self.columns = header::read(&row, &cells, &mut self.notes)?;
+        let width = row.len();
+        self.tail = header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
+        self.columns = header::read(&row, width, &cells, &mut self.notes)?;
         self.rows(cells, row)
     }
 
@@ -60,6 +65,13 @@ impl<'t> Table<'t> {
                 self.notes.note(fault_at(fault))?;
                 continue;
             }
+            if row.iter().all(|cell| cell.text.is_empty()) {
+                continue;
+            }
+            if self.tail(&mut row)? {
+                self.notes.hide(span.clone());
+                continue;
+            }
             if row.len() != self.columns.len() {
                 self.notes.hide(span.clone());
                 self.notes.note(self.wrong_length(&row, span))?;
@@ -70,6 +82,28 @@ impl<'t> Table<'t> {
             push(&mut rows, row)?;
         }
         Ok(rows)
+    }
+
+    /// Takes the empty cells away that a spreadsheet writes behind the last column. Whether they are
+    /// not all empty: then their columns need a name.
+    fn tail(&mut self, row: &mut Vec<Cell<'_>>) -> Read<bool> {
+        let width = self.columns.len();
+        if row.len() <= width || row.len() > width + self.tail.len() {
+            return Ok(false);
+        }
+        let mut filled = false;
+        for (cell, (place, noted)) in row.iter().skip(width).zip(&mut self.tail) {
+            if !cell.text.is_empty() {
+                filled = true;
+                if !std::mem::replace(noted, true) {
+                    self.notes.note(header::no_name(place.clone()))?;
+                }
+            }
+        }
+        if !filled {
+            row.truncate(width);
+        }
+        Ok(filled)
     }
 
     fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> Problem {

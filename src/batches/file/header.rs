@@ -15,8 +15,18 @@ pub(super) const FIRST_ROW: &str =
 /// Names of columns in a row that is taken for a header.
 const ENOUGH: usize = 2;
 
+/// More unknown columns than this are one problem, which names the first few.
+const MANY: usize = 10;
+const NAMED: usize = 5;
+/// The longest cell, and the longest word in one, that is taken for a name among unknown ones.
+const LONGEST_NAME: usize = 40;
+const LONGEST_WORD: usize = 24;
+
 /// Where the rows of a file begin, and what separates its cells.
 pub(super) fn cells(text: &str) -> Cells<'_> {
+    if let Some((start, delimiter)) = hint(text) {
+        return Cells::new(text, start + first_row(text.get(start..).unwrap_or_default()), delimiter);
+    }
     let start = first_row(text);
     let line = text.get(start..).unwrap_or_default();
     let line = line.split(['\n', '\r']).next().unwrap_or_default();
@@ -24,8 +34,26 @@ pub(super) fn cells(text: &str) -> Cells<'_> {
         let name = |piece: &str| fields::known(piece.trim().trim_matches('"')).is_some();
         line.split(*delimiter).filter(|piece| name(piece)).count() >= ENOUGH
     };
-    let other = if line.contains(',') { None } else { [';', '\t'].into_iter().find(fits) };
+    let others = [';', '\t'];
+    let other = if line.contains(',') {
+        None
+    } else {
+        others.into_iter().find(fits).or_else(|| others.into_iter().find(|other| line.contains(*other)))
+    };
     Cells::new(text, start, other.and_then(|other| u8::try_from(other).ok()).unwrap_or(b','))
+}
+
+/// A first line such as `sep=;`, by which a spreadsheet is told the separator: where it ends, and
+/// what it says.
+fn hint(text: &str) -> Option<(usize, u8)> {
+    let line = text.split(['\n', '\r']).next()?;
+    let (name, separator) = line.trim_matches('"').split_once('=')?;
+    match separator.as_bytes() {
+        [separator @ (b',' | b';' | b'\t' | b'|')] if name.eq_ignore_ascii_case("sep") => {
+            Some((line.len(), *separator))
+        }
+        _ => None,
+    }
 }
 
 /// Behind the empty lines, and those that begin with `#`.
@@ -40,40 +68,67 @@ fn first_row(text: &str) -> usize {
     start
 }
 
+/// Takes the cells without a name away that a spreadsheet writes behind the last column; gives their
+/// places.
+pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
+    let named = header.iter().rposition(|cell| !cell.text.trim().is_empty()).map_or(0, |last| last + 1);
+    header.drain(named..).map(|cell| cell.span).collect()
+}
+
 /// Reads the header. The field of each column, in order; `None` for one that is none.
 ///
 /// `cells` stand behind it: the row that follows shows whether the names of unknown columns can be
-/// printed. Without it, or with another number of cells, the header may have got data into it, such
-/// as when a line break is missing.
-pub(super) fn read(header: &[Cell<'_>], cells: &Cells<'_>, notes: &mut Notes) -> Read<Vec<Option<&'static str>>> {
+/// printed. Without it, or with another number of cells than the `width` of the first row, the
+/// header may have got data into it, such as when a line break is missing.
+pub(super) fn read(
+    header: &[Cell<'_>],
+    width: usize,
+    cells: &Cells<'_>,
+    notes: &mut Notes,
+) -> Read<Vec<Option<&'static str>>> {
     let place = place(header);
     let columns: Vec<_> = header.iter().map(|cell| fields::known(cell.text.trim())).collect();
-    if columns.iter().flatten().count() < ENOUGH {
-        // Perhaps it is a user.
-        notes.hide(place.clone());
-        return Err(Box::new(Problem::new("the columns have no names", place.start..place.start).help(FIRST_ROW)));
-    }
+    let known = columns.iter().flatten().count();
     let missing: Vec<_> = REQUIRED.into_iter().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
-    let follows = cells.clone().next(&mut first) == Some(Ok(())) && first.len() == header.len();
-    let whole = missing.is_empty() && follows;
+    let follows = cells.clone().next(&mut first) == Some(Ok(())) && first.len() == width;
+    let names = header.iter().all(|cell| could_be_a_name(cell.text.trim()))
+        && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(cell.text.trim())));
+    if known < ENOUGH && !names {
+        // Perhaps it is a user.
+        notes.hide(place.clone());
+        return Err(Box::new(missing_columns(&missing, place.start..place.start).help(FIRST_ROW)));
+    }
+    let shown = (missing.is_empty() && follows) || names;
+    let others: Vec<_> =
+        header.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(cell, _)| cell).collect();
+    unknown(&others, shown, notes)?;
     for (index, (cell, column)) in header.iter().zip(&columns).enumerate() {
-        let Some(field) = column else {
-            let problem = unknown(cell, whole, notes);
-            notes.note(problem)?;
-            continue;
-        };
+        let Some(field) = column else { continue };
         let before = columns.iter().zip(header).take(index).find(|(other, _)| *other == column);
         if let Some((_, first)) = before {
             notes.note(twice(&format!("the column `{field}`"), cell.span.clone(), first.span.clone()))?;
         }
     }
+    if known < ENOUGH {
+        return Err(Box::new(missing_columns(&missing, place).help(FIRST_ROW)));
+    }
     if !missing.is_empty() {
-        let names: Vec<_> = missing.iter().map(|field| format!("`{field}`")).collect();
-        let (columns, are) = if names.len() == 1 { ("column", "is") } else { ("columns", "are") };
-        notes.note(Problem::new(format!("the {columns} {} {are} missing", names.join(" and ")), place))?;
+        notes.note(missing_columns(&missing, place))?;
     }
     Ok(columns)
+}
+
+fn missing_columns(missing: &[&str], place: Range<usize>) -> Problem {
+    let names: Vec<_> = missing.iter().map(|field| format!("`{field}`")).collect();
+    Problem::new(
+        match names.split_last() {
+            Some((last, [])) => format!("the column {last} is missing"),
+            Some((last, first)) => format!("the columns {} and {last} are missing", first.join(", ")),
+            None => "columns are missing".to_owned(),
+        },
+        place,
+    )
 }
 
 /// From the first to the last cell of a row.
@@ -81,14 +136,56 @@ pub(super) fn place(cells: &[Cell<'_>]) -> Range<usize> {
     cells.first().map_or(0, |cell| cell.span.start)..cells.last().map_or(0, |cell| cell.span.end)
 }
 
-fn unknown(cell: &Cell<'_>, shown: bool, notes: &mut Notes) -> Problem {
-    let name = cell.text.trim();
-    if name.is_empty() {
-        return Problem::new("this column has no name", cell.span.clone()).help(COLUMNS);
-    }
-    if !shown || !hide::is_word(name, true) {
+/// Whether a cell of the first row is written like the name of a column: short, and made of words.
+fn could_be_a_name(cell: &str) -> bool {
+    cell.chars().count() <= LONGEST_NAME && cell.chars().all(|c| c.is_alphanumeric() || " -_".contains(c))
+}
+
+/// Whether it may as well be a value, perhaps a secret one: it has digits, capital letters inside of
+/// a word or a very long word, or is a flag.
+fn could_be_a_value(cell: &str) -> bool {
+    let odd = |word: &str| {
+        let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
+        word.chars().count() > LONGEST_WORD || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
+    };
+    fields::known(cell).is_none()
+        && (cell.contains(char::is_numeric)
+            || ["true", "false", "yes", "no", "on", "off"].iter().any(|flag| cell.eq_ignore_ascii_case(flag))
+            || cell.split([' ', '-', '_']).any(odd))
+}
+
+/// Notes the columns that are none of a user's, and those without a name.
+fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
+    let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
+        cells.iter().copied().partition(|cell| cell.text.trim().is_empty());
+    let can_be_shown = |cell: &Cell<'_>| shown && hide::is_word(cell.text.trim(), true);
+    for cell in named.iter().filter(|cell| !can_be_shown(cell)) {
         notes.hide(cell.span.clone());
-        return Problem::new("unknown column", cell.span.clone()).help(COLUMNS);
     }
-    Problem::new(format!("unknown column `{name}`"), cell.span.clone()).help(COLUMNS)
+    if named.len() > MANY {
+        let first: Vec<_> = named.iter().filter(|cell| can_be_shown(cell)).take(NAMED).collect();
+        let names: Vec<_> = first.iter().map(|cell| format!("`{}`", cell.text.trim())).collect();
+        let list = if names.is_empty() {
+            String::new()
+        } else {
+            format!(": {} and {} more", names.join(", "), named.len() - names.len())
+        };
+        let place = named.first().map_or(0..0, |cell| cell.span.clone());
+        notes.note(Problem::new(format!("{} unknown columns{list}", named.len()), place).help(COLUMNS))?;
+    } else {
+        for cell in named {
+            let name = if can_be_shown(cell) { format!(" `{}`", cell.text.trim()) } else { String::new() };
+            notes.note(Problem::new(format!("unknown column{name}"), cell.span.clone()).help(COLUMNS))?;
+        }
+    }
+    if nameless.len() > MANY {
+        let place = nameless.first().map_or(0..0, |cell| cell.span.clone());
+        return notes.note(Problem::new(format!("{} columns have no name", nameless.len()), place).help(COLUMNS));
+    }
+    nameless.iter().try_for_each(|cell| notes.note(no_name(cell.span.clone())))
+}
+
+/// A column whose cells can't be told.
+pub(super) fn no_name(place: Range<usize>) -> Problem {
+    Problem::new("this column has no name", place).help(COLUMNS)
 }

@@ -62,6 +62,12 @@
 //!   the number of cells of a row, without which nobody knows which cell is the password. Such rows
 //!   are hidden as a whole, and so are rows that may be shifted (a flag that is none, a line break in
 //!   a public cell) and what may be data in the header's place.
+//! - **What spreadsheets write besides the users is no mistake**: columns without a name at the end
+//!   and rows, as long as all their cells are empty, and a first line like `sep=;`.
+//! - **The names of unknown columns are shown if the first row is surely one of names**: made of
+//!   short words only, none of which may be a value (a flag, or with digits or capitals inside), or
+//!   with a known name among them and a row of the same length below. A first row without any known
+//!   name may be somebody's data, and an e-mail address or a flag gives it away.
 //! - A CSV finding about a cell points to the cell even where the key is meant: the header would not
 //!   tell which user.
 //! - Lines that begin with `#` are skipped above the header of a CSV file and nowhere else. RFC 4180

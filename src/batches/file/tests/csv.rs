@@ -100,7 +100,7 @@ fn comments_and_empty_lines_can_stand_above_the_header() {
 #[test]
 fn findings_point_to_cells() {
     let text =
-        format!("{HEADER}Ann,ann@example.com,hunter2,false,Boss\n\"Bo\nBo\",bo,\"hunter\n2\",no,\"Head, of\"\n,,,,\n");
+        format!("{HEADER}Ann,ann@example.com,hunter2,false,Boss\n\"Bo\nBo\",bo,\"hunter\n2\",no,\"Head, of\"\n,,,,x\n");
     let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
     assert_eq!(
         file.render(
@@ -141,7 +141,7 @@ error[c]: title: m
 error[c]: email: m
  --> users.csv:6:2
   |
-6 | ,,,,
+6 | ,,,,x
   |  ^
   |
  ::: users.csv:2:5
@@ -180,21 +180,21 @@ fn all_problems_of_the_columns_are_reported_together() {
 error: the columns `email` and `is_sso_user` are missing
  --> users:1:1
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-error: unknown column
+error: unknown column `Email`
  --> users:1:6
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   |      ^^^^^
   |
   = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
 
-error: unknown column
+error: unknown column `department`
  --> users:1:12
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   |            ^^^^^^^^^^
   |
   = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
@@ -202,7 +202,7 @@ error: unknown column
 error: this column has no name
  --> users:1:23
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   |                       ^
   |
   = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
@@ -210,12 +210,12 @@ error: this column has no name
 error: the column `title` is given twice
  --> users:1:30
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   |                              ^^^^^
   |
  ::: users:1:24
   |
-1 | name,*****,**********,,title,title
+1 | name,Email,department,,title,title
   |                        ----- first given here
 
 error: this row has 5 cells, but the header has 6
@@ -241,7 +241,9 @@ fn an_unknown_column_is_named_where_the_header_is_surely_one() {
     let header = "name,email,is_sso_user,department";
     let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
     assert_eq!(refused(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
-    assert_eq!(refused(&format!("{header}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    assert_eq!(refused(&format!("{header}\n")), named);
+    let odd = "name,email,is_sso_user,hunter2";
+    assert_eq!(refused(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
     // A line break is missing behind the header.
     let text = refusal_as(
         FileFormat::Csv,
@@ -254,9 +256,15 @@ fn an_unknown_column_is_named_where_the_header_is_surely_one() {
 fn a_file_without_a_header_is_refused_and_hidden() {
     let help = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
     let text = refusal_as(FileFormat::Csv, "Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
-    assert_eq!(said(&text), format!("error: the columns have no names\n--> 1:1\n{help}"));
+    assert_eq!(
+        said(&text),
+        format!("error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1\n{help}")
+    );
     assert!(text.contains("1 | *********************************\n"), "{text}");
-    assert_eq!(refused("create_users: []\n"), format!("error: the columns have no names\n--> 1:1\n{help}"));
+    assert_eq!(
+        refused("create_users: []\n"),
+        format!("error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1\n{help}")
+    );
     assert_eq!(refused(""), format!("error: the file is empty\n--> 1:1\n{help}"));
     assert_eq!(refused("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
 }
@@ -309,6 +317,74 @@ fn the_number_of_problems_and_cells_has_a_limit() {
     let text = refused(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
     assert_eq!(text.matches("this row has 2 cells").count(), 100);
     assert!(text.ends_with("error: too many problems: the rest of the file was not read\n--> 102:1"), "{text}");
-    let text = refused(&format!("{HEADER}{}\n", ",".repeat(100_000)));
+    let text = refused(&format!("{HEADER}x{}\n", ",".repeat(100_000)));
     assert!(text.starts_with("error: this row has 256 cells or more, but the header has 5\n"), "{text}");
+}
+
+#[test]
+fn what_a_spreadsheet_writes_around_the_users_is_passed_over() {
+    let due = json!([
+        {"name": "A", "email": "a", "is_sso_user": true},
+        {"name": "B", "email": "b", "is_sso_user": true},
+    ]);
+    assert_eq!(rows("name,email,is_sso_user,,\nA,a,1,,\n,,,,\n,\nB,b,1,\"\",\n,,,,\n"), due);
+    for text in [
+        "sep=;\r\nname;email;is_sso_user\r\nA;a;1\r\nB;b;1\r\n",
+        "\"SEP=|\"\n# x\nname|email|is_sso_user\nA|a|1\nB|b|1",
+    ] {
+        assert_eq!(rows(text), due);
+    }
+    let text = "sep=,\nname,email,is_sso_user,\n,,,\nAnn,ann@example.com,no,\n";
+    let file = UsersFile::parse("users", text.to_owned(), FileFormat::Csv).unwrap();
+    assert!(file.render(&[finding(0, "email", "c", "m")], false).contains("--> users:4:5\n"));
+}
+
+#[test]
+fn a_column_without_a_name_that_is_not_empty_is_pointed_to_once() {
+    let text = refusal_as(FileFormat::Csv, "name,email,is_sso_user,,\nA,a,1,,\nB,b,1,,hunter2\nC,c,1,,hunter3\nD,d\n");
+    assert_eq!(
+        said(&text),
+        format!(
+            "error: this column has no name\n--> 1:25\n{COLUMNS}\n\
+             error: this row has 2 cells, but the header has 3\n--> 5:1\n\
+             = help: leave a cell empty for what isn't set, but write its separator"
+        )
+    );
+    assert!(!text.contains("hunter"), "{text}");
+}
+
+#[test]
+fn a_header_in_other_words_is_told_what_is_missing_and_what_is_unknown() {
+    let first = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
+    let missing = "error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1";
+    for text in ["Vorname;E-Mail;SSO\nAnn;ann@example.com;nein\n", "Vorname,E-Mail,SSO\n"] {
+        assert_eq!(
+            refused(text),
+            format!(
+                "error: unknown column `Vorname`\n--> 1:1\n{COLUMNS}\n{missing}\n{first}\n\
+                 error: unknown column `E-Mail`\n--> 1:9\n{COLUMNS}\nerror: unknown column `SSO`\n--> 1:16\n{COLUMNS}"
+            )
+        );
+    }
+    for text in ["Ann,a,hunter2,no\n", "Ann,Doe,secret,false\n", "Ann,xkTrQwz\n", "Ann,ann@example.com,secret\n"] {
+        assert_eq!(refused(text), format!("{missing}\n{first}"));
+        let shown = refusal_as(FileFormat::Csv, text);
+        assert!(!shown.contains("hunter") && !shown.contains(": secret") && !shown.contains("Ann"), "{shown}");
+    }
+    let named = refused("name,Address2\nAnn,x\n");
+    assert!(named.contains("error: unknown column `Address2`\n"), "{named}");
+}
+
+#[test]
+fn more_than_ten_unknown_columns_are_one_problem() {
+    let columns: Vec<_> = (b'a'..=b'k').map(|c| format!("col {}", char::from(c))).collect();
+    let header = format!("name,email,is_sso_user,{}", columns.join(","));
+    assert_eq!(
+        refused(&format!("{header}\n")),
+        format!(
+            "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{COLUMNS}"
+        )
+    );
+    let header = format!("name,email,is_sso_user{},title", ",".repeat(12));
+    assert_eq!(refused(&format!("{header}\n")), format!("error: 12 columns have no name\n--> 1:24\n{COLUMNS}"));
 }

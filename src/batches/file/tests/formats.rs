@@ -78,7 +78,7 @@ fn a_file_has_a_limited_number_of_users() {
         (FileFormat::Yaml, "create_users:\n", "- {}\n", "- {}\n"),
         (FileFormat::Json, "[", "{},", "{}]"),
         (FileFormat::Ndjson, "", "{}\n", "{}\n"),
-        (FileFormat::Csv, "name,email,is_sso_user\n", ",,\n", ",,\n"),
+        (FileFormat::Csv, "name,email,is_sso_user\n", "x,,\n", "x,,\n"),
     ] {
         let text = refusal_as(format, &format!("{head}{}{end}", user(row)));
         assert!(text.starts_with("error: a file has up to 100000 users, and here begins one more\n"), "{text}");
