@@ -455,6 +455,7 @@ fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Com
         ("SECRETS__FINGERPRINT_KEY", "thirty-two characters, or a few more"),
         ("PASSWORDS__THREADS", "1"),
         ("PASSWORDS__ITERATIONS", "4"),
+        ("SERVER__SHUTDOWN_TIMEOUT_SECONDS", "1"),
     ] {
         command.env(format!("MUSTER_{name}"), value);
     }
@@ -511,20 +512,25 @@ async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_sent_again_when_the_server_was_stopped_and_started() {
+    use std::io::Read;
     let database = empty_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
     let key = first.key.clone().unwrap();
-    let file = file(many(1000).as_bytes(), ".yaml");
-    let (mut child, _err) = followed(&first, &key, file.path().to_str().unwrap());
+    let file = file(many(400).as_bytes(), ".yaml");
+    let (mut child, mut err) = followed(&first, &key, file.path().to_str().unwrap());
     first.signal("-TERM");
     first.wait();
     let second = ServerProcess::start_at(
         &first.address.to_string(),
-        restartable(&database).env("MUSTER_PASSWORDS__THREADS", "2"),
+        restartable(&database).env("MUSTER_PASSWORDS__THREADS", "2").env("MUSTER_PASSWORDS__ITERATIONS", "2"),
     );
     let status = child.wait().unwrap();
-    assert_eq!(status.code(), Some(0));
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    assert_eq!(status.code(), Some(0), "{rest}");
+    assert!(rest.contains("; sending them again\n"), "{rest}");
+    assert!(rest.ends_with("s) 400 users created.\n"), "{rest}");
     drop(second);
     let mut connection = database.connect().await.unwrap();
-    assert_eq!(db_counts(&mut connection).await[..3], [1000, 1000, 1000]);
+    assert_eq!(db_counts(&mut connection).await[..3], [400, 400, 400]);
 }
