@@ -160,6 +160,7 @@ fn details(batch: &Batch) -> Vec<(&'static str, String)> {
         ("weak hashes", weak),
         ("created", Some(output::time(batch.created_at))),
         ("finished", batch.finished_at.map(output::time)),
+        ("undone", batch.undone_at.map(output::time)),
         ("by", Some(who(batch))),
         ("file", batch.file_name.clone()),
         ("file digest", batch.file_digest.clone()),

@@ -40,6 +40,9 @@ pub struct Batch {
     /// When it ended; `None` while it runs.
     #[serde(default)]
     pub finished_at: Option<DateTime<Utc>>,
+    /// When its users were removed again; `None` unless undone.
+    #[serde(default)]
+    pub undone_at: Option<DateTime<Utc>>,
     /// How many users it has.
     pub user_count: u64,
     /// How many passwords there are to hash in all.
