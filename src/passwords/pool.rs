@@ -14,6 +14,12 @@
 //! memory, by the passwords that wait. What is above is refused at once, with the time after which
 //! it would be taken, from the measured speed of this machine. A batch that finds nothing waiting
 //! is always taken.
+//!
+//! # Decisions
+//!
+//! *The threads have the usual priority.* Nice 10 measured no better: on a busy machine of two cores, the p99
+//! of userinfo while a batch was hashed was 36 ms without it and 35 ms with it (medians of 6 alternating
+//! pairs), at 100 and 94 hashes a second.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
