@@ -7,9 +7,6 @@
 //! sign-in waits for one hash of a batch at most, not for the batch. After seven singles in a
 //! row a batch gets a turn, so that neither starves.
 //!
-//! The threads that hash stand back for all others: on a server with nothing else to do that costs nothing,
-//! and whoever asks for something short meanwhile is not kept waiting behind a hash.
-//!
 //! What waits is bounded twice: in time, by how long a batch would wait for its first hash, and in
 //! memory, by the passwords that wait. What is above is refused at once, with the time after which
 //! it would be taken, from the measured speed of this machine. A batch that finds nothing waiting
@@ -37,11 +34,6 @@ use crate::secret::Secret;
 
 /// Singles that may wait.
 const LONGEST_SINGLE_QUEUE: usize = 64;
-
-/// How much less of a busy processor a thread that hashes gets than one that serves: the tenth part.
-/// On Linux a thread has its own.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 /// Threads that hash.
 pub struct Pool {
@@ -275,9 +267,6 @@ fn stopped() -> HashError {
 impl Shared {
     /// What each thread does, until the pool is dropped.
     fn work(&self, parameters: &Parameters) {
-        // Where the system can't, all threads are equal.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, NICENESS);
         // Taken with the first password: a server that hashes nothing needs no memory for it.
         let mut hasher = None;
         while let Some(task) = self.next() {
