@@ -6,19 +6,14 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{execute, program};
 
-/// The statements as they stand in `keys/read.rs`, `users/read.rs`, `batches/write.rs`, `users/write.rs`
-/// and `audit/write.rs`, in their order, with the same indexes to write. The time limits that muster sets
-/// together with `begin` hold for the connection here: pgbench can't send them in one message.
+/// The statements as they stand in `keys/read.rs`, `batches/write.rs`, `users/write.rs` and `audit/write.rs`,
+/// in their order, with the same indexes to write. What muster sets together with `begin` holds for the
+/// connection here: pgbench can't send both in one message.
 const STATEMENTS: &str = r#"
 \set seq :seq + 1
 \set n :base + :seq * 64 + :client_id
 select user_id, name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
     from api_keys where organization_id = :organization and key_id = :key;
-select asked.email_key
-    from
-        (select email_key from unnest(array['g' || :n::bigint || '@example.com']) as list (email_key)
-            order by email_key collate "C") as asked,
-        lateral (select from users where organization_id = :organization and users.email_key = asked.email_key offset 0) as taken;
 begin isolation level read committed;
 insert into batches
     (organization_id, batch_id, requested_by_kind, requested_by_id, request_id, source, user_count, created_at,
@@ -88,7 +83,7 @@ impl Pgbench {
             .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()])
             .args(["-D", &format!("organization={}", self.organization), "-D", &format!("key={}", self.key)])
             .args(["-D", "seq=0", "-D", &format!("base={}", self.rounds * 1_000_000_000)])
-            .env("PGOPTIONS", "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10s")
+            .env("PGOPTIONS", "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10s -c enable_seqscan=off")
             .arg("-f")
             .arg(self.script.path())
             .arg(self.database.get_database().unwrap())

@@ -8,7 +8,8 @@
 //!    (`claim.rs`, `lease.rs`), which is the batch's own, in state `running`.
 //! 3. The body is taken apart (`json.rs`, `row.rs`): every field of every row is checked, and
 //!    addresses that occur twice are found. Nothing stops at the first finding.
-//! 4. One query asks which addresses exist already. They join the same [`crate::report::Report`].
+//! 4. One query asks which addresses exist already. They join the same [`crate::report::Report`]. (A list
+//!    that is written at once, without hashing, is not asked about: step 7 finds the same.)
 //! 5. Any finding ends it here, with all of them in the answer, before any work for hashing.
 //! 6. Passwords are hashed by the pool, outside any transaction (`job.rs`).
 //! 7. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), turns a

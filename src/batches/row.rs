@@ -50,6 +50,12 @@ pub struct CheckedUser {
 }
 
 impl CheckedUser {
+    /// Whether there is a password to hash.
+    #[must_use]
+    pub const fn has_password(&self) -> bool {
+        matches!(&self.user, Ok(NewUser { credential: Credential::Password(_), .. }))
+    }
+
     /// The address.
     #[must_use]
     pub const fn email(&self) -> &EmailAddress {

@@ -17,9 +17,6 @@ use crate::postgres;
 use crate::report::{Finding, Report};
 use crate::users::{self, Account};
 
-/// From how many users on it is worth planning anew.
-const WORTH_PLANNING: usize = 100;
-
 /// How often the outcome of a lost commit is asked for, a second apart.
 const QUESTIONS: u32 = 10;
 
@@ -51,9 +48,6 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
         return Ok(false);
     }
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
-    if accounts.len() >= WORTH_PLANNING {
-        forget_plans(change).await?;
-    }
     let free = users::write::insert(change, Some(batch.batch_id), accounts).await?;
     if free < accounts.len() {
         fail::fail_point!("batch::outrun");
@@ -62,13 +56,6 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     users::write::insert_collaborators(change, accounts).await?;
     users::write::insert_passwords(change, accounts).await?;
     Ok(true)
-}
-
-/// Has PostgreSQL think again about how to look up what rows refer to. What it decided when there were
-/// a few users only, it goes on with on this connection, and reads all users for each new one.
-async fn forget_plans(change: &mut Change) -> Result<()> {
-    sqlx::query!("discard plans").execute(change.connection()).await?;
-    Ok(())
 }
 
 /// Who was there first.
