@@ -17,8 +17,9 @@ fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
     file
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
+/// A PostgreSQL that the test can stop, and a server on it that waits a moment between hashing its first
+/// batch and writing it.
+async fn with_its_own_database() -> (tempfile::TempDir, Cluster, ServerProcess) {
     let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
     let path = std::env::var("PATH").unwrap();
     let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
@@ -26,7 +27,12 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
     let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", "batch::hashed=1*sleep(1500)->off");
-    let server = ServerProcess::start(&mut command);
+    (dir, cluster, ServerProcess::start(&mut command))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
+    let (_dir, cluster, server) = with_its_own_database().await;
     let owner = server.actor(&server.key.clone().unwrap());
 
     // Stopped while the batch is between hashing and its transaction.
@@ -92,14 +98,7 @@ async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
-    let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
-    let socket = dir.path().join("run");
-    let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
-    let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", "batch::hashed=1*sleep(1500)->off");
-    let server = ServerProcess::start(&mut command);
+    let (_dir, cluster, server) = with_its_own_database().await;
     let owner = server.actor(&server.key.clone().unwrap());
     let request = owner.request("POST", BATCH).header("prefer", "respond-async");
     let accepted = Actor::send(request.body(json!([sso("a@example.com")]).to_string())).await;
