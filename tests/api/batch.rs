@@ -159,3 +159,28 @@ async fn a_long_list_is_not_slowed_down_by_what_postgresql_learnt_from_short_one
     // It took ten times as long when each new row had all others read.
     assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
 }
+
+#[tokio::test]
+async fn in_a_young_database_a_row_costs_no_more_the_more_there_are() {
+    let app = TestApp::spawn_with(|config| config.database.batch_connections = 1).await;
+    // Plans are made and kept before PostgreSQL knows anything about the tables.
+    let users: Vec<_> = (0..100).map(|n| sso(&format!("first{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+    let users: Vec<_> = (0..2_000).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+    let read = loop {
+        let read: Option<i64> = app
+            .db_value(
+                "select sum(idx_tup_read)::bigint from pg_stat_user_indexes
+                 where (select n_tup_ins from pg_stat_user_tables where relname = 'users') > 2100",
+            )
+            .await;
+        match read {
+            Some(read) => break read,
+            // Counted a second later at most.
+            None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    };
+    // Each row refers to four others. It was two million when each read all rows before it.
+    assert!(read < 20 * 2_100, "{read} index entries were read");
+}

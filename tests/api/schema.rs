@@ -10,12 +10,13 @@ async fn column(app: &TestApp, query: &'static str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_organization_comes_first_in_every_key_and_reference() {
+async fn the_organization_is_in_every_key_and_reference_and_tells_no_two_keys_of_a_table_apart() {
     let app = TestApp::spawn().await;
     let wrong = column(
         &app,
         "select conname::text from pg_constraint
-         join pg_attribute on attrelid = conrelid and attnum = conkey[1]
+         join pg_attribute on attrelid = conrelid
+             and attnum = conkey[case contype when 'u' then array_upper(conkey, 1) else 1 end]
          where contype in ('p', 'u', 'f') and connamespace = 'public'::regnamespace
              and conrelid <> '_sqlx_migrations'::regclass and attname <> 'organization_id'",
     )
