@@ -1,6 +1,7 @@
 //! The program, put together once: what the server, the CLI and the tests all use.
 
 use std::ops::DerefMut;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, Refusal};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Actor, Caller};
 use crate::change::{Change, Patience};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprints;
+use crate::keys::Identities;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 
@@ -37,6 +39,8 @@ pub struct App {
     pub policy: Policy,
     /// Hashes passwords.
     pub hasher: Pool,
+    /// Who the holders of API keys are, for a moment.
+    pub identities: Arc<Identities>,
     /// Knows requests, files and plans again.
     pub fingerprints: Fingerprints,
     /// Work that goes on without a request that waits for it.
@@ -59,7 +63,8 @@ impl App {
         let policy = Policy::new(&config.passwords);
         let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
-        Ok(Self { config, db, clock, policy, hasher, fingerprints, jobs, runtime, stopping })
+        let identities = Arc::default();
+        Ok(Self { config, db, clock, policy, hasher, identities, fingerprints, jobs, runtime, stopping })
     }
 
     /// Checks that the caller may. If not, that is recorded.
@@ -71,7 +76,15 @@ impl App {
             return Ok(());
         }
         self.refused(caller, action, &Refusal::Forbidden).await;
-        Err(Error::new(Code::Forbidden, format!("this API key may not do `{action}`: that needs an owner's key")))
+        let lacking = match (&caller.actor, action.scope()) {
+            (Actor::ApiKey { permission, scopes, .. }, Some(scope))
+                if permission.allows(action) && !scopes.has(scope) =>
+            {
+                format!("a key with the scope {scope}")
+            }
+            _ => "an owner's key".to_owned(),
+        };
+        Err(Error::new(Code::Forbidden, format!("this API key may not do `{action}`: that needs {lacking}")))
     }
 
     /// Begins a change for a caller who may make it.
@@ -80,7 +93,7 @@ impl App {
     /// `forbidden`, or `unavailable` when the database doesn't answer.
     pub async fn change(&self, caller: &Caller, action: Action) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(&self.db.interactive, Patience::Usual, caller, self.clock.now()).await
+        Change::begin(&self.db.interactive, Patience::Usual, caller, self.clock.now(), &self.identities).await
     }
 
     /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
@@ -90,7 +103,7 @@ impl App {
     /// As [`App::change`].
     pub async fn batch_change(&self, caller: &Caller, action: Action, now: DateTime<Utc>) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(&self.db.batch, Patience::Batch, caller, now).await
+        Change::begin(&self.db.batch, Patience::Batch, caller, now, &self.identities).await
     }
 
     /// A connection to read with, for a caller who may.

@@ -10,8 +10,12 @@
 //! with a transaction open when a `begin()` is cancelled (sqlx issue 4393), and a web handler
 //! is cancelled whenever its client hangs up. Later statements are safe: dropping the
 //! transaction rolls it back before the connection is used again.
+//!
+//! A change of keys or permissions makes this instance forget who holds which key, whoever wrote it: no
+//! operation has to remember to. Other instances notice within a second ([`crate::keys::Identities`]).
 
 use std::ops::DerefMut;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -20,6 +24,7 @@ use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::id::{Id, Organization};
+use crate::keys::Identities;
 
 /// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub struct Change {
     caller: Caller,
     now: DateTime<Utc>,
     events: Vec<Event>,
+    identities: Arc<Identities>,
 }
 
 /// Time limits of a change, set for its transaction only, so that a connection pooler
@@ -60,11 +66,18 @@ impl Patience {
 
 impl Change {
     /// Begins. Only [`crate::app::App`] does, after it has checked the permission.
-    pub(crate) async fn begin(pool: &PgPool, patience: Patience, caller: &Caller, now: DateTime<Utc>) -> Result<Self> {
+    pub(crate) async fn begin(
+        pool: &PgPool,
+        patience: Patience,
+        caller: &Caller,
+        now: DateTime<Utc>,
+        identities: &Arc<Identities>,
+    ) -> Result<Self> {
         let pool = pool.clone();
         let transaction =
             tokio::spawn(async move { pool.begin_with(patience.begin()).await }).await.map_err(Error::internal)??;
-        Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new() })
+        let identities = Arc::clone(identities);
+        Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new(), identities })
     }
 
     /// The time of the change: the same for everything it writes.
@@ -104,7 +117,12 @@ impl Change {
             .await
             .map_err(CommitError::Before)?;
         fail::fail_point!("change::audited");
-        self.transaction.commit().await.map_err(CommitError::During)
+        let committed = self.transaction.commit().await.map_err(CommitError::During);
+        // Even if the answer was lost, it may have happened.
+        if self.events.iter().any(Event::changes_access) {
+            self.identities.forget();
+        }
+        committed
     }
 
     /// Takes it all back, at once: for a dry run, which is a change that was not to be.

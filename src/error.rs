@@ -12,7 +12,10 @@
 //! | `plan_changed` | 409 | make a new dry run; `rows` has what is in the way |
 //! | `idempotency_key_in_use` | 409 | wait: the request with this key is at work |
 //! | `batch_in_use` | 409 | look at `rows`: these users have signed in or were changed |
+//! | `email_taken` | 409 | take another address: this one has an account |
+//! | `last_owner` | 409 | make somebody else an owner first |
 //! | `conflict` | 409 | look at the thing: its state does not allow this |
+//! | `precondition_failed` | 412 | read it again: somebody has changed it since |
 //! | `too_large` | 413 | send less at once |
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | mend the rows named |
 //! | `idempotency_key_reused` | 422 | use a new key for another request |
@@ -94,8 +97,14 @@ codes! {
     IdempotencyKeyInUse = "idempotency_key_in_use", 409;
     /// Users of the batch have been used since, so that it can't be undone.
     BatchInUse = "batch_in_use", 409;
+    /// The address belongs to another account.
+    EmailTaken = "email_taken", 409;
+    /// The organization would be left without an owner.
+    LastOwner = "last_owner", 409;
     /// The state of a thing does not allow this.
     Conflict = "conflict", 409;
+    /// The thing is no longer what `If-Match` says.
+    PreconditionFailed = "precondition_failed", 412;
     /// The body or the list is too long.
     TooLarge = "too_large", 413;
     /// Rows of a batch can't be created.

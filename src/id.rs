@@ -45,6 +45,10 @@ kinds! {
     Identity = "ide";
     /// An API key.
     ApiKey = "key";
+    /// An invitation to become a user.
+    Invitation = "orginv";
+    /// Users who get permissions together.
+    Group = "ug";
     /// Users created together.
     Batch = "bat";
     /// An entry of the audit log.

@@ -16,7 +16,7 @@ pub struct Entry {
     pub event_id: Id<Event>,
     /// When, in UTC.
     pub occurred_at: DateTime<Utc>,
-    /// `api_key`, `operator` or `anonymous`.
+    /// `api_key`, `invitation`, `operator` or `anonymous`.
     pub actor_kind: String,
     /// The key's id; `None` for kinds without one.
     pub actor_id: Option<String>,
@@ -28,7 +28,7 @@ pub struct Entry {
     pub outcome: String,
     /// Why it was denied or rejected.
     pub reason: Option<String>,
-    /// `user`, `batch`, `api_key`, `organization`.
+    /// `user`, `batch`, `api_key`, `group`, `invitation`, `organization`.
     pub target_kind: Option<String>,
     /// The id of what it was done to.
     pub target_id: Option<String>,
@@ -108,10 +108,12 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
 
 /// An id with the prefix of its kind.
 fn shown(kind: &str, uuid: uuid::Uuid) -> String {
-    use crate::id::{ApiKey, Batch, Organization, User};
+    use crate::id::{ApiKey, Batch, Group, Invitation, Organization, User};
     match kind {
         "api_key" => Id::<ApiKey>::from_uuid(uuid).to_string(),
         "batch" => Id::<Batch>::from_uuid(uuid).to_string(),
+        "group" => Id::<Group>::from_uuid(uuid).to_string(),
+        "invitation" => Id::<Invitation>::from_uuid(uuid).to_string(),
         "organization" => Id::<Organization>::from_uuid(uuid).to_string(),
         "user" => Id::<User>::from_uuid(uuid).to_string(),
         _ => uuid.to_string(),

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::audit::{self, Refusal};
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel};
+use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Batch, Id, Organization, Request};
 use crate::passwords::Progress;
@@ -302,9 +302,13 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
     .await?;
     for batch in &reaped {
         let actor = match batch.requested_by_id {
-            Some(id) => {
-                Actor::ApiKey { id, name: String::new(), user_id: None, permission: PermissionLevel::Collaborator }
-            }
+            Some(id) => Actor::ApiKey {
+                id,
+                name: String::new(),
+                user_id: None,
+                permission: PermissionLevel::Collaborator,
+                scopes: Scopes::All,
+            },
             None => Actor::Operator,
         };
         let origin = Origin { request_id: batch.request_id, address: None };

@@ -210,7 +210,7 @@ pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, users: &[Id<U
     .execute(change.connection())
     .await?;
     for user_id in users {
-        change.record(Event::UserDeleted { user_id: *user_id, batch_id });
+        change.record(Event::UserDeleted { user_id: *user_id, batch_id: Some(batch_id) });
     }
     change.record(Event::BatchUndone { batch_id, users: users.len(), kept });
     Ok(())

@@ -10,7 +10,10 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
+use super::extract::one_line;
 use crate::config;
 use crate::error::{Code, Error, Result};
 
@@ -44,6 +47,35 @@ pub(super) async fn read(request: &HttpRequest, mut payload: Payload, config: &c
             Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large(limit)),
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),
         }
+    }
+}
+
+/// Reads a body that is one JSON object of a known shape.
+///
+/// # Errors
+/// As [`read`]; `invalid_json`; `invalid_request` for a field that is missing, unknown or of another type. The
+/// sentence never shows a value: it may be a password.
+pub(super) async fn object<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    config: &config::Server,
+) -> Result<T> {
+    let body = read(request, payload, config).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let text = error.to_string();
+        match error.classify() {
+            Category::Data => Error::invalid(format!("the body can't be used: {}", without_values(&text))),
+            _ => Error::new(Code::InvalidJson, format!("the body is not JSON: {}", one_line(&text))),
+        }
+    })
+}
+
+/// Serde's sentence, from what was expected on.
+fn without_values(text: &str) -> String {
+    let found = ["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| text.starts_with(start));
+    match text.find("expected ") {
+        Some(place) if found => one_line(text.get(place..).unwrap_or_default()),
+        _ => one_line(text),
     }
 }
 

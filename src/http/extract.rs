@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
@@ -12,9 +13,10 @@ use super::error::Failure;
 use super::log::Note;
 use crate::app::App;
 use crate::batches::Source;
-use crate::caller::{Action, Actor, Caller, Origin};
-use crate::error::{Error, Result};
-use crate::keys;
+use crate::caller::{Action, Caller, Origin};
+use crate::error::{Code, Error, Result};
+use crate::id::{self, Id, Kind};
+use crate::keys::{self, Identity};
 
 impl FromRequest for Caller {
     type Error = Failure;
@@ -22,11 +24,30 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { caller(&request).await.map_err(|error| Failure::new(&request, error)) })
+        Box::pin(async move {
+            let (identity, origin) = identity(&request).await.map_err(|error| Failure::new(&request, error))?;
+            Ok(identity.caller(origin))
+        })
     }
 }
 
-async fn caller(request: &HttpRequest) -> Result<Caller> {
+/// Who calls, with their name: for the route that tells them.
+pub(super) struct WhoAmI(pub(super) Arc<Identity>);
+
+impl FromRequest for WhoAmI {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let (identity, _) = identity(&request).await.map_err(|error| Failure::new(&request, error))?;
+            Ok(Self(identity))
+        })
+    }
+}
+
+async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
     let token = token(request).ok_or_else(|| {
         Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
@@ -35,11 +56,11 @@ async fn caller(request: &HttpRequest) -> Result<Caller> {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
         address: request.peer_addr().map(|address| address.ip()),
     };
-    let caller = keys::authenticate(app, &token, origin, Action::KeyUse).await?;
-    if let (Some(note), Actor::ApiKey { id, .. }) = (request.extensions_mut().get_mut::<Note>(), &caller.actor) {
-        note.caller = Some(*id);
+    let identity = keys::authenticate(&app.clone().into_inner(), &token, origin, Action::KeyUse).await?;
+    if let Some(note) = request.extensions_mut().get_mut::<Note>() {
+        note.caller = Some(identity.key_id);
     }
-    Ok(caller)
+    Ok((identity, origin))
 }
 
 /// The API key: of the `Authorization` header, or else of the cookie that the vendor's client
@@ -73,6 +94,18 @@ pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
     })
 }
 
+/// The id in the path, of a `thing`.
+///
+/// # Errors
+/// `not_found` for anything that is not the id of a `K`: there is no such thing.
+pub(super) fn id<K: Kind>(request: &HttpRequest, name: &str, thing: &str) -> Result<Id<K>> {
+    let text = request.match_info().get(name).unwrap_or_default();
+    text.parse().map_err(|_| {
+        let rule = format!("there is no such {thing}: an id is `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
+        Error::new(Code::NotFound, rule)
+    })
+}
+
 /// A boolean as the vendor's client writes it, or anybody else.
 ///
 /// # Errors
@@ -99,6 +132,6 @@ pub(super) fn source(request: &HttpRequest) -> Source {
 }
 
 /// Without what could write over a terminal or start a new line of a log.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

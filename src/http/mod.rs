@@ -49,23 +49,24 @@ fn read() -> Route {
 
 /// The URL table.
 fn routes(config: &mut ServiceConfig) {
-    let mut at = |path: &str, allowed: &'static str, route: Route| {
-        config.service(web::resource(path).route(route).default_service(error::method_not_allowed(allowed)));
+    let mut at = |path: &str, allowed: &'static str, routes: Vec<Route>| {
+        let resource = web::resource(path).default_service(error::method_not_allowed(allowed));
+        config.service(routes.into_iter().fold(resource, actix_web::Resource::route));
     };
-    at("/livez", READ, read().to(health::livez));
-    at("/readyz", READ, read().to(health::readyz));
-    at("/openapi.json", READ, read().to(openapi::json));
-    at("/api/v2/userinfo/", READ, read().to(api::userinfo::get));
-    at("/api/v2/users/admin_batch_create", "POST", post().to(api::users::admin_batch_create));
-    at("/api/v2/batches", READ, read().to(api::batches::list));
-    at("/api/v2/batches/{batch_id}", READ, read().to(api::batches::get));
-    at("/api/v2/batches/{batch_id}/results", READ, read().to(api::batches::results));
-    at("/api/v2/batches/{batch_id}/cancel", "POST", post().to(api::batches::cancel));
-    at("/api/v2/batches/{batch_id}/undo", "POST", post().to(api::batches::undo));
-    at("/api/v2/organization_collaborators/", READ, read().to(api::collaborators::list));
-    at("/api/v2/audit/events", READ, read().to(api::audit::list));
-    at("/api/v2/cli_usage/", "POST", post().to(api::cli_usage::post));
-    at("/docs/{part:.*}", READ, read().to(openapi::page));
+    at("/livez", READ, vec![read().to(health::livez)]);
+    at("/readyz", READ, vec![read().to(health::readyz)]);
+    at("/openapi.json", READ, vec![read().to(openapi::json)]);
+    at("/api/v2/userinfo/", READ, vec![read().to(api::userinfo::get)]);
+    at("/api/v2/users/admin_batch_create", "POST", vec![post().to(api::users::admin_batch_create)]);
+    at("/api/v2/batches", READ, vec![read().to(api::batches::list)]);
+    at("/api/v2/batches/{batch_id}", READ, vec![read().to(api::batches::get)]);
+    at("/api/v2/batches/{batch_id}/results", READ, vec![read().to(api::batches::results)]);
+    at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
+    at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
+    at("/api/v2/organization_collaborators/", READ, vec![read().to(api::collaborators::list)]);
+    at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
+    at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
+    at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);
     // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
     // behind a prefix.
     config.service(web::redirect("/docs", "docs/"));

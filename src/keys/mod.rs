@@ -1,21 +1,29 @@
 //! API keys: how programs, and people at a command line, show who they are.
 
+mod identity;
 mod read;
 mod token;
 mod write;
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use chrono::{DateTime, Duration, Utc};
 
 use crate::app::App;
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel};
+use crate::caller::{Action, Caller, Origin, PermissionLevel};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::secret::Secret;
 
+pub use identity::{Identities, Identity};
 pub use read::{Summary, list};
 pub use token::{BadToken, Token};
 pub use write::revoke;
+
+use identity::{Digest, Memory};
+use read::Found;
 
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
@@ -97,41 +105,46 @@ pub(crate) async fn add(
 /// `unauthenticated`. A token that is not one of muster's, or has been mistyped, is refused
 /// without asking the database; any other refusal is recorded in the organization that the
 /// token names.
-pub async fn authenticate(app: &App, token: &str, origin: Origin, action: Action) -> Result<Caller> {
-    let token = Token::parse(token)
+pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Action) -> Result<Arc<Identity>> {
+    let token = Token::parse(text)
         .map_err(|BadToken| Error::unauthenticated("this is not a valid API key: check that all of it was copied"))?;
-    let now = app.clock.now();
-    let found = read::find(app, &token).await?;
-    let refusal = match &found {
-        None => ("unknown_key", "this API key is unknown"),
-        Some(key) if key.revoked_at.is_some() => ("revoked_key", "this API key has been revoked"),
-        Some(key) if key.expires_at <= now => ("expired_key", "this API key has expired"),
-        Some(key) => {
-            if key.last_used_at.is_none_or(|last| now - last >= Duration::minutes(1)) {
-                write::touch(app, &token, now);
-            }
-            return Ok(Caller {
-                organization_id: token.organization_id,
-                actor: Actor::ApiKey {
-                    id: token.key_id,
-                    name: key.name.clone(),
-                    user_id: key.user_id,
-                    permission: PermissionLevel::from_database(&key.permission_level),
-                },
-                origin,
-            });
+    let (digest, now) = (Token::digest(text), app.clock.now());
+    let identity = match app.identities.find(&digest) {
+        Memory::Fresh(identity) if identity.expires_at > now => identity,
+        Memory::Aging(identity) if identity.expires_at > now => {
+            let (app, token) = (Arc::clone(app), token.clone());
+            tokio::spawn(async move { refresh(&app, &token, digest).await });
+            identity
         }
-    };
-    let actor = match found {
-        Some(key) => Actor::ApiKey {
-            id: token.key_id,
-            user_id: key.user_id,
-            permission: PermissionLevel::from_database(&key.permission_level),
-            name: key.name,
+        _ => match look_up(app, &token, digest).await? {
+            Found::Holder(identity) => identity,
+            Found::Refused(reason, sentence, actor) => {
+                let caller = Caller { organization_id: token.organization_id, actor, origin };
+                app.refused(&caller, action, &crate::audit::Refusal::Unauthenticated(reason)).await;
+                return Err(Error::new(Code::Unauthenticated, sentence));
+            }
         },
-        None => Actor::Anonymous,
     };
-    let caller = Caller { organization_id: token.organization_id, actor, origin };
-    app.refused(&caller, action, &crate::audit::Refusal::Unauthenticated(refusal.0)).await;
-    Err(Error::new(Code::Unauthenticated, refusal.1))
+    if identity.is_worth_noting(now) {
+        write::touch(app, &token, now);
+    }
+    Ok(identity)
+}
+
+/// Asks the database, and remembers what it says.
+async fn look_up(app: &App, token: &Token, digest: Digest) -> Result<Found> {
+    let asked_at = Instant::now();
+    let found = read::find(app, token, app.clock.now()).await?;
+    match &found {
+        Found::Holder(identity) => app.identities.remember(digest, identity, asked_at),
+        Found::Refused(..) => app.identities.forget_one(&digest),
+    }
+    Ok(found)
+}
+
+/// Asks the database beside the requests, which go on with what is remembered until that is too old.
+async fn refresh(app: &App, token: &Token, digest: Digest) {
+    if let Err(error) = look_up(app, token, digest).await {
+        tracing::warn!(error = error.chain(), "an API key could not be read again");
+    }
 }

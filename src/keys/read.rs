@@ -1,12 +1,18 @@
 //! Finding keys.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
 use chrono::{DateTime, Utc};
 
+use super::identity::Identity;
 use super::token::Token;
 use crate::app::App;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::Result;
 use crate::id::{ApiKey, Id, User};
+use crate::organizations;
+use crate::users::Profile;
 
 /// A key as its owners see it.
 #[derive(Debug)]
@@ -62,35 +68,83 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
     Ok(keys)
 }
 
-/// What is needed to let a key's holder in.
-pub(super) struct Stored {
-    pub(super) user_id: Option<Id<User>>,
-    pub(super) name: String,
-    pub(super) permission_level: String,
-    pub(super) expires_at: DateTime<Utc>,
-    pub(super) last_used_at: Option<DateTime<Utc>>,
-    pub(super) revoked_at: Option<DateTime<Utc>>,
+/// What the database says of a token.
+pub(super) enum Found {
+    /// Its holder is let in.
+    Holder(Arc<Identity>),
+    /// It opens nothing: why, as a code and a sentence, and who shows it, as far as that is known.
+    Refused(&'static str, &'static str, Actor),
 }
 
-/// Finds the key of a token, if the secret is right.
-pub(super) async fn find(app: &App, token: &Token) -> Result<Option<Stored>> {
+/// Finds the key of a token, with all that has to be known of its holder. One query, by primary keys.
+pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result<Found> {
     let row = sqlx::query!(
         r#"
-        select user_id as "user_id: Id<User>", name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
-        from api_keys
-        where organization_id = $1 and key_id = $2
+        select
+            k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.permission_level,
+            k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
+            o.name as organization_name, o.public_identifier,
+            u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
+            c.permission_level as "user_level?",
+            exists (
+                select from user_group_members m
+                join organization_policy_bindings b using (organization_id, group_id)
+                where m.organization_id = k.organization_id and m.user_id = k.user_id and b.role_name = 'owner'
+            ) as "is_owner_by_group!"
+        from api_keys k
+        join organizations o using (organization_id)
+        left join users u on u.organization_id = k.organization_id and u.user_id = k.user_id
+        left join collaborators c on c.organization_id = k.organization_id and c.user_id = k.user_id
+        where k.organization_id = $1 and k.key_id = $2
         "#,
         token.organization_id.uuid(),
         token.key_id.uuid(),
     )
     .fetch_optional(&app.db.interactive)
     .await?;
-    Ok(row.filter(|row| token.matches(&row.secret_sha256)).map(|row| Stored {
-        user_id: row.user_id,
-        name: row.name,
-        permission_level: row.permission_level,
-        expires_at: row.expires_at,
-        last_used_at: row.last_used_at,
-        revoked_at: row.revoked_at,
-    }))
+    let unknown = Found::Refused("unknown_key", "this API key is unknown", Actor::Anonymous);
+    let Some(row) = row else { return Ok(unknown) };
+    let expires_at = match (row.previous_secret_sha256, row.previous_expires_at) {
+        _ if token.matches(&row.secret_sha256) => row.expires_at,
+        (Some(previous), Some(until)) if token.matches(&previous) => row.expires_at.min(until),
+        _ => return Ok(unknown),
+    };
+    let user_level = match row.user_level.as_deref().map(PermissionLevel::from_database) {
+        _ if row.is_owner_by_group => Some(PermissionLevel::Owner),
+        level => level,
+    };
+    let key_level = PermissionLevel::from_database(&row.permission_level);
+    let user = match (row.user_id, row.user_name, row.email) {
+        (Some(user_id), Some(name), Some(email)) => Some((user_id, Profile { name, lastname: row.lastname, email })),
+        _ => None,
+    };
+    let identity = Identity {
+        key_id: token.key_id,
+        key_name: row.key_name,
+        expires_at,
+        organization: organizations::Summary {
+            organization_id: token.organization_id,
+            name: row.organization_name,
+            public_identifier: row.public_identifier,
+        },
+        // Of a user who is no longer a member, the least.
+        permission: match user {
+            Some(_) => key_level.at_most(user_level.unwrap_or(PermissionLevel::Collaborator)),
+            None => key_level,
+        },
+        user,
+        scopes: Scopes::from_database(row.scopes.as_deref()),
+        noted_at: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
+    };
+    let refused = |reason, sentence| Ok(Found::Refused(reason, sentence, identity.caller(Origin::default()).actor));
+    if row.revoked_at.is_some() {
+        return refused("revoked_key", "this API key has been revoked");
+    }
+    if expires_at <= now {
+        return refused("expired_key", "this API key has expired");
+    }
+    if row.status.as_deref() == Some("suspended") {
+        return refused("suspended_user", "the account of this API key is suspended");
+    }
+    Ok(Found::Holder(Arc::new(identity)))
 }

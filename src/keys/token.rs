@@ -23,6 +23,7 @@ const SECRET_LEN: usize = 43;
 const CHECKSUM_LEN: usize = 6;
 
 /// A token, taken apart.
+#[derive(Clone)]
 pub struct Token {
     /// The organization it belongs to.
     pub organization_id: Id<Organization>,
@@ -75,6 +76,12 @@ impl Token {
         );
         let checksum = checksum_of(&body);
         Secret::new(body + &checksum)
+    }
+
+    /// What a whole token is known by in memory.
+    #[must_use]
+    pub fn digest(text: &str) -> [u8; 32] {
+        Sha256::digest(text).into()
     }
 
     /// What is stored of the secret.

@@ -6,7 +6,7 @@ use super::NewKey;
 use super::token::Token;
 use crate::app::App;
 use crate::audit::Event;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, Scopes};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id};
@@ -36,8 +36,11 @@ pub(super) async fn create(change: &mut Change, key: &NewKey, secret_sha256: &[u
     .await?;
     change.record(Event::KeyCreated {
         key_id: key.key_id,
+        user_id: key.user_id,
         permission_level: key.permission_level,
+        scopes: Scopes::All,
         expires_at: key.expires_at,
+        asked_for_seconds: None,
     });
     Ok(())
 }

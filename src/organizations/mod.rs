@@ -14,7 +14,7 @@ use crate::keys::{self, NewKey};
 use crate::postgres::{self, MigrateError};
 use crate::users::{self, Account, NewUser};
 
-pub use read::{Summary, first, get};
+pub use read::{Summary, first};
 
 /// Brings the database up to date and makes the first organization, its first owner and their key
 /// if there is none. Of several instances that start together, one does it and the others wait.

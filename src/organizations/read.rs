@@ -1,8 +1,7 @@
 //! Finding organizations.
 
 use crate::app::App;
-use crate::caller::{Action, Caller};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{Id, Organization};
 
 /// An organization as its members see it.
@@ -27,24 +26,4 @@ pub async fn first(app: &App) -> Result<Option<Id<Organization>>> {
     .fetch_optional(&app.db.interactive)
     .await?;
     Ok(id)
-}
-
-/// The caller's organization.
-///
-/// # Errors
-/// Those of the database; `internal` should the organization be gone.
-pub async fn get(app: &App, caller: &Caller) -> Result<Summary> {
-    let mut read = app.read(caller, Action::UserInfo).await?;
-    sqlx::query_as!(
-        Summary,
-        r#"
-        select organization_id as "organization_id: Id<Organization>", name, public_identifier
-        from organizations
-        where organization_id = $1
-        "#,
-        caller.organization_id.uuid(),
-    )
-    .fetch_optional(&mut *read)
-    .await?
-    .ok_or_else(|| Error::internal("a caller of an organization that doesn't exist"))
 }

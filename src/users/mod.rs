@@ -6,7 +6,7 @@ mod text;
 pub(crate) mod write;
 
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
-pub use read::{Profile, own_profile};
+pub use read::Profile;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;

@@ -12,14 +12,12 @@ use std::collections::HashSet;
 use sqlx::PgConnection;
 
 use super::EmailAddress;
-use crate::app::App;
-use crate::caller::{Action, Caller};
 use crate::change::Change;
-use crate::error::{Error, Result};
-use crate::id::{Batch, Id, Organization, User};
+use crate::error::Result;
+use crate::id::{Batch, Id, Organization};
 
 /// A user's name and address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Profile {
     /// First name, or the whole of it.
     pub name: String,
@@ -27,23 +25,6 @@ pub struct Profile {
     pub lastname: Option<String>,
     /// The address as it was written.
     pub email: String,
-}
-
-/// The profile of the user who calls.
-///
-/// # Errors
-/// Those of the database; `internal` should the user be gone.
-pub async fn own_profile(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Profile> {
-    let mut read = app.read(caller, Action::UserInfo).await?;
-    sqlx::query_as!(
-        Profile,
-        "select name, lastname, email from users where organization_id = $1 and user_id = $2",
-        caller.organization_id.uuid(),
-        user_id.uuid(),
-    )
-    .fetch_optional(&mut *read)
-    .await?
-    .ok_or_else(|| Error::internal("a key of a user who doesn't exist"))
 }
 
 /// Which of the addresses belong to a user already, by their place in the list.

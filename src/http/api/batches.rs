@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::batches::{self, Filter, Member, Options, Summary, Undone};
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
 use crate::http::{extract, headers, log};
 use crate::id::{self, Id};
@@ -142,8 +142,7 @@ async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<
 
 /// Which batch. An id that is none is nothing's, like one that is unknown.
 fn batch_id(request: &HttpRequest) -> Result<Id<id::Batch>> {
-    let text = request.match_info().get("batch_id").unwrap_or_default();
-    text.parse().map_err(|_| Error::new(Code::NotFound, "there is no such batch: an id is `bat_` and 26 characters"))
+    extract::id(request, "batch_id", "batch")
 }
 
 /// Look at a batch

@@ -1,16 +1,14 @@
 //! `GET /api/v2/userinfo/`: who am I? The first thing that the vendor's client asks.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Single};
-use crate::app::App;
-use crate::caller::{Actor, Caller};
-use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
-use crate::organizations;
-use crate::users::{self, Profile};
+use super::Single;
+use crate::http::error::ErrorBody;
+use crate::http::extract::WhoAmI;
+use crate::keys::Identity;
+use crate::users::Profile;
 
 /// Who calls. Fields that a key doesn't have are empty: the vendor's client needs them there.
 #[derive(Serialize, ToSchema)]
@@ -52,36 +50,32 @@ struct Organization {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let info = info(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
-    Ok(HttpResponse::Ok().json(Single { result: info }))
+pub(in crate::http) async fn get(WhoAmI(identity): WhoAmI) -> HttpResponse {
+    HttpResponse::Ok().json(Single { result: info(&identity) })
 }
 
-async fn info(app: &App, caller: &Caller) -> Result<UserInfo> {
-    let Actor::ApiKey { id: key_id, name: key_name, user_id, permission } = &caller.actor else {
-        return Err(Error::internal("only keys come in here"));
-    };
-    let organization = organizations::get(app, caller).await?;
-    let (id, profile) = match user_id {
-        Some(user_id) => (user_id.to_string(), users::own_profile(app, caller, *user_id).await?),
+fn info(identity: &Identity) -> UserInfo {
+    let (id, profile) = match &identity.user {
+        Some((user_id, profile)) => (user_id.to_string(), profile.clone()),
         None => {
-            let email = format!("{key_id}@api-key.invalid");
-            (key_id.to_string(), Profile { name: key_name.clone(), lastname: None, email })
+            let email = format!("{}@api-key.invalid", identity.key_id);
+            (identity.key_id.to_string(), Profile { name: identity.key_name.clone(), lastname: None, email })
         }
     };
-    Ok(UserInfo {
+    let organization = &identity.organization;
+    UserInfo {
         id,
         username: profile.email.clone(),
         email: profile.email,
         name: profile.name,
         lastname: profile.lastname,
         verified: true,
-        organization_permission_level: permission.as_str(),
+        organization_permission_level: identity.permission.as_str(),
         organization_ids: vec![organization.organization_id.to_string()],
         organizations: vec![Organization {
             id: organization.organization_id.to_string(),
-            name: organization.name,
-            public_identifier: organization.public_identifier,
+            name: organization.name.clone(),
+            public_identifier: organization.public_identifier.clone(),
             is_general_platform_enabled: false,
             is_private_endpoints_enabled: false,
             is_usage_blocked: false,
@@ -89,5 +83,5 @@ async fn info(app: &App, caller: &Caller) -> Result<UserInfo> {
         ld_hash: "",
         ld_hash_fields: Vec::new(),
         pylon_hash: "",
-    })
+    }
 }

@@ -1,86 +1,14 @@
 //! Who asks, and what they may do.
 
-use std::fmt;
+mod action;
+mod scope;
+
 use std::net::IpAddr;
 
-use crate::id::{ApiKey, Id, Organization, Request, User};
+use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
 
-/// What muster can do, each with the dotted name that it has everywhere: in the audit
-/// log, in spans, as OpenAPI operation id (with `_`) and as CLI command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make the organization.
-    OrganizationCreate,
-    /// Create a list of users.
-    UserBatchCreate,
-    /// Find out what creating a list of users would do.
-    UserBatchDryRun,
-    /// Create one user of a batch: an audit entry each; nobody asks for it by itself.
-    UserCreate,
-    /// Delete one user of a batch that is undone: an audit entry each.
-    UserDelete,
-    /// Make somebody an owner.
-    OwnerGrant,
-    /// List batches.
-    BatchList,
-    /// Look at a batch.
-    BatchGet,
-    /// Stop a batch before it is created.
-    BatchCancel,
-    /// Delete the users of a batch.
-    BatchUndo,
-    /// Ask who one is.
-    UserInfo,
-    /// List and search collaborators.
-    CollaboratorList,
-    /// Make an API key.
-    KeyCreate,
-    /// List API keys.
-    KeyList,
-    /// Revoke an API key.
-    KeyRevoke,
-    /// Show an API key: an audit entry when it opens nothing.
-    KeyUse,
-    /// Read the audit log.
-    AuditList,
-}
-
-impl Action {
-    /// The dotted name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OrganizationCreate => "organization.create",
-            Self::UserBatchCreate => "user.batch_create",
-            Self::UserBatchDryRun => "user.batch_dry_run",
-            Self::UserCreate => "user.create",
-            Self::UserDelete => "user.delete",
-            Self::OwnerGrant => "owner.grant",
-            Self::BatchList => "batch.list",
-            Self::BatchGet => "batch.get",
-            Self::BatchCancel => "batch.cancel",
-            Self::BatchUndo => "batch.undo",
-            Self::UserInfo => "user.info",
-            Self::CollaboratorList => "collaborator.list",
-            Self::KeyCreate => "key.create",
-            Self::KeyList => "key.list",
-            Self::KeyRevoke => "key.revoke",
-            Self::KeyUse => "key.use",
-            Self::AuditList => "audit.list",
-        }
-    }
-
-    /// Whether a collaborator may do it. An owner may do everything.
-    const fn is_for_collaborators(self) -> bool {
-        matches!(self, Self::UserInfo | Self::CollaboratorList)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use action::Action;
+pub use scope::{Scope, Scopes};
 
 /// What a membership allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -114,6 +42,12 @@ impl PermissionLevel {
         [Self::Owner, Self::Collaborator].into_iter().find(|level| level.as_str() == text)
     }
 
+    /// The lesser of two levels.
+    #[must_use]
+    pub const fn at_most(self, other: Self) -> Self {
+        if matches!(self, Self::Owner) { other } else { self }
+    }
+
     /// Whether somebody with this level may do `action`.
     #[must_use]
     pub const fn allows(self, action: Action) -> bool {
@@ -132,9 +66,13 @@ pub enum Actor {
         name: String,
         /// The user who acts with it; `None`: the key acts for itself.
         user_id: Option<Id<User>>,
-        /// What it allows.
+        /// What it allows: at most what its user may, and at most what the key was made for.
         permission: PermissionLevel,
+        /// What of that it may be used for.
+        scopes: Scopes,
     },
+    /// Somebody who holds an invitation, and makes their account with it.
+    Invitation(Id<Invitation>),
     /// Somebody with access to the database itself, through `muster` on the machine.
     Operator,
     /// Somebody whose key opened nothing. Only refusals are recorded of them.
@@ -147,6 +85,7 @@ impl Actor {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::ApiKey { .. } => "api_key",
+            Self::Invitation(_) => "invitation",
             Self::Operator => "operator",
             Self::Anonymous => "anonymous",
         }
@@ -157,6 +96,7 @@ impl Actor {
     pub const fn id(&self) -> Option<uuid::Uuid> {
         match self {
             Self::ApiKey { id, .. } => Some(id.uuid()),
+            Self::Invitation(id) => Some(id.uuid()),
             Self::Operator | Self::Anonymous => None,
         }
     }
@@ -189,11 +129,21 @@ impl Caller {
         Self { organization_id, actor: Actor::Operator, origin: Origin { request_id: None, address: None } }
     }
 
+    /// The user they act as, if they act as one.
+    #[must_use]
+    pub const fn user_id(&self) -> Option<Id<User>> {
+        match &self.actor {
+            Actor::ApiKey { user_id, .. } => *user_id,
+            Actor::Invitation(_) | Actor::Operator | Actor::Anonymous => None,
+        }
+    }
+
     /// Whether they may do `action`.
     #[must_use]
-    pub const fn may(&self, action: Action) -> bool {
-        match self.actor {
-            Actor::ApiKey { permission, .. } => permission.allows(action),
+    pub fn may(&self, action: Action) -> bool {
+        match &self.actor {
+            Actor::ApiKey { permission, scopes, .. } => permission.allows(action) && scopes.allow(action),
+            Actor::Invitation(_) => matches!(action, Action::InvitationAccept),
             Actor::Operator => true,
             Actor::Anonymous => false,
         }
