@@ -7,6 +7,7 @@
 //! Hashes that were made elsewhere are taken too, of four schemes and within bounds, so that people
 //! who move here keep their passwords; [`verify()`] knows all of them, and says which to make anew.
 
+mod background;
 mod bad_hash;
 mod hash;
 mod imported;

@@ -11,12 +11,6 @@
 //! memory, by the passwords that wait. What is above is refused at once, with the time after which
 //! it would be taken, from the measured speed of this machine. A batch that finds nothing waiting
 //! is always taken.
-//!
-//! # Decisions
-//!
-//! *The threads have the usual priority.* Nice 10 measured no better: on a busy machine of two cores, the p99
-//! of userinfo while a batch was hashed was 36 ms without it and 35 ms with it (medians of 6 alternating
-//! pairs), at 100 and 94 hashes a second.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::background::give_way;
 use super::hash::{Hasher, Parameters, PasswordHash};
 use super::lanes::{Batch, Lanes, Progress, Results, Single, Task, lock};
 use super::policy::Password;
@@ -83,7 +78,10 @@ impl Pool {
             let (shared, parameters) = (Arc::clone(&shared), parameters.clone());
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
-                .spawn(move || shared.work(&parameters))
+                .spawn(move || {
+                    give_way();
+                    shared.work(&parameters);
+                })
                 .map_err(|error| ConfigError::starting(format!("a hash thread can't be started: {error}")))?;
         }
         Ok(pool)
