@@ -48,13 +48,14 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
     ("sizes", figures::sizes::lines),
     ("singles", figures::singles::lines),
     ("latency", figures::latency::lines),
+    ("people", figures::people::lines),
     ("memory", figures::process::memory),
 ];
 

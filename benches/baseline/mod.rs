@@ -5,7 +5,7 @@ mod pgbench;
 mod rows;
 
 pub use hashes::{Hashes, libsodium};
-pub use pgbench::Pgbench;
+pub use pgbench::{Lookup, Pgbench};
 pub use rows::{Rows, execute, fill, forget_users, insert_select, settle};
 
 use sqlx::postgres::PgConnectOptions;

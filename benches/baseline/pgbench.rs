@@ -1,19 +1,19 @@
 //! The statements of one request that creates one user, by `pgbench`.
 
 use std::io::Write;
+use std::process::Command;
 
+use muster::id::{Id, User};
 use sqlx::postgres::PgConnectOptions;
 
 use super::{execute, program};
 
-/// The statements as they stand in `keys/read.rs`, `batches/write.rs`, `users/write.rs` and `audit/write.rs`,
-/// in their order, with the same indexes to write. What muster sets together with `begin` holds for the
+/// The statements as they stand in `batches/write.rs`, `users/write.rs` and `audit/write.rs`,
+/// in their order (who holds the key is remembered, and not asked), with the same indexes to write. What muster sets together with `begin` holds for the
 /// connection here: pgbench can't send both in one message.
 const STATEMENTS: &str = r#"
 \set seq :seq + 1
 \set n :base + :seq * 64 + :client_id
-select user_id, name, secret_sha256, permission_level, expires_at, last_used_at, revoked_at
-    from api_keys where organization_id = :organization and key_id = :key;
 begin isolation level read committed;
 insert into batches
     (organization_id, batch_id, requested_by_kind, requested_by_id, request_id, source, user_count, created_at,
@@ -58,6 +58,9 @@ insert into audit_events
 commit;
 "#;
 
+/// The query as it stands in `users/read.rs`.
+const LOOKUP: &str = r#"TODO"#;
+
 pub struct Pgbench {
     database: PgConnectOptions,
     script: tempfile::NamedTempFile,
@@ -79,20 +82,60 @@ impl Pgbench {
     /// Transactions a second.
     pub fn rate(&mut self, clients: usize, seconds: u64) -> f64 {
         self.rounds += 1;
-        let output = program("pgbench", &self.database)
-            .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()])
+        let mut pgbench = program("pgbench", &self.database);
+        pgbench
             .args(["-D", &format!("organization={}", self.organization), "-D", &format!("key={}", self.key)])
             .args(["-D", "seq=0", "-D", &format!("base={}", self.rounds * 1_000_000_000)])
-            .env("PGOPTIONS", "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10s -c enable_seqscan=off")
-            .arg("-f")
-            .arg(self.script.path())
-            .arg(self.database.get_database().unwrap())
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(text.contains("number of failed transactions: 0 "), "{text}");
-        let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-        rate.unwrap_or_else(|| panic!("{text}"))
+            .env("PGOPTIONS", "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=10s -c enable_seqscan=off");
+        rate(pgbench, &self.script, &self.database, clients, seconds)
     }
+}
+
+/// The query of one request that looks a user up, by `pgbench`.
+pub struct Lookup {
+    database: PgConnectOptions,
+    script: tempfile::NamedTempFile,
+    variables: Vec<String>,
+}
+
+impl Lookup {
+    /// Looks these up, one after the other: a transaction of pgbench is a round of them all.
+    pub fn new(database: &PgConnectOptions, users: &[Id<User>]) -> Self {
+        let organization = execute(database, "\\t on\n\\a\nselect organization_id from organizations;");
+        let mut variables = vec![format!("organization={}", organization.trim())];
+        let mut script = tempfile::NamedTempFile::new().unwrap();
+        for (n, user) in users.iter().enumerate() {
+            variables.push(format!("user{n}={}", user.uuid()));
+            writeln!(script, "{};", LOOKUP.replace(":user", &format!(":user{n}"))).unwrap();
+        }
+        Self { database: database.clone(), script, variables }
+    }
+
+    /// Lookups a second.
+    pub fn rate(&self, clients: usize, seconds: u64) -> f64 {
+        let mut pgbench = program("pgbench", &self.database);
+        pgbench.args(self.variables.iter().flat_map(|variable| ["-D", variable]));
+        rate(pgbench, &self.script, &self.database, clients, seconds) * (self.variables.len() - 1) as f64
+    }
+}
+
+fn rate(
+    mut pgbench: Command,
+    script: &tempfile::NamedTempFile,
+    database: &PgConnectOptions,
+    clients: usize,
+    seconds: u64,
+) -> f64 {
+    let output = pgbench
+        .args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string(), "-T", &seconds.to_string()])
+        .arg("-f")
+        .arg(script.path())
+        .arg(database.get_database().unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("number of failed transactions: 0 "), "{text}");
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    rate.unwrap_or_else(|| panic!("{text}"))
 }

@@ -23,6 +23,17 @@ impl Client {
         self.exchange(&[request.as_bytes()], 200);
     }
 
+    /// Sends JSON and reads the answer.
+    pub fn post(&mut self, path: &str, body: &str) {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        );
+        self.exchange(&[request.as_bytes()], 200);
+    }
+
     /// Sends a list of users and reads the whole answer.
     pub fn create(&mut self, body: &str, headers: &str) -> usize {
         let head = format!(

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod client;
 pub mod latency;
 pub mod passwords;
+pub mod people;
 pub mod process;
 pub mod singles;
 pub mod sizes;

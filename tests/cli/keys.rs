@@ -30,6 +30,8 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
 
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("{id} is revoked\n")));
+    // The server learns of what others write within a second.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(actor.get("/api/v2/userinfo/").await.status, 401);
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));

@@ -1,0 +1,193 @@
+//! Finding people among 1,000,000, against finding them among 10,000, and against PostgreSQL itself.
+
+use std::time::{Duration, Instant};
+
+use muster::id::{Id, User};
+use sqlx::postgres::PgConnectOptions;
+
+use super::client::Client;
+use super::{PAIRS, Served, median, paired};
+use crate::Line;
+use crate::baseline::{Lookup, execute, fill};
+
+const FEW: usize = 10_000;
+const MANY: usize = 1_000_000;
+/// People who are asked for, all over the table.
+const SAMPLE: usize = 400;
+/// Rows on a page, and which page is the far one.
+const COUNT: usize = 50;
+const FAR_PAGE: usize = 20_000;
+const CONNECTIONS: usize = 16;
+const SECONDS: u64 = 4;
+/// Users that one transaction of pgbench looks up.
+const LOOKUPS: usize = 50;
+
+/// A server, and people on it to ask for.
+struct Place {
+    served: Served,
+    people: Vec<(Id<User>, String)>,
+}
+
+/// Asks for one of them.
+type Ask = fn(&mut Client, &(Id<User>, String));
+
+pub fn lines() -> Vec<Line> {
+    let mut places = (Place::with(FEW), Place::with(MANY));
+    let questions: [(&'static str, Ask); 6] = [
+        ("p99 of a user by id, among 1,000,000 / 10,000", by_id),
+        ("p99 of a user by e-mail, among 1,000,000 / 10,000", by_email),
+        ("p99 of a page of the list, among 1,000,000 / 10,000", page),
+        ("p99 of a search for a part of an address, among 1,000,000 / 10,000", search),
+        ("p99 of a search that everybody matches, among 1,000,000 / 10,000", search_for_all),
+        ("p99 of a search that nobody matches, among 1,000,000 / 10,000", search_for_nobody),
+    ];
+    let mut lines: Vec<Line> = questions
+        .into_iter()
+        .map(|(what, ask)| {
+            places.0.p99(ask);
+            places.1.p99(ask);
+            let millis = paired(&mut places, |(few, _), _| few.p99(ask), |(_, many), _| many.p99(ask));
+            let measured = format!("{:.2} ({:.2} ms / {:.2} ms)", millis.ratio, millis.b, millis.a);
+            Line::at_most(what, millis.ratio, 1.5, "", measured)
+        })
+        .collect();
+    lines.push(far_page(&mut places.1));
+    lines.push(rate(&mut places.1));
+    lines
+}
+
+impl Place {
+    fn with(users: usize) -> Self {
+        let served = Served::start();
+        fill(&served.database, users);
+        let people = people(&served.database, users);
+        Self { served, people }
+    }
+
+    /// The p99 in milliseconds of asking for each of the sample, one after the other.
+    fn p99(&self, ask: Ask) -> f64 {
+        let mut times = self.times(ask);
+        times.sort_by(f64::total_cmp);
+        times[times.len() * 99 / 100]
+    }
+
+    fn times(&self, ask: Ask) -> Vec<f64> {
+        let mut client = self.served.client();
+        client.get("/api/v2/userinfo/");
+        let time = |person| {
+            let start = Instant::now();
+            ask(&mut client, person);
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        self.people.iter().map(time).collect()
+    }
+}
+
+/// Every so many-th user.
+fn people(database: &PgConnectOptions, users: usize) -> Vec<(Id<User>, String)> {
+    let every = users / SAMPLE;
+    let text = execute(
+        database,
+        &format!(
+            "\\t on\n\\a\nselect user_id, email from
+                (select user_id, email, row_number() over (order by user_id) as n from users where batch_id is not null) as u
+                where n % {every} = 0 order by md5(email);"
+        ),
+    );
+    let person = |line: &str| {
+        let (id, email) = line.split_once('|').unwrap();
+        (Id::from_uuid(id.parse().unwrap()), email.to_owned())
+    };
+    text.lines().filter(|line| !line.is_empty()).map(person).collect()
+}
+
+fn by_id(client: &mut Client, (user_id, _): &(Id<User>, String)) {
+    client.get(&format!("/api/v2/users/{user_id}"));
+}
+
+fn by_email(client: &mut Client, (_, email): &(Id<User>, String)) {
+    client.get(&format!("/api/v2/organization_collaborators/?email={email}&count=1"));
+}
+
+fn page(client: &mut Client, (user_id, _): &(Id<User>, String)) {
+    client.get(&format!("/api/v2/organization_collaborators/?count={COUNT}&paging_token={user_id}"));
+}
+
+fn search(client: &mut Client, (_, email): &(Id<User>, String)) {
+    client.post("/api/v2/organization_collaborators/search", &format!(r#"{{"query":"{}"}}"#, &email[2..12]));
+}
+
+fn search_for_all(client: &mut Client, _: &(Id<User>, String)) {
+    client.post("/api/v2/organization_collaborators/search", r#"{"query":"EXAMPLE.com"}"#);
+}
+
+fn search_for_nobody(client: &mut Client, (_, email): &(Id<User>, String)) {
+    let nobody: String = email[2..12].chars().map(|digit| if digit == 'z' { 'y' } else { 'z' }).collect();
+    client.post("/api/v2/organization_collaborators/search", &format!(r#"{{"query":"{nobody}{}"}}"#, &email[2..5]));
+}
+
+/// A page far behind the first.
+fn far_page(place: &mut Place) -> Line {
+    let before = execute(
+        &place.served.database,
+        &format!(
+            "\\t on\n\\a\nselect user_id from users order by user_id offset {} limit 1;",
+            (FAR_PAGE - 1) * COUNT - 1
+        ),
+    );
+    let token = Id::<User>::from_uuid(before.trim().parse().unwrap());
+    let far = format!("/api/v2/organization_collaborators/?count={COUNT}&paging_token={token}");
+    let first = format!("/api/v2/organization_collaborators/?count={COUNT}");
+    let time = |place: &mut Place, path: &str| {
+        let mut client = place.served.client();
+        let once = |_| {
+            let start = Instant::now();
+            client.get(path);
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        median((0..SAMPLE).map(once).collect())
+    };
+    time(place, &far);
+    let millis = paired(place, |place, _| time(place, &first), |place, _| time(place, &far));
+    Line::at_most(
+        "the 20,000th page / the first, median",
+        millis.ratio,
+        1.1,
+        "",
+        format!("{:.2} ({:.2} ms / {:.2} ms)", millis.ratio, millis.b, millis.a),
+    )
+}
+
+/// Users by id, from many connections.
+fn rate(place: &mut Place) -> Line {
+    let ids: Vec<_> = place.people.iter().take(LOOKUPS).map(|(user_id, _)| *user_id).collect();
+    let lookup = Lookup::new(&place.served.database, &ids);
+    lookup.rate(CONNECTIONS, 1);
+    let rates = paired(
+        place,
+        |_, _| lookup.rate(CONNECTIONS, SECONDS),
+        |place, _| {
+            let end = Instant::now() + Duration::from_secs(SECONDS);
+            let start = Instant::now();
+            let done: usize = std::thread::scope(|scope| {
+                let running: Vec<_> = (0..CONNECTIONS)
+                    .map(|thread| {
+                        let (mut client, people) = (place.served.client(), &place.people);
+                        scope.spawn(move || {
+                            let asked = people.iter().cycle().skip(thread * PAIRS);
+                            asked.take_while(|_| Instant::now() < end).map(|person| by_id(&mut client, person)).count()
+                        })
+                    })
+                    .collect();
+                running.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            done as f64 / start.elapsed().as_secs_f64()
+        },
+    );
+    Line::at_least(
+        "users by id among 1,000,000, 16 connections, requests/s / the query in pgbench",
+        rates.ratio,
+        0.5,
+        format!("{:.2} ({:.0}/s / {:.0}/s)", rates.ratio, rates.b, rates.a),
+    )
+}
