@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,19 @@ impl App {
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
         Ok(Reader(self.db.interactive.acquire().await?))
+    }
+
+    /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.
+    ///
+    /// # Errors
+    /// As [`App::change`].
+    pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
+        self.authorize(caller, action).await?;
+        let pool = self.db.interactive.clone();
+        let begin = "begin read only; set local plan_cache_mode = force_custom_plan; \
+                     set local statement_timeout = '5s'; set local idle_in_transaction_session_timeout = '10s'";
+        // In a task of its own, for the reason that `change` tells.
+        Ok(tokio::spawn(async move { pool.begin_with(begin).await }).await.map_err(Error::internal)??)
     }
 
     /// Starts work that goes on whether or not a request waits for it.

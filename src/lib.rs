@@ -18,7 +18,7 @@
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
-//! | [`report`] | what is wrong with a list that is refused: all of it |
+//! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
 //! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`] | one thing each, as named |
 //!
@@ -70,6 +70,7 @@ pub mod page;
 pub mod passwords;
 pub mod postgres;
 pub mod report;
+mod rows;
 pub mod secret;
 pub mod telemetry;
 pub mod users;

@@ -61,6 +61,17 @@ impl Finding {
         Self { subject: Some(email.to_owned()), ..Self::row(index, code, message) }
     }
 
+    /// Something about whom the row names.
+    pub(crate) fn user(index: usize, who: &str, code: &'static str, message: &str) -> Self {
+        Self { subject: Some(who.to_owned()), ..Self::field(index, "user", code, message) }
+    }
+
+    /// The row's user is in an earlier row too.
+    pub(crate) fn user_twice(index: usize, first: usize) -> Self {
+        let message = format!("the same user as users[{first}]");
+        Self { other_index: Some(first), ..Self::field(index, "user", "user_duplicate", message) }
+    }
+
     /// The address belongs to a user already.
     pub(crate) fn email_taken(index: usize, email: &str) -> Self {
         Self { subject: Some(email.to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
@@ -95,13 +106,20 @@ impl fmt::Display for Finding {
 #[derive(Clone, Debug)]
 pub struct Report {
     total: usize,
+    /// What was to be done to the users: `created`.
+    done: &'static str,
     findings: Vec<Finding>,
 }
 
 impl Report {
     /// A report on a list of `total` rows, with no finding yet.
     pub(crate) const fn new(total: usize) -> Self {
-        Self { total, findings: Vec::new() }
+        Self::on(total, "created")
+    }
+
+    /// The same on users who were to be `done`: changed, suspended.
+    pub(crate) const fn on(total: usize, done: &'static str) -> Self {
+        Self { total, done, findings: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
@@ -143,10 +161,12 @@ impl Report {
     }
 }
 
-/// Where a field stands in a row: the vendor's order; what is unknown comes last.
+/// Where a field stands in a row: whom the row is about, the vendor's order; what is unknown comes last.
 fn place(field: Option<&str>) -> usize {
-    let field = field.unwrap_or_default();
-    FIELDS.iter().position(|known| *known == field).unwrap_or(FIELDS.len())
+    match field.unwrap_or_default() {
+        "user" => 0,
+        field => FIELDS.iter().position(|known| *known == field).unwrap_or(FIELDS.len()) + 1,
+    }
 }
 
 impl Report {
@@ -156,6 +176,12 @@ impl Report {
         rows.sort_unstable();
         rows.dedup();
         rows.len()
+    }
+
+    /// The error's one line without the addresses in it, which are not to outlive their accounts.
+    pub(crate) fn without_addresses(&self, line: &str) -> String {
+        let addresses = self.findings.iter().filter_map(|finding| finding.subject.as_deref());
+        addresses.fold(line.to_owned(), |line, address| line.replace(&format!(" ({address})"), ""))
     }
 
     /// The same line about users who can't be removed.
@@ -168,9 +194,10 @@ impl Report {
 impl fmt::Display for Report {
     /// One line: how many rows, the first few findings, how many more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let done = self.done;
         match self.total {
-            1 => write!(f, "the user can't be created: {}", Named(self)),
-            total => write!(f, "{} of {total} users can't be created: {}", self.rows(), Named(self)),
+            1 => write!(f, "the user can't be {done}: {}", Named(self)),
+            total => write!(f, "{} of {total} users can't be {done}: {}", self.rows(), Named(self)),
         }
     }
 }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::caller::{Action, PermissionLevel, Scopes};
+use crate::error::{Code, Error};
 use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
+use crate::report::Report;
 
 /// Something that was done, recorded with the change that did it.
 #[derive(Debug)]
@@ -373,6 +375,20 @@ impl Event {
 }
 
 impl Refusal {
+    /// A list that is refused because of `error`. `None` when there is nothing to record: a database that is away can't
+    /// take the record either, and the caller would wait for that.
+    pub(crate) fn rejected(batch_id: Option<Id<Batch>>, error: &Error) -> Option<Self> {
+        if matches!(error.code(), Code::Internal | Code::Unavailable) {
+            return None;
+        }
+        Some(Self::BatchRejected {
+            batch_id,
+            code: error.code().as_str(),
+            rows: error.report().map_or(0, Report::total),
+            findings: error.report().map(Report::counts).unwrap_or_default(),
+        })
+    }
+
     /// `denied`: not allowed. `rejected`: allowed, and not possible.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {

@@ -163,16 +163,27 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
 }
 
 async fn replay(app: &App, caller: &Caller, batch_id: Id<Batch>, users: i32) -> Result<Option<Claim>> {
-    let response = sqlx::query_scalar!(
-        "select response from batches where organization_id = $1 and batch_id = $2",
+    let found = sqlx::query!(
+        "select response, idempotency_key from batches where organization_id = $1 and batch_id = $2",
         caller.organization_id.uuid(),
         batch_id.uuid(),
     )
     .fetch_optional(&app.db.batch)
-    .await?
-    .flatten();
+    .await?;
     let users = usize::try_from(users).unwrap_or_default();
-    Ok(response.map(|response| Claim::Replay { batch_id, response, users }))
+    match found {
+        Some(found) if found.response.is_none() && found.idempotency_key.is_some() => Err(Error::new(
+            Code::Conflict,
+            format!(
+                "users of batch {batch_id} have been deleted since, and the answer with them: nothing was done; \
+                 `GET /api/v2/batches/{batch_id}/results` has those who are left"
+            ),
+        )),
+        found => {
+            let response = found.and_then(|found| found.response);
+            Ok(response.map(|response| Claim::Replay { batch_id, response, users }))
+        }
+    }
 }
 
 /// Lets a key go that is no longer to be remembered.

@@ -17,10 +17,10 @@ use super::{
 use crate::app::App;
 use crate::audit::{Event, Refusal};
 use crate::caller::{Action, Caller};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
-use crate::report::{Finding, Report};
+use crate::report::Finding;
 use crate::users::{self, Account, Credential, NewUser, StoredPassword};
 
 /// From how many bytes on checking a list is work for a thread of its own.
@@ -275,15 +275,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
 }
 
 async fn record_refusal(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
-    // A database that is away can't take the record either, and the caller would wait for that.
-    if matches!(error.code(), Code::Internal | Code::Unavailable) {
-        return;
+    if let Some(refusal) = Refusal::rejected(batch_id, error) {
+        app.refused(caller, action, &refusal).await;
     }
-    let refusal = Refusal::BatchRejected {
-        batch_id,
-        code: error.code().as_str(),
-        rows: error.report().map_or(0, Report::total),
-        findings: error.report().map(Report::counts).unwrap_or_default(),
-    };
-    app.refused(caller, action, &refusal).await;
 }

@@ -138,11 +138,13 @@ impl Lease {
     }
 }
 
-/// Why a batch failed, as a refused request would be answered.
+/// Why a batch failed, as a refused request would be answered, but without the addresses of others.
 fn failure(error: &Error) -> Value {
     let (code, detail) = (error.code().as_str(), error.to_string());
     match error.report() {
-        Some(report) => json!({ "code": code, "detail": detail, "rows": report.findings() }),
+        Some(report) => {
+            json!({ "code": code, "detail": report.without_addresses(&detail), "rows": report.findings() })
+        }
         None => json!({ "code": code, "detail": detail }),
     }
 }

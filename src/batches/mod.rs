@@ -6,7 +6,7 @@
 //! 2. A request with a key (`key.rs`) is looked up before anything is done for it: if it was carried
 //!    out, it gets the answer that it got; if it is at work, it is told so; if not, it claims a row
 //!    (`claim.rs`, `lease.rs`), which is the batch's own, in state `running`.
-//! 3. The body is taken apart (`json.rs`, `row.rs`): every field of every row is checked, and
+//! 3. The body is taken apart (`rows.rs`, `row.rs`): every field of every row is checked, and
 //!    addresses that occur twice are found. Nothing stops at the first finding.
 //! 4. One query asks which addresses exist already. They join the same [`crate::report::Report`]. (A list
 //!    that is written at once, without hashing, is not asked about: step 7 finds the same.)
@@ -46,7 +46,6 @@ mod claim;
 mod create;
 pub mod file;
 mod job;
-mod json;
 mod key;
 mod lease;
 mod plan;

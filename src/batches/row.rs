@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use serde_json::Value;
 
-use super::json::{Field, Row, parse};
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::passwords::{ImportedHash, Policy};
-use crate::report::{Finding, Report};
+use crate::report::{FIELDS, Finding, Report};
+use crate::rows::{self, Field, Fields, Shape};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 
@@ -66,13 +67,46 @@ impl CheckedUser {
     }
 }
 
+/// A row as it was sent.
+#[derive(Debug, Default)]
+struct Row {
+    name: Field<String>,
+    email: Field<String>,
+    password: Field<Secret>,
+    is_sso_user: Field<bool>,
+    lastname: Field<String>,
+    title: Field<String>,
+    password_hash: Field<Secret>,
+    must_change_password: Field<bool>,
+    permission_level: Field<String>,
+}
+
+impl Shape for Row {
+    const FIELDS: &'static [&'static str] = &FIELDS;
+    const PURPOSE: &'static str = "create";
+
+    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+        match field {
+            "name" => self.name = fields.text(field, value),
+            "email" => self.email = fields.text(field, value),
+            "lastname" => self.lastname = fields.text(field, value),
+            "title" => self.title = fields.text(field, value),
+            "permission_level" => self.permission_level = fields.text(field, value),
+            "password" => self.password = fields.text(field, value).into_secret(),
+            "password_hash" => self.password_hash = fields.text(field, value).into_secret(),
+            "must_change_password" => self.must_change_password = fields.flag(field, value),
+            _ => self.is_sso_user = fields.flag(field, value),
+        }
+    }
+}
+
 /// Takes the JSON text of a list apart, and drops it as soon as that is done.
 ///
 /// # Errors
 /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to
 /// report on.
 pub fn check(body: Bytes, limits: &Limits) -> Result<Checked> {
-    let (rows, findings) = parse(&body, limits.max_users)?;
+    let (rows, findings) = rows::parse::<Row>(&body, limits.max_users)?;
     drop(body);
     let mut report = Report::new(rows.len());
     findings.into_iter().for_each(|finding| report.add(finding));

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::Refusal;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
+use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
 use crate::report::{Finding, Report};
@@ -93,19 +94,14 @@ impl Use {
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` when the batch is not one that was created, or was undone before;
-/// `batch_in_use` with a finding for each user in the way, by their place in the list.
+/// `batch_in_use` with a finding for each user in the way, by their place in the list; `last_owner`.
 pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
     let undone = try_undo(app, caller, batch_id, options).await;
     if let Err(error) = &undone
         && error.code() == Code::BatchInUse
         && !options.dry_run
+        && let Some(refusal) = Refusal::rejected(Some(batch_id), error)
     {
-        let refusal = Refusal::BatchRejected {
-            batch_id: Some(batch_id),
-            code: error.code().as_str(),
-            rows: error.report().map_or(0, Report::total),
-            findings: error.report().map(Report::counts).unwrap_or_default(),
-        };
         app.refused(caller, Action::BatchUndo, &refusal).await;
     }
     undone
@@ -113,6 +109,8 @@ pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Opti
 
 async fn try_undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
     let mut change = app.batch_change(caller, Action::BatchUndo, app.clock.now()).await?;
+    // A batch can have made owners.
+    owners::lock(&mut change).await?;
     match write::locked_state(&mut change, batch_id).await?.as_deref() {
         None => return Err(read::not_found(batch_id)),
         Some("created") => {}
@@ -125,13 +123,13 @@ async fn try_undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Opti
         }
     }
     let undone = members(&mut change, batch_id, options.keep_used).await?;
-    if options.dry_run {
-        change.take_back().await?;
-        return Ok(undone);
-    }
     let removed: Vec<Id<User>> = undone.removed.iter().map(|member| member.user_id).collect();
     write::undo(&mut change, batch_id, &removed, undone.kept.len()).await?;
-    change.commit().await?;
+    owners::hold(&mut change).await?;
+    match options.dry_run {
+        true => change.take_back().await?,
+        false => change.commit().await?,
+    }
     Ok(undone)
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::lease::{Counts, Held, count};
 use super::{FingerprintedFile, Source};
@@ -192,12 +191,9 @@ pub(super) async fn cancel(change: &mut Change, batch_id: Id<Batch>) -> Result<(
 
 /// Deletes users of a created batch, whose row is locked, with their memberships and passwords. The
 /// batch's key stays, so that the request that made it is not carried out again by a late repeat.
-pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, users: &[Id<User>], kept: usize) -> Result<()> {
+pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, removed: &[Id<User>], kept: usize) -> Result<()> {
+    users::write::delete(change, removed, Some(batch_id)).await?;
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
-    sqlx::query!("delete from users where organization_id = $1 and user_id = any($2)", organization_id, &ids)
-        .execute(change.connection())
-        .await?;
     sqlx::query!(
         r#"
         update batches set state = 'undone', undone_at = $3, response = null
@@ -209,9 +205,6 @@ pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, users: &[Id<U
     )
     .execute(change.connection())
     .await?;
-    for user_id in users {
-        change.record(Event::UserDeleted { user_id: *user_id, batch_id: Some(batch_id) });
-    }
-    change.record(Event::BatchUndone { batch_id, users: users.len(), kept });
+    change.record(Event::BatchUndone { batch_id, users: removed.len(), kept });
     Ok(())
 }

@@ -1,10 +1,21 @@
 //! Listing collaborators.
+//!
+//! # Decisions
+//!
+//! *A statement for each question, not one with `$1 is null or …`.* PostgreSQL plans such a one without knowing
+//! what is null, once a connection has used it often enough, and then reads a million users to find one. Each
+//! of these has one good plan, whatever its values: the primary key from the last page on, or the index of what is asked
+//! for.
+//!
+//! *A name is looked up twice*, as name and as name with last name: both indexes give the first few in the order of
+//! the page, however many people share a name.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::id::{Id, Identity, User};
 use crate::page::{Page, PageRequest};
 use crate::users::EmailAddress;
@@ -14,7 +25,7 @@ use crate::users::EmailAddress;
 pub struct Collaborator {
     /// The membership.
     pub identity_id: Id<Identity>,
-    /// The person.
+    /// The person, or the program.
     pub user_id: Id<User>,
     /// First name, or the whole of it.
     pub name: String,
@@ -22,8 +33,16 @@ pub struct Collaborator {
     pub lastname: Option<String>,
     /// The address as it was written.
     pub email: String,
-    /// `owner` or `collaborator`.
+    /// What they may do, by their own level and by their groups: `owner` or `collaborator`.
     pub permission_level: String,
+    /// What they may do by their own level.
+    pub own_level: String,
+    /// Whether it is a program.
+    pub is_service_account: bool,
+    /// `active` or `suspended`.
+    pub status: String,
+    /// Goes up with every change of the user or of the level.
+    pub revision: i64,
     /// When the user was created.
     pub created_at: DateTime<Utc>,
 }
@@ -39,6 +58,31 @@ impl Collaborator {
     }
 }
 
+/// A question for collaborators: who of `users u` and `collaborators c`, in which order, how many.
+macro_rules! collaborators {
+    ($who:literal, $($value:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            $crate::collaborators::Collaborator,
+            r#"
+            select
+                c.identity_id as "identity_id: Id<Identity>", u.user_id as "user_id: Id<User>", u.name, u.lastname,
+                u.email,
+                case when c.permission_level = 'owner' or exists (
+                    select from user_group_members m
+                    join organization_policy_bindings b using (organization_id, group_id)
+                    where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+                ) then 'owner' else 'collaborator' end as "permission_level!",
+                c.permission_level as own_level, u.is_service_account, u.status, u.revision, u.created_at
+            from users u
+            join collaborators c using (organization_id, user_id)
+            where u.organization_id = $1 and
+            "# + $who,
+            $($value),+
+        )
+    };
+}
+pub(super) use collaborators;
+
 /// Which kind of account is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollaboratorType {
@@ -48,6 +92,39 @@ pub enum CollaboratorType {
     OnlyServiceAccounts,
     /// People.
     OnlyUserAccounts,
+}
+
+/// The kinds of account that fit both of two questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kinds {
+    /// People and programs.
+    All,
+    /// One of the two: whether programs.
+    Only(bool),
+    /// Neither.
+    None,
+}
+
+impl Kinds {
+    pub(super) fn of(collaborator_type: Option<CollaboratorType>, is_service_account: Option<bool>) -> Self {
+        let by_type = match collaborator_type {
+            None | Some(CollaboratorType::All) => None,
+            Some(CollaboratorType::OnlyServiceAccounts) => Some(true),
+            Some(CollaboratorType::OnlyUserAccounts) => Some(false),
+        };
+        match (by_type, is_service_account) {
+            (Some(one), Some(other)) if one != other => Self::None,
+            (one, other) => one.or(other).map_or(Self::All, Self::Only),
+        }
+    }
+
+    /// Whether programs; `None` for everybody.
+    pub(super) const fn are_programs(self) -> Option<bool> {
+        match self {
+            Self::Only(are_programs) => Some(are_programs),
+            Self::All | Self::None => None,
+        }
+    }
 }
 
 /// Which collaborators are asked for: those for whom all that is given holds.
@@ -63,45 +140,99 @@ pub struct Filter {
     pub is_service_account: Option<bool>,
 }
 
-/// Lists collaborators in the order in which they were created.
+/// Lists collaborators in the order in which they were created, suspended ones included.
 ///
 /// # Errors
 /// `forbidden`, or those of the database.
 pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<User>) -> Result<Page<Collaborator>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
-    // All accounts are people's so far.
-    let only_service_accounts = filter.is_service_account == Some(true)
-        || filter.collaborator_type == Some(CollaboratorType::OnlyServiceAccounts);
-    let email_key = match filter.email.as_deref().map(EmailAddress::parse) {
-        None => None,
-        Some(Ok(address)) => Some(address.key().to_owned()),
-        Some(Err(_)) => return Ok(Page { rows: Vec::new(), next: None }),
-    };
-    if only_service_accounts {
+    let kinds = Kinds::of(filter.collaborator_type, filter.is_service_account);
+    if kinds == Kinds::None {
         return Ok(Page { rows: Vec::new(), next: None });
     }
-    let rows = sqlx::query_as!(
-        Collaborator,
-        r#"
-        select
-            identity_id as "identity_id: Id<Identity>", user_id as "user_id: Id<User>", name, lastname, email,
-            permission_level, created_at
-        from collaborators
-        join users using (organization_id, user_id)
-        where organization_id = $1
-            and ($2::uuid is null or user_id > $2)
-            and ($3::text is null or email_key = $3)
-            and ($4::text is null or name = $4 or concat_ws(' ', name, nullif(lastname, '')) = $4)
-        order by user_id
-        limit $5
-        "#,
-        caller.organization_id.uuid(),
-        page.after.map(Id::uuid),
-        email_key,
-        filter.name,
-        page.limit(),
-    )
-    .fetch_all(&mut *read)
-    .await?;
+    let organization_id = caller.organization_id.uuid();
+    let (after, limit) = (page.after.map_or(Uuid::nil(), Id::uuid), page.limit());
+    let rows = match (filter.email.as_deref().map(EmailAddress::parse), &filter.name) {
+        (Some(Err(_)), _) => Vec::new(),
+        (Some(Ok(address)), name) => {
+            collaborators!(
+                r#"
+                u.email_key = $2 and u.user_id > $3
+                and ($4::bool is null or u.is_service_account = $4)
+                and ($5::text is null or u.name = $5 or (u.lastname <> '' and u.name || ' ' || u.lastname = $5))
+                "#,
+                organization_id,
+                address.key(),
+                after,
+                kinds.are_programs(),
+                name.as_deref(),
+            )
+            .fetch_all(&mut *read)
+            .await?
+        }
+        (None, Some(name)) => {
+            collaborators!(
+                r#"
+                u.user_id in (
+                    (select user_id from users
+                    where organization_id = $1 and name = $2 and user_id > $3
+                        and ($4::bool is null or is_service_account = $4)
+                    order by user_id limit $5)
+                    union
+                    (select user_id from users
+                    where organization_id = $1 and lastname <> '' and name || ' ' || lastname = $2 and user_id > $3
+                        and ($4::bool is null or is_service_account = $4)
+                    order by user_id limit $5)
+                )
+                order by u.user_id
+                limit $5
+                "#,
+                organization_id,
+                name,
+                after,
+                kinds.are_programs(),
+                limit,
+            )
+            .fetch_all(&mut *read)
+            .await?
+        }
+        (None, None) if kinds == Kinds::Only(true) => {
+            collaborators!(
+                "u.is_service_account and u.user_id > $2 order by u.user_id limit $3",
+                organization_id,
+                after,
+                limit,
+            )
+            .fetch_all(&mut *read)
+            .await?
+        }
+        (None, None) => {
+            collaborators!(
+                "u.user_id > $2 and not ($3 and u.is_service_account) order by u.user_id limit $4",
+                organization_id,
+                after,
+                kinds == Kinds::Only(false),
+                limit,
+            )
+            .fetch_all(&mut *read)
+            .await?
+        }
+    };
     Ok(Page::new(page, rows, |row| row.user_id))
+}
+
+/// Looks at one collaborator.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn get(app: &App, caller: &Caller, identity_id: Id<Identity>) -> Result<Collaborator> {
+    let mut read = app.read(caller, Action::CollaboratorList).await?;
+    collaborators!("c.identity_id = $2", caller.organization_id.uuid(), identity_id.uuid())
+        .fetch_optional(&mut *read)
+        .await?
+        .ok_or_else(|| not_found(identity_id))
+}
+
+pub(super) fn not_found(identity_id: Id<Identity>) -> Error {
+    Error::new(Code::NotFound, format!("there is no collaborator {identity_id}"))
 }

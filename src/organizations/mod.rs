@@ -34,6 +34,7 @@ pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, MigrateEr
         };
         postgres::migrate(&mut connection, then).await?;
     }
+    postgres::ensure_search_index(&mut connection).await;
     let _ = connection.close().await;
     Ok(key)
 }

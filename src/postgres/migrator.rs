@@ -129,11 +129,7 @@ pub async fn migrate(
         then().await.map_err(MigrateError::then)
     }
     .await;
-    // The lock goes with the connection should this fail.
-    let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await;
-    if let Err(error) = unlocked {
-        tracing::warn!(%error, "the migration lock could not be released");
-    }
+    unlock(connection).await;
     result
 }
 
@@ -141,9 +137,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let start = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(50);
     loop {
-        let locked: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut *connection).await?;
-        if locked {
+        if try_lock(connection).await? {
             return Ok(());
         }
         if start.elapsed() > PATIENCE {
@@ -152,5 +146,18 @@ async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));
         connection.ping().await?;
+    }
+}
+
+/// Takes the lock of those who change the schema, unless another instance has it.
+pub(super) async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
+}
+
+/// Lets it go. Should this fail, it goes with the connection.
+pub(super) async fn unlock(connection: &mut PgConnection) {
+    let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(connection).await;
+    if let Err(error) = unlocked {
+        tracing::warn!(%error, "the migration lock could not be released");
     }
 }

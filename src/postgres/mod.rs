@@ -17,6 +17,7 @@ mod data_dir;
 mod fault;
 mod migrator;
 mod programs;
+mod search_index;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub use cluster::{Cluster, ClusterError};
 pub use fault::Fault;
 pub use migrator::{MigrateError, is_current, migrate};
 pub use programs::{Programs, ProgramsNotFound};
+pub use search_index::ensure_search_index;
 
 use crate::config;
 

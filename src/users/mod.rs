@@ -1,12 +1,26 @@
-//! Users: people's accounts.
+//! Users: people's accounts, and those of programs.
+//!
+//! One user is looked at, changed, suspended, reactivated and deleted in `one.rs`, a list of them in `list.rs`: all
+//! or none, with a complete report. Both lock the users (`lock.rs`), in the order of their ids, and write the same
+//! way (`write.rs`).
 
+mod edit;
 mod email;
+mod expected;
+mod list;
+pub(crate) mod lock;
+mod one;
 pub(crate) mod read;
 mod text;
 pub(crate) mod write;
 
+use std::fmt;
+
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
-pub use read::Profile;
+pub use expected::Expected;
+pub use list::{Bulk, change_all};
+pub use one::{delete, get, reactivate, suspend, update};
+pub use read::{Details, Profile};
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;
@@ -87,4 +101,36 @@ pub struct StoredPassword {
     pub hash: PasswordHash,
     /// Whether the user has to choose another at the next sign-in.
     pub must_change: bool,
+}
+
+/// Whether a user is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// They are.
+    Active,
+    /// They are kept out, with everything that is theirs kept.
+    Suspended,
+}
+
+impl Status {
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    /// Reads a name. `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

@@ -9,12 +9,14 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::EmailAddress;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Batch, Id, Organization};
+use crate::id::{Batch, Id, Identity, Organization, User};
 
 /// A user's name and address.
 #[derive(Clone, Debug)]
@@ -25,6 +27,91 @@ pub struct Profile {
     pub lastname: Option<String>,
     /// The address as it was written.
     pub email: String,
+}
+
+/// A user, with their membership.
+#[derive(Clone, Debug)]
+pub struct Details {
+    /// Which.
+    pub user_id: Id<User>,
+    /// The membership.
+    pub identity_id: Id<Identity>,
+    /// The address as it was written.
+    pub email: String,
+    /// First name, or the whole of it.
+    pub name: String,
+    /// Last name.
+    pub lastname: Option<String>,
+    /// Title or position.
+    pub title: Option<String>,
+    /// Signs in through the organization's identity provider.
+    pub is_sso_user: bool,
+    /// Whether it is a program.
+    pub is_service_account: bool,
+    /// `active` or `suspended`.
+    pub status: String,
+    /// What they may do, by their own level and by their groups: `owner` or `collaborator`.
+    pub permission_level: String,
+    /// When they were created.
+    pub created_at: DateTime<Utc>,
+    /// When they were changed last.
+    pub updated_at: DateTime<Utc>,
+    /// Goes up with every change of the user or of the level.
+    pub revision: i64,
+}
+
+/// Users as they are now: those who exist, in the order of their ids.
+pub(crate) async fn details(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    users: &[Id<User>],
+) -> Result<Vec<Details>> {
+    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    Ok(sqlx::query_as!(
+        Details,
+        r#"
+        select
+            u.user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Identity>", u.email, u.name, u.lastname,
+            u.title, u.is_sso_user, u.is_service_account, u.status,
+            case when c.permission_level = 'owner' or exists (
+                select from user_group_members m
+                join organization_policy_bindings b using (organization_id, group_id)
+                where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+            ) then 'owner' else 'collaborator' end as "permission_level!",
+            u.created_at, u.updated_at, u.revision
+        from users u
+        join collaborators c using (organization_id, user_id)
+        where u.organization_id = $1 and u.user_id = any($2)
+        order by u.user_id
+        "#,
+        organization_id.uuid(),
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Who has these addresses, by key.
+pub(crate) async fn by_address(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    keys: &[&str],
+) -> Result<Vec<(String, Id<User>)>> {
+    let found = sqlx::query!(
+        r#"
+        select asked.email_key as "email_key!", found.user_id as "user_id!: Id<User>"
+        from
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            lateral (
+                select user_id from users where organization_id = $1 and users.email_key = asked.email_key offset 0
+            ) as found
+        "#,
+        organization_id.uuid(),
+        keys as &[&str],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(|row| (row.email_key, row.user_id)).collect())
 }
 
 /// Which of the addresses belong to a user already, by their place in the list.

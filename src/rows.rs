@@ -1,15 +1,16 @@
 //! Reading the JSON of a list: rows of fields, and what is wrong with their types. Pure.
 //!
-//! A value of the wrong type is a finding of its row, not the end of reading: only text that
+//! Which fields a row has is for the list to say: see [`Shape`]. A value of the wrong type is a finding of its row, not the end of reading: only text that
 //! is not JSON at all, or not a list, is refused as a whole.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::report::{FIELDS, Finding};
+use crate::report::Finding;
 use crate::secret::Secret;
 
 /// The longest unknown field name that is repeated in a finding, in characters.
@@ -21,7 +22,7 @@ const MOST_UNKNOWN_NAMED: usize = 5;
 
 /// One field, as far as reading it went.
 #[derive(Debug, Default)]
-pub(super) enum Field<T> {
+pub(crate) enum Field<T> {
     /// Not there, or null.
     #[default]
     Missing,
@@ -32,7 +33,7 @@ pub(super) enum Field<T> {
 }
 
 impl<T> Field<T> {
-    pub(super) fn into_option(self) -> Option<T> {
+    pub(crate) fn into_option(self) -> Option<T> {
         match self {
             Self::Is(value) => Some(value),
             Self::Missing | Self::Wrong => None,
@@ -41,7 +42,7 @@ impl<T> Field<T> {
 }
 
 impl Field<String> {
-    fn into_secret(self) -> Field<Secret> {
+    pub(crate) fn into_secret(self) -> Field<Secret> {
         match self {
             Self::Is(text) => Field::Is(Secret::new(text)),
             Self::Wrong => Field::Wrong,
@@ -50,31 +51,34 @@ impl Field<String> {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    pub(super) name: Field<String>,
-    pub(super) email: Field<String>,
-    pub(super) password: Field<Secret>,
-    pub(super) is_sso_user: Field<bool>,
-    pub(super) lastname: Field<String>,
-    pub(super) title: Field<String>,
-    pub(super) password_hash: Field<Secret>,
-    pub(super) must_change_password: Field<bool>,
-    pub(super) permission_level: Field<String>,
+/// What the rows of a list are.
+pub(crate) trait Shape: Default {
+    /// The fields that there are.
+    const FIELDS: &'static [&'static str];
+
+    /// What is done to those who are in it, such as `create`.
+    const PURPOSE: &'static str;
+
+    /// Takes the value of one of them.
+    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value);
 }
 
 /// Rows (`None` for one that is not an object) and what is wrong with their types.
-pub(super) type Rows = (Vec<Option<Row>>, Vec<Finding>);
+pub(crate) type Rows<R> = (Vec<Option<R>>, Vec<Finding>);
 
-pub(super) fn parse(body: &[u8], max_users: usize) -> Result<Rows> {
+/// Takes a list apart.
+///
+/// # Errors
+/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to report on.
+pub(crate) fn parse<R: Shape>(body: &[u8], max_users: usize) -> Result<Rows<R>> {
     let mut too_many = false;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let rows = ListSeed { max_users, too_many: &mut too_many }
+    let rows = ListSeed { max_users, too_many: &mut too_many, rows: PhantomData }
         .deserialize(&mut deserializer)
         .and_then(|rows| deserializer.end().map(|()| rows));
     match rows {
         Ok((rows, _)) if rows.is_empty() => {
-            Err(Error::new(Code::EmptyBatch, "the list is empty: there is nobody to create"))
+            Err(Error::new(Code::EmptyBatch, format!("the list is empty: there is nobody to {}", R::PURPOSE)))
         }
         Ok(rows) => Ok(rows),
         Err(_) if too_many => Err(Error::new(
@@ -82,129 +86,142 @@ pub(super) fn parse(body: &[u8], max_users: usize) -> Result<Rows> {
             format!("more than {max_users} users in one batch (setting `batch.max_users`): send several batches"),
         )),
         Err(error) if error.is_data() => {
-            Err(Error::invalid("the body has to be a JSON array of users: [{\"name\": …, \"email\": …}, …]"))
+            let fields: Vec<String> = R::FIELDS.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
+            Err(Error::invalid(format!("the body has to be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
         }
         Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
     }
 }
 
-struct ListSeed<'a> {
-    max_users: usize,
-    too_many: &'a mut bool,
+/// Takes one row apart, which is not in a list.
+///
+/// # Errors
+/// `invalid_json`.
+pub(crate) fn parse_one<R: Shape>(body: &[u8]) -> Result<(Option<R>, Vec<Finding>)> {
+    let mut findings = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let row = RowSeed { index: 0, findings: &mut findings, row: PhantomData }
+        .deserialize(&mut deserializer)
+        .and_then(|row| deserializer.end().map(|()| row));
+    match row {
+        Ok(row) => Ok((row, findings)),
+        Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for ListSeed<'_> {
-    type Value = Rows;
+struct ListSeed<'a, R> {
+    max_users: usize,
+    too_many: &'a mut bool,
+    rows: PhantomData<R>,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows, D::Error> {
+impl<'de, R: Shape> DeserializeSeed<'de> for ListSeed<'_, R> {
+    type Value = Rows<R>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows<R>, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for ListSeed<'_> {
-    type Value = Rows;
+impl<'de, R: Shape> Visitor<'de> for ListSeed<'_, R> {
+    type Value = Rows<R>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of users")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows<R>, A::Error> {
         let (mut rows, mut findings) = (Vec::new(), Vec::new());
-        while let Some(row) = list.next_element_seed(RowSeed { index: rows.len(), findings: &mut findings })? {
+        loop {
+            let seed = RowSeed { index: rows.len(), findings: &mut findings, row: PhantomData };
+            let Some(row) = list.next_element_seed(seed)? else { return Ok((rows, findings)) };
             if rows.len() >= self.max_users {
                 *self.too_many = true;
                 return Err(serde::de::Error::custom("too many"));
             }
             rows.push(row);
         }
-        Ok((rows, findings))
     }
 }
 
-struct RowSeed<'a> {
+struct RowSeed<'a, R> {
     index: usize,
     findings: &'a mut Vec<Finding>,
+    row: PhantomData<R>,
 }
 
-impl RowSeed<'_> {
-    fn not_an_object<T>(self, found: &str) -> Option<T> {
-        let message = format!("a user has to be an object with {}; this is {found}", FIELDS.join(", "));
+impl<R: Shape> RowSeed<'_, R> {
+    fn not_an_object(self, found: &str) -> Option<R> {
+        let message = format!("a user has to be an object with {}; this is {found}", R::FIELDS.join(", "));
         self.findings.push(Finding::row(self.index, "wrong_type", message));
         None
     }
 }
 
-impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
-    type Value = Option<Row>;
+impl<'de, R: Shape> DeserializeSeed<'de> for RowSeed<'_, R> {
+    type Value = Option<R>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<Row>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<R>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for RowSeed<'_> {
-    type Value = Option<Row>;
+impl<'de, R: Shape> Visitor<'de> for RowSeed<'_, R> {
+    type Value = Option<R>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a user")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
-        let mut row = Row::default();
-        let mut fields = Fields { index: self.index, findings: self.findings, seen: Vec::new(), unknown: 0 };
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<R>, A::Error> {
+        let mut row = R::default();
+        let (known, index, findings) = (R::FIELDS, self.index, self.findings);
+        let mut fields = Fields { known, index, findings, seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
-            if !fields.is_new(&key) {
-                let _: IgnoredAny = object.next_value()?;
-                continue;
-            }
-            match key.as_str() {
-                "name" => row.name = fields.text(&key, object.next_value()?),
-                "email" => row.email = fields.text(&key, object.next_value()?),
-                "lastname" => row.lastname = fields.text(&key, object.next_value()?),
-                "title" => row.title = fields.text(&key, object.next_value()?),
-                "permission_level" => row.permission_level = fields.text(&key, object.next_value()?),
-                "password" => row.password = fields.text(&key, object.next_value()?).into_secret(),
-                "password_hash" => row.password_hash = fields.text(&key, object.next_value()?).into_secret(),
-                "must_change_password" => row.must_change_password = fields.flag(&key, object.next_value()?),
-                _ => row.is_sso_user = fields.flag(&key, object.next_value()?),
+            match fields.new_field(&key) {
+                Some(field) => row.set(&mut fields, field, object.next_value()?),
+                None => {
+                    let _: IgnoredAny = object.next_value()?;
+                }
             }
         }
         fields.finish();
         Ok(Some(row))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Option<Row>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Option<R>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(self.not_an_object("a list"))
     }
 
-    fn visit_str<E>(self, _: &str) -> std::result::Result<Option<Row>, E> {
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("text"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<Option<Row>, E> {
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("true or false"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<Option<Row>, E> {
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<Option<Row>, E> {
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<Option<Row>, E> {
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<Option<Row>, E> {
+    fn visit_unit<E>(self) -> std::result::Result<Option<R>, E> {
         Ok(self.not_an_object("null"))
     }
 }
 
 /// Takes the values of one row's fields. However many there are, findings stay few.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
+    known: &'static [&'static str],
     index: usize,
     findings: &'a mut Vec<Finding>,
     /// Which known fields there have been, and whether more than once.
@@ -214,29 +231,29 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// Whether it is a known field, for the first time. JSON leaves open which of two values of one
-    /// name counts, so a second one is a finding.
-    fn is_new(&mut self, key: &str) -> bool {
-        let Some(known) = FIELDS.iter().find(|known| **known == key) else {
+    /// The known field of this name, if it is there for the first time. JSON leaves open which of two values of
+    /// one name counts, so a second one is a finding.
+    fn new_field(&mut self, key: &str) -> Option<&'static str> {
+        let Some(known) = self.known.iter().find(|known| **known == key) else {
             self.unknown(key);
-            return false;
+            return None;
         };
         match self.seen.iter_mut().find(|(seen, _)| seen == known) {
             None => {
                 self.seen.push((known, false));
-                true
+                Some(known)
             }
             Some((_, told)) => {
                 if !*told {
                     *told = true;
                     self.findings.push(Finding::field(self.index, *known, "duplicate_field", "is there twice"));
                 }
-                false
+                None
             }
         }
     }
 
-    fn text(&mut self, key: &str, value: Value) -> Field<String> {
+    pub(crate) fn text(&mut self, key: &str, value: Value) -> Field<String> {
         match value {
             Value::String(text) => Field::Is(text),
             Value::Null => Field::Missing,
@@ -244,7 +261,7 @@ impl Fields<'_> {
         }
     }
 
-    fn flag(&mut self, key: &str, value: Value) -> Field<bool> {
+    pub(crate) fn flag(&mut self, key: &str, value: Value) -> Field<bool> {
         match value {
             Value::Bool(flag) => Field::Is(flag),
             Value::Null => Field::Missing,
@@ -252,7 +269,7 @@ impl Fields<'_> {
         }
     }
 
-    fn wrong<T>(&mut self, key: &str, due: &str, found: &Value) -> Field<T> {
+    pub(crate) fn wrong<T>(&mut self, key: &str, due: &str, found: &Value) -> Field<T> {
         let found = match found {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -275,7 +292,7 @@ impl Fields<'_> {
             .take(LONGEST_NAME_SHOWN)
             .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
             .collect();
-        let message = format!("is unknown; a user has {}", FIELDS.join(", "));
+        let message = format!("is unknown; a user has {}", self.known.join(", "));
         self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
     }
 

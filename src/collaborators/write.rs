@@ -1,0 +1,36 @@
+//! Changing memberships.
+
+use crate::caller::PermissionLevel;
+use crate::change::Change;
+use crate::error::Result;
+use crate::id::{Id, User};
+
+/// Gives a member, whose user is locked, another level of their own.
+pub(super) async fn set_level(change: &mut Change, user_id: Id<User>, level: PermissionLevel) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let actor = change.caller().actor.clone();
+    sqlx::query!(
+        r#"
+        update collaborators
+        set permission_level = $3, granted_by_kind = $4, granted_by_id = $5, granted_at = $6
+        where organization_id = $1 and user_id = $2
+        "#,
+        organization_id,
+        user_id.uuid(),
+        level.as_str(),
+        actor.kind(),
+        actor.id(),
+        now,
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "update users set revision = revision + 1, updated_at = $3 where organization_id = $1 and user_id = $2",
+        organization_id,
+        user_id.uuid(),
+        now,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! One user: looked at, changed, suspended, reactivated, deleted.
+
+use bytes::Bytes;
+
+use super::edit::One;
+use super::lock::{self, Locked};
+use super::{Details, Expected, Status, read, write};
+use crate::app::App;
+use crate::caller::{Action, Caller};
+use crate::change::Change;
+use crate::collaborators::owners;
+use crate::error::{Code, Error, Result};
+use crate::id::{Id, User};
+use crate::report::Report;
+use crate::rows;
+
+/// Looks at one user.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Details> {
+    let mut reader = app.read(caller, Action::UserGet).await?;
+    let found = read::details(&mut reader, caller.organization_id, &[user_id]).await?.pop();
+    found.ok_or_else(|| not_found(user_id))
+}
+
+fn not_found(user_id: Id<User>) -> Error {
+    Error::new(Code::NotFound, format!("there is no user {user_id}"))
+}
+
+/// Changes name, last name, title or address: those that the body has. A change that makes nothing different is
+/// none: nothing is written, and nothing recorded.
+///
+/// # Errors
+/// `forbidden`; what reading the body gives; `invalid_json`; `batch_rejected` with all findings on the fields;
+/// `not_found`; `precondition_failed`; `email_taken`; `conflict` for what a service account can't have.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    user_id: Id<User>,
+    expected: &Expected,
+    body: impl Future<Output = Result<Bytes>>,
+) -> Result<Details> {
+    app.authorize(caller, Action::UserUpdate).await?;
+    let (sent, mut findings) = rows::parse_one::<One>(&body.await?)?;
+    let edit = sent.map(|One(sent)| sent.check(0, &mut findings)).unwrap_or_default();
+    let mut report = Report::on(1, "changed");
+    findings.into_iter().for_each(|finding| report.add(finding));
+    if !report.is_empty() {
+        return Err(Error::rejected(report));
+    }
+    let mut change = app.change(caller, Action::UserUpdate).await?;
+    let user = locked(&mut change, user_id, expected).await?;
+    if user.is_service_account && edit.personal().next().is_some() {
+        let sentence = "of a service account only the title can be changed: its name is its address";
+        return Err(Error::new(Code::Conflict, sentence));
+    }
+    let update = user.edited(&edit);
+    if let Some(update) = &update {
+        write::update(&mut change, std::slice::from_ref(update)).await?;
+    }
+    let details = details(&mut change, user_id).await?;
+    match update {
+        Some(_) => change.commit().await?,
+        None => change.take_back().await?,
+    }
+    Ok(details)
+}
+
+/// Keeps a user out: from now on their keys open nothing, on any instance within a second.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `precondition_failed`; `conflict` when they are suspended; `last_owner`.
+pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<Details> {
+    let mut change = app.change(caller, Action::UserSuspend).await?;
+    owners::lock(&mut change).await?;
+    set_status(&mut change, user_id, expected, Status::Suspended).await?;
+    owners::hold(&mut change).await?;
+    let details = details(&mut change, user_id).await?;
+    change.commit().await?;
+    Ok(details)
+}
+
+/// Lets a suspended user in again: their keys open what they did before.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `precondition_failed`; `conflict` when they are active.
+pub async fn reactivate(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<Details> {
+    let mut change = app.change(caller, Action::UserReactivate).await?;
+    set_status(&mut change, user_id, expected, Status::Active).await?;
+    let details = details(&mut change, user_id).await?;
+    change.commit().await?;
+    Ok(details)
+}
+
+/// Deletes a user, with everything that names them: membership, password, keys, invitations, the kept answer of
+/// the batch that made them. The audit log names them by id, and stays.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
+pub async fn delete(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<()> {
+    let mut change = app.change(caller, Action::UserDelete).await?;
+    owners::lock(&mut change).await?;
+    locked(&mut change, user_id, expected).await?;
+    write::delete(&mut change, &[user_id], None).await?;
+    owners::hold(&mut change).await?;
+    change.commit().await?;
+    Ok(())
+}
+
+async fn set_status(change: &mut Change, user_id: Id<User>, expected: &Expected, status: Status) -> Result<()> {
+    let user = locked(change, user_id, expected).await?;
+    if user.is(status) {
+        return Err(Error::new(Code::Conflict, format!("the user {user_id} is {status} already")));
+    }
+    write::set_status(change, &[user_id], status).await
+}
+
+async fn locked(change: &mut Change, user_id: Id<User>, expected: &Expected) -> Result<Locked> {
+    let user = lock::one(change, user_id).await?.ok_or_else(|| not_found(user_id))?;
+    expected.hold(user.revision)?;
+    Ok(user)
+}
+
+/// As they are within the change.
+async fn details(change: &mut Change, user_id: Id<User>) -> Result<Details> {
+    let organization_id = change.organization_id();
+    let found = read::details(change.connection(), organization_id, &[user_id]).await?.pop();
+    found.ok_or_else(|| not_found(user_id))
+}
