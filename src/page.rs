@@ -26,12 +26,19 @@ impl<K: Kind> PageRequest<K> {
     /// # Errors
     /// `invalid_request` when the count is not 1 to 50 or the token is not one of muster's.
     pub fn parse(count: Option<&str>, paging_token: Option<&str>) -> Result<Self> {
+        // What is no number is none that there can be.
+        Self::new(count.map(|text| text.parse().unwrap_or_default()), paging_token)
+    }
+
+    /// The same with a count that is a number.
+    ///
+    /// # Errors
+    /// As [`PageRequest::parse`].
+    pub fn new(count: Option<u16>, paging_token: Option<&str>) -> Result<Self> {
         let count = match count {
             None => DEFAULT_COUNT,
-            Some(text) => match text.parse() {
-                Ok(count @ 1..=MAX_COUNT) => count,
-                _ => return Err(Error::invalid(format!("`count` has to be a number from 1 to {MAX_COUNT}"))),
-            },
+            Some(count @ 1..=MAX_COUNT) => count,
+            Some(_) => return Err(Error::invalid(format!("`count` has to be a number from 1 to {MAX_COUNT}"))),
         };
         let after =
             match paging_token {

@@ -13,8 +13,8 @@
 
 use uuid::Uuid;
 
-use super::read::{Collaborator, Kinds, collaborators};
 use super::CollaboratorType;
+use super::read::{Collaborator, Kinds, collaborators};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};

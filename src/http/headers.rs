@@ -1,4 +1,4 @@
-//! What requests that create users say in headers.
+//! What requests say in headers, beside who sends them.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::batches::{IdempotencyKey, Plan, SourceFile};
 use crate::error::{Error, Result};
+use crate::users::Expected;
 
 /// The longest name of a file, in characters.
 const LONGEST_FILE_NAME: usize = 255;
@@ -72,6 +73,44 @@ pub(super) fn sha256(name: &str, text: &str) -> Result<[u8; 32]> {
         .map_err(|_| Error::invalid(format!("`{name}` has to be a SHA-256: 64 hexadecimal digits")))
 }
 
+/// `If-Match` (RFC 9110, section 13.1.1): the revisions that a user may have. Weak tags and other servers' are none.
+///
+/// # Errors
+/// `invalid_request` for what is no list of entity tags.
+pub(super) fn if_match(request: &HttpRequest) -> Result<Expected> {
+    let mut values = request.headers().get_all("If-Match").peekable();
+    if values.peek().is_none() {
+        return Ok(Expected::Any);
+    }
+    let values: Option<Vec<&str>> = values.map(|value| value.to_str().ok()).collect();
+    values
+        .and_then(|values| expected(&values.join(",")))
+        .ok_or_else(|| Error::invalid("`If-Match` has to be `*` or the ETag of an answer, with its quotes: \"3\""))
+}
+
+fn expected(header: &str) -> Option<Expected> {
+    if header.trim() == "*" {
+        return Some(Expected::Any);
+    }
+    let mut revisions = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            break;
+        }
+        let (is_weak, tag) = rest.strip_prefix("W/").map_or((false, rest), |tag| (true, tag));
+        let (tag, behind) = tag.strip_prefix('"')?.split_once('"')?;
+        if !behind.trim_start().is_empty() && !behind.trim_start().starts_with(',') {
+            return None;
+        }
+        revisions.push(tag.parse().ok().filter(|_| !is_weak));
+        rest = behind;
+    }
+    // At least one tag, whether it is one of muster's or not.
+    (!revisions.is_empty()).then(|| Expected::OneOf(revisions.into_iter().flatten().collect()))
+}
+
 /// `Prefer: respond-async` (RFC 7240, section 4.1), and how long its sender would rather wait (4.3); none
 /// if it doesn't say. Preferences that can't be understood are ignored, as the RFC has it.
 pub(super) fn prefer_async(request: &HttpRequest) -> Option<Duration> {
@@ -108,6 +147,30 @@ mod tests {
         assert_eq!(read("respond-async, wait=999999999"), Some(86_400));
         for other in ["", "wait=10", "return=minimal", "respond-asynchronously"] {
             assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_has_to_match_is_read_as_rfc_9110_has_it() {
+        let only = |revisions: &[i64]| Some(Expected::OneOf(revisions.to_vec()));
+        for (header, read) in [
+            ("*", Some(Expected::Any)),
+            (" * ", Some(Expected::Any)),
+            ("\"3\"", only(&[3])),
+            ("\"3\", \"4\",\"5\"", only(&[3, 4, 5])),
+            (", \"3\" ,", only(&[3])),
+            ("W/\"3\"", only(&[])),
+            ("\"a,b\", \"4\"", only(&[4])),
+            ("\"\"", only(&[])),
+            ("3", None),
+            ("\"3", None),
+            ("\"3\" \"4\"", None),
+            ("\"3\"x", None),
+            ("", None),
+            (",", None),
+            ("*, \"3\"", None),
+        ] {
+            assert_eq!(expected(header), read, "{header}");
         }
     }
 

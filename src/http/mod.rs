@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{self, from_fn};
-use actix_web::web::{self, ServiceConfig, post};
+use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
 use actix_web::{App as HttpApp, HttpServer, Route, guard};
 
 use crate::app::App;
@@ -58,12 +58,34 @@ fn routes(config: &mut ServiceConfig) {
     at("/openapi.json", READ, vec![read().to(openapi::json)]);
     at("/api/v2/userinfo/", READ, vec![read().to(api::userinfo::get)]);
     at("/api/v2/users/admin_batch_create", "POST", vec![post().to(api::users::admin_batch_create)]);
+    at("/api/v2/users/admin_batch_update", "POST", vec![post().to(api::user_lists::update)]);
+    at("/api/v2/users/admin_batch_suspend", "POST", vec![post().to(api::user_lists::suspend)]);
+    at("/api/v2/users/admin_batch_reactivate", "POST", vec![post().to(api::user_lists::reactivate)]);
+    at("/api/v2/users/admin_batch_delete", "POST", vec![post().to(api::user_lists::delete)]);
+    // Behind all of /users/ that is no id: the first that fits is taken.
+    at(
+        "/api/v2/users/{user_id}",
+        "GET, HEAD, PATCH, DELETE",
+        vec![read().to(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
+    );
+    at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
+    at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
     at("/api/v2/batches", READ, vec![read().to(api::batches::list)]);
     at("/api/v2/batches/{batch_id}", READ, vec![read().to(api::batches::get)]);
     at("/api/v2/batches/{batch_id}/results", READ, vec![read().to(api::batches::results)]);
     at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
     at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
     at("/api/v2/organization_collaborators/", READ, vec![read().to(api::collaborators::list)]);
+    at("/api/v2/organization_collaborators/search", "POST", vec![post().to(api::collaborators::search)]);
+    at(
+        "/api/v2/organization_collaborators/{identity_id}",
+        "GET, HEAD, PUT, DELETE",
+        vec![
+            read().to(api::collaborators::get),
+            put().to(api::collaborators::put),
+            delete().to(api::collaborators::delete),
+        ],
+    );
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);

@@ -5,16 +5,20 @@ pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
 mod created_users;
+pub(super) mod user;
+pub(super) mod user_lists;
 pub(super) mod userinfo;
 pub(super) mod users;
 
+use actix_web::HttpResponse;
+use actix_web::http::header::{ETAG, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Failure;
 
 /// What a handler gives.
-type Answer = Result<actix_web::HttpResponse, Failure>;
+type Answer = Result<HttpResponse, Failure>;
 
 /// One thing.
 #[derive(Serialize, ToSchema)]
@@ -36,4 +40,13 @@ struct Metadata {
     total: Option<usize>,
     /// Asks for the next page, as `paging_token`; `null` on the last one.
     next_paging_token: Option<String>,
+}
+
+/// One thing that has a revision, which its `ETag` tells.
+fn revised<T: Serialize + ToSchema>(revision: i64, result: T) -> HttpResponse {
+    let mut response = HttpResponse::Ok().json(Single { result });
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{revision}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }

@@ -57,8 +57,8 @@ pub(in crate::http) struct AdminCreateUser {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Query {
-    /// `true`: find out what would be created, and create nothing.
-    dry_run: Option<String>,
+    /// `true`: find out what would be done, and do nothing.
+    pub(super) dry_run: Option<String>,
 }
 
 /// What is asked for in headers.
