@@ -123,7 +123,7 @@ async fn others_who_take_an_address_meanwhile_fail_the_batch_with_a_report() {
         failed["error"],
         json!({
             "code": "batch_conflict",
-            "detail": "1 of 150 users can't be created: users[7].email (user7@example.com): already exists",
+            "detail": "1 of 150 users can't be created: users[7].email: already exists",
             "rows": [{"index": 7, "field": "email", "code": "email_taken", "message": "already exists"}],
         })
     );

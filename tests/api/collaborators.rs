@@ -45,6 +45,9 @@ async fn the_queries_of_the_vendors_client_are_answered() {
         ("?email=nobody%40example.com", &none),
         ("?email=&is_service_account=False&count=50", &none),
         ("?email=%25", &none),
+        ("?name=", &none),
+        ("?name=%27+or+%27%27%3D%27", &none),
+        ("?name=_da", &none),
         ("?name=Grace+Hopper", &all[2..3]),
         ("?name=Ada+Lovelace", &all[1..2]),
         ("?name=ada", &none),
@@ -60,6 +63,100 @@ async fn the_queries_of_the_vendors_client_are_answered() {
 }
 
 #[tokio::test]
+async fn programs_and_people_are_told_apart() {
+    let (app, actor) = app_with_users().await;
+    app.db_execute("update users set is_service_account = true where email = 'ada2@example.com'").await;
+    let all = ["administrator@muster.invalid", "ada+x@example.com", "Grace@Example.com", "ada2@example.com"];
+    let none: [&str; 0] = [];
+    for (query, expected) in [
+        ("", &all[..]),
+        ("?collaborator_type=all_accounts", &all),
+        ("?is_service_account=False", &all[..3]),
+        ("?collaborator_type=only_user_accounts", &all[..3]),
+        ("?is_service_account=True", &all[3..]),
+        ("?collaborator_type=only_service_accounts", &all[3..]),
+        ("?collaborator_type=all_accounts&is_service_account=true", &all[3..]),
+        ("?collaborator_type=only_service_accounts&is_service_account=true", &all[3..]),
+        ("?collaborator_type=only_service_accounts&is_service_account=false", &none),
+        ("?collaborator_type=only_user_accounts&is_service_account=true", &none),
+        ("?name=Ada&is_service_account=True", &all[3..]),
+        ("?name=Ada&is_service_account=False", &all[1..2]),
+        ("?email=ada2%40example.com&is_service_account=True", &all[3..]),
+        ("?email=ada2%40example.com&is_service_account=False", &none),
+    ] {
+        assert_eq!(emails(&actor, query).await, expected, "{query}");
+    }
+    let row = actor.get(&format!("{PATH}?is_service_account=True")).await.json()["results"][0].clone();
+    assert_eq!(row["is_service_account"], true);
+}
+
+#[tokio::test]
+async fn people_of_one_name_come_in_pages_too() {
+    let app = TestApp::spawn().await;
+    let user = |n: usize| {
+        let (name, lastname) = [("Ada", "King"), ("Ada", "Byron"), ("Ada King", "")][n % 3];
+        json!({"name": name, "email": format!("{n}@example.com"), "lastname": lastname, "is_sso_user": true})
+    };
+    assert_eq!(app.owner.create(&(0..40).map(user).collect()).await.status, 200);
+    let expected = |fits: fn(usize) -> bool| -> Vec<String> {
+        (0..40).filter(|n| fits(*n)).map(|n| format!("{n}@example.com")).collect()
+    };
+    for (name, fits) in [("Ada", (|n| n % 3 != 2) as fn(usize) -> bool), ("Ada+King", |n| n % 3 != 1)] {
+        let (mut seen, mut query) = (Vec::new(), format!("?name={name}&count=5"));
+        loop {
+            seen.extend(emails(&app.owner, &query).await);
+            let page = app.owner.get(&format!("{PATH}{query}")).await.json();
+            match page["metadata"]["next_paging_token"].as_str() {
+                Some(token) => query = format!("?name={name}&count=5&paging_token={token}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, expected(fits), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_suspended_or_an_owner_through_a_group_is_listed_as_that() {
+    let (app, actor) = app_with_users().await;
+    app.db_execute("update users set status = 'suspended' where email = 'ada2@example.com'").await;
+    owner_by_group(&app).await;
+    let body = actor.get(PATH).await.json();
+    let shown: Vec<Value> = body["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| json!([row["email"], row["permission_level"], row["base_role"], row["status"]]))
+        .collect();
+    assert_eq!(
+        json!(shown),
+        json!([
+            ["administrator@muster.invalid", "owner", "owner", "active"],
+            ["ada+x@example.com", "collaborator", "collaborator", "active"],
+            ["Grace@Example.com", "owner", "collaborator", "active"],
+            ["ada2@example.com", "collaborator", "collaborator", "suspended"],
+        ])
+    );
+}
+
+/// Makes Grace an owner through a group.
+pub async fn owner_by_group(app: &TestApp) {
+    app.db_execute(
+        "with made as (
+            insert into user_groups (organization_id, group_id, name, name_key, source, created_at, updated_at)
+            select organization_id, gen_random_uuid(), 'Owners', 'owners', 'user', now(), now() from organizations
+            returning organization_id, group_id
+        ), bound as (
+            insert into organization_policy_bindings (organization_id, role_name, group_id, bound_at)
+            select organization_id, 'owner', group_id, now() from made
+        )
+        insert into user_group_members (organization_id, group_id, user_id, added_at)
+        select organization_id, group_id, user_id, now() from made join users using (organization_id)
+        where email = 'Grace@Example.com'",
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_row_has_everything_that_the_vendors_client_requires() {
     let (_app, actor) = app_with_users().await;
     let body = actor.get(&format!("{PATH}?name=Ada+Lovelace")).await.json();
@@ -72,7 +169,7 @@ async fn a_row_has_everything_that_the_vendors_client_requires() {
         row,
         json!({
             "name": "Ada", "full_name": "Ada Lovelace", "email": "ada+x@example.com", "permission_level": "collaborator",
-            "base_role": "collaborator", "additional_roles": [], "is_service_account": false,
+            "base_role": "collaborator", "additional_roles": [], "is_service_account": false, "status": "active",
         })
     );
 }
@@ -125,6 +222,10 @@ async fn parameters_that_can_not_be_used_are_named() {
             (400, json!({"code": "invalid_request", "detail": detail})),
             "{query}"
         );
+    }
+    for parameter in ["email", "name"] {
+        let answer = actor.get(&format!("{PATH}?{parameter}={}", "a".repeat(10_000))).await;
+        assert_eq!((answer.status, answer.json()["results"].clone()), (200, json!([])), "{parameter}");
     }
     let answer = actor.get(&format!("{PATH}?sort=name")).await;
     assert_eq!(answer.status, 400);

@@ -1,0 +1,310 @@
+//! Lists of users: changed, suspended, reactivated, deleted; all of them or none.
+
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, Answer, TestApp, sso};
+use crate::user::send;
+
+const UPDATE: &str = "/api/v2/users/admin_batch_update";
+const SUSPEND: &str = "/api/v2/users/admin_batch_suspend";
+const REACTIVATE: &str = "/api/v2/users/admin_batch_reactivate";
+const DELETE: &str = "/api/v2/users/admin_batch_delete";
+
+/// A server with these users; their ids.
+async fn app_with(emails: &[&str]) -> (TestApp, Vec<String>) {
+    let app = TestApp::spawn().await;
+    let created = app.owner.create(&emails.iter().map(|email| sso(email)).collect()).await.json();
+    let ids = created["results"].as_array().unwrap().iter().map(|user| user["user_id"].as_str().unwrap().to_owned());
+    let ids = ids.collect();
+    (app, ids)
+}
+
+async fn post(app: &TestApp, path: &str, list: &Value) -> Answer {
+    send(&app.owner, "POST", path, list).await
+}
+
+/// One field of all results.
+fn all(answer: &Answer, field: &str) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let results = answer.json()["results"].clone();
+    results.as_array().unwrap().iter().map(|user| user[field].as_str().unwrap().to_owned()).collect()
+}
+
+fn row(index: usize, field: &str, code: &str, message: &str) -> Value {
+    json!({"index": index, "field": field, "code": code, "message": message})
+}
+
+async fn actions(app: &TestApp, count: usize) -> Vec<String> {
+    let events = app.owner.get(&format!("/api/v2/audit/events?count={count}")).await.json();
+    let events = events["results"].as_array().unwrap().clone();
+    let mut actions: Vec<String> = events.iter().map(|event| event["action"].as_str().unwrap().to_owned()).collect();
+    actions.sort();
+    actions
+}
+
+#[tokio::test]
+async fn a_list_goes_through_its_life_in_the_order_it_was_sent() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
+    let list = json!([{"user": ids[2]}, {"user": "A@example.com"}]);
+    let order = [ids[2].clone(), ids[0].clone()];
+    let suspended = post(&app, SUSPEND, &list).await;
+    assert_eq!(
+        (all(&suspended, "user_id"), all(&suspended, "status")),
+        (order.to_vec(), vec!["suspended".to_owned(); 2])
+    );
+    assert_eq!(suspended.json()["metadata"], json!({"total": 2, "next_paging_token": null}));
+    assert_eq!(actions(&app, 3).await, ["user.batch_suspend", "user.suspend", "user.suspend"]);
+    let reactivated = post(&app, REACTIVATE, &list).await;
+    assert_eq!(all(&reactivated, "status"), ["active", "active"]);
+    let changed =
+        json!([{"user": "c@example.com", "title": "Boss", "email": "cc@example.com"}, {"user": ids[0], "name": "Al"}]);
+    let updated = post(&app, UPDATE, &changed).await;
+    assert_eq!(
+        (all(&updated, "user_id"), all(&updated, "name")),
+        (order.to_vec(), vec!["Ada".to_owned(), "Al".to_owned()])
+    );
+    assert_eq!(all(&updated, "email"), ["cc@example.com", "a@example.com"]);
+    assert_eq!(actions(&app, 3).await, ["user.batch_update", "user.update", "user.update"]);
+    let deleted = post(&app, DELETE, &list).await;
+    assert_eq!(
+        (all(&deleted, "user_id"), all(&deleted, "email")),
+        (order.to_vec(), vec!["cc@example.com".to_owned(), "a@example.com".to_owned()])
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from users").await, 2);
+    let events = app.owner.get("/api/v2/audit/events?action=user.batch_delete").await.json();
+    assert_eq!(
+        (events["results"][0]["target_kind"].as_str(), &events["results"][0]["details"]),
+        (Some("organization"), &json!({"users": 2}))
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_finds_the_same_and_does_nothing() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
+    let events: i64 = app.db_value("select count(*) from audit_events").await;
+    let list = json!([{"user": ids[0]}]);
+    let change = json!([{"user": ids[0], "name": "Al"}]);
+    for (path, list, field, value) in [
+        (SUSPEND, &list, "status", "suspended"),
+        (UPDATE, &change, "name", "Al"),
+        (DELETE, &list, "email", "a@example.com"),
+    ] {
+        let answer = post(&app, &format!("{path}?dry_run=True"), list).await;
+        assert_eq!(all(&answer, field), [value], "{path}");
+    }
+    let answer = post(&app, &format!("{REACTIVATE}?dry_run=true"), &list).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(app.owner.get(&format!("/api/v2/users/{}", ids[0])).await.header("etag"), "\"1\"");
+    let after: i64 = app.db_value("select count(*) from audit_events where outcome = 'success'").await;
+    assert_eq!(after, events);
+    for query in ["?dry_run=perhaps", "?dry_run=", "?force=true"] {
+        for path in [UPDATE, SUSPEND, REACTIVATE, DELETE] {
+            let answer = post(&app, &format!("{path}{query}"), &list).await;
+            assert_eq!((answer.status, answer.error()["code"].as_str()), (400, Some("invalid_request")), "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
+    let list = json!([
+        {"user": ids[0]},
+        {"user": "nobody@example.com"},
+        {"user": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"},
+        {"user": "no address"},
+        {"user": ids[1], "if_match": 7},
+        {"user": "A@example.com"},
+        {"name": "Ada"},
+        "b@example.com",
+        {"user": ids[2], "if_match": "new"},
+    ]);
+    let answer = post(&app, DELETE, &list).await;
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    let twice = json!({"index": 5, "field": "user", "code": "user_duplicate", "message": "the same user as users[0]", "other_index": 0});
+    assert_eq!(
+        answer.error(),
+        json!({
+            "code": "batch_rejected",
+            "detail": "8 of 9 users can't be deleted: users[1].user (nobody@example.com): there is no such user; \
+                users[2].user (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: has to be the id of a \
+                user (usr_…) or an e-mail address; users[4].if_match: somebody has changed the user since: read it again; \
+                users[5].user: the same user as users[0]; and 4 more",
+            "rows": [
+                row(1, "user", "unknown_user", "there is no such user"),
+                row(2, "user", "unknown_user", "there is no such user"),
+                row(3, "user", "user_invalid", "has to be the id of a user (usr_…) or an e-mail address"),
+                row(4, "if_match", "precondition_failed", "somebody has changed the user since: read it again"),
+                twice,
+                row(6, "user", "missing", "is missing"),
+                row(6, "name", "unknown_field", "is unknown; a user has user, if_match"),
+                {"index": 7, "field": null, "code": "wrong_type",
+                    "message": "a user has to be an object with user, if_match; this is text"},
+                row(8, "if_match", "wrong_type", "has to be a revision, as in the ETag, not text"),
+            ],
+        })
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from users where revision = 1").await, 4);
+    let event = app.owner.get("/api/v2/audit/events?count=1").await.json()["results"][0].clone();
+    assert_eq!(
+        (&event["action"], &event["outcome"], &event["reason"], &event["details"]["rows"]),
+        (&json!("user.batch_delete"), &json!("rejected"), &json!("batch_rejected"), &json!(9))
+    );
+    let revisions = json!([{"user": ids[0], "if_match": 1}, {"user": ids[1], "if_match": "\"1\""}, {"user": ids[2], "if_match": "1"}]);
+    assert_eq!(post(&app, DELETE, &revisions).await.status, 200);
+}
+
+#[tokio::test]
+async fn who_is_suspended_or_active_already_is_a_finding() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
+    assert_eq!(post(&app, SUSPEND, &json!([{"user": ids[0]}])).await.status, 200);
+    let list = json!([{"user": "a@example.com"}, {"user": ids[1]}]);
+    let answer = post(&app, SUSPEND, &list).await;
+    assert_eq!(
+        (answer.status, answer.error()["rows"].clone()),
+        (422, json!([row(0, "user", "already_suspended", "is suspended already")]))
+    );
+    let answer = post(&app, REACTIVATE, &list).await;
+    assert_eq!(
+        (answer.status, answer.error()["rows"].clone()),
+        (422, json!([row(1, "user", "already_active", "is active already")]))
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from users where status = 'suspended'").await, 1);
+}
+
+#[tokio::test]
+async fn an_address_that_somebody_has_is_not_given_to_another() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com", "d@example.com"]).await;
+    let taken = json!([{"user": ids[0], "email": "D@example.com", "name": "Al"}, {"user": ids[1], "name": "Bo"}]);
+    let answer = post(&app, UPDATE, &taken).await;
+    assert_eq!(answer.status, 409, "{}", answer.text);
+    assert_eq!(
+        answer.error(),
+        json!({
+            "code": "batch_conflict",
+            "detail": "1 of 2 users can't be changed: users[0].email (D@example.com): already exists",
+            "rows": [row(0, "email", "email_taken", "already exists")],
+        })
+    );
+    // Of a row that keeps its own, and of two that want the same.
+    let same = json!([
+        {"user": ids[0], "email": "b@example.com"}, {"user": ids[1], "email": "B@example.com"},
+        {"user": ids[2], "email": "x@example.com"}, {"user": ids[3], "email": "X@example.com"},
+    ]);
+    let answer = post(&app, UPDATE, &same).await;
+    let twice = json!({"index": 3, "field": "email", "code": "email_duplicate", "message": "the same address as users[2]", "other_index": 2});
+    assert_eq!(
+        (answer.status, answer.error()["rows"].clone()),
+        (422, json!([row(0, "email", "email_taken", "already exists"), twice]))
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from users where revision > 1").await, 0);
+}
+
+#[tokio::test]
+async fn addresses_are_swapped_within_a_list() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
+    let list = json!([
+        {"user": ids[0], "email": "b@example.com"}, {"user": "b@example.com", "email": "c@example.com"},
+        {"user": "c@example.com", "email": "a@example.com", "title": "Boss"},
+    ]);
+    let answer = post(&app, UPDATE, &list).await;
+    assert_eq!(all(&answer, "email"), ["b@example.com", "c@example.com", "a@example.com"]);
+    assert_eq!(all(&answer, "user_id"), ids);
+    let keys = "select string_agg(email_key, ' ' order by user_id) from users where batch_id is not null";
+    assert_eq!(app.db_value::<String>(keys).await, "b@example.com c@example.com a@example.com");
+}
+
+#[tokio::test]
+async fn of_service_accounts_in_a_list_only_titles_change() {
+    let (app, ids) = app_with(&["robot@example.com"]).await;
+    app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
+    let answer =
+        post(&app, UPDATE, &json!([{"user": ids[0], "name": "x", "email": "y@example.com", "title": "t"}])).await;
+    let message = "can't be changed: of a service account only the title can";
+    assert_eq!(
+        (answer.status, answer.error()["rows"].clone()),
+        (422, json!([row(0, "name", "service_account", message), row(0, "email", "service_account", message)]))
+    );
+    assert_eq!(all(&post(&app, UPDATE, &json!([{"user": ids[0], "title": "t"}])).await, "title"), ["t"]);
+}
+
+#[tokio::test]
+async fn a_list_that_changes_nothing_writes_nothing() {
+    let (app, ids) = app_with(&["a@example.com"]).await;
+    let events: i64 = app.db_value("select count(*) from audit_events").await;
+    let answer = post(&app, UPDATE, &json!([{"user": ids[0], "name": "Ada"}])).await;
+    assert_eq!((answer.status, answer.json()["results"][0]["revision"].as_i64()), (200, Some(1)));
+    assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, events);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_refused_as_a_whole() {
+    let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
+    let reader = app.actor(PermissionLevel::Collaborator).await;
+    for (path, example) in [
+        (UPDATE, "[{\"user\": …, \"name\": …}, …]"),
+        (SUSPEND, "[{\"user\": …, \"if_match\": …}, …]"),
+        (REACTIVATE, "[{\"user\": …, \"if_match\": …}, …]"),
+        (DELETE, "[{\"user\": …, \"if_match\": …}, …]"),
+    ] {
+        for (body, status, code, detail) in [
+            ("[]", 400, "empty_batch", "the list is empty: there is nobody to change".to_owned()),
+            ("{}", 400, "invalid_request", format!("the body has to be a JSON array of users: {example}")),
+            (
+                "[",
+                400,
+                "invalid_json",
+                "the body is not valid JSON: EOF while parsing a list at line 1 column 1".to_owned(),
+            ),
+            (
+                "[{}, {}, {}, {}]",
+                413,
+                "too_large",
+                "more than 3 users in one batch (setting `batch.max_users`): send several batches".to_owned(),
+            ),
+        ] {
+            let answer = Actor::send(app.owner.request("POST", path).body(body)).await;
+            assert_eq!((answer.status, answer.error()), (status, json!({"code": code, "detail": detail})), "{body}");
+        }
+        let long = json!([{"user": "a".repeat(10_000)}, {"user": "' or ''='"}, {"user": "%@%"}]);
+        let answer = post(&app, path, &long).await;
+        let codes: Vec<Value> =
+            answer.error()["rows"].as_array().unwrap().iter().map(|finding| finding["code"].clone()).collect();
+        assert_eq!((answer.status, json!(codes)), (422, json!(["user_invalid", "user_invalid", "user_invalid"])));
+        assert!(answer.text.len() < 1000, "{}", answer.text);
+        let answer = Actor::send(reader.request("POST", path)).await;
+        assert_eq!((answer.status, answer.error()["code"].as_str()), (403, Some("forbidden")));
+    }
+}
+
+#[tokio::test]
+async fn lists_that_meet_in_another_order_wait_for_each_other() {
+    let emails: Vec<String> = (0..40).map(|n| format!("{n}@example.com")).collect();
+    let (app, ids) = app_with(&emails.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let list = |ids: &mut dyn Iterator<Item = &String>, title: &str| -> Value {
+        ids.map(|id| json!({"user": id, "title": title})).collect()
+    };
+    let (up, down) = (list(&mut ids.iter(), "up"), list(&mut ids.iter().rev(), "down"));
+    for _ in 0..10 {
+        let (one, other) = tokio::join!(post(&app, UPDATE, &up), post(&app, UPDATE, &down));
+        assert_eq!([one.status, other.status], [200, 200], "{} {}", one.text, other.text);
+        let titles: i64 = app.db_value("select count(distinct title) from users where batch_id is not null").await;
+        assert_eq!(titles, 1, "one of the lists is whole");
+    }
+}
+
+#[tokio::test]
+async fn of_two_lists_that_want_one_address_one_gets_it() {
+    let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
+    for round in 0..10 {
+        let email = format!("wanted{round}@example.com");
+        let list = |id: &str| json!([{"user": id, "email": email}]);
+        let (a, b) = (list(&ids[0]), list(&ids[1]));
+        let (one, other) = tokio::join!(post(&app, UPDATE, &a), post(&app, UPDATE, &b));
+        let mut ends = [(one.status, one.text), (other.status, other.text)];
+        ends.sort();
+        assert_eq!([ends[0].0, ends[1].0], [200, 409], "{ends:?}");
+        assert!(ends[1].1.contains("\"email_taken\""), "{}", ends[1].1);
+    }
+}
