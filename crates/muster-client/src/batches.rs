@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::batch::{CreatedBody, UndoneBody};
-use crate::client::{Single, paged};
+use crate::client::{Single, by_id, paged};
 use crate::patience::{Patience, Trouble};
 use crate::{Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, Undone};
 
@@ -142,15 +142,8 @@ impl Client {
     }
 }
 
-/// Where a batch is found. An id of another form is not sent: it could lead elsewhere.
 fn path(batch_id: &str, rest: &str) -> Result<String, Error> {
-    if batch_id.is_empty() || !batch_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(Error::Config(format!(
-            "`{}` is no id of a batch; one looks like `bat_…`",
-            batch_id.escape_debug()
-        )));
-    }
-    Ok(format!("/api/v2/batches/{batch_id}{rest}"))
+    by_id("/api/v2/batches", batch_id, rest, "a batch; one looks like `bat_…`")
 }
 
 #[cfg(test)]

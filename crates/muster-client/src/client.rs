@@ -155,6 +155,14 @@ pub(crate) fn paged(
     query
 }
 
+/// Where one thing is found. An id of another form is not sent: it could lead elsewhere.
+pub(crate) fn by_id(list: &str, id: &str, rest: &str, of_what: &str) -> Result<String, Error> {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(Error::Config(format!("`{}` is no id of {of_what}", id.escape_debug())));
+    }
+    Ok(format!("{list}/{id}{rest}"))
+}
+
 /// One variable of the environment; an empty one counts as unset.
 #[expect(clippy::disallowed_methods, reason = "`Client::from_env` is there to read the environment")]
 fn environment(name: &str) -> Result<Option<String>, Error> {

@@ -25,6 +25,9 @@ pub struct Collaborator {
     pub additional_roles: Vec<String>,
     /// Whether it is a service account.
     pub is_service_account: Option<bool>,
+    /// `active` or `suspended`; the vendor's servers don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// When the membership began.
     pub created_at: DateTime<Utc>,
 }

@@ -13,8 +13,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -47,6 +47,41 @@ pub(crate) struct Rows<'a, B: ?Sized> {
     pub(crate) headers: HeaderMap,
     pub(crate) rows: &'a B,
     pub(crate) key: Option<&'a str>,
+}
+
+/// Something that is changed, or asked for with a body: sent once.
+pub(crate) struct Write {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Write {
+    pub(crate) fn new(method: Method, path: String) -> Self {
+        Self { method, path, query: Vec::new(), headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn query(mut self, name: &'static str, value: &str) -> Self {
+        self.query.push((name, value.to_owned()));
+        self
+    }
+
+    /// With this as JSON.
+    pub(crate) fn body<B: Serialize + ?Sized>(mut self, body: &B) -> Result<Self, Error> {
+        self.body = json(body)?;
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(self)
+    }
+
+    /// Only if this is the revision still.
+    pub(crate) fn only_if(mut self, revision: Option<i64>) -> Self {
+        if let Some(tag) = revision.and_then(|revision| HeaderValue::from_str(&format!("\"{revision}\"")).ok()) {
+            self.headers.insert(IF_MATCH, tag);
+        }
+        self
+    }
 }
 
 /// An answer that is neither a refusal nor a failure.
@@ -108,6 +143,19 @@ impl Http {
         self.parse(&self.ask(request).await?)
     }
 
+    /// Writes once, for as long as it takes.
+    pub(crate) async fn write(&self, write: Write) -> Result<Answer, Error> {
+        let url = self.base.join(&write.path, &write.query);
+        let mut headers = write.headers;
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(write.body.len()));
+        self.ask(self.client.request(write.method, url).headers(headers).body(write.body)).await
+    }
+
+    /// The same, for what is answered.
+    pub(crate) async fn write_for<T: DeserializeOwned>(&self, write: Write) -> Result<T, Error> {
+        self.parse(&self.write(write).await?)
+    }
+
     /// Sends rows, for as long as it takes (the server may hash thousands of passwords), and again
     /// while there is patience. `news` gets the failures that are survived.
     pub(crate) async fn post_rows<B: Serialize + ?Sized>(
@@ -116,8 +164,7 @@ impl Http {
         mut patience: Patience,
         mut news: impl FnMut(Trouble),
     ) -> Result<Answer, Error> {
-        let body = serde_json::to_vec(rows)
-            .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
+        let body = json(rows)?;
         let url = self.base.join(path, query);
         let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
         loop {
@@ -178,6 +225,10 @@ impl Http {
     fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
         Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
+}
+
+fn json<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))
 }
 
 /// How long to wait after a failure that is survived, which is told.

@@ -8,6 +8,7 @@ mod batches;
 mod builder;
 mod client;
 mod collaborator;
+mod collaborators;
 mod error;
 mod http;
 mod page;
@@ -15,6 +16,7 @@ mod patience;
 mod random;
 mod user;
 mod user_info;
+mod users;
 
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
@@ -25,8 +27,10 @@ pub use batch_request::BatchRequest;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
+pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
+pub use users::{User, UserChange, UserRow};

@@ -16,3 +16,4 @@ mod reads;
 mod repeats;
 mod server;
 mod tls;
+mod users;
