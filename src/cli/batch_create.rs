@@ -28,7 +28,7 @@ use super::local_hash::{self, Hashed};
 use super::output::{self, Format};
 use super::progress::Progress;
 use super::{Exit, file_report};
-use crate::batches::file::{FileFormat, UsersFile};
+use crate::batches::file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may take for a batch before it answers that it goes on by itself.
 const WAIT: Duration = Duration::from_secs(2);
@@ -66,7 +66,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     let mut progress = Progress::start();
-    let file = UsersFile::read(&args.users_file, args.format).map_err(|error| file_report::refuse(&error))?;
+    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED)
+        .map_err(|error| file_report::refuse(&error))?;
     if args.hash_locally {
         match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
             Hashed::Rows(rows) => act(args, client, &file, &rows, progress).await,

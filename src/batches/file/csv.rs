@@ -10,11 +10,11 @@ use super::error::Problem;
 use super::header::{self, place};
 use super::hide::{self, comment};
 use super::parsed::{Notes, Parsed, Read, push};
-use super::{Field, Row, fields};
+use super::{Contents, Field, Row, fields};
 
 /// A table of users, its first row the names of the columns.
-pub(super) fn parse(text: &str) -> Parsed {
-    let mut table = Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::default(), doubt: false };
+pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
+    let mut table = Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), doubt: false };
     let rows = table.read().unwrap_or_else(|problem| {
         // What is behind was not read.
         table.notes.hide(problem.span.end..text.len());
@@ -38,10 +38,11 @@ struct Table<'t> {
 
 impl<'t> Table<'t> {
     fn read(&mut self) -> Read<Vec<Row>> {
-        let mut cells = header::cells(self.text);
+        let contents = self.notes.contents;
+        let mut cells = header::cells(contents, self.text);
         let mut row = Vec::new();
         let Some(read) = cells.next(&mut row) else {
-            return Err(Box::new(Problem::new("the file is empty", 0..0).help(header::FIRST_ROW)));
+            return Err(Box::new(Problem::new("the file is empty", 0..0).help(header::first_row_help(contents))));
         };
         let start = place(&row).start;
         self.notes.hidden.push(comment(0..start));
@@ -96,7 +97,7 @@ impl<'t> Table<'t> {
             if !cell.text.is_empty() {
                 filled = true;
                 if !std::mem::replace(noted, true) {
-                    self.notes.note(header::no_name(place.clone()))?;
+                    self.notes.note(header::no_name(self.notes.contents, place.clone()))?;
                 }
             }
         }
@@ -128,10 +129,11 @@ impl<'t> Table<'t> {
         if self.doubt {
             return;
         }
+        let contents = self.notes.contents;
         let cells = || self.columns.iter().zip(row);
         let shifted = cells().any(|(column, cell)| match *column {
             Some(name) if fields::is_flag(name) => !cell.text.is_empty() && flag(&cell.text).is_none(),
-            Some(name) => hide::is_public(name) && cell.text.contains(['\n', '\r']),
+            Some(name) => contents.is_public(name) && cell.text.contains(['\n', '\r']),
             None => false,
         });
         if shifted {
@@ -139,7 +141,7 @@ impl<'t> Table<'t> {
             return;
         }
         for (column, cell) in self.columns.iter().zip(row) {
-            if !column.is_some_and(hide::is_public) || hide::is_suspect(&cell.text) {
+            if !column.is_some_and(|column| contents.is_public(column)) || hide::is_suspect(&cell.text) {
                 self.notes.hide(cell.span.clone());
             }
         }

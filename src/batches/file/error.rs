@@ -1,13 +1,14 @@
 //! What is wrong with a users file before any row is looked at, and how it is said.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::string::FromUtf8Error;
 
-use super::FileFormat;
 use super::hide::{self, Hidden};
 use super::show::{Block, Printer, Severity};
+use super::{Contents, FileFormat};
 
 /// Why there are no rows to send.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) struct Problem {
     pub span: Range<usize>,
     /// A place that has to do with it, and what to say there.
     pub other: Option<(Range<usize>, &'static str)>,
-    pub help: Option<&'static str>,
+    pub help: Option<Cow<'static, str>>,
     /// The file couldn't be read at this place, and it is not known what on this line is a
     /// password: words decide.
     pub unparsed: bool,
@@ -54,8 +55,8 @@ impl Problem {
         Self { sentence: sentence.into(), span, other: None, help: None, unparsed: false }
     }
 
-    pub fn help(mut self, help: &'static str) -> Self {
-        self.help = Some(help);
+    pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.help = Some(help.into());
         self
     }
 
@@ -71,11 +72,17 @@ impl Problem {
 }
 
 impl FormError {
-    pub(super) fn new(path: String, text: String, mut hidden: Vec<Hidden>, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(
+        contents: &Contents,
+        path: String,
+        text: String,
+        mut hidden: Vec<Hidden>,
+        mut problems: Vec<Problem>,
+    ) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         for problem in problems.iter().filter(|problem| problem.unparsed) {
             let places = std::iter::once(&problem.span).chain(problem.other.as_ref().map(|(place, _)| place));
-            hidden.extend(places.flat_map(|place| hide::unparsed_line(&text, place.start)));
+            hidden.extend(places.flat_map(|place| hide::unparsed_line(contents, &text, place.start)));
         }
         hide::tidy(&mut hidden);
         Self { path, text, hidden, problems }
@@ -97,12 +104,17 @@ fn block(problem: &Problem) -> Block<'_> {
         code: "",
         place: Some(problem.span.clone()),
         other: problem.other.clone(),
-        help: problem.help,
+        help: problem.help.as_deref(),
     }
 }
 
 /// The error for bytes that aren't text, pointing at the first of them.
-pub(super) fn not_utf8(path: String, format: FileFormat, refused: &FromUtf8Error) -> FileError {
+pub(super) fn not_utf8(
+    contents: &'static Contents,
+    path: String,
+    format: FileFormat,
+    refused: &FromUtf8Error,
+) -> FileError {
     let bytes = refused.as_bytes();
     let at = refused.utf8_error().valid_up_to();
     let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
@@ -113,9 +125,9 @@ pub(super) fn not_utf8(path: String, format: FileFormat, refused: &FromUtf8Error
     let problem = Problem::new("not UTF-8 text", at..at).help(help);
     let (hidden, problem) = match format {
         FileFormat::Yaml => (Vec::new(), problem.unparsed()),
-        _ => (super::parse_as(format, &text).hidden, problem),
+        _ => (super::parse_as(contents, format, &text).hidden, problem),
     };
-    FileError::Form(FormError::new(path, text, hidden, vec![problem]))
+    FileError::Form(FormError::new(contents, path, text, hidden, vec![problem]))
 }
 
 impl fmt::Display for FileError {

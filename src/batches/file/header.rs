@@ -2,18 +2,30 @@
 
 use std::ops::Range;
 
+use super::Contents;
 use super::cells::{Cell, Cells};
 use super::error::Problem;
-use super::fields::{self, REQUIRED};
 use super::hide;
 use super::parsed::{Notes, Read, twice};
 
-const COLUMNS: &str = "the columns are name, email, password, password_hash, must_change_password, is_sso_user, \
-                       permission_level, lastname and title";
-pub(super) const FIRST_ROW: &str =
-    "the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
-/// Names of columns in a row that is taken for a header.
+/// Names of columns in a row that is taken for a header; fewer where there need not be more.
 const ENOUGH: usize = 2;
+
+fn enough(contents: &Contents) -> usize {
+    ENOUGH.min(contents.required.len())
+}
+
+/// Which columns there are.
+fn columns_help(contents: &Contents) -> String {
+    match contents.fields.split_last() {
+        Some((last, others)) => format!("the columns are {} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+pub(super) fn first_row_help(contents: &Contents) -> String {
+    format!("the first row names the columns, such as: {}", contents.example)
+}
 
 /// More unknown columns than this are one problem, which names the first few.
 const MANY: usize = 10;
@@ -23,7 +35,7 @@ const LONGEST_NAME: usize = 40;
 const LONGEST_WORD: usize = 24;
 
 /// Where the rows of a file begin, and what separates its cells.
-pub(super) fn cells(text: &str) -> Cells<'_> {
+pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     if let Some((start, delimiter)) = hint(text) {
         return Cells::new(text, start + first_row(text.get(start..).unwrap_or_default()), delimiter);
     }
@@ -31,8 +43,8 @@ pub(super) fn cells(text: &str) -> Cells<'_> {
     let line = text.get(start..).unwrap_or_default();
     let line = line.split(['\n', '\r']).next().unwrap_or_default();
     let fits = |delimiter: &char| {
-        let name = |piece: &str| fields::known(piece.trim().trim_matches('"')).is_some();
-        line.split(*delimiter).filter(|piece| name(piece)).count() >= ENOUGH
+        let name = |piece: &str| contents.known(piece.trim().trim_matches('"')).is_some();
+        line.split(*delimiter).filter(|piece| name(piece)).count() >= enough(contents)
     };
     let others = [';', '\t'];
     let other = if line.contains(',') {
@@ -86,18 +98,19 @@ pub(super) fn read(
     cells: &Cells<'_>,
     notes: &mut Notes,
 ) -> Read<Vec<Option<&'static str>>> {
+    let contents = notes.contents;
     let place = place(header);
-    let columns: Vec<_> = header.iter().map(|cell| fields::known(cell.text.trim())).collect();
+    let columns: Vec<_> = header.iter().map(|cell| contents.known(cell.text.trim())).collect();
     let known = columns.iter().flatten().count();
-    let missing: Vec<_> = REQUIRED.into_iter().filter(|field| !columns.contains(&Some(*field))).collect();
+    let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
     let follows = cells.clone().next(&mut first) == Some(Ok(())) && first.len() == width;
     let names = header.iter().all(|cell| could_be_a_name(cell.text.trim()))
-        && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(cell.text.trim())));
-    if known < ENOUGH && !names {
+        && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(contents, cell.text.trim())));
+    if known < enough(contents) && !names {
         // Perhaps it is a user.
         notes.hide(place.clone());
-        return Err(Box::new(missing_columns(&missing, place.start..place.start).help(FIRST_ROW)));
+        return Err(Box::new(missing_columns(&missing, place.start..place.start).help(first_row_help(contents))));
     }
     let shown = (missing.is_empty() && follows) || names;
     let others: Vec<_> =
@@ -110,8 +123,8 @@ pub(super) fn read(
             notes.note(twice(&format!("the column `{field}`"), cell.span.clone(), first.span.clone()))?;
         }
     }
-    if known < ENOUGH {
-        return Err(Box::new(missing_columns(&missing, place).help(FIRST_ROW)));
+    if known < enough(contents) {
+        return Err(Box::new(missing_columns(&missing, place).help(first_row_help(contents))));
     }
     if !missing.is_empty() {
         notes.note(missing_columns(&missing, place))?;
@@ -143,12 +156,12 @@ fn could_be_a_name(cell: &str) -> bool {
 
 /// Whether it may as well be a value, perhaps a secret one: it has digits, capital letters inside of
 /// a word or a very long word, or is a flag.
-fn could_be_a_value(cell: &str) -> bool {
+fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
     let odd = |word: &str| {
         let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
         word.chars().count() > LONGEST_WORD || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
     };
-    fields::known(cell).is_none()
+    contents.known(cell).is_none()
         && (cell.contains(char::is_numeric)
             || ["true", "false", "yes", "no", "on", "off"].iter().any(|flag| cell.eq_ignore_ascii_case(flag))
             || cell.split([' ', '-', '_']).any(odd))
@@ -156,6 +169,7 @@ fn could_be_a_value(cell: &str) -> bool {
 
 /// Notes the columns that are none of a user's, and those without a name.
 fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
+    let contents = notes.contents;
     let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
         cells.iter().copied().partition(|cell| cell.text.trim().is_empty());
     let can_be_shown = |cell: &Cell<'_>| shown && hide::is_word(cell.text.trim(), true);
@@ -171,21 +185,25 @@ fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
             format!(": {} and {} more", names.join(", "), named.len() - names.len())
         };
         let place = named.first().map_or(0..0, |cell| cell.span.clone());
-        notes.note(Problem::new(format!("{} unknown columns{list}", named.len()), place).help(COLUMNS))?;
+        notes
+            .note(Problem::new(format!("{} unknown columns{list}", named.len()), place).help(columns_help(contents)))?;
     } else {
         for cell in named {
             let name = if can_be_shown(cell) { format!(" `{}`", cell.text.trim()) } else { String::new() };
-            notes.note(Problem::new(format!("unknown column{name}"), cell.span.clone()).help(COLUMNS))?;
+            notes
+                .note(Problem::new(format!("unknown column{name}"), cell.span.clone()).help(columns_help(contents)))?;
         }
     }
     if nameless.len() > MANY {
         let place = nameless.first().map_or(0..0, |cell| cell.span.clone());
-        return notes.note(Problem::new(format!("{} columns have no name", nameless.len()), place).help(COLUMNS));
+        return notes.note(
+            Problem::new(format!("{} columns have no name", nameless.len()), place).help(columns_help(contents)),
+        );
     }
-    nameless.iter().try_for_each(|cell| notes.note(no_name(cell.span.clone())))
+    nameless.iter().try_for_each(|cell| notes.note(no_name(contents, cell.span.clone())))
 }
 
 /// A column whose cells can't be told.
-pub(super) fn no_name(place: Range<usize>) -> Problem {
-    Problem::new("this column has no name", place).help(COLUMNS)
+pub(super) fn no_name(contents: &Contents, place: Range<usize>) -> Problem {
+    Problem::new("this column has no name", place).help(columns_help(contents))
 }

@@ -1,6 +1,6 @@
 //! What of a users file may be shown on a terminal, and what is replaced: passwords, above all.
 //!
-//! Of a parsed file the places of all values are known, and [`is_public`] decides by key. Of YAML
+//! Of a parsed file the places of all values are known, and [`Contents::is_public`] decides by key. Of YAML
 //! that can't be parsed nothing is known but words, so [`unparsed_line`] shows only the words that
 //! are surely harmless: the known keys, and what stands behind a public one; at the first other
 //! key, the rest of the line is hidden.
@@ -8,6 +8,8 @@
 use std::ops::Range;
 
 use serde_json::Value;
+
+use super::Contents;
 
 /// A piece of the text of which every column is printed as `with`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,14 +41,9 @@ pub(super) enum Show {
 
 impl Show {
     /// What may be shown of the value of this key.
-    pub fn inside(self, key: &str) -> Self {
-        if self != Self::Nothing && is_public(key) { Self::Public } else { Self::Nothing }
+    pub fn inside(self, contents: &Contents, key: &str) -> Self {
+        if self != Self::Nothing && contents.is_public(key) { Self::Public } else { Self::Nothing }
     }
-}
-
-/// Whether the value of a key can be shown. Everything else may be a password under a misspelt key.
-pub(super) fn is_public(key: &str) -> bool {
-    matches!(key, "name" | "email" | "lastname" | "title" | "is_sso_user" | "must_change_password" | "permission_level")
 }
 
 /// Whether a value of a public key may be a password all the same: who is asked whether to change
@@ -87,7 +84,7 @@ pub(super) fn tidy(hidden: &mut Vec<Hidden>) {
 const LOOK_BACK: usize = 1000;
 
 /// What to hide of the line around `at` when the file couldn't be parsed there.
-pub(super) fn unparsed_line(text: &str, at: usize) -> Vec<Hidden> {
+pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<Hidden> {
     let before = text.get(..at).unwrap_or_default();
     let start = before.rfind(is_break).map_or(0, |end| end + 1);
     let line = text.get(start..).unwrap_or_default();
@@ -97,10 +94,10 @@ pub(super) fn unparsed_line(text: &str, at: usize) -> Vec<Hidden> {
         .unwrap_or_default()
         .rsplit(is_break)
         .take(LOOK_BACK)
-        .map(|line| words(line, false))
+        .map(|line| words(contents, line, false))
         .find(|words| words.has_key)
         .is_some_and(|words| words.open);
-    let found = words(line, open).hidden;
+    let found = words(contents, line, open).hidden;
     found.into_iter().map(|span| value(start + span.start..start + span.end)).collect()
 }
 
@@ -118,7 +115,7 @@ struct Words {
 }
 
 /// Reads a line word by word; `open` is whether it may continue a value that can be shown.
-fn words(line: &str, open: bool) -> Words {
+fn words(contents: &Contents, line: &str, open: bool) -> Words {
     let mut found = Words { open, ..Words::default() };
     let mut end = 0;
     for piece in line.split_inclusive(|c: char| c.is_whitespace() || matches!(c, ',' | '{' | '[' | ':')) {
@@ -131,7 +128,7 @@ fn words(line: &str, open: bool) -> Words {
         }
         let at = start + piece.find(core).unwrap_or_default();
         let until = start + piece.trim_end().len();
-        let known = (is_public(core) && core != "must_change_password") || core == "create_users";
+        let known = (contents.is_public(core) && core != "must_change_password") || core == contents.list;
         found.has_key |= key;
         let quoted = piece.ends_with("\":");
         let next = line.get(end..).and_then(|rest| rest.chars().next());

@@ -4,19 +4,21 @@
 //! A problem that leaves the rest readable is noted and reading goes on; in a file of lines, that is
 //! any problem of a line.
 
-use super::Row;
 use super::error::Problem;
 use super::hide::Show;
-use super::parsed::{LIST, Parsed, Read, TopLevel, push, twice};
+use super::parsed::{Parsed, Read, TopLevel, push, twice};
 use super::value::Reader;
+use super::{Contents, Row};
 
-const EXPECTED: &str = "a users file is a list of users, or an object with such a list under `create_users`";
-const ONE: &str = "write `[{\"name\": …}]` or `{\"create_users\": […]}`";
+fn expected(contents: &Contents) -> String {
+    format!("a users file is a list of users, or an object with such a list under `{}`", contents.list)
+}
+
 const LINES: &str = "one user a line is another format: `--format ndjson`, or a file that ends in .ndjson";
 
-/// An array of users, or an object with one under `create_users`.
-pub(super) fn parse(text: &str) -> Parsed {
-    let mut reader = Reader::new(text, false);
+/// An array of users, or an object with one under its key.
+pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
+    let mut reader = Reader::new(contents, text, false);
     let rows = document(&mut reader).unwrap_or_else(|problem| {
         reader.hide_rest();
         reader.notes.problems.push(*problem);
@@ -25,7 +27,12 @@ pub(super) fn parse(text: &str) -> Parsed {
     reader.notes.into_parsed(rows)
 }
 
+fn one_of(contents: &Contents) -> String {
+    format!("write `[{{\"{}\": …}}]` or `{{\"{}\": […]}}`", contents.required.first().unwrap_or(&""), contents.list)
+}
+
 fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
+    let contents = reader.notes.contents;
     let start = reader.skip();
     let (rows, keys) = match reader.peek() {
         Some(b'[') => (list(reader)?, None),
@@ -34,9 +41,10 @@ fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
             (rows, Some(keys))
         }
         Some(_) => {
-            return reader.fail(start, Problem::new("there is no list of users here", start..start).help(EXPECTED));
+            return reader
+                .fail(start, Problem::new("there is no list of users here", start..start).help(expected(contents)));
         }
-        None => return reader.fail(start, Problem::new("the file is empty", 0..0).help(EXPECTED)),
+        None => return reader.fail(start, Problem::new("the file is empty", 0..0).help(expected(contents))),
     };
     let end = reader.skip();
     if let Some(next) = reader.peek() {
@@ -44,12 +52,13 @@ fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
         return reader.fail(end, if next == b'{' { problem.help(LINES) } else { problem });
     }
     if let Some(keys) = keys {
-        if keys.is_a_user() {
+        if keys.is_a_user(contents) {
             return Err(Box::new(
-                Problem::new("a list of users is due here, and this is one user", start..start + 1).help(ONE),
+                Problem::new("a list of users is due here, and this is one user", start..start + 1)
+                    .help(one_of(contents)),
             ));
         }
-        keys.judge(start, "`create_users` is missing", EXPECTED, &mut reader.notes)?;
+        keys.judge(start, &format!("`{}` is missing", contents.list), expected(contents), &mut reader.notes)?;
     }
     Ok(rows)
 }
@@ -62,20 +71,21 @@ fn list(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
 
 /// An object around the list.
 fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
+    let contents = reader.notes.contents;
     let start = reader.open()?;
     let (mut rows, mut keys) = (Vec::new(), TopLevel::default());
     let mut more = reader.any(start, b'}')?;
     while more {
         let (name, key) = reader.key()?;
         let at = reader.skip();
-        if name != LIST {
+        if name != contents.list {
             // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that only
             // keys are shown.
             let named = reader.named(&name, &key);
             reader.value(Show::Rows)?;
             keys.others.push((if named { name } else { String::new() }, key));
         } else if let Some(first) = &keys.list {
-            let problem = twice("`create_users`", key, first.clone());
+            let problem = twice(&format!("`{}`", contents.list), key, first.clone());
             reader.value(Show::Rows)?;
             reader.notes.note(problem)?;
         } else if reader.peek() == Some(b'[') {
@@ -84,7 +94,7 @@ fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
         } else {
             let end = reader.value(Show::Rows)?.span.end;
             keys.list = Some(key);
-            reader.notes.note(Problem::new("`create_users` must be a list", at..end))?;
+            reader.notes.note(Problem::new(format!("`{}` must be a list", contents.list), at..end))?;
         }
         more = reader.more(start, b'}')?;
     }
@@ -92,8 +102,8 @@ fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
 }
 
 /// A user on each line that isn't blank.
-pub(super) fn parse_lines(text: &str) -> Parsed {
-    let mut reader = Reader::new(text, true);
+pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
+    let mut reader = Reader::new(contents, text, true);
     let mut rows = Vec::new();
     let mut end = 0;
     for line in text.split_inclusive('\n') {

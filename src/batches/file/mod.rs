@@ -1,4 +1,5 @@
-//! The users file of `muster user batch-create -f users.yaml`: reads it, and shows every finding at
+//! The users file of `muster user batch-create -f users.yaml`, and of the commands that change users who exist (then
+//! the list stands under `users`, and rows have other fields; see [`Contents`]): reads it, and shows every finding at
 //! its place in it. It is YAML, JSON, lines of JSON or CSV ([`FileFormat`]), in a file or from
 //! standard input.
 //!
@@ -105,6 +106,7 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use error::{FileError, FormError};
+pub use fields::Contents;
 pub use format::FileFormat;
 use hide::Hidden;
 use parsed::Parsed;
@@ -152,7 +154,7 @@ impl UsersFile {
     /// # Errors
     /// [`FileError::Unreadable`], [`FileError::TooLarge`] for more than [`MAX_BYTES`] (no more than
     /// that is read), [`FileError::Form`] when it isn't a list of users in its format.
-    pub fn read(path: &Path, format: Option<FileFormat>) -> Result<Self, FileError> {
+    pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
         let (shown, name) = if path == Path::new("-") {
             (STDIN.to_owned(), None)
         } else {
@@ -166,28 +168,34 @@ impl UsersFile {
         };
         let text = match String::from_utf8(input.bytes) {
             Ok(text) => text,
-            Err(refused) => return Err(error::not_utf8(shown, format, &refused)),
+            Err(refused) => return Err(error::not_utf8(contents, shown, format, &refused)),
         };
-        Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format)? })
+        Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format, contents)? })
     }
 
-    /// Parses the text of a file; `path` is only printed.
+    /// Parses the text of a file of users who are created; `path` is only printed.
     ///
     /// # Errors
     /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the
     /// rest unreadable.
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
         let sha256 = input::sha256(&text);
-        Self::from_text(path.into(), text, sha256, format)
+        Self::from_text(path.into(), text, sha256, format, Contents::CREATED)
     }
 
-    fn from_text(path: String, mut text: String, sha256: String, format: FileFormat) -> Result<Self, FileError> {
+    fn from_text(
+        path: String,
+        mut text: String,
+        sha256: String,
+        format: FileFormat,
+        contents: &'static Contents,
+    ) -> Result<Self, FileError> {
         without_mark(&mut text);
-        let Parsed { rows, hidden, problems } = parse_as(format, &text);
+        let Parsed { rows, hidden, problems } = parse_as(contents, format, &text);
         if problems.is_empty() {
             Ok(Self { path, name: None, sha256, text, rows, hidden })
         } else {
-            Err(FileError::Form(FormError::new(path, text, hidden, problems)))
+            Err(FileError::Form(FormError::new(contents, path, text, hidden, problems)))
         }
     }
 
@@ -297,12 +305,12 @@ impl UsersFile {
 }
 
 /// The reader of a format.
-fn parse_as(format: FileFormat, text: &str) -> Parsed {
+fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Parsed {
     match format {
-        FileFormat::Yaml => yaml::parse(text),
-        FileFormat::Json => json::parse(text),
-        FileFormat::Ndjson => json::parse_lines(text),
-        FileFormat::Csv => csv::parse(text),
+        FileFormat::Yaml => yaml::parse(contents, text),
+        FileFormat::Json => json::parse(contents, text),
+        FileFormat::Ndjson => json::parse_lines(contents, text),
+        FileFormat::Csv => csv::parse(contents, text),
     }
 }
 

@@ -159,7 +159,7 @@ impl<'t> Reader<'t> {
 
     /// The value of a key, hidden unless it is known to be harmless.
     fn value(&mut self, name: &str, key: &Range<usize>, show: Show) -> Read<Row> {
-        let inner = show.inside(name);
+        let inner = show.inside(self.notes.contents, name);
         let read = self.next().and_then(|next| {
             let flag = fields::is_flag(name);
             self.node(Node { flag, ..Node::new(next, inner) })

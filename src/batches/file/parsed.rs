@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::error::Problem;
 use super::hide::{self, Hidden};
-use super::{Row, fields};
+use super::{Contents, Row};
 
 /// Problems after which reading ends.
 const PROBLEMS: usize = 100;
@@ -16,9 +16,6 @@ const ROWS: usize = 100_000;
 /// How deep values can be nested: a users file is three levels deep. The bound keeps every recursion
 /// over values small.
 pub(super) const DEPTH: usize = 32;
-
-/// The key of the list.
-pub(super) const LIST: &str = "create_users";
 
 /// What came of a text: rows, or problems.
 pub(super) struct Parsed {
@@ -31,13 +28,17 @@ pub(super) struct Parsed {
 pub(super) type Read<T> = Result<T, Box<Problem>>;
 
 /// What was found out about a text beside its rows.
-#[derive(Default)]
 pub(super) struct Notes {
+    pub contents: &'static Contents,
     pub hidden: Vec<Hidden>,
     pub problems: Vec<Problem>,
 }
 
 impl Notes {
+    pub const fn new(contents: &'static Contents) -> Self {
+        Self { contents, hidden: Vec::new(), problems: Vec::new() }
+    }
+
     /// Keeps a problem that leaves the rest readable, unless there are too many.
     pub fn note(&mut self, problem: Problem) -> Read<()> {
         if self.problems.len() < PROBLEMS {
@@ -55,7 +56,7 @@ impl Notes {
     }
 
     pub fn into_parsed(self, rows: Vec<Row>) -> Parsed {
-        let Self { mut hidden, problems } = self;
+        let Self { mut hidden, problems, .. } = self;
         hide::tidy(&mut hidden);
         Parsed { rows, hidden, problems }
     }
@@ -71,10 +72,10 @@ pub(super) fn push(rows: &mut Vec<Row>, row: Row) -> Read<()> {
     Ok(())
 }
 
-/// The keys beside and around the list: `create_users`, and no other.
+/// The keys beside and around the list, of which there should be none.
 #[derive(Default)]
 pub(super) struct TopLevel {
-    /// Where `create_users` stands.
+    /// Where the key of the list stands.
     pub list: Option<Range<usize>>,
     /// Other names, and where; a name that can't be printed is empty.
     pub others: Vec<(String, Range<usize>)>,
@@ -82,26 +83,27 @@ pub(super) struct TopLevel {
 
 impl TopLevel {
     /// Whether they are those of a user, who stands where the list should be.
-    pub fn is_a_user(&self) -> bool {
-        let known = |name: &str| fields::known(name).is_some();
+    pub fn is_a_user(&self, contents: &Contents) -> bool {
+        let known = |name: &str| contents.known(name).is_some();
         let list = self.list.is_some() || self.others.iter().any(|(name, _)| is_near(name) && !known(name));
         !list && self.others.iter().any(|(name, _)| known(name))
     }
 
     /// Notes what is wrong with them. `missing` and `expected` say so when there is no list in the
     /// file that begins at `start`.
-    pub fn judge(self, start: usize, missing: &str, expected: &'static str, notes: &mut Notes) -> Read<()> {
+    pub fn judge(self, start: usize, missing: &str, expected: String, notes: &mut Notes) -> Read<()> {
+        let list = notes.contents.list;
         if self.list.is_none() {
             let near = self.others.iter().find(|(name, _)| is_near(name)).or(self.others.first());
             let (name, key) = near.map_or(("", start..start), |(name, key)| (name.as_str(), key.clone()));
             return notes.note(if is_near(name) {
-                unknown(name, key).help("did you mean `create_users`?")
+                unknown(name, key).help(format!("did you mean `{list}`?"))
             } else {
                 Problem::new(missing, key).help(expected)
             });
         }
         for (name, key) in self.others {
-            notes.note(unknown(&name, key).help("a users file has no key but `create_users`"))?;
+            notes.note(unknown(&name, key).help(format!("a users file has no key but `{list}`")))?;
         }
         Ok(())
     }
@@ -116,7 +118,7 @@ pub(super) fn twice(what: &str, place: Range<usize>, first: Range<usize>) -> Pro
     Problem::new(format!("{what} is given twice"), place).other(first, "first given here")
 }
 
-/// Whether somebody who wrote this key meant `create_users`.
+/// Whether somebody who wrote this key meant that of the list.
 fn is_near(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.contains("user") || key.contains("create")

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::fields;
+use super::Contents;
 
 /// One entry of the list, in whatever format it was written.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Row {
 
 impl Field {
     pub fn new(name: &str, named: bool, key: Range<usize>, value: Range<usize>) -> Self {
-        let name = fields::known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+        let name = Contents::CREATED.known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
         Self { name, named, key, value }
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Block<'a> {
     pub place: Option<Range<usize>>,
     /// A second place, and what to say there.
     pub other: Option<(Range<usize>, &'static str)>,
-    pub help: Option<&'static str>,
+    pub help: Option<&'a str>,
 }
 
 /// Prints blocks for one file.

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 use super::error::Problem;
 use super::hide::{self, Show};
 use super::parsed::{DEPTH, Notes, Read, twice};
-use super::{Field, Row, fields};
+use super::{Contents, Field, Row};
 
 const ONE_LINE: &str = "each user has to be on one line";
 
@@ -26,8 +26,8 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    pub fn new(text: &'t str, lines: bool) -> Self {
-        Self { text, at: 0, end: text.len(), depth: 0, lines, notes: Notes::default() }
+    pub fn new(contents: &'static Contents, text: &'t str, lines: bool) -> Self {
+        Self { text, at: 0, end: text.len(), depth: 0, lines, notes: Notes::new(contents) }
     }
 
     /// Reads on at another place, up to `end`.
@@ -193,7 +193,7 @@ impl<'t> Reader<'t> {
         let place = start..self.at;
         let at = self.skip();
         if self.peek() != Some(b':') {
-            let unknown = if fields::known(&name).is_some() { at } else { start };
+            let unknown = if self.notes.contents.known(&name).is_some() { at } else { start };
             return self.fail(unknown, Problem::new("a `:` is missing behind this key", place));
         }
         self.at += 1;
@@ -211,7 +211,7 @@ impl<'t> Reader<'t> {
 
     /// The value of a key, hidden unless it is known to be harmless.
     fn field(&mut self, name: &str, show: Show) -> Read<Row> {
-        let inner = show.inside(name);
+        let inner = show.inside(self.notes.contents, name);
         let start = self.skip();
         let read = self.value(inner);
         if show != Show::Nothing && inner == Show::Nothing {

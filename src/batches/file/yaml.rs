@@ -1,6 +1,6 @@
 //! Makes rows with places from YAML.
 //!
-//! The top level is read by [`Reader::document`] (one mapping with `create_users`), everything
+//! The top level is read by [`Reader::document`] (one mapping with the list), everything
 //! below it by [`Reader::node`] (in [`super::node`]), which turns one node into a JSON value,
 //! whatever it is. A problem that leaves the rest readable is noted and reading goes on; the others
 //! end it.
@@ -14,11 +14,11 @@ use granit_parser::{Event, Parser, Span, StrInput, options};
 use super::error::Problem;
 use super::hide;
 use super::node::Node;
-use super::parsed::{DEPTH, LIST, Notes, Parsed, Read, TopLevel, push, twice};
-use super::{Row, syntax};
+use super::parsed::{DEPTH, Notes, Parsed, Read, TopLevel, push, twice};
+use super::{Contents, Row, syntax};
 
-pub(super) fn parse(text: &str) -> Parsed {
-    let mut reader = Reader::new(text);
+pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
+    let mut reader = Reader::new(contents, text);
     let rows = reader.document().unwrap_or_else(|problem| {
         reader.notes.problems.push(*problem);
         // The parser looks ahead: even the lines of earlier problems may not have been read to
@@ -31,7 +31,14 @@ pub(super) fn parse(text: &str) -> Parsed {
     reader.notes.into_parsed(rows)
 }
 
-const EXPECTED: &str = "a users file is `create_users:` with a list of users under it";
+fn expected(contents: &Contents) -> String {
+    format!("a users file is `{}:` with a list of users under it", contents.list)
+}
+
+/// That there is no list.
+fn missing(contents: &Contents) -> String {
+    format!("`{}:` is missing", contents.list)
+}
 
 /// Goes through the parser's events once, from the first to the last.
 pub(super) struct Reader<'t> {
@@ -44,7 +51,7 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn new(text: &'t str) -> Self {
+    fn new(contents: &'static Contents, text: &'t str) -> Self {
         let options = options! {
             flow_nesting_limit: DEPTH,
             block_nesting_limit: DEPTH,
@@ -60,7 +67,7 @@ impl<'t> Reader<'t> {
             parser: Parser::new_from_str_with_options(text, options),
             anchors: HashMap::new(),
             copied: 0,
-            notes: Notes::default(),
+            notes: Notes::new(contents),
         }
     }
 
@@ -90,9 +97,10 @@ impl<'t> Reader<'t> {
     }
 
     fn document(&mut self) -> Read<Vec<Row>> {
+        let contents = self.notes.contents;
         self.next()?; // the stream's start
         if matches!(self.next()?.0, Event::StreamEnd) {
-            return Err(Box::new(Problem::new("the file is empty", 0..0).help(EXPECTED)));
+            return Err(Box::new(Problem::new("the file is empty", 0..0).help(expected(contents))));
         }
         let (event, span) = self.next()?;
         let rows = match event {
@@ -103,15 +111,15 @@ impl<'t> Reader<'t> {
             Event::SequenceStart(..) => {
                 let start = range(&span).start;
                 self.node(Node::row(event, span))?;
-                let problem = Problem::new("`create_users:` is missing", start..start);
-                self.note(problem.help("write `create_users:` on a line of its own above the list"))?;
+                let problem = Problem::new(missing(contents), start..start);
+                self.note(problem.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
                 Vec::new()
             }
             // A table, a text, or a list whose head lacks its colon: any word of it can be a
             // password.
             _ => {
                 return Err(Box::new(
-                    Problem::new("`create_users:` is missing", range(&span)).unparsed().help(EXPECTED),
+                    Problem::new(missing(contents), range(&span)).unparsed().help(expected(contents)),
                 ));
             }
         };
@@ -123,26 +131,27 @@ impl<'t> Reader<'t> {
         Ok(rows)
     }
 
-    /// The keys of the file: `create_users`, and no other.
+    /// The keys of the file: that of the list, and no other.
     fn top_level(&mut self, place: Range<usize>) -> Read<Vec<Row>> {
+        let contents = self.notes.contents;
         let mut rows = Vec::new();
         let mut keys = TopLevel::default();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                keys.judge(place.start, "`create_users:` is missing", EXPECTED, &mut self.notes)?;
+                keys.judge(place.start, &missing(contents), expected(contents), &mut self.notes)?;
                 return Ok(rows);
             }
             let (name, key) = self.key(event, span)?;
             let (event, span) = self.next()?;
-            if name != LIST {
+            if name != contents.list {
                 // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that
                 // only keys are shown.
                 let value = self.node(Node::row(event, span))?;
                 let name = if self.named(&name, &key, &value) { name } else { String::new() };
                 keys.others.push((name, key));
             } else if let Some(first) = &keys.list {
-                let problem = twice("`create_users`", key, first.clone());
+                let problem = twice(&format!("`{}`", contents.list), key, first.clone());
                 self.node(Node::row(event, span))?;
                 self.note(problem)?;
             } else {
@@ -152,18 +161,19 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The value of `create_users`.
+    /// The value of the list's key.
     fn list(&mut self, key: &Range<usize>, event: Event<'t>, span: Span) -> Read<Vec<Row>> {
         let mut rows = Vec::new();
         if let Event::SequenceStart(_, _, tag) = &event {
             self.tag(tag.as_deref(), "seq", &span)?;
         } else {
+            let name = self.notes.contents.list;
             let node = self.node(Node::row(event, span))?;
             let place = if node.span.is_empty() { key.clone() } else { node.span };
-            self.note(Problem::new("`create_users` must be a list", place).help(if node.value.is_null() {
-                "for no users at all, write `create_users: []`"
+            self.note(Problem::new(format!("`{name}` must be a list"), place).help(if node.value.is_null() {
+                format!("for no users at all, write `{name}: []`")
             } else {
-                "begin every user with `- `"
+                "begin every user with `- `".to_owned()
             }))?;
             return Ok(rows);
         }

@@ -231,7 +231,7 @@ fn the_number_of_problems_has_a_limit() {
 fn read(bytes: &[u8]) -> Result<UsersFile, FileError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    UsersFile::read(file.path(), None)
+    UsersFile::read(file.path(), None, Contents::CREATED)
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_file_is_read_up_to_a_size() {
 
 #[test]
 fn a_missing_file_says_why() {
-    let refused = UsersFile::read(Path::new("/does/not/exist.yaml"), None).expect_err("missing");
+    let refused = UsersFile::read(Path::new("/does/not/exist.yaml"), None, Contents::CREATED).expect_err("missing");
     assert_eq!(refused.to_string(), "can't read `/does/not/exist.yaml`");
     assert!(refused.source().unwrap().to_string().contains("No such file"));
 }

@@ -31,17 +31,17 @@ fn the_name_says_the_format_unless_another_is_given() {
     let content = b"name,email,is_sso_user\nAnn,ann@example.com,true\n";
     for (name, format) in [("u.csv", None), ("u.txt", Some(FileFormat::Csv)), ("u.json", Some(FileFormat::Csv))] {
         let (_folder, path) = stored(name, content);
-        assert_eq!(UsersFile::read(&path, format).unwrap().len(), 1, "{name}");
+        assert_eq!(UsersFile::read(&path, format, Contents::CREATED).unwrap().len(), 1, "{name}");
     }
     let (_folder, path) = stored("u.txt", b"create_users: []\n");
-    assert_eq!(UsersFile::read(&path, None).unwrap().len(), 0);
+    assert_eq!(UsersFile::read(&path, None, Contents::CREATED).unwrap().len(), 0);
 }
 
 #[test]
 fn a_file_knows_its_name_and_the_digest_of_its_bytes() {
     let content = "\u{feff}[]\r\n";
     let (_folder, path) = stored("Users März.json", content.as_bytes());
-    let file = UsersFile::read(&path, None).unwrap();
+    let file = UsersFile::read(&path, None, Contents::CREATED).unwrap();
     assert_eq!(file.name(), Some("Users März.json"));
     assert_eq!(file.sha256(), "50056c08ce479cc2f54c4d6595a4264bdf32bf84f2995d59ff3bd513897ab414");
     let text = UsersFile::parse("u", content.to_owned(), FileFormat::Json).unwrap();
@@ -53,16 +53,16 @@ fn a_file_knows_its_name_and_the_digest_of_its_bytes() {
 #[test]
 fn text_that_is_not_utf_8_is_refused_in_every_format() {
     let (_folder, path) = stored("u.csv", b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n");
-    let text = UsersFile::read(&path, None).expect_err("not UTF-8").to_string();
+    let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
     assert!(text.starts_with("error: not UTF-8 text\n") && text.contains("u.csv:2:4\n"), "{text}");
     assert!(text.contains("2 | Jos\u{fffd},jose@example.com,*******,false\n"), "{text}");
     let (_folder, path) = stored("u.json", b"[{\"password\": \"hunter2\xe9\"}]");
-    let text = UsersFile::read(&path, None).expect_err("not UTF-8").to_string();
+    let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
     assert!(text.contains("u.json:1:23\n") && text.contains("1 | [{\"password\": **********}]\n"), "{text}");
     let utf16: Vec<u8> = "\u{feff}name,email\nhunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for name in ["u.csv", "u.json", "u.ndjson", "u.yaml"] {
         let (_folder, path) = stored(name, &utf16);
-        let text = UsersFile::read(&path, None).expect_err("not UTF-8").to_string();
+        let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
         assert!(
             text.contains(":1:1\n") && text.ends_with("= help: this looks like UTF-16: save the file as UTF-8"),
             "{text}"
