@@ -67,11 +67,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     let mut progress = Progress::start();
     let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED)
-        .map_err(|error| file_report::refuse(&error))?;
+        .map_err(|error| file_report::refuse(&error, "created"))?;
     if args.hash_locally {
         match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
             Hashed::Rows(rows) => act(args, client, &file, &rows, progress).await,
-            Hashed::Findings(findings) => Err(file_report::show(&file, &findings)),
+            Hashed::Findings(findings) => Err(file_report::show(&file, &findings, "created")),
         }
     } else {
         let rows: Vec<_> = file.rows().collect();
@@ -234,7 +234,7 @@ fn announce(batch: &Batch, progress: &mut Progress) {
 fn refused(args: &Args, file: &UsersFile, error: Error) -> Exit {
     let is_unplanned = error.rejection().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
-        let exit = file_report::findings(file, error.rows());
+        let exit = file_report::findings(file, error.rows(), "created");
         if is_unplanned {
             output::say("the plan no longer holds: make a new dry run when this is mended");
         }

@@ -126,7 +126,7 @@ fn kept_row(kept: &KeptUser) -> Vec<String> {
 }
 
 /// Asks on the terminal. What is not a yes is a no.
-fn confirm(question: &str) -> bool {
+pub(super) fn confirm(question: &str) -> bool {
     let mut err = std::io::stderr();
     let mut answer = String::new();
     err.write_all(question.as_bytes()).and_then(|()| err.flush()).is_ok()

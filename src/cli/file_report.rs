@@ -11,21 +11,21 @@ use crate::batches::file::{FileError, Finding, UsersFile};
 /// The most warnings that are shown. Findings are shown all, for all have to be mended.
 const MOST_WARNINGS: usize = 20;
 
-/// A file that can't be read as a list of users.
-pub(super) fn refuse(error: &FileError) -> Exit {
+/// A file that can't be read as a list of users who were to be `done`: created, changed.
+pub(super) fn refuse(error: &FileError, done: &str) -> Exit {
     match error {
         FileError::Unreadable { source, .. } => Exit::Usage(format!("{error}: {source}")),
-        FileError::TooLarge { .. } => Exit::Refused(Some(format!("{error}; nothing was created"))),
+        FileError::TooLarge { .. } => Exit::Refused(Some(format!("{error}; nothing was {done}"))),
         FileError::Form(form) => {
             output::say(form.render(colour()).trim_end());
-            output::say("\nnothing was created");
+            output::say(&format!("\nnothing was {done}"));
             Exit::Refused(None)
         }
     }
 }
 
 /// All findings of a server.
-pub(super) fn findings(file: &UsersFile, rows: &[RowFinding]) -> Exit {
+pub(super) fn findings(file: &UsersFile, rows: &[RowFinding], done: &str) -> Exit {
     let findings: Vec<Finding> = rows
         .iter()
         .map(|row| Finding {
@@ -36,14 +36,14 @@ pub(super) fn findings(file: &UsersFile, rows: &[RowFinding]) -> Exit {
             other_index: row.other_index,
         })
         .collect();
-    show(file, &findings)
+    show(file, &findings, done)
 }
 
 /// All findings.
-pub(super) fn show(file: &UsersFile, findings: &[Finding]) -> Exit {
+pub(super) fn show(file: &UsersFile, findings: &[Finding], done: &str) -> Exit {
     output::say(file.render(findings, colour()).trim_end());
     let rows = findings.iter().map(|finding| finding.index).collect::<BTreeSet<_>>().len();
-    output::say(&format!("\n{rows} of {} users can't be created; nothing was created", file.len()));
+    output::say(&format!("\n{rows} of {} users can't be {done}; nothing was {done}", file.len()));
     Exit::Refused(None)
 }
 

@@ -19,6 +19,7 @@ mod progress;
 mod quickstart;
 mod serve;
 mod user;
+mod user_change;
 
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ enum Command {
     Serve(ServeArgs),
     /// Bring the database's schema up to date, and make the first organization and key.
     Migrate(ConfigArgs),
-    /// Create and look up users, through a server's HTTP API.
+    /// Create, look up, change, suspend and delete users, through a server's HTTP API.
     #[command(subcommand)]
     User(user::Command),
     /// Look at batches of users, cancel and undo them, through a server's HTTP API.

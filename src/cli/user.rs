@@ -1,10 +1,13 @@
 //! `muster user …`: over HTTP, with an API key.
 
-use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorType};
+use muster_client::{
+    Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, PermissionLevel as Level,
+};
 
 use super::output::{self, Format};
-use super::{Exit, batch_create};
+use super::{Exit, batch_create, user_change};
 use crate::batches::file::{TemplateFormat, template};
+use crate::caller::PermissionLevel;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -36,8 +39,11 @@ pub(super) enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Show one user, by address or name.
+    /// Show one user, by address, name or id.
     Get {
+        /// The id: everything about the user.
+        #[arg(long, conflicts_with_all = ["email", "name", "collaborator_type", "service_account"])]
+        id: Option<String>,
         #[command(flatten)]
         filter: FilterArgs,
         #[arg(short, long, value_enum, default_value = "table")]
@@ -45,6 +51,54 @@ pub(super) enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Search users by a piece of their name or address.
+    Search(SearchArgs),
+    /// Change a user, or the users of a file: all of them, or none and a report on every row.
+    Update(user_change::UpdateArgs),
+    /// Keep users out, with everything that is theirs kept: their API keys open nothing.
+    Suspend(user_change::ListArgs),
+    /// Let suspended users in again.
+    Reactivate(user_change::ListArgs),
+    /// Delete users, with everything that names them.
+    Delete(user_change::DeleteArgs),
+    /// Make a user an owner, or a collaborator again.
+    SetPermission {
+        /// Who: an address, or an id.
+        user: String,
+        /// What they may do: everything, or reading who is there.
+        #[arg(value_enum)]
+        level: PermissionLevel,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// Whom to search for.
+#[derive(clap::Args, Debug)]
+pub(super) struct SearchArgs {
+    /// A piece of the name or of the address, in any case.
+    query: String,
+    /// The kind of account.
+    #[arg(long, value_enum)]
+    collaborator_type: Option<AccountType>,
+    /// Only service accounts.
+    #[arg(long)]
+    service_account: bool,
+    /// Only those who may do this.
+    #[arg(long, value_enum)]
+    permission: Option<PermissionLevel>,
+    /// Only those in this state: active or suspended.
+    #[arg(long, value_parser = ["active", "suspended"])]
+    status: Option<String>,
+    /// The most users.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    max_items: u32,
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// Which server, and who asks.
@@ -82,16 +136,22 @@ enum AccountType {
     OnlyUser,
 }
 
+impl From<AccountType> for CollaboratorType {
+    fn from(kind: AccountType) -> Self {
+        match kind {
+            AccountType::All => Self::AllAccounts,
+            AccountType::OnlyService => Self::OnlyServiceAccounts,
+            AccountType::OnlyUser => Self::OnlyUserAccounts,
+        }
+    }
+}
+
 impl From<FilterArgs> for CollaboratorFilter {
     fn from(args: FilterArgs) -> Self {
         Self {
             email: args.email,
             name: args.name,
-            collaborator_type: args.collaborator_type.map(|kind| match kind {
-                AccountType::All => CollaboratorType::AllAccounts,
-                AccountType::OnlyService => CollaboratorType::OnlyServiceAccounts,
-                AccountType::OnlyUser => CollaboratorType::OnlyUserAccounts,
-            }),
+            collaborator_type: args.collaborator_type.map(CollaboratorType::from),
             is_service_account: args.service_account.then_some(true),
         }
     }
@@ -123,8 +183,62 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::List { filter, max_items, page_size, output, server } => {
             list(&server.client()?, &filter.into(), max_items, page_size, output).await
         }
-        Command::Get { filter, output, server } => get(&server.client()?, &filter.into(), output).await,
+        Command::Get { id: Some(id), output, server, .. } => {
+            let user = server.client()?.get_user(&id).await?;
+            output::print_list(output, &user, &user_change::HEADER, [user_change::row(&user)])
+        }
+        Command::Get { id: None, filter, output, server } => get(&server.client()?, &filter.into(), output).await,
+        Command::Search(args) => search(&args).await,
+        Command::Update(args) => user_change::update(&args).await,
+        Command::Suspend(args) => user_change::suspend(&args).await,
+        Command::Reactivate(args) => user_change::reactivate(&args).await,
+        Command::Delete(args) => user_change::delete(&args).await,
+        Command::SetPermission { user, level, output, server } => {
+            set_permission(&server.client()?, &user, level, output).await
+        }
     }
+}
+
+async fn search(args: &SearchArgs) -> Result<(), Exit> {
+    let client = args.server.client()?;
+    let search = CollaboratorSearch {
+        collaborator_type: args.collaborator_type.map(CollaboratorType::from),
+        permission_level: args.permission.map(on_the_wire),
+        is_service_account: args.service_account.then_some(true),
+        status: args.status.clone(),
+        ..CollaboratorSearch::new(&args.query)
+    };
+    let most = usize::try_from(args.max_items).unwrap_or(usize::MAX);
+    let mut users: Vec<Collaborator> = Vec::new();
+    let mut token: Option<String> = None;
+    while users.len() < most {
+        let count = u8::try_from(most - users.len()).unwrap_or(50).min(50);
+        let page = client.search_collaborators(&search, count, token.as_deref()).await?;
+        users.extend(page.results);
+        token = page.metadata.next_paging_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    output::print_list(args.output, &users, &HEADER, users.iter().map(row))
+}
+
+const fn on_the_wire(level: PermissionLevel) -> Level {
+    match level {
+        PermissionLevel::Owner => Level::Owner,
+        PermissionLevel::Collaborator => Level::Collaborator,
+    }
+}
+
+async fn set_permission(client: &Client, user: &str, level: PermissionLevel, format: Format) -> Result<(), Exit> {
+    let identity_id = if user.contains('@') {
+        let found = client.find_collaborator(&CollaboratorFilter::by_email(user)).await?;
+        found.ok_or_else(|| Exit::Refused(Some("no such user".to_owned())))?.id
+    } else {
+        client.get_user(user).await?.identity_id
+    };
+    let member = client.set_permission_level(&identity_id, on_the_wire(level), None).await?;
+    output::print_list(format, &member, &HEADER, [row(&member)])
 }
 
 async fn list(
@@ -151,7 +265,7 @@ async fn list(
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {
     if filter.email.is_none() && filter.name.is_none() {
-        return Err(Exit::Usage("give `--email` or `--name`".to_owned()));
+        return Err(Exit::Usage("give `--email`, `--name` or `--id`".to_owned()));
     }
     match client.find_collaborator(filter).await? {
         Some(user) => output::print_list(format, &user, &HEADER, [row(&user)]),

@@ -20,6 +20,7 @@ mod keys;
 mod log;
 mod private_database;
 mod user;
+mod user_change;
 
 use std::process::{Command, Output};
 

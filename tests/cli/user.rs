@@ -43,7 +43,7 @@ async fn one_user_is_shown_or_said_to_be_missing() {
     let ran = run(muster_at(&app).args(["user", "get", "--email", "nobody@example.com"]));
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", "error: no such user\n"));
     let ran = run(muster_at(&app).args(["user", "get"]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: give `--email` or `--name`\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: give `--email`, `--name` or `--id`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

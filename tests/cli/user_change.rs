@@ -1,0 +1,215 @@
+//! `muster user search`, `update`, `suspend`, `reactivate`, `delete` and `set-permission`.
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, file, sso};
+use crate::{Ran, muster_at, run};
+
+async fn app_with(emails: &[&str]) -> TestApp {
+    let app = TestApp::spawn().await;
+    let created = app.owner.create(&emails.iter().map(|email| sso(email)).collect()).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    app
+}
+
+fn user(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(muster_at(app).arg("user").args(arguments))
+}
+
+/// With a file of this content, which is called `users` in what comes back.
+fn with_file(app: &TestApp, command: &str, content: &str, suffix: &str, arguments: &[&str]) -> Ran {
+    let file = file(content.as_bytes(), suffix);
+    let path = file.path().to_str().unwrap();
+    let ran = run(muster_at(app).args(["user", command, "-f", path]).args(arguments));
+    Ran { err: ran.err.replace(path, "users"), ..ran }
+}
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+/// The addresses, states and titles of those who were made by the test.
+async fn people(app: &TestApp) -> String {
+    app.db_value(
+        "select string_agg(concat_ws(' ', email, status, lastname, title), ', ' order by user_id) from users
+         where batch_id is not null",
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_is_changed_by_address_or_id() {
+    let app = app_with(&["ada@example.com"]).await;
+    let ran = user(&app, &["update", "ADA@example.com", "--lastname", "King", "--title", "Countess", "-o", "json"]);
+    let changed = json(&ran);
+    assert_eq!(ran.err, "1 user changed\n");
+    assert_eq!((&changed[0]["lastname"], &changed[0]["revision"]), (&json!("King"), &json!(2)));
+    let id = changed[0]["user_id"].as_str().unwrap();
+    let ran = user(&app, &["update", id, "--title", "", "--email", "king@example.com", "--dry-run"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "dry run: 1 user would be changed; nothing was written\n"));
+    assert!(ran.out.lines().nth(1).unwrap().starts_with("king@example.com  Ada King  usr_"), "{}", ran.out);
+    assert_eq!(people(&app).await, "ada@example.com active King Countess");
+    let ran = user(&app, &["update", id, "--title", "", "--email", "king@example.com"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(people(&app).await, "king@example.com active King");
+    let shown = json(&user(&app, &["get", "--id", id, "-o", "json"]));
+    assert_eq!((&shown["email"], &shown["title"]), (&json!("king@example.com"), &Value::Null));
+    for (arguments, status, sentence) in [
+        (&["update", id][..], 2, "error: give `--name`, `--lastname`, `--title` or `--email`\n"),
+        (
+            &["update", "x@example.com", "--name", "x"],
+            1,
+            "error: the user can't be changed: users[0].user (x@example.com): there is no such user\n",
+        ),
+        (
+            &["update", id, "--email", "administrator@muster.invalid"],
+            1,
+            "error: the user can't be changed: users[0].email (administrator@muster.invalid): already exists\n",
+        ),
+        (&["get", "--id", "ada"], 1, "error: there is no such user: an id is `usr_` and 26 characters\n"),
+    ] {
+        let ran = user(&app, arguments);
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(status), "", sentence), "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_suspended_reactivated_and_deleted() {
+    let app = app_with(&["a@example.com", "b@example.com"]).await;
+    let ran = user(&app, &["suspend", "a@example.com", "b@example.com"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users suspended\n"));
+    let header: Vec<&str> = ran.out.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(header, ["EMAIL", "NAME", "USER", "ID", "STATUS", "PERMISSION", "TITLE"]);
+    assert_eq!(people(&app).await, "a@example.com suspended, b@example.com suspended");
+    let ran = user(&app, &["reactivate", "b@example.com", "-o", "csv"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 user reactivated\n"));
+    assert!(ran.out.starts_with("email,name,user_id,status,permission,title\r\nb@example.com,Ada,usr_"), "{}", ran.out);
+    let ran = user(&app, &["delete", "a@example.com"]);
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            Some(2),
+            "error: there is no terminal to ask on: add `--yes` to delete the users, or `--dry-run` to see who it is\n"
+        )
+    );
+    let ran = user(&app, &["delete", "a@example.com", "--dry-run"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "dry run: 1 user would be deleted; nothing was written\n"));
+    let ran = user(&app, &["delete", "a@example.com", "--yes"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 user deleted\n"));
+    assert_eq!(people(&app).await, "b@example.com active");
+    let ran = user(&app, &["delete", "administrator@muster.invalid", "--yes"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.starts_with("error: this would leave the organization without an active owner"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_each_format_changes_its_users() {
+    let app = app_with(&["a@example.com", "b@example.com"]).await;
+    for (number, (suffix, content)) in [
+        (".yaml", "users:\n  - user: a@example.com\n    title: T0\n  - {user: B@example.com, lastname: L0}\n"),
+        (".json", r#"[{"user": "a@example.com", "title": "T1"}, {"user": "b@example.com", "lastname": "L1"}]"#),
+        (
+            ".json",
+            r#"{"users": [{"user": "a@example.com", "title": "T2"}, {"user": "b@example.com", "lastname": "L2"}]}"#,
+        ),
+        (
+            ".ndjson",
+            "{\"user\": \"a@example.com\", \"title\": \"T3\"}\n{\"user\": \"b@example.com\", \"lastname\": \"L3\"}\n",
+        ),
+        (".csv", "user,title,lastname\na@example.com,T4,\nb@example.com,,L4\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let ran = with_file(&app, "update", content, suffix, &[]);
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users changed\n"), "{suffix}");
+        let expected = format!("a@example.com active T{number}, b@example.com active L{number}");
+        assert_eq!(people(&app).await, expected);
+    }
+    for (command, content, suffix) in [
+        ("suspend", "user\na@example.com\n", ".csv"),
+        ("reactivate", "users: [user: a@example.com]", ".yaml"),
+        ("suspend", "user;if_match\na@example.com;8\nb@example.com;\n", ".csv"),
+    ] {
+        let ran = with_file(&app, command, content, suffix, &[]);
+        assert_eq!(ran.status, Some(0), "{command}: {}", ran.err);
+    }
+    assert_eq!(people(&app).await, "a@example.com suspended T4, b@example.com suspended L4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_file_is_shown_in_it_and_nothing_is_done() {
+    let app = app_with(&["a@example.com", "b@example.com"]).await;
+    let content =
+        "user,name,email\na@example.com,Al,b@example.com\nnobody@example.com,Bo,\nb@example.com,,no address\n";
+    let ran = with_file(&app, "update", content, ".csv", &[]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    for words in [
+        "error[email_taken]: email: already exists\n --> users:2:18\n",
+        "error[unknown_user]: user: there is no such user\n --> users:3:1\n",
+        "3 | nobody@example.com,Bo,\n",
+        "error[email_invalid]: email: not a valid e-mail address\n --> users:4:16\n",
+        "\n3 of 3 users can't be changed; nothing was changed\n",
+    ] {
+        assert!(ran.err.contains(words), "{words} is not in:\n{}", ran.err);
+    }
+    let ran = with_file(
+        &app,
+        "delete",
+        "users:\n  - user: a@example.com\n  - user: nobody@example.com\n",
+        ".yaml",
+        &["--yes"],
+    );
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("error[unknown_user]: user: there is no such user\n --> users:3:11\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("\n1 of 2 users can't be deleted; nothing was deleted\n"), "{}", ran.err);
+    for (command, content, suffix, words) in [
+        ("update", "name\nAl\n", ".csv", "the column `user` is missing\n"),
+        ("update", "user,password\na@example.com,hunter2\n", ".csv", "unknown column `password`\n --> users:1:6\n"),
+        ("suspend", "create_users: []\n", ".yaml", "did you mean `users`?"),
+        ("suspend", "{\"user\": \"a@example.com\"}", ".json", "write `[{\"user\": …}]` or `{\"users\": […]}`"),
+        ("delete", "", ".csv", "the first row names the columns, such as: user\n"),
+    ] {
+        let ran = with_file(&app, command, content, suffix, if command == "delete" { &["--yes"] } else { &[] });
+        assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
+        assert!(ran.err.contains(words) && !ran.err.contains("hunter2"), "{words} is not in:\n{}", ran.err);
+    }
+    assert_eq!(people(&app).await, "a@example.com active, b@example.com active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_searched() {
+    let emails: Vec<String> = (0..60).map(|n| format!("user{n}@example.com")).collect();
+    let app = app_with(&emails.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let found = json(&user(&app, &["search", "USER", "-o", "json"]));
+    assert_eq!(found.as_array().unwrap().len(), 50);
+    let found = json(&user(&app, &["search", "user", "--max-items", "100", "-o", "json"]));
+    assert_eq!(found.as_array().unwrap().len(), 60);
+    let ran = user(&app, &["search", "a", "--permission", "owner"]);
+    assert_eq!(ran.out.lines().count(), 2, "{}", ran.out);
+    assert!(ran.out.lines().nth(1).unwrap().starts_with("administrator@muster.invalid  "), "{}", ran.out);
+    assert_eq!(user(&app, &["suspend", "user7@example.com"]).status, Some(0));
+    let ran = user(&app, &["search", "user7", "--status", "suspended", "-o", "json"]);
+    assert_eq!(json(&ran)[0]["email"], "user7@example.com");
+    assert_eq!(json(&user(&app, &["search", "user7", "--service-account", "-o", "json"])), json!([]));
+    let ran = user(&app, &["search", ""]);
+    let sentence = "error: `query` has to have 1 to 200 characters, none of them a control character\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_becomes_an_owner_and_a_collaborator_again() {
+    let app = app_with(&["a@example.com"]).await;
+    let member = json(&user(&app, &["set-permission", "A@example.com", "owner", "-o", "json"]));
+    assert_eq!(member["permission_level"], "owner");
+    let id = member["user_id"].as_str().unwrap();
+    let ran = user(&app, &["set-permission", id, "collaborator"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.contains("  collaborator  "), "{}", ran.out);
+    let ran = user(&app, &["set-permission", "nobody@example.com", "owner"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no such user\n"));
+    let ran = user(&app, &["set-permission", "administrator@muster.invalid", "collaborator"]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.contains("without an active owner"), "{}", ran.err);
+}
