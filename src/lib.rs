@@ -12,7 +12,7 @@
 //! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file |
 //! | [`cli`] | the command line, one command a file |
 //! | [`batches`] | the heart: lists of users, from JSON to commit, told as a story |
-//! | [`users`], [`collaborators`] | accounts and memberships; what an e-mail address is |
+//! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
 //! | [`audit`] | the append-only log: a closed list of events |
