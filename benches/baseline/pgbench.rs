@@ -59,7 +59,20 @@ commit;
 "#;
 
 /// The query as it stands in `users/read.rs`.
-const LOOKUP: &str = r#"TODO"#;
+const LOOKUP: &str = r#"
+select
+    u.user_id, c.identity_id, u.email, u.name, u.lastname,
+    u.title, u.is_sso_user, u.is_service_account, u.status,
+    case when c.permission_level = 'owner' or exists (
+        select from user_group_members m
+        join organization_policy_bindings b using (organization_id, group_id)
+        where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+    ) then 'owner' else 'collaborator' end as permission_level,
+    u.created_at, u.updated_at, u.revision
+from users u
+join collaborators c using (organization_id, user_id)
+where u.organization_id = :organization and u.user_id = any(array[:user]::uuid[])
+order by u.user_id"#;
 
 pub struct Pgbench {
     database: PgConnectOptions,
