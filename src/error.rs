@@ -89,7 +89,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", 405;
     /// The body did not arrive in time.
     RequestTimeout = "request_timeout", 408;
-    /// All findings of a batch are conflicts with accounts that exist.
+    /// All findings on a list are conflicts with accounts that exist.
     BatchConflict = "batch_conflict", 409;
     /// A list that is no longer what was planned, or would no longer do what was planned.
     PlanChanged = "plan_changed", 409;
@@ -107,7 +107,7 @@ codes! {
     PreconditionFailed = "precondition_failed", 412;
     /// The body or the list is too long.
     TooLarge = "too_large", 413;
-    /// Rows of a batch can't be created.
+    /// Rows of a list can't be created, changed or deleted.
     BatchRejected = "batch_rejected", 422;
     /// The `Idempotency-Key` belongs to another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;

@@ -11,6 +11,7 @@
 //! the page, however many people share a name.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -146,79 +147,99 @@ pub struct Filter {
 /// `forbidden`, or those of the database.
 pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<User>) -> Result<Page<Collaborator>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
-    let kinds = Kinds::of(filter.collaborator_type, filter.is_service_account);
-    if kinds == Kinds::None {
-        return Ok(Page { rows: Vec::new(), next: None });
-    }
-    let organization_id = caller.organization_id.uuid();
-    let (after, limit) = (page.after.map_or(Uuid::nil(), Id::uuid), page.limit());
+    let asked = Asked {
+        organization_id: caller.organization_id.uuid(),
+        kinds: Kinds::of(filter.collaborator_type, filter.is_service_account),
+        after: page.after.map_or(Uuid::nil(), Id::uuid),
+        limit: page.limit(),
+    };
     let rows = match (filter.email.as_deref().map(EmailAddress::parse), &filter.name) {
+        _ if asked.kinds == Kinds::None => Vec::new(),
         (Some(Err(_)), _) => Vec::new(),
-        (Some(Ok(address)), name) => {
-            collaborators!(
-                r#"
-                u.email_key = $2 and u.user_id > $3
-                and ($4::bool is null or u.is_service_account = $4)
-                and ($5::text is null or u.name = $5 or (u.lastname <> '' and u.name || ' ' || u.lastname = $5))
-                "#,
-                organization_id,
-                address.key(),
-                after,
-                kinds.are_programs(),
-                name.as_deref(),
-            )
-            .fetch_all(&mut *read)
-            .await?
-        }
-        (None, Some(name)) => {
-            collaborators!(
-                r#"
-                u.user_id in (
-                    (select user_id from users
-                    where organization_id = $1 and name = $2 and user_id > $3
-                        and ($4::bool is null or is_service_account = $4)
-                    order by user_id limit $5)
-                    union
-                    (select user_id from users
-                    where organization_id = $1 and lastname <> '' and name || ' ' || lastname = $2 and user_id > $3
-                        and ($4::bool is null or is_service_account = $4)
-                    order by user_id limit $5)
-                )
-                order by u.user_id
-                limit $5
-                "#,
-                organization_id,
-                name,
-                after,
-                kinds.are_programs(),
-                limit,
-            )
-            .fetch_all(&mut *read)
-            .await?
-        }
-        (None, None) if kinds == Kinds::Only(true) => {
-            collaborators!(
-                "u.is_service_account and u.user_id > $2 order by u.user_id limit $3",
-                organization_id,
-                after,
-                limit,
-            )
-            .fetch_all(&mut *read)
-            .await?
-        }
-        (None, None) => {
-            collaborators!(
-                "u.user_id > $2 and not ($3 and u.is_service_account) order by u.user_id limit $4",
-                organization_id,
-                after,
-                kinds == Kinds::Only(false),
-                limit,
-            )
-            .fetch_all(&mut *read)
-            .await?
-        }
+        (Some(Ok(address)), name) => asked.by_address(&mut read, &address, name.as_deref()).await?,
+        (None, Some(name)) => asked.by_name(&mut read, name).await?,
+        (None, None) if asked.kinds == Kinds::Only(true) => asked.programs(&mut read).await?,
+        (None, None) => asked.people_or_all(&mut read).await?,
     };
     Ok(Page::new(page, rows, |row| row.user_id))
+}
+
+/// What each of the statements needs.
+struct Asked {
+    organization_id: Uuid,
+    kinds: Kinds,
+    after: Uuid,
+    limit: i64,
+}
+
+impl Asked {
+    async fn by_address(
+        &self,
+        read: &mut PgConnection,
+        address: &EmailAddress,
+        name: Option<&str>,
+    ) -> Result<Vec<Collaborator>> {
+        let found = collaborators!(
+            r#"
+            u.email_key = $2 and u.user_id > $3
+            and ($4::bool is null or u.is_service_account = $4)
+            and ($5::text is null or u.name = $5 or (u.lastname <> '' and u.name || ' ' || u.lastname = $5))
+            "#,
+            self.organization_id,
+            address.key(),
+            self.after,
+            self.kinds.are_programs(),
+            name,
+        );
+        Ok(found.fetch_all(read).await?)
+    }
+
+    async fn by_name(&self, read: &mut PgConnection, name: &str) -> Result<Vec<Collaborator>> {
+        let found = collaborators!(
+            r#"
+            u.user_id in (
+                (select user_id from users
+                where organization_id = $1 and name = $2 and user_id > $3
+                    and ($4::bool is null or is_service_account = $4)
+                order by user_id limit $5)
+                union
+                (select user_id from users
+                where organization_id = $1 and lastname <> '' and name || ' ' || lastname = $2 and user_id > $3
+                    and ($4::bool is null or is_service_account = $4)
+                order by user_id limit $5)
+            )
+            order by u.user_id
+            limit $5
+            "#,
+            self.organization_id,
+            name,
+            self.after,
+            self.kinds.are_programs(),
+            self.limit,
+        );
+        Ok(found.fetch_all(read).await?)
+    }
+
+    async fn programs(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
+        let found = collaborators!(
+            "u.is_service_account and u.user_id > $2 order by u.user_id limit $3",
+            self.organization_id,
+            self.after,
+            self.limit,
+        );
+        Ok(found.fetch_all(read).await?)
+    }
+
+    async fn people_or_all(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
+        let found = collaborators!(
+            "u.user_id > $2 and not ($3 and u.is_service_account) order by u.user_id limit $4",
+            self.organization_id,
+            self.after,
+            self.kinds == Kinds::Only(false),
+            self.limit,
+        );
+        Ok(found.fetch_all(read).await?)
+    }
 }
 
 /// Looks at one collaborator.
