@@ -38,6 +38,7 @@ pub struct Config {
 #[expect(missing_docs, reason = "the manual is config/muster.toml")]
 pub struct Server {
     pub listen: String,
+    pub public_url: String,
     pub workers: usize,
     pub body_limit: usize,
     pub body_timeout_seconds: u64,
@@ -86,6 +87,7 @@ pub struct Passwords {
 pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,
+    pub rotation_overlap_hours: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -190,6 +192,10 @@ impl Config {
                 !self.server.listen.is_empty() && self.server.listen.contains(':'),
                 "server.listen has to be HOST:PORT, such as 127.0.0.1:8080",
             ),
+            (
+                is_public_url(&self.server.public_url),
+                "server.public_url has to be empty, or start with http:// or https:// and have no blanks, `?` or `#`",
+            ),
             (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
             (self.database.connections >= 1, "database.connections has to be 1 at least"),
             (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),
@@ -213,6 +219,7 @@ impl Config {
                 "keys.default_days has to be from 1 to keys.max_days",
             ),
             (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
+            (self.keys.rotation_overlap_hours <= 168, "keys.rotation_overlap_hours has to be 168 (7 days) at most"),
         ];
         for (holds, sentence) in rules {
             if !holds {
@@ -311,6 +318,15 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether it can stand before a path.
+fn is_public_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    text.is_empty()
+        || rest.is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>".contains(&b))
+        })
 }
 
 /// The address to listen on, of `HOST:PORT`.

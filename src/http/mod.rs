@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::{self, from_fn};
-use actix_web::web::{self, ServiceConfig, post};
+use actix_web::web::{self, ServiceConfig, delete, post};
 use actix_web::{App as HttpApp, HttpServer, Route, guard};
 
 use crate::app::App;
@@ -64,6 +64,24 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
     at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
     at("/api/v2/organization_collaborators/", READ, vec![read().to(api::collaborators::list)]);
+    at(
+        "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}",
+        "POST",
+        vec![post().to(api::service_accounts::rotate_for_user)],
+    );
+    at("/api/v2/users/service_accounts", "POST", vec![post().to(api::service_accounts::create)]);
+    at("/api/v2/users/create_api_key", "POST", vec![post().to(api::service_accounts::create_api_key)]);
+    at("/api/v2/api_keys", "GET, HEAD, POST", vec![read().to(api::api_keys::list), post().to(api::api_keys::create)]);
+    at(
+        "/api/v2/api_keys/{key_id}",
+        "GET, HEAD, DELETE",
+        vec![read().to(api::api_keys::get), delete().to(api::api_keys::revoke)],
+    );
+    at("/api/v2/api_keys/{key_id}/rotate", "POST", vec![post().to(api::api_keys::rotate)]);
+    at("/api/v2/users/create_otp_token", READ, vec![read().to(api::logins::start)]);
+    at("/api/v2/users/request_otp_token/{otp}", READ, vec![read().to(api::logins::fetch)]);
+    at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
+    at("/login/{otp}", READ, vec![read().to(api::logins::page)]);
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);

@@ -6,7 +6,8 @@
 //! revoked, or whose user is suspended, is refused by every instance within [`LIFETIME`] (bar E-2). The time
 //! counts from before the database was asked, so nothing older than that is ever believed. One that is in
 //! use is read again from [`REFRESH_AFTER`] on, beside the requests, so that none of them waits for it. The
-//! instance that changes something about keys or permissions forgets everything at once ([`crate::change`]).
+//! instance that changes something about keys or permissions forgets everything at once ([`crate::change`]),
+//! and believes no answer to a question from before that.
 //! What is remembered is found by the SHA-256 of the whole token; the token is nowhere.
 
 use std::collections::HashMap;
@@ -81,7 +82,14 @@ pub(super) type Digest = [u8; 32];
 
 /// The identities of a moment.
 #[derive(Debug, Default)]
-pub struct Identities(Mutex<HashMap<Digest, Remembered>>);
+pub struct Identities(Mutex<Memories>);
+
+#[derive(Debug, Default)]
+struct Memories {
+    of: HashMap<Digest, Remembered>,
+    /// When all was forgotten, the latest time.
+    forgotten_at: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -103,11 +111,13 @@ pub(super) enum Memory {
 impl Identities {
     /// Forgets all of them: something about keys or permissions has changed.
     pub fn forget(&self) {
-        self.lock().clear();
+        let mut memories = self.lock();
+        memories.of.clear();
+        memories.forgotten_at = Some(Instant::now());
     }
 
     pub(super) fn find(&self, digest: &Digest) -> Memory {
-        let mut remembered = self.lock();
+        let remembered = &mut self.lock().of;
         let Some(found) = remembered.get_mut(digest) else { return Memory::None };
         let age = found.asked_at.elapsed();
         if age >= LIFETIME {
@@ -121,9 +131,14 @@ impl Identities {
         Memory::Fresh(Arc::clone(&found.identity))
     }
 
-    /// Remembers what the database said when it was asked at `asked_at`.
+    /// Remembers what the database said when it was asked at `asked_at`; unless all was forgotten since, for
+    /// then that may be what was before.
     pub(super) fn remember(&self, digest: Digest, identity: &Arc<Identity>, asked_at: Instant) {
-        let mut remembered = self.lock();
+        let mut memories = self.lock();
+        if memories.forgotten_at.is_some_and(|forgotten_at| asked_at <= forgotten_at) {
+            return;
+        }
+        let remembered = &mut memories.of;
         if remembered.len() >= MOST {
             remembered.retain(|_, one| one.asked_at.elapsed() < LIFETIME);
         }
@@ -135,10 +150,10 @@ impl Identities {
 
     /// Forgets one, which opens nothing any longer.
     pub(super) fn forget_one(&self, digest: &Digest) {
-        self.lock().remove(digest);
+        self.lock().of.remove(digest);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, Memories> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

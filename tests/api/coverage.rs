@@ -23,28 +23,87 @@ fn operations() -> Vec<(String, String, String, bool)> {
 }
 
 /// Routes that anybody may use: this list should only ever shrink.
-const OPEN: [&str; 3] = ["cli_usage", "livez", "readyz"];
+const OPEN: [&str; 6] = ["cli_usage", "livez", "login_fetch", "login_page", "login_start", "readyz"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 7] =
-    ["audit_list", "batch_cancel", "batch_get", "batch_list", "batch_results", "batch_undo", "user_batch_create"];
+const OWNERS_ONLY: [&str; 12] = [
+    "audit_list",
+    "batch_cancel",
+    "batch_get",
+    "batch_list",
+    "batch_results",
+    "batch_undo",
+    // Of others.
+    "key_get",
+    "key_revoke",
+    "key_rotate",
+    "key_rotate_for_user",
+    "service_account_create",
+    "user_batch_create",
+];
 
 /// What a caller who may sends to each writing route, so that it writes.
-fn writing_body(operation: &str) -> Value {
+async fn writing_body(app: &TestApp, operation: &str) -> Value {
     match operation {
         "user_batch_create" => json!([sso("written@example.com")]),
-        "batch_cancel" | "batch_undo" => Value::Null,
+        "batch_cancel" | "batch_undo" | "key_revoke" | "key_rotate_for_user" | "service_account_create" => Value::Null,
+        "key_create" => json!({"name": "written"}),
+        "key_create_for_user" => json!({"user_id": service_account(app).await, "duration": 60}),
+        "key_rotate" => json!({}),
+        "login_approve" => json!({"otp": otp(app).await}),
         other => panic!("say here what {other} is sent"),
+    }
+}
+
+fn number() -> u32 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A service account without keys.
+async fn service_account(app: &TestApp) -> String {
+    let path = format!("/api/v2/users/service_accounts?name=program-{}", number());
+    let made = app.owner.post(&path, &Value::Null).await.json();
+    made["result"]["user_id"].as_str().unwrap().to_owned()
+}
+
+/// A login that was started.
+async fn otp(app: &TestApp) -> String {
+    let started = app.anonymous().get("/api/v2/users/create_otp_token").await.json();
+    started["result"]["otp"].as_str().unwrap().to_owned()
+}
+
+/// What the audit log calls an operation: its id with a dot, or what it is another way to do.
+fn audited_as(id: &str) -> String {
+    match id {
+        "key_create_for_user" => "key.create".to_owned(),
+        "service_account_create" => "service_account.create".to_owned(),
+        _ => id.replacen('_', ".", 1),
     }
 }
 
 /// A path with the ids of things that there are: something that the route can do its work on.
 async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
+    let n = number();
+    if path == "/api/v2/users/service_accounts" {
+        return format!("{path}?name=written-{n}");
+    }
+    if path.contains("{key_id}") {
+        let wanted = json!({"name": "made", "user_id": service_account(app).await});
+        let made = app.owner.post("/api/v2/api_keys", &wanted).await.json();
+        return path.replace("{key_id}", made["result"]["key_id"].as_str().unwrap());
+    }
+    if path.ends_with("/rotate_api_key_for_user/{user_id}") {
+        let user_id = service_account(app).await;
+        app.owner.post("/api/v2/api_keys", &json!({"name": "made", "user_id": user_id})).await;
+        return path.replace("{user_id}", &user_id);
+    }
+    if path.contains("{otp}") {
+        return path.replace("{otp}", &otp(app).await);
+    }
     if !path.contains("{batch_id}") {
         return path.to_owned();
     }
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let n = NUMBER.fetch_add(1, Ordering::Relaxed);
     let users: Vec<Value> = match operation {
         // Long enough to be stopped.
         "batch_cancel" => (0..200).map(|m| with_password(&format!("{n}-{m}@example.com"), "kT9$wqzPlr")).collect(),
@@ -123,12 +182,13 @@ async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
         let before: i64 = app.db_value("select count(*) from audit_events").await;
         let writes = method != "GET" && secured;
         let request = app.owner.request(&method, &path);
-        let answer = Actor::send(if writes { request.body(writing_body(&id).to_string()) } else { request }).await;
+        let answer =
+            Actor::send(if writes { request.body(writing_body(&app, &id).await.to_string()) } else { request }).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
         let after: i64 = app.db_value("select count(*) from audit_events").await;
         assert_eq!(after > before, writes, "{id}");
         if writes {
-            let dotted = id.replacen('_', ".", 1);
+            let dotted = audited_as(&id);
             let named = app.owner.get(&format!("/api/v2/audit/events?action={dotted}")).await.json();
             assert!(!named["results"].as_array().unwrap().is_empty(), "no entry is named {dotted}");
         }

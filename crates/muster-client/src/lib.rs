@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api_key;
 mod audit;
 mod base;
 mod batch;
@@ -10,12 +11,15 @@ mod client;
 mod collaborator;
 mod error;
 mod http;
+mod login;
 mod page;
 mod patience;
 mod random;
+mod service_account;
 mod user;
 mod user_info;
 
+pub use api_key::{ApiKey, ApiKeyWithToken, NewApiKey};
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
     Batch, BatchAnswer, BatchEvent, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser,
@@ -26,7 +30,9 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use error::{Error, Rejection, RowFinding};
+pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
+pub use service_account::ServiceAccount;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
