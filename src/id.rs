@@ -47,8 +47,6 @@ kinds! {
     ApiKey = "key";
     /// An invitation to become a user.
     Invitation = "orginv";
-    /// A one-time password, with which somebody logs in.
-    OneTimePassword = "otp";
     /// Users who get permissions together.
     Group = "ug";
     /// Users created together.

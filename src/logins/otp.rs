@@ -1,6 +1,7 @@
-//! One-time passwords: `otp_<id><duration><signature>`.
+//! One-time passwords: `otp_<random><issued><duration><signature>`.
 //!
-//! - id: when it was made and 74 bits drawn at random, 26 characters ([`crate::id`]).
+//! - random: 128 bits, 26 characters ([`crate::id::encode`]).
+//! - issued: when it was made, in seconds since 1970, as 8 hexadecimal digits.
 //! - duration: for how many seconds the key is wanted, as 8 hexadecimal digits; 0: for as long as there may be.
 //! - signature: the first 128 bits of an HMAC of all before, 26 characters. Nobody but muster makes one, and nobody
 //!   guesses one that was made.
@@ -13,13 +14,14 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::fingerprint::Fingerprints;
-use crate::id::{self, Id, OneTimePassword};
+use crate::id;
 
 /// How long one can be approved and fetched.
 const LIFETIME: Duration = Duration::minutes(10);
 
 const PURPOSE: &str = "one-time password";
-const DURATION_LEN: usize = 8;
+const PREFIX: &str = "otp_";
+const NUMBER_LEN: usize = 8;
 
 /// A one-time password of muster's.
 #[derive(Debug)]
@@ -45,9 +47,11 @@ pub enum BadOtp {
 impl Otp {
     /// Makes one.
     pub(super) fn new(fingerprints: &Fingerprints, now: DateTime<Utc>, duration_seconds: u32) -> Self {
-        let body = format!("{}{duration_seconds:08x}", Id::<OneTimePassword>::new(now));
+        let issued = u32::try_from(now.timestamp()).unwrap_or_default();
+        let random = id::encode(Uuid::from_bytes(rand::random()));
+        let body = format!("{PREFIX}{random}{issued:08x}{duration_seconds:08x}");
         let signature = Uuid::from_bytes(first_half(&fingerprints.of(PURPOSE, body.as_bytes()).mac));
-        Self::of(body + &id::encode(signature), duration_seconds, now + LIFETIME)
+        Self::of(body + &id::encode(signature), issued, duration_seconds)
     }
 
     /// Recognises one.
@@ -56,26 +60,23 @@ impl Otp {
     /// See [`BadOtp`].
     pub(super) fn parse(fingerprints: &Fingerprints, now: DateTime<Utc>, text: &str) -> Result<Self, BadOtp> {
         let parts = || {
-            let (body, signature) = text.split_at_checked(text.len().checked_sub(id::ENCODED_LEN)?)?;
-            let (id, duration) = body.split_at_checked(body.len().checked_sub(DURATION_LEN)?)?;
-            let id: Id<OneTimePassword> = id.parse().ok()?;
-            let (seconds, nanos) = id.uuid().get_timestamp()?.to_unix();
-            let issued_at = DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)?;
-            Some((body, issued_at, u32::from_str_radix(duration, 16).ok()?, id::decode(signature)?))
+            let (body, signature) = text.split_at_checked(PREFIX.len() + id::ENCODED_LEN + 2 * NUMBER_LEN)?;
+            let (numbers, duration) = body.split_at_checked(body.len() - NUMBER_LEN)?;
+            let (_, issued) = numbers.split_at_checked(numbers.len() - NUMBER_LEN)?;
+            let number = |digits| u32::from_str_radix(digits, 16).ok();
+            Some((body, number(issued)?, number(duration)?, id::decode(signature)?))
         };
-        let (body, issued_at, duration_seconds, signature) = parts().ok_or(BadOtp::Unknown)?;
+        let (body, issued, duration_seconds, signature) = parts().ok_or(BadOtp::Unknown)?;
         let signatures = fingerprints.all_of(PURPOSE, body.as_bytes());
         if !signatures.iter().any(|due| first_half(due).ct_eq(signature.as_bytes()).into()) {
             return Err(BadOtp::Unknown);
         }
-        let expires_at = issued_at + LIFETIME;
-        if expires_at <= now {
-            return Err(BadOtp::Expired);
-        }
-        Ok(Self::of(text.to_owned(), duration_seconds, expires_at))
+        let otp = Self::of(text.to_owned(), issued, duration_seconds);
+        if otp.expires_at <= now { Err(BadOtp::Expired) } else { Ok(otp) }
     }
 
-    fn of(text: String, duration_seconds: u32, expires_at: DateTime<Utc>) -> Self {
+    fn of(text: String, issued: u32, duration_seconds: u32) -> Self {
+        let expires_at = DateTime::from_timestamp(i64::from(issued), 0).unwrap_or_default() + LIFETIME;
         Self { sha256: Sha256::digest(&text).into(), text, duration_seconds, expires_at }
     }
 
@@ -109,17 +110,17 @@ mod tests {
     const OTHER: &str = "another key, which came in its place today";
 
     fn now() -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000, 123_456_789).unwrap()
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
     }
 
     #[test]
     fn it_reads_back_for_ten_minutes_and_can_stand_in_a_url() {
         let made = Otp::new(&fingerprints(KEY), now(), 604_800);
-        assert_eq!(made.as_str().len(), 64);
+        assert_eq!(made.as_str().len(), 72);
         assert!(made.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
         let parse = |at| Otp::parse(&fingerprints(KEY), at, made.as_str());
         assert_eq!(parse(now()).unwrap().duration_seconds, 604_800);
-        assert!(parse(now() + LIFETIME - Duration::milliseconds(2)).is_ok());
+        assert!(parse(now() + LIFETIME - Duration::milliseconds(1)).is_ok());
         assert_eq!(parse(now() + LIFETIME).err(), Some(BadOtp::Expired));
         assert_ne!(made.as_str(), Otp::new(&fingerprints(KEY), now(), 604_800).as_str());
     }
@@ -134,7 +135,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_changed_character_is_noticed(place in 0_usize..64, replacement in "[0-9a-z_]") {
+        fn one_changed_character_is_noticed(place in 0_usize..72, replacement in "[0-9a-z_]") {
             let made = Otp::new(&fingerprints(KEY), now(), 60);
             let mut wrong = made.as_str().to_owned();
             wrong.replace_range(place..=place, &replacement);

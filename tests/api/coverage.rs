@@ -174,19 +174,24 @@ async fn every_route_refuses_each_caller_who_may_not_use_it() {
     }
 }
 
+/// How many entries there are. A batch that was cancelled notes by itself that it was not made, some time later.
+const DONE: &str =
+    "select count(*) from audit_events where not (action = 'user.batch_create' and outcome = 'rejected')";
+
 #[tokio::test]
 async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
     let app = TestApp::spawn().await;
     for (method, path, id, secured) in operations() {
         let path = with_ids(&app, &path, &id).await;
-        let before: i64 = app.db_value("select count(*) from audit_events").await;
+        let before: i64 = app.db_value(DONE).await;
         let writes = method != "GET" && secured;
         let request = app.owner.request(&method, &path);
         let answer =
             Actor::send(if writes { request.body(writing_body(&app, &id).await.to_string()) } else { request }).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
-        let after: i64 = app.db_value("select count(*) from audit_events").await;
-        assert_eq!(after > before, writes, "{id}");
+        let after: i64 = app.db_value(DONE).await;
+        let latest = app.owner.get("/api/v2/audit/events?count=1").await.text;
+        assert_eq!(after > before, writes, "{id}: {latest}");
         if writes {
             let dotted = audited_as(&id);
             let named = app.owner.get(&format!("/api/v2/audit/events?action={dotted}")).await.json();

@@ -273,7 +273,7 @@ pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, c
 }
 
 /// How a key is to be rotated.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Rotation {
     /// For how long the old secret opens beside the new one, up to 7 days; 0: not at all. Absent: the server's
@@ -288,7 +288,7 @@ pub(in crate::http) struct Rotation {
 /// that opens nothing any longer. Name, rights and the end of the key's life stay. A key can rotate itself; owners
 /// rotate those of service accounts too.
 #[utoipa::path(post, path = "/api/v2/api_keys/{key_id}/rotate", operation_id = "key_rotate", tag = "keys",
-    params(("key_id" = String, Path)), request_body = Rotation,
+    params(("key_id" = String, Path)), request_body = Option<Rotation>,
     responses(
         (status = 200, description = "The key with its new token, shown this once.", body = Single<ApiKeyWithToken>),
         (status = 400, description = "A body that can't be used.", body = ErrorBody),
@@ -309,7 +309,7 @@ pub(in crate::http) async fn rotate(
 ) -> Answer {
     let rotated = async {
         let key_id = key_id(&request)?;
-        let asked: Rotation = body::object(&request, payload, &app.config.server).await?;
+        let asked: Rotation = body::optional_object(&request, payload, &app.config.server).await?;
         let overlap = asked.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
         keys::rotate(&app, &caller, key_id, overlap).await
     };
