@@ -194,7 +194,7 @@ impl Config {
             ),
             (
                 is_public_url(&self.server.public_url),
-                "server.public_url has to be empty, or start with http:// or https:// and have no blanks, `?` or `#`",
+                "server.public_url has to be empty or begin with https:// or http://, without `?` and `#`",
             ),
             (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
             (self.database.connections >= 1, "database.connections has to be 1 at least"),
@@ -313,20 +313,20 @@ impl Config {
     }
 }
 
+/// Whether links can begin with it, or it is empty.
+fn is_public_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_plain = |rest: &str| {
+        !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\".contains(&byte))
+    };
+    url.is_empty() || rest.is_some_and(|rest| !rest.is_empty() && is_plain(rest))
+}
+
 /// A variable of the environment that is not a setting: `None` if missing, empty or not UTF-8.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Whether it can stand before a path.
-fn is_public_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    text.is_empty()
-        || rest.is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"<>".contains(&b))
-        })
 }
 
 /// The address to listen on, of `HOST:PORT`.
@@ -391,6 +391,18 @@ mod tests {
         let mut config = Config::built_in().unwrap();
         config.batch.max_wait_seconds = 86401;
         assert_eq!(config.check().unwrap_err().to_string(), "batch.max_wait_seconds has to be from 1 to 86400");
+    }
+
+    #[test]
+    fn a_public_url_is_what_links_can_begin_with() {
+        for good in ["", "https://muster.example.org", "http://10.0.0.1:8080/muster/", "https://[::1]:8443"] {
+            assert!(is_public_url(good), "{good}");
+        }
+        for bad in
+            ["muster.example.org", "ftp://h", "https://", "https:///x", "https://h/?x", "https://h/#x", "https://h o"]
+        {
+            assert!(!is_public_url(bad), "{bad}");
+        }
     }
 
     #[test]

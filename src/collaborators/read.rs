@@ -24,6 +24,8 @@ pub struct Collaborator {
     pub email: String,
     /// `owner` or `collaborator`.
     pub permission_level: String,
+    /// Whether it is a program.
+    pub is_service_account: bool,
     /// When the user was created.
     pub created_at: DateTime<Utc>,
 }
@@ -69,29 +71,30 @@ pub struct Filter {
 /// `forbidden`, or those of the database.
 pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<User>) -> Result<Page<Collaborator>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
-    // All accounts are people's so far.
-    let only_service_accounts = filter.is_service_account == Some(true)
-        || filter.collaborator_type == Some(CollaboratorType::OnlyServiceAccounts);
+    let by_type = match filter.collaborator_type {
+        None | Some(CollaboratorType::All) => None,
+        Some(CollaboratorType::OnlyServiceAccounts) => Some(true),
+        Some(CollaboratorType::OnlyUserAccounts) => Some(false),
+    };
     let email_key = match filter.email.as_deref().map(EmailAddress::parse) {
         None => None,
         Some(Ok(address)) => Some(address.key().to_owned()),
         Some(Err(_)) => return Ok(Page { rows: Vec::new(), next: None }),
     };
-    if only_service_accounts {
-        return Ok(Page { rows: Vec::new(), next: None });
-    }
     let rows = sqlx::query_as!(
         Collaborator,
         r#"
         select
             identity_id as "identity_id: Id<Identity>", user_id as "user_id: Id<User>", name, lastname, email,
-            permission_level, created_at
+            permission_level, is_service_account, created_at
         from collaborators
         join users using (organization_id, user_id)
         where organization_id = $1
             and ($2::uuid is null or user_id > $2)
             and ($3::text is null or email_key = $3)
             and ($4::text is null or name = $4 or concat_ws(' ', name, nullif(lastname, '')) = $4)
+            and ($6::bool is null or is_service_account = $6)
+            and ($7::bool is null or is_service_account = $7)
         order by user_id
         limit $5
         "#,
@@ -100,6 +103,8 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         email_key,
         filter.name,
         page.limit(),
+        filter.is_service_account,
+        by_type,
     )
     .fetch_all(&mut *read)
     .await?;

@@ -24,6 +24,7 @@ mod headers;
 mod health;
 mod log;
 mod openapi;
+mod public_url;
 
 use std::io;
 use std::net::TcpListener;

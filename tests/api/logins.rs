@@ -230,13 +230,12 @@ async fn a_link_begins_where_people_reach_the_server() {
     let (otp, url) = started(&app, 60).await;
     assert_eq!(url, format!("https://muster.example.org/x/login/{otp}"));
     let app = TestApp::spawn().await;
-    let ask = async |host: &str| {
-        let request = app.anonymous().request("GET", "/api/v2/users/create_otp_token").header("host", host);
-        let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
-        Actor::send(request).await.json()["result"]["url"].as_str().unwrap().split("/login/").next().unwrap().to_owned()
-    };
-    assert_eq!(ask("muster.internal:8080").await, "http://muster.internal:8080");
-    assert_eq!(ask("a\"><script>").await, format!("http://{}", app.address));
+    let request = app.anonymous().request("GET", "/api/v2/users/create_otp_token").header("host", "muster.internal:80");
+    // Whoever asks does not say where other people go.
+    let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
+    let started = Actor::send(request).await.json()["result"].clone();
+    let due = format!("http://muster.internal:80/login/{}", started["otp"].as_str().unwrap());
+    assert_eq!(started["url"], due.as_str());
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ fn show(collaborator: collaborators::Collaborator) -> Collaborator {
         base_role: collaborator.permission_level.clone(),
         permission_level: collaborator.permission_level,
         additional_roles: Vec::new(),
-        is_service_account: false,
+        is_service_account: collaborator.is_service_account,
         created_at: collaborator.created_at,
     }
 }

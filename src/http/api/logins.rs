@@ -1,7 +1,7 @@
 //! Logging in: one-time passwords, their approval, and the page that their link leads to.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
+use crate::http::public_url::public_url;
 use crate::http::{body, extract};
 use crate::logins::{self, BadOtp, Otp};
 
@@ -54,31 +55,17 @@ pub(in crate::http) struct StartedLogin {
         (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn start(request: HttpRequest, app: web::Data<App>) -> Answer {
-    let otp = started(&request, &app).map_err(|error| Failure::new(&request, error))?;
-    let url = format!("{}/login/{}", base(&request, &app), otp.as_str());
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(Single { result: StartedLogin { url, otp: otp.as_str().to_owned() } }))
+    let result = started(&request, &app).map_err(|error| Failure::new(&request, error))?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Single { result }))
 }
 
-fn started(request: &HttpRequest, app: &App) -> Result<Otp> {
+fn started(request: &HttpRequest, app: &App) -> Result<StartedLogin> {
     let query: StartQuery = extract::query(request)?;
     let duration = query.duration_seconds.map(|text| text.parse()).transpose();
-    logins::start(app, duration.map_err(|_| Error::invalid("`duration_seconds` has to be a whole number"))?)
-}
-
-/// Where this server is reached: as the settings say, or as the request does.
-fn base(request: &HttpRequest, app: &App) -> String {
-    let public_url = app.config.server.public_url.trim_end_matches('/');
-    if !public_url.is_empty() {
-        return public_url.to_owned();
-    }
-    let is_host = |host: &&str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte))
-    };
-    let said = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let said = said.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-    format!("http://{}", said.filter(is_host).unwrap_or_else(|| request.app_config().host()))
+    let duration = duration.map_err(|_| Error::invalid("`duration_seconds` has to be a whole number"))?;
+    let base = public_url(request, &app.config.server)?;
+    let otp = logins::start(app, duration)?.as_str().to_owned();
+    Ok(StartedLogin { url: format!("{base}/login/{otp}"), otp })
 }
 
 /// How far a login is.
