@@ -157,3 +157,53 @@ impl Identities {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn identity() -> Arc<Identity> {
+        Arc::new(Identity {
+            key_id: Id::from_uuid(Uuid::from_u128(1)),
+            key_name: "ci".to_owned(),
+            expires_at: DateTime::UNIX_EPOCH,
+            user: None,
+            organization: organizations::Summary {
+                organization_id: Id::from_uuid(Uuid::from_u128(2)),
+                name: "Example".to_owned(),
+                public_identifier: "example".to_owned(),
+            },
+            permission: PermissionLevel::Collaborator,
+            scopes: Scopes::All,
+            noted_at: AtomicI64::new(0),
+        })
+    }
+
+    #[test]
+    fn an_answer_to_a_question_from_before_a_change_is_not_believed_after_it() {
+        let (identities, digest) = (Identities::default(), [0; 32]);
+        let asked_at = Instant::now();
+        identities.remember(digest, &identity(), asked_at);
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+        identities.forget();
+        assert!(matches!(identities.find(&digest), Memory::None));
+        identities.remember(digest, &identity(), asked_at);
+        assert!(matches!(identities.find(&digest), Memory::None));
+        std::thread::sleep(Duration::from_millis(1));
+        identities.remember(digest, &identity(), Instant::now());
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+    }
+
+    #[test]
+    fn one_that_is_in_use_is_read_again_by_one_of_those_who_use_it_and_an_old_one_is_forgotten() {
+        let (identities, digest, now) = (Identities::default(), [0; 32], Instant::now());
+        let before = |age| now.checked_sub(age).unwrap();
+        identities.remember(digest, &identity(), before(REFRESH_AFTER));
+        assert!(matches!(identities.find(&digest), Memory::Aging(_)));
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+        identities.remember(digest, &identity(), before(LIFETIME));
+        assert!(matches!(identities.find(&digest), Memory::None));
+    }
+}
