@@ -15,6 +15,7 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
+//! | [`service_accounts`], [`logins`] | accounts of programs; handing a key to whoever shows a one-time password |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
@@ -65,6 +66,7 @@ pub mod fingerprint;
 pub mod http;
 pub mod id;
 pub mod keys;
+pub mod logins;
 pub mod organizations;
 pub mod page;
 pub mod passwords;
@@ -72,5 +74,6 @@ pub mod postgres;
 pub mod report;
 mod rows;
 pub mod secret;
+pub mod service_accounts;
 pub mod telemetry;
 pub mod users;

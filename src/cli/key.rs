@@ -1,14 +1,17 @@
-//! `muster key …`.
+//! `muster key …`: API keys in the database itself, as the local operator.
 
-use chrono::Duration;
-use serde_json::json;
+use chrono::{DateTime, Duration, Utc};
+use muster_client::{ApiKey, ApiKeyWithToken};
 
-use super::local::with_operator;
+use super::api_key::{parse_scope, show_key, show_list, show_revoked, show_token};
+use super::local::{user_of, with_operator};
 use super::output::{self, Format};
 use super::{ConfigArgs, Exit};
-use crate::caller::PermissionLevel;
-use crate::id::{ApiKey, Id};
-use crate::keys;
+use crate::app::App;
+use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
+use crate::id::{ApiKey as Key, Id};
+use crate::keys::{self, Filter, Lifetime, NewKey, Summary, Wanted};
+use crate::page::{MAX_COUNT, PageRequest};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -17,12 +20,18 @@ pub(super) enum Command {
         /// What it is for, such as `ci` or a person's name.
         #[arg(long)]
         name: String,
+        /// Who acts when it is used; nobody but the key itself if it is not given.
+        #[arg(long, value_name = "EMAIL|ID")]
+        user: Option<String>,
         /// How long it works: 90d, 12h [default: setting keys.default_days].
         #[arg(long, value_name = "SPAN", value_parser = output::parse_span)]
         expires_in: Option<Duration>,
-        /// What it allows: everything, or reading who is there.
+        /// What it allows: everything, or reading who is there. Never more than its user may.
         #[arg(long, value_enum, default_value = "collaborator")]
         role: PermissionLevel,
+        /// What of that it may be used for, such as users:read; can be given several times [default: all].
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
+        scopes: Vec<Scope>,
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
@@ -30,15 +39,40 @@ pub(super) enum Command {
     },
     /// List API keys: names, permissions, expiry, latest use. Tokens are not kept.
     List {
+        /// Only those of this user.
+        #[arg(long, value_name = "EMAIL|ID")]
+        user: Option<String>,
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Revoke an API key: from now on it opens nothing.
+    /// Show one API key.
+    Show {
+        /// Its id, as `muster key list` shows it.
+        key_id: Id<Key>,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Give an API key a new secret. Its token goes to standard output, once.
+    Rotate {
+        /// Its id, as `muster key list` shows it.
+        key_id: Id<Key>,
+        /// How long the old secret opens as well: 1h, 0s for not at all, 7d at most [default: setting
+        /// keys.rotation_overlap_hours].
+        #[arg(long, value_name = "SPAN", value_parser = output::parse_span)]
+        overlap: Option<Duration>,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Revoke an API key: it opens nothing any longer, within a second.
     Revoke {
         /// Its id, as `muster key list` shows it.
-        key_id: Id<ApiKey>,
+        key_id: Id<Key>,
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
@@ -48,97 +82,99 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::Create { name, expires_in, role, output, config } => {
-            create(&config, &name, role, expires_in, output).await
+        Command::Create { name, user, expires_in, role, scopes, output, config } => {
+            let wanted = Wanted {
+                lifetime: expires_in.map_or(Lifetime::Usual, Lifetime::Exactly),
+                scopes: (!scopes.is_empty()).then(|| Scopes::only(scopes)),
+                ..Wanted::new(name, role)
+            };
+            create(&config, wanted, user.as_deref(), output).await
         }
-        Command::List { output, config } => list(&config, output).await,
-        Command::Revoke { key_id, output, config } => revoke(&config, key_id, output).await,
+        Command::List { user, output, config } => {
+            let keys = with_operator(config.load()?, async |app, caller| list(app, caller, user.as_deref()).await);
+            show_list(output, &keys.await?)
+        }
+        Command::Show { key_id, output, config } => {
+            let key = with_operator(config.load()?, async |app, caller| {
+                Ok(show(keys::get(app, caller, key_id).await?, app.clock.now()))
+            });
+            show_key(output, &key.await?)
+        }
+        Command::Rotate { key_id, overlap, output, config } => {
+            let rotated = with_operator(config.load()?, async |app, caller| {
+                let rotated = keys::rotate(app, caller, key_id, overlap).await?;
+                let token = rotated.token.expose().into();
+                Ok(ApiKeyWithToken { key: show(rotated.key, app.clock.now()), token })
+            });
+            show_token(output, &rotated.await?)
+        }
+        Command::Revoke { key_id, output, config } => {
+            with_operator(config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?)).await?;
+            show_revoked(output, &key_id.to_string())
+        }
     }
 }
 
-async fn create(
-    config: &ConfigArgs,
-    name: &str,
-    role: PermissionLevel,
-    lifetime: Option<Duration>,
-    format: Format,
-) -> Result<(), Exit> {
-    let key =
-        with_operator(config.load()?, async |app, caller| Ok(keys::create(app, caller, name, role, lifetime).await?))
-            .await?;
-    match format {
-        Format::Json => output::print_json(&json!({
-            "key_id": key.key_id,
-            "token": key.token.expose(),
-            "name": key.name,
-            "role": key.permission_level.as_str(),
-            "created_at": key.created_at,
-            "expires_at": key.expires_at,
-        })),
-        Format::Table => {
-            output::say(&format!(
-                "{} ({}, {}) works until {}; its token, shown this once:",
-                key.key_id,
-                output::clean(&key.name),
-                key.permission_level.as_str(),
-                output::time(key.expires_at)
-            ));
-            output::print(key.token.expose())
-        }
-        Format::Csv => output::print_csv(
-            &["KEY ID", "TOKEN", "NAME", "ROLE", "CREATED", "EXPIRES"],
-            [vec![
-                key.key_id.to_string(),
-                key.token.expose().to_owned(),
-                key.name,
-                key.permission_level.as_str().to_owned(),
-                output::time(key.created_at),
-                output::time(key.expires_at),
-            ]],
-        ),
-    }
-}
-
-async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
-    let (keys, now) =
-        with_operator(config.load()?, async |app, caller| Ok((keys::list(app, caller).await?, app.clock.now())))
-            .await?;
-    let shown: Vec<_> = keys
-        .iter()
-        .map(|key| {
-            json!({
-                "key_id": key.key_id,
-                "name": key.name,
-                "role": key.permission_level,
-                "status": key.status(now),
-                "created_at": key.created_at,
-                "expires_at": key.expires_at,
-                "last_used_at": key.last_used_at,
-                "revoked_at": key.revoked_at,
-            })
-        })
-        .collect();
-    let rows = keys.iter().map(|key| {
-        vec![
-            key.key_id.to_string(),
-            key.name.clone(),
-            key.permission_level.clone(),
-            key.status(now).to_owned(),
-            output::time(key.expires_at),
-            key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
-        ]
+async fn create(config: &ConfigArgs, wanted: Wanted, user: Option<&str>, format: Format) -> Result<(), Exit> {
+    let key = with_operator(config.load()?, async |app, caller| {
+        let user_id = match user {
+            Some(user) => Some(user_of(app, caller, user).await?),
+            None => None,
+        };
+        Ok(keys::create(app, caller, Wanted { user_id, ..wanted }).await?)
     });
-    output::print_list(format, &shown, &["KEY ID", "NAME", "ROLE", "STATUS", "EXPIRES", "LAST USED"], rows)
+    show_token(format, &show_new(key.await?))
 }
 
-async fn revoke(config: &ConfigArgs, key_id: Id<ApiKey>, format: Format) -> Result<(), Exit> {
-    with_operator(config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?)).await?;
-    match format {
-        Format::Json => output::print_json(&json!({ "key_id": key_id, "status": "revoked" })),
-        Format::Table => {
-            output::say(&format!("{key_id} is revoked"));
-            Ok(())
+async fn list(app: &App, caller: &Caller, user: Option<&str>) -> Result<Vec<ApiKey>, Exit> {
+    let user_id = match user {
+        Some(user) => Some(user_of(app, caller, user).await?),
+        None => None,
+    };
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = keys::list(app, caller, Filter { user_id }, &PageRequest { count: MAX_COUNT, after }).await?;
+        after = page.rows.last().map(|key| key.key_id);
+        listed.extend(page.rows.into_iter().map(|key| show(key, app.clock.now())));
+        if page.next.is_none() {
+            return Ok(listed);
         }
-        Format::Csv => output::print_csv(&["KEY ID", "STATUS"], [vec![key_id.to_string(), "revoked".to_owned()]]),
     }
+}
+
+/// A key as the API shows it.
+fn show(key: Summary, now: DateTime<Utc>) -> ApiKey {
+    ApiKey {
+        status: key.status(now).to_owned(),
+        key_id: key.key_id.to_string(),
+        user_id: key.user_id.map(|user_id| user_id.to_string()),
+        name: key.name,
+        permission_level: key.permission_level,
+        scopes: key.scopes,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: key.last_used_at,
+        rotated_at: key.rotated_at,
+        previous_expires_at: key.previous_expires_at.filter(|until| *until > now),
+        revoked_at: key.revoked_at,
+    }
+}
+
+fn show_new(key: NewKey) -> ApiKeyWithToken {
+    let shown = ApiKey {
+        key_id: key.key_id.to_string(),
+        user_id: key.user_id.map(|user_id| user_id.to_string()),
+        name: key.name,
+        permission_level: key.permission_level.as_str().to_owned(),
+        scopes: key.scopes.to_database(),
+        status: "active".to_owned(),
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        last_used_at: None,
+        rotated_at: None,
+        previous_expires_at: None,
+        revoked_at: None,
+    };
+    ApiKeyWithToken { key: shown, token: key.token.expose().into() }
 }

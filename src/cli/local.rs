@@ -9,10 +9,13 @@ use super::Exit;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::Clock;
+use crate::collaborators::{self, Filter};
 use crate::config::{Config, environment};
 use crate::fingerprint;
+use crate::id::{Id, User};
 use crate::keys::NewKey;
 use crate::organizations;
+use crate::page::PageRequest;
 use crate::postgres::{self, Cluster, Database, MigrateError};
 
 /// The program with its database, which may be the private one.
@@ -93,6 +96,17 @@ fn fingerprint_key_file(data_dir: &Path) -> Result<String, Exit> {
     fingerprint::make_file(data_dir)
         .map_err(|error| Exit::Usage(format!("{} can't be written: {error}", data_dir.display())))?;
     Ok(data_dir.join(fingerprint::FILE_NAME).to_string_lossy().into_owned())
+}
+
+/// The user that is meant: by id, or by address.
+pub(super) async fn user_of(app: &App, caller: &Caller, text: &str) -> Result<Id<User>, Exit> {
+    if let Ok(user_id) = text.parse() {
+        return Ok(user_id);
+    }
+    let filter = Filter { email: Some(text.to_owned()), ..Filter::default() };
+    let found = collaborators::list(app, caller, &filter, &PageRequest { count: 1, after: None }).await?;
+    let found = found.rows.first().map(|user| user.user_id);
+    found.ok_or_else(|| Exit::Refused(Some("no such user".to_owned())))
 }
 
 /// Runs an operation of the local operator's and closes everything again.

@@ -1,23 +1,27 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …` and `batch …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
-//! `audit …` work on the database itself, as the local operator: whoever can reach the
+//! `user …`, `batch …`, `api-key …` and `service-account …` commands talk to a server over HTTP with an API key, from
+//! anywhere; `login` gets one. `key …` and `audit …` work on the database itself, as the local operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
 
+mod api_key;
 mod audit;
 mod batch;
 mod batch_create;
 mod batch_undo;
 mod config;
+mod credentials;
 mod file_report;
 mod key;
 mod local;
 mod local_hash;
+mod login;
 mod output;
 mod progress;
 mod quickstart;
 mod serve;
+mod service_account;
 mod user;
 mod user_change;
 
@@ -54,7 +58,17 @@ enum Command {
     /// Look at batches of users, cancel and undo them, through a server's HTTP API.
     #[command(subcommand)]
     Batch(batch::Command),
-    /// Make, list and revoke API keys, in the database, as the local operator.
+    /// Make service accounts and their API keys, through a server's HTTP API.
+    #[command(subcommand)]
+    ServiceAccount(service_account::Command),
+    /// Make, list, rotate and revoke API keys, through a server's HTTP API.
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
+    /// Get an API key from a server, which somebody who has one approves; or approve it.
+    Login(login::Args),
+    /// Revoke the API key that `login` got, and forget it.
+    Logout(login::LogoutArgs),
+    /// Make, list, rotate and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
     /// Read the audit log, in the database, as the local operator.
@@ -172,6 +186,10 @@ impl Cli {
                 Command::Migrate(args) => serve::migrate(&args).await,
                 Command::User(command) => user::run(command).await,
                 Command::Batch(command) => batch::run(command).await,
+                Command::ServiceAccount(command) => service_account::run(command).await,
+                Command::ApiKey(command) => api_key::run(command).await,
+                Command::Login(args) => login::run(args).await,
+                Command::Logout(args) => login::log_out(&args).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),

@@ -7,7 +7,7 @@ use super::serve::Server;
 use super::{Exit, ServeArgs, output};
 use crate::caller::PermissionLevel;
 use crate::config::Config;
-use crate::keys::{self, NewKey};
+use crate::keys::{self, Lifetime, NewKey, Wanted};
 use crate::organizations;
 
 #[derive(clap::Args, Debug)]
@@ -36,7 +36,9 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     let demonstration = tokio::spawn(async move {
         let caller = organizations::operator(&app).await?;
         let name = "quickstart demonstration";
-        let key = keys::create(&app, &caller, name, PermissionLevel::Owner, Some(Duration::minutes(10))).await?;
+        let lifetime = Lifetime::Exactly(Duration::minutes(10));
+        let wanted = Wanted { lifetime, ..Wanted::new(name, PermissionLevel::Owner) };
+        let key = keys::create(&app, &caller, wanted).await?;
         let shown = demonstrate(&url, &key).await;
         keys::revoke(&app, &caller, key.key_id).await?;
         if shown.is_ok() && !exit {

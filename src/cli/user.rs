@@ -4,10 +4,12 @@ use muster_client::{
     Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, PermissionLevel as Level,
 };
 
+use super::credentials::Credentials;
 use super::output::{self, Format};
 use super::{Exit, batch_create, user_change};
 use crate::batches::file::{TemplateFormat, template};
 use crate::caller::PermissionLevel;
+use crate::config::environment;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -105,7 +107,7 @@ pub(super) struct SearchArgs {
 #[derive(clap::Args, Debug)]
 pub(super) struct ServerArgs {
     /// The server [default: ANYSCALE_HOST, else http://127.0.0.1:8080]. The API key comes from MUSTER_TOKEN, else
-    /// ANYSCALE_CLI_TOKEN: never from the command line, which other users of this machine can see.
+    /// ANYSCALE_CLI_TOKEN, else `muster login`: never from the command line, which other users of this machine can see.
     #[arg(long, value_name = "URL", env = "MUSTER_HOST")]
     host: Option<String>,
 }
@@ -158,21 +160,31 @@ impl From<FilterArgs> for CollaboratorFilter {
 }
 
 impl ServerArgs {
+    fn host(&self) -> String {
+        let host = self.host.clone().or_else(|| environment("ANYSCALE_HOST"));
+        host.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned())
+    }
+
+    /// A client with the API key that there is for the server.
     pub(super) fn client(&self) -> Result<Client, Exit> {
-        use crate::config::environment;
-        let host = self
-            .host
-            .clone()
-            .or_else(|| environment("ANYSCALE_HOST"))
-            .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-        let token = environment("MUSTER_TOKEN").or_else(|| environment("ANYSCALE_CLI_TOKEN")).ok_or_else(|| {
+        let host = self.host();
+        if let Some(token) = environment("MUSTER_TOKEN").or_else(|| environment("ANYSCALE_CLI_TOKEN")) {
+            return Ok(Client::new(&host, token)?);
+        }
+        let host = self.client_without_token()?.host();
+        let token = Credentials::load()?.find(&host).ok_or_else(|| {
             Exit::Usage(
-                "no API key: set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's machine, \
-                 `muster key create --name NAME --role owner` makes one"
+                "no API key: `muster login` gets one, or set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's \
+                 machine, `muster key create --name NAME --role owner` makes one"
                     .to_owned(),
             )
         })?;
-        Ok(Client::new(&host, token)?)
+        Ok(Client::new(&host, token.expose())?)
+    }
+
+    /// A client that shows no API key.
+    pub(super) fn client_without_token(&self) -> Result<Client, Exit> {
+        Ok(Client::builder(self.host()).build_without_token()?)
     }
 }
 

@@ -60,8 +60,24 @@ pub(super) async fn object<T: DeserializeOwned>(
     payload: Payload,
     config: &config::Server,
 ) -> Result<T> {
+    parse(&read(request, payload, config).await?)
+}
+
+/// The same where everything may be left out, also the body.
+///
+/// # Errors
+/// As [`object`].
+pub(super) async fn optional_object<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: Payload,
+    config: &config::Server,
+) -> Result<T> {
     let body = read(request, payload, config).await?;
-    serde_json::from_slice(&body).map_err(|error| {
+    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
         let text = error.to_string();
         match error.classify() {
             Category::Data => Error::invalid(format!("the body can't be used: {}", without_values(&text))),

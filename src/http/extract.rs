@@ -52,15 +52,20 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
     let token = token(request).ok_or_else(|| {
         Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
     })?;
-    let origin = Origin {
-        request_id: request.extensions().get::<Note>().map(|note| note.request_id),
-        address: request.peer_addr().map(|address| address.ip()),
-    };
+    let origin = origin(request);
     let identity = keys::authenticate(&app.clone().into_inner(), &token, origin, Action::KeyUse).await?;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.caller = Some(identity.key_id);
     }
     Ok((identity, origin))
+}
+
+/// Where a request came from.
+pub(super) fn origin(request: &HttpRequest) -> Origin {
+    Origin {
+        request_id: request.extensions().get::<Note>().map(|note| note.request_id),
+        address: request.peer_addr().map(|address| address.ip()),
+    }
 }
 
 /// The API key: of the `Authorization` header, or else of the cookie that the vendor's client

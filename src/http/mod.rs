@@ -24,6 +24,7 @@ mod headers;
 mod health;
 mod log;
 mod openapi;
+mod public_url;
 
 use std::io;
 use std::net::TcpListener;
@@ -63,13 +64,6 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/users/admin_batch_reactivate", "POST", vec![post().to(api::user_lists::reactivate)]);
     at("/api/v2/users/admin_batch_delete", "POST", vec![post().to(api::user_lists::delete)]);
     // Behind all of /users/ that is no id: the first that fits is taken.
-    at(
-        "/api/v2/users/{user_id}",
-        "GET, HEAD, PATCH, DELETE",
-        vec![read().to(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
-    );
-    at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
-    at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
     at("/api/v2/batches", READ, vec![read().to(api::batches::list)]);
     at("/api/v2/batches/{batch_id}", READ, vec![read().to(api::batches::get)]);
     at("/api/v2/batches/{batch_id}/results", READ, vec![read().to(api::batches::results)]);
@@ -86,6 +80,32 @@ fn routes(config: &mut ServiceConfig) {
             delete().to(api::collaborators::delete),
         ],
     );
+    at(
+        "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}",
+        "POST",
+        vec![post().to(api::service_accounts::rotate_for_user)],
+    );
+    at("/api/v2/users/service_accounts", "POST", vec![post().to(api::service_accounts::create)]);
+    at("/api/v2/users/create_api_key", "POST", vec![post().to(api::service_accounts::create_api_key)]);
+    at("/api/v2/api_keys", "GET, HEAD, POST", vec![read().to(api::api_keys::list), post().to(api::api_keys::create)]);
+    at(
+        "/api/v2/api_keys/{key_id}",
+        "GET, HEAD, DELETE",
+        vec![read().to(api::api_keys::get), delete().to(api::api_keys::revoke)],
+    );
+    at("/api/v2/api_keys/{key_id}/rotate", "POST", vec![post().to(api::api_keys::rotate)]);
+    at("/api/v2/users/create_otp_token", READ, vec![read().to(api::logins::start)]);
+    at("/api/v2/users/request_otp_token/{otp}", READ, vec![read().to(api::logins::fetch)]);
+    at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
+    at("/login/{otp}", READ, vec![read().to(api::logins::page)]);
+    // Behind those with a word in the place of the id.
+    at(
+        "/api/v2/users/{user_id}",
+        "GET, HEAD, PATCH, DELETE",
+        vec![read().to(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
+    );
+    at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
+    at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);

@@ -6,7 +6,8 @@
 //! revoked, or whose user is suspended, is refused by every instance within [`LIFETIME`] (bar E-2). The time
 //! counts from before the database was asked, so nothing older than that is ever believed. One that is in
 //! use is read again from [`REFRESH_AFTER`] on, beside the requests, so that none of them waits for it. The
-//! instance that changes something about keys or permissions forgets everything at once ([`crate::change`]).
+//! instance that changes something about keys or permissions forgets everything at once ([`crate::change`]),
+//! and believes no answer to a question from before that.
 //! What is remembered is found by the SHA-256 of the whole token; the token is nowhere.
 
 use std::collections::HashMap;
@@ -81,7 +82,14 @@ pub(super) type Digest = [u8; 32];
 
 /// The identities of a moment.
 #[derive(Debug, Default)]
-pub struct Identities(Mutex<HashMap<Digest, Remembered>>);
+pub struct Identities(Mutex<Memories>);
+
+#[derive(Debug, Default)]
+struct Memories {
+    of: HashMap<Digest, Remembered>,
+    /// When all was forgotten, the latest time.
+    forgotten_at: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -103,11 +111,13 @@ pub(super) enum Memory {
 impl Identities {
     /// Forgets all of them: something about keys or permissions has changed.
     pub fn forget(&self) {
-        self.lock().clear();
+        let mut memories = self.lock();
+        memories.of.clear();
+        memories.forgotten_at = Some(Instant::now());
     }
 
     pub(super) fn find(&self, digest: &Digest) -> Memory {
-        let mut remembered = self.lock();
+        let remembered = &mut self.lock().of;
         let Some(found) = remembered.get_mut(digest) else { return Memory::None };
         let age = found.asked_at.elapsed();
         if age >= LIFETIME {
@@ -121,9 +131,14 @@ impl Identities {
         Memory::Fresh(Arc::clone(&found.identity))
     }
 
-    /// Remembers what the database said when it was asked at `asked_at`.
+    /// Remembers what the database said when it was asked at `asked_at`; unless all was forgotten since, for
+    /// then that may be what was before.
     pub(super) fn remember(&self, digest: Digest, identity: &Arc<Identity>, asked_at: Instant) {
-        let mut remembered = self.lock();
+        let mut memories = self.lock();
+        if memories.forgotten_at.is_some_and(|forgotten_at| asked_at <= forgotten_at) {
+            return;
+        }
+        let remembered = &mut memories.of;
         if remembered.len() >= MOST {
             remembered.retain(|_, one| one.asked_at.elapsed() < LIFETIME);
         }
@@ -135,10 +150,60 @@ impl Identities {
 
     /// Forgets one, which opens nothing any longer.
     pub(super) fn forget_one(&self, digest: &Digest) {
-        self.lock().remove(digest);
+        self.lock().of.remove(digest);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, Memories> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn identity() -> Arc<Identity> {
+        Arc::new(Identity {
+            key_id: Id::from_uuid(Uuid::from_u128(1)),
+            key_name: "ci".to_owned(),
+            expires_at: DateTime::UNIX_EPOCH,
+            user: None,
+            organization: organizations::Summary {
+                organization_id: Id::from_uuid(Uuid::from_u128(2)),
+                name: "Example".to_owned(),
+                public_identifier: "example".to_owned(),
+            },
+            permission: PermissionLevel::Collaborator,
+            scopes: Scopes::All,
+            noted_at: AtomicI64::new(0),
+        })
+    }
+
+    #[test]
+    fn an_answer_to_a_question_from_before_a_change_is_not_believed_after_it() {
+        let (identities, digest) = (Identities::default(), [0; 32]);
+        let asked_at = Instant::now();
+        identities.remember(digest, &identity(), asked_at);
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+        identities.forget();
+        assert!(matches!(identities.find(&digest), Memory::None));
+        identities.remember(digest, &identity(), asked_at);
+        assert!(matches!(identities.find(&digest), Memory::None));
+        std::thread::sleep(Duration::from_millis(1));
+        identities.remember(digest, &identity(), Instant::now());
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+    }
+
+    #[test]
+    fn one_that_is_in_use_is_read_again_by_one_of_those_who_use_it_and_an_old_one_is_forgotten() {
+        let (identities, digest, now) = (Identities::default(), [0; 32], Instant::now());
+        let before = |age| now.checked_sub(age).unwrap();
+        identities.remember(digest, &identity(), before(REFRESH_AFTER));
+        assert!(matches!(identities.find(&digest), Memory::Aging(_)));
+        assert!(matches!(identities.find(&digest), Memory::Fresh(_)));
+        identities.remember(digest, &identity(), before(LIFETIME));
+        assert!(matches!(identities.find(&digest), Memory::None));
     }
 }

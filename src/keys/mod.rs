@@ -1,32 +1,47 @@
 //! API keys: how programs, and people at a command line, show who they are.
+//!
+//! # Decisions
+//!
+//! *Nobody makes a key that acts as another person.* Who holds such a key is that person to everybody, also to the
+//! audit log. So a key is made for oneself, by an owner for a service account, or by the local operator for
+//! anybody; and a new secret is a key as much as a new key is, so the same holds for rotating. Revoking opens
+//! nothing: owners revoke anybody's.
+//!
+//! *A key never makes one that may more.* Its level and its scopes bound those of what it makes or rotates. What
+//! is not asked for is inherited.
 
+mod create;
 mod identity;
 mod read;
+mod revoke;
+mod rotate;
 mod token;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::caller::{Action, Caller, Origin, PermissionLevel};
-use crate::change::Change;
+use crate::audit::Refusal;
+use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::secret::Secret;
 
+pub use create::{Lifetime, Wanted, create};
 pub use identity::{Identities, Identity};
-pub use read::{Summary, list};
+pub use read::{Filter, Summary, get, list};
+pub use revoke::{revoke, revoke_all};
+pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
 pub use token::{BadToken, Token};
-pub use write::revoke;
+
+pub(crate) use create::{add, add_wanted};
+pub(crate) use read::holder;
 
 use identity::{Digest, Memory};
 use read::Found;
-
-/// The longest name of a key, in characters.
-const LONGEST_NAME: usize = 100;
 
 /// A key that was just made. The token is nowhere else: shown once or lost.
 #[derive(Debug)]
@@ -41,62 +56,48 @@ pub struct NewKey {
     pub name: String,
     /// What it allows.
     pub permission_level: PermissionLevel,
+    /// What of that it may be used for.
+    pub scopes: Scopes,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Makes a key.
-///
-/// # Errors
-/// `forbidden`; `invalid_request` for a name that is empty or too long, or a lifetime
-/// above `keys.max_days`.
-pub async fn create(
-    app: &App,
-    caller: &Caller,
-    name: &str,
-    permission_level: PermissionLevel,
-    lifetime: Option<Duration>,
-) -> Result<NewKey> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let rule = format!("a key's name has to have 1 to {LONGEST_NAME} characters, on one line");
-        return Err(Error::invalid(rule));
-    }
-    let lifetime = lifetime.unwrap_or_else(|| Duration::days(i64::from(app.config.keys.default_days)));
-    let longest = app.config.keys.max_days;
-    if lifetime <= Duration::zero() || lifetime > Duration::days(i64::from(longest)) {
-        return Err(Error::invalid(format!(
-            "a key has to live for some time, and for {longest} days at most (setting `keys.max_days`)"
-        )));
-    }
-    let mut change = app.change(caller, Action::KeyCreate).await?;
-    let key = add(&mut change, name, permission_level, lifetime, None).await?;
-    change.commit().await?;
-    Ok(key)
+/// What a caller has and can hand on with a key.
+#[derive(Clone, Copy, Debug)]
+struct Rights {
+    level: PermissionLevel,
+    scopes: Scopes,
 }
 
-/// Makes a key as part of a change.
-pub(crate) async fn add(
-    change: &mut Change,
-    name: &str,
-    permission_level: PermissionLevel,
-    lifetime: Duration,
-    user_id: Option<Id<User>>,
-) -> Result<NewKey> {
-    let token = Token::generate(change.organization_id(), Id::new(change.now()));
-    let key = NewKey {
-        key_id: token.key_id,
-        user_id,
-        token: token.text(),
-        name: name.to_owned(),
-        permission_level,
-        created_at: change.now(),
-        expires_at: change.now() + lifetime,
-    };
-    write::create(change, &key, &token.sha256()).await?;
-    Ok(key)
+impl Rights {
+    fn of(caller: &Caller) -> Self {
+        match &caller.actor {
+            Actor::ApiKey { permission, scopes, .. } => Self { level: *permission, scopes: *scopes },
+            Actor::Operator => Self { level: PermissionLevel::Owner, scopes: Scopes::All },
+            Actor::Invitation(_) | Actor::Anonymous => {
+                Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) }
+            }
+        }
+    }
+
+    /// Why a key that may this much can't be handed out by somebody with these rights.
+    fn refuse(self, level: PermissionLevel, scopes: Scopes) -> Option<&'static str> {
+        if self.level.at_most(level) != level {
+            return Some("this API key can't make or rotate one that may more: it has the level of a collaborator");
+        }
+        if !self.scopes.cover(scopes) {
+            return Some("this API key can't make or rotate one that may more: it has not all of those scopes itself");
+        }
+        None
+    }
+}
+
+/// Records that a caller may not do this, and says why in words of its own.
+async fn forbidden(app: &App, caller: &Caller, action: Action, sentence: &str) -> Error {
+    app.refused(caller, action, &Refusal::Forbidden).await;
+    Error::new(Code::Forbidden, sentence)
 }
 
 /// Finds out who shows this token.
@@ -120,7 +121,7 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
             Found::Holder(identity) => identity,
             Found::Refused(reason, sentence, actor) => {
                 let caller = Caller { organization_id: token.organization_id, actor, origin };
-                app.refused(&caller, action, &crate::audit::Refusal::Unauthenticated(reason)).await;
+                app.refused(&caller, action, &Refusal::Unauthenticated(reason)).await;
                 return Err(Error::new(Code::Unauthenticated, sentence));
             }
         },

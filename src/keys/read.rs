@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use super::identity::Identity;
 use super::token::Token;
 use crate::app::App;
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
-use crate::error::Result;
-use crate::id::{ApiKey, Id, User};
+use crate::error::{Code, Error, Result};
+use crate::id::{ApiKey, Id, Organization, User};
 use crate::organizations;
+use crate::page::{Page, PageRequest};
 use crate::users::Profile;
 
 /// A key as its owners see it.
@@ -19,16 +21,24 @@ use crate::users::Profile;
 pub struct Summary {
     /// Which.
     pub key_id: Id<ApiKey>,
+    /// The user who acts when it is used; `None`: the key acts for itself.
+    pub user_id: Option<Id<User>>,
     /// What it is for.
     pub name: String,
-    /// `owner` or `collaborator`.
+    /// `owner` or `collaborator`: what it allows, if its user may that.
     pub permission_level: String,
+    /// What of that it may be used for; `None`: all.
+    pub scopes: Option<Vec<String>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
     /// Its latest use, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// When it got its secret, if that is not its first.
+    pub rotated_at: Option<DateTime<Utc>>,
+    /// Until when the secret before opens as well; may have passed.
+    pub previous_expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
 }
@@ -43,29 +53,167 @@ impl Summary {
             None => "active",
         }
     }
+
+    /// Whether it is the caller's: their user's, or the very key that asks.
+    fn is_of(&self, caller: &Caller) -> bool {
+        match &caller.actor {
+            Actor::Operator => true,
+            Actor::ApiKey { id, user_id, .. } => self.key_id == *id || (user_id.is_some() && self.user_id == *user_id),
+            Actor::Invitation(_) | Actor::Anonymous => false,
+        }
+    }
 }
 
-/// Lists all keys of the organization, oldest first.
+/// Which keys are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Those of this user. Owners ask for anybody's, others only for their own.
+    pub user_id: Option<Id<User>>,
+}
+
+/// Lists keys, oldest first: an owner sees all, everybody else their own.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner.
-pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
+/// `forbidden`.
+pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest<ApiKey>) -> Result<Page<Summary>> {
+    app.authorize(caller, Action::KeyList).await?;
+    let own = caller.user_id();
+    if filter.user_id.is_some() && filter.user_id != own {
+        app.authorize(caller, Action::KeyOthers).await?;
+    }
+    let (user_id, key_id) = match &caller.actor {
+        Actor::ApiKey { id, .. } if !caller.may(Action::KeyOthers) => (own, own.is_none().then_some(*id)),
+        _ => (filter.user_id, None),
+    };
     let mut read = app.read(caller, Action::KeyList).await?;
     let keys = sqlx::query_as!(
         Summary,
         r#"
         select
-            key_id as "key_id: Id<ApiKey>", name, permission_level, created_at, expires_at, last_used_at,
-            revoked_at
+            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
+            expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
         from api_keys
         where organization_id = $1
+            and ($2::uuid is null or key_id > $2)
+            and ($3::uuid is null or user_id = $3)
+            and ($4::uuid is null or key_id = $4)
         order by key_id
+        limit $5
         "#,
         caller.organization_id.uuid(),
+        page.after.map(Id::uuid),
+        user_id.map(Id::uuid),
+        key_id.map(Id::uuid),
+        page.limit(),
     )
     .fetch_all(&mut *read)
     .await?;
-    Ok(keys)
+    Ok(Page::new(page, keys, |key| key.key_id))
+}
+
+/// Looks at a key: one of the caller's own, or as an owner any.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn get(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Summary> {
+    Ok(allowed(app, caller, Action::KeyList, key_id).await?.key)
+}
+
+/// A key that a caller may know of.
+pub(super) struct Known {
+    pub(super) key: Summary,
+    /// Whether it is the caller's own.
+    pub(super) is_own: bool,
+    /// What its user may; `None` for a key that is nobody's.
+    pub(super) user_level: Option<PermissionLevel>,
+    pub(super) is_of_service_account: bool,
+}
+
+/// Finds a key that the caller may do `action` to. Whether a key is there that is not theirs is told to owners only.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: Id<ApiKey>) -> Result<Known> {
+    let mut read = app.read(caller, action).await?;
+    let key = sqlx::query_as!(
+        Summary,
+        r#"
+        select
+            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
+            expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
+        from api_keys
+        where organization_id = $1 and key_id = $2
+        "#,
+        caller.organization_id.uuid(),
+        key_id.uuid(),
+    )
+    .fetch_optional(&mut *read)
+    .await?;
+    let user = match key.as_ref().and_then(|key| key.user_id) {
+        Some(user_id) => holder(&mut read, caller.organization_id, user_id).await?,
+        None => None,
+    };
+    drop(read);
+    let is_own = key.as_ref().is_some_and(|key| key.is_of(caller));
+    if !is_own {
+        app.authorize(caller, Action::KeyOthers).await?;
+    }
+    Ok(Known {
+        key: key.ok_or_else(|| no_key(key_id))?,
+        is_own,
+        user_level: user.as_ref().map(|user| user.level),
+        is_of_service_account: user.is_some_and(|user| user.is_service_account),
+    })
+}
+
+pub(super) fn no_key(key_id: Id<ApiKey>) -> Error {
+    Error::new(Code::NotFound, format!("there is no API key {key_id}"))
+}
+
+/// Somebody who can have keys.
+pub(crate) struct Holder {
+    /// Whether it is a program's account.
+    pub(crate) is_service_account: bool,
+    /// What they may, by their own level or through a group.
+    pub(crate) level: PermissionLevel,
+}
+
+/// Finds a user as the holder of keys.
+pub(crate) async fn holder(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Id<User>,
+) -> Result<Option<Holder>> {
+    let row = sqlx::query!(
+        r#"
+        select
+            u.is_service_account, c.permission_level as "permission_level?",
+            exists (
+                select from user_group_members m
+                join organization_policy_bindings b using (organization_id, group_id)
+                where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+            ) as "is_owner_by_group!"
+        from users u
+        left join collaborators c using (organization_id, user_id)
+        where u.organization_id = $1 and u.user_id = $2
+        "#,
+        organization_id.uuid(),
+        user_id.uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Holder {
+        is_service_account: row.is_service_account,
+        level: effective(row.permission_level.as_deref(), row.is_owner_by_group),
+    }))
+}
+
+/// What a user may: as an owner by membership or through a group everything, else the least.
+fn effective(permission_level: Option<&str>, is_owner_by_group: bool) -> PermissionLevel {
+    match permission_level.map(PermissionLevel::from_database) {
+        _ if is_owner_by_group => PermissionLevel::Owner,
+        level => level.unwrap_or(PermissionLevel::Collaborator),
+    }
 }
 
 /// What the database says of a token.
@@ -109,10 +257,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         (Some(previous), Some(until)) if token.matches(&previous) => row.expires_at.min(until),
         _ => return Ok(unknown),
     };
-    let user_level = match row.user_level.as_deref().map(PermissionLevel::from_database) {
-        _ if row.is_owner_by_group => Some(PermissionLevel::Owner),
-        level => level,
-    };
+    let user_level = effective(row.user_level.as_deref(), row.is_owner_by_group);
     let key_level = PermissionLevel::from_database(&row.permission_level);
     let user = match (row.user_id, row.user_name, row.email) {
         (Some(user_id), Some(name), Some(email)) => Some((user_id, Profile { name, lastname: row.lastname, email })),
@@ -127,11 +272,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             name: row.organization_name,
             public_identifier: row.public_identifier,
         },
-        // Of a user who is no longer a member, the least.
-        permission: match user {
-            Some(_) => key_level.at_most(user_level.unwrap_or(PermissionLevel::Collaborator)),
-            None => key_level,
-        },
+        permission: if user.is_some() { key_level.at_most(user_level) } else { key_level },
         user,
         scopes: Scopes::from_database(row.scopes.as_deref()),
         noted_at: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),

@@ -16,6 +16,20 @@ use crate::id::{Batch, Id, User};
 /// order and wait for each other instead of deadlocking. An address that is taken is skipped; the
 /// caller of this function compares the count and gives the change up.
 pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, accounts: &[Account]) -> Result<usize> {
+    insert_as(change, batch_id, false, accounts).await
+}
+
+/// The same for the account of a program. `false`: its address is taken.
+pub(crate) async fn insert_service_account(change: &mut Change, account: &Account) -> Result<bool> {
+    Ok(insert_as(change, None, true, std::slice::from_ref(account)).await? == 1)
+}
+
+async fn insert_as(
+    change: &mut Change,
+    batch_id: Option<Id<Batch>>,
+    is_service_account: bool,
+    accounts: &[Account],
+) -> Result<usize> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
     let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
@@ -30,8 +44,8 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, acc
         r#"
         insert into users
             (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-             user_id, email, email_key, name, lastname, title, is_sso_user)
-        select $1, $2, 'active', $3, $4, $4, user_id, email, email_key, name, lastname, title, is_sso_user
+             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user)
+        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user
         from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[])
             as account (user_id, email, email_key, name, lastname, title, is_sso_user)
         order by email_key collate "C"
@@ -48,6 +62,7 @@ pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, acc
         &lastnames as &[Option<&str>],
         &titles as &[Option<&str>],
         &sso,
+        is_service_account,
     )
     .execute(change.connection())
     .await?;

@@ -265,7 +265,9 @@ async fn nothing_of_another_organization_is_seen_or_touched() {
     let organization =
         muster::id::Id::from_uuid(uuid::Uuid::parse_str("00000000-0000-7000-8000-00000000000a").unwrap());
     let operator = muster::caller::Caller::operator(organization);
-    let key = muster::keys::create(&app.app, &operator, "other", PermissionLevel::Owner, None).await.unwrap();
+    let key = muster::keys::create(&app.app, &operator, muster::keys::Wanted::new("other", PermissionLevel::Owner))
+        .await
+        .unwrap();
     let other = app.owner.with_token(key.token.expose());
     assert_eq!(other.get("/api/v2/batches").await.json()["results"], json!([]));
     for (method, rest) in [("GET", ""), ("GET", "/results"), ("POST", "/cancel"), ("POST", "/undo")] {

@@ -12,12 +12,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api_keys;
 mod batch;
 mod batch_create;
 mod configuration;
 mod files;
 mod keys;
 mod log;
+mod login;
 mod private_database;
 mod user;
 mod user_change;

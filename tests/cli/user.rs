@@ -62,8 +62,8 @@ async fn a_refusal_exits_with_1_and_a_server_out_of_reach_with_2() {
         (ran.status, ran.err.as_str()),
         (
             Some(2),
-            "error: no API key: set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's machine, `muster key create \
-             --name NAME --role owner` makes one\n"
+            "error: no API key: `muster login` gets one, or set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's \
+             machine, `muster key create --name NAME --role owner` makes one\n"
         )
     );
 }

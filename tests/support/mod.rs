@@ -24,6 +24,7 @@ use muster::app::App;
 use muster::caller::{Caller, PermissionLevel};
 use muster::clock::Clock;
 use muster::config::Config;
+use muster::keys::{Lifetime, Wanted};
 use muster::postgres::{Cluster, Database};
 use muster::{http, keys, organizations};
 use serde_json::{Value, json};
@@ -125,7 +126,7 @@ impl TestApp {
         let operator = organizations::operator(&app).await.unwrap();
         let key = match first {
             Some(key) => key,
-            None => keys::create(&app, &operator, "test", PermissionLevel::Owner, None).await.unwrap(),
+            None => keys::create(&app, &operator, Wanted::new("test", PermissionLevel::Owner)).await.unwrap(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -158,12 +159,25 @@ impl TestApp {
 
     /// Somebody with a new key that works so long; and the key.
     pub async fn actor_for(&self, permission: PermissionLevel, lifetime: Duration) -> (Actor, keys::NewKey) {
-        let key = keys::create(&self.app, &self.operator, "test", permission, Some(lifetime)).await.unwrap();
+        let wanted = Wanted { lifetime: Lifetime::Exactly(lifetime), ..Wanted::new("test", permission) };
+        let key = keys::create(&self.app, &self.operator, wanted).await.unwrap();
         (Actor::new(self.address, Some(key.token.expose())), key)
     }
 
     pub async fn revoke(&self, key: &keys::NewKey) {
         keys::revoke(&self.app, &self.operator, key.key_id).await.unwrap();
+    }
+
+    /// An active user of this level with a key of their own: who, and how they call.
+    pub async fn person(&self, email: &str, permission: PermissionLevel) -> (String, Actor) {
+        let user =
+            json!([{"name": "Ada", "email": email, "is_sso_user": true, "permission_level": permission.as_str()}]);
+        let created = self.owner.create(&user).await;
+        assert_eq!(created.status, 200, "{}", created.text);
+        let user_id = created.json()["results"][0]["user_id"].as_str().unwrap().to_owned();
+        let wanted = Wanted { user_id: Some(user_id.parse().unwrap()), ..Wanted::new("test", permission) };
+        let key = keys::create(&self.app, &self.operator, wanted).await.unwrap();
+        (user_id, Actor::new(self.address, Some(key.token.expose())))
     }
 
     /// Somebody without a key.
@@ -278,6 +292,24 @@ impl Actor {
 
     pub async fn get(&self, path: &str) -> Answer {
         Self::send(self.request("GET", path)).await
+    }
+
+    /// Sends a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Self::send(self.request("POST", path).body(body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        Self::send(self.request("DELETE", path)).await
+    }
+
+    /// The key was revoked elsewhere: how long that takes to be known is bounded.
+    pub async fn is_refused_within_a_second(&self) {
+        let start = std::time::Instant::now();
+        while self.get("/api/v2/userinfo/").await.status != 401 {
+            assert!(start.elapsed() < std::time::Duration::from_secs(1), "still let in");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
     }
 
     /// Creates a batch.

@@ -115,11 +115,23 @@ impl ClientBuilder {
     /// [`Error::Config`] when the address is no `http` or `https` address, the token is missing
     /// or has characters that no key has, or certificates can't be read.
     pub fn build(self) -> Result<Client, Error> {
+        let authorization = bearer(&self.token)?;
+        self.build_with(Some(authorization))
+    }
+
+    /// Makes a client that shows no API key: for [`Client::start_login`] and [`Client::fetch_login`], which need none.
+    /// The server refuses it everything else.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_without_token(self) -> Result<Client, Error> {
+        self.build_with(None)
+    }
+
+    fn build_with(self, authorization: Option<HeaderValue>) -> Result<Client, Error> {
         let base = Base::parse(&self.host)?;
-        let headers = HeaderMap::from_iter([
-            (AUTHORIZATION, bearer(&self.token)?),
-            (ACCEPT, HeaderValue::from_static("application/json")),
-        ]);
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("muster-client/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)

@@ -55,6 +55,12 @@ impl Client {
         Self { http }
     }
 
+    /// The server's address, without a slash at its end.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.http.base.to_string()
+    }
+
     /// Creates users: all of them, or none. The answer is in the order of the request.
     ///
     /// The request carries a random key, so that it can be repeated without creating anybody twice.

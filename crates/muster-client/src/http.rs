@@ -156,6 +156,23 @@ impl Http {
         self.parse(&self.write(write).await?)
     }
 
+    /// Writes with a JSON body, once, and for as long as it takes.
+    pub(crate) async fn post_json<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Error> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
+        let request = self.client.post(self.base.join(path, &[])).header(CONTENT_TYPE, "application/json").body(body);
+        self.parse(&self.ask(request).await?)
+    }
+
+    /// Deletes, once, and for as long as it takes.
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.parse(&self.ask(self.client.delete(self.base.join(path, &[]))).await?)
+    }
+
     /// Sends rows, for as long as it takes (the server may hash thousands of passwords), and again
     /// while there is patience. `news` gets the failures that are survived.
     pub(crate) async fn post_rows<B: Serialize + ?Sized>(

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api_key;
 mod audit;
 mod base;
 mod batch;
@@ -11,13 +12,16 @@ mod collaborator;
 mod collaborators;
 mod error;
 mod http;
+mod login;
 mod page;
 mod patience;
 mod random;
+mod service_account;
 mod user;
 mod user_info;
 mod users;
 
+pub use api_key::{ApiKey, ApiKeyWithToken, NewApiKey};
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
     Batch, BatchAnswer, BatchEvent, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser,
@@ -29,8 +33,10 @@ pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
+pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
+pub use service_account::ServiceAccount;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
 pub use users::{User, UserChange, UserRow};

@@ -1,10 +1,13 @@
 //! The resources, one file each: what comes in, what goes out, and the one operation between.
 
+pub(super) mod api_keys;
 pub(super) mod audit;
 pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
 mod created_users;
+pub(super) mod logins;
+pub(super) mod service_accounts;
 pub(super) mod user;
 pub(super) mod user_lists;
 pub(super) mod userinfo;

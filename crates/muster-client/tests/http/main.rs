@@ -12,6 +12,7 @@
 mod batch;
 mod batches;
 mod failures;
+mod keys;
 mod reads;
 mod repeats;
 mod server;

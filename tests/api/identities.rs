@@ -1,0 +1,151 @@
+//! Who holds an API key is remembered for less than a second: what that saves, and what it never costs.
+
+use std::time::{Duration, Instant};
+
+use muster::caller::PermissionLevel;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, TestApp};
+
+const ME: &str = "/api/v2/userinfo/";
+
+/// How often PostgreSQL has looked a key up by its id. Each of its processes keeps what it has counted to itself for
+/// a while, unless it is told not to: so all that serve the program are.
+async fn look_ups(app: &TestApp) -> i64 {
+    let pool = &app.app.db.interactive;
+    let mut connections = Vec::new();
+    for _ in 0..pool.size() {
+        let mut connection = pool.acquire().await.unwrap();
+        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
+        connections.push(connection);
+    }
+    app.db_value("select idx_scan from pg_stat_user_indexes where indexrelname = 'api_keys_pkey'").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_use_is_looked_up_about_twice_a_second_however_many_requests_come() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.owner.get(ME).await.status, 200);
+    // Noting its first use is over.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = look_ups(&app).await;
+    let (start, mut requests) = (Instant::now(), 0_u32);
+    while start.elapsed() < Duration::from_secs(3) {
+        assert_eq!(app.owner.get(ME).await.status, 200);
+        requests += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let made = look_ups(&app).await - before;
+    // Asked when it is 0.45 s old, and at most 0.95 s: never more than about twice a second, whatever the traffic.
+    let (least, most) = (seconds / 0.95 - 1.0, seconds / 0.45 + 1.0);
+    let made = f64::from(i32::try_from(made).unwrap());
+    assert!((least..=most).contains(&made), "{made} look-ups in {seconds} s");
+    assert!(f64::from(requests) > 10.0 * most, "{requests} requests are too few to tell");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_is_refused_here_at_once_and_on_another_instance_within_a_second() {
+    let one = TestApp::spawn().await;
+    let other = TestApp::spawn_on(one.database.clone(), Clock::System, |_| {}).await;
+    for _ in 0..3 {
+        let made = one.owner.post("/api/v2/api_keys", &json!({"name": "ci"})).await.json()["result"].clone();
+        let here = one.anonymous().with_token(made["token"].as_str().unwrap());
+        let there = other.at(&here);
+        // Remembered on both, and in use on the other all the while.
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let using = {
+            let (there, stop) = (there.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut latest = Instant::now();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let asked = Instant::now();
+                    if there.get(ME).await.status == 200 {
+                        latest = asked;
+                    }
+                }
+                latest
+            })
+        };
+        assert_eq!(here.get(ME).await.status, 200);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let path = format!("/api/v2/api_keys/{}", made["key_id"].as_str().unwrap());
+        assert_eq!(one.owner.delete(&path).await.status, 200);
+        let revoked = Instant::now();
+        assert_eq!(here.get(ME).await.status, 401);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let latest = using.await.unwrap();
+        assert!(latest.saturating_duration_since(revoked) < Duration::from_secs(1), "{:?}", latest - revoked);
+        assert_eq!(there.get(ME).await.status, 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_a_change_is_not_remembered_after_it() {
+    let app = TestApp::spawn().await;
+    for n in 0..20 {
+        let made = app.owner.post("/api/v2/api_keys", &json!({"name": "ci"})).await.json()["result"].clone();
+        let holder = app.anonymous().with_token(made["token"].as_str().unwrap());
+        let asking: Vec<_> = (0..4)
+            .map(|_| {
+                let holder = holder.clone();
+                tokio::spawn(async move { holder.get(ME).await.status })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_micros(n * 100)).await;
+        let path = format!("/api/v2/api_keys/{}", made["key_id"].as_str().unwrap());
+        assert_eq!(app.owner.delete(&path).await.status, 200);
+        for asked in asking {
+            asked.await.unwrap();
+        }
+        assert_eq!(holder.get(ME).await.status, 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_database_away_those_who_are_remembered_are_served_for_less_than_a_second() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.owner.get(ME).await.status, 200);
+    let remembered = Instant::now();
+    app.app.db.close().await;
+    let stranger = app.anonymous().with_token(&unknown(&app.owner));
+    assert_eq!(stranger.get(ME).await.status, 503);
+    let (mut served, mut latest) = (0, remembered);
+    loop {
+        let asked = Instant::now();
+        let answer = app.owner.get(ME).await;
+        if answer.status != 200 {
+            assert_eq!((answer.status, answer.error()["code"].as_str()), (503, Some("unavailable")));
+            break;
+        }
+        (served, latest) = (served + 1, asked);
+        assert!(remembered.elapsed() < Duration::from_secs(5), "served for ever");
+    }
+    assert!(served > 0 && latest - remembered < Duration::from_secs(1), "{served} in {:?}", latest - remembered);
+}
+
+/// A token of the same organization that nobody has.
+fn unknown(actor: &Actor) -> String {
+    let real = muster::keys::Token::parse(actor.token()).unwrap();
+    muster::keys::Token::generate(real.organization_id, muster::id::Id::new(chrono::DateTime::UNIX_EPOCH))
+        .text()
+        .expose()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_key_that_expires_is_refused_from_that_moment_on_also_when_it_is_remembered() {
+    let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = std::sync::Arc::new(std::sync::Mutex::new(now));
+    let app = TestApp::spawn_at(Clock::Manual(std::sync::Arc::clone(&clock)), |_| {}).await;
+    let (holder, _) = app.actor_for(PermissionLevel::Collaborator, chrono::Duration::seconds(60)).await;
+    let look = async |at| {
+        *clock.lock().unwrap() = at;
+        holder.get(ME).await
+    };
+    assert_eq!(look(now).await.status, 200);
+    assert_eq!(look(now + chrono::Duration::microseconds(59_999_999)).await.status, 200);
+    let answer = look(now + chrono::Duration::seconds(60)).await;
+    assert_eq!((answer.status, answer.error()["detail"].clone()), (401, Value::from("this API key has expired")));
+}

@@ -1,0 +1,394 @@
+//! API keys: who makes, sees, rotates and revokes which, and what they can be.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use muster::caller::PermissionLevel;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, Answer, TestApp};
+
+const PATH: &str = "/api/v2/api_keys";
+
+/// A key that `actor` makes, and how its holder calls.
+async fn made(app: &TestApp, actor: &Actor, wanted: Value) -> (Value, Actor) {
+    let answer = actor.post(PATH, &wanted).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let key = answer.json()["result"].clone();
+    let holder = app.anonymous().with_token(key["token"].as_str().unwrap());
+    (key, holder)
+}
+
+async fn service_account(app: &TestApp, name: &str) -> String {
+    let answer = app.owner.post(&format!("/api/v2/users/service_accounts?name={name}"), &Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["result"]["user_id"].as_str().unwrap().to_owned()
+}
+
+fn one(key: &Value) -> String {
+    format!("{PATH}/{}", key["key_id"].as_str().unwrap())
+}
+
+fn rotation(key: &Value) -> String {
+    format!("{}/rotate", one(key))
+}
+
+fn refused(answer: &Answer, status: u16, code: &str, detail: &str) {
+    assert_eq!((answer.status, answer.error()), (status, json!({"code": code, "detail": detail})));
+}
+
+async fn status(actor: &Actor) -> u16 {
+    actor.get("/api/v2/userinfo/").await.status
+}
+
+/// Everything that is listed, by name.
+async fn names(actor: &Actor, query: &str) -> Vec<String> {
+    let answer = actor.get(&format!("{PATH}{query}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let results = answer.json()["results"].clone();
+    results.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
+}
+
+const NO_OTHERS: &str = "this API key may not do `key.others`: that needs an owner's key";
+
+#[tokio::test]
+async fn a_key_of_ones_own_is_made_shown_and_revoked() {
+    let app = TestApp::spawn().await;
+    let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let (mut key, holder) = made(&app, &ada, json!({"name": " ci ", "expires_in_seconds": 3600})).await;
+    assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["id"], user_id.as_str());
+    let time = |field: &str| key[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(time("expires_at") - time("created_at"), Duration::hours(1));
+    let token = key.as_object_mut().unwrap().remove("token").unwrap();
+
+    let shown = ada.get(&one(&key)).await;
+    assert!(!shown.text.contains(token.as_str().unwrap()));
+    let mut shown = shown.json()["result"].clone();
+    shown.as_object_mut().unwrap().remove("last_used_at");
+    assert_eq!(shown, key);
+    for field in ["key_id", "created_at", "expires_at"] {
+        assert!(key.as_object_mut().unwrap().remove(field).unwrap().is_string(), "{field}");
+    }
+    assert_eq!(
+        key,
+        json!({"user_id": user_id, "name": "ci", "permission_level": "collaborator", "scopes": null, "status": "active"})
+    );
+
+    let revoked = ada.delete(&one(&shown)).await;
+    assert_eq!((revoked.status, &revoked.json()["result"]["status"]), (200, &json!("revoked")));
+    assert!(revoked.json()["result"]["revoked_at"].is_string());
+    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "this API key has been revoked");
+    let sentence = format!("the API key {} has been revoked before", shown["key_id"].as_str().unwrap());
+    refused(&ada.delete(&one(&shown)).await, 409, "conflict", &sentence);
+}
+
+#[tokio::test]
+async fn a_key_never_makes_one_that_may_more() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let level = "this API key can't make or rotate one that may more: it has the level of a collaborator";
+    let scopes = "this API key can't make or rotate one that may more: it has not all of those scopes itself";
+    refused(&ada.post(PATH, &json!({"name": "x", "permission_level": "owner"})).await, 403, "forbidden", level);
+
+    let (narrow, holder) =
+        made(&app, &app.owner, json!({"name": "narrow", "scopes": ["keys:write", "audit:read"]})).await;
+    assert_eq!(narrow["scopes"], json!(["keys:write", "audit:read"]));
+    for wanted in
+        [json!({"name": "x", "scopes": ["keys:write", "users:read"]}), json!({"name": "x", "scopes": ["keys:read"]})]
+    {
+        refused(&holder.post(PATH, &wanted).await, 403, "forbidden", scopes);
+    }
+    // What is not asked for is inherited, not given.
+    let (inherited, heir) = made(&app, &holder, json!({"name": "heir"})).await;
+    assert_eq!((&inherited["scopes"], &inherited["permission_level"]), (&narrow["scopes"], &json!("owner")));
+    assert_eq!(heir.get("/api/v2/audit/events").await.status, 200);
+    refused(
+        &heir.get("/api/v2/organization_collaborators/").await,
+        403,
+        "forbidden",
+        "this API key may not do `collaborator.list`: that needs a key with the scope users:read",
+    );
+    // Nor does rotating hand out more: the owner's other keys are as good as new ones.
+    let (wide, _) = made(&app, &app.owner, json!({"name": "wide"})).await;
+    refused(&holder.post(&rotation(&wide), &json!({})).await, 403, "forbidden", scopes);
+    let denied = app.owner.get("/api/v2/audit/events?action=key.create").await.json();
+    let denied = denied["results"].as_array().unwrap().iter().filter(|event| event["outcome"] == "denied").count();
+    assert_eq!(denied, 3);
+}
+
+#[tokio::test]
+async fn a_key_without_the_scope_for_it_makes_lists_and_rotates_none_and_revokes_itself() {
+    let app = TestApp::spawn().await;
+    let (key, holder) = made(&app, &app.owner, json!({"name": "reader", "scopes": ["users:read"]})).await;
+    let needs = |action: &str, scope: &str| {
+        format!("this API key may not do `{action}`: that needs a key with the scope {scope}")
+    };
+    refused(&holder.post(PATH, &json!({"name": "x"})).await, 403, "forbidden", &needs("key.create", "keys:write"));
+    refused(&holder.get(PATH).await, 403, "forbidden", &needs("key.list", "keys:read"));
+    refused(&holder.post(&rotation(&key), &json!({})).await, 403, "forbidden", &needs("key.rotate", "keys:write"));
+    let (other, _) = made(&app, &app.owner, json!({"name": "other"})).await;
+    refused(&holder.delete(&one(&other)).await, 403, "forbidden", &needs("key.revoke", "keys:write"));
+    assert_eq!(holder.delete(&one(&key)).await.status, 200);
+    assert_eq!(status(&holder).await, 401);
+}
+
+#[tokio::test]
+async fn nobody_but_the_person_has_a_key_that_acts_as_them() {
+    let app = TestApp::spawn().await;
+    let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let (grace_id, grace) = app.person("grace@example.com", PermissionLevel::Collaborator).await;
+    let (key, holder) = made(&app, &ada, json!({"name": "ada's", "user_id": ada_id})).await;
+
+    // Another collaborator learns nothing, not even whether it is there.
+    let unknown = format!("{PATH}/key_01k9h6m3x0e8wbz1v5n7q2r4t6");
+    for path in [&one(&key), &unknown] {
+        refused(&grace.get(path).await, 403, "forbidden", NO_OTHERS);
+        refused(&grace.delete(path).await, 403, "forbidden", NO_OTHERS);
+        refused(&grace.post(&format!("{path}/rotate"), &json!({})).await, 403, "forbidden", NO_OTHERS);
+    }
+    for user_id in [ada_id.as_str(), "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"] {
+        refused(&grace.post(PATH, &json!({"name": "x", "user_id": user_id})).await, 403, "forbidden", NO_OTHERS);
+        refused(&grace.get(&format!("{PATH}?user_id={user_id}")).await, 403, "forbidden", NO_OTHERS);
+    }
+    assert_eq!(names(&grace, "").await, ["test"]);
+    assert_eq!(names(&grace, &format!("?user_id={grace_id}")).await, ["test"]);
+
+    // An owner sees and revokes it, and can't have it.
+    let person = "this is another person's account, and a key of it would act as that person: they make one \
+                  themselves, with `muster login` or a key of their own";
+    refused(&app.owner.post(PATH, &json!({"name": "x", "user_id": ada_id})).await, 403, "forbidden", person);
+    let rotating = "this is another person's API key, and its secret would let you act as them: revoke it instead";
+    refused(&app.owner.post(&rotation(&key), &json!({})).await, 403, "forbidden", rotating);
+    assert_eq!(names(&app.owner, &format!("?user_id={ada_id}")).await, ["test", "ada's"]);
+    assert_eq!(app.owner.get(&one(&key)).await.status, 200);
+    assert_eq!(app.owner.delete(&one(&key)).await.status, 200);
+    assert_eq!(status(&holder).await, 401);
+    refused(&app.owner.get(&unknown).await, 404, "not_found", "there is no API key key_01k9h6m3x0e8wbz1v5n7q2r4t6");
+}
+
+#[tokio::test]
+async fn a_key_does_not_reach_into_another_organization() {
+    let app = TestApp::spawn().await;
+    app.db_execute(
+        "insert into organizations (organization_id, name, public_identifier, created_at)
+         values ('01990000-0000-7000-8000-000000000001', 'Other', 'other', now());
+         ",
+    )
+    .await;
+    app.db_execute(
+        "insert into api_keys (organization_id, key_id, name, secret_sha256, permission_level, created_by_kind, created_at, expires_at)
+         values ('01990000-0000-7000-8000-000000000001', '01990000-0000-7000-8000-000000000002', 'theirs',
+                 sha256('x'), 'owner', 'operator', now(), now() + interval '1 day')",
+    )
+    .await;
+    let id: muster::id::Id<muster::id::ApiKey> =
+        muster::id::Id::from_uuid(app.db_value("select key_id from api_keys where name = 'theirs'").await);
+    let (path, sentence) = (format!("{PATH}/{id}"), format!("there is no API key {id}"));
+    refused(&app.owner.get(&path).await, 404, "not_found", &sentence);
+    refused(&app.owner.delete(&path).await, 404, "not_found", &sentence);
+    refused(&app.owner.post(&format!("{path}/rotate"), &json!({})).await, 404, "not_found", &sentence);
+    assert!(!names(&app.owner, "").await.contains(&"theirs".to_owned()));
+}
+
+#[tokio::test]
+async fn a_key_that_is_nobodys_makes_others_like_it_and_sees_itself() {
+    let app = TestApp::spawn().await;
+    let nobody = app.actor(PermissionLevel::Collaborator).await;
+    let (key, holder) = made(&app, &nobody, json!({"name": "child"})).await;
+    assert_eq!(key.get("user_id"), None);
+    assert_eq!(names(&holder, "").await, ["child"]);
+    assert_eq!(holder.get(&one(&key)).await.status, 200);
+    assert_eq!(names(&nobody, "").await, ["test"]);
+}
+
+#[tokio::test]
+async fn what_a_key_can_not_be_is_said() {
+    let app = TestApp::spawn().await;
+    let days = "a key has to live for some time, and for 365 days at most (setting `keys.max_days`)";
+    let name = "a key's name has to have 1 to 100 characters, on one line";
+    let scopes = "`scopes` has to name one or more of users:read, users:write, invitations:read, invitations:write, \
+                  groups:read, groups:write, policies:read, policies:write, keys:read, keys:write, audit:read; leave it \
+                  out for all that the key that asks has";
+    for (wanted, detail) in [
+        (json!({"name": " "}), name),
+        (json!({"name": "a\nb"}), name),
+        (json!({"name": "x".repeat(101)}), name),
+        (json!({"name": "x", "expires_in_seconds": 0}), days),
+        (json!({"name": "x", "expires_in_seconds": -1}), days),
+        (json!({"name": "x", "expires_in_seconds": 365 * 86400 + 1}), days),
+        (json!({"name": "x", "expires_in_seconds": i64::MAX}), days),
+        (json!({"name": "x", "expires_in_seconds": i64::MIN}), days),
+        (json!({"name": "x", "permission_level": "root"}), "`permission_level` has to be owner or collaborator"),
+        (json!({"name": "x", "scopes": []}), scopes),
+        (json!({"name": "x", "scopes": ["users:*"]}), scopes),
+        (json!({"name": "x", "scopes": ["users:read", "x".repeat(10_000)]}), scopes),
+        (
+            json!({"name": "x", "user_id": "key_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
+            "`user_id` is not an id: it has to be `usr_` and 26 characters",
+        ),
+        (json!({}), "the body can't be used: missing field `name` at line 1 column 2"),
+    ] {
+        refused(&app.owner.post(PATH, &wanted).await, 400, "invalid_request", detail);
+    }
+    let answer = app.owner.post(PATH, &json!({"name": "x", "role": "owner"})).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.error()["detail"].as_str().unwrap().starts_with("the body can't be used: unknown field `role`"));
+    let answer = Actor::send(app.owner.request("POST", PATH).body("{")).await;
+    assert_eq!((answer.status, answer.error()["code"].as_str()), (400, Some("invalid_json")));
+    let nobody = json!({"name": "x", "user_id": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"});
+    let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
+    refused(&app.owner.post(PATH, &nobody).await, 404, "not_found", sentence);
+    for id in ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "x", "%25_"] {
+        let sentence = "there is no such API key: an id is `key_` and 26 characters";
+        refused(&app.owner.get(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
+        refused(&app.owner.delete(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
+        refused(&app.owner.post(&format!("{PATH}/{id}/rotate"), &json!({})).await, 404, "not_found", sentence);
+    }
+    // The longest there may be is one.
+    made(&app, &app.owner, json!({"name": "é".repeat(100), "expires_in_seconds": 365 * 86400})).await;
+}
+
+#[tokio::test]
+async fn keys_are_listed_in_pages_and_parameters_that_can_not_be_used_are_named() {
+    let app = TestApp::spawn().await;
+    let user_id = service_account(&app, "ci").await;
+    for n in 0..5 {
+        made(&app, &app.owner, json!({"name": format!("key {n}"), "user_id": user_id})).await;
+    }
+    let mut seen = Vec::new();
+    let mut query = format!("{PATH}?user_id={user_id}&count=2");
+    loop {
+        let body = app.owner.get(&query).await.json();
+        seen.extend(body["results"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()));
+        let Some(token) = body["metadata"]["next_paging_token"].as_str() else { break };
+        query = format!("{PATH}?user_id={user_id}&count=2&paging_token={token}");
+    }
+    assert_eq!(seen, ["key 0", "key 1", "key 2", "key 3", "key 4"]);
+    assert_eq!(names(&app.owner, "?user_id=usr_01k9h6m3x0e8wbz1v5n7q2r4t6").await, [""; 0]);
+    let count = "`count` has to be a number from 1 to 50";
+    let token = "`paging_token` has to be the `next_paging_token` of the page before";
+    let user = "`user_id` is not an id: it has to be `usr_` and 26 characters";
+    let long = format!("?user_id={}", "x".repeat(10_000));
+    for (query, detail) in [
+        ("?count=0", count),
+        ("?count=51", count),
+        ("?count=", count),
+        ("?paging_token=", token),
+        ("?paging_token=usr_01k9h6m3x0e8wbz1v5n7q2r4t6", token),
+        ("?user_id=", user),
+        ("?user_id=%25", user),
+        ("?user_id=_", user),
+        ("?user_id=%27%22", user),
+        (&long, user),
+        ("?user_id=%00", "the query can't be used: it has a NUL character"),
+        (
+            "?name=x",
+            "the query can't be used: unknown field `name`, expected one of `user_id`, `paging_token`, `count`",
+        ),
+    ] {
+        refused(&app.owner.get(&format!("{PATH}{query}")).await, 400, "invalid_request", detail);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_opens_with_both_secrets_until_the_overlap_ends_exactly() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = Arc::new(Mutex::new(now));
+    let set = |time| *clock.lock().unwrap() = time;
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
+    let (key, old) = made(&app, &app.owner, json!({"name": "ci"})).await;
+    assert_eq!(status(&old).await, 200);
+    // It rotates itself.
+    let rotated = old.post(&rotation(&key), &json!({"overlap_seconds": 60})).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    let rotated = rotated.json()["result"].clone();
+    assert_eq!((&rotated["key_id"], &rotated["expires_at"]), (&key["key_id"], &key["expires_at"]));
+    let time = |field: &str| rotated[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!((time("rotated_at"), time("previous_expires_at")), (now, now + Duration::seconds(60)));
+    let new = app.anonymous().with_token(rotated["token"].as_str().unwrap());
+    set(now + Duration::milliseconds(59_999));
+    assert_eq!((status(&old).await, status(&new).await), (200, 200));
+    // Remembered or not, it is over when it is over.
+    set(now + Duration::seconds(60));
+    assert_eq!(old.get("/api/v2/userinfo/").await.error()["detail"], "this API key has expired");
+    assert_eq!(status(&new).await, 200);
+    assert_eq!(app.owner.get(&one(&key)).await.json()["result"].get("previous_expires_at"), None);
+}
+
+#[tokio::test]
+async fn a_key_has_two_secrets_at_most_and_without_overlap_one() {
+    let app = TestApp::spawn().await;
+    let (key, first) = made(&app, &app.owner, json!({"name": "ci"})).await;
+    let rotate = async |body: Value| {
+        let answer = app.owner.post(&rotation(&key), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        (
+            app.anonymous().with_token(answer.json()["result"]["token"].as_str().unwrap()),
+            answer.json()["result"].clone(),
+        )
+    };
+    let (second, shown) = rotate(json!({})).await;
+    let time = |field: &str| shown[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(time("previous_expires_at") - time("rotated_at"), Duration::hours(24));
+    let (third, _) = rotate(json!({"overlap_seconds": 7 * 86400})).await;
+    assert_eq!((status(&first).await, status(&second).await, status(&third).await), (401, 200, 200));
+    let (fourth, shown) = rotate(json!({"overlap_seconds": 0})).await;
+    assert_eq!(shown.get("previous_expires_at"), None);
+    assert_eq!((status(&second).await, status(&third).await, status(&fourth).await), (401, 401, 200));
+    let rule = "an old secret can open for 0 to 7 days beside the new one";
+    for seconds in [-1, 7 * 86400 + 1, i64::MAX, i64::MIN] {
+        refused(
+            &app.owner.post(&rotation(&key), &json!({"overlap_seconds": seconds})).await,
+            400,
+            "invalid_request",
+            rule,
+        );
+    }
+    assert_eq!(app.owner.delete(&one(&key)).await.status, 200);
+    let id = key["key_id"].as_str().unwrap();
+    let sentence = format!("the API key {id} is revoked or has expired, and can't be rotated: make another");
+    refused(&app.owner.post(&rotation(&key), &json!({})).await, 409, "conflict", &sentence);
+    assert_eq!(status(&fourth).await, 401);
+}
+
+#[tokio::test]
+async fn rotations_at_once_leave_two_secrets_that_open() {
+    let app = TestApp::spawn().await;
+    let (key, first) = made(&app, &app.owner, json!({"name": "ci"})).await;
+    let rotating: Vec<_> = (0..6)
+        .map(|_| {
+            let (owner, path) = (app.owner.clone(), rotation(&key));
+            tokio::spawn(async move { owner.post(&path, &json!({})).await })
+        })
+        .collect();
+    let mut holders = vec![first];
+    for rotated in rotating {
+        let answer = rotated.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        holders.push(app.anonymous().with_token(answer.json()["result"]["token"].as_str().unwrap()));
+    }
+    let mut open = 0;
+    for holder in &holders {
+        open += u32::from(status(holder).await == 200);
+    }
+    assert_eq!((holders.len(), open), (7, 2));
+    let events = app.owner.get("/api/v2/audit/events?action=key.rotate").await.json();
+    assert_eq!(events["results"].as_array().unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn a_key_may_what_its_user_may_and_no_more() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let (key, holder) = made(&app, &ada, json!({"name": "ada's"})).await;
+    assert_eq!(key["permission_level"], "owner");
+    assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
+    app.db_execute("update collaborators set permission_level = 'collaborator' where user_id = (select user_id from users where email = 'ada@example.com')").await;
+    app.app.identities.forget();
+    assert_eq!(holder.get("/api/v2/audit/events").await.status, 403);
+    assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"], "collaborator");
+    app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
+    app.app.identities.forget();
+    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the account of this API key is suspended");
+}

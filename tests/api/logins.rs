@@ -1,0 +1,263 @@
+//! Logging in with a one-time password that somebody approves.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use muster::caller::PermissionLevel;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, Answer, TestApp};
+
+const APPROVE: &str = "/api/v2/users/approve_otp_token";
+
+/// A login for so many seconds: its one-time password and its page.
+async fn started(app: &TestApp, seconds: u64) -> (String, String) {
+    let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token?duration_seconds={seconds}")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let result = answer.json()["result"].clone();
+    (result["otp"].as_str().unwrap().to_owned(), result["url"].as_str().unwrap().to_owned())
+}
+
+async fn fetched(app: &TestApp, otp: &str) -> Answer {
+    app.anonymous().get(&format!("/api/v2/users/request_otp_token/{otp}")).await
+}
+
+fn pending() -> Value {
+    json!({"result": {"valid": false, "server_session_id": ""}})
+}
+
+fn refused(answer: &Answer, status: u16, code: &str, detail: &str) {
+    assert_eq!((answer.status, answer.error()), (status, json!({"code": code, "detail": detail})));
+}
+
+#[tokio::test]
+async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_once() {
+    let app = TestApp::spawn().await;
+    let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let before: i64 = app.db_value("select count(*) from audit_events").await;
+    let (otp, url) = started(&app, 604_800).await;
+    assert_eq!(url, format!("http://{}/login/{otp}", app.address));
+    let answer = fetched(&app, &otp).await;
+    assert_eq!((answer.status, answer.json(), answer.header("cache-control")), (200, pending(), "no-store"));
+    // Nothing is written for a stranger.
+    assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, before);
+    assert_eq!(app.db_value::<i64>("select count(*) from login_approvals").await, 0);
+
+    let approved = ada.post(APPROVE, &json!({"otp": otp})).await;
+    assert_eq!(approved.status, 200, "{}", approved.text);
+    let mut approved = approved.json()["result"].clone();
+    assert!(approved.as_object_mut().unwrap().remove("expires_at").unwrap().is_string());
+    assert_eq!(approved, json!({"user_id": user_id, "permission_level": "collaborator"}));
+    let again = ada.post(APPROVE, &json!({"otp": otp})).await;
+    refused(&again, 409, "conflict", "this login has been approved before: start another");
+    // Somebody who only looks does not take it away.
+    let head = Actor::send(app.anonymous().request("HEAD", &format!("/api/v2/users/request_otp_token/{otp}"))).await;
+    assert_eq!(head.status, 200);
+
+    let answer = fetched(&app, &otp).await.json()["result"].clone();
+    assert_eq!(answer["valid"], true);
+    let holder = app.anonymous().with_token(answer["server_session_id"].as_str().unwrap());
+    let me = holder.get("/api/v2/userinfo/").await.json()["result"].clone();
+    assert_eq!((&me["id"], &me["organization_permission_level"]), (&json!(user_id), &json!("collaborator")));
+    assert_eq!(fetched(&app, &otp).await.json(), pending());
+
+    let keys = ada.get("/api/v2/api_keys").await.json();
+    let key = &keys["results"][1];
+    let time = |field: &str| key[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!((&key["name"], time("expires_at") - time("created_at")), (&json!("login"), Duration::days(7)));
+    let made = app.owner.get("/api/v2/audit/events?action=key.create&count=1").await.json();
+    // Who approved it made it, from where it was fetched.
+    assert_eq!(
+        (&made["results"][0]["actor_id"], &made["results"][0]["source_address"]),
+        (&keys["results"][0]["key_id"], &json!("127.0.0.1"))
+    );
+    let approvals = app.owner.get("/api/v2/audit/events?action=login.approve").await.json();
+    assert_eq!(
+        (approvals["results"].as_array().unwrap().len(), &approvals["results"][0]["target_id"]),
+        (1, &json!(user_id))
+    );
+}
+
+#[tokio::test]
+async fn a_key_that_is_nobodys_and_a_narrow_one_hand_on_what_they_have() {
+    let app = TestApp::spawn().await;
+    let nobody = app.actor(PermissionLevel::Owner).await;
+    let narrow = json!({"name": "narrow", "scopes": ["keys:write", "audit:read"]});
+    let narrow = nobody.post("/api/v2/api_keys", &narrow).await.json()["result"]["token"].as_str().unwrap().to_owned();
+    let narrow = nobody.with_token(&narrow);
+    let (otp, _) = started(&app, 0).await;
+    let approved = narrow.post(APPROVE, &json!({"otp": otp})).await.json();
+    assert_eq!((approved["result"].get("user_id"), &approved["result"]["permission_level"]), (None, &json!("owner")));
+    let token = fetched(&app, &otp).await.json()["result"]["server_session_id"].as_str().unwrap().to_owned();
+    let holder = nobody.with_token(&token);
+    assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
+    assert_eq!(holder.get("/api/v2/organization_collaborators/").await.status, 403);
+    // As long as there may be.
+    let longest = "select extract(day from expires_at - created_at)::bigint from api_keys where name = 'login'";
+    assert_eq!(app.db_value::<i64>(longest).await, 365);
+
+    let reader = json!({"name": "reader", "scopes": ["users:read"]});
+    let reader = nobody.post("/api/v2/api_keys", &reader).await.json()["result"]["token"].as_str().unwrap().to_owned();
+    let (otp, _) = started(&app, 0).await;
+    let sentence = "this API key may not do `login.approve`: that needs a key with the scope keys:write";
+    refused(&nobody.with_token(&reader).post(APPROVE, &json!({"otp": otp})).await, 403, "forbidden", sentence);
+}
+
+#[tokio::test]
+async fn of_those_who_ask_at_once_one_gets_the_key() {
+    let app = TestApp::spawn().await;
+    let (otp, _) = started(&app, 60).await;
+    assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let (anybody, path) = (app.anonymous(), format!("/api/v2/users/request_otp_token/{otp}"));
+            tokio::spawn(async move { anybody.get(&path).await })
+        })
+        .collect();
+    let mut given = 0;
+    for asked in asking {
+        let answer = asked.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        given += u32::from(answer.json()["result"]["valid"] == true);
+    }
+    assert_eq!(given, 1);
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
+}
+
+#[tokio::test]
+async fn of_those_who_approve_at_once_one_does() {
+    let app = TestApp::spawn().await;
+    let (otp, _) = started(&app, 60).await;
+    let approving: Vec<_> = (0..6)
+        .map(|_| {
+            let (owner, body) = (app.owner.clone(), json!({"otp": otp}));
+            tokio::spawn(async move { owner.post(APPROVE, &body).await.status })
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for approved in approving {
+        statuses.push(approved.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 409]);
+}
+
+#[tokio::test]
+async fn a_one_time_password_that_muster_has_not_made_or_that_is_too_old_ends_the_login() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = Arc::new(Mutex::new(now));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
+    let (otp, url) = started(&app, 60).await;
+    let unknown = "there is no such one-time password: check that all of it was copied";
+    let other = if otp.ends_with('0') { "1" } else { "0" };
+    for wrong in [
+        format!("{}{other}", &otp[..71]),
+        otp[..71].to_owned(),
+        "otp_x".to_owned(),
+        "%25_%27".to_owned(),
+        "x".repeat(8_000),
+    ] {
+        refused(&fetched(&app, &wrong).await, 404, "not_found", unknown);
+        refused(&app.owner.post(APPROVE, &json!({"otp": wrong})).await, 404, "not_found", unknown);
+        assert_eq!(app.anonymous().get(&format!("/login/{wrong}")).await.status, 404);
+    }
+    assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    *clock.lock().unwrap() = now + Duration::minutes(10);
+    let expired = "this one-time password has expired: start the login again";
+    refused(&fetched(&app, &otp).await, 404, "not_found", expired);
+    refused(&app.owner.post(APPROVE, &json!({"otp": otp})).await, 404, "not_found", expired);
+    let page = app.anonymous().get(url.strip_prefix(&format!("http://{}", app.address)).unwrap()).await;
+    assert_eq!(page.status, 404);
+    assert!(page.text.contains("<p>This code has expired. Start the login again.</p>"), "{}", page.text);
+    // What was never fetched is forgotten with the next approval.
+    let (otp, _) = started(&app, 60).await;
+    assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    assert_eq!(app.db_value::<i64>("select count(*) from login_approvals").await, 1);
+}
+
+#[tokio::test]
+async fn an_approval_by_somebody_without_access_any_longer_is_no_key() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let gone = "whoever approved this login has no access any longer: start it again, and let somebody else approve it";
+    let (otp, _) = started(&app, 60).await;
+    let (other, _) = started(&app, 60).await;
+    assert_eq!(ada.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    assert_eq!(ada.post(APPROVE, &json!({"otp": other})).await.status, 200);
+    app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
+    refused(&fetched(&app, &otp).await, 409, "conflict", gone);
+    app.db_execute("update users set status = 'active' where email = 'ada@example.com'").await;
+    assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], true);
+    let key_id = ada.get("/api/v2/api_keys").await.json()["results"][0]["key_id"].as_str().unwrap().to_owned();
+    assert_eq!(ada.delete(&format!("/api/v2/api_keys/{key_id}")).await.status, 200);
+    refused(&fetched(&app, &other).await, 409, "conflict", gone);
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
+}
+
+#[tokio::test]
+async fn the_page_shows_the_code_runs_nothing_and_is_kept_nowhere() {
+    let app = TestApp::spawn().await;
+    let (otp, _) = started(&app, 60).await;
+    let page = app.anonymous().get(&format!("/login/{otp}")).await;
+    assert_eq!(page.status, 200);
+    for (header, value) in [
+        ("content-type", "text/html; charset=utf-8"),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        assert_eq!(page.header(header), value);
+    }
+    assert!(page.text.contains(&format!("<pre>muster login approve {otp}</pre>")), "{}", page.text);
+    assert!(page.text.contains("<strong>Approve only what you started yourself, just now.</strong>"));
+    for what in ["<script", "http:", "https:", "src=", "href="] {
+        assert!(!page.text.contains(what), "{what}");
+    }
+    // Nothing of what is asked for comes back.
+    let page = app.anonymous().get("/login/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
+    assert_eq!(page.status, 404);
+    assert!(!page.text.contains("script") && page.text.contains("There is no such code."), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_link_begins_where_people_reach_the_server() {
+    let app = TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/x/".to_owned()).await;
+    let (otp, url) = started(&app, 60).await;
+    assert_eq!(url, format!("https://muster.example.org/x/login/{otp}"));
+    let app = TestApp::spawn().await;
+    let request = app.anonymous().request("GET", "/api/v2/users/create_otp_token").header("host", "muster.internal:80");
+    // Whoever asks does not say where other people go.
+    let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
+    let started = Actor::send(request).await.json()["result"].clone();
+    let due = format!("http://muster.internal:80/login/{}", started["otp"].as_str().unwrap());
+    assert_eq!(started["url"], due.as_str());
+}
+
+#[tokio::test]
+async fn parameters_that_can_not_be_used_are_named() {
+    let app = TestApp::spawn().await;
+    let whole = "`duration_seconds` has to be a whole number";
+    let long = format!("?duration_seconds={}", "9".repeat(10_000));
+    for (query, detail) in [
+        ("?duration_seconds=-1", "`duration_seconds` has to be 0 (as long as there may be) or more"),
+        ("?duration_seconds=", whole),
+        ("?duration_seconds=1.5", whole),
+        ("?duration_seconds=%25", whole),
+        (&long, whole),
+        ("?otp=x", "the query can't be used: unknown field `otp`, expected `duration_seconds`"),
+    ] {
+        let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token{query}")).await;
+        refused(&answer, 400, "invalid_request", detail);
+    }
+    let most = format!("/api/v2/users/create_otp_token?duration_seconds={}", i64::MAX);
+    assert_eq!(app.anonymous().get(&most).await.status, 200);
+    for body in [json!({}), json!({"otp": 1}), json!({"otp": "x", "user_id": "x"}), json!([])] {
+        let answer = app.owner.post(APPROVE, &body).await;
+        assert_eq!((answer.status, answer.error()["code"].as_str()), (400, Some("invalid_request")), "{body}");
+    }
+}

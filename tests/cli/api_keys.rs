@@ -1,0 +1,154 @@
+//! `muster api-key …` and `muster service-account …`, over HTTP; `muster key rotate` and `show` beside it.
+
+use muster::caller::PermissionLevel;
+use serde_json::Value;
+
+use crate::support::server::{muster, url};
+use crate::support::{Actor, TestApp};
+use crate::{Ran, muster_at, run};
+
+fn ran(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(muster_at(app).args(arguments))
+}
+
+fn local(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
+}
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+async fn status(app: &TestApp, token: &Value) -> u16 {
+    Actor::new(app.address, token.as_str()).get("/api/v2/userinfo/").await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_manages_keys_from_afar() {
+    let app = TestApp::spawn().await;
+    let made = ran(
+        &app,
+        &[
+            "api-key",
+            "create",
+            "--name",
+            "ci",
+            "--scope",
+            "users:read",
+            "--scope",
+            "audit:read",
+            "--role",
+            "collaborator",
+            "--expires-in",
+            "12h",
+            "-o",
+            "json",
+        ],
+    );
+    let key = json(&made);
+    assert_eq!(
+        (&key["scopes"], &key["permission_level"]),
+        (&serde_json::json!(["users:read", "audit:read"]), &Value::from("collaborator"))
+    );
+    assert_eq!(status(&app, &key["token"]).await, 200);
+    let id = key["key_id"].as_str().unwrap();
+    let listed = ran(&app, &["api-key", "list"]);
+    let row = listed.out.lines().find(|line| line.contains(id)).unwrap();
+    assert!(row.contains("users:read audit:read") && row.contains("active") && !listed.out.contains("amk_"), "{row}");
+    assert_eq!(json(&ran(&app, &["api-key", "get", id, "-o", "json"]))["name"], "ci");
+
+    let rotated = ran(&app, &["api-key", "rotate", id, "--overlap", "1h"]);
+    assert_eq!(rotated.status, Some(0));
+    assert!(
+        rotated.err.contains("; the old token works until ")
+            && rotated.err.ends_with("as well; its token, shown this once:\n"),
+        "{}",
+        rotated.err
+    );
+    let token = Value::from(rotated.out.trim_end());
+    assert_eq!((status(&app, &key["token"]).await, status(&app, &token).await), (200, 200));
+    let revoked = ran(&app, &["api-key", "revoke", id]);
+    assert_eq!((revoked.status, revoked.out.as_str(), revoked.err), (Some(0), "", format!("{id} is revoked\n")));
+    assert_eq!(status(&app, &token).await, 401);
+    let again = ran(&app, &["api-key", "revoke", id]);
+    assert_eq!((again.status, again.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
+    let wrong = ran(&app, &["api-key", "create", "--name", "x", "--scope", "users"]);
+    assert_eq!(wrong.status, Some(2));
+    assert!(wrong.err.contains("has to be one of users:read, users:write, "), "{}", wrong.err);
+    let wrong = ran(&app, &["api-key", "get", "../userinfo"]);
+    assert_eq!(
+        (wrong.status, wrong.err.as_str()),
+        (Some(2), "error: `../userinfo` is no id; one looks like `key_…`\n")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
+    let app = TestApp::spawn().await;
+    let account = json(&ran(&app, &["service-account", "create", "--name", "ci", "-o", "json"]));
+    let again = ran(&app, &["service-account", "create", "--name", "ci"]);
+    assert_eq!(
+        (again.status, again.err.as_str()),
+        (Some(1), "error: a collaborator named ci exists already: take another name\n")
+    );
+    let listed = json(&ran(&app, &["service-account", "list", "-o", "json"]));
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["user_id"]), (1, &account["user_id"]));
+    let key = json(&ran(&app, &["service-account", "create-key", "--name", "ci", "-o", "json"]));
+    assert_eq!((&key["user_id"], &key["permission_level"]), (&account["user_id"], &Value::from("collaborator")));
+    assert_eq!(status(&app, &key["token"]).await, 200);
+    let rotated = ran(&app, &["service-account", "rotate-keys", "--name", "ci", "-o", "json"]);
+    assert_eq!(rotated.err, "1 key is revoked\n");
+    assert_eq!((status(&app, &key["token"]).await, status(&app, &json(&rotated)["token"]).await), (401, 200));
+    let nobody = ran(&app, &["service-account", "create-key", "--name", "nobody"]);
+    assert_eq!((nobody.status, nobody.err.as_str()), (Some(1), "error: no such service account\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_operator_makes_rotates_and_shows_keys_of_users() {
+    let app = TestApp::spawn().await;
+    let (ada_id, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let made = json(&local(
+        &app,
+        &[
+            "key",
+            "create",
+            "--name",
+            "ada's",
+            "--user",
+            "ada@example.com",
+            "--role",
+            "owner",
+            "--scope",
+            "users:read",
+            "-o",
+            "json",
+        ],
+    ));
+    // Never more than its user may.
+    assert_eq!(
+        (&made["user_id"], &made["permission_level"]),
+        (&Value::from(ada_id.as_str()), &Value::from("collaborator"))
+    );
+    assert_eq!(made["scopes"], serde_json::json!(["users:read"]));
+    assert_eq!(status(&app, &made["token"]).await, 200);
+    let id = made["key_id"].as_str().unwrap();
+    let rotated = json(&local(&app, &["key", "rotate", id, "--overlap", "0s", "-o", "json"]));
+    assert_eq!(rotated.get("previous_expires_at"), None);
+    Actor::new(app.address, made["token"].as_str()).is_refused_within_a_second().await;
+    assert_eq!(status(&app, &rotated["token"]).await, 200);
+    let shown = json(&local(&app, &["key", "show", id, "-o", "json"]));
+    assert_eq!((&shown["rotated_at"], shown.get("token")), (&rotated["rotated_at"], None));
+    let listed = json(&local(&app, &["key", "list", "--user", &ada_id, "-o", "json"]));
+    assert_eq!(
+        listed.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["test", "ada's"]
+    );
+    let nobody = local(&app, &["key", "create", "--name", "x", "--user", "nobody@example.com"]);
+    assert_eq!((nobody.status, nobody.err.as_str()), (Some(1), "error: no such user\n"));
+    let long = local(&app, &["key", "rotate", id, "--overlap", "8d"]);
+    assert_eq!(
+        (long.status, long.err.as_str()),
+        (Some(1), "error: an old secret can open for 0 to 7 days beside the new one\n")
+    );
+}

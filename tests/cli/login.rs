@@ -1,0 +1,158 @@
+//! `muster login`, `login approve` and `logout`.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use muster::caller::PermissionLevel;
+use muster::secret::Secret;
+use serde_json::Value;
+
+use crate::run;
+use crate::support::server::{muster, url};
+use crate::support::{Actor, TestApp};
+
+/// `muster`, pointed at a test's server, of somebody whose files are in this folder.
+fn muster_of(app: &TestApp, folder: &Path) -> Command {
+    let mut command = muster();
+    command.env("MUSTER_HOST", format!("http://{}/", app.address)).env("XDG_CONFIG_HOME", folder);
+    command
+}
+
+/// `muster login`, as far as its code.
+fn start(app: &TestApp, folder: &Path, arguments: &[&str]) -> (Child, String) {
+    let mut command = muster_of(app, folder);
+    command.args(["login", "--no-browser", "--poll-interval", "50"]).args(arguments);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    let code =
+        lines.find_map(|line| line.unwrap().trim().strip_prefix("otp_").map(|rest| format!("otp_{rest}"))).unwrap();
+    (child, code)
+}
+
+fn end(mut child: Child) -> (Option<i32>, String) {
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (child.wait().unwrap().code(), err)
+}
+
+fn stored(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("muster/credentials.json")).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the_logout() {
+    let app = TestApp::spawn().await;
+    let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (child, code) = start(&app, folder.path(), &["--expire-in-days", "1"]);
+    let ran = run(muster_of(&app, folder.path()).env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code]));
+    assert_eq!(
+        (ran.status, ran.err),
+        (Some(0), format!("approved: whoever started this login acts as {ada_id}, with the level collaborator\n"))
+    );
+    let (status, err) = end(child);
+    let file = folder.path().join("muster/credentials.json");
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.ends_with(&format!("logged in: the API key is in {}\n", file.display())), "{err}");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+    let stored = stored(folder.path());
+    let token = stored["hosts"][format!("http://{}", app.address)]["token"].as_str().unwrap().to_owned();
+    let holder = Actor::new(app.address, Some(&token));
+    assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["id"], ada_id.as_str());
+
+    let ran = run(muster_of(&app, folder.path()).args(["user", "list", "-o", "json"]));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    // The environment goes first.
+    let ran = run(muster_of(&app, folder.path()).env("ANYSCALE_CLI_TOKEN", "amk_wrong").args(["user", "list"]));
+    assert_eq!(ran.status, Some(1));
+
+    let key_id = muster::keys::Token::parse(&token).unwrap().key_id;
+    let ran = run(muster_of(&app, folder.path()).arg("logout"));
+    let host = format!("http://{}", app.address);
+    assert_eq!((ran.status, ran.err), (Some(0), format!("logged out of {host}: the API key {key_id} is revoked\n")));
+    assert_eq!(holder.get("/api/v2/userinfo/").await.status, 401);
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    let ran = run(muster_of(&app, folder.path()).arg("logout"));
+    let sentence = format!("error: not logged in at {host}: {} has no API key for it\n", file.display());
+    assert_eq!((ran.status, ran.err), (Some(1), sentence));
+    assert_eq!(run(muster_of(&app, folder.path()).args(["user", "list"])).status, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_operator_approves_for_a_user() {
+    const KEY: &str = "a key that the server and the operator share";
+    let app = TestApp::spawn_with(|config| config.secrets.fingerprint_key = Secret::new(KEY)).await;
+    let (ada_id, _) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let folder = tempfile::tempdir().unwrap();
+    let approve = |code: &str, user: &str| {
+        let mut command = muster();
+        command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__FINGERPRINT_KEY", KEY);
+        run(command.args(["login", "approve", code, "--local", "--user", user]))
+    };
+    let (child, code) = start(&app, folder.path(), &[]);
+    let ran = approve(&code, "nobody@example.com");
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no such user\n"));
+    let ran = approve(&code, "Ada@Example.com");
+    let sentence = format!("approved: whoever started this login acts as {ada_id}, with the level owner\n");
+    assert_eq!((ran.status, ran.err), (Some(0), sentence));
+    assert_eq!(end(child).0, Some(0));
+    let ran = run(muster_of(&app, folder.path()).args(["api-key", "list", "--user-id", &ada_id, "-o", "json"]));
+    let keys: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((keys[1]["name"].as_str(), keys[1]["permission_level"].as_str()), (Some("login"), Some("owner")));
+    let ran = approve("otp_x", &ada_id);
+    let sentence = "error: there is no such one-time password: check that all of it was copied\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key() {
+    let app = TestApp::spawn().await;
+    let folder = tempfile::tempdir().unwrap();
+    let made = app.owner.post("/api/v2/api_keys", &serde_json::json!({"name": "ci"})).await.json()["result"].clone();
+    let key_id = made["key_id"].as_str().unwrap();
+    let file = folder.path().join("muster/credentials.json");
+    let keep = |mode: u32| {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let token = &made["token"];
+        let content =
+            serde_json::json!({"hosts": {"http://127.0.0.1:9": {"token": token}, "http://other": {"token": "amk_x"}}});
+        std::fs::write(&file, content.to_string()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    keep(0o600);
+    let ran = run(muster_of(&app, folder.path()).args(["logout", "--host", "127.0.0.1:9"]));
+    assert_eq!(ran.status, Some(2));
+    let start = format!(
+        "error: the API key is removed from this machine, but {key_id} still works: the server could not be told (no answer from `http://127.0.0.1:9`: "
+    );
+    assert!(ran.err.starts_with(&start), "{}", ran.err);
+    // What else is in the file stays.
+    assert_eq!(stored(folder.path()), serde_json::json!({"hosts": {"http://other": {"token": "amk_x"}}}));
+
+    keep(0o644);
+    let ran = run(muster_of(&app, folder.path()).args(["user", "list", "--host", "http://other"]));
+    assert!(
+        ran.err.starts_with(&format!("warning: others can read {0}: chmod 600 {0}\n", file.display())),
+        "{}",
+        ran.err
+    );
+    std::fs::write(&file, "{").unwrap();
+    let ran = run(muster_of(&app, folder.path()).args(["user", "list"]));
+    let sentence =
+        format!("error: the API keys in {} can't be read: not what `muster login` writes (line 1)\n", file.display());
+    assert_eq!((ran.status, ran.err), (Some(2), sentence));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_nobody_can_approve_ends_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(muster().env("XDG_CONFIG_HOME", folder.path()).args(["login", "--host", "http://127.0.0.1:9"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.starts_with("error: no answer from `http://127.0.0.1:9`: "), "{}", ran.err);
+    let ran = run(muster().args(["login", "approve", "otp_x", "--local"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("--user <EMAIL|ID>"), "{}", ran.err);
+}
