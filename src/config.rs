@@ -29,6 +29,7 @@ pub struct Config {
     pub batch: Batch,
     pub passwords: Passwords,
     pub keys: Keys,
+    pub invitations: Invitations,
     pub secrets: Secrets,
     pub log: Log,
 }
@@ -38,6 +39,7 @@ pub struct Config {
 #[expect(missing_docs, reason = "the manual is config/muster.toml")]
 pub struct Server {
     pub listen: String,
+    pub public_url: String,
     pub workers: usize,
     pub body_limit: usize,
     pub body_timeout_seconds: u64,
@@ -86,6 +88,13 @@ pub struct Passwords {
 pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Invitations {
+    pub days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -190,6 +199,10 @@ impl Config {
                 !self.server.listen.is_empty() && self.server.listen.contains(':'),
                 "server.listen has to be HOST:PORT, such as 127.0.0.1:8080",
             ),
+            (
+                is_public_url(&self.server.public_url),
+                "server.public_url has to be empty or begin with https:// or http://, without `?` and `#`",
+            ),
             (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
             (self.database.connections >= 1, "database.connections has to be 1 at least"),
             (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),
@@ -213,6 +226,7 @@ impl Config {
                 "keys.default_days has to be from 1 to keys.max_days",
             ),
             (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
+            ((1..=90).contains(&self.invitations.days), "invitations.days has to be from 1 to 90"),
         ];
         for (holds, sentence) in rules {
             if !holds {
@@ -306,6 +320,15 @@ impl Config {
     }
 }
 
+/// Whether links can begin with it, or it is empty.
+fn is_public_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_plain = |rest: &str| {
+        !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\".contains(&byte))
+    };
+    url.is_empty() || rest.is_some_and(|rest| !rest.is_empty() && is_plain(rest))
+}
+
 /// A variable of the environment that is not a setting: `None` if missing, empty or not UTF-8.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -375,6 +398,18 @@ mod tests {
         let mut config = Config::built_in().unwrap();
         config.batch.max_wait_seconds = 86401;
         assert_eq!(config.check().unwrap_err().to_string(), "batch.max_wait_seconds has to be from 1 to 86400");
+    }
+
+    #[test]
+    fn a_public_url_is_what_links_can_begin_with() {
+        for good in ["", "https://muster.example.org", "http://10.0.0.1:8080/muster/", "https://[::1]:8443"] {
+            assert!(is_public_url(good), "{good}");
+        }
+        for bad in
+            ["muster.example.org", "ftp://h", "https://", "https:///x", "https://h/?x", "https://h/#x", "https://h o"]
+        {
+            assert!(!is_public_url(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -15,12 +15,13 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
+//! | [`invitations`] | links that each end in one account |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
-//! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`] | one thing each, as named |
+//! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
 //! the only `INSERT`, `UPDATE` and `DELETE`. The tables are explained in `migrations/`.
@@ -64,6 +65,7 @@ pub mod failpoints;
 pub mod fingerprint;
 pub mod http;
 pub mod id;
+pub mod invitations;
 pub mod keys;
 pub mod organizations;
 pub mod page;
@@ -73,4 +75,5 @@ pub mod report;
 mod rows;
 pub mod secret;
 pub mod telemetry;
+pub mod token;
 pub mod users;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::local::with_operator;
 use super::output::{self, Format};
-use super::{ConfigArgs, Exit};
+use super::{Exit, OperatorArgs};
 use crate::caller::PermissionLevel;
 use crate::id::{ApiKey, Id};
 use crate::keys;
@@ -26,14 +26,14 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// List API keys: names, permissions, expiry, latest use. Tokens are not kept.
     List {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// Revoke an API key: from now on it opens nothing.
     Revoke {
@@ -42,7 +42,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 }
 
 async fn create(
-    config: &ConfigArgs,
+    config: &OperatorArgs,
     name: &str,
     role: PermissionLevel,
     lifetime: Option<Duration>,
@@ -99,7 +99,7 @@ async fn create(
     }
 }
 
-async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
+async fn list(config: &OperatorArgs, format: Format) -> Result<(), Exit> {
     let (keys, now) =
         with_operator(config.load()?, async |app, caller| Ok((keys::list(app, caller).await?, app.clock.now())))
             .await?;
@@ -131,7 +131,7 @@ async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
     output::print_list(format, &shown, &["KEY ID", "NAME", "ROLE", "STATUS", "EXPIRES", "LAST USED"], rows)
 }
 
-async fn revoke(config: &ConfigArgs, key_id: Id<ApiKey>, format: Format) -> Result<(), Exit> {
+async fn revoke(config: &OperatorArgs, key_id: Id<ApiKey>, format: Format) -> Result<(), Exit> {
     with_operator(config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?)).await?;
     match format {
         Format::Json => output::print_json(&json!({ "key_id": key_id, "status": "revoked" })),

@@ -1,7 +1,7 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …` and `batch …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
-//! `audit …` work on the database itself, as the local operator: whoever can reach the
+//! `user …`, `batch …` and `invitation …` commands talk to a server over HTTP with an API key, from anywhere.
+//! `organization …`, `key …` and `audit …` work on the database itself, as the local operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
 
@@ -9,11 +9,15 @@ mod audit;
 mod batch;
 mod batch_create;
 mod batch_undo;
+mod completions;
 mod config;
 mod file_report;
+mod invitation;
 mod key;
 mod local;
 mod local_hash;
+mod man;
+mod organization;
 mod output;
 mod progress;
 mod quickstart;
@@ -54,6 +58,12 @@ enum Command {
     /// Look at batches of users, cancel and undo them, through a server's HTTP API.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Invite people, list and take back invitations, accept one, through a server's HTTP API.
+    #[command(subcommand)]
+    Invitation(invitation::Command),
+    /// Make, list and rename organizations, in the database, as the local operator.
+    #[command(subcommand)]
+    Organization(organization::Command),
     /// Make, list and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
@@ -63,6 +73,10 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print what a shell needs to complete muster's commands and options.
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command into a folder.
+    Man(man::Args),
 }
 
 /// Where the settings come from.
@@ -88,6 +102,29 @@ struct ServeArgs {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, value_name = "HOST:PORT", env = "MUSTER_LISTEN")]
     listen: Option<String>,
+}
+
+/// Where the settings come from, and in which organization the local operator acts.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OperatorArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The organization, by its id or identifier [default: the only one].
+    #[arg(long, value_name = "ID|IDENTIFIER", env = "MUSTER_ORGANIZATION")]
+    organization: Option<String>,
+}
+
+/// The settings, and in which organization the local operator acts; `None`: in the only one.
+pub(crate) struct Operator {
+    config: Config,
+    organization: Option<String>,
+}
+
+impl OperatorArgs {
+    fn load(&self) -> Result<Operator, Exit> {
+        let organization = self.organization.clone().filter(|named| !named.is_empty());
+        Ok(Operator { config: self.config.load()?, organization })
+    }
 }
 
 impl ConfigArgs {
@@ -172,9 +209,13 @@ impl Cli {
                 Command::Migrate(args) => serve::migrate(&args).await,
                 Command::User(command) => user::run(command).await,
                 Command::Batch(command) => batch::run(command).await,
+                Command::Invitation(command) => invitation::run(command).await,
+                Command::Organization(command) => organization::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),
+                Command::Completions(args) => completions::run(&args),
+                Command::Man(args) => man::run(&args),
             }
         })
     }

@@ -24,6 +24,8 @@ mod headers;
 mod health;
 mod log;
 mod openapi;
+mod pages;
+mod public_url;
 
 use std::io;
 use std::net::TcpListener;
@@ -85,6 +87,19 @@ fn routes(config: &mut ServiceConfig) {
             put().to(api::collaborators::put),
             delete().to(api::collaborators::delete),
         ],
+    );
+    at("/api/v2/organization_invitations/", READ, vec![read().to(api::invitations::list)]);
+    at("/api/v2/organization_invitations/batch_create", "POST", vec![post().to(api::invitations::batch_create)]);
+    at("/api/v2/organization_invitations/accept", "POST", vec![post().to(api::invitations::accept)]);
+    at(
+        "/api/v2/organization_invitations/{invitation_id}/invalidate",
+        "POST",
+        vec![post().to(api::invitations::invalidate)],
+    );
+    at(
+        "/invitations/{token}",
+        "GET, HEAD, POST",
+        vec![read().to(pages::invitation::show), post().to(pages::invitation::accept)],
     );
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::error::{self, Failure};
-use super::{api, health};
+use super::{api, health, pages};
 use crate::error::Error;
 
 #[derive(OpenApi)]
@@ -42,6 +42,12 @@ use crate::error::Error;
         api::collaborators::get,
         api::collaborators::put,
         api::collaborators::delete,
+        api::invitations::batch_create,
+        api::invitations::list,
+        api::invitations::invalidate,
+        api::invitations::accept,
+        pages::invitation::show,
+        pages::invitation::accept,
         api::audit::list,
         api::cli_usage::post,
         health::livez,
@@ -51,6 +57,7 @@ use crate::error::Error;
         (name = "users", description = "People's accounts: creating, changing, suspending and deleting them"),
         (name = "batches", description = "Lists of users that are created together"),
         (name = "collaborators", description = "Who belongs to the organization"),
+        (name = "invitations", description = "Links that each end in one account"),
         (name = "audit", description = "Who did what"),
         (name = "client", description = "What the vendor's client asks for besides"),
         (name = "health", description = "For probes"),

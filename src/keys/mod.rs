@@ -2,7 +2,6 @@
 
 mod identity;
 mod read;
-mod token;
 mod write;
 
 use std::sync::Arc;
@@ -16,14 +15,17 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::secret::Secret;
+use crate::token::{self, BadToken};
 
 pub use identity::{Identities, Identity};
 pub use read::{Summary, list};
-pub use token::{BadToken, Token};
 pub use write::revoke;
 
 use identity::{Digest, Memory};
 use read::Found;
+
+/// The text of an API key, taken apart.
+pub type Token = token::Token<ApiKey>;
 
 /// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
@@ -87,7 +89,7 @@ pub(crate) async fn add(
 ) -> Result<NewKey> {
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
     let key = NewKey {
-        key_id: token.key_id,
+        key_id: token.id,
         user_id,
         token: token.text(),
         name: name.to_owned(),

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::NewKey;
-use super::token::Token;
+use super::{NewKey, Token};
 use crate::app::App;
 use crate::audit::Event;
 use crate::caller::{Action, Caller, Scopes};
@@ -83,7 +82,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<()
 /// nobody asked for, at most once a minute, and no event is due for it.
 pub(super) fn touch(app: &App, token: &Token, now: DateTime<Utc>) {
     let pool = app.db.interactive.clone();
-    let (organization_id, key_id) = (token.organization_id.uuid(), token.key_id.uuid());
+    let (organization_id, key_id) = (token.organization_id.uuid(), token.id.uuid());
     tokio::spawn(async move {
         let touched = sqlx::query!(
             r#"

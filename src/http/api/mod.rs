@@ -5,6 +5,7 @@ pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
 mod created_users;
+pub(super) mod invitations;
 pub(super) mod user;
 pub(super) mod user_lists;
 pub(super) mod userinfo;
