@@ -19,6 +19,7 @@ mod local_hash;
 mod man;
 mod organization;
 mod output;
+mod password;
 mod progress;
 mod quickstart;
 mod serve;

@@ -94,7 +94,7 @@ fn check(asked: Vec<Asked>, may_grant_owner: bool) -> Vec<Result<Invitee>> {
         }
         Ok(Invitee { email, permission_level })
     };
-    asked.into_iter().map(|one| judge(one)).collect()
+    asked.into_iter().map(&mut judge).collect()
 }
 
 /// Says which address is none, as far as that can be shown.

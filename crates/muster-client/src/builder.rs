@@ -115,11 +115,21 @@ impl ClientBuilder {
     /// [`Error::Config`] when the address is no `http` or `https` address, the token is missing
     /// or has characters that no key has, or certificates can't be read.
     pub fn build(self) -> Result<Client, Error> {
+        let token = bearer(&self.token)?;
+        self.build_with(HeaderMap::from_iter([(AUTHORIZATION, token)]))
+    }
+
+    /// Makes a client that shows no API key, for what needs none: accepting an invitation.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), but for the token.
+    pub fn build_without_token(self) -> Result<Client, Error> {
+        self.build_with(HeaderMap::new())
+    }
+
+    fn build_with(self, mut headers: HeaderMap) -> Result<Client, Error> {
         let base = Base::parse(&self.host)?;
-        let headers = HeaderMap::from_iter([
-            (AUTHORIZATION, bearer(&self.token)?),
-            (ACCEPT, HeaderValue::from_static("application/json")),
-        ]);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("muster-client/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)

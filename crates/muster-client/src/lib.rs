@@ -11,6 +11,8 @@ mod collaborator;
 mod collaborators;
 mod error;
 mod http;
+mod invitation;
+mod invitations;
 mod page;
 mod patience;
 mod random;
@@ -29,6 +31,9 @@ pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
+pub use invitation::{
+    AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, NewInvitation,
+};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
