@@ -6,7 +6,7 @@
 //! packages: `man muster-user-list` is what people type there.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -23,18 +23,33 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Exit> {
     if let Some(dir) = &args.dir {
         return std::fs::create_dir_all(dir)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+            .and_then(|()| write(&root(), dir))
             .map_err(|error| Exit::Usage(format!("can't write to {}: {error}", dir.display())));
     }
     output::print(&String::from_utf8(page().map_err(Exit::usage)?).map_err(Exit::usage)?)
 }
 
-/// All commands on one page.
-fn page() -> io::Result<Vec<u8>> {
-    // Before it is built, or each group would have a command `help` that repeats all others.
+/// The command tree. Without `help`, which would repeat all commands of its group.
+fn root() -> Command {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let (man, mut page) = (Man::new(root.clone()), Vec::new());
+    root
+}
+
+fn man(command: &Command) -> Man {
+    Man::new(command.clone()).source(concat!("muster ", env!("CARGO_PKG_VERSION"))).manual("muster")
+}
+
+/// A page for a command, and for each below it.
+fn write(command: &Command, dir: &Path) -> io::Result<()> {
+    man(command).generate_to(dir)?;
+    command.get_subcommands().try_for_each(|below| write(below, dir))
+}
+
+/// All commands on one page.
+fn page() -> io::Result<Vec<u8>> {
+    let (root, mut page) = (root(), Vec::new());
+    let man = man(&root);
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -43,13 +58,14 @@ fn page() -> io::Result<Vec<u8>> {
     for command in root.get_subcommands() {
         add(&mut page, command, "SH")?;
     }
-    man.render_extra_section(&mut page)?;
+    writeln!(page, ".SH NOTES")?;
+    body(&mut page, |part| man.render_extra_section(part))?;
     Ok(page)
 }
 
 /// A command under a heading, and those below it under smaller ones.
 fn add(page: &mut Vec<u8>, command: &Command, heading: &str) -> io::Result<()> {
-    let man = Man::new(command.clone());
+    let man = man(command);
     writeln!(page, ".{heading} \"{}\"", command.get_bin_name().unwrap_or_else(|| command.get_name()))?;
     body(page, |part| man.render_description_section(part))?;
     let is_group = command.has_subcommands();

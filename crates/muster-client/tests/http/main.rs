@@ -12,6 +12,7 @@
 mod batch;
 mod batches;
 mod failures;
+mod invitations;
 mod reads;
 mod repeats;
 mod server;
