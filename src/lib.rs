@@ -9,7 +9,7 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file |
+//! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file, `http/pages/` pages for people |
 //! | [`cli`] | the command line, one command a file |
 //! | [`batches`] | the heart: lists of users, from JSON to commit, told as a story |
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |

@@ -9,7 +9,7 @@
 //! are told that it has expired, was taken back or was used; an unknown link and a wrong secret look the same.
 //!
 //! *An address has one open invitation.* A newer one replaces it, so that the latest link works and no other.
-//! Lists of one organization are written one after another ([`write::lock`]): what replaces what is so decided once.
+//! Lists of one organization are written one after another, so that two never decide it differently.
 
 mod accept;
 mod create;

@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acceptance;
 mod audit;
 mod authentication;
 mod batch;
