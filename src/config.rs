@@ -29,6 +29,7 @@ pub struct Config {
     pub batch: Batch,
     pub passwords: Passwords,
     pub keys: Keys,
+    pub invitations: Invitations,
     pub secrets: Secrets,
     pub log: Log,
 }
@@ -88,6 +89,13 @@ pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,
     pub rotation_overlap_hours: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Invitations {
+    pub days: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -220,6 +228,7 @@ impl Config {
             ),
             (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
             (self.keys.rotation_overlap_hours <= 168, "keys.rotation_overlap_hours has to be 168 (7 days) at most"),
+            ((1..=90).contains(&self.invitations.days), "invitations.days has to be from 1 to 90"),
         ];
         for (holds, sentence) in rules {
             if !holds {

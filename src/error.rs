@@ -31,6 +31,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::passwords::HashError;
 use crate::postgres::{self, Fault};
 use crate::report::Report;
 
@@ -257,6 +258,19 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| -> &(dyn std::error::Error + 'static) { source.as_ref() })
+    }
+}
+
+impl From<HashError> for Error {
+    /// For a single password that somebody waits for; batches have a sentence of their own.
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy(busy) => Self::overloaded(
+                "too many passwords are waiting to be hashed right now; this request wrote nothing",
+                busy.retry_after,
+            ),
+            HashError::Failed(why) => Self::internal(why),
+        }
     }
 }
 

@@ -9,19 +9,20 @@
 //!
 //! | room | what lives there |
 //! |---|---|
-//! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file |
+//! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file, `http/pages/` pages for people |
 //! | [`cli`] | the command line, one command a file |
 //! | [`batches`] | the heart: lists of users, from JSON to commit, told as a story |
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
 //! | [`service_accounts`], [`logins`] | accounts of programs; handing a key to whoever shows a one-time password |
+//! | [`invitations`] | links that each end in one account |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
-//! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`] | one thing each, as named |
+//! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
 //! the only `INSERT`, `UPDATE` and `DELETE`. The tables are explained in `migrations/`.
@@ -65,6 +66,7 @@ pub mod failpoints;
 pub mod fingerprint;
 pub mod http;
 pub mod id;
+pub mod invitations;
 pub mod keys;
 pub mod logins;
 pub mod organizations;
@@ -76,4 +78,5 @@ mod rows;
 pub mod secret;
 pub mod service_accounts;
 pub mod telemetry;
+pub mod token;
 pub mod users;

@@ -171,7 +171,12 @@ impl Action {
         }
     }
 
-    /// Whether a collaborator may do it. An owner may do everything.
+    /// Whether it reaches beyond one organization, so that only the local operator may do it.
+    pub(super) const fn is_for_the_operator(self) -> bool {
+        matches!(self, Self::OrganizationCreate | Self::OrganizationList)
+    }
+
+    /// Whether a collaborator may do it. An owner may do everything in their organization.
     pub(super) const fn is_for_collaborators(self) -> bool {
         matches!(
             self,

@@ -51,7 +51,7 @@ impl PermissionLevel {
     /// Whether somebody with this level may do `action`.
     #[must_use]
     pub const fn allows(self, action: Action) -> bool {
-        matches!(self, Self::Owner) || action.is_for_collaborators()
+        !action.is_for_the_operator() && (matches!(self, Self::Owner) || action.is_for_collaborators())
     }
 }
 

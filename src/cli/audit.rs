@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::local::with_operator;
 use super::output::{self, Format};
-use super::{ConfigArgs, Exit};
+use super::{Exit, OperatorArgs};
 use crate::app::App;
 use crate::audit::{self, Entry, Filter};
 use crate::caller::Caller;
@@ -29,7 +29,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
 }
 

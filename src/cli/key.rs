@@ -6,7 +6,7 @@ use muster_client::{ApiKey, ApiKeyWithToken};
 use super::api_key::{parse_scope, show_key, show_list, show_revoked, show_token};
 use super::local::{user_of, with_operator};
 use super::output::{self, Format};
-use super::{ConfigArgs, Exit};
+use super::{Exit, OperatorArgs};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::id::{ApiKey as Key, Id};
@@ -35,7 +35,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// List API keys: names, permissions, expiry, latest use. Tokens are not kept.
     List {
@@ -45,7 +45,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// Show one API key.
     Show {
@@ -54,7 +54,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// Give an API key a new secret. Its token goes to standard output, once.
     Rotate {
@@ -67,7 +67,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
     /// Revoke an API key: it opens nothing any longer, within a second.
     Revoke {
@@ -76,7 +76,7 @@ pub(super) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     }
 }
 
-async fn create(config: &ConfigArgs, wanted: Wanted, user: Option<&str>, format: Format) -> Result<(), Exit> {
+async fn create(config: &OperatorArgs, wanted: Wanted, user: Option<&str>, format: Format) -> Result<(), Exit> {
     let key = with_operator(config.load()?, async |app, caller| {
         let user_id = match user {
             Some(user) => Some(user_of(app, caller, user).await?),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sqlx::Connection;
 
-use super::Exit;
+use super::{Exit, Operator};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -57,8 +57,8 @@ impl Local {
         organizations::prepare(&self.app).await.map_err(|error| self.unusable(error))
     }
 
-    /// The local operator, in a database that is ready for them.
-    async fn operator(&self) -> Result<Caller, Exit> {
+    /// Makes sure that the database is ready for the local operator.
+    async fn check(&self) -> Result<(), Exit> {
         let mut connection =
             self.app.db.connect().await.map_err(|error| self.unusable(MigrateError::Database(error)))?;
         let is_current = postgres::is_current(&mut connection).await.map_err(|error| self.unusable(error))?;
@@ -66,7 +66,7 @@ impl Local {
         if !is_current {
             return Err(Exit::Usage("the database lacks migrations: run `muster migrate`".to_owned()));
         }
-        Ok(organizations::operator(&self.app).await?)
+        Ok(())
     }
 
     fn unusable(&self, error: MigrateError) -> Exit {
@@ -110,13 +110,28 @@ pub(super) async fn user_of(app: &App, caller: &Caller, text: &str) -> Result<Id
 }
 
 /// Runs an operation of the local operator's and closes everything again.
+/// Runs an operation of the local operator's in one organization, and closes everything again.
 pub(super) async fn with_operator<T>(
-    config: Config,
+    operator: Operator,
     operation: impl AsyncFnOnce(&App, &Caller) -> Result<T, Exit>,
 ) -> Result<T, Exit> {
+    let Operator { config, organization } = operator;
+    with_database(config, async |app| {
+        // Which organization is a question of usage: nothing has been asked for yet.
+        let caller = organizations::operator_in(app, organization.as_deref()).await.map_err(Exit::usage)?;
+        operation(app, &caller).await
+    })
+    .await
+}
+
+/// Runs an operation of the local operator's, and closes everything again.
+pub(super) async fn with_database<T>(
+    config: Config,
+    operation: impl AsyncFnOnce(&App) -> Result<T, Exit>,
+) -> Result<T, Exit> {
     let local = Local::open(config, false).await?;
-    let result = match local.operator().await {
-        Ok(caller) => operation(&local.app, &caller).await,
+    let result = match local.check().await {
+        Ok(()) => operation(&local.app).await,
         Err(exit) => Err(exit),
     };
     local.close().await;

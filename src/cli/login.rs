@@ -10,7 +10,7 @@ use super::credentials::Credentials;
 use super::local::{user_of, with_operator};
 use super::output::{self, say};
 use super::user::ServerArgs;
-use super::{ConfigArgs, Exit};
+use super::{Exit, OperatorArgs};
 use crate::config::environment;
 use crate::keys::Token;
 use crate::logins;
@@ -48,7 +48,7 @@ enum Command {
         #[command(flatten)]
         server: ServerArgs,
         #[command(flatten)]
-        config: ConfigArgs,
+        config: OperatorArgs,
     },
 }
 
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     }
 }
 
-async fn approve_locally(config: &ConfigArgs, code: &str, user: &str) -> Result<(), Exit> {
+async fn approve_locally(config: &OperatorArgs, code: &str, user: &str) -> Result<(), Exit> {
     let approved = with_operator(config.load()?, async |app, caller| {
         let user_id = user_of(app, caller, user).await?;
         Ok(logins::approve(app, caller, code, Some(user_id)).await?)
@@ -144,7 +144,7 @@ pub(super) async fn log_out(args: &LogoutArgs) -> Result<(), Exit> {
             credentials.path().display()
         ))));
     };
-    let key_id = Token::parse(token.expose()).map(|token| token.key_id.to_string()).unwrap_or_default();
+    let key_id = Token::parse(token.expose()).map(|token| token.id.to_string()).unwrap_or_default();
     let revoked = Client::new(&host, token.expose())?.revoke_api_key(&key_id).await;
     credentials.forget(&host)?;
     match revoked {

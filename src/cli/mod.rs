@@ -1,7 +1,8 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …`, `batch …`, `api-key …` and `service-account …` commands talk to a server over HTTP with an API key, from
-//! anywhere; `login` gets one. `key …` and `audit …` work on the database itself, as the local operator: whoever can reach the
+//! `user …`, `batch …`, `invitation …`, `api-key …` and `service-account …` commands talk to a server over HTTP with an
+//! API key, from anywhere; `login` gets one. `organization …`, `key …` and `audit …` work on the database itself, as the local
+//! operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
 
@@ -10,14 +11,19 @@ mod audit;
 mod batch;
 mod batch_create;
 mod batch_undo;
+mod completions;
 mod config;
 mod credentials;
 mod file_report;
+mod invitation;
 mod key;
 mod local;
 mod local_hash;
 mod login;
+mod man;
+mod organization;
 mod output;
+mod password;
 mod progress;
 mod quickstart;
 mod serve;
@@ -68,6 +74,12 @@ enum Command {
     Login(login::Args),
     /// Revoke the API key that `login` got, and forget it.
     Logout(login::LogoutArgs),
+    /// Invite people, list and take back invitations, accept one, through a server's HTTP API.
+    #[command(subcommand)]
+    Invitation(invitation::Command),
+    /// Make, list and rename organizations, in the database, as the local operator.
+    #[command(subcommand)]
+    Organization(organization::Command),
     /// Make, list, rotate and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
@@ -77,6 +89,10 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Print what a shell needs to complete muster's commands and options.
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each command into a folder.
+    Man(man::Args),
 }
 
 /// Where the settings come from.
@@ -102,6 +118,29 @@ struct ServeArgs {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, value_name = "HOST:PORT", env = "MUSTER_LISTEN")]
     listen: Option<String>,
+}
+
+/// Where the settings come from, and in which organization the local operator acts.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct OperatorArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The organization, by its id or identifier [default: the only one].
+    #[arg(long, value_name = "ID|IDENTIFIER", env = "MUSTER_ORGANIZATION")]
+    organization: Option<String>,
+}
+
+/// The settings, and in which organization the local operator acts; `None`: in the only one.
+pub(crate) struct Operator {
+    config: Config,
+    organization: Option<String>,
+}
+
+impl OperatorArgs {
+    fn load(&self) -> Result<Operator, Exit> {
+        let organization = self.organization.clone().filter(|named| !named.is_empty());
+        Ok(Operator { config: self.config.load()?, organization })
+    }
 }
 
 impl ConfigArgs {
@@ -190,9 +229,13 @@ impl Cli {
                 Command::ApiKey(command) => api_key::run(command).await,
                 Command::Login(args) => login::run(args).await,
                 Command::Logout(args) => login::log_out(&args).await,
+                Command::Invitation(command) => invitation::run(command).await,
+                Command::Organization(command) => organization::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),
+                Command::Completions(args) => completions::run(&args),
+                Command::Man(args) => man::run(&args),
             }
         })
     }

@@ -60,7 +60,7 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
     Ok((identity, origin))
 }
 
-/// Where a request came from.
+/// Where the request comes from.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
@@ -92,10 +92,18 @@ pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
     if request.query_string().contains("%00") {
         return Err(Error::invalid("the query can't be used: it has a NUL character"));
     }
-    web::Query::<T>::from_query(request.query_string()).map(web::Query::into_inner).map_err(|error| {
+    form_encoded("the query", request.query_string())
+}
+
+/// Reads `name=value&…`, of a query or of a form.
+///
+/// # Errors
+/// `invalid_request` for a name that is not expected, is missing or is there twice. Values are not repeated.
+pub(super) fn form_encoded<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    web::Query::<T>::from_query(text).map(web::Query::into_inner).map_err(|error| {
         let text = error.to_string();
         let why = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-        Error::invalid(format!("the query can't be used: {}", one_line(why)))
+        Error::invalid(format!("{what} can't be used: {}", one_line(why)))
     })
 }
 

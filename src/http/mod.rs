@@ -24,6 +24,7 @@ mod headers;
 mod health;
 mod log;
 mod openapi;
+mod pages;
 mod public_url;
 
 use std::io;
@@ -63,7 +64,6 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/users/admin_batch_suspend", "POST", vec![post().to(api::user_lists::suspend)]);
     at("/api/v2/users/admin_batch_reactivate", "POST", vec![post().to(api::user_lists::reactivate)]);
     at("/api/v2/users/admin_batch_delete", "POST", vec![post().to(api::user_lists::delete)]);
-    // Behind all of /users/ that is no id: the first that fits is taken.
     at("/api/v2/batches", READ, vec![read().to(api::batches::list)]);
     at("/api/v2/batches/{batch_id}", READ, vec![read().to(api::batches::get)]);
     at("/api/v2/batches/{batch_id}/results", READ, vec![read().to(api::batches::results)]);
@@ -106,6 +106,19 @@ fn routes(config: &mut ServiceConfig) {
     );
     at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
     at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
+    at("/api/v2/organization_invitations/", READ, vec![read().to(api::invitations::list)]);
+    at("/api/v2/organization_invitations/batch_create", "POST", vec![post().to(api::invitations::batch_create)]);
+    at("/api/v2/organization_invitations/accept", "POST", vec![post().to(api::invitations::accept)]);
+    at(
+        "/api/v2/organization_invitations/{invitation_id}/invalidate",
+        "POST",
+        vec![post().to(api::invitations::invalidate)],
+    );
+    at(
+        "/invitations/{token}",
+        "GET, HEAD, POST",
+        vec![read().to(pages::invitation::show), post().to(pages::invitation::accept)],
+    );
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);

@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::error::{self, Failure};
-use super::{api, health};
+use super::{api, health, pages};
 use crate::error::Error;
 
 #[derive(OpenApi)]
@@ -54,6 +54,12 @@ use crate::error::Error;
         api::logins::fetch,
         api::logins::approve,
         api::logins::page,
+        api::invitations::batch_create,
+        api::invitations::list,
+        api::invitations::invalidate,
+        api::invitations::accept,
+        pages::invitation::show,
+        pages::invitation::accept,
         api::audit::list,
         api::cli_usage::post,
         health::livez,
@@ -66,6 +72,7 @@ use crate::error::Error;
         (name = "service accounts", description = "Accounts of programs, and their keys as the vendor's client makes them"),
         (name = "keys", description = "API keys: making, looking at, rotating and revoking them"),
         (name = "logins", description = "Getting an API key with a one-time password that somebody approves"),
+        (name = "invitations", description = "Links that each end in one account"),
         (name = "audit", description = "Who did what"),
         (name = "client", description = "What the vendor's client asks for besides"),
         (name = "health", description = "For probes"),

@@ -175,7 +175,7 @@ async fn add_as(
 ) -> Result<NewKey> {
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
     let key = NewKey {
-        key_id: token.key_id,
+        key_id: token.id,
         user_id,
         token: token.text(),
         name: name.to_owned(),

@@ -174,6 +174,7 @@ mod tests {
                 organization_id: Id::from_uuid(Uuid::from_u128(2)),
                 name: "Example".to_owned(),
                 public_identifier: "example".to_owned(),
+                created_at: DateTime::UNIX_EPOCH,
             },
             permission: PermissionLevel::Collaborator,
             scopes: Scopes::All,

@@ -15,7 +15,7 @@ mod identity;
 mod read;
 mod revoke;
 mod rotate;
-mod token;
+
 pub(crate) mod write;
 
 use std::sync::Arc;
@@ -29,19 +29,22 @@ use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::secret::Secret;
+use crate::token::{self, BadToken};
 
 pub use create::{Lifetime, Wanted, create};
 pub use identity::{Identities, Identity};
 pub use read::{Filter, Summary, get, list};
 pub use revoke::{revoke, revoke_all};
 pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
-pub use token::{BadToken, Token};
 
 pub(crate) use create::{add, add_wanted};
 pub(crate) use read::holder;
 
 use identity::{Digest, Memory};
 use read::Found;
+
+/// The text of an API key, taken apart.
+pub type Token = token::Token<ApiKey>;
 
 /// A key that was just made. The token is nowhere else: shown once or lost.
 #[derive(Debug)]

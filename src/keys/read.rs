@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicI64;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::Token;
 use super::identity::Identity;
-use super::token::Token;
 use crate::app::App;
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
@@ -231,7 +231,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         select
             k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.permission_level,
             k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
-            o.name as organization_name, o.public_identifier,
+            o.name as organization_name, o.public_identifier, o.created_at as organization_created_at,
             u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
             c.permission_level as "user_level?",
             exists (
@@ -246,7 +246,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         where k.organization_id = $1 and k.key_id = $2
         "#,
         token.organization_id.uuid(),
-        token.key_id.uuid(),
+        token.id.uuid(),
     )
     .fetch_optional(&app.db.interactive)
     .await?;
@@ -264,13 +264,14 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         _ => None,
     };
     let identity = Identity {
-        key_id: token.key_id,
+        key_id: token.id,
         key_name: row.key_name,
         expires_at,
         organization: organizations::Summary {
             organization_id: token.organization_id,
             name: row.organization_name,
             public_identifier: row.public_identifier,
+            created_at: row.organization_created_at,
         },
         permission: if user.is_some() { key_level.at_most(user_level) } else { key_level },
         user,

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::NewKey;
 use super::create::no_user;
-use super::token::Token;
+use super::{NewKey, Token};
 use crate::app::App;
 use crate::audit::Event;
 use crate::change::Change;
@@ -154,7 +153,7 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
 /// nobody asked for, at most once a minute, and no event is due for it.
 pub(super) fn touch(app: &App, token: &Token, now: DateTime<Utc>) {
     let pool = app.db.interactive.clone();
-    let (organization_id, key_id) = (token.organization_id.uuid(), token.key_id.uuid());
+    let (organization_id, key_id) = (token.organization_id.uuid(), token.id.uuid());
     tokio::spawn(async move {
         let touched = sqlx::query!(
             r#"

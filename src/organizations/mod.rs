@@ -3,18 +3,21 @@
 mod read;
 mod write;
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::Duration;
 use sqlx::Connection;
 
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::{self, NewKey};
 use crate::postgres::{self, MigrateError};
-use crate::users::{self, Account, NewUser};
+use crate::users::{self, Account, InvalidText, Name, NewUser};
 
-pub use read::{Summary, first};
+pub use read::{Summary, first, list};
 
 /// Brings the database up to date and makes the first organization, its first owner and their key
 /// if there is none. Of several instances that start together, one does it and the others wait.
@@ -40,9 +43,24 @@ pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, MigrateEr
 }
 
 async fn create_first(app: &App) -> Result<NewKey> {
-    let caller = Caller::operator(Id::<Organization>::new(app.clock.now()));
-    let mut change = app.change(&caller, Action::OrganizationCreate).await?;
-    write::create(&mut change, "Default organization", "default").await?;
+    let identifier = Identifier("default".to_owned());
+    Ok(make(app, "Default organization", &identifier).await?.1)
+}
+
+/// Makes an organization, with its first owner and their key. For the local operator.
+///
+/// # Errors
+/// `forbidden`; `invalid_request` for a name that is blank, has more than 255 characters or a control character;
+/// `conflict` when another organization has the identifier.
+pub async fn create(app: &App, caller: &Caller, name: &str, identifier: &Identifier) -> Result<(Summary, NewKey)> {
+    app.authorize(caller, Action::OrganizationCreate).await?;
+    make(app, parse_name(name)?.as_str(), identifier).await
+}
+
+async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier) -> Result<(Summary, NewKey)> {
+    let organization_id = Id::<Organization>::new(app.clock.now());
+    let mut change = app.change(&Caller::operator(organization_id), Action::OrganizationCreate).await?;
+    write::create(&mut change, name, public_identifier).await?;
     let administrator = Account {
         user_id: Id::new(change.now()),
         identity_id: Id::new(change.now()),
@@ -55,20 +73,121 @@ async fn create_first(app: &App) -> Result<NewKey> {
     users::write::insert_collaborators(&mut change, &administrator).await?;
     let lifetime = Duration::days(i64::from(app.config.keys.default_days));
     let key = keys::add(&mut change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
+    let created_at = change.now();
     change.commit().await?;
-    Ok(key)
+    let (name, public_identifier) = (name.to_owned(), public_identifier.clone());
+    Ok((Summary { organization_id, name, public_identifier, created_at }, key))
 }
 
-/// The local operator, in the organization they act in.
+/// Gives the caller's organization another name.
+///
+/// # Errors
+/// `forbidden`; `invalid_request` as for [`create`]; `not_found`.
+pub async fn rename(app: &App, caller: &Caller, name: &str) -> Result<Summary> {
+    let mut change = app.change(caller, Action::OrganizationRename).await?;
+    let renamed = write::rename(&mut change, parse_name(name)?.as_str()).await?;
+    change.commit().await?;
+    Ok(renamed)
+}
+
+fn parse_name(name: &str) -> Result<Name> {
+    Name::parse(name.to_owned()).map_err(|why| Error::invalid(format!("an organization's name {}", rule(why))))
+}
+
+const fn rule(why: InvalidText) -> &'static str {
+    match why {
+        InvalidText::Empty => "must not be empty",
+        InvalidText::TooLong => "has to have 255 characters at most",
+        InvalidText::ControlCharacter => "has to be one line without control characters",
+    }
+}
+
+/// The local operator, in the oldest organization.
 ///
 /// # Errors
 /// `not_found` when the database has none yet.
 pub async fn operator(app: &App) -> Result<Caller> {
-    let organization_id = first(app).await?.ok_or_else(|| {
-        Error::new(
-            crate::error::Code::NotFound,
-            "the database has no organization yet: `muster serve` makes the first one when it starts",
-        )
-    })?;
-    Ok(Caller::operator(organization_id))
+    Ok(Caller::operator(first(app).await?.ok_or_else(read::none_yet)?))
+}
+
+/// The local operator, in the organization that is named, by id or identifier, or else in the only one that there is.
+///
+/// # Errors
+/// `not_found` when the database has none yet, or none of that name; `conflict` when there are several and none is
+/// named.
+pub async fn operator_in(app: &App, named: Option<&str>) -> Result<Caller> {
+    let found = match named {
+        Some(named) => read::find(app, named).await?.ok_or_else(|| {
+            let shown: String = named.chars().take(LONGEST_IDENTIFIER).filter(|c| !c.is_control()).collect();
+            Error::new(
+                Code::NotFound,
+                format!("there is no organization `{shown}`: `muster organization list` has them"),
+            )
+        })?,
+        None => read::only(app).await?,
+    };
+    Ok(Caller::operator(found))
+}
+
+/// The longest identifier, in characters: as long as a label of a domain name (RFC 1035, section 2.3.4).
+const LONGEST_IDENTIFIER: usize = 63;
+
+/// A short name of an organization, which no other one has: lower-case letters, digits and `-`, a letter or digit
+/// first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identifier(String);
+
+impl FromStr for Identifier {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let first = text.bytes().next().is_some_and(is_plain);
+        if first && text.len() <= LONGEST_IDENTIFIER && text.bytes().all(|byte| is_plain(byte) || byte == b'-') {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(format!(
+            "has to be 1 to {LONGEST_IDENTIFIER} lower-case letters (a-z), digits and `-`, a letter or digit first"
+        ))
+    }
+}
+
+impl Identifier {
+    /// One that goes with a name: `Société Générale` is `soci-t-g-n-rale`. `None` when the name has nothing for it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let plain = name.to_lowercase().replace(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(), "-");
+        let words: Vec<&str> = plain.split('-').filter(|word| !word.is_empty()).collect();
+        let text: String = words.join("-").chars().take(LONGEST_IDENTIFIER).collect();
+        text.trim_end_matches('-').parse().ok()
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_short_and_plain() {
+        for good in ["a", "0-a", &"a".repeat(63)] {
+            assert_eq!(good.parse::<Identifier>().unwrap().to_string(), good);
+        }
+        for bad in ["", "-a", "A", "a_b", "ä", "a b", &"a".repeat(64)] {
+            assert!(bad.parse::<Identifier>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_gives_an_identifier_if_it_has_anything_for_one() {
+        let of = |name: &str| Identifier::of_name(name).map(|identifier| identifier.to_string());
+        assert_eq!(of("Acme, Inc. (EU)").as_deref(), Some("acme-inc-eu"));
+        assert_eq!(of(&"a ".repeat(100)).map(|text| text.len()), Some(63));
+        assert_eq!(of("密"), None);
+    }
 }

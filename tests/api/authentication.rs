@@ -73,7 +73,7 @@ async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
 async fn a_right_id_with_a_wrong_secret_is_an_unknown_key() {
     let app = TestApp::spawn().await;
     let real = muster::keys::Token::parse(app.owner.token()).unwrap();
-    let forged = muster::keys::Token::generate(real.organization_id, real.key_id);
+    let forged = muster::keys::Token::generate(real.organization_id, real.id);
     let answer = app.owner.with_token(forged.text().expose()).get("/api/v2/userinfo/").await;
     assert_eq!((answer.status, answer.error()["detail"].as_str()), (401, Some("this API key is unknown")));
 }

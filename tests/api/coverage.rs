@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
 /// Every operation: method, path, operation id, whether it wants a key.
-fn operations() -> Vec<(String, String, String, bool)> {
+pub fn operations() -> Vec<(String, String, String, bool)> {
     let document = serde_json::to_value(muster::http::openapi_document()).unwrap();
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -23,10 +23,23 @@ fn operations() -> Vec<(String, String, String, bool)> {
 }
 
 /// Routes that anybody may use: this list should only ever shrink.
-const OPEN: [&str; 6] = ["cli_usage", "livez", "login_fetch", "login_page", "login_start", "readyz"];
+const OPEN: [&str; 9] = [
+    "cli_usage",
+    "invitation_accept",
+    "invitation_page",
+    "invitation_page_accept",
+    "livez",
+    "login_fetch",
+    "login_page",
+    "login_start",
+    "readyz",
+];
+
+/// Routes that take something in and write nothing.
+const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 22] = [
+const OWNERS_ONLY: [&str; 25] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -35,6 +48,9 @@ const OWNERS_ONLY: [&str; 22] = [
     "batch_undo",
     "collaborator_remove",
     "collaborator_update",
+    "invitation_batch_create",
+    "invitation_invalidate",
+    "invitation_list",
     // Of others.
     "key_get",
     "key_revoke",
@@ -52,12 +68,9 @@ const OWNERS_ONLY: [&str; 22] = [
     "user_update",
 ];
 
-/// Routes that only read, though they take a body.
-const READING_WITH_A_BODY: [&str; 1] = ["collaborator_search"];
-
 /// What a caller who may sends to each route that takes a body, so that it does its work; [`with_ids`] has made
 /// whom it is about.
-async fn body(app: &TestApp, operation: &str) -> Value {
+async fn writing_body(app: &TestApp, operation: &str) -> Value {
     match operation {
         "collaborator_search" => json!({"query": "ada"}),
         "collaborator_update" => json!({"permission_level": "owner"}),
@@ -68,7 +81,9 @@ async fn body(app: &TestApp, operation: &str) -> Value {
         }
         "collaborator_remove" | "user_delete" | "user_suspend" | "user_reactivate" => Value::Null,
         "user_batch_create" => json!([sso("written@example.com")]),
-        "batch_cancel" | "batch_undo" | "key_revoke" | "key_rotate_for_user" | "service_account_create" => Value::Null,
+        "invitation_batch_create" => json!([{"email": "invited@example.com"}]),
+        "batch_cancel" | "batch_undo" | "invitation_invalidate" => Value::Null,
+        "key_revoke" | "key_rotate_for_user" | "service_account_create" => Value::Null,
         "key_create" => json!({"name": "written"}),
         "key_create_for_user" => json!({"user_id": service_account(app).await, "duration": 60}),
         "key_rotate" => json!({}),
@@ -77,6 +92,29 @@ async fn body(app: &TestApp, operation: &str) -> Value {
     }
 }
 
+/// The same as text, with what has to be made for it.
+pub async fn body(app: &TestApp, operation: &str) -> String {
+    match operation {
+        "cli_usage" => String::new(),
+        "invitation_accept" => {
+            json!({"token": invite(app).await.1, "name": "Ada", "password": "kT9$wqzPlr"}).to_string()
+        }
+        "invitation_page_accept" => "name=Ada&lastname=&password=kT9%24wqzPlr".to_owned(),
+        other => writing_body(app, other).await.to_string(),
+    }
+}
+
+/// The name under which the audit log has what the operation did.
+fn audited_as(operation: &str) -> String {
+    match operation {
+        "invitation_page_accept" => "invitation.accept".to_owned(),
+        "key_create_for_user" => "key.create".to_owned(),
+        "service_account_create" => "service_account.create".to_owned(),
+        other => other.replacen('_', ".", 1),
+    }
+}
+
+/// A number that nothing else has.
 fn number() -> u32 {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed)
@@ -89,46 +127,31 @@ async fn service_account(app: &TestApp) -> String {
     made["result"]["user_id"].as_str().unwrap().to_owned()
 }
 
+/// A new key of a service account: the key's id, and the account's.
+async fn key(app: &TestApp) -> (String, String) {
+    let user_id = service_account(app).await;
+    let made = app.owner.post("/api/v2/api_keys", &json!({"name": "made", "user_id": user_id})).await.json();
+    (made["result"]["key_id"].as_str().unwrap().to_owned(), user_id)
+}
+
 /// A login that was started.
 async fn otp(app: &TestApp) -> String {
     let started = app.anonymous().get("/api/v2/users/create_otp_token").await.json();
     started["result"]["otp"].as_str().unwrap().to_owned()
 }
 
-/// What the audit log calls an operation: its id with a dot, or what it is another way to do.
-fn audited_as(id: &str) -> String {
-    match id {
-        "key_create_for_user" => "key.create".to_owned(),
-        "service_account_create" => "service_account.create".to_owned(),
-        _ => id.replacen('_', ".", 1),
-    }
+/// A new invitation: its id, and the token that its link ends in.
+async fn invite(app: &TestApp) -> (String, String) {
+    let invited = json!([{"email": format!("invited{}@example.com", number())}]);
+    let request = app.owner.request("POST", "/api/v2/organization_invitations/batch_create");
+    let answer = Actor::send(request.body(invited.to_string())).await.json()["results"][0]["data"].clone();
+    let token = answer["link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    (answer["id"].as_str().unwrap().to_owned(), token)
 }
 
-/// A path with the ids of things that there are: something that the route can do its work on.
-async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
+/// A new batch that the operation can do its work on.
+async fn batch(app: &TestApp, operation: &str) -> String {
     let n = number();
-    if path == "/api/v2/users/service_accounts" {
-        return format!("{path}?name=written-{n}");
-    }
-    if path.contains("{key_id}") {
-        let wanted = json!({"name": "made", "user_id": service_account(app).await});
-        let made = app.owner.post("/api/v2/api_keys", &wanted).await.json();
-        return path.replace("{key_id}", made["result"]["key_id"].as_str().unwrap());
-    }
-    if path.ends_with("/rotate_api_key_for_user/{user_id}") {
-        let user_id = service_account(app).await;
-        app.owner.post("/api/v2/api_keys", &json!({"name": "made", "user_id": user_id})).await;
-        return path.replace("{user_id}", &user_id);
-    }
-    if path.contains("{otp}") {
-        return path.replace("{otp}", &otp(app).await);
-    }
-    if path.contains("{user_id}") || path.contains("{identity_id}") || operation.starts_with("user_batch_") {
-        return with_user(app, path, operation).await;
-    }
-    if !path.contains("{batch_id}") {
-        return path.to_owned();
-    }
     let users: Vec<Value> = match operation {
         // Long enough to be stopped.
         "batch_cancel" => (0..200).map(|m| with_password(&format!("{n}-{m}@example.com"), "kT9$wqzPlr")).collect(),
@@ -139,7 +162,38 @@ async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
         "batch_cancel" => Actor::send(request.header("prefer", "respond-async")).await.json()["result"].clone(),
         _ => Actor::send(request).await.json()["metadata"].clone(),
     };
-    path.replace("{batch_id}", answer["batch_id"].as_str().unwrap())
+    answer["batch_id"].as_str().unwrap().to_owned()
+}
+
+/// A path with the ids of things that there are: something that the route can do its work on.
+pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
+    let mut path = path.to_owned();
+    if path == "/api/v2/users/service_accounts" {
+        return format!("{path}?name=written-{}", number());
+    }
+    if path.ends_with("/rotate_api_key_for_user/{user_id}") {
+        return path.replace("{user_id}", &key(app).await.1);
+    }
+    if path.contains("{key_id}") {
+        path = path.replace("{key_id}", &key(app).await.0);
+    }
+    if path.contains("{otp}") {
+        path = path.replace("{otp}", &otp(app).await);
+    }
+    if path.contains("{user_id}") || path.contains("{identity_id}") || operation.starts_with("user_batch_") {
+        path = with_user(app, &path, operation).await;
+    }
+    if path.contains("{batch_id}") {
+        path = path.replace("{batch_id}", &batch(app, operation).await);
+    }
+    if path.contains("{invitation_id}") {
+        path = path.replace("{invitation_id}", &invite(app).await.0);
+    }
+    if path.contains("{token}") {
+        path = path.replace("{token}", &invite(app).await.1);
+    }
+    assert!(!path.contains('{'), "say here how to make what {path} names");
+    path
 }
 
 /// A path with the ids of a user who is called after the operation, and in the state that it ends.
@@ -201,7 +255,9 @@ async fn every_route_refuses_each_caller_who_may_not_use_it() {
         let path = with_ids(&app, &path, &id).await;
         let status = async |actor: &Actor| Actor::send(actor.request(&method, &path)).await.status;
         if !secured {
-            assert!(status(&app.anonymous()).await < 300, "{id}");
+            let request = app.anonymous().request(&method, &path);
+            let answer = Actor::send(if method == "GET" { request } else { request.body(body(&app, &id).await) }).await;
+            assert!(answer.status < 300, "{id}: {}", answer.text);
             continue;
         }
         assert_eq!(status(&app.anonymous()).await, 401, "{id}");
@@ -219,14 +275,13 @@ const DONE: &str =
 #[tokio::test]
 async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
     let app = TestApp::spawn().await;
-    for (method, path, id, secured) in operations() {
+    for (method, path, id, _) in operations() {
         let path = with_ids(&app, &path, &id).await;
+        let writes = method != "GET" && !WRITES_NOTHING.contains(&id.as_str());
+        let body = if writes { body(&app, &id).await } else { String::new() };
         let before: i64 = app.db_value(DONE).await;
-        let has_body = method != "GET" && secured;
-        let writes = has_body && !READING_WITH_A_BODY.contains(&id.as_str());
         let request = app.owner.request(&method, &path);
-        let request = if has_body { request.body(body(&app, &id).await.to_string()) } else { request };
-        let answer = Actor::send(request).await;
+        let answer = Actor::send(if writes { request.body(body) } else { request }).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
         let after: i64 = app.db_value(DONE).await;
         let latest = app.owner.get("/api/v2/audit/events?count=1").await.text;

@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acceptance;
 mod audit;
 mod authentication;
 mod batch;
@@ -27,11 +28,13 @@ mod dry_run;
 mod idempotency;
 mod identities;
 mod imports;
+mod invitations;
 mod keys;
 mod logins;
 mod schema;
 mod service_accounts;
 mod surface;
+mod tenants;
 mod user;
 mod user_deletion;
 mod user_lists;

@@ -69,7 +69,7 @@ async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the
     let ran = run(muster_of(&app, folder.path()).env("ANYSCALE_CLI_TOKEN", "amk_wrong").args(["user", "list"]));
     assert_eq!(ran.status, Some(1));
 
-    let key_id = muster::keys::Token::parse(&token).unwrap().key_id;
+    let key_id = muster::keys::Token::parse(&token).unwrap().id;
     let ran = run(muster_of(&app, folder.path()).arg("logout"));
     let host = format!("http://{}", app.address);
     assert_eq!((ran.status, ran.err), (Some(0), format!("logged out of {host}: the API key {key_id} is revoked\n")));

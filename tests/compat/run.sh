@@ -33,3 +33,4 @@ HOST=$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$data/announced")
 TOKEN=$(sed -n 's/^owner key: //p' "$data/announced")
 export HOST TOKEN EXTRA=1 PYTHON="$venv/bin/python"
 bash tests/compat/vendor-client.sh
+"$PYTHON" tests/compat/invitations.py

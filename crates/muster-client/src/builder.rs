@@ -119,8 +119,8 @@ impl ClientBuilder {
         self.build_with(Some(authorization))
     }
 
-    /// Makes a client that shows no API key: for [`Client::start_login`] and [`Client::fetch_login`], which need none.
-    /// The server refuses it everything else.
+    /// Makes a client that shows no API key: for [`Client::start_login`], [`Client::fetch_login`] and
+    /// [`Client::accept_invitation`], which need none. The server refuses it everything else.
     ///
     /// # Errors
     /// As [`build`](Self::build).

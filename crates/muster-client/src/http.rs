@@ -239,7 +239,7 @@ impl Http {
         Error::Unreachable { host: self.base.to_string(), source: Box::new(error.without_url()), idempotency_key: None }
     }
 
-    fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
+    pub(crate) fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
         Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
 }

@@ -12,6 +12,8 @@ mod collaborator;
 mod collaborators;
 mod error;
 mod http;
+mod invitation;
+mod invitations;
 mod login;
 mod page;
 mod patience;
@@ -33,6 +35,9 @@ pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
+pub use invitation::{
+    AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, NewInvitation,
+};
 pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};

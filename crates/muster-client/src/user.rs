@@ -255,7 +255,7 @@ impl AdminCreatedUser {
 }
 
 /// Writes a secret into a request, the one place where it has to be readable.
-fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     plain(secret.as_ref()).serialize(serializer)
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct AuditEvent {
     #[schema(example = "evt_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     event_id: String,
     occurred_at: DateTime<Utc>,
-    /// `api_key`, `operator` or `anonymous`.
+    /// `api_key`, `invitation`, `operator` or `anonymous`.
     actor_kind: String,
     actor_id: Option<String>,
     /// The key's name today.

@@ -6,6 +6,7 @@ pub(super) mod batches;
 pub(super) mod cli_usage;
 pub(super) mod collaborators;
 mod created_users;
+pub(super) mod invitations;
 pub(super) mod logins;
 pub(super) mod service_accounts;
 pub(super) mod user;

@@ -12,6 +12,7 @@
 mod batch;
 mod batches;
 mod failures;
+mod invitations;
 mod keys;
 mod reads;
 mod repeats;

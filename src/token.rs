@@ -1,8 +1,8 @@
-//! The text of an API key: `amk_<organization><key>_<secret><checksum>`.
+//! The text of a secret that opens something, such as an API key: `amk_<organization><id>_<secret><checksum>`.
 //!
-//! - `amk_`: **a** key of **m**uster. Never changes, so that scanners for leaked secrets can
-//!   know it. The vendor's client takes tokens that start with `a` and have a `_`.
-//! - organization and key: the two ids, 26 characters each ([`crate::id::encode`]). A key can so
+//! - `amk_`: **a** **k**ey of **m**uster; `ami_`: **a**n **i**nvitation. Never changes, so that scanners for
+//!   leaked secrets can know it. The vendor's client takes tokens that start with `a` and have a `_`.
+//! - organization and id: the two ids, 26 characters each ([`crate::id::encode`]). A token can so
 //!   be looked up in its organization, and a leaked one be recognised and revoked.
 //! - secret: 43 characters drawn at random from 62: 256 bits.
 //! - checksum: CRC-32 of all before it, as 6 characters. A mistyped or cut token is refused
@@ -15,20 +15,33 @@ use rand::distr::Alphanumeric;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::id::{self, ApiKey, Id, Organization};
+use crate::id::{self, ApiKey, Id, Invitation, Kind, Organization};
 use crate::secret::Secret;
 
-const PREFIX: &str = "amk_";
 const SECRET_LEN: usize = 43;
 const CHECKSUM_LEN: usize = 6;
 
-/// A token, taken apart.
+/// What a token can open.
+pub trait Opened: Kind {
+    /// What its tokens begin with.
+    const TOKEN_PREFIX: &'static str;
+}
+
+impl Opened for ApiKey {
+    const TOKEN_PREFIX: &'static str = "amk_";
+}
+
+impl Opened for Invitation {
+    const TOKEN_PREFIX: &'static str = "ami_";
+}
+
+/// A token of a `K`, taken apart.
 #[derive(Clone)]
-pub struct Token {
+pub struct Token<K> {
     /// The organization it belongs to.
     pub organization_id: Id<Organization>,
-    /// Which key it is.
-    pub key_id: Id<ApiKey>,
+    /// Which one it is.
+    pub id: Id<K>,
     secret: Secret,
 }
 
@@ -36,12 +49,12 @@ pub struct Token {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadToken;
 
-impl Token {
+impl<K: Opened> Token<K> {
     /// Draws a new one.
     #[must_use]
-    pub fn generate(organization_id: Id<Organization>, key_id: Id<ApiKey>) -> Self {
+    pub fn generate(organization_id: Id<Organization>, id: Id<K>) -> Self {
         let secret: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_LEN).map(char::from).collect();
-        Self { organization_id, key_id, secret: Secret::new(secret) }
+        Self { organization_id, id, secret: Secret::new(secret) }
     }
 
     /// Takes a token apart.
@@ -53,14 +66,14 @@ impl Token {
         if checksum_of(body) != checksum {
             return Err(BadToken);
         }
-        let (ids, secret) = body.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
-        let (organization, key) = ids.split_at_checked(id::ENCODED_LEN).ok_or(BadToken)?;
+        let (ids, secret) = body.strip_prefix(K::TOKEN_PREFIX).and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
+        let (organization, id) = ids.split_at_checked(id::ENCODED_LEN).ok_or(BadToken)?;
         if secret.len() != SECRET_LEN || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(BadToken);
         }
         Ok(Self {
             organization_id: id::decode(organization).map(Id::from_uuid).ok_or(BadToken)?,
-            key_id: id::decode(key).map(Id::from_uuid).ok_or(BadToken)?,
+            id: id::decode(id).map(Id::from_uuid).ok_or(BadToken)?,
             secret: Secret::new(secret),
         })
     }
@@ -69,9 +82,10 @@ impl Token {
     #[must_use]
     pub fn text(&self) -> Secret {
         let body = format!(
-            "{PREFIX}{}{}_{}",
+            "{}{}{}_{}",
+            K::TOKEN_PREFIX,
             id::encode(self.organization_id.uuid()),
-            id::encode(self.key_id.uuid()),
+            id::encode(self.id.uuid()),
             self.secret.expose()
         );
         let checksum = checksum_of(&body);
@@ -97,9 +111,9 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl<K: Kind> fmt::Debug for Token<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("key_id", &self.key_id).finish_non_exhaustive()
+        f.debug_struct("Token").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -123,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    fn token() -> Token {
+    fn token() -> Token<ApiKey> {
         Token::generate(Id::from_uuid(Uuid::from_u128(1)), Id::from_uuid(Uuid::from_u128(2)))
     }
 
@@ -133,8 +147,8 @@ mod tests {
         let text = made.text();
         assert!(text.expose().starts_with("amk_"));
         assert_eq!(text.expose().len(), 4 + 52 + 1 + 43 + 6);
-        let read = Token::parse(text.expose()).unwrap();
-        assert_eq!((read.organization_id, read.key_id), (made.organization_id, made.key_id));
+        let read = Token::<ApiKey>::parse(text.expose()).unwrap();
+        assert_eq!((read.organization_id, read.id), (made.organization_id, made.id));
         assert!(read.matches(&made.sha256()));
         assert!(!token().matches(&made.sha256()));
     }
@@ -145,18 +159,27 @@ mod tests {
         assert!(!format!("{made:?}").contains(made.secret.expose()));
     }
 
+    #[test]
+    fn a_token_opens_nothing_of_another_kind() {
+        let invitation =
+            Token::<Invitation>::generate(Id::from_uuid(Uuid::from_u128(1)), Id::from_uuid(Uuid::from_u128(2)));
+        assert!(invitation.text().expose().starts_with("ami_"));
+        assert_eq!(Token::<ApiKey>::parse(invitation.text().expose()).err(), Some(BadToken));
+        assert_eq!(Token::<Invitation>::parse(token().text().expose()).err(), Some(BadToken));
+    }
+
     proptest! {
         #[test]
         fn one_wrong_character_is_noticed(place in 0_usize..106, replacement in "[0-9A-Za-z]") {
             let text = token().text();
             let mut wrong = text.expose().to_owned();
             wrong.replace_range(place..=place, &replacement);
-            prop_assert_eq!(Token::parse(&wrong).is_ok(), wrong == text.expose());
+            prop_assert_eq!(Token::<ApiKey>::parse(&wrong).is_ok(), wrong == text.expose());
         }
 
         #[test]
         fn nothing_else_is_taken_for_a_token(text in "\\PC{0,120}") {
-            prop_assert_eq!(Token::parse(&text).err(), Some(BadToken));
+            prop_assert_eq!(Token::<ApiKey>::parse(&text).err(), Some(BadToken));
         }
     }
 }

@@ -1,0 +1,40 @@
+//! `muster completions SHELL`: made of the command tree, so it is never out of date.
+
+use clap::CommandFactory;
+use clap_complete::aot::{Shell as Generator, generate};
+
+use super::{Cli, Exit, output};
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// The shells that are known to load what is printed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Shell {
+    /// `muster completions bash > /etc/bash_completion.d/muster`
+    Bash,
+    /// `muster completions zsh > /usr/local/share/zsh/site-functions/_muster`
+    Zsh,
+    /// `muster completions fish > ~/.config/fish/completions/muster.fish`
+    Fish,
+}
+
+impl From<Shell> for Generator {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::Bash => Self::Bash,
+            Shell::Zsh => Self::Zsh,
+            Shell::Fish => Self::Fish,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Exit> {
+    let mut script = Vec::new();
+    generate(Generator::from(args.shell), &mut Cli::command(), "muster", &mut script);
+    output::print(&String::from_utf8(script).map_err(Exit::usage)?)
+}

@@ -1,0 +1,124 @@
+//! `muster organization …`: tenants, in the database, as the local operator.
+
+use serde_json::{Value, json};
+
+use super::local::{with_database, with_operator};
+use super::output::{self, Format};
+use super::{ConfigArgs, Exit, Operator};
+use crate::organizations::{self, Identifier, Summary};
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Command {
+    /// Make an organization, with its first owner and their API key. The key's token goes to standard output, once.
+    Create {
+        /// What people call it.
+        name: String,
+        /// A short name, which no other organization has: lower-case letters, digits and `-`
+        /// [default: made of the name].
+        #[arg(long, value_name = "IDENTIFIER")]
+        identifier: Option<Identifier>,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List all organizations.
+    List {
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Give an organization another name. Its id and identifier stay.
+    Rename {
+        /// Which, by its id or identifier.
+        #[arg(value_name = "ID|IDENTIFIER")]
+        organization: String,
+        /// What people will call it.
+        name: String,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+pub(super) async fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Create { name, identifier, output, config } => create(&config, &name, identifier, output).await,
+        Command::List { output, config } => list(&config, output).await,
+        Command::Rename { organization, name, output, config } => {
+            let operator = Operator { config: config.load()?, organization: Some(organization) };
+            let renamed =
+                with_operator(operator, async |app, caller| Ok(organizations::rename(app, caller, &name).await?));
+            let renamed = renamed.await?;
+            output::print_list(output, &show(&renamed), &HEADER, [row(&renamed)])
+        }
+    }
+}
+
+async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>, format: Format) -> Result<(), Exit> {
+    let identifier = identifier.or_else(|| Identifier::of_name(name)).ok_or_else(|| {
+        Exit::Usage("the name has no letters (a-z) or digits to make an identifier of: give `--identifier`".to_owned())
+    })?;
+    let (organization, key) = with_database(config.load()?, async |app| {
+        let caller = organizations::operator(app).await?;
+        Ok(organizations::create(app, &caller, name, &identifier).await?)
+    })
+    .await?;
+    let (id, token) = (organization.organization_id, key.token.expose());
+    match format {
+        Format::Json => {
+            let mut shown = show(&organization);
+            if let Value::Object(fields) = &mut shown {
+                let key = json!({ "key_id": key.key_id, "token": token, "expires_at": key.expires_at });
+                fields.insert("key".to_owned(), key);
+            }
+            output::print_json(&shown)
+        }
+        Format::Table => {
+            output::say(&format!(
+                "{id} ({identifier}) is made; its owner key, {}, works until {}; the token, shown this once:",
+                key.key_id,
+                output::time(key.expires_at)
+            ));
+            output::print(token)
+        }
+        Format::Csv => {
+            let cells = [id.to_string(), organization.name, identifier.to_string(), key.key_id.to_string()];
+            let mut row = cells.to_vec();
+            row.push(token.to_owned());
+            output::print_csv(&["ORGANIZATION ID", "NAME", "IDENTIFIER", "KEY ID", "TOKEN"], [row])
+        }
+    }
+}
+
+async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
+    let organizations = with_database(config.load()?, async |app| {
+        let caller = organizations::operator(app).await?;
+        Ok(organizations::list(app, &caller).await?)
+    })
+    .await?;
+    let shown: Vec<Value> = organizations.iter().map(show).collect();
+    output::print_list(format, &shown, &HEADER, organizations.iter().map(row))
+}
+
+const HEADER: [&str; 4] = ["ORGANIZATION ID", "NAME", "IDENTIFIER", "CREATED"];
+
+fn row(organization: &Summary) -> Vec<String> {
+    vec![
+        organization.organization_id.to_string(),
+        organization.name.clone(),
+        organization.public_identifier.clone(),
+        output::time(organization.created_at),
+    ]
+}
+
+fn show(organization: &Summary) -> Value {
+    json!({
+        "organization_id": organization.organization_id,
+        "name": organization.name,
+        "public_identifier": organization.public_identifier,
+        "created_at": organization.created_at,
+    })
+}

@@ -1,0 +1,117 @@
+//! Writing invitations.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::NewInvitation;
+use crate::audit::Event;
+use crate::change::Change;
+use crate::error::Result;
+use crate::id::{Id, Invitation, User};
+
+/// Waits for other lists of this organization, and makes them wait. Not in the way of those who only refer to the
+/// organization.
+pub(super) async fn lock(change: &mut Change) -> Result<()> {
+    let organization_id = change.organization_id().uuid();
+    sqlx::query!("select from organizations where organization_id = $1 for no key update", organization_id)
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}
+
+/// Writes invitations for addresses that are all different, in place of those that are open for them.
+pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) -> Result<()> {
+    if invitations.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = invitations.iter().map(|one| one.email.key()).collect();
+    let mut replaced = replace(change, &keys).await?;
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let actor = change.caller().actor.clone();
+    let ids: Vec<Uuid> = invitations.iter().map(|one| one.invitation_id.uuid()).collect();
+    let emails: Vec<&str> = invitations.iter().map(|one| one.email.as_str()).collect();
+    let levels: Vec<&str> = invitations.iter().map(|one| one.permission_level.as_str()).collect();
+    let secrets: Vec<Vec<u8>> = invitations.iter().map(|one| one.token.sha256().to_vec()).collect();
+    let expires_at: Vec<_> = invitations.iter().map(|one| one.expires_at).collect();
+    sqlx::query!(
+        r#"
+        insert into invitations
+            (organization_id, invited_by_kind, invited_by_id, created_at,
+             invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
+        select $1, $2, $3, $4, invitation_id, email, email_key, permission_level, secret_sha256, expires_at
+        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[])
+            as invited (invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
+        "#,
+        organization_id,
+        actor.kind(),
+        actor.id(),
+        now,
+        &ids,
+        &emails as &[&str],
+        &keys as &[&str],
+        &levels as &[&str],
+        &secrets,
+        &expires_at,
+    )
+    .execute(change.connection())
+    .await?;
+    for one in invitations {
+        change.record(Event::InvitationCreated {
+            invitation_id: one.invitation_id,
+            permission_level: one.permission_level,
+            expires_at: one.expires_at,
+            replaces: replaced.remove(one.email.key()),
+        });
+    }
+    Ok(())
+}
+
+/// Ends the open invitations of these addresses; tells which there were. Whoever is accepting one of them right now
+/// is waited for.
+async fn replace(change: &mut Change, keys: &[&str]) -> Result<HashMap<String, Id<Invitation>>> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let ended = sqlx::query!(
+        r#"
+        update invitations set invalidated_at = $3
+        where organization_id = $1 and email_key = any($2) and accepted_at is null and invalidated_at is null
+        returning email_key, invitation_id as "invitation_id: Id<Invitation>"
+        "#,
+        organization_id,
+        keys as &[&str],
+        now,
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(ended.into_iter().map(|row| (row.email_key, row.invitation_id)).collect())
+}
+
+/// Ends an invitation that is locked and open.
+pub(super) async fn invalidate(change: &mut Change, invitation_id: Id<Invitation>) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    sqlx::query!(
+        "update invitations set invalidated_at = $3 where organization_id = $1 and invitation_id = $2",
+        organization_id,
+        invitation_id.uuid(),
+        now,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Says whose account an invitation has become, that is locked and open.
+pub(super) async fn accept(change: &mut Change, invitation_id: Id<Invitation>, user_id: Id<User>) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    sqlx::query!(
+        "update invitations set accepted_at = $3, user_id = $4 where organization_id = $1 and invitation_id = $2",
+        organization_id,
+        invitation_id.uuid(),
+        now,
+        user_id.uuid(),
+    )
+    .execute(change.connection())
+    .await?;
+    change.record(Event::InvitationAccepted { invitation_id, user_id });
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Accepting an invitation: over HTTP as JSON, and on its page.
+
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Duration, Utc};
+use muster::clock::Clock;
+use serde_json::json;
+
+use crate::invitations::{PASSWORD, PATH, accept, actions, ada, invite, invite_all, post};
+use crate::support::{Actor, Answer, TestApp, sso};
+
+async fn submit(app: &TestApp, token: &str, form: &str) -> Answer {
+    let request = app.anonymous().request("POST", &format!("/invitations/{token}"));
+    Actor::send(request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())).await
+}
+
+/// Rows that accepting writes.
+async fn db_counts(app: &TestApp) -> [i64; 4] {
+    [
+        app.db_value("select count(*) from users").await,
+        app.db_value("select count(*) from collaborators").await,
+        app.db_value("select count(*) from passwords").await,
+        app.db_value("select count(*) from invitations where accepted_at is not null").await,
+    ]
+}
+
+#[tokio::test]
+async fn a_link_becomes_an_active_account_with_a_password_of_its_own() {
+    let app = TestApp::spawn().await;
+    let (id, token) = invite(&app, "Ada@example.com").await;
+    let answer = accept(&app, &ada(&token)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let mut result = answer.json()["result"].clone();
+    let fields = result.as_object_mut().unwrap();
+    let user_id = fields.remove("user_id").unwrap();
+    for (field, start) in [("organization_id", "org_"), ("created_at", "2")] {
+        assert!(fields.remove(field).unwrap().as_str().unwrap().starts_with(start), "{field}");
+    }
+    assert_eq!(
+        result,
+        json!({
+            "email": "Ada@example.com", "name": "Ada", "lastname": "Lovelace", "title": "Countess",
+            "is_sso_user": false, "permission_level": "collaborator",
+        })
+    );
+    let stored: String = app.db_value("select phc from passwords").await;
+    let secret = |text: &str| muster::secret::Secret::new(text);
+    assert!(app.app.hasher.verify(secret(PASSWORD), stored.clone()).await.unwrap().matches);
+    assert!(!app.db_value::<bool>("select must_change from passwords").await, "they chose it themselves");
+    assert_eq!(app.db_value::<String>("select status from users where email = 'Ada@example.com'").await, "active");
+    let granted = "select granted_by_kind from collaborators where granted_by_kind <> 'operator'";
+    assert_eq!(app.db_value::<String>(granted).await, "invitation");
+
+    let events = app.owner.get("/api/v2/audit/events?count=2").await.json();
+    let events = events["results"].as_array().unwrap();
+    let accepted = events.iter().find(|event| event["action"] == "invitation.accept").unwrap();
+    let created = events.iter().find(|event| event["action"] == "user.create").unwrap();
+    assert_eq!((&accepted["target_id"], &accepted["details"]), (&json!(id), &json!({"user_id": user_id})));
+    assert_eq!(created["target_id"], user_id);
+    for event in events {
+        assert_eq!((&event["actor_kind"], &event["actor_id"]), (&json!("invitation"), &json!(id)));
+        assert_eq!(event["request_id"], answer.header("x-request-id"));
+    }
+    // Used up, and said so to its holder.
+    let answer = accept(&app, &ada(&token)).await;
+    let sentence = "this invitation has been used: the account exists";
+    assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
+    assert_eq!(actions(&app, 1).await, [("invitation.accept".to_owned(), "used_invitation".to_owned())]);
+}
+
+#[tokio::test]
+async fn an_owner_may_be_invited_and_sso_needs_no_password() {
+    let app = TestApp::spawn().await;
+    let answer = invite_all(&app.owner, &json!([{"email": "o@example.com", "permission_level": "owner"}])).await;
+    let link = answer.json()["results"][0]["data"]["link"].as_str().unwrap().to_owned();
+    let token = link.rsplit('/').next().unwrap();
+    let answer = accept(&app, &json!({"token": token, "name": "Olga", "is_sso_user": true})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let result = answer.json()["result"].clone();
+    assert_eq!((&result["permission_level"], &result["is_sso_user"]), (&json!("owner"), &json!(true)));
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
+}
+
+#[tokio::test]
+async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
+    // Not after today: ids never go back in time, whatever clock another test of this process has.
+    let time = Arc::new(Mutex::new("2026-01-05T10:00:00Z".parse::<DateTime<Utc>>().unwrap()));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |config| config.invitations.days = 2).await;
+    let (id, token) = invite(&app, "ada@example.com").await;
+    *time.lock().unwrap() += Duration::days(2);
+    let before = db_counts(&app).await;
+    let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
+    let forged = muster::invitations::Token::generate(organization, id.parse().unwrap());
+    let unknown = muster::invitations::Token::generate(organization, muster::id::Id::new(app.app.clock.now()));
+    let nowhere = muster::invitations::Token::generate(
+        muster::id::Id::new(app.app.clock.now()),
+        muster::id::Id::new(app.app.clock.now()),
+    );
+    let expired = "this invitation has expired: ask for a new one";
+    for (token, sentence) in [
+        (token.as_str(), expired),
+        (forged.text().expose(), "this invitation is unknown"),
+        (unknown.text().expose(), "this invitation is unknown"),
+        (nowhere.text().expose(), "this invitation is unknown"),
+    ] {
+        let answer = accept(&app, &ada(token)).await;
+        assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
+        let page = app.anonymous().get(&format!("/invitations/{token}")).await;
+        assert_eq!(page.status, 404);
+        assert!(page.text.contains(sentence) && !page.text.contains("<form"), "{}", page.text);
+    }
+    let entries = actions(&app, 20).await;
+    let denied: Vec<&str> =
+        entries.iter().filter(|(action, _)| action == "invitation.accept").map(|(_, reason)| reason.as_str()).collect();
+    let mut expected = vec!["unknown_invitation"; 4];
+    expected.extend(["expired_invitation"; 2]);
+    // A link that names no organization leaves none.
+    assert_eq!(denied, expected);
+
+    // Mistyped, cut, or of another kind: refused without asking the database, with nothing recorded.
+    let entries = app.db_value::<i64>("select count(*) from audit_events").await;
+    let sentence = "this is not a valid invitation link: check that all of it was copied";
+    for wrong in [&token[..token.len() - 1], "ami_", "x", app.owner.token()] {
+        let answer = accept(&app, &ada(wrong)).await;
+        assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, entries);
+    assert_eq!(db_counts(&app).await, before);
+    app.app.db.close().await;
+    assert_eq!(accept(&app, &ada("ami_x")).await.status, 404);
+    assert_eq!(accept(&app, &ada(&token)).await.status, 503);
+}
+
+#[tokio::test]
+async fn an_invitations_token_is_no_api_key() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    let answer = app.owner.with_token(&token).get("/api/v2/userinfo/").await;
+    assert_eq!(answer.status, 401);
+}
+
+#[tokio::test]
+async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    let before = db_counts(&app).await;
+    let long = "x".repeat(256);
+    for (fields, sentence) in [
+        (json!({"name": "", "password": "short"}), "name: must not be empty; password: shorter than 8 characters"),
+        (json!({"name": "Ada"}), "password: must not be empty"),
+        (json!({"name": "Ada", "password": ""}), "password: must not be empty"),
+        (
+            json!({"name": "Ada", "is_sso_user": true, "password": PASSWORD}),
+            "password: whoever signs in through SSO has none: leave it out, or is_sso_user",
+        ),
+        (
+            json!({"name": "a\nb", "lastname": long, "title": "\u{0}", "password": PASSWORD}),
+            "name: has a control character (a line break, a tab, NUL or the like); lastname: longer than 255 \
+             characters; title: has a control character (a line break, a tab, NUL or the like)",
+        ),
+        (
+            json!({"name": "Ada", "password": "ada@example.com"}),
+            "password: too easy to guess: it is common, follows a pattern or repeats the person's name or address; \
+             several unrelated words are better",
+        ),
+    ] {
+        let mut body = fields.clone();
+        body["token"] = json!(token);
+        let answer = accept(&app, &body).await;
+        let detail = format!("the account can't be made: {sentence}");
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, json!({"code": "invalid_request", "detail": detail})),
+            "{fields}"
+        );
+    }
+    for (body, code) in [
+        (json!({"token": token}), "invalid_request"),
+        (json!({"token": token, "name": "Ada", "password": PASSWORD, "permission_level": "owner"}), "invalid_request"),
+        (json!({"token": token, "name": "Ada", "password": PASSWORD, "email": "x@y.org"}), "invalid_request"),
+        (json!([]), "invalid_request"),
+    ] {
+        let answer = accept(&app, &body).await;
+        assert_eq!((answer.status, &answer.error()["code"]), (400, &json!(code)), "{body}");
+        assert!(!answer.text.contains(PASSWORD));
+    }
+    assert_eq!(db_counts(&app).await, before);
+    assert_eq!(accept(&app, &ada(&token)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_of_more_than_4096_bytes_is_refused() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    let mut body = ada(&token).to_string();
+    body.push_str(&" ".repeat(4096 - body.len()));
+    let answer = post(&app.anonymous(), &format!("{PATH}accept"), format!("{body} ")).await;
+    let detail = "the body is longer than 4096 bytes";
+    assert_eq!((answer.status, answer.error()), (413, json!({"code": "too_large", "detail": detail})));
+    assert_eq!(post(&app.anonymous(), &format!("{PATH}accept"), body).await.status, 200);
+    let page = submit(&app, &token, &format!("name={}&password=x", "n".repeat(4096))).await;
+    assert_eq!(page.status, 413);
+    assert!(page.text.contains(detail), "{}", page.text);
+}
+
+#[tokio::test]
+async fn of_many_who_accept_at_the_same_time_one_gets_the_account() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    let before = db_counts(&app).await;
+    let accepting: Vec<_> = (0..8)
+        .map(|n| {
+            let request = app.anonymous().request("POST", &format!("{PATH}accept"));
+            let body = json!({"token": token, "name": format!("Ada {n}"), "password": PASSWORD});
+            tokio::spawn(Actor::send(request.body(body.to_string())))
+        })
+        .collect();
+    let mut statuses = Vec::new();
+    for answer in accepting {
+        let answer = answer.await.unwrap();
+        if answer.status != 200 {
+            let code = answer.error()["code"].clone();
+            assert!(code == "not_found" || code == "email_taken", "{}", answer.text);
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(db_counts(&app).await, before.map(|count| count + 1));
+}
+
+#[tokio::test]
+async fn who_became_a_member_meanwhile_needs_no_invitation() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    assert_eq!(app.owner.create(&json!([sso("ADA@example.com")])).await.status, 200);
+    let answer = accept(&app, &ada(&token)).await;
+    let sentence = "this address has an account already: no invitation is needed any more";
+    assert_eq!((answer.status, answer.error()), (409, json!({"code": "email_taken", "detail": sentence})));
+    let page = submit(&app, &token, &format!("name=Ada&password={PASSWORD}")).await;
+    assert_eq!(page.status, 409);
+    assert!(page.text.contains(sentence));
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
+}
+
+#[tokio::test]
+async fn the_page_works_without_scripts_and_keeps_what_was_typed_but_the_password() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "a&'b@example.com").await;
+    let page = app.anonymous().get(&format!("/invitations/{token}")).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.ends_with("'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"), "{policy}");
+    for part in [
+        "<strong>a&amp;&#39;b@example.com</strong>",
+        "<form method=\"post\">",
+        "autocomplete=\"new-password\"",
+        "<h1>Join Default organization</h1>",
+    ] {
+        assert!(page.text.contains(part), "{part} in {}", page.text);
+    }
+    assert!(!page.text.contains("<script") && !page.text.contains("role=\"alert\""));
+
+    let page = submit(&app, &token, "name=%3Cb%3E%22A%27&lastname=%26&password=hunter2").await;
+    assert_eq!((page.status, page.header("cache-control")), (400, "no-store"));
+    for part in [
+        "<p role=\"alert\">the account can&#39;t be made: password: shorter than 8 characters</p>",
+        "value=\"&lt;b&gt;&quot;A&#39;\"",
+        "value=\"&amp;\"",
+    ] {
+        assert!(page.text.contains(part), "{part} in {}", page.text);
+    }
+    assert!(!page.text.contains("hunter2"));
+
+    let page = submit(&app, &token, &format!("name=Ada+L.&lastname=&password={PASSWORD}")).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(page.text.contains("<h1>Your account is ready</h1>"), "{}", page.text);
+    let name = "select name || coalesce(lastname, '-') from users where email = 'a&''b@example.com'";
+    assert_eq!(app.db_value::<String>(name).await, "Ada L.-");
+    let page = submit(&app, &token, &format!("name=Ada&password={PASSWORD}")).await;
+    assert_eq!(page.status, 404);
+    assert!(page.text.contains("this invitation has been used"));
+}
+
+#[tokio::test]
+async fn forms_that_are_none_are_refused_on_a_page() {
+    let app = TestApp::spawn().await;
+    let (_, token) = invite(&app, "ada@example.com").await;
+    for form in ["", "name=Ada", "name=Ada&name=Eve&password=x", "name=Ada&password=x&role=owner", "name=%ff"] {
+        let page = submit(&app, &token, form).await;
+        assert_eq!((page.status, page.header("content-type")), (400, "text/html; charset=utf-8"), "{form}");
+        assert!(page.text.contains("the form can&#39;t be used") || page.text.contains("role=\"alert\""), "{form}");
+    }
+    let page = submit(&app, &token, "name=A%00da&password=x").await;
+    assert_eq!(page.status, 400);
+    let mut bytes = b"name=".to_vec();
+    bytes.push(0xff);
+    let answer = Actor::send(app.anonymous().request("POST", &format!("/invitations/{token}")).body(bytes)).await;
+    assert!(answer.text.contains("the form can&#39;t be used: it is not UTF-8"), "{}", answer.text);
+}

@@ -1,0 +1,260 @@
+//! Invitations: who is invited, who is listed, and what is taken back.
+
+use chrono::{DateTime, Utc};
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
+
+use crate::support::{Actor, Answer, TestApp, sso};
+
+pub const PATH: &str = "/api/v2/organization_invitations/";
+pub const PASSWORD: &str = "tidal-anchor-Plum-91";
+
+pub async fn post(actor: &Actor, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    Actor::send(actor.request("POST", path).body(body)).await
+}
+
+pub async fn invite_all(actor: &Actor, invited: &Value) -> Answer {
+    post(actor, &format!("{PATH}batch_create"), invited.to_string()).await
+}
+
+/// The id, and the token that the link ends in.
+pub async fn invite(app: &TestApp, email: &str) -> (String, String) {
+    let answer = invite_all(&app.owner, &json!([{"email": email}])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let data = answer.json()["results"][0]["data"].clone();
+    let prefix = format!("http://{}/invitations/", app.address);
+    let token = data["link"].as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned();
+    (data["id"].as_str().unwrap().to_owned(), token)
+}
+
+pub async fn accept(app: &TestApp, body: &Value) -> Answer {
+    post(&app.anonymous(), &format!("{PATH}accept"), body.to_string()).await
+}
+
+pub fn ada(token: &str) -> Value {
+    json!({"token": token, "name": "Ada", "lastname": "Lovelace", "title": "Countess", "password": PASSWORD})
+}
+
+async fn emails(actor: &Actor, query: &str) -> Vec<String> {
+    let answer = actor.get(&format!("{PATH}{query}")).await;
+    assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+    let body = answer.json();
+    body["results"].as_array().unwrap().iter().map(|one| one["email"].as_str().unwrap().to_owned()).collect()
+}
+
+pub async fn actions(app: &TestApp, count: usize) -> Vec<(String, String)> {
+    let body = app.owner.get(&format!("/api/v2/audit/events?count={count}")).await.json();
+    let show = |event: &Value| {
+        let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        (text("action"), if event["reason"].is_null() { text("outcome") } else { text("reason") })
+    };
+    body["results"].as_array().unwrap().iter().map(show).collect()
+}
+
+#[tokio::test]
+async fn each_address_gets_its_result_at_its_place() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([sso("Member@example.com")])).await;
+    let asked = json!([
+        {"email": "ada@example.com"},
+        {"email": ""},
+        {"email": " b"},
+        {"email": "MEMBER@example.com"},
+        {"email": " Ada@EXAMPLE.com"},
+        {"email": "grace@example.com", "permission_level": "owner"},
+        {"email": "eve@example.com", "permission_level": "admin"},
+    ]);
+    let answer = invite_all(&app.owner, &asked).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let body = answer.json();
+    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["results"]);
+    let results = body["results"].as_array().unwrap();
+    let refused = |status: u16, code: &str, sentence: &str| json!({"status": status, "error": {"code": code, "detail": sentence, "message": sentence}});
+    assert_eq!(results.len(), 7);
+    for (index, email, level) in [(0, "ada@example.com", "collaborator"), (5, "grace@example.com", "owner")] {
+        let data = &results[index]["data"];
+        assert_eq!((&results[index]["status"], results[index].get("error")), (&json!(200), None));
+        assert_eq!((&data["email"], &data["permission_level"]), (&json!(email), &json!(level)));
+        assert!(data["id"].as_str().unwrap().starts_with("orginv_"));
+        let link = data["link"].as_str().unwrap();
+        assert!(link.starts_with(&format!("http://{}/invitations/ami_", app.address)), "{link}");
+        let expires_at: DateTime<Utc> = data["expires_at"].as_str().unwrap().parse().unwrap();
+        let days = (expires_at - app.app.clock.now()).num_minutes();
+        assert!((7 * 1440 - 2..=7 * 1440).contains(&days), "{days}");
+    }
+    assert_eq!(results[1], refused(400, "invalid_request", "an address must not be empty"));
+    assert_eq!(results[2], refused(400, "invalid_request", "` b`: not a valid e-mail address"));
+    assert_eq!(results[3], refused(409, "email_taken", "MEMBER@example.com is a member of the organization already"));
+    let twice = "Ada@EXAMPLE.com is in the list more than once: the first one counts";
+    assert_eq!(results[4], refused(409, "conflict", twice));
+    let level = "eve@example.com: `permission_level` has to be `collaborator` or `owner`";
+    assert_eq!(results[6], refused(400, "invalid_request", level));
+
+    assert_eq!(emails(&app.owner, "").await, ["ada@example.com", "grace@example.com"]);
+    let expected = ["invitation.batch_create", "invitation.create", "invitation.create"];
+    let mut found: Vec<String> = actions(&app, 3).await.into_iter().map(|(action, _)| action).collect();
+    found.sort();
+    assert_eq!(found, expected);
+    let events = app.owner.get("/api/v2/audit/events?action=invitation.batch_create").await.json();
+    assert_eq!(events["results"][0]["details"], json!({"invitations": 2, "refused": 5}));
+    let audit = app.owner.get("/api/v2/audit/events").await.text;
+    assert!(!audit.contains("example.com") && !audit.contains("ami_"), "no personal data, no link: {audit}");
+}
+
+#[tokio::test]
+async fn lists_that_are_none_are_refused_as_a_whole() {
+    let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
+    let one = json!({"email": "a@example.com"});
+    for (body, status, code, detail) in [
+        ("", 400, "invalid_json", "the body is not JSON: EOF while parsing a value at line 1 column 0".to_owned()),
+        ("[]", 400, "empty_batch", "the list is empty: there is nobody to invite".to_owned()),
+        ("{}", 400, "invalid_request", "the body can't be used: expected a list at line 1 column 0".to_owned()),
+        (
+            r#"[{"email": 1}]"#,
+            400,
+            "invalid_request",
+            "the body can't be used: expected a string at line 1 column 12".to_owned(),
+        ),
+        (
+            r#"[{"email": "a@x.org", "level": 1}]"#,
+            400,
+            "invalid_request",
+            "the body can't be used: unknown field `level`, expected `email` or `permission_level` at line 1 column 29"
+                .to_owned(),
+        ),
+        (
+            &json!([one, one, one, one]).to_string(),
+            413,
+            "too_large",
+            "more than 3 addresses in one list (setting `batch.max_users`): send several lists".to_owned(),
+        ),
+    ] {
+        let answer = post(&app.owner, &format!("{PATH}batch_create"), body.to_owned()).await;
+        assert_eq!((answer.status, answer.error()), (status, json!({"code": code, "detail": detail})), "{body}");
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from invitations").await, 0);
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    // Refused before the body is looked at.
+    assert_eq!(post(&collaborator, &format!("{PATH}batch_create"), "not JSON").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_newer_invitation_replaces_the_open_one() {
+    let app = TestApp::spawn().await;
+    let (first, old) = invite(&app, "ada@example.com").await;
+    let (second, new) = invite(&app, "ADA@example.com").await;
+    assert_eq!(emails(&app.owner, "").await, ["ADA@example.com"]);
+    let events = app.owner.get("/api/v2/audit/events?action=invitation.create").await.json();
+    let details = &events["results"][0];
+    assert_eq!((&details["details"]["replaces"], &details["target_id"]), (&json!(first), &json!(second)));
+    assert_eq!(events["results"][1]["details"]["replaces"], Value::Null);
+    let sentence =
+        "this invitation has been taken back or replaced by a newer one: use the latest link, or ask for one";
+    let answer = accept(&app, &ada(&old)).await;
+    assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
+    assert_eq!(accept(&app, &ada(&new)).await.status, 200);
+}
+
+#[tokio::test]
+async fn lists_with_the_same_addresses_at_the_same_time_leave_one_open_invitation_each() {
+    let app = TestApp::spawn().await;
+    let mut list: Vec<Value> = (0..200).map(|n| json!({"email": format!("{n}@example.com")})).collect();
+    let sending: Vec<_> = (0..6)
+        .map(|_| {
+            list.reverse();
+            let (owner, list) = (app.owner.clone(), json!(list));
+            tokio::spawn(async move { invite_all(&owner, &list).await })
+        })
+        .collect();
+    for sent in sending {
+        let answer = sent.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.json()["results"].as_array().unwrap().iter().all(|one| one["status"] == 200));
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from invitations").await, 1200);
+    assert_eq!(emails(&app.owner, "").await.len(), 200, "all in one answer");
+}
+
+#[tokio::test]
+async fn the_list_has_what_is_open_and_filters_by_address() {
+    let app = TestApp::spawn().await;
+    for email in ["ada@example.com", "a_b%c'd@example.com", "gone@example.com", "taken@example.com"] {
+        invite(&app, email).await;
+    }
+    app.db_execute("update invitations set expires_at = created_at + interval '1 us' where email like 'gone%'").await;
+    let (id, token) = invite(&app, "taken@example.com").await;
+    assert_eq!(accept(&app, &ada(&token)).await.status, 200);
+    let list = app.owner.get(PATH).await.json();
+    assert_eq!(list["metadata"], json!({"total": 2, "next_paging_token": null}));
+    let mut row = list["results"][0].clone();
+    let fields = row.as_object_mut().unwrap();
+    for (field, start) in [("id", "orginv_"), ("organization_id", "org_"), ("created_at", "2"), ("expires_at", "2")] {
+        assert!(fields.remove(field).unwrap().as_str().unwrap().starts_with(start), "{field}");
+    }
+    assert_eq!(row, json!({"email": "ada@example.com", "permission_level": "collaborator", "accepted_at": null}));
+    assert_ne!(list["results"][0]["id"], json!(id));
+    let long = "x".repeat(10_000);
+    let none: [&str; 0] = [];
+    for (query, expected) in [
+        ("?email=ADA%40example.com", &["ada@example.com"][..]),
+        ("?email=a_b%25c%27d%40example.com", &["a_b%c'd@example.com"]),
+        ("?email=a_b%25%40example.com", &none),
+        ("?email=%25", &none),
+        ("?email=_", &none),
+        ("?email=%27%20or%201=1--", &none),
+        ("?email=", &none),
+        (&format!("?email={long}"), &none),
+    ] {
+        assert_eq!(emails(&app.owner, query).await, expected, "{query}");
+    }
+    for query in ["?count=0", "?count=51", "?paging_token=x", "?sort=email", "?email=%00", "?email=a&email=b"] {
+        let answer = app.owner.get(&format!("{PATH}{query}")).await;
+        assert_eq!((answer.status, &answer.error()["code"]), (400, &json!("invalid_request")), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_is_taken_back_once() {
+    let app = TestApp::spawn().await;
+    let (id, token) = invite(&app, "ada@example.com").await;
+    let path = format!("{PATH}{id}/invalidate");
+    let answer = post(&app.owner, &path, "").await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let result = answer.json()["result"].clone();
+    assert_eq!(
+        (&result["id"], &result["email"], &result["accepted_at"]),
+        (&json!(id), &json!("ada@example.com"), &Value::Null)
+    );
+    assert!(emails(&app.owner, "").await.is_empty());
+    assert_eq!(actions(&app, 1).await, [("invitation.invalidate".to_owned(), "success".to_owned())]);
+    assert_eq!(accept(&app, &ada(&token)).await.status, 404);
+    let answer = post(&app.owner, &path, "").await;
+    let sentence = format!("the invitation {id} has been taken back or replaced before");
+    assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": sentence})));
+
+    let (id, token) = invite(&app, "grace@example.com").await;
+    assert_eq!(accept(&app, &ada(&token)).await.status, 200);
+    let answer = post(&app.owner, &format!("{PATH}{id}/invalidate"), "").await;
+    let sentence = format!("the invitation {id} has been accepted: the account can be suspended or deleted");
+    assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": sentence})));
+
+    let unknown = "orginv_01k9h6m3x0e8wbz1v5n7q2r4t6";
+    let answer = post(&app.owner, &format!("{PATH}{unknown}/invalidate"), "").await;
+    let sentence = format!("there is no invitation {unknown}");
+    assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
+    for id in ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "orginv_", "%27", "..%2F.."] {
+        let answer = post(&app.owner, &format!("{PATH}{id}/invalidate"), "").await;
+        assert_eq!((answer.status, &answer.error()["code"]), (404, &json!("not_found")), "{id}");
+    }
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    assert_eq!(post(&collaborator, &format!("{PATH}{unknown}/invalidate"), "").await.status, 403);
+}
+
+#[tokio::test]
+async fn links_begin_with_the_public_url_that_is_set() {
+    let app =
+        TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/people/".to_owned()).await;
+    let answer = invite_all(&app.owner, &json!([{"email": "ada@example.com"}])).await;
+    let link = answer.json()["results"][0]["data"]["link"].as_str().unwrap().to_owned();
+    assert!(link.starts_with("https://muster.example.org/people/invitations/ami_"), "{link}");
+}

@@ -1,0 +1,134 @@
+//! `muster completions` and `muster man`: every command is in them, and what reads them can.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::run;
+use crate::support::file;
+use crate::support::server::muster;
+
+/// The commands below one, by its own help.
+fn below(path: &[&str]) -> Vec<String> {
+    let help = run(muster().args(path).arg("--help")).out;
+    let Some((_, commands)) = help.split_once("\nCommands:\n") else { return Vec::new() };
+    let lines = commands.lines().take_while(|line| !line.is_empty());
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    names.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
+}
+
+/// Every command, as it is typed.
+fn commands() -> Vec<String> {
+    let mut all = Vec::new();
+    for group in below(&[]) {
+        all.extend(below(&[&group]).into_iter().map(|command| format!("{group} {command}")));
+        all.push(group);
+    }
+    assert!(all.len() > 20 && all.contains(&"user batch-create".to_owned()), "{all:?}");
+    all
+}
+
+/// What bash offers after some words.
+fn completed(words: &[&str]) -> BTreeSet<String> {
+    let script = file(run(muster().args(["completions", "bash"])).out.as_bytes(), ".bash");
+    let checked = run(Command::new("bash").arg("-n").arg(script.path()));
+    assert_eq!((checked.status, checked.err.as_str()), (Some(0), ""));
+    let program = r#"source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _muster "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"; printf '%s\n' "${COMPREPLY[@]}""#;
+    let ran = run(Command::new("bash").args(["-c", program]).arg(script.path()).args(words));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let offered = completed(&["muster", ""]);
+    assert!(below(&[]).iter().all(|command| offered.contains(command)), "{offered:?}");
+    assert_eq!(completed(&["muster", "inv"]), BTreeSet::from(["invitation".to_owned()]));
+    for group in below(&[]) {
+        let offered = completed(&["muster", &group, ""]);
+        assert!(below(&[&group]).iter().all(|command| offered.contains(command)), "{group}: {offered:?}");
+    }
+    assert_eq!(completed(&["muster", "key", "create", "--expires"]), BTreeSet::from(["--expires-in".to_owned()]));
+    let values = completed(&["muster", "user", "list", "--output", ""]);
+    assert_eq!(values, ["csv", "json", "table"].map(str::to_owned).into());
+}
+
+#[test]
+fn every_command_is_in_the_completions_of_each_shell() {
+    for (shell, first) in [("bash", "_muster() {"), ("zsh", "#compdef muster"), ("fish", "# Print an optspec")] {
+        let ran = run(muster().args(["completions", shell]));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+        assert!(ran.out.starts_with(first), "{shell}: {:?}", ran.out.lines().next());
+        for command in commands() {
+            assert!(ran.out.contains(command.split(' ').next_back().unwrap()), "{shell}: {command}");
+        }
+    }
+    let ran = run(muster().args(["completions", "tcsh"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("[possible values: bash, zsh, fish]"), "{}", ran.err);
+}
+
+/// A page as it is read, if there is a program here that shows it.
+fn shown(page: &str) -> Option<String> {
+    let mut groff = Command::new("groff");
+    groff.args(["-man", "-Tascii", "-P-c", "-ww", "-rLL=200n"]);
+    let child = groff.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.ok()?;
+    let (mut stdin, page) = (child.stdin.take().unwrap(), page.to_owned());
+    let writing = std::thread::spawn(move || stdin.write_all(page.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "groff has nothing to complain of");
+    // Bold is overstruck.
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut plain = String::new();
+    for c in text.chars() {
+        if c == '\u{8}' {
+            plain.pop();
+        } else {
+            plain.push(c);
+        }
+    }
+    Some(plain)
+}
+
+#[test]
+fn every_command_has_a_heading_on_the_manual_page() {
+    let ran = run(muster().arg("man"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.lines().any(|line| line.starts_with(".TH muster 1")), "{:?}", ran.out.lines().next());
+    for command in commands() {
+        let heading = if command.contains(' ') { "SS" } else { "SH" };
+        let heading = format!(".{heading} \"muster {command}\"");
+        assert!(ran.out.lines().any(|line| line == heading), "{heading}");
+    }
+    assert!(!ran.out.contains("muster-help") && !ran.out.contains("muster user help"));
+    if let Some(text) = shown(&ran.out) {
+        let has = |line: &str| text.lines().any(|shown| shown.trim_end() == line);
+        assert!(has("NAME") && has("NOTES") && has("muster key") && has("   muster key create"), "{text}");
+        assert!(text.contains("Exit status: 0 done, 1 refused"), "{text}");
+    }
+}
+
+#[test]
+fn every_command_has_a_page_in_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("man1");
+    let ran = run(muster().args(["man", "--dir"]).arg(&dir));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
+    let mut written: Vec<String> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut due: Vec<String> =
+        commands().iter().map(|command| format!("muster-{}.1", command.replace(' ', "-"))).collect();
+    due.push("muster.1".to_owned());
+    written.sort();
+    due.sort();
+    assert_eq!(written, due);
+    for page in &written {
+        shown(&std::fs::read_to_string(dir.join(page)).unwrap());
+    }
+    let ran = run(muster().args(["man", "--dir", "/proc/no"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.starts_with("error: can't write to /proc/no: "), "{}", ran.err);
+}

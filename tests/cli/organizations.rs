@@ -1,0 +1,143 @@
+//! `muster organization …`, and `--organization` on the commands of the local operator.
+
+use serde_json::Value;
+
+use crate::support::server::{muster, url};
+use crate::support::{Actor, TestApp};
+use crate::{Ran, run};
+
+fn local(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
+}
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_is_made_with_an_owner_whose_key_works() {
+    let app = TestApp::spawn().await;
+    let ran = local(&app, &["organization", "create", "Acme, Inc."]);
+    let token = ran.out.trim_end();
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.err.starts_with("org_") && ran.err.contains(" (acme-inc) is made; its owner key, key_"), "{}", ran.err);
+    let owner = Actor::new(app.address, Some(token));
+    let info = owner.get("/api/v2/userinfo/").await.json()["result"].clone();
+    assert_eq!(info["organizations"][0]["name"], "Acme, Inc.");
+    assert_eq!(info["organizations"][0]["public_identifier"], "acme-inc");
+    assert_eq!((&info["organization_permission_level"], &info["name"]), (&"owner".into(), &"Administrator".into()));
+    let events = owner.get("/api/v2/audit/events").await.json();
+    let actions: Vec<&str> =
+        events["results"].as_array().unwrap().iter().map(|event| event["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["key.create", "user.create", "organization.create"]);
+
+    let made = json(&local(&app, &["organization", "create", "密", "--identifier", "mi", "-o", "json"]));
+    assert_eq!((&made["name"], &made["public_identifier"]), (&"密".into(), &"mi".into()));
+    let owner = Actor::new(app.address, Some(made["key"]["token"].as_str().unwrap()));
+    let info = owner.get("/api/v2/userinfo/").await.json()["result"].clone();
+    assert_eq!(info["organization_ids"][0], made["organization_id"]);
+
+    let listed = json(&local(&app, &["organization", "list", "-o", "json"]));
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Default organization", "Acme, Inc.", "密"]);
+    assert!(!listed.to_string().contains("amk_"));
+    let ran = local(&app, &["organization", "list"]);
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["ORGANIZATION", "ID", "NAME", "IDENTIFIER", "CREATED"]);
+    assert_eq!(lines[2][1..4], ["Acme,", "Inc.", "acme-inc"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_an_organization_is_refused_in_a_sentence() {
+    let app = TestApp::spawn().await;
+    let long = "x".repeat(256);
+    let rule = "has to be 1 to 63 lower-case letters (a-z), digits and `-`, a letter or digit first";
+    for (arguments, status, sentence) in [
+        (&["create", "", "--identifier", "a"][..], 1, "error: an organization's name must not be empty\n"),
+        (&["create", &long], 1, "error: an organization's name has to have 255 characters at most\n"),
+        (&["create", "a\nb"], 1, "error: an organization's name has to be one line without control characters\n"),
+        (
+            &["create", "密"],
+            2,
+            "error: the name has no letters (a-z) or digits to make an identifier of: give `--identifier`\n",
+        ),
+        (&["create", "Default"], 1, "error: there is an organization `default` already: choose another identifier\n"),
+        (&["rename", "default", " "], 1, "error: an organization's name must not be empty\n"),
+        (
+            &["rename", "nobody", "New"],
+            2,
+            "error: there is no organization `nobody`: `muster organization list` has them\n",
+        ),
+        (
+            &["rename", "org_01k9h6m3x0e8wbz1v5n7q2r4t6", "New"],
+            2,
+            "error: there is no organization `org_01k9h6m3x0e8wbz1v5n7q2r4t6`: `muster organization list` has them\n",
+        ),
+    ] {
+        let ran = local(&app, &[&["organization"], arguments].concat());
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(status), "", sentence), "{arguments:?}");
+    }
+    for identifier in ["", "A", "a_b", "ä", &long] {
+        let ran = local(&app, &["organization", "create", "x", "--identifier", identifier]);
+        assert_eq!(ran.status, Some(2));
+        assert!(ran.err.contains(rule), "{identifier}: {}", ran.err);
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from organizations").await, 1);
+    assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_is_renamed_and_its_members_see_it_at_once() {
+    let app = TestApp::spawn().await;
+    let before = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organizations"][0].clone();
+    let id = before["id"].as_str().unwrap();
+    let renamed = json(&local(&app, &["organization", "rename", "default", "Example", "-o", "json"]));
+    assert_eq!((&renamed["organization_id"], &renamed["name"]), (&before["id"], &"Example".into()));
+    let ran = local(&app, &["organization", "rename", id, "Example & Co."]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    // Another process did it: remembered for a second at most.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let after = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organizations"][0].clone();
+    assert_eq!((&after["name"], &after["public_identifier"]), (&"Example & Co.".into(), &"default".into()));
+    let events = app.owner.get("/api/v2/audit/events?action=organization.rename").await.json();
+    assert_eq!(events["results"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&events["results"][0]["actor_kind"], &events["results"][0]["target_id"]),
+        (&"operator".into(), &before["id"])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_several_organizations_the_operator_says_which() {
+    let app = TestApp::spawn().await;
+    assert_eq!(local(&app, &["key", "create", "--name", "a"]).status, Some(0), "one needs no name");
+    let made = json(&local(&app, &["organization", "create", "Other", "-o", "json"]));
+    let sentence = "error: there are several organizations: say which with `--organization` or MUSTER_ORGANIZATION \
+                    (default, other)\n";
+    for arguments in [&["key", "create", "--name", "b"][..], &["key", "list"], &["audit", "list"]] {
+        let ran = local(&app, arguments);
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{arguments:?}");
+    }
+    let ran = local(&app, &["key", "list", "--organization", "nobody"]);
+    let unknown = "error: there is no organization `nobody`: `muster organization list` has them\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), unknown));
+
+    let id = made["organization_id"].as_str().unwrap();
+    for named in ["other", id] {
+        let keys = json(&local(&app, &["key", "list", "--organization", named, "-o", "json"]));
+        let ids: Vec<&Value> = keys.as_array().unwrap().iter().map(|key| &key["key_id"]).collect();
+        assert_eq!(ids, [&made["key"]["key_id"]]);
+    }
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_ORGANIZATION", "other");
+    let ran = run(command.args(["key", "create", "--name", "c", "--role", "owner"]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let actor = Actor::new(app.address, Some(ran.out.trim_end()));
+    assert_eq!(actor.get("/api/v2/userinfo/").await.json()["result"]["organization_ids"][0], id);
+    // The flag goes before the environment. Keys of others are unknown.
+    let (key_id, mut command) = (made["key"]["key_id"].as_str().unwrap(), muster());
+    command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_ORGANIZATION", "other");
+    let ran = run(command.args(["key", "revoke", key_id, "--organization", "default"]));
+    assert_eq!((ran.status, ran.err), (Some(1), format!("error: there is no API key {key_id}\n")));
+}
