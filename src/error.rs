@@ -136,7 +136,7 @@ impl Error {
         Self::new(Code::Unauthenticated, message)
     }
 
-    /// A batch whose rows can't be created; the report says which and why.
+    /// A list whose rows can't be created, changed or deleted; the report says which and why.
     #[must_use]
     pub fn rejected(report: Report) -> Self {
         let code = if report.only_conflicts() { Code::BatchConflict } else { Code::BatchRejected };
