@@ -54,6 +54,14 @@ pub(super) enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Delete a service account, with all its API keys.
+    Delete {
+        /// The service account's name.
+        #[arg(long)]
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
@@ -62,15 +70,21 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::List { output, server } => list(&server.client()?, output).await,
         Command::CreateKey { name, rights, output, server } => {
             let client = server.client()?;
-            let user_id = find(&client, &name).await?;
+            let user_id = user_id(find(&client, &name).await?)?;
             make_key(&client, user_id, &rights, output).await
         }
         Command::RotateKeys { name, rights, output, server } => {
             let client = server.client()?;
-            let user_id = find(&client, &name).await?;
+            let user_id = user_id(find(&client, &name).await?)?;
             let keys = client.rotate_api_keys_for_user(&user_id).await?;
             output::say(&format!("{keys} {} revoked", if keys == 1 { "key is" } else { "keys are" }));
             make_key(&client, user_id, &rights, output).await
+        }
+        Command::Delete { name, server } => {
+            let client = server.client()?;
+            client.remove_collaborator(&find(&client, &name).await?.id, None).await?;
+            output::say(&format!("{} is deleted, with its API keys", output::clean(&name)));
+            Ok(())
         }
     }
 }
@@ -106,11 +120,15 @@ async fn list(client: &Client, format: Format) -> Result<(), Exit> {
     output::print_list(format, &accounts, &user::HEADER, accounts.iter().map(user::row))
 }
 
-/// The user id of a service account.
-async fn find(client: &Client, name: &str) -> Result<String, Exit> {
+/// A service account by its name.
+async fn find(client: &Client, name: &str) -> Result<Collaborator, Exit> {
     let filter = CollaboratorFilter { name: Some(name.to_owned()), ..filter() };
-    let found = client.find_collaborator(&filter).await?.and_then(|account| account.user_id);
+    let found = client.find_collaborator(&filter).await?;
     found.ok_or_else(|| Exit::Refused(Some("no such service account".to_owned())))
+}
+
+fn user_id(account: Collaborator) -> Result<String, Exit> {
+    account.user_id.ok_or_else(|| Exit::Usage("the server does not tell the account's user id".to_owned()))
 }
 
 async fn make_key(client: &Client, user_id: String, rights: &RightsArgs, format: Format) -> Result<(), Exit> {

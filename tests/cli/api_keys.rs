@@ -100,6 +100,10 @@ async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
     let rotated = ran(&app, &["service-account", "rotate-keys", "--name", "ci", "-o", "json"]);
     assert_eq!(rotated.err, "1 key is revoked\n");
     assert_eq!((status(&app, &key["token"]).await, status(&app, &json(&rotated)["token"]).await), (401, 200));
+    let deleted = ran(&app, &["service-account", "delete", "--name", "ci"]);
+    assert_eq!((deleted.status, deleted.err.as_str()), (Some(0), "ci is deleted, with its API keys\n"));
+    assert_eq!(status(&app, &json(&rotated)["token"]).await, 401);
+    assert_eq!(json(&ran(&app, &["service-account", "list", "-o", "json"])), serde_json::json!([]));
     let nobody = ran(&app, &["service-account", "create-key", "--name", "nobody"]);
     assert_eq!((nobody.status, nobody.err.as_str()), (Some(1), "error: no such service account\n"));
 }
