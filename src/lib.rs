@@ -15,6 +15,7 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
+//! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
@@ -62,12 +63,14 @@ pub mod error;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
 pub mod fingerprint;
+pub mod groups;
 pub mod http;
 pub mod id;
 pub mod keys;
 pub mod organizations;
 pub mod page;
 pub mod passwords;
+pub mod policies;
 pub mod postgres;
 pub mod report;
 mod rows;

@@ -1,7 +1,7 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …` and `batch …` commands talk to a server over HTTP with an API key, from anywhere. `key …` and
-//! `audit …` work on the database itself, as the local operator: whoever can reach the
+//! `user …`, `batch …`, `group …` and `policy …` commands talk to a server over HTTP with an API key, from
+//! anywhere. `key …` and `audit …` work on the database itself, as the local operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
 
@@ -11,10 +11,12 @@ mod batch_create;
 mod batch_undo;
 mod config;
 mod file_report;
+mod group;
 mod key;
 mod local;
 mod local_hash;
 mod output;
+mod policy;
 mod progress;
 mod quickstart;
 mod serve;
@@ -54,6 +56,12 @@ enum Command {
     /// Look at batches of users, cancel and undo them, through a server's HTTP API.
     #[command(subcommand)]
     Batch(batch::Command),
+    /// Put users together in groups, through a server's HTTP API.
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Look at and set what the members of groups may do, through a server's HTTP API.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Make, list and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
@@ -172,6 +180,8 @@ impl Cli {
                 Command::Migrate(args) => serve::migrate(&args).await,
                 Command::User(command) => user::run(command).await,
                 Command::Batch(command) => batch::run(command).await,
+                Command::Group(command) => group::run(command).await,
+                Command::Policy(command) => policy::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),

@@ -10,6 +10,8 @@ mod client;
 mod collaborator;
 mod collaborators;
 mod error;
+mod group;
+mod groups;
 mod http;
 mod page;
 mod patience;
@@ -29,6 +31,10 @@ pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
+pub use group::{
+    Group, GroupChanged, GroupMember, GroupMembership, GroupPermissions, GroupUser, PermissionHolder, Policy,
+    PolicyBinding, UserPermissions,
+};
 pub use page::{Page, PageMetadata};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
