@@ -26,7 +26,7 @@ fn operations() -> Vec<(String, String, String, bool)> {
 const OPEN: [&str; 3] = ["cli_usage", "livez", "readyz"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 17] = [
+const OWNERS_ONLY: [&str; 26] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -35,6 +35,15 @@ const OWNERS_ONLY: [&str; 17] = [
     "batch_undo",
     "collaborator_remove",
     "collaborator_update",
+    "group_add_members",
+    "group_create",
+    "group_delete",
+    "group_remove_members",
+    "group_update",
+    "permission_list",
+    "policy_set",
+    "scim_migrate",
+    "scim_migration_preview",
     "user_batch_create",
     "user_batch_delete",
     "user_batch_reactivate",
@@ -62,7 +71,11 @@ fn body(operation: &str) -> Value {
         }
         "collaborator_remove" | "user_delete" | "user_suspend" | "user_reactivate" => Value::Null,
         "user_batch_create" => json!([sso("written@example.com")]),
-        "batch_cancel" | "batch_undo" => Value::Null,
+        "batch_cancel" | "batch_undo" | "group_delete" | "scim_migrate" => Value::Null,
+        "group_create" => json!({"name": "Written"}),
+        "group_update" => json!({"name": "Written again"}),
+        "group_add_members" | "group_remove_members" => json!([{"email": "administrator@muster.invalid"}]),
+        "policy_set" => json!({"bindings": []}),
         other => panic!("say here what {other} is sent"),
     }
 }
@@ -72,11 +85,21 @@ async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     if path.contains("{user_id}") || path.contains("{identity_id}") || operation.starts_with("user_batch_") {
         return with_user(app, path, operation).await;
     }
-    if !path.contains("{batch_id}") {
-        return path.to_owned();
-    }
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let n = NUMBER.fetch_add(1, Ordering::Relaxed);
+    if path.contains("{group_id}") {
+        let request =
+            app.owner.request("POST", "/api/v2/user_groups/").body(json!({"name": n.to_string()}).to_string());
+        let group = Actor::send(request).await.json();
+        return path.replace("{group_id}", group["result"]["id"].as_str().unwrap());
+    }
+    if operation == "scim_migrate" {
+        return format!("{path}?dry_run=False");
+    }
+    let path = &path.replace("{resource_type}", "organization").replace("{resource_id}", "_");
+    if !path.contains("{batch_id}") {
+        return path.clone();
+    }
     let users: Vec<Value> = match operation {
         // Long enough to be stopped.
         "batch_cancel" => (0..200).map(|m| with_password(&format!("{n}-{m}@example.com"), "kT9$wqzPlr")).collect(),
