@@ -16,6 +16,7 @@ mod batch;
 mod batch_create;
 mod configuration;
 mod files;
+mod group;
 mod keys;
 mod log;
 mod private_database;

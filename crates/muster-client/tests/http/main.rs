@@ -12,6 +12,7 @@
 mod batch;
 mod batches;
 mod failures;
+mod groups;
 mod reads;
 mod repeats;
 mod server;
