@@ -76,31 +76,30 @@ impl Permissions {
     /// # Errors
     /// Those of the database.
     pub async fn next(&mut self) -> Result<Option<Part>> {
-        match (self.next, self.only.take()) {
-            (Next::Nothing, _) => Ok(None),
-            (Next::Owners(after), only) => {
-                let owners = owners(&self.app, self.organization_id, after).await?;
-                self.next = last_of(&owners).map_or(Next::Users(Uuid::nil()), Next::Owners);
-                self.only = only;
-                Ok(Some(Part::Owners(owners)))
-            }
-            (Next::Users(_), Some(only)) => {
-                self.next = Next::Nothing;
-                Ok(Some(Part::Users(vec![only])))
-            }
-            (Next::Users(after), None) => {
-                let users = users(&self.app, self.organization_id, after).await?;
-                self.next = last_of(&users).map_or(Next::Nothing, Next::Users);
-                Ok(Some(Part::Users(users)))
-            }
+        let (after, is_about_owners) = match self.next {
+            Next::Owners(after) => (after, true),
+            Next::Users(after) => (after, false),
+            Next::Nothing => return Ok(None),
+        };
+        if let Some(only) = self.only.take_if(|_| !is_about_owners) {
+            self.next = Next::Nothing;
+            return Ok(Some(Part::Users(vec![only])));
         }
+        let users = users(&self.app, self.organization_id, after).await?;
+        let last = last_of(&users);
+        if is_about_owners {
+            self.next = last.map_or(Next::Users(Uuid::nil()), Next::Owners);
+            return Ok(Some(Part::Owners(users.into_iter().filter(|user| user.is_owner).map(Row::holder).collect())));
+        }
+        self.next = last.map_or(Next::Nothing, Next::Users);
+        Ok(Some(Part::Users(users.into_iter().map(Row::holder).collect())))
     }
 }
 
 /// The last of a piece that has another behind it.
-fn last_of(holders: &[Holder]) -> Option<Uuid> {
-    let is_full = i64::try_from(holders.len()).is_ok_and(|count| count >= AT_ONCE);
-    holders.last().filter(|_| is_full).map(|holder| holder.user_id.uuid())
+fn last_of(users: &[Row]) -> Option<Uuid> {
+    let is_full = i64::try_from(users.len()).is_ok_and(|count| count >= AT_ONCE);
+    users.last().filter(|_| is_full).map(|user| user.user_id.uuid())
 }
 
 async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Result<Holder> {
@@ -120,44 +119,39 @@ async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Resul
     user.ok_or_else(unknown)
 }
 
-/// Owners behind a user. Walks the users by id and looks each up: whether few or all of them are owners, the
-/// whole listing passes each user once.
-async fn owners(app: &App, organization_id: Id<Organization>, after: Uuid) -> Result<Vec<Holder>> {
-    let owners = sqlx::query_as!(
-        Holder,
+/// A user, and whether they are an owner.
+struct Row {
+    user_id: Id<User>,
+    email: String,
+    is_service_account: bool,
+    is_owner: bool,
+}
+
+/// Users behind one. Looks each of them up by primary keys: without `offset 0` PostgreSQL might collect all
+/// owners first, and for each piece again.
+async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Result<Vec<Row>> {
+    let users = sqlx::query_as!(
+        Row,
         r#"
-        select user_id as "user_id: Id<User>", email, is_service_account from users u
-        where organization_id = $1 and user_id > $2 and (
+        select
+            user_id as "user_id: Id<User>", email, is_service_account,
             exists (
                 select from collaborators c
                 where c.organization_id = u.organization_id and c.user_id = u.user_id and c.permission_level = 'owner'
+                offset 0
             ) or exists (
                 select from user_group_members m
                 join organization_policy_bindings b using (organization_id, group_id)
                 where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
-            )
-        )
+                offset 0
+            ) as "is_owner!"
+        from (
+            select organization_id, user_id, email, is_service_account from users
+            where organization_id = $1 and user_id > $2
+            order by user_id
+            limit $3
+        ) u
         order by user_id
-        limit $3
-        "#,
-        organization_id.uuid(),
-        after,
-        AT_ONCE,
-    )
-    .fetch_all(&app.db.interactive)
-    .await?;
-    Ok(owners)
-}
-
-/// Users behind one.
-async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Result<Vec<Holder>> {
-    let users = sqlx::query_as!(
-        Holder,
-        r#"
-        select user_id as "user_id: Id<User>", email, is_service_account from users
-        where organization_id = $1 and user_id > $2
-        order by user_id
-        limit $3
         "#,
         organization_id.uuid(),
         after,
@@ -166,4 +160,10 @@ async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Res
     .fetch_all(&app.db.interactive)
     .await?;
     Ok(users)
+}
+
+impl Row {
+    fn holder(self) -> Holder {
+        Holder { user_id: self.user_id, email: self.email, is_service_account: self.is_service_account }
+    }
 }

@@ -115,6 +115,8 @@ async fn members_of_a_bound_group_are_owners_at_once_and_until_it_ends() {
             assert!(done.elapsed() < Duration::from_secs(1), "{expected}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        let listed = ada.get("/api/v2/organization_collaborators/?email=ada%40example.com").await.json();
+        assert_eq!(listed["results"][0]["permission_level"], expected);
         let mut all = vec!["administrator@muster.invalid"];
         all.extend(makes_owner.then_some("ada@example.com"));
         assert_eq!(owners(&app).await, all);

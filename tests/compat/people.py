@@ -100,7 +100,7 @@ def sdk(code, token=TOKEN):
         [sys.executable, "-c", program], env=environment(token), capture_output=True, text=True, timeout=120
     )
     shown = [json.loads(line[2:]) for line in ran.stdout.splitlines() if line.startswith("=>")]
-    return shown if ran.returncode == 0 else [["no answer", ran.stderr[-1500:]]]
+    return shown if ran.returncode == 0 else [*shown, ["it broke off", ran.stderr[-1500:]]]
 
 
 def http(method, path, body=None, token=TOKEN):

@@ -124,13 +124,9 @@ impl Pieces for PermissionsBody {
 
 impl PermissionsBody {
     fn write(&mut self, part: Option<Part>, piece: &mut Vec<u8>) -> Result<()> {
-        let owners = match &part {
-            Some(Part::Owners(_)) => None,
-            Some(Part::Users(_)) | None => Some(Written::Users(true)),
-        };
-        if let (Written::Owners(_), Some(users)) = (self.written, owners) {
+        if matches!(self.written, Written::Owners(_)) && !matches!(part, Some(Part::Owners(_))) {
             piece.extend_from_slice(br#"],"users":["#);
-            self.written = users;
+            self.written = Written::Users(true);
         }
         match (part, &mut self.written) {
             (Some(Part::Owners(owners)), Written::Owners(is_first)) => {
