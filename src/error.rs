@@ -18,6 +18,7 @@
 //! | `precondition_failed` | 412 | read it again: somebody has changed it since |
 //! | `too_large` | 413 | send less at once |
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | mend the rows named |
+//! | `policy_rejected` | 422 | mend the bindings named |
 //! | `idempotency_key_reused` | 422 | use a new key for another request |
 //! | `internal` | 500 | report the request id |
 //! | `overloaded`, `unavailable` | 503 | try again after `Retry-After` |
@@ -40,7 +41,7 @@ use crate::report::Report;
 pub struct Error {
     code: Code,
     message: String,
-    report: Option<Report>,
+    report: Option<Box<Report>>,
     retry_after: Option<Duration>,
     fault: Option<Fault>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -110,6 +111,8 @@ codes! {
     TooLarge = "too_large", 413;
     /// Rows of a list can't be created, changed or deleted.
     BatchRejected = "batch_rejected", 422;
+    /// Bindings of a policy can't be set.
+    PolicyRejected = "policy_rejected", 422;
     /// The `Idempotency-Key` belongs to another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
     /// A bug or a broken installation.
@@ -140,20 +143,27 @@ impl Error {
     #[must_use]
     pub fn rejected(report: Report) -> Self {
         let code = if report.only_conflicts() { Code::BatchConflict } else { Code::BatchRejected };
-        Self { report: Some(report.clone()), ..Self::new(code, report.to_string()) }
+        Self { report: Some(Box::new(report.clone())), ..Self::new(code, report.to_string()) }
+    }
+
+    /// A policy whose bindings can't be set; the report says which and why.
+    #[must_use]
+    pub fn policy_rejected(report: Report) -> Self {
+        let sentence = format!("the policy can't be set, and nothing was written: {}", report.named());
+        Self { report: Some(Box::new(report)), ..Self::new(Code::PolicyRejected, sentence) }
     }
 
     /// A planned batch that meets something that was not there when it was planned.
     #[must_use]
     pub fn not_as_planned(report: Report) -> Self {
         let sentence = format!("not as planned, and nothing was written: {report}");
-        Self { report: Some(report), ..Self::new(Code::PlanChanged, sentence) }
+        Self { report: Some(Box::new(report)), ..Self::new(Code::PlanChanged, sentence) }
     }
 
     /// Users of a batch stand in the way of undoing it.
     #[must_use]
     pub fn in_use(report: Report, message: String) -> Self {
-        Self { report: Some(report), ..Self::new(Code::BatchInUse, message) }
+        Self { report: Some(Box::new(report)), ..Self::new(Code::BatchInUse, message) }
     }
 
     /// The request with this key is at work.
@@ -214,8 +224,8 @@ impl Error {
 
     /// The findings of a rejected batch.
     #[must_use]
-    pub const fn report(&self) -> Option<&Report> {
-        self.report.as_ref()
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_deref()
     }
 
     /// The class of the database error behind it.

@@ -17,6 +17,7 @@
 //! | [`keys`], [`organizations`] | API keys; tenants |
 //! | [`service_accounts`], [`logins`] | accounts of programs; handing a key to whoever shows a one-time password |
 //! | [`invitations`] | links that each end in one account |
+//! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
@@ -64,6 +65,7 @@ pub mod error;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
 pub mod fingerprint;
+pub mod groups;
 pub mod http;
 pub mod id;
 pub mod invitations;
@@ -72,6 +74,7 @@ pub mod logins;
 pub mod organizations;
 pub mod page;
 pub mod passwords;
+pub mod policies;
 pub mod postgres;
 pub mod report;
 mod rows;

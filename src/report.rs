@@ -66,15 +66,20 @@ impl Finding {
         Self { subject: Some(who.to_owned()), ..Self::field(index, "user", code, message) }
     }
 
-    /// The row's user is in an earlier row too.
-    pub(crate) fn user_twice(index: usize, first: usize) -> Self {
-        let message = format!("the same user as users[{first}]");
-        Self { other_index: Some(first), ..Self::field(index, "user", "user_duplicate", message) }
-    }
-
     /// The address belongs to a user already.
     pub(crate) fn email_taken(index: usize, email: &str) -> Self {
         Self { subject: Some(email.to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
+    }
+
+    /// There is nobody of the id or address in this field; `who` is that, if it can be shown.
+    pub(crate) fn no_such_user(index: usize, field: &str, who: Option<&str>) -> Self {
+        Self { subject: who.map(str::to_owned), ..Self::field(index, field, "unknown_user", "there is no such user") }
+    }
+
+    /// The user in this field is in an earlier row too.
+    pub(crate) fn user_twice(index: usize, first: usize, field: &str) -> Self {
+        let message = format!("the same user as users[{first}]");
+        Self { other_index: Some(first), ..Self::field(index, field, "user_duplicate", message) }
     }
 
     /// The address is in an earlier row too.
@@ -89,9 +94,10 @@ impl Finding {
 
 const EMAIL_TAKEN: &str = "email_taken";
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "users[{}]", self.index)?;
+impl Finding {
+    /// Where, and what, of a list that has this name.
+    fn write(&self, list: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{list}[{}]", self.index)?;
         if let Some(field) = &self.field {
             write!(f, ".{field}")?;
         }
@@ -105,6 +111,8 @@ impl fmt::Display for Finding {
 /// All findings on a list.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What the list is called.
+    list: &'static str,
     total: usize,
     /// What was to be done to the users: `created`.
     done: &'static str,
@@ -112,14 +120,19 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report on a list of `total` rows, with no finding yet.
+    /// A report on a list of `total` users, with no finding yet.
     pub(crate) const fn new(total: usize) -> Self {
         Self::on(total, "created")
     }
 
     /// The same on users who were to be `done`: changed, suspended.
     pub(crate) const fn on(total: usize, done: &'static str) -> Self {
-        Self { total, done, findings: Vec::new() }
+        Self { list: "users", total, done, findings: Vec::new() }
+    }
+
+    /// A report on a list of `total` bindings of a policy.
+    pub(crate) const fn on_bindings(total: usize) -> Self {
+        Self { list: "bindings", total, done: "set", findings: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
@@ -184,6 +197,11 @@ impl Report {
         addresses.fold(line.to_owned(), |line, address| line.replace(&format!(" ({address})"), ""))
     }
 
+    /// The first few findings, and how many more.
+    pub(crate) fn named(&self) -> String {
+        Named(self).to_string()
+    }
+
     /// The same line about users who can't be removed.
     pub(crate) fn undo_summary(&self) -> String {
         let named = Named(self);
@@ -209,7 +227,8 @@ impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let findings = self.0.findings();
         for (place, finding) in findings.iter().take(NAMED).enumerate() {
-            write!(f, "{}{finding}", if place == 0 { "" } else { "; " })?;
+            f.write_str(if place == 0 { "" } else { "; " })?;
+            finding.write(self.0.list, f)?;
         }
         match findings.len().saturating_sub(NAMED) {
             0 => Ok(()),

@@ -1,7 +1,7 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
-//! `user …`, `batch …`, `invitation …`, `api-key …` and `service-account …` commands talk to a server over HTTP with an
-//! API key, from anywhere; `login` gets one. `organization …`, `key …` and `audit …` work on the database itself, as the local
+//! `user …`, `batch …`, `group …`, `policy …`, `invitation …`, `api-key …` and `service-account …` commands talk to a
+//! server over HTTP with an API key, from anywhere; `login` gets one. `organization …`, `key …` and `audit …` work on the database itself, as the local
 //! operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
@@ -15,6 +15,7 @@ mod completions;
 mod config;
 mod credentials;
 mod file_report;
+mod group;
 mod invitation;
 mod key;
 mod local;
@@ -24,6 +25,7 @@ mod man;
 mod organization;
 mod output;
 mod password;
+mod policy;
 mod progress;
 mod quickstart;
 mod serve;
@@ -80,6 +82,12 @@ enum Command {
     /// Make, list and rename organizations, in the database, as the local operator.
     #[command(subcommand)]
     Organization(organization::Command),
+    /// Put users together in groups, through a server's HTTP API.
+    #[command(subcommand)]
+    Group(group::Command),
+    /// Look at and set what the members of groups may do, through a server's HTTP API.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Make, list, rotate and revoke API keys, in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
@@ -231,6 +239,8 @@ impl Cli {
                 Command::Logout(args) => login::log_out(&args).await,
                 Command::Invitation(command) => invitation::run(command).await,
                 Command::Organization(command) => organization::run(command).await,
+                Command::Group(command) => group::run(command).await,
+                Command::Policy(command) => policy::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),

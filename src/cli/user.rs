@@ -1,5 +1,7 @@
 //! `muster user …`: over HTTP, with an API key.
 
+use std::collections::HashSet;
+
 use muster_client::{
     Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, PermissionLevel as Level,
 };
@@ -70,6 +72,16 @@ pub(super) enum Command {
         /// What they may do: everything, or reading who is there.
         #[arg(value_enum)]
         level: PermissionLevel,
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List who is there, and who of them is an owner, by their own level or through a group.
+    ListPermissions {
+        /// Only this user.
+        #[arg(long, value_name = "ID")]
+        user_id: Option<String>,
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
         #[command(flatten)]
@@ -208,6 +220,9 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::SetPermission { user, level, output, server } => {
             set_permission(&server.client()?, &user, level, output).await
         }
+        Command::ListPermissions { user_id, output, server } => {
+            list_permissions(&server.client()?, user_id.as_deref(), output).await
+        }
     }
 }
 
@@ -283,6 +298,16 @@ async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Re
         Some(user) => output::print_list(format, &user, &HEADER, [row(&user)]),
         None => Err(Exit::Refused(Some("no such user".to_owned()))),
     }
+}
+
+async fn list_permissions(client: &Client, user_id: Option<&str>, format: Format) -> Result<(), Exit> {
+    let permissions = client.user_permissions(user_id).await?;
+    let owners: HashSet<&str> = permissions.org_owners.iter().map(|owner| owner.user_id.as_str()).collect();
+    let rows = permissions.users.iter().map(|user| {
+        let permission = if owners.contains(user.user_id.as_str()) { "owner" } else { "collaborator" };
+        vec![user.user_email.clone(), user.user_id.clone(), permission.to_owned()]
+    });
+    output::print_list(format, &permissions, &["EMAIL", "USER ID", "PERMISSION"], rows)
 }
 
 pub(super) const HEADER: [&str; 5] = ["EMAIL", "NAME", "USER ID", "PERMISSION", "CREATED"];

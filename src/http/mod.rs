@@ -26,6 +26,7 @@ mod log;
 mod openapi;
 mod pages;
 mod public_url;
+mod stream;
 
 use std::io;
 use std::net::TcpListener;
@@ -119,6 +120,27 @@ fn routes(config: &mut ServiceConfig) {
         "GET, HEAD, POST",
         vec![read().to(pages::invitation::show), post().to(pages::invitation::accept)],
     );
+    at("/api/v2/user_groups/", "GET, HEAD, POST", vec![read().to(api::groups::list), post().to(api::groups::create)]);
+    // Before the one with an id in the same place.
+    at("/api/v2/user_groups/memberships/list", READ, vec![read().to(api::group_members::memberships)]);
+    at(
+        "/api/v2/user_groups/{group_id}",
+        "GET, HEAD, PATCH, DELETE",
+        vec![read().to(api::groups::get), patch().to(api::groups::update), delete().to(api::groups::delete)],
+    );
+    at("/api/v2/user_groups/{group_id}/members", READ, vec![read().to(api::group_members::members)]);
+    at("/api/v2/user_groups/{group_id}/members/add", "POST", vec![post().to(api::group_members::add_members)]);
+    at("/api/v2/user_groups/{group_id}/members/remove", "POST", vec![post().to(api::group_members::remove_members)]);
+    at("/api/v2/policy/clouds", READ, vec![read().to(api::policies::clouds)]);
+    at("/api/v2/policy/projects", READ, vec![read().to(api::policies::projects)]);
+    at(
+        "/api/v2/policy/{resource_type}/{resource_id}",
+        "GET, HEAD, PUT",
+        vec![read().to(api::policies::get), put().to(api::policies::set)],
+    );
+    at("/api/v2/scim/list-user-permissions", READ, vec![read().to(api::permissions::list)]);
+    at("/api/v2/scim/scim-migration-preview", READ, vec![read().to(api::scim::migration_preview)]);
+    at("/api/v2/scim/migrate-permissions", "POST", vec![post().to(api::scim::migrate)]);
     at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);

@@ -105,12 +105,12 @@ impl EmailAddress {
 }
 
 /// NFKC, case folding, NFKC: folding may leave what composes again (Unicode, section 3.13).
-fn fold(local: &str) -> String {
-    if local.is_ascii() {
-        return local.to_ascii_lowercase();
+pub(crate) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
     }
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
-    let folded = CaseMapper::new().fold_string(&nfkc.normalize(local)).into_owned();
+    let folded = CaseMapper::new().fold_string(&nfkc.normalize(text)).into_owned();
     nfkc.normalize(&folded).into_owned()
 }
 

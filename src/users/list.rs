@@ -229,7 +229,7 @@ async fn find<'a>(change: &mut Change, rows: &'a [Entry], report: &mut Report) -
     for entry in rows {
         let user_id = id_of(entry).map(Id::uuid);
         if let Some(first) = user_id.and_then(|id| first_with.get(&id)) {
-            report.add(Finding::user_twice(entry.index, *first));
+            report.add(Finding::user_twice(entry.index, *first, "user"));
             continue;
         }
         // Somebody else may have been given the address before it was locked.
@@ -244,7 +244,7 @@ async fn find<'a>(change: &mut Change, rows: &'a [Entry], report: &mut Report) -
             }
             None => {
                 let who = entry.named.shown();
-                report.add(Finding::user(entry.index, &who, "unknown_user", "there is no such user"));
+                report.add(Finding::no_such_user(entry.index, "user", Some(&who)));
             }
         }
     }

@@ -16,6 +16,7 @@ pub(crate) mod write;
 
 use std::fmt;
 
+pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
 pub use list::{Bulk, change_all};

@@ -17,6 +17,7 @@ mod batch;
 mod batch_create;
 mod configuration;
 mod files;
+mod group;
 mod invitations;
 mod keys;
 mod log;

@@ -101,10 +101,20 @@ impl Answer {
 impl Http {
     /// Reads, waiting and repeating while the server asks for it (429 or 503 with `Retry-After`).
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
-        let url = self.base.join(path, query);
+        self.get_within(path, query, 1).await
+    }
+
+    /// The same for an answer that may take so many times as long as another.
+    pub(crate) async fn get_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        times: u32,
+    ) -> Result<T, Error> {
+        let (url, limit) = (self.base.join(path, query), self.read_timeout.saturating_mul(times));
         let mut repeats = 0;
         loop {
-            let response = self.send(self.client.get(url.clone()).timeout(self.read_timeout)).await?;
+            let response = self.send(self.client.get(url.clone()).timeout(limit)).await?;
             match wait_asked_for(response.status(), response.headers()) {
                 Some(wait) if repeats < MAX_REPEATS => {
                     repeats += 1;

@@ -11,6 +11,8 @@ mod client;
 mod collaborator;
 mod collaborators;
 mod error;
+mod group;
+mod groups;
 mod http;
 mod invitation;
 mod invitations;
@@ -35,6 +37,10 @@ pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{Error, Rejection, RowFinding};
+pub use group::{
+    Group, GroupChanged, GroupMember, GroupMembership, GroupPermissions, GroupUser, PermissionHolder, Policy,
+    PolicyBinding, UserPermissions,
+};
 pub use invitation::{
     AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, NewInvitation,
 };

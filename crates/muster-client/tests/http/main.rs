@@ -12,6 +12,7 @@
 mod batch;
 mod batches;
 mod failures;
+mod groups;
 mod invitations;
 mod keys;
 mod reads;

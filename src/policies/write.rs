@@ -1,0 +1,73 @@
+//! Changing what groups are bound to.
+
+use uuid::Uuid;
+
+use super::Affected;
+use crate::audit::Event;
+use crate::caller::PermissionLevel;
+use crate::change::Change;
+use crate::error::Result;
+use crate::id::{Group, Id};
+
+/// Binds these groups, which are locked, and no others.
+pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collaborators: Vec<Id<Group>>) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    sqlx::query!("delete from organization_policy_bindings where organization_id = $1", organization_id)
+        .execute(change.connection())
+        .await?;
+    let with_role = |role: PermissionLevel, groups: &[Id<Group>]| -> Vec<(&'static str, Uuid)> {
+        groups.iter().map(|id| (role.as_str(), id.uuid())).collect()
+    };
+    let all =
+        [with_role(PermissionLevel::Owner, &owners), with_role(PermissionLevel::Collaborator, &collaborators)].concat();
+    let (roles, groups): (Vec<&str>, Vec<Uuid>) = all.into_iter().unzip();
+    sqlx::query!(
+        r#"
+        insert into organization_policy_bindings (organization_id, bound_at, role_name, group_id)
+        select $1, $2, role_name, group_id from unnest($3::text[], $4::uuid[]) as asked (role_name, group_id)
+        "#,
+        organization_id,
+        now,
+        &roles as &[&str],
+        &groups,
+    )
+    .execute(change.connection())
+    .await?;
+    let organization_id = change.organization_id();
+    change.record(Event::PolicySet { organization_id, owners, collaborators });
+    Ok(())
+}
+
+/// Makes collaborators of owners. Locks them by id, as other lists of users do.
+pub(super) async fn make_collaborators(change: &mut Change, users: &[Affected]) -> Result<()> {
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let user_ids: Vec<Uuid> = users.iter().map(|user| user.user_id.uuid()).collect();
+    sqlx::query!(
+        r#"
+        update users set revision = revision + 1, updated_at = $3
+        from (
+            select user_id from users where organization_id = $1 and user_id = any($2)
+            order by user_id for no key update
+        ) as locked
+        where organization_id = $1 and users.user_id = locked.user_id
+        "#,
+        organization_id.uuid(),
+        &user_ids,
+        now,
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "update collaborators set permission_level = 'collaborator' where organization_id = $1 and user_id = any($2)",
+        organization_id.uuid(),
+        &user_ids,
+    )
+    .execute(change.connection())
+    .await?;
+    let (from, to) = (PermissionLevel::Owner, PermissionLevel::Collaborator);
+    for user in users {
+        change.record(Event::CollaboratorUpdated { user_id: user.user_id, from, to });
+    }
+    change.record(Event::ScimMigrated { organization_id, users: users.len() });
+    Ok(())
+}

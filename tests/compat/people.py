@@ -1,0 +1,552 @@
+#!/usr/bin/env python
+"""Drives every command and SDK call of the vendor's client that is about people, against a server of muster.
+
+    HOST=http://127.0.0.1:9921 TOKEN=amk_... python people.py [PART...]
+
+Runs with a Python that has the client (see requirements.txt). Without arguments all parts run, in the order of
+PARTS. Creates users and changes the organization: use a throwaway server. The last line is always
+"N passed, N failed"; the exit status is 0 only if nothing failed.
+
+What each command has to say and how it has to exit is the client's own doing once the server answers as it
+expects; the texts below are those that an administrator sees.
+"""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.request
+import uuid
+
+HOST = os.environ["HOST"].rstrip("/")
+TOKEN = os.environ["TOKEN"]
+TAG = uuid.uuid4().hex[:8]
+WORK = tempfile.TemporaryDirectory(prefix="muster-people-")
+CLIENT = os.path.join(os.path.dirname(sys.executable), "anyscale")
+LOOPBACK = re.match(r"https?://(127\.|localhost|\[::1\])", HOST)
+
+passed, failed = 0, 0
+
+
+class Ran:
+    """What a command left behind."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out = status, out
+        # Each line without colours and without the client's clock: "(anyscale +0.9s) ".
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", err).splitlines()
+        self.err = [re.sub(r"^\(anyscale \+[^)]*\) ", "", line).rstrip() for line in lines]
+
+    def said(self, line):
+        return line in self.err
+
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return f"exit {self.status}\nout: {self.out[:1500]}\nerr: " + "\nerr: ".join(self.err[-25:])
+
+
+def check(what, good, why=""):
+    global passed, failed
+    if good:
+        passed += 1
+        print(f"ok   {what}", flush=True)
+    else:
+        failed += 1
+        print(f"FAIL {what}", flush=True)
+        for line in str(why).splitlines()[:40]:
+            print(f"       | {line}", flush=True)
+
+
+def environment(token=TOKEN, home=None):
+    """The client reads many variables; it gets a known state."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ANYSCALE_", "MUSTER_"))}
+    if LOOPBACK:
+        env = {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
+    env.update(
+        HOME=home or WORK.name, ANYSCALE_HOST=HOST, ANYSCALE_SUPPRESS_UPGRADE_WARNING="1", COLUMNS="200", NO_COLOR="1",
+        PYTHONWARNINGS="ignore",
+    )
+    if token is not None:
+        env["ANYSCALE_CLI_TOKEN"] = token
+    return env
+
+
+def cli(*args, token=TOKEN, home=None, stdin=""):
+    """Runs the CLI. Without a terminal of its own, so that it asks nothing there."""
+    ran = subprocess.run(
+        [CLIENT, *args], env=environment(token, home), input=stdin, capture_output=True, text=True, timeout=120,
+        start_new_session=True,
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def sdk(code, token=TOKEN):
+    """Runs Python with the SDK; `show(value)` is what comes back. An exception comes back by name and text."""
+    program = (
+        "import json, anyscale\n"
+        "def show(value): print('=>' + json.dumps(value, default=str))\n"
+        "def attempt(call):\n"
+        "    try: return call()\n"
+        "    except Exception as error: return [type(error).__name__, str(error)]\n" + code
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env=environment(token), capture_output=True, text=True, timeout=120
+    )
+    shown = [json.loads(line[2:]) for line in ran.stdout.splitlines() if line.startswith("=>")]
+    return shown if ran.returncode == 0 else [*shown, ["it broke off", ran.stderr[-1500:]]]
+
+
+def http(method, path, body=None, token=TOKEN):
+    """What the vendor's client has no command for."""
+    request = urllib.request.Request(
+        HOST + path, method=method, data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}) if LOOPBACK else urllib.request.ProxyHandler())
+    with opener.open(request) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def file(name, text):
+    path = os.path.join(WORK.name, name)
+    with open(path, "w") as out:
+        out.write(text)
+    return path
+
+
+def address(name):
+    return f"{name}-{TAG}@example.com"
+
+
+def create(*names):
+    """Creates users with the client; gives their ids."""
+    rows = "".join(
+        f"- {{name: {name}, lastname: {TAG}, email: {address(name)}, password: '', is_sso_user: false}}\n" for name in names
+    )
+    ran = cli("user", "batch-create", "--users-file", file("users.yaml", f"create_users:\n{rows}"))
+    check(f"user batch-create of {', '.join(names)}", ran.status == 0 and ran.said(f"{len(names)} users created."), ran)
+    found = [cli("user", "get", "--email", address(name), "-o", "json").json() for name in names]
+    return [user.get("user_id") or user.get("id") for user in found]
+
+
+def refused(what, ran, sentence, status=1):
+    """The client has taken its sentence from the server's answer, and says it on the last line."""
+    check(what, ran.status == status and ran.err and ran.err[-1] == f"Error: {sentence}", ran)
+
+
+# ---- users: 8.3 --------------------------------------------------------------------------------
+
+
+def users():
+    create("ada", "grace", "joan")
+    emails = lambda *args: sorted(user["email"] for user in cli("user", "list", "-o", "json", *args).json())
+    everybody = emails("--max-items", "5000")
+    check("user list: everybody", {address(name) for name in ("ada", "grace", "joan")} <= set(everybody), everybody)
+    check("user list --email", emails("--email", address("ada").upper()) == [address("ada")])
+    check("user list --email of nobody", emails("--email", address("nobody")) == [])
+    check("user list --email ''", emails("--email", "") == [])
+    check("user list --email %", emails("--email", "%") == [])
+    check("user list --name, first and last", emails("--name", f"grace {TAG}") == [address("grace")])
+    check("user list --name, exactly", emails("--name", f"Grace {TAG}") == [] == emails("--name", "gr%"))
+    for kind in ("all_accounts", "only_user_accounts"):
+        found = emails("--collaborator-type", kind, "--max-items", "5000")
+        check(f"user list --collaborator-type {kind}", found == everybody, found)
+    found = emails("--collaborator-type", "only_service_accounts")
+    check("user list --collaborator-type only_service_accounts: no people", found == [], found)
+    found = emails("--service-account", "--max-items", "5000")
+    check("user list --service-account: no people", not set(found) & set(everybody), found)
+    every = ("--email", address("joan"), "--name", f"joan {TAG}", "--collaborator-type", "only_user_accounts")
+    check("user list with every filter", emails(*every) == [address("joan")])
+    ran = cli("user", "list", "--max-items", "5000", "--page-size", "2", "-o", "json")
+    check("user list --page-size 2: the same", sorted(user["email"] for user in ran.json()) == everybody, ran)
+    ran = cli("user", "list", "--email", address("ada"))
+    check("user list, table", ran.status == 0 and address("ada") in ran.out and ran.said("Fetched 1 users."), ran)
+    ran = cli("user", "list", "--email", address("nobody"))
+    check("user list of nobody, table", ran.status == 0 and ran.said("No users found."), ran)
+    check("user list --max-items 0: wrong usage or refused", cli("user", "list", "--max-items", "0").status in (1, 2))
+    check("user list --page-size 51: wrong usage", cli("user", "list", "--page-size", "51").status == 2)
+
+    for args in (("--email", address("ada")), ("--name", f"ada {TAG}"), every):
+        ran = cli("user", "get", *args, "-o", "json")
+        check(f"user get {args[0]}", ran.status == 0 and ran.json()["email"] in (address("ada"), address("joan")), ran)
+    ran = cli("user", "get", "--email", address("ada"), "-o", "yaml")
+    check("user get -o yaml", ran.status == 0 and f"email: {address('ada')}" in ran.out, ran)
+    refused("user get of nobody", cli("user", "get", "--name", "nobody"), "No user found matching 'nobody'.")
+    check("user get of nothing: wrong usage", cli("user", "get").status == 2)
+
+    shown = sdk(
+        f"""
+show(sorted(user.email for user in anyscale.user.list(page_size=2)))
+show([user.email for user in anyscale.user.list(email={address("ada")!r}, is_service_account=False)])
+show([user.email for user in anyscale.user.list(name={f"ada {TAG}"!r}, collaborator_type="only_user_accounts")])
+show(anyscale.user.get(name={f"ada {TAG}"!r}).email)
+show(attempt(lambda: anyscale.user.get(email="nobody@example.com")))
+"""
+    )
+    check("SDK user.list: everybody", set(everybody) <= set(shown[0]), shown)
+    check("SDK user.list, user.get with filters", shown[1:4] == [[address("ada")], [address("ada")], address("ada")], shown)
+    check("SDK user.get of nobody", shown[-1] == ["ValueError", "No user found matching 'nobody@example.com'."], shown)
+
+
+# ---- groups: 8.12, 8.13, 8.14 ------------------------------------------------------------------
+
+
+def groups():
+    create("kay", "ida")
+    made = [http("POST", "/api/v2/user_groups/", {"name": f"{name} {TAG}"})["result"] for name in ("one", "two")]
+    people = [{"email": address("kay")}, {"email": address("ida")}]
+    http("POST", f"/api/v2/user_groups/{made[0]['id']}/members/add", people)
+
+    ran = cli("user-group", "list")
+    check("user-group list, table", ran.status == 0 and all(f"one {TAG}" in ran.out for group in made), ran)
+    ran = cli("user-group", "list", "-o", "json")
+    found = [group for group in ran.json() if TAG in group["name"]]
+    check("user-group list -o json", [group["id"] for group in found] == [group["id"] for group in made], ran)
+    check("user-group list -o yaml", made[0]["id"] in cli("user-group", "list", "-o", "yaml").out)
+    check("user-group list -o table", made[0]["id"] in cli("user-group", "list", "-o", "table").out)
+    ran = cli("user-group", "list", "--max-items", "1", "-o", "json")
+    check("user-group list --max-items 1", ran.status == 0 and len(ran.json()) == 1, ran)
+    check("user-group list --max-items 51: refused", cli("user-group", "list", "--max-items", "51").status != 0)
+
+    ran = cli("user-group", "get", "--id", made[0]["id"])
+    check("user-group get, text", ran.status == 0 and f"one {TAG}" in ran.out and made[0]["org_id"] in ran.out, ran)
+    ran = cli("user-group", "get", "--id", made[0]["id"], "-o", "json")
+    got = ran.json()
+    check("user-group get -o json", [got[key] for key in ("id", "name", "org_id")] == [made[0][key] for key in ("id", "name", "org_id")], ran)
+    for unknown in ("ug_01k9h6m3x0e8wbz1v5n7q2r4t6", "memberships", "a/b c"):
+        ran = cli("user-group", "get", "--id", unknown)
+        good = ran.status == 1 and ran.err[-1].startswith("Error: Failed to get user group: there is no")
+        check(f"user-group get of {unknown}", good, ran)
+
+    members = {f"one {TAG}": sorted([address("kay"), address("ida")]), f"two {TAG}": []}
+    ran = cli("user-group", "membership", "list")
+    ours = {name: emails for name, emails in ran.json().items() if TAG in name}
+    check("user-group membership list", ran.status == 0 and ours == members, ran)
+    check("user-group membership list says so", ran.said("Listing user group memberships..."), ran)
+    for option in ("--output-file", "-o"):
+        path = os.path.join(WORK.name, "memberships.json")
+        ran = cli("user-group", "membership", "list", option, path)
+        good = ran.status == 0 and ran.said(f"Results written to {path}") and members.items() <= json.load(open(path)).items()
+        check(f"user-group membership list {option}", good, ran)
+    ran = cli("user-group", "membership", "list", "--output-format", "yaml")
+    check("user-group membership list --output-format yaml", ran.status == 0 and address("kay") in ran.out, ran)
+
+    shown = sdk(
+        f"""
+show([group.id for group in anyscale.user_group.list(max_items=50) if {TAG!r} in group.name])
+group = anyscale.user_group.get({made[1]["id"]!r})
+show([group.name, group.org_id, group.created_at.tzinfo is not None])
+show(attempt(lambda: anyscale.user_group.get("ug_1")))
+"""
+    )
+    check("SDK user_group.list", shown[0] == [group["id"] for group in made], shown)
+    check("SDK user_group.get", shown[1:2] == [[f"two {TAG}", made[1]["org_id"], True]], shown)
+    check("SDK user_group.get of none", shown[-1][0] == "ValueError" and shown[-1][1].startswith("there is no"), shown)
+
+
+# ---- policies: 8.16 ----------------------------------------------------------------------------
+
+
+def policies():
+    (user_id,) = create("mary")
+    group = http("POST", "/api/v2/user_groups/", {"name": f"owners {TAG}"})["result"]["id"]
+    http("POST", f"/api/v2/user_groups/{group}/members/add", [{"user_id": user_id}])
+    organization = ("--resource-type", "organization")
+    empty = file("empty.yaml", "bindings: []\n")
+
+    ran = cli("policy", "set", *organization, "-f", empty)
+    check("policy set of nothing", ran.status == 0 and ran.said("Policy for organization your organization has been updated."), ran)
+    ran = cli("policy", "get", *organization)
+    check("policy get of nothing", ran.status == 0 and ran.said("No policy bindings found for organization your organization."), ran)
+    bound = file("bound.yaml", f"bindings:\n  - role_name: owner\n    principals: [{group}]\n")
+    ran = cli("policy", "set", *organization, "-f", bound)
+    check("policy set", ran.status == 0 and ran.said("Policy for organization your organization has been updated."), ran)
+    ran = cli("policy", "get", *organization)
+    row = [line.split() for line in ran.out.splitlines() if group in line]
+    check("policy get, table", ran.status == 0 and row == [["owner", group, "success"]], ran)
+    ran = cli("policy", "get", *organization, "-o", "json")
+    bindings = [{"role_name": "owner", "principals": [group]}]
+    check("policy get -o json", ran.status == 0 and ran.json()["bindings"] == bindings, ran)
+    owners = [owner["user_id"] for owner in cli("user", "list-permissions").json()["org_owners"]]
+    check("policy set: the group's members are owners", user_id in owners, owners)
+
+    wrong = file("wrong.yaml", f"bindings:\n  - role_name: readonly\n    principals: [{group}, ug_1]\n")
+    refused(
+        "policy set with a wrong role and group: all of it is said", cli("policy", "set", *organization, "-f", wrong),
+        "Failed to set policy: the policy can't be set, and nothing was written: bindings[0].role_name: has to be owner or "
+        "collaborator; bindings[0].principals[1]: there is no such group",
+    )
+    ran = cli("policy", "get", *organization, "-o", "json")
+    check("policy set with a wrong role and group: nothing is set", ran.json()["bindings"] == bindings, ran)
+    for kind in ("cloud", "project"):
+        ran = cli("policy", "list", "--resource-type", kind)
+        check(f"policy list of {kind}s", ran.status == 0 and ran.said(f"No {kind}s found."), ran)
+        ran = cli("policy", "list", "--resource-type", kind, "-o", "json")
+        check(f"policy list of {kind}s -o json", ran.status == 0 and ran.json() == [], ran)
+        sentence = f"there is no such {kind}: this server has none, only an organization with a policy"
+        one = ("--resource-type", kind, "--resource-id", "x_1")
+        refused(f"policy get of a {kind}", cli("policy", "get", *one), f"Failed to get policy: {sentence}")
+        refused(f"policy set of a {kind}", cli("policy", "set", *one, "-f", bound), f"Failed to set policy: {sentence}")
+
+    shown = sdk(
+        f"""
+from anyscale.policy.models import PolicyBinding, PolicyConfig
+policy = anyscale.policy.get("organization")
+show([[binding.role_name, binding.principals] for binding in policy.bindings] + [policy.sync_status.value])
+anyscale.policy.set("organization", PolicyConfig(bindings=[PolicyBinding("collaborator", [{group!r}])]))
+show([binding.role_name for binding in anyscale.policy.get("organization").bindings])
+show(anyscale.policy.list("cloud"))
+show(attempt(lambda: anyscale.policy.set("organization", PolicyConfig(bindings=[PolicyBinding("owner", ["ug_1"])]))))
+"""
+    )
+    check("SDK policy.get", shown[0] == [["owner", [group]], "success"], shown)
+    check("SDK policy.set, policy.list", shown[1:3] == [["collaborator"], []], shown)
+    check("SDK policy.set of an unknown group", shown[-1][0] == "ValueError" and "no such group" in shown[-1][1], shown)
+    cli("policy", "set", *organization, "-f", empty)
+
+
+# ---- permissions: 8.4, 8.15 --------------------------------------------------------------------
+
+
+def permissions():
+    (user_id,) = create("edith")
+    entry = {"clouds": [], "is_service_account": False, "user_email": address("edith"), "user_id": user_id}
+    ran = cli("user", "list-permissions")
+    listed = ran.json()
+    check("user list-permissions", ran.status == 0 and entry in listed["users"] and listed["org_owners"], ran)
+    check("user list-permissions says so", ran.said("Listing users and their effective permissions..."), ran)
+    ran = cli("user", "list-permissions", "--user-id", user_id)
+    check("user list-permissions --user-id", ran.status == 0 and ran.json()["users"] == [entry], ran)
+    ran = cli("user", "list-permissions", "--user-id", "usr_1")
+    refused("user list-permissions of nobody", ran, "there is no such user in this organization")
+    for option in ("--output-file", "-o"):
+        path = os.path.join(WORK.name, "permissions.json")
+        ran = cli("user", "list-permissions", option, path)
+        check(f"user list-permissions {option}", ran.status == 0 and entry in json.load(open(path))["users"], ran)
+    for form in ("json", "yaml"):
+        ran = cli("user", "list-permissions", "--output-format", form)
+        check(f"user list-permissions --output-format {form}", ran.status == 0 and address("edith") in ran.out, ran)
+
+    ran = cli("scim", "check-permissions")
+    check("scim check-permissions", (ran.status, ran.out) == (0, "All SCIM users have complete permission setup.\n"), ran)
+    preview = "\n=== Permission Changes Preview ===\nNo permission changes detected.\n"
+    ran = cli("scim", "enforce-groups", "--dry-run")
+    end = "\n(No changes were applied. Remove --dry-run to apply changes.)\n"
+    check("scim enforce-groups --dry-run", (ran.status, ran.out) == (0, preview + end), ran)
+    ran = cli("scim", "enforce-groups", stdin="n\n")
+    check("scim enforce-groups, and no", ran.status == 1 and ran.out.startswith(preview) and ran.said("Aborted!"), ran)
+    ran = cli("scim", "enforce-groups", stdin="y\n")
+    applied = ran.out.endswith("\n=== Applied Permission Changes ===\nNo permission changes detected.\n")
+    check("scim enforce-groups, and yes", ran.status == 0 and applied and "0 users will be removed" in ran.out, ran)
+    check("scim enforce-groups says so", ran.said("SCIM permission migration completed successfully."), ran)
+
+
+# ---- invitations: 8.5, 8.6, 8.7 ----------------------------------------------------------------
+
+
+def invitations():
+    create("member")
+    new, other, member = address("new"), address("other"), address("member")
+    command = "organization-invitation"
+    failure = "Failed to send organization invitations with the following errors: "
+
+    ran = cli(command, "create", "--emails", f"{new},{other}")
+    check(f"{command} create", ran.status == 0 and ran.said(f"Organization invitations sent to: {new}, {other}"), ran)
+    ran = cli(command, "create", "--emails", f"{member},{new},not an address")
+    check(f"{command} create: those that can be are", ran.status == 0 and ran.said(f"Organization invitations sent to: {new}"), ran)
+    errors = [line for line in ran.err if failure in line]
+    check(f"{command} create: each other one is named with its reason", len(errors) == 2 and member in errors[0], ran)
+
+    listed = lambda: {entry["email"]: entry for entry in cli(command, "list", "-o", "json").json()}
+    ran = cli(command, "list", "-o", "json")
+    emails = sorted(entry["email"] for entry in ran.json() if TAG in entry["email"])
+    check(f"{command} list: one for each address", ran.status == 0 and emails == sorted([new, other]), ran)
+    check(f"{command} list: ids", all(entry["id"].startswith("orginv_") for entry in listed().values()), listed())
+    ran = cli(command, "list")
+    check(f"{command} list, table", ran.status == 0 and new in ran.out and other in ran.out, ran)
+    check(f"{command} list -o yaml", new in cli(command, "list", "-o", "yaml").out)
+
+    ran = cli(command, "delete", "--email", new)
+    check(f"{command} delete", ran.status == 0 and ran.said(f"Organization invitation for {new} deleted."), ran)
+    check(f"{command} delete: it is gone", new not in listed() and other in listed(), listed())
+    sentence = f"Failed to delete organization invitation: Invitation for email '{new}' not found."
+    refused(f"{command} delete of none", cli(command, "delete", "--email", new), sentence)
+
+    shown = sdk(
+        f"""
+show(anyscale.organization_invitation.create([{new!r}, {member!r}]))
+show([entry.email for entry in anyscale.organization_invitation.list() if entry.email == {new!r}])
+show(anyscale.organization_invitation.delete({new!r}))
+show(attempt(lambda: anyscale.organization_invitation.delete({new!r})))
+"""
+    )
+    good = shown[0][0] == [new] and len(shown[0][1]) == 1 and member in shown[0][1][0]
+    check("SDK organization_invitation.create", good, shown)
+    check("SDK organization_invitation.list, delete", shown[1:3] == [[new], new], shown)
+    check("SDK organization_invitation.delete of none", shown[-1] == ["ValueError", f"Invitation for email '{new}' not found."], shown)
+
+
+# ---- service accounts: 8.8, 8.9, 8.10, 8.11 ----------------------------------------------------
+
+
+def works(token):
+    ran = cli("auth", "show", token=token)
+    return ran.status == 0 and ran.said("Successfully authenticated as:")
+
+
+def service_accounts():
+    name, command = f"robot-{TAG}", "service-account"
+    ran = cli(command, "create", "--name", name)
+    token = ran.err[-1].strip() if ran.err else ""
+    check(f"{command} create", ran.status == 0 and ran.said(f"Service account {name} created successfully."), ran)
+    check(f"{command} create: the token works", works(token), ran)
+    ran = cli("auth", "show", token=token)
+    check(f"{command} create: the token is the account's", any(name in line for line in ran.err), ran)
+    ran = cli(command, "create", "-n", name)
+    check(f"{command} create, twice", ran.status == 1 and ran.err[-1].startswith("Error: Error creating service account: "), ran)
+    ran = cli(command, "create", "-n", f"second-{TAG}", "-o", "json")
+    check(f"{command} create -o json", ran.status == 0 and ran.json()["name"] == f"second-{TAG}" and works(ran.json()["api_key"]), ran)
+
+    ran = cli(command, "list", "-o", "json", "--max-items", "50")
+    found = {account["name"]: account for account in ran.json()}
+    check(f"{command} list", ran.status == 0 and name in found and f"second-{TAG}" in found, ran)
+    email = found.get(name, {}).get("email", "")
+    check(f"{command} list: address and level", email.startswith(f"{name}@") and "OWNER" not in str(found[name]).upper(), found)
+    ran = cli(command, "list")
+    check(f"{command} list, table", ran.status == 0 and name in ran.out, ran)
+    ran = cli("user", "list", "--service-account", "--name", name, "-o", "json")
+    check("user list --service-account --name", ran.status == 0 and [user["email"] for user in ran.json()] == [email], ran)
+    ran = cli("user", "list", "--name", name, "-o", "json")
+    check("user list: programs are not among people", ran.status == 0 and ran.json() == [], ran)
+
+    for option, value in (("--name", name), ("--email", email)):
+        ran = cli(command, "create-api-key", option, value, "-o", "json")
+        check(f"{command} create-api-key {option}", ran.status == 0 and works(ran.json()["api_key"]), ran)
+    check(f"{command} create-api-key: the first one works still", works(token))
+    refused(
+        f"{command} create-api-key of none", cli(command, "create-api-key", "--name", "none"),
+        "Error creating API key: No service account none found.",
+    )
+    shown = sdk(
+        f"""
+show(anyscale.service_account.create_api_key(name={name!r}))
+show(anyscale.service_account.rotate_api_keys(name={name!r}))
+show([account.name for account in anyscale.service_account.list(max_items=50)])
+show(anyscale.service_account.create({f"third-{TAG}"!r}))
+anyscale.service_account.delete(name={f"third-{TAG}"!r})
+show(attempt(lambda: anyscale.service_account.delete(name={f"third-{TAG}"!r})))
+"""
+    )
+    check("SDK service_account.rotate_api_keys: the new one works", len(shown) == 5 and works(shown[1]), shown)
+    check("SDK service_account.rotate_api_keys: no earlier one does", not works(shown[0]) and not works(token), shown)
+    check("SDK service_account.list", len(shown) == 5 and name in shown[2], shown)
+    check("SDK service_account.create, delete", shown[-1] == ["ValueError", f"No service account third-{TAG} found."], shown)
+    check("SDK service_account.delete: its key opens nothing", len(shown) == 5 and not works(shown[3]), shown)
+
+    for option, value in (("--email", email), ("--name", f"second-{TAG}")):
+        ran = cli(command, "delete", option, value)
+        check(f"{command} delete {option}", ran.status == 0 and ran.said(f"Service account {value} deleted successfully."), ran)
+    refused(
+        f"{command} delete of none", cli(command, "delete", "--name", name),
+        f"Error deleting service account: No service account {name} found.",
+    )
+
+
+# ---- credentials on this machine: 9 ------------------------------------------------------------
+
+
+def credentials(home):
+    return os.path.join(home, ".anyscale", "credentials.json")
+
+
+def auth():
+    ran = cli("auth", "show")
+    check("auth show", ran.status == 0 and ran.said("Successfully authenticated as:"), ran)
+    info = http("GET", "/api/v2/userinfo/")["result"]
+    for label, value in (
+        ("user name", info["name"]), ("user email", info["email"]), ("user id", info["id"]),
+        ("organization name", info["organizations"][0]["name"]), ("organization id", info["organizations"][0]["id"]),
+        ("organization role", "owner"),
+    ):
+        good = any(line.split(":", 1)[0].strip() == label and line.endswith(f" {value}") for line in ran.err if ":" in line)
+        check(f"auth show: {label}", good, ran)
+    ran = cli("auth", "show", token=f"amk_wrong{TAG}")
+    check("auth show with a wrong token exits with 0 all the same", ran.status == 0 and ran.said("Not authenticated"), ran)
+
+    home = tempfile.mkdtemp(dir=WORK.name)
+    ran = cli("auth", "set", token=None, home=home, stdin=f"{TOKEN}\n")
+    check("auth set", ran.status == 0 and json.load(open(credentials(home))) == {"cli_token": TOKEN}, ran)
+    check("auth set: nobody else can read it", stat.S_IMODE(os.stat(credentials(home)).st_mode) == 0o600)
+    ran = cli("user", "list", "--max-items", "1", "-o", "json", token=None, home=home)
+    check("the token of the file is used", ran.status == 0 and len(ran.json()) == 1, ran)
+    os.chmod(credentials(home), 0o644)
+    ran = cli("auth", "fix", token=None, home=home)
+    check("auth fix", ran.status == 0 and stat.S_IMODE(os.stat(credentials(home)).st_mode) == 0o600, ran)
+    ran = cli("auth", "remove", token=None, home=home, stdin="y\n")
+    check("auth remove", ran.status == 0 and not os.path.exists(credentials(home)), ran)
+    refused("auth remove of none", cli("auth", "remove", token=None, home=home), "Credentials file does not exist.")
+
+
+# ---- login and logout: 8.17, 9 -----------------------------------------------------------------
+
+
+def login():
+    home = tempfile.mkdtemp(dir=WORK.name)
+    for args, end in (
+        ((), "The authentication will expire in 7 days."),
+        (("--expire-in-days", "1"), "The authentication will expire in 1 days."),
+        (("--no-expire",), "Successfully logged in to Anyscale."),
+    ):
+        what = " ".join(("login", *args))
+        process = subprocess.Popen(
+            [CLIENT, "login", "--no-browser", *args], env=environment(None, home), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )
+        begun, lines, otp = time.monotonic(), [], None
+        for line in process.stderr:
+            lines.append(line)
+            found = re.search(r"otp_[A-Za-z0-9_-]+", line)
+            if found and otp is None:
+                otp = found.group()
+                # After the first question whether somebody has: that one has to be answered with no.
+                time.sleep(1)
+                http("POST", "/api/v2/users/approve_otp_token", {"otp": otp})
+        ran = Ran(process.wait(60), "", "".join(lines))
+        check(f"{what}: prints an address with a one-time password", otp is not None, ran)
+        check(f"{what}: goes on once that is approved", ran.status == 0 and end in ran.err, ran)
+        check(f"{what}: within a few questions", time.monotonic() - begun < 30, ran)
+        ran = cli("auth", "show", token=None, home=home)
+        info = http("GET", "/api/v2/userinfo/")["result"]
+        good = ran.said("Successfully authenticated as:") and any(line.endswith(f" {info['id']}") for line in ran.err)
+        check(f"{what}: the token is that of who approved", good, ran)
+    ran = cli("logout", token=None, home=home)
+    check("logout", ran.status == 0 and ran.said("Successfully logged out from Anyscale."), ran)
+    check("logout: the file is gone", not os.path.exists(credentials(home)))
+    refused("logout, twice", cli("logout", token=None, home=home), "Credentials file does not exist.")
+
+
+PARTS = {
+    part.__name__: part for part in (users, groups, policies, permissions, invitations, service_accounts, auth, login)
+}
+
+
+def main(names):
+    for name in names or PARTS:
+        print(f"---- {name}", flush=True)
+        try:
+            PARTS[name]()
+        except Exception:
+            check(f"{name}: runs to its end", False, traceback.format_exc())
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
