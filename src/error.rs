@@ -143,7 +143,8 @@ impl Error {
     #[must_use]
     pub fn rejected(report: Report) -> Self {
         let code = if report.only_conflicts() { Code::BatchConflict } else { Code::BatchRejected };
-        Self { report: Some(Box::new(report.clone())), ..Self::new(code, report.to_string()) }
+        let sentence = report.to_string();
+        Self { report: Some(Box::new(report)), ..Self::new(code, sentence) }
     }
 
     /// A policy whose bindings can't be set; the report says which and why.
