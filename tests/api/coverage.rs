@@ -201,7 +201,11 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     if operation == "scim_migrate" {
         return format!("{path}?dry_run=False");
     }
-    path = path.replace("{resource_type}", "organization").replace("{resource_id}", "_");
+    if path.contains("{resource_id}") {
+        let me = app.owner.get("/api/v2/userinfo/").await.json();
+        let organization = me["result"]["organization_ids"][0].as_str().unwrap();
+        path = path.replace("{resource_type}", "organization").replace("{resource_id}", organization);
+    }
     if path.contains("{group_id}") {
         path = path.replace("{group_id}", &group(app).await);
     }
