@@ -26,7 +26,16 @@ pub(super) fn run(args: &Args) -> Result<(), Exit> {
             .and_then(|()| write(&root(), dir))
             .map_err(|error| Exit::Usage(format!("can't write to {}: {error}", dir.display())));
     }
-    output::print(&String::from_utf8(page().map_err(Exit::usage)?).map_err(Exit::usage)?)
+    output::print(&in_ascii(&page().map_err(Exit::usage)?))
+}
+
+/// A page without the characters that `groff` takes only when it is told their encoding (groff_char(7)).
+fn in_ascii(page: &[u8]) -> String {
+    let mut text = String::with_capacity(page.len());
+    for c in String::from_utf8_lossy(page).chars() {
+        if c.is_ascii() { text.push(c) } else { text.push_str(&format!("\\[u{:04X}]", u32::from(c))) }
+    }
+    text
 }
 
 /// The command tree. Without `help`, which would repeat all commands of its group.
@@ -42,7 +51,9 @@ fn man(command: &Command) -> Man {
 
 /// A page for a command, and for each below it.
 fn write(command: &Command, dir: &Path) -> io::Result<()> {
-    man(command).generate_to(dir)?;
+    let (man, mut page) = (man(command), Vec::new());
+    man.render(&mut page)?;
+    std::fs::write(dir.join(man.get_filename()), in_ascii(&page))?;
     command.get_subcommands().try_for_each(|below| write(below, dir))
 }
 

@@ -72,7 +72,7 @@ fn every_command_is_in_the_completions_of_each_shell() {
 /// A page as it is read, if there is a program here that shows it.
 fn shown(page: &str) -> Option<String> {
     let mut groff = Command::new("groff");
-    groff.args(["-man", "-Tascii", "-P-c", "-ww", "-rLL=200n"]);
+    groff.args(["-man", "-Tutf8", "-P-c", "-ww", "-rLL=200n"]);
     let child = groff.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.ok()?;
     let (mut stdin, page) = (child.stdin.take().unwrap(), page.to_owned());
@@ -103,6 +103,7 @@ fn every_command_has_a_heading_on_the_manual_page() {
         let heading = format!(".{heading} \"muster {command}\"");
         assert!(ran.out.lines().any(|line| line == heading), "{heading}");
     }
+    assert!(ran.out.is_ascii());
     assert!(!ran.out.contains("muster-help") && !ran.out.contains("muster user help"));
     if let Some(text) = shown(&ran.out) {
         let has = |line: &str| text.lines().any(|shown| shown.trim_end() == line);
