@@ -62,7 +62,8 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
         let sent = if method == "GET" { String::new() } else { body(&app, &id).await };
         let before = db_rows(&app).await;
         let answer = Actor::send(request(&other).body(sent.clone())).await;
-        assert_eq!((answer.status, &answer.error()["code"]), (404, &json!("not_found")), "{id}: {}", answer.text);
+        assert_eq!(answer.status, 404, "{id}: {}", answer.text);
+        assert_eq!(answer.error()["code"], "not_found", "{id}");
         let after = db_rows(&app).await;
         let changed: Vec<&Value> = after.iter().filter(|row| !before.contains(row)).collect();
         assert!(changed.is_empty() && after.len() == before.len(), "{id}: {changed:?}");
