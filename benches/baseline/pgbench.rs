@@ -71,8 +71,7 @@ select
     u.created_at, u.updated_at, u.revision
 from users u
 join collaborators c using (organization_id, user_id)
-where u.organization_id = :organization and u.user_id = any(array[:user]::uuid[])
-order by u.user_id"#;
+where u.organization_id = :organization and u.user_id = :user"#;
 
 pub struct Pgbench {
     database: PgConnectOptions,

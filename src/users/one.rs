@@ -20,7 +20,7 @@ use crate::rows;
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Details> {
     let mut reader = app.read(caller, Action::UserGet).await?;
-    let found = read::details(&mut reader, caller.organization_id, &[user_id]).await?.pop();
+    let found = read::one(&mut reader, caller.organization_id, user_id).await?;
     found.ok_or_else(|| not_found(user_id))
 }
 
@@ -125,6 +125,6 @@ async fn locked(change: &mut Change, user_id: Id<User>, expected: &Expected) -> 
 /// As they are within the change.
 async fn details(change: &mut Change, user_id: Id<User>) -> Result<Details> {
     let organization_id = change.organization_id();
-    let found = read::details(change.connection(), organization_id, &[user_id]).await?.pop();
+    let found = read::one(change.connection(), organization_id, user_id).await?;
     found.ok_or_else(|| not_found(user_id))
 }
