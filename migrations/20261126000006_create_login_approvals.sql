@@ -12,12 +12,13 @@ create table login_approvals (
     approved_by_kind text        not null,
     approved_by_id   uuid,
     approved_at      timestamptz not null,
-    -- Until when it can be fetched.
+    -- Until when it can be fetched, and when it was: a password that was used stays used.
     expires_at       timestamptz not null,
+    fetched_at       timestamptz,
 
     constraint login_approvals_pkey primary key (organization_id, otp_sha256),
-    -- Whoever fetches it knows the password, and not the organization.
-    constraint login_approvals_otp_key unique (otp_sha256, organization_id),
+    -- Whoever fetches it knows the password, and not the organization; and it is approved once, in one of them.
+    constraint login_approvals_otp_key unique (otp_sha256),
     constraint login_approvals_organization_fkey foreign key (organization_id)
         references organizations (organization_id),
     constraint login_approvals_user_fkey foreign key (organization_id, user_id)

@@ -235,6 +235,8 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
                 when users.updated_at > users.created_at
                     or exists (select from passwords p where p.organization_id = users.organization_id
                         and p.user_id = users.user_id and p.set_at > users.created_at)
+                    or exists (select from user_group_members m where m.organization_id = users.organization_id
+                        and m.user_id = users.user_id)
                     or not exists (select from collaborators c where c.organization_id = users.organization_id
                         and c.user_id = users.user_id and c.granted_at = users.created_at) then 'changed'
                 when exists (select from api_keys k where k.organization_id = users.organization_id

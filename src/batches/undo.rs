@@ -58,7 +58,7 @@ pub struct Undone {
 pub enum Use {
     /// They have signed in.
     SignedIn,
-    /// Somebody has changed them: their profile, password or permission level.
+    /// Somebody has changed them: their profile, password, permission level or groups.
     Changed,
     /// Something belongs to them, such as an API key.
     InUse,

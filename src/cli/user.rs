@@ -247,7 +247,11 @@ async fn search(args: &SearchArgs) -> Result<(), Exit> {
             break;
         }
     }
-    output::print_list(args.output, &users, &HEADER, users.iter().map(row))
+    output::print_list(args.output, &users, &HEADER, users.iter().map(row))?;
+    if token.is_some() {
+        output::say(&format!("these are the first {}; there are more (--max-items)", users.len()));
+    }
+    Ok(())
 }
 
 const fn on_the_wire(level: PermissionLevel) -> Level {
@@ -265,7 +269,11 @@ async fn set_permission(client: &Client, user: &str, level: PermissionLevel, for
         client.get_user(user).await?.identity_id
     };
     let member = client.set_permission_level(&identity_id, on_the_wire(level), None).await?;
-    output::print_list(format, &member, &HEADER, [row(&member)])
+    output::print_list(format, &member, &HEADER, [row(&member)])?;
+    if level == PermissionLevel::Collaborator && member.permission_level == PermissionLevel::Owner.as_str() {
+        output::say("still an owner, through a group: `muster policy get` names the groups whose members are");
+    }
+    Ok(())
 }
 
 async fn list(

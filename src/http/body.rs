@@ -86,7 +86,7 @@ pub(super) async fn object<T: DeserializeOwned>(
     config: &config::Server,
 ) -> Result<T> {
     let body = read(request, payload, config).await?;
-    serde_json::from_slice(&body).map_err(unreadable)
+    parse(&body)
 }
 
 /// The same where everything may be left out, also the body.
@@ -99,7 +99,7 @@ pub(super) async fn optional_object<T: DeserializeOwned + Default>(
     config: &config::Server,
 ) -> Result<T> {
     let body = read(request, payload, config).await?;
-    if body.is_empty() { Ok(T::default()) } else { serde_json::from_slice(&body).map_err(unreadable) }
+    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
 }
 
 /// As [`object`], from somebody without a key: up to 4 KiB.
@@ -112,7 +112,7 @@ pub(super) async fn small_object<T: DeserializeOwned>(
     config: &config::Server,
 ) -> Result<T> {
     let body = read_small(request, payload, config).await?;
-    serde_json::from_slice(&body).map_err(unreadable)
+    parse(&body)
 }
 
 /// Reads a form that a browser sends (`application/x-www-form-urlencoded`), up to 4 KiB.
@@ -185,6 +185,14 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListSeed<'_, T> {
     }
 }
 
+/// Reads an object. Serde would take an array for one, field by field.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::invalid("the body has to be a JSON object, not a list"));
+    }
+    serde_json::from_slice(body).map_err(unreadable)
+}
+
 fn unreadable(error: serde_json::Error) -> Error {
     let text = error.to_string();
     match error.classify() {
@@ -197,6 +205,10 @@ fn unreadable(error: serde_json::Error) -> Error {
 fn without_values(text: &str) -> String {
     let found = ["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| text.starts_with(start));
     match text.find("expected ") {
+        // With a name that only this program knows.
+        Some(place) if found && text.get(place..).is_some_and(|rest| rest.starts_with("expected struct ")) => {
+            "expected an object".to_owned()
+        }
         Some(place) if found => one_line(text.get(place..).unwrap_or_default()),
         _ => one_line(text),
     }

@@ -30,10 +30,15 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Su
 /// Revokes all keys of a user, and tells how many there were. For owners.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` for a user without a key that works.
+/// `forbidden`; `not_found`; `conflict` for a user without a key that works, and for the caller themselves, who would
+/// be left without one.
 pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>) -> Result<usize> {
     let mut change = app.change(caller, Action::KeyRotateForUser).await?;
     let organization_id = change.organization_id();
+    if caller.user_id() == Some(user_id) {
+        let sentence = "these are the keys of whoever asks, with the one that asks: revoke or rotate them one by one";
+        return Err(Error::new(Code::Conflict, sentence));
+    }
     if read::holder(change.connection(), organization_id, user_id).await?.is_none() {
         return Err(no_user(user_id));
     }

@@ -5,8 +5,8 @@
 //!
 //! *Asking for a one-time password writes nothing.* Anybody may ask, without a key, so a row for each would be theirs
 //! to fill the database with. The password is its own record: it is recognised by muster's signature in it
-//! ([`Otp`]). A row is written when somebody approves it, and deleted in the change that makes the key: of two who
-//! ask at once, one gets it.
+//! ([`Otp`]). A row is written when somebody approves it, and marked as used in the change that makes the key: of two
+//! who ask at once, one gets it, and the other is told.
 //!
 //! *Approving is done with the API key one has*, through `muster login approve` or `POST
 //! /api/v2/users/approve_otp_token`, not with a click on the page: a page that a link leads to must not be able to do
@@ -112,6 +112,12 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
     Ok(Approved { user_id, permission_level, otp })
 }
 
+fn spent() -> Error {
+    let sentence = "the key of this login has been fetched already: if it was not fetched by whoever started the login, \
+                    revoke it, and start another";
+    Error::new(Code::Conflict, sentence)
+}
+
 /// Asks for the key of a login: `None` until it is approved. It is given once. For anybody who has the one-time
 /// password.
 ///
@@ -121,6 +127,9 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
 pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey>> {
     let otp = checked(app, otp)?;
     let Some(found) = read::pending(app, &otp).await? else { return Ok(None) };
+    if found.is_spent {
+        return Err(spent());
+    }
     if !found.still_holds {
         let sentence = "whoever approved this login has no access any longer: start it again, and let somebody else \
                         approve it";
@@ -128,7 +137,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
     }
     let caller = Caller { organization_id: found.organization_id, actor: found.approved_by, origin };
     let mut change = app.change(&caller, Action::LoginApprove).await?;
-    let Some(approval) = write::take(&mut change, &otp).await? else { return Ok(None) };
+    let Some(approval) = write::take(&mut change, &otp).await? else { return Err(spent()) };
     let lifetime = match otp.duration_seconds {
         0 => Lifetime::Longest,
         seconds => Lifetime::AtMost(i64::from(seconds)),

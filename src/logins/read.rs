@@ -22,12 +22,14 @@ pub(super) struct Pending {
     pub(super) organization_id: Id<Organization>,
     /// Who approved.
     pub(super) approved_by: Actor,
+    /// Whether its key has been given out.
+    pub(super) is_spent: bool,
     /// Whether whoever approved, and whoever will act, are still let in.
     pub(super) still_holds: bool,
 }
 
 /// Finds the approval of a one-time password. By that alone: whoever shows it does not know the organization, which
-/// is what this finds. Of two organizations in which it was approved at the same time, the first.
+/// is what this finds.
 pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
     let now: DateTime<Utc> = app.clock.now();
     let row = sqlx::query!(
@@ -35,13 +37,11 @@ pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
         select
             a.organization_id as "organization_id: Id<Organization>", a.user_id as "user_id: Id<User>",
             a.permission_level, a.scopes, a.approved_by_id as "approved_by_id: Id<ApiKey>", k.name as "key_name?",
-            k.revoked_at as "revoked_at?", k.expires_at as "key_expires_at?", u.status as "status?"
+            a.fetched_at, k.revoked_at as "revoked_at?", k.expires_at as "key_expires_at?", u.status as "status?"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
         left join users u on u.organization_id = a.organization_id and u.user_id = a.user_id
         where a.otp_sha256 = $1 and a.expires_at > $2
-        order by a.approved_at
-        limit 1
         "#,
         otp.sha256.as_slice(),
         now,
@@ -52,6 +52,7 @@ pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
         let lives = row.revoked_at.is_none() && row.key_expires_at.is_some_and(|expires_at| expires_at > now);
         Pending {
             organization_id: row.organization_id,
+            is_spent: row.fetched_at.is_some(),
             still_holds: (row.approved_by_id.is_none() || lives) && row.status.as_deref() != Some("suspended"),
             approved_by: match row.approved_by_id {
                 None => Actor::Operator,

@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, User};
 
-/// Forgets what was approved and never fetched.
+/// Forgets approvals that have expired, fetched or not.
 pub(super) async fn forget_expired(change: &mut Change) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
     sqlx::query!(
@@ -37,9 +37,8 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
         insert into login_approvals
             (organization_id, otp_sha256, user_id, permission_level, scopes, approved_by_kind, approved_by_id,
              approved_at, expires_at)
-        select $1, $2, $3, $4, $5, $6, $7, $8, $9
-        where not exists (select from login_approvals where otp_sha256 = $2)
-        on conflict on constraint login_approvals_pkey do nothing
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        on conflict do nothing
         "#,
         organization_id,
         otp.sha256.as_slice(),
@@ -56,17 +55,18 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
     Ok(approved.rows_affected() == 1)
 }
 
-/// Takes an approval, which then is gone. `None`: somebody else has taken it.
+/// Takes an approval, which stays as used until it would have expired. `None`: somebody else has taken it.
 pub(super) async fn take(change: &mut Change, otp: &Otp) -> Result<Option<Approval>> {
-    let organization_id = change.organization_id().uuid();
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
     let taken = sqlx::query!(
         r#"
-        delete from login_approvals
-        where organization_id = $1 and otp_sha256 = $2
+        update login_approvals set fetched_at = $3
+        where organization_id = $1 and otp_sha256 = $2 and fetched_at is null
         returning user_id as "user_id: Id<User>", permission_level, scopes
         "#,
         organization_id,
         otp.sha256.as_slice(),
+        now,
     )
     .fetch_optional(change.connection())
     .await?;

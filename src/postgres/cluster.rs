@@ -28,7 +28,7 @@
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -233,7 +233,7 @@ impl Cluster {
     async fn start(&self) -> Result<(), ClusterError> {
         self.remove_stale_files();
         data_dir::make_dir(&self.socket_dir, self.account()).map_err(|error| self.unusable(&error))?;
-        let log = File::options().create(true).append(true).open(self.data_dir.join("postgres.log"));
+        let log = File::options().create(true).append(true).mode(0o600).open(self.data_dir.join("postgres.log"));
         let log = log.map_err(|error| self.unusable(&error))?;
         let errors = log.try_clone().map_err(|error| self.unusable(&error))?;
         let mut command = self.command("postgres");
@@ -243,7 +243,9 @@ impl Cluster {
             .arg("-k")
             .arg(&self.socket_dir)
             .args(["-p", &PORT.to_string()])
-            .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "logging_collector=off"]);
+            .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "logging_collector=off"])
+            // Neither the statement nor the values that an error is about: they can name people.
+            .args(["-c", "log_error_verbosity=terse", "-c", "log_min_error_statement=panic"]);
         for (key, value) in &self.settings {
             command.arg("-c").arg(format!("{key}={value}"));
         }

@@ -386,6 +386,21 @@ async fn users_who_have_been_used_since_keep_all_from_being_removed() {
 }
 
 #[tokio::test]
+async fn users_who_were_put_into_a_group_since_are_not_removed() {
+    let app = TestApp::spawn().await;
+    let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await.json();
+    let group = app.owner.post("/api/v2/user_groups/", &json!({"name": "Owners"})).await.json();
+    let members = format!("/api/v2/user_groups/{}/members/add", group["result"]["id"].as_str().unwrap());
+    assert_eq!(app.owner.post(&members, &json!([{"email": "b@example.com"}])).await.status, 200);
+    let refused = post(&app.owner, &format!("{}/undo", path(&created["metadata"]))).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert_eq!(
+        refused.error()["rows"],
+        json!([{"index": 1, "field": null, "code": "changed", "message": "was changed since"}])
+    );
+}
+
+#[tokio::test]
 async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
     let app = TestApp::spawn_with(|config| config.batch.max_wait_seconds = 1).await;
     // So that the pool knows how fast this machine is.

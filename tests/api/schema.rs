@@ -19,7 +19,7 @@ async fn the_organization_is_in_every_key_and_reference_and_tells_no_two_keys_of
              and attnum = conkey[case contype when 'u' then array_upper(conkey, 1) else 1 end]
          where contype in ('p', 'u', 'f') and connamespace = 'public'::regnamespace
              and conrelid <> '_sqlx_migrations'::regclass and attname <> 'organization_id'
-             and conname <> 'organizations_public_identifier_key'",
+             and conname not in ('organizations_public_identifier_key', 'login_approvals_otp_key')",
     )
     .await;
     assert_eq!(wrong, Vec::<String>::new());

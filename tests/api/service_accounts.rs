@@ -235,3 +235,29 @@ async fn a_batch_can_not_take_the_address_of_a_service_account() {
     let answer = app.owner.create(&json!([sso(&email)])).await;
     assert_eq!((answer.status, answer.error()["code"].as_str()), (409, Some("batch_conflict")));
 }
+
+#[tokio::test]
+async fn nobody_rotates_away_the_key_that_asks() {
+    let app = TestApp::spawn().await;
+    let (me, owner) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let sentence = "these are the keys of whoever asks, with the one that asks: revoke or rotate them one by one";
+    refused(&owner.post(&rotation(&json!(me)), &Value::Null).await, 409, "conflict", sentence);
+    assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_list_is_not_taken_for_an_object() {
+    let app = TestApp::spawn().await;
+    let sentence = "the body has to be a JSON object, not a list";
+    for (path, body) in [
+        ("/api/v2/api_keys", json!(["key", null, "owner", null, 60])),
+        ("/api/v2/user_groups/", json!(["group"])),
+        (KEY, json!([60, "usr_01k9h6m3x0e8wbz1v5n7q2r4t6", null])),
+    ] {
+        refused(&app.owner.post(path, &body).await, 400, "invalid_request", sentence);
+    }
+    let policy = app.owner.request("PUT", "/api/v2/policy/organization/_").body("[[]]");
+    refused(&Actor::send(policy).await, 400, "invalid_request", sentence);
+    let sentence = "the body can't be used: expected an object";
+    refused(&app.owner.post("/api/v2/api_keys", &Value::Null).await, 400, "invalid_request", sentence);
+}

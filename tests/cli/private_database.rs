@@ -45,6 +45,15 @@ async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
     let owner = server.actor(&key);
     assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
     let pid = postgres_pid(dir.path()).unwrap();
+    // What PostgreSQL refuses, it does not repeat: it would name people.
+    let info = owner.get("/api/v2/userinfo/").await.json();
+    let own = format!("/api/v2/users/{}", info["result"]["id"].as_str().unwrap());
+    let taken = owner.request("PATCH", &own).body(json!({"email": "a@example.com"}).to_string());
+    assert_eq!(crate::support::Actor::send(taken).await.status, 409);
+    let log = dir.path().join("postgres.log");
+    assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("users_email_key_key") && !said.contains("a@example.com"), "{said}");
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(postgres_pid(dir.path()), None);
