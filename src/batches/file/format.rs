@@ -7,9 +7,9 @@ use clap::ValueEnum;
 /// How a users file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
-    /// A list under `create_users`, as the vendor's client reads it.
+    /// A list under `create_users`, as the vendor's client reads it; `users` for commands that change users.
     Yaml,
-    /// An array of users, or an object with one under `create_users`.
+    /// An array of users, or an object with one under the same name.
     Json,
     /// One user a line, as a JSON object.
     Ndjson,
