@@ -9,7 +9,7 @@
 //! *Putting somebody among the owners takes what making an owner takes*: [`Action::OwnerGrant`]. A key that
 //! was made to edit groups would else make owners.
 //!
-//! *An audit entry names [`NAMED_AT_ONCE`] users at most.* A list of 100,000 has a hundred of them, and a
+//! *An audit entry names 1,000 users at most.* A list of 100,000 has a hundred of them, and a
 //! page of the log stays a page.
 
 mod memberships;
