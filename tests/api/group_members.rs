@@ -187,9 +187,8 @@ async fn a_user_who_is_deleted_is_in_no_group() {
     let app = app_with(2).await;
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &users([0])).await.status, 200);
-    let batch = app.owner.get("/api/v2/batches").await.json()["results"][0]["batch_id"].as_str().unwrap().to_owned();
-    let undone = Actor::send(app.owner.request("POST", &format!("/api/v2/batches/{batch}/undo"))).await;
-    assert_eq!(undone.status, 200, "{}", undone.text);
+    let deleted = app.owner.post("/api/v2/users/admin_batch_delete", &json!([{"user": "user0@example.com"}])).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
     assert_eq!(members(&app, &id).await, Vec::<String>::new());
 }
 
