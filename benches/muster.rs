@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -56,6 +56,7 @@ const PARTS: [Part; 8] = [
     ("singles", figures::singles::lines),
     ("latency", figures::latency::lines),
     ("people", figures::people::lines),
+    ("lookups", figures::people::lookups),
     ("memory", figures::process::memory),
 ];
 

@@ -2,6 +2,7 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,14 +24,17 @@ use crate::keys::Identities;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 
+/// How many new users are worth being sorted into the search index.
+const WORTH_SORTING: usize = 1_000;
+
 /// How long work may take to end once it has been told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Everything that operations need.
-#[derive(Debug)]
+/// Everything that operations need. A clone is the same program once more.
+#[derive(Clone, Debug)]
 pub struct App {
     /// The settings.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The way to the database.
     pub db: Database,
     /// The time.
@@ -38,11 +42,13 @@ pub struct App {
     /// What a password has to be.
     pub policy: Policy,
     /// Hashes passwords.
-    pub hasher: Pool,
+    pub hasher: Arc<Pool>,
     /// Who the holders of API keys are, for a moment.
     pub identities: Arc<Identities>,
     /// Knows requests, files and plans again.
-    pub fingerprints: Fingerprints,
+    pub fingerprints: Arc<Fingerprints>,
+    /// Users who were created since the search index was given the latest.
+    unsorted: Arc<AtomicUsize>,
     /// Work that goes on without a request that waits for it.
     jobs: TaskTracker,
     /// Where that runs: not on the threads that serve requests, which end before it does.
@@ -58,13 +64,20 @@ impl App {
     /// Settings that can't be used, or threads that can't be started.
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
-        let hasher = Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?;
-        let fingerprints = Fingerprints::new(&config)?;
+        let hasher =
+            Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?.into();
+        let fingerprints = Fingerprints::new(&config)?.into();
         let policy = Policy::new(&config.passwords);
         let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
-        let identities = Arc::default();
-        Ok(Self { config, db, clock, policy, hasher, identities, fingerprints, jobs, runtime, stopping })
+        let (config, identities, unsorted) = (Arc::new(config), Arc::default(), Arc::default());
+        Ok(Self { config, db, clock, policy, hasher, identities, fingerprints, unsorted, jobs, runtime, stopping })
+    }
+
+    /// The same program for one of `threads` threads that serve requests, with connections of its own.
+    #[must_use]
+    pub fn for_one_of(&self, threads: usize) -> Self {
+        Self { db: self.db.for_one_of(threads), ..self.clone() }
     }
 
     /// Checks that the caller may. If not, that is recorded.
@@ -131,6 +144,15 @@ impl App {
     /// Starts work that goes on whether or not a request waits for it.
     pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.jobs.spawn_on(job, &self.runtime)
+    }
+
+    /// Notes that users were created: many of them give the search index something to do, beside the requests.
+    pub fn note_created(&self, users: usize) {
+        let unsorted = self.unsorted.fetch_add(users, Ordering::Relaxed).saturating_add(users);
+        if unsorted >= WORTH_SORTING && self.unsorted.swap(0, Ordering::Relaxed) >= WORTH_SORTING {
+            let db = self.db.clone();
+            drop(self.start_job(async move { db.sort_search_index().await }));
+        }
     }
 
     /// Whether the program is about to end, and takes no new work.

@@ -3,6 +3,55 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Threads that keep many connections busy: as many as pgbench is given.
+const THREADS: usize = 2;
+
+/// Keeps so many connections busy for so long, each with one request at a time: `ask` sends the `n`th of the connection.
+/// Gives the answers a second.
+pub fn saturate(clients: Vec<Client>, seconds: u64, ask: impl Fn(&mut Client, usize, usize) + Sync) -> f64 {
+    let (start, share) = (Instant::now(), clients.len().div_ceil(THREADS));
+    let mut clients: Vec<_> = clients.into_iter().enumerate().collect();
+    let done: usize = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            clients.chunks_mut(share).map(|some| scope.spawn(|| keep_busy(some, start, seconds, &ask))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    done as f64 / start.elapsed().as_secs_f64()
+}
+
+fn keep_busy(
+    clients: &mut [(usize, Client)],
+    start: Instant,
+    seconds: u64,
+    ask: impl Fn(&mut Client, usize, usize),
+) -> usize {
+    let mut answered = vec![0; clients.len()];
+    for (connection, client) in clients.iter_mut() {
+        ask(client, *connection, 0);
+    }
+    while start.elapsed().as_secs() < seconds {
+        let mut waiting: Vec<_> =
+            clients.iter().map(|(_, client)| PollFd::new(client.stream.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut waiting, PollTimeout::NONE).unwrap();
+        let ready: Vec<usize> = (0..waiting.len()).filter(|place| waiting[*place].any().unwrap()).collect();
+        for place in ready {
+            let (connection, client) = &mut clients[place];
+            client.receive(200);
+            answered[place] += 1;
+            ask(client, *connection, answered[place]);
+        }
+    }
+    // What is under way has not been answered within the time.
+    clients.iter_mut().for_each(|(_, client)| {
+        client.receive(200);
+    });
+    answered.into_iter().sum()
+}
 
 pub struct Client {
     stream: TcpStream,
@@ -19,8 +68,14 @@ impl Client {
 
     /// Sends a GET and reads the answer.
     pub fn get(&mut self, path: &str) {
+        self.ask(path);
+        self.receive(200);
+    }
+
+    /// Sends a GET.
+    pub fn ask(&mut self, path: &str) {
         let request = format!("GET {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\n\r\n", self.token);
-        self.exchange(&[request.as_bytes()], 200);
+        self.send(&[request.as_bytes()]);
     }
 
     /// Sends JSON and reads the answer.
@@ -31,11 +86,18 @@ impl Client {
             self.token,
             body.len()
         );
-        self.exchange(&[request.as_bytes()], 200);
+        self.send(&[request.as_bytes()]);
+        self.receive(200);
     }
 
     /// Sends a list of users and reads the whole answer.
     pub fn create(&mut self, body: &str, headers: &str) -> usize {
+        self.ask_for(body, headers);
+        self.receive(200)
+    }
+
+    /// Sends a list of users.
+    pub fn ask_for(&mut self, body: &str, headers: &str) {
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n{headers}\r\n",
@@ -45,16 +107,20 @@ impl Client {
         );
         // A short one in one packet, a long one without a copy.
         if body.len() < 4096 {
-            self.exchange(&[format!("{head}{body}").as_bytes()], 200)
+            self.send(&[format!("{head}{body}").as_bytes()]);
         } else {
-            self.exchange(&[head.as_bytes(), body.as_bytes()], 200)
+            self.send(&[head.as_bytes(), body.as_bytes()]);
         }
     }
 
-    fn exchange(&mut self, parts: &[&[u8]], status: u16) -> usize {
+    fn send(&mut self, parts: &[&[u8]]) {
         for part in parts {
             self.stream.write_all(part).unwrap();
         }
+    }
+
+    /// Reads an answer to its end.
+    fn receive(&mut self, status: u16) -> usize {
         let mut filled = 0;
         let head = loop {
             if let Some(end) = self.received[..filled].windows(4).position(|four| four == b"\r\n\r\n") {

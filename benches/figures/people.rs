@@ -1,11 +1,11 @@
 //! Finding people among 1,000,000, against finding them among 10,000, and against PostgreSQL itself.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use muster::id::{Id, User};
 use sqlx::postgres::PgConnectOptions;
 
-use super::client::Client;
+use super::client::{Client, saturate};
 use super::{PAIRS, Served, median, paired};
 use crate::Line;
 use crate::baseline::{Lookup, execute, fill};
@@ -52,8 +52,12 @@ pub fn lines() -> Vec<Line> {
         })
         .collect();
     lines.push(far_page(&mut places.1));
-    lines.push(rate(&mut places.1));
     lines
+}
+
+/// Users by id, from many connections.
+pub fn lookups() -> Vec<Line> {
+    vec![rate(&mut Place::with(MANY))]
 }
 
 impl Place {
@@ -158,7 +162,6 @@ fn far_page(place: &mut Place) -> Line {
     )
 }
 
-/// Users by id, from many connections.
 fn rate(place: &mut Place) -> Line {
     let ids: Vec<_> = place.people.iter().take(LOOKUPS).map(|(user_id, _)| *user_id).collect();
     let lookup = Lookup::new(&place.served.database, &ids);
@@ -167,21 +170,11 @@ fn rate(place: &mut Place) -> Line {
         place,
         |_, _| lookup.rate(CONNECTIONS, SECONDS),
         |place, _| {
-            let end = Instant::now() + Duration::from_secs(SECONDS);
-            let start = Instant::now();
-            let done: usize = std::thread::scope(|scope| {
-                let running: Vec<_> = (0..CONNECTIONS)
-                    .map(|thread| {
-                        let (mut client, people) = (place.served.client(), &place.people);
-                        scope.spawn(move || {
-                            let asked = people.iter().cycle().skip(thread * PAIRS);
-                            asked.take_while(|_| Instant::now() < end).map(|person| by_id(&mut client, person)).count()
-                        })
-                    })
-                    .collect();
-                running.into_iter().map(|thread| thread.join().unwrap()).sum()
-            });
-            done as f64 / start.elapsed().as_secs_f64()
+            let (clients, people) = ((0..CONNECTIONS).map(|_| place.served.client()).collect(), &place.people);
+            saturate(clients, SECONDS, |client, connection, n| {
+                let (user_id, _) = &people[(connection * PAIRS + n) % people.len()];
+                client.ask(&format!("/api/v2/users/{user_id}"));
+            })
         },
     );
     Line::at_least(

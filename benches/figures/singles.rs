@@ -1,7 +1,6 @@
 //! One user a request, from many connections, against the same statements in `pgbench`.
 
-use std::time::{Duration, Instant};
-
+use super::client::saturate;
 use super::{Served, paired};
 use crate::Line;
 use crate::baseline::{Pgbench, settle};
@@ -27,28 +26,9 @@ pub fn lines() -> Vec<Line> {
 
 /// Requests a second.
 fn create(served: &Served, round: usize, seconds: u64) -> f64 {
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| served.client()).collect();
-    let start = Instant::now();
-    let end = start + Duration::from_secs(seconds);
-    let done: usize = std::thread::scope(|scope| {
-        let running: Vec<_> = clients
-            .iter_mut()
-            .enumerate()
-            .map(|(thread, client)| {
-                scope.spawn(move || {
-                    let mut done = 0;
-                    while Instant::now() < end {
-                        let body = format!(
-                            r#"[{{"name":"Ada","email":"s{round}-{thread}-{done}@example.com","is_sso_user":true}}]"#
-                        );
-                        client.create(&body, "");
-                        done += 1;
-                    }
-                    done
-                })
-            })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    done as f64 / start.elapsed().as_secs_f64()
+    let clients = (0..CONNECTIONS).map(|_| served.client()).collect();
+    saturate(clients, seconds, |client, connection, n| {
+        let body = format!(r#"[{{"name":"Ada","email":"s{round}-{connection}-{n}@example.com","is_sso_user":true}}]"#);
+        client.ask_for(&body, "");
+    })
 }

@@ -124,11 +124,12 @@ pub(super) async fn run(
     let (created, body, response) = render(work.render, created, held.is_some()).await?;
     let file = work.file.fingerprinted(app);
     let batch = NewBatch { held, batch_id, created_at: now, source: work.source, file, counts, response };
-    let (app, caller) = (Arc::clone(app), caller.clone());
+    let (writing, caller) = (Arc::clone(app), caller.clone());
     // In a task of its own: whoever waits for it may go away, and it goes on to its end.
-    tokio::spawn(async move { write_with_retries(&app, &caller, &batch, &created.accounts).await })
+    tokio::spawn(async move { write_with_retries(&writing, &caller, &batch, &created.accounts).await })
         .await
         .map_err(Error::internal)??;
+    app.note_created(counts.users);
     Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
 }
 

@@ -109,7 +109,6 @@ pub(super) async fn user_of(app: &App, caller: &Caller, text: &str) -> Result<Id
     found.ok_or_else(|| Exit::Refused(Some("no such user".to_owned())))
 }
 
-/// Runs an operation of the local operator's and closes everything again.
 /// Runs an operation of the local operator's in one organization, and closes everything again.
 pub(super) async fn with_operator<T>(
     operator: Operator,

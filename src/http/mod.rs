@@ -28,6 +28,7 @@ mod pages;
 mod public_url;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -36,12 +37,15 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::{self, from_fn};
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
-use actix_web::{App as HttpApp, HttpServer, Route, guard};
+use actix_web::{App as HttpApp, HttpServer, Resource, Route, Scope, guard};
 
 use crate::app::App;
 
 pub(crate) use api::audit::AuditEvent;
 pub use openapi::document as openapi_document;
+
+/// What the paths of the API begin with, and have a noun behind.
+const API: &str = "/api/v2/";
 
 /// The methods of a route that only reads.
 const READ: &str = "GET, HEAD";
@@ -52,10 +56,8 @@ fn read() -> Route {
 
 /// The URL table.
 fn routes(config: &mut ServiceConfig) {
-    let mut at = |path: &str, allowed: &'static str, routes: Vec<Route>| {
-        let resource = web::resource(path).default_service(error::method_not_allowed(allowed));
-        config.service(routes.into_iter().fold(resource, actix_web::Resource::route));
-    };
+    let mut nouns = Nouns::default();
+    let mut at = |path, allowed, routes| nouns.add(path, allowed, routes);
     at("/livez", READ, vec![read().to(health::livez)]);
     at("/readyz", READ, vec![read().to(health::readyz)]);
     at("/openapi.json", READ, vec![read().to(openapi::json)]);
@@ -147,6 +149,28 @@ fn routes(config: &mut ServiceConfig) {
     // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
     // behind a prefix.
     config.service(web::redirect("/docs", "docs/"));
+    nouns.register(config);
+}
+
+/// The paths by their nouns. A path with a parameter is compared by a regular expression, which takes as long as
+/// all the rest of a request: so a request is compared with those of its noun only, in the order of the table.
+#[derive(Default)]
+struct Nouns(BTreeMap<&'static str, Vec<Resource>>);
+
+impl Nouns {
+    fn add(&mut self, path: &'static str, allowed: &'static str, routes: Vec<Route>) {
+        let end =
+            path.match_indices('/').nth(if path.starts_with(API) { 3 } else { 1 }).map_or(path.len(), |(at, _)| at);
+        let (noun, rest) = path.split_at(end);
+        let resource = web::resource(rest).default_service(error::method_not_allowed(allowed));
+        self.0.entry(noun).or_default().push(routes.into_iter().fold(resource, Resource::route));
+    }
+
+    fn register(self, config: &mut ServiceConfig) {
+        for (noun, resources) in self.0 {
+            config.service(resources.into_iter().fold(web::scope(noun), Scope::service));
+        }
+    }
 }
 
 /// Starts serving on a listener that is bound already. Runs until it is stopped, by a signal
@@ -156,10 +180,14 @@ fn routes(config: &mut ServiceConfig) {
 /// When the listener can't be used.
 pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
     let settings = app.config.server.clone();
-    let data = web::Data::from(app);
-    let mut server = HttpServer::new(move || {
+    let threads = match settings.workers {
+        0 => std::thread::available_parallelism()?.get(),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        // Called on each of the threads.
         HttpApp::new()
-            .app_data(data.clone())
+            .app_data(web::Data::new(app.for_one_of(threads)))
             .configure(routes)
             .default_service(web::to(error::not_found))
             // The first is the innermost: a doubled slash is mended before the route is chosen.
@@ -168,9 +196,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
     })
     .shutdown_timeout(settings.shutdown_timeout_seconds)
     .client_request_timeout(Duration::from_secs(10))
+    .workers(threads)
     .disable_signals();
-    if settings.workers > 0 {
-        server = server.workers(settings.workers);
-    }
     Ok(server.listen(listener)?.run())
 }

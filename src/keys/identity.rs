@@ -5,7 +5,8 @@
 //! *An identity is remembered for a second.* Authenticating a request then costs no query, and a key that is
 //! revoked, or whose user is suspended, is refused by every instance within [`LIFETIME`] (bar E-2). The time
 //! counts from before the database was asked, so nothing older than that is ever believed. One that is in
-//! use is read again from [`REFRESH_AFTER`] on, beside the requests, so that none of them waits for it. The
+//! use is read again from [`REFRESH_AFTER`] on, beside the requests and on another thread than theirs, so that none
+//! of them waits for it. The
 //! instance that changes something about keys or permissions forgets everything at once ([`crate::change`]),
 //! and believes no answer to a question from before that.
 //! What is remembered is found by the SHA-256 of the whole token; the token is nowhere.

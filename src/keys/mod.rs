@@ -117,7 +117,8 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
         Memory::Fresh(identity) if identity.expires_at > now => identity,
         Memory::Aging(identity) if identity.expires_at > now => {
             let (app, token) = (Arc::clone(app), token.clone());
-            tokio::spawn(async move { refresh(&app, &token, digest).await });
+            let handle = Arc::clone(&app);
+            drop(handle.start_job(async move { refresh(&app, &token, digest).await }));
             identity
         }
         _ => match look_up(app, &token, digest).await? {

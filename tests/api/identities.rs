@@ -13,12 +13,13 @@ const ME: &str = "/api/v2/userinfo/";
 /// How often PostgreSQL has looked a key up by its id. Each of its processes keeps what it has counted to itself for
 /// a while, unless it is told not to: so all that serve the program are.
 async fn look_ups(app: &TestApp) -> i64 {
-    let pool = &app.app.db.interactive;
     let mut connections = Vec::new();
-    for _ in 0..pool.size() {
-        let mut connection = pool.acquire().await.unwrap();
-        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
-        connections.push(connection);
+    for part in app.app.db.parts() {
+        for _ in 0..part.interactive.size() {
+            let mut connection = part.interactive.acquire().await.unwrap();
+            sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
+            connections.push(connection);
+        }
     }
     app.db_value("select idx_scan from pg_stat_user_indexes where indexrelname = 'api_keys_pkey'").await
 }
