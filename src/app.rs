@@ -125,7 +125,8 @@ impl App {
     /// As [`App::change`].
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
-        Ok(Reader(self.db.interactive.acquire().await?))
+        // Boxed: it can open a connection, and each request would carry some KiB with it for that.
+        Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
     }
 
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.

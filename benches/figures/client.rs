@@ -133,7 +133,8 @@ impl Client {
         let text = std::str::from_utf8(&self.received[..head]).unwrap();
         let length: usize = text
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?)
             .unwrap_or_else(|| panic!("no length: {text}"));
         let answered: u16 = text.split(' ').nth(1).unwrap().parse().unwrap();
         if answered != status {

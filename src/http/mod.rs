@@ -162,7 +162,8 @@ impl Nouns {
         let end =
             path.match_indices('/').nth(if path.starts_with(API) { 3 } else { 1 }).map_or(path.len(), |(at, _)| at);
         let (noun, rest) = path.split_at(end);
-        let resource = web::resource(rest).default_service(error::method_not_allowed(allowed));
+        let resource =
+            web::resource(rest).app_data(log::Template(path)).default_service(error::method_not_allowed(allowed));
         self.0.entry(noun).or_default().push(routes.into_iter().fold(resource, Resource::route));
     }
 
