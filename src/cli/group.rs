@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use muster_client::{Client, Error, Group, GroupChanged, GroupMember, GroupUser, RowFinding};
+use muster_client::{Client, Error, Group, GroupChanged, GroupMember, GroupUser};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::user::ServerArgs;
@@ -91,6 +93,9 @@ pub(super) struct UsersArgs {
     /// The file's format [default: by its name (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    /// Show what it would come to, or what is wrong; change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     shown: Shown,
 }
@@ -188,21 +193,20 @@ async fn change(args: &UsersArgs, puts_in: bool) -> Result<(), Exit> {
     let file = match &args.users_file {
         None => None,
         Some(path) => Some(
-            UsersFile::read(path, args.format, Contents::NAMED).map_err(|error| file_report::refuse(&error, done))?,
+            UsersFile::read(path, args.format, Contents::MEMBERS).map_err(|error| file_report::refuse(&error, done))?,
         ),
     };
-    let group_id = &args.group.group_id;
     let changed = match &file {
         None => {
-            let users: Vec<_> = args.users.iter().map(|text| GroupUser::from_text(text)).collect();
-            send(&client, group_id, &users, puts_in).await
+            let users: Vec<_> = args.users.iter().map(GroupUser::new).collect();
+            send(&client, args, &users, puts_in).await
         }
-        Some(file) => send(&client, group_id, &users_of(file)?, puts_in).await,
+        Some(file) => send(&client, args, &file.rows().map(named).collect::<Vec<_>>(), puts_in).await,
     };
     let changed = match (changed, &file) {
         (Ok(changed), _) => changed,
         (Err(error), Some(file)) if !error.rows().is_empty() => {
-            return Err(file_report::findings(file, &in_file(error.rows()), done));
+            return Err(file_report::findings(file, error.rows(), done));
         }
         (Err(error), _) => return Err(error.into()),
     };
@@ -216,7 +220,10 @@ async fn change(args: &UsersArgs, puts_in: bool) -> Result<(), Exit> {
                 more => format!("; {more} were {is_unchanged}"),
             };
             let users = output::users(usize::try_from(count).unwrap_or(usize::MAX));
-            output::say(&format!("{users} {done}{unchanged}"));
+            output::say(&match args.dry_run {
+                true => format!("dry run: {users} would be {done}{unchanged}; nothing was written"),
+                false => format!("{users} {done}{unchanged}"),
+            });
             Ok(())
         }
         Format::Csv => output::print_csv(
@@ -226,25 +233,21 @@ async fn change(args: &UsersArgs, puts_in: bool) -> Result<(), Exit> {
     }
 }
 
-async fn send(client: &Client, group_id: &str, users: &[GroupUser], puts_in: bool) -> Result<GroupChanged, Error> {
+async fn send<R: Serialize>(
+    client: &Client,
+    args: &UsersArgs,
+    rows: &[R],
+    puts_in: bool,
+) -> Result<GroupChanged, Error> {
+    let group_id = &args.group.group_id;
     if puts_in {
-        client.add_group_members(group_id, users).await
+        client.add_group_members(group_id, rows, args.dry_run).await
     } else {
-        client.remove_group_members(group_id, users).await
+        client.remove_group_members(group_id, rows, args.dry_run).await
     }
 }
 
-/// Whom the rows of a file name.
-fn users_of(file: &UsersFile) -> Result<Vec<GroupUser>, Exit> {
-    let users = file.rows().enumerate().map(|(index, row)| {
-        let user = row.as_str().or_else(|| row.get("user")?.as_str()).map(GroupUser::from_text);
-        user.ok_or_else(|| Exit::Refused(Some(format!("users[{index}] has no `user`: an address or an id"))))
-    });
-    users.collect()
-}
-
-/// What the server calls `user_id` or `email` is `user` in a file.
-fn in_file(findings: &[RowFinding]) -> Vec<RowFinding> {
-    let named = |finding: &RowFinding| RowFinding { field: Some("user".to_owned()), ..finding.clone() };
-    findings.iter().map(named).collect()
+/// A row that is a mere address or id names its user, too. What else it is, the server reports on.
+fn named(row: &Value) -> Value {
+    if row.is_string() { json!({ "user": row }) } else { row.clone() }
 }

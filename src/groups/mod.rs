@@ -130,7 +130,7 @@ pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Resu
 }
 
 /// Puts users into a group: all of a list, or none and a report on every row. Each row of the JSON array has
-/// exactly one of `user_id` and `email`. Those who are in it already stay.
+/// `user`, an id or an address. Those who are in it already stay. A dry run does everything, and takes it back.
 ///
 /// The body is read only after the caller's permission has been checked.
 ///
@@ -142,6 +142,7 @@ pub async fn add_members(
     app: &App,
     caller: &Caller,
     group_id: Id<id::Group>,
+    dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupAddMembers).await?;
@@ -155,7 +156,7 @@ pub async fn add_members(
     let added = write::add(&mut change, group_id, &users).await?;
     let counted = Changed { changed: added.len(), unchanged: users.len() - added.len() };
     record(&mut change, added, |users| Event::GroupMembersAdded { group_id, users });
-    change.commit().await?;
+    end(change, dry_run).await?;
     Ok(counted)
 }
 
@@ -168,6 +169,7 @@ pub async fn remove_members(
     app: &App,
     caller: &Caller,
     group_id: Id<id::Group>,
+    dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupRemoveMembers).await?;
@@ -180,8 +182,13 @@ pub async fn remove_members(
     owners::hold(&mut change).await?;
     let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
     record(&mut change, removed, |users| Event::GroupMembersRemoved { group_id, users });
-    change.commit().await?;
+    end(change, dry_run).await?;
     Ok(counted)
+}
+
+/// Makes it real, or takes it back.
+async fn end(change: Change, dry_run: bool) -> Result<()> {
+    if dry_run { change.take_back().await } else { Ok(change.commit().await?) }
 }
 
 /// Records a list as events of so many users each; one of nobody as one event.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::named::Named;
 use super::{EmailAddress, Line, Name};
-use crate::id::{Id, User};
 use crate::report::Finding;
 use crate::rows::{Field, Fields, Shape};
 
@@ -24,31 +24,6 @@ impl Edit {
         let given =
             [("name", self.name.is_some()), ("email", self.email.is_some()), ("lastname", self.lastname.is_some())];
         given.into_iter().filter_map(|(field, is_given)| is_given.then_some(field))
-    }
-}
-
-/// Who is meant.
-#[derive(Debug)]
-pub(super) enum Named {
-    ById(Id<User>),
-    ByAddress(EmailAddress),
-}
-
-impl Named {
-    fn parse(text: &str) -> Option<Self> {
-        // No address is an id: that has no @.
-        match text.parse() {
-            Ok(user_id) => Some(Self::ById(user_id)),
-            Err(_) => EmailAddress::parse(text).ok().map(Self::ByAddress),
-        }
-    }
-
-    /// As it was written.
-    pub(super) fn shown(&self) -> String {
-        match self {
-            Self::ById(user_id) => user_id.to_string(),
-            Self::ByAddress(address) => address.as_str().to_owned(),
-        }
     }
 }
 
@@ -131,21 +106,7 @@ impl Who {
 
     /// Who, if that can be known, and the revision.
     pub(super) fn check(self, index: usize, findings: &mut Vec<Finding>) -> Option<(Named, Option<i64>)> {
-        let named = match self.user {
-            Field::Wrong => None,
-            Field::Missing => {
-                findings.push(Finding::field(index, "user", "missing", "is missing"));
-                None
-            }
-            Field::Is(text) => {
-                let named = Named::parse(&text);
-                if named.is_none() {
-                    let message = "has to be the id of a user (usr_…) or an e-mail address";
-                    findings.push(Finding::field(index, "user", "user_invalid", message));
-                }
-                named
-            }
-        };
+        let named = Named::check(self.user, index, findings);
         named.map(|named| (named, self.if_match.into_option()))
     }
 }

@@ -5,9 +5,6 @@
 //!
 //! # Decisions
 //!
-//! *A row says who by `user`*: an id or an address, which no id looks like. So one column of a file is enough,
-//! whatever its writer has, and `email` is free to mean the new address.
-//!
 //! *Addresses may be swapped within a list*: what counts is who has which when all is done.
 
 use std::collections::{HashMap, HashSet};
@@ -15,8 +12,9 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::edit::{Edit, EditRow, Named, Row, WhoRow};
+use super::edit::{Edit, EditRow, Row, WhoRow};
 use super::lock::{self, Locked};
+use super::named::{self, Named};
 use super::write::{self, Update};
 use super::{Details, Status, read};
 use crate::app::App;
@@ -207,27 +205,15 @@ async fn write_all(change: &mut Change, bulk: Bulk, ids: &[Id<User>], updates: &
 
 /// Locks the users of all rows; those who do not exist, and those who are in the list twice, are findings.
 async fn find<'a>(change: &mut Change, rows: &'a [Entry], report: &mut Report) -> Result<Vec<(&'a Entry, Locked)>> {
-    let organization_id = change.organization_id();
-    let addresses = rows.iter().filter_map(|entry| match &entry.named {
-        Named::ByAddress(address) => Some(address.key()),
-        Named::ById(_) => None,
-    });
-    let addresses: Vec<&str> = addresses.collect();
-    let by_address: HashMap<String, Id<User>> = match addresses.is_empty() {
-        true => HashMap::new(),
-        false => read::by_address(change.connection(), organization_id, &addresses).await?.into_iter().collect(),
-    };
-    let id_of = |entry: &Entry| match &entry.named {
-        Named::ById(user_id) => Some(*user_id),
-        Named::ByAddress(address) => by_address.get(address.key()).copied(),
-    };
-    let ids: Vec<Id<User>> = rows.iter().filter_map(id_of).collect();
+    let named: Vec<&Named> = rows.iter().map(|entry| &entry.named).collect();
+    let ids_of_rows = named::ids(change, &named).await?;
+    let ids: Vec<Id<User>> = ids_of_rows.iter().flatten().copied().collect();
     let locked = lock::all(change, &ids).await?;
     let mut locked: HashMap<Uuid, Locked> = locked.into_iter().map(|user| (user.user_id.uuid(), user)).collect();
     let mut first_with: HashMap<Uuid, usize> = HashMap::new();
     let mut found = Vec::with_capacity(rows.len());
-    for entry in rows {
-        let user_id = id_of(entry).map(Id::uuid);
+    for (entry, user_id) in rows.iter().zip(ids_of_rows) {
+        let user_id = user_id.map(Id::uuid);
         if let Some(first) = user_id.and_then(|id| first_with.get(&id)) {
             report.add(Finding::user_twice(entry.index, *first, "user"));
             continue;

@@ -9,6 +9,7 @@ mod email;
 mod expected;
 mod list;
 pub(crate) mod lock;
+pub(crate) mod named;
 mod one;
 pub(crate) mod read;
 mod text;

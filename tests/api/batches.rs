@@ -391,7 +391,7 @@ async fn users_who_were_put_into_a_group_since_are_not_removed() {
     let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await.json();
     let group = app.owner.post("/api/v2/user_groups/", &json!({"name": "Owners"})).await.json();
     let members = format!("/api/v2/user_groups/{}/members/add", group["result"]["id"].as_str().unwrap());
-    assert_eq!(app.owner.post(&members, &json!([{"email": "b@example.com"}])).await.status, 200);
+    assert_eq!(app.owner.post(&members, &json!([{"user": "b@example.com"}])).await.status, 200);
     let refused = post(&app.owner, &format!("{}/undo", path(&created["metadata"]))).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert_eq!(

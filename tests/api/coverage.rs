@@ -100,7 +100,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "group_delete" | "scim_migrate" => Value::Null,
         "group_create" => json!({"name": "Written"}),
         "group_update" => json!({"name": "Written again"}),
-        "group_add_members" | "group_remove_members" => json!([{"email": "administrator@muster.invalid"}]),
+        "group_add_members" | "group_remove_members" => json!([{"user": "administrator@muster.invalid"}]),
         "policy_set" => json!({"bindings": []}),
         other => panic!("say here what {other} is sent"),
     }

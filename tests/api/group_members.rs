@@ -14,7 +14,7 @@ async fn app_with(count: usize) -> TestApp {
 }
 
 fn users(numbers: impl IntoIterator<Item = usize>) -> Value {
-    numbers.into_iter().map(|n| json!({"email": format!("user{n}@example.com")})).collect()
+    numbers.into_iter().map(|n| json!({"user": format!("user{n}@example.com")})).collect()
 }
 
 async fn add(app: &TestApp, id: &str, users: &Value) -> Answer {
@@ -40,7 +40,7 @@ async fn users_are_put_in_and_taken_out_by_id_and_by_address_and_counted() {
     let found = app.owner.get("/api/v2/organization_collaborators/?email=user3%40example.com").await.json();
     let third = found["results"][0]["user_id"].clone();
 
-    let added = add(&app, &id, &json!([{"email": "USER1@example.com"}, {"user_id": third}])).await;
+    let added = add(&app, &id, &json!([{"user": "USER1@example.com"}, {"user": third}])).await;
     assert_eq!((added.status, added.json()), (200, json!({"result": {"group_id": id, "added": 2, "unchanged": 0}})));
     let added = add(&app, &id, &users([1, 0, 3])).await;
     assert_eq!(added.json(), json!({"result": {"group_id": id, "added": 1, "unchanged": 2}}));
@@ -63,7 +63,7 @@ async fn a_member_is_shown_with_name_and_time() {
     let user = json!([{"name": "Ada", "lastname": "Lovelace", "email": "ada@example.com", "is_sso_user": true}]);
     assert_eq!(app.owner.create(&user).await.status, 200);
     let id = group(&app, "team").await;
-    assert_eq!(add(&app, &id, &json!([{"email": "ada@example.com"}])).await.status, 200);
+    assert_eq!(add(&app, &id, &json!([{"user": "ada@example.com"}])).await.status, 200);
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let body = collaborator.get(&format!("{PATH}{id}/members")).await.json();
     let mut member = body["results"][0].clone();
@@ -80,14 +80,14 @@ async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &users([0])).await.status, 200);
     let list = json!([
-        {"email": "user1@example.com"},
-        {"email": "nobody@example.com"},
-        {"user_id": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"},
-        {"user_id": "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"},
-        {"email": "USER1@EXAMPLE.COM"},
-        {"email": "%"},
-        {"email": "x".repeat(10_000)},
-        {"email": "user2@example.com", "user_id": null, "why": "because"},
+        {"user": "user1@example.com"},
+        {"user": "nobody@example.com"},
+        {"user": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"},
+        {"user": "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"},
+        {"user": "USER1@EXAMPLE.COM"},
+        {"user": "%"},
+        {"user": "x".repeat(10_000)},
+        {"user": "user2@example.com", "why": "because"},
         7,
     ]);
     let answers = [("added", add(&app, &id, &list).await), ("removed", remove(&app, &id, &list).await)];
@@ -105,12 +105,12 @@ async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
         assert_eq!(
             rows,
             [
-                (1, "email", "unknown_user"),
-                (2, "user_id", "unknown_user"),
-                (3, "user_id", "unknown_user"),
-                (4, "email", "user_duplicate"),
-                (5, "email", "email_invalid"),
-                (6, "email", "email_invalid"),
+                (1, "user", "unknown_user"),
+                (2, "user", "unknown_user"),
+                (3, "user", "user_invalid"),
+                (4, "user", "user_duplicate"),
+                (5, "user", "user_invalid"),
+                (6, "user", "user_invalid"),
                 (7, "why", "unknown_field"),
                 (8, "-", "wrong_type"),
             ]
@@ -118,12 +118,33 @@ async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
         assert_eq!(error["rows"][3]["other_index"], 0);
         let detail = error["detail"].as_str().unwrap();
         let start = format!(
-            "8 of 9 users can't be {done}: users[1].email (nobody@example.com): there is no such user; users[2].user_id: \
-             there is no such user; "
+            "8 of 9 users can't be {done}: users[1].user (nobody@example.com): there is no such user; users[2].user \
+             (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: has to be the id of a user (usr_…) \
+             or an e-mail address; "
         );
         assert!(detail.starts_with(&start) && detail.ends_with("; and 3 more"), "{detail}");
     }
     assert_eq!(members(&app, &id).await, ["user0@example.com"]);
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_it_would_come_to_and_changes_nothing() {
+    let app = app_with(2).await;
+    let id = group(&app, "team").await;
+    assert_eq!(add(&app, &id, &users([0])).await.status, 200);
+    for (what, changed, unchanged) in [("add", "added", "unchanged"), ("remove", "removed", "unchanged")] {
+        let path = format!("{PATH}{id}/members/{what}?dry_run=true");
+        let planned = send(&app.owner, "POST", &path, &users([0, 1])).await;
+        let expected = json!({"result": {"group_id": id, changed: 1, unchanged: 1}});
+        assert_eq!((planned.status, planned.json()), (200, expected), "{what}");
+        let nobody = send(&app.owner, "POST", &path, &json!([{"user": "nobody@example.com"}])).await;
+        assert_eq!((nobody.status, nobody.error()["rows"][0]["code"].clone()), (422, json!("unknown_user")), "{what}");
+        let odd = send(&app.owner, "POST", &path.replace("true", "maybe"), &users([1])).await;
+        assert_eq!((odd.status, odd.error()["code"].clone()), (400, json!("invalid_request")), "{what}");
+    }
+    assert_eq!(members(&app, &id).await, ["user0@example.com"]);
+    let log = app.owner.get("/api/v2/audit/events?action=group.add_members").await.json();
+    assert_eq!(log["results"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -163,7 +184,7 @@ async fn another_organizations_users_are_nobody() {
     let answer = add(&app, &id, &users([0, 1])).await;
     assert_eq!(
         (answer.status, answer.error()["detail"].as_str().unwrap()),
-        (422, "1 of 2 users can't be added: users[1].email (user1@example.com): there is no such user")
+        (422, "1 of 2 users can't be added: users[1].user (user1@example.com): there is no such user")
     );
 }
 

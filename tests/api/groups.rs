@@ -118,7 +118,7 @@ async fn what_can_not_be_a_name_is_refused() {
 async fn a_group_that_is_deleted_is_gone_with_its_members_and_they_stay() {
     let app = TestApp::spawn().await;
     let id = group(&app, "short-lived").await;
-    let administrator = json!([{"email": "administrator@muster.invalid"}]);
+    let administrator = json!([{"user": "administrator@muster.invalid"}]);
     assert_eq!(send(&app.owner, "POST", &format!("{PATH}{id}/members/add"), &administrator).await.status, 200);
     let deleted = Actor::send(app.owner.request("DELETE", &format!("{PATH}{id}"))).await;
     assert_eq!((deleted.status, &deleted.json()["result"]["name"]), (200, &json!("short-lived")));
@@ -178,7 +178,7 @@ async fn parameters_of_groups_that_can_not_be_used_are_named() {
 async fn a_group_of_nobodys_is_not_found_by_any_route() {
     let app = TestApp::spawn().await;
     let theirs = group(&app, "theirs").await;
-    let (rename, nobody) = (json!({"name": "mine"}), json!([{"email": "administrator@muster.invalid"}]));
+    let (rename, nobody) = (json!({"name": "mine"}), json!([{"user": "administrator@muster.invalid"}]));
     let routes: [(&str, &str, &Value); 6] = [
         ("GET", "", &Value::Null),
         ("PATCH", "", &rename),
@@ -226,7 +226,7 @@ async fn a_group_that_a_directory_keeps_can_be_looked_at_and_not_edited() {
         "code": "conflict",
         "detail": format!("group {id} is kept by a directory (SCIM): change it there"),
     });
-    let users = json!([{"email": "administrator@muster.invalid"}]);
+    let users = json!([{"user": "administrator@muster.invalid"}]);
     for (method, rest, body) in [
         ("PATCH", "", &json!({"name": "mine"})),
         ("DELETE", "", &Value::Null),

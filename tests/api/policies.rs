@@ -25,7 +25,7 @@ async fn app_with_ada_in(name: &str) -> (TestApp, String) {
 }
 
 async fn change_ada(actor: &Actor, group_id: &str, what: &str) -> Answer {
-    let ada = json!([{"email": "ada@example.com"}]);
+    let ada = json!([{"user": "ada@example.com"}]);
     send(actor, "POST", &format!("{GROUPS}{group_id}/members/{what}"), &ada).await
 }
 
@@ -239,7 +239,7 @@ async fn of_two_last_owners_who_leave_their_groups_at_the_same_time_one_stays() 
     for round in 0..10 {
         let change = async |group_id: &str, what: &str, email: &str| {
             let path = format!("{GROUPS}{group_id}/members/{what}");
-            send(&operator, "POST", &path, &json!([{ "email": email }])).await.status
+            send(&operator, "POST", &path, &json!([{ "user": email }])).await.status
         };
         assert_eq!(change(&one, "add", "a@example.com").await, 200);
         assert_eq!(change(&two, "add", "b@example.com").await, 200);

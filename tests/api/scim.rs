@@ -61,7 +61,7 @@ async fn permissions_of_however_many_users_and_owners_come_whole() {
     let users: Vec<Value> = (0..2500).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
     let id = group(&app, "owners").await;
-    let half: Vec<Value> = (0..2500).step_by(2).map(|n| json!({"email": format!("user{n}@example.com")})).collect();
+    let half: Vec<Value> = (0..2500).step_by(2).map(|n| json!({"user": format!("user{n}@example.com")})).collect();
     let path = format!("/api/v2/user_groups/{id}/members/add");
     assert_eq!(send(&app.owner, "POST", &path, &json!(half)).await.status, 200);
     let bound = json!({"bindings": [{"role_name": "owner", "principals": [id]}]});

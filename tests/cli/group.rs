@@ -66,6 +66,9 @@ async fn users_go_in_and_out_by_argument_and_by_file() {
     let id = group(&app, "team");
     let ran = muster(&app, &["group", "add", &id, "USER1@example.com", "user2@example.com"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", "2 users added\n"));
+    let ran = muster(&app, &["group", "add", &id, "--dry-run", "user3@example.com", "user2@example.com"]);
+    let expected = "dry run: 1 user would be added; 1 was in it already; nothing was written\n";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", expected));
     let all: String = (0..60).map(|n| format!("- user: user{n}@example.com\n")).collect();
     let list = file(format!("users:\n{all}").as_bytes(), ".yaml");
     let ran = muster(&app, &["group", "add", &id, "-f", list.path().to_str().unwrap()]);
@@ -102,11 +105,14 @@ async fn whoever_can_not_be_added_is_pointed_to_in_the_file() {
     let ran = muster(&app, &["group", "add", &id, "nobody@example.com"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (Some(1), "error: the user can't be added: users[0].email (nobody@example.com): there is no such user\n")
+        (Some(1), "error: the user can't be added: users[0].user (nobody@example.com): there is no such user\n")
     );
-    let list = file(b"users:\n- name: Ada\n", ".yaml");
-    let ran = muster(&app, &["group", "add", &id, "-f", list.path().to_str().unwrap()]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: users[0] has no `user`: an address or an id\n"));
+    let list = file(b"users:\n- user: user0@example.com\n- name: Ada\n", ".yaml");
+    let path = list.path().to_str().unwrap();
+    let ran = muster(&app, &["group", "add", &id, "-f", path]);
+    assert_eq!(ran.status, Some(1));
+    assert!(ran.err.contains(&format!("--> {path}:3:3")), "{}", ran.err);
+    assert!(ran.err.ends_with("1 of 2 users can't be added; nothing was added\n"), "{}", ran.err);
     assert_eq!(muster(&app, &["group", "add", &id]).status, Some(2));
 }
 

@@ -257,7 +257,7 @@ show(attempt(lambda: anyscale.user_group.get("ug_1")))
 def policies():
     (user_id,) = create("mary")
     group = http("POST", "/api/v2/user_groups/", {"name": f"owners {TAG}"})["result"]["id"]
-    http("POST", f"/api/v2/user_groups/{group}/members/add", [{"user_id": user_id}])
+    http("POST", f"/api/v2/user_groups/{group}/members/add", [{"user": user_id}])
     organization = ("--resource-type", "organization")
     empty = file("empty.yaml", "bindings: []\n")
 

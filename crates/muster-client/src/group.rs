@@ -62,26 +62,18 @@ pub(crate) struct Memberships {
     pub(crate) groups: Vec<GroupMembership>,
 }
 
-/// Somebody who has an account, named by one of the two.
+/// Somebody who has an account, in a list of those who are put into a group or taken out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GroupUser {
-    /// By id, `usr_…`.
-    #[serde(rename = "user_id")]
-    Id(String),
-    /// By e-mail address, in any spelling.
-    Email(String),
+pub struct GroupUser {
+    /// Who: a user's id (`usr_…`), or their address in any spelling.
+    pub user: String,
 }
 
 impl GroupUser {
-    /// Takes what begins with `usr_` and has no `@` for an id, and anything else for an address.
+    /// Somebody, by id or address.
     #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        if text.starts_with("usr_") && !text.contains('@') {
-            Self::Id(text.to_owned())
-        } else {
-            Self::Email(text.to_owned())
-        }
+    pub fn new(user: impl Into<String>) -> Self {
+        Self { user: user.into() }
     }
 }
 
@@ -144,25 +136,4 @@ pub struct PermissionHolder {
     pub user_email: String,
     /// Whether it is a program's account.
     pub is_service_account: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn somebody_is_named_by_id_or_by_address() {
-        let named =
-            ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "ada@example.com", "usr_1@example.com"].map(GroupUser::from_text);
-        assert_eq!(
-            serde_json::to_value(named).unwrap(),
-            json!([
-                {"user_id": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"},
-                {"email": "ada@example.com"},
-                {"email": "usr_1@example.com"},
-            ])
-        );
-    }
 }

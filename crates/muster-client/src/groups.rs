@@ -7,8 +7,7 @@ use crate::client::{Single, paged};
 use crate::group::{Memberships, NewPolicy};
 use crate::http::Write;
 use crate::{
-    Client, Error, Group, GroupChanged, GroupMember, GroupMembership, GroupUser, Page, Policy, PolicyBinding,
-    UserPermissions,
+    Client, Error, Group, GroupChanged, GroupMember, GroupMembership, Page, Policy, PolicyBinding, UserPermissions,
 };
 
 /// How much longer than another read a list of everybody may take.
@@ -97,14 +96,20 @@ impl Client {
         Ok(single.result.groups)
     }
 
-    /// Puts users into a group: all of them, or none. Those who are in it already are no error.
+    /// Puts users into a group: all of them, or none. Those who are in it already are no error. Rows are [`GroupUser`]s
+    /// or any JSON. With `dry_run` nothing is changed, and the answer tells what would be.
     ///
     /// # Errors
     /// When some can't be put in, [`Error::rows`] tells every reason in every row.
-    pub async fn add_group_members(&self, group_id: &str, users: &[GroupUser]) -> Result<GroupChanged, Error> {
-        let single: Single<GroupChanged> =
-            self.http.write_for(Write::new(Method::POST, path(group_id, "/members/add")?).body(users)?).await?;
-        Ok(single.result)
+    ///
+    /// [`GroupUser`]: crate::GroupUser
+    pub async fn add_group_members<R: Serialize>(
+        &self,
+        group_id: &str,
+        rows: &[R],
+        dry_run: bool,
+    ) -> Result<GroupChanged, Error> {
+        self.change_group_members(path(group_id, "/members/add")?, rows, dry_run).await
     }
 
     /// Takes users out of a group: all of them, or none. Those who are not in it are no error.
@@ -112,9 +117,26 @@ impl Client {
     /// # Errors
     /// As [`add_group_members`](Self::add_group_members); status 409 and code `last_owner` when nobody would
     /// be an owner without them in it.
-    pub async fn remove_group_members(&self, group_id: &str, users: &[GroupUser]) -> Result<GroupChanged, Error> {
-        let single: Single<GroupChanged> =
-            self.http.write_for(Write::new(Method::POST, path(group_id, "/members/remove")?).body(users)?).await?;
+    pub async fn remove_group_members<R: Serialize>(
+        &self,
+        group_id: &str,
+        rows: &[R],
+        dry_run: bool,
+    ) -> Result<GroupChanged, Error> {
+        self.change_group_members(path(group_id, "/members/remove")?, rows, dry_run).await
+    }
+
+    async fn change_group_members<R: Serialize>(
+        &self,
+        path: String,
+        rows: &[R],
+        dry_run: bool,
+    ) -> Result<GroupChanged, Error> {
+        let mut write = Write::new(Method::POST, path).body(rows)?;
+        if dry_run {
+            write = write.query("dry_run", "true");
+        }
+        let single: Single<GroupChanged> = self.http.write_for(write).await?;
         Ok(single.result)
     }
 

@@ -34,6 +34,9 @@ impl Contents {
     pub const NAMED: &'static Self =
         &Self { list: "users", fields: &["user", "if_match"], required: &["user"], example: "user" };
 
+    /// Users who exist, and nothing else.
+    pub const MEMBERS: &'static Self = &Self { list: "users", fields: &["user"], required: &["user"], example: "user" };
+
     /// The field of this name.
     pub(super) fn known(&self, name: &str) -> Option<&'static str> {
         self.fields.iter().copied().find(|field| *field == name)

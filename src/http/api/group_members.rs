@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::groups::{PageQuery, group_id, page};
 use super::{Answer, Listing, Metadata, Single};
@@ -60,15 +60,27 @@ pub(in crate::http) async fn members(request: HttpRequest, app: web::Data<App>, 
     Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
 }
 
-/// Somebody who exists: exactly one of the two.
+/// Somebody who exists.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes what groups::who reads, which reports on wrong types too")]
-pub(in crate::http) struct UserReference {
-    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    user_id: Option<String>,
-    /// The address, in any spelling.
+pub(in crate::http) struct GroupUser {
+    /// Who: a user's id, or their address in any spelling.
     #[schema(example = "ada@example.com")]
-    email: Option<String>,
+    user: String,
+}
+
+/// Whether to do it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct DryRun {
+    /// `true`: find out what it would come to, or what is wrong; change nothing.
+    dry_run: Option<String>,
+}
+
+fn is_dry_run(request: &HttpRequest) -> Result<bool> {
+    let query: DryRun = extract::query(request)?;
+    Ok(extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false))
 }
 
 /// How many users were put in.
@@ -100,8 +112,8 @@ pub(in crate::http) struct MembersRemoved {
 /// All of a list, or none; then `rows` of the error has every finding on every row. Those who are in it
 /// already are no error. For owners; a key for a group of owners needs the scope `users:write`, too.
 #[utoipa::path(post, path = "/api/v2/user_groups/{group_id}/members/add", operation_id = "group_add_members",
-    tag = "groups", params(("group_id" = String, Path)),
-    request_body = Vec<UserReference>,
+    tag = "groups", params(("group_id" = String, Path), DryRun),
+    request_body = Vec<GroupUser>,
     responses(
         (status = 200, description = "They are in it.", body = Single<MembersAdded>),
         (status = 400, description = "Not a JSON list of users, or an empty one.", body = ErrorBody),
@@ -122,9 +134,9 @@ pub(in crate::http) async fn add_members(
     payload: Payload,
 ) -> Answer {
     let counted = async {
-        let group_id = group_id(&request)?;
+        let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
         let body = body::read(&request, payload, &app.config.server);
-        Ok((group_id, groups::add_members(&app, &caller, group_id, body).await?))
+        Ok((group_id, groups::add_members(&app, &caller, group_id, dry_run, body).await?))
     };
     let (group_id, Changed { changed, unchanged }) = counted.await.map_err(|error| Failure::new(&request, error))?;
     log::rows(&request, changed);
@@ -137,8 +149,8 @@ pub(in crate::http) async fn add_members(
 /// All of a list, or none; then `rows` of the error has every finding on every row. Those who are not in it
 /// are no error. For owners.
 #[utoipa::path(post, path = "/api/v2/user_groups/{group_id}/members/remove", operation_id = "group_remove_members",
-    tag = "groups", params(("group_id" = String, Path)),
-    request_body = Vec<UserReference>,
+    tag = "groups", params(("group_id" = String, Path), DryRun),
+    request_body = Vec<GroupUser>,
     responses(
         (status = 200, description = "They are not in it.", body = Single<MembersRemoved>),
         (status = 400, description = "Not a JSON list of users, or an empty one.", body = ErrorBody),
@@ -160,9 +172,9 @@ pub(in crate::http) async fn remove_members(
     payload: Payload,
 ) -> Answer {
     let counted = async {
-        let group_id = group_id(&request)?;
+        let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
         let body = body::read(&request, payload, &app.config.server);
-        Ok((group_id, groups::remove_members(&app, &caller, group_id, body).await?))
+        Ok((group_id, groups::remove_members(&app, &caller, group_id, dry_run, body).await?))
     };
     let (group_id, Changed { changed, unchanged }) = counted.await.map_err(|error| Failure::new(&request, error))?;
     log::rows(&request, changed);

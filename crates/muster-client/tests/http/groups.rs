@@ -51,10 +51,10 @@ async fn members_are_sent_as_they_are_named_and_counted() {
     ])
     .await;
     let client = server.client();
-    let users = [GroupUser::Id("usr_1".to_owned()), GroupUser::Email("ada@example.org".to_owned())];
-    let added = client.add_group_members("ug_1", &users).await.unwrap();
+    let users = [GroupUser::new("usr_1"), GroupUser::new("ada@example.org")];
+    let added = client.add_group_members("ug_1", &users, false).await.unwrap();
     assert_eq!((added.added, added.removed, added.unchanged), (1, 0, 1));
-    let removed = client.remove_group_members("ug_1", &users).await.unwrap();
+    let removed = client.remove_group_members("ug_1", &users, true).await.unwrap();
     assert_eq!((removed.added, removed.removed, removed.unchanged), (0, 2, 0));
     let groups = client.group_memberships().await.unwrap();
     assert_eq!((groups[0].members[0].user_id.as_str(), groups[0].members[0].added_at), ("usr_1", None));
@@ -62,11 +62,11 @@ async fn members_are_sent_as_they_are_named_and_counted() {
         server.lines(),
         [
             "POST /api/v2/user_groups/ug_1/members/add HTTP/1.1",
-            "POST /api/v2/user_groups/ug_1/members/remove HTTP/1.1",
+            "POST /api/v2/user_groups/ug_1/members/remove?dry_run=true HTTP/1.1",
             "GET /api/v2/user_groups/memberships/list HTTP/1.1",
         ]
     );
-    assert_eq!(server.requests()[0].body, r#"[{"user_id":"usr_1"},{"email":"ada@example.org"}]"#);
+    assert_eq!(server.requests()[0].body, r#"[{"user":"usr_1"},{"user":"ada@example.org"}]"#);
 }
 
 #[tokio::test]
