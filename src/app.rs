@@ -2,7 +2,7 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -49,6 +49,8 @@ pub struct App {
     pub fingerprints: Arc<Fingerprints>,
     /// Users who were created since the search index was given the latest.
     unsorted: Arc<AtomicUsize>,
+    /// Whether requests should go to other instances from now on.
+    leaving: Arc<AtomicBool>,
     /// Work that goes on without a request that waits for it.
     jobs: TaskTracker,
     /// Where that runs: not on the threads that serve requests, which end before it does.
@@ -70,8 +72,22 @@ impl App {
         let policy = Policy::new(&config.passwords);
         let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
-        let (config, identities, unsorted) = (Arc::new(config), Arc::default(), Arc::default());
-        Ok(Self { config, db, clock, policy, hasher, identities, fingerprints, unsorted, jobs, runtime, stopping })
+        let (config, identities, unsorted, leaving) =
+            (Arc::new(config), Arc::default(), Arc::default(), Arc::default());
+        Ok(Self {
+            config,
+            db,
+            clock,
+            policy,
+            hasher,
+            identities,
+            fingerprints,
+            unsorted,
+            leaving,
+            jobs,
+            runtime,
+            stopping,
+        })
     }
 
     /// The same program for one of `threads` threads that serve requests, with connections of its own.
@@ -154,6 +170,17 @@ impl App {
             let db = self.db.clone();
             drop(self.start_job(async move { db.sort_search_index().await }));
         }
+    }
+
+    /// Says that requests should go to other instances: this one still serves them, and ends soon.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests should go to other instances.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Whether the program is about to end, and takes no new work.

@@ -44,6 +44,7 @@ pub struct Server {
     pub body_limit: usize,
     pub body_timeout_seconds: u64,
     pub shutdown_timeout_seconds: u64,
+    pub drain_delay_seconds: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -205,6 +206,11 @@ impl Config {
                 "server.public_url has to be empty or begin with https:// or http://, without `?` and `#`",
             ),
             (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
+            (
+                self.server.drain_delay_seconds == 0
+                    || self.server.drain_delay_seconds < self.server.shutdown_timeout_seconds,
+                "server.drain_delay_seconds has to be less than server.shutdown_timeout_seconds",
+            ),
             (self.database.connections >= 1, "database.connections has to be 1 at least"),
             (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),
             (

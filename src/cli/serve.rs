@@ -145,13 +145,16 @@ impl Server {
     }
 }
 
-/// The first signal: takes no new batches and is not ready any more, finishes what is in flight, within
-/// the time for that, and ends. The second: ends now.
+/// The first signal: is not ready any more, and serves on until a load balancer can have noticed; then takes no
+/// new batches, finishes what is in flight, within the time for that, and ends. The second: ends now.
 async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Signals) {
     signals.next().await;
+    app.leave();
     tracing::info!("stopping: requests and batches in flight may finish");
-    let deadline = Instant::now() + Duration::from_secs(app.config.server.shutdown_timeout_seconds);
+    let (settings, now) = (&app.config.server, Instant::now());
+    let deadline = now + Duration::from_secs(settings.shutdown_timeout_seconds);
     let stopping = async {
+        tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
         app.drain(deadline).await;
         let _ = tokio::time::timeout_at(deadline, server.stop(true)).await;
     };

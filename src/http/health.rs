@@ -6,7 +6,7 @@ use serde_json::json;
 use super::error::{ErrorBody, Failure};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
-use crate::postgres;
+use crate::postgres::{self, MigrateError};
 
 /// The process runs and answers. Never looks at the database: a restart would not mend that.
 #[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health",
@@ -15,7 +15,8 @@ pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// The database answers and has the migrations that this version needs.
+/// The database answers and has the migrations that this version needs. It may have newer ones: while instances
+/// are replaced, those of the version before serve on (`migrations/README.md`, rule 3).
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
     responses(
         (status = 200, description = "Requests can be served."),
@@ -27,7 +28,7 @@ pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::re
 }
 
 async fn ready(app: &App) -> Result<()> {
-    if app.is_draining() {
+    if app.is_leaving() || app.is_draining() {
         return Err(Error::new(Code::Unavailable, "the server is being stopped"));
     }
     let mut connection = app
@@ -37,7 +38,7 @@ async fn ready(app: &App) -> Result<()> {
         .await
         .map_err(|error| Error::unavailable(error).with_message("the database can't be reached"))?;
     match postgres::is_current(&mut connection).await {
-        Ok(true) => Ok(()),
+        Ok(true) | Err(MigrateError::Newer { .. }) => Ok(()),
         Ok(false) => Err(Error::new(Code::Unavailable, "the database lacks migrations: run `muster migrate`")),
         Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),
     }

@@ -18,6 +18,7 @@
 
 mod api;
 mod body;
+mod deadline;
 mod error;
 mod extract;
 mod headers;
@@ -50,7 +51,12 @@ const API: &str = "/api/v2/";
 /// The methods of a route that only reads.
 const READ: &str = "GET, HEAD";
 
+/// A route that writes nothing: it is given up when the database does not answer in time.
 fn read() -> Route {
+    get().wrap(from_fn(deadline::read))
+}
+
+fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
@@ -98,7 +104,7 @@ fn routes(config: &mut ServiceConfig) {
     );
     at("/api/v2/api_keys/{key_id}/rotate", "POST", vec![post().to(api::api_keys::rotate)]);
     at("/api/v2/users/create_otp_token", READ, vec![read().to(api::logins::start)]);
-    at("/api/v2/users/request_otp_token/{otp}", READ, vec![read().to(api::logins::fetch)]);
+    at("/api/v2/users/request_otp_token/{otp}", READ, vec![get().to(api::logins::fetch)]);
     at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
     at("/login/{otp}", READ, vec![read().to(api::logins::page)]);
     // Behind those with a word in the place of the id.

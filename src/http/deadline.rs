@@ -1,0 +1,42 @@
+//! How long a request that only reads may take.
+//!
+//! # Decisions
+//!
+//! *It is given up a little after the time for which it may wait for a connection.* A table that somebody has locked
+//! keeps whoever reads it waiting without an end, connection after connection: those who come later get 503
+//! once they have waited for one, and so do those who have one. Their statements end when the lock does, and
+//! their connections are of use again then.
+//!
+//! *Not by a `lock_timeout` of PostgreSQL's*: that would be state of a connection, which a pooler in between hands to
+//! others ([`crate::change`]). And only reads: a write that is given up may have happened.
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{ResponseError, web};
+
+use super::error::Failure;
+use crate::app::App;
+use crate::error::Error;
+
+/// How much longer than for a connection.
+const LONGER: Duration = Duration::from_millis(100);
+
+/// Answers 503 when there is no other answer in time.
+pub(super) async fn read(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let app = request.app_data::<web::Data<App>>();
+    let time = Duration::from_secs(app.map_or(0, |app| app.config.database.acquire_timeout_seconds)) + LONGER;
+    let asked = request.request().clone();
+    if let Ok(answer) = tokio::time::timeout(time, next.call(request)).await {
+        return Ok(answer?.map_into_boxed_body());
+    }
+    let error = Error::unavailable("a statement had no answer in time")
+        .with_message("the database does not answer in time; this request wrote nothing");
+    let failure = Failure::new(&asked, error);
+    Ok(ServiceResponse::new(asked, failure.error_response()))
+}
