@@ -8,7 +8,8 @@
 //! their connections are of use again then.
 //!
 //! *Not by a `lock_timeout` of PostgreSQL's*: that would be state of a connection, which a pooler in between hands to
-//! others ([`crate::change`]). And only reads: a write that is given up may have happened.
+//! others ([`crate::change`]). And only reads: a write that is given up may have happened. Of a request that writes, it
+//! is finding out who asks.
 
 use std::time::Duration;
 
@@ -29,14 +30,27 @@ pub(super) async fn read(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let app = request.app_data::<web::Data<App>>();
-    let time = Duration::from_secs(app.map_or(0, |app| app.config.database.acquire_timeout_seconds)) + LONGER;
+    let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
     let asked = request.request().clone();
-    if let Ok(answer) = tokio::time::timeout(time, next.call(request)).await {
-        return Ok(answer?.map_into_boxed_body());
+    match within(&app, next.call(request)).await {
+        Ok(answer) => Ok(answer?.map_into_boxed_body()),
+        Err(error) => {
+            let failure = Failure::new(&asked, error);
+            Ok(ServiceResponse::new(asked, failure.error_response()))
+        }
     }
-    let error = Error::unavailable("a statement had no answer in time")
-        .with_message("the database does not answer in time; this request wrote nothing");
-    let failure = Failure::new(&asked, error);
-    Ok(ServiceResponse::new(asked, failure.error_response()))
+}
+
+/// Waits for something that only reads.
+///
+/// # Errors
+/// `unavailable` when that takes too long.
+pub(super) async fn within<T>(app: &App, reading: impl Future<Output = T>) -> Result<T, Error> {
+    let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
+    tokio::time::timeout(time, reading).await.map_err(|_| {
+        Error::unavailable("a statement had no answer in time")
+            .with_message("the database does not answer in time; this request wrote nothing")
+    })
 }

@@ -9,6 +9,7 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
+use super::deadline;
 use super::error::Failure;
 use super::log::Note;
 use crate::app::App;
@@ -53,7 +54,8 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
         Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
     })?;
     let origin = origin(request);
-    let identity = keys::authenticate(&app.clone().into_inner(), &token, origin, Action::KeyUse).await?;
+    let app = app.clone().into_inner();
+    let identity = deadline::within(&app, keys::authenticate(&app, &token, origin, Action::KeyUse)).await??;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.caller = Some(identity.key_id);
     }

@@ -38,7 +38,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::{self, from_fn};
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
-use actix_web::{App as HttpApp, HttpServer, Resource, Route, Scope, guard};
+use actix_web::{App as HttpApp, FromRequest, Handler, HttpServer, Resource, Responder, Route, Scope, guard};
 
 use crate::app::App;
 
@@ -52,8 +52,13 @@ const API: &str = "/api/v2/";
 const READ: &str = "GET, HEAD";
 
 /// A route that writes nothing: it is given up when the database does not answer in time.
-fn read() -> Route {
-    get().wrap(from_fn(deadline::read))
+fn read<F, Args>(handler: F) -> Route
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    get().to(handler).wrap(from_fn(deadline::read))
 }
 
 fn get() -> Route {
@@ -64,30 +69,26 @@ fn get() -> Route {
 fn routes(config: &mut ServiceConfig) {
     let mut nouns = Nouns::default();
     let mut at = |path, allowed, routes| nouns.add(path, allowed, routes);
-    at("/livez", READ, vec![read().to(health::livez)]);
-    at("/readyz", READ, vec![read().to(health::readyz)]);
-    at("/openapi.json", READ, vec![read().to(openapi::json)]);
-    at("/api/v2/userinfo/", READ, vec![read().to(api::userinfo::get)]);
+    at("/livez", READ, vec![read(health::livez)]);
+    at("/readyz", READ, vec![read(health::readyz)]);
+    at("/openapi.json", READ, vec![read(openapi::json)]);
+    at("/api/v2/userinfo/", READ, vec![read(api::userinfo::get)]);
     at("/api/v2/users/admin_batch_create", "POST", vec![post().to(api::users::admin_batch_create)]);
     at("/api/v2/users/admin_batch_update", "POST", vec![post().to(api::user_lists::update)]);
     at("/api/v2/users/admin_batch_suspend", "POST", vec![post().to(api::user_lists::suspend)]);
     at("/api/v2/users/admin_batch_reactivate", "POST", vec![post().to(api::user_lists::reactivate)]);
     at("/api/v2/users/admin_batch_delete", "POST", vec![post().to(api::user_lists::delete)]);
-    at("/api/v2/batches", READ, vec![read().to(api::batches::list)]);
-    at("/api/v2/batches/{batch_id}", READ, vec![read().to(api::batches::get)]);
-    at("/api/v2/batches/{batch_id}/results", READ, vec![read().to(api::batches::results)]);
+    at("/api/v2/batches", READ, vec![read(api::batches::list)]);
+    at("/api/v2/batches/{batch_id}", READ, vec![read(api::batches::get)]);
+    at("/api/v2/batches/{batch_id}/results", READ, vec![read(api::batches::results)]);
     at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
     at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
-    at("/api/v2/organization_collaborators/", READ, vec![read().to(api::collaborators::list)]);
+    at("/api/v2/organization_collaborators/", READ, vec![read(api::collaborators::list)]);
     at("/api/v2/organization_collaborators/search", "POST", vec![post().to(api::collaborators::search)]);
     at(
         "/api/v2/organization_collaborators/{identity_id}",
         "GET, HEAD, PUT, DELETE",
-        vec![
-            read().to(api::collaborators::get),
-            put().to(api::collaborators::put),
-            delete().to(api::collaborators::delete),
-        ],
+        vec![read(api::collaborators::get), put().to(api::collaborators::put), delete().to(api::collaborators::delete)],
     );
     at(
         "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}",
@@ -96,26 +97,26 @@ fn routes(config: &mut ServiceConfig) {
     );
     at("/api/v2/users/service_accounts", "POST", vec![post().to(api::service_accounts::create)]);
     at("/api/v2/users/create_api_key", "POST", vec![post().to(api::service_accounts::create_api_key)]);
-    at("/api/v2/api_keys", "GET, HEAD, POST", vec![read().to(api::api_keys::list), post().to(api::api_keys::create)]);
+    at("/api/v2/api_keys", "GET, HEAD, POST", vec![read(api::api_keys::list), post().to(api::api_keys::create)]);
     at(
         "/api/v2/api_keys/{key_id}",
         "GET, HEAD, DELETE",
-        vec![read().to(api::api_keys::get), delete().to(api::api_keys::revoke)],
+        vec![read(api::api_keys::get), delete().to(api::api_keys::revoke)],
     );
     at("/api/v2/api_keys/{key_id}/rotate", "POST", vec![post().to(api::api_keys::rotate)]);
-    at("/api/v2/users/create_otp_token", READ, vec![read().to(api::logins::start)]);
+    at("/api/v2/users/create_otp_token", READ, vec![read(api::logins::start)]);
     at("/api/v2/users/request_otp_token/{otp}", READ, vec![get().to(api::logins::fetch)]);
     at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
-    at("/login/{otp}", READ, vec![read().to(api::logins::page)]);
+    at("/login/{otp}", READ, vec![read(api::logins::page)]);
     // Behind those with a word in the place of the id.
     at(
         "/api/v2/users/{user_id}",
         "GET, HEAD, PATCH, DELETE",
-        vec![read().to(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
+        vec![read(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
     );
     at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
     at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
-    at("/api/v2/organization_invitations/", READ, vec![read().to(api::invitations::list)]);
+    at("/api/v2/organization_invitations/", READ, vec![read(api::invitations::list)]);
     at("/api/v2/organization_invitations/batch_create", "POST", vec![post().to(api::invitations::batch_create)]);
     at("/api/v2/organization_invitations/accept", "POST", vec![post().to(api::invitations::accept)]);
     at(
@@ -126,32 +127,32 @@ fn routes(config: &mut ServiceConfig) {
     at(
         "/invitations/{token}",
         "GET, HEAD, POST",
-        vec![read().to(pages::invitation::show), post().to(pages::invitation::accept)],
+        vec![read(pages::invitation::show), post().to(pages::invitation::accept)],
     );
-    at("/api/v2/user_groups/", "GET, HEAD, POST", vec![read().to(api::groups::list), post().to(api::groups::create)]);
+    at("/api/v2/user_groups/", "GET, HEAD, POST", vec![read(api::groups::list), post().to(api::groups::create)]);
     // Before the one with an id in the same place.
-    at("/api/v2/user_groups/memberships/list", READ, vec![read().to(api::group_members::memberships)]);
+    at("/api/v2/user_groups/memberships/list", READ, vec![read(api::group_members::memberships)]);
     at(
         "/api/v2/user_groups/{group_id}",
         "GET, HEAD, PATCH, DELETE",
-        vec![read().to(api::groups::get), patch().to(api::groups::update), delete().to(api::groups::delete)],
+        vec![read(api::groups::get), patch().to(api::groups::update), delete().to(api::groups::delete)],
     );
-    at("/api/v2/user_groups/{group_id}/members", READ, vec![read().to(api::group_members::members)]);
+    at("/api/v2/user_groups/{group_id}/members", READ, vec![read(api::group_members::members)]);
     at("/api/v2/user_groups/{group_id}/members/add", "POST", vec![post().to(api::group_members::add_members)]);
     at("/api/v2/user_groups/{group_id}/members/remove", "POST", vec![post().to(api::group_members::remove_members)]);
-    at("/api/v2/policy/clouds", READ, vec![read().to(api::policies::clouds)]);
-    at("/api/v2/policy/projects", READ, vec![read().to(api::policies::projects)]);
+    at("/api/v2/policy/clouds", READ, vec![read(api::policies::clouds)]);
+    at("/api/v2/policy/projects", READ, vec![read(api::policies::projects)]);
     at(
         "/api/v2/policy/{resource_type}/{resource_id}",
         "GET, HEAD, PUT",
-        vec![read().to(api::policies::get), put().to(api::policies::set)],
+        vec![read(api::policies::get), put().to(api::policies::set)],
     );
-    at("/api/v2/scim/list-user-permissions", READ, vec![read().to(api::permissions::list)]);
-    at("/api/v2/scim/scim-migration-preview", READ, vec![read().to(api::scim::migration_preview)]);
+    at("/api/v2/scim/list-user-permissions", READ, vec![read(api::permissions::list)]);
+    at("/api/v2/scim/scim-migration-preview", READ, vec![read(api::scim::migration_preview)]);
     at("/api/v2/scim/migrate-permissions", "POST", vec![post().to(api::scim::migrate)]);
-    at("/api/v2/audit/events", READ, vec![read().to(api::audit::list)]);
+    at("/api/v2/audit/events", READ, vec![read(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
-    at("/docs/{part:.*}", READ, vec![read().to(openapi::page)]);
+    at("/docs/{part:.*}", READ, vec![read(openapi::page)]);
     // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
     // behind a prefix.
     config.service(web::redirect("/docs", "docs/"));

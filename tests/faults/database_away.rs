@@ -17,22 +17,34 @@ fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
     file
 }
 
-/// A PostgreSQL that the test can stop, and a server on it that waits a moment between hashing its first
-/// batch and writing it.
-async fn with_its_own_database() -> (tempfile::TempDir, Cluster, ServerProcess) {
+/// Stops it at once, ending all connections, and starts it again.
+pub async fn restart(cluster: &Cluster) {
+    let pid_file = signal(cluster, "-INT");
+    while pid_file.exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.keep_running().await.unwrap();
+}
+
+/// Between hashing its first batch and writing it, the server waits a moment.
+const WAITS: &str = "1*sleep(1500)->off";
+
+/// A PostgreSQL that the test can stop, and a server on it. `hashed`: what it does between hashing a batch and
+/// writing it.
+pub async fn with_its_own_database(hashed: &str) -> (tempfile::TempDir, Cluster, ServerProcess) {
     let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
     let path = std::env::var("PATH").unwrap();
     let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
     let socket = dir.path().join("run");
     let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", "batch::hashed=1*sleep(1500)->off");
+    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", format!("batch::hashed={hashed}"));
     (dir, cluster, ServerProcess::start(&mut command))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
-    let (_dir, cluster, server) = with_its_own_database().await;
+    let (_dir, cluster, server) = with_its_own_database(WAITS).await;
     let owner = server.actor(&server.key.clone().unwrap());
 
     // Stopped while the batch is between hashing and its transaction.
@@ -98,7 +110,7 @@ async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
-    let (_dir, cluster, server) = with_its_own_database().await;
+    let (_dir, cluster, server) = with_its_own_database(WAITS).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let request = owner.request("POST", BATCH).header("prefer", "respond-async");
     let accepted = Actor::send(request.body(json!([sso("a@example.com")]).to_string())).await;

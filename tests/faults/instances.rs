@@ -1,7 +1,10 @@
 //! Several instances on one database.
 
+use std::process::Child;
+use std::time::{Duration, Instant};
+
 use serde_json::json;
-use sqlx::ConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, empty_database, sso};
@@ -67,4 +70,65 @@ async fn a_key_revoked_beside_the_instances_is_refused_by_all_within_a_second() 
     for server in [one, other] {
         server.actor(&key).is_refused_within_a_second().await;
     }
+}
+
+/// A statement that holds a migration up in the middle of the set, as a great table would.
+const LINGER: &str = "
+    create function linger() returns event_trigger language plpgsql as $$
+    begin
+        if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'public.collaborators') then
+            perform pg_sleep(1.5);
+        end if;
+    end $$;
+    create event trigger linger on ddl_command_end when tag in ('CREATE TABLE') execute function linger();";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_first_starts_at_once_one_is_killed_while_it_migrates_and_the_others_serve() {
+    let database = empty_database().await;
+    let mut connection = database.connect().await.unwrap();
+    sqlx::raw_sql(LINGER).execute(&mut connection).await.unwrap();
+    // Each comes as somebody else, so that the database tells which of them migrates.
+    let roles = ["first", "second", "third"];
+    for role in roles {
+        // Roles are of the whole PostgreSQL, which other tests use too.
+        let make = format!("create role {role} login superuser");
+        sqlx::query(AssertSqlSafe(make)).execute(&mut connection).await.unwrap();
+    }
+    let start = |role: &str| {
+        let url = url(&database).replace("muster@", &format!("{role}@"));
+        ServerProcess::launch("127.0.0.1:0", muster().env("MUSTER_DATABASE__URL", url))
+    };
+    let mut starting: Vec<(&str, Child)> = roles.iter().map(|role| (*role, start(role))).collect();
+    let lingering = "select usename::text from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'";
+    let began = Instant::now();
+    let migrating: String = loop {
+        match sqlx::query_scalar(lingering).fetch_optional(&mut connection).await.unwrap() {
+            Some(role) => break role,
+            None => assert!(began.elapsed() < Duration::from_secs(20), "nobody migrates"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let place = starting.iter().position(|(role, _)| *role == migrating).unwrap();
+    let (role, mut doomed) = starting.remove(place);
+    doomed.kill().unwrap();
+    assert!(!doomed.wait().unwrap().success());
+
+    let waiting = starting.into_iter().map(|(_, child)| std::thread::spawn(|| ServerProcess::when_it_listens(child)));
+    let waiting: Vec<_> = waiting.collect();
+    let mut servers: Vec<ServerProcess> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
+    servers.push(ServerProcess::when_it_listens(start(role)));
+    let keys: Vec<&str> = servers.iter().filter_map(|server| server.key.as_deref()).collect();
+    assert_eq!(keys.len(), 1, "one of them made the first key");
+    for (n, server) in servers.iter().enumerate() {
+        let answer = server.actor(keys[0]).create(&json!([sso(&format!("user{n}@example.com"))])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let counts: (i64, i64) = sqlx::query_as(
+        "select (select count(*) from organizations), (select count(*) from _sqlx_migrations where not success)",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(counts, (1, 0));
 }

@@ -17,7 +17,11 @@ mod support;
 
 mod contention;
 mod database_away;
+mod database_trouble;
 mod hang_up;
 mod instances;
 mod killed;
+mod load_balancer;
 mod retries;
+mod stopping;
+mod upgrade;

@@ -46,13 +46,16 @@ impl ServerProcess {
 
     /// Starts it at an address and waits until it listens.
     pub fn start_at(address: &str, command: &mut Command) -> Self {
-        let mut child = command
-            .arg("serve")
-            .args(["--listen", address])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::when_it_listens(Self::launch(address, command))
+    }
+
+    /// Starts it at an address, and waits for nothing.
+    pub fn launch(address: &str, command: &mut Command) -> Child {
+        command.args(["serve", "--listen", address]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until one that was launched listens.
+    pub fn when_it_listens(mut child: Child) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut announced = Vec::new();
         let (mut key, mut address) = (None, None);

@@ -1,0 +1,185 @@
+//! A database that is there, and does not do what it should.
+
+use std::time::{Duration, Instant};
+
+use muster::postgres::Cluster;
+use serde_json::json;
+use sqlx::{ConnectOptions, Connection};
+
+use crate::database_away::{restart, with_its_own_database};
+use crate::support::server::ServerProcess;
+use crate::support::{Actor, Answer, db_counts, empty_database, sso};
+
+/// Waits until it does what it should again: 5 seconds at most.
+async fn heals(mut works: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !works().await {
+        assert!(start.elapsed() < Duration::from_secs(5), "it does not heal");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn assert_come_again(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert_eq!(answer.header("retry-after"), "2");
+    assert_eq!(answer.error()["code"], "unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_by_itself() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
+    let mut rival = database.connect().await.unwrap();
+    let mut transaction = rival.begin().await.unwrap();
+    sqlx::query("lock table users in access exclusive mode").execute(&mut *transaction).await.unwrap();
+
+    let mut asking = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let owner = owner.clone();
+        asking.spawn(async move {
+            let start = Instant::now();
+            let answer = match n % 4 {
+                0 => owner.get("/api/v2/userinfo/").await,
+                1 => owner.get("/api/v2/batches").await,
+                2 => owner.post("/api/v2/organization_collaborators/search", &json!({})).await,
+                _ => owner.get("/api/v2/organization_collaborators/").await,
+            };
+            (answer, start.elapsed())
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let start = Instant::now();
+    assert_eq!(owner.get("/livez").await.status, 200);
+    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+    let answers = asking.join_all().await;
+    let refused = answers.iter().filter(|(answer, _)| answer.status == 503).count();
+    assert!(refused >= 20, "too few had to wait: {refused}");
+    for (answer, time) in answers {
+        // Those who were let in by a key that was remembered, and needed no users.
+        if answer.status != 200 {
+            assert_come_again(&answer);
+        }
+        assert!(time < Duration::from_millis(3500), "{time:?}: {}", answer.text);
+    }
+    // Whoever comes while it lasts.
+    let start = Instant::now();
+    let late = owner.create(&json!([sso("late@example.com")])).await;
+    assert_come_again(&late);
+    assert!(start.elapsed() < Duration::from_millis(3500), "{:?}", start.elapsed());
+
+    transaction.rollback().await.unwrap();
+    heals(async || {
+        let list = owner.get("/api/v2/organization_collaborators/").await.status;
+        list == 200 && owner.get("/readyz").await.status == 200
+    })
+    .await;
+    assert_eq!(owner.create(&json!([sso("late@example.com")])).await.status, 200);
+    assert_eq!(db_counts(&mut rival).await, [2, 2, 0, 2, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
+    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let owner = server.actor(&server.key.clone().unwrap());
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    let before = db_counts(&mut connection).await;
+    set_read_only(&cluster, true).await;
+    heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 503).await;
+    let refused = owner.create(&json!([sso("b@example.com")])).await;
+    assert_come_again(&refused);
+    for path in ["/livez", "/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
+        assert_eq!(owner.get(path).await.status, 200, "{path}");
+    }
+    let counts = db_counts(&mut connection).await;
+    set_read_only(&cluster, false).await;
+    heals(async || owner.create(&json!([sso("b@example.com")])).await.status == 200).await;
+    let after = db_counts(&mut connection).await;
+    assert_eq!((after[0] - counts[0], after[3] - counts[3]), (1, 1));
+    assert!(counts[0] - before[0] <= 1, "the first may have been written before the database heard of it");
+    drop((server, connection));
+    cluster.close().await.unwrap();
+}
+
+/// Changes the setting of the whole PostgreSQL, as a provider does whose disk is full.
+async fn set_read_only(cluster: &Cluster, on: bool) {
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    let set = if on {
+        "alter system set default_transaction_read_only = on"
+    } else {
+        "alter system reset default_transaction_read_only"
+    };
+    sqlx::query("set default_transaction_read_only = off").execute(&mut connection).await.unwrap();
+    sqlx::query(set).execute(&mut connection).await.unwrap();
+    sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// What an asker got while the database was in trouble: how often an answer, how often to come again.
+#[derive(Default)]
+struct Tally {
+    answered: i64,
+    told_to_come_again: usize,
+}
+
+async fn ask_until(owner: Actor, asker: usize, over: tokio_util::sync::CancellationToken) -> Tally {
+    let mut tally = Tally::default();
+    for n in 0.. {
+        if over.is_cancelled() {
+            break;
+        }
+        let answer = if asker.is_multiple_of(2) {
+            owner.create(&json!([sso(&format!("user{asker}-{n}@example.com"))])).await
+        } else {
+            owner.get("/api/v2/organization_collaborators/").await
+        };
+        if answer.status == 200 {
+            tally.answered += 1;
+        } else {
+            assert_come_again(&answer);
+            tally.told_to_come_again += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_cut_connections_and_a_restart_of_the_database_give_503_and_lose_nothing() {
+    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let owner = server.actor(&server.key.clone().unwrap());
+    let over = tokio_util::sync::CancellationToken::new();
+    let asking: Vec<_> = (0..6).map(|asker| tokio::spawn(ask_until(owner.clone(), asker, over.clone()))).collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    for _ in 0..3 {
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'muster'")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    heals(async || owner.get("/readyz").await.status == 200).await;
+    drop(connection);
+    restart(&cluster).await;
+    assert_eq!(owner.get("/livez").await.status, 200);
+    heals(async || owner.get("/readyz").await.status == 200).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    over.cancel();
+    let (mut created, mut refused) = (0, 0);
+    for (asker, asking) in asking.into_iter().enumerate() {
+        let tally = asking.await.unwrap();
+        assert!(tally.answered > 0, "asker {asker} got nothing");
+        created += if asker.is_multiple_of(2) { tally.answered } else { 0 };
+        refused += tally.told_to_come_again;
+    }
+    assert!(refused > 0, "nobody noticed");
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [created, created, 0, created, 2 * created]);
+    for _ in 0..20 {
+        assert_eq!(owner.get("/api/v2/organization_collaborators/").await.status, 200);
+    }
+    drop((server, connection));
+    cluster.close().await.unwrap();
+}
