@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test crashes lint bench sqlx clean
+.PHONY: quickstart build test schemathesis crashes lint bench sqlx clean
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
@@ -18,6 +18,12 @@ test:
 	@$(CARGO) test --workspace --features failpoints --locked
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
+
+## Requests made up from the server's own OpenAPI, right ones and wrong ones, for SECONDS=300.
+schemathesis:
+	@scripts/prerequisites.sh
+	@$(CARGO) build --locked --quiet
+	@tests/schemathesis/run.sh $(SECONDS)
 
 ## As many crashes as it takes to be sure: KILLS=1000 processes killed at random moments (`make test` does 100).
 crashes:

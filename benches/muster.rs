@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -58,6 +58,7 @@ const PARTS: [Part; 9] = [
     ("people", figures::people::lines),
     ("lookups", figures::people::lookups),
     ("memory", figures::process::memory),
+    ("instances", figures::instances::lines),
 ];
 
 fn main() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL's programs and Python, by the system's package manager
-# where it can, and otherwise says what to install.
+# Installs what is missing of PostgreSQL's programs, Python and load balancers to test behind, by the system's
+# package manager where it can, and otherwise says what to install.
 set -euo pipefail
 
 command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
@@ -16,11 +16,15 @@ have_postgres() {
 
 have_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 have_cc() { command -v cc >/dev/null; }
+# Programs of servers, which ordinary users don't have on the PATH.
+have_server() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }
 
 missing=()
 have_postgres || missing+=(postgresql)
 have_venv || missing+=(python3-venv)
 have_cc || missing+=(cc)
+have_server nginx || missing+=(nginx)
+have_server haproxy || missing+=(haproxy)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
@@ -35,6 +39,7 @@ names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC
             postgresql) printf '%s ' "$1" ;;
             python3-venv) printf '%s ' "$2" ;;
             cc) printf '%s ' "$3" ;;
+            nginx | haproxy) printf '%s ' "$what" ;;
         esac
     done
 }
@@ -52,7 +57,7 @@ elif command -v brew >/dev/null; then
     prepare=true
     sudo=""
 else
-    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv and a C compiler" >&2
+    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv, a C compiler, nginx and HAProxy" >&2
     exit 2
 fi
 if [ "$(id -u)" -ne 0 ] && [ -z "$sudo" ] && ! command -v brew >/dev/null; then

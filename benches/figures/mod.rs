@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod client;
+pub mod instances;
 pub mod latency;
 pub mod passwords;
 pub mod people;

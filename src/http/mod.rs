@@ -51,14 +51,19 @@ const API: &str = "/api/v2/";
 /// The methods of a route that only reads.
 const READ: &str = "GET, HEAD";
 
-/// A route that writes nothing: it is given up when the database does not answer in time.
+/// A route that is read from.
 fn read<F, Args>(handler: F) -> Route
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    get().to(handler).wrap(from_fn(deadline::read))
+    reading(get().to(handler))
+}
+
+/// A route that writes nothing: it is given up when the database does not answer in time.
+fn reading(route: Route) -> Route {
+    route.wrap(from_fn(deadline::read))
 }
 
 fn get() -> Route {
@@ -84,7 +89,7 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
     at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
     at("/api/v2/organization_collaborators/", READ, vec![read(api::collaborators::list)]);
-    at("/api/v2/organization_collaborators/search", "POST", vec![post().to(api::collaborators::search)]);
+    at("/api/v2/organization_collaborators/search", "POST", vec![reading(post().to(api::collaborators::search))]);
     at(
         "/api/v2/organization_collaborators/{identity_id}",
         "GET, HEAD, PUT, DELETE",

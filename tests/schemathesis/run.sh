@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Runs schemathesis, from PyPI, in a virtual environment under target/, against the built server: requests made up from
+# its own OpenAPI, right ones and wrong ones. Starts a server with nothing and throws it away.
+#
+#   tests/schemathesis/run.sh [seconds, 300 if not said] [path to the muster binary] [more for `st run`]
+#
+# It fails for a 5xx, a status or a header that is not documented, a body that is not as documented, and a route that
+# answers somebody without a key.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds=${1:-300}
+muster=${2:-${CARGO_TARGET_DIR:-target}/debug/muster}
+more=("${@:3}")
+venv=$PWD/target/schemathesis-venv
+
+if ! "$venv/bin/python" -c 'import schemathesis' 2>/dev/null ||
+    ! cmp -s tests/schemathesis/requirements.txt "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    mkdir -p target
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/schemathesis/requirements.txt
+    cp tests/schemathesis/requirements.txt "$venv/"
+fi
+
+# Under /tmp and open to others: as root, PostgreSQL runs as somebody else, who has to get there.
+data=$(mktemp -d /tmp/muster-schemathesis-XXXXXX)
+chmod 755 "$data"
+MUSTER_LOG__FORMAT=json "$muster" serve --data-dir "$data/data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &
+server=$!
+trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$data"' EXIT
+for _ in $(seq 300); do
+    grep -q '^listening on ' "$data/announced" && break
+    kill -0 "$server" 2>/dev/null || { cat "$data/log" >&2; exit 1; }
+    sleep 0.1
+done
+HOST=$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$data/announced")
+# A key that acts for itself: that of a user goes with the user, or gets another secret.
+TOKEN=$("$muster" key create --name schemathesis --role owner --data-dir "$data/data" 2>>"$data/log")
+KEY_ID=key_${TOKEN:30:26}
+export HOST TOKEN KEY_ID
+export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$PWD/tests/schemathesis PYTHONDONTWRITEBYTECODE=1
+
+status=0
+(cd "$data" && "$venv/bin/st" --config-file "$OLDPWD/tests/schemathesis/schemathesis.toml" run "$HOST/openapi.json" \
+    --max-time "$seconds" "${more[@]}") || status=1
+if [ "$status" -ne 0 ]; then
+    echo "the server's log of what failed inside it:" >&2
+    grep -E '"(ERROR|WARN)"' "$data/log" | tail -n 20 >&2 || true
+fi
+# Had it revoked its own key, all answers after that would have been 401, and all of them documented.
+curl -fsS -o /dev/null -H "Authorization: Bearer $TOKEN" "$HOST/api/v2/userinfo/" ||
+    { echo "the key that it asked with opens nothing any more: it tested little" >&2; status=1; }
+exit "$status"
