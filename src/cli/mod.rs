@@ -16,6 +16,7 @@ mod config;
 mod credentials;
 mod file_report;
 mod group;
+mod healthcheck;
 mod invitation;
 mod key;
 mod local;
@@ -97,6 +98,8 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
+    /// Ask whether the server with these settings lives: for the health check of a container.
+    Healthcheck(ServeArgs),
     /// Print what a shell needs to complete muster's commands and options.
     Completions(completions::Args),
     /// Print the manual page, or write one for each command into a folder.
@@ -244,6 +247,7 @@ impl Cli {
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Config(command) => config::run(&command),
+                Command::Healthcheck(args) => healthcheck::run(&args).await,
                 Command::Completions(args) => completions::run(&args),
                 Command::Man(args) => man::run(&args),
             }

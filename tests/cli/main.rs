@@ -18,6 +18,7 @@ mod batch_create;
 mod configuration;
 mod files;
 mod group;
+mod healthcheck;
 mod invitations;
 mod keys;
 mod log;

@@ -1,0 +1,114 @@
+//! `muster healthcheck`: what a container's health check asks.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use crate::run;
+use crate::support::{TestApp, empty_database, file};
+use crate::support::server::{ServerProcess, muster};
+
+/// What is said of a server at an address.
+fn asked(listen: &str) -> (Option<i32>, String, String) {
+    let ran = run(muster().arg("healthcheck").env("MUSTER_LISTEN", listen));
+    (ran.status, ran.out, ran.err)
+}
+
+/// Another program, which answers so.
+fn answering(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        stream.write_all(answer).unwrap();
+    });
+    address
+}
+
+fn lives() -> (Option<i32>, String, String) {
+    (Some(0), "it lives\n".to_owned(), String::new())
+}
+
+#[tokio::test]
+async fn a_server_lives_wherever_it_listens_and_with_its_database_away() {
+    let app = TestApp::spawn().await;
+    let port = app.address.port();
+    assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
+    // As in a container, where it listens on all addresses.
+    assert_eq!(asked(&format!("0.0.0.0:{port}")), lives());
+    app.app.db.close().await;
+    assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_one_sentence_and_exit_1() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let why = std::net::TcpStream::connect(free).unwrap_err();
+    let refused = format!("error: no answer from {free}: {why}\n");
+    assert_eq!(asked(&free.to_string()), (Some(1), String::new(), refused));
+}
+
+#[test]
+fn a_server_that_stands_still_is_given_three_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let start = Instant::now();
+    let said = format!("error: no answer from {address} within 3 s\n");
+    assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
+    assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[test]
+fn another_program_on_the_port_is_not_a_server_that_lives() {
+    let not_found: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    for answer in [not_found, b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"220 mail.example.org ESMTP\r\n", b"HTTP"] {
+        let address = answering(answer);
+        let said = format!("error: what answers at {address} is not a server that lives\n");
+        assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
+    }
+}
+
+/// A server that speaks nothing but TLS: without a certificate, since it does not come so far here.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::server::ResolvesServerCert for NoCertificate {
+    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<std::sync::Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+}
+
+#[test]
+fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_cert_resolver(std::sync::Arc::new(NoCertificate));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+        // It does not understand plain text, and says so.
+        let _ = tls.complete_io(&mut stream);
+    });
+    assert_eq!(asked(&address.to_string()), lives());
+}
+
+#[test]
+fn a_port_that_is_not_known_is_wrong_usage() {
+    let said = "error: which port the server took is not known: set server.listen to one\n".to_owned();
+    assert_eq!(asked("127.0.0.1:0"), (Some(2), String::new(), said));
+}
+
+#[tokio::test]
+async fn it_asks_where_the_settings_of_the_server_say() {
+    let mut server = ServerProcess::start_on(&empty_database().await);
+    let settings = file(format!("[server]\nlisten = \"{}\"\n", server.address).as_bytes(), ".toml");
+    let mut command = muster();
+    command.arg("healthcheck").env("MUSTER_CONFIG", settings.path());
+    assert_eq!(run(&mut command).out, "it lives\n");
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(run(&mut command).status, Some(1));
+}

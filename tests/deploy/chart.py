@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""The Helm chart, rendered by Helm's own library and checked by the schemas of Kubernetes; its settings are given to
+muster itself.
+
+    tests/deploy/chart.py PATH-OF-MUSTER
+"""
+
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import helm_python as helm
+import kubernetes_validate
+import yaml
+
+HOME = Path(__file__).resolve().parent.parent.parent
+CHART = HOME / "deploy/helm/muster"
+MUSTER = "muster"
+# The oldest that the chart takes, and the newest that the schemas know.
+VERSIONS = ["1.30", "1.37"]
+# Kinds that Kubernetes learns from others; what is used of them is written down here, after their definitions.
+LEARNT = {"ServiceMonitor": ({"selector", "namespaceSelector", "endpoints"}, {"port", "path", "interval"})}
+
+LEAST = {"database": {"existingSecret": "db"}}
+EXAMPLE = yaml.safe_load((HOME / "deploy/helm/examples/values.yaml").read_text())
+EVERYTHING = {
+    **EXAMPLE,
+    "image": {"repository": "registry.example.org/muster", "digest": "sha256:" + "0" * 64},
+    "imagePullSecrets": [{"name": "pull"}],
+    "tls": {"existingSecret": "muster-tls"},
+    "settings": {"server": {"public_url": "https://m.example.org"}, "batch": {"max_users": 50000}, "passwords": {"must_change": False}},
+    "metrics": {"enabled": True, "port": 9999, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "service": {"annotations": {"a": "b"}, "port": 8443},
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "accounts"},
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "priorityClassName": "high",
+    "serviceAccount": {"name": "m", "annotations": {"a": "b"}},
+    "networkPolicy": {"extraEgress": [{"ports": [{"port": 4318, "protocol": "TCP"}]}]},
+}
+PLAIN = {
+    **LEAST,
+    "migrationJob": {"enabled": False},
+    "metrics": {"enabled": False},
+    "networkPolicy": {"enabled": False},
+    "podDisruptionBudget": {"enabled": False},
+    "serviceAccount": {"create": False},
+    "preStopSleepSeconds": 0,
+}
+ALL = {"least": LEAST, "example": EXAMPLE, "everything": EVERYTHING, "plain": PLAIN}
+
+
+def rendered(values, name="muster", **options):
+    """Everything that Helm would create, by kind and name."""
+    with helm.Chart.load(str(CHART)) as chart:
+        chart.validate_schema(values)
+        files = chart.render(values, name=name, namespace="accounts", **options)
+    made = {}
+    for path, text in files.items():
+        if path.endswith(".txt"):
+            continue
+        for document in yaml.safe_load_all(text):
+            if document:
+                made[document["kind"], document["metadata"]["name"]] = document
+    return made
+
+
+def pods(made):
+    """The specifications of all pods."""
+    for (kind, _), document in made.items():
+        if kind in ("Deployment", "Job"):
+            yield document["spec"]["template"]["spec"]
+        elif kind == "Pod":
+            yield document["spec"]
+
+
+def environment(pod):
+    return {variable["name"]: variable["value"] for variable in pod["containers"][0].get("env", [])}
+
+
+class Chart(unittest.TestCase):
+    def test_lint_has_nothing_to_say(self):
+        for name, values in ALL.items():
+            report = helm.lint(str(CHART), values, strict=True, kube_version="v1.30.0")
+            # An icon is for catalogues.
+            said = [message for message in report["messages"] if "icon is recommended" not in str(message)]
+            self.assertEqual((name, said, report["errors"]), (name, [], []))
+
+    def test_everything_rendered_is_what_kubernetes_takes(self):
+        for name, values in ALL.items():
+            for (kind, _), document in rendered(values).items():
+                if kind in LEARNT:
+                    continue
+                for version in VERSIONS:
+                    with self.subTest(values=name, kind=kind, version=version):
+                        kubernetes_validate.validate(document, version, strict=True)
+
+    def test_each_part_is_there_when_it_is_asked_for_and_only_then(self):
+        kinds = lambda values: sorted(kind for kind, _ in rendered(values))
+        self.assertEqual(kinds(PLAIN), ["Deployment", "Pod", "Service"])
+        least = ["Deployment", "Job", "NetworkPolicy", "Pod", "PodDisruptionBudget", "Service", "ServiceAccount"]
+        self.assertEqual(kinds(LEAST), least)
+        self.assertEqual(kinds(EXAMPLE), sorted(least + ["HorizontalPodAutoscaler", "Ingress"]))
+        self.assertEqual(kinds(EVERYTHING), sorted(least + ["HorizontalPodAutoscaler", "Ingress", "Service", "ServiceMonitor"]))
+
+    def test_a_service_monitor_has_what_the_operator_knows(self):
+        made = rendered(EVERYTHING)
+        monitor = made["ServiceMonitor", "muster"]
+        keys, endpoint = LEARNT["ServiceMonitor"]
+        self.assertEqual(set(monitor["spec"]), keys)
+        self.assertEqual([set(each) for each in monitor["spec"]["endpoints"]], [endpoint])
+        wanted, labels = monitor["spec"]["selector"]["matchLabels"], lambda name: made["Service", name]["metadata"]["labels"]
+        self.assertLessEqual(wanted.items(), labels("muster-metrics").items())
+        self.assertFalse(wanted.items() <= labels("muster").items())
+        self.assertIn(monitor["spec"]["endpoints"][0]["port"], [port["name"] for port in made["Service", "muster-metrics"]["spec"]["ports"]])
+
+    def test_every_pod_keeps_to_the_restricted_profile_with_a_root_that_can_not_be_written(self):
+        for name, values in ALL.items():
+            for pod in pods(rendered(values)):
+                with self.subTest(values=name, args=pod["containers"][0]["args"]):
+                    self.assertEqual(pod["securityContext"]["runAsNonRoot"], True)
+                    self.assertEqual(pod["securityContext"]["runAsUser"], 65532)
+                    self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                    self.assertEqual(pod["automountServiceAccountToken"], False)
+                    (container,) = pod["containers"]
+                    self.assertEqual(
+                        container["securityContext"],
+                        {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+                    )
+                    self.assertLessEqual({"cpu", "memory"}, set(container["resources"]["limits"]))
+
+    def test_selectors_find_the_pods_that_serve_and_no_others(self):
+        made = rendered(EVERYTHING)
+        server = made["Deployment", "muster"]["spec"]["template"]["metadata"]["labels"]
+        job = made["Job", "muster-migrate"]["spec"]["template"]["metadata"]["labels"]
+        chosen = {
+            "Deployment": made["Deployment", "muster"]["spec"]["selector"]["matchLabels"],
+            "Service": made["Service", "muster"]["spec"]["selector"],
+            "Metrics": made["Service", "muster-metrics"]["spec"]["selector"],
+            "PodDisruptionBudget": made["PodDisruptionBudget", "muster"]["spec"]["selector"]["matchLabels"],
+        }
+        for name, wanted in chosen.items():
+            self.assertLessEqual(wanted.items(), server.items(), name)
+            self.assertFalse(wanted.items() <= job.items(), name)
+        policy = made["NetworkPolicy", "muster"]["spec"]["podSelector"]["matchLabels"].items()
+        self.assertTrue(policy <= server.items() and policy <= job.items())
+        target = made["HorizontalPodAutoscaler", "muster"]["spec"]["scaleTargetRef"]
+        self.assertEqual((target["kind"], target["name"]), ("Deployment", "muster"))
+        self.assertNotIn("replicas", made["Deployment", "muster"]["spec"])
+
+    def test_ports_are_named_where_they_are_used(self):
+        made = rendered(EVERYTHING)
+        (container,) = made["Deployment", "muster"]["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        self.assertEqual(ports, {"http": 8080, "metrics": 9999})
+        used = [port["targetPort"] for (kind, _), made in made.items() if kind == "Service" for port in made["spec"]["ports"]]
+        used += [container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+        self.assertEqual(set(used), {"http", "metrics"})
+
+    def test_a_pod_has_time_to_finish(self):
+        (container,) = (pod := next(pods(rendered(LEAST))))["containers"]
+        drain = 25  # server.shutdown_timeout_seconds
+        self.assertGreater(pod["terminationGracePeriodSeconds"], container["lifecycle"]["preStop"]["sleep"]["seconds"] + drain + 5)
+
+    def test_the_migration_comes_first_and_needs_nothing_of_the_chart(self):
+        job = rendered(LEAST)["Job", "muster-migrate"]
+        self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade")
+        pod = job["spec"]["template"]["spec"]
+        self.assertNotIn("serviceAccountName", pod)
+        self.assertEqual(pod["containers"][0]["args"], ["migrate"])
+        self.assertEqual([volume["secret"]["secretName"] for volume in pod["volumes"]], ["db"])
+
+    def test_secrets_are_named_and_never_held(self):
+        for values in ALL.values():
+            made = rendered(values)
+            self.assertFalse([kind for kind, _ in made if kind == "Secret"])
+            for pod in pods(made):
+                for name in environment(pod):
+                    self.assertNotIn(name, ("MUSTER_DATABASE__URL", "MUSTER_SECRETS__FINGERPRINT_KEY"))
+        pod = next(pods(rendered(EVERYTHING)))
+        files = [value for name, value in environment(pod).items() if name.endswith("_FILE")]
+        mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+        self.assertEqual(len(files), 4)
+        self.assertTrue(all(os.path.dirname(file) in mounts for file in files))
+
+    def test_muster_takes_the_settings(self):
+        for name, values in ALL.items():
+            for pod in pods(rendered(values)):
+                settings = environment(pod)
+                if not settings:
+                    continue
+                # These files are in the cluster only.
+                files = {"MUSTER_DATABASE__URL_FILE", "MUSTER_SECRETS__FINGERPRINT_KEY_FILE"}
+                here = {name: value for name, value in settings.items() if name not in files}
+                here["MUSTER_DATABASE__URL"] = "postgres://muster@db/muster"
+                ran = subprocess.run([MUSTER, "config", "check"], env=here, capture_output=True, text=True, check=False)
+                self.assertEqual((name, ran.returncode, ran.stderr), (name, 0, "the configuration is fine\n"))
+
+    def test_settings_are_written_as_muster_reads_them(self):
+        settings = {"batch": {"max_users": 50000}, "passwords": {"must_change": False}, "server": {"trusted_proxies": ["10.0.0.0/8", "::1"]}}
+        env = environment(next(pods(rendered({**LEAST, "settings": settings}))))
+        self.assertEqual(env["MUSTER_BATCH__MAX_USERS"], "50000")
+        self.assertEqual(env["MUSTER_PASSWORDS__MUST_CHANGE"], "false")
+        self.assertEqual(env["MUSTER_SERVER__TRUSTED_PROXIES"], '["10.0.0.0/8","::1"]')
+
+    def test_probes_speak_tls_when_the_server_does(self):
+        for values, scheme in ((LEAST, "HTTP"), (EVERYTHING, "HTTPS")):
+            (container,) = next(pods(rendered(values)))["containers"]
+            probes = [container[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+            self.assertEqual([probe["scheme"] for probe in probes], [scheme] * 3)
+            self.assertEqual([probe["path"] for probe in probes], ["/livez", "/livez", "/readyz"])
+
+    def test_values_that_are_wrong_are_refused_before_anything_is_rendered(self):
+        wrong = {
+            "no database": {},
+            "an empty database": {"database": {"existingSecret": ""}},
+            "a misspelt key": {**LEAST, "replicas": 3},
+            "a misspelt key inside": {**LEAST, "metrics": {"serviceMonitor": {"enable": True}}},
+            "no replica": {**LEAST, "replicaCount": 0},
+            "text for a number": {**LEAST, "replicaCount": "3"},
+            "a section that is none": {**LEAST, "settings": {"sever": {"x": 1}}},
+            "a secret among the settings": {**LEAST, "settings": {"database": {"url": "postgres://u:p@h/d"}}},
+            "the secrets' section": {**LEAST, "settings": {"secrets": {"fingerprint_key": "x"}}},
+            "no limits": {**LEAST, "resources": {"requests": {}, "limits": {"cpu": None, "memory": None}}},
+            "an ingress for nobody": {**LEAST, "ingress": {"enabled": True}},
+            "a digest that is none": {**LEAST, "image": {"digest": "latest"}},
+        }
+        for name, values in wrong.items():
+            with self.subTest(name), self.assertRaises(helm.HelmError):
+                rendered(values)
+
+    def test_names_fit_whatever_the_release_is_called(self):
+        for release in ("muster", "a" * 53, "accounts"):
+            for (kind, name), document in rendered(EVERYTHING, name=release).items():
+                self.assertLessEqual(len(name), 63, kind)
+                kubernetes_validate.validate(document, VERSIONS[-1], strict=True) if kind not in LEARNT else None
+
+    def test_the_versions_are_muster_s(self):
+        chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+        said = subprocess.run([MUSTER, "--version"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(said, f"muster {chart['appVersion']}\n")
+
+
+class Database(unittest.TestCase):
+    def test_the_example_makes_the_secret_that_the_values_name(self):
+        cluster = yaml.safe_load((HOME / "deploy/helm/examples/postgres.yaml").read_text())
+        self.assertEqual((cluster["apiVersion"], cluster["kind"]), ("postgresql.cnpg.io/v1", "Cluster"))
+        self.assertEqual(EXAMPLE["database"]["existingSecret"], cluster["metadata"]["name"] + "-app")
+        peers = EXAMPLE["networkPolicy"]["database"]["to"]
+        self.assertEqual(peers[0]["podSelector"]["matchLabels"], {"cnpg.io/cluster": cluster["metadata"]["name"]})
+
+    def test_it_has_connections_for_every_replica(self):
+        cluster = yaml.safe_load((HOME / "deploy/helm/examples/postgres.yaml").read_text())
+        replicas = rendered(EXAMPLE)["HorizontalPodAutoscaler", "muster"]["spec"]["maxReplicas"]
+        # One more while pods are replaced; 10 for people.
+        self.assertLessEqual((replicas + 1) * 28 + 10, int(cluster["spec"]["postgresql"]["parameters"]["max_connections"]))
+
+
+if __name__ == "__main__":
+    MUSTER = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
