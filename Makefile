@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test schemathesis crashes lint bench sqlx clean
+.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint bench sqlx clean
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
@@ -29,6 +29,21 @@ schemathesis:
 crashes:
 	@scripts/prerequisites.sh
 	@MUSTER_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --features failpoints --locked --test faults -- killed_at_random
+
+## What muster is deployed by: Dockerfile, compose.yaml, Helm chart, systemd unit, read by the programs that read them later.
+deploy-check:
+	@scripts/prerequisites.sh
+	@$(CARGO) build --locked --quiet
+	@tests/deploy/run.sh
+
+## The image without a container engine: the Dockerfile's steps, then a server in a root that can't be written.
+container-check:
+	@scripts/prerequisites.sh
+	@tests/deploy/container.sh
+
+## The guide for one virtual machine, followed on a fresh Debian that is booted in a folder. As root, after container-check.
+vm-check:
+	@tests/deploy/one-vm.sh
 
 ## What a change has to keep: format, lints, documentation.
 lint:

