@@ -16,7 +16,13 @@ step() { printf '   %s\n' "$1"; }
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 value() { python3 -c 'import json, sys; print(json.dumps(json.load(open(sys.argv[1]))[sys.argv[2]]))' "$image/image.json" "$1"; }
 
-if [ "${REPLAY:-yes}" = yes ]; then scripts/dockerfile-replay.py "$image"; fi
+if [ "${REPLAY:-yes}" = yes ]; then
+    mkdir -p target
+    scripts/dockerfile-replay.py "$image" 2>&1 | tee target/container.log
+    # Else the layer of the dependencies would not be worth its place.
+    again=$(sed '1,/RUN touch/d' target/container.log | sed -n 's/^ *Compiling \([^ ]*\) .*/\1/p' | sort -u | tr '\n' ' ')
+    case $again in '' | 'muster ' | 'muster muster-client ') ;; *) fail "compiled again with muster: $again" ;; esac
+fi
 root=$(value Root | tr -d '"')
 program=$root/usr/local/bin/muster
 

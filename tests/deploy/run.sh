@@ -23,7 +23,7 @@ PATH=$venv/bin:$PATH
 step 'Dockerfile, by hadolint'
 hadolint Dockerfile
 step 'compose.yaml, by Docker Compose and compose-lint'
-docker-compose --file compose.yaml config --quiet
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/compose.py "$muster" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
 compose-lint --quiet compose.yaml >"$work/said" || { cat "$work/said" >&2; exit 1; }
 step 'scripts, by ShellCheck'
 shellcheck --severity=warning .ci/run scripts/*.sh deploy/*/*.sh tests/deploy/*.sh
@@ -38,4 +38,4 @@ if grep muster.service "$work/said" >&2; then exit 1; fi
 systemd-analyze security --offline=true --threshold=15 "$work/muster.service" >"$work/exposed" || { cat "$work/exposed" >&2; exit 1; }
 
 step 'the Helm chart, by Helm and the schemas of Kubernetes'
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/chart.py "$muster"
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/chart.py "$muster" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }

@@ -25,6 +25,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: server
 {{- end }}
 
+{{- define "muster.labels.test" -}}
+app.kubernetes.io/name: {{ include "muster.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "muster.labels" -}}
 {{ include "muster.labels.all" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
