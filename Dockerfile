@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The image of muster: one static program, nobody's root, nothing else that could be run.
 #
 #   docker build -t muster .        docs/how-to/container.md says how to run it
@@ -40,6 +39,6 @@ USER 65532:65532
 # All addresses of the container; what is reachable from outside is said when it is run.
 ENV MUSTER_SERVER__LISTEN=0.0.0.0:8080 MUSTER_LOG__FORMAT=json
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s --retries=3 CMD ["/usr/local/bin/muster", "healthcheck"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/muster", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/muster"]
 CMD ["serve"]

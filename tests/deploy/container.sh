@@ -65,7 +65,7 @@ if [ "$(id -u)" -eq 0 ]; then chown postgres "$work/db"; fi
     --encoding=UTF8 --no-locale >/dev/null
 "${as[@]}" "$postgres/pg_ctl" -D "$work/db/data" -l "$work/db/log" -w start \
     -o "-k $work/db -p $database_port -c listen_addresses=127.0.0.1 -c fsync=off" >/dev/null
-PGPASSWORD=$(cat "$work/secrets/postgres_password") psql -q -h 127.0.0.1 -p "$database_port" -U muster -d postgres \
+PGPASSWORD=$(cat "$work/secrets/postgres_password") "$postgres/psql" -q -h 127.0.0.1 -p "$database_port" -U muster -d postgres \
     -c 'create database muster'
 
 step 'the program, in a root that can not be written, as user 65532'
@@ -79,8 +79,15 @@ printf 'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$work/roo
 cp -p "$work/secrets"/* "$work/root/run/muster/"
 secrets=/run/muster inside=()
 if [ "$(id -u)" -eq 0 ]; then
+    # What an engine brings to every container: /proc, and of /dev a little.
+    mkdir -p "$work/root/proc" "$work/root/dev"
+    touch "$work/root/dev/null" "$work/root/dev/urandom" "$work/root/dev/random"
     # shellcheck disable=SC2016 # for the inner shell
-    inside=(unshare --mount sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"
+    inside=(unshare --mount sh -c 'set -e
+        mount --bind "$1" "$1"
+        for device in null random urandom; do mount --bind "/dev/$device" "$1/dev/$device"; done
+        mount -t proc proc "$1/proc"
+        mount -o remount,bind,ro "$1"
         exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups= "$@"' sh "$work/root")
     program=$(value Entrypoint | tr -d '[]"')
 else
@@ -108,11 +115,11 @@ done
 grep -q '^owner key: amk_' "$work/announced" || fail 'the first start shows no key'
 
 step 'a key, and a batch with it'
-key=$(in_image key create --name me --role owner | sed -n 's/^.*\(amk_[^ ]*\).*$/\1/p' | head -n 1)
-answer=$(curl -sS -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$http_port/api/v2/users/admin_batch_create" \
-    -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
-    -d '[{"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple", "is_sso_user": false}]')
-[ "$answer" = 200 ] || { cat "$work/answer" >&2; fail "a batch is answered with $answer"; }
+key=$(in_image key create --name me --role owner 2>"$work/said" | sed -n 's/^.*\(amk_[^ ]*\).*$/\1/p' | head -n 1)
+environment+=("MUSTER_HOST=http://localhost:$http_port" "MUSTER_TOKEN=$key")
+printf '[{"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple", "is_sso_user": false}]' \
+    | in_image user batch-create --format json -f - 2>"$work/said" || { cat "$work/said" >&2; fail 'a batch is refused'; }
+[ "$(in_image user list -o csv | wc -l)" = 3 ] || fail 'the user is not there, beside the owner'
 if [ "$(id -u)" -eq 0 ]; then
     [ "$(awk '/^Uid:/ { print $2 }' "/proc/$server/status")" = 65532 ] || fail 'it runs as another user'
     [ "$(awk '/^CapEff:/ { print $2 }' "/proc/$server/status")" = 0000000000000000 ] || fail 'it has capabilities'
