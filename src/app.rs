@@ -21,8 +21,10 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::keys::Identities;
+use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
+use crate::traces::{self, Traces};
 
 /// How many new users are worth being sorted into the search index.
 const WORTH_SORTING: usize = 1_000;
@@ -45,6 +47,10 @@ pub struct App {
     pub hasher: Arc<Pool>,
     /// Who the holders of API keys are, for a moment.
     pub identities: Arc<Identities>,
+    /// What it counts and measures about itself.
+    pub metrics: Arc<Metrics>,
+    /// Tells a collector of traces what it does.
+    pub traces: Arc<Traces>,
     /// Knows requests, files and plans again.
     pub fingerprints: Arc<Fingerprints>,
     /// Users who were created since the search index was given the latest.
@@ -66,8 +72,10 @@ impl App {
     /// Settings that can't be used, or threads that can't be started.
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
-        let hasher =
+        let hasher: Arc<Pool> =
             Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?.into();
+        let metrics = Arc::new(Metrics::new(&db, &hasher, clock.now()));
+        let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
         let policy = Policy::new(&config.passwords);
         let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -81,6 +89,8 @@ impl App {
             policy,
             hasher,
             identities,
+            metrics,
+            traces,
             fingerprints,
             unsorted,
             leaving,
@@ -122,7 +132,7 @@ impl App {
     /// `forbidden`, or `unavailable` when the database doesn't answer.
     pub async fn change(&self, caller: &Caller, action: Action) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(&self.db.interactive, Patience::Usual, caller, self.clock.now(), &self.identities).await
+        Change::begin(self, &self.db.interactive, Patience::Usual, caller, self.clock.now()).await
     }
 
     /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
@@ -132,7 +142,7 @@ impl App {
     /// As [`App::change`].
     pub async fn batch_change(&self, caller: &Caller, action: Action, now: DateTime<Utc>) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(&self.db.batch, Patience::Batch, caller, now, &self.identities).await
+        Change::begin(self, &self.db.batch, Patience::Batch, caller, now).await
     }
 
     /// A connection to read with, for a caller who may.
@@ -160,7 +170,7 @@ impl App {
 
     /// Starts work that goes on whether or not a request waits for it.
     pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.jobs.spawn_on(job, &self.runtime)
+        self.jobs.spawn_on(traces::go_on(job), &self.runtime)
     }
 
     /// Notes that users were created: many of them give the search index something to do, beside the requests.

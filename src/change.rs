@@ -20,11 +20,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
+use crate::app::App;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::Identities;
+use crate::metrics::Metrics;
+use crate::traces::stage;
 
 /// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub struct Change {
     now: DateTime<Utc>,
     events: Vec<Event>,
     identities: Arc<Identities>,
+    metrics: Arc<Metrics>,
 }
 
 /// Time limits of a change, set for its transaction only, so that a connection pooler
@@ -67,17 +71,17 @@ impl Patience {
 impl Change {
     /// Begins. Only [`crate::app::App`] does, after it has checked the permission.
     pub(crate) async fn begin(
+        app: &App,
         pool: &PgPool,
         patience: Patience,
         caller: &Caller,
         now: DateTime<Utc>,
-        identities: &Arc<Identities>,
     ) -> Result<Self> {
         let pool = pool.clone();
-        let transaction =
-            tokio::spawn(async move { pool.begin_with(patience.begin()).await }).await.map_err(Error::internal)??;
-        let identities = Arc::clone(identities);
-        Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new(), identities })
+        let begun = tokio::spawn(async move { pool.begin_with(patience.begin()).await });
+        let transaction = stage("change.begin", begun).await.map_err(Error::internal)??;
+        let (identities, metrics) = (Arc::clone(&app.identities), Arc::clone(&app.metrics));
+        Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new(), identities, metrics })
     }
 
     /// The time of the change: the same for everything it writes.
@@ -117,10 +121,13 @@ impl Change {
             .await
             .map_err(CommitError::Before)?;
         fail::fail_point!("change::audited");
-        let committed = self.transaction.commit().await.map_err(CommitError::During);
+        let committed = stage("change.commit", self.transaction.commit()).await.map_err(CommitError::During);
         // Even if the answer was lost, it may have happened.
         if self.events.iter().any(Event::changes_access) {
             self.identities.forget();
+        }
+        if committed.is_ok() {
+            self.metrics.committed(&self.events);
         }
         committed
     }

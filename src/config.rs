@@ -4,6 +4,7 @@
 //! time; so it can't be out of date. Over it go the file named by `--config` (or
 //! `MUSTER_CONFIG`), the environment, and flags.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Config {
     pub keys: Keys,
     pub invitations: Invitations,
     pub secrets: Secrets,
+    pub metrics: Metrics,
+    pub traces: Traces,
     pub log: Log,
 }
 
@@ -105,6 +108,23 @@ pub struct Invitations {
 pub struct Secrets {
     pub fingerprint_key: Secret,
     pub fingerprint_key_file: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Metrics {
+    pub listen: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the manual is config/muster.toml")]
+pub struct Traces {
+    pub endpoint: String,
+    pub headers: Secret,
+    pub headers_file: String,
+    pub per_second: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -205,6 +225,18 @@ impl Config {
                 is_public_url(&self.server.public_url),
                 "server.public_url has to be empty or begin with https:// or http://, without `?` and `#`",
             ),
+            (
+                ["", "auto"].contains(&self.metrics.listen.as_str()) || self.metrics.listen.contains(':'),
+                "metrics.listen has to be HOST:PORT, such as 0.0.0.0:9464, or auto, or empty",
+            ),
+            (
+                is_public_url(&self.traces.endpoint),
+                "traces.endpoint has to be empty or begin with https:// or http://, without `?` and `#`",
+            ),
+            (
+                self.traces.headers.expose().is_empty() || self.traces.headers_file.is_empty(),
+                "traces.headers and traces.headers_file can't both be set",
+            ),
             (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
             (
                 self.server.drain_delay_seconds == 0
@@ -278,6 +310,34 @@ impl Config {
         url.parse::<PgConnectOptions>()
             .map(Some)
             .map_err(|_| ConfigError("database.url is not a URL: postgres://user:password@host/database".to_owned()))
+    }
+
+    /// What is sent with traces, by name: usually what lets them in.
+    ///
+    /// # Errors
+    /// When `headers_file` can't be read, or a line is not `name: value`. Its text is not repeated.
+    pub fn trace_headers(&self) -> Result<HashMap<String, String>, ConfigError> {
+        let Traces { headers, headers_file: file, .. } = &self.traces;
+        let text = if file.is_empty() {
+            headers.clone()
+        } else {
+            std::fs::read_to_string(file)
+                .map(Secret::new)
+                .map_err(|error| ConfigError(format!("traces.headers_file {file} can't be read: {error}")))?
+        };
+        let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
+        let read = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            let (name, value) = (name.trim(), value.trim());
+            (is_plain(name) && !name.contains(' ') && is_plain(value)).then(|| (name.to_owned(), value.to_owned()))
+        };
+        lines
+            .map(|line| {
+                let sentence = "traces.headers has to have a header a line, such as `authorization: Bearer …`";
+                read(line).ok_or_else(|| ConfigError(sentence.to_owned()))
+            })
+            .collect()
     }
 
     /// The keys for fingerprints, the current one first; `None` when none is set.

@@ -59,6 +59,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The code as it is written in answers.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

@@ -23,6 +23,7 @@
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
+//! | [`metrics`], [`traces`] | what muster counts about itself, for Prometheus; how requests went, for a collector by OTLP |
 //! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
@@ -71,6 +72,7 @@ pub mod id;
 pub mod invitations;
 pub mod keys;
 pub mod logins;
+pub mod metrics;
 pub mod organizations;
 pub mod page;
 pub mod passwords;
@@ -82,4 +84,5 @@ pub mod secret;
 pub mod service_accounts;
 pub mod telemetry;
 pub mod token;
+pub mod traces;
 pub mod users;

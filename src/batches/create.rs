@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
 use crate::report::Finding;
+use crate::traces::stage;
 use crate::users::{self, Account, Credential, NewUser, StoredPassword};
 
 /// From how many bytes on checking a list is work for a thread of its own.
@@ -201,14 +202,15 @@ async fn judge(
     request: &Request,
     body: Bytes,
 ) -> Result<(Vec<NewUser>, Vec<Finding>)> {
-    let Checked { users, mut report, warnings } = check_apart(app, caller, body).await?;
+    let Checked { users, mut report, warnings } = stage("batch.check", check_apart(app, caller, body)).await?;
     // Asking costs a journey. A list in which nothing is wrong so far, for which nobody has to hash and nothing is
     // promised before it is written, learns the same from the insert.
     let is_written_at_once = report.is_empty() && request.mode == Mode::Make { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
         let mut connection = app.db.batch.acquire().await?;
-        for place in users::read::taken(&mut connection, caller.organization_id, &emails).await? {
+        let taken = users::read::taken(&mut connection, caller.organization_id, &emails);
+        for place in stage("batch.find_taken", taken).await? {
             if let Some(user) = users.get(place) {
                 report.add(Finding::email_taken(user.index, user.email().as_str()));
             }

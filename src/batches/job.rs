@@ -12,11 +12,12 @@ use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::change::CommitError;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::Id;
 use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
 use crate::postgres::Fault;
 use crate::report::Finding;
+use crate::traces::{self, stage};
 use crate::users::{Account, Credential, NewUser, StoredPassword};
 
 /// How often a transaction that others pushed aside is tried again.
@@ -105,14 +106,18 @@ pub(super) async fn run(
     hashing: Hashing,
     lease: Option<&Lease>,
 ) -> Result<Response> {
-    let counts = work.counts();
+    let (counts, making) = (work.counts(), app.metrics.batches.make());
     let hashes = match lease {
-        None => hashing.finish().await?,
+        None => stage("batch.hash", hashing.finish()).await?,
         Some(lease) => tokio::select! {
             biased;
-            () = lease.lost() => return Err(lease.gone().await),
+            () = lease.lost() => {
+                // Whoever took it away has counted it.
+                making.done();
+                return Err(lease.gone().await);
+            }
             () = app.stopping.cancelled() => return Err(Error::stopping()),
-            hashes = hashing.finish() => hashes?,
+            hashes = stage("batch.hash", hashing.finish()) => hashes?,
         },
     };
     fail::fail_point!("batch::hashed");
@@ -126,9 +131,15 @@ pub(super) async fn run(
     let batch = NewBatch { held, batch_id, created_at: now, source: work.source, file, counts, response };
     let (writing, caller) = (Arc::clone(app), caller.clone());
     // In a task of its own: whoever waits for it may go away, and it goes on to its end.
-    tokio::spawn(async move { write_with_retries(&writing, &caller, &batch, &created.accounts).await })
-        .await
-        .map_err(Error::internal)??;
+    let write = async move {
+        let written = write_with_retries(&writing, &caller, &batch, &created.accounts).await;
+        // Whoever took its row away has counted it. Also if nobody waits for it any more.
+        if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
+            making.done();
+        }
+        written
+    };
+    stage("batch.write", tokio::spawn(traces::go_on(write))).await.map_err(Error::internal)??;
     app.note_created(counts.users);
     Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
 }
@@ -208,7 +219,11 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
         Err(CommitError::During(error)) if Fault::of(&error).is_unknown_after_commit() => {
             let batch_id = batch.batch_id;
             tracing::warn!(%error, %batch_id, "the connection broke while a batch was committed; asking what happened");
-            if write::happened(app, caller, batch).await? { Ok(()) } else { Err(error.into()) }
+            if !write::happened(app, caller, batch).await? {
+                return Err(error.into());
+            }
+            app.metrics.found_committed(accounts.len());
+            Ok(())
         }
         Err(error) => Err(error.into()),
     }

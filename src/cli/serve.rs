@@ -18,6 +18,9 @@ use crate::{batches, http, telemetry};
 /// How often it is checked whether the private PostgreSQL lives.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// Where metrics are read if nobody says otherwise: the port that OpenTelemetry gives to Prometheus' format.
+const METRICS: &str = "127.0.0.1:9464";
+
 pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
     let server = Server::start(args.load()?).await?;
     server.announce()?;
@@ -43,6 +46,7 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) first_key: Option<NewKey>,
     running: actix_web::dev::Server,
+    metrics: Option<(SocketAddr, actix_web::dev::Server)>,
     signals: Signals,
 }
 
@@ -66,18 +70,25 @@ impl Server {
     /// Takes the address, then the database, then starts.
     pub(super) async fn start(config: Config) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
-        let listener = bind(&config.server.listen)?;
+        let listener = bind(&config.server.listen, "choose another with `--listen`")?;
         let address = listener.local_addr().map_err(Exit::usage)?;
+        let metrics = bind_metrics(&config.metrics.listen)?;
         let local = Local::open(config, true).await?;
+        let app = &local.app;
         let started = match local.prepare().await {
-            Ok(first_key) => http::serve(Arc::clone(&local.app), listener)
-                .map(|running| (first_key, running))
-                .map_err(|error| Exit::Usage(format!("can't serve: {error}"))),
+            Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
+                let started = || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener)?));
+                started()
+                    .map(|(metrics, running)| (first_key, metrics, running))
+                    .map_err(|error: std::io::Error| Exit::Usage(format!("can't serve: {error}")))
+            }),
             Err(exit) => Err(exit),
         };
         let signals = Signals::listen().map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
-            Ok(((first_key, running), signals)) => Ok(Self { local, address, first_key, running, signals }),
+            Ok(((first_key, metrics, running), signals)) => {
+                Ok(Self { local, address, first_key, running, metrics, signals })
+            }
             Err(exit) => {
                 local.close().await;
                 Err(exit)
@@ -104,6 +115,9 @@ impl Server {
         }
         if let Some(key) = &self.first_key {
             announce_key(key)?;
+        }
+        if let Some((address, _)) = &self.metrics {
+            output::print(&format!("metrics: http://{address}/metrics"))?;
         }
         output::print(&format!("listening on {0} (docs: {0}/docs/)", self.url()))
     }
@@ -132,7 +146,15 @@ impl Server {
             })
         });
         let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
+        let metrics = self.metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
         let result = self.running.await;
+        // To the end, or nobody would see how the last requests went.
+        if let Some((handle, running)) = metrics {
+            handle.stop(false).await;
+            let _ = running.await;
+        }
+        let traces = Arc::clone(&self.local.app.traces);
+        let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
         // Waited for, or the database would still have a user.
         housekeeping.abort();
         let _ = housekeeping.await;
@@ -162,17 +184,38 @@ async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Signal
     server.stop(false).await;
 }
 
-fn bind(listen: &str) -> Result<TcpListener, Exit> {
+fn bind(listen: &str, otherwise: &str) -> Result<TcpListener, Exit> {
     let address = config::resolve(listen).map_err(Exit::usage)?;
     TcpListener::bind(address).map_err(|error| {
         let problem = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                "another program listens there; choose another with `--listen`, or port 0 for a free one".to_owned()
+                format!("another program listens there; {otherwise}, or port 0 for a free one")
             }
             _ => error.to_string(),
         };
         Exit::Usage(format!("can't listen on {listen}: {problem}"))
     })
+}
+
+/// The listener for metrics, if there is to be one.
+fn bind_metrics(listen: &str) -> Result<Option<TcpListener>, Exit> {
+    match listen {
+        "" => Ok(None),
+        "auto" => Ok(TcpListener::bind(METRICS)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "no metrics: {METRICS} can't be listened on; set metrics.listen to another address");
+            })
+            .ok()),
+        listen => bind(listen, "set metrics.listen to another address").map(Some),
+    }
+}
+
+fn serve_metrics(
+    app: &Arc<App>,
+    listener: Option<TcpListener>,
+) -> std::io::Result<Option<(SocketAddr, actix_web::dev::Server)>> {
+    let Some(listener) = listener else { return Ok(None) };
+    Ok(Some((listener.local_addr()?, http::serve_metrics(Arc::clone(&app.metrics), listener)?)))
 }
 
 fn announce_key(key: &NewKey) -> Result<(), Exit> {

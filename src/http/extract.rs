@@ -18,6 +18,7 @@ use crate::caller::{Action, Caller, Origin};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
 use crate::keys::{self, Identity};
+use crate::traces::stage;
 
 impl FromRequest for Caller {
     type Error = Failure;
@@ -55,7 +56,8 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
     })?;
     let origin = origin(request);
     let app = app.clone().into_inner();
-    let identity = deadline::within(&app, keys::authenticate(&app, &token, origin, Action::KeyUse)).await??;
+    let known = stage("key.authenticate", keys::authenticate(&app, &token, origin, Action::KeyUse));
+    let identity = deadline::within(&app, known).await??;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.caller = Some(identity.key_id);
     }

@@ -14,16 +14,18 @@
 //! Never a body, a query, an e-mail address, a token or a password. `POST /api/v2/cli_usage/`
 //! leaves no line at all: clients tell there what was typed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, error, web};
 
 use crate::app::App;
 use crate::id::{ApiKey, Id, Request};
+use crate::metrics::known_method;
+use crate::traces::{Answered, Parent, Recording};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -55,20 +57,49 @@ pub(super) async fn request(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let start = Instant::now();
-    let now = request.app_data::<web::Data<App>>().map(|app| app.clock.now()).unwrap_or_default();
-    let request_id = Id::new(now);
-    let trace_id = trace_id(&request).unwrap_or_else(|| request_id.uuid().simple().to_string());
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let app = app.ok_or_else(|| error::ErrorInternalServerError("no app"))?;
+    let request_id = Id::new(app.clock.now());
+    let parent = request.headers().get("traceparent").and_then(|value| Parent::read(value.to_str().ok()?));
+    let trace = parent.map_or_else(|| request_id.uuid().into_bytes(), |parent| parent.trace_id);
+    let trace_id = hex::encode(trace);
     request.extensions_mut().insert(Note { request_id, caller: None, rows: None, code: None, error: None });
+    let _in_flight = app.metrics.requests.begin();
+    let recording = app.traces.begin(trace, parent.as_ref());
 
-    let mut response = next.call(request).await?;
+    let mut response = match &recording {
+        None => next.call(request).await?,
+        Some(recording) => recording.over(next.call(request)).await?,
+    };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header(&request_id.to_string()));
     headers.insert(TRACE_ID, header(&trace_id));
     let route = response.request().app_data().map_or("-", |Template(route)| *route);
+    let status = response.status().as_u16();
     if route != "/api/v2/cli_usage/" {
-        line(response.request(), response.status().as_u16(), route, start, &trace_id);
+        line(response.request(), status, route, start, &trace_id);
     }
+    measure(&app, response.request(), Answer { status, route, took: start.elapsed() }, recording);
     Ok(response)
+}
+
+struct Answer {
+    status: u16,
+    route: &'static str,
+    took: Duration,
+}
+
+/// Counts it, and ends what is recorded of it.
+fn measure(app: &App, request: &HttpRequest, answer: Answer, recording: Option<Recording>) {
+    let Answer { status, route, took } = answer;
+    let extensions = request.extensions();
+    let Some(Note { request_id, caller, rows, code, .. }) = extensions.get::<Note>() else { return };
+    let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
+    let method = known_method(request.method().as_str());
+    app.metrics.requests.answered(method, route, status, code, took);
+    if let Some(recording) = recording {
+        recording.answered(&Answered { method, route, status, request_id, caller, rows, code });
+    }
 }
 
 fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_id: &str) {
@@ -86,17 +117,6 @@ fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_i
     } else {
         tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");
     }
-}
-
-/// The trace id of a W3C `traceparent`: `00-<32 hex digits>-…`. The vendor's client sends an
-/// all-zero span id, which is tolerated.
-fn trace_id(request: &ServiceRequest) -> Option<String> {
-    let value = request.headers().get("traceparent")?.to_str().ok()?;
-    let id = value.split('-').nth(1)?;
-    let valid = id.len() == 32
-        && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        && id.bytes().any(|byte| byte != b'0');
-    valid.then(|| id.to_owned())
 }
 
 fn header(value: &str) -> HeaderValue {

@@ -24,6 +24,7 @@ mod extract;
 mod headers;
 mod health;
 mod log;
+mod metrics;
 mod openapi;
 mod pages;
 mod public_url;
@@ -43,6 +44,7 @@ use actix_web::{App as HttpApp, FromRequest, Handler, HttpServer, Resource, Resp
 use crate::app::App;
 
 pub(crate) use api::audit::AuditEvent;
+pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
 
 /// What the paths of the API begin with, and have a noun behind.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -38,10 +39,19 @@ impl Progress {
 /// Both lanes.
 #[derive(Default)]
 pub(super) struct Lanes {
-    singles: VecDeque<Single>,
+    singles: VecDeque<(Single, Instant)>,
     batches: VecDeque<Batch>,
     singles_in_a_row: u8,
     pub(super) is_closed: bool,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Passwords that somebody waits for, each by itself.
+    pub singles: usize,
+    /// Passwords of batches.
+    pub of_batches: usize,
 }
 
 /// Something that somebody waits for by itself, and where the answer goes.
@@ -65,6 +75,8 @@ impl Single {
 /// Passwords to hash for one caller.
 pub(super) struct Batch {
     passwords: std::iter::Enumerate<std::vec::IntoIter<Password>>,
+    /// Since when its first password waits; none once that is taken.
+    waits_since: Option<Instant>,
     results: Arc<Results>,
 }
 
@@ -90,7 +102,9 @@ impl Batch {
             progress,
             done: Mutex::new(Some(done)),
         });
-        (Self { passwords: passwords.into_iter().enumerate(), results: Arc::clone(&results) }, results, finished)
+        let waits_since = Some(Instant::now());
+        let passwords = passwords.into_iter().enumerate();
+        (Self { passwords, waits_since, results: Arc::clone(&results) }, results, finished)
     }
 }
 
@@ -131,7 +145,7 @@ impl Lanes {
     }
 
     pub(super) fn add_single(&mut self, single: Single) {
-        self.singles.push_back(single);
+        self.singles.push_back((single, Instant::now()));
     }
 
     pub(super) fn add_batch(&mut self, batch: Batch) {
@@ -156,35 +170,37 @@ impl Lanes {
         Some(self.batches.iter().take(place + 1).map(|batch| batch.passwords.len()).sum())
     }
 
-    pub(super) fn take(&mut self) -> Option<Task> {
+    /// The next task, and how long it waited: of a batch, only its first password tells.
+    pub(super) fn take(&mut self) -> Option<(Task, Option<Duration>)> {
         let batch_is_due = self.singles_in_a_row >= SINGLES_IN_A_ROW && !self.batches.is_empty();
         if !batch_is_due && let Some(single) = self.take_single() {
             self.singles_in_a_row = self.singles_in_a_row.saturating_add(1);
-            return Some(Task::Single(single));
+            return Some(single);
         }
         self.singles_in_a_row = 0;
-        self.take_of_batch().or_else(|| self.take_single().map(Task::Single))
+        self.take_of_batch().or_else(|| self.take_single())
     }
 
-    fn take_single(&mut self) -> Option<Single> {
+    fn take_single(&mut self) -> Option<(Task, Option<Duration>)> {
         loop {
-            let single = self.singles.pop_front()?;
+            let (single, since) = self.singles.pop_front()?;
             if !single.is_abandoned() {
-                return Some(single);
+                return Some((Task::Single(single), Some(since.elapsed())));
             }
         }
     }
 
-    fn take_of_batch(&mut self) -> Option<Task> {
+    fn take_of_batch(&mut self) -> Option<(Task, Option<Duration>)> {
         loop {
             let batch = self.batches.front_mut()?;
+            let waited = batch.waits_since.take().map(|since| since.elapsed());
             let next = batch.passwords.next();
             let task = next.map(|(index, password)| Task::OfBatch(index, password, Arc::clone(&batch.results)));
             if batch.passwords.len() == 0 {
                 self.batches.pop_front();
             }
-            if task.is_some() {
-                return task;
+            if let Some(task) = task {
+                return Some((task, waited));
             }
         }
     }

@@ -21,7 +21,8 @@ use tokio::sync::oneshot;
 
 use super::background::give_way;
 use super::hash::{Hasher, Parameters, PasswordHash};
-use super::lanes::{Batch, Lanes, Progress, Results, Single, Task, lock};
+use super::lanes::{Batch, Lanes, Progress, Results, Single, Task, Waiting, lock};
+use super::measured::Measured;
 use super::policy::Password;
 use super::verify::{Verified, verify_in};
 use crate::config::ConfigError;
@@ -50,6 +51,7 @@ struct Shared {
     ready: Condvar,
     /// The latest hashes took this long, in nanoseconds: a moving average.
     nanos_per_hash: AtomicU64,
+    measured: Measured,
 }
 
 impl Pool {
@@ -72,6 +74,7 @@ impl Pool {
             lanes: Mutex::default(),
             ready: Condvar::new(),
             nanos_per_hash: AtomicU64::new(20_000_000),
+            measured: Measured::default(),
         });
         let pool = Self { shared: Arc::clone(&shared), threads, longest_queue, longest_wait };
         for number in 0..threads {
@@ -163,6 +166,18 @@ impl Pool {
     #[must_use]
     pub const fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// What waits right now.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let lanes = lock(&self.shared.lanes);
+        Waiting { singles: lanes.singles(), of_batches: lanes.waiting() }
+    }
+
+    /// How long passwords waited, and took.
+    pub(crate) fn measured(&self) -> &Measured {
+        &self.shared.measured
     }
 
     fn add_single(&self, single: Single) -> Result<(), HashError> {
@@ -278,7 +293,10 @@ impl Shared {
                 }
                 Task::Single(Single::Verify(password, stored, answer)) => {
                     let memory = hasher.as_mut().map(Hasher::memory).unwrap_or_default();
-                    let _ = answer.send(verify_in(&stored, password.expose().as_bytes(), parameters, memory));
+                    let start = Instant::now();
+                    let verified = verify_in(&stored, password.expose().as_bytes(), parameters, memory);
+                    self.measured.hashed(start.elapsed());
+                    let _ = answer.send(verified);
                 }
             }
         }
@@ -306,7 +324,9 @@ impl Shared {
             if lanes.is_closed {
                 return None;
             }
-            if let Some(task) = lanes.take() {
+            if let Some((task, waited)) = lanes.take() {
+                drop(lanes);
+                self.measured.waited(&task, waited);
                 return Some(task);
             }
             lanes = self.ready.wait(lanes).unwrap_or_else(PoisonError::into_inner);
@@ -314,6 +334,7 @@ impl Shared {
     }
 
     fn note(&self, elapsed: Duration) {
+        self.measured.hashed(elapsed);
         let latest = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let before = self.nanos_per_hash.load(Ordering::Relaxed);
         let average = before.saturating_mul(15).saturating_add(latest) / 16;

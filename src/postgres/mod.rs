@@ -75,6 +75,43 @@ pub struct Database {
     of_threads: Arc<Mutex<Vec<Database>>>,
 }
 
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// For what: `interactive`, `batch`; and `house`, apart from the threads that serve requests.
+    pub(crate) pool: &'static str,
+    /// Open, and used by nobody.
+    pub(crate) idle: u32,
+    /// Open, and used.
+    pub(crate) in_use: u32,
+    /// How many there may be.
+    pub(crate) max: u32,
+}
+
+impl Usage {
+    fn of<'a>(pool: &'static str, pools: impl IntoIterator<Item = &'a PgPool>) -> Self {
+        let mut sum = Self { pool, idle: 0, in_use: 0, max: 0 };
+        for pool in pools {
+            let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
+            let max = pool.options().get_max_connections();
+            // Both numbers are of a moment, and not of the same one.
+            sum.add(&Self { idle: idle.min(open), in_use: open.saturating_sub(idle), max, ..sum });
+        }
+        sum
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.idle = self.idle.saturating_add(other.idle);
+        self.in_use = self.in_use.saturating_add(other.in_use);
+        self.max = self.max.saturating_add(other.max);
+    }
+}
+
+/// Whether two handles are of one pool: then they share its options.
+fn is_same(one: &PgPool, other: &PgPool) -> bool {
+    Arc::ptr_eq(&one.connect_options(), &other.connect_options())
+}
+
 impl Database {
     /// Prepares the pools. Nothing is connected yet.
     #[must_use]
@@ -127,6 +164,29 @@ impl Database {
     pub fn parts(&self) -> Vec<Self> {
         let of_threads = self.of_threads.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::once(self).chain(of_threads.iter()).cloned().collect()
+    }
+
+    /// How many connections there are, in which pool: those of all threads together.
+    pub(crate) fn usage(&self) -> Vec<Usage> {
+        let parts = self.parts();
+        let usage = |name, pool: fn(&Self) -> &PgPool| {
+            let is_own = |part: &&Self| !is_same(pool(part), pool(self));
+            let own: Vec<&PgPool> = parts.iter().filter(is_own).map(pool).collect();
+            let common = Usage::of(if own.is_empty() { name } else { "house" }, [pool(self)]);
+            let own = (!own.is_empty()).then(|| Usage::of(name, own));
+            (own, common)
+        };
+        let (interactive, common) = usage("interactive", |part| &part.interactive);
+        let (batch, common_batch) = usage("batch", |part| &part.batch);
+        let mut all: Vec<Usage> = interactive.into_iter().chain(batch).collect();
+        // Those that look after the house are one pool to whoever looks at it.
+        for usage in [common, common_batch] {
+            match all.iter_mut().find(|other| other.pool == usage.pool) {
+                Some(other) => other.add(&usage),
+                None => all.push(usage),
+            }
+        }
+        all
     }
 
     /// Sorts new users into the search index.
