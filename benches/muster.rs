@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -59,6 +59,7 @@ const PARTS: [Part; 10] = [
     ("lookups", figures::people::lookups),
     ("memory", figures::process::memory),
     ("instances", figures::instances::lines),
+    ("telemetry", figures::telemetry::lines),
 ];
 
 fn main() {

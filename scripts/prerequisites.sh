@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL's programs, Python, and what tests need besides (load balancers, systemd's
-# programs), by the system's package manager where it can, and otherwise says what to install.
+# Installs what is missing of PostgreSQL's programs, Python, and what tests need besides (load balancers, Prometheus,
+# systemd's programs), by the system's package manager where it can, and otherwise says what to install.
 set -euo pipefail
 
 command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
@@ -20,6 +20,7 @@ have_cc() { command -v cc >/dev/null; }
 have_server() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }
 # For looking at the service file; not running is fine.
 have_systemd() { [ "$(uname)" != Linux ] || command -v systemd-analyze >/dev/null; }
+have_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
 
 missing=()
 have_postgres || missing+=(postgresql)
@@ -28,6 +29,7 @@ have_cc || missing+=(cc)
 have_server nginx || missing+=(nginx)
 have_server haproxy || missing+=(haproxy)
 have_systemd || missing+=(systemd)
+have_prometheus || missing+=(prometheus)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
@@ -35,7 +37,7 @@ if [ "$(id -u)" -ne 0 ]; then
     # Only where it asks nothing: a script that waits for a password looks like one that hangs.
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; fi
 fi
-names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC
+names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC FOR_PROMETHEUS
     local what
     for what in "${missing[@]}"; do
         case $what in
@@ -44,24 +46,25 @@ names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC
             cc) printf '%s ' "$3" ;;
             nginx | haproxy) printf '%s ' "$what" ;;
             systemd) printf 'systemd ' ;;
+            prometheus) printf '%s ' "$4" ;;
         esac
     done
 }
 if command -v apt-get >/dev/null; then
-    packages=$(names postgresql python3-venv gcc)
+    packages=$(names postgresql python3-venv gcc prometheus)
     install="apt-get install -y --no-install-recommends $packages"
     prepare="apt-get update -q"
 elif command -v dnf >/dev/null; then
-    packages=$(names postgresql-server python3 gcc)
+    packages=$(names postgresql-server python3 gcc golang-github-prometheus)
     install="dnf install -y $packages"
     prepare=true
 elif command -v brew >/dev/null; then
-    packages=$(names postgresql@17 python3 gcc)
+    packages=$(names postgresql@17 python3 gcc prometheus)
     install="brew install $packages"
     prepare=true
     sudo=""
 else
-    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv, a C compiler, nginx and HAProxy" >&2
+    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv, a C compiler, nginx, HAProxy and Prometheus" >&2
     exit 2
 fi
 if [ "$(id -u)" -ne 0 ] && [ -z "$sudo" ] && ! command -v brew >/dev/null; then

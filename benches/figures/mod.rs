@@ -9,8 +9,10 @@ pub mod people;
 pub mod process;
 pub mod singles;
 pub mod sizes;
+pub mod telemetry;
 
 use std::fmt::Write;
+use std::process::Command;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -79,13 +81,19 @@ pub struct Served {
 
 impl Served {
     pub fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With other settings.
+    pub fn start_with(change: impl FnOnce(&mut Command)) -> Self {
         let database = block_on(support::empty_database());
-        let server = ServerProcess::start(
-            muster()
-                .env("MUSTER_DATABASE__URL", url(&database))
-                .env("MUSTER_LOG__LEVEL", "error")
-                .env("MUSTER_BATCH__MAX_USERS", "100000"),
-        );
+        let mut command = muster();
+        command
+            .env("MUSTER_DATABASE__URL", url(&database))
+            .env("MUSTER_LOG__LEVEL", "error")
+            .env("MUSTER_BATCH__MAX_USERS", "100000");
+        change(&mut command);
+        let server = ServerProcess::start(&mut command);
         let client = Client::new(server.address, server.key.as_deref().unwrap());
         Self { server, client, database }
     }

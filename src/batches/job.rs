@@ -139,7 +139,7 @@ pub(super) async fn run(
         }
         written
     };
-    stage("batch.write", tokio::spawn(traces::go_on(write))).await.map_err(Error::internal)??;
+    stage("batch.write", async { tokio::spawn(traces::go_on(write)).await }).await.map_err(Error::internal)??;
     app.note_created(counts.users);
     Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
 }

@@ -29,7 +29,7 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         if let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) {
             let used = of(usage.user_time()) + of(usage.system_time());
-            let help = "Processor time, of user and system";
+            let help = "Processor time, of user and system.";
             let cpu = encoder.encode_descriptor("process_cpu_seconds", help, None, MetricType::Counter)?;
             ConstCounter::new(used).encode(cpu)?;
         }
@@ -39,12 +39,12 @@ impl Collector for Process {
                 ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
             }
         };
-        gauge("process_resident_memory_bytes", "Resident memory", resident())?;
-        gauge("process_threads", "Threads", entries("/proc/self/task"))?;
-        gauge("process_open_fds", "Open file descriptors", entries("/proc/self/fd"))?;
+        gauge("process_resident_memory_bytes", "Resident memory.", resident())?;
+        gauge("process_threads", "Threads.", entries("/proc/self/task"))?;
+        gauge("process_open_fds", "Open file descriptors.", entries("/proc/self/fd"))?;
         let most = getrlimit(Resource::RLIMIT_NOFILE).ok().and_then(|(most, _)| i64::try_from(most).ok());
-        gauge("process_max_fds", "The most file descriptors that may be open", most)?;
-        let help = "When muster started, in seconds since 1970";
+        gauge("process_max_fds", "The most file descriptors that may be open.", most)?;
+        let help = "When muster started, in seconds since 1970.";
         let start = encoder.encode_descriptor("process_start_time_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(self.started).encode(start)
     }

@@ -1,0 +1,107 @@
+//! What it costs to be watched: a server that is read by Prometheus and tells a collector its traces, against one
+//! that is neither.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::client::saturate;
+use super::{Served, paired};
+use crate::Line;
+
+const CONNECTIONS: usize = 16;
+const SECONDS: u64 = 5;
+
+/// How often Prometheus reads here: fifteen times as often as it usually does.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+pub fn lines() -> Vec<Line> {
+    let collector = collector();
+    let watched = |per_second: &str| {
+        Served::start_with(|command| {
+            command
+                .env("MUSTER_METRICS__LISTEN", "127.0.0.1:0")
+                .env("MUSTER_TRACES__ENDPOINT", format!("http://{collector}"))
+                .env("MUSTER_TRACES__PER_SECOND", per_second);
+        })
+    };
+    let mut servers = (Served::start(), watched("100"), watched("0"));
+    userinfo(&servers.0, 1);
+    userinfo_read(&servers.1, 1);
+    userinfo_read(&servers.2, 1);
+    let usual = paired(
+        &mut servers,
+        |(without, ..), _| userinfo(without, SECONDS),
+        |(_, with, _), _| userinfo_read(with, SECONDS),
+    );
+    let all =
+        paired(&mut servers, |(without, ..), _| userinfo(without, SECONDS), |(.., all), _| userinfo_read(all, SECONDS));
+    let measured = |pair: &super::Paired| format!("{:.3} ({:.0}/s / {:.0}/s)", pair.ratio, pair.b, pair.a);
+    vec![
+        Line::at_least("who am I, requests/s with metrics and traces / without", usual.ratio, 0.97, measured(&usual)),
+        Line::beside("the same with every request traced (traces.per_second = 0)", measured(&all)),
+    ]
+}
+
+/// Requests a second.
+fn userinfo(served: &Served, seconds: u64) -> f64 {
+    let clients = (0..CONNECTIONS).map(|_| served.client()).collect();
+    saturate(clients, seconds, |client, _, _| client.ask("/api/v2/userinfo/"))
+}
+
+/// The same while its metrics are read.
+fn userinfo_read(served: &Served, seconds: u64) -> f64 {
+    let line = served.server.announced.iter().find_map(|line| line.strip_prefix("metrics: http://")).unwrap();
+    let metrics: SocketAddr = line.strip_suffix("/metrics").unwrap().parse().unwrap();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(metrics).unwrap();
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: muster\r\nconnection: close\r\n\r\n").unwrap();
+                let mut text = String::new();
+                stream.read_to_string(&mut text).unwrap();
+                assert!(text.contains("muster_http_requests_total{"), "{text}");
+                std::thread::sleep(READ_EVERY);
+            }
+        });
+        let rate = userinfo(served, seconds);
+        is_done.store(true, Ordering::Relaxed);
+        rate
+    })
+}
+
+/// A collector that takes everything, and costs as little as it can.
+fn collector() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(|| take(stream.unwrap()));
+        }
+    });
+    address
+}
+
+fn take(mut stream: TcpStream) {
+    let mut received = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let head = received.windows(4).position(|four| four == b"\r\n\r\n").map(|end| end + 4);
+        if let Some(head) = head {
+            let text = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
+            let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            let end = head + length.unwrap_or(0_usize);
+            if received.len() >= end {
+                received.drain(..end);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                continue;
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => received.extend_from_slice(&chunk[..read]),
+        }
+    }
+}

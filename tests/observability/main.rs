@@ -1,0 +1,25 @@
+//! What somebody sees who watches muster: metrics with a real Prometheus, alert rules and the dashboard with
+//! its own tools, traces with a receiver that reads OTLP's protobuf.
+//!
+//! Real processes of the real program.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod collector_away;
+mod metrics;
+mod ports;
+mod prometheus;
+mod receiver;
+mod traces;
+mod watched;

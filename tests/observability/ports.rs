@@ -1,0 +1,44 @@
+//! Where metrics are read.
+
+use std::fs::File;
+use std::net::TcpListener;
+
+use crate::support::empty_database;
+use crate::support::server::{ServerProcess, muster, url};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let database = empty_database().await;
+    let mut command = muster();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATABASE__URL", url(&database));
+    let output = command.env("MUSTER_METRICS__LISTEN", &address).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let sentence = "another program listens there; set metrics.listen to another address, or port 0 for a free one";
+    assert_eq!(said, format!("error: can't listen on {address}: {sentence}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_and_says_so() {
+    // If this fails, another program has it, which serves as well.
+    let _taken = TcpListener::bind("127.0.0.1:9464");
+    let database = empty_database().await;
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).env_remove("MUSTER_METRICS__LISTEN");
+    let server = ServerProcess::start(command.stderr(File::create(log.path()).unwrap()));
+    assert_eq!(server.actor("").get("/readyz").await.status, 200);
+    assert!(!server.announced.iter().any(|line| line.starts_with("metrics:")), "{:?}", server.announced);
+    let said = std::fs::read_to_string(log.path()).unwrap();
+    let sentence = "no metrics: 127.0.0.1:9464 can't be listened on; set metrics.listen to another address";
+    assert!(said.contains("WARN") && said.contains(sentence), "{said}");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused() {
+    let output = muster().args(["config", "check"]).env("MUSTER_METRICS__LISTEN", "everywhere").output().unwrap();
+    let sentence = "error: metrics.listen has to be HOST:PORT, such as 0.0.0.0:9464, or auto, or empty\n";
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(2), sentence));
+}
