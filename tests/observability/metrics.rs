@@ -62,7 +62,8 @@ async fn what_happens_is_counted_and_measured_exactly() {
     assert!(after.get("muster_hash_duration_seconds_sum") > 0.0);
     assert!(after.get("muster_hash_threads") >= 1.0);
     // As many as are configured, however many threads share them out.
-    let threads = std::thread::available_parallelism().unwrap().get() as u32;
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let threads = u32::try_from(threads).unwrap();
     for (pool, configured) in [("interactive", 10_u32), ("batch", 16)] {
         let share = configured / threads;
         let max = if share >= 2 { share * threads } else { configured };
