@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint bench sqlx clean
+.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint bench sqlx docs clean
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
@@ -60,6 +60,10 @@ bench:
 sqlx:
 	@scripts/prerequisites.sh
 	@scripts/sqlx.sh $(CHECK)
+
+## Renew docs/reference from the code: settings, commands, the HTTP API, errors. CHECK=--check only compares.
+docs:
+	@$(CARGO) run --locked --quiet --example reference -- $(CHECK)
 
 clean:
 	@$(CARGO) clean

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Turns a realm that Keycloak has exported into a list for `muster user batch-create`.
+
+    kc.sh export --realm staff --users realm_file --file realm.json
+    ./keycloak.py realm.json > users.ndjson
+
+Passwords come along as hashes, so that people keep them: Argon2, PBKDF2 with SHA-256 or SHA-512, and bcrypt of the
+usual extension. Whoever signs in through an identity provider is a user of SSO. What can't come along is said on
+standard error. Needs nothing but Python.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+SCHEMES = {"pbkdf2-sha256": "pbkdf2-sha256", "pbkdf2-sha512": "pbkdf2-sha512"}
+VERSIONS = {"1.0": 16, "1.3": 19}
+
+
+def password_hash(credential):
+    """The hash of a credential as muster takes it; None if it is of another kind."""
+    # Both are JSON within the JSON.
+    secret = json.loads(credential.get("secretData") or "{}")
+    data = json.loads(credential.get("credentialData") or "{}")
+    value, algorithm, rounds = secret.get("value", ""), data.get("algorithm"), data.get("hashIterations")
+    if value.startswith(("$2a$", "$2b$", "$2y$")):
+        return value
+    # PHC strings have base64 without its padding.
+    salt, tag = secret.get("salt", "").rstrip("="), value.rstrip("=")
+    if algorithm in SCHEMES:
+        return f"${SCHEMES[algorithm]}$i={rounds}${salt}${tag}"
+    if algorithm == "argon2":
+        more = {name: values[0] for name, values in data["additionalParameters"].items()}
+        version = VERSIONS[more["version"]]
+        return f"$argon2{more['type']}$v={version}$m={more['memory']},t={rounds},p={more['parallelism']}${salt}${tag}"
+    return None
+
+
+def row(user, notes):
+    """A user of the realm as a row of the list."""
+    email = user["email"]
+    made = {"name": user.get("firstName") or user["username"], "email": email}
+    if user.get("lastName"):
+        made["lastname"] = user["lastName"]
+    passwords = [credential for credential in user.get("credentials", []) if credential.get("type") == "password"]
+    made["is_sso_user"] = bool(user.get("federatedIdentities"))
+    if made["is_sso_user"]:
+        if passwords:
+            notes.append(f"{email}: signs in through an identity provider; the password stays behind")
+        return made
+    hashes = [text for text in map(password_hash, passwords) if text]
+    if hashes:
+        made["password_hash"] = hashes[0]
+        made["must_change_password"] = "UPDATE_PASSWORD" in user.get("requiredActions", [])
+    elif passwords:
+        algorithm = json.loads(passwords[0].get("credentialData") or "{}").get("algorithm")
+        notes.append(f"{email}: has no password until one is set; muster takes no hashes of `{algorithm}`")
+    return made
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("realm", help="the export: a realm with its users, or a file of users alone")
+    parser.add_argument(
+        "--suspend",
+        metavar="FILE",
+        help="take disabled users along, and write the list for `muster user suspend -f FILE`; else they stay behind",
+    )
+    arguments = parser.parse_args()
+    with open(arguments.realm, encoding="utf-8") as file:
+        users = json.load(file).get("users", [])
+    notes, suspend = [], []
+    for user in users:
+        name = user.get("email") or user.get("username")
+        if user.get("serviceAccountClientId"):
+            notes.append(f"{name}: left out: an account of a program; see `muster service-account create`")
+        elif not user.get("email"):
+            notes.append(f"{name}: left out: has no e-mail address")
+        elif not user.get("enabled", True) and not arguments.suspend:
+            notes.append(f"{name}: left out: disabled")
+        else:
+            if not user.get("enabled", True):
+                suspend.append({"user": user["email"]})
+            print(json.dumps(row(user, notes), ensure_ascii=False))
+    if arguments.suspend:
+        with open(arguments.suspend, "w", encoding="utf-8", opener=private) as file:
+            file.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in suspend)
+    for note in notes:
+        print(note, file=sys.stderr)
+
+
+def private(path, flags):
+    """Opens a file that nobody else may read."""
+    return os.open(path, flags, 0o600)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+//! The documentation: what its commands print, where its links lead, what becomes of what is moved here as it says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod links;
+mod markdown;
+mod session;
