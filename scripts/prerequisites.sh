@@ -30,6 +30,8 @@ have_server nginx || missing+=(nginx)
 have_server haproxy || missing+=(haproxy)
 have_systemd || missing+=(systemd)
 have_prometheus || missing+=(prometheus)
+# The documentation's commands are run by a test.
+command -v curl >/dev/null || missing+=(curl)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
@@ -44,7 +46,7 @@ names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC FOR_PROMETHEUS
             postgresql) printf '%s ' "$1" ;;
             python3-venv) printf '%s ' "$2" ;;
             cc) printf '%s ' "$3" ;;
-            nginx | haproxy) printf '%s ' "$what" ;;
+            nginx | haproxy | curl) printf '%s ' "$what" ;;
             systemd) printf 'systemd ' ;;
             prometheus) printf '%s ' "$4" ;;
         esac

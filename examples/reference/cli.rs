@@ -95,9 +95,8 @@ fn name(argument: &Arg) -> String {
     let mut names = Vec::new();
     names.extend(argument.get_short().map(|short| format!("-{short}")));
     names.extend(argument.get_long().map(|long| format!("--{long}")));
-    let value = argument
-        .get_value_names()
-        .map_or_else(|| argument.get_id().as_str().to_uppercase(), |names| names.join(" "));
+    let value =
+        argument.get_value_names().map_or_else(|| argument.get_id().as_str().to_uppercase(), |names| names.join(" "));
     match (names.is_empty(), takes_value(argument)) {
         (true, _) => value,
         (false, true) => format!("{} <{value}>", names.join(", ")),

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use muster::passwords::{Parameters, verify};
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions, Connection};
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 use crate::markdown::{Part, pages, parts, read};
 use crate::session::Session;
@@ -14,7 +14,8 @@ use crate::support::server::{ServerProcess, url};
 use crate::support::{empty_database, sso};
 
 /// Pages whose commands are run, each by a test below.
-const RUN: [&str; 6] = [
+const RUN: [&str; 7] = [
+    "docs/how-to/at-night.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/how-to/move-from-csv.md",
     "docs/how-to/move-from-keycloak.md",
@@ -35,8 +36,7 @@ impl Fixture {
         let database = empty_database().await;
         let server = ServerProcess::start_on(&database);
         let (host, token) = (format!("http://{}", server.address), server.key.clone().unwrap());
-        let environment =
-            [("MUSTER_DATABASE__URL", url(&database)), ("MUSTER_HOST", host), ("MUSTER_TOKEN", token)];
+        let environment = [("MUSTER_DATABASE__URL", url(&database)), ("MUSTER_HOST", host), ("MUSTER_TOKEN", token)];
         let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let session = Session::new(&environment).with_server(&server.address.to_string());
         Self { database, server, session }
@@ -47,7 +47,7 @@ impl Fixture {
         assert_eq!(owner.create(users).await.status, 200);
     }
 
-    /// Does what the page says; gives how many commands that were.
+    /// Does what the page says.
     async fn follow(self, name: &'static str) -> Self {
         let mut fixture = self;
         tokio::task::spawn_blocking(move || {
@@ -61,7 +61,8 @@ impl Fixture {
     /// Who can sign in with which password, and what stands in the way of others: address, must change, hash.
     async fn db_passwords(&self) -> Vec<(String, bool, String)> {
         let mut connection = self.database.connect().await.unwrap();
-        let query = "select email, must_change, phc from passwords join users using (organization_id, user_id) order by email";
+        let query =
+            "select email, must_change, phc from passwords join users using (organization_id, user_id) order by email";
         let rows = sqlx::query_as(query).fetch_all(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         rows
@@ -96,7 +97,7 @@ async fn the_tutorial_leads_from_nothing_to_a_batch() {
     // A folder that PostgreSQL's own user can reach, too.
     let data = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let name = RUN[5];
+    let name = RUN[6];
     tokio::task::spawn_blocking(move || {
         let mut session = Session::new(&[("MUSTER_DATA_DIR", data.path().to_str().unwrap())]);
         assert!(session.follow(name, &read(name)) > 8);
@@ -107,20 +108,27 @@ async fn the_tutorial_leads_from_nothing_to_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_to_do_at_night_can_be_done() {
+    Fixture::start().await.follow(RUN[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_restored_with_everybody_in_it() {
     let fixture = Fixture::start().await;
-    fixture.create(&json!([sso("ada@example.com"), sso("grace@example.com")])).await;
-    fixture.follow(RUN[0]).await;
+    fixture
+        .create(&json!([sso("ada@example.com"), {"name": "Grace", "email": "grace@example.com", "is_sso_user": true}]))
+        .await;
+    fixture.follow(RUN[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated() {
-    Fixture::start().await.follow(RUN[4]).await;
+    Fixture::start().await.follow(RUN[5]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_from_a_spreadsheet_becomes_accounts() {
-    Fixture::start().await.follow(RUN[1]).await;
+    Fixture::start().await.follow(RUN[2]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +137,7 @@ async fn people_from_keycloak_keep_their_passwords() {
     for file in ["keycloak.py", "keycloak-export.json"] {
         fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
     }
-    let fixture = fixture.follow(RUN[2]).await;
+    let fixture = fixture.follow(RUN[3]).await;
     let passwords = ["correct horse battery staple", "tea, Earl Grey, hot", "Margaret's long password"];
     assert_eq!(
         opened_by(&fixture.db_passwords().await, &passwords),
@@ -147,8 +155,9 @@ async fn people_from_kratos_keep_their_passwords() {
     for file in ["kratos.py", "kratos-export.json"] {
         fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
     }
-    let fixture = fixture.follow(RUN[3]).await;
-    let passwords = ["correct horse battery staple", "tea, Earl Grey, hot", "Margaret's long password", "one more password"];
+    let fixture = fixture.follow(RUN[4]).await;
+    let passwords =
+        ["correct horse battery staple", "tea, Earl Grey, hot", "Margaret's long password", "one more password"];
     assert_eq!(
         opened_by(&fixture.db_passwords().await, &passwords),
         [

@@ -54,7 +54,10 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
             assert!(is_kept(&file), "{page}: there is no {} (in: {line})", file.display());
             if let Some(anchor) = anchor {
                 let anchors = anchors(&read(file.to_str().unwrap()));
-                assert!(anchors.iter().any(|known| known == anchor), "{page}: {target} names no heading of {anchors:?}");
+                assert!(
+                    anchors.iter().any(|known| known == anchor),
+                    "{page}: {target} names no heading of {anchors:?}"
+                );
             }
             checked += 1;
         }
@@ -73,6 +76,7 @@ fn every_page_of_the_documentation_is_linked_from_its_first_page() {
 
 #[test]
 fn a_heading_gets_the_anchor_that_a_forge_gives_it() {
-    let page = "# Back up, restore\n## `server.listen`\n## 503: what now?\n```\n# no heading\n```\n## 503: what now?\n#no";
+    let page =
+        "# Back up, restore\n## `server.listen`\n## 503: what now?\n```\n# no heading\n```\n## 503: what now?\n#no";
     assert_eq!(anchors(page), ["back-up-restore", "serverlisten", "503-what-now", "503-what-now-1"]);
 }

@@ -6,7 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test may panic"
+    clippy::print_stdout,
+    reason = "a test may panic, and show what it saw"
 )]
 
 #[path = "../support/mod.rs"]

@@ -65,7 +65,9 @@ pub fn parts(page: &str) -> Vec<Part<'_>> {
         match open.as_mut() {
             Some((fence, _)) if bare == *fence => parts.extend(open.take().map(|(_, code)| Part::Code(code))),
             Some((_, code)) => code.lines.push(line),
-            None if ticks.len() >= 3 => open = Some((ticks, Code { info: bare[ticks.len()..].trim(), lines: Vec::new() })),
+            None if ticks.len() >= 3 => {
+                open = Some((ticks, Code { info: bare[ticks.len()..].trim(), lines: Vec::new() }))
+            }
             None => parts.push(Part::Line(line)),
         }
     }

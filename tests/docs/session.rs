@@ -84,6 +84,8 @@ impl Session {
         }
         let typed = page.lines().filter(|line| line.starts_with("$ ")).count();
         self.take(name, steps);
+        // For whoever writes the page: `cargo test --test docs -- --nocapture`.
+        println!("{name}\n{}", self.screen);
         typed
     }
 
@@ -92,11 +94,7 @@ impl Session {
             let command = self.filled(page, &step.command);
             let asks = command == "echo $?";
             assert!(self.status == 0 || asks, "{page}: exit status {}\n{}", self.status, self.screen);
-            let seen = if command.starts_with("muster serve") {
-                self.serve(&command)
-            } else {
-                self.run(&command)
-            };
+            let seen = if command.starts_with("muster serve") { self.serve(&command) } else { self.run(&command) };
             self.screen.push_str(&format!("$ {command}\n{seen}"));
             let seen = seen.replace(&self.address, USUAL);
             let seen: Vec<&str> = seen.lines().collect();
@@ -135,7 +133,9 @@ impl Session {
         folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
         folders.extend(postgres_programs());
         let mut shell = Command::new("bash");
-        for (name, _) in std::env::vars().filter(|(name, _)| ["MUSTER_", "ANYSCALE_", "PG"].iter().any(|of| name.starts_with(of))) {
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| ["MUSTER_", "ANYSCALE_", "PG"].iter().any(|of| name.starts_with(of)))
+        {
             shell.env_remove(name);
         }
         shell
@@ -145,6 +145,7 @@ impl Session {
             .env("PATH", std::env::join_paths(folders).unwrap())
             .env("HOME", self.folder.path())
             .env("NO_COLOR", "1")
+            .env("no_proxy", "127.0.0.1")
             .env("XDG_CONFIG_HOME", self.folder.path().join(".config"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         shell
