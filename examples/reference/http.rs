@@ -1,5 +1,7 @@
 //! The HTTP API, from the OpenAPI document that `/openapi.json` serves.
 
+#![allow(clippy::indexing_slicing, reason = "what JSON lacks is null, not a panic")]
+
 use std::error::Error;
 
 use serde_json::{Map, Value};
@@ -34,7 +36,7 @@ pub fn page() -> Result<String, Box<dyn Error>> {
     }
     page.push_str("\n## What requests and answers are made of\n");
     for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-        add_schema(&mut page, name, schema);
+        add_schema(&mut page, name, schema, &document);
     }
     Ok(format!("{}\n", page.trim_end()))
 }
@@ -80,13 +82,13 @@ fn add(page: &mut String, method: &str, path: &str, operation: &Value) {
     }
 }
 
-fn add_schema(page: &mut String, name: &str, schema: &Value) {
+fn add_schema(page: &mut String, name: &str, schema: &Value, document: &Value) {
     page.push_str(&format!("\n### {name}\n\n"));
     if let Some(description) = schema["description"].as_str() {
         page.push_str(&format!("{}\n\n", text(description)));
     }
     let (mut properties, mut required) = (Map::new(), Vec::new());
-    collect(schema, &mut properties, &mut required);
+    collect(schema, document, &mut properties, &mut required);
     if properties.is_empty() {
         page.push_str(&format!("{}\n", kind(schema)));
         return;
@@ -101,9 +103,15 @@ fn add_schema(page: &mut String, name: &str, schema: &Value) {
 }
 
 /// The fields of a schema, with those of the schemas that it is put together of.
-fn collect<'d>(schema: &'d Value, properties: &mut Map<String, Value>, required: &mut Vec<&'d str>) {
-    for part in list(&schema["allOf"]) {
-        collect(part, properties, required);
+fn collect<'d>(
+    schema: &'d Value,
+    document: &'d Value,
+    properties: &mut Map<String, Value>,
+    required: &mut Vec<&'d str>,
+) {
+    let named = schema["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+    for part in named.into_iter().chain(list(&schema["allOf"])) {
+        collect(part, document, properties, required);
     }
     properties.extend(schema["properties"].as_object().cloned().into_iter().flatten());
     required.extend(list(&schema["required"]).iter().filter_map(Value::as_str));

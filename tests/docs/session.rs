@@ -117,8 +117,8 @@ impl Session {
             let start = before.rfind(|c: char| !is_of_word(c)).map_or(0, |at| at + 1);
             let prefix = &before[start..];
             assert!(prefix.ends_with('_'), "{page}: nobody knows what to put into: {command}");
-            let words = self.screen.rsplit(|c: char| !is_of_word(c));
-            let word = words.filter(|word| word.starts_with(prefix) && *word != prefix).next();
+            let mut words = self.screen.rsplit(|c: char| !is_of_word(c));
+            let word = words.find(|word| word.starts_with(prefix) && *word != prefix);
             filled.push_str(&before[..start]);
             filled.push_str(word.unwrap_or_else(|| panic!("{page}: no {prefix}… was seen before: {command}")));
             rest = after;

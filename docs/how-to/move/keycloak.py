@@ -31,9 +31,10 @@ def password_hash(credential):
     if algorithm in SCHEMES:
         return f"${SCHEMES[algorithm]}$i={rounds}${salt}${tag}"
     if algorithm == "argon2":
-        more = {name: values[0] for name, values in data["additionalParameters"].items()}
-        version = VERSIONS[more["version"]]
-        return f"$argon2{more['type']}$v={version}$m={more['memory']},t={rounds},p={more['parallelism']}${salt}${tag}"
+        more = {name: values[0] for name, values in data.get("additionalParameters", {}).items() if values}
+        kind, version, memory, lanes = (more.get(name) for name in ("type", "version", "memory", "parallelism"))
+        if kind and version in VERSIONS and memory and lanes:
+            return f"$argon2{kind}$v={VERSIONS[version]}$m={memory},t={rounds},p={lanes}${salt}${tag}"
     return None
 
 
@@ -59,6 +60,18 @@ def row(user, notes):
     return made
 
 
+def read(path):
+    """The users of an export."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            realm = json.load(file)
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} can't be read: {error}")
+    if not isinstance(realm, dict) or not realm.get("users"):
+        sys.exit(f"{path} has no users in it: export with --users realm_file")
+    return realm["users"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("realm", help="the export: a realm with its users, or a file of users alone")
@@ -68,8 +81,7 @@ def main():
         help="take disabled users along, and write the list for `muster user suspend -f FILE`; else they stay behind",
     )
     arguments = parser.parse_args()
-    with open(arguments.realm, encoding="utf-8") as file:
-        users = json.load(file).get("users", [])
+    users = read(arguments.realm)
     notes, suspend = [], []
     for user in users:
         name = user.get("email") or user.get("username")

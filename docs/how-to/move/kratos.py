@@ -58,13 +58,19 @@ def row(identity, notes):
 
 def read(path):
     """The identities of a file."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
     try:
-        whole = json.loads(text)
-        return whole if isinstance(whole, list) else [whole]
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        try:
+            whole = json.loads(text)
+        except json.JSONDecodeError:
+            whole = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path} can't be read: {error}")
+    identities = whole if isinstance(whole, list) else [whole]
+    if not identities or not all(isinstance(each, dict) and "traits" in each for each in identities):
+        sys.exit(f"{path} is no list of identities: each has `traits`")
+    return identities
 
 
 def main():
