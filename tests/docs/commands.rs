@@ -62,7 +62,7 @@ impl Fixture {
         .unwrap()
     }
 
-    /// Who can sign in with which password, and what stands in the way of others: address, must change, hash.
+    /// Who has a password: address, whether it has to be changed, hash.
     async fn db_passwords(&self) -> Vec<(String, bool, String)> {
         let mut connection = self.database.connect().await.unwrap();
         let query =
@@ -73,17 +73,15 @@ impl Fixture {
     }
 }
 
-/// Whose password opens which account; `None` if a new one has to be chosen then.
-fn opened_by<'p>(stored: &[(String, bool, String)], passwords: &[&'p str]) -> Vec<(String, bool, &'p str)> {
+/// These and no others have passwords: address, whether it has to be changed, and the password that opens.
+async fn have_passwords(fixture: &Fixture, expected: &[(&str, bool, &str)]) {
     let current = Parameters::new(19456, 2, 1).unwrap();
-    let opens = |hash: &str, password: &str| verify(hash, password.as_bytes(), &current).unwrap().matches;
-    stored
-        .iter()
-        .map(|(email, must_change, hash)| {
-            let password = passwords.iter().find(|password| opens(hash, password));
-            (email.clone(), *must_change, *password.unwrap_or_else(|| panic!("no password opens {email}")))
-        })
-        .collect()
+    let stored = fixture.db_passwords().await;
+    assert_eq!(stored.len(), expected.len(), "{stored:?}");
+    for ((email, must_change, hash), (person, changes, password)) in stored.iter().zip(expected) {
+        assert_eq!((email.as_str(), must_change), (*person, changes));
+        assert!(verify(hash, password.as_bytes(), &current).unwrap().matches, "{password} does not open {email}");
+    }
 }
 
 #[test]
@@ -102,7 +100,7 @@ async fn the_tutorial_leads_from_nothing_to_a_batch() {
     // A folder that PostgreSQL's own user can reach, too.
     let data = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let name = RUN[6];
+    let name = "docs/tutorial/first-batch.md";
     tokio::task::spawn_blocking(move || {
         let mut session = Session::new(&[("MUSTER_DATA_DIR", data.path().to_str().unwrap())]);
         assert!(session.follow(name, &read(name)) > 8);
@@ -114,7 +112,7 @@ async fn the_tutorial_leads_from_nothing_to_a_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_to_do_at_night_can_be_done() {
-    Fixture::start().await.follow(RUN[0]).await;
+    Fixture::start().await.follow("docs/how-to/at-night.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,17 +121,17 @@ async fn a_backup_is_restored_with_everybody_in_it() {
     fixture
         .create(&json!([sso("ada@example.com"), {"name": "Grace", "email": "grace@example.com", "is_sso_user": true}]))
         .await;
-    fixture.follow(RUN[1]).await;
+    fixture.follow("docs/how-to/back-up-and-restore.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated() {
-    Fixture::start().await.follow(RUN[5]).await;
+    Fixture::start().await.follow("docs/how-to/rotate-keys.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_from_a_spreadsheet_becomes_accounts() {
-    Fixture::start().await.follow(RUN[2]).await;
+    Fixture::start().await.follow("docs/how-to/move-from-csv.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,16 +140,13 @@ async fn people_from_keycloak_keep_their_passwords() {
     for file in ["keycloak.py", "keycloak-export.json"] {
         fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
     }
-    let fixture = fixture.follow(RUN[3]).await;
-    let passwords = ["correct horse battery staple", "tea, Earl Grey, hot", "Margaret's long password"];
-    assert_eq!(
-        opened_by(&fixture.db_passwords().await, &passwords),
-        [
-            ("ada@example.com".to_owned(), false, passwords[0]),
-            ("grace@example.com".to_owned(), true, passwords[1]),
-            ("margaret@example.com".to_owned(), false, passwords[2]),
-        ]
-    );
+    let fixture = fixture.follow("docs/how-to/move-from-keycloak.md").await;
+    let expected = [
+        ("ada@example.com", false, "correct horse battery staple"),
+        ("grace@example.com", true, "tea, Earl Grey, hot"),
+        ("margaret@example.com", false, "Margaret's long password"),
+    ];
+    have_passwords(&fixture, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,18 +155,14 @@ async fn people_from_kratos_keep_their_passwords() {
     for file in ["kratos.py", "kratos-export.json"] {
         fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
     }
-    let fixture = fixture.follow(RUN[4]).await;
-    let passwords =
-        ["correct horse battery staple", "tea, Earl Grey, hot", "Margaret's long password", "one more password"];
-    assert_eq!(
-        opened_by(&fixture.db_passwords().await, &passwords),
-        [
-            ("ada@example.com".to_owned(), false, passwords[0]),
-            ("grace@example.com".to_owned(), false, passwords[1]),
-            ("joan@example.com".to_owned(), false, passwords[3]),
-            ("margaret@example.com".to_owned(), false, passwords[2]),
-        ]
-    );
+    let fixture = fixture.follow("docs/how-to/move-from-kratos.md").await;
+    let expected = [
+        ("ada@example.com", false, "correct horse battery staple"),
+        ("grace@example.com", false, "tea, Earl Grey, hot"),
+        ("joan@example.com", false, "one more password"),
+        ("margaret@example.com", false, "Margaret's long password"),
+    ];
+    have_passwords(&fixture, &expected).await;
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use muster::postgres::Programs;
+
 use crate::markdown::{Part, parts};
 use crate::support::server::muster;
 
@@ -129,9 +131,12 @@ impl Session {
 
     fn shell(&self, script: &str) -> Command {
         let program = muster().get_program().to_owned();
-        let mut folders = vec![Path::new(&program).parent().unwrap().to_owned()];
-        folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
-        folders.extend(postgres_programs());
+        let path = std::env::var("PATH").unwrap();
+        // Those of the server that answers: others may be of an older version.
+        let psql = Programs::find(&path, None).unwrap().program("psql");
+        let mut folders: Vec<&Path> = [Path::new(&program), &psql].map(|path| path.parent().unwrap()).into();
+        let others: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        folders.extend(others.iter().map(PathBuf::as_path));
         let mut shell = Command::new("bash");
         for (name, _) in
             std::env::vars().filter(|(name, _)| ["MUSTER_", "ANYSCALE_", "PG"].iter().any(|of| name.starts_with(of)))
@@ -201,12 +206,6 @@ impl Drop for Session {
 
 fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
-}
-
-/// Where PostgreSQL's programs are if they are not on the `PATH`.
-fn postgres_programs() -> Vec<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    versions.map(|version| version.unwrap().path().join("bin")).collect()
 }
 
 /// The commands of a terminal.
