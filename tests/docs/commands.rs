@@ -25,7 +25,8 @@ const RUN: [&str; 7] = [
     "docs/tutorial/first-batch.md",
 ];
 
-/// Pages whose commands need what no test has: a container engine, a cluster, a machine to install on.
+/// Pages whose commands need a container engine or a cluster, or change the machine; `tests/deploy` follows what can
+/// be followed of them.
 const ELSEWHERE: [&str; 3] = ["docs/how-to/container.md", "docs/how-to/kubernetes.md", "docs/how-to/one-vm.md"];
 
 /// A server with a database, and a reader who has set what the pages ask for.
