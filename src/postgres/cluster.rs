@@ -121,6 +121,8 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], each kind of which says what to do.
     pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
+        // First: where there are none, as in a container, a folder is of no use either.
+        Programs::find(search_path, None)?;
         let data_dir = data_dir::prepare(data_dir)?;
         let starting = data_dir::lock_file(&data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&data_dir, &starting).await?;

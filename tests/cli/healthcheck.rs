@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::run;
-use crate::support::{TestApp, empty_database, file};
 use crate::support::server::{ServerProcess, muster};
+use crate::support::{TestApp, empty_database, file};
 
 /// What is said of a server at an address.
 fn asked(listen: &str) -> (Option<i32>, String, String) {

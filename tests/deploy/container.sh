@@ -103,6 +103,15 @@ environment=(
 )
 in_image() { env -i "${environment[@]}" "${inside[@]}" "$program" "$@"; }
 
+# (Outside of the image it may find a PostgreSQL on this machine.)
+if [ "$(id -u)" -eq 0 ]; then
+    status=0
+    env -i "PATH=$PATH" "${inside[@]}" "$program" serve 2>"$work/said" || status=$?
+    if [ "$status" != 2 ] || ! grep -q 'give the address of a running server' "$work/said"; then
+        cat "$work/said" >&2
+        fail 'it does not ask for a database'
+    fi
+fi
 if in_image healthcheck 2>/dev/null; then fail 'it is healthy before it was started'; fi
 env -i "${environment[@]}" "${inside[@]}" "$program" serve >"$work/announced" 2>"$work/log" &
 server=$!
