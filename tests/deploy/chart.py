@@ -244,6 +244,7 @@ class Chart(unittest.TestCase):
             "text for a number": {**LEAST, "replicaCount": "3"},
             "a section that is none": {**LEAST, "settings": {"sever": {"x": 1}}},
             "a secret among the settings": {**LEAST, "settings": {"database": {"url": "postgres://u:p@h/d"}}},
+            "headers with a token": {**LEAST, "settings": {"traces": {"headers": "authorization: Bearer x"}}},
             "the secrets' section": {**LEAST, "settings": {"secrets": {"fingerprint_key": "x"}}},
             "no limits": {**LEAST, "resources": {"requests": {}, "limits": {"cpu": None, "memory": None}}},
             "an ingress for nobody": {**LEAST, "ingress": {"enabled": True}},
