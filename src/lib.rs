@@ -20,6 +20,7 @@
 //! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
+//! | [`doctor`] | what is wrong with what muster stands on: database, machine, settings, certificate |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
@@ -62,6 +63,7 @@ pub mod cli;
 pub mod clock;
 pub mod collaborators;
 pub mod config;
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;

@@ -1,7 +1,7 @@
 //! The command line. A door like HTTP: parses, calls one operation, renders.
 //!
 //! `user …`, `batch …`, `group …`, `policy …`, `invitation …`, `api-key …` and `service-account …` commands talk to a
-//! server over HTTP with an API key, from anywhere; `login` gets one. `organization …`, `key …` and `audit …` work on the database itself, as the local
+//! server over HTTP with an API key, from anywhere; `login` gets one. `organization …`, `key …`, `audit …` and `doctor` work on the database itself, as the local
 //! operator: whoever can reach the
 //! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
 //! 1 refused, 2 wrong usage or something could not be reached.
@@ -14,6 +14,7 @@ mod batch_undo;
 mod completions;
 mod config;
 mod credentials;
+mod doctor;
 mod file_report;
 mod group;
 mod healthcheck;
@@ -95,6 +96,8 @@ enum Command {
     /// Read the audit log, in the database, as the local operator.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look at the database, the machine and the settings, and say what is wrong with them and what to do.
+    Doctor(doctor::Args),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -246,6 +249,7 @@ impl Cli {
                 Command::Policy(command) => policy::run(command).await,
                 Command::Key(command) => key::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
+                Command::Doctor(args) => doctor::run(args).await,
                 Command::Config(command) => config::run(&command),
                 Command::Healthcheck(args) => healthcheck::run(&args).await,
                 Command::Completions(args) => completions::run(&args),

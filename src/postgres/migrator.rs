@@ -96,21 +96,43 @@ impl From<sqlx::migrate::MigrateError> for MigrateError {
     }
 }
 
+/// How far the database's schema is, as this binary sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// There is none: muster was never here.
+    Empty,
+    /// So many migrations are lacking.
+    Lacks(usize),
+    /// It has exactly the migrations that this binary knows.
+    Current,
+}
+
 /// Whether the database has exactly the migrations that this binary knows.
 ///
 /// # Errors
 /// When the database doesn't answer, or was migrated by a newer muster.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateError> {
+    Ok(schema(connection).await? == Schema::Current)
+}
+
+/// How far the database is.
+///
+/// # Errors
+/// As [`is_current`].
+pub async fn schema(connection: &mut PgConnection) -> Result<Schema, MigrateError> {
     let exists: Option<bool> =
         sqlx::query_scalar("select to_regclass($1) is not null").bind(TABLE).fetch_one(&mut *connection).await?;
     if exists != Some(true) {
-        return Ok(false);
+        return Ok(Schema::Empty);
     }
     let applied = connection.list_applied_migrations(TABLE).await?;
     if let Some(unknown) = applied.iter().find(|one| !MIGRATOR.version_exists(one.version)) {
         return Err(MigrateError::Newer { version: unknown.version });
     }
-    Ok(applied.len() == MIGRATOR.iter().count())
+    match MIGRATOR.iter().count().saturating_sub(applied.len()) {
+        0 => Ok(Schema::Current),
+        lacking => Ok(Schema::Lacks(lacking)),
+    }
 }
 
 /// Migrates the database and, still alone, runs `then`: what has to happen once in the

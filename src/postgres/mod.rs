@@ -33,7 +33,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
 pub use fault::Fault;
-pub use migrator::{MigrateError, is_current, migrate};
+pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use search_index::ensure_search_index;
 

@@ -1,0 +1,103 @@
+//! `muster doctor`.
+
+use std::path::PathBuf;
+
+use super::local::Local;
+use super::output::{self, Format};
+use super::{ConfigArgs, Exit};
+use crate::clock::Clock;
+use crate::doctor::{self, Finding, Report, State, Subject};
+use crate::fingerprint::Fingerprints;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// A certificate to look at, in PEM, such as one that is to replace the server's.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Exit> {
+    let config = args.config.load()?;
+    // Settings that can't be used are told as everywhere: nothing has been looked at yet.
+    config.database_options().map_err(Exit::usage)?;
+    Fingerprints::new(&config).map_err(Exit::usage)?;
+    let local = Local::open(config.clone(), false).await;
+    let report = doctor::examine(&Subject {
+        config: &config,
+        database: match &local {
+            Ok(local) => Ok(&local.app.db),
+            Err(exit) => Err(exit.sentence().unwrap_or_default().to_owned()),
+        },
+        private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
+        has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
+        certificate: args.certificate.zip(args.key),
+        clock: &Clock::System,
+    })
+    .await;
+    if let Ok(local) = local {
+        local.close().await;
+    }
+    show(&report, args.output)?;
+    let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
+    match (count(State::Problem), count(State::Warning)) {
+        (0, 0) => output::say("everything is fine"),
+        (0, warnings) => output::say(&counted(warnings, "warning")),
+        (problems, warnings) => {
+            let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
+            return Err(Exit::Refused(Some(format!("{problems} and {warnings}"))));
+        }
+    }
+    Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn show(report: &Report, format: Format) -> Result<(), Exit> {
+    match format {
+        Format::Json => output::print_json(report),
+        Format::Csv => {
+            output::print_csv(&["STATE", "CHECK", "FOUND", "MEANING", "ADVICE"], report.findings.iter().map(row))
+        }
+        Format::Table => {
+            let lines: Vec<String> = report.findings.iter().map(told).collect();
+            output::print(&lines.join("\n"))?;
+            let costs = report.hash_costs.iter().map(|cost| {
+                let [memory, iterations, lanes] =
+                    [cost.memory_kib, cost.iterations, cost.parallelism].map(|n| n.to_string());
+                vec![memory, iterations, lanes, format!("{:.0}", cost.milliseconds), format!("{:.0}", cost.per_second)]
+            });
+            if report.hash_costs.is_empty() {
+                return Ok(());
+            }
+            output::print("\nWhat argon2id costs on this machine, first as it is set:")?;
+            output::print_table(&["MEMORY KIB", "ITERATIONS", "LANES", "MS A HASH", "A SECOND"], costs)
+        }
+    }
+}
+
+fn row(finding: &Finding) -> Vec<String> {
+    let Finding { check, state, found, meaning, advice } = finding;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    vec![state.as_str().to_owned(), (*check).to_owned(), found.clone(), text(meaning), text(advice)]
+}
+
+/// A finding for people: a line, and what it means and what to do below.
+fn told(finding: &Finding) -> String {
+    let Finding { check, state, found, meaning, advice } = finding;
+    let mut text = format!("{:<8} {check:<25} {}", state.as_str(), output::clean(found));
+    for (label, more) in [("means", meaning), ("to do", advice)] {
+        if let Some(more) = more {
+            text.push_str(&format!("\n{:<8} {:>25} {}", "", format!("{label}:"), output::clean(more)));
+        }
+    }
+    text
+}

@@ -1,0 +1,46 @@
+//! Settings that are allowed and not always meant.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Finding, Subject};
+
+pub(super) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
+    let server = &subject.config.server;
+    let address = crate::config::resolve(&server.listen).map(|address: SocketAddr| address.ip()).ok();
+    vec![fingerprints(subject.has_passing_key), exposure(&server.listen, address, &server.public_url, subject)]
+}
+
+pub(super) fn fingerprints(has_passing_key: bool) -> Finding {
+    const CHECK: &str = "settings.fingerprint_key";
+    if !has_passing_key {
+        return Finding::ok(CHECK, "lasts");
+    }
+    Finding::warning(
+        CHECK,
+        "made anew at every start",
+        "a request that is sent again with its Idempotency-Key after a restart, or to another instance, is refused",
+        "set secrets.fingerprint_key_file to a file with what `openssl rand -hex 32` prints, the same for all instances",
+    )
+}
+
+fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &Subject<'_>) -> Finding {
+    const CHECK: &str = "settings.listen";
+    let Some(address) = address else {
+        return Finding::problem(
+            CHECK,
+            format!("{listen} is no address of this machine's"),
+            "muster does not start",
+            "set server.listen to HOST:PORT, such as 127.0.0.1:8080",
+        );
+    };
+    let is_encrypted = subject.certificate.is_some() || public_url.starts_with("https://");
+    if address.is_loopback() || is_encrypted {
+        return Finding::ok(CHECK, listen);
+    }
+    Finding::warning(
+        CHECK,
+        format!("{listen}, without TLS"),
+        "API keys and passwords can be read on the way, unless something else encrypts them",
+        "put a proxy that speaks TLS before it and say so with server.public_url = \"https://…\"",
+    )
+}
