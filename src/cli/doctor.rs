@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// Its private key, in PEM.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// Don't measure how fast this machine hashes, which takes every core for a second or two.
+    #[arg(long)]
+    no_hashing: bool,
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
     #[command(flatten)]
@@ -38,6 +41,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
         has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
         certificate: args.certificate.zip(args.key),
+        measures_hashing: !args.no_hashing,
         clock: &Clock::System,
     })
     .await;

@@ -68,7 +68,13 @@ async fn cost(config: &Config, memory_kib: u32, iterations: u32, parallelism: u3
     rounds.sort_by(f64::total_cmp);
     let milliseconds = *rounds.get(ROUNDS / 2)?;
     let per_second = f64::from(u32::try_from(threads).ok()?) * 1000.0 / milliseconds;
+    let (milliseconds, per_second) = (tenths(milliseconds), tenths(per_second));
     Some(Cost { memory_kib, iterations, parallelism, milliseconds, per_second })
+}
+
+/// As exact as it is measured.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 pub(super) fn judge(config: &Config, cost: Option<&Cost>) -> Finding {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::clock::Clock;
+
 /// What the server is.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
@@ -74,6 +76,7 @@ pub(super) struct Connections {
     pub(super) of_others: i64,
 }
 
+/// What kind of session another role's is an ordinary role isn't told: clients have both a role and a database.
 pub(super) async fn connections(connection: &mut PgConnection) -> sqlx::Result<Connections> {
     sqlx::query_as!(
         Connections,
@@ -85,7 +88,7 @@ pub(super) async fn connections(connection: &mut PgConnection) -> sqlx::Result<C
                 (select nullif(datconnlimit, -1) from pg_database where datname = current_database())
             ) as "possible!",
             (select count(*) from pg_stat_activity
-             where backend_type = 'client backend' and application_name <> 'muster') as "of_others!""#
+             where datid is not null and usesysid is not null and application_name <> 'muster') as "of_others!""#
     )
     .fetch_one(connection)
     .await
@@ -109,11 +112,27 @@ pub(super) async fn link(connection: &mut PgConnection) -> sqlx::Result<Link> {
     .await
 }
 
-/// The database's clock, and how long it took to ask.
-pub(super) async fn clock(connection: &mut PgConnection) -> sqlx::Result<(DateTime<Utc>, Duration)> {
-    let asked = Instant::now();
-    let time = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?;
-    Ok((time, asked.elapsed()))
+/// What the database's clock shows, and what this machine's does in the middle of asking; and how long that took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) theirs: DateTime<Utc>,
+    pub(super) ours: DateTime<Utc>,
+    pub(super) took: Duration,
+}
+
+/// How often the time is asked for: the quickest answer counts, since anything may hold up one of them.
+const ASKED: usize = 10;
+
+pub(super) async fn times(connection: &mut PgConnection, clock: &Clock) -> sqlx::Result<Times> {
+    let mut quickest: Option<Times> = None;
+    for _ in 0..ASKED {
+        let (ours, asked) = (clock.now(), Instant::now());
+        let theirs = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *connection).await?;
+        let took = asked.elapsed();
+        let times = Times { theirs, ours: ours + took / 2, took };
+        quickest = Some(quickest.filter(|before| before.took <= took).unwrap_or(times));
+    }
+    quickest.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// The role that muster works as.

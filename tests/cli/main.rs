@@ -16,6 +16,7 @@ mod api_keys;
 mod batch;
 mod batch_create;
 mod configuration;
+mod doctor;
 mod files;
 mod group;
 mod healthcheck;

@@ -41,27 +41,32 @@ pub static DURABLE: AtomicBool = AtomicBool::new(false);
 /// the process, however that ends: its helper waits for the end of a pipe.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
-    &CLUSTER
-        .get_or_init(|| {
-            std::thread::spawn(|| {
-                let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
-                let path = std::env::var("PATH").unwrap();
-                let quick = [
-                    ("fsync", "off"),
-                    ("full_page_writes", "off"),
-                    ("synchronous_commit", "off"),
-                    ("max_connections", "300"),
-                ];
-                let settings = if DURABLE.load(Ordering::Relaxed) { &quick[3..] } else { &quick[..] };
-                let runtime = tokio::runtime::Runtime::new().unwrap();
-                let cluster = runtime.block_on(Cluster::open(dir.path(), &path, settings)).unwrap();
-                end_with_this_process(dir.path());
-                (cluster, dir)
-            })
-            .join()
-            .unwrap()
-        })
-        .0
+    let settings = || {
+        let quick =
+            [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("max_connections", "300")];
+        if DURABLE.load(Ordering::Relaxed) { quick[3..].to_vec() } else { quick.to_vec() }
+    };
+    &CLUSTER.get_or_init(|| start_cluster(settings())).0
+}
+
+/// Another one, with PostgreSQL's own settings.
+pub fn default_cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
+    &CLUSTER.get_or_init(|| start_cluster(Vec::new())).0
+}
+
+fn start_cluster(settings: Vec<(&'static str, &'static str)>) -> (Cluster, tempfile::TempDir) {
+    // On a thread of its own: the caller's may be one of a runtime already.
+    std::thread::spawn(move || {
+        let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let cluster = runtime.block_on(Cluster::open(dir.path(), &path, &settings)).unwrap();
+        end_with_this_process(dir.path());
+        (cluster, dir)
+    })
+    .join()
+    .unwrap()
 }
 
 fn end_with_this_process(dir: &std::path::Path) {

@@ -1,0 +1,451 @@
+//! `muster doctor`: against real databases, whole ones and such as something was done to.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{Datelike, Days, Utc};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::support::server::{muster, url};
+use crate::support::{default_cluster, empty_database, file};
+use crate::{Ran, run};
+
+/// A database on a PostgreSQL with its own settings, and a role that owns it.
+struct Database {
+    name: String,
+    admin: PgConnectOptions,
+}
+
+impl Database {
+    async fn empty() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let cluster = tokio::task::spawn_blocking(default_cluster).await.unwrap();
+        let name = format!("doctor_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let database = Self { admin: cluster.connect_options(), name };
+        database.run(&["create role {} login", "create database {} owner {}"]).await;
+        Self { admin: database.admin.clone().database(&database.name), ..database }
+    }
+
+    async fn migrated() -> Self {
+        let database = Self::empty().await;
+        let ran = run(database.command().arg("migrate"));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the database is up to date\n"));
+        database
+    }
+
+    /// As the administrator, with the database's name, which is the role's, for `{}`.
+    async fn run(&self, statements: &[&str]) {
+        let mut connection = self.admin.connect().await.unwrap();
+        for statement in statements {
+            let statement = statement.replace("{}", &self.name);
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        connection.close().await.unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = muster();
+        command.env("MUSTER_DATABASE__URL", url(&self.admin).replace("//muster@", &format!("//{}@", self.name)));
+        command.env("MUSTER_SECRETS__FINGERPRINT_KEY", "a key that is long enough to be one of them");
+        command
+    }
+
+    fn doctor(&self) -> Examined {
+        examined(self.command().args(["doctor", "--no-hashing"]))
+    }
+}
+
+/// What the doctor said, and how it ended.
+struct Examined {
+    ran: Ran,
+    report: Value,
+}
+
+fn examined(command: &mut Command) -> Examined {
+    let ran = run(command.args(["-o", "json"]));
+    let report = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    Examined { ran, report }
+}
+
+impl Examined {
+    fn of(&self, check: &str) -> &Value {
+        let findings = self.report["findings"].as_array().unwrap();
+        findings
+            .iter()
+            .find(|finding| finding["check"] == check)
+            .unwrap_or_else(|| panic!("no {check}: {}", self.ran.out))
+    }
+
+    /// The checks that are not fine, with their states.
+    fn complaints(&self) -> Vec<(&str, &str)> {
+        let findings = self.report["findings"].as_array().unwrap().iter();
+        let bad = findings.filter(|finding| finding["state"] != "ok");
+        bad.map(|finding| (finding["check"].as_str().unwrap(), finding["state"].as_str().unwrap())).collect()
+    }
+
+    /// Exactly this is not fine; the exit status goes with it, and the sentence about it.
+    fn complains_of(&self, check: &str, state: &str, found: &str) {
+        assert_eq!(self.complaints(), [(check, state)], "{}", self.ran.out);
+        let finding = self.of(check);
+        // Other tests have connections to the same PostgreSQL.
+        let words = finding["found"].as_str().unwrap().split_whitespace();
+        let words: Vec<&str> = words
+            .scan("", |last, word| Some(if std::mem::replace(last, word) == "have" { "some:" } else { word }))
+            .collect();
+        assert_eq!(words.join(" "), found);
+        assert!(finding["meaning"].as_str().is_some_and(|text| !text.is_empty()), "{finding}");
+        assert!(finding["advice"].as_str().is_some_and(|text| !text.is_empty()), "{finding}");
+        assert_eq!(self.report["state"], state);
+        let due = if state == "problem" { (1, "error: 1 problem and 0 warnings\n") } else { (0, "1 warning\n") };
+        assert_eq!((self.ran.status, self.ran.err.as_str()), (Some(due.0), due.1));
+    }
+
+    fn is_fine(&self) {
+        assert_eq!(self.complaints(), []);
+        assert_eq!((self.ran.status, self.ran.err.as_str()), (Some(0), "everything is fine\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_installation_is_fine_and_is_told_what_hashes_cost() {
+    let database = Database::migrated().await;
+    let examined = examined(database.command().arg("doctor"));
+    examined.is_fine();
+    let report = &examined.report;
+    let checks: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|finding| finding["check"].as_str().unwrap()).collect();
+    assert_eq!(
+        checks,
+        [
+            "database.connection",
+            "database.version",
+            "database.encoding",
+            "database.replication",
+            "database.durability",
+            "database.size",
+            "database.encryption",
+            "database.connections",
+            "database.timeouts",
+            "database.clock",
+            "database.role",
+            "database.rights",
+            "database.migrations",
+            "database.audit_lock",
+            "database.search",
+            "settings.fingerprint_key",
+            "settings.listen",
+            "machine.memory",
+            "passwords.speed",
+        ]
+    );
+    let fine =
+        json!({"check": "database.migrations", "state": "ok", "found": "up to date", "meaning": null, "advice": null});
+    assert_eq!(examined.of("database.migrations"), &fine);
+    let costs = report["hash_costs"].as_array().unwrap();
+    let parameters: Vec<[u64; 3]> = costs
+        .iter()
+        .map(|cost| ["memory_kib", "iterations", "parallelism"].map(|name| cost[name].as_u64().unwrap()))
+        .collect();
+    assert_eq!(parameters, [[19456, 2, 1], [47104, 1, 1], [12288, 3, 1], [65536, 3, 1]]);
+    let milliseconds: Vec<f64> = costs.iter().map(|cost| cost["milliseconds"].as_f64().unwrap()).collect();
+    assert!(milliseconds[3] > milliseconds[2], "five times the work: {milliseconds:?}");
+    let threads = costs[0]["per_second"].as_f64().unwrap() * milliseconds[0] / 1000.0;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!((threads - f64::from(u32::try_from(cores).unwrap())).abs() < 0.2, "{threads} threads of {cores}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
+    let database = Database::migrated().await;
+    // What is done, what is then found, and how it is undone.
+    let cases: [(&str, &str, &str, &str, &str); 13] = [
+        (
+            "alter table audit_events disable trigger audit_events_append_only",
+            "database.audit_lock",
+            "problem",
+            "the trigger audit_events_append_only is switched off",
+            "alter table audit_events enable trigger audit_events_append_only",
+        ),
+        (
+            "alter trigger audit_events_append_only on audit_events rename to other",
+            "database.audit_lock",
+            "problem",
+            "the trigger audit_events_append_only is missing or another",
+            "alter trigger other on audit_events rename to audit_events_append_only",
+        ),
+        (
+            "alter role {} set session_replication_role = replica",
+            "database.audit_lock",
+            "problem",
+            "session_replication_role is replica for muster's role: no trigger works",
+            "alter role {} reset session_replication_role",
+        ),
+        (
+            "alter role {} set synchronous_commit = off",
+            "database.durability",
+            "problem",
+            "synchronous_commit = off, fsync = on, full_page_writes = on",
+            "alter role {} reset synchronous_commit",
+        ),
+        (
+            "alter database {} set default_transaction_read_only = on",
+            "database.replication",
+            "problem",
+            "default_transaction_read_only is on",
+            "set default_transaction_read_only = off; alter database {} reset default_transaction_read_only",
+        ),
+        (
+            "alter role {} set statement_timeout = '5s'",
+            "database.timeouts",
+            "warning",
+            "statement_timeout = 5000 ms",
+            "alter role {} reset statement_timeout",
+        ),
+        (
+            "alter role {} set idle_session_timeout = '1min'",
+            "database.timeouts",
+            "warning",
+            "idle_session_timeout = 60000 ms",
+            "alter role {} reset idle_session_timeout",
+        ),
+        (
+            "alter role {} connection limit 20",
+            "database.connections",
+            "problem",
+            "an instance of muster takes up to 28 of 20, others have some: enough for 0 instances",
+            "alter role {} connection limit 40",
+        ),
+        (
+            "select 1",
+            "database.connections",
+            "warning",
+            "an instance of muster takes up to 28 of 40, others have some: enough for 1 instances",
+            "alter role {} connection limit -1",
+        ),
+        (
+            "revoke insert, delete on users from {}",
+            "database.rights",
+            "problem",
+            "{} lacks insert, delete on users",
+            "grant insert, delete on users to {}",
+        ),
+        (
+            "alter role {} createrole createdb",
+            "database.role",
+            "warning",
+            "{} has createrole, createdb",
+            "alter role {} nocreaterole nocreatedb",
+        ),
+        ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
+        (
+            "drop extension pg_trgm cascade",
+            "database.search",
+            "warning",
+            "the extension pg_trgm is not installed",
+            "create extension pg_trgm",
+        ),
+    ];
+    for (done, check, state, found, undone) in cases {
+        database.run(&[done]).await;
+        database.doctor().complains_of(check, state, &found.replace("{}", &database.name));
+        database.run(&undone.split("; ").collect::<Vec<_>>()).await;
+    }
+    let examined = database.doctor();
+    examined.complains_of("database.search", "warning", "the index is missing");
+    assert_eq!(examined.of("database.search")["advice"], "start muster again: it makes the index");
+    assert_eq!(run(database.command().arg("migrate")).status, Some(0));
+    database.doctor().is_fine();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrations_that_lack_or_are_newer_are_told_apart() {
+    let database = Database::empty().await;
+    let examined = database.doctor();
+    examined.complains_of("database.migrations", "warning", "the database is empty");
+    assert_eq!(run(database.command().arg("migrate")).status, Some(0));
+    let latest = "(select max(version) from _sqlx_migrations)";
+    database.run(&["create table kept as table _sqlx_migrations"]).await;
+    database.run(&[&format!("delete from _sqlx_migrations where version = {latest}")]).await;
+    database.doctor().complains_of("database.migrations", "warning", "1 lacking");
+    database.run(&["insert into _sqlx_migrations select * from kept on conflict do nothing"]).await;
+    database.run(&[&format!("update _sqlx_migrations set version = 29990101000001 where version = {latest}")]).await;
+    let examined = database.doctor();
+    let found = format!(
+        "the database was migrated by a newer muster (it has migration 29990101000001, which muster {} doesn't know): \
+         start that version, or restore the backup made before the upgrade",
+        env!("CARGO_PKG_VERSION")
+    );
+    examined.complains_of("database.migrations", "problem", &found);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_can_not_be_used_as_it_is_is_told() {
+    // Of others: nobody but its owner makes tables there (PostgreSQL 15 and newer).
+    let (database, stranger) = (Database::empty().await, Database::empty().await);
+    let mut command = stranger.command();
+    command.env("MUSTER_DATABASE__URL", url(&database.admin).replace("//muster@", &format!("//{}@", stranger.name)));
+    let found = examined(command.args(["doctor", "--no-hashing"]));
+    assert_eq!(found.complaints(), [("database.rights", "problem"), ("database.migrations", "warning")]);
+    assert_eq!(found.of("database.rights")["found"], format!("{} may not create tables", stranger.name));
+    assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem and 1 warning\n"));
+
+    // Latin letters only.
+    let latin = "create database {}_latin owner {} encoding 'LATIN1' locale 'C' template template0";
+    database.run(&[latin]).await;
+    let admin = database.admin.clone().database(&format!("{}_latin", database.name));
+    let latin = Database { name: database.name.clone(), admin };
+    let found = latin.doctor();
+    assert_eq!(found.complaints(), [("database.encoding", "problem"), ("database.migrations", "warning")]);
+    assert_eq!(found.of("database.encoding")["found"], "LATIN1");
+
+    // A crash would cost data.
+    let found =
+        examined(muster().env("MUSTER_DATABASE__URL", url(&empty_database().await)).args(["doctor", "--no-hashing"]));
+    let durability = found.of("database.durability");
+    assert_eq!(durability["state"], "problem");
+    assert_eq!(durability["found"], "synchronous_commit = off, fsync = off, full_page_writes = off");
+    // Nor is there a key for fingerprints.
+    assert_eq!(found.of("settings.fingerprint_key")["found"], "made anew at every start");
+    assert_eq!(found.of("settings.fingerprint_key")["state"], "warning");
+}
+
+#[test]
+fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", "postgres://u:hunter2@127.0.0.1:9/d");
+    command.env("MUSTER_SECRETS__FINGERPRINT_KEY", "a key that is long enough to be one of them");
+    let found = examined(command.args(["doctor", "--no-hashing"]));
+    assert_eq!(found.complaints(), [("database.connection", "problem")]);
+    let sentence = found.of("database.connection")["found"].as_str().unwrap();
+    assert!(sentence.starts_with("the database at 127.0.0.1:9 can't be used: "), "{sentence}");
+    assert!(!found.ran.out.contains("hunter2"));
+    assert_eq!(found.of("settings.listen")["state"], "ok");
+    assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem and 0 warnings\n"));
+
+    let nowhere = tempfile::tempdir().unwrap();
+    let found = examined(muster().args(["doctor", "--no-hashing", "--data-dir"]).arg(nowhere.path()));
+    let sentence = found.of("database.connection")["found"].as_str().unwrap();
+    assert!(sentence.starts_with("there is no muster database in "), "{sentence}");
+    assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0, "looking makes nothing");
+}
+
+#[test]
+fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
+    let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
+    let data_dir = dir.path().join("data");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let at = |arguments: &[&str]| run(muster().args(arguments).arg("--data-dir").arg(&data_dir));
+    assert_eq!(at(&["migrate"]).status, Some(0));
+    let ran = at(&["doctor", "--no-hashing"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    let has = |line: &str| assert!(lines.contains(&line), "{line}: {}", ran.out);
+    has("ok       database.role             muster, the only one of the private PostgreSQL");
+    has("ok       database.durability       synchronous_commit = on, fsync = on, full_page_writes = on");
+    let disk = format!("free in {}", data_dir.canonicalize().unwrap().display());
+    assert!(lines.iter().any(|line| line.contains(" machine.disk ") && line.ends_with(&disk)), "{}", ran.out);
+
+    // Its files as those of a standby: it starts, follows nobody, and lets itself be read.
+    std::fs::write(data_dir.join("postgres/standby.signal"), "").unwrap();
+    let mut command = muster();
+    command.args(["doctor", "--no-hashing", "--data-dir"]).arg(&data_dir);
+    let found = examined(&mut command);
+    assert_eq!(found.of("database.replication")["state"], "problem");
+    assert_eq!(found.of("database.replication")["found"], "this is a standby");
+    assert_eq!(found.of("database.migrations")["found"], "up to date");
+    assert_eq!(found.ran.status, Some(1));
+}
+
+#[test]
+fn settings_are_looked_at_as_well() {
+    let of = |settings: &[(&str, &str)], check: &str| {
+        let mut command = muster();
+        command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(settings.iter().copied());
+        let found = examined(command.args(["doctor", "--no-hashing"]));
+        (found.of(check)["state"].as_str().unwrap().to_owned(), found.of(check)["found"].as_str().unwrap().to_owned())
+    };
+    let open = ("MUSTER_SERVER__LISTEN", "0.0.0.0:8080");
+    assert_eq!(of(&[open], "settings.listen"), ("warning".to_owned(), "0.0.0.0:8080, without TLS".to_owned()));
+    let public = ("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org");
+    assert_eq!(of(&[open, public], "settings.listen"), ("ok".to_owned(), "0.0.0.0:8080".to_owned()));
+    // 64 threads with 4 GiB each are more than this machine has: neither measured nor good.
+    let much = [("MUSTER_PASSWORDS__MEMORY_KIB", "4194304"), ("MUSTER_PASSWORDS__THREADS", "64")];
+    let mut command = muster();
+    let found = examined(command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(much).arg("doctor"));
+    assert_eq!(found.of("machine.memory")["state"], "problem");
+    assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing takes 262144 MiB of the "));
+    assert_eq!(found.of("passwords.speed")["found"], "not measured");
+    assert_eq!(found.report["hash_costs"], json!([]));
+    // What can't be a setting is a question of usage, as everywhere.
+    let ran = run(muster().args(["doctor", "--database-url", "mysql://u:hunter2@h/d"]));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: database.url has to start with postgres://\n"));
+}
+
+/// A certificate that is valid from and until so many days from today, and its key.
+fn certificate(dir: &Path, name: &str, days: (i64, i64)) -> (PathBuf, PathBuf) {
+    let day = |days: i64| {
+        let today = Utc::now().date_naive();
+        let day =
+            if days < 0 { today - Days::new(days.unsigned_abs()) } else { today + Days::new(days.unsigned_abs()) };
+        rcgen::date_time_ymd(day.year(), u8::try_from(day.month()).unwrap(), u8::try_from(day.day()).unwrap())
+    };
+    let mut params =
+        rcgen::CertificateParams::new(vec!["muster.example.org".to_owned(), "10.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    (params.not_before, params.not_after) = (day(days.0), day(days.1));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (pem, secret) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+    std::fs::write(&pem, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&secret, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    (pem, secret)
+}
+
+#[test]
+fn a_certificate_is_looked_at_before_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |(certificate, key): &(PathBuf, PathBuf)| {
+        let mut command = muster();
+        command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").args(["doctor", "--no-hashing"]);
+        let found = examined(command.arg("--certificate").arg(certificate).arg("--key").arg(key));
+        let pair = ["certificate", "certificate.key"].map(|check| found.of(check).clone());
+        assert!(!found.ran.out.contains("PRIVATE KEY"));
+        pair
+    };
+    let is = |finding: &Value, state: &str, words: &str| {
+        assert_eq!(finding["state"], state, "{finding}");
+        assert!(finding["found"].as_str().unwrap().contains(words), "{finding}");
+    };
+    let good = certificate(dir.path(), "good", (-1, 90));
+    let [found, key] = of(&good);
+    is(&found, "ok", "for muster.example.org, 10.0.0.1, 8");
+    is(&key, "ok", "closed to others");
+    is(&of(&certificate(dir.path(), "soon", (-80, 5)))[0], "warning", " days until ");
+    is(&of(&certificate(dir.path(), "expired", (-90, -1)))[0], "problem", "for muster.example.org, 10.0.0.1, expired ");
+    is(&of(&certificate(dir.path(), "future", (2, 90)))[0], "problem", "not valid before ");
+    let other = certificate(dir.path(), "other", (-1, 90));
+    is(&of(&(good.0.clone(), other.1.clone()))[0], "problem", "other.key: is not the key of ");
+    is(&of(&(good.1.clone(), good.1.clone()))[0], "problem", "good.key: no certificate in PEM is in it");
+    is(&of(&(good.0.clone(), good.0.clone()))[0], "problem", "good.pem: no private key in PEM is in it");
+    let [found, key] = of(&(dir.path().join("gone.pem"), dir.path().join("gone.key")));
+    is(&found, "problem", "gone.pem: No such file or directory");
+    is(&key, "problem", "gone.key: No such file or directory");
+    let broken = file(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ".pem");
+    assert_eq!(of(&(broken.path().to_owned(), good.1.clone()))[0]["state"], "problem");
+    // Two that have nothing to do with each other are no chain.
+    let both = [std::fs::read(&good.0).unwrap(), std::fs::read(&other.0).unwrap()].concat();
+    let both = file(&both, ".pem");
+    std::fs::set_permissions(&good.1, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let [found, key] = of(&(both.path().to_owned(), good.1.clone()));
+    is(&found, "warning", "for muster.example.org");
+    assert_eq!(
+        found["meaning"],
+        "the certificates in the file are not each issued by the next: some clients don't trust it"
+    );
+    is(&key, "warning", "can be read by every user of this machine");
+    let ran = run(muster().args(["doctor", "--certificate", "x"]));
+    assert_eq!(ran.status, Some(2));
+}
