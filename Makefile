@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint bench sqlx docs clean
+.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint deny sbom bench sqlx docs clean
 
 ## Install what is missing, build, and start a server with two users in it. ARGS=--exit ends after showing them.
 quickstart: build
@@ -50,6 +50,17 @@ lint:
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --features failpoints --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
+
+## What muster is built from: known holes, licences, what is banned, where it comes from; and the workflows.
+deny:
+	@scripts/prerequisites.sh
+	@scripts/supply-chain.sh deny
+	@scripts/supply-chain.sh workflows
+
+## A list of all crates in the program (CycloneDX), in target/sbom/.
+sbom:
+	@scripts/prerequisites.sh
+	@scripts/supply-chain.sh sbom
 
 ## Speed and memory against their limits, as ratios measured in one run.
 bench:

@@ -227,8 +227,8 @@ pub(super) fn budget(connections: &Connections, config: &config::Database) -> Fi
     let Connections { possible, of_others } = *connections;
     let instances = possible.saturating_sub(of_others).max(0) / each;
     let found = format!(
-        "an instance of muster takes up to {each} of {possible}, others have {of_others}: enough for {instances} \
-         instances"
+        "an instance of muster takes up to {each} of {possible}, others have {of_others}: enough for {}",
+        if instances == 1 { "one instance".to_owned() } else { format!("{instances} instances") }
     );
     let advice = "raise max_connections, or lower database.connections and database.batch_connections";
     match instances {

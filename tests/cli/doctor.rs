@@ -223,7 +223,7 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
             "select 1",
             "database.connections",
             "warning",
-            "an instance of muster takes up to 28 of 40, others have some: enough for 1 instances",
+            "an instance of muster takes up to 28 of 40, others have some: enough for one instance",
             "alter role {} connection limit -1",
         ),
         (
