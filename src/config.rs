@@ -15,6 +15,7 @@ use serde::Deserialize;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::passwords::Parameters;
+use crate::proxies::{ForwardedHeader, Network};
 use crate::secret::Secret;
 
 /// The manual, and the defaults.
@@ -46,8 +47,19 @@ pub struct Server {
     pub workers: usize,
     pub body_limit: usize,
     pub body_timeout_seconds: u64,
+    pub header_limit: usize,
+    pub header_timeout_seconds: u64,
+    pub keep_alive_seconds: u64,
+    pub send_timeout_seconds: u64,
+    pub max_connections: usize,
+    pub http2_requests: usize,
     pub shutdown_timeout_seconds: u64,
     pub drain_delay_seconds: u64,
+    pub tls_certificate_file: String,
+    pub tls_key_file: String,
+    pub tls_client_ca_file: String,
+    pub trusted_proxies: Vec<Network>,
+    pub forwarded_header: ForwardedHeader,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -242,6 +254,27 @@ impl Config {
                 self.server.drain_delay_seconds == 0
                     || self.server.drain_delay_seconds < self.server.shutdown_timeout_seconds,
                 "server.drain_delay_seconds has to be less than server.shutdown_timeout_seconds",
+            ),
+            (
+                (1024..=131_072).contains(&self.server.header_limit),
+                "server.header_limit has to be from 1024 to 131072 bytes",
+            ),
+            (
+                [self.server.header_timeout_seconds, self.server.keep_alive_seconds, self.server.send_timeout_seconds]
+                    .iter()
+                    .all(|seconds| (1..=3600).contains(seconds)),
+                "server.header_timeout_seconds, server.keep_alive_seconds and server.send_timeout_seconds have to be \
+                 from 1 to 3600",
+            ),
+            (self.server.max_connections >= 1, "server.max_connections has to be 1 at least"),
+            (self.server.http2_requests >= 1, "server.http2_requests has to be 1 at least"),
+            (
+                self.server.tls_certificate_file.is_empty() == self.server.tls_key_file.is_empty(),
+                "server.tls_certificate_file and server.tls_key_file have to be set both, or neither",
+            ),
+            (
+                self.server.tls_client_ca_file.is_empty() || !self.server.tls_certificate_file.is_empty(),
+                "server.tls_client_ca_file needs server.tls_certificate_file and server.tls_key_file",
             ),
             (self.database.connections >= 1, "database.connections has to be 1 at least"),
             (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),

@@ -20,6 +20,7 @@
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | mend the rows named |
 //! | `policy_rejected` | 422 | mend the bindings named |
 //! | `idempotency_key_reused` | 422 | use a new key for another request |
+//! | `headers_too_large` | 431 | send shorter headers, or fewer |
 //! | `internal` | 500 | report the request id |
 //! | `overloaded`, `unavailable` | 503 | try again after `Retry-After` |
 //!
@@ -118,6 +119,8 @@ codes! {
     PolicyRejected = "policy_rejected", 422;
     /// The `Idempotency-Key` belongs to another request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
+    /// The address and the headers are too long, or too many.
+    HeadersTooLarge = "headers_too_large", 431;
     /// A bug or a broken installation.
     Internal = "internal", 500;
     /// More work than fits; later it will.

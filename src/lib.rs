@@ -25,6 +25,7 @@
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
 //! | [`metrics`], [`traces`] | what muster counts about itself, for Prometheus; how requests went, for a collector by OTLP |
+//! | [`tls`], [`proxies`] | the certificate, kept current; whom proxies speak for |
 //! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | one thing each, as named |
 //!
 //! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
@@ -80,11 +81,13 @@ pub mod page;
 pub mod passwords;
 pub mod policies;
 pub mod postgres;
+pub mod proxies;
 pub mod report;
 mod rows;
 pub mod secret;
 pub mod service_accounts;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 pub mod traces;
 pub mod users;

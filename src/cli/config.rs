@@ -3,6 +3,7 @@
 use super::{ConfigArgs, Exit, output};
 use crate::config::MANUAL;
 use crate::fingerprint::Fingerprints;
+use crate::tls::Tls;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -23,6 +24,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     }
     let config = config.load()?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
+    Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => {
             let name = options.get_database().unwrap_or("(the user's own)");

@@ -25,6 +25,11 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     if config.log.level == Config::built_in().map_err(Exit::usage)?.log.level {
         config.log.level = "warn".to_owned();
     }
+    if !config.server.tls_certificate_file.is_empty() {
+        return Err(Exit::Usage(
+            "quickstart shows muster without TLS: leave out server.tls_certificate_file, or use `muster serve`".to_owned(),
+        ));
+    }
     let server = Server::start(config).await?;
     server.announce()?;
     let handle = server.running_handle();

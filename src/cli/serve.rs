@@ -13,6 +13,7 @@ use super::{ConfigArgs, Exit, ServeArgs, output};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::keys::NewKey;
+use crate::tls::Tls;
 use crate::{batches, http, telemetry};
 
 /// How often it is checked whether the private PostgreSQL lives.
@@ -47,6 +48,7 @@ pub(super) struct Server {
     pub(super) first_key: Option<NewKey>,
     running: actix_web::dev::Server,
     metrics: Option<(SocketAddr, actix_web::dev::Server)>,
+    tls: Option<Arc<Tls>>,
     signals: Signals,
 }
 
@@ -70,6 +72,7 @@ impl Server {
     /// Takes the address, then the database, then starts.
     pub(super) async fn start(config: Config) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
+        let tls = Tls::load(&config.server).map_err(Exit::usage)?;
         let listener = bind(&config.server.listen, "choose another with `--listen`")?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let metrics = bind_metrics(&config.metrics.listen)?;
@@ -77,7 +80,7 @@ impl Server {
         let app = &local.app;
         let started = match local.prepare().await {
             Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
-                let started = || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener)?));
+                let started = || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
                 started()
                     .map(|(metrics, running)| (first_key, metrics, running))
                     .map_err(|error: std::io::Error| Exit::Usage(format!("can't serve: {error}")))
@@ -87,7 +90,7 @@ impl Server {
         let signals = Signals::listen().map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
             Ok(((first_key, metrics, running), signals)) => {
-                Ok(Self { local, address, first_key, running, metrics, signals })
+                Ok(Self { local, address, first_key, running, metrics, tls, signals })
             }
             Err(exit) => {
                 local.close().await;
@@ -129,7 +132,8 @@ impl Server {
 
     /// Where it is reached.
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves until a signal, then lets requests in flight finish and closes everything.
@@ -145,6 +149,11 @@ impl Server {
                 }
             })
         });
+        if let Some(tls) = self.tls {
+            // Only then: elsewhere a terminal that closes is to end the program.
+            let asked = signal(SignalKind::hangup()).map_err(Exit::usage)?;
+            tokio::spawn(tls.keep_current(asked));
+        }
         let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
         let metrics = self.metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
         let result = self.running.await;

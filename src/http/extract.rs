@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::deadline;
 use super::error::Failure;
 use super::log::Note;
+use super::surface;
 use crate::app::App;
 use crate::batches::Source;
 use crate::caller::{Action, Caller, Origin};
@@ -68,7 +69,7 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
-        address: request.peer_addr().map(|address| address.ip()),
+        address: surface::sender(request).map(|sender| sender.address),
     }
 }
 

@@ -9,6 +9,7 @@
 //! - Every error is `{"error": {"code", "detail", "request_id"}}`, from every route and for
 //!   every cause; `detail` is one line for people. Codes: [`crate::error`].
 //! - A key that opens nothing gives 401, one that may not gives 403.
+//! - Every answer has the headers that keep browsers from doing more with it than showing it: `surface`.
 //! - Every answer has `x-request-id` and `x-trace-id`; the log and the audit have the same.
 //! - No redirects but that of `/docs`: some clients lose their body or their key on the way.
 //!
@@ -18,6 +19,7 @@
 
 mod api;
 mod body;
+mod connection;
 mod deadline;
 mod error;
 mod extract;
@@ -28,24 +30,20 @@ mod metrics;
 mod openapi;
 mod pages;
 mod public_url;
+mod server;
 mod stream;
+mod surface;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::middleware::{self, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
-use actix_web::{App as HttpApp, FromRequest, Handler, HttpServer, Resource, Responder, Route, Scope, guard};
-
-use crate::app::App;
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard};
 
 pub(crate) use api::audit::AuditEvent;
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
+pub use server::serve;
 
 /// What the paths of the API begin with, and have a noun behind.
 const API: &str = "/api/v2/";
@@ -186,32 +184,4 @@ impl Nouns {
             config.service(resources.into_iter().fold(web::scope(noun), Scope::service));
         }
     }
-}
-
-/// Starts serving on a listener that is bound already. Runs until it is stopped, by a signal
-/// or through the server's handle; then requests in flight may finish.
-///
-/// # Errors
-/// When the listener can't be used.
-pub fn serve(app: Arc<App>, listener: TcpListener) -> io::Result<Server> {
-    let settings = app.config.server.clone();
-    let threads = match settings.workers {
-        0 => std::thread::available_parallelism()?.get(),
-        workers => workers,
-    };
-    let server = HttpServer::new(move || {
-        // Called on each of the threads.
-        HttpApp::new()
-            .app_data(web::Data::new(app.for_one_of(threads)))
-            .configure(routes)
-            .default_service(web::to(error::not_found))
-            // The first is the innermost: a doubled slash is mended before the route is chosen.
-            .wrap(middleware::NormalizePath::new(middleware::TrailingSlash::MergeOnly))
-            .wrap(from_fn(log::request))
-    })
-    .shutdown_timeout(settings.shutdown_timeout_seconds)
-    .client_request_timeout(Duration::from_secs(10))
-    .workers(threads)
-    .disable_signals();
-    Ok(server.listen(listener)?.run())
 }

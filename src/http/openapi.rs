@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::CONTENT_SECURITY_POLICY;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -119,12 +120,19 @@ pub(super) async fn json() -> HttpResponse {
     HttpResponse::Ok().json(document())
 }
 
+/// Scripts and requests of the page's own server; the page sets styles and has pictures in itself.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' 'unsafe-inline'; \
+                           img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Swagger UI, built into the binary. `validator_url`: without it the page would send the
 /// document's address to a service of its makers.
 pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Result<HttpResponse, Failure> {
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
     match utoipa_swagger_ui::serve(&part, Arc::new(config)) {
-        Ok(Some(file)) => Ok(HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned())),
+        Ok(Some(file)) => Ok(HttpResponse::Ok()
+            .content_type(file.content_type)
+            .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
+            .body(file.bytes.into_owned())),
         Ok(None) => error::not_found(request).await,
         Err(cause) => Err(Failure::new(&request, Error::internal(cause.to_string()))),
     }

@@ -3,11 +3,12 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::HOST;
 
+use super::surface;
 use crate::config;
 use crate::error::{Error, Result};
 
-/// The setting `server.public_url`; if it is empty, `http://` and the host that the request names. Without a slash at
-/// the end.
+/// The setting `server.public_url`; if it is empty, the scheme by which the client came and the host that the request
+/// names. Without a slash at the end.
 ///
 /// # Errors
 /// `invalid_request` when neither tells.
@@ -24,5 +25,6 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
     let host = host.filter(is_plain).ok_or_else(|| {
         Error::invalid("links can't be made: the request has no usable `Host`, and `server.public_url` is not set")
     })?;
-    Ok(format!("http://{host}"))
+    let scheme = if surface::is_https(request) { "https" } else { "http" };
+    Ok(format!("{scheme}://{host}"))
 }

@@ -141,7 +141,7 @@ impl TestApp {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = http::serve(Arc::clone(&serving), listener).unwrap();
+                let server = http::serve(Arc::clone(&serving), listener, None).unwrap();
                 tell.send(server.handle()).unwrap();
                 server.await.unwrap();
                 // PostgreSQL has so many connections and no more.

@@ -1,0 +1,279 @@
+//! One connection, and how long it may keep the server waiting.
+//!
+//! # Decisions
+//!
+//! *The HTTP library bounds the head of the first request only.* On a connection that is kept, a client could send a
+//! letter of the next one and stay for ever; or ask for much and take nothing of it. So the stream itself has two bounds:
+//! while no request is being answered, the next head has to arrive; while an answer is being sent, something of it has
+//! to be taken. Bodies have their own bound, in `body`.
+//!
+//! *HTTP/2 gives a client as many requests at once as it likes*, and the library answers each in a task that goes on when
+//! the client has taken the request back (CVE-2023-44487). So requests are counted by connection: above the bound they
+//! are refused without any work, and a client that goes on all the same loses the connection.
+
+use std::cell::Cell;
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::Protocol;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
+
+use crate::config;
+use crate::tls::{HTTP_2, Tls};
+
+/// How many requests over the bound are refused before the connection ends.
+const REFUSALS: usize = 1_000;
+
+/// How long a connection may keep the server waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For the head of a request, or the handshake of TLS.
+    head: Duration,
+    /// For the next request.
+    idle: Duration,
+    /// For taking some of an answer.
+    send: Duration,
+}
+
+impl Patience {
+    pub(super) const fn new(config: &config::Server) -> Self {
+        Self {
+            head: Duration::from_secs(config.header_timeout_seconds),
+            idle: Duration::from_secs(config.keep_alive_seconds),
+            send: Duration::from_secs(config.send_timeout_seconds),
+        }
+    }
+}
+
+/// What is known of a connection, also to its requests.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) is_tls: bool,
+    /// Requests that are being answered.
+    at_work: Cell<usize>,
+    /// Requests that were begun.
+    begun: Cell<usize>,
+    refused: Cell<usize>,
+}
+
+/// A request that is being answered.
+pub(super) struct AtWork(Rc<Facts>);
+
+impl Facts {
+    const fn new(is_tls: bool) -> Self {
+        Self { is_tls, at_work: Cell::new(0), begun: Cell::new(0), refused: Cell::new(0) }
+    }
+
+    /// Counts a request; none if there are `most` already.
+    pub(super) fn begin(self: &Rc<Self>, most: usize) -> Option<AtWork> {
+        self.begun.set(self.begun.get().wrapping_add(1));
+        if self.at_work.get() >= most {
+            self.refused.set(self.refused.get().saturating_add(1));
+            return None;
+        }
+        self.at_work.set(self.at_work.get() + 1);
+        Some(AtWork(Rc::clone(self)))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.at_work.set(self.0.at_work.get().saturating_sub(1));
+    }
+}
+
+/// A stream to a client.
+pub(super) struct Connection {
+    socket: Socket,
+    facts: Rc<Facts>,
+    patience: Patience,
+    is_http_2: bool,
+    /// When something was last sent, or the connection began.
+    quiet_since: Instant,
+    /// When the head of the next request began to arrive, after so many requests.
+    head_since: Option<(usize, Instant)>,
+    /// Since when nothing that is to be sent is taken.
+    blocked_since: Option<Instant>,
+    reading: Alarm,
+    writing: Alarm,
+}
+
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    /// Takes over a connection, after TLS's handshake if there is one.
+    ///
+    /// # Errors
+    /// When there is no handshake, or it takes too long.
+    pub(super) async fn accept(
+        stream: TcpStream,
+        tls: Option<&Tls>,
+        patience: Patience,
+    ) -> Result<(Self, Protocol, Option<SocketAddr>)> {
+        let peer = stream.peer_addr().ok();
+        // An answer in several parts is not to wait for acknowledgements.
+        stream.set_nodelay(true)?;
+        let (socket, is_http_2) = match tls {
+            None => (Socket::Plain(stream), false),
+            Some(tls) => {
+                let shaken = timeout(patience.head, tls.acceptor().accept(stream)).await;
+                let stream = shaken.map_err(|_| Error::from(ErrorKind::TimedOut))??;
+                let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+                (Socket::Tls(Box::new(stream)), is_http_2)
+            }
+        };
+        let connection = Self {
+            socket,
+            facts: Rc::new(Facts::new(tls.is_some())),
+            patience,
+            is_http_2,
+            quiet_since: Instant::now(),
+            head_since: None,
+            blocked_since: None,
+            reading: Alarm(None),
+            writing: Alarm(None),
+        };
+        Ok((connection, if is_http_2 { Protocol::Http2 } else { Protocol::Http1 }, peer))
+    }
+
+    pub(super) const fn facts(&self) -> &Rc<Facts> {
+        &self.facts
+    }
+
+    /// Notes that something arrived.
+    fn heard(&mut self) {
+        let begun = self.facts.begun.get();
+        // In HTTP/2 it may be anything; there only the time without requests counts.
+        let is_head = !self.is_http_2 && self.facts.at_work.get() == 0;
+        if is_head && self.head_since.is_none_or(|(before, _)| before != begun) {
+            self.head_since = Some((begun, Instant::now()));
+        }
+    }
+
+    /// Until when the head of a request has to be there.
+    fn head_due(&self) -> Instant {
+        let next = self.quiet_since + self.patience.idle + self.patience.head;
+        match self.head_since {
+            Some((begun, since)) if begun == self.facts.begun.get() => next.min(since + self.patience.head),
+            _ => next,
+        }
+    }
+
+    /// Notes how sending went.
+    fn sent<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<Result<T>>) -> Poll<Result<T>> {
+        if outcome.is_ready() {
+            self.blocked_since = None;
+            self.quiet_since = Instant::now();
+            return outcome;
+        }
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        ready!(self.writing.poll(cx, since + self.patience.send));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        if this.facts.refused.get() > REFUSALS {
+            return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buffer.filled().len();
+        let read = match &mut this.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if read.is_pending() && this.facts.at_work.get() == 0 {
+            let due = this.head_due();
+            ready!(this.reading.poll(cx, due));
+            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+        }
+        if buffer.filled().len() > before {
+            this.heard();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        this.sent(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        };
+        this.sent(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.socket {
+            Socket::Plain(stream) => stream.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = self.get_mut();
+        match &mut this.socket {
+            // There is nothing between this and the system.
+            Socket::Plain(_) => Poll::Ready(Ok(())),
+            Socket::Tls(stream) => {
+                let flushed = Pin::new(stream).poll_flush(cx);
+                if flushed.is_ready() && this.blocked_since.is_none() {
+                    return flushed;
+                }
+                this.sent(cx, flushed)
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.get_mut().socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A clock that rings when something is due. What is due moves with every request; the clock is set again only when it
+/// rings too early, or would ring too late.
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if sleep.deadline() > due {
+            sleep.as_mut().reset(due);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What holds for every request and every answer, whatever the route.
+//!
+//! # Decisions
+//!
+//! *Every answer has the headers of OWASP's list for services*, errors and health checks too: a browser that is made to
+//! open one of them runs nothing, frames nothing and tells nobody the address. Pages that need more say so themselves.
+//!
+//! *`Strict-Transport-Security` only where the client came by HTTPS*, to muster or to a proxy it trusts (RFC 6797, section
+//! 7.2).
+//!
+//! *CORS is closed*: no answer has a header of it, and OPTIONS is a method like any other that a route doesn't have.
+//!
+//! *Bytes that are no request of HTTP are answered by the library*: an empty 400, 408 or 431, and the end of the
+//! connection. There is no content for a header to protect.
+
+use std::rc::Rc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, ResponseError, web};
+
+use super::connection::{AtWork, Facts};
+use super::error::Failure;
+use crate::app::App;
+use crate::error::{Code, Error, Result};
+use crate::proxies::{self, Sender};
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What every answer has that doesn't say otherwise.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (OPENER_POLICY, "same-origin"),
+    (RESOURCE_POLICY, "same-origin"),
+];
+
+/// Two years: what lists of sites that browsers reach by HTTPS only ask for.
+const ONLY_HTTPS: &str = "max-age=63072000; includeSubDomains";
+
+/// The most headers of a request. HTTP/1.1's parser has the same bound.
+const MOST_HEADERS: usize = 96;
+
+/// Refuses what no route has to see, and gives every answer its headers.
+pub(super) async fn guard<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let is_https = is_https(request.request());
+    let mut response = match admit(request.request()) {
+        Ok(at_work) => {
+            let response = next.call(request).await?;
+            drop(at_work);
+            response.map_into_left_body()
+        }
+        Err(error) => {
+            let is_method = error.code() == Code::MethodNotAllowed;
+            let failure = Failure::new(request.request(), error);
+            let mut response = failure.error_response();
+            if is_method {
+                let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+                response.headers_mut().insert(ALLOW, methods);
+            }
+            request.into_response(response).map_into_right_body()
+        }
+    };
+    protect(response.headers_mut(), is_https);
+    Ok(response)
+}
+
+fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {
+    let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
+    let config = &app.config.server;
+    let at_work = match request.conn_data::<Rc<Facts>>() {
+        Some(facts) => Some(facts.begin(config.http2_requests).ok_or_else(|| {
+            let most = config.http2_requests;
+            Error::new(Code::Overloaded, format!("more than {most} requests at the same time on this connection"))
+        })?),
+        None => None,
+    };
+    if *request.method() == Method::TRACE {
+        return Err(Error::new(Code::MethodNotAllowed, "TRACE is not taken at any address"));
+    }
+    let headers = request.headers();
+    let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    let size = request.uri().path().len() + request.query_string().len() + headers.iter().map(length).sum::<usize>();
+    if size > config.header_limit || headers.len() > MOST_HEADERS {
+        let sentence = format!(
+            "the address and the headers are longer than {} bytes (setting `server.header_limit`), or more than \
+             {MOST_HEADERS}",
+            config.header_limit
+        );
+        return Err(Error::new(Code::HeadersTooLarge, sentence));
+    }
+    Ok(at_work)
+}
+
+fn protect(headers: &mut HeaderMap, is_https: bool) {
+    for (name, value) in HEADERS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if is_https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_HTTPS));
+    }
+}
+
+/// Whether the client came by HTTPS.
+pub(super) fn is_https(request: &HttpRequest) -> bool {
+    request.conn_data::<Rc<Facts>>().is_some_and(|facts| facts.is_tls)
+        || sender(request).is_some_and(|sender| sender.is_https)
+}
+
+/// Who sent the request. `None` when the connection is gone already.
+pub(super) fn sender(request: &HttpRequest) -> Option<Sender> {
+    let peer = request.peer_addr()?.ip();
+    let config = &request.app_data::<web::Data<App>>()?.config.server;
+    let values = |name: &'static str| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    Some(proxies::sender(peer, &config.trusted_proxies, config.forwarded_header, values))
+}

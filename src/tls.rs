@@ -1,0 +1,208 @@
+//! TLS: the certificate that the server shows, whose certificates it asks for, and how both are kept current.
+//!
+//! # Decisions
+//!
+//! *The files are read again every second*, not watched: what watchers report differs between file systems, and
+//! misses the swapped links by which Kubernetes replaces secrets. Three small files cost nothing.
+//!
+//! *Certificate, key and authorities are replaced together or not at all.* They are tried once they have stood still for
+//! a second, since nobody can write two files in one moment; what can't be used is told once, and the old ones go on.
+//! A connection keeps what it began with.
+//!
+//! *No session is resumed where clients need a certificate*: a resumed session is not checked again, and would outlive
+//! the authority that vouched for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+
+use crate::config::{self, ConfigError};
+use crate::secret::Secret;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a client may speak, what muster would rather speak first (RFC 7301).
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+
+/// The name of HTTP/2 over TLS (RFC 9113, section 3.2).
+pub(crate) const HTTP_2: &[u8] = b"h2";
+
+/// The server's side of TLS.
+#[derive(Debug)]
+pub struct Tls {
+    files: Files,
+    current: watch::Sender<Arc<ServerConfig>>,
+    /// Of the files as they were read first.
+    first: [u8; 32],
+}
+
+/// Where everything comes from.
+#[derive(Clone, Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+/// What stands in the files.
+struct Material {
+    certificate: Vec<u8>,
+    key: Secret,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Tls {
+    /// Reads the files that the settings name. `None`: TLS is off.
+    ///
+    /// # Errors
+    /// A file that can't be read or is not what it should be; a key that belongs to another certificate.
+    pub fn load(config: &config::Server) -> Result<Option<Arc<Self>>, ConfigError> {
+        if config.tls_certificate_file.is_empty() {
+            return Ok(None);
+        }
+        let client_ca = &config.tls_client_ca_file;
+        let files = Files {
+            certificate: PathBuf::from(&config.tls_certificate_file),
+            key: PathBuf::from(&config.tls_key_file),
+            client_ca: (!client_ca.is_empty()).then(|| PathBuf::from(client_ca)),
+        };
+        let read = files.read();
+        let first = digest(&read);
+        let config = read.and_then(|material| files.config(&material)).map_err(ConfigError::starting)?;
+        let (current, _) = watch::channel(Arc::new(config));
+        Ok(Some(Arc::new(Self { files, current, first })))
+    }
+
+    /// Accepts connections with what is current.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.current.borrow()))
+    }
+
+    /// Takes new files into use when they change, and at once when `asked` (SIGHUP). Never ends.
+    pub async fn keep_current(self: Arc<Self>, mut asked: Signal) {
+        let (mut used, mut changed) = (self.first, None);
+        loop {
+            let at_once = tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+                _ = asked.recv() => true,
+            };
+            let read = self.read().await;
+            let found = digest(&read);
+            let stands_still = found != used && changed == Some(found);
+            if at_once || stands_still {
+                self.replace(read);
+                used = found;
+            }
+            changed = Some(found);
+        }
+    }
+
+    async fn read(&self) -> Result<Material, String> {
+        let files = self.files.clone();
+        let read = tokio::task::spawn_blocking(move || files.read()).await;
+        read.unwrap_or_else(|_| Err("the files could not be read".to_owned()))
+    }
+
+    fn replace(&self, read: Result<Material, String>) {
+        let certificate = self.files.certificate.display();
+        match read.and_then(|material| self.files.config(&material)) {
+            Ok(config) => {
+                self.current.send_replace(Arc::new(config));
+                tracing::info!(%certificate, "the TLS certificate was read again and is used for new connections");
+            }
+            Err(error) => {
+                tracing::error!(%certificate, %error, "the new TLS certificate can't be used: the one before it goes on");
+            }
+        }
+    }
+}
+
+/// Tells whether the files have changed.
+fn digest(read: &Result<Material, String>) -> [u8; 32] {
+    let parts = match read {
+        Ok(Material { certificate, key, client_ca }) => {
+            [certificate, key.expose().as_bytes(), client_ca.as_deref().unwrap_or_default()]
+        }
+        Err(error) => [b"", error.as_bytes(), b""],
+    };
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(Sha256::digest(part));
+    }
+    digest.finalize().into()
+}
+
+impl Files {
+    fn read(&self) -> Result<Material, String> {
+        let read = |setting: &str, path: &PathBuf| {
+            std::fs::read(path).map_err(|error| format!("server.{setting} {} can't be read: {error}", path.display()))
+        };
+        let certificate = read("tls_certificate_file", &self.certificate)?;
+        let key = read("tls_key_file", &self.key)?;
+        let client_ca = self.client_ca.as_ref().map(|path| read("tls_client_ca_file", path)).transpose()?;
+        // What is not text has no key in PEM in it.
+        Ok(Material { certificate, key: Secret::new(String::from_utf8(key).unwrap_or_default()), client_ca })
+    }
+
+    fn config(&self, material: &Material) -> Result<ServerConfig, String> {
+        let chain = certificates("tls_certificate_file", &self.certificate, &material.certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(material.key.expose().as_bytes()).map_err(|_| {
+            format!("server.tls_key_file {} has no private key in PEM without a password", self.key.display())
+        })?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let builder = match self.client_ca.as_ref().zip(material.client_ca.as_ref()) {
+            Some((path, pem)) => builder.with_client_cert_verifier(
+                authorities(provider, certificates("tls_client_ca_file", path, pem)?)
+                    .map_err(|error| format!("server.tls_client_ca_file {} can't be used: {error}", path.display()))?,
+            ),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "server.tls_key_file {} belongs to another certificate than server.tls_certificate_file {}",
+                self.key.display(),
+                self.certificate.display()
+            ),
+            error => format!("server.tls_certificate_file {} can't be used: {error}", self.certificate.display()),
+        })?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        if self.client_ca.is_some() {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(config)
+    }
+}
+
+fn certificates(setting: &str, path: &std::path::Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    read.ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or_else(|| format!("server.{setting} {} has no certificate in PEM", path.display()))
+}
+
+fn authorities(
+    provider: Arc<CryptoProvider>,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| error.to_string())
+}
