@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn the_header_that_the_setting_does_not_name_is_not_read() {
-        let headers = [("forwarded", "for=192.0.2.60"), ("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")];
+        let headers =
+            [("forwarded", "for=192.0.2.60"), ("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")];
         assert_eq!(sent(PROXY, ForwardedHeader::Forwarded, &headers), ("192.0.2.60".to_owned(), false));
         assert_eq!(sent(PROXY, ForwardedHeader::XForwardedFor, &headers), ("198.51.100.1".to_owned(), true));
     }

@@ -27,7 +27,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     }
     if !config.server.tls_certificate_file.is_empty() {
         return Err(Exit::Usage(
-            "quickstart shows muster without TLS: leave out server.tls_certificate_file, or use `muster serve`".to_owned(),
+            "quickstart shows muster without TLS: leave out server.tls_certificate_file, or use `muster serve`"
+                .to_owned(),
         ));
     }
     let server = Server::start(config).await?;

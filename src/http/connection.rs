@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
+use super::head::Head;
 use crate::config;
 use crate::tls::{HTTP_2, Tls};
 
@@ -97,12 +98,20 @@ pub(super) struct Connection {
     is_http_2: bool,
     /// When something was last sent, or the connection began.
     quiet_since: Instant,
-    /// When the head of the next request began to arrive, after so many requests.
-    head_since: Option<(usize, Instant)>,
+    /// The head of the next request, once some of it has arrived.
+    next: Option<Next>,
     /// Since when nothing that is to be sent is taken.
     blocked_since: Option<Instant>,
     reading: Alarm,
     writing: Alarm,
+}
+
+/// A request whose head is arriving.
+struct Next {
+    /// After so many requests.
+    begun: usize,
+    since: Instant,
+    head: Head,
 }
 
 enum Socket {
@@ -138,7 +147,7 @@ impl Connection {
             patience,
             is_http_2,
             quiet_since: Instant::now(),
-            head_since: None,
+            next: None,
             blocked_since: None,
             reading: Alarm(None),
             writing: Alarm(None),
@@ -150,21 +159,28 @@ impl Connection {
         &self.facts
     }
 
-    /// Notes that something arrived.
-    fn heard(&mut self) {
-        let begun = self.facts.begun.get();
+    /// Looks at what arrived. Requests that are sent without waiting for answers are seen as one: proxies send none such.
+    fn heard(&mut self, bytes: &mut [u8]) {
         // In HTTP/2 it may be anything; there only the time without requests counts.
-        let is_head = !self.is_http_2 && self.facts.at_work.get() == 0;
-        if is_head && self.head_since.is_none_or(|(before, _)| before != begun) {
-            self.head_since = Some((begun, Instant::now()));
+        if self.is_http_2 || self.facts.at_work.get() > 0 {
+            return;
+        }
+        let begun = self.facts.begun.get();
+        if self.next.as_ref().is_none_or(|next| next.begun != begun) {
+            self.next = Some(Next { begun, since: Instant::now(), head: Head::default() });
+        }
+        if let Some(next) = &mut self.next {
+            next.head.check(bytes);
         }
     }
 
     /// Until when the head of a request has to be there.
     fn head_due(&self) -> Instant {
         let next = self.quiet_since + self.patience.idle + self.patience.head;
-        match self.head_since {
-            Some((begun, since)) if begun == self.facts.begun.get() => next.min(since + self.patience.head),
+        match &self.next {
+            Some(Next { begun, since, .. }) if *begun == self.facts.begun.get() => {
+                next.min(*since + self.patience.head)
+            }
             _ => next,
         }
     }
@@ -198,8 +214,8 @@ impl AsyncRead for Connection {
             ready!(this.reading.poll(cx, due));
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
-        if buffer.filled().len() > before {
-            this.heard();
+        if let Some(bytes) = buffer.filled_mut().get_mut(before..).filter(|bytes| !bytes.is_empty()) {
+            this.heard(bytes);
         }
         read
     }
@@ -215,11 +231,7 @@ impl AsyncWrite for Connection {
         this.sent(cx, written)
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let this = self.get_mut();
         let written = match &mut this.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),

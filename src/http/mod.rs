@@ -23,6 +23,7 @@ mod connection;
 mod deadline;
 mod error;
 mod extract;
+mod head;
 mod headers;
 mod health;
 mod log;

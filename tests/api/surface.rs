@@ -101,3 +101,63 @@ async fn what_can_be_read_can_be_probed_with_head() {
         assert_eq!((answer.status, answer.text.as_str()), (200, ""), "{path}");
     }
 }
+
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What any answer has beside.
+const PROTECTED: [(&str, &str); 4] = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
+#[tokio::test]
+async fn every_answer_keeps_browsers_from_doing_more_with_it() {
+    let app = TestApp::spawn().await;
+    let owner = &app.owner;
+    let long = "y".repeat(40_000);
+    for (status, request) in [
+        (200, owner.request("GET", "/livez")),
+        (200, owner.request("HEAD", "/api/v2/userinfo/")),
+        (204, owner.request("POST", "/api/v2/cli_usage/")),
+        (400, owner.request("POST", crate::support::BATCH).body("no JSON")),
+        (401, app.anonymous().request("GET", "/api/v2/userinfo/")),
+        (404, owner.request("GET", "/nowhere")),
+        (405, owner.request("DELETE", "/livez")),
+        (405, owner.request("TRACE", "/livez")),
+        (405, owner.request("TRACE", "/nowhere")),
+        (413, owner.request("POST", "/api/v2/organization_invitations/accept").body("x".repeat(5000))),
+        (422, owner.request("POST", crate::support::BATCH).body(json!([{"email": 1}]).to_string())),
+        (431, owner.request("GET", "/livez").header("x", long)),
+        (200, owner.request("GET", "/docs/")),
+        (404, owner.request("GET", "/invitations/x")),
+    ] {
+        let answer = Actor::send(request).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        // Pages allow themselves what they need; to be framed, never.
+        let is_page = answer.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert!(is_page || policy == POLICY, "{policy}");
+        for (name, value) in PROTECTED {
+            assert_eq!(answer.header(name), value, "{status}");
+        }
+        assert!(!answer.headers.contains_key("strict-transport-security"), "nobody came by HTTPS");
+        assert!(!answer.headers.contains_key("server"), "no banner");
+    }
+}
+
+#[tokio::test]
+async fn other_origins_are_given_no_leave() {
+    let app = TestApp::spawn().await;
+    for method in ["OPTIONS", "GET", "POST"] {
+        let request = app.owner.request(method, "/api/v2/userinfo/");
+        let request =
+            request.header("origin", "https://elsewhere.example").header("access-control-request-method", "GET");
+        let answer = Actor::send(request).await;
+        assert_eq!(answer.status, if method == "GET" { 200 } else { 405 }, "{method}");
+        let opened = answer.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
+        assert_eq!(opened, None, "{method}");
+    }
+}

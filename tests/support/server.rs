@@ -64,7 +64,7 @@ impl ServerProcess {
             if let Some(token) = line.strip_prefix("owner key: ") {
                 key = Some(token.to_owned());
             }
-            if let Some(rest) = line.strip_prefix("listening on http://") {
+            if let Some((_, rest)) = line.strip_prefix("listening on ").and_then(|url| url.split_once("://")) {
                 address = rest.split_whitespace().next().unwrap().parse().ok();
             }
             announced.push(line);

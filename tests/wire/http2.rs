@@ -1,0 +1,160 @@
+//! HTTP/2 from clients that mean no good: frames by hand, over TLS.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::certificates::{Authority, Files, serve_tls};
+use crate::connect;
+use crate::many::resident;
+use crate::support::server::ServerProcess;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection that has agreed on HTTP/2 and said so.
+fn open(server: &ServerProcess, authority: &Authority) -> Tls {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut stream = StreamOwned::new(client, connect(server));
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    stream
+}
+
+/// RFC 9113, section 4.1.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The head of a request, without Huffman's code (RFC 7541): indexed fields, and literal ones by the name's index.
+fn head(method: u8, path: &str) -> Vec<u8> {
+    let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
+    // `:scheme` is https, `:authority` and `:path` are spelled out.
+    [&[method, 0x87][..], &literal(0x01, "localhost"), &literal(0x04, path)].concat()
+}
+
+const GET: u8 = 0x82;
+const POST: u8 = 0x83;
+
+/// The next frame: its kind and what it carries.
+fn receive(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
+    let mut start = [0; 9];
+    stream.read_exact(&mut start)?;
+    let mut payload = vec![0; u32::from_be_bytes([0, start[0], start[1], start[2]]) as usize];
+    stream.read_exact(&mut payload)?;
+    Ok((start[3], payload))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connection_is() {
+    let authority = Authority::new();
+    let server = serve_tls(&Files::new(&authority), &[("SERVER__HTTP2_REQUESTS", "10")]).await;
+    let mut stream = open(&server, &authority);
+    // Each waits for a body that doesn't come.
+    let ask = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head(POST, "/api/v2/organization_invitations/accept"));
+    for n in 0..30 {
+        stream.write_all(&ask(n)).unwrap();
+    }
+    let mut refused = Vec::new();
+    while refused.len() < 20 {
+        let (kind, payload) = receive(&mut stream).unwrap();
+        if kind == DATA && !payload.is_empty() {
+            refused.push(String::from_utf8(payload).unwrap());
+        }
+    }
+    let sentence =
+        r#"{"error":{"code":"overloaded","detail":"more than 10 requests at the same time on this connection","#;
+    assert!(refused.iter().all(|body| body.starts_with(sentence)), "{refused:?}");
+    // The ten go on waiting; who does not stop asking is not answered for ever.
+    let mut more = 30..5_000;
+    let ended = more.find(|n| stream.write_all(&ask(*n)).is_err() || receive(&mut stream).is_err());
+    assert!(ended.is_some_and(|n| n > 100), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers() {
+    let authority = Authority::new();
+    let server = serve_tls(&Files::new(&authority), &[("SERVER__WORKERS", "2")]).await;
+    // What the server is worth without.
+    let mut calm = open(&server, &authority);
+    let mut stream_id = 1;
+    let mut livez = || {
+        let start = Instant::now();
+        calm.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, stream_id, &head(GET, "/livez"))).unwrap();
+        stream_id += 2;
+        while receive(&mut calm).unwrap().1 != br#"{"status":"ok"}"# {}
+        start.elapsed()
+    };
+    livez();
+    let before = resident(&server);
+    let over = AtomicBool::new(false);
+    let (worst, floods) = std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| {
+            // Each of these asks the database before it answers.
+            let (mut floods, start) = (0, Instant::now());
+            while start.elapsed() < Duration::from_secs(3) {
+                let mut stream = open(&server, &authority);
+                for n in 0..2_000 {
+                    let asked = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head(GET, "/readyz"));
+                    // CANCEL.
+                    let taken_back = frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8]);
+                    if stream.write_all(&[asked, taken_back].concat()).is_err() {
+                        break;
+                    }
+                    floods += 1;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+            floods
+        });
+        let mut worst = Duration::ZERO;
+        while !over.load(Ordering::Relaxed) {
+            worst = worst.max(livez());
+        }
+        (worst, flooding.join().unwrap())
+    });
+    assert!(floods > 1_000, "{floods}");
+    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    let grown = resident(&server).saturating_sub(before) / 1024;
+    assert!(grown < 64, "{grown} MiB more after {floods}");
+    livez();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_have_the_same_bounds_as_in_http_1_1() {
+    let authority = Authority::new();
+    let server = serve_tls(&Files::new(&authority), &[]).await;
+    let trusted = reqwest::Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap();
+    let ask = || client.get(format!("https://{}/livez", server.address));
+    for length in [33_000, 1024 * 1024] {
+        let refused = ask().header("x", "y".repeat(length)).send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), refused.version()), (431, reqwest::Version::HTTP_2));
+        assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["error"]["code"], "headers_too_large");
+    }
+    let many = (0..100).fold(ask(), |request, n| request.header(format!("x-{n}"), "y"));
+    assert_eq!(many.send().await.unwrap().status(), 431);
+    assert_eq!(ask().header("x", "y".repeat(32_000)).send().await.unwrap().status(), 200);
+}

@@ -1,0 +1,81 @@
+//! What reaches the server before it is a request: TLS, and bytes from clients that mean no good.
+//!
+//! Real processes of the real program, raw sockets, loopback only.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod http2;
+mod many;
+mod proxies;
+mod slow;
+mod smuggling;
+mod tls;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use support::empty_database;
+use support::server::{ServerProcess, muster, url};
+
+/// The program on a database of its own, with settings: `("SERVER__WORKERS", "1")`.
+async fn serve(settings: &[(&str, &str)]) -> ServerProcess {
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).env("MUSTER_LOG__LEVEL", "error");
+    for (name, value) in settings {
+        command.env(format!("MUSTER_{name}"), value);
+    }
+    ServerProcess::start(&mut command)
+}
+
+/// A request that is answered without looking at anything.
+const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// A connection that waits no longer than a test should.
+fn connect(server: &ServerProcess) -> TcpStream {
+    let stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+/// What comes until the server ends the connection, and how long that takes.
+fn to_the_end(stream: &mut impl Read) -> (String, Duration) {
+    let (start, mut bytes) = (Instant::now(), Vec::new());
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        // With a reset, when there was more to read than the server wanted.
+        let ends = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::UnexpectedEof];
+        assert!(ends.contains(&error.kind()), "the server does not end the connection: {error}");
+    }
+    (String::from_utf8_lossy(&bytes).into_owned(), start.elapsed())
+}
+
+/// Sends a byte over and over until the server ends the connection, but no longer than ten seconds: what it said to it,
+/// and after how long.
+fn drip(stream: &mut TcpStream, byte: &[u8]) -> (String, Duration) {
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (start, mut said, mut some) = (Instant::now(), Vec::new(), [0; 4096]);
+    while start.elapsed() < Duration::from_secs(10) {
+        match stream.read(&mut some) {
+            Ok(0) => break,
+            Ok(read) => said.extend_from_slice(&some[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        if stream.write_all(byte).is_err() {
+            break;
+        }
+    }
+    (String::from_utf8_lossy(&said).into_owned(), start.elapsed())
+}

@@ -1,0 +1,195 @@
+//! HTTPS: what is spoken, how certificates are replaced, and who is let in.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Version};
+
+use crate::certificates::{Authority, Files, serve_tls};
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, empty_database};
+use crate::{connect, to_the_end};
+
+/// A client that trusts this authority only, and keeps no connection.
+fn trusting(authority: &Authority) -> ClientBuilder {
+    // Installs the cryptography that `reqwest` is to use.
+    drop(Actor::new(([127, 0, 0, 1], 1).into(), None));
+    let trusted = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
+    Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([trusted])
+}
+
+async fn livez(client: &Client, server: &ServerProcess) -> Result<reqwest::Response, reqwest::Error> {
+    client.get(format!("https://{}/livez", server.address)).send().await
+}
+
+/// Waits until a new connection is trusted by this client.
+async fn is_trusted_within(client: &Client, server: &ServerProcess, patience: Duration) {
+    let start = Instant::now();
+    while livez(client, server).await.is_err() {
+        assert!(start.elapsed() < patience, "the certificate is still the old one");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_and_http_1_1_are_spoken_and_browsers_are_told_to_stay_with_https() {
+    let authority = Authority::new();
+    let server = serve_tls(&Files::new(&authority), &[]).await;
+    assert!(server.announced.iter().any(|line| line.starts_with("listening on https://127.0.0.1:")));
+    for (client, version) in
+        [(trusting(&authority), Version::HTTP_2), (trusting(&authority).http1_only(), Version::HTTP_11)]
+    {
+        let answer = livez(&client.build().unwrap(), &server).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=63072000; includeSubDomains");
+        assert_eq!(answer.text().await.unwrap(), r#"{"status":"ok"}"#);
+    }
+    // In plain text there is nothing.
+    let plain = Actor::new(server.address, None).request("GET", "/livez").send().await;
+    assert!(plain.is_err(), "{plain:?}");
+    assert!(livez(&trusting(&Authority::new()).build().unwrap(), &server).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_nothing() {
+    let (first, second, third) = (Authority::new(), Authority::new(), Authority::new());
+    let files = Files::new(&first);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    for (name, value) in files.settings() {
+        command.env(format!("MUSTER_{name}"), value);
+    }
+    let server = ServerProcess::start(&mut command);
+    let said = || std::fs::read_to_string(log.path()).unwrap();
+    let [one, two, three] = [&first, &second, &third].map(|authority| trusting(authority).build().unwrap());
+    assert_eq!(livez(&one, &server).await.unwrap().status(), 200);
+
+    // Noticed, within seconds.
+    files.replace(&second);
+    is_trusted_within(&two, &server, Duration::from_secs(6)).await;
+    assert!(livez(&one, &server).await.is_err(), "the old one is no longer shown");
+
+    // Broken in each way: noticed, told once, and not used.
+    let (_, key) = second.issue();
+    let path = |name: &str| files.path(name).to_str().unwrap().to_owned();
+    for (name, content, problem) in [
+        (
+            "server.pem",
+            "no certificate",
+            format!("server.tls_certificate_file {} has no certificate in PEM", path("server.pem")),
+        ),
+        (
+            "server.key",
+            "no key",
+            format!("server.tls_key_file {} has no private key in PEM without a password", path("server.key")),
+        ),
+        (
+            "server.key",
+            &key,
+            format!(
+                "server.tls_key_file {} belongs to another certificate than server.tls_certificate_file {}",
+                path("server.key"),
+                path("server.pem")
+            ),
+        ),
+    ] {
+        let before = std::fs::read_to_string(files.path(name)).unwrap();
+        files.write(name, content);
+        let line = format!("error={problem}");
+        let start = Instant::now();
+        while !said().contains(&line) {
+            assert!(start.elapsed() < Duration::from_secs(6), "nothing about {name}: {}", said());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(livez(&two, &server).await.unwrap().status(), 200, "the one before it goes on");
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        assert_eq!(said().matches(&line).count(), 1, "it is told once: {}", said());
+        files.write(name, &before);
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+    }
+    assert!(said().contains("ERROR the new TLS certificate can't be used: the one before it goes on"), "{}", said());
+    assert!(!said().contains("PRIVATE KEY"), "{}", said());
+
+    // At once, by a signal, which ends nothing.
+    files.replace(&third);
+    server.signal("-HUP");
+    is_trusted_within(&three, &server, Duration::from_millis(800)).await;
+    assert_eq!(livez(&three, &server).await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
+    let (authority, people, others) = (Authority::new(), Authority::new(), Authority::new());
+    let files = Files::new(&authority);
+    let trusted = files.write("people.pem", &people.pem);
+    let server = serve_tls(&files, &[("SERVER__TLS_CLIENT_CA_FILE", &trusted)]).await;
+    let holding = |authority: &Authority| {
+        let (certificate, key) = authority.issue();
+        Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap()
+    };
+    let known = trusting(&authority).identity(holding(&people)).build().unwrap();
+    assert_eq!(livez(&known, &server).await.unwrap().status(), 200);
+    let without = trusting(&authority).build().unwrap();
+    assert!(livez(&without, &server).await.is_err(), "without a certificate");
+    let unknown = trusting(&authority).identity(holding(&others)).build().unwrap();
+    assert!(livez(&unknown, &server).await.is_err(), "with one of somebody else");
+    // Whom the authority is exchanged for is let in; whom it vouched for no more.
+    files.write("people.pem", &others.pem);
+    is_trusted_within(&unknown, &server, Duration::from_secs(6)).await;
+    assert!(livez(&known, &server).await.is_err(), "with one of the authority before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
+    let server = serve_tls(&Files::new(&Authority::new()), &[("SERVER__HEADER_TIMEOUT_SECONDS", "1")]).await;
+    let (said, took) = to_the_end(&mut connect(&server));
+    assert_eq!(said, "");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
+    let (one, other) = (Authority::new().issue(), Authority::new().issue());
+    let files = Files::new(&Authority::new());
+    let [certificate, _] = [files.write("one.pem", &one.0), files.write("one.key", &one.1)];
+    let key = files.write("other.key", &other.1);
+    let empty = files.write("empty", "");
+    for (settings, sentence) in [
+        (
+            &[("CERTIFICATE_FILE", certificate.as_str())][..],
+            "server.tls_certificate_file and server.tls_key_file have to be set both, or neither".to_owned(),
+        ),
+        (
+            &[("CLIENT_CA_FILE", &certificate)],
+            "server.tls_client_ca_file needs server.tls_certificate_file and server.tls_key_file".to_owned(),
+        ),
+        (
+            &[("CERTIFICATE_FILE", "/nowhere/x.pem"), ("KEY_FILE", &key)],
+            "server.tls_certificate_file /nowhere/x.pem can't be read: No such file or directory (os error 2)"
+                .to_owned(),
+        ),
+        (
+            &[("CERTIFICATE_FILE", &certificate), ("KEY_FILE", &key)],
+            format!(
+                "server.tls_key_file {key} belongs to another certificate than server.tls_certificate_file {certificate}"
+            ),
+        ),
+        (
+            &[("CERTIFICATE_FILE", &certificate), ("KEY_FILE", &empty)],
+            format!("server.tls_key_file {empty} has no private key in PEM without a password"),
+        ),
+    ] {
+        for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let mut muster = muster();
+            muster.args(command).env("MUSTER_DATA_DIR", "/tmp/never-made");
+            for (name, value) in settings {
+                muster.env(format!("MUSTER_SERVER__TLS_{name}"), value);
+            }
+            let ran = muster.output().unwrap();
+            assert_eq!(ran.status.code(), Some(2));
+            assert_eq!(String::from_utf8(ran.stderr).unwrap(), format!("error: {sentence}\n"));
+        }
+    }
+    assert!(!std::path::Path::new("/tmp/never-made").exists());
+}
