@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -60,6 +60,7 @@ const PARTS: [Part; 11] = [
     ("memory", figures::process::memory),
     ("instances", figures::instances::lines),
     ("telemetry", figures::telemetry::lines),
+    ("connections", figures::connections::lines),
 ];
 
 fn main() {

@@ -66,7 +66,7 @@ fn key(pair: usize) -> String {
 }
 
 /// The p99 in milliseconds of requests that are sent, at a fixed pace, while `work` is done.
-fn while_asking(served: &Served, over: &AtomicBool, work: impl FnOnce()) -> f64 {
+pub fn while_asking(served: &Served, over: &AtomicBool, work: impl FnOnce()) -> f64 {
     let mut times: Vec<f64> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..CONNECTIONS)
             .map(|_| {

@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod client;
+pub mod connections;
 pub mod instances;
 pub mod latency;
 pub mod passwords;

@@ -80,7 +80,8 @@ impl Server {
         let app = &local.app;
         let started = match local.prepare().await {
             Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
-                let started = || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
+                let started =
+                    || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
                 started()
                     .map(|(metrics, running)| (first_key, metrics, running))
                     .map_err(|error: std::io::Error| Exit::Usage(format!("can't serve: {error}")))

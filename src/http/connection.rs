@@ -7,6 +7,9 @@
 //! while no request is being answered, the next head has to arrive; while an answer is being sent, something of it has
 //! to be taken. Bodies have their own bound, in `body`.
 //!
+//! *The library ends unused connections of HTTP/1.1 when the server stops*, and leaves those of HTTP/2, which would keep
+//! the server for as long as stopping may take. Those end here, once nothing was sent on them for a moment.
+//!
 //! *HTTP/2 gives a client as many requests at once as it likes*, and the library answers each in a task that goes on when
 //! the client has taken the request back (CVE-2023-44487). So requests are counted by connection: above the bound they
 //! are refused without any work, and a client that goes on all the same loses the connection.
@@ -20,6 +23,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::Protocol;
+use actix_server::GracefulShutdownSignal;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -31,6 +35,9 @@ use crate::tls::{HTTP_2, Tls};
 
 /// How many requests over the bound are refused before the connection ends.
 const REFUSALS: usize = 1_000;
+
+/// How long nothing is sent on a connection of HTTP/2 before it ends with the server.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a connection may keep the server waiting.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +109,15 @@ pub(super) struct Connection {
     next: Option<Next>,
     /// Since when nothing that is to be sent is taken.
     blocked_since: Option<Instant>,
+    /// For HTTP/2: whether the server is stopping.
+    stopping: Option<Stopping>,
     reading: Alarm,
     writing: Alarm,
+}
+
+enum Stopping {
+    NotYet(Pin<Box<dyn Future<Output = ()>>>),
+    Since(Instant),
 }
 
 /// A request whose head is arriving.
@@ -128,6 +142,7 @@ impl Connection {
         stream: TcpStream,
         tls: Option<&Tls>,
         patience: Patience,
+        stopping: GracefulShutdownSignal,
     ) -> Result<(Self, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr().ok();
         // An answer in several parts is not to wait for acknowledgements.
@@ -149,6 +164,7 @@ impl Connection {
             quiet_since: Instant::now(),
             next: None,
             blocked_since: None,
+            stopping: is_http_2.then(|| Stopping::NotYet(Box::pin(async move { stopping.notified().await }))),
             reading: Alarm(None),
             writing: Alarm(None),
         };
@@ -175,7 +191,15 @@ impl Connection {
     }
 
     /// Until when the head of a request has to be there.
-    fn head_due(&self) -> Instant {
+    fn head_due(&mut self, cx: &mut Context<'_>) -> Instant {
+        if let Some(Stopping::NotYet(signal)) = &mut self.stopping
+            && signal.as_mut().poll(cx).is_ready()
+        {
+            self.stopping = Some(Stopping::Since(Instant::now()));
+        }
+        if let Some(Stopping::Since(since)) = self.stopping {
+            return self.quiet_since.max(since) + LAST_WORDS;
+        }
         let next = self.quiet_since + self.patience.idle + self.patience.head;
         match &self.next {
             Some(Next { begun, since, .. }) if *begun == self.facts.begun.get() => {
@@ -210,7 +234,7 @@ impl AsyncRead for Connection {
             Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if read.is_pending() && this.facts.at_work.get() == 0 {
-            let due = this.head_due();
+            let due = this.head_due(cx);
             ready!(this.reading.poll(cx, due));
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }

@@ -62,7 +62,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .wrap(from_fn(surface::guard))
             .wrap(from_fn(log::request));
         let http = http.into_factory().map_err(|error: actix_web::Error| error.error_response());
-        let (tls, stopping) = (tls.clone(), stopping.clone());
+        let (tls, stopping, until) = (tls.clone(), stopping.clone(), stopping.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -74,8 +74,8 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.facts()))))
             .finish(map_config(http, |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| {
-            let tls = tls.clone();
-            async move { Ok(Connection::accept(stream, tls.as_deref(), patience).await?) }
+            let (tls, until) = (tls.clone(), until.clone());
+            async move { Ok(Connection::accept(stream, tls.as_deref(), patience, until).await?) }
         })
         .and_then(http)
     };

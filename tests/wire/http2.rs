@@ -14,6 +14,7 @@ use crate::certificates::{Authority, Files, serve_tls};
 use crate::connect;
 use crate::many::resident;
 use crate::support::server::ServerProcess;
+use crate::tls::trusting;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -70,7 +71,8 @@ fn receive(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connection_is() {
     let authority = Authority::new();
-    let server = serve_tls(&Files::new(&authority), &[("SERVER__HTTP2_REQUESTS", "10")]).await;
+    let files = Files::new(&authority);
+    let server = serve_tls(&files, &[("SERVER__HTTP2_REQUESTS", "10")]).await;
     let mut stream = open(&server, &authority);
     // Each waits for a body that doesn't come.
     let ask = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head(POST, "/api/v2/organization_invitations/accept"));
@@ -96,7 +98,8 @@ async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connec
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers() {
     let authority = Authority::new();
-    let server = serve_tls(&Files::new(&authority), &[("SERVER__WORKERS", "2")]).await;
+    let files = Files::new(&authority);
+    let server = serve_tls(&files, &[("SERVER__WORKERS", "2")]).await;
     // What the server is worth without.
     let mut calm = open(&server, &authority);
     let mut stream_id = 1;
@@ -145,9 +148,9 @@ async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_have_the_same_bounds_as_in_http_1_1() {
     let authority = Authority::new();
-    let server = serve_tls(&Files::new(&authority), &[]).await;
-    let trusted = reqwest::Certificate::from_pem(authority.pem.as_bytes()).unwrap();
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap();
+    let files = Files::new(&authority);
+    let server = serve_tls(&files, &[]).await;
+    let client = trusting(&authority).build().unwrap();
     let ask = || client.get(format!("https://{}/livez", server.address));
     for length in [33_000, 1024 * 1024] {
         let refused = ask().header("x", "y".repeat(length)).send().await.unwrap();
@@ -157,4 +160,18 @@ async fn headers_have_the_same_bounds_as_in_http_1_1() {
     let many = (0..100).fold(ask(), |request, n| request.header(format!("x-{n}"), "y"));
     assert_eq!(many.send().await.unwrap().status(), 431);
     assert_eq!(ask().header("x", "y".repeat(32_000)).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let mut server = serve_tls(&files, &[]).await;
+    let mut stream = open(&server, &authority);
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(GET, "/livez"))).unwrap();
+    while receive(&mut stream).unwrap().1 != br#"{"status":"ok"}"# {}
+    let start = Instant::now();
+    server.signal("-TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }

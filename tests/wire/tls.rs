@@ -11,7 +11,7 @@ use crate::support::{Actor, empty_database};
 use crate::{connect, to_the_end};
 
 /// A client that trusts this authority only, and keeps no connection.
-fn trusting(authority: &Authority) -> ClientBuilder {
+pub fn trusting(authority: &Authority) -> ClientBuilder {
     // Installs the cryptography that `reqwest` is to use.
     drop(Actor::new(([127, 0, 0, 1], 1).into(), None));
     let trusted = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
@@ -34,7 +34,8 @@ async fn is_trusted_within(client: &Client, server: &ServerProcess, patience: Du
 #[tokio::test(flavor = "multi_thread")]
 async fn http_2_and_http_1_1_are_spoken_and_browsers_are_told_to_stay_with_https() {
     let authority = Authority::new();
-    let server = serve_tls(&Files::new(&authority), &[]).await;
+    let files = Files::new(&authority);
+    let server = serve_tls(&files, &[]).await;
     assert!(server.announced.iter().any(|line| line.starts_with("listening on https://127.0.0.1:")));
     for (client, version) in
         [(trusting(&authority), Version::HTTP_2), (trusting(&authority).http1_only(), Version::HTTP_11)]
@@ -103,9 +104,10 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(livez(&two, &server).await.unwrap().status(), 200, "the one before it goes on");
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(said().matches(&line).count(), 1, "it is told once: {}", said());
         files.write(name, &before);
+        // Until that was seen, too.
         tokio::time::sleep(Duration::from_millis(2500)).await;
     }
     assert!(said().contains("ERROR the new TLS certificate can't be used: the one before it goes on"), "{}", said());
@@ -142,7 +144,8 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
-    let server = serve_tls(&Files::new(&Authority::new()), &[("SERVER__HEADER_TIMEOUT_SECONDS", "1")]).await;
+    let files = Files::new(&Authority::new());
+    let server = serve_tls(&files, &[("SERVER__HEADER_TIMEOUT_SECONDS", "1")]).await;
     let (said, took) = to_the_end(&mut connect(&server));
     assert_eq!(said, "");
     assert!(took < Duration::from_secs(4), "{took:?}");

@@ -1,0 +1,62 @@
+//! What connections cost that nobody uses at the moment.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::client::Client;
+use super::{Served, latency, paired};
+use crate::Line;
+
+const CONNECTIONS: usize = 2_000;
+const MEASURED: Duration = Duration::from_secs(5);
+
+pub fn lines() -> Vec<Line> {
+    let mut served = Served::start();
+    let mut cost = None;
+    let before = served.idle_memory();
+    let millis = paired(
+        &mut served,
+        |served, _| p99(served),
+        |served, _| {
+            let idle = open(served);
+            let grown = served.resident("VmRSS").saturating_sub(before);
+            cost = cost.or(Some(grown));
+            let millis = p99(served);
+            drop(idle);
+            // Until the server has noticed.
+            std::thread::sleep(Duration::from_secs(1));
+            millis
+        },
+    );
+    let cost = cost.unwrap();
+    vec![
+        Line::at_most("2,000 idle connections, resident memory", cost as f64, 40.0, " MiB", format!("{cost} MiB")),
+        Line::at_most(
+            "p99 of userinfo beside 2,000 idle connections / without them",
+            millis.ratio,
+            1.5,
+            "",
+            format!("{:.2} ({:.2} ms / {:.2} ms)", millis.ratio, millis.b, millis.a),
+        ),
+    ]
+}
+
+/// Connections that have been used once and are kept.
+fn open(served: &Served) -> Vec<Client> {
+    // A file for each of them, here too.
+    let limit = nix::sys::resource::Resource::RLIMIT_NOFILE;
+    let (_, hard) = nix::sys::resource::getrlimit(limit).unwrap();
+    nix::sys::resource::setrlimit(limit, hard, hard).unwrap();
+    (0..CONNECTIONS)
+        .map(|_| {
+            let mut client = served.client();
+            client.get("/api/v2/userinfo/");
+            client
+        })
+        .collect()
+}
+
+fn p99(served: &Served) -> f64 {
+    let over = AtomicBool::new(false);
+    latency::while_asking(served, &over, || std::thread::sleep(MEASURED))
+}
