@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -77,6 +78,31 @@ async fn what_happens_is_counted_and_measured_exactly() {
         assert!(after.get("process_resident_memory_bytes") > 1e6);
         assert!(after.get("process_open_fds") > 3.0 && after.get("process_max_fds") > 3.0);
         assert!(after.get("process_threads") > 2.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_cancelled_is_running_until_then_and_did_not_fail() {
+    let watched = Watched::start(|_| {}).await;
+    let users: Vec<_> =
+        (0..400).map(|n| with_password(&format!("u{n}@example.com"), &format!("kT9$wqzPlr-{n}"))).collect();
+    let request = watched.owner.request("POST", crate::support::BATCH).header("prefer", "respond-async");
+    let taken = Actor::send(request.body(json!(users).to_string())).await;
+    assert_eq!(taken.status, 202, "{}", taken.text);
+    let values = watched.read().await;
+    assert_eq!(values.get("muster_batches_running"), 1.0);
+    assert!((1.0..=400.0).contains(&values.get(r#"muster_hash_queue_length{lane="batch"}"#)));
+    let batch = taken.header("location").to_owned();
+    assert_eq!(watched.owner.post(&format!("{batch}/cancel"), &json!({})).await.status, 200);
+    let start = Instant::now();
+    while watched.read().await.get("muster_batches_running") > 0.0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "it goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let values = watched.read().await;
+    assert_eq!(values.get(r#"muster_hash_queue_length{lane="batch"}"#), 0.0);
+    for (state, count) in [("running", 1.0), ("cancelled", 1.0), ("failed", 0.0), ("created", 0.0)] {
+        assert_eq!(values.get(&format!("muster_batches_total{{state=\"{state}\"}}")), count, "{state}");
     }
 }
 
