@@ -11,8 +11,14 @@ use sqlx::ConnectOptions;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, BATCH, db_counts, empty_database, sso, with_password};
 
-/// Sends a batch and is gone after a moment: with a reset, not a polite goodbye.
+/// Sends a batch and is gone after a moment.
 fn hang_up_after(server: &ServerProcess, token: &str, header: &str, body: &str, moment: Duration) {
+    let stream = send(server, token, header, body);
+    std::thread::sleep(moment);
+    hang_up(&stream);
+}
+
+fn send(server: &ServerProcess, token: &str, header: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     let length = body.len();
     write!(
@@ -21,8 +27,12 @@ fn hang_up_after(server: &ServerProcess, token: &str, header: &str, body: &str, 
     )
     .unwrap();
     stream.flush().unwrap();
-    std::thread::sleep(moment);
-    let socket = socket2::SockRef::from(&stream);
+    stream
+}
+
+/// With a reset, not a polite goodbye, once the stream is dropped.
+fn hang_up(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
 }
 
@@ -85,8 +95,13 @@ async fn a_batch_with_a_key_goes_on_without_its_client_who_gets_the_answer_later
     let key = server.key.clone().unwrap();
     let users: Vec<_> = (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let body = json!(users).to_string();
-    hang_up_after(&server, &key, "Idempotency-Key: one\r\n", &body, Duration::from_millis(300));
-    let start = Instant::now();
+    let (stream, start) = (send(&server, &key, "Idempotency-Key: one\r\n", &body), Instant::now());
+    while server.actor(&key).get("/api/v2/batches?state=running").await.json()["results"] == json!([]) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it is not at work");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    hang_up(&stream);
+    drop(stream);
     let answer = loop {
         let request = server.actor(&key).request("POST", BATCH).header("idempotency-key", "one");
         let answer = Actor::send(request.body(body.clone())).await;
