@@ -104,7 +104,7 @@ pub(super) fn migrations(schema: Result<Schema, MigrateError>) -> Finding {
         Err(error) => Finding::problem(
             CHECK,
             error.to_string(),
-            "this version does not start",
+            "this version does not start; instances of it that run go on working",
             "start the version that migrated it, or restore the backup made before",
         ),
     }
