@@ -404,6 +404,13 @@ impl Config {
         Ok(url.and_then(|url| url.password().filter(|password| !password.is_empty()).map(Secret::new)))
     }
 
+    /// The certificate that the server shows and its private key; `None` without TLS.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<(PathBuf, PathBuf)> {
+        let (certificate, key) = (&self.server.tls_certificate_file, &self.server.tls_key_file);
+        (!certificate.is_empty()).then(|| (PathBuf::from(certificate), PathBuf::from(key)))
+    }
+
     /// Where the private PostgreSQL lives.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {

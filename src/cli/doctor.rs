@@ -11,7 +11,7 @@ use crate::fingerprint::Fingerprints;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A certificate to look at, in PEM, such as one that is to replace the server's.
+    /// A certificate to look at, in PEM, such as one that is to replace the server's [default: the server's].
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
     /// Its private key, in PEM.
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         },
         private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
         has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
-        certificate: args.certificate.zip(args.key),
+        certificate: args.certificate.zip(args.key).or_else(|| config.tls_files()),
         measures_hashing: !args.no_hashing,
         clock: &Clock::System,
     })

@@ -33,7 +33,7 @@ fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &S
             "set server.listen to HOST:PORT, such as 127.0.0.1:8080",
         );
     };
-    let is_encrypted = subject.certificate.is_some() || public_url.starts_with("https://");
+    let is_encrypted = subject.config.tls_files().is_some() || public_url.starts_with("https://");
     if address.is_loopback() || is_encrypted {
         return Finding::ok(CHECK, listen);
     }
@@ -41,6 +41,7 @@ fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &S
         CHECK,
         format!("{listen}, without TLS"),
         "API keys and passwords can be read on the way, unless something else encrypts them",
-        "put a proxy that speaks TLS before it and say so with server.public_url = \"https://…\"",
+        "set server.tls_certificate_file and server.tls_key_file; or put a proxy that speaks TLS before it, and say so with \
+         server.public_url = \"https://…\"",
     )
 }

@@ -446,6 +446,13 @@ fn a_certificate_is_looked_at_before_it_is_used() {
         "the certificates in the file are not each issued by the next: some clients don't trust it"
     );
     is(&key, "warning", "can be read by every user of this machine");
+    // Without being told which, that of the settings; which then encrypt what goes to everybody's address.
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").env("MUSTER_SERVER__LISTEN", "0.0.0.0:8443");
+    command.env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", &good.0).env("MUSTER_SERVER__TLS_KEY_FILE", &other.1);
+    let found = examined(command.args(["doctor", "--no-hashing"]));
+    is(found.of("certificate"), "problem", "other.key: is not the key of ");
+    is(found.of("settings.listen"), "ok", "0.0.0.0:8443");
     let ran = run(muster().args(["doctor", "--certificate", "x"]));
     assert_eq!(ran.status, Some(2));
 }
