@@ -1,8 +1,8 @@
 //! How errors are answered. One shape, for all of them:
 //! `{"error": {"code", "detail", "rows"?, "request_id"}}`.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -87,8 +87,12 @@ impl ResponseError for Failure {
     }
 }
 
-/// The answer for a path that is not in the URL table.
+/// The answer for a path that is not in the URL table. TRACE is not taken there either: a proxy that looks for
+/// it tries any address.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Failure> {
+    if *request.method() == Method::TRACE {
+        return Ok(refuse_method(&request, "GET, HEAD, POST, PUT, PATCH, DELETE"));
+    }
     Err(Failure::new(
         &request,
         Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is"),
@@ -97,11 +101,13 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Fail
 
 /// The answer for a path that is, and a method that it doesn't take.
 pub(super) fn method_not_allowed(allowed: &'static str) -> Route {
-    web::to(move |request: HttpRequest| async move {
-        let sentence = format!("this address takes {allowed} only");
-        let failure = Failure::new(&request, Error::new(Code::MethodNotAllowed, sentence));
-        let mut response = failure.error_response();
-        response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allowed));
-        response
-    })
+    web::to(move |request: HttpRequest| async move { refuse_method(&request, allowed) })
+}
+
+fn refuse_method(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
+    let sentence = format!("this address takes {allowed} only");
+    let failure = Failure::new(request, Error::new(Code::MethodNotAllowed, sentence));
+    let mut response = failure.error_response();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }

@@ -17,9 +17,8 @@ use std::rc::Rc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
@@ -62,14 +61,8 @@ pub(super) async fn guard<B: MessageBody + 'static>(
             response.map_into_left_body()
         }
         Err(error) => {
-            let is_method = error.code() == Code::MethodNotAllowed;
             let failure = Failure::new(request.request(), error);
-            let mut response = failure.error_response();
-            if is_method {
-                let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
-                response.headers_mut().insert(ALLOW, methods);
-            }
-            request.into_response(response).map_into_right_body()
+            request.into_response(failure.error_response()).map_into_right_body()
         }
     };
     protect(response.headers_mut(), is_https);
@@ -86,9 +79,6 @@ fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {
         })?),
         None => None,
     };
-    if *request.method() == Method::TRACE {
-        return Err(Error::new(Code::MethodNotAllowed, "TRACE is not taken at any address"));
-    }
     let headers = request.headers();
     let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let size = request.uri().path().len() + request.query_string().len() + headers.iter().map(length).sum::<usize>();
