@@ -190,6 +190,15 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
 }
 
+impl Server {
+    /// The files of the certificate and of its key; `None`: TLS is off.
+    #[must_use]
+    pub fn certificate_files(&self) -> Option<(PathBuf, PathBuf)> {
+        let is_set = !self.tls_certificate_file.is_empty();
+        is_set.then(|| (PathBuf::from(&self.tls_certificate_file), PathBuf::from(&self.tls_key_file)))
+    }
+}
+
 impl Config {
     /// Reads the settings: built-in, then file, then environment, then flags.
     ///
@@ -402,13 +411,6 @@ impl Config {
         // sqlx gives no password back; as a URL its options do.
         let url = self.database_options()?.map(|options| sqlx::ConnectOptions::to_url_lossy(&options));
         Ok(url.and_then(|url| url.password().filter(|password| !password.is_empty()).map(Secret::new)))
-    }
-
-    /// The certificate that the server shows and its private key; `None` without TLS.
-    #[must_use]
-    pub fn tls_files(&self) -> Option<(PathBuf, PathBuf)> {
-        let (certificate, key) = (&self.server.tls_certificate_file, &self.server.tls_key_file);
-        (!certificate.is_empty()).then(|| (PathBuf::from(certificate), PathBuf::from(key)))
     }
 
     /// Where the private PostgreSQL lives.

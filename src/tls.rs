@@ -68,15 +68,10 @@ impl Tls {
     /// # Errors
     /// A file that can't be read or is not what it should be; a key that belongs to another certificate.
     pub fn load(config: &config::Server) -> Result<Option<Arc<Self>>, ConfigError> {
-        if config.tls_certificate_file.is_empty() {
-            return Ok(None);
-        }
+        let Some((certificate, key)) = config.certificate_files() else { return Ok(None) };
         let client_ca = &config.tls_client_ca_file;
-        let files = Files {
-            certificate: PathBuf::from(&config.tls_certificate_file),
-            key: PathBuf::from(&config.tls_key_file),
-            client_ca: (!client_ca.is_empty()).then(|| PathBuf::from(client_ca)),
-        };
+        let client_ca = (!client_ca.is_empty()).then(|| PathBuf::from(client_ca));
+        let files = Files { certificate, key, client_ca };
         let read = files.read();
         let first = digest(&read);
         let config = read.and_then(|material| files.config(&material)).map_err(ConfigError::starting)?;

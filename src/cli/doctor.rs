@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         },
         private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
         has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
-        certificate: args.certificate.zip(args.key).or_else(|| config.tls_files()),
+        certificate: args.certificate.zip(args.key).or_else(|| config.server.certificate_files()),
         measures_hashing: !args.no_hashing,
         clock: &Clock::System,
     })

@@ -1,5 +1,6 @@
 //! `muster serve` and `muster migrate`.
 
+use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,10 +151,10 @@ impl Server {
                 }
             })
         });
-        if let Some(tls) = self.tls {
-            // Only then: elsewhere a terminal that closes is to end the program.
+        // A terminal that closes is to end the program; a supervisor that asks for a reload is not.
+        if self.tls.is_some() || !std::io::stdin().is_terminal() {
             let asked = signal(SignalKind::hangup()).map_err(Exit::usage)?;
-            tokio::spawn(tls.keep_current(asked));
+            tokio::spawn(reload(self.tls, asked));
         }
         let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
         let metrics = self.metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
@@ -192,6 +193,18 @@ async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Signal
     };
     tokio::select! { () = stopping => (), () = signals.next() => app.give_up_jobs().await }
     server.stop(false).await;
+}
+
+/// What is read again while the program runs: the certificate.
+async fn reload(tls: Option<Arc<Tls>>, mut asked: Signal) {
+    match tls {
+        Some(tls) => tls.keep_current(asked).await,
+        None => {
+            while asked.recv().await.is_some() {
+                tracing::info!("SIGHUP: there is nothing to read again, since there is no certificate");
+            }
+        }
+    }
 }
 
 fn bind(listen: &str, otherwise: &str) -> Result<TcpListener, Exit> {

@@ -33,7 +33,7 @@ fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &S
             "set server.listen to HOST:PORT, such as 127.0.0.1:8080",
         );
     };
-    let is_encrypted = subject.config.tls_files().is_some() || public_url.starts_with("https://");
+    let is_encrypted = subject.config.server.certificate_files().is_some() || public_url.starts_with("https://");
     if address.is_loopback() || is_encrypted {
         return Finding::ok(CHECK, listen);
     }

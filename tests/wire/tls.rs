@@ -151,6 +151,14 @@ async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_certificate_has_nothing_to_read_again_and_goes_on() {
+    let server = crate::serve(&[]).await;
+    server.signal("-HUP");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(Actor::new(server.address, None).get("/livez").await.status, 200);
+}
+
 #[test]
 fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
     let (one, other) = (Authority::new().issue(), Authority::new().issue());
