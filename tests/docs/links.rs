@@ -75,6 +75,19 @@ fn every_page_of_the_documentation_is_linked_from_its_first_page() {
 }
 
 #[test]
+fn whoever_is_woken_by_an_alert_finds_it_on_the_page_for_the_night() {
+    let rules = read("deploy/observability/alerts.yml");
+    let alerts: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    let page = read("docs/how-to/at-night.md");
+    let (_, table) = page.split_once("\n## By alert\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    for alert in alerts {
+        assert!(table.contains(&format!("`{alert}`")), "the page for the night lacks {alert}");
+    }
+}
+
+#[test]
 fn a_heading_gets_the_anchor_that_a_forge_gives_it() {
     let page =
         "# Back up, restore\n## `server.listen`\n## 503: what now?\n```\n# no heading\n```\n## 503: what now?\n#no";

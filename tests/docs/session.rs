@@ -22,8 +22,9 @@ use muster::postgres::Programs;
 use crate::markdown::{Part, parts};
 use crate::support::server::muster;
 
-/// Where the pages say that a server listens.
+/// Where the pages say that a server listens, and where it has its metrics.
 const USUAL: &str = "127.0.0.1:8080";
+const USUAL_METRICS: &str = "127.0.0.1:9464";
 
 /// A reader at a terminal, in an empty folder.
 pub struct Session {
@@ -174,13 +175,18 @@ impl Session {
         let log = std::fs::File::create(self.folder.path().join(format!(".log{}", self.servers.len()))).unwrap();
         let script = format!("[ -e .kept ] && source .kept\nexec {command}");
         let mut shell = self.shell(&script);
-        shell.env("MUSTER_LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).stderr(log);
+        let free = "127.0.0.1:0";
+        shell.env("MUSTER_LISTEN", free).env("MUSTER_METRICS__LISTEN", free);
+        shell.stdout(Stdio::piped()).stderr(log);
         let mut child = shell.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         self.servers.push(child);
         let mut seen = String::new();
         for line in lines.by_ref() {
-            let line = line.unwrap();
+            let mut line = line.unwrap();
+            if let Some((_, path)) = line.strip_prefix("metrics: http://").and_then(|rest| rest.split_once('/')) {
+                line = format!("metrics: http://{USUAL_METRICS}/{path}");
+            }
             seen.push_str(&format!("{line}\n"));
             if let Some(rest) = line.strip_prefix("listening on http://") {
                 rest.split_whitespace().next().unwrap().clone_into(&mut self.address);
