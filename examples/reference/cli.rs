@@ -10,7 +10,8 @@ What each command does, with all it takes. `muster COMMAND --help` says the same
 a manual page.
 
 `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account` and `login` commands talk to a server over
-HTTP, from anywhere. `organization`, `key`, `audit` and `migrate` work on the database itself: whoever can reach it may.
+HTTP, from anywhere. `organization`, `key`, `audit`, `migrate` and `doctor` work on the database itself: whoever can reach
+it may.
 Data goes to standard output, words to standard error.
 
 | exit status | |
