@@ -54,25 +54,22 @@ fn add(page: &mut String, command: &Command, heading: &str) {
 /// An argument as an item of a list.
 fn item(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string).unwrap_or_default();
-    let mut item = format!("- `{}`: {}", name(argument), sentence(&help));
-    let mut more = Vec::new();
+    let mut sentences = vec![sentence(&help)];
     let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     if takes_value(argument) && !defaults.is_empty() {
-        more.push(format!("Default: `{}`.", defaults.join(" ")));
+        sentences.push(format!("Default: `{}`.", defaults.join(" ")));
     }
     if let Some(variable) = argument.get_env() {
-        more.push(format!("Also `{}` in the environment.", variable.to_string_lossy()));
+        sentences.push(format!("Also `{}` in the environment.", variable.to_string_lossy()));
     }
     let values = if takes_value(argument) { argument.get_possible_values() } else { Vec::new() };
     let explained = values.iter().any(|value| value.get_help().is_some());
     if !values.is_empty() && !explained {
         let names: Vec<_> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
-        more.push(format!("One of {}.", names.join(", ")));
+        sentences.push(format!("One of {}.", names.join(", ")));
     }
-    for sentence in more {
-        item.push_str(&format!(" {sentence}"));
-    }
-    item.push('\n');
+    sentences.retain(|sentence| !sentence.is_empty());
+    let mut item = format!("- `{}`: {}\n", name(argument), sentences.join(" "));
     for value in values.iter().filter(|_| explained) {
         let help = value.get_help().map(ToString::to_string).unwrap_or_default();
         item.push_str(&format!("  - `{}`: {}\n", value.get_name(), sentence(&help)));
