@@ -14,31 +14,31 @@ build:
 
 ## All tests: unit, HTTP, command line, faults, the Rust client, and the vendor's own client.
 test:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@$(CARGO) test --workspace --features failpoints --locked
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
 
 ## Requests made up from the server's own OpenAPI, right ones and wrong ones, for SECONDS=300.
 schemathesis:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@$(CARGO) build --locked --quiet
 	@tests/schemathesis/run.sh $(SECONDS)
 
 ## As many crashes as it takes to be sure: KILLS=1000 processes killed at random moments (`make test` does 100).
 crashes:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@MUSTER_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --features failpoints --locked --test faults -- killed_at_random
 
 ## What muster is deployed by: Dockerfile, compose.yaml, Helm chart, systemd unit, read by the programs that read them later.
 deploy-check:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@$(CARGO) build --locked --quiet
 	@tests/deploy/run.sh
 
 ## The image without a container engine: the Dockerfile's steps, then a server in a root that can't be written.
 container-check:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@tests/deploy/container.sh
 
 ## The guide for one virtual machine, followed on a fresh Debian that is booted in a folder. As root, after container-check.
@@ -53,7 +53,7 @@ lint:
 
 ## What muster is built from: known holes, licences, what is banned, where it comes from; and the workflows.
 deny:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@scripts/supply-chain.sh deny
 	@scripts/supply-chain.sh workflows
 
@@ -64,7 +64,7 @@ sbom:
 
 ## Speed and memory against their limits, as ratios measured in one run.
 bench:
-	@scripts/prerequisites.sh
+	@scripts/prerequisites.sh tests
 	@$(CARGO) bench --locked --bench muster
 
 ## Renew what builds without a database use, after a change to SQL. CHECK=--check only compares.

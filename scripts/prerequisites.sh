@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL's programs, Python, and what tests need besides (load balancers, Prometheus,
-# systemd's programs), by the system's package manager where it can, and otherwise says what to install.
+# Installs what is missing of PostgreSQL's programs, Python and a C compiler, by the system's package manager where it
+# can, and otherwise says what to install. With `tests` also what only tests need: load balancers, Prometheus, programs
+# of systemd's, curl.
 set -euo pipefail
 
 command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
@@ -26,12 +27,14 @@ missing=()
 have_postgres || missing+=(postgresql)
 have_venv || missing+=(python3-venv)
 have_cc || missing+=(cc)
-have_server nginx || missing+=(nginx)
-have_server haproxy || missing+=(haproxy)
-have_systemd || missing+=(systemd)
-have_prometheus || missing+=(prometheus)
-# The documentation's commands are run by a test.
-command -v curl >/dev/null || missing+=(curl)
+if [ "${1:-}" = tests ]; then
+    have_server nginx || missing+=(nginx)
+    have_server haproxy || missing+=(haproxy)
+    have_systemd || missing+=(systemd)
+    have_prometheus || missing+=(prometheus)
+    # The documentation's commands are run by a test.
+    command -v curl >/dev/null || missing+=(curl)
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
