@@ -53,17 +53,29 @@ pub(super) struct Server {
     signals: Signals,
 }
 
-/// What asks it to stop. From when this exists, a signal does not end the process by itself.
+/// What asks it for something. From when this exists, a signal does not end the process by itself.
 struct Signals {
+    stop: Stop,
+    reload: Option<Signal>,
+}
+
+/// What asks it to stop.
+struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    fn listen(tls: Option<&Tls>) -> std::io::Result<Self> {
+        let stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        // A terminal that closes is to end the program; a supervisor that asks for a reload is not.
+        let is_reload = tls.is_some() || !std::io::stdin().is_terminal();
+        let reload = if is_reload { Some(signal(SignalKind::hangup())?) } else { None };
+        Ok(Self { stop, reload })
     }
+}
 
+impl Stop {
     async fn next(&mut self) {
         tokio::select! { _ = self.terminate.recv() => (), _ = self.interrupt.recv() => () }
     }
@@ -89,7 +101,8 @@ impl Server {
             }),
             Err(exit) => Err(exit),
         };
-        let signals = Signals::listen().map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
+        let signals = Signals::listen(tls.as_deref());
+        let signals = signals.map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
             Ok(((first_key, metrics, running), signals)) => {
                 Ok(Self { local, address, first_key, running, metrics, tls, signals })
@@ -140,7 +153,7 @@ impl Server {
 
     /// Serves until a signal, then lets requests in flight finish and closes everything.
     pub(super) async fn run(self) -> Result<(), Exit> {
-        tokio::spawn(stop_on_signal(Arc::clone(&self.local.app), self.running.handle(), self.signals));
+        tokio::spawn(stop_on_signal(Arc::clone(&self.local.app), self.running.handle(), self.signals.stop));
         let supervisor = self.local.cluster.clone().map(|cluster| {
             tokio::spawn(async move {
                 loop {
@@ -151,9 +164,7 @@ impl Server {
                 }
             })
         });
-        // A terminal that closes is to end the program; a supervisor that asks for a reload is not.
-        if self.tls.is_some() || !std::io::stdin().is_terminal() {
-            let asked = signal(SignalKind::hangup()).map_err(Exit::usage)?;
+        if let Some(asked) = self.signals.reload {
             tokio::spawn(reload(self.tls, asked));
         }
         let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
@@ -180,7 +191,7 @@ impl Server {
 
 /// The first signal: is not ready any more, and serves on until a load balancer can have noticed; then takes no
 /// new batches, finishes what is in flight, within the time for that, and ends. The second: ends now.
-async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Signals) {
+async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Stop) {
     signals.next().await;
     app.leave();
     tracing::info!("stopping: requests and batches in flight may finish");
