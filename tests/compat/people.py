@@ -201,7 +201,7 @@ show(attempt(lambda: anyscale.user.get(email="nobody@example.com")))
 def groups():
     create("kay", "ida")
     made = [http("POST", "/api/v2/user_groups/", {"name": f"{name} {TAG}"})["result"] for name in ("one", "two")]
-    people = [{"email": address("kay")}, {"email": address("ida")}]
+    people = [{"user": address("kay")}, {"user": address("ida")}]
     http("POST", f"/api/v2/user_groups/{made[0]['id']}/members/add", people)
 
     ran = cli("user-group", "list")
