@@ -19,11 +19,11 @@ test:
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
 
-## Requests made up from the server's own OpenAPI, right ones and wrong ones, for SECONDS=300.
+## Requests made up from the server's own OpenAPI, right ones and wrong ones, for SECONDS=300; with a SEED the same again.
 schemathesis:
 	@scripts/prerequisites.sh tests
 	@$(CARGO) build --locked --quiet
-	@tests/schemathesis/run.sh $(SECONDS)
+	@tests/schemathesis/run.sh $(or $(SECONDS),300) $(or $(CARGO_TARGET_DIR),target)/debug/muster $(addprefix --seed=,$(SEED))
 
 ## As many crashes as it takes to be sure: KILLS=1000 processes killed at random moments (`make test` does 100).
 crashes:

@@ -1,7 +1,7 @@
 //! What a group can be called.
 
 use crate::error::{Error, Result};
-use crate::users::{Name, fold};
+use crate::users::{InvalidText, LONGEST_TEXT, Name, fold};
 
 /// The longest key, in bytes. Some characters are written out as many when they are compared, and an index of
 /// PostgreSQL takes 2,700 bytes.
@@ -21,8 +21,13 @@ impl GroupName {
     /// # Errors
     /// `invalid_request`.
     pub fn parse(text: &str) -> Result<Self> {
-        let name = Name::parse(text.trim().to_owned())
-            .map_err(|why| Error::invalid(format!("the name of a group can't be used: {}", why.message())))?;
+        // As it came, so that the bound is the one that the API's description has.
+        let name = match text.chars().count() > LONGEST_TEXT {
+            true => Err(InvalidText::TooLong),
+            false => Name::parse(text.trim().to_owned()),
+        };
+        let name =
+            name.map_err(|why| Error::invalid(format!("the name of a group can't be used: {}", why.message())))?;
         let key = fold(name.as_str());
         if key.len() > LONGEST_KEY {
             return Err(Error::invalid(
@@ -66,6 +71,7 @@ mod tests {
     fn what_can_not_be_a_name_is_refused_with_the_reason() {
         assert_eq!(refusal(" \t"), "the name of a group can't be used: must not be empty");
         assert_eq!(refusal(&"x".repeat(256)), "the name of a group can't be used: longer than 255 characters");
+        assert_eq!(refusal(&format!(" {}", "x".repeat(255))), refusal(&"x".repeat(256)));
         assert!(refusal("a\nb").ends_with("has a control character (a line break, a tab, NUL or the like)"));
         // One character that is eighteen when it is compared.
         assert!(refusal(&"\u{fdfa}".repeat(255)).ends_with("too long when its characters are written out"));

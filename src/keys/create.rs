@@ -108,7 +108,7 @@ pub(super) fn no_user(user_id: Id<User>) -> Error {
 
 fn name(text: &str) -> Result<&str> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || text.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
         let rule = format!("a key's name has to have 1 to {LONGEST_NAME} characters, on one line");
         return Err(Error::invalid(rule));
     }
