@@ -37,7 +37,7 @@ size=$(stat -c %s "$program")
 if readelf -l "$program" | grep -q 'INTERP'; then fail 'the program is not static'; fi
 step "it is static and has $((size / 1000000)) MB"
 
-work=$(mktemp -d /tmp/muster-container-XXXXXX)
+work=$(TMPDIR=/tmp mktemp -d)
 chmod 755 "$work"
 server='' postgres=''
 clean() {

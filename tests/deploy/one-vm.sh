@@ -42,7 +42,7 @@ cp "$program" "$home/target/release/muster"
 cp deploy/systemd/muster.service "$home/deploy/systemd/"
 
 step 'it boots'
-console=$(mktemp /tmp/muster-vm-XXXXXX)
+console=$(TMPDIR=/tmp mktemp)
 systemd-nspawn --quiet --ephemeral --directory="$base" --machine="muster-$$" --hostname=vm --register=no --keep-unit \
     --private-network --link-journal=no --boot </dev/null >"$console" 2>&1 &
 machine=$!

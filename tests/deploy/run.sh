@@ -6,18 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 muster=$(realpath "${1:-${CARGO_TARGET_DIR:-target}/debug/muster}")
-venv=$PWD/target/deploy-venv
-work=$(mktemp -d /tmp/muster-deploy-XXXXXX)
+work=$(TMPDIR=/tmp mktemp -d)
 trap 'rm -rf "$work"' EXIT
 step() { printf '   %s\n' "$1"; }
 
-if ! cmp -s tests/deploy/requirements.txt "$venv/requirements.txt"; then
-    rm -rf "$venv"
-    mkdir -p target
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/deploy/requirements.txt
-    cp tests/deploy/requirements.txt "$venv/"
-fi
+# shellcheck source=tests/support/lib.sh
+. tests/support/lib.sh
+make_venv deploy tests/deploy
 PATH=$venv/bin:$PATH
 
 step 'Dockerfile, by hadolint'
@@ -26,7 +21,7 @@ step 'compose.yaml, by Docker Compose and compose-lint'
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/compose.py "$muster" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
 compose-lint --quiet compose.yaml >"$work/said" || { cat "$work/said" >&2; exit 1; }
 step 'scripts, by ShellCheck'
-shellcheck --severity=warning .ci/run scripts/*.sh deploy/*/*.sh tests/deploy/*.sh
+shellcheck --external-sources --severity=warning .ci/run scripts/*.sh deploy/*/*.sh tests/*/run.sh tests/support/*.sh tests/deploy/*.sh
 
 step 'muster.service, by systemd'
 # With a program that is there, and without its manual, which need not be.

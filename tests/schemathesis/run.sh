@@ -11,33 +11,16 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-300}
 muster=${2:-${CARGO_TARGET_DIR:-target}/debug/muster}
 root=$PWD
-venv=$root/target/schemathesis-venv
 
-if ! "$venv/bin/python" -c 'import schemathesis' 2>/dev/null ||
-    ! cmp -s tests/schemathesis/requirements.txt "$venv/requirements.txt"; then
-    rm -rf "$venv"
-    mkdir -p target
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/schemathesis/requirements.txt
-    cp tests/schemathesis/requirements.txt "$venv/"
-fi
-
-# Under /tmp and open to others: as root, PostgreSQL runs as somebody else, who has to get there.
-data=$(mktemp -d /tmp/muster-schemathesis-XXXXXX)
-chmod 755 "$data"
-MUSTER_LOG__FORMAT=json "$muster" serve --data-dir "$data/data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &
-server=$!
-trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$data"' EXIT
-for _ in $(seq 300); do
-    grep -q '^listening on ' "$data/announced" && break
-    kill -0 "$server" 2>/dev/null || { cat "$data/log" >&2; exit 1; }
-    sleep 0.1
-done
-HOST=$(sed -n 's/^listening on \([^ ]*\) .*/\1/p' "$data/announced")
+# shellcheck source=tests/support/lib.sh
+. tests/support/lib.sh
+make_venv schemathesis tests/schemathesis
+export MUSTER_LOG__FORMAT=json
+start_server "$muster"
 # A key that acts for itself: that of a user goes with the user, or gets another secret.
 TOKEN=$("$muster" key create --name schemathesis --role owner --data-dir "$data/data" 2>>"$data/log")
 KEY_ID=key_${TOKEN:30:26}
-export HOST TOKEN KEY_ID
+export KEY_ID
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$root/tests/schemathesis PYTHONDONTWRITEBYTECODE=1
 
 status=0
