@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 use crate::traces::{self, Traces};
+use crate::users::Lookups;
 
 /// How many new users are worth being sorted into the search index.
 const WORTH_SORTING: usize = 1_000;
@@ -53,6 +54,8 @@ pub struct App {
     pub traces: Arc<Traces>,
     /// Knows requests, files and plans again.
     pub fingerprints: Arc<Fingerprints>,
+    /// Users who are being asked for, on this thread.
+    pub lookups: Arc<Lookups>,
     /// Users who were created since the search index was given the latest.
     unsorted: Arc<AtomicUsize>,
     /// Whether requests should go to other instances from now on.
@@ -92,6 +95,7 @@ impl App {
             metrics,
             traces,
             fingerprints,
+            lookups: Arc::default(),
             unsorted,
             leaving,
             jobs,
@@ -103,7 +107,7 @@ impl App {
     /// The same program for one of `threads` threads that serve requests, with connections of its own.
     #[must_use]
     pub fn for_one_of(&self, threads: usize) -> Self {
-        Self { db: self.db.for_one_of(threads), ..self.clone() }
+        Self { db: self.db.for_one_of(threads), lookups: Arc::default(), ..self.clone() }
     }
 
     /// Checks that the caller may. If not, that is recorded.

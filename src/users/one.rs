@@ -19,8 +19,8 @@ use crate::rows;
 /// # Errors
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Details> {
-    let mut reader = app.read(caller, Action::UserGet).await?;
-    let found = read::one(&mut reader, caller.organization_id, user_id).await?;
+    app.authorize(caller, Action::UserGet).await?;
+    let found = app.lookups.find(&app.db.interactive, caller.organization_id, user_id).await?;
     found.ok_or_else(|| not_found(user_id))
 }
 

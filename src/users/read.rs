@@ -7,8 +7,9 @@
 //! that can't be flattened (`offset 0`) leaves nothing but the index: 30 ms, however many users there are.
 //! In the order of the index, neighbours find its pages in the cache.
 //!
-//! *One user is looked up with `=`, not as a list of one.* PostgreSQL takes a list of unknown length for one of ten,
-//! finds that planning for the list at hand is worth it each time, and plans four times as long as it looks.
+//! *Ids are looked up as a list that the planner can't see into* (`any(array(select unnest($2)))`). It takes a list
+//! of unknown length for one of ten; where it sees one of two, it finds that planning for that is worth it each
+//! time, and plans four times as long as it looks: 2,000 questions a second for two users each, and 12,900 so.
 
 use std::collections::HashSet;
 
@@ -103,7 +104,9 @@ pub(super) async fn details(
     users: &[Id<User>],
 ) -> Result<Vec<Details>> {
     let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
-    Ok(details!("u.user_id = any($2) order by u.user_id", organization_id.uuid(), &ids).fetch_all(connection).await?)
+    let question =
+        details!("u.user_id = any(array(select unnest($2::uuid[]))) order by u.user_id", organization_id.uuid(), &ids);
+    Ok(question.fetch_all(connection).await?)
 }
 
 /// Who has these addresses, by key.

@@ -10,7 +10,7 @@ use crate::coverage::{body, operations, with_ids};
 use crate::support::{Actor, TestApp};
 
 /// The owner of another organization at the same server.
-async fn other_owner(app: &TestApp) -> Actor {
+pub async fn other_owner(app: &TestApp) -> Actor {
     let operator = organizations::operator(&app.app).await.unwrap();
     let identifier = "other".parse().unwrap();
     let (_, key) = organizations::create(&app.app, &operator, "Other", &identifier).await.unwrap();

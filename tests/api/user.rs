@@ -4,6 +4,7 @@ use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
 use crate::support::{Actor, Answer, TestApp, sso};
+use crate::tenants::other_owner;
 
 /// Creates an account; gives its `/api/v2/users/…`.
 pub async fn created(app: &TestApp, user: &Value) -> String {
@@ -366,4 +367,48 @@ async fn who_may_only_read_changes_nobody() {
         assert_eq!((answer.status, answer.error()), (403, json!({"code": "forbidden", "detail": detail})));
     }
     assert_eq!(app.owner.get(&path).await.header("etag"), "\"1\"");
+}
+
+#[tokio::test]
+async fn of_many_users_who_are_asked_for_at_once_each_answer_is_about_the_one_who_was_asked_for() {
+    let app = TestApp::spawn().await;
+    let list: Vec<Value> = (0..150).map(|n| sso(&format!("ada{n}@example.com"))).collect();
+    let created = app.owner.create(&json!(list)).await.json();
+    let user = |n: usize| (created["results"][n]["user_id"].clone(), format!("ada{n}@example.com"));
+    let (stranger, elsewhere) = {
+        let other = other_owner(&app).await;
+        let created = other.create(&json!([sso("ada0@example.com")])).await.json();
+        (created["results"][0]["user_id"].clone(), other)
+    };
+    let nobody = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
+    for _ in 0..3 {
+        let asked = (0..600).map(|n| {
+            let (owner, elsewhere, stranger) = (app.owner.clone(), elsewhere.clone(), stranger.clone());
+            let (user_id, email) = user(n % 150);
+            tokio::spawn(async move {
+                match n % 10 {
+                    8 => assert_eq!(owner.get(&format!("/api/v2/users/{nobody}")).await.status, 404),
+                    9 => {
+                        let path = format!("/api/v2/users/{}", stranger.as_str().unwrap());
+                        assert_eq!(owner.get(&path).await.status, 404);
+                        let found = elsewhere.get(&path).await;
+                        assert_eq!((found.status, &found.json()["result"]["user_id"]), (200, &stranger));
+                        let path = format!("/api/v2/users/{}", user_id.as_str().unwrap());
+                        assert_eq!(elsewhere.get(&path).await.status, 404);
+                    }
+                    _ => {
+                        let found = owner.get(&format!("/api/v2/users/{}", user_id.as_str().unwrap())).await;
+                        let result = &found.json()["result"];
+                        assert_eq!(
+                            (found.status, &result["user_id"], &result["email"]),
+                            (200, &user_id, &json!(email))
+                        );
+                    }
+                }
+            })
+        });
+        for asked in asked.collect::<Vec<_>>() {
+            asked.await.unwrap();
+        }
+    }
 }

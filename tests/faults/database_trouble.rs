@@ -25,22 +25,71 @@ fn assert_come_again(answer: &Answer) {
     assert_eq!(answer.error()["code"], "unavailable");
 }
 
+/// Creates somebody; gives their path.
+async fn created(owner: &Actor) -> String {
+    let created = owner.create(&json!([sso("a@example.com")])).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    format!("/api/v2/users/{}", created.json()["results"][0]["user_id"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_cut_fails_nobody_who_asks_for_a_user() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let user = created(&owner).await;
+    let mut operator = database.connect().await.unwrap();
+    for _ in 0..10 {
+        // They have connections, who has the key is known, and nothing has been idle for long.
+        asked_at_once(&owner, &user).await;
+        let cut: Vec<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .fetch_all(&mut operator)
+        .await
+        .unwrap();
+        assert!(!cut.is_empty());
+        let cutting = sqlx::query("select pg_terminate_backend(pid) from unnest($1::int[]) as pid").bind(&cut);
+        cutting.execute(&mut operator).await.unwrap();
+        let there = "select count(*) from pg_stat_activity where pid = any($1)";
+        while sqlx::query_scalar::<_, i64>(there).bind(&cut).fetch_one(&mut operator).await.unwrap() > 0 {}
+        asked_at_once(&owner, &user).await;
+    }
+}
+
+async fn asked_at_once(owner: &Actor, user: &str) {
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (owner, user) = (owner.clone(), user.to_owned());
+        asking.spawn(async move { owner.get(&user).await });
+    }
+    for answer in asking.join_all().await {
+        assert_eq!(
+            (answer.status, &answer.json()["result"]["email"]),
+            (200, &json!("a@example.com")),
+            "{}",
+            answer.text
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_by_itself() {
     let database = empty_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
-    assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
+    let user = created(&owner).await;
     let mut rival = database.connect().await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query("lock table users in access exclusive mode").execute(&mut *transaction).await.unwrap();
 
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..40 {
-        let owner = owner.clone();
+        let (owner, user) = (owner.clone(), user.clone());
         asking.spawn(async move {
             let start = Instant::now();
-            let answer = match n % 4 {
+            let answer = match n % 5 {
+                4 => owner.get(&user).await,
                 0 => owner.get("/api/v2/userinfo/").await,
                 1 => owner.get("/api/v2/batches").await,
                 2 => owner.post("/api/v2/organization_collaborators/search", &json!({"query": "a"})).await,
