@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, Refusal};
-use crate::caller::{Action, Actor, Caller};
-use crate::change::{Change, Patience};
+use crate::audit::{self, Refusal, Target};
+use crate::caller::{Action, Caller};
+use crate::change::{Change, Patience, Unmade};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::keys::Identities;
 use crate::metrics::Metrics;
@@ -115,35 +115,65 @@ impl App {
     /// # Errors
     /// `forbidden`.
     pub async fn authorize(&self, caller: &Caller, action: Action) -> Result<()> {
-        if caller.may(action) {
-            return Ok(());
+        let may = caller.check(action);
+        if may.is_err() {
+            self.refused(caller, action, &Refusal::Forbidden).await;
         }
-        self.refused(caller, action, &Refusal::Forbidden).await;
-        let lacking = match (&caller.actor, action.scope()) {
-            (Actor::ApiKey { permission, scopes, .. }, Some(scope))
-                if permission.allows(action) && !scopes.has(scope) =>
-            {
-                format!("a key with the scope {scope}")
-            }
-            _ => "an owner's key".to_owned(),
-        };
-        Err(Error::new(Code::Forbidden, format!("this API key may not do `{action}`: that needs {lacking}")))
+        may
     }
 
-    /// Begins a change for a caller who may make it.
+    /// Makes a change, if the caller may: does `work`, and then commits, or takes it back if it is to be
+    /// ([`Change::take_back`]). If `work` refuses, nothing was written, and that is recorded, about `target`.
     ///
     /// # Errors
-    /// `forbidden`, or `unavailable` when the database doesn't answer.
-    pub async fn change(&self, caller: &Caller, action: Action) -> Result<Change> {
+    /// `forbidden`; what `work` gives; those of the database, and [`Change::commit`].
+    pub async fn change<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: Target,
+        work: impl AsyncFnOnce(&mut Change) -> Result<T>,
+    ) -> Result<T> {
         self.authorize(caller, action).await?;
-        Change::begin(self, &self.db.interactive, Patience::Usual, caller, self.clock.now()).await
+        let change = Change::begin(self, &self.db.interactive, Patience::Usual, caller, self.clock.now()).await?;
+        let made = change.make(action, target, work).await;
+        self.note_refusal(caller, made).await
     }
 
-    /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
-    /// under a time that is known before, since the answer says it too.
+    /// As [`App::change`], for one of many things at once: on the connections kept for batches, with more patience.
     ///
     /// # Errors
     /// As [`App::change`].
+    pub async fn change_many<T>(
+        &self,
+        caller: &Caller,
+        action: Action,
+        target: Target,
+        work: impl AsyncFnOnce(&mut Change) -> Result<T>,
+    ) -> Result<T> {
+        let made = self.batch_change(caller, action, self.clock.now()).await?.make(action, target, work).await;
+        self.note_refusal(caller, made).await
+    }
+
+    /// When this runs, the change has given its connection back: the record takes one of its own.
+    async fn note_refusal<T>(&self, caller: &Caller, made: Result<T, Unmade>) -> Result<T> {
+        match made {
+            Ok(done) => Ok(done),
+            Err(Unmade { error, refusal }) => {
+                if let Some((action, refusal)) = refusal {
+                    self.refused(caller, action, &refusal).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
+    /// under a time that is known before, since the answer says it too. Whoever begins it ends it, and records
+    /// refusals: for all attempts of a list together, with what is wrong with its rows.
+    ///
+    /// # Errors
+    /// `forbidden`, or `unavailable` when the database doesn't answer.
     pub async fn batch_change(&self, caller: &Caller, action: Action, now: DateTime<Utc>) -> Result<Change> {
         self.authorize(caller, action).await?;
         Change::begin(self, &self.db.batch, Patience::Batch, caller, now).await
@@ -152,7 +182,7 @@ impl App {
     /// A connection to read with, for a caller who may.
     ///
     /// # Errors
-    /// As [`App::change`].
+    /// `forbidden`, or `unavailable` when the database doesn't answer.
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
         // Boxed: it can open a connection, and each request would carry some KiB with it for that.
@@ -162,7 +192,7 @@ impl App {
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.
     ///
     /// # Errors
-    /// As [`App::change`].
+    /// As [`App::read`].
     pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
         self.authorize(caller, action).await?;
         let pool = self.db.interactive.clone();

@@ -6,6 +6,19 @@
 //!
 //! # Decisions
 //!
+//! *A change is work that is handed to [`App::change`]*, not something an operation begins and ends. So committing,
+//! taking back and recording a refusal stand in one place, and no operation can forget one of them.
+//!
+//! *A refusal is recorded after the change was rolled back and has given its connection up.* A second connection
+//! beside the first would be one more than there may be: if all were held by changes that are refused at once, each
+//! would wait for another. For the same reason a permission that turns out to be needed in the middle of a change is
+//! asked for with [`Change::authorize`].
+//!
+//! *A refused change costs one row, as one that is made does.* Whoever may change things can fill the log either way.
+//! What anybody may ask without a key is not recorded when it is refused for its state ([`crate::logins`]).
+//!
+//! *A dry run that is refused is not recorded*: it was no attempt, and one that succeeds leaves nothing either.
+//!
 //! `BEGIN` runs in a task of its own. sqlx up to 0.9.0 puts a connection back into the pool
 //! with a transaction open when a `begin()` is cancelled (sqlx issue 4393), and a web handler
 //! is cancelled whenever its client hangs up. Later statements are safe: dropping the
@@ -21,9 +34,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::app::App;
-use crate::audit::{self, Event};
-use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::audit::{self, Event, Refusal, Target};
+use crate::caller::{Action, Caller};
+use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::Identities;
 use crate::metrics::Metrics;
@@ -36,8 +49,20 @@ pub struct Change {
     caller: Caller,
     now: DateTime<Utc>,
     events: Vec<Event>,
+    target: Target,
+    denied: Option<Action>,
+    is_taken_back: bool,
     identities: Arc<Identities>,
     metrics: Arc<Metrics>,
+}
+
+/// A change that was not made.
+#[derive(Debug)]
+pub(crate) struct Unmade {
+    /// Why.
+    pub(crate) error: Error,
+    /// What to record of it, if anything.
+    pub(crate) refusal: Option<(Action, Refusal)>,
 }
 
 /// Time limits of a change, set for its transaction only, so that a connection pooler
@@ -81,7 +106,59 @@ impl Change {
         let begun = tokio::spawn(async move { pool.begin_with(patience.begin()).await });
         let transaction = stage("change.begin", begun).await.map_err(Error::internal)??;
         let (identities, metrics) = (Arc::clone(&app.identities), Arc::clone(&app.metrics));
-        Ok(Self { transaction, caller: caller.clone(), now, events: Vec::new(), identities, metrics })
+        Ok(Self {
+            transaction,
+            caller: caller.clone(),
+            now,
+            events: Vec::new(),
+            target: Target::Nothing,
+            denied: None,
+            is_taken_back: false,
+            identities,
+            metrics,
+        })
+    }
+
+    /// Does `work`, and then commits, or takes it back if it is to be.
+    pub(crate) async fn make<T>(
+        mut self,
+        action: Action,
+        target: Target,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T, Unmade> {
+        self.target = target;
+        let worked = work(&mut self).await;
+        let (denied, target, is_taken_back) = (self.denied, self.target, self.is_taken_back);
+        let ended = match worked {
+            Ok(done) if is_taken_back => self.roll_back().await.map(|()| done),
+            Ok(done) => self.commit().await.map(|()| done).map_err(Error::from),
+            Err(error) => {
+                // If the connection broke, PostgreSQL has rolled it back.
+                let _ = self.roll_back().await;
+                Err(error)
+            }
+        };
+        ended.map_err(|error| {
+            let refusal = match denied {
+                Some(needed) if error.code() == Code::Forbidden => Some((needed, Refusal::Forbidden)),
+                _ if is_taken_back => None,
+                _ => Refusal::of_change(target, &error).map(|refusal| (action, refusal)),
+            };
+            Unmade { error, refusal }
+        })
+    }
+
+    /// Checks that the caller may do something more, which the change turns out to be. If not, that is recorded.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn authorize(&mut self, action: Action) -> Result<()> {
+        self.caller.check(action).inspect_err(|_| self.denied = Some(action))
+    }
+
+    /// Says what it is about, if that was not known when it began: a refusal is recorded about this.
+    pub fn set_target(&mut self, target: Target) {
+        self.target = target;
     }
 
     /// The time of the change: the same for everything it writes.
@@ -132,11 +209,17 @@ impl Change {
         committed
     }
 
-    /// Takes it all back, at once: for a dry run, which is a change that was not to be.
+    /// Says that it is to be taken back, whatever is written: for a dry run, and for a change that makes nothing
+    /// different.
+    pub fn take_back(&mut self) {
+        self.is_taken_back = true;
+    }
+
+    /// Takes it all back, at once.
     ///
     /// # Errors
     /// When the connection broke; then PostgreSQL has taken it back.
-    pub async fn take_back(self) -> Result<()> {
+    pub async fn roll_back(self) -> Result<()> {
         Ok(self.transaction.rollback().await?)
     }
 

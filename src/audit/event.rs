@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::Target;
 use crate::caller::{Action, PermissionLevel, Scopes};
 use crate::error::{Code, Error};
 use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
@@ -202,21 +203,31 @@ pub enum Refusal {
     Forbidden,
     /// The key that was shown opens nothing; the reason's code.
     Unauthenticated(&'static str),
-    /// A batch that can't be created.
-    BatchRejected {
-        /// Which, if it got as far as having an id.
-        batch_id: Option<Id<Batch>>,
+    /// The caller may, and it can't be done.
+    Rejected {
+        /// To what. Of a list that would have made a batch: the batch, if it got as far as having an id.
+        target: Target,
         /// The error's code.
         code: &'static str,
-        /// How many rows it had.
-        rows: usize,
-        /// How many findings of each code.
-        findings: Map<String, Value>,
+        /// What was found on the rows, if there are any.
+        findings: Option<Findings>,
     },
 }
 
-/// The kind and the id of what an event is about.
-pub(crate) type Target = (&'static str, Uuid);
+/// How much is wrong with a list.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// How many rows it has.
+    pub(crate) rows: usize,
+    /// How many findings of each code.
+    pub(crate) of_code: Map<String, Value>,
+}
+
+impl From<&Report> for Findings {
+    fn from(report: &Report) -> Self {
+        Self { rows: report.total(), of_code: report.counts() }
+    }
+}
 
 impl Event {
     /// What was done.
@@ -282,15 +293,15 @@ impl Event {
     /// To what.
     pub(crate) const fn target(&self) -> Target {
         match self {
-            Self::OrganizationCreated(id) | Self::OrganizationRenamed(id) => ("organization", id.uuid()),
+            Self::OrganizationCreated(id) | Self::OrganizationRenamed(id) => Target::Organization(*id),
             Self::BatchPlanned { organization_id, .. }
             | Self::UsersChanged { organization_id, .. }
             | Self::InvitationsCreated { organization_id, .. }
             | Self::PolicySet { organization_id, .. }
             | Self::ScimMigrated { organization_id, .. }
-            | Self::LoginApproved { user_id: None, organization_id } => ("organization", organization_id.uuid()),
+            | Self::LoginApproved { user_id: None, organization_id } => Target::Organization(*organization_id),
             Self::KeyCreated { key_id, .. } | Self::KeyRotated { key_id, .. } | Self::KeyRevoked(key_id) => {
-                ("api_key", key_id.uuid())
+                Target::ApiKey(*key_id)
             }
             Self::UserCreated { user_id, .. }
             | Self::UserUpdated { user_id, .. }
@@ -301,18 +312,18 @@ impl Event {
             | Self::CollaboratorUpdated { user_id, .. }
             | Self::CollaboratorRemoved(user_id)
             | Self::LoginApproved { user_id: Some(user_id), .. }
-            | Self::KeysRotatedForUser { user_id, .. } => ("user", user_id.uuid()),
+            | Self::KeysRotatedForUser { user_id, .. } => Target::User(*user_id),
             Self::InvitationCreated { invitation_id, .. }
             | Self::InvitationInvalidated(invitation_id)
-            | Self::InvitationAccepted { invitation_id, .. } => ("invitation", invitation_id.uuid()),
+            | Self::InvitationAccepted { invitation_id, .. } => Target::Invitation(*invitation_id),
             Self::GroupCreated(group_id)
             | Self::GroupUpdated(group_id)
             | Self::GroupDeleted(group_id)
             | Self::GroupMembersAdded { group_id, .. }
-            | Self::GroupMembersRemoved { group_id, .. } => ("group", group_id.uuid()),
+            | Self::GroupMembersRemoved { group_id, .. } => Target::Group(*group_id),
             Self::BatchCreated { batch_id, .. }
             | Self::BatchCancelled(batch_id)
-            | Self::BatchUndone { batch_id, .. } => ("batch", batch_id.uuid()),
+            | Self::BatchUndone { batch_id, .. } => Target::Batch(*batch_id),
         }
     }
 
@@ -375,25 +386,31 @@ impl Event {
 }
 
 impl Refusal {
+    /// A change that is refused because of what it met: something is not as it would have to be (409), is no longer
+    /// what it was (412), or can't be set (422). `None` for anything else: what is no request or is about nothing is no
+    /// attempt on anything, whoever may not was recorded when that was found, and a failure is none of the caller's.
+    pub(crate) fn of_change(target: Target, error: &Error) -> Option<Self> {
+        let code = error.code();
+        let findings = error.report().map(Findings::from);
+        matches!(code.status(), 409 | 412 | 422).then_some(Self::Rejected { target, code: code.as_str(), findings })
+    }
+
     /// A list that is refused because of `error`. `None` when there is nothing to record: a database that is away can't
     /// take the record either, and the caller would wait for that.
-    pub(crate) fn rejected(batch_id: Option<Id<Batch>>, error: &Error) -> Option<Self> {
+    pub(crate) fn of_list(batch_id: Option<Id<Batch>>, error: &Error) -> Option<Self> {
         if matches!(error.code(), Code::Internal | Code::Unavailable) {
             return None;
         }
-        Some(Self::BatchRejected {
-            batch_id,
-            code: error.code().as_str(),
-            rows: error.report().map_or(0, Report::total),
-            findings: error.report().map(Report::counts).unwrap_or_default(),
-        })
+        let target = batch_id.map_or(Target::Nothing, Target::Batch);
+        let findings = error.report().map(Findings::from).unwrap_or_default();
+        Some(Self::Rejected { target, code: error.code().as_str(), findings: Some(findings) })
     }
 
     /// `denied`: not allowed. `rejected`: allowed, and not possible.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
             Self::Forbidden | Self::Unauthenticated(_) => "denied",
-            Self::BatchRejected { .. } => "rejected",
+            Self::Rejected { .. } => "rejected",
         }
     }
 
@@ -402,22 +419,25 @@ impl Refusal {
         match self {
             Self::Forbidden => "forbidden",
             Self::Unauthenticated(reason) => reason,
-            Self::BatchRejected { code, .. } => code,
+            Self::Rejected { code, .. } => code,
         }
     }
 
-    /// As part of which batch.
-    pub(crate) fn batch_id(&self) -> Option<Uuid> {
+    /// What it would have been done to.
+    pub(crate) const fn target(&self) -> Target {
         match self {
-            Self::BatchRejected { batch_id, .. } => batch_id.map(Id::uuid),
-            Self::Forbidden | Self::Unauthenticated(_) => None,
+            Self::Rejected { target, .. } => *target,
+            Self::Forbidden | Self::Unauthenticated(_) => Target::Nothing,
         }
     }
 
+    /// What else is worth knowing.
     pub(crate) fn details(&self) -> Value {
         match self {
-            Self::BatchRejected { rows, findings, .. } => json!({ "rows": rows, "findings": findings }),
-            Self::Forbidden | Self::Unauthenticated(_) => json!({}),
+            Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {
+                json!({ "rows": rows, "findings": of_code })
+            }
+            Self::Rejected { .. } | Self::Forbidden | Self::Unauthenticated(_) => json!({}),
         }
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::Target;
 use super::event::{Event, Refusal};
 use crate::caller::{Action, Caller};
 use crate::error::Result;
@@ -18,7 +19,9 @@ pub(crate) async fn append(
 ) -> Result<()> {
     let ids: Vec<Uuid> = events.iter().map(|_| Id::<id::Event>::new(now).uuid()).collect();
     let actions: Vec<&str> = events.iter().map(|event| event.action().as_str()).collect();
-    let (target_kinds, target_ids): (Vec<&str>, Vec<Uuid>) = events.iter().map(Event::target).unzip();
+    let targets = || events.iter().map(Event::target);
+    let target_kinds: Vec<Option<&str>> = targets().map(Target::kind).collect();
+    let target_ids: Vec<Option<Uuid>> = targets().map(Target::id).collect();
     let batch_ids: Vec<Option<Uuid>> = events.iter().map(Event::batch_id).collect();
     let details: Vec<Option<String>> =
         events.iter().map(|event| event.details().map(|details| details.to_string())).collect();
@@ -41,8 +44,8 @@ pub(crate) async fn append(
         caller.origin.address.map(|address| address.to_string()),
         &ids,
         &actions as &[&str],
-        &target_kinds as &[&str],
-        &target_ids,
+        &target_kinds as &[Option<&str>],
+        &target_ids as &[Option<Uuid>],
         &batch_ids as &[Option<Uuid>],
         &details as &[Option<String>],
     )
@@ -61,12 +64,13 @@ pub(crate) async fn refuse(
     action: Action,
     refusal: &Refusal,
 ) -> Result<()> {
+    let target = refusal.target();
     sqlx::query!(
         r#"
         insert into audit_events
             (organization_id, event_id, occurred_at, actor_kind, actor_id, action, outcome, reason,
-             request_id, source_address, details, batch_id)
-        select organization_id, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::inet, $11, $12
+             request_id, source_address, details, target_kind, target_id, batch_id)
+        select organization_id, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::inet, $11, $12, $13, $14
         from organizations
         where organization_id = $1
         "#,
@@ -81,7 +85,9 @@ pub(crate) async fn refuse(
         caller.origin.request_id.map(Id::uuid),
         caller.origin.address.map(|address| address.to_string()),
         refusal.details(),
-        refusal.batch_id(),
+        target.kind(),
+        target.id(),
+        target.batch_id(),
     )
     .execute(connection)
     .await?;

@@ -15,7 +15,7 @@ use super::{
     Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack,
 };
 use crate::app::App;
-use crate::audit::{Event, Refusal};
+use crate::audit::{Event, Refusal, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
@@ -266,10 +266,13 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
         let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
         let mut change = app.batch_change(&caller, Action::UserBatchDryRun, now).await?;
         write::insert(&mut change, &batch, &accounts).await?;
-        change.take_back().await?;
-        let mut change = app.change(&caller, Action::UserBatchDryRun).await?;
-        change.record(Event::BatchPlanned { organization_id: caller.organization_id, users: accounts.len() });
-        change.commit().await?;
+        change.roll_back().await?;
+        let organization_id = caller.organization_id;
+        app.change(&caller, Action::UserBatchDryRun, Target::Organization(organization_id), async |change| {
+            change.record(Event::BatchPlanned { organization_id, users: accounts.len() });
+            Ok(())
+        })
+        .await?;
         Ok::<_, Error>(accounts)
     });
     let accounts = written.await.map_err(Error::internal)??;
@@ -277,7 +280,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
 }
 
 async fn record_refusal(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
-    if let Some(refusal) = Refusal::rejected(batch_id, error) {
+    if let Some(refusal) = Refusal::of_list(batch_id, error) {
         app.refused(caller, action, &refusal).await;
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::audit::{self, Refusal};
+use crate::audit::{self, Findings, Refusal, Target};
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Batch, Id, Organization, Request};
@@ -315,11 +315,11 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
         };
         let origin = Origin { request_id: batch.request_id, address: None };
         let caller = Caller { organization_id: batch.organization_id, actor, origin };
-        let refusal = Refusal::BatchRejected {
-            batch_id: Some(batch.batch_id),
+        let rows = usize::try_from(batch.user_count).unwrap_or_default();
+        let refusal = Refusal::Rejected {
+            target: Target::Batch(batch.batch_id),
             code: INTERRUPTED,
-            rows: usize::try_from(batch.user_count).unwrap_or_default(),
-            findings: serde_json::Map::new(),
+            findings: Some(Findings { rows, ..Findings::default() }),
         };
         audit::write::refuse(&mut transaction, &caller, now, Action::UserBatchCreate, &refusal).await?;
         tracing::warn!(batch_id = %batch.batch_id, "a batch failed: the process that worked on it ended, stood still or had no database for too long");

@@ -6,7 +6,7 @@ use super::lease;
 use super::read::{self, Member, Summary};
 use super::write;
 use crate::app::App;
-use crate::audit::Refusal;
+use crate::audit::Target;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
@@ -21,17 +21,17 @@ use crate::report::{Finding, Report};
 pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
     // A batch that died is failed, not cancelled.
     lease::reap(app, Some((caller.organization_id, batch_id))).await?;
-    let mut change = app.batch_change(caller, Action::BatchCancel, app.clock.now()).await?;
-    match write::locked_state(&mut change, batch_id).await?.as_deref() {
-        None => return Err(read::not_found(batch_id)),
-        Some("running") => {}
-        Some(state) => {
-            let sentence = format!("batch {batch_id} is {state}: only a running one can be cancelled");
-            return Err(Error::new(Code::Conflict, sentence));
+    app.change_many(caller, Action::BatchCancel, Target::Batch(batch_id), async |change| {
+        match write::locked_state(change, batch_id).await?.as_deref() {
+            None => Err(read::not_found(batch_id)),
+            Some("running") => write::cancel(change, batch_id).await,
+            Some(state) => {
+                let sentence = format!("batch {batch_id} is {state}: only a running one can be cancelled");
+                Err(Error::new(Code::Conflict, sentence))
+            }
         }
-    }
-    write::cancel(&mut change, batch_id).await?;
-    change.commit().await?;
+    })
+    .await?;
     read::get(app, caller, batch_id).await
 }
 
@@ -96,41 +96,30 @@ impl Use {
 /// `forbidden`; `not_found`; `conflict` when the batch is not one that was created, or was undone before;
 /// `batch_in_use` with a finding for each user in the way, by their place in the list; `last_owner`.
 pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
-    let undone = try_undo(app, caller, batch_id, options).await;
-    if let Err(error) = &undone
-        && error.code() == Code::BatchInUse
-        && !options.dry_run
-        && let Some(refusal) = Refusal::rejected(Some(batch_id), error)
-    {
-        app.refused(caller, Action::BatchUndo, &refusal).await;
-    }
-    undone
-}
-
-async fn try_undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
-    let mut change = app.batch_change(caller, Action::BatchUndo, app.clock.now()).await?;
-    // A batch can have made owners.
-    owners::lock(&mut change).await?;
-    match write::locked_state(&mut change, batch_id).await?.as_deref() {
-        None => return Err(read::not_found(batch_id)),
-        Some("created") => {}
-        Some("undone") => {
-            return Err(Error::new(Code::Conflict, format!("batch {batch_id} has been undone before")));
+    app.change_many(caller, Action::BatchUndo, Target::Batch(batch_id), async |change| {
+        if options.dry_run {
+            change.take_back();
         }
-        Some(state) => {
-            let sentence = format!("batch {batch_id} is {state}: there is nothing to undo");
-            return Err(Error::new(Code::Conflict, sentence));
+        // A batch can have made owners.
+        owners::lock(change).await?;
+        match write::locked_state(change, batch_id).await?.as_deref() {
+            None => return Err(read::not_found(batch_id)),
+            Some("created") => {}
+            Some("undone") => {
+                return Err(Error::new(Code::Conflict, format!("batch {batch_id} has been undone before")));
+            }
+            Some(state) => {
+                let sentence = format!("batch {batch_id} is {state}: there is nothing to undo");
+                return Err(Error::new(Code::Conflict, sentence));
+            }
         }
-    }
-    let undone = members(&mut change, batch_id, options.keep_used).await?;
-    let removed: Vec<Id<User>> = undone.removed.iter().map(|member| member.user_id).collect();
-    write::undo(&mut change, batch_id, &removed, undone.kept.len()).await?;
-    owners::hold(&mut change).await?;
-    match options.dry_run {
-        true => change.take_back().await?,
-        false => change.commit().await?,
-    }
-    Ok(undone)
+        let undone = members(change, batch_id, options.keep_used).await?;
+        let removed: Vec<Id<User>> = undone.removed.iter().map(|member| member.user_id).collect();
+        write::undo(change, batch_id, &removed, undone.kept.len()).await?;
+        owners::hold(change).await?;
+        Ok(undone)
+    })
+    .await
 }
 
 /// Who can be removed, and who can't. Locks them all.

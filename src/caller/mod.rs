@@ -5,6 +5,7 @@ mod scope;
 
 use std::net::IpAddr;
 
+use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
 
 pub use action::Action;
@@ -147,5 +148,24 @@ impl Caller {
             Actor::Operator => true,
             Actor::Anonymous => false,
         }
+    }
+
+    /// Refuses what they may not do, and says what that would need.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check(&self, action: Action) -> Result<()> {
+        if self.may(action) {
+            return Ok(());
+        }
+        let lacking = match (&self.actor, action.scope()) {
+            (Actor::ApiKey { permission, scopes, .. }, Some(scope))
+                if permission.allows(action) && !scopes.has(scope) =>
+            {
+                format!("a key with the scope {scope}")
+            }
+            _ => "an owner's key".to_owned(),
+        };
+        Err(Error::new(Code::Forbidden, format!("this API key may not do `{action}`: that needs {lacking}")))
     }
 }

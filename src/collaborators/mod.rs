@@ -8,10 +8,12 @@ mod search;
 mod write;
 
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
+use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Identity};
+use crate::users::lock::Member;
 use crate::users::{self, Expected};
 
 pub use read::{Collaborator, CollaboratorType, Filter, get, list};
@@ -34,17 +36,18 @@ pub async fn set_permission_level(
     if level == PermissionLevel::Owner {
         app.authorize(caller, Action::OwnerGrant).await?;
     }
-    let mut change = app.change(caller, Action::CollaboratorUpdate).await?;
-    owners::lock(&mut change).await?;
-    let member = users::lock::member(&mut change, identity_id).await?;
-    let member = member.ok_or_else(|| read::not_found(identity_id))?;
-    expected.hold(member.revision)?;
-    if member.own_level != level {
-        write::set_level(&mut change, member.user_id, level).await?;
+    app.change(caller, Action::CollaboratorUpdate, Target::Nothing, async |change| {
+        owners::lock(change).await?;
+        let member = locked(change, identity_id, expected).await?;
+        if member.own_level == level {
+            change.take_back();
+            return Ok(());
+        }
+        write::set_level(change, member.user_id, level).await?;
         change.record(Event::CollaboratorUpdated { user_id: member.user_id, from: member.own_level, to: level });
-        owners::hold(&mut change).await?;
-        change.commit().await?;
-    }
+        owners::hold(change).await
+    })
+    .await?;
     get(app, caller, identity_id).await
 }
 
@@ -53,14 +56,21 @@ pub async fn set_permission_level(
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Identity>, expected: &Expected) -> Result<()> {
-    let mut change = app.change(caller, Action::CollaboratorRemove).await?;
-    owners::lock(&mut change).await?;
-    let member = users::lock::member(&mut change, identity_id).await?;
+    app.change(caller, Action::CollaboratorRemove, Target::Nothing, async |change| {
+        owners::lock(change).await?;
+        let member = locked(change, identity_id, expected).await?;
+        users::write::delete(change, &[member.user_id], None).await?;
+        change.record(Event::CollaboratorRemoved(member.user_id));
+        owners::hold(change).await
+    })
+    .await
+}
+
+/// The user of a membership, locked: whom the change is about.
+async fn locked(change: &mut Change, identity_id: Id<Identity>, expected: &Expected) -> Result<Member> {
+    let member = users::lock::member(change, identity_id).await?;
     let member = member.ok_or_else(|| read::not_found(identity_id))?;
+    change.set_target(Target::User(member.user_id));
     expected.hold(member.revision)?;
-    users::write::delete(&mut change, &[member.user_id], None).await?;
-    change.record(Event::CollaboratorRemoved(member.user_id));
-    owners::hold(&mut change).await?;
-    change.commit().await?;
-    Ok(())
+    Ok(member)
 }

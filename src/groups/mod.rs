@@ -22,7 +22,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
@@ -86,12 +86,12 @@ pub struct Changed {
 pub async fn create(app: &App, caller: &Caller, name: impl Future<Output = Result<String>>) -> Result<Group> {
     app.authorize(caller, Action::GroupCreate).await?;
     let name = GroupName::parse(&name.await?)?;
-    let mut change = app.change(caller, Action::GroupCreate).await?;
-    let group_id = Id::new(change.now());
-    write::insert(&mut change, group_id, &name).await?;
-    let group = read::find(change.connection(), caller.organization_id, group_id).await?;
-    change.commit().await?;
-    Ok(group)
+    app.change(caller, Action::GroupCreate, Target::Nothing, async |change| {
+        let group_id = Id::new(change.now());
+        write::insert(change, group_id, &name).await?;
+        read::find(change.connection(), caller.organization_id, group_id).await
+    })
+    .await
 }
 
 /// Gives a group another name.
@@ -106,12 +106,12 @@ pub async fn rename(
 ) -> Result<Group> {
     app.authorize(caller, Action::GroupUpdate).await?;
     let name = GroupName::parse(&name.await?)?;
-    let mut change = app.change(caller, Action::GroupUpdate).await?;
-    lock(&mut change, group_id).await?;
-    write::rename(&mut change, group_id, &name).await?;
-    let group = read::find(change.connection(), caller.organization_id, group_id).await?;
-    change.commit().await?;
-    Ok(group)
+    app.change(caller, Action::GroupUpdate, Target::Group(group_id), async |change| {
+        lock(change, group_id).await?;
+        write::rename(change, group_id, &name).await?;
+        read::find(change.connection(), caller.organization_id, group_id).await
+    })
+    .await
 }
 
 /// Deletes a group. Its members stay, without what it was bound to. Gives it as it was.
@@ -119,14 +119,15 @@ pub async fn rename(
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` when a directory keeps it; `last_owner`.
 pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Result<Group> {
-    let mut change = app.change(caller, Action::GroupDelete).await?;
-    owners::lock(&mut change).await?;
-    lock(&mut change, group_id).await?;
-    let group = read::find(change.connection(), caller.organization_id, group_id).await?;
-    write::delete(&mut change, group_id).await?;
-    owners::hold(&mut change).await?;
-    change.commit().await?;
-    Ok(group)
+    app.change(caller, Action::GroupDelete, Target::Group(group_id), async |change| {
+        owners::lock(change).await?;
+        lock(change, group_id).await?;
+        let group = read::find(change.connection(), caller.organization_id, group_id).await?;
+        write::delete(change, group_id).await?;
+        owners::hold(change).await?;
+        Ok(group)
+    })
+    .await
 }
 
 /// Puts users into a group: all of a list, or none and a report on every row. Each row of the JSON array has
@@ -147,17 +148,21 @@ pub async fn add_members(
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupAddMembers).await?;
     let who = Who::parse(body.await?, app.config.batch.max_users, "added").await?;
-    let mut change = app.batch_change(caller, Action::GroupAddMembers, app.clock.now()).await?;
-    lock(&mut change, group_id).await?;
-    if read::is_of_owners(&mut change, group_id).await? {
-        app.authorize(caller, Action::OwnerGrant).await?;
-    }
-    let users = who.find(&mut change).await?;
-    let added = write::add(&mut change, group_id, &users).await?;
-    let counted = Changed { changed: added.len(), unchanged: users.len() - added.len() };
-    record(&mut change, added, |users| Event::GroupMembersAdded { group_id, users });
-    end(change, dry_run).await?;
-    Ok(counted)
+    app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), async |change| {
+        if dry_run {
+            change.take_back();
+        }
+        lock(change, group_id).await?;
+        if read::is_of_owners(change, group_id).await? {
+            change.authorize(Action::OwnerGrant)?;
+        }
+        let users = who.find(change).await?;
+        let added = write::add(change, group_id, &users).await?;
+        let counted = Changed { changed: added.len(), unchanged: users.len() - added.len() };
+        record(change, added, |users| Event::GroupMembersAdded { group_id, users });
+        Ok(counted)
+    })
+    .await
 }
 
 /// Takes users out of a group: all of a list, or none and a report on every row. Those who are not in it
@@ -174,21 +179,20 @@ pub async fn remove_members(
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupRemoveMembers).await?;
     let who = Who::parse(body.await?, app.config.batch.max_users, "removed").await?;
-    let mut change = app.batch_change(caller, Action::GroupRemoveMembers, app.clock.now()).await?;
-    owners::lock(&mut change).await?;
-    lock(&mut change, group_id).await?;
-    let users = who.find(&mut change).await?;
-    let removed = write::remove(&mut change, group_id, &users).await?;
-    owners::hold(&mut change).await?;
-    let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
-    record(&mut change, removed, |users| Event::GroupMembersRemoved { group_id, users });
-    end(change, dry_run).await?;
-    Ok(counted)
-}
-
-/// Makes it real, or takes it back.
-async fn end(change: Change, dry_run: bool) -> Result<()> {
-    if dry_run { change.take_back().await } else { Ok(change.commit().await?) }
+    app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), async |change| {
+        if dry_run {
+            change.take_back();
+        }
+        owners::lock(change).await?;
+        lock(change, group_id).await?;
+        let users = who.find(change).await?;
+        let removed = write::remove(change, group_id, &users).await?;
+        owners::hold(change).await?;
+        let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
+        record(change, removed, |users| Event::GroupMembersRemoved { group_id, users });
+        Ok(counted)
+    })
+    .await
 }
 
 /// Records a list as events of so many users each; one of nobody as one event.

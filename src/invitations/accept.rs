@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Token, read, write};
 use crate::app::App;
-use crate::audit::Refusal;
+use crate::audit::{Refusal, Target};
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Invitation, User};
@@ -122,7 +122,11 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     let (caller, invitation_id) = (invited.caller.clone(), invited.invitation_id);
     let user = check(acceptance, invited, &app.policy)?;
     if is_taken(app, &caller, &user.email).await? {
-        return Err(taken());
+        let error = taken();
+        if let Some(refusal) = Refusal::of_change(Target::Invitation(invitation_id), &error) {
+            app.refused(&caller, Action::InvitationAccept, &refusal).await;
+        }
+        return Err(error);
     }
     let password = match &user.credential {
         Credential::Password(password) => {
@@ -131,28 +135,30 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
         }
         _ => None,
     };
-    let mut change = app.change(&caller, Action::InvitationAccept).await?;
-    let now = change.now();
-    // Of two who accept at the same time, the second waits here.
-    let ended = match read::locked(&mut change, invitation_id).await? {
-        None => Some(UNKNOWN),
-        Some((locked, invalidated_at)) => {
-            why_ended(now, locked.expires_at, locked.accepted_at, invalidated_at).map(|(_, sentence)| sentence)
+    let organization_id = caller.organization_id;
+    app.change(&caller, Action::InvitationAccept, Target::Invitation(invitation_id), async |change| {
+        let now = change.now();
+        // Of two who accept at the same time, the second waits here.
+        let ended = match read::locked(change, invitation_id).await? {
+            None => Some(UNKNOWN),
+            Some((locked, invalidated_at)) => {
+                why_ended(now, locked.expires_at, locked.accepted_at, invalidated_at).map(|(_, sentence)| sentence)
+            }
+        };
+        if let Some(sentence) = ended {
+            return Err(Error::new(Code::NotFound, sentence));
         }
-    };
-    if let Some(sentence) = ended {
-        return Err(Error::new(Code::NotFound, sentence));
-    }
-    let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
-    if users::write::insert(&mut change, None, &account).await? == 0 {
-        return Err(taken());
-    }
-    users::write::insert_collaborators(&mut change, &account).await?;
-    users::write::insert_passwords(&mut change, &account).await?;
-    let [Account { user_id, user, .. }] = account;
-    write::accept(&mut change, invitation_id, user_id).await?;
-    change.commit().await?;
-    Ok(Accepted { user_id, user, created_at: now, organization_id: caller.organization_id })
+        let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
+        if users::write::insert(change, None, &account).await? == 0 {
+            return Err(taken());
+        }
+        users::write::insert_collaborators(change, &account).await?;
+        users::write::insert_passwords(change, &account).await?;
+        let [Account { user_id, user, .. }] = account;
+        write::accept(change, invitation_id, user_id).await?;
+        Ok(Accepted { user_id, user, created_at: now, organization_id })
+    })
+    .await
 }
 
 async fn is_taken(app: &App, caller: &Caller, email: &EmailAddress) -> Result<bool> {

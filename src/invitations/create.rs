@@ -7,7 +7,7 @@ use chrono::Duration;
 
 use super::{NewInvitation, Token, write};
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::batches::file::is_invisible;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
@@ -52,23 +52,25 @@ pub async fn create(
         return Err(Error::new(Code::EmptyBatch, "the list is empty: there is nobody to invite"));
     }
     let checked = check(asked, caller.may(Action::OwnerGrant));
-    let mut change = app.batch_change(caller, Action::InvitationBatchCreate, app.clock.now()).await?;
-    write::lock(&mut change).await?;
-    let checked = without_members(&mut change, checked).await?;
-    let expires_at = change.now() + Duration::days(i64::from(app.config.invitations.days));
-    let (organization_id, now) = (change.organization_id(), change.now());
-    let invite = |Invitee { email, permission_level }| {
-        let invitation_id = Id::new(now);
-        let token = Token::generate(organization_id, invitation_id);
-        NewInvitation { invitation_id, email, permission_level, expires_at, token }
-    };
-    let results: Vec<Result<NewInvitation>> = checked.into_iter().map(|one| one.map(invite)).collect();
-    let made: Vec<&NewInvitation> = results.iter().filter_map(|one| one.as_ref().ok()).collect();
-    let refused = results.len() - made.len();
-    write::create(&mut change, &made).await?;
-    change.record(Event::InvitationsCreated { organization_id, invitations: made.len(), refused });
-    change.commit().await?;
-    Ok(results)
+    let organization_id = caller.organization_id;
+    app.change_many(caller, Action::InvitationBatchCreate, Target::Organization(organization_id), async |change| {
+        write::lock(change).await?;
+        let checked = without_members(change, checked).await?;
+        let now = change.now();
+        let expires_at = now + Duration::days(i64::from(app.config.invitations.days));
+        let invite = |Invitee { email, permission_level }| {
+            let invitation_id = Id::new(now);
+            let token = Token::generate(organization_id, invitation_id);
+            NewInvitation { invitation_id, email, permission_level, expires_at, token }
+        };
+        let results: Vec<Result<NewInvitation>> = checked.into_iter().map(|one| one.map(invite)).collect();
+        let made: Vec<&NewInvitation> = results.iter().filter_map(|one| one.as_ref().ok()).collect();
+        let refused = results.len() - made.len();
+        write::create(change, &made).await?;
+        change.record(Event::InvitationsCreated { organization_id, invitations: made.len(), refused });
+        Ok(results)
+    })
+    .await
 }
 
 /// Judges each by itself, and against those before it.

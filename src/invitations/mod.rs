@@ -19,7 +19,7 @@ mod write;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Invitation};
@@ -53,20 +53,21 @@ pub struct NewInvitation {
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` when it was accepted, taken back or replaced before.
 pub async fn invalidate(app: &App, caller: &Caller, invitation_id: Id<Invitation>) -> Result<Summary> {
-    let mut change = app.change(caller, Action::InvitationInvalidate).await?;
-    let found = read::locked(&mut change, invitation_id).await?;
-    let (summary, invalidated_at) =
-        found.ok_or_else(|| Error::new(Code::NotFound, format!("there is no invitation {invitation_id}")))?;
-    let ended = match (summary.accepted_at, invalidated_at) {
-        (Some(_), _) => Some("has been accepted: the account can be suspended or deleted"),
-        (None, Some(_)) => Some("has been taken back or replaced before"),
-        (None, None) => None,
-    };
-    if let Some(ended) = ended {
-        return Err(Error::new(Code::Conflict, format!("the invitation {invitation_id} {ended}")));
-    }
-    write::invalidate(&mut change, invitation_id).await?;
-    change.record(Event::InvitationInvalidated(invitation_id));
-    change.commit().await?;
-    Ok(summary)
+    app.change(caller, Action::InvitationInvalidate, Target::Invitation(invitation_id), async |change| {
+        let found = read::locked(change, invitation_id).await?;
+        let (summary, invalidated_at) =
+            found.ok_or_else(|| Error::new(Code::NotFound, format!("there is no invitation {invitation_id}")))?;
+        let ended = match (summary.accepted_at, invalidated_at) {
+            (Some(_), _) => Some("has been accepted: the account can be suspended or deleted"),
+            (None, Some(_)) => Some("has been taken back or replaced before"),
+            (None, None) => None,
+        };
+        if let Some(ended) = ended {
+            return Err(Error::new(Code::Conflict, format!("the invitation {invitation_id} {ended}")));
+        }
+        write::invalidate(change, invitation_id).await?;
+        change.record(Event::InvitationInvalidated(invitation_id));
+        Ok(summary)
+    })
+    .await
 }

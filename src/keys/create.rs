@@ -4,6 +4,7 @@ use chrono::Duration;
 
 use super::{NewKey, Rights, Token, forbidden, read, write};
 use crate::app::App;
+use crate::audit::Target;
 use crate::caller::{Action, Actor, Caller, PermissionLevel, Scopes};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -81,10 +82,10 @@ pub async fn create(app: &App, caller: &Caller, wanted: Wanted) -> Result<NewKey
         }
         _ => (caller.user_id(), level),
     };
-    let mut change = app.change(caller, Action::KeyCreate).await?;
-    let key = add_as(&mut change, name, user_id, Rights { level, scopes }, &span).await?;
-    change.commit().await?;
-    Ok(key)
+    app.change(caller, Action::KeyCreate, Target::Nothing, async |change| {
+        add_as(change, name, user_id, Rights { level, scopes }, &span).await
+    })
+    .await
 }
 
 /// What somebody other than the caller may, if the caller may make keys for them.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{Rights, Summary, Token, forbidden, read, write};
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Actor, Caller, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id};
@@ -41,21 +41,23 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
         return Err(forbidden(app, caller, Action::KeyRotate, sentence).await);
     }
     let mut key = found.key;
-    let mut change = app.change(caller, Action::KeyRotate).await?;
-    let now = change.now();
-    let state = write::lock(&mut change, key_id).await?.ok_or_else(|| read::no_key(key_id))?;
-    if state.revoked_at.is_some() || state.expires_at <= now {
-        let sentence = format!("the API key {key_id} is revoked or has expired, and can't be rotated: make another");
-        return Err(Error::new(Code::Conflict, sentence));
-    }
-    let token = Token::generate(change.organization_id(), key_id);
-    let previous_expires_at: DateTime<Utc> = now + overlap;
-    key.rotated_at = Some(now);
-    key.previous_expires_at = (previous_expires_at > now).then_some(previous_expires_at);
-    write::rotate(&mut change, key_id, &token.sha256(), key.previous_expires_at).await?;
-    change.record(Event::KeyRotated { key_id, previous_expires_at });
-    change.commit().await?;
-    Ok(NewSecret { key, token: token.text() })
+    app.change(caller, Action::KeyRotate, Target::ApiKey(key_id), async |change| {
+        let now = change.now();
+        let state = write::lock(change, key_id).await?.ok_or_else(|| read::no_key(key_id))?;
+        if state.revoked_at.is_some() || state.expires_at <= now {
+            let sentence =
+                format!("the API key {key_id} is revoked or has expired, and can't be rotated: make another");
+            return Err(Error::new(Code::Conflict, sentence));
+        }
+        let token = Token::generate(change.organization_id(), key_id);
+        let previous_expires_at: DateTime<Utc> = now + overlap;
+        key.rotated_at = Some(now);
+        key.previous_expires_at = (previous_expires_at > now).then_some(previous_expires_at);
+        write::rotate(change, key_id, &token.sha256(), key.previous_expires_at).await?;
+        change.record(Event::KeyRotated { key_id, previous_expires_at });
+        Ok(NewSecret { key, token: token.text() })
+    })
+    .await
 }
 
 /// Why the caller can't have a secret of this key, which they may know of.

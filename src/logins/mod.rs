@@ -22,7 +22,7 @@ mod write;
 use chrono::Duration;
 
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
@@ -86,30 +86,32 @@ pub struct Approved {
 /// `forbidden`; `not_found` for a one-time password that is none or has expired, or a user who isn't there;
 /// `conflict` when it has been approved before.
 pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<User>>) -> Result<Approved> {
-    let mut change = app.change(caller, Action::LoginApprove).await?;
-    let otp = checked(app, otp)?;
-    let (user_id, permission_level, scopes) = match (&caller.actor, user_id) {
-        (Actor::ApiKey { user_id, permission, scopes, .. }, None) => (*user_id, *permission, *scopes),
-        (Actor::Operator, Some(user_id)) => {
-            let organization_id = change.organization_id();
-            let holder = keys::holder(change.connection(), organization_id, user_id).await?;
-            let holder = holder.ok_or_else(|| Error::new(Code::NotFound, format!("there is no user {user_id}")))?;
-            (Some(user_id), holder.level, Scopes::All)
+    let target = user_id.or(caller.user_id()).map_or(Target::Organization(caller.organization_id), Target::User);
+    app.change(caller, Action::LoginApprove, target, async |change| {
+        let otp = checked(app, otp)?;
+        let (user_id, permission_level, scopes) = match (&caller.actor, user_id) {
+            (Actor::ApiKey { user_id, permission, scopes, .. }, None) => (*user_id, *permission, *scopes),
+            (Actor::Operator, Some(user_id)) => {
+                let organization_id = change.organization_id();
+                let holder = keys::holder(change.connection(), organization_id, user_id).await?;
+                let holder = holder.ok_or_else(|| Error::new(Code::NotFound, format!("there is no user {user_id}")))?;
+                (Some(user_id), holder.level, Scopes::All)
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "a login is approved with one's own API key, or by the local operator for a user",
+                ));
+            }
+        };
+        write::forget_expired(change).await?;
+        let approval = Approval { user_id, permission_level, scopes };
+        if !write::approve(change, &otp, &approval).await? {
+            return Err(Error::new(Code::Conflict, "this login has been approved before: start another"));
         }
-        _ => {
-            return Err(Error::invalid(
-                "a login is approved with one's own API key, or by the local operator for a user",
-            ));
-        }
-    };
-    write::forget_expired(&mut change).await?;
-    let approval = Approval { user_id, permission_level, scopes };
-    if !write::approve(&mut change, &otp, &approval).await? {
-        return Err(Error::new(Code::Conflict, "this login has been approved before: start another"));
-    }
-    change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
-    change.commit().await?;
-    Ok(Approved { user_id, permission_level, otp })
+        change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
+        Ok(Approved { user_id, permission_level, otp })
+    })
+    .await
 }
 
 fn spent() -> Error {
@@ -136,20 +138,20 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
         return Err(Error::new(Code::Conflict, sentence));
     }
     let caller = Caller { organization_id: found.organization_id, actor: found.approved_by, origin };
-    let mut change = app.change(&caller, Action::LoginApprove).await?;
-    let Some(approval) = write::take(&mut change, &otp).await? else { return Err(spent()) };
-    let lifetime = match otp.duration_seconds {
-        0 => Lifetime::Longest,
-        seconds => Lifetime::AtMost(i64::from(seconds)),
-    };
-    let wanted = Wanted {
-        name: "login".to_owned(),
-        user_id: approval.user_id,
-        permission_level: Some(approval.permission_level),
-        scopes: Some(approval.scopes),
-        lifetime,
-    };
-    let key = keys::add_wanted(app, &mut change, &wanted).await?;
-    change.commit().await?;
-    Ok(Some(key))
+    app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
+        let approval = write::take(change, &otp).await?.ok_or_else(spent)?;
+        let lifetime = match otp.duration_seconds {
+            0 => Lifetime::Longest,
+            seconds => Lifetime::AtMost(i64::from(seconds)),
+        };
+        let wanted = Wanted {
+            name: "login".to_owned(),
+            user_id: approval.user_id,
+            permission_level: Some(approval.permission_level),
+            scopes: Some(approval.scopes),
+            lifetime,
+        };
+        Ok(Some(keys::add_wanted(app, change, &wanted).await?))
+    })
+    .await
 }

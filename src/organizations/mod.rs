@@ -10,6 +10,7 @@ use chrono::Duration;
 use sqlx::Connection;
 
 use crate::app::App;
+use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
@@ -59,24 +60,26 @@ pub async fn create(app: &App, caller: &Caller, name: &str, identifier: &Identif
 
 async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier) -> Result<(Summary, NewKey)> {
     let organization_id = Id::<Organization>::new(app.clock.now());
-    let mut change = app.change(&Caller::operator(organization_id), Action::OrganizationCreate).await?;
-    write::create(&mut change, name, public_identifier).await?;
-    let administrator = Account {
-        user_id: Id::new(change.now()),
-        identity_id: Id::new(change.now()),
-        user: NewUser::administrator()?,
-        password: None,
-    };
-    let user_id = administrator.user_id;
-    let administrator = [administrator];
-    users::write::insert(&mut change, None, &administrator).await?;
-    users::write::insert_collaborators(&mut change, &administrator).await?;
-    let lifetime = Duration::days(i64::from(app.config.keys.default_days));
-    let key = keys::add(&mut change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
-    let created_at = change.now();
-    change.commit().await?;
-    let (name, public_identifier) = (name.to_owned(), public_identifier.clone());
-    Ok((Summary { organization_id, name, public_identifier, created_at }, key))
+    let operator = Caller::operator(organization_id);
+    // A refusal is recorded nowhere: the organization in whose log it would stand is not there.
+    app.change(&operator, Action::OrganizationCreate, Target::Nothing, async |change| {
+        write::create(change, name, public_identifier).await?;
+        let administrator = Account {
+            user_id: Id::new(change.now()),
+            identity_id: Id::new(change.now()),
+            user: NewUser::administrator()?,
+            password: None,
+        };
+        let user_id = administrator.user_id;
+        let administrator = [administrator];
+        users::write::insert(change, None, &administrator).await?;
+        users::write::insert_collaborators(change, &administrator).await?;
+        let lifetime = Duration::days(i64::from(app.config.keys.default_days));
+        let key = keys::add(change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
+        let (name, public_identifier) = (name.to_owned(), public_identifier.clone());
+        Ok((Summary { organization_id, name, public_identifier, created_at: change.now() }, key))
+    })
+    .await
 }
 
 /// Gives the caller's organization another name.
@@ -84,10 +87,10 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
 /// # Errors
 /// `forbidden`; `invalid_request` as for [`create`]; `not_found`.
 pub async fn rename(app: &App, caller: &Caller, name: &str) -> Result<Summary> {
-    let mut change = app.change(caller, Action::OrganizationRename).await?;
-    let renamed = write::rename(&mut change, parse_name(name)?.as_str()).await?;
-    change.commit().await?;
-    Ok(renamed)
+    app.change(caller, Action::OrganizationRename, Target::Organization(caller.organization_id), async |change| {
+        write::rename(change, parse_name(name)?.as_str()).await
+    })
+    .await
 }
 
 fn parse_name(name: &str) -> Result<Name> {

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use super::write;
 use crate::app::App;
+use crate::audit::Target;
 use crate::caller::{Action, Caller};
 use crate::collaborators::owners;
 use crate::error::Result;
@@ -40,17 +41,18 @@ pub async fn preview(app: &App, caller: &Caller) -> Result<Vec<Affected>> {
 /// # Errors
 /// `forbidden`; `last_owner`.
 pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Affected>> {
-    let mut change = app.change(caller, Action::ScimMigrate).await?;
-    owners::lock(&mut change).await?;
-    let affected = affected(change.connection(), caller.organization_id).await?;
-    if dry_run {
-        change.take_back().await?;
-        return Ok(affected);
-    }
-    write::make_collaborators(&mut change, &affected).await?;
-    owners::hold(&mut change).await?;
-    change.commit().await?;
-    Ok(affected)
+    app.change(caller, Action::ScimMigrate, Target::Organization(caller.organization_id), async |change| {
+        owners::lock(change).await?;
+        let affected = affected(change.connection(), caller.organization_id).await?;
+        if dry_run {
+            change.take_back();
+            return Ok(affected);
+        }
+        write::make_collaborators(change, &affected).await?;
+        owners::hold(change).await?;
+        Ok(affected)
+    })
+    .await
 }
 
 async fn affected(connection: &mut PgConnection, organization_id: Id<Organization>) -> Result<Vec<Affected>> {

@@ -21,6 +21,7 @@ mod write;
 use std::collections::HashMap;
 
 use crate::app::App;
+use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators::owners;
@@ -95,28 +96,29 @@ pub async fn set(
     let asked = asked.await?;
     let mut report = Report::on_bindings(asked.len());
     let checked = check(&asked, &mut report);
-    let mut change = app.change(caller, Action::PolicySet).await?;
-    owners::lock(&mut change).await?;
-    find_groups(&mut change, &checked, &mut report).await?;
-    if !report.is_empty() {
-        return Err(Error::policy_rejected(report));
-    }
-    let groups = |role| -> Vec<Id<Group>> {
-        checked.iter().filter(|principal| principal.role == Some(role)).map(|principal| principal.group_id).collect()
-    };
-    let (owners, collaborators) = (groups(PermissionLevel::Owner), groups(PermissionLevel::Collaborator));
-    let before = read::bindings(change.connection(), caller.organization_id).await?;
-    let was_owner = |id: &Id<Group>| {
-        before.iter().any(|binding| binding.role == PermissionLevel::Owner && binding.groups.contains(id))
-    };
-    if !owners.iter().all(was_owner) {
-        app.authorize(caller, Action::OwnerGrant).await?;
-    }
-    write::replace(&mut change, owners, collaborators).await?;
-    owners::hold(&mut change).await?;
-    let bindings = read::bindings(change.connection(), caller.organization_id).await?;
-    change.commit().await?;
-    Ok(bindings)
+    app.change(caller, Action::PolicySet, Target::Organization(caller.organization_id), async |change| {
+        owners::lock(change).await?;
+        find_groups(change, &checked, &mut report).await?;
+        if !report.is_empty() {
+            return Err(Error::policy_rejected(report));
+        }
+        let groups = |role| -> Vec<Id<Group>> {
+            let with_role = checked.iter().filter(|principal| principal.role == Some(role));
+            with_role.map(|principal| principal.group_id).collect()
+        };
+        let (owners, collaborators) = (groups(PermissionLevel::Owner), groups(PermissionLevel::Collaborator));
+        let before = read::bindings(change.connection(), caller.organization_id).await?;
+        let was_owner = |id: &Id<Group>| {
+            before.iter().any(|binding| binding.role == PermissionLevel::Owner && binding.groups.contains(id))
+        };
+        if !owners.iter().all(was_owner) {
+            change.authorize(Action::OwnerGrant)?;
+        }
+        write::replace(change, owners, collaborators).await?;
+        owners::hold(change).await?;
+        read::bindings(change.connection(), caller.organization_id).await
+    })
+    .await
 }
 
 impl Resource {

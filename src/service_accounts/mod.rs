@@ -14,7 +14,7 @@ mod read;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::audit::Event;
+use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Identity, Organization, User};
@@ -47,29 +47,29 @@ pub struct ServiceAccount {
 /// # Errors
 /// `forbidden`; `invalid_request` for a name that makes no address; `conflict` for one that a collaborator has.
 pub async fn create(app: &App, caller: &Caller, name: Option<&str>) -> Result<ServiceAccount> {
-    let mut change = app.change(caller, Action::ServiceAccountCreate).await?;
-    let organization_id = change.organization_id();
-    let user = new_user(organization_id, name.unwrap_or_default())?;
-    if read::is_taken(change.connection(), organization_id, user.name.as_str()).await? {
-        return Err(taken(&user));
-    }
-    let account = Account { user_id: Id::new(change.now()), identity_id: Id::new(change.now()), user, password: None };
-    if !users::write::insert_service_account(&mut change, &account).await? {
-        return Err(taken(&account.user));
-    }
-    users::write::insert_collaborators(&mut change, std::slice::from_ref(&account)).await?;
-    change.record(Event::ServiceAccountCreated(account.user_id));
-    let created_at = change.now();
-    change.commit().await?;
-    Ok(ServiceAccount {
-        user_id: account.user_id,
-        identity_id: account.identity_id,
-        organization_id,
-        name: account.user.name.as_str().to_owned(),
-        email: account.user.email.as_str().to_owned(),
-        permission_level: account.user.permission_level,
-        created_at,
+    app.change(caller, Action::ServiceAccountCreate, Target::Nothing, async |change| {
+        let (organization_id, created_at) = (change.organization_id(), change.now());
+        let user = new_user(organization_id, name.unwrap_or_default())?;
+        if read::is_taken(change.connection(), organization_id, user.name.as_str()).await? {
+            return Err(taken(&user));
+        }
+        let account = Account { user_id: Id::new(created_at), identity_id: Id::new(created_at), user, password: None };
+        if !users::write::insert_service_account(change, &account).await? {
+            return Err(taken(&account.user));
+        }
+        users::write::insert_collaborators(change, std::slice::from_ref(&account)).await?;
+        change.record(Event::ServiceAccountCreated(account.user_id));
+        Ok(ServiceAccount {
+            user_id: account.user_id,
+            identity_id: account.identity_id,
+            organization_id,
+            name: account.user.name.as_str().to_owned(),
+            email: account.user.email.as_str().to_owned(),
+            permission_level: account.user.permission_level,
+            created_at,
+        })
     })
+    .await
 }
 
 /// The account that goes with a name.

@@ -102,7 +102,8 @@ pub async fn change_all(
         Err(error) => Err(error),
     };
     if let Err(error) = &changed
-        && let Some(refusal) = Refusal::rejected(None, error)
+        && !dry_run
+        && let Some(refusal) = Refusal::of_list(None, error)
     {
         app.refused(caller, bulk.action(), &refusal).await;
     }
@@ -179,7 +180,7 @@ async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> R
         None => read::details(change.connection(), organization_id, &ids).await?,
     };
     if dry_run || changed == 0 {
-        change.take_back().await?;
+        change.roll_back().await?;
     } else {
         change.record(Event::UsersChanged { action: bulk.action(), organization_id, users: changed });
         change.commit().await?;

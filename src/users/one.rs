@@ -6,6 +6,7 @@ use super::edit::One;
 use super::lock::{self, Locked};
 use super::{Details, Expected, Status, read, write};
 use crate::app::App;
+use crate::audit::Target;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
@@ -49,22 +50,19 @@ pub async fn update(
     if !report.is_empty() {
         return Err(Error::rejected(report));
     }
-    let mut change = app.change(caller, Action::UserUpdate).await?;
-    let user = locked(&mut change, user_id, expected).await?;
-    if user.is_service_account && edit.personal().next().is_some() {
-        let sentence = "of a service account only the title can be changed: its name is its address";
-        return Err(Error::new(Code::Conflict, sentence));
-    }
-    let update = user.edited(&edit);
-    if let Some(update) = &update {
-        write::update(&mut change, std::slice::from_ref(update)).await?;
-    }
-    let details = details(&mut change, user_id).await?;
-    match update {
-        Some(_) => change.commit().await?,
-        None => change.take_back().await?,
-    }
-    Ok(details)
+    app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
+        let user = locked(change, user_id, expected).await?;
+        if user.is_service_account && edit.personal().next().is_some() {
+            let sentence = "of a service account only the title can be changed: its name is its address";
+            return Err(Error::new(Code::Conflict, sentence));
+        }
+        match user.edited(&edit) {
+            Some(update) => write::update(change, &[update]).await?,
+            None => change.take_back(),
+        }
+        details(change, user_id).await
+    })
+    .await
 }
 
 /// Keeps a user out: from now on their keys open nothing, on any instance within a second.
@@ -72,13 +70,13 @@ pub async fn update(
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `conflict` when they are suspended; `last_owner`.
 pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<Details> {
-    let mut change = app.change(caller, Action::UserSuspend).await?;
-    owners::lock(&mut change).await?;
-    set_status(&mut change, user_id, expected, Status::Suspended).await?;
-    owners::hold(&mut change).await?;
-    let details = details(&mut change, user_id).await?;
-    change.commit().await?;
-    Ok(details)
+    app.change(caller, Action::UserSuspend, Target::User(user_id), async |change| {
+        owners::lock(change).await?;
+        set_status(change, user_id, expected, Status::Suspended).await?;
+        owners::hold(change).await?;
+        details(change, user_id).await
+    })
+    .await
 }
 
 /// Lets a suspended user in again: their keys open what they did before.
@@ -86,11 +84,11 @@ pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &E
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `conflict` when they are active.
 pub async fn reactivate(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<Details> {
-    let mut change = app.change(caller, Action::UserReactivate).await?;
-    set_status(&mut change, user_id, expected, Status::Active).await?;
-    let details = details(&mut change, user_id).await?;
-    change.commit().await?;
-    Ok(details)
+    app.change(caller, Action::UserReactivate, Target::User(user_id), async |change| {
+        set_status(change, user_id, expected, Status::Active).await?;
+        details(change, user_id).await
+    })
+    .await
 }
 
 /// Deletes a user, with everything that names them: membership, password, keys, invitations, the kept answer of
@@ -99,13 +97,13 @@ pub async fn reactivate(app: &App, caller: &Caller, user_id: Id<User>, expected:
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn delete(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<()> {
-    let mut change = app.change(caller, Action::UserDelete).await?;
-    owners::lock(&mut change).await?;
-    locked(&mut change, user_id, expected).await?;
-    write::delete(&mut change, &[user_id], None).await?;
-    owners::hold(&mut change).await?;
-    change.commit().await?;
-    Ok(())
+    app.change(caller, Action::UserDelete, Target::User(user_id), async |change| {
+        owners::lock(change).await?;
+        locked(change, user_id, expected).await?;
+        write::delete(change, &[user_id], None).await?;
+        owners::hold(change).await
+    })
+    .await
 }
 
 async fn set_status(change: &mut Change, user_id: Id<User>, expected: &Expected, status: Status) -> Result<()> {
