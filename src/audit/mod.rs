@@ -10,9 +10,11 @@
 
 mod event;
 mod read;
+mod refusal;
 mod target;
 pub(crate) mod write;
 
-pub use event::{Event, Findings, Refusal};
+pub use event::Event;
 pub use read::{Entry, Filter, list};
+pub use refusal::{Findings, Refusal};
 pub use target::Target;

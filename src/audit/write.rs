@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Target;
-use super::event::{Event, Refusal};
+use super::{Event, Refusal, Target};
 use crate::caller::{Action, Caller};
 use crate::error::Result;
 use crate::id::{self, Id};

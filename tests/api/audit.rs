@@ -113,8 +113,8 @@ async fn nobody_changes_it_not_even_the_owner_of_its_table() {
 async fn a_change_without_an_entry_is_not_committed() {
     let app = TestApp::spawn().await;
     let operator = muster::organizations::operator(&app.app).await.unwrap();
-    let change = app.app.change(&operator, muster::caller::Action::KeyCreate).await.unwrap();
-    let error = muster::error::Error::from(change.commit().await.unwrap_err());
+    let (action, target) = (muster::caller::Action::KeyCreate, muster::audit::Target::Nothing);
+    let error = app.app.change(&operator, action, target, async |_| Ok(())).await.unwrap_err();
     assert_eq!(error.code().as_str(), "internal");
     assert_eq!(error.chain().as_deref(), Some("a change without an audit event"));
 }

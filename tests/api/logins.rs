@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Actor, Answer, TestApp};
 
-const APPROVE: &str = "/api/v2/users/approve_otp_token";
+pub const APPROVE: &str = "/api/v2/users/approve_otp_token";
 
 /// A login for so many seconds: its one-time password and its page.
-async fn started(app: &TestApp, seconds: u64) -> (String, String) {
+pub async fn started(app: &TestApp, seconds: u64) -> (String, String) {
     let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token?duration_seconds={seconds}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let result = answer.json()["result"].clone();
@@ -79,10 +79,15 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
         (&keys["results"][0]["key_id"], &json!("127.0.0.1"))
     );
     let approvals = app.owner.get("/api/v2/audit/events?action=login.approve").await.json();
+    let approvals = approvals["results"].as_array().unwrap();
+    let ends: Vec<_> = approvals.iter().map(|event| (&event["outcome"], &event["target_id"])).collect();
+    // The owner's attempt on it is theirs, and Ada's are hers.
+    let rejected = json!("rejected");
     assert_eq!(
-        (approvals["results"].as_array().unwrap().len(), &approvals["results"][0]["target_id"]),
-        (1, &json!(user_id))
+        ends,
+        [(&rejected, &approvals[0]["target_id"]), (&rejected, &json!(user_id)), (&json!("success"), &json!(user_id))]
     );
+    assert_ne!(approvals[0]["target_id"], json!(user_id));
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ mod invitations;
 mod keys;
 mod logins;
 mod policies;
+mod refusals;
 mod schema;
 mod scim;
 mod service_accounts;

@@ -28,7 +28,7 @@ pub(in crate::http) struct Query {
     count: Option<String>,
 }
 
-/// An entry of the audit log. People are named by id only.
+/// An entry of the audit log: something that was done, or that was refused. People are named by id only.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AuditEvent {
     #[schema(example = "evt_01k9h6m3x0e8wbz1v5n7q2r4t6")]
@@ -41,9 +41,10 @@ pub(crate) struct AuditEvent {
     actor_name: Option<String>,
     #[schema(example = "user.batch_create")]
     action: String,
-    /// `success`, `denied` or `rejected`.
+    /// `success`; `denied` when the actor is not let in or may not; `rejected` when what is there, or what is in the
+    /// list, does not allow it.
     outcome: String,
-    /// Why it was denied or rejected, as a stable code.
+    /// Why it was denied or rejected, as a stable code: `last_owner`.
     reason: Option<String>,
     target_kind: Option<String>,
     target_id: Option<String>,
@@ -56,7 +57,7 @@ pub(crate) struct AuditEvent {
 
 /// List the audit log, newest first
 ///
-/// For owners.
+/// What was done, and what was refused. For owners.
 #[utoipa::path(get, path = "/api/v2/audit/events", operation_id = "audit_list", tag = "audit", params(Query),
     responses(
         (status = 200, description = "A page of it.", body = Listing<AuditEvent>),
