@@ -216,6 +216,14 @@ impl Error {
         }
     }
 
+    /// Says which rows of a list it is about.
+    #[must_use]
+    pub fn on_rows(mut self, report: Report) -> Self {
+        self.message = format!("{}: {}", self.message, report.named());
+        self.report = Some(Box::new(report));
+        self
+    }
+
     /// Replaces the sentence.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {

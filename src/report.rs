@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::error::Code;
+
 /// The fields of a row: the vendor's in its order, then muster's own.
 #[rustfmt::skip]
 pub(crate) const FIELDS: [&str; 9] = [
@@ -74,6 +76,12 @@ impl Finding {
     /// There is nobody of the id or address in this field; `who` is that, if it can be shown.
     pub(crate) fn no_such_user(index: usize, field: &str, who: Option<&str>) -> Self {
         Self { subject: who.map(str::to_owned), ..Self::field(index, field, "unknown_user", "there is no such user") }
+    }
+
+    /// The row takes an owner away, and no other would be left; `field` is where it names them, if it does.
+    pub(crate) fn last_owner(index: usize, field: Option<&str>, who: &str) -> Self {
+        let message = "is an owner, and no other active one would be left";
+        Self { field: field.map(str::to_owned), ..Self::about(index, who, Code::LastOwner.as_str(), message) }
     }
 
     /// The user in this field is in an earlier row too.

@@ -94,7 +94,7 @@ impl Use {
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` when the batch is not one that was created, or was undone before;
-/// `batch_in_use` with a finding for each user in the way, by their place in the list; `last_owner`.
+/// `batch_in_use` with a finding for each user in the way, by their place in the list; `last_owner` with one for each owner.
 pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
     app.change_many(caller, Action::BatchUndo, Target::Batch(batch_id), async |change| {
         if options.dry_run {
@@ -113,23 +113,31 @@ pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Opti
                 return Err(Error::new(Code::Conflict, sentence));
             }
         }
-        let undone = members(change, batch_id, options.keep_used).await?;
-        let removed: Vec<Id<User>> = undone.removed.iter().map(|member| member.user_id).collect();
-        write::undo(change, batch_id, &removed, undone.kept.len()).await?;
-        owners::hold(change).await?;
-        Ok(undone)
+        let (removed, kept) = members(change, batch_id, options.keep_used).await?;
+        let ids: Vec<Id<User>> = removed.iter().map(|(_, member)| member.user_id).collect();
+        let owners = owners::among(change, &ids).await?;
+        write::undo(change, batch_id, &ids, kept.len()).await?;
+        let mut report = Report::on(removed.len() + kept.len(), "removed");
+        for (index, member) in removed.iter().filter(|(_, member)| owners.contains(&member.user_id)) {
+            report.add(Finding::last_owner(*index, None, &member.email));
+        }
+        owners::hold_against(change, report).await?;
+        Ok(Undone { removed: removed.into_iter().map(|(_, member)| member).collect(), kept })
     })
     .await
 }
 
+/// Who can be removed, each with their place in the list.
+type Removed = Vec<(usize, Member)>;
+
 /// Who can be removed, and who can't. Locks them all.
-async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> Result<Undone> {
+async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> Result<(Removed, Vec<(Member, Use)>)> {
     let found = read::members(change, batch_id).await?;
     let mut report = Report::new(found.len());
     let (mut removed, mut kept) = (Vec::with_capacity(found.len()), Vec::new());
     for (index, (member, reason)) in found.into_iter().enumerate() {
         match reason.as_deref().map(Use::from_database) {
-            None => removed.push(member),
+            None => removed.push((index, member)),
             Some(reason) => {
                 report.add(Finding::about(index, &member.email, reason.code(), reason.message()));
                 kept.push((member, reason));
@@ -139,5 +147,5 @@ async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> R
     if !report.is_empty() && (!keep_used || removed.is_empty()) {
         return Err(Error::in_use(report.clone(), report.undo_summary()));
     }
-    Ok(Undone { removed, kept })
+    Ok((removed, kept))
 }

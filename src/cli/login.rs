@@ -14,6 +14,7 @@ use super::{Exit, OperatorArgs};
 use crate::config::environment;
 use crate::keys::Token;
 use crate::logins;
+use crate::secret::Secret;
 
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -98,14 +99,57 @@ async fn log_in(args: &Args) -> Result<(), Exit> {
         open(&url);
     }
     let token = wait(&client, &login.otp, Duration::from_millis(args.poll_interval)).await?;
+    let replaced = credentials.find(&client.host());
     credentials.keep(&client.host(), token.expose_secret())?;
     say(&format!("logged in: the API key is in {}", credentials.path().display()));
+    if let Some(replaced) = replaced {
+        revoke_replaced(&client.host(), &replaced).await;
+    }
     for variable in ["MUSTER_TOKEN", "ANYSCALE_CLI_TOKEN"] {
         if environment(variable).is_some() {
             say(&format!("warning: {variable} is set, and is used instead"));
         }
     }
     Ok(())
+}
+
+/// Revokes the API key of a login that another one replaced: nobody has it any longer to revoke it with. Whether
+/// that works or not, one is logged in.
+async fn revoke_replaced(host: &str, token: &Secret) {
+    let (key_id, end) = revoke(host, token).await;
+    match end {
+        End::Revoked => say(&format!("the API key of the login before, {key_id}, is revoked")),
+        End::Ended => say("the API key of the login before had stopped working already"),
+        End::Unheard(error) => say(&format!(
+            "warning: the API key of the login before still works: the server could not be told ({error}); revoke it \
+             with `muster api-key revoke {key_id}`"
+        )),
+    }
+}
+
+/// What has become of an API key that was to be revoked.
+enum End {
+    /// It opens nothing from now on.
+    Revoked,
+    /// It did so before.
+    Ended,
+    /// The server doesn't know of it.
+    Unheard(Error),
+}
+
+/// Revokes an API key with itself; also gives its id.
+async fn revoke(host: &str, token: &Secret) -> (String, End) {
+    let key_id = Token::parse(token.expose()).map(|token| token.id.to_string()).unwrap_or_default();
+    let revoked = match Client::new(host, token.expose()) {
+        Ok(client) => client.revoke_api_key(&key_id).await,
+        Err(error) => Err(error),
+    };
+    let end = match revoked {
+        Ok(_) => End::Revoked,
+        Err(Error::Rejected(_) | Error::Config(_)) => End::Ended,
+        Err(error) => End::Unheard(error),
+    };
+    (key_id, end)
 }
 
 /// Until it is approved, or its one-time password has expired, which the server says.
@@ -144,15 +188,12 @@ pub(super) async fn log_out(args: &LogoutArgs) -> Result<(), Exit> {
             credentials.path().display()
         ))));
     };
-    let key_id = Token::parse(token.expose()).map(|token| token.id.to_string()).unwrap_or_default();
-    let revoked = Client::new(&host, token.expose())?.revoke_api_key(&key_id).await;
+    let (key_id, end) = revoke(&host, &token).await;
     credentials.forget(&host)?;
-    match revoked {
-        Ok(_) => say(&format!("logged out of {host}: the API key {key_id} is revoked")),
-        Err(Error::Rejected(_) | Error::Config(_)) => {
-            say(&format!("logged out of {host}: the API key had stopped working before"));
-        }
-        Err(error) => {
+    match end {
+        End::Revoked => say(&format!("logged out of {host}: the API key {key_id} is revoked")),
+        End::Ended => say(&format!("logged out of {host}: the API key had stopped working before")),
+        End::Unheard(error) => {
             return Err(Exit::Usage(format!(
                 "the API key is removed from this machine, but {key_id} still works: the server could not be told \
                  ({error}); revoke it with `muster api-key revoke {key_id}` or `muster key revoke {key_id}`"

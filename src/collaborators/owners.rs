@@ -4,8 +4,12 @@
 //! does so between [`lock`] and [`hold`]. Two that would each leave the other as the last one are so made
 //! one after the other, and the second is refused.
 
+use uuid::Uuid;
+
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
+use crate::id::{Id, User};
+use crate::report::Report;
 
 /// Waits for everybody else who may be taking owners away, and makes them wait.
 pub(crate) async fn lock(change: &mut Change) -> Result<()> {
@@ -15,6 +19,39 @@ pub(crate) async fn lock(change: &mut Change) -> Result<()> {
         .execute(change.connection())
         .await?;
     Ok(())
+}
+
+/// Which of these users are owners, as [`hold`] counts them. For a list, before it takes them away.
+pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
+    let organization_id = change.organization_id().uuid();
+    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    let owners = sqlx::query_scalar!(
+        r#"
+        select u.user_id as "user_id: Id<User>"
+        from users u
+        join collaborators c using (organization_id, user_id)
+        where u.organization_id = $1 and u.user_id = any($2) and u.status = 'active' and not u.is_service_account
+            and (c.permission_level = 'owner' or exists (
+                select from user_group_members m
+                join organization_policy_bindings b using (organization_id, group_id)
+                where m.organization_id = $1 and m.user_id = u.user_id and b.role_name = 'owner'
+            ))
+        "#,
+        organization_id,
+        &ids,
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(owners)
+}
+
+/// As [`hold`], for a list: the refusal has this report, with a finding for each owner that the list takes away.
+/// If nobody is left, none of them can go, and no other row is to blame.
+///
+/// # Errors
+/// `last_owner`.
+pub(crate) async fn hold_against(change: &mut Change, report: Report) -> Result<()> {
+    hold(change).await.map_err(|error| if error.code() == Code::LastOwner { error.on_rows(report) } else { error })
 }
 
 /// Refuses the change if it leaves nobody who is an owner: a person, active, by their own level or

@@ -147,7 +147,7 @@ pub async fn add_members(
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupAddMembers).await?;
-    let who = Who::parse(body.await?, app.config.batch.max_users, "added").await?;
+    let mut who = Who::parse(body.await?, app.config.batch.max_users, "added").await?;
     app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), async |change| {
         if dry_run {
             change.take_back();
@@ -169,7 +169,7 @@ pub async fn add_members(
 /// stay out.
 ///
 /// # Errors
-/// As [`add_members`]; `last_owner`.
+/// As [`add_members`]; `last_owner` with a finding for each owner.
 pub async fn remove_members(
     app: &App,
     caller: &Caller,
@@ -178,7 +178,7 @@ pub async fn remove_members(
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<Changed> {
     app.authorize(caller, Action::GroupRemoveMembers).await?;
-    let who = Who::parse(body.await?, app.config.batch.max_users, "removed").await?;
+    let mut who = Who::parse(body.await?, app.config.batch.max_users, "removed").await?;
     app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), async |change| {
         if dry_run {
             change.take_back();
@@ -186,8 +186,9 @@ pub async fn remove_members(
         owners::lock(change).await?;
         lock(change, group_id).await?;
         let users = who.find(change).await?;
+        let owners = owners::among(change, &users).await?;
         let removed = write::remove(change, group_id, &users).await?;
-        owners::hold(change).await?;
+        owners::hold_against(change, who.last_owners(&owners)).await?;
         let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
         record(change, removed, |users| Event::GroupMembersRemoved { group_id, users });
         Ok(counted)

@@ -20,6 +20,8 @@ use crate::users::named::{self, Named};
 pub(super) struct Who {
     rows: Vec<(usize, Named)>,
     report: Report,
+    /// The places in `rows` of those who were found.
+    places: HashMap<Uuid, usize>,
 }
 
 /// One row.
@@ -55,34 +57,41 @@ impl Who {
             rows.extend(named.map(|named| (index, named)));
         }
         findings.into_iter().for_each(|finding| report.add(finding));
-        Ok(Self { rows, report })
+        Ok(Self { rows, report, places: HashMap::new() })
     }
 
     /// Finds the users, in the order of their ids, and keeps them from being deleted until the change ends.
     ///
     /// # Errors
     /// `batch_rejected` with everything that is wrong with the list: somebody is unknown, or in it twice.
-    pub(super) async fn find(self, change: &mut Change) -> Result<Vec<Id<User>>> {
+    pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
-        let Self { rows, mut report } = self;
+        let Self { rows, report, places } = self;
         let named: Vec<&Named> = rows.iter().map(|(_, named)| named).collect();
         let ids = named::ids(change, &named).await?;
         let asked: Vec<Uuid> = ids.iter().flatten().map(|id| id.uuid()).collect();
         let users = lock(change.connection(), organization_id, &asked).await?;
         let there: HashSet<Uuid> = users.iter().map(|id| id.uuid()).collect();
-        let mut first_with = HashMap::with_capacity(users.len());
-        for ((index, named), user_id) in rows.iter().zip(ids) {
+        for ((place, (index, named)), user_id) in rows.iter().enumerate().zip(ids) {
             match user_id.filter(|user_id| there.contains(&user_id.uuid())) {
                 None => report.add(Finding::no_such_user(*index, "user", Some(&named.shown()))),
-                Some(user_id) => match first_with.get(&user_id.uuid()) {
-                    Some(first) => report.add(Finding::user_twice(*index, *first, "user")),
+                Some(user_id) => match places.get(&user_id.uuid()).and_then(|first| rows.get(*first)) {
+                    Some((first, _)) => report.add(Finding::user_twice(*index, *first, "user")),
                     None => {
-                        first_with.insert(user_id.uuid(), *index);
+                        places.insert(user_id.uuid(), place);
                     }
                 },
             }
         }
-        if report.is_empty() { Ok(users) } else { Err(Error::rejected(report)) }
+        if report.is_empty() { Ok(users) } else { Err(Error::rejected(report.clone())) }
+    }
+
+    /// A report with a finding for each of these owners, who were found.
+    pub(super) fn last_owners(mut self, owners: &[Id<User>]) -> Report {
+        for (index, named) in owners.iter().filter_map(|id| self.rows.get(*self.places.get(&id.uuid())?)) {
+            self.report.add(Finding::last_owner(*index, Some("user"), &named.shown()));
+        }
+        self.report
     }
 }
 

@@ -88,7 +88,7 @@ struct Entry {
 ///
 /// # Errors
 /// `forbidden`; what reading the body gives; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`;
-/// `batch_rejected` or `batch_conflict` with the complete report; `last_owner`; `overloaded`; `unavailable`.
+/// `batch_rejected` or `batch_conflict` with the complete report; `last_owner` with a finding for each owner; `overloaded`; `unavailable`.
 pub async fn change_all(
     app: &App,
     caller: &Caller,
@@ -171,9 +171,13 @@ async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> R
         Bulk::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
         _ => None,
     };
+    let owners = if bulk.may_take_owners() { owners::among(&mut change, &ids).await? } else { Vec::new() };
     let changed = write_all(&mut change, bulk, &ids, &updates).await?;
     if bulk.may_take_owners() {
-        owners::hold(&mut change).await?;
+        for (entry, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
+            report.add(Finding::last_owner(entry.index, Some("user"), &entry.named.shown()));
+        }
+        owners::hold_against(&mut change, report).await?;
     }
     let details = match before {
         Some(before) => before,

@@ -220,6 +220,18 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
     );
 }
 
+const LAST_OWNER: &str = "this would leave the organization without an active owner, and nothing was written: make \
+                          somebody else an owner first";
+
+/// A list is refused because of one row, which takes the last owner away.
+pub fn last_owner_in(answer: &Answer, index: usize, field: Option<&str>, who: &str) {
+    let message = "is an owner, and no other active one would be left";
+    let place = field.map_or(format!("users[{index}]"), |field| format!("users[{index}].{field}"));
+    let row = json!({"index": index, "field": field, "code": "last_owner", "message": message});
+    let detail = format!("{LAST_OWNER}: {place} ({who}): {message}");
+    assert_eq!((answer.status, answer.error()), (409, json!({"code": "last_owner", "detail": detail, "rows": [row]})));
+}
+
 #[tokio::test]
 async fn the_last_owner_stays() {
     let app = TestApp::spawn().await;
@@ -231,25 +243,33 @@ async fn the_last_owner_stays() {
     app.db_execute("update users set is_service_account = true where email = 'r@example.com'").await;
     let suspended = json!({"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"});
     let suspended = created(&app, &suspended).await;
+    let suspended_id = suspended.rsplit('/').next().unwrap();
     assert_eq!(send(&app.owner, "POST", &format!("{suspended}/suspend"), &Value::Null).await.status, 200);
     let me = app.owner.get("/api/v2/organization_collaborators/?count=1").await.json()["results"][0].clone();
     let user = format!("/api/v2/users/{}", me["user_id"].as_str().unwrap());
     let membership = format!("/api/v2/organization_collaborators/{}", me["id"].as_str().unwrap());
-    let list = json!([{"user": me["user_id"]}]);
     for (method, path, body) in [
         ("POST", format!("{user}/suspend").as_str(), Value::Null),
         ("DELETE", &user, Value::Null),
         ("DELETE", &membership, Value::Null),
         ("PUT", &membership, json!({"permission_level": "collaborator"})),
-        ("POST", "/api/v2/users/admin_batch_suspend", list.clone()),
-        ("POST", "/api/v2/users/admin_batch_delete", list.clone()),
-        ("POST", "/api/v2/users/admin_batch_delete?dry_run=true", list.clone()),
     ] {
         let answer = send(&app.owner, method, path, &body).await;
-        let detail = "this would leave the organization without an active owner, and nothing was written: make somebody \
-                      else an owner first";
-        assert_eq!((answer.status, answer.error()), (409, json!({"code": "last_owner", "detail": detail})), "{path}");
+        assert_eq!(
+            (answer.status, answer.error()),
+            (409, json!({"code": "last_owner", "detail": LAST_OWNER})),
+            "{path}"
+        );
     }
+    // Those who can be taken away are not named.
+    let list = json!([{"user": suspended_id}, {"user": "r@example.com"}, {"user": me["user_id"]}]);
+    for path in ["admin_batch_delete", "admin_batch_delete?dry_run=true"] {
+        let answer = send(&app.owner, "POST", &format!("/api/v2/users/{path}"), &list).await;
+        last_owner_in(&answer, 2, Some("user"), me["user_id"].as_str().unwrap());
+    }
+    let list = json!([{"user": "r@example.com"}, {"user": "administrator@muster.invalid"}]);
+    let answer = send(&app.owner, "POST", "/api/v2/users/admin_batch_suspend", &list).await;
+    last_owner_in(&answer, 1, Some("user"), "administrator@muster.invalid");
     let answer = app.owner.get(&user).await;
     assert_eq!((answer.header("etag"), answer.json()["result"]["status"].as_str()), ("\"1\"", Some("active")));
     // Those who are no owners that count go.
@@ -263,7 +283,10 @@ async fn a_batch_with_the_last_owner_is_not_undone() {
     let app = TestApp::spawn().await;
     let created = app
         .owner
-        .create(&json!([{"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"}]))
+        .create(&json!([
+            sso("ada@example.com"),
+            {"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"},
+        ]))
         .await;
     let batch = created.json()["metadata"]["batch_id"].as_str().unwrap().to_owned();
     let other = app.actor(PermissionLevel::Owner).await;
@@ -271,7 +294,7 @@ async fn a_batch_with_the_last_owner_is_not_undone() {
     assert_eq!(send(&other, "POST", &format!("/api/v2/users/{me}/suspend"), &Value::Null).await.status, 200);
     for query in ["?dry_run=true", ""] {
         let answer = send(&other, "POST", &format!("/api/v2/batches/{batch}/undo{query}"), &Value::Null).await;
-        assert_eq!((answer.status, answer.error()["code"].as_str()), (409, Some("last_owner")), "{query}");
+        last_owner_in(&answer, 1, None, "bo@example.com");
     }
     assert_eq!(send(&other, "POST", &format!("/api/v2/users/{me}/reactivate"), &Value::Null).await.status, 200);
     let answer = send(&other, "POST", &format!("/api/v2/batches/{batch}/undo"), &Value::Null).await;

@@ -82,6 +82,47 @@ async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_login_revokes_the_key_of_the_first() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let folder = tempfile::tempdir().unwrap();
+    let host = format!("http://{}", app.address);
+    let log_in = || {
+        let (child, code) = start(&app, folder.path(), &[]);
+        let ran =
+            run(muster_of(&app, folder.path()).env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code]));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        let (status, err) = end(child);
+        assert_eq!(status, Some(0), "{err}");
+        let token = stored(folder.path())["hosts"][&host]["token"].as_str().unwrap().to_owned();
+        (token, err.lines().skip_while(|line| !line.starts_with("logged in: ")).skip(1).collect::<Vec<_>>().join("\n"))
+    };
+    let id = |token: &str| muster::keys::Token::parse(token).unwrap().id;
+    let status = async |token: &str| Actor::new(app.address, Some(token)).get("/api/v2/userinfo/").await.status;
+    let (first, said) = log_in();
+    assert_eq!(said, "");
+    let (second, said) = log_in();
+    assert_eq!(said, format!("the API key of the login before, {}, is revoked", id(&first)));
+    assert_eq!((status(&first).await, status(&second).await), (401, 200));
+
+    // One that can't be revoked is no reason not to be logged in.
+    let second_id = id(&second).to_string();
+    assert_eq!(ada.delete(&format!("/api/v2/api_keys/{second_id}")).await.status, 200);
+    let (third, said) = log_in();
+    assert_eq!(said, "the API key of the login before had stopped working already");
+    app.db_execute("create function fail() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$")
+        .await;
+    app.db_execute("create trigger fail before update of revoked_at on api_keys execute function fail()").await;
+    let (fourth, said) = log_in();
+    let warning = "warning: the API key of the login before still works: the server could not be told (an error inside \
+                   muster; its log has the details under this request id";
+    assert!(said.starts_with(warning), "{said}");
+    let advice = format!("); revoke it with `muster api-key revoke {}`", id(&third));
+    assert!(said.ends_with(&advice) && said.lines().count() == 1, "{said}");
+    assert_eq!((status(&third).await, status(&fourth).await), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_local_operator_approves_for_a_user() {
     const KEY: &str = "a key that the server and the operator share";
     let app = TestApp::spawn_with(|config| config.secrets.fingerprint_key = Secret::new(KEY)).await;

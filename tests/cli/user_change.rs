@@ -164,6 +164,11 @@ async fn what_is_wrong_with_a_file_is_shown_in_it_and_nothing_is_done() {
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     assert!(ran.err.contains("error[unknown_user]: user: there is no such user\n --> users:3:11\n"), "{}", ran.err);
     assert!(ran.err.ends_with("\n1 of 2 users can't be deleted; nothing was deleted\n"), "{}", ran.err);
+    let content = "user\na@example.com\nadministrator@muster.invalid\n";
+    let ran = with_file(&app, "suspend", content, ".csv", &[]);
+    let row = "error[last_owner]: user: is an owner, and no other active one would be left\n --> users:3:1\n";
+    assert!(ran.err.starts_with(row), "{}", ran.err);
+    assert!(ran.err.ends_with("\n1 of 2 users can't be suspended; nothing was suspended\n"), "{}", ran.err);
     for (command, content, suffix, words) in [
         ("update", "name\nAl\n", ".csv", "the column `user` is missing\n"),
         ("update", "user,password\na@example.com,hunter2\n", ".csv", "unknown column `password`\n --> users:1:6\n"),

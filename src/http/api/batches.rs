@@ -257,7 +257,7 @@ pub(in crate::http) struct UndoneUsers {
         (status = 403, description = "Not an owner's API key.", body = ErrorBody),
         (status = 404, description = "No such batch in this organization.", body = ErrorBody),
         (status = 409, description = "Users have been used since (`batch_in_use`), there is nothing to undo (`conflict`), or \
-            the organization would have no owner left (`last_owner`).", body = ErrorBody),
+            the organization would have no owner left (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]

@@ -159,7 +159,7 @@ pub(in crate::http) async fn add_members(
         (status = 404, description = "No such group in this organization.", body = ErrorBody),
         (status = 408, description = "The body took too long to arrive.", body = ErrorBody),
         (status = 409, description = "A directory keeps the group (`conflict`), or nobody would be an owner without \
-            them in it (`last_owner`).", body = ErrorBody),
+            them in it (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 413, description = "Too many bytes or too many users.", body = ErrorBody),
         (status = 422, description = "Rows that name nobody, or somebody twice.", body = ErrorBody),
         (status = 503, description = "Too busy, or the database is away.", body = ErrorBody),
