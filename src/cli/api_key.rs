@@ -181,7 +181,8 @@ pub(super) fn show_token(format: Format, made: &ApiKeyWithToken) -> Result<(), E
     }
 }
 
-const HEADER: [&str; 8] = ["KEY ID", "NAME", "USER ID", "ROLE", "SCOPES", "STATUS", "EXPIRES", "LAST USED"];
+const HEADER: [&str; 9] =
+    ["KEY ID", "NAME", "USER ID", "ROLE", "SCOPES", "STATUS", "EXPIRES", "LAST USED", "CREATED BY"];
 
 fn row(key: &ApiKey) -> Vec<String> {
     vec![
@@ -193,6 +194,7 @@ fn row(key: &ApiKey) -> Vec<String> {
         key.status.clone(),
         output::time(key.expires_at),
         key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
+        key.created_by.clone().unwrap_or_else(|| "operator".to_owned()),
     ]
 }
 

@@ -175,6 +175,10 @@ async fn add_as(
     span: &Span,
 ) -> Result<NewKey> {
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
+    let created_by = match &change.caller().actor {
+        Actor::ApiKey { id, .. } => Some(*id),
+        Actor::Invitation(_) | Actor::Operator | Actor::Anonymous => None,
+    };
     let key = NewKey {
         key_id: token.id,
         user_id,
@@ -183,6 +187,7 @@ async fn add_as(
         permission_level: rights.level,
         scopes: rights.scopes,
         created_at: change.now(),
+        created_by,
         expires_at: change.now() + span.lifetime,
     };
     write::create(change, &key, &token.sha256(), span.asked_for_seconds).await?;

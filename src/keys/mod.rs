@@ -63,6 +63,8 @@ pub struct NewKey {
     pub scopes: Scopes,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// With which key it was made; `None`: by the local operator.
+    pub created_by: Option<Id<ApiKey>>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
 }

@@ -31,6 +31,8 @@ pub struct Summary {
     pub scopes: Option<Vec<String>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// With which key it was made; `None`: by the local operator.
+    pub created_by: Option<Id<ApiKey>>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
     /// Its latest use, to the minute.
@@ -91,7 +93,7 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         r#"
         select
             key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
         from api_keys
         where organization_id = $1
             and ($2::uuid is null or key_id > $2)
@@ -140,7 +142,7 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
         r#"
         select
             key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
         from api_keys
         where organization_id = $1 and key_id = $2
         "#,

@@ -30,6 +30,11 @@ fn one(key: &Value) -> String {
     format!("{PATH}/{}", key["key_id"].as_str().unwrap())
 }
 
+/// The id of the key that somebody calls with.
+fn key_of(actor: &Actor) -> String {
+    muster::keys::Token::parse(actor.token()).unwrap().id.to_string()
+}
+
 fn rotation(key: &Value) -> String {
     format!("{}/rotate", one(key))
 }
@@ -72,8 +77,17 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
     }
     assert_eq!(
         key,
-        json!({"user_id": user_id, "name": "ci", "permission_level": "collaborator", "scopes": null, "status": "active"})
+        json!({
+            "user_id": user_id, "name": "ci", "permission_level": "collaborator", "scopes": null, "status": "active",
+            "created_by": key_of(&ada),
+        })
     );
+    // The local operator made this one.
+    let first = app.owner.get(&format!("{PATH}/{}", key_of(&app.owner))).await.json()["result"].clone();
+    assert_eq!((&first["name"], first.get("created_by")), (&json!("first key"), None));
+    let listed = ada.get(PATH).await.json()["results"].clone();
+    let makers: Vec<Option<&Value>> = listed.as_array().unwrap().iter().map(|key| key.get("created_by")).collect();
+    assert_eq!(makers, [None, Some(&json!(key_of(&ada)))]);
 
     let revoked = ada.delete(&one(&shown)).await;
     assert_eq!((revoked.status, &revoked.json()["result"]["status"]), (200, &json!("revoked")));

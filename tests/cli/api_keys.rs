@@ -56,6 +56,8 @@ async fn an_owner_manages_keys_from_afar() {
     let listed = ran(&app, &["api-key", "list"]);
     let row = listed.out.lines().find(|line| line.contains(id)).unwrap();
     assert!(row.contains("users:read audit:read") && row.contains("active") && !listed.out.contains("amk_"), "{row}");
+    // With whose key it was made.
+    assert!(row.trim_end().ends_with(&format!("  {}", key["created_by"].as_str().unwrap())), "{row}");
     assert_eq!(json(&ran(&app, &["api-key", "get", id, "-o", "json"]))["name"], "ci");
 
     let rotated = ran(&app, &["api-key", "rotate", id, "--overlap", "1h"]);

@@ -28,6 +28,9 @@ pub struct ApiKey {
     pub status: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// The API key that it was made with, `key_…`; `None`: the local operator made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
     /// When it stops working.
     pub expires_at: DateTime<Utc>,
     /// Its latest use, to the minute.

@@ -37,6 +37,10 @@ pub(in crate::http) struct ApiKey {
     #[schema(example = "active")]
     status: &'static str,
     created_at: DateTime<Utc>,
+    /// The API key that it was made with; absent: the local operator made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "key_01k9h6m3x0e8wbz1v5n7q2r4t6")]
+    created_by: Option<String>,
     /// When it stops working.
     expires_at: DateTime<Utc>,
     /// Its latest use, to the minute.
@@ -72,6 +76,7 @@ impl ApiKey {
             permission_level: key.permission_level,
             scopes: key.scopes,
             created_at: key.created_at,
+            created_by: key.created_by.map(|key_id| key_id.to_string()),
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             rotated_at: key.rotated_at,
@@ -90,6 +95,7 @@ impl ApiKey {
             scopes: key.scopes.to_database(),
             status: "active",
             created_at: key.created_at,
+            created_by: key.created_by.map(|key_id| key_id.to_string()),
             expires_at: key.expires_at,
             last_used_at: None,
             rotated_at: None,
