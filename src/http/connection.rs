@@ -150,7 +150,8 @@ impl Connection {
         let (socket, is_http_2) = match tls {
             None => (Socket::Plain(stream), false),
             Some(tls) => {
-                let shaken = timeout(patience.head, tls.acceptor().accept(stream)).await;
+                // Boxed: what a handshake needs would be kept for the life of each connection, with TLS or without.
+                let shaken = Box::pin(timeout(patience.head, tls.acceptor().accept(stream))).await;
                 let stream = shaken.map_err(|_| Error::from(ErrorKind::TimedOut))??;
                 let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
                 (Socket::Tls(Box::new(stream)), is_http_2)

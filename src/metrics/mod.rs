@@ -50,6 +50,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::audit::Event;
+use crate::config;
 use crate::passwords::Pool;
 use crate::postgres::Database;
 
@@ -112,15 +113,16 @@ impl Spans {
 }
 
 impl Metrics {
-    /// All of them, at 0. `now` is when the program started.
+    /// All of them, at 0. `now` is when the program started. Requests, of which there are many, are counted only if
+    /// the metrics are read anywhere.
     #[must_use]
-    pub fn new(db: &Database, hasher: &Arc<Pool>, now: DateTime<Utc>) -> Self {
+    pub fn new(config: &config::Metrics, db: &Database, hasher: &Arc<Pool>, now: DateTime<Utc>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::started(now)));
         let muster = registry.sub_registry_with_prefix("muster");
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         muster.register("build", "The program", Info::new(version));
-        let requests = Requests::register(muster);
+        let requests = Requests::register(muster, !config.listen.is_empty());
         let batches = Batches::register(muster);
         let (users_created, spans) = (Counter::default(), Spans::default());
         spans.sent(0);

@@ -18,6 +18,8 @@ const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 /// About requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
+    /// Whether anybody can read them.
+    are_counted: bool,
     answered: Family<Answered, Counter>,
     durations: Family<Endpoint, Histogram>,
     refused: Family<Refused, Counter>,
@@ -43,17 +45,20 @@ struct Refused {
 }
 
 /// A request that is being served, until it is dropped.
-pub(crate) struct InFlight(Gauge<i64, AtomicI64>);
+pub(crate) struct InFlight(Option<Gauge<i64, AtomicI64>>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.dec();
+        if let Some(gauge) = &self.0 {
+            gauge.dec();
+        }
     }
 }
 
 impl Requests {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(registry: &mut Registry, are_counted: bool) -> Self {
         let requests = Self {
+            are_counted,
             answered: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
             refused: Family::default(),
@@ -72,8 +77,10 @@ impl Requests {
 
     /// Counts a request in until what is given back is dropped: answered or not.
     pub(crate) fn begin(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlight(self.are_counted.then(|| {
+            self.in_flight.inc();
+            self.in_flight.clone()
+        }))
     }
 
     /// Counts an answer. `route` is the template of the path, `code` that of the error, if it was one.
@@ -85,6 +92,9 @@ impl Requests {
         code: Option<&'static str>,
         took: Duration,
     ) {
+        if !self.are_counted {
+            return;
+        }
         self.durations.get_or_create(&Endpoint { method, route }).observe(took.as_secs_f64());
         self.answered.get_or_create(&Answered { method, route, status }).inc();
         if let Some(code) = code {
