@@ -30,6 +30,12 @@ use crate::users::Lookups;
 /// How many new users are worth being sorted into the search index.
 const WORTH_SORTING: usize = 1_000;
 
+/// How much longer than for a connection something is waited for that can be given up.
+pub(crate) const LONGER: Duration = Duration::from_millis(100);
+
+/// How long recording a refusal may keep its answer waiting.
+const RECORD_TIME: Duration = Duration::from_secs(2);
+
 /// How long work may take to end once it has been told to.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -151,7 +157,8 @@ impl App {
         target: Target,
         work: impl AsyncFnOnce(&mut Change) -> Result<T>,
     ) -> Result<T> {
-        let made = self.batch_change(caller, action, self.clock.now()).await?.make(action, target, work).await;
+        let change = self.batch_change(caller, action, Patience::Batch, self.clock.now()).await?;
+        let made = change.make(action, target, work).await;
         self.note_refusal(caller, made).await
     }
 
@@ -174,9 +181,15 @@ impl App {
     ///
     /// # Errors
     /// `forbidden`, or `unavailable` when the database doesn't answer.
-    pub async fn batch_change(&self, caller: &Caller, action: Action, now: DateTime<Utc>) -> Result<Change> {
+    pub(crate) async fn batch_change(
+        &self,
+        caller: &Caller,
+        action: Action,
+        patience: Patience,
+        now: DateTime<Utc>,
+    ) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(self, &self.db.batch, Patience::Batch, caller, now).await
+        Change::begin(self, &self.db.batch, patience, caller, now).await
     }
 
     /// A connection to read with, for a caller who may.
@@ -187,6 +200,15 @@ impl App {
         self.authorize(caller, action).await?;
         // Boxed: it can open a connection, and each request would carry some KiB with it for that.
         Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
+    }
+
+    /// Waits for something that can be given up, as reading can: a little longer than for a connection.
+    ///
+    /// # Errors
+    /// `unavailable` when that takes too long.
+    pub async fn in_time<T>(&self, waiting: impl Future<Output = T>) -> Result<T> {
+        let time = Duration::from_secs(self.config.database.acquire_timeout_seconds) + LONGER;
+        tokio::time::timeout(time, waiting).await.map_err(|_| Error::silent())
     }
 
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.
@@ -258,9 +280,12 @@ impl App {
             let mut connection = self.db.interactive.acquire().await?;
             audit::write::refuse(&mut connection, caller, self.clock.now(), action, refusal).await
         };
-        if let Err(error) = written.await {
-            tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
-        }
+        let error = match tokio::time::timeout(RECORD_TIME, written).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => Error::silent(),
+        };
+        tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
     }
 }
 

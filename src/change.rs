@@ -29,11 +29,13 @@
 
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio::time::timeout;
 
-use crate::app::App;
+use crate::app::{App, LONGER};
 use crate::audit::{self, Event, Refusal, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
@@ -41,6 +43,9 @@ use crate::id::{Id, Organization};
 use crate::keys::Identities;
 use crate::metrics::Metrics;
 use crate::traces::stage;
+
+/// How long it waits for a lock: as [`Patience`] says.
+const LOCK: Duration = Duration::from_secs(2);
 
 /// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
 #[derive(Debug)]
@@ -75,9 +80,18 @@ pub(crate) enum Patience {
     /// connection how it looks up what a row refers to, and in a database of a few users it plans to
     /// read them all: on that connection it would then do so for each row of a list of 100,000.
     Batch,
+    /// For a batch that goes on without its client: as long for a lock as another long batch may hold it.
+    BatchApart,
 }
 
 impl Patience {
+    /// How long it may wait for a lock if it has waited so long for a connection, out of `time` for both; `None`: as
+    /// long as ever. Where a locked table keeps all connections busy, the next one is had when those before give up.
+    fn left(self, time: Duration, waited: Duration) -> Option<Duration> {
+        let left = time.saturating_sub(waited).max(LONGER);
+        (left < LOCK && !matches!(self, Self::BatchApart)).then_some(left)
+    }
+
     const fn begin(self) -> &'static str {
         match self {
             Self::Usual => {
@@ -85,6 +99,11 @@ impl Patience {
                  set local lock_timeout = '2s'; set local idle_in_transaction_session_timeout = '10s'"
             }
             Self::Batch => {
+                "begin isolation level read committed; set local statement_timeout = '30s'; \
+                 set local lock_timeout = '2s'; set local idle_in_transaction_session_timeout = '10s'; \
+                 set local enable_seqscan = off"
+            }
+            Self::BatchApart => {
                 "begin isolation level read committed; set local statement_timeout = '30s'; \
                  set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '10s'; \
                  set local enable_seqscan = off"
@@ -104,7 +123,15 @@ impl Change {
     ) -> Result<Self> {
         let pool = pool.clone();
         let begun = tokio::spawn(async move { pool.begin_with(patience.begin()).await });
-        let transaction = stage("change.begin", begun).await.map_err(Error::internal)??;
+        // A database that stands still says nothing, not even that it does. What is given up here wrote nothing: the
+        // task that waits drops the transaction when it comes.
+        let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
+        let (start, begun) = (Instant::now(), stage("change.begin", timeout(time, begun)).await);
+        let mut transaction = begun.map_err(|_| Error::silent())?.map_err(Error::internal)??;
+        if let Some(left) = patience.left(time, start.elapsed()) {
+            let left = format!("{}ms", left.as_millis());
+            sqlx::query!("select set_config('lock_timeout', $1, true)", left).fetch_one(&mut *transaction).await?;
+        }
         let (identities, metrics) = (Arc::clone(&app.identities), Arc::clone(&app.metrics));
         Ok(Self {
             transaction,

@@ -208,6 +208,13 @@ impl Error {
         }
     }
 
+    /// The database keeps a statement waiting, and nothing was written.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::unavailable("a statement had no answer in time")
+            .with_message("the database does not answer in time; this request wrote nothing")
+    }
+
     /// Something that should not happen. The caller sees a constant sentence; `source` is logged.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
@@ -305,6 +312,9 @@ impl From<sqlx::Error> for Error {
         let fault = Fault::of(&error);
         if matches!(fault, Fault::Unavailable | Fault::Unknown) {
             postgres::note_break();
+        }
+        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(postgres::READ_ONLY) {
+            postgres::note_read_only();
         }
         let meaning = match fault {
             Fault::Retry => {

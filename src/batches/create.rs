@@ -17,6 +17,7 @@ use super::{
 use crate::app::App;
 use crate::audit::{Event, Refusal, Target};
 use crate::caller::{Action, Caller};
+use crate::change::Patience;
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
@@ -85,7 +86,8 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
     };
     let lease = match &request.key {
         None => None,
-        Some(key) => match claim_by(app, caller, &request, key, &body).await? {
+        // One that is made after all, too late, ends with its lease.
+        Some(key) => match app.in_time(claim_by(app, caller, &request, key, &body)).await?? {
             Claim::Mine(lease) => Some(lease),
             Claim::Replay { batch_id, response, users } => {
                 let body = Bytes::from(unpack(&response)?);
@@ -112,7 +114,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
         None => Ok(Step::Make(making)),
         Some(_) => {
             let opening = Opening { source: request.source, file: request.file, key: None };
-            match claim::claim(app, caller, &opening, b"").await? {
+            match app.in_time(claim::claim(app, caller, &opening, b"")).await?? {
                 Claim::Mine(lease) => Ok(Step::MakeApart(making, lease, wait)),
                 Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("a batch without a key was found")),
             }
@@ -208,9 +210,11 @@ async fn judge(
     let is_written_at_once = report.is_empty() && request.mode == Mode::Make { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
-        let mut connection = app.db.batch.acquire().await?;
-        let taken = users::read::taken(&mut connection, caller.organization_id, &emails);
-        for place in stage("batch.find_taken", taken).await? {
+        let taken = app.in_time(async {
+            let mut connection = app.db.batch.acquire().await?;
+            users::read::taken(&mut connection, caller.organization_id, &emails).await
+        });
+        for place in stage("batch.find_taken", taken).await?? {
             if let Some(user) = users.get(place) {
                 report.add(Finding::email_taken(user.index, user.email().as_str()));
             }
@@ -264,7 +268,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
         let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
         let batch_id = Id::new(now);
         let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
-        let mut change = app.batch_change(&caller, Action::UserBatchDryRun, now).await?;
+        let mut change = app.batch_change(&caller, Action::UserBatchDryRun, Patience::Batch, now).await?;
         write::insert(&mut change, &batch, &accounts).await?;
         change.roll_back().await?;
         let organization_id = caller.organization_id;

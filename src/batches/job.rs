@@ -11,7 +11,7 @@ use super::write::{self, NewBatch};
 use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::change::CommitError;
+use crate::change::{CommitError, Patience};
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
 use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
@@ -189,7 +189,7 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
             Err(error) => error,
         };
         let again = match error.fault() {
-            Some(Fault::Retry) => attempt < RETRIES,
+            Some(Fault::Retry) => attempt < RETRIES && start.elapsed() < patience,
             Some(Fault::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
             _ => false,
         };
@@ -204,7 +204,8 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
 
 /// The transaction.
 async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
-    let mut change = app.batch_change(caller, Action::UserBatchCreate, batch.created_at).await?;
+    let patience = if batch.held.is_some() { Patience::BatchApart } else { Patience::Batch };
+    let mut change = app.batch_change(caller, Action::UserBatchCreate, patience, batch.created_at).await?;
     fail::fail_point!("batch::begun");
     if !write::insert(&mut change, batch, accounts).await? {
         drop(change);

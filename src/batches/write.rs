@@ -9,7 +9,7 @@ use super::{FingerprintedFile, Source};
 use crate::app::App;
 use crate::audit::Event;
 use crate::caller::{Action, Caller};
-use crate::change::Change;
+use crate::change::{Change, Patience};
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id, User};
 use crate::postgres;
@@ -136,7 +136,8 @@ pub(super) async fn happened(app: &App, caller: &Caller, batch: &NewBatch) -> Re
     let mut last = None;
     for _ in 0..QUESTIONS {
         let asked = async {
-            let mut change = app.batch_change(caller, Action::UserBatchCreate, batch.created_at).await?;
+            let mut change =
+                app.batch_change(caller, Action::UserBatchCreate, Patience::BatchApart, batch.created_at).await?;
             match batch.held {
                 Some(held) => {
                     Ok::<_, Error>(locked_state(&mut change, held.batch_id).await?.as_deref() == Some("created"))

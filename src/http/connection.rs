@@ -12,7 +12,10 @@
 //!
 //! *HTTP/2 gives a client as many requests at once as it likes*, and the library answers each in a task that goes on when
 //! the client has taken the request back (CVE-2023-44487). So requests are counted by connection: above the bound they
-//! are refused without any work, and a client that goes on all the same loses the connection.
+//! are refused without any work, and a client that goes on all the same loses the connection. An answer counts until
+//! all of it is sent: a client that asks and takes nothing (a window of 0) would otherwise have the server keep as many
+//! answers as it likes. And if nothing of any is taken for as long as that may take, the connection ends, whatever else
+//! the client says.
 
 use std::cell::Cell;
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -24,6 +27,7 @@ use std::time::Duration;
 
 use actix_http::Protocol;
 use actix_server::GracefulShutdownSignal;
+use actix_web::http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -69,25 +73,67 @@ pub(super) struct Facts {
     /// Requests that were begun.
     begun: Cell<usize>,
     refused: Cell<usize>,
+    /// Answers of HTTP/2 that are being sent.
+    unsent: Cell<usize>,
+    /// When some of them was last taken, or the first of them came.
+    taken_at: Cell<Instant>,
 }
 
 /// A request that is being answered.
 pub(super) struct AtWork(Rc<Facts>);
 
+/// An answer that is being sent.
+pub(super) struct Unsent(Rc<Facts>);
+
 impl Facts {
-    const fn new(is_tls: bool) -> Self {
-        Self { is_tls, at_work: Cell::new(0), begun: Cell::new(0), refused: Cell::new(0) }
+    fn new(is_tls: bool) -> Self {
+        Self {
+            is_tls,
+            at_work: Cell::new(0),
+            begun: Cell::new(0),
+            refused: Cell::new(0),
+            unsent: Cell::new(0),
+            taken_at: Cell::new(Instant::now()),
+        }
     }
 
     /// Counts a request; none if there are `most` already.
     pub(super) fn begin(self: &Rc<Self>, most: usize) -> Option<AtWork> {
         self.begun.set(self.begun.get().wrapping_add(1));
-        if self.at_work.get() >= most {
+        if self.at_work.get() + self.unsent.get() >= most {
             self.refused.set(self.refused.get().saturating_add(1));
             return None;
         }
         self.at_work.set(self.at_work.get() + 1);
         Some(AtWork(Rc::clone(self)))
+    }
+}
+
+impl AtWork {
+    /// The answer is there: from now on it is being sent. Of HTTP/1.1 there is one at a time, and the bound for that is
+    /// in the stream.
+    pub(super) fn answered(self, version: Version) -> Option<Unsent> {
+        (version == Version::HTTP_2).then(|| {
+            let facts = &self.0;
+            if facts.unsent.replace(facts.unsent.get() + 1) == 0 {
+                facts.taken_at.set(Instant::now());
+            }
+            Unsent(Rc::clone(facts))
+        })
+    }
+}
+
+impl Unsent {
+    /// Notes that there is room for more of it.
+    pub(super) fn is_taken(&self) {
+        self.0.taken_at.set(Instant::now());
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.is_taken();
+        self.0.unsent.set(self.0.unsent.get().saturating_sub(1));
     }
 }
 
@@ -210,6 +256,11 @@ impl Connection {
         }
     }
 
+    /// Until when some of the answers that wait to be sent has to be taken.
+    fn taking_due(&self) -> Option<Instant> {
+        (self.facts.unsent.get() > 0).then(|| self.facts.taken_at.get() + self.patience.send)
+    }
+
     /// Notes how sending went.
     fn sent<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<Result<T>>) -> Poll<Result<T>> {
         if outcome.is_ready() {
@@ -234,8 +285,8 @@ impl AsyncRead for Connection {
             Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
-        if read.is_pending() && this.facts.at_work.get() == 0 {
-            let due = this.head_due(cx);
+        if read.is_pending() && (this.facts.at_work.get() == 0 || this.facts.unsent.get() > 0) {
+            let due = this.taking_due().unwrap_or_else(|| this.head_due(cx));
             ready!(this.reading.poll(cx, due));
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }

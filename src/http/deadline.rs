@@ -11,8 +11,6 @@
 //! others ([`crate::change`]). And only reads: a write that is given up may have happened. Of a request that writes, it
 //! is finding out who asks.
 
-use std::time::Duration;
-
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
@@ -20,10 +18,6 @@ use actix_web::{ResponseError, web};
 
 use super::error::Failure;
 use crate::app::App;
-use crate::error::Error;
-
-/// How much longer than for a connection.
-const LONGER: Duration = Duration::from_millis(100);
 
 /// Answers 503 when there is no other answer in time.
 pub(super) async fn read(
@@ -34,23 +28,11 @@ pub(super) async fn read(
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let asked = request.request().clone();
-    match within(&app, next.call(request)).await {
+    match app.in_time(next.call(request)).await {
         Ok(answer) => Ok(answer?.map_into_boxed_body()),
         Err(error) => {
             let failure = Failure::new(&asked, error);
             Ok(ServiceResponse::new(asked, failure.error_response()))
         }
     }
-}
-
-/// Waits for something that only reads.
-///
-/// # Errors
-/// `unavailable` when that takes too long.
-pub(super) async fn within<T>(app: &App, reading: impl Future<Output = T>) -> Result<T, Error> {
-    let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
-    tokio::time::timeout(time, reading).await.map_err(|_| {
-        Error::unavailable("a statement had no answer in time")
-            .with_message("the database does not answer in time; this request wrote nothing")
-    })
 }

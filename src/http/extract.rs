@@ -9,7 +9,6 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
-use super::deadline;
 use super::error::Failure;
 use super::log::Note;
 use super::surface;
@@ -58,7 +57,7 @@ async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
     let origin = origin(request);
     let app = app.clone().into_inner();
     let known = stage("key.authenticate", keys::authenticate(&app, &token, origin, Action::KeyUse));
-    let identity = deadline::within(&app, known).await??;
+    let identity = app.in_time(known).await??;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.caller = Some(identity.key_id);
     }

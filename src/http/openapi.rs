@@ -1,9 +1,11 @@
 //! The description of this API, generated from the code, and a page to read it on.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::CONTENT_SECURITY_POLICY;
+use actix_web::error::ErrorInternalServerError;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
@@ -116,8 +118,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-pub(super) async fn json() -> HttpResponse {
-    HttpResponse::Ok().json(document())
+pub(super) async fn json() -> Result<HttpResponse, actix_web::Error> {
+    // Written once: making it takes as long as a hundred other requests, and anybody may ask.
+    static WRITTEN: LazyLock<Result<Bytes, String>> =
+        LazyLock::new(|| serde_json::to_vec(&document()).map(Bytes::from).map_err(|error| error.to_string()));
+    let written = WRITTEN.as_ref().map_err(|error| ErrorInternalServerError(error.as_str()))?;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(written.clone()))
 }
 
 /// Scripts and requests of the page's own server; the page sets styles and has pictures in itself.

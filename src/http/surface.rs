@@ -13,9 +13,11 @@
 //! *Bytes that are no request of HTTP are answered by the library*: an empty 400, 408 or 431, and the end of the
 //! connection. There is no content for a header to protect.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -23,8 +25,9 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, ResponseError, web};
+use bytes::Bytes;
 
-use super::connection::{AtWork, Facts};
+use super::connection::{AtWork, Facts, Unsent};
 use super::error::Failure;
 use crate::app::App;
 use crate::error::{Code, Error, Result};
@@ -49,24 +52,53 @@ const ONLY_HTTPS: &str = "max-age=63072000; includeSubDomains";
 const MOST_HEADERS: usize = 96;
 
 /// Refuses what no route has to see, and gives every answer its headers.
-pub(super) async fn guard<B: MessageBody + 'static>(
+pub(super) async fn guard(
     request: ServiceRequest,
-    next: Next<B>,
-) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> std::result::Result<ServiceResponse<Sending>, actix_web::Error> {
     let is_https = is_https(request.request());
-    let mut response = match admit(request.request()) {
-        Ok(at_work) => {
-            let response = next.call(request).await?;
-            drop(at_work);
-            response.map_into_left_body()
-        }
+    let (mut response, at_work) = match admit(request.request()) {
+        Ok(at_work) => (next.call(request).await?.map_into_boxed_body(), at_work),
         Err(error) => {
             let failure = Failure::new(request.request(), error);
-            request.into_response(failure.error_response()).map_into_right_body()
+            (request.into_response(failure.error_response()).map_into_boxed_body(), None)
         }
     };
     protect(response.headers_mut(), is_https);
-    Ok(response)
+    let unsent = at_work.and_then(|at_work| at_work.answered(response.request().version()));
+    Ok(response.map_body(|_, body| Sending { body, rest: Bytes::new(), unsent }))
+}
+
+/// How much of an answer is sent at once where it is watched how it is taken, in bytes: a frame of HTTP/2.
+const PIECE: usize = 16 * 1024;
+
+/// The content of an answer, counted until it is sent.
+pub(super) struct Sending {
+    body: BoxBody,
+    /// What of it has not been handed out.
+    rest: Bytes,
+    unsent: Option<Unsent>,
+}
+
+impl MessageBody for Sending {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let Some(unsent) = &this.unsent else { return Pin::new(&mut this.body).poll_next(cx) };
+        unsent.is_taken();
+        if this.rest.is_empty() {
+            match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+                Some(Ok(bytes)) => this.rest = bytes,
+                end => return Poll::Ready(end),
+            }
+        }
+        Poll::Ready(Some(Ok(this.rest.split_to(this.rest.len().min(PIECE)))))
+    }
 }
 
 fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {

@@ -1,5 +1,8 @@
 //! What a database error means, in one total function.
 
+/// SQLSTATE of a write that the database does not take (read_only_sql_transaction).
+pub(crate) const READ_ONLY: &str = "25006";
+
 /// The class of a database error: what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -53,8 +56,10 @@ impl Fault {
             "57014" | "25P03" | "25P04" => Self::Timeout,
             // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unavailable,
-            // read_only_sql_transaction: connected to a standby
-            "25006" => Self::Unavailable,
+            // read_only_sql_transaction: connected to a standby, or to a database that takes no writes for a while
+            READ_ONLY => Self::Unavailable,
+            // invalid_authorization_specification, invalid_password, invalid_catalog_name: it doesn't let muster in
+            "28000" | "28P01" | "3D000" => Self::Unavailable,
             // statement_completion_unknown, transaction_resolution_unknown
             "40003" | "08007" => Self::Unknown,
             // in_failed_sql_transaction
@@ -87,6 +92,9 @@ mod tests {
             ("08000", Fault::Unavailable),
             ("08006", Fault::Unavailable),
             ("25006", Fault::Unavailable),
+            ("28000", Fault::Unavailable),
+            ("28P01", Fault::Unavailable),
+            ("3D000", Fault::Unavailable),
             ("53100", Fault::Unavailable),
             ("53200", Fault::Unavailable),
             ("53300", Fault::Unavailable),

@@ -33,6 +33,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
 pub use fault::Fault;
+pub(crate) use fault::READ_ONLY;
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use search_index::ensure_search_index;
@@ -54,6 +55,27 @@ static LATEST_BREAK: Mutex<Option<Instant>> = Mutex::new(None);
 /// Notes that a connection broke: the others may have, too.
 pub(crate) fn note_break() {
     *LATEST_BREAK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+/// When a write was last refused because the database takes none.
+static LATEST_READ_ONLY: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// How often all connections may be renewed for that.
+const RENEWED_EVERY: Duration = Duration::from_secs(1);
+
+/// Notes that the database took no write: a connection that is open already may go on taking none when the database
+/// does again, or when another one has become the primary.
+pub(crate) fn note_read_only() {
+    let mut latest = LATEST_READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    if latest.is_none_or(|time| time.elapsed() > RENEWED_EVERY) {
+        *latest = Some(Instant::now());
+    }
+}
+
+/// Whether a connection of this age was opened since.
+fn takes_writes(age: Duration) -> bool {
+    let latest = *LATEST_READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
+    latest.is_none_or(|time| time.elapsed() > age)
 }
 
 /// Whether a connection that was not used for so long can be taken to live.
@@ -127,6 +149,9 @@ impl Database {
                 .test_before_acquire(false)
                 .before_acquire(|connection, state| {
                     Box::pin(async move {
+                        if !takes_writes(state.age) {
+                            return Ok(false);
+                        }
                         if !is_trusted(state.idle_for) {
                             connection.ping().await?;
                         }

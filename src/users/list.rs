@@ -20,7 +20,7 @@ use super::{Details, Status, read};
 use crate::app::App;
 use crate::audit::{Event, Refusal};
 use crate::caller::{Action, Caller};
-use crate::change::Change;
+use crate::change::{Change, Patience};
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
@@ -154,7 +154,7 @@ impl List {
 
 async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> Result<Vec<Details>> {
     let bulk = list.bulk;
-    let mut change = app.batch_change(caller, bulk.action(), app.clock.now()).await?;
+    let mut change = app.batch_change(caller, bulk.action(), Patience::Batch, app.clock.now()).await?;
     if bulk.may_take_owners() {
         owners::lock(&mut change).await?;
     }

@@ -42,19 +42,24 @@ async fn a_connection_that_was_cut_fails_nobody_who_asks_for_a_user() {
     for _ in 0..10 {
         // They have connections, who has the key is known, and nothing has been idle for long.
         asked_at_once(&owner, &user).await;
-        let cut: Vec<i32> = sqlx::query_scalar(
-            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
-        )
-        .fetch_all(&mut operator)
-        .await
-        .unwrap();
-        assert!(!cut.is_empty());
-        let cutting = sqlx::query("select pg_terminate_backend(pid) from unnest($1::int[]) as pid").bind(&cut);
-        cutting.execute(&mut operator).await.unwrap();
-        let there = "select count(*) from pg_stat_activity where pid = any($1)";
-        while sqlx::query_scalar::<_, i64>(there).bind(&cut).fetch_one(&mut operator).await.unwrap() > 0 {}
+        cut_connections(&mut operator).await;
         asked_at_once(&owner, &user).await;
     }
+}
+
+/// Cuts all connections to this database but one, and waits for their end.
+async fn cut_connections(operator: &mut sqlx::PgConnection) {
+    let cut: Vec<i32> = sqlx::query_scalar(
+        "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .fetch_all(&mut *operator)
+    .await
+    .unwrap();
+    assert!(!cut.is_empty());
+    let cutting = sqlx::query("select pg_terminate_backend(pid) from unnest($1::int[]) as pid").bind(&cut);
+    cutting.execute(&mut *operator).await.unwrap();
+    let there = "select count(*) from pg_stat_activity where pid = any($1)";
+    while sqlx::query_scalar::<_, i64>(there).bind(&cut).fetch_one(&mut *operator).await.unwrap() > 0 {}
 }
 
 async fn asked_at_once(owner: &Actor, user: &str) {
@@ -149,6 +154,82 @@ async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
     assert!(counts[0] - before[0] <= 1, "the first may have been written before the database heard of it");
     drop((server, connection));
     cluster.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_writes_again_gets_them_from_instances_that_connected_while_it_took_none() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let mut operator = database.connect().await.unwrap();
+    let name: String =
+        sqlx::query_scalar("select quote_ident(current_database())").fetch_one(&mut operator).await.unwrap();
+    let set = async |operator: &mut sqlx::PgConnection, what: &str| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "set default_transaction_read_only = off; alter database {name} {what}"
+        )))
+        .execute(operator)
+        .await
+        .unwrap();
+    };
+    set(&mut operator, "set default_transaction_read_only = on").await;
+    cut_connections(&mut operator).await;
+    heals(async || {
+        let refused = owner.create(&json!([sso("a@example.com")])).await;
+        refused.status == 503 && owner.get("/api/v2/organization_collaborators/").await.status == 200
+    })
+    .await;
+    assert_come_again(&owner.create(&json!([sso("a@example.com")])).await);
+    set(&mut operator, "reset default_transaction_read_only").await;
+    heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 200).await;
+    // All of them, not only one that was renewed by chance.
+    for n in 0..40 {
+        let created = owner.create(&json!([sso(&format!("b{n}@example.com"))])).await;
+        assert_eq!(created.status, 200, "{}", created.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_makes_a_change_does_not_wait_for_the_end_of_a_lock() {
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    created(&owner).await;
+    let mut rival = database.connect().await.unwrap();
+    for table in ["batches", "users", "collaborators", "audit_events"] {
+        let mut transaction = rival.begin().await.unwrap();
+        let lock = format!("lock table {table} in access exclusive mode");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await.unwrap();
+        let mut asking = tokio::task::JoinSet::new();
+        for n in 0..40 {
+            let owner = owner.clone();
+            asking.spawn(async move {
+                let start = Instant::now();
+                let answer = match n % 4 {
+                    // Nothing to write but that it was refused.
+                    0 => owner.create(&json!([{"name": "", "email": "x"}])).await,
+                    1 => owner.post("/api/v2/user_groups/", &json!({"name": format!("{table}{n}")})).await,
+                    _ => owner.create(&json!([sso(&format!("{table}{n}@example.com"))])).await,
+                };
+                (n % 4, answer, start.elapsed())
+            });
+        }
+        for (kind, answer, time) in asking.join_all().await {
+            // For a connection, and then for the lock.
+            assert!(time < Duration::from_millis(5500), "{table}, {kind}: {time:?}: {}", answer.text);
+            // What needs nothing of that table is done, or refused as ever.
+            let expected: &[u16] = match kind {
+                0 => &[422, 503],
+                1 => &[200, 503],
+                _ => &[503],
+            };
+            assert!(expected.contains(&answer.status), "{table}, {kind}: {}", answer.text);
+        }
+        transaction.rollback().await.unwrap();
+        heals(async || owner.create(&json!([sso(&format!("{table}@example.com"))])).await.status == 200).await;
+    }
+    // The first, and one after each of the locks.
+    assert_eq!(db_counts(&mut rival).await[0], 5);
 }
 
 /// Changes the setting of the whole PostgreSQL, as a provider does whose disk is full.

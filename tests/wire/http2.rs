@@ -1,6 +1,6 @@
 //! HTTP/2 from clients that mean no good: frames by hand, over TLS.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -174,4 +175,38 @@ async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answers_loses_the_connection_whatever_else_it_says() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let settings = [("SERVER__SEND_TIMEOUT_SECONDS", "2"), ("SERVER__HTTP2_REQUESTS", "20")];
+    let server = serve_tls(&files, &settings).await;
+    let before = resident(&server);
+    let mut silent: Vec<Tls> = (0..20).map(|_| open(&server, &authority)).collect();
+    for stream in &mut silent {
+        // SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113, section 6.5.2: nothing may be sent of any answer.
+        stream.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
+        for n in 0..100 {
+            let ask = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head(GET, "/openapi.json"));
+            stream.write_all(&ask).unwrap();
+        }
+    }
+    let start = Instant::now();
+    let mut stream = silent.pop().unwrap();
+    stream.sock.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let is_waiting = |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    loop {
+        let said = stream.write_all(&frame(PING, 0, 0, &[7; 8])).and_then(|()| stream.read(&mut [0; 4096]));
+        match said {
+            Ok(0) => break,
+            Err(error) if !is_waiting(&error) => break,
+            _ => assert!(start.elapsed() < Duration::from_secs(6), "it is still there"),
+        }
+    }
+    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+    // 2,000 answers of more than 100 KiB were asked for.
+    let grown = resident(&server).saturating_sub(before);
+    assert!(grown < 40 * 1024, "{grown} KiB");
 }
