@@ -5,6 +5,8 @@
 //!
 //! - **It asks `/livez`, not `/readyz`.** What watches containers ends those that are not healthy, and no restart
 //!   brings a database back. Load balancers and Kubernetes ask `/readyz` themselves.
+//! - **A server that can't be reached is exit status 1**, elsewhere 2: to what watches containers, 1 is "unhealthy",
+//!   and 2 is reserved.
 //! - **A server that speaks TLS lives when it answers with an alert** (RFC 8446, section 6): the question is asked
 //!   in plain text, since a server may want a client certificate, which a probe inside its container has not.
 

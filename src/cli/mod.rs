@@ -101,7 +101,8 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
-    /// Ask whether the server with these settings lives: for the health check of a container.
+    /// Ask whether the server with these settings lives: for the health check of a container. Ends with 1 if it can't
+    /// be reached.
     Healthcheck(ServeArgs),
     /// Print what a shell needs to complete muster's commands and options.
     Completions(completions::Args),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # docs/how-to/one-vm.md, followed step by step: every command of the page, in order, by somebody with sudo on a fresh
 # Debian with systemd, which systemd-nspawn boots in a folder. Between the steps it is checked that they did what the
-# page says.
+# page says. So is what docs/how-to/back-up-and-restore.md says about such a machine.
 #
 #   tests/deploy/one-vm.sh [path to the muster binary]
 #
@@ -64,30 +64,30 @@ done
 on_vm() { nsenter -t "$first" -a env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/home/admin "$@"; }
 as_admin() { on_vm runuser -u admin -- bash -c "cd ~/muster && set -euo pipefail && $1" </dev/null; }
 
-# The commands below a heading of the page, as one script.
+# The commands below a heading of a page, as one script.
 commands() {
-    python3 - "$page" "$1" <<'END'
+    python3 - "$1" "$2" <<'END'
 import re, sys
 page, heading = open(sys.argv[1]).read(), sys.argv[2]
 section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", page, re.S | re.M)
-blocks = re.findall(r"^```console\n(.*?)^```", section[1], re.S | re.M) if section else []
+blocks = re.findall(r"^```(?:console|sh)\n(.*?)^```", section[1], re.S | re.M) if section else []
 if not blocks:
     sys.exit(f"{page} has no commands below `{heading}`")
 print("".join(re.sub(r"^\$ ", "", block, flags=re.M) for block in blocks))
 END
 }
-follow() {
+follow() { # follow HEADING [PAGE]
     step "$1"
-    local script
-    script=$(commands "$1")
-    as_admin "$script" >"$console.out" 2>"$console.err" || { cat "$console.out" "$console.err" >&2; fail "$page: $1"; }
+    local script of=${2:-$page}
+    script=$(commands "$of" "$1")
+    as_admin "$script" >"$console.out" 2>"$console.err" || { cat "$console.out" "$console.err" >&2; fail "$of: $1"; }
     out=$(cat "$console.out")
     rm -f "$console.out" "$console.err"
 }
 expect() { [ "$1" = "$2" ] || fail "$3: \"$1\" instead of \"$2\""; }
 ready() { as_admin "curl -sS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8080/readyz"; }
 
-expect "$(grep -c '^## ' "$page")" 7 'the page has other sections than are followed here'
+expect "$(grep -c '^## ' "$page")" 8 'the page has other sections than are followed here'
 follow 'Install'
 grep -qxF "$("$program" --version)" <<<"$out" || fail 'it is another version'
 follow 'Settings'
@@ -117,9 +117,21 @@ expect "$(as_admin 'systemctl show -P Result muster')" success 'how it was stopp
 expect "$(as_admin 'systemctl show -P ExecMainStatus muster')" 0 'its exit status'
 as_admin 'sudo systemctl start muster'
 
+follow 'Look whether all is well'
+grep -q '^ok  *database.migrations ' <<<"$out" || fail 'the doctor saw no database'
+grep -q '^ok  *settings.fingerprint_key ' <<<"$out" || fail "the doctor saw no key of fingerprints: $out"
+
+# What it is backed up and restored by: the page says that the restored database takes the place of the other.
+follow 'On one virtual machine' docs/how-to/back-up-and-restore.md
+expect "$(ready)" '{"status":"ok"}' 'with the restored database'
+expect "$(as_admin "$batch")" 200 'the same batch, on the restored database'
+expect "$(as_admin 'sudo -u postgres psql -Atc "select count(*) from pg_database where datname = '"'muster_lost'"'"')" 1 'the other database'
+as_admin 'sudo -u postgres dropdb muster_lost'
+
 follow 'A new version'
 grep -qF '{"status":"ok"}' <<<"$out" || fail 'the new version is not ready'
 follow 'Take it away again'
 if as_admin 'id muster' >/dev/null 2>&1; then fail 'the account is still there'; fi
 if as_admin 'systemctl cat muster' >/dev/null 2>&1; then fail 'the service is still there'; fi
+expect "$(as_admin 'sudo find /usr/local /etc -name "muster*"')" '' 'what is left of it'
 step 'the page is right'

@@ -88,6 +88,21 @@ fn whoever_is_woken_by_an_alert_finds_it_on_the_page_for_the_night() {
 }
 
 #[test]
+fn every_alert_has_a_runbook_that_exists() {
+    let rules = read("deploy/observability/alerts.yml");
+    let alerts: Vec<_> = rules.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for alert in alerts {
+        let name = alert.lines().next().unwrap();
+        let runbooks: Vec<_> = alert.lines().filter_map(|line| line.trim().strip_prefix("runbook: ")).collect();
+        let [runbook] = runbooks[..] else { panic!("{name} has {} runbooks", runbooks.len()) };
+        let (page, anchor) = runbook.split_once('#').unwrap_or_else(|| panic!("{name}: {runbook} has no anchor"));
+        let anchors = anchors(&read(page));
+        assert!(anchors.iter().any(|known| known == anchor), "{name}: {runbook} names no heading of {anchors:?}");
+    }
+}
+
+#[test]
 fn a_heading_gets_the_anchor_that_a_forge_gives_it() {
     let page =
         "# Back up, restore\n## `server.listen`\n## 503: what now?\n```\n# no heading\n```\n## 503: what now?\n#no";

@@ -17,3 +17,4 @@ mod commands;
 mod links;
 mod markdown;
 mod session;
+mod tree;

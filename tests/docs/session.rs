@@ -8,13 +8,15 @@
 //! - `…` stands for anything on its line, and alone on a line for any lines;
 //! - a command may say `amk_…` where the reader has such a word on their screen: the latest that begins so;
 //! - `muster serve` stays, in a terminal of its own; `127.0.0.1:8080` is where it listens;
+//! - a line `^C` ends the latest server that was started so;
 //! - a command succeeds, unless the next one is `echo $?`.
 //!
 //! Times and the width of columns are not compared.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use muster::postgres::Programs;
@@ -49,8 +51,11 @@ struct Step<'p> {
 impl Session {
     pub fn new(environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let folder = tempfile::Builder::new().prefix("muster-docs-").tempdir_in("/tmp").unwrap();
+        // PostgreSQL's own account reaches a private database in it.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Self {
-            folder: tempfile::Builder::new().prefix("muster-docs-").tempdir_in("/tmp").unwrap(),
+            folder,
             environment: environment.iter().map(own).collect(),
             address: USUAL.to_owned(),
             screen: String::new(),
@@ -95,6 +100,11 @@ impl Session {
     fn take(&mut self, page: &str, steps: Vec<Step<'_>>) {
         for step in steps {
             let command = self.filled(page, &step.command);
+            if command == "^C" {
+                let status = end(self.servers.pop().unwrap());
+                assert!(status.is_some_and(|status| status.success()), "{page}: the server ended with {status:?}");
+                continue;
+            }
             let asks = command == "echo $?";
             assert!(self.status == 0 || asks, "{page}: exit status {}\n{}", self.status, self.screen);
             let seen = if command.starts_with("muster serve") { self.serve(&command) } else { self.run(&command) };
@@ -172,7 +182,8 @@ impl Session {
 
     /// Starts a server in a terminal of its own. Gives what it says until it listens.
     fn serve(&mut self, command: &str) -> String {
-        let log = std::fs::File::create(self.folder.path().join(format!(".log{}", self.servers.len()))).unwrap();
+        let log_path = self.folder.path().join(format!(".log{}", self.servers.len()));
+        let log = std::fs::File::create(&log_path).unwrap();
         let script = format!("[ -e .kept ] && source .kept\nexec {command}");
         let mut shell = self.shell(&script);
         let free = "127.0.0.1:0";
@@ -194,20 +205,29 @@ impl Session {
                 return seen;
             }
         }
-        panic!("it did not listen: {seen}");
+        panic!("it did not listen: {seen}{}", std::fs::read_to_string(log_path).unwrap());
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        for server in &mut self.servers {
-            let _ = Command::new("kill").arg(server.id().to_string()).status();
-            let start = Instant::now();
-            while matches!(server.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(40) {
-                std::thread::sleep(Duration::from_millis(20));
-            }
+        for server in self.servers.drain(..) {
+            end(server);
         }
     }
+}
+
+/// Tells a server to stop and waits for it. Gives how it ended, if it did.
+fn end(mut server: Child) -> Option<ExitStatus> {
+    let _ = Command::new("kill").arg(server.id().to_string()).status();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(40) {
+        if let Ok(Some(status)) = server.try_wait() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 fn is_of_word(c: char) -> bool {
@@ -219,6 +239,7 @@ fn steps_of<'p>(page: &str, lines: &[&'p str]) -> Vec<Step<'p>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     for line in lines {
         match (line.strip_prefix("$ "), line.strip_prefix("> "), steps.last_mut()) {
+            _ if *line == "^C" => steps.push(Step { command: (*line).to_owned(), expected: Vec::new() }),
             (Some(typed), ..) => steps.push(Step { command: typed.to_owned(), expected: Vec::new() }),
             (_, Some(typed), Some(step)) if step.expected.is_empty() => {
                 step.command.push('\n');

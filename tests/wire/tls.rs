@@ -204,3 +204,41 @@ fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
     }
     assert!(!std::path::Path::new("/tmp/never-made").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_trusts_a_private_authority_that_ssl_cert_file_names() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let server = serve_tls(&files, &[]).await;
+    let host = format!("https://{}", server.address);
+    // Of the same name.
+    let other = Authority::new();
+    for (pem, status, words) in [
+        (&authority.pem, 0, String::new()),
+        (&other.pem, 2, format!("error: no answer from `{host}`: invalid peer certificate: BadSignature\n")),
+    ] {
+        let mut command = muster();
+        command.args(["user", "list", "--host", &host]).env("MUSTER_TOKEN", server.key.as_ref().unwrap());
+        command.env("SSL_CERT_FILE", files.write("trusted.pem", pem));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(status), words));
+        assert_eq!(output.stdout.starts_with(b"EMAIL"), status == 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_certificate_is_an_authoritys_own_is_not_trusted() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    files.write("server.pem", &authority.pem);
+    files.write("server.key", &authority.key());
+    let server = serve_tls(&files, &[]).await;
+    let host = format!("https://{}", server.address);
+    let mut command = muster();
+    command.args(["user", "list", "--host", &host]).env("MUSTER_TOKEN", server.key.as_ref().unwrap());
+    command.env("SSL_CERT_FILE", files.path("server.pem"));
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("CaUsedAsEndEntity"), "{words}");
+}
