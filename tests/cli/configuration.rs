@@ -60,6 +60,21 @@ fn a_setting_that_can_not_be_used_is_named_with_its_place() {
 }
 
 #[test]
+fn a_level_that_would_silence_the_log_is_refused() {
+    let settings = file(b"[log]\nlevel = \"foo\"\n", ".toml");
+    let sentence = "error: log.level has to be error, warn, info, debug or trace, or a filter with one of these for all \
+                    the rest, such as info,sqlx=warn\n";
+    let ran = run(muster().arg("serve").arg("--config").arg(settings.path()));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence));
+    for level in ["foo", "off", "", "sqlx=warn"] {
+        let ran = run(muster().args(["config", "check"]).env("MUSTER_LOG__LEVEL", level));
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{level}");
+    }
+    let ran = run(muster().args(["config", "check"]).env("MUSTER_LOG__LEVEL", "info,sqlx=warn"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is fine\n"));
+}
+
+#[test]
 fn a_port_in_use_is_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
