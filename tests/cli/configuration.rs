@@ -108,6 +108,27 @@ fn a_database_out_of_reach_is_one_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_behind_a_socket_is_named_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join(".s.PGSQL.5433");
+    let url = format!("postgres://muster@{}:5433/d", folder.path().to_str().unwrap().replace('/', "%2F"));
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+        let ran = run(muster().args(arguments).env("MUSTER_DATABASE__URL", &url));
+        let named = format!("error: the database at the socket {} can't be used: ", socket.display());
+        assert_eq!(ran.status, Some(2), "{arguments:?}");
+        assert!(ran.err.starts_with(&named) && ran.err.lines().count() == 1, "{}", ran.err);
+    }
+    let ran = run(muster().args(["config", "check"]).env("MUSTER_DATABASE__URL", &url));
+    let named = format!("\ndatabase    d at the socket {}\n", socket.display());
+    assert!(ran.out.contains(&named), "{}", ran.out);
+
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let (folder, name) = (database.get_host(), database.get_database().unwrap());
+    assert_eq!(server.announced[1], format!("database: {name} at the socket {folder}/.s.PGSQL.5432"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_url_may_come_from_a_file() {
     let database = empty_database().await;
     let secret = file(crate::support::server::url(&database).as_bytes(), "");
