@@ -129,6 +129,19 @@ async fn a_database_behind_a_socket_is_named_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_database_that_has_keys_says_how_to_make_another() {
+    let database = empty_database().await;
+    let hint = "keys: shown when they are made, and never again; make another with `muster key create --name NAME --role \
+                owner`";
+    let says = |server: &ServerProcess| server.announced.iter().filter(|line| *line == hint).count();
+    let first = ServerProcess::start_on(&database);
+    assert_eq!((first.key.is_some(), says(&first)), (true, 0), "{:?}", first.announced);
+    drop(first);
+    let second = ServerProcess::start_on(&database);
+    assert_eq!((second.key.is_some(), says(&second)), (false, 1), "{:?}", second.announced);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_url_may_come_from_a_file() {
     let database = empty_database().await;
     let secret = file(crate::support::server::url(&database).as_bytes(), "");
