@@ -27,9 +27,7 @@ pub(crate) fn is_level(filter: &str) -> bool {
         })
     };
     let words = || filter.split(',').map(str::trim);
-    words().all(|word| is_level(word) || is_part(word))
-        && words().any(is_level)
-        && EnvFilter::try_new(filter).is_ok()
+    words().all(|word| is_level(word) || is_part(word)) && words().any(is_level) && EnvFilter::try_new(filter).is_ok()
 }
 
 /// Standard error, whether or not somebody still reads it: a log that is gone ends no server.
@@ -69,10 +67,13 @@ mod tests {
 
     #[test]
     fn a_level_is_one_of_five_and_a_filter_has_one_for_all_the_rest() {
-        for fine in ["error", "INFO", "info,sqlx=warn", "muster=debug, warn", "warn,actix_server=off", "info,[a]=debug"] {
+        for fine in ["error", "INFO", "info,sqlx=warn", "muster=debug, warn", "warn,actix_server=off", "info,[a]=debug"]
+        {
             assert!(is_level(fine), "{fine}");
         }
-        for silent in ["", "foo", "off", "info,foo", "sqlx=warn", "foo=bar,info", "info,", "=info,info", "inf", "info,off"] {
+        for silent in
+            ["", "foo", "off", "info,foo", "sqlx=warn", "foo=bar,info", "info,", "=info,info", "inf", "info,off"]
+        {
             assert!(!is_level(silent), "{silent}");
         }
     }

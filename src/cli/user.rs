@@ -8,7 +8,7 @@ use muster_client::{
 
 use super::credentials::Credentials;
 use super::output::{self, Format};
-use super::{Exit, batch_create, user_change};
+use super::{Exit, batch_create, listing, user_change};
 use crate::batches::file::{TemplateFormat, template};
 use crate::caller::PermissionLevel;
 use crate::config::environment;
@@ -235,23 +235,10 @@ async fn search(args: &SearchArgs) -> Result<(), Exit> {
         status: args.status.clone(),
         ..CollaboratorSearch::new(&args.query)
     };
-    let most = usize::try_from(args.max_items).unwrap_or(usize::MAX);
-    let mut users: Vec<Collaborator> = Vec::new();
-    let mut token: Option<String> = None;
-    while users.len() < most {
-        let count = u8::try_from(most - users.len()).unwrap_or(50).min(50);
-        let page = client.search_collaborators(&search, count, token.as_deref()).await?;
-        users.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(args.output, &users, &HEADER, users.iter().map(row))?;
-    if token.is_some() {
-        output::say(&format!("these are the first {}; there are more (--max-items)", users.len()));
-    }
-    Ok(())
+    let found = listing::collect(Some(args.max_items), async |count, token| {
+        client.search_collaborators(&search, count, token.as_deref()).await
+    });
+    found.await?.print(args.output, &HEADER, row)
 }
 
 const fn on_the_wire(level: PermissionLevel) -> Level {
@@ -283,19 +270,10 @@ async fn list(
     page_size: u8,
     format: Format,
 ) -> Result<(), Exit> {
-    let most = max_items.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let mut users: Vec<Collaborator> = Vec::new();
-    let mut token: Option<String> = None;
-    while users.len() < most {
-        let count = u8::try_from(most - users.len()).unwrap_or(page_size).min(page_size);
-        let page = client.list_collaborators(filter, count, token.as_deref()).await?;
-        users.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(format, &users, &HEADER, users.iter().map(row))
+    let users = listing::collect_by(page_size, max_items, async |count, token| {
+        client.list_collaborators(filter, count, token.as_deref()).await
+    });
+    users.await?.print(format, &HEADER, row)
 }
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {
