@@ -189,6 +189,10 @@ async fn change(args: &UsersArgs, puts_in: bool) -> Result<(), Exit> {
         (Err(error), Some(file)) if !error.rows().is_empty() => {
             return Err(file_report::findings(file, error.rows(), done));
         }
+        (Err(error), None) if !error.rows().is_empty() => {
+            let users: Vec<&str> = args.users.iter().map(String::as_str).collect();
+            return Err(file_report::of_named(&users, error.rows(), done));
+        }
         (Err(error), _) => return Err(error.into()),
     };
     let count = if puts_in { changed.added } else { changed.removed };

@@ -137,7 +137,8 @@ async fn create(args: &CreateArgs) -> Result<(), Exit> {
     for error in &failed {
         output::say(&format!("not invited: {}", output::clean(&error.detail)));
     }
-    Err(Exit::Refused(Some(format!("{} of {} were not invited", failed.len(), outcomes.len()))))
+    let were = if failed.len() == 1 { "was" } else { "were" };
+    Err(Exit::Refused(Some(format!("{} of {} {were} not invited", failed.len(), outcomes.len()))))
 }
 
 fn show_outcomes(format: Format, outcomes: &[Result<CreatedInvitation, InvitationError>]) -> Result<(), Exit> {
