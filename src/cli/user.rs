@@ -1,9 +1,11 @@
 //! `muster user …`: over HTTP, with an API key.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_client::{
-    Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, PermissionLevel as Level,
+    Client, ClientBuilder, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType,
+    PermissionLevel as Level, Trouble,
 };
 
 use super::credentials::Credentials;
@@ -181,7 +183,7 @@ impl ServerArgs {
     pub(super) fn client(&self) -> Result<Client, Exit> {
         let host = self.host();
         if let Some(token) = environment("MUSTER_TOKEN").or_else(|| environment("ANYSCALE_CLI_TOKEN")) {
-            return Ok(Client::new(&host, token)?);
+            return Ok(builder(host).token(token).build()?);
         }
         let host = self.client_without_token()?.host();
         let token = Credentials::load()?.find(&host).ok_or_else(|| {
@@ -191,13 +193,26 @@ impl ServerArgs {
                     .to_owned(),
             )
         })?;
-        Ok(Client::new(&host, token.expose())?)
+        Ok(builder(host).token(token.expose()).build()?)
     }
 
     /// A client that shows no API key.
     pub(super) fn client_without_token(&self) -> Result<Client, Exit> {
-        Ok(Client::builder(self.host()).build_without_token()?)
+        Ok(builder(self.host()).build_without_token()?)
     }
+}
+
+/// A client that says, once, that it tries again.
+pub(super) fn builder(host: String) -> ClientBuilder {
+    let is_said = AtomicBool::new(false);
+    Client::builder(host).on_trouble(move |trouble| {
+        if !is_said.swap(true, Ordering::Relaxed) {
+            output::say(match trouble {
+                Trouble::NoAnswer => "the server does not answer; trying again",
+                _ => "the server is not ready; trying again",
+            });
+        }
+    })
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {

@@ -1,6 +1,10 @@
 //! `muster user list` and `muster user get`.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
 
 use crate::support::{TestApp, sso};
 use crate::{muster_at, run};
@@ -75,4 +79,25 @@ async fn the_vendors_variables_are_the_fallback() {
     command.env("ANYSCALE_HOST", format!("http://{}/", app.address)).env("ANYSCALE_CLI_TOKEN", app.owner.token());
     let ran = run(command.args(["user", "get", "--name", "Ada"]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_tries_again_says_so() {
+    let app = app_with(1).await;
+    let mut connection = app.database.connect().await.unwrap();
+    sqlx::query("begin").execute(&mut connection).await.unwrap();
+    sqlx::query("lock table collaborators in access exclusive mode").execute(&mut connection).await.unwrap();
+    let mut command = muster_at(&app);
+    command.args(["user", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    err.read_line(&mut said).unwrap();
+    assert_eq!(said, "the server is not ready; trying again\n");
+    sqlx::query("rollback").execute(&mut connection).await.unwrap();
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), rest.as_str()), (Some(0), ""));
+    assert_eq!(String::from_utf8(ended.stdout).unwrap().lines().count(), 3);
 }
