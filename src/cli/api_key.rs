@@ -174,6 +174,14 @@ pub(super) fn show_token(format: Format, made: &ApiKeyWithToken) -> Result<(), E
 const HEADER: [&str; 9] =
     ["KEY ID", "NAME", "USER ID", "ROLE", "SCOPES", "STATUS", "EXPIRES", "LAST USED", "CREATED BY"];
 
+/// What a key opens: nothing while its user is suspended.
+fn status(key: &ApiKey) -> String {
+    match key.user_status.as_deref() {
+        Some("suspended") if key.status == "active" => "active (user suspended)".to_owned(),
+        _ => key.status.clone(),
+    }
+}
+
 fn row(key: &ApiKey, format: Format) -> Vec<String> {
     vec![
         key.key_id.clone(),
@@ -181,7 +189,7 @@ fn row(key: &ApiKey, format: Format) -> Vec<String> {
         key.user_id.clone().unwrap_or_else(|| format.nothing().to_owned()),
         key.permission_level.clone(),
         key.scopes.as_ref().map_or_else(|| "all".to_owned(), |scopes| scopes.join(" ")),
-        key.status.clone(),
+        status(key),
         output::time(key.expires_at),
         key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
         key.created_by.clone().unwrap_or_else(|| "operator".to_owned()),

@@ -311,7 +311,7 @@ async fn list_permissions(client: &Client, user_id: Option<&str>, format: Format
     output::print_list(format, &permissions, &["EMAIL", "USER ID", "PERMISSION"], rows)
 }
 
-pub(super) const HEADER: [&str; 5] = ["EMAIL", "NAME", "USER ID", "PERMISSION", "CREATED"];
+pub(super) const HEADER: [&str; 6] = ["EMAIL", "NAME", "USER ID", "STATUS", "PERMISSION", "CREATED"];
 
 /// A user as a row of a table.
 pub(super) fn row(user: &Collaborator) -> Vec<String> {
@@ -319,6 +319,7 @@ pub(super) fn row(user: &Collaborator) -> Vec<String> {
         user.email.clone(),
         user.full_name.clone().unwrap_or_else(|| user.name.clone()),
         user.user_id.clone().unwrap_or_default(),
+        user.status.clone().unwrap_or_default(),
         user.permission_level.clone(),
         output::time(user.created_at),
     ]

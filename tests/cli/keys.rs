@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{muster, url};
 use crate::support::{Actor, TestApp, sso};
-use crate::{Ran, run};
+use crate::{Ran, muster_at, run};
 
 fn local(app: &TestApp, arguments: &[&str]) -> Ran {
     run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
@@ -182,4 +182,29 @@ async fn an_action_that_there_is_not_is_refused_with_those_that_there_are() {
     );
     let ran = run(muster().args(["completions", "bash"]));
     assert!(ran.out.contains(" user.batch_create "), "shells complete them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_user_is_suspended_is_told_from_one_that_opens() {
+    let app = TestApp::spawn().await;
+    let (ada, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let list = || local(&app, &["key", "list", "--user", &ada, "-o", "csv"]).out;
+    assert!(list().lines().nth(1).unwrap().contains(",active,"), "{}", list());
+    let suspended = app.owner.post("/api/v2/users/admin_batch_suspend", &json!([{ "user": ada }])).await;
+    assert_eq!(suspended.status, 200, "{}", suspended.text);
+    let local_list = list();
+    assert!(local_list.lines().nth(1).unwrap().contains(",active (user suspended),"), "{local_list}");
+    let ran = run(muster_at(&app).args(["api-key", "list", "--user-id", &ada, "-o", "csv"]));
+    assert_eq!((ran.out, ran.err.as_str()), (local_list, ""));
+    let listed: Vec<Value> = serde_json::from_str(&local(&app, &["key", "list", "-o", "json"]).out).unwrap();
+    let of = |user: &str| listed.iter().find(|key| key["user_id"] == user).unwrap();
+    assert_eq!((&of(&ada)["status"], &of(&ada)["user_status"]), (&json!("active"), &json!("suspended")));
+    let others = listed.iter().filter(|key| key["user_id"] != ada.as_str());
+    assert!(others.clone().count() == 1 && others.clone().all(|key| key["user_status"] == "active"), "{listed:?}");
+    let none = local(&app, &["key", "create", "--name", "ci"]);
+    assert_eq!(none.status, Some(0));
+    let table = local(&app, &["key", "list"]).out;
+    assert!(table.lines().any(|line| line.contains("  ci         -  ")), "a mark for people: {table}");
+    let csv = local(&app, &["key", "list", "-o", "csv"]).out;
+    assert!(csv.lines().any(|line| line.contains(",ci,,collaborator,all,active,")), "nothing for programs: {csv}");
 }
