@@ -17,6 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::passwords::Parameters;
 use crate::proxies::{ForwardedHeader, Network};
 use crate::secret::Secret;
+use crate::telemetry;
 
 /// The manual, and the defaults.
 pub const MANUAL: &str = include_str!("../config/muster.toml");
@@ -309,6 +310,11 @@ impl Config {
             (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
             (self.keys.rotation_overlap_hours <= 168, "keys.rotation_overlap_hours has to be 168 (7 days) at most"),
             ((1..=90).contains(&self.invitations.days), "invitations.days has to be from 1 to 90"),
+            (
+                telemetry::is_level(&self.log.level),
+                "log.level has to be error, warn, info, debug or trace, or a filter with one of these for all the rest, \
+                 such as info,sqlx=warn",
+            ),
         ];
         for (holds, sentence) in rules {
             if !holds {

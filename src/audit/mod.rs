@@ -15,6 +15,6 @@ mod target;
 pub(crate) mod write;
 
 pub use event::Event;
-pub use read::{Entry, Filter, list};
+pub use read::{Entry, Filter, Who, list};
 pub use refusal::{Findings, Refusal};
 pub use target::Target;

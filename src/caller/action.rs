@@ -4,171 +4,140 @@ use std::fmt;
 
 use super::Scope;
 
-/// What muster can do, each with the dotted name that it has everywhere: in the audit
-/// log, in spans, as OpenAPI operation id (with `_`) and as CLI command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $dotted:literal;)*) => {
+        /// What muster can do, each with the dotted name that it has everywhere: in the audit
+        /// log, in spans, as OpenAPI operation id (with `_`) and as CLI command.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// All that there are.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The dotted name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $dotted,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
     /// Make an organization.
-    OrganizationCreate,
+    OrganizationCreate = "organization.create";
     /// List all organizations: for the local operator.
-    OrganizationList,
+    OrganizationList = "organization.list";
     /// Give an organization another name.
-    OrganizationRename,
+    OrganizationRename = "organization.rename";
     /// Create a list of users.
-    UserBatchCreate,
+    UserBatchCreate = "user.batch_create";
     /// Find out what creating a list of users would do.
-    UserBatchDryRun,
+    UserBatchDryRun = "user.batch_dry_run";
     /// Create one user of a batch: an audit entry each; nobody asks for it by itself.
-    UserCreate,
+    UserCreate = "user.create";
     /// Look at a user.
-    UserGet,
+    UserGet = "user.get";
     /// Change a user's name, last name, title or address.
-    UserUpdate,
+    UserUpdate = "user.update";
     /// Keep a user out, with everything that is theirs kept.
-    UserSuspend,
+    UserSuspend = "user.suspend";
     /// Let a suspended user in again.
-    UserReactivate,
+    UserReactivate = "user.reactivate";
     /// Delete a user, with everything that names them.
-    UserDelete,
+    UserDelete = "user.delete";
     /// Change a list of users.
-    UserBatchUpdate,
+    UserBatchUpdate = "user.batch_update";
     /// Suspend a list of users.
-    UserBatchSuspend,
+    UserBatchSuspend = "user.batch_suspend";
     /// Reactivate a list of users.
-    UserBatchReactivate,
+    UserBatchReactivate = "user.batch_reactivate";
     /// Delete a list of users.
-    UserBatchDelete,
+    UserBatchDelete = "user.batch_delete";
     /// Make somebody an owner.
-    OwnerGrant,
+    OwnerGrant = "owner.grant";
     /// List batches.
-    BatchList,
+    BatchList = "batch.list";
     /// Look at a batch.
-    BatchGet,
+    BatchGet = "batch.get";
     /// Stop a batch before it is created.
-    BatchCancel,
+    BatchCancel = "batch.cancel";
     /// Delete the users of a batch.
-    BatchUndo,
+    BatchUndo = "batch.undo";
     /// Ask who one is.
-    UserInfo,
+    UserInfo = "user.info";
     /// List and search collaborators.
-    CollaboratorList,
+    CollaboratorList = "collaborator.list";
     /// Change what a membership allows.
-    CollaboratorUpdate,
+    CollaboratorUpdate = "collaborator.update";
     /// End a membership, and with it the account.
-    CollaboratorRemove,
+    CollaboratorRemove = "collaborator.remove";
     /// List who may do what.
-    PermissionList,
+    PermissionList = "permission.list";
     /// Invite a list of addresses.
-    InvitationBatchCreate,
+    InvitationBatchCreate = "invitation.batch_create";
     /// Invite one address of a list: an audit entry each.
-    InvitationCreate,
+    InvitationCreate = "invitation.create";
     /// List invitations that are open.
-    InvitationList,
+    InvitationList = "invitation.list";
     /// Take an invitation back.
-    InvitationInvalidate,
+    InvitationInvalidate = "invitation.invalidate";
     /// Make the account that an invitation is for.
-    InvitationAccept,
+    InvitationAccept = "invitation.accept";
     /// Make an account for a program.
-    ServiceAccountCreate,
+    ServiceAccountCreate = "service_account.create";
     /// Make an API key for oneself.
-    KeyCreate,
+    KeyCreate = "key.create";
     /// List one's own API keys.
-    KeyList,
+    KeyList = "key.list";
     /// Give an API key of one's own a new secret.
-    KeyRotate,
+    KeyRotate = "key.rotate";
     /// Revoke an API key of one's own.
-    KeyRevoke,
+    KeyRevoke = "key.revoke";
     /// Revoke the very key that asks.
-    KeyRevokeSelf,
+    KeyRevokeSelf = "key.revoke_self";
     /// Make, list, rotate and revoke API keys of others.
-    KeyOthers,
+    KeyOthers = "key.others";
     /// Revoke all API keys of a user, so that new ones can be made.
-    KeyRotateForUser,
+    KeyRotateForUser = "key.rotate_for_user";
     /// Show an API key: an audit entry when it opens nothing.
-    KeyUse,
+    KeyUse = "key.use";
     /// Let whoever has a one-time password act as oneself.
-    LoginApprove,
+    LoginApprove = "login.approve";
     /// Make a group of users.
-    GroupCreate,
+    GroupCreate = "group.create";
     /// Give a group another name.
-    GroupUpdate,
+    GroupUpdate = "group.update";
     /// Delete a group.
-    GroupDelete,
+    GroupDelete = "group.delete";
     /// Put users into a group.
-    GroupAddMembers,
+    GroupAddMembers = "group.add_members";
     /// Take users out of a group.
-    GroupRemoveMembers,
+    GroupRemoveMembers = "group.remove_members";
     /// List groups and their members.
-    GroupList,
+    GroupList = "group.list";
     /// Look at what groups are bound to.
-    PolicyGet,
+    PolicyGet = "policy.get";
     /// Bind groups to what their members may do.
-    PolicySet,
+    PolicySet = "policy.set";
     /// Find out what leaving permissions to a directory would change.
-    ScimMigrationPreview,
+    ScimMigrationPreview = "scim.migration_preview";
     /// Leave permissions to a directory's groups.
-    ScimMigrate,
+    ScimMigrate = "scim.migrate";
     /// Read the audit log.
-    AuditList,
+    AuditList = "audit.list";
 }
 
 impl Action {
-    /// The dotted name.
+    /// The action with this dotted name; `None`: there is none.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OrganizationCreate => "organization.create",
-            Self::OrganizationList => "organization.list",
-            Self::OrganizationRename => "organization.rename",
-            Self::UserBatchCreate => "user.batch_create",
-            Self::UserBatchDryRun => "user.batch_dry_run",
-            Self::UserCreate => "user.create",
-            Self::UserGet => "user.get",
-            Self::UserUpdate => "user.update",
-            Self::UserSuspend => "user.suspend",
-            Self::UserReactivate => "user.reactivate",
-            Self::UserDelete => "user.delete",
-            Self::UserBatchUpdate => "user.batch_update",
-            Self::UserBatchSuspend => "user.batch_suspend",
-            Self::UserBatchReactivate => "user.batch_reactivate",
-            Self::UserBatchDelete => "user.batch_delete",
-            Self::OwnerGrant => "owner.grant",
-            Self::BatchList => "batch.list",
-            Self::BatchGet => "batch.get",
-            Self::BatchCancel => "batch.cancel",
-            Self::BatchUndo => "batch.undo",
-            Self::UserInfo => "user.info",
-            Self::CollaboratorList => "collaborator.list",
-            Self::CollaboratorUpdate => "collaborator.update",
-            Self::CollaboratorRemove => "collaborator.remove",
-            Self::PermissionList => "permission.list",
-            Self::InvitationBatchCreate => "invitation.batch_create",
-            Self::InvitationCreate => "invitation.create",
-            Self::InvitationList => "invitation.list",
-            Self::InvitationInvalidate => "invitation.invalidate",
-            Self::InvitationAccept => "invitation.accept",
-            Self::ServiceAccountCreate => "service_account.create",
-            Self::KeyCreate => "key.create",
-            Self::KeyList => "key.list",
-            Self::KeyRotate => "key.rotate",
-            Self::KeyRevoke => "key.revoke",
-            Self::KeyRevokeSelf => "key.revoke_self",
-            Self::KeyOthers => "key.others",
-            Self::KeyRotateForUser => "key.rotate_for_user",
-            Self::KeyUse => "key.use",
-            Self::LoginApprove => "login.approve",
-            Self::GroupCreate => "group.create",
-            Self::GroupUpdate => "group.update",
-            Self::GroupDelete => "group.delete",
-            Self::GroupAddMembers => "group.add_members",
-            Self::GroupRemoveMembers => "group.remove_members",
-            Self::GroupList => "group.list",
-            Self::PolicyGet => "policy.get",
-            Self::PolicySet => "policy.set",
-            Self::ScimMigrationPreview => "scim.migration_preview",
-            Self::ScimMigrate => "scim.migrate",
-            Self::AuditList => "audit.list",
-        }
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.as_str() == name)
     }
 
     /// Whether it reaches beyond one organization, so that only the local operator may do it.

@@ -4,13 +4,10 @@ use chrono::Duration;
 use muster_client::{ApiKey, ApiKeyWithToken, Client, NewApiKey};
 use serde_json::json;
 
-use super::Exit;
 use super::output::{self, Format};
 use super::user::ServerArgs;
+use super::{Exit, listing};
 use crate::caller::{PermissionLevel, Scope};
-
-/// Keys asked for at a time.
-const PAGE_SIZE: u8 = 50;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -131,16 +128,9 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 }
 
 async fn list(client: &Client, user_id: Option<&str>) -> Result<Vec<ApiKey>, Exit> {
-    let mut keys = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = client.list_api_keys(user_id, PAGE_SIZE, token.as_deref()).await?;
-        keys.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            return Ok(keys);
-        }
-    }
+    let keys =
+        listing::collect(None, async |count, token| client.list_api_keys(user_id, count, token.as_deref()).await);
+    Ok(keys.await?.rows)
 }
 
 /// A key with its token: the token alone goes to standard output, the words do not.
@@ -184,14 +174,22 @@ pub(super) fn show_token(format: Format, made: &ApiKeyWithToken) -> Result<(), E
 const HEADER: [&str; 9] =
     ["KEY ID", "NAME", "USER ID", "ROLE", "SCOPES", "STATUS", "EXPIRES", "LAST USED", "CREATED BY"];
 
-fn row(key: &ApiKey) -> Vec<String> {
+/// What a key opens: nothing while its user is suspended.
+fn status(key: &ApiKey) -> String {
+    match key.user_status.as_deref() {
+        Some("suspended") if key.status == "active" => "active (user suspended)".to_owned(),
+        _ => key.status.clone(),
+    }
+}
+
+fn row(key: &ApiKey, format: Format) -> Vec<String> {
     vec![
         key.key_id.clone(),
         key.name.clone(),
-        key.user_id.clone().unwrap_or_else(|| "-".to_owned()),
+        key.user_id.clone().unwrap_or_else(|| format.nothing().to_owned()),
         key.permission_level.clone(),
         key.scopes.as_ref().map_or_else(|| "all".to_owned(), |scopes| scopes.join(" ")),
-        key.status.clone(),
+        status(key),
         output::time(key.expires_at),
         key.last_used_at.map_or_else(|| "never".to_owned(), output::time),
         key.created_by.clone().unwrap_or_else(|| "operator".to_owned()),
@@ -199,11 +197,11 @@ fn row(key: &ApiKey) -> Vec<String> {
 }
 
 pub(super) fn show_list(format: Format, keys: &[ApiKey]) -> Result<(), Exit> {
-    output::print_list(format, &keys, &HEADER, keys.iter().map(row))
+    output::print_list(format, &keys, &HEADER, keys.iter().map(|key| row(key, format)))
 }
 
 pub(super) fn show_key(format: Format, key: &ApiKey) -> Result<(), Exit> {
-    output::print_list(format, key, &HEADER, [row(key)])
+    output::print_list(format, key, &HEADER, [row(key, format)])
 }
 
 pub(super) fn show_revoked(format: Format, key_id: &str) -> Result<(), Exit> {

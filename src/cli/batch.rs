@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::output::{self, Format};
 use super::user::ServerArgs;
-use super::{Exit, batch_undo};
+use super::{Exit, batch_undo, listing};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -100,19 +100,10 @@ async fn list(args: &ListArgs) -> Result<(), Exit> {
     let client = args.server.client()?;
     let file_sha256 = args.users_file.as_deref().map(sha256).transpose()?;
     let filter = BatchFilter { state: args.state.clone(), file_sha256 };
-    let most = usize::try_from(args.max_items).unwrap_or(usize::MAX);
-    let mut batches: Vec<Batch> = Vec::new();
-    let mut token: Option<String> = None;
-    while batches.len() < most {
-        let count = u8::try_from(most - batches.len()).unwrap_or(50).min(50);
-        let page = client.list_batches(&filter, count, token.as_deref()).await?;
-        batches.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(args.output, &batches, &HEADER, batches.iter().map(row))
+    let batches = listing::collect(Some(args.max_items), async |count, token| {
+        client.list_batches(&filter, count, token.as_deref()).await
+    });
+    batches.await?.print(args.output, &HEADER, row)
 }
 
 const HEADER: [&str; 7] = ["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FINISHED", "FILE"];

@@ -51,7 +51,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     if planned.users.is_empty() {
         return Err(Exit::Refused(Some("there is nobody to remove".to_owned())));
     }
-    if !confirm(&format!("remove these {count}? [y/N] ")) {
+    if !confirm(&format!("remove {}? [y/N] ", output::these_users(planned.users.len()))) {
         return Err(Exit::Refused(Some("nothing was removed".to_owned())));
     }
     remove(&client, args, false).await

@@ -3,6 +3,7 @@
 use super::{ConfigArgs, Exit, output};
 use crate::config::MANUAL;
 use crate::fingerprint::Fingerprints;
+use crate::postgres;
 use crate::tls::Tls;
 
 #[derive(clap::Subcommand, Debug)]
@@ -26,10 +27,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     Fingerprints::new(&config).map_err(Exit::usage)?;
     Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
-        Some(options) => {
-            let name = options.get_database().unwrap_or("(the user's own)");
-            format!("{} at {}:{}", name, options.get_host(), options.get_port())
-        }
+        Some(options) => postgres::name_and_address(&options),
         None => format!("private, in {}", config.data_dir().display()),
     };
     let passwords = &config.passwords;

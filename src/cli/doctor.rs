@@ -53,6 +53,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     match (count(State::Problem), count(State::Warning)) {
         (0, 0) => output::say("everything is fine"),
         (0, warnings) => output::say(&counted(warnings, "warning")),
+        (problems, 0) => return Err(Exit::Refused(Some(counted(problems, "problem")))),
         (problems, warnings) => {
             let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
             return Err(Exit::Refused(Some(format!("{problems} and {warnings}"))));

@@ -1,4 +1,4 @@
-//! What is wrong with a file, or odd, shown in it.
+//! What is wrong with a file, or odd, shown in it; and what is wrong with users who are named instead.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -37,6 +37,30 @@ pub(super) fn findings(file: &UsersFile, rows: &[RowFinding], done: &str) -> Exi
         })
         .collect();
     show(file, &findings, done)
+}
+
+/// All findings of a server about users who were named on the command line.
+pub(super) fn of_named(users: &[&str], rows: &[RowFinding], done: &str) -> Exit {
+    let name = |index: usize| output::clean(users.get(index).copied().unwrap_or_default());
+    let reason = |row: &RowFinding| {
+        let message = match row.other_index {
+            Some(other) => row.message.replace(&format!("users[{other}]"), &name(other)),
+            None => row.message.clone(),
+        };
+        match row.field.as_deref() {
+            None | Some("user") => output::clean(&message),
+            Some(field) => output::clean(&format!("{field}: {message}")),
+        }
+    };
+    if let [_] = users {
+        let reasons: Vec<String> = rows.iter().map(reason).collect();
+        return Exit::Refused(Some(format!("{} can't be {done}: {}", name(0), reasons.join("; "))));
+    }
+    for row in rows {
+        output::say(&format!("{}: {}", name(row.index), reason(row)));
+    }
+    let count = rows.iter().map(|row| row.index).collect::<BTreeSet<_>>().len();
+    Exit::Refused(Some(format!("{count} of {} users can't be {done}; nothing was {done}", users.len())))
 }
 
 /// All findings.

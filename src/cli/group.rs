@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Format};
 use super::user::ServerArgs;
-use super::{Exit, file_report};
+use super::{Exit, file_report, listing};
 use crate::batches::file::{Contents, FileFormat, UsersFile};
 
 #[derive(clap::Subcommand, Debug)]
@@ -149,41 +149,22 @@ async fn delete(client: &Client, group_id: &str, format: Format) -> Result<(), E
 }
 
 async fn list(client: &Client, max_items: Option<u32>, format: Format) -> Result<(), Exit> {
-    let most = max_items.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let mut groups: Vec<Group> = Vec::new();
-    let mut token: Option<String> = None;
-    while groups.len() < most {
-        let count = u8::try_from(most - groups.len()).unwrap_or(50).min(50);
-        let page = client.list_groups(count, token.as_deref()).await?;
-        groups.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(format, &groups, &HEADER, groups.iter().map(row))
+    let groups = listing::collect(max_items, async |count, token| client.list_groups(count, token.as_deref()).await);
+    groups.await?.print(format, &HEADER, row)
 }
 
 async fn members(client: &Client, group_id: &str, format: Format) -> Result<(), Exit> {
-    let mut members: Vec<GroupMember> = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = client.list_group_members(group_id, 50, token.as_deref()).await?;
-        members.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    let rows = members.iter().map(|member| {
+    let members =
+        listing::collect(None, async |count, token| client.list_group_members(group_id, count, token.as_deref()).await);
+    let row = |member: &GroupMember| {
         vec![
             member.user_email.clone(),
             member.user_name.clone(),
             member.user_id.clone(),
             member.added_at.map(output::time).unwrap_or_default(),
         ]
-    });
-    output::print_list(format, &members, &["EMAIL", "NAME", "USER ID", "ADDED"], rows)
+    };
+    members.await?.print(format, &["EMAIL", "NAME", "USER ID", "ADDED"], row)
 }
 
 /// Puts users in, or takes them out.
@@ -207,6 +188,10 @@ async fn change(args: &UsersArgs, puts_in: bool) -> Result<(), Exit> {
         (Ok(changed), _) => changed,
         (Err(error), Some(file)) if !error.rows().is_empty() => {
             return Err(file_report::findings(file, error.rows(), done));
+        }
+        (Err(error), None) if !error.rows().is_empty() => {
+            let users: Vec<&str> = args.users.iter().map(String::as_str).collect();
+            return Err(file_report::of_named(&users, error.rows(), done));
         }
         (Err(error), _) => return Err(error.into()),
     };

@@ -11,7 +11,7 @@ use muster_client::{
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
-use super::user::ServerArgs;
+use super::user::{ServerArgs, builder};
 use super::{Exit, password};
 use crate::caller::PermissionLevel as Role;
 use crate::config::environment;
@@ -137,7 +137,8 @@ async fn create(args: &CreateArgs) -> Result<(), Exit> {
     for error in &failed {
         output::say(&format!("not invited: {}", output::clean(&error.detail)));
     }
-    Err(Exit::Refused(Some(format!("{} of {} were not invited", failed.len(), outcomes.len()))))
+    let were = if failed.len() == 1 { "was" } else { "were" };
+    Err(Exit::Refused(Some(format!("{} of {} {were} not invited", failed.len(), outcomes.len()))))
 }
 
 fn show_outcomes(format: Format, outcomes: &[Result<CreatedInvitation, InvitationError>]) -> Result<(), Exit> {
@@ -215,7 +216,7 @@ async fn accept(args: AcceptArgs) -> Result<(), Exit> {
         .or_else(|| environment("MUSTER_HOST"))
         .or_else(|| environment("ANYSCALE_HOST"))
         .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-    let client = Client::builder(host).build_without_token()?;
+    let client = builder(host).build_without_token()?;
     let AcceptArgs { name, lastname, title, sso, output, .. } = args;
     let acceptance = AcceptInvitation { token, name, lastname, title, password, is_sso_user: sso };
     let accepted = client.accept_invitation(&acceptance).await?;

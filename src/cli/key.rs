@@ -149,6 +149,7 @@ fn show(key: Summary, now: DateTime<Utc>) -> ApiKey {
         status: key.status(now).to_owned(),
         key_id: key.key_id.to_string(),
         user_id: key.user_id.map(|user_id| user_id.to_string()),
+        user_status: key.user_status,
         name: key.name,
         permission_level: key.permission_level,
         scopes: key.scopes,
@@ -166,6 +167,7 @@ fn show_new(key: NewKey) -> ApiKeyWithToken {
     let shown = ApiKey {
         key_id: key.key_id.to_string(),
         user_id: key.user_id.map(|user_id| user_id.to_string()),
+        user_status: None,
         name: key.name,
         permission_level: key.permission_level.as_str().to_owned(),
         scopes: key.scopes.to_database(),

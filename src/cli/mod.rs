@@ -20,6 +20,7 @@ mod group;
 mod healthcheck;
 mod invitation;
 mod key;
+mod listing;
 mod local;
 mod local_hash;
 mod login;

@@ -30,6 +30,16 @@ pub(super) enum Format {
     Csv,
 }
 
+impl Format {
+    /// What stands where there is nothing: for people a mark, for programs nothing.
+    pub(super) const fn nothing(self) -> &'static str {
+        match self {
+            Self::Table => "-",
+            Self::Json | Self::Csv => "",
+        }
+    }
+}
+
 /// Words, to standard error. Where they can't go (a closed terminal) nobody reads them.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -40,16 +50,16 @@ pub fn say(line: &str) {
 /// # Errors
 /// When nobody takes it, except that a reader who has seen enough (`| head`) is fine.
 pub(super) fn print(text: &str) -> Result<(), Exit> {
-    write(&format!("{}\n", text.trim_end_matches('\n')))
+    write(&format!("{}\n", text.trim_end_matches('\n'))).map(|_| ())
 }
 
-fn write(text: &str) -> Result<(), Exit> {
+/// Text to standard output. Says whether somebody still reads.
+pub(super) fn write(text: &str) -> Result<bool, Exit> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Exit::Usage(format!("standard output can't be written: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Exit::Usage(format!("standard output can't be written: {error}"))),
     }
 }
 
@@ -79,13 +89,18 @@ pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<St
 
 /// Data as CSV, to standard output.
 pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
-    write(&csv(header, rows).map_err(Exit::usage)?)
+    write(&csv(header, rows).map_err(Exit::usage)?).map(|_| ())
 }
 
 /// CSV as text. `USER ID` is `user_id` there.
 fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
+    let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
+    Ok(csv_rows([names])? + &csv_rows(rows)?)
+}
+
+/// Rows of CSV as text.
+pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(header.iter().map(|name| name.to_lowercase().replace(' ', "_")))?;
     for row in rows {
         writer.write_record(row.into_iter().map(no_formula))?;
     }
@@ -140,6 +155,11 @@ pub(super) fn seconds(seconds: u64) -> String {
 /// `1 user`, `2 users`.
 pub(super) fn users(count: usize) -> String {
     format!("{count} {}", if count == 1 { "user" } else { "users" })
+}
+
+/// `this user`, `these 2 users`.
+pub(super) fn these_users(count: usize) -> String {
+    if count == 1 { "this user".to_owned() } else { format!("these {}", users(count)) }
 }
 
 /// A word of a command for a shell, quoted if it has to be.
@@ -206,6 +226,7 @@ mod tests {
     fn spans_and_counts_are_written_for_people() {
         assert_eq!([1, 119, 120, 121].map(seconds), ["1 s", "119 s", "2 min", "3 min"]);
         assert_eq!([0, 1, 2].map(users), ["0 users", "1 user", "2 users"]);
+        assert_eq!([1, 2].map(these_users), ["this user", "these 2 users"]);
     }
 
     #[test]

@@ -131,8 +131,12 @@ impl Server {
             ))?,
             None => output::print(&format!("database: {}", self.local.app.db.name_and_address()))?,
         }
-        if let Some(key) = &self.first_key {
-            announce_key(key)?;
+        match &self.first_key {
+            Some(key) => announce_key(key)?,
+            None => output::print(
+                "keys: shown when they are made, and never again; make another with `muster key create --name NAME --role \
+                 owner`",
+            )?,
         }
         if let Some((address, _)) = &self.metrics {
             output::print(&format!("metrics: http://{address}/metrics"))?;

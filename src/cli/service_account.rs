@@ -2,13 +2,10 @@
 
 use muster_client::{Client, Collaborator, CollaboratorFilter};
 
-use super::Exit;
 use super::api_key::{RightsArgs, show_token};
 use super::output::{self, Format};
 use super::user::{self, ServerArgs};
-
-/// Accounts asked for at a time.
-const PAGE_SIZE: u8 = 50;
+use super::{Exit, listing};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -107,17 +104,10 @@ fn filter() -> CollaboratorFilter {
 }
 
 async fn list(client: &Client, format: Format) -> Result<(), Exit> {
-    let mut accounts: Vec<Collaborator> = Vec::new();
-    let mut token: Option<String> = None;
-    loop {
-        let page = client.list_collaborators(&filter(), PAGE_SIZE, token.as_deref()).await?;
-        accounts.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(format, &accounts, &user::HEADER, accounts.iter().map(user::row))
+    let filter = filter();
+    let accounts =
+        listing::collect(None, async |count, token| client.list_collaborators(&filter, count, token.as_deref()).await);
+    accounts.await?.print(format, &user::HEADER, user::row)
 }
 
 /// A service account by its name.

@@ -1,14 +1,16 @@
 //! `muster user …`: over HTTP, with an API key.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_client::{
-    Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, PermissionLevel as Level,
+    Client, ClientBuilder, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType,
+    PermissionLevel as Level, Trouble,
 };
 
 use super::credentials::Credentials;
 use super::output::{self, Format};
-use super::{Exit, batch_create, user_change};
+use super::{Exit, batch_create, listing, user_change};
 use crate::batches::file::{TemplateFormat, template};
 use crate::caller::PermissionLevel;
 use crate::config::environment;
@@ -181,7 +183,7 @@ impl ServerArgs {
     pub(super) fn client(&self) -> Result<Client, Exit> {
         let host = self.host();
         if let Some(token) = environment("MUSTER_TOKEN").or_else(|| environment("ANYSCALE_CLI_TOKEN")) {
-            return Ok(Client::new(&host, token)?);
+            return Ok(builder(host).token(token).build()?);
         }
         let host = self.client_without_token()?.host();
         let token = Credentials::load()?.find(&host).ok_or_else(|| {
@@ -191,13 +193,26 @@ impl ServerArgs {
                     .to_owned(),
             )
         })?;
-        Ok(Client::new(&host, token.expose())?)
+        Ok(builder(host).token(token.expose()).build()?)
     }
 
     /// A client that shows no API key.
     pub(super) fn client_without_token(&self) -> Result<Client, Exit> {
-        Ok(Client::builder(self.host()).build_without_token()?)
+        Ok(builder(self.host()).build_without_token()?)
     }
+}
+
+/// A client that says, once, that it tries again.
+pub(super) fn builder(host: String) -> ClientBuilder {
+    let is_said = AtomicBool::new(false);
+    Client::builder(host).on_trouble(move |trouble| {
+        if !is_said.swap(true, Ordering::Relaxed) {
+            output::say(match trouble {
+                Trouble::NoAnswer => "the server does not answer; trying again",
+                _ => "the server is not ready; trying again",
+            });
+        }
+    })
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
@@ -235,23 +250,10 @@ async fn search(args: &SearchArgs) -> Result<(), Exit> {
         status: args.status.clone(),
         ..CollaboratorSearch::new(&args.query)
     };
-    let most = usize::try_from(args.max_items).unwrap_or(usize::MAX);
-    let mut users: Vec<Collaborator> = Vec::new();
-    let mut token: Option<String> = None;
-    while users.len() < most {
-        let count = u8::try_from(most - users.len()).unwrap_or(50).min(50);
-        let page = client.search_collaborators(&search, count, token.as_deref()).await?;
-        users.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(args.output, &users, &HEADER, users.iter().map(row))?;
-    if token.is_some() {
-        output::say(&format!("these are the first {}; there are more (--max-items)", users.len()));
-    }
-    Ok(())
+    let found = listing::collect(Some(args.max_items), async |count, token| {
+        client.search_collaborators(&search, count, token.as_deref()).await
+    });
+    found.await?.print(args.output, &HEADER, row)
 }
 
 const fn on_the_wire(level: PermissionLevel) -> Level {
@@ -283,19 +285,10 @@ async fn list(
     page_size: u8,
     format: Format,
 ) -> Result<(), Exit> {
-    let most = max_items.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
-    let mut users: Vec<Collaborator> = Vec::new();
-    let mut token: Option<String> = None;
-    while users.len() < most {
-        let count = u8::try_from(most - users.len()).unwrap_or(page_size).min(page_size);
-        let page = client.list_collaborators(filter, count, token.as_deref()).await?;
-        users.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            break;
-        }
-    }
-    output::print_list(format, &users, &HEADER, users.iter().map(row))
+    let users = listing::collect_by(page_size, max_items, async |count, token| {
+        client.list_collaborators(filter, count, token.as_deref()).await
+    });
+    users.await?.print(format, &HEADER, row)
 }
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {
@@ -318,7 +311,7 @@ async fn list_permissions(client: &Client, user_id: Option<&str>, format: Format
     output::print_list(format, &permissions, &["EMAIL", "USER ID", "PERMISSION"], rows)
 }
 
-pub(super) const HEADER: [&str; 5] = ["EMAIL", "NAME", "USER ID", "PERMISSION", "CREATED"];
+pub(super) const HEADER: [&str; 6] = ["EMAIL", "NAME", "USER ID", "STATUS", "PERMISSION", "CREATED"];
 
 /// A user as a row of a table.
 pub(super) fn row(user: &Collaborator) -> Vec<String> {
@@ -326,6 +319,7 @@ pub(super) fn row(user: &Collaborator) -> Vec<String> {
         user.email.clone(),
         user.full_name.clone().unwrap_or_else(|| user.name.clone()),
         user.user_id.clone().unwrap_or_default(),
+        user.status.clone().unwrap_or_default(),
         user.permission_level.clone(),
         output::time(user.created_at),
     ]

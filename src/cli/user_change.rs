@@ -131,6 +131,12 @@ impl Rows {
         };
         asked.map_err(|error| match self {
             Self::File(file) if !error.rows().is_empty() => file_report::findings(file, error.rows(), what.done()),
+            // The server's own sentence says what to do about that.
+            _ if error.rejection().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
+            Self::Words(rows) if !error.rows().is_empty() => {
+                let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
+                file_report::of_named(&users, error.rows(), what.done())
+            }
             _ if error.outcome_unknown() && !dry_run => {
                 let done = what.done();
                 Exit::Usage(format!("{error}; whether the users were {done} is not known: `muster user list` tells"))
@@ -200,7 +206,7 @@ pub(super) async fn delete(args: &DeleteArgs) -> Result<(), Exit> {
     let client = common.server.client()?;
     let planned = rows.ask(&client, What::Delete, true).await?;
     show(common.output, &planned)?;
-    if !confirm(&format!("delete these {}? [y/N] ", output::users(planned.len()))) {
+    if !confirm(&format!("delete {}? [y/N] ", output::these_users(planned.len()))) {
         return Err(Exit::Refused(Some("nothing was deleted".to_owned())));
     }
     let deleted = rows.ask(&client, What::Delete, false).await?;

@@ -23,6 +23,8 @@ pub struct Summary {
     pub key_id: Id<ApiKey>,
     /// The user who acts when it is used; `None`: the key acts for itself.
     pub user_id: Option<Id<User>>,
+    /// `active` or `suspended`: whether that user is let in; `None`: the key acts for itself.
+    pub user_status: Option<String>,
     /// What it is for.
     pub name: String,
     /// `owner` or `collaborator`: what it allows, if its user may that.
@@ -93,7 +95,11 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         r#"
         select
             key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at,
+            (
+                select status from users u
+                where u.organization_id = api_keys.organization_id and u.user_id = api_keys.user_id
+            ) as user_status
         from api_keys
         where organization_id = $1
             and ($2::uuid is null or key_id > $2)
@@ -142,7 +148,11 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
         r#"
         select
             key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at,
+            (
+                select status from users u
+                where u.organization_id = api_keys.organization_id and u.user_id = api_keys.user_id
+            ) as user_status
         from api_keys
         where organization_id = $1 and key_id = $2
         "#,

@@ -24,6 +24,7 @@ mod migrator;
 mod programs;
 mod search_index;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -127,6 +128,23 @@ impl Usage {
         self.in_use = self.in_use.saturating_add(other.in_use);
         self.max = self.max.saturating_add(other.max);
     }
+}
+
+/// Where a database is, for people: host and port, or its socket, as psql names it.
+fn address(options: &PgConnectOptions) -> String {
+    let (host, port) = (options.get_host(), options.get_port());
+    let socket = |folder: &Path| format!("the socket {}", folder.join(format!(".s.PGSQL.{port}")).display());
+    match options.get_socket() {
+        Some(folder) => socket(folder),
+        None if host.starts_with('/') => socket(Path::new(host)),
+        None => format!("{host}:{port}"),
+    }
+}
+
+/// Which database it is and where, for people.
+pub(crate) fn name_and_address(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or("(the user's own)");
+    format!("{name} at {}", address(options))
 }
 
 /// Whether two handles are of one pool: then they share its options.
@@ -234,16 +252,13 @@ impl Database {
     /// Where it is, for people.
     #[must_use]
     pub fn address(&self) -> String {
-        let options = self.interactive.connect_options();
-        format!("{}:{}", options.get_host(), options.get_port())
+        address(&self.interactive.connect_options())
     }
 
     /// Which it is and where, for people.
     #[must_use]
     pub fn name_and_address(&self) -> String {
-        let options = self.interactive.connect_options();
-        let name = options.get_database().unwrap_or("(the user's own)").to_owned();
-        format!("{name} at {}", self.address())
+        name_and_address(&self.interactive.connect_options())
     }
 
     /// Closes all connections.

@@ -99,6 +99,56 @@ async fn it_is_read_in_pages_and_by_time() {
 }
 
 #[tokio::test]
+async fn it_is_read_by_who_acted_and_up_to_a_time() {
+    let app = TestApp::spawn().await;
+    let (ada, actor) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    let users: Vec<Value> = (0..4).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(actor.create(&json!(users)).await.status, 200);
+    let list = async |query: String| app.owner.get(&format!("/api/v2/audit/events?{query}")).await.json();
+    let by_user = list(format!("actor_id={ada}")).await;
+    let events = by_user["results"].as_array().unwrap();
+    assert_eq!((events.len(), &events[4]["action"]), (5, &json!("user.batch_create")));
+    let key = events[0]["actor_id"].as_str().unwrap();
+    assert_eq!(list(format!("actor_id={key}")).await, by_user);
+    let first = list(format!("actor_id={key}&count=3")).await;
+    let token = first["metadata"]["next_paging_token"].as_str().unwrap();
+    let second = list(format!("actor_id={key}&count=3&paging_token={token}")).await;
+    let both = [first["results"].as_array().unwrap().clone(), second["results"].as_array().unwrap().clone()].concat();
+    assert_eq!((&both, &second["metadata"]["next_paging_token"]), (events, &Value::Null));
+    assert_eq!(list("actor_id=key_01k9h6m3x0e8wbz1v5n7q2r4t6".to_owned()).await["results"], json!([]));
+
+    let time = events[0]["occurred_at"].as_str().unwrap();
+    let until = list(format!("until={time}&count=1")).await;
+    assert_eq!(until["results"][0]["action"], "key.create");
+}
+
+#[tokio::test]
+async fn what_it_can_not_be_narrowed_by_is_refused() {
+    let app = TestApp::spawn().await;
+    let answer = app.owner.get("/api/v2/audit/events?action=nope").await;
+    assert_eq!(answer.status, 400);
+    let error = answer.error();
+    assert_eq!(error["code"], "invalid_request");
+    let detail = error["detail"].as_str().unwrap();
+    assert!(detail.starts_with("`action` has to be one of organization.create, organization.list, "), "{detail}");
+    assert!(detail.ends_with(", scim.migrate, audit.list"), "{detail}");
+    for (query, detail) in [
+        ("until=tomorrow", "`until` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"),
+        (
+            "actor_id=ada",
+            "`actor_id` has to be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
+        ),
+    ] {
+        let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;
+        assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})));
+    }
+    let openapi = app.anonymous().get("/openapi.json").await.json();
+    let parameters = openapi["paths"]["/api/v2/audit/events"]["get"]["parameters"].as_array().unwrap();
+    let action = parameters.iter().find(|parameter| parameter["name"] == "action").unwrap();
+    assert!(action["schema"]["enum"].as_array().unwrap().contains(&json!("user.batch_create")), "{action}");
+}
+
+#[tokio::test]
 async fn nobody_changes_it_not_even_the_owner_of_its_table() {
     use sqlx::ConnectOptions;
     let app = TestApp::spawn().await;

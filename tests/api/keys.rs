@@ -71,6 +71,7 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
     assert!(!shown.text.contains(token.as_str().unwrap()));
     let mut shown = shown.json()["result"].clone();
     shown.as_object_mut().unwrap().remove("last_used_at");
+    assert_eq!(shown.as_object_mut().unwrap().remove("user_status").unwrap(), "active");
     assert_eq!(shown, key);
     for field in ["key_id", "created_at", "expires_at"] {
         assert!(key.as_object_mut().unwrap().remove(field).unwrap().is_string(), "{field}");

@@ -195,3 +195,25 @@ async fn batches_are_for_owners() {
         assert!(ran.err.starts_with("error: "), "{}", ran.err);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_are_cut_say_so_in_every_format() {
+    let app = TestApp::spawn().await;
+    for n in 0..3 {
+        assert_eq!(app.owner.create(&json!([sso(&format!("user{n}@example.com"))])).await.status, 200);
+        let group = json!({ "name": format!("group {n}") });
+        assert_eq!(app.owner.post("/api/v2/user_groups/", &group).await.status, 200);
+    }
+    let said = "these are the first 2; there are more (--max-items)\n";
+    for list in [&["batch", "list"][..], &["group", "list"], &["user", "list"], &["user", "search", "user"]] {
+        for format in ["table", "json", "csv"] {
+            let arguments = [list, &["-o", format, "--max-items"]].concat();
+            let ran = run(muster_at(&app).args(&arguments).arg("2"));
+            assert_eq!((ran.status, ran.err.as_str()), (Some(0), said), "{list:?} {format}");
+            let ran = run(muster_at(&app).args(&arguments).arg("5"));
+            assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{list:?} {format}");
+        }
+        let ran = run(muster_at(&app).args(list));
+        assert_eq!(ran.err, "", "{list:?}");
+    }
+}

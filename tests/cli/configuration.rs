@@ -60,6 +60,21 @@ fn a_setting_that_can_not_be_used_is_named_with_its_place() {
 }
 
 #[test]
+fn a_level_that_would_silence_the_log_is_refused() {
+    let settings = file(b"[log]\nlevel = \"foo\"\n", ".toml");
+    let sentence = "error: log.level has to be error, warn, info, debug or trace, or a filter with one of these for all \
+                    the rest, such as info,sqlx=warn\n";
+    let ran = run(muster().arg("serve").arg("--config").arg(settings.path()));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence));
+    for level in ["foo", "off", "", "sqlx=warn"] {
+        let ran = run(muster().args(["config", "check"]).env("MUSTER_LOG__LEVEL", level));
+        assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{level}");
+    }
+    let ran = run(muster().args(["config", "check"]).env("MUSTER_LOG__LEVEL", "info,sqlx=warn"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is fine\n"));
+}
+
+#[test]
 fn a_port_in_use_is_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -90,6 +105,40 @@ fn a_database_out_of_reach_is_one_sentence() {
     assert!(!ran.err.contains("hunter2") && ran.err.lines().count() == 1, "{}", ran.err);
     let ran = run(muster().args(["serve", "--database-url", "mysql://u:hunter2@h/d", "--listen", "127.0.0.1:0"]));
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: database.url has to start with postgres://\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_behind_a_socket_is_named_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join(".s.PGSQL.5433");
+    let url = format!("postgres://muster@{}:5433/d", folder.path().to_str().unwrap().replace('/', "%2F"));
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+        let ran = run(muster().args(arguments).env("MUSTER_DATABASE__URL", &url));
+        let named = format!("error: the database at the socket {} can't be used: ", socket.display());
+        assert_eq!(ran.status, Some(2), "{arguments:?}");
+        assert!(ran.err.starts_with(&named) && ran.err.lines().count() == 1, "{}", ran.err);
+    }
+    let ran = run(muster().args(["config", "check"]).env("MUSTER_DATABASE__URL", &url));
+    let named = format!("\ndatabase    d at the socket {}\n", socket.display());
+    assert!(ran.out.contains(&named), "{}", ran.out);
+
+    let database = empty_database().await;
+    let server = ServerProcess::start_on(&database);
+    let (folder, name) = (database.get_host(), database.get_database().unwrap());
+    assert_eq!(server.announced[1], format!("database: {name} at the socket {folder}/.s.PGSQL.5432"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_database_that_has_keys_says_how_to_make_another() {
+    let database = empty_database().await;
+    let hint = "keys: shown when they are made, and never again; make another with `muster key create --name NAME --role \
+                owner`";
+    let says = |server: &ServerProcess| server.announced.iter().filter(|line| *line == hint).count();
+    let first = ServerProcess::start_on(&database);
+    assert_eq!((first.key.is_some(), says(&first)), (true, 0), "{:?}", first.announced);
+    drop(first);
+    let second = ServerProcess::start_on(&database);
+    assert_eq!((second.key.is_some(), says(&second)), (false, 1), "{:?}", second.announced);
 }
 
 #[tokio::test(flavor = "multi_thread")]

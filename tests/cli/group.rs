@@ -105,7 +105,7 @@ async fn whoever_can_not_be_added_is_pointed_to_in_the_file() {
     let ran = muster(&app, &["group", "add", &id, "nobody@example.com"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (Some(1), "error: the user can't be added: users[0].user (nobody@example.com): there is no such user\n")
+        (Some(1), "error: nobody@example.com can't be added: there is no such user\n")
     );
     let list = file(b"users:\n- user: user0@example.com\n- name: Ada\n", ".yaml");
     let path = list.path().to_str().unwrap();

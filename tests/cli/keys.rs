@@ -1,10 +1,11 @@
 //! `muster key …` and `muster audit list`, beside a running server.
 
-use serde_json::Value;
+use muster::caller::PermissionLevel;
+use serde_json::{Value, json};
 
 use crate::support::server::{muster, url};
-use crate::support::{Actor, TestApp};
-use crate::{Ran, run};
+use crate::support::{Actor, TestApp, sso};
+use crate::{Ran, muster_at, run};
 
 fn local(app: &TestApp, arguments: &[&str]) -> Ran {
     run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
@@ -102,4 +103,108 @@ async fn the_audit_log_is_listed_for_people_and_programs() {
             .unwrap();
     assert_eq!(none.len(), 0);
     assert_eq!(local(&app, &["audit", "list", "--since", "yesterday"]).status, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..60).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
+
+    let ran = local(&app, &["audit", "list"]);
+    let said = "these are the first 50; there are more (--max-items)\n";
+    assert_eq!((ran.status, ran.out.lines().count(), ran.err.as_str()), (Some(0), 51, said));
+    let ran = local(&app, &["audit", "list", "--max-items", "1"]);
+    let said = "this is the first one; there are more (--max-items)\n";
+    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (2, said));
+    let ran = local(&app, &["audit", "list", "--max-items", "64"]);
+    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
+
+    let ran = local(&app, &["audit", "list", "-o", "json"]);
+    let all: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((all.len(), ran.err.as_str()), (64, ""));
+    assert!(ran.out.starts_with("[\n  {\n    \"event_id\"") && ran.out.ends_with("\n    \"details\": {}\n  }\n]\n"));
+    assert_eq!(ran.out.matches("\n  },\n  {\n").count(), 63, "as other lists are written");
+    let ran = local(&app, &["audit", "list", "-o", "csv"]);
+    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
+    let first = ran.out.lines().nth(64).unwrap();
+    assert!(first.contains(",operator,organization.create,success,org_") && first.ends_with(','), "{first}");
+    for format in ["json", "csv"] {
+        let ran = local(&app, &["audit", "list", "-o", format, "--max-items", "60"]);
+        assert_eq!(ran.err, "these are the first 60; there are more (--max-items)\n", "{format}");
+    }
+    let ran = local(&app, &["audit", "list", "-o", "json", "--action", "policy.set"]);
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "[]\n", ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_is_narrowed_by_times_and_by_who_it_was() {
+    let app = TestApp::spawn().await;
+    let (ada, actor) = app.person("ada@example.com", PermissionLevel::Owner).await;
+    assert_eq!(actor.create(&json!([sso("grace@example.com")])).await.status, 200);
+    let list = |more: &[&str]| -> Vec<Value> {
+        let ran = local(&app, &[&["audit", "list", "-o", "json"], more].concat());
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let by_user = list(&["--actor", &ada]);
+    let actions: Vec<&str> = by_user.iter().map(|event| event["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["user.create", "user.batch_create"]);
+    let key = by_user[0]["actor_id"].as_str().unwrap();
+    assert!(key.starts_with("key_"), "{key}");
+    assert_eq!(list(&["--actor", key]), by_user);
+
+    let (all, time) = (list(&[]), by_user[0]["occurred_at"].as_str().unwrap());
+    let (since, until) = (list(&["--since", time]), list(&["--until", time]));
+    assert_eq!([since.clone(), until.clone()].concat(), all);
+    assert!(!since.is_empty() && !until.is_empty() && until.iter().all(|event| event["actor_id"] != key));
+    assert_eq!(list(&["--until", "1h"]).len(), 0);
+
+    let ran = local(&app, &["audit", "list", "--actor", "ada@example.com"]);
+    assert_eq!(ran.status, Some(2));
+    let sentence = "has to be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
+    assert!(ran.err.contains(sentence), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_that_there_is_not_is_refused_with_those_that_there_are() {
+    let app = TestApp::spawn().await;
+    for name in ["nope", "user.created", ""] {
+        let ran = local(&app, &["audit", "list", "--action", name]);
+        assert_eq!((ran.status, ran.out.as_str()), (Some(2), ""), "{name}");
+        assert!(ran.err.contains("user.batch_create, user.batch_dry_run, user.create, "), "{}", ran.err);
+    }
+    let ran = local(&app, &["audit", "list", "--action", "user.created"]);
+    assert!(
+        ran.err.contains("a similar value exists: 'user.create'") || ran.err.contains("'user.create'"),
+        "{}",
+        ran.err
+    );
+    let ran = run(muster().args(["completions", "bash"]));
+    assert!(ran.out.contains(" user.batch_create "), "shells complete them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_user_is_suspended_is_told_from_one_that_opens() {
+    let app = TestApp::spawn().await;
+    let (ada, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let list = || local(&app, &["key", "list", "--user", &ada, "-o", "csv"]).out;
+    assert!(list().lines().nth(1).unwrap().contains(",active,"), "{}", list());
+    let suspended = app.owner.post("/api/v2/users/admin_batch_suspend", &json!([{ "user": ada }])).await;
+    assert_eq!(suspended.status, 200, "{}", suspended.text);
+    let local_list = list();
+    assert!(local_list.lines().nth(1).unwrap().contains(",active (user suspended),"), "{local_list}");
+    let ran = run(muster_at(&app).args(["api-key", "list", "--user-id", &ada, "-o", "csv"]));
+    assert_eq!((ran.out, ran.err.as_str()), (local_list, ""));
+    let listed: Vec<Value> = serde_json::from_str(&local(&app, &["key", "list", "-o", "json"]).out).unwrap();
+    let of = |user: &str| listed.iter().find(|key| key["user_id"] == user).unwrap();
+    assert_eq!((&of(&ada)["status"], &of(&ada)["user_status"]), (&json!("active"), &json!("suspended")));
+    let others = listed.iter().filter(|key| key["user_id"] != ada.as_str());
+    assert!(others.clone().count() == 1 && others.clone().all(|key| key["user_status"] == "active"), "{listed:?}");
+    let none = local(&app, &["key", "create", "--name", "ci"]);
+    assert_eq!(none.status, Some(0));
+    let table = local(&app, &["key", "list"]).out;
+    assert!(table.lines().any(|line| line.contains("  ci         -  ")), "a mark for people: {table}");
+    let csv = local(&app, &["key", "list", "-o", "csv"]).out;
+    assert!(csv.lines().any(|line| line.contains(",ci,,collaborator,all,active,")), "nothing for programs: {csv}");
 }

@@ -1,6 +1,10 @@
 //! `muster user list` and `muster user get`.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
 
 use crate::support::{TestApp, sso};
 use crate::{muster_at, run};
@@ -27,7 +31,7 @@ async fn users_are_listed_over_all_pages() {
     assert_eq!(lines.len(), 4);
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["EMAIL", "NAME", "USER", "ID", "PERMISSION", "CREATED"]
+        ["EMAIL", "NAME", "USER", "ID", "STATUS", "PERMISSION", "CREATED"]
     );
     assert!(lines[1].starts_with("administrator@muster.invalid  Administrator  usr_"), "{}", lines[1]);
     assert!(lines[2].starts_with("user0@example.com             Ada            usr_"), "{}", lines[2]);
@@ -75,4 +79,41 @@ async fn the_vendors_variables_are_the_fallback() {
     command.env("ANYSCALE_HOST", format!("http://{}/", app.address)).env("ANYSCALE_CLI_TOKEN", app.owner.token());
     let ran = run(command.args(["user", "get", "--name", "Ada"]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_tries_again_says_so() {
+    let app = app_with(1).await;
+    let mut connection = app.database.connect().await.unwrap();
+    sqlx::query("begin").execute(&mut connection).await.unwrap();
+    sqlx::query("lock table collaborators in access exclusive mode").execute(&mut connection).await.unwrap();
+    let mut command = muster_at(&app);
+    command.args(["user", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    err.read_line(&mut said).unwrap();
+    assert_eq!(said, "the server is not ready; trying again\n");
+    sqlx::query("rollback").execute(&mut connection).await.unwrap();
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), rest.as_str()), (Some(0), ""));
+    assert_eq!(String::from_utf8(ended.stdout).unwrap().lines().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_who_is_suspended() {
+    let app = app_with(2).await;
+    let ran = run(muster_at(&app).args(["user", "suspend", "user1@example.com"]));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    for arguments in
+        [&["user", "list"][..], &["user", "search", "user"], &["user", "get", "--email", "user1@example.com"]]
+    {
+        let ran = run(muster_at(&app).args(arguments).args(["-o", "csv"]));
+        assert!(ran.out.starts_with("email,name,user_id,status,permission,created\r\n"), "{}", ran.out);
+        let suspended: Vec<&str> = ran.out.lines().filter(|line| line.contains(",suspended,collaborator,")).collect();
+        assert!(suspended.len() == 1 && suspended[0].starts_with("user1@example.com,"), "{arguments:?}: {}", ran.out);
+        assert_eq!(ran.out.matches(",active,").count(), ran.out.lines().count() - 2, "{}", ran.out);
+    }
 }

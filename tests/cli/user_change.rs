@@ -60,12 +60,12 @@ async fn one_user_is_changed_by_address_or_id() {
         (
             &["update", "x@example.com", "--name", "x"],
             1,
-            "error: the user can't be changed: users[0].user (x@example.com): there is no such user\n",
+            "error: x@example.com can't be changed: there is no such user\n",
         ),
         (
             &["update", id, "--email", "administrator@muster.invalid"],
             1,
-            "error: the user can't be changed: users[0].email (administrator@muster.invalid): already exists\n",
+            &format!("error: {id} can't be changed: email: already exists\n"),
         ),
         (&["get", "--id", "ada"], 1, "error: there is no such user: an id is `usr_` and 26 characters\n"),
     ] {
@@ -93,6 +93,13 @@ async fn users_are_suspended_reactivated_and_deleted() {
             "error: there is no terminal to ask on: add `--yes` to delete the users, or `--dry-run` to see who it is\n"
         )
     );
+    let ran = user(&app, &["suspend", "a@example.com"]);
+    let sentence = "error: a@example.com can't be suspended: is suspended already\n";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", sentence));
+    let ran = user(&app, &["suspend", "b@example.com", "A@example.com", "b@example.com"]);
+    let said = "A@example.com: is suspended already\nb@example.com: the same user as b@example.com\n\
+                error: 2 of 3 users can't be suspended; nothing was suspended\n";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", said));
     let ran = user(&app, &["delete", "a@example.com", "--dry-run"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "dry run: 1 user would be deleted; nothing was written\n"));
     let ran = user(&app, &["delete", "a@example.com", "--yes"]);

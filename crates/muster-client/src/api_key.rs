@@ -18,6 +18,10 @@ pub struct ApiKey {
     /// Who acts when it is used, `usr_…`; `None`: the key acts for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// `active`, or `suspended` when that user is kept out, and the key with them; `None`: the key acts for itself,
+    /// or was just made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_status: Option<String>,
     /// What it is for.
     pub name: String,
     /// `owner` or `collaborator`: what it allows, if its user may that. Taken as it comes.

@@ -43,15 +43,22 @@ pub struct AuditEvent {
 pub struct AuditFilter {
     /// Of this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
     /// Of the action with this dotted name.
     pub action: Option<String>,
+    /// Done with this API key (`key_…`), by this user with any key of theirs (`usr_…`), or with this invitation.
+    pub actor_id: Option<String>,
 }
 
 impl AuditFilter {
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         [
-            ("since", self.since.map(|since| since.to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+            ("since", self.since.map(shown)),
+            ("until", self.until.map(shown)),
             ("action", self.action.clone()),
+            ("actor_id", self.actor_id.clone()),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
@@ -67,11 +74,18 @@ mod tests {
     fn the_time_is_asked_for_in_utc() {
         let filter = AuditFilter {
             since: Some("2026-11-23T10:00:00.5+02:00".parse().unwrap()),
+            until: Some("2026-11-23T12:00:00+02:00".parse().unwrap()),
             action: Some("user.create".to_owned()),
+            actor_id: Some("key_1".to_owned()),
         };
         assert_eq!(
             filter.query(),
-            [("since", "2026-11-23T08:00:00.500Z".to_owned()), ("action", "user.create".to_owned())]
+            [
+                ("since", "2026-11-23T08:00:00.500Z".to_owned()),
+                ("until", "2026-11-23T10:00:00Z".to_owned()),
+                ("action", "user.create".to_owned()),
+                ("actor_id", "key_1".to_owned()),
+            ]
         );
     }
 }

@@ -96,7 +96,7 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     pub async fn send(self) -> Result<BatchAnswer, Error> {
         let key = self.key()?;
         let patience = Patience::new(self.client.http.retry_for);
-        self.post(&key, patience, |_| ()).await
+        self.post(&key, patience, |trouble| self.client.http.tell(trouble)).await
     }
 
     /// Sends it and follows the batch until its users exist; with a [`wait`](Self::wait), without
@@ -172,7 +172,7 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         let query = [("dry_run", "true".to_owned())];
         let http = &self.client.http;
         let rows = Rows { path: PATH, query: &query, headers: self.headers()?, rows: self.rows, key: None };
-        let answer = http.post_rows(rows, Patience::new(http.retry_for), |_| ()).await?;
+        let answer = http.post_rows(rows, Patience::new(http.retry_for), |trouble| http.tell(trouble)).await?;
         Ok(http.parse::<PlannedBody>(&answer)?.into())
     }
 

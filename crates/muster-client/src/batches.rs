@@ -98,10 +98,11 @@ impl Client {
         batch_id: &str,
         mut progress: impl FnMut(&Batch),
     ) -> Result<CreatedBatch, Error> {
-        let tell = |event: BatchEvent<'_>| {
-            if let BatchEvent::Running(batch) = event {
-                progress(batch);
-            }
+        let tell = |event: BatchEvent<'_>| match event {
+            BatchEvent::Running(batch) => progress(batch),
+            BatchEvent::NoAnswer => self.http.tell(Trouble::NoAnswer),
+            BatchEvent::NotReady => self.http.tell(Trouble::NotReady),
+            BatchEvent::SentAgain(_) => {}
         };
         self.follow(batch_id, tell).await
     }

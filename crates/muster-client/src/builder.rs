@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::base::Base;
 use crate::http::Http;
-use crate::{Client, Error};
+use crate::{Client, Error, Trouble};
 
 /// Shorter than the 5 seconds after which actix closes an idle connection: a write without a key is
 /// never repeated, so it must not go out on a connection that is just being closed.
@@ -34,6 +34,7 @@ pub struct ClientBuilder {
     read_timeout: Duration,
     retry_for: Duration,
     follow_for: Duration,
+    on_trouble: Option<Arc<dyn Fn(Trouble) + Send + Sync>>,
 }
 
 impl ClientBuilder {
@@ -46,6 +47,7 @@ impl ClientBuilder {
             read_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(60),
             follow_for: Duration::from_secs(5 * 60),
+            on_trouble: None,
         }
     }
 
@@ -109,6 +111,13 @@ impl ClientBuilder {
         Self { follow_for: patience, ..self }
     }
 
+    /// Whom to tell, each time, that a request will be repeated after a while: by itself that takes some time in which
+    /// nothing is heard. [`BatchRequest::create`](crate::BatchRequest::create) tells by its events instead.
+    #[must_use]
+    pub fn on_trouble(self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+        Self { on_trouble: Some(Arc::new(tell)), ..self }
+    }
+
     /// Makes the client. Connects to nothing yet.
     ///
     /// # Errors
@@ -144,8 +153,8 @@ impl ClientBuilder {
         }
         let client =
             builder.build().map_err(|error| Error::Config(format!("the HTTP client can't be set up: {error}")))?;
-        let Self { read_timeout, retry_for, follow_for, .. } = self;
-        Ok(Client::new_with(Http { client, base, read_timeout, retry_for, follow_for }))
+        let Self { read_timeout, retry_for, follow_for, on_trouble, .. } = self;
+        Ok(Client::new_with(Http { client, base, read_timeout, retry_for, follow_for, on_trouble }))
     }
 }
 

@@ -11,6 +11,7 @@
 //! - Redirects are not followed: one leads to a sign-in page or to another host, and neither
 //!   should be shown the token.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
@@ -38,6 +39,8 @@ pub(crate) struct Http {
     pub(crate) retry_for: Duration,
     /// For how long a batch that runs is asked after.
     pub(crate) follow_for: Duration,
+    /// Who is told that a request is repeated.
+    pub(crate) on_trouble: Option<Arc<dyn Fn(Trouble) + Send + Sync>>,
 }
 
 /// A batch to be sent, with its headers; `key` is the one in them, which goes into errors.
@@ -119,6 +122,7 @@ impl Http {
                 Some(wait) if repeats < MAX_REPEATS => {
                     repeats += 1;
                     drop(response);
+                    self.tell(Trouble::NotReady);
                     tokio::time::sleep(wait.min(MAX_WAIT)).await;
                 }
                 _ => return self.parse(&self.receive(response).await?),
@@ -206,6 +210,13 @@ impl Http {
                 Err(error) if error.makes_sense_to_repeat() => return Err(error.with_key(key)),
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Tells that a request is repeated.
+    pub(crate) fn tell(&self, trouble: Trouble) {
+        if let Some(tell) = &self.on_trouble {
+            tell(trouble);
         }
     }
 

@@ -46,6 +46,7 @@ pub use invitation::{
 };
 pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};
+pub use patience::Trouble;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service_account::ServiceAccount;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};

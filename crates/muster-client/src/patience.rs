@@ -42,7 +42,8 @@ pub(crate) struct Patience {
 
 /// Why a request is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+#[non_exhaustive]
+pub enum Trouble {
     /// There is no answer.
     NoAnswer,
     /// The answer is that it can't be done now.

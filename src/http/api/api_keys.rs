@@ -25,6 +25,11 @@ pub(in crate::http) struct ApiKey {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: Option<String>,
+    /// `active`, or `suspended` when that user is kept out, and the key with them; absent for a key that acts for itself,
+    /// or was just made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "active")]
+    user_status: Option<String>,
     #[schema(example = "ci")]
     name: String,
     /// `owner` or `collaborator`: what it allows, if its user may that.
@@ -72,6 +77,7 @@ impl ApiKey {
             status: key.status(now),
             key_id: key.key_id.to_string(),
             user_id: key.user_id.map(|user_id| user_id.to_string()),
+            user_status: key.user_status,
             name: key.name,
             permission_level: key.permission_level,
             scopes: key.scopes,
@@ -90,6 +96,7 @@ impl ApiKey {
         let shown = Self {
             key_id: key.key_id.to_string(),
             user_id: key.user_id.map(|user_id| user_id.to_string()),
+            user_status: None,
             name: key.name,
             permission_level: key.permission_level.as_str().to_owned(),
             scopes: key.scopes.to_database(),

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, Listing, Metadata};
 use crate::app::App;
 use crate::audit::{self, Entry, Filter};
-use crate::caller::Caller;
+use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
 use crate::http::{extract, log};
@@ -20,8 +21,14 @@ use crate::page::{Page, PageRequest};
 pub(in crate::http) struct Query {
     /// Only events of this time or later: RFC 3339, such as 2026-11-23T10:00:00Z.
     since: Option<String>,
+    /// Only events before this time.
+    until: Option<String>,
     /// Only events of this action, such as `user.batch_create`.
+    #[param(schema_with = actions)]
     action: Option<String>,
+    /// Only what was done with this API key (`key_…`), by this user with any key of theirs (`usr_…`), or with this
+    /// invitation (`orginv_…`).
+    actor_id: Option<String>,
     /// The `next_paging_token` of the page before.
     paging_token: Option<String>,
     /// Rows on a page: 1 to 50, 50 if absent.
@@ -76,12 +83,34 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
 
 async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<Entry>> {
     let query: Query = extract::query(request)?;
-    let since = query.since.map(|since| DateTime::parse_from_rfc3339(&since)).transpose().map_err(|_| {
-        Error::invalid("`since` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z")
-    })?;
-    let filter = Filter { since: since.map(|since| since.to_utc()), action: query.action };
+    let action = |name: String| {
+        Action::parse(&name).ok_or_else(|| {
+            let known: Vec<&str> = Action::ALL.iter().copied().map(Action::as_str).collect();
+            Error::invalid(format!("`action` has to be one of {}", known.join(", ")))
+        })
+    };
+    let actor = |id: String| id.parse().map_err(|why| Error::invalid(format!("`actor_id` {why}")));
+    let filter = Filter {
+        since: time("since", query.since)?,
+        until: time("until", query.until)?,
+        action: query.action.map(action).transpose()?,
+        actor: query.actor_id.map(actor).transpose()?,
+    };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     audit::list(app, caller, &filter, &page).await
+}
+
+fn time(name: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>> {
+    let time = text.map(|text| DateTime::parse_from_rfc3339(&text)).transpose().map_err(|_| {
+        Error::invalid(format!("`{name}` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"))
+    })?;
+    Ok(time.map(|time| time.to_utc()))
+}
+
+/// The names of all actions.
+fn actions() -> Schema {
+    let names = Action::ALL.iter().copied().map(Action::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
 }
 
 impl From<Entry> for AuditEvent {

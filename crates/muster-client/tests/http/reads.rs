@@ -98,6 +98,7 @@ async fn audit_events_are_read_with_all_that_may_be_null() {
     let filter = AuditFilter {
         since: Some("2026-11-23T10:00:00Z".parse().unwrap()),
         action: Some("user.batch_create".to_owned()),
+        ..AuditFilter::default()
     };
     let page = server.client().audit_events(&filter, 50, None).await.unwrap();
     assert_eq!(
