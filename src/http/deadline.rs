@@ -16,7 +16,7 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{ResponseError, web};
+use actix_web::web;
 
 use super::error::Failure;
 use crate::app::App;
@@ -38,7 +38,7 @@ pub(super) async fn read(
         Ok(answer) => Ok(answer?.map_into_boxed_body()),
         Err(error) => {
             let failure = Failure::new(&asked, error);
-            Ok(ServiceResponse::new(asked, failure.error_response()))
+            Ok(ServiceResponse::from_err(failure, asked))
         }
     }
 }
@@ -49,8 +49,5 @@ pub(super) async fn read(
 /// `unavailable` when that takes too long.
 pub(super) async fn within<T>(app: &App, reading: impl Future<Output = T>) -> Result<T, Error> {
     let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
-    tokio::time::timeout(time, reading).await.map_err(|_| {
-        Error::unavailable("a statement had no answer in time")
-            .with_message("the database does not answer in time; this request wrote nothing")
-    })
+    tokio::time::timeout(time, reading).await.map_err(|_| Error::no_answer_in_time())
 }
