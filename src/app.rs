@@ -208,7 +208,7 @@ impl App {
     /// `unavailable` when that takes too long.
     pub async fn in_time<T>(&self, waiting: impl Future<Output = T>) -> Result<T> {
         let time = Duration::from_secs(self.config.database.acquire_timeout_seconds) + LONGER;
-        tokio::time::timeout(time, waiting).await.map_err(|_| Error::silent())
+        tokio::time::timeout(time, waiting).await.map_err(|_| Error::no_answer_in_time())
     }
 
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.
@@ -283,7 +283,7 @@ impl App {
         let error = match tokio::time::timeout(RECORD_TIME, written).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(_) => Error::silent(),
+            Err(_) => Error::no_answer_in_time(),
         };
         tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
     }

@@ -127,7 +127,7 @@ impl Change {
         // task that waits drops the transaction when it comes.
         let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
         let (start, begun) = (Instant::now(), stage("change.begin", timeout(time, begun)).await);
-        let mut transaction = begun.map_err(|_| Error::silent())?.map_err(Error::internal)??;
+        let mut transaction = begun.map_err(|_| Error::no_answer_in_time())?.map_err(Error::internal)??;
         if let Some(left) = patience.left(time, start.elapsed()) {
             let left = format!("{}ms", left.as_millis());
             sqlx::query!("select set_config('lock_timeout', $1, true)", left).fetch_one(&mut *transaction).await?;

@@ -34,7 +34,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::passwords::HashError;
-use crate::postgres::{self, Fault};
+use crate::postgres::{self, Fault, Trouble};
 use crate::report::Report;
 
 /// What went wrong.
@@ -125,7 +125,7 @@ codes! {
     Internal = "internal", 500;
     /// More work than fits; later it will.
     Overloaded = "overloaded", 503;
-    /// The database can't be reached or does not answer.
+    /// The database can't be reached, does not answer, or can't write; `detail` says which.
     Unavailable = "unavailable", 503;
 }
 
@@ -208,11 +208,18 @@ impl Error {
         }
     }
 
-    /// The database keeps a statement waiting, and nothing was written.
+    /// The database does not answer a question in time.
     #[must_use]
-    pub fn silent() -> Self {
-        Self::unavailable("a statement had no answer in time")
-            .with_message("the database does not answer in time; this request wrote nothing")
+    pub fn no_answer_in_time() -> Self {
+        let sentence = "the database does not answer in time; this request wrote nothing";
+        Self { fault: Some(Fault::Unavailable), ..Self::unavailable(NoAnswer).with_message(sentence) }
+    }
+
+    /// The database says itself why it does not do what it is asked, and nothing was written.
+    #[must_use]
+    pub fn in_trouble(trouble: Trouble) -> Self {
+        Self { fault: Some(Fault::Unavailable), ..Self::unavailable(trouble.sentence()) }
+            .with_message(trouble.sentence())
     }
 
     /// Something that should not happen. The caller sees a constant sentence; `source` is logged.
@@ -256,6 +263,16 @@ impl Error {
         self.fault
     }
 
+    /// Whether all it says is that something of the database's did not come in time: the database may say why
+    /// ([`crate::postgres::Database`]).
+    #[must_use]
+    pub fn is_unexplained(&self) -> bool {
+        let source = self.source.as_deref().filter(|_| self.fault == Some(Fault::Unavailable));
+        source.is_some_and(|source| {
+            source.is::<NoAnswer>() || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut))
+        })
+    }
+
     /// When to try again, if that makes sense.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
@@ -280,6 +297,18 @@ impl Error {
         Some(parts.join(": "))
     }
 }
+
+/// A question to the database that was given up.
+#[derive(Debug)]
+struct NoAnswer;
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a statement had no answer in time")
+    }
+}
+
+impl std::error::Error for NoAnswer {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -313,7 +342,8 @@ impl From<sqlx::Error> for Error {
         if matches!(fault, Fault::Unavailable | Fault::Unknown) {
             postgres::note_break();
         }
-        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(postgres::READ_ONLY) {
+        let trouble = Trouble::of(&error);
+        if trouble == Some(Trouble::ReadOnly) {
             postgres::note_read_only();
         }
         let meaning = match fault {
@@ -326,7 +356,13 @@ impl From<sqlx::Error> for Error {
                 Self::pushed_aside()
                     .with_message("the database took longer than it may for one statement; this request wrote nothing")
             }
-            Fault::Unavailable => Self::unavailable(error),
+            Fault::Unavailable => {
+                let unavailable = Self::unavailable(error);
+                match trouble {
+                    Some(trouble) => unavailable.with_message(trouble.sentence()),
+                    None => unavailable,
+                }
+            }
             Fault::Unknown => Self::unavailable(error)
                 .with_message("the database does not say whether it was done: look before you send it again"),
             Fault::Poisoned | Fault::BadText | Fault::Internal => Self::internal(error),

@@ -34,6 +34,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let local = Local::open(config.clone(), false).await;
     let report = doctor::examine(&Subject {
         config: &config,
+        settings_file: args.config.config.clone(),
         database: match &local {
             Ok(local) => Ok(&local.app.db),
             Err(exit) => Err(exit.sentence().unwrap_or_default().to_owned()),
@@ -73,6 +74,10 @@ fn show(report: &Report, format: Format) -> Result<(), Exit> {
             output::print_csv(&["STATE", "CHECK", "FOUND", "MEANING", "ADVICE"], report.findings.iter().map(row))
         }
         Format::Table => {
+            output::print(&match &report.settings_file {
+                Some(file) => format!("settings: {}, and the environment", output::clean(&file.display().to_string())),
+                None => "settings: built in, and the environment (no --config, no MUSTER_CONFIG)".to_owned(),
+            })?;
             let lines: Vec<String> = report.findings.iter().map(told).collect();
             output::print(&lines.join("\n"))?;
             let costs = report.hash_costs.iter().map(|cost| {

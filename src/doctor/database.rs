@@ -74,7 +74,7 @@ async fn ask(
     findings.push(budget(&read::connections(connection).await?, &subject.config.database));
     findings.push(limits(read::limits(connection).await?));
     findings.push(clock(&times));
-    findings.extend(rights::examine(connection, subject.private.is_some()).await?);
+    findings.extend(rights::examine(connection, subject.private.is_some(), times.ours).await?);
     Ok(())
 }
 

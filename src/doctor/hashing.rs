@@ -20,6 +20,9 @@ const ROUNDS: usize = 3;
 /// The longest that a hash should take (OWASP: less than a second).
 const SLOW: f64 = 1000.0;
 
+/// From which load on, for each core, the figures are those of a busy machine.
+const BUSY: f64 = 1.0;
+
 /// What argon2id costs here with one choice of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
@@ -77,7 +80,8 @@ fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-pub(super) fn judge(config: &Config, cost: Option<&Cost>) -> Finding {
+/// `load` of the machine for each core, before it was measured.
+pub(super) fn judge(config: &Config, cost: Option<&Cost>, load: Option<f64>) -> Finding {
     let Some(Cost { memory_kib, iterations, parallelism, milliseconds, per_second }) = cost else {
         return Finding::warning(
             CHECK,
@@ -87,12 +91,15 @@ pub(super) fn judge(config: &Config, cost: Option<&Cost>) -> Finding {
         );
     };
     let users = u32::try_from(config.batch.max_users).unwrap_or(u32::MAX);
-    let found = format!(
+    let mut found = format!(
         "argon2id with m={memory_kib} KiB, t={iterations}, p={parallelism}: {milliseconds:.0} ms a hash, {per_second:.0} a \
          second on {} threads; {users} passwords take {:.0} s",
         machine::hash_threads(config),
         f64::from(users) / per_second
     );
+    if let Some(load) = load.filter(|load| *load > BUSY) {
+        found.push_str(&format!("; measured while others were at work (load {load:.1} a core): it is faster alone"));
+    }
     if *milliseconds > SLOW {
         return Finding::warning(
             CHECK,

@@ -21,6 +21,15 @@ pub(super) fn hash_threads(config: &Config) -> usize {
     }
 }
 
+/// How many threads have wanted to run in the last minute, for each core: the first number of `loadavg`, proc(5). `None`
+/// where that can't be told.
+pub(super) fn load(proc: &Path) -> Option<f64> {
+    let text = std::fs::read_to_string(proc.join("loadavg")).ok()?;
+    let load: f64 = text.split(' ').next()?.parse().ok()?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Some(load / f64::from(u32::try_from(cores).ok()?))
+}
+
 pub(super) fn memory(config: &Config) -> Finding {
     let hashing = u64::try_from(hash_threads(config)).unwrap_or(u64::MAX);
     let hashing = hashing.saturating_mul(u64::from(config.passwords.memory_kib)).saturating_mul(1024);

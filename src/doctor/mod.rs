@@ -1,8 +1,8 @@
 //! The doctor: looks at everything that muster stands on, and says what is wrong with it, what that means and what
 //! to do about it.
 //!
-//! Reads settings, the database's catalogs and the machine; of tenants it reads nothing, and it changes nothing. So
-//! there is no caller and no [`crate::change::Change`]. It is for a first installation, for the minute after an
+//! Reads settings, the database's catalogs and the machine; of tenants it reads the names of API keys that are about to
+//! end, and it changes nothing. So there is no caller and no [`crate::change::Change`]. It is for a first installation, for the minute after an
 //! upgrade, and for the night.
 //!
 //! # Decisions
@@ -16,9 +16,11 @@
 mod certificate;
 mod database;
 mod hashing;
+mod keys;
 mod machine;
 mod read;
 mod rights;
+mod schema;
 mod settings;
 mod space;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use crate::config::Config;
 use crate::postgres::Database;
 
 pub use hashing::Cost;
+pub use schema::{OBJECTS, objects};
 
 /// How bad it is. The worst comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,7 +70,7 @@ pub struct Finding {
     pub state: State,
     /// What there is, in one line. No password, key or token.
     pub found: String,
-    /// What that leads to; `None` when it is as it should be.
+    /// What that leads to; `None` when it is as it should be. Where that can't be told for sure: what it would lead to.
     pub meaning: Option<String>,
     /// What to do about it; `None` when there is nothing to do.
     pub advice: Option<String>,
@@ -76,6 +79,16 @@ pub struct Finding {
 impl Finding {
     fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, state: State::Ok, found: found.into(), meaning: None, advice: None }
+    }
+
+    /// It is fine, unless something that can't be seen from here is not.
+    fn remark(
+        check: &'static str,
+        found: impl Into<String>,
+        meaning: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { state: State::Ok, ..Self::warning(check, found, meaning, advice) }
     }
 
     fn warning(
@@ -103,6 +116,8 @@ impl Finding {
 pub struct Report {
     /// The worst of the findings.
     pub state: State,
+    /// The file that settings were read from; `None`: those that are built in, and the environment's.
+    pub settings_file: Option<PathBuf>,
     /// In the order in which one would mend them.
     pub findings: Vec<Finding>,
     /// What argon2id costs on this machine, first with the parameters that are set. Empty when it was not to be measured,
@@ -115,6 +130,8 @@ pub struct Report {
 pub struct Subject<'a> {
     /// The settings.
     pub config: &'a Config,
+    /// The file that they were read from, if there was one.
+    pub settings_file: Option<PathBuf>,
     /// The database; or why there is none, in one sentence.
     pub database: Result<&'a Database, String>,
     /// Where the private PostgreSQL keeps its data, if it is that one.
@@ -145,10 +162,12 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
     let memory = machine::memory(subject.config);
     let fits = memory.state != State::Problem;
     findings.push(memory);
+    // Before muster itself makes it busy.
+    let load = machine::load(Path::new("/proc"));
     let hash_costs = if fits && subject.measures_hashing { hashing::measure(subject.config).await } else { Vec::new() };
     if subject.measures_hashing {
-        findings.push(hashing::judge(subject.config, hash_costs.first()));
+        findings.push(hashing::judge(subject.config, hash_costs.first(), load));
     }
     let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
-    Report { state, findings, hash_costs }
+    Report { state, settings_file: subject.settings_file.clone(), findings, hash_costs }
 }

@@ -1,9 +1,10 @@
-//! What the database says about itself. Catalogs and settings only: no table of muster's is read.
+//! What the database says about itself: catalogs and settings. Of muster's tables the API keys are read, for when they end.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 
@@ -169,6 +170,13 @@ pub(super) struct Table {
     pub(super) lacking: Vec<String>,
 }
 
+impl Table {
+    /// Whether the role may not do this with it.
+    pub(super) fn lacks(&self, privilege: &str) -> bool {
+        self.lacking.iter().any(|lacking| lacking == privilege)
+    }
+}
+
 /// muster's tables: those that have an organization in every row, and the list of migrations.
 pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Table>> {
     sqlx::query_as!(
@@ -232,5 +240,63 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
                 as "is_indexed!""#
     )
     .fetch_one(connection)
+    .await
+}
+
+/// What muster's tables are made of, one a line in the words of `schema.txt`: tables, columns, constraints, and indexes
+/// that work. Not what else has a check of its own: the index of searches, and triggers. Nor which columns may be
+/// null: PostgreSQL 18 has made constraints of that.
+pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"with tables as (
+            select oid, relname::text as name from pg_class
+            where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace and relname <> '_sqlx_migrations'
+        )
+        select 'table ' || name as "object!" from tables
+        union all
+        select 'column ' || name || '.' || attname from tables
+            join pg_attribute on attrelid = oid and attnum > 0 and not attisdropped
+        union all
+        select 'constraint ' || name || '.' || conname from tables
+            join pg_constraint on conrelid = tables.oid and contype in ('c', 'f', 'p', 'u', 'x')
+        union all
+        select 'index ' || name || '.' || relname from tables
+            join pg_index on indrelid = tables.oid and indisvalid
+            join pg_class on pg_class.oid = indexrelid and relname <> 'users_search_text'
+            where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
+        order by 1"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// An API key that will soon open nothing.
+#[derive(Clone, Debug)]
+pub(super) struct EndingKey {
+    pub(super) key_id: Uuid,
+    pub(super) name: String,
+    /// The identifier of its organization.
+    pub(super) organization: String,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Keys that end between two times, those first that end first; without those that were made for less than that, which
+/// are meant to end. Of all organizations: whoever runs muster is asked about each of them.
+pub(super) async fn ending_keys(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> sqlx::Result<Vec<EndingKey>> {
+    sqlx::query_as!(
+        EndingKey,
+        "select key_id, k.name, o.public_identifier as organization, expires_at
+        from api_keys k join organizations o on o.organization_id = k.organization_id
+        where revoked_at is null and expires_at > $1 and expires_at <= $2
+            and expires_at - k.created_at > $2::timestamptz - $1::timestamptz
+        order by expires_at, key_id",
+        now,
+        until
+    )
+    .fetch_all(connection)
     .await
 }

@@ -1,24 +1,38 @@
 //! What muster's role may do, and what keeps the audit log as it is.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::Finding;
 use super::read::{self, Lock, Role, Search, Table};
+use super::{Finding, keys, schema};
 use crate::postgres::{self, MigrateError, Schema};
 
 const AUDIT: &str = "database.audit_lock";
 
-pub(super) async fn examine(connection: &mut PgConnection, is_private: bool) -> sqlx::Result<Vec<Finding>> {
+pub(super) async fn examine(
+    connection: &mut PgConnection,
+    is_private: bool,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let (role, tables) = (read::role(connection).await?, read::tables(connection).await?);
     findings.push(powers(&role, is_private));
     findings.push(rights(&role, &tables));
-    let schema = match postgres::schema(connection).await {
+    let applied = match postgres::schema(connection).await {
         Err(MigrateError::Database(error)) => return Err(error),
         other => other,
     };
-    let is_made = matches!(schema, Ok(Schema::Current | Schema::Lacks(_)));
-    findings.push(migrations(schema));
+    let (is_current, is_made) =
+        (matches!(applied, Ok(Schema::Current)), matches!(applied, Ok(Schema::Current | Schema::Lacks(_))));
+    findings.push(migrations(applied));
+    if is_current {
+        let missing = schema::missing(&read::objects(connection).await?);
+        findings.push(schema::judge(&missing));
+        let reads_keys = tables.iter().any(|table| table.name == "api_keys" && !table.lacks("select"));
+        if missing.is_empty() && reads_keys {
+            findings.push(keys::examine(connection, now).await?);
+        }
+    }
     if is_made {
         findings.push(audit_lock(read::audit_lock(connection).await?));
         findings.push(search(read::search(connection).await?));

@@ -15,11 +15,14 @@ pub(super) fn fingerprints(has_passing_key: bool) -> Finding {
     if !has_passing_key {
         return Finding::ok(CHECK, "lasts");
     }
-    Finding::warning(
+    // A service is often given it by what starts it (LoadCredential of systemd, a secret of Kubernetes), and this process
+    // is not the service.
+    Finding::remark(
         CHECK,
-        "made anew at every start",
-        "a request that is sent again with its Idempotency-Key after a restart, or to another instance, is refused",
-        "set secrets.fingerprint_key_file to a file with what `openssl rand -hex 32` prints, the same for all instances",
+        "this process has none; if the service is given one otherwise (LoadCredential, environment), this is fine",
+        "without one, a request that is sent again with its Idempotency-Key after a restart, or to another instance, is \
+         refused; the log of the service says so when it starts",
+        "if it does, set secrets.fingerprint_key_file to a file with what `openssl rand -hex 32` prints, the same for all instances",
     )
 }
 

@@ -144,12 +144,24 @@ fn a_hash_that_takes_over_a_second_is_a_warning() {
     config.passwords.threads = 4;
     let cost =
         |milliseconds, per_second| Cost { memory_kib: 19456, iterations: 2, parallelism: 1, milliseconds, per_second };
-    let found = hashing::judge(&config, Some(&cost(20.0, 200.0)));
+    let found = hashing::judge(&config, Some(&cost(20.0, 200.0)), Some(1.0));
     assert_eq!(found.state, Ok);
     assert_eq!(
         found.found,
         "argon2id with m=19456 KiB, t=2, p=1: 20 ms a hash, 200 a second on 4 threads; 10000 passwords take 50 s"
     );
-    assert_eq!(hashing::judge(&config, Some(&cost(1000.1, 4.0))).state, Warning);
-    assert_eq!(hashing::judge(&config, None).found, "not measured");
+    let busy = hashing::judge(&config, Some(&cost(20.0, 200.0)), Some(2.35));
+    let words = "; measured while others were at work (load 2.4 a core): it is faster alone";
+    assert_eq!((busy.state, busy.found), (Ok, format!("{}{words}", found.found)));
+    assert_eq!(hashing::judge(&config, Some(&cost(1000.1, 4.0)), None).state, Warning);
+    assert_eq!(hashing::judge(&config, None, None).found, "not measured");
+}
+
+#[test]
+fn the_load_is_that_of_one_core() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(machine::load(dir.path()), None);
+    fs::write(dir.path().join("loadavg"), "6.00 1.25 0.50 3/345 12345\n").unwrap();
+    let cores = f64::from(u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
+    assert_eq!(machine::load(dir.path()), Some(6.0 / cores));
 }

@@ -14,7 +14,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{ResponseError, web};
+use actix_web::web;
 
 use super::error::Failure;
 use crate::app::App;
@@ -32,7 +32,7 @@ pub(super) async fn read(
         Ok(answer) => Ok(answer?.map_into_boxed_body()),
         Err(error) => {
             let failure = Failure::new(&asked, error);
-            Ok(ServiceResponse::new(asked, failure.error_response()))
+            Ok(ServiceResponse::from_err(failure, asked))
         }
     }
 }

@@ -1,13 +1,17 @@
 //! How errors are answered. One shape, for all of them:
 //! `{"error": {"code", "detail", "rows"?, "request_id"}}`.
 
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::log::Note;
+use crate::app::App;
 use crate::error::{Code, Error};
 use crate::report::{Finding, Report};
 
@@ -63,6 +67,22 @@ impl Failure {
         drop(extensions);
         Self { error, request_id }
     }
+}
+
+/// Says why the database did not come in time, where it says so itself.
+pub(super) async fn explain<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let failure = response.response().error().and_then(actix_web::Error::as_error::<Failure>);
+    let request_id = failure.filter(|failure| failure.error.is_unexplained()).map(|failure| failure.request_id.clone());
+    let Some((request_id, app)) = request_id.zip(response.request().app_data::<web::Data<App>>()) else {
+        return Ok(response.map_into_left_body());
+    };
+    let Some(trouble) = app.db.trouble().await else { return Ok(response.map_into_left_body()) };
+    let failure = Failure { error: Error::in_trouble(trouble), request_id };
+    Ok(response.into_response(failure.error_response()).map_into_right_body())
 }
 
 impl std::fmt::Display for Failure {

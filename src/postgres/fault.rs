@@ -1,8 +1,5 @@
 //! What a database error means, in one total function.
 
-/// SQLSTATE of a write that the database does not take (read_only_sql_transaction).
-pub(crate) const READ_ONLY: &str = "25006";
-
 /// The class of a database error: what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -57,7 +54,7 @@ impl Fault {
             // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unavailable,
             // read_only_sql_transaction: connected to a standby, or to a database that takes no writes for a while
-            READ_ONLY => Self::Unavailable,
+            "25006" => Self::Unavailable,
             // invalid_authorization_specification, invalid_password, invalid_catalog_name: it doesn't let muster in
             "28000" | "28P01" | "3D000" => Self::Unavailable,
             // statement_completion_unknown, transaction_resolution_unknown
@@ -73,9 +70,55 @@ impl Fault {
     }
 }
 
+/// Why a database that answers does not do what it is asked: what an administrator has to know first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its disk is full.
+    DiskFull,
+    /// All the connections that it allows are taken.
+    NoConnectionLeft,
+    /// It is a standby, or was made read-only.
+    ReadOnly,
+}
+
+impl Trouble {
+    /// What a database error says about that, if anything.
+    #[must_use]
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
+        Self::of_sqlstate(&error.as_database_error()?.code()?)
+    }
+
+    fn of_sqlstate(code: &str) -> Option<Self> {
+        match code {
+            // disk_full
+            "53100" => Some(Self::DiskFull),
+            // too_many_connections: of the server, the database or the role
+            "53300" => Some(Self::NoConnectionLeft),
+            // read_only_sql_transaction
+            "25006" => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+
+    /// The sentence for whoever asked.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the disk of the database is full; this request wrote nothing",
+            Self::NoConnectionLeft => {
+                "the database has no connection left (max_connections, or a limit of the role or the database); this \
+                 request wrote nothing"
+            }
+            Self::ReadOnly => {
+                "the database takes no writes right now (it is a standby, or read-only); this request wrote nothing"
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Fault;
+    use super::{Fault, Trouble};
 
     #[test]
     fn each_sqlstate_has_its_class() {
@@ -108,6 +151,22 @@ mod tests {
         ];
         for (code, class) in table {
             assert_eq!(Fault::of_sqlstate(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_an_administrator_has_to_mend_has_a_sentence_of_its_own() {
+        let table = [
+            ("53100", Some(Trouble::DiskFull)),
+            ("53300", Some(Trouble::NoConnectionLeft)),
+            ("25006", Some(Trouble::ReadOnly)),
+            ("53200", None),
+            ("57P01", None),
+            ("08006", None),
+        ];
+        for (code, trouble) in table {
+            assert_eq!(Trouble::of_sqlstate(code), trouble, "{code}");
+            assert_eq!(Fault::of_sqlstate(code), Fault::Unavailable, "{code}");
         }
     }
 

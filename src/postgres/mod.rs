@@ -16,6 +16,9 @@
 //! it. Handed to a request on another thread, each answer of PostgreSQL would wake both: 10,900 users a second
 //! by id from 16 clients on two cores, and 14,000 with connections of their own (medians of 5). The price: a thread
 //! all of whose connections are busy can't borrow those of another.
+//!
+//! *Why there is no connection is found out by whoever got none*: a pool asks again without a word while PostgreSQL has
+//! none left, and then says only that it took too long ([`Database::trouble`]).
 
 mod cluster;
 mod data_dir;
@@ -33,8 +36,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
-pub use fault::Fault;
-pub(crate) use fault::READ_ONLY;
+pub use fault::{Fault, Trouble};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use search_index::ensure_search_index;
@@ -43,6 +45,12 @@ use crate::config;
 
 /// How long a single connection may take to open.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How long it may take to find out why there is no connection: within what [`crate::http`] promises for a 503.
+const LOOK_TIME: Duration = Duration::from_millis(300);
+
+/// How long what was found out is taken to be so.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How many connections make it worth while for a thread to have its own.
 const OWN: u32 = 2;
@@ -96,7 +104,12 @@ pub struct Database {
     pub batch: PgPool,
     /// Those of the threads that have their own.
     of_threads: Arc<Mutex<Vec<Database>>>,
+    /// What was found out when it gave no connection, the latest time.
+    looked: Arc<tokio::sync::Mutex<Option<Looked>>>,
 }
+
+/// When it was asked why it gives no connection, and what it said.
+type Looked = (Instant, Option<Trouble>);
 
 /// How many connections there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +197,7 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { interactive, batch, of_threads: Arc::default() }
+        Self { interactive, batch, of_threads: Arc::default(), looked: Arc::default() }
     }
 
     /// The same database for one of `threads` threads that share out the connections; of which there are too few to
@@ -197,7 +210,8 @@ impl Database {
             let options = common.options().clone().max_connections(share);
             options.connect_lazy_with(common.connect_options().as_ref().clone())
         };
-        let own = Self { of_threads: Arc::default(), interactive: share(&self.interactive), batch: share(&self.batch) };
+        let (interactive, batch) = (share(&self.interactive), share(&self.batch));
+        let own = Self { of_threads: Arc::default(), interactive, batch, looked: Arc::clone(&self.looked) };
         self.of_threads.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
         Self { of_threads: Arc::clone(&self.of_threads), ..own }
     }
@@ -247,6 +261,25 @@ impl Database {
             Ok(connection) => connection,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         }
+    }
+
+    /// Why it gives no connection, as far as it says so itself: asked for with a connection outside the pools, once a
+    /// second at most, and for a third of a second at most.
+    pub(crate) async fn trouble(&self) -> Option<Trouble> {
+        let mut looked = self.looked.lock().await;
+        if let Some((at, trouble)) = *looked
+            && at.elapsed() < LOOK_AGAIN
+        {
+            return trouble;
+        }
+        let options = self.interactive.connect_options();
+        let asked = tokio::time::timeout(LOOK_TIME, async { options.connect().await?.close().await }).await;
+        let trouble = asked.ok().and_then(Result::err).and_then(|error| {
+            tracing::warn!(%error, "the database gives no connection");
+            Trouble::of(&error)
+        });
+        *looked = Some((Instant::now(), trouble));
+        trouble
     }
 
     /// Where it is, for people.

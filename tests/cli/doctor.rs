@@ -134,6 +134,8 @@ async fn a_whole_installation_is_fine_and_is_told_what_hashes_cost() {
             "database.role",
             "database.rights",
             "database.migrations",
+            "database.schema",
+            "keys.expiry",
             "database.audit_lock",
             "database.search",
             "settings.fingerprint_key",
@@ -262,6 +264,96 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_doctor_compares_tables_with_is_what_the_migrations_make() {
+    let database = Database::migrated().await;
+    let mut connection = database.admin.connect().await.unwrap();
+    let mut made = muster::doctor::objects(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    made.sort_unstable();
+    let due = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schema.txt");
+    std::fs::write(&due, made.join("\n") + "\n").unwrap();
+    let kept: Vec<&str> = muster::doctor::OBJECTS.lines().collect();
+    assert_eq!(kept, made, "after a change to migrations: cp {} src/doctor/schema.txt", due.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_removed_from_the_tables_is_named() {
+    let database = Database::migrated().await;
+    for (done, found) in [
+        ("drop index users_name", "index users.users_name"),
+        (
+            "alter table users drop constraint users_email_key_key",
+            "constraint users.users_email_key_key, index users.users_name",
+        ),
+        (
+            "drop table invitations cascade",
+            "table invitations, constraint users.users_email_key_key, index users.users_name",
+        ),
+        (
+            "alter table passwords drop column set_at",
+            "table invitations, column passwords.set_at, constraint users.users_email_key_key, index users.users_name",
+        ),
+        (
+            "drop table passwords, login_approvals, organization_policy_bindings cascade",
+            "table invitations, table login_approvals, table organization_policy_bindings, table passwords, \
+             constraint users.users_email_key_key, 1 more",
+        ),
+    ] {
+        database.run(&[done]).await;
+        let examined = database.doctor();
+        examined.complains_of("database.schema", "problem", &format!("missing: {found}"));
+        assert_eq!(examined.of("database.migrations")["found"], "up to date");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_about_to_end_are_named_and_what_to_do() {
+    let database = Database::migrated().await;
+    for name in ["nightly", "revoked", "short"] {
+        let ran = run(database.command().args(["key", "create", "--name", name, "--role", "owner"]));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+    }
+    database.doctor().is_fine();
+    database
+        .run(&[
+            "update api_keys set created_at = now() - interval '90 days', expires_at = '2099-01-01'",
+            "update api_keys set expires_at = now() + interval '13 days' where name <> 'first key'",
+            "update api_keys set created_at = now() where name = 'short'",
+            "update api_keys set revoked_at = now() where name = 'revoked'",
+        ])
+        .await;
+    let examined = database.doctor();
+    assert_eq!(examined.complaints(), [("keys.expiry", "warning")], "{}", examined.ran.out);
+    let finding = examined.of("keys.expiry");
+    let found = finding["found"].as_str().unwrap();
+    assert!(found.starts_with("1 API key ends within 14 days: nightly (key_"), "{found}");
+    let day = (Utc::now() + chrono::TimeDelta::days(13)).format("%Y-%m-").to_string();
+    assert!(found.contains(&format!(") on {day}")) && found.ends_with(" UTC"), "{found}");
+    assert_eq!(
+        finding["advice"],
+        "make another with `muster key create`, hand it over, and end the old one with `muster key revoke KEY_ID`"
+    );
+}
+
+#[test]
+fn which_file_the_settings_came_from_is_said_first() {
+    let settings = file(b"database.url = \"postgres://u@127.0.0.1:9/d\"\n", ".toml");
+    let path = settings.path().to_str().unwrap();
+    let ran = run(muster().args(["doctor", "--no-hashing", "--config", path]));
+    let first = format!("settings: {path}, and the environment");
+    assert_eq!(ran.out.lines().next(), Some(first.as_str()));
+    let found = examined(muster().args(["doctor", "--no-hashing"]).env("MUSTER_CONFIG", path));
+    assert_eq!(found.report["settings_file"], path);
+
+    let mut without = muster();
+    without.args(["doctor", "--no-hashing"]).env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d");
+    let ran = run(&mut without);
+    let first = "settings: built in, and the environment (no --config, no MUSTER_CONFIG)";
+    assert_eq!(ran.out.lines().next(), Some(first));
+    assert_eq!(examined(&mut without).report["settings_file"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn migrations_that_lack_or_are_newer_are_told_apart() {
     let database = Database::empty().await;
     let examined = database.doctor();
@@ -309,8 +401,17 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
     assert_eq!(durability["state"], "problem");
     assert_eq!(durability["found"], "synchronous_commit = off, fsync = off, full_page_writes = off");
     // Nor is there a key for fingerprints.
-    assert_eq!(found.of("settings.fingerprint_key")["found"], "made anew at every start");
-    assert_eq!(found.of("settings.fingerprint_key")["state"], "warning");
+    let key = found.of("settings.fingerprint_key");
+    assert_eq!(
+        (key["state"].as_str(), key["found"].as_str()),
+        (
+            Some("ok"),
+            Some(
+                "this process has none; if the service is given one otherwise (LoadCredential, environment), this is fine"
+            )
+        )
+    );
+    assert!(key["advice"].as_str().unwrap().starts_with("if it does, set secrets.fingerprint_key_file to "), "{key}");
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! A database that is there, and does not do what it should.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use muster::postgres::Cluster;
 use serde_json::json;
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::database_away::{restart, with_its_own_database};
-use crate::support::server::ServerProcess;
+use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, Answer, db_counts, empty_database, sso};
 
 /// Waits until it does what it should again: 5 seconds at most.
@@ -17,6 +20,11 @@ async fn heals(mut works: impl AsyncFnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(5), "it does not heal");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+fn assert_come_again_because(answer: &Answer, sentence: &str) {
+    assert_come_again(answer);
+    assert_eq!(answer.error(), json!({"code": "unavailable", "detail": sentence}));
 }
 
 fn assert_come_again(answer: &Answer) {
@@ -142,7 +150,10 @@ async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
     set_read_only(&cluster, true).await;
     heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 503).await;
     let refused = owner.create(&json!([sso("b@example.com")])).await;
-    assert_come_again(&refused);
+    assert_come_again_because(
+        &refused,
+        "the database takes no writes right now (it is a standby, or read-only); this request wrote nothing",
+    );
     for path in ["/livez", "/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         assert_eq!(owner.get(path).await.status, 200, "{path}");
     }
@@ -243,6 +254,139 @@ async fn set_read_only(cluster: &Cluster, on: bool) {
     sqlx::query("set default_transaction_read_only = off").execute(&mut connection).await.unwrap();
     sqlx::query(set).execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itself() {
+    let dir = tempfile::Builder::new().prefix("muster-full-").tempdir_in("/tmp").unwrap();
+    let few = [("fsync", "off"), ("max_connections", "20")];
+    let cluster = Cluster::open(dir.path(), &std::env::var("PATH").unwrap(), &few).await.unwrap();
+    let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&cluster.connect_options())));
+    let owner = server.actor(&server.key.clone().unwrap());
+    let user = created(&owner).await;
+    let mut others = Vec::new();
+    take_all(&cluster, &mut others).await;
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'muster'")
+        .execute(others.first_mut().unwrap())
+        .await
+        .unwrap();
+    // Until those that were cut are gone, all places are taken, and muster no longer trusts the ones it had.
+    for _ in 0..25 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        take_all(&cluster, &mut others).await;
+    }
+    let (start, sentence) = (
+        Instant::now(),
+        "the database has no connection left (max_connections, or a limit of the role or the database); this request \
+         wrote nothing",
+    );
+    let create = json!([sso("b@example.com")]);
+    let (one, list, created, ready) = tokio::join!(
+        owner.get(&user),
+        owner.get("/api/v2/organization_collaborators/"),
+        owner.create(&create),
+        owner.get("/readyz")
+    );
+    for answer in [one, list, created] {
+        assert_come_again_because(&answer, sentence);
+    }
+    assert!(start.elapsed() < Duration::from_millis(3500), "{:?}", start.elapsed());
+    assert_eq!((ready.status, ready.error()["detail"].as_str()), (503, Some("the database can't be reached")));
+    assert_eq!(owner.get("/livez").await.status, 200);
+    drop(others);
+    heals(async || owner.create(&create).await.status == 200).await;
+    drop(server);
+    cluster.close().await.unwrap();
+}
+
+/// Takes every connection that is left.
+async fn take_all(cluster: &Cluster, taken: &mut Vec<sqlx::PgConnection>) {
+    while let Ok(connection) = cluster.connect_options().connect().await {
+        taken.push(connection);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
+    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let owner = server.actor(&server.key.clone().unwrap());
+    let disk = Disk::fill(&cluster).await;
+    let sentence = "the disk of the database is full; this request wrote nothing";
+    let create = json!([sso("a@example.com")]);
+    assert_come_again_because(&owner.create(&create).await, sentence);
+    for path in ["/livez", "/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
+        assert_eq!(owner.get(path).await.status, 200, "{path}");
+    }
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
+    disk.empty(&cluster).await;
+    assert_eq!(owner.create(&create).await.status, 200);
+    drop((server, connection));
+    cluster.close().await.unwrap();
+}
+
+/// A disk that batches are on, and that is full: a real one for root, who may have one. Others have it said by
+/// PostgreSQL, with the same SQLSTATE.
+struct Disk(Option<tempfile::TempDir>);
+
+impl Disk {
+    async fn fill(cluster: &Cluster) -> Self {
+        if !nix::unistd::Uid::effective().is_root() {
+            run(
+                cluster,
+                &[
+                    "create function full_disk() returns trigger language plpgsql as
+                     $$ begin raise exception 'No space left on device' using errcode = 'disk_full'; end $$",
+                    "create trigger full_disk before insert on batches execute function full_disk()",
+                ],
+            )
+            .await;
+            return Self(None);
+        }
+        let dir = tempfile::Builder::new().prefix("muster-disk-").tempdir_in("/tmp").unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=256k", "tmpfs"];
+        assert!(Command::new("mount").args(mount).arg(dir.path()).status().unwrap().success());
+        let disk = Self(Some(dir));
+        let space = disk.path("space");
+        std::fs::create_dir(&space).unwrap();
+        let owner = std::fs::metadata(cluster.data_dir().join("postgres")).unwrap();
+        for path in [disk.0.as_ref().unwrap().path(), &space] {
+            std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let create = format!("create tablespace small location '{}'", space.display());
+        run(cluster, &[&create, "alter table batches set tablespace small"]).await;
+        let full = std::fs::write(disk.path("filler"), vec![0; 1024 * 1024]).unwrap_err();
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        disk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.as_ref().unwrap().path().join(name)
+    }
+
+    async fn empty(&self, cluster: &Cluster) {
+        match &self.0 {
+            Some(_) => std::fs::remove_file(self.path("filler")).unwrap(),
+            None => run(cluster, &["drop trigger full_disk on batches"]).await,
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Some(dir) = &self.0 {
+            // PostgreSQL has files open there.
+            let _ = Command::new("umount").arg("--lazy").arg(dir.path()).status();
+        }
+    }
+}
+
+async fn run(cluster: &Cluster, statements: &[&str]) {
+    let mut connection = cluster.connect_options().connect().await.unwrap();
+    for statement in statements {
+        sqlx::query(AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await.unwrap();
+    }
     connection.close().await.unwrap();
 }
 
