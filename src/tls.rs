@@ -14,8 +14,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -25,6 +27,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use crate::config::{self, ConfigError};
 use crate::secret::Secret;
@@ -42,9 +46,18 @@ pub(crate) const HTTP_2: &[u8] = b"h2";
 #[derive(Debug)]
 pub struct Tls {
     files: Files,
-    current: watch::Sender<Arc<ServerConfig>>,
+    current: watch::Sender<Current>,
     /// Of the files as they were read first.
     first: [u8; 32],
+    /// How often files that had changed could not be used.
+    failures: AtomicU64,
+}
+
+/// What new connections get.
+#[derive(Clone, Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 /// Where everything comes from.
@@ -75,14 +88,27 @@ impl Tls {
         let read = files.read();
         let first = digest(&read);
         let config = read.and_then(|material| files.config(&material)).map_err(ConfigError::starting)?;
-        let (current, _) = watch::channel(Arc::new(config));
-        Ok(Some(Arc::new(Self { files, current, first })))
+        let (current, _) = watch::channel(config);
+        Ok(Some(Arc::new(Self { files, current, first, failures: AtomicU64::new(0) })))
     }
 
     /// Accepts connections with what is current.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.current.borrow()))
+        TlsAcceptor::from(Arc::clone(&self.current.borrow().config))
+    }
+
+    /// When the certificate that is shown expires, or the first of those that vouch for it in its file; `None` when that
+    /// can't be read.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.current.borrow().expires_at
+    }
+
+    /// How often files that had changed, or that a signal said to read again, could not be used.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Takes new files into use when they change, and at once when `asked` (SIGHUP). Never ends.
@@ -113,11 +139,12 @@ impl Tls {
     fn replace(&self, read: Result<Material, String>) {
         let certificate = self.files.certificate.display();
         match read.and_then(|material| self.files.config(&material)) {
-            Ok(config) => {
-                self.current.send_replace(Arc::new(config));
+            Ok(current) => {
+                self.current.send_replace(current);
                 tracing::info!(%certificate, "the TLS certificate was read again and is used for new connections");
             }
             Err(error) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%certificate, %error, "the new TLS certificate can't be used: the one before it goes on");
             }
         }
@@ -151,8 +178,9 @@ impl Files {
         Ok(Material { certificate, key: Secret::new(String::from_utf8(key).unwrap_or_default()), client_ca })
     }
 
-    fn config(&self, material: &Material) -> Result<ServerConfig, String> {
+    fn config(&self, material: &Material) -> Result<Current, String> {
         let chain = certificates("tls_certificate_file", &self.certificate, &material.certificate)?;
+        let expires_at = expiry(&chain);
         let key = PrivateKeyDer::from_pem_slice(material.key.expose().as_bytes()).map_err(|_| {
             format!("server.tls_key_file {} has no private key in PEM without a password", self.key.display())
         })?;
@@ -180,7 +208,7 @@ impl Files {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(config)
+        Ok(Current { config: Arc::new(config), expires_at })
     }
 }
 
@@ -189,6 +217,17 @@ fn certificates(setting: &str, path: &std::path::Path, pem: &[u8]) -> Result<Vec
     read.ok()
         .filter(|certificates| !certificates.is_empty())
         .ok_or_else(|| format!("server.{setting} {} has no certificate in PEM", path.display()))
+}
+
+/// When the first of a chain expires: one that has expired spoils all of it.
+fn expiry(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
+    let ends = chain.iter().map(|one| time(&Certificate::from_der(one).ok()?.tbs_certificate().validity().not_after));
+    ends.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// A time in a certificate.
+pub(crate) fn time(time: &x509_cert::time::Time) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(i64::try_from(time.to_unix_duration().as_secs()).ok()?, 0)
 }
 
 fn authorities(

@@ -91,6 +91,9 @@ impl Server {
         let metrics = bind_metrics(&config.metrics.listen)?;
         let local = Local::open(config, true).await?;
         let app = &local.app;
+        if let Some(tls) = &tls {
+            app.metrics.show_certificate(Arc::clone(tls));
+        }
         let started = match local.prepare().await {
             Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
                 let started =

@@ -14,6 +14,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::Finding;
+use crate::tls::time;
 
 const CHECK: &str = "certificate";
 
@@ -109,10 +110,6 @@ fn key_rights(key: &Path) -> Finding {
             "give the path of the key, and let the user that muster runs as read it",
         ),
     }
-}
-
-fn time(time: &x509_cert::time::Time) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(i64::try_from(time.to_unix_duration().as_secs()).ok()?, 0)
 }
 
 /// The names that clients compare (RFC 9525: not the common name).

@@ -16,6 +16,8 @@
 //! | `muster_database_connections` | `pool`, `state` | connections, idle or in use |
 //! | `muster_database_connections_max` | `pool` | how many there may be |
 //! | `muster_trace_spans_total` | `outcome` | spans that were sent, or could not be |
+//! | `muster_tls_certificate_expiry_timestamp_seconds` | | when the certificate in use expires, in seconds since 1970; absent without TLS |
+//! | `muster_tls_certificate_reload_failures_total` | | changed certificates that could not be used; absent without TLS |
 //! | `muster_build_info` | `version` | always 1 |
 //! | `process_*` | | memory, processor time, files, start: as Prometheus' own clients name them |
 //!
@@ -35,6 +37,7 @@
 //! appears with it.
 
 mod batches;
+mod certificate;
 mod pools;
 mod process;
 mod requests;
@@ -53,6 +56,7 @@ use crate::audit::Event;
 use crate::config;
 use crate::passwords::Pool;
 use crate::postgres::Database;
+use crate::tls::Tls;
 
 pub(crate) use batches::Batches;
 pub(crate) use requests::{Requests, known_method};
@@ -67,6 +71,7 @@ pub struct Metrics {
     /// About traces.
     pub(crate) spans: Spans,
     users_created: Counter,
+    certificate: certificate::OfServer,
 }
 
 /// How metrics are written.
@@ -132,7 +137,14 @@ impl Metrics {
         hasher.measured().register(muster);
         muster.register_collector(Box::new(pools::HashQueue(Arc::clone(hasher))));
         muster.register_collector(Box::new(pools::Connections(db.clone())));
-        Self { registry, requests, batches, spans, users_created }
+        let certificate = certificate::OfServer::default();
+        muster.register_collector(Box::new(certificate.clone()));
+        Self { registry, requests, batches, spans, users_created, certificate }
+    }
+
+    /// Tells of the certificate that the server shows, from now on.
+    pub fn show_certificate(&self, tls: Arc<Tls>) {
+        self.certificate.is(tls);
     }
 
     /// Counts what a change did, once it is committed.

@@ -16,6 +16,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod certificate;
 mod collector_away;
 mod metrics;
 mod ports;
