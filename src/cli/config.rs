@@ -23,6 +23,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         return output::print(MANUAL);
     }
     let config = config.load()?;
+    config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
     Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
