@@ -313,3 +313,50 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
         .env("MUSTER_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
     assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is fine\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_a_migration_half_done_or_changed_is_not_served_on() {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+    let database = empty_database().await;
+    let url = crate::support::server::url(&database);
+    assert_eq!(run(muster().arg("migrate").env("MUSTER_DATABASE__URL", &url)).status, Some(0));
+    let running = ServerProcess::start_on(&database);
+    let mut connection = database.connect().await.unwrap();
+    let version = 20_261_125_000_002_i64;
+    for (set, back, sentence) in [
+        (
+            "success = false",
+            "success = true",
+            format!(
+                "migration {version} is half done in this database (`success` is false in _sqlx_migrations): restore the \
+                 backup made before the upgrade; muster's own migrations are done wholly or not at all, so find out what \
+                 did this"
+            ),
+        ),
+        (
+            "checksum = decode('00', 'hex') || checksum",
+            "checksum = substr(checksum, 2)",
+            format!(
+                "migration {version} was applied to this database in another form than muster {} has it (its checksum in \
+                 _sqlx_migrations differs): start the muster that migrated it, or restore the backup made before",
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
+    ] {
+        let update = |set: &str| AssertSqlSafe(format!("update _sqlx_migrations set {set} where version = {version}"));
+        connection.execute(update(set)).await.unwrap();
+        for words in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+            let ran = run(muster().args(words).env("MUSTER_DATABASE__URL", &url));
+            assert_eq!((ran.status, ran.out, ran.err), (Some(2), String::new(), format!("error: {sentence}\n")));
+        }
+        let ran = run(muster().args(["doctor", "--no-hashing", "-o", "json"]).env("MUSTER_DATABASE__URL", &url));
+        assert_eq!(ran.status, Some(1), "{}", ran.err);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let found = findings.iter().find(|finding| finding["check"] == "database.migrations").unwrap();
+        assert_eq!((&found["state"], &found["found"]), (&"problem".into(), &sentence.into()));
+        assert_eq!(Actor::new(running.address, None).get("/readyz").await.status, 200, "one that runs goes on");
+        connection.execute(update(back)).await.unwrap();
+    }
+    drop(ServerProcess::start_on(&database));
+}
