@@ -25,7 +25,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     let config = config.load()?;
     config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
-    Tls::load(&config.server).map_err(Exit::usage)?;
+    let tls = Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => {
             let name = options.get_database().unwrap_or("(the user's own)");
@@ -43,6 +43,9 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         passwords.parallelism,
         config.log.level,
     ))?;
+    if let Some(sentence) = tls.and_then(|tls| tls.untimely()) {
+        output::say(&format!("warning: {sentence}"));
+    }
     output::say("the configuration is fine");
     Ok(())
 }
