@@ -255,23 +255,32 @@ impl App {
         self.jobs.is_closed()
     }
 
-    /// Takes no new work from now on, and lets what goes on without a request finish, until
-    /// `deadline`; then tells it to end. The server has to run until this is done: connections to the
-    /// database that its threads opened end with them.
-    pub async fn drain(&self, deadline: tokio::time::Instant) {
-        self.jobs.close();
-        if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_err() {
-            tracing::warn!(jobs = self.jobs.len(), "batches that are still being made are given up");
-            self.give_up_jobs().await;
-        }
+    /// How much work goes on without a request that waits for it.
+    #[must_use]
+    pub fn jobs_under_way(&self) -> usize {
+        self.jobs.len()
     }
 
-    /// Tells work that goes on without a request to end. What is in its transaction ends by itself
-    /// soon; the rest has only to say so.
-    pub async fn give_up_jobs(&self) {
+    /// Takes no new work from now on, and lets what goes on without a request finish, until
+    /// `deadline`; then tells it to end, and gives how much of it there was. The server has to run until this is done:
+    /// connections to the database that its threads opened end with them.
+    pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
+        self.jobs.close();
+        if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {
+            return 0;
+        }
+        let jobs = self.jobs.len();
+        tracing::warn!(jobs, "batches that are still being made are given up");
+        self.give_up_jobs(LAST_WORDS).await;
+        jobs
+    }
+
+    /// Tells work that goes on without a request to end, and waits a little for it. What is in its transaction ends by
+    /// itself soon; the rest has only to say so.
+    pub async fn give_up_jobs(&self, patience: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        let _ = tokio::time::timeout(LAST_WORDS, self.jobs.wait()).await;
+        let _ = tokio::time::timeout(patience, self.jobs.wait()).await;
     }
 
     /// Records that something was refused. The refusal stands even if that fails.

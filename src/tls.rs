@@ -9,6 +9,9 @@
 //! a second, since nobody can write two files in one moment; what can't be used is told once, and the old ones go on.
 //! A connection keeps what it began with.
 //!
+//! *A certificate whose time has not come or is over is told, not refused.* At the start it is better than no server:
+//! a clock may be wrong, and some clients don't look. It does not take the place of one that is good, though.
+//!
 //! *No session is resumed where clients need a certificate*: a resumed session is not checked again, and would outlive
 //! the authority that vouched for it.
 
@@ -30,6 +33,7 @@ use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use crate::clock::Clock;
 use crate::config::{self, ConfigError};
 use crate::secret::Secret;
 
@@ -58,6 +62,20 @@ pub struct Tls {
 struct Current {
     config: Arc<ServerConfig>,
     expires_at: Option<DateTime<Utc>>,
+    begins_at: Option<DateTime<Utc>>,
+}
+
+impl Current {
+    /// Why clients would not trust it now, after its name; `None` when they may, or its times can't be read.
+    fn untimely(&self) -> Option<String> {
+        let now = Clock::System.now();
+        let show = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC");
+        match (self.begins_at, self.expires_at) {
+            (_, Some(end)) if now >= end => Some(format!("expired {}", show(end))),
+            (Some(begin), _) if now < begin => Some(format!("is not valid before {}", show(begin))),
+            _ => None,
+        }
+    }
 }
 
 /// Where everything comes from.
@@ -105,6 +123,13 @@ impl Tls {
         self.current.borrow().expires_at
     }
 
+    /// Why clients would not trust the certificate now, in a sentence; `None` when they may.
+    #[must_use]
+    pub fn untimely(&self) -> Option<String> {
+        let why = self.current.borrow().untimely()?;
+        Some(format!("the TLS certificate {} {why}: clients don't trust it", self.files.certificate.display()))
+    }
+
     /// How often files that had changed, or that a signal said to read again, could not be used.
     #[must_use]
     pub fn failures(&self) -> u64 {
@@ -114,6 +139,8 @@ impl Tls {
     /// Takes new files into use when they change, and at once when `asked` (SIGHUP). Never ends.
     pub async fn keep_current(self: Arc<Self>, mut asked: Signal) {
         let (mut used, mut changed) = (self.first, None);
+        // What was good but for its time, until that has come or there is nothing better.
+        let mut waiting: Option<Current> = None;
         loop {
             let at_once = tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => false,
@@ -123,8 +150,13 @@ impl Tls {
             let found = digest(&read);
             let stands_still = found != used && changed == Some(found);
             if at_once || stands_still {
-                self.replace(read);
+                waiting = self.replace(read);
                 used = found;
+            }
+            if self.current.borrow().untimely().is_some()
+                || waiting.as_ref().is_some_and(|new| new.untimely().is_none())
+            {
+                waiting.take().into_iter().for_each(|new| self.take_into_use(new));
             }
             changed = Some(found);
         }
@@ -136,17 +168,32 @@ impl Tls {
         read.unwrap_or_else(|_| Err("the files could not be read".to_owned()))
     }
 
-    fn replace(&self, read: Result<Material, String>) {
+    /// Takes what was read into use, if it is of use; gives it back if only its time is wrong, and the one before is better.
+    fn replace(&self, read: Result<Material, String>) -> Option<Current> {
+        let (error, waiting) = match read.and_then(|material| self.files.config(&material)) {
+            Ok(new) => match new.untimely() {
+                Some(why) if self.current.borrow().untimely().is_none() => {
+                    (format!("server.tls_certificate_file {} {why}", self.files.certificate.display()), Some(new))
+                }
+                _ => {
+                    self.take_into_use(new);
+                    return None;
+                }
+            },
+            Err(error) => (error, None),
+        };
+        self.failures.fetch_add(1, Ordering::Relaxed);
         let certificate = self.files.certificate.display();
-        match read.and_then(|material| self.files.config(&material)) {
-            Ok(current) => {
-                self.current.send_replace(current);
-                tracing::info!(%certificate, "the TLS certificate was read again and is used for new connections");
-            }
-            Err(error) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%certificate, %error, "the new TLS certificate can't be used: the one before it goes on");
-            }
+        tracing::error!(%certificate, %error, "the new TLS certificate can't be used: the one before it goes on");
+        waiting
+    }
+
+    fn take_into_use(&self, new: Current) {
+        self.current.send_replace(new);
+        let certificate = self.files.certificate.display();
+        tracing::info!(%certificate, "the TLS certificate was read again and is used for new connections");
+        if let Some(sentence) = self.untimely() {
+            tracing::error!("{sentence}");
         }
     }
 }
@@ -169,7 +216,7 @@ fn digest(read: &Result<Material, String>) -> [u8; 32] {
 impl Files {
     fn read(&self) -> Result<Material, String> {
         let read = |setting: &str, path: &PathBuf| {
-            std::fs::read(path).map_err(|error| format!("server.{setting} {} can't be read: {error}", path.display()))
+            config::read_file(&format!("server.{setting}"), path).map_err(|error| error.to_string())
         };
         let certificate = read("tls_certificate_file", &self.certificate)?;
         let key = read("tls_key_file", &self.key)?;
@@ -180,7 +227,7 @@ impl Files {
 
     fn config(&self, material: &Material) -> Result<Current, String> {
         let chain = certificates("tls_certificate_file", &self.certificate, &material.certificate)?;
-        let expires_at = expiry(&chain);
+        let (begins_at, expires_at) = (beginning(&chain), expiry(&chain));
         let key = PrivateKeyDer::from_pem_slice(material.key.expose().as_bytes()).map_err(|_| {
             format!("server.tls_key_file {} has no private key in PEM without a password", self.key.display())
         })?;
@@ -208,7 +255,7 @@ impl Files {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Current { config: Arc::new(config), expires_at })
+        Ok(Current { config: Arc::new(config), expires_at, begins_at })
     }
 }
 
@@ -223,6 +270,13 @@ fn certificates(setting: &str, path: &std::path::Path, pem: &[u8]) -> Result<Vec
 fn expiry(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
     let ends = chain.iter().map(|one| time(&Certificate::from_der(one).ok()?.tbs_certificate().validity().not_after));
     ends.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// When the last of a chain becomes valid.
+fn beginning(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
+    let begins =
+        chain.iter().map(|one| time(&Certificate::from_der(one).ok()?.tbs_certificate().validity().not_before));
+    begins.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// A time in a certificate.

@@ -24,8 +24,9 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         return output::print(MANUAL);
     }
     let config = config.load()?;
+    config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
-    Tls::load(&config.server).map_err(Exit::usage)?;
+    let tls = Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => postgres::name_and_address(&options),
         None => format!("private, in {}", config.data_dir().display()),
@@ -40,6 +41,9 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         passwords.parallelism,
         config.log.level,
     ))?;
+    if let Some(sentence) = tls.and_then(|tls| tls.untimely()) {
+        output::say(&format!("warning: {sentence}"));
+    }
     output::say("the configuration is fine");
     Ok(())
 }

@@ -83,7 +83,12 @@ impl Local {
     /// Closes all connections, and the private database if nobody else uses it.
     pub(super) async fn close(self) {
         self.app.db.close().await;
-        if let Some(cluster) = self.cluster.and_then(Arc::into_inner)
+        self.close_cluster().await;
+    }
+
+    /// Leaves the private database; it ends if nobody else uses it.
+    pub(super) async fn close_cluster(&self) {
+        if let Some(cluster) = &self.cluster
             && let Err(error) = cluster.close().await
         {
             super::say(&format!("warning: {error}"));

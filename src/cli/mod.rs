@@ -234,7 +234,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Exit> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(2).enable_all().build().map_err(Exit::usage)?;
-        runtime.block_on(async {
+        let ran = runtime.block_on(async {
             match self.command {
                 Command::Quickstart(args) => quickstart::run(&args).await,
                 Command::Serve(args) => serve::run(&args).await,
@@ -257,7 +257,10 @@ impl Cli {
                 Command::Completions(args) => completions::run(&args),
                 Command::Man(args) => man::run(&args),
             }
-        })
+        });
+        // A file that can't be read to its end, on a network that is away, say, is not waited for.
+        runtime.shutdown_background();
+        ran
     }
 }
 

@@ -7,18 +7,29 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::local::Local;
 use super::{ConfigArgs, Exit, ServeArgs, output};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::keys::NewKey;
+use crate::postgres::Cluster;
 use crate::tls::Tls;
 use crate::{batches, http, telemetry};
 
 /// How often it is checked whether the private PostgreSQL lives.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long batches have to say that they are given up, and the private PostgreSQL to hear that it is to stop, when
+/// muster is to end at once.
+const LAST_MOMENT: Duration = Duration::from_millis(200);
+
+/// How long statements whose request was cut off may keep their connections to the database.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Where metrics are read if nobody says otherwise: the port that OpenTelemetry gives to Prometheus' format.
 const METRICS: &str = "127.0.0.1:9464";
@@ -59,15 +70,12 @@ struct Signals {
     reload: Option<Signal>,
 }
 
-/// What asks it to stop.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
+/// What asks it to stop: SIGTERM and SIGINT.
+struct Stop(mpsc::UnboundedReceiver<()>);
 
 impl Signals {
     fn listen(tls: Option<&Tls>) -> std::io::Result<Self> {
-        let stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let stop = Stop::listen()?;
         // A terminal that closes is to end the program; a supervisor that asks for a reload is not.
         let is_reload = tls.is_some() || !std::io::stdin().is_terminal();
         let reload = if is_reload { Some(signal(SignalKind::hangup())?) } else { None };
@@ -76,8 +84,37 @@ impl Signals {
 }
 
 impl Stop {
+    /// A thread of its own hears the signals: to a runtime that is busy meanwhile, two soon after one another are one.
+    fn listen() -> std::io::Result<Self> {
+        let (heard, asked) = mpsc::unbounded_channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let listen = async move || {
+            let (mut terminate, mut interrupt) =
+                match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+                    (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+                    (Err(error), _) | (_, Err(error)) => return drop(ready.send(Err(error))),
+                };
+            let _ = ready.send(Ok(()));
+            loop {
+                tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
+                if heard.send(()).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(listen());
+            }
+        })?;
+        is_ready.recv().map_err(std::io::Error::other)??;
+        Ok(Self(asked))
+    }
+
     async fn next(&mut self) {
-        tokio::select! { _ = self.terminate.recv() => (), _ = self.interrupt.recv() => () }
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -86,6 +123,9 @@ impl Server {
     pub(super) async fn start(config: Config) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
         let tls = Tls::load(&config.server).map_err(Exit::usage)?;
+        if let Some(sentence) = tls.as_ref().and_then(|tls| tls.untimely()) {
+            tracing::error!("{sentence}");
+        }
         let listener = bind(&config.server.listen, "choose another with `--listen`")?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let metrics = bind_metrics(&config.metrics.listen)?;
@@ -158,59 +198,108 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Serves until a signal, then lets requests in flight finish and closes everything.
+    /// Serves until a signal, then lets requests in flight finish and closes everything. A second signal ends it at once,
+    /// whatever it is at.
     pub(super) async fn run(self) -> Result<(), Exit> {
-        tokio::spawn(stop_on_signal(Arc::clone(&self.local.app), self.running.handle(), self.signals.stop));
-        let supervisor = self.local.cluster.clone().map(|cluster| {
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(CHECK_EVERY).await;
-                    if let Err(error) = cluster.keep_running().await {
-                        tracing::error!(%error, "the private PostgreSQL is gone");
-                    }
-                }
-            })
-        });
-        if let Some(asked) = self.signals.reload {
-            tokio::spawn(reload(self.tls, asked));
+        let Self { local, running, metrics, tls, signals, .. } = self;
+        let Signals { mut stop, reload: asked } = signals;
+        let (app, cluster) = (Arc::clone(&local.app), local.cluster.clone());
+        // What goes on beside the requests, and ends with them.
+        let mut beside = JoinSet::new();
+        beside.spawn(batches::keep_house(Arc::clone(&app)));
+        if let Some(cluster) = cluster.clone() {
+            beside.spawn(supervise(cluster));
         }
-        let housekeeping = tokio::spawn(batches::keep_house(Arc::clone(&self.local.app)));
-        let metrics = self.metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
-        let result = self.running.await;
-        // To the end, or nobody would see how the last requests went.
-        if let Some((handle, running)) = metrics {
-            handle.stop(false).await;
-            let _ = running.await;
+        if let Some(asked) = asked {
+            beside.spawn(reload(tls, asked));
         }
-        let traces = Arc::clone(&self.local.app.traces);
-        let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
-        // Waited for, or the database would still have a user.
-        housekeeping.abort();
-        let _ = housekeeping.await;
-        if let Some(supervisor) = supervisor {
-            supervisor.abort();
-            let _ = supervisor.await;
+        let first = CancellationToken::new();
+        let mut in_order = Box::pin(in_order(local, running, metrics, first.clone(), &mut beside));
+        let second = async {
+            stop.next().await;
+            first.cancel();
+            stop.next().await;
+        };
+        tokio::select! { ended = &mut in_order => return ended, () = second => () }
+        let (requests, batches) = (app.metrics.requests.in_flight(), app.jobs_under_way());
+        app.give_up_jobs(LAST_MOMENT).await;
+        // Not before: connections to the database that the threads of the server opened end with it.
+        drop(in_order);
+        beside.shutdown().await;
+        if let Some(cluster) = cluster {
+            // Told to stop, it does so by itself; nobody waits for that.
+            let _ = tokio::time::timeout(LAST_MOMENT, cluster.close()).await;
         }
-        self.local.close().await;
-        result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
+        tracing::warn!(requests, batches, "stopped at once: a second signal");
+        Ok(())
     }
 }
 
-/// The first signal: is not ready any more, and serves on until a load balancer can have noticed; then takes no
-/// new batches, finishes what is in flight, within the time for that, and ends. The second: ends now.
-async fn stop_on_signal(app: Arc<App>, server: ServerHandle, mut signals: Stop) {
-    signals.next().await;
+/// Serves until `asked`, and ends in order.
+async fn in_order(
+    local: Local,
+    running: actix_web::dev::Server,
+    metrics: Option<(SocketAddr, actix_web::dev::Server)>,
+    asked: CancellationToken,
+    beside: &mut JoinSet<()>,
+) -> Result<(), Exit> {
+    let app = Arc::clone(&local.app);
+    let handle = running.handle();
+    let metrics = metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
+    let mut drain = tokio::spawn(drain(Arc::clone(&app), handle, asked.clone()));
+    let (result, cut_off) = tokio::select! {
+        // The demonstration stops it without a signal.
+        result = running => (result, if asked.is_cancelled() { (&mut drain).await.ok() } else { None }),
+        cut_off = &mut drain => (Ok(()), cut_off.ok()),
+    };
+    drain.abort();
+    // To the end, or nobody would see how the last requests went.
+    if let Some((handle, running)) = metrics {
+        handle.stop(false).await;
+        let _ = running.await;
+    }
+    let traces = Arc::clone(&app.traces);
+    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+    // Waited for, or the database would still have a user.
+    beside.shutdown().await;
+    let _ = tokio::time::timeout(GOODBYE, app.db.close()).await;
+    local.close_cluster().await;
+    match cut_off.unwrap_or_default() {
+        CutOff { requests: 0, batches: 0 } => tracing::info!("stopped"),
+        CutOff { requests, batches } => tracing::warn!(requests, batches, "stopped; the time was up for these"),
+    }
+    result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
+}
+
+/// What did not end in time.
+#[derive(Debug, Default)]
+struct CutOff {
+    requests: i64,
+    batches: usize,
+}
+
+/// Once `asked`: is not ready any more, and serves on until a load balancer can have noticed; then takes no
+/// new batches and finishes what is in flight, within the time for that.
+async fn drain(app: Arc<App>, server: ServerHandle, asked: CancellationToken) -> CutOff {
+    asked.cancelled().await;
     app.leave();
-    tracing::info!("stopping: requests and batches in flight may finish");
+    tracing::info!("stopping: requests and batches in flight may finish; a second signal ends them");
     let (settings, now) = (&app.config.server, Instant::now());
     let deadline = now + Duration::from_secs(settings.shutdown_timeout_seconds);
-    let stopping = async {
-        tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
-        app.drain(deadline).await;
-        let _ = tokio::time::timeout_at(deadline, server.stop(true)).await;
-    };
-    tokio::select! { () = stopping => (), () = signals.next() => app.give_up_jobs().await }
-    server.stop(false).await;
+    tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
+    let batches = app.drain(deadline).await;
+    let is_late = tokio::time::timeout_at(deadline, server.stop(true)).await.is_err();
+    CutOff { requests: if is_late { app.metrics.requests.in_flight() } else { 0 }, batches }
+}
+
+/// Has the private PostgreSQL run.
+async fn supervise(cluster: Arc<Cluster>) {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        if let Err(error) = cluster.keep_running().await {
+            tracing::error!(%error, "the private PostgreSQL is gone");
+        }
+    }
 }
 
 /// What is read again while the program runs: the certificate.

@@ -115,6 +115,12 @@ pub(super) fn migrations(schema: Result<Schema, MigrateError>) -> Finding {
             "instances of this version are not ready; those of the version before go on working",
             "back up the database; then `muster migrate`, or start a server of this version, which does the same",
         ),
+        Err(error @ (MigrateError::Dirty { .. } | MigrateError::Changed { .. })) => Finding::problem(
+            CHECK,
+            error.to_string(),
+            "muster does not start; instances that run go on working, with tables that may not be what they expect",
+            "compare the tables with those of a fresh database before anything is written by hand",
+        ),
         Err(error) => Finding::problem(
             CHECK,
             error.to_string(),

@@ -38,7 +38,10 @@ async fn ready(app: &App) -> Result<()> {
         .await
         .map_err(|error| Error::unavailable(error).with_message("the database can't be reached"))?;
     match postgres::is_current(&mut connection).await {
-        Ok(true) | Err(MigrateError::Newer { .. }) => Ok(()),
+        // The last two keep an instance from starting; one that runs goes on.
+        Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
+            Ok(())
+        }
         Ok(false) => Err(Error::new(Code::Unavailable, "the database lacks migrations: run `muster migrate`")),
         Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),
     }

@@ -2,7 +2,8 @@
 //!
 //! | field | what |
 //! |---|---|
-//! | `method`, `route` | the route's template, never the path itself: paths can name people |
+//! | `method` | of HTTP, or `other`: a client can write anything there |
+//! | `route` | the route's template, never the path itself: paths can name people |
 //! | `status` | of the answer |
 //! | `ms` | from the first byte of the request's head to the answer's |
 //! | `caller` | the API key's id; absent when there was none or it opened nothing |
@@ -107,7 +108,7 @@ fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_i
     let Some(note) = extensions.get::<Note>() else { return };
     let Note { request_id, caller, rows, code, error } = note;
     let caller = caller.map(tracing::field::display);
-    let (method, error) = (request.method().as_str(), error.as_deref());
+    let (method, error) = (known_method(request.method().as_str()), error.as_deref());
     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     if status == 503 {
         // Told to come again: nothing is broken here.

@@ -45,13 +45,11 @@ struct Refused {
 }
 
 /// A request that is being served, until it is dropped.
-pub(crate) struct InFlight(Option<Gauge<i64, AtomicI64>>);
+pub(crate) struct InFlight(Gauge<i64, AtomicI64>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(gauge) = &self.0 {
-            gauge.dec();
-        }
+        self.0.dec();
     }
 }
 
@@ -75,12 +73,16 @@ impl Requests {
         requests
     }
 
-    /// Counts a request in until what is given back is dropped: answered or not.
+    /// Counts a request in until what is given back is dropped: answered or not. Always, since whoever stops muster is
+    /// told how many were cut off.
     pub(crate) fn begin(&self) -> InFlight {
-        InFlight(self.are_counted.then(|| {
-            self.in_flight.inc();
-            self.in_flight.clone()
-        }))
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// How many are being served.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.in_flight.get()
     }
 
     /// Counts an answer. `route` is the template of the path, `code` that of the error, if it was one.

@@ -191,11 +191,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Leaves the cluster. If nobody else uses it, PostgreSQL stops.
+    /// Leaves the cluster, which is not to be used any more. If nobody else uses it, PostgreSQL stops.
     ///
     /// # Errors
     /// When PostgreSQL doesn't stop.
-    pub async fn close(self) -> Result<(), ClusterError> {
+    pub async fn close(&self) -> Result<(), ClusterError> {
         let starting = data_dir::lock_file(&self.data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&self.data_dir, &starting).await?;
         let _ = self.users.unlock();

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{Migrate, Migration, Migrator};
 use sqlx::{Connection, PgConnection};
 
 /// The migrations that this binary knows.
@@ -40,9 +40,19 @@ pub enum MigrateError {
         /// The first migration that this binary doesn't know.
         version: i64,
     },
+    /// A migration is noted as begun and not finished.
+    Dirty {
+        /// Which.
+        version: i64,
+    },
+    /// An applied migration differs from the one in this binary.
+    Changed {
+        /// Which.
+        version: i64,
+    },
     /// Another instance has been migrating for too long.
     Locked,
-    /// A migration failed, or an applied one differs from the one in this binary.
+    /// A migration failed.
     Failed(sqlx::migrate::MigrateError),
     /// The database did not answer.
     Database(sqlx::Error),
@@ -57,6 +67,17 @@ impl fmt::Display for MigrateError {
                 f,
                 "the database was migrated by a newer muster (it has migration {version}, which muster {} \
                  doesn't know): start that version, or restore the backup made before the upgrade",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::Dirty { version } => write!(
+                f,
+                "migration {version} is half done in this database (`success` is false in {TABLE}): restore the backup \
+                 made before the upgrade; muster's own migrations are done wholly or not at all, so find out what did this"
+            ),
+            Self::Changed { version } => write!(
+                f,
+                "migration {version} was applied to this database in another form than muster {} has it (its checksum in \
+                 {TABLE} differs): start the muster that migrated it, or restore the backup made before",
                 env!("CARGO_PKG_VERSION")
             ),
             Self::Locked => write!(
@@ -90,6 +111,8 @@ impl From<sqlx::migrate::MigrateError> for MigrateError {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         match error {
             sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer { version },
+            sqlx::migrate::MigrateError::Dirty(version) => Self::Dirty { version },
+            sqlx::migrate::MigrateError::VersionMismatch(version) => Self::Changed { version },
             sqlx::migrate::MigrateError::Execute(error) => Self::Database(error),
             other => Self::Failed(other),
         }
@@ -110,7 +133,7 @@ pub enum Schema {
 /// Whether the database has exactly the migrations that this binary knows.
 ///
 /// # Errors
-/// When the database doesn't answer, or was migrated by a newer muster.
+/// When the database doesn't answer, was migrated by a newer muster, or in another way than by this one.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateError> {
     Ok(schema(connection).await? == Schema::Current)
 }
@@ -128,6 +151,14 @@ pub async fn schema(connection: &mut PgConnection) -> Result<Schema, MigrateErro
     let applied = connection.list_applied_migrations(TABLE).await?;
     if let Some(unknown) = applied.iter().find(|one| !MIGRATOR.version_exists(one.version)) {
         return Err(MigrateError::Newer { version: unknown.version });
+    }
+    if let Some(version) = connection.dirty_version(TABLE).await? {
+        return Err(MigrateError::Dirty { version });
+    }
+    let is_changed =
+        |known: &&Migration| applied.iter().any(|one| one.version == known.version && one.checksum != known.checksum);
+    if let Some(changed) = MIGRATOR.iter().find(is_changed) {
+        return Err(MigrateError::Changed { version: changed.version });
     }
     match MIGRATOR.iter().count().saturating_sub(applied.len()) {
         0 => Ok(Schema::Current),

@@ -1,5 +1,6 @@
 //! Sending spans to a collector.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    pub(super) fn new(config: &Config, spans: Spans) -> Result<Self, ConfigError> {
+    pub(super) fn new(config: &Config, headers: HashMap<String, String>, spans: Spans) -> Result<Self, ConfigError> {
         let unusable = |error: &dyn std::fmt::Display| ConfigError::starting(format!("traces can't be sent: {error}"));
         // The one that muster uses everywhere; a second time is no fault.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -54,7 +55,7 @@ impl Exporter {
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(endpoint)
-            .with_headers(config.trace_headers()?)
+            .with_headers(headers)
             .with_http_client(Client { client, runtime })
             .build()
             .map_err(|error| unusable(&error))?;

@@ -77,10 +77,11 @@ impl Traces {
     /// # Errors
     /// Settings that can't be used, in a sentence.
     pub fn start(&self, config: &Config, metrics: &Metrics) -> Result<(), ConfigError> {
+        let headers = config.trace_headers()?;
         if config.traces.endpoint.is_empty() {
             return Ok(());
         }
-        let exporter = export::Exporter::new(config, metrics.spans.clone())?;
+        let exporter = export::Exporter::new(config, headers, metrics.spans.clone())?;
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
             .with_max_export_batch_size(AT_ONCE)

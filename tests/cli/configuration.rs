@@ -189,3 +189,223 @@ fn a_fingerprint_key_that_can_not_be_used_is_found_by_the_check() {
         assert_eq!((ran.status, ran.err), (Some(2), format!("error: {sentence}\n")), "{name}");
     }
 }
+
+#[test]
+fn a_file_of_a_secret_that_is_empty_or_no_file_is_refused_and_nothing_is_started() {
+    let (empty, blank) = (file(b"", ".secret"), file(b" \n\t\n", ".secret"));
+    let long = file("x".repeat(1024 * 1024 + 1).as_bytes(), ".secret");
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (variable, setting) in [
+        ("MUSTER_DATABASE__URL_FILE", "database.url_file"),
+        ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", "secrets.fingerprint_key_file"),
+        ("MUSTER_TRACES__HEADERS_FILE", "traces.headers_file"),
+    ] {
+        for (path, problem) in [
+            (empty.path(), "is empty"),
+            (blank.path(), "is empty"),
+            (long.path(), "can't be read: it is longer than 1048576 bytes"),
+            (pipe.as_path(), "can't be read: it is not a regular file"),
+            (folder.path(), "can't be read: it is not a regular file"),
+        ] {
+            let data = folder.path().join("data");
+            let sentence = format!("error: {setting} {} {problem}\n", path.display());
+            let mut check = muster();
+            check.args(["config", "check", "--data-dir"]).arg(&data).env(variable, path);
+            let ran = run(&mut check);
+            assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence.clone()));
+            if setting == "database.url_file" {
+                let mut serve = muster();
+                serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data).env(variable, path);
+                let ran = run(&mut serve);
+                assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence));
+                assert!(!data.exists(), "no private database was made");
+            }
+        }
+    }
+}
+
+/// The settings of the manual whose default is a number, as `section.key`.
+fn numbers() -> Vec<String> {
+    let (mut section, mut found) = ("", Vec::new());
+    for line in muster::config::MANUAL.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && value.parse::<u64>().is_ok()
+        {
+            found.push(format!("{section}.{key}"));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_number_at_its_extremes_is_refused_by_check_and_serve_alike_or_serves() {
+    let database = empty_database().await;
+    let url = crate::support::server::url(&database);
+    let mut served = Vec::new();
+    let numbers = numbers();
+    assert_eq!(numbers.len(), 30);
+    for name in &numbers {
+        let variable = format!("MUSTER_{}", name.to_uppercase().replace('.', "__"));
+        for value in
+            ["0", "-1", "4000000000", "9223372036854775807", "18446744073709551615", "99999999999999999999999", "1.5"]
+        {
+            let command = |words: &[&str]| {
+                let mut command = muster();
+                command.args(words).env("MUSTER_DATABASE__URL", &url).env(&variable, value);
+                command
+            };
+            let checked = run(&mut command(&["config", "check"]));
+            if checked.status == Some(0) {
+                served.push(format!("{name}={value}"));
+                let mut command = command(&[]);
+                let server = ServerProcess::start(&mut command);
+                let owner = Actor::new(server.address, None);
+                assert_eq!(owner.get("/readyz").await.status, 200, "{name}={value}");
+                assert_eq!(owner.post("/api/v2/users/admin_batch_create", &serde_json::json!([])).await.status, 401);
+                continue;
+            }
+            assert_eq!((checked.status, checked.out.as_str()), (Some(2), ""), "{name}={value}");
+            assert!(
+                checked.err.contains(name.as_str()) || name.starts_with("passwords."),
+                "{name}={value}: {}",
+                checked.err
+            );
+            let is_due =
+                [" has to be from ", " has to be a whole number from ", " has to be less than ", "[passwords] "];
+            assert!(is_due.iter().any(|words| checked.err.contains(words)), "{name}={value}: {}", checked.err);
+            // One process more for each would take long; this value is the worst.
+            if value == "18446744073709551615" {
+                let refused = run(&mut command(&["serve", "--listen", "127.0.0.1:0"]));
+                assert_eq!((refused.status, refused.out, refused.err), (Some(2), String::new(), checked.err));
+            }
+        }
+    }
+    assert_eq!(
+        served,
+        [
+            "server.workers=0",
+            "server.shutdown_timeout_seconds=0",
+            "server.drain_delay_seconds=0",
+            "passwords.threads=0",
+            "passwords.min_strength=0",
+            "keys.rotation_overlap_hours=0",
+            "traces.per_second=0",
+        ]
+    );
+}
+
+#[test]
+fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
+    let listen = "server.listen has to be HOST:PORT, such as 127.0.0.1:8080";
+    for (variable, value, sentence) in [
+        ("SERVER__WORKERS", "5000", "server.workers has to be from 0 to 512"),
+        (
+            "SERVER__WORKERS",
+            "many",
+            "setting `server.workers` in the environment has to be a whole number from 0 to 512",
+        ),
+        (
+            "DATABASE__CONNECTIONS",
+            "99999999999",
+            "setting `database.connections` in the environment has to be a whole number from 1 to 10000",
+        ),
+        (
+            "SERVER__TRUSTED_PROXIES",
+            "10.0.0.0/8",
+            "setting `server.trusted_proxies` in the environment has to be a list such as [\"10.0.0.0/8\", \"::1\"], in the \
+             environment in brackets, too",
+        ),
+        (
+            "SECRETS__FINGERPRINT_KEY",
+            "1234567890",
+            "setting `secrets.fingerprint_key` in the environment has to be text; what looks like a number or a list has to \
+             stand in quotes, in the environment too: '\"1234\"'",
+        ),
+        ("PASSWORDS__MUST_CHANGE", "yes", "setting `passwords.must_change` in the environment has to be true or false"),
+        ("SERVER__LISTEN", "127.0.0.1:99999", listen),
+        ("SERVER__LISTEN", "127.0.0.1:", listen),
+        (
+            "METRICS__LISTEN",
+            "127.0.0.1:99999",
+            "metrics.listen has to be HOST:PORT, such as 0.0.0.0:9464, or auto, or empty",
+        ),
+        (
+            "TRACES__HEADERS",
+            "no header",
+            "traces.headers has to have a header a line, such as `authorization: Bearer …`",
+        ),
+        (
+            "NONSENSE",
+            "1",
+            "unknown variable `MUSTER_NONSENSE` in the environment: settings are MUSTER_SECTION__KEY with two underscores, \
+             such as MUSTER_DATABASE__URL",
+        ),
+    ] {
+        for words in [&["config", "check"][..], &["serve"]] {
+            let mut command = muster();
+            command.args(words).args(["--data-dir", "/tmp/never-made"]).env(format!("MUSTER_{variable}"), value);
+            // Found only when all else is ready to start.
+            if variable == "TRACES__HEADERS" && words == ["serve"] {
+                continue;
+            }
+            let ran = run(&mut command);
+            assert_eq!((ran.status, ran.err), (Some(2), format!("error: {sentence}\n")), "{variable}={value}");
+        }
+    }
+    let quoted = run(muster()
+        .args(["config", "check", "--data-dir", "/tmp/never-made"])
+        .env("MUSTER_SECRETS__FINGERPRINT_KEY", "\"12345678901234567890123456789012\"")
+        .env("MUSTER_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
+    assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is fine\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_a_migration_half_done_or_changed_is_not_served_on() {
+    use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+    let database = empty_database().await;
+    let url = crate::support::server::url(&database);
+    assert_eq!(run(muster().arg("migrate").env("MUSTER_DATABASE__URL", &url)).status, Some(0));
+    let running = ServerProcess::start_on(&database);
+    let mut connection = database.connect().await.unwrap();
+    let version = 20_261_125_000_002_i64;
+    for (set, back, sentence) in [
+        (
+            "success = false",
+            "success = true",
+            format!(
+                "migration {version} is half done in this database (`success` is false in _sqlx_migrations): restore the \
+                 backup made before the upgrade; muster's own migrations are done wholly or not at all, so find out what \
+                 did this"
+            ),
+        ),
+        (
+            "checksum = decode('00', 'hex') || checksum",
+            "checksum = substr(checksum, 2)",
+            format!(
+                "migration {version} was applied to this database in another form than muster {} has it (its checksum in \
+                 _sqlx_migrations differs): start the muster that migrated it, or restore the backup made before",
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
+    ] {
+        let update = |set: &str| AssertSqlSafe(format!("update _sqlx_migrations set {set} where version = {version}"));
+        connection.execute(update(set)).await.unwrap();
+        for words in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+            let ran = run(muster().args(words).env("MUSTER_DATABASE__URL", &url));
+            assert_eq!((ran.status, ran.out, ran.err), (Some(2), String::new(), format!("error: {sentence}\n")));
+        }
+        let ran = run(muster().args(["doctor", "--no-hashing", "-o", "json"]).env("MUSTER_DATABASE__URL", &url));
+        assert_eq!(ran.status, Some(1), "{}", ran.err);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let found = findings.iter().find(|finding| finding["check"] == "database.migrations").unwrap();
+        assert_eq!((&found["state"], &found["found"]), (&"problem".into(), &sentence.into()));
+        assert_eq!(Actor::new(running.address, None).get("/readyz").await.status, 200, "one that runs goes on");
+        connection.execute(update(back)).await.unwrap();
+    }
+    drop(ServerProcess::start_on(&database));
+}

@@ -83,3 +83,17 @@ async fn a_log_that_nobody_reads_any_more_ends_no_server() {
     server.signal("-TERM");
     assert!(server.wait().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_http_does_not_know_is_not_repeated_in_the_log() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(File::create(log.path()).unwrap());
+    let mut server = ServerProcess::start(&mut command);
+    let canary = Actor::new(server.address, None).request("amk_canary", "/livez");
+    assert_eq!(Actor::send(canary).await.status, 405);
+    server.signal("-TERM");
+    server.wait();
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    assert!(text.contains("method=\"other\"") && !text.contains("canary"), "{text}");
+}

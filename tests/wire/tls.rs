@@ -120,6 +120,98 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
     assert_eq!(livez(&three, &server).await.unwrap().status(), 200);
 }
 
+/// A server with these files whose log is kept, and what the log says so far.
+async fn logged(files: &Files) -> (ServerProcess, impl Fn() -> String) {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    for (name, value) in files.settings() {
+        command.env(format!("MUSTER_{name}"), value);
+    }
+    (ServerProcess::start(&mut command), move || std::fs::read_to_string(log.path()).unwrap())
+}
+
+async fn is_said_within(said: impl Fn() -> String, line: &str, patience: Duration) {
+    let start = Instant::now();
+    while !said().contains(line) {
+        assert!(start.elapsed() < patience, "not said: {line}; but {}", said());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good() {
+    let patience = Duration::from_secs(6);
+    let (first, second) = (Authority::new(), Authority::new());
+    let files = Files::new(&first);
+    let put = |(certificate, key): (String, String)| {
+        files.write("server.pem", &certificate);
+        files.write("server.key", &key);
+    };
+    let path = files.path("server.pem").display().to_string();
+    let (server, said) = logged(&files).await;
+    let client = trusting(&first).build().unwrap();
+    for (from, to, why) in
+        [(1990, 2001, "expired 2001-01-01 00:00 UTC"), (3001, 3002, "is not valid before 3001-01-01 00:00 UTC")]
+    {
+        put(second.issue_for(from, to));
+        let line = format!(
+            "ERROR the new TLS certificate can't be used: the one before it goes on certificate={path} \
+             error=server.tls_certificate_file {path} {why}"
+        );
+        is_said_within(&said, &line, patience).await;
+        assert_eq!(livez(&client, &server).await.unwrap().status(), 200, "the one before it goes on");
+    }
+    put(second.issue());
+    is_trusted_within(&trusting(&second).build().unwrap(), &server, patience).await;
+
+    // At the start there is none before it: it is told at once, and by the check; and what is as bad may follow.
+    put(first.issue_for(1990, 2001));
+    let expired = format!("the TLS certificate {path} expired 2001-01-01 00:00 UTC: clients don't trust it");
+    let mut check = muster();
+    check.args(["config", "check", "--data-dir", "/tmp/never-made"]);
+    for (name, value) in files.settings() {
+        check.env(format!("MUSTER_{name}"), value);
+    }
+    let checked = check.output().unwrap();
+    assert_eq!(
+        (checked.status.code(), String::from_utf8(checked.stderr).unwrap()),
+        (Some(0), format!("warning: {expired}\nthe configuration is fine\n"))
+    );
+    let (server, said) = logged(&files).await;
+    assert!(said().contains(&format!("ERROR {expired}")), "{}", said());
+    put(first.issue_for(1990, 2002));
+    let line = format!("ERROR the TLS certificate {path} expired 2002-01-01 00:00 UTC: clients don't trust it");
+    is_said_within(&said, &line, patience).await;
+    put(first.issue());
+    is_trusted_within(&client, &server, patience).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_a_pipe_or_has_no_end_is_not_read_and_keeps_no_server_from_stopping() {
+    let authority = Authority::new();
+    let files = Files::new(&authority);
+    let (mut server, said) = logged(&files).await;
+    let path = files.path("server.pem");
+    let client = trusting(&authority).build().unwrap();
+    for (target, why) in [("pipe", "it is not a regular file"), ("long", "it is longer than 1048576 bytes")] {
+        if target == "pipe" {
+            assert!(std::process::Command::new("mkfifo").arg(files.path(target)).status().unwrap().success());
+        } else {
+            files.write(target, &"x".repeat(1024 * 1024 + 1));
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(files.path(target), &path).unwrap();
+        let line = format!("error=server.tls_certificate_file {} can't be read: {why}", path.display());
+        is_said_within(&said, &line, Duration::from_secs(6)).await;
+        assert_eq!(livez(&client, &server).await.unwrap().status(), 200);
+    }
+    let start = Instant::now();
+    server.signal("-TERM");
+    assert!(server.wait().success());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     let (authority, people, others) = (Authority::new(), Authority::new(), Authority::new());

@@ -4,6 +4,8 @@
 //! time; so it can't be out of date. Over it go the file named by `--config` (or
 //! `MUSTER_CONFIG`), the environment, and flags.
 
+mod numbers;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,7 +22,7 @@ use crate::secret::Secret;
 use crate::telemetry;
 
 /// The manual, and the defaults.
-pub const MANUAL: &str = include_str!("../config/muster.toml");
+pub const MANUAL: &str = include_str!("../../config/muster.toml");
 
 /// All settings. What each means stands in `config/muster.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -212,6 +214,7 @@ impl Config {
                 .map_err(|error| ConfigError(format!("the configuration {} can't be read: {error}", file.display())))?;
             figment = figment.merge(Toml::file_exact(file));
         }
+        check_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
         // MUSTER_HOST and the like are not settings; those have `__`.
         figment = figment.merge(Env::prefixed("MUSTER_").filter(|key| key.as_str().contains("__")).split("__"));
         for (key, value) in [
@@ -226,6 +229,7 @@ impl Config {
         // A URL given by flag or environment goes before a url_file in the file, not beside it.
         let config: Self = figment.extract().map_err(|error| ConfigError(describe(error)))?;
         config.check()?;
+        numbers::check(&figment)?;
         Ok(config)
     }
 
@@ -239,16 +243,13 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let rules = [
-            (
-                !self.server.listen.is_empty() && self.server.listen.contains(':'),
-                "server.listen has to be HOST:PORT, such as 127.0.0.1:8080",
-            ),
+            (is_host_and_port(&self.server.listen), "server.listen has to be HOST:PORT, such as 127.0.0.1:8080"),
             (
                 is_public_url(&self.server.public_url),
                 "server.public_url has to be empty or begin with https:// or http://, without `?` and `#`",
             ),
             (
-                ["", "auto"].contains(&self.metrics.listen.as_str()) || self.metrics.listen.contains(':'),
+                ["", "auto"].contains(&self.metrics.listen.as_str()) || is_host_and_port(&self.metrics.listen),
                 "metrics.listen has to be HOST:PORT, such as 0.0.0.0:9464, or auto, or empty",
             ),
             (
@@ -259,25 +260,11 @@ impl Config {
                 self.traces.headers.expose().is_empty() || self.traces.headers_file.is_empty(),
                 "traces.headers and traces.headers_file can't both be set",
             ),
-            (self.server.body_limit >= 1024, "server.body_limit has to be 1024 bytes at least"),
             (
                 self.server.drain_delay_seconds == 0
                     || self.server.drain_delay_seconds < self.server.shutdown_timeout_seconds,
                 "server.drain_delay_seconds has to be less than server.shutdown_timeout_seconds",
             ),
-            (
-                (1024..=131_072).contains(&self.server.header_limit),
-                "server.header_limit has to be from 1024 to 131072 bytes",
-            ),
-            (
-                [self.server.header_timeout_seconds, self.server.keep_alive_seconds, self.server.send_timeout_seconds]
-                    .iter()
-                    .all(|seconds| (1..=3600).contains(seconds)),
-                "server.header_timeout_seconds, server.keep_alive_seconds and server.send_timeout_seconds have to be \
-                 from 1 to 3600",
-            ),
-            (self.server.max_connections >= 1, "server.max_connections has to be 1 at least"),
-            (self.server.http2_requests >= 1, "server.http2_requests has to be 1 at least"),
             (
                 self.server.tls_certificate_file.is_empty() == self.server.tls_key_file.is_empty(),
                 "server.tls_certificate_file and server.tls_key_file have to be set both, or neither",
@@ -286,30 +273,18 @@ impl Config {
                 self.server.tls_client_ca_file.is_empty() || !self.server.tls_certificate_file.is_empty(),
                 "server.tls_client_ca_file needs server.tls_certificate_file and server.tls_key_file",
             ),
-            (self.database.connections >= 1, "database.connections has to be 1 at least"),
-            (self.database.batch_connections >= 1, "database.batch_connections has to be 1 at least"),
             (
                 self.database.url.expose().is_empty() || self.database.url_file.is_empty(),
                 "database.url and database.url_file can't both be set",
             ),
-            ((1..=100_000).contains(&self.batch.max_users), "batch.max_users has to be from 1 to 100000"),
-            ((1..=86400).contains(&self.batch.max_wait_seconds), "batch.max_wait_seconds has to be from 1 to 86400"),
-            ((2..=3600).contains(&self.batch.lease_seconds), "batch.lease_seconds has to be from 2 to 3600"),
-            ((1..=720).contains(&self.batch.idempotency_hours), "batch.idempotency_hours has to be from 1 to 720"),
             (
                 self.secrets.fingerprint_key.expose().is_empty() || self.secrets.fingerprint_key_file.is_empty(),
                 "secrets.fingerprint_key and secrets.fingerprint_key_file can't both be set",
             ),
-            ((8..=256).contains(&self.passwords.min_length), "passwords.min_length has to be from 8 to 256"),
-            (self.passwords.min_strength <= 4, "passwords.min_strength has to be from 0 to 4"),
-            (self.passwords.queue >= 1, "passwords.queue has to be 1 at least"),
             (
                 (1..=self.keys.max_days).contains(&self.keys.default_days),
                 "keys.default_days has to be from 1 to keys.max_days",
             ),
-            (self.keys.max_days <= 3650, "keys.max_days has to be 3650 at most"),
-            (self.keys.rotation_overlap_hours <= 168, "keys.rotation_overlap_hours has to be 168 (7 days) at most"),
-            ((1..=90).contains(&self.invitations.days), "invitations.days has to be from 1 to 90"),
             (
                 telemetry::is_level(&self.log.level),
                 "log.level has to be error, warn, info, debug or trace, or a filter with one of these for all the rest, \
@@ -337,15 +312,13 @@ impl Config {
     /// The database to use; `None` for the private one.
     ///
     /// # Errors
-    /// When `url_file` can't be read, or the URL is not one.
+    /// When `url_file` can't be read or is empty, or the URL is not one.
     pub fn database_options(&self) -> Result<Option<PgConnectOptions>, ConfigError> {
         let from_file;
         let url = if self.database.url_file.is_empty() {
             self.database.url.expose()
         } else {
-            from_file = std::fs::read_to_string(&self.database.url_file).map(Secret::new).map_err(|error| {
-                ConfigError(format!("database.url_file {} can't be read: {error}", self.database.url_file))
-            })?;
+            from_file = read_secret("database.url_file", &self.database.url_file)?;
             from_file.expose().trim()
         };
         if url.is_empty() {
@@ -363,16 +336,10 @@ impl Config {
     /// What is sent with traces, by name: usually what lets them in.
     ///
     /// # Errors
-    /// When `headers_file` can't be read, or a line is not `name: value`. Its text is not repeated.
+    /// When `headers_file` can't be read or is empty, or a line is not `name: value`. Its text is not repeated.
     pub fn trace_headers(&self) -> Result<HashMap<String, String>, ConfigError> {
         let Traces { headers, headers_file: file, .. } = &self.traces;
-        let text = if file.is_empty() {
-            headers.clone()
-        } else {
-            std::fs::read_to_string(file)
-                .map(Secret::new)
-                .map_err(|error| ConfigError(format!("traces.headers_file {file} can't be read: {error}")))?
-        };
+        let text = if file.is_empty() { headers.clone() } else { read_secret("traces.headers_file", file)? };
         let lines = text.expose().lines().map(str::trim).filter(|line| !line.is_empty());
         let read = |line: &str| {
             let (name, value) = line.split_once(':')?;
@@ -391,21 +358,13 @@ impl Config {
     /// The keys for fingerprints, the current one first; `None` when none is set.
     ///
     /// # Errors
-    /// When `fingerprint_key_file` can't be read.
+    /// When `fingerprint_key_file` can't be read or is empty.
     pub fn fingerprint_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
         let Secrets { fingerprint_key, fingerprint_key_file: file } = &self.secrets;
-        let text = if file.is_empty() {
-            fingerprint_key.clone()
-        } else {
-            std::fs::read_to_string(file)
-                .map(Secret::new)
-                .map_err(|error| ConfigError(format!("secrets.fingerprint_key_file {file} can't be read: {error}")))?
-        };
+        let text =
+            if file.is_empty() { fingerprint_key.clone() } else { read_secret("secrets.fingerprint_key_file", file)? };
         let keys: Vec<Secret> =
             text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect();
-        if keys.is_empty() && !file.is_empty() {
-            return Err(ConfigError(format!("secrets.fingerprint_key_file {file} is empty")));
-        }
         Ok((!keys.is_empty()).then_some(keys))
     }
 
@@ -433,6 +392,88 @@ impl Config {
             .filter(|path| path.is_absolute())
             .or_else(|| environment("HOME").map(|home| Path::new(&home).join(".local/share")))
             .map_or_else(|| PathBuf::from("data"), |parent| parent.join("muster"))
+    }
+}
+
+/// Whether it could be a place to listen at. Which host that is shows when it is.
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+/// The longest file that a setting may name, in bytes.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// What stands in the file that `setting` names: for secrets, certificates and their keys. Only what is a file in the end
+/// is read, links followed: reading from a pipe could wait for ever.
+///
+/// # Errors
+/// A sentence with the setting and the file.
+pub(crate) fn read_file(setting: &str, file: &Path) -> Result<Vec<u8>, ConfigError> {
+    use std::io::Read;
+    let unusable = |why: String| ConfigError(format!("{setting} {} can't be read: {why}", file.display()));
+    let kind = std::fs::metadata(file).map_err(|error| unusable(error.to_string()))?;
+    if !kind.is_file() {
+        return Err(unusable("it is not a regular file".to_owned()));
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(LONGEST_FILE + 1).read_to_end(&mut text))
+        .map_err(|error| unusable(error.to_string()))?;
+    if u64::try_from(text.len()).is_ok_and(|length| length <= LONGEST_FILE) {
+        return Ok(text);
+    }
+    Err(unusable(format!("it is longer than {LONGEST_FILE} bytes")))
+}
+
+/// The secret in the file that `setting` names. An empty file is one that is being written, or that nobody wrote: never
+/// the same as no file.
+fn read_secret(setting: &str, file: &str) -> Result<Secret, ConfigError> {
+    let text = String::from_utf8(read_file(setting, Path::new(file))?)
+        .map(Secret::new)
+        .map_err(|_| ConfigError(format!("{setting} {file} can't be read: it is not text in UTF-8")))?;
+    if text.expose().trim().is_empty() {
+        return Err(ConfigError(format!("{setting} {file} is empty")));
+    }
+    Ok(text)
+}
+
+/// The variables that are no settings: those of the command line, and those of this project's compose file, tests and
+/// debug builds, which may stand in the same environment.
+const VARIABLES: [&str; 11] = [
+    "MUSTER_CONFIG",
+    "MUSTER_DATA_DIR",
+    "MUSTER_HOST",
+    "MUSTER_KILL_AT",
+    "MUSTER_LISTEN",
+    "MUSTER_MEMORY",
+    "MUSTER_ORGANIZATION",
+    "MUSTER_PUBLIC_URL",
+    "MUSTER_TEST_KILLS",
+    "MUSTER_TOKEN",
+    "MUSTER_VERSION",
+];
+
+/// Refuses a variable that looks like a setting and sets nothing, such as `MUSTER_DATABASE_URL`. Kubernetes tells every
+/// pod about the services in its namespace, `MUSTER_PORT_8080_TCP` and `MUSTER_SERVICE_HOST` among them: these are let be.
+fn check_variables(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+    let is_of_kubernetes = |name: &str| {
+        ["_PORT_", "_SERVICE_PORT_"].iter().any(|part| name.contains(part))
+            || ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end))
+    };
+    let is_stray = |name: &String| {
+        name.starts_with("MUSTER_")
+            && !name.contains("__")
+            && !VARIABLES.contains(&name.as_str())
+            && !is_of_kubernetes(name)
+    };
+    let mut stray: Vec<String> = names.filter(is_stray).collect();
+    stray.sort();
+    match stray.first() {
+        None => Ok(()),
+        Some(name) => Err(ConfigError(format!(
+            "unknown variable `{name}` in the environment: settings are MUSTER_SECTION__KEY with two underscores, such \
+             as MUSTER_DATABASE__URL"
+        ))),
     }
 }
 
@@ -486,7 +527,11 @@ fn describe(error: figment::Error) -> String {
             let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             format!("unknown setting `{name}`{place}; known there: {}", known.join(", "))
         }
-        Kind::InvalidType(found, expected) => format!("setting `{path}`{place} has to be {expected}, not {found}"),
+        Kind::InvalidType(..) | Kind::InvalidValue(..) if numbers::due(&path).is_some() => {
+            format!("setting `{path}`{place} has to be {}", numbers::due(&path).unwrap_or_default())
+        }
+        // What was found is not repeated: it may be a part of a secret.
+        Kind::InvalidType(_, expected) => format!("setting `{path}`{place} has to be {}", words(expected)),
         Kind::UnknownVariant(found, known) => {
             format!("setting `{path}`{place} is `{found}`; it has to be one of {}", known.join(", "))
         }
@@ -494,6 +539,19 @@ fn describe(error: figment::Error) -> String {
             let path = if path.is_empty() { String::new() } else { format!(" (setting `{path}`)") };
             format!("the configuration{place}{path} can't be used: {}", other.to_string().replace('\n', " ").trim())
         }
+    }
+}
+
+/// What is due, for people who don't write Rust.
+fn words(expected: &str) -> &str {
+    match expected {
+        "a boolean" => "true or false",
+        "a string" => {
+            "text; what looks like a number or a list has to stand in quotes, in the environment too: '\"1234\"'"
+        }
+        "a sequence" => "a list such as [\"10.0.0.0/8\", \"::1\"], in the environment in brackets, too",
+        other if other.starts_with("struct ") => "a section with settings, not a setting",
+        other => other,
     }
 }
 
@@ -507,13 +565,28 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_out_of_range_is_refused_with_a_sentence() {
-        let mut config = Config::built_in().unwrap();
-        config.batch.max_users = 100_001;
-        assert_eq!(config.check().unwrap_err().to_string(), "batch.max_users has to be from 1 to 100000");
-        let mut config = Config::built_in().unwrap();
-        config.batch.max_wait_seconds = 86401;
-        assert_eq!(config.check().unwrap_err().to_string(), "batch.max_wait_seconds has to be from 1 to 86400");
+    fn a_variable_that_sets_nothing_is_refused_and_those_of_kubernetes_are_not() {
+        let check = |name: &str| check_variables([name.to_owned()].into_iter()).map_err(|error| error.to_string());
+        for fine in [
+            "PATH",
+            "MUSTER_HOST",
+            "MUSTER_DATABASE__URL",
+            "MUSTER_PORT",
+            "MUSTER_PORT_8080_TCP_ADDR",
+            "MUSTER_SERVICE_HOST",
+            "MUSTER_METRICS_SERVICE_PORT_HTTP",
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        for stray in ["MUSTER_NONSENSE", "MUSTER_DATABASE_URL", "MUSTER_"] {
+            assert_eq!(
+                check(stray),
+                Err(format!(
+                    "unknown variable `{stray}` in the environment: settings are MUSTER_SECTION__KEY with two \
+                     underscores, such as MUSTER_DATABASE__URL"
+                ))
+            );
+        }
     }
 
     #[test]
