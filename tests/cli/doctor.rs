@@ -472,12 +472,12 @@ fn settings_are_looked_at_as_well() {
     assert_eq!(of(&[open], "settings.listen"), ("warning".to_owned(), "0.0.0.0:8080, without TLS".to_owned()));
     let public = ("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org");
     assert_eq!(of(&[open, public], "settings.listen"), ("ok".to_owned(), "0.0.0.0:8080".to_owned()));
-    // 64 threads with 4 GiB each are more than this machine has: neither measured nor good.
-    let much = [("MUSTER_PASSWORDS__MEMORY_KIB", "4194304"), ("MUSTER_PASSWORDS__THREADS", "64")];
+    // 512 threads with 256 MiB each are more than this machine has: neither measured nor good.
+    let much = [("MUSTER_PASSWORDS__MEMORY_KIB", "262144"), ("MUSTER_PASSWORDS__THREADS", "512")];
     let mut command = muster();
     let found = examined(command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(much).arg("doctor"));
     assert_eq!(found.of("machine.memory")["state"], "problem");
-    assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing takes 262144 MiB of the "));
+    assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing takes 131072 MiB of the "));
     assert_eq!(found.of("passwords.speed")["found"], "not measured");
     assert_eq!(found.report["hash_costs"], json!([]));
     // What can't be a setting is a question of usage, as everywhere.
