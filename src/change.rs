@@ -45,7 +45,7 @@ use crate::metrics::Metrics;
 use crate::traces::stage;
 
 /// How long it waits for a lock: as [`Patience`] says.
-const LOCK: Duration = Duration::from_secs(2);
+pub(crate) const LOCK: Duration = Duration::from_secs(2);
 
 /// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
 #[derive(Debug)]

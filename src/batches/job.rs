@@ -11,7 +11,7 @@ use super::write::{self, NewBatch};
 use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::change::{CommitError, Patience};
+use crate::change::{CommitError, LOCK, Patience};
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
 use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
@@ -189,7 +189,8 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
             Err(error) => error,
         };
         let again = match error.fault() {
-            Some(Fault::Retry) => attempt < RETRIES && start.elapsed() < patience,
+            // A deadlock is told after one second, by PostgreSQL's default; a lock that is not given up, after two.
+            Some(Fault::Retry) => attempt < RETRIES && start.elapsed() < patience.max(LOCK),
             Some(Fault::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
             _ => false,
         };

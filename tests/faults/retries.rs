@@ -207,8 +207,9 @@ async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
     assert!(
         cancelled.error()["detail"].as_str().unwrap().ends_with(" is created: only a running one can be cancelled")
     );
+    // Of the batch there are its own entry, that of its user, and that it could not be cancelled.
     let mut connection = database.connect().await.unwrap();
-    assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 2]);
+    assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
