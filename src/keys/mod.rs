@@ -19,7 +19,7 @@ mod rotate;
 pub(crate) mod write;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
@@ -28,6 +28,7 @@ use crate::audit::Refusal;
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
+use crate::postgres::Fault;
 use crate::secret::Secret;
 use crate::token::{self, BadToken};
 
@@ -42,6 +43,9 @@ pub(crate) use read::holder;
 
 use identity::{Digest, Memory};
 use read::Found;
+
+/// Until when a question that failed was not waiting for a database that is away.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// The text of an API key, taken apart.
 pub type Token = token::Token<ApiKey>;
@@ -141,7 +145,13 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
 /// Asks the database, and remembers what it says.
 async fn look_up(app: &App, token: &Token, digest: Digest) -> Result<Found> {
     let asked_at = Instant::now();
-    let found = read::find(app, token, app.clock.now()).await?;
+    let found = match read::find(app, token, app.clock.now()).await {
+        // The connection was cut, and another one is had at once if there is any: everybody is asked who they are.
+        Err(error) if error.fault() == Some(Fault::Unavailable) && asked_at.elapsed() < AT_ONCE => {
+            read::find(app, token, app.clock.now()).await?
+        }
+        found => found?,
+    };
     match &found {
         Found::Holder(identity) => app.identities.remember(digest, identity, asked_at),
         Found::Refused(..) => app.identities.forget_one(&digest),
