@@ -39,7 +39,7 @@
 //! [`batches::create()`], which checks the permission (403, recorded), reads the body within its
 //! bounds, claims the request's key if it has one, takes the rows apart, asks which addresses exist,
 //! and refuses with all findings if there is one. [`passwords::Pool`] hashes. The answer is rendered.
-//! Then [`app::App::batch_change`] begins a [`change::Change`]; the functions in `write.rs` files
+//! Then `App::batch_change` begins a [`change::Change`]; the functions in `write.rs` files
 //! write through it and record what they did; its `commit` appends the audit events and commits.
 //! The handler sends the answer.
 //!

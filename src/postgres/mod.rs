@@ -18,7 +18,7 @@
 //! all of whose connections are busy can't borrow those of another.
 //!
 //! *Why there is no connection is found out by whoever got none*: a pool asks again without a word while PostgreSQL has
-//! none left, and then says only that it took too long ([`Database::trouble`]).
+//! none left, and then says only that it took too long (`Database::trouble`).
 
 mod cluster;
 mod data_dir;
