@@ -31,7 +31,7 @@ use crate::users::Lookups;
 const WORTH_SORTING: usize = 1_000;
 
 /// How much longer than for a connection something is waited for that can be given up.
-pub(crate) const LONGER: Duration = Duration::from_millis(100);
+const LONGER: Duration = Duration::from_millis(100);
 
 /// How long recording a refusal may keep its answer waiting.
 const RECORD_TIME: Duration = Duration::from_secs(2);
@@ -207,8 +207,12 @@ impl App {
     /// # Errors
     /// `unavailable` when that takes too long.
     pub async fn in_time<T>(&self, waiting: impl Future<Output = T>) -> Result<T> {
-        let time = Duration::from_secs(self.config.database.acquire_timeout_seconds) + LONGER;
-        tokio::time::timeout(time, waiting).await.map_err(|_| Error::no_answer_in_time())
+        tokio::time::timeout(self.longest_wait(), waiting).await.map_err(|_| Error::no_answer_in_time())
+    }
+
+    /// How long [`App::in_time`] waits.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        Duration::from_secs(self.config.database.acquire_timeout_seconds) + LONGER
     }
 
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.

@@ -33,9 +33,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use tokio::time::timeout;
 
-use crate::app::{App, LONGER};
+use crate::app::App;
 use crate::audit::{self, Event, Refusal, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
@@ -46,6 +45,9 @@ use crate::traces::stage;
 
 /// How long it waits for a lock: as [`Patience`] says.
 pub(crate) const LOCK: Duration = Duration::from_secs(2);
+
+/// How long at least.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
 #[derive(Debug)]
@@ -85,11 +87,10 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
-    /// How long it may wait for a lock if it has waited so long for a connection, out of `time` for both; `None`: as
-    /// long as ever. Where a locked table keeps all connections busy, the next one is had when those before give up.
-    fn left(self, time: Duration, waited: Duration) -> Option<Duration> {
-        let left = time.saturating_sub(waited).max(LONGER);
-        (left < LOCK && !matches!(self, Self::BatchApart)).then_some(left)
+    /// How long it may wait for a lock if so much is left of the time for a connection and a lock; `None`: as long as
+    /// ever. Where a locked table keeps all connections busy, the next one is had when those before give up.
+    fn left(self, time: Duration) -> Option<Duration> {
+        (time < LOCK && !matches!(self, Self::BatchApart)).then(|| time.max(SHORTEST))
     }
 
     const fn begin(self) -> &'static str {
@@ -125,10 +126,9 @@ impl Change {
         let begun = tokio::spawn(async move { pool.begin_with(patience.begin()).await });
         // A database that stands still says nothing, not even that it does. What is given up here wrote nothing: the
         // task that waits drops the transaction when it comes.
-        let time = Duration::from_secs(app.config.database.acquire_timeout_seconds) + LONGER;
-        let (start, begun) = (Instant::now(), stage("change.begin", timeout(time, begun)).await);
-        let mut transaction = begun.map_err(|_| Error::no_answer_in_time())?.map_err(Error::internal)??;
-        if let Some(left) = patience.left(time, start.elapsed()) {
+        let (start, begun) = (Instant::now(), stage("change.begin", app.in_time(begun)).await);
+        let mut transaction = begun?.map_err(Error::internal)??;
+        if let Some(left) = patience.left(app.longest_wait().saturating_sub(start.elapsed())) {
             let left = format!("{}ms", left.as_millis());
             sqlx::query!("select set_config('lock_timeout', $1, true)", left).fetch_one(&mut *transaction).await?;
         }

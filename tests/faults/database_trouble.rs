@@ -14,7 +14,7 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, Answer, db_counts, empty_database, sso};
 
 /// Waits until it does what it should again: 5 seconds at most.
-async fn heals(mut works: impl AsyncFnMut() -> bool) {
+pub async fn heals(mut works: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !works().await {
         assert!(start.elapsed() < Duration::from_secs(5), "it does not heal");
@@ -27,14 +27,14 @@ fn assert_come_again_because(answer: &Answer, sentence: &str) {
     assert_eq!(answer.error(), json!({"code": "unavailable", "detail": sentence}));
 }
 
-fn assert_come_again(answer: &Answer) {
+pub fn assert_come_again(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(answer.header("retry-after"), "2");
     assert_eq!(answer.error()["code"], "unavailable");
 }
 
 /// Creates somebody; gives their path.
-async fn created(owner: &Actor) -> String {
+pub async fn created(owner: &Actor) -> String {
     let created = owner.create(&json!([sso("a@example.com")])).await;
     assert_eq!(created.status, 200, "{}", created.text);
     format!("/api/v2/users/{}", created.json()["results"][0]["user_id"].as_str().unwrap())
@@ -84,61 +84,6 @@ async fn asked_at_once(owner: &Actor, user: &str) {
             answer.text
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_by_itself() {
-    let database = empty_database().await;
-    let server = ServerProcess::start_on(&database);
-    let owner = server.actor(&server.key.clone().unwrap());
-    let user = created(&owner).await;
-    let mut rival = database.connect().await.unwrap();
-    let mut transaction = rival.begin().await.unwrap();
-    sqlx::query("lock table users in access exclusive mode").execute(&mut *transaction).await.unwrap();
-
-    let mut asking = tokio::task::JoinSet::new();
-    for n in 0..40 {
-        let (owner, user) = (owner.clone(), user.clone());
-        asking.spawn(async move {
-            let start = Instant::now();
-            let answer = match n % 5 {
-                4 => owner.get(&user).await,
-                0 => owner.get("/api/v2/userinfo/").await,
-                1 => owner.get("/api/v2/batches").await,
-                2 => owner.post("/api/v2/organization_collaborators/search", &json!({"query": "a"})).await,
-                _ => owner.get("/api/v2/organization_collaborators/").await,
-            };
-            (answer, start.elapsed())
-        });
-    }
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let start = Instant::now();
-    assert_eq!(owner.get("/livez").await.status, 200);
-    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
-    let answers = asking.join_all().await;
-    let refused = answers.iter().filter(|(answer, _)| answer.status == 503).count();
-    assert!(refused >= 20, "all who need users have to wait: {refused}");
-    for (answer, time) in answers {
-        // Those who were let in by a key that was remembered, and needed no users.
-        if answer.status != 200 {
-            assert_come_again(&answer);
-        }
-        assert!(time < Duration::from_millis(3500), "{time:?}: {}", answer.text);
-    }
-    // Whoever comes while it lasts.
-    let start = Instant::now();
-    let late = owner.create(&json!([sso("late@example.com")])).await;
-    assert_come_again(&late);
-    assert!(start.elapsed() < Duration::from_millis(3500), "{:?}", start.elapsed());
-
-    transaction.rollback().await.unwrap();
-    heals(async || {
-        let list = owner.get("/api/v2/organization_collaborators/").await.status;
-        list == 200 && owner.get("/readyz").await.status == 200
-    })
-    .await;
-    assert_eq!(owner.create(&json!([sso("late@example.com")])).await.status, 200);
-    assert_eq!(db_counts(&mut rival).await, [2, 2, 0, 2, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,49 +143,6 @@ async fn a_database_that_takes_writes_again_gets_them_from_instances_that_connec
         let created = owner.create(&json!([sso(&format!("b{n}@example.com"))])).await;
         assert_eq!(created.status, 200, "{}", created.text);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_makes_a_change_does_not_wait_for_the_end_of_a_lock() {
-    let database = empty_database().await;
-    let server = ServerProcess::start_on(&database);
-    let owner = server.actor(&server.key.clone().unwrap());
-    created(&owner).await;
-    let mut rival = database.connect().await.unwrap();
-    for table in ["batches", "users", "collaborators", "audit_events"] {
-        let mut transaction = rival.begin().await.unwrap();
-        let lock = format!("lock table {table} in access exclusive mode");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut *transaction).await.unwrap();
-        let mut asking = tokio::task::JoinSet::new();
-        for n in 0..40 {
-            let owner = owner.clone();
-            asking.spawn(async move {
-                let start = Instant::now();
-                let answer = match n % 4 {
-                    // Nothing to write but that it was refused.
-                    0 => owner.create(&json!([{"name": "", "email": "x"}])).await,
-                    1 => owner.post("/api/v2/user_groups/", &json!({"name": format!("{table}{n}")})).await,
-                    _ => owner.create(&json!([sso(&format!("{table}{n}@example.com"))])).await,
-                };
-                (n % 4, answer, start.elapsed())
-            });
-        }
-        for (kind, answer, time) in asking.join_all().await {
-            // For a connection, and then for the lock.
-            assert!(time < Duration::from_millis(5500), "{table}, {kind}: {time:?}: {}", answer.text);
-            // What needs nothing of that table is done, or refused as ever.
-            let expected: &[u16] = match kind {
-                0 => &[422, 503],
-                1 => &[200, 503],
-                _ => &[503],
-            };
-            assert!(expected.contains(&answer.status), "{table}, {kind}: {}", answer.text);
-        }
-        transaction.rollback().await.unwrap();
-        heals(async || owner.create(&json!([sso(&format!("{table}@example.com"))])).await.status == 200).await;
-    }
-    // The first, and one after each of the locks.
-    assert_eq!(db_counts(&mut rival).await[0], 5);
 }
 
 /// Changes the setting of the whole PostgreSQL, as a provider does whose disk is full.

@@ -22,6 +22,7 @@ mod hang_up;
 mod instances;
 mod killed;
 mod load_balancer;
+mod locked_tables;
 mod retries;
 mod stopping;
 mod upgrade;
