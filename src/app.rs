@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::runtime::Handle;
@@ -206,8 +207,10 @@ impl App {
     ///
     /// # Errors
     /// `unavailable` when that takes too long.
-    pub async fn in_time<T>(&self, waiting: impl Future<Output = T>) -> Result<T> {
-        tokio::time::timeout(self.longest_wait(), waiting).await.map_err(|_| Error::no_answer_in_time())
+    pub fn in_time<T>(&self, waiting: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
+        // No `async fn`, which would take twice the room of what it waits for.
+        let waiting = tokio::time::timeout(self.longest_wait(), waiting);
+        waiting.map(|waited| waited.map_err(|_| Error::no_answer_in_time()))
     }
 
     /// How long [`App::in_time`] waits.
@@ -289,10 +292,11 @@ impl App {
 
     /// Records that something was refused. The refusal stands even if that fails.
     pub async fn refused(&self, caller: &Caller, action: Action, refusal: &Refusal) {
-        let written = async {
+        // Boxed, as in `read`.
+        let written = Box::pin(async {
             let mut connection = self.db.interactive.acquire().await?;
             audit::write::refuse(&mut connection, caller, self.clock.now(), action, refusal).await
-        };
+        });
         let error = match tokio::time::timeout(RECORD_TIME, written).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,

@@ -1,4 +1,6 @@
 //! From a body to a batch: the pipeline of [`super`], step by step.
+//!
+//! What only some requests do is boxed: otherwise each would carry the room for all of it, and copy it around.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ pub async fn create(
         Ok(Step::Answer(answer)) => Ok(answer),
         Ok(Step::Make(made)) => made.here(app, caller).await,
         // Goes on whoever listens, and records how it ends itself.
-        Ok(Step::MakeApart(made, lease, wait)) => return made.apart(app, caller, lease, wait).await,
+        Ok(Step::MakeApart(made, lease, wait)) => return Box::pin(made.apart(app, caller, lease, wait)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &answer {
@@ -81,13 +83,13 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
         plan.hold_list(&app.fingerprints, &body)?;
     }
     let wait = match request.mode {
-        Mode::DryRun => return Ok(Step::Answer(Answer::Planned(dry_run(app, caller, &request, body).await?))),
+        Mode::DryRun => return Ok(Step::Answer(Answer::Planned(Box::pin(dry_run(app, caller, &request, body)).await?))),
         Mode::Make { wait } => wait,
     };
     let lease = match &request.key {
         None => None,
         // One that is made after all, too late, ends with its lease.
-        Some(key) => match app.in_time(claim_by(app, caller, &request, key, &body)).await?? {
+        Some(key) => match app.in_time(Box::pin(claim_by(app, caller, &request, key, &body))).await?? {
             Claim::Mine(lease) => Some(lease),
             Claim::Replay { batch_id, response, users } => {
                 let body = Bytes::from(unpack(&response)?);
@@ -114,7 +116,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
         None => Ok(Step::Make(making)),
         Some(_) => {
             let opening = Opening { source: request.source, file: request.file, key: None };
-            match app.in_time(claim::claim(app, caller, &opening, b"")).await?? {
+            match app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await?? {
                 Claim::Mine(lease) => Ok(Step::MakeApart(making, lease, wait)),
                 Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("a batch without a key was found")),
             }
@@ -210,10 +212,10 @@ async fn judge(
     let is_written_at_once = report.is_empty() && request.mode == Mode::Make { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
-        let taken = app.in_time(async {
+        let taken = app.in_time(Box::pin(async {
             let mut connection = app.db.batch.acquire().await?;
             users::read::taken(&mut connection, caller.organization_id, &emails).await
-        });
+        }));
         for place in stage("batch.find_taken", taken).await?? {
             if let Some(user) = users.get(place) {
                 report.add(Finding::email_taken(user.index, user.email().as_str()));

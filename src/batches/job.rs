@@ -114,7 +114,7 @@ pub(super) async fn run(
             () = lease.lost() => {
                 // Whoever took it away has counted it.
                 making.done();
-                return Err(lease.gone().await);
+                return Err(Box::pin(lease.gone()).await);
             }
             () = app.stopping.cancelled() => return Err(Error::stopping()),
             hashes = stage("batch.hash", hashing.finish()) => hashes?,
@@ -211,7 +211,7 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
     if !write::insert(&mut change, batch, accounts).await? {
         drop(change);
         return Err(match batch.held {
-            Some(held) => lease::gone(app, held).await,
+            Some(held) => Box::pin(lease::gone(app, held)).await,
             None => Error::internal("a batch id that exists"),
         });
     }
@@ -221,7 +221,7 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
         Err(CommitError::During(error)) if Fault::of(&error).is_unknown_after_commit() => {
             let batch_id = batch.batch_id;
             tracing::warn!(%error, %batch_id, "the connection broke while a batch was committed; asking what happened");
-            if !write::happened(app, caller, batch).await? {
+            if !Box::pin(write::happened(app, caller, batch)).await? {
                 return Err(error.into());
             }
             app.metrics.found_committed(accounts.len());

@@ -150,10 +150,11 @@ fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<Checke
     let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
         rows.into_iter().map(|(index, row)| row.check(index, &limits)).collect()
     };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if rows.len() < WORTH_SHARING || threads == 1 {
+    if rows.len() < WORTH_SHARING {
         return check(rows);
     }
+    // Asked for when it is needed: it is read from files of the system each time.
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(threads);
     std::thread::scope(|scope| {
         let mut running = Vec::with_capacity(threads);

@@ -50,7 +50,7 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     let free = users::write::insert(change, Some(batch.batch_id), accounts).await?;
     if free < accounts.len() {
         fail::fail_point!("batch::outrun");
-        return Err(outrun(change, batch.batch_id, accounts).await?);
+        return Err(Box::pin(outrun(change, batch.batch_id, accounts)).await?);
     }
     users::write::insert_collaborators(change, accounts).await?;
     users::write::insert_passwords(change, accounts).await?;

@@ -127,7 +127,8 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
             drop(handle.start_job(async move { refresh(&app, &token, digest).await }));
             identity
         }
-        _ => match look_up(app, &token, digest).await? {
+        // Boxed: most requests have no use for it, and each would carry it with it.
+        _ => match Box::pin(look_up(app, &token, digest)).await? {
             Found::Holder(identity) => identity,
             Found::Refused(reason, sentence, actor) => {
                 let caller = Caller { organization_id: token.organization_id, actor, origin };
