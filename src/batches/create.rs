@@ -83,7 +83,9 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
         plan.hold_list(&app.fingerprints, &body)?;
     }
     let wait = match request.mode {
-        Mode::DryRun => return Ok(Step::Answer(Answer::Planned(Box::pin(dry_run(app, caller, &request, body)).await?))),
+        Mode::DryRun => {
+            return Ok(Step::Answer(Answer::Planned(Box::pin(dry_run(app, caller, &request, body)).await?)));
+        }
         Mode::Make { wait } => wait,
     };
     let lease = match &request.key {

@@ -49,6 +49,25 @@ async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
 }
 
 #[tokio::test]
+async fn an_organization_can_not_be_deleted_and_those_who_create_users_do_not_meet_at_its_row() {
+    let app = TestApp::spawn().await;
+    let mut connection = app.database.connect().await.unwrap();
+    for statement in ["delete from organizations", "truncate organizations cascade"] {
+        let error = sqlx::query(statement).execute(&mut connection).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().message(), "an organization is not deleted", "{statement}");
+    }
+    let referring = column(
+        &app,
+        "select conname::text from pg_constraint
+         where contype = 'f' and confrelid = 'organizations'::regclass
+             and conrelid in ('users'::regclass, 'batches'::regclass, 'collaborators'::regclass,
+                 'passwords'::regclass, 'audit_events'::regclass)",
+    )
+    .await;
+    assert_eq!(referring, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn half_filled_audit_entries_are_impossible() {
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
