@@ -195,8 +195,12 @@ impl Error {
     /// The server was told to stop before this was done.
     #[must_use]
     pub fn stopping() -> Self {
-        let sentence = "the server is being stopped; this request wrote nothing: send it again";
-        Self { retry_after: Some(Duration::from_secs(2)), ..Self::new(Code::Unavailable, sentence) }
+        Self::not_ready("the server is being stopped; this request wrote nothing: send it again")
+    }
+
+    /// This instance can't take requests; others may.
+    pub fn not_ready(why: impl Into<String>) -> Self {
+        Self { retry_after: Some(Duration::from_secs(2)), ..Self::new(Code::Unavailable, why) }
     }
 
     /// The database does not answer, and nothing was written.
@@ -271,6 +275,12 @@ impl Error {
         source.is_some_and(|source| {
             source.is::<NoAnswer>() || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut))
         })
+    }
+
+    /// What the database itself said was wrong with it, if it said so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        Trouble::of(self.source.as_deref()?.downcast_ref()?)
     }
 
     /// When to try again, if that makes sense.

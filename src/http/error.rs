@@ -69,18 +69,25 @@ impl Failure {
     }
 }
 
-/// Says why the database did not come in time, where it says so itself.
+/// Notes what the database says is wrong with it, and says why it did not come in time, where it says so itself.
 pub(super) async fn explain<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let response = next.call(request).await?;
     let failure = response.response().error().and_then(actix_web::Error::as_error::<Failure>);
-    let request_id = failure.filter(|failure| failure.error.is_unexplained()).map(|failure| failure.request_id.clone());
-    let Some((request_id, app)) = request_id.zip(response.request().app_data::<web::Data<App>>()) else {
+    let Some((failure, app)) = failure.zip(response.request().app_data::<web::Data<App>>()) else {
         return Ok(response.map_into_left_body());
     };
+    if let Some(trouble) = failure.error.trouble() {
+        app.db.note(trouble);
+    }
+    if !failure.error.is_unexplained() {
+        return Ok(response.map_into_left_body());
+    }
+    let request_id = failure.request_id.clone();
     let Some(trouble) = app.db.trouble().await else { return Ok(response.map_into_left_body()) };
+    app.db.note(trouble);
     let failure = Failure { error: Error::in_trouble(trouble), request_id };
     Ok(response.into_response(failure.error_response()).map_into_right_body())
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::error::{ErrorBody, Failure};
 use crate::app::App;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::postgres::{self, MigrateError};
 
 /// The process runs and answers. Never looks at the database: a restart would not mend that.
@@ -15,7 +15,8 @@ pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// The database answers and has the migrations that this version needs. It may have newer ones: while instances
+/// The database answers, has the migrations that this version needs, and has not said in the last seconds that its disk
+/// is full or that it has no memory or connection left. It may have newer migrations: while instances
 /// are replaced, those of the version before serve on (`migrations/README.md`, rule 3).
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
     responses(
@@ -29,7 +30,7 @@ pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::re
 
 async fn ready(app: &App) -> Result<()> {
     if app.is_leaving() || app.is_draining() {
-        return Err(Error::new(Code::Unavailable, "the server is being stopped"));
+        return Err(Error::not_ready("the server is being stopped"));
     }
     let mut connection = app
         .db
@@ -40,9 +41,9 @@ async fn ready(app: &App) -> Result<()> {
     match postgres::is_current(&mut connection).await {
         // The last two keep an instance from starting; one that runs goes on.
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
-            Ok(())
+            app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::not_ready(trouble.state())))
         }
-        Ok(false) => Err(Error::new(Code::Unavailable, "the database lacks migrations: run `muster migrate`")),
+        Ok(false) => Err(Error::not_ready("the database lacks migrations: run `muster migrate`")),
         Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),
     }
 }

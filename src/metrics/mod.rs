@@ -15,7 +15,7 @@
 //! | `muster_hash_threads` | | threads that hash |
 //! | `muster_database_connections` | `pool`, `state` | connections, idle or in use |
 //! | `muster_database_connections_max` | `pool` | how many there may be |
-//! | `muster_trace_spans_total` | `outcome` | spans that were sent, or could not be |
+//! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be (`failed`), or were dropped because too many waited |
 //! | `muster_tls_certificate_expiry_timestamp_seconds` | | when the certificate in use expires, in seconds since 1970; absent without TLS |
 //! | `muster_tls_certificate_reload_failures_total` | | changed certificates that could not be used; absent without TLS |
 //! | `muster_build_info` | `version` | always 1 |
@@ -112,6 +112,11 @@ impl Spans {
         self.add("failed", spans);
     }
 
+    /// There was no room for them: too many waited to be sent.
+    pub(crate) fn dropped(&self, spans: usize) {
+        self.add("dropped", spans);
+    }
+
     fn add(&self, outcome: &'static str, spans: usize) {
         self.0.get_or_create(&Outcome { outcome }).inc_by(u64::try_from(spans).unwrap_or(u64::MAX));
     }
@@ -132,8 +137,9 @@ impl Metrics {
         let (users_created, spans) = (Counter::default(), Spans::default());
         spans.sent(0);
         spans.failed(0);
+        spans.dropped(0);
         muster.register("users_created", "Users, in whatever way they were created", users_created.clone());
-        muster.register("trace_spans", "Spans that were sent, or could not be", spans.0.clone());
+        muster.register("trace_spans", "Spans that were sent, could not be, or were dropped because too many waited", spans.0.clone());
         hasher.measured().register(muster);
         muster.register_collector(Box::new(pools::HashQueue(Arc::clone(hasher))));
         muster.register_collector(Box::new(pools::Connections(db.clone())));

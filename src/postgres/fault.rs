@@ -75,6 +75,8 @@ impl Fault {
 pub enum Trouble {
     /// Its disk is full.
     DiskFull,
+    /// It has no memory left.
+    OutOfMemory,
     /// All the connections that it allows are taken.
     NoConnectionLeft,
     /// It is a standby, or was made read-only.
@@ -92,6 +94,8 @@ impl Trouble {
         match code {
             // disk_full
             "53100" => Some(Self::DiskFull),
+            // out_of_memory
+            "53200" => Some(Self::OutOfMemory),
             // too_many_connections: of the server, the database or the role
             "53300" => Some(Self::NoConnectionLeft),
             // read_only_sql_transaction
@@ -100,19 +104,30 @@ impl Trouble {
         }
     }
 
+    /// What it is.
+    #[must_use]
+    pub const fn state(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the disk of the database is full",
+            Self::OutOfMemory => "the database has no memory left",
+            Self::NoConnectionLeft => {
+                "the database has no connection left (max_connections, or a limit of the role or the database)"
+            }
+            Self::ReadOnly => "the database takes no writes right now (it is a standby, or read-only)",
+        }
+    }
+
     /// The sentence for whoever asked.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::DiskFull => "the disk of the database is full; this request wrote nothing",
-            Self::NoConnectionLeft => {
-                "the database has no connection left (max_connections, or a limit of the role or the database); this \
-                 request wrote nothing"
-            }
-            Self::ReadOnly => {
-                "the database takes no writes right now (it is a standby, or read-only); this request wrote nothing"
-            }
-        }
+    pub fn sentence(self) -> String {
+        format!("{}; this request wrote nothing", self.state())
+    }
+
+    /// Whether the database lacks something that every instance needs (bar 3.2: not ready). One that takes no writes
+    /// can be read.
+    #[must_use]
+    pub const fn is_exhaustion(self) -> bool {
+        !matches!(self, Self::ReadOnly)
     }
 }
 
@@ -158,9 +173,9 @@ mod tests {
     fn what_an_administrator_has_to_mend_has_a_sentence_of_its_own() {
         let table = [
             ("53100", Some(Trouble::DiskFull)),
+            ("53200", Some(Trouble::OutOfMemory)),
             ("53300", Some(Trouble::NoConnectionLeft)),
             ("25006", Some(Trouble::ReadOnly)),
-            ("53200", None),
             ("57P01", None),
             ("08006", None),
         ];

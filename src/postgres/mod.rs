@@ -52,6 +52,9 @@ const LOOK_TIME: Duration = Duration::from_millis(300);
 /// How long what was found out is taken to be so.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a database that lacked something is taken to lack it: requests that would find out go to nobody meanwhile.
+const EXHAUSTED_FOR: Duration = Duration::from_secs(4);
+
 /// How many connections make it worth while for a thread to have its own.
 const OWN: u32 = 2;
 
@@ -106,6 +109,8 @@ pub struct Database {
     of_threads: Arc<Mutex<Vec<Database>>>,
     /// What was found out when it gave no connection, the latest time.
     looked: Arc<tokio::sync::Mutex<Option<Looked>>>,
+    /// What it lacked, the latest time that it said so.
+    exhausted: Arc<Mutex<Option<(Instant, Trouble)>>>,
 }
 
 /// When it was asked why it gives no connection, and what it said.
@@ -197,7 +202,7 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { interactive, batch, of_threads: Arc::default(), looked: Arc::default() }
+        Self { interactive, batch, of_threads: Arc::default(), looked: Arc::default(), exhausted: Arc::default() }
     }
 
     /// The same database for one of `threads` threads that share out the connections; of which there are too few to
@@ -211,7 +216,7 @@ impl Database {
             options.connect_lazy_with(common.connect_options().as_ref().clone())
         };
         let (interactive, batch) = (share(&self.interactive), share(&self.batch));
-        let own = Self { of_threads: Arc::default(), interactive, batch, looked: Arc::clone(&self.looked) };
+        let own = Self { of_threads: Arc::default(), interactive, batch, ..self.clone() };
         self.of_threads.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
         Self { of_threads: Arc::clone(&self.of_threads), ..own }
     }
@@ -280,6 +285,19 @@ impl Database {
         });
         *looked = Some((Instant::now(), trouble));
         trouble
+    }
+
+    /// Notes what it says is wrong with it.
+    pub(crate) fn note(&self, trouble: Trouble) {
+        if trouble.is_exhaustion() {
+            *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), trouble));
+        }
+    }
+
+    /// What it lacks, as it said in the last seconds.
+    pub(crate) fn exhaustion(&self) -> Option<Trouble> {
+        let exhausted = *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
+        exhausted.filter(|(at, _)| at.elapsed() < EXHAUSTED_FOR).map(|(_, trouble)| trouble)
     }
 
     /// Where it is, for people.

@@ -14,6 +14,7 @@ use opentelemetry_sdk::trace::SpanData;
 use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
 
+use super::queue::Waiting;
 use crate::config::{Config, ConfigError};
 use crate::metrics::Spans;
 
@@ -34,11 +35,17 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub(super) struct Exporter {
     otlp: SpanExporter,
     spans: Spans,
+    waiting: Waiting,
     complained: Mutex<Option<Instant>>,
 }
 
 impl Exporter {
-    pub(super) fn new(config: &Config, headers: HashMap<String, String>, spans: Spans) -> Result<Self, ConfigError> {
+    pub(super) fn new(
+        config: &Config,
+        headers: HashMap<String, String>,
+        spans: Spans,
+        waiting: Waiting,
+    ) -> Result<Self, ConfigError> {
         let unusable = |error: &dyn std::fmt::Display| ConfigError::starting(format!("traces can't be sent: {error}"));
         // The one that muster uses everywhere; a second time is no fault.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -59,7 +66,7 @@ impl Exporter {
             .with_http_client(Client { client, runtime })
             .build()
             .map_err(|error| unusable(&error))?;
-        Ok(Self { otlp, spans, complained: Mutex::default() })
+        Ok(Self { otlp, spans, waiting, complained: Mutex::default() })
     }
 
     fn complain(&self, error: &dyn std::fmt::Display, spans: usize) {
@@ -74,6 +81,7 @@ impl Exporter {
 impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
+        self.waiting.leave(count);
         let sent = self.otlp.export(batch).await;
         match &sent {
             Ok(()) => self.spans.sent(count),

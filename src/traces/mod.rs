@@ -19,11 +19,13 @@
 //! *Spans are begun here, not by `tracing`*: what a collector gets to see stands in this folder, and no line that is
 //! logged somewhere is told to it by accident. A request that is not recorded costs a comparison.
 //!
-//! *What can't be sent is dropped*: spans wait in a queue of 2,048, and whoever serves requests never waits for it.
+//! *What can't be sent is dropped*, and counted: spans wait in a queue of 2,048, and whoever serves requests never waits
+//! for it.
 
 mod budget;
 mod export;
 mod parent;
+mod queue;
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -47,6 +49,7 @@ use crate::metrics::Metrics;
 
 use budget::Budget;
 pub(crate) use parent::Parent;
+use queue::{Queue, Waiting};
 
 /// Spans that may wait to be sent.
 const QUEUE: usize = 2_048;
@@ -83,7 +86,8 @@ impl Traces {
         if config.traces.endpoint.is_empty() {
             return Ok(());
         }
-        let exporter = export::Exporter::new(config, headers, metrics.spans.clone())?;
+        let waiting = Waiting::default();
+        let exporter = export::Exporter::new(config, headers, metrics.spans.clone(), waiting.clone())?;
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
             .with_max_export_batch_size(AT_ONCE)
@@ -98,7 +102,12 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_resource(resource)
-            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+            .with_span_processor(Queue {
+                next: BatchSpanProcessor::builder(exporter).with_batch_config(batches).build(),
+                waiting,
+                longest: QUEUE,
+                spans: metrics.spans.clone(),
+            })
             .build();
         let tracer = provider.tracer("muster");
         let _ = self.0.set(Recorder { provider, tracer, budget: Budget::new(config.traces.per_second) });

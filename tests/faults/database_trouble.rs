@@ -217,13 +217,15 @@ async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
     let sentence = "the disk of the database is full; this request wrote nothing";
     let create = json!([sso("a@example.com")]);
     assert_come_again_because(&owner.create(&create).await, sentence);
-    for path in ["/livez", "/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
+    for path in ["/livez", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         assert_eq!(owner.get(path).await.status, 200, "{path}");
     }
+    assert_come_again_because(&owner.get("/readyz").await, "the disk of the database is full");
     let mut connection = cluster.connect_options().connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
     disk.empty(&cluster).await;
     assert_eq!(owner.create(&create).await.status, 200);
+    heals(async || owner.get("/readyz").await.status == 200).await;
     drop((server, connection));
     cluster.close().await.unwrap();
 }
