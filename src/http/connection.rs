@@ -22,18 +22,22 @@ use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::Protocol;
 use actix_server::GracefulShutdownSignal;
 use actix_web::http::Version;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::head::Head;
+use super::unheard;
+use crate::app::App;
 use crate::config;
 use crate::tls::{HTTP_2, Tls};
 
@@ -159,6 +163,9 @@ pub(super) struct Connection {
     stopping: Option<Stopping>,
     reading: Alarm,
     writing: Alarm,
+    app: Arc<App>,
+    /// What is left of an answer instead of the library's own.
+    unheard: Option<Bytes>,
 }
 
 enum Stopping {
@@ -189,6 +196,7 @@ impl Connection {
         tls: Option<&Tls>,
         patience: Patience,
         stopping: GracefulShutdownSignal,
+        app: Arc<App>,
     ) -> Result<(Self, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr().ok();
         // An answer in several parts is not to wait for acknowledgements.
@@ -214,6 +222,8 @@ impl Connection {
             stopping: is_http_2.then(|| Stopping::NotYet(Box::pin(async move { stopping.notified().await }))),
             reading: Alarm(None),
             writing: Alarm(None),
+            app,
+            unheard: None,
         };
         Ok((connection, if is_http_2 { Protocol::Http2 } else { Protocol::Http1 }, peer))
     }
@@ -261,6 +271,32 @@ impl Connection {
         (self.facts.unsent.get() > 0).then(|| self.facts.taken_at.get() + self.patience.send)
     }
 
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        let written = match &mut self.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        self.sent(cx, written)
+    }
+
+    /// Writes muster's answer to what was no request, instead of all of the library's.
+    fn write_instead(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<Result<usize>> {
+        let is_https = self.facts.is_tls;
+        let mut rest = self.unheard.take().unwrap_or_else(|| unheard::answer(&self.app, theirs, is_https));
+        while !rest.is_empty() {
+            match self.write(cx, &rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => rest.advance(written),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.unheard = Some(rest);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(theirs.len()))
+    }
+
     /// Notes how sending went.
     fn sent<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<Result<T>>) -> Poll<Result<T>> {
         if outcome.is_ready() {
@@ -300,11 +336,12 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        this.sent(cx, written)
+        match if this.is_http_2 { None } else { unheard::find(bytes) } {
+            None => this.write(cx, bytes),
+            Some(0) => this.write_instead(cx, bytes),
+            // First what comes before it.
+            Some(start) => this.write(cx, bytes.get(..start).unwrap_or(bytes)),
+        }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<Result<usize>> {

@@ -34,6 +34,7 @@ mod public_url;
 mod server;
 mod stream;
 mod surface;
+mod unheard;
 
 use std::collections::BTreeMap;
 

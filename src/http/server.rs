@@ -74,9 +74,10 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .client_disconnect_timeout(GOODBYE)
             .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.facts()))))
             .finish(map_config(http, |()| AppConfig::default()));
+        let app = Arc::clone(&app);
         fn_service(move |stream: TcpStream| {
-            let (tls, until) = (tls.clone(), until.clone());
-            async move { Ok(Connection::accept(stream, tls.as_deref(), patience, until).await?) }
+            let (tls, until, app) = (tls.clone(), until.clone(), Arc::clone(&app));
+            async move { Ok(Connection::accept(stream, tls.as_deref(), patience, until, app).await?) }
         })
         .and_then(http)
     };

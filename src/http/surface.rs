@@ -10,8 +10,7 @@
 //!
 //! *CORS is closed*: no answer has a header of it, and OPTIONS is a method like any other that a route doesn't have.
 //!
-//! *Bytes that are no request of HTTP are answered by the library*: an empty 400, 408 or 431, and the end of the
-//! connection. There is no content for a header to protect.
+//! *Bytes that are no request of HTTP are answered by the library*; `unheard` makes an answer like all others of that.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -36,7 +35,6 @@ use crate::proxies::{self, Sender};
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// What every answer has that doesn't say otherwise.
 const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -125,15 +123,17 @@ fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {
     Ok(at_work)
 }
 
-fn protect(headers: &mut HeaderMap, is_https: bool) {
-    for (name, value) in HEADERS {
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+fn protect(answer: &mut HeaderMap, is_https: bool) {
+    for (name, value) in headers(is_https) {
+        if !answer.contains_key(&name) {
+            answer.insert(name, HeaderValue::from_static(value));
         }
     }
-    if is_https {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_HTTPS));
-    }
+}
+
+/// What every answer has that doesn't say otherwise.
+pub(super) fn headers(is_https: bool) -> impl Iterator<Item = (HeaderName, &'static str)> {
+    HEADERS.into_iter().chain(is_https.then_some((STRICT_TRANSPORT_SECURITY, ONLY_HTTPS)))
 }
 
 /// Whether the client came by HTTPS.

@@ -139,7 +139,11 @@ impl Metrics {
         spans.failed(0);
         spans.dropped(0);
         muster.register("users_created", "Users, in whatever way they were created", users_created.clone());
-        muster.register("trace_spans", "Spans that were sent, could not be, or were dropped because too many waited", spans.0.clone());
+        muster.register(
+            "trace_spans",
+            "Spans that were sent, could not be, or were dropped because too many waited",
+            spans.0.clone(),
+        );
         hasher.measured().register(muster);
         muster.register_collector(Box::new(pools::HashQueue(Arc::clone(hasher))));
         muster.register_collector(Box::new(pools::Connections(db.clone())));

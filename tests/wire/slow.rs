@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use crate::smuggling::assert_is_like_all_others;
 use crate::support::Actor;
 use crate::support::server::ServerProcess;
 use crate::{LIVEZ, connect, drip, serve, to_the_end};
@@ -36,6 +37,7 @@ async fn a_head_that_does_not_end_is_waited_for_so_long_and_no_longer() {
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ").unwrap();
     let (said, took) = drip(&mut stream, b"y");
     assert!(said.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{said}");
+    assert_is_like_all_others(&said);
     about(took, 1);
     // The next one on a connection that is kept, too; and one that never begins.
     let mut stream = connect(&server);
@@ -45,6 +47,7 @@ async fn a_head_that_does_not_end_is_waited_for_so_long_and_no_longer() {
     about(took, 1);
     let (said, took) = to_the_end(&mut connect(&server));
     assert!(said.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{said}");
+    assert_is_like_all_others(&said);
     about(took, 1);
 }
 

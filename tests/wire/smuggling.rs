@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{self, empty_database};
 use crate::{LIVEZ, connect, serve, to_the_end};
 
 /// The head of a request with a body that is read, without its end.
@@ -57,10 +59,73 @@ async fn a_request_whose_end_is_ambiguous_is_refused_with_what_follows_it() {
             // The server may have hung up already.
             let _ = stream.write_all(LIVEZ);
             let (answer, _) = to_the_end(&mut stream);
-            assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n"), "{what}: {answer}");
+            assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{what}: {answer}");
             assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{what}: {answer}");
+            assert_is_like_all_others(&answer);
         }
     }
+}
+
+/// An answer to what was no request, with all that an answer of muster's has.
+pub fn assert_is_like_all_others(answer: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let header = |name: &str| {
+        let mut values = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        values.next().filter(|_| values.next().is_none()).unwrap_or_else(|| panic!("not one {name} in {answer}"))
+    };
+    for (name, value) in [
+        ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("content-type", "application/json"),
+        ("connection", "close"),
+    ] {
+        assert_eq!(header(name), value, "{name}");
+    }
+    assert_eq!(header("content-length").parse(), Ok(body.len()), "{answer}");
+    assert!(header("date").ends_with(" GMT"), "{answer}");
+    assert_eq!(header("x-trace-id").len(), 32, "{answer}");
+    let error: serde_json::Value = serde_json::from_str(body).unwrap();
+    let (code, sentence) = match answer.split(' ').nth(1).unwrap() {
+        "400" => (
+            "invalid_request",
+            "this is no request of HTTP, or one that could be understood in two ways (RFC 9112); the connection ends here",
+        ),
+        "408" => ("request_timeout", "no request came within 1 seconds, or only a part of its head"),
+        "431" => ("headers_too_large", "the address and the headers are far longer than 32768 bytes, or too many"),
+        status => panic!("{status}"),
+    };
+    let request_id = header("x-request-id");
+    assert_eq!(error, serde_json::json!({"error": {"code": code, "detail": sentence, "request_id": request_id}}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_is_answered_behind_one_that_is_and_is_in_the_log_and_in_the_metrics() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&empty_database().await))
+        .env("MUSTER_METRICS__LISTEN", "127.0.0.1:0")
+        .stderr(std::fs::File::create(log.path()).unwrap());
+    let server = ServerProcess::start(&mut command);
+    let mut stream = connect(&server);
+    stream.write_all(&[LIVEZ, b"garbage\r\n\r\n"].concat()).unwrap();
+    let (answers, _) = to_the_end(&mut stream);
+    let (first, second) = answers.split_once(r#"{"status":"ok"}"#).unwrap();
+    assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{answers}");
+    assert_is_like_all_others(second);
+    let request_id = second.split_once("x-request-id: ").unwrap().1.split("\r\n").next().unwrap();
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    let line = log.lines().find(|line| line.contains(request_id)).unwrap_or_else(|| panic!("{log}"));
+    let said = r#"INFO request method="other" route="-" status=400 code="invalid_request" request_id="#;
+    assert!(line.contains(said), "{line}");
+    let announced = server.announced.iter().find_map(|line| line.strip_prefix("metrics: http://"));
+    let metrics = announced.unwrap_or_else(|| panic!("{:?}", server.announced)).trim_end_matches("/metrics");
+    let metrics = support::Actor::new(metrics.parse().unwrap(), None).get("/metrics").await.text;
+    let counted = r#"muster_http_requests_total{method="other",route="-",status="400"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,9 +162,12 @@ async fn headers_that_are_too_long_or_too_many_are_refused() {
     let sentence = r#""detail":"the address and the headers are longer than 32768 bytes (setting `server.header_limit`), or more than 96""#;
     assert!(refused.contains(r#"{"code":"headers_too_large","#) && refused.contains(sentence), "{refused}");
     for far_too_much in [long(1024 * 1024), many(95), many(10_000)] {
-        // Empty, or lost: the connection was reset under what the client still sent.
+        // May be lost: the connection is reset under what the client still sends.
         let refused = ask(&far_too_much);
         assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431 "), "{refused}");
+        if refused.ends_with('}') {
+            assert_is_like_all_others(&refused);
+        }
     }
     assert!(ask("").starts_with("HTTP/1.1 200 OK\r\n"));
 }
