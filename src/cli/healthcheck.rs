@@ -7,8 +7,9 @@
 //!   brings a database back. Load balancers and Kubernetes ask `/readyz` themselves.
 //! - **A server that can't be reached is exit status 1**, elsewhere 2: to what watches containers, 1 is "unhealthy",
 //!   and 2 is reserved.
-//! - **A server that speaks TLS lives when it answers with an alert** (RFC 8446, section 6): the question is asked
-//!   in plain text, since a server may want a client certificate, which a probe inside its container has not.
+//! - **A server that is to speak TLS lives when it answers with an alert** (RFC 8446, section 6), and only then: the
+//!   question is asked in plain text, since a server may want a client certificate, which a probe inside its container
+//!   has not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -40,7 +41,11 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
         Ok(Err(error)) => return Err(refused(format!("no answer from {address}: {error}"))),
         Err(_) => return Err(refused(format!("no answer from {address} within {} s", PATIENCE.as_secs()))),
     };
-    if answer.starts_with(b"HTTP/1.1 200") || answer.first() == Some(&ALERT) {
+    let lives = match config.server.certificate_files() {
+        Some(_) => answer.first() == Some(&ALERT),
+        None => answer.starts_with(b"HTTP/1.1 200"),
+    };
+    if lives {
         return output::print("it lives");
     }
     Err(refused(format!("what answers at {address} is not a server that lives")))

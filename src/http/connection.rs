@@ -206,7 +206,7 @@ impl Connection {
             Some(tls) => {
                 // Boxed: what a handshake needs would be kept for the life of each connection, with TLS or without.
                 let shaken = Box::pin(timeout(patience.head, tls.acceptor().accept(stream))).await;
-                let stream = shaken.map_err(|_| Error::from(ErrorKind::TimedOut))??;
+                let stream = shaken.map_err(|_| Error::from(ErrorKind::TimedOut))?.inspect_err(refused)?;
                 let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
                 (Socket::Tls(Box::new(stream)), is_http_2)
             }
@@ -380,6 +380,14 @@ impl AsyncWrite for Connection {
             Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// Logs that the handshake of TLS was refused. Not that it was broken off, as by whatever only looks whether the port is
+/// open.
+fn refused(error: &Error) {
+    if error.kind() == ErrorKind::InvalidData {
+        tracing::info!(%error, "TLS refused");
     }
 }
 

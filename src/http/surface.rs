@@ -19,8 +19,8 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, ResponseError, web};
@@ -110,6 +110,10 @@ fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {
         None => None,
     };
     let headers = request.headers();
+    // The parser of HTTP/1.1 refuses this itself (RFC 9112, section 6.3).
+    if headers.get_all(CONTENT_LENGTH).nth(1).is_some() {
+        return Err(Error::invalid("the request has two headers `content-length`"));
+    }
     let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let size = request.uri().path().len() + request.query_string().len() + headers.iter().map(length).sum::<usize>();
     if size > config.header_limit || headers.len() > MOST_HEADERS {

@@ -86,13 +86,30 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
     let config = config.with_no_client_auth().with_cert_resolver(std::sync::Arc::new(NoCertificate));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let config = std::sync::Arc::new(config);
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut tls = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
-        // It does not understand plain text, and says so.
-        let _ = tls.complete_io(&mut stream);
+        for stream in listener.incoming() {
+            let mut tls = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+            // It does not understand plain text, and says so.
+            let _ = tls.complete_io(&mut stream.unwrap());
+        }
     });
-    assert_eq!(asked(&address.to_string()), lives());
+    let asked_for_tls = |address: SocketAddr| {
+        let mut command = muster();
+        command.arg("healthcheck").env("MUSTER_LISTEN", address.to_string());
+        command
+            .env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", "server.pem")
+            .env("MUSTER_SERVER__TLS_KEY_FILE", "server.key");
+        let ran = run(&mut command);
+        (ran.status, ran.out, ran.err)
+    };
+    assert_eq!(asked_for_tls(address), lives());
+    // Of another program than the one that is asked for, it is none; nor is what TLS does not say.
+    let another =
+        |address| (Some(1), String::new(), format!("error: what answers at {address} is not a server that lives\n"));
+    assert_eq!(asked(&address.to_string()), another(address));
+    let plain = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(asked_for_tls(plain), another(plain));
 }
 
 #[test]

@@ -164,6 +164,23 @@ async fn headers_have_the_same_bounds_as_in_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_two_lengths_is_refused_as_in_http_1_1() {
+    let authority = Authority::new();
+    let server = serve_tls(&Files::new(&authority), &[]).await;
+    let mut stream = open(&server, &authority);
+    // `content-length` has index 28 in the static table of RFC 7541, as a literal that is not indexed: 0x0f 0x0d.
+    let request = [&head(GET, "/livez")[..], &[0x0f, 0x0d, 1, b'0'], &[0x0f, 0x0d, 1, b'0']].concat();
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &request)).unwrap();
+    let body = loop {
+        let (kind, payload) = receive(&mut stream).unwrap();
+        if kind == DATA {
+            break String::from_utf8(payload).unwrap();
+        }
+    };
+    assert!(body.contains(r#""detail":"the request has two headers `content-length`""#), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops() {
     let authority = Authority::new();
     let files = Files::new(&authority);

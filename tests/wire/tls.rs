@@ -217,7 +217,14 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     let (authority, people, others) = (Authority::new(), Authority::new(), Authority::new());
     let files = Files::new(&authority);
     let trusted = files.write("people.pem", &people.pem);
-    let server = serve_tls(&files, &[("SERVER__TLS_CLIENT_CA_FILE", &trusted)]).await;
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    command.env("MUSTER_SERVER__TLS_CLIENT_CA_FILE", trusted);
+    for (name, value) in files.settings() {
+        command.env(format!("MUSTER_{name}"), value);
+    }
+    let server = ServerProcess::start(&mut command);
     let holding = |authority: &Authority| {
         let (certificate, key) = authority.issue();
         Identity::from_pem(format!("{certificate}{key}").as_bytes()).unwrap()
@@ -232,6 +239,12 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     files.write("people.pem", &others.pem);
     is_trusted_within(&unknown, &server, Duration::from_secs(6)).await;
     assert!(livez(&known, &server).await.is_err(), "with one of the authority before");
+    let said = std::fs::read_to_string(log.path()).unwrap();
+    for line in
+        ["INFO TLS refused error=peer sent no certificates", "INFO TLS refused error=invalid peer certificate: "]
+    {
+        assert!(said.contains(line), "{line}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
