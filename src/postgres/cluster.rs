@@ -227,7 +227,7 @@ impl Cluster {
             .output()
             .map_err(|error| self.failed("starting initdb", &error.to_string()))?;
         if !output.status.success() {
-            return Err(self.failed("making the database", &last_line(&String::from_utf8_lossy(&output.stderr))));
+            return Err(self.failed("making the database", &reason(&String::from_utf8_lossy(&output.stderr))));
         }
         fs::rename(&fresh, &target).map_err(|error| self.unusable(&error))
     }
@@ -408,6 +408,34 @@ fn serves(pid: Pid, folder: &Path) -> bool {
     }
 }
 
+/// Why one of PostgreSQL's programs ended: the first error that it tells, or else what it said last.
+fn reason(text: &str) -> String {
+    let told = |line: &str| {
+        let (_, error) = ["FATAL:", "PANIC:", " error:"].iter().find_map(|label| line.split_once(label))?;
+        Some(error.trim().to_owned())
+    };
+    text.lines().find_map(told).unwrap_or_else(|| last_line(text))
+}
+
 fn last_line(text: &str) -> String {
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_of_postgresql_ended_for_the_first_error_that_it_told() {
+        let full = "2026-11-26 13:25:40.257 UTC [31332] FATAL:  could not extend file \"base/1/2691\": No space left on device\n\
+                    2026-11-26 13:25:40.257 UTC [31332] HINT:  Check free disk space.\n\
+                    2026-11-26 13:25:40.257 UTC [31332] PANIC:  cannot abort transaction 1, it was already committed\n\
+                    child process exited with exit code 134\n\
+                    initdb: removing data directory \"/srv/x\"\n";
+        assert_eq!(reason(full), "could not extend file \"base/1/2691\": No space left on device");
+        let denied = "initdb: error: could not access directory \"/srv/x\": Permission denied\n";
+        assert_eq!(reason(denied), "could not access directory \"/srv/x\": Permission denied");
+        assert_eq!(reason("Killed\n\n"), "Killed");
+        assert_eq!(reason(""), "");
+    }
 }
