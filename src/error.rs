@@ -7,7 +7,7 @@
 //! | `unauthenticated` | 401 | use a valid key |
 //! | `forbidden` | 403 | ask an owner |
 //! | `not_found`, `method_not_allowed` | 404, 405 | look at `/docs` |
-//! | `request_timeout` | 408 | send the body faster |
+//! | `request_timeout` | 408 | send the request, or its body, faster |
 //! | `batch_conflict` | 409 | look at `rows`: these accounts exist |
 //! | `plan_changed` | 409 | make a new dry run; `rows` has what is in the way |
 //! | `idempotency_key_in_use` | 409 | wait: the request with this key is at work |
@@ -93,7 +93,7 @@ codes! {
     NotFound = "not_found", 404;
     /// There is such a thing, but not for this method.
     MethodNotAllowed = "method_not_allowed", 405;
-    /// The body did not arrive in time.
+    /// The request, or its body, did not arrive in time.
     RequestTimeout = "request_timeout", 408;
     /// All findings on a list are conflicts with accounts that exist.
     BatchConflict = "batch_conflict", 409;

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt;
 use crate::config::{self, LogFormat};
 
 /// What others log is not muster's to tell: that a server starts, that PostgreSQL found a table there
-/// already, and that somebody sent bytes that are not HTTP, which would let anybody fill the log.
+/// already, and which bytes somebody sent that are not HTTP: those have a line like every request, without the bytes.
 const QUIET: &str = "actix_server=warn,actix_http=off,sqlx::postgres::notice=warn";
 
 /// The levels, by their names.

@@ -244,8 +244,8 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
 }
 
 /// What muster's tables are made of, one a line in the words of `schema.txt`: tables, columns, constraints, and indexes
-/// that work. Not what else has a check of its own: the index of searches, and triggers. Nor which columns may be
-/// null: PostgreSQL 18 has made constraints of that.
+/// and triggers that work. Not what has a check of its own: the index of searches, and the lock of the audit log. Nor
+/// which columns may be null: PostgreSQL 18 has made constraints of that.
 pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"with tables as (
@@ -264,6 +264,10 @@ pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<S
             join pg_index on indrelid = tables.oid and indisvalid
             join pg_class on pg_class.oid = indexrelid and relname <> 'users_search_text'
             where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
+        union all
+        select 'trigger ' || name || '.' || tgname from tables
+            join pg_trigger on tgrelid = tables.oid and tgenabled in ('O', 'A') and not tgisinternal
+                and tgname <> 'audit_events_append_only'
         order by 1"#
     )
     .fetch_all(connection)

@@ -52,7 +52,7 @@ pub(super) fn judge(missing: &[&str]) -> Finding {
     Finding::problem(
         CHECK,
         format!("missing: {}", named.join(", ")),
-        "requests that need it get 500; where a constraint is missing, nothing keeps bad rows out",
+        "requests that need it get 500; where a constraint or a trigger is missing, nothing keeps bad rows out",
         "find out who removed it, and restore the database from a backup; migrations that have run do not run again",
     )
 }

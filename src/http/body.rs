@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -15,6 +16,7 @@ use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+use super::connection::Facts;
 use super::extract::{form_encoded, one_line};
 use crate::config;
 use crate::error::{Code, Error, Result};
@@ -67,6 +69,9 @@ async fn read_up_to(
         match chunk {
             None => return Ok(body.freeze()),
             Some(Err(error)) => {
+                if let Some(facts) = request.conn_data::<Rc<Facts>>() {
+                    facts.note_broken_body();
+                }
                 return Err(Error::invalid(format!("the body broke off: {error}")));
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),

@@ -81,6 +81,8 @@ pub(super) struct Facts {
     unsent: Cell<usize>,
     /// When some of them was last taken, or the first of them came.
     taken_at: Cell<Instant>,
+    /// Whether a body broke off, and whoever read it has answered for that.
+    body_broke: Cell<bool>,
 }
 
 /// A request that is being answered.
@@ -98,7 +100,13 @@ impl Facts {
             refused: Cell::new(0),
             unsent: Cell::new(0),
             taken_at: Cell::new(Instant::now()),
+            body_broke: Cell::new(false),
         }
+    }
+
+    /// Notes that a body broke off, for which there will be an answer.
+    pub(super) fn note_broken_body(&self) {
+        self.body_broke.set(true);
     }
 
     /// Counts a request; none if there are `most` already.
@@ -279,10 +287,14 @@ impl Connection {
         self.sent(cx, written)
     }
 
-    /// Writes muster's answer to what was no request, instead of all of the library's.
+    /// Writes muster's answer to what was no request, instead of all of the library's. None to a body that broke off, if
+    /// there has been one.
     fn write_instead(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<Result<usize>> {
-        let is_https = self.facts.is_tls;
-        let mut rest = self.unheard.take().unwrap_or_else(|| unheard::answer(&self.app, theirs, is_https));
+        if self.facts.body_broke.get() {
+            return Poll::Ready(Ok(theirs.len()));
+        }
+        let (is_https, took) = (self.facts.is_tls, self.quiet_since.elapsed());
+        let mut rest = self.unheard.take().unwrap_or_else(|| unheard::answer(&self.app, theirs, is_https, took));
         while !rest.is_empty() {
             match self.write(cx, &rest) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
@@ -383,10 +395,11 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Logs that the handshake of TLS was refused. Not that it was broken off, as by whatever only looks whether the port is
-/// open.
+/// Logs that the handshake of TLS was refused, as for a client's certificate. Not that it was broken off, or was none, as
+/// from whatever only looks whether somebody answers: muster's own health check does.
 fn refused(error: &Error) {
-    if error.kind() == ErrorKind::InvalidData {
+    let refusal = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    if refusal.is_some_and(|error| !matches!(error, rustls::Error::InvalidMessage(_))) {
         tracing::info!(%error, "TLS refused");
     }
 }

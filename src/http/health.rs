@@ -15,8 +15,8 @@ pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// The database answers, has the migrations that this version needs, and has not said in the last seconds that its disk
-/// is full or that it has no memory or connection left. It may have newer migrations: while instances
+/// The database answers, has the migrations that this version needs, and has refused no request in the last four seconds
+/// because its disk was full or it had no memory left. It may have newer migrations: while instances
 /// are replaced, those of the version before serve on (`migrations/README.md`, rule 3).
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
     responses(

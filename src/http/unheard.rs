@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::error::{Code, Error};
 use crate::id::{self, Id};
 
-/// What the library's answers begin with.
-const BEGIN: &[u8] = b"HTTP/1.1 4";
+/// What the library's answers begin with: in the version of the request before.
+const BEGIN: [&[u8]; 2] = [b"HTTP/1.1 4", b"HTTP/1.0 4"];
 
 /// How all answers without a content end.
 const END: &[u8] = b"\r\n\r\n";
@@ -28,7 +28,7 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(END) {
         return None;
     }
-    let start = bytes.windows(BEGIN.len()).rposition(|window| window == BEGIN)?;
+    let start = bytes.windows(BEGIN[0].len()).rposition(|window| BEGIN.contains(&window))?;
     let is_theirs = |line: &str| {
         matches!(line, "" | "content-length: 0" | "connection: close" | "connection: keep-alive")
             || line.starts_with("date: ")
@@ -36,8 +36,8 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     std::str::from_utf8(bytes.get(start..)?).ok()?.split("\r\n").skip(1).all(is_theirs).then_some(start)
 }
 
-/// The answer instead of theirs.
-pub(super) fn answer(app: &App, theirs: &[u8], is_https: bool) -> Bytes {
+/// The answer instead of theirs, to what was waited for so long.
+pub(super) fn answer(app: &App, theirs: &[u8], is_https: bool, took: Duration) -> Bytes {
     let theirs = String::from_utf8_lossy(theirs);
     let (status_line, headers) = theirs.split_once("\r\n").unwrap_or((&theirs, ""));
     let error = error(status_line, app);
@@ -53,8 +53,9 @@ pub(super) fn answer(app: &App, theirs: &[u8], is_https: bool) -> Bytes {
     for (name, value) in surface::headers(is_https) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    tracing::info!(method = "other", route = "-", status, code = code.as_str(), %request_id, trace_id, "request");
-    app.metrics.requests.answered("other", "-", status, Some(code.as_str()), Duration::ZERO);
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(method = "other", route = "-", status, ms, code = code.as_str(), %request_id, trace_id, "request");
+    app.metrics.requests.answered("other", "-", status, Some(code.as_str()), took);
     format!("{head}\r\n{body}").into()
 }
 
@@ -84,6 +85,7 @@ mod tests {
     #[test]
     fn only_what_the_library_says_by_itself_is_found_also_behind_another_answer() {
         assert_eq!(find(THEIRS.as_bytes()), Some(0));
+        assert_eq!(find(THEIRS.replace("1.1", "1.0").as_bytes()), Some(0));
         let before = "HTTP/1.1 404 Not Found\r\nx-request-id: x\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(find(format!("{before}{THEIRS}").as_bytes()), Some(before.len()));
         for ours in [

@@ -123,11 +123,11 @@ impl Trouble {
         format!("{}; this request wrote nothing", self.state())
     }
 
-    /// Whether the database lacks something that every instance needs (bar 3.2: not ready). One that takes no writes
-    /// can be read.
+    /// Whether nobody who asks it is served as they should be (bar 3.2: not ready). One that takes no writes can be read;
+    /// one without a connection for others serves those who have some, and who has none finds out.
     #[must_use]
     pub const fn is_exhaustion(self) -> bool {
-        !matches!(self, Self::ReadOnly)
+        matches!(self, Self::DiskFull | Self::OutOfMemory)
     }
 }
 

@@ -49,12 +49,20 @@ async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
 }
 
 #[tokio::test]
-async fn an_organization_can_not_be_deleted_and_those_who_create_users_do_not_meet_at_its_row() {
+async fn an_organization_stays_and_those_who_create_users_do_not_meet_at_its_row() {
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
-    for statement in ["delete from organizations", "truncate organizations cascade"] {
+    for statement in [
+        "delete from organizations",
+        "truncate organizations cascade",
+        "update organizations set organization_id = gen_random_uuid()",
+    ] {
         let error = sqlx::query(statement).execute(&mut connection).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().message(), "an organization is not deleted", "{statement}");
+        assert_eq!(
+            error.as_database_error().unwrap().message(),
+            "an organization stays, and so does its id",
+            "{statement}"
+        );
     }
     let referring = column(
         &app,

@@ -279,6 +279,10 @@ async fn what_the_doctor_compares_tables_with_is_what_the_migrations_make() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_removed_from_the_tables_is_named() {
     let database = Database::migrated().await;
+    database.run(&["alter table organizations disable trigger organizations_permanent"]).await;
+    let missing = "missing: trigger organizations.organizations_permanent";
+    database.doctor().complains_of("database.schema", "problem", missing);
+    database.run(&["alter table organizations enable trigger organizations_permanent"]).await;
     for (done, found) in [
         ("drop index users_name", "index users.users_name"),
         (

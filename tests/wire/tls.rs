@@ -1,5 +1,6 @@
 //! HTTPS: what is spoken, how certificates are replaced, and who is let in.
 
+use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Version};
 use crate::certificates::{Authority, Files, serve_tls};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, empty_database};
-use crate::{connect, to_the_end};
+use crate::{LIVEZ, connect, to_the_end};
 
 /// A client that trusts this authority only, and keeps no connection.
 pub fn trusting(authority: &Authority) -> ClientBuilder {
@@ -239,7 +240,11 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     files.write("people.pem", &others.pem);
     is_trusted_within(&unknown, &server, Duration::from_secs(6)).await;
     assert!(livez(&known, &server).await.is_err(), "with one of the authority before");
+    // What asks in plain text whether it lives is not in the log.
+    std::net::TcpStream::connect(server.address).unwrap().write_all(LIVEZ).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let said = std::fs::read_to_string(log.path()).unwrap();
+    assert!(!said.contains("corrupt message"), "{said}");
     for line in
         ["INFO TLS refused error=peer sent no certificates", "INFO TLS refused error=invalid peer certificate: "]
     {
