@@ -21,32 +21,25 @@ insert into batches
     values (:organization, (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, 'api_key', :key, :key,
      'http', 1, now(), 'created', now(), null, null, null, 0, 0, 0)
     on conflict on constraint batches_pkey do nothing;
-with account as (
-    select * from unnest(
+insert into users
+    (organization_id, email_key_version, status, batch_id, created_at, updated_at,
+     user_id, email, email_key, name, lastname, title, is_sso_user)
+    select :organization, 1, 'active', (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, now(), now(),
+     user_id, email, email_key, name, lastname, title, is_sso_user
+    from unnest(
         array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
         array['g' || :n::bigint || '@example.com'], array['g' || :n::bigint || '@example.com'],
-        array['Ada'], array[null]::text[], array[null]::text[], array[true],
-        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid], array['collaborator'])
-        as account (user_id, email, email_key, name, lastname, title, is_sso_user, identity_id, permission_level)
-),
-created as (
-    insert into users
-        (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-         is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user)
-    select :organization, 1, 'active', (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, now(), now(),
-         false, user_id, email, email_key, name, lastname, title, is_sso_user
-    from account
+        array['Ada'], array[null]::text[], array[null]::text[], array[true])
+        as account (user_id, email, email_key, name, lastname, title, is_sso_user)
     order by email_key collate "C"
-    on conflict on constraint users_email_key_key do nothing
-    returning user_id
-),
-member as (
-    insert into collaborators
-        (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
+    on conflict on constraint users_email_key_key do nothing;
+insert into collaborators
+    (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
     select :organization, 'api_key', :key, now(), user_id, identity_id, permission_level
-    from account join created using (user_id)
-)
-select count(*) from created;
+    from unnest(
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
+        array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid], array['collaborator'])
+        as account (user_id, identity_id, permission_level);
 insert into audit_events
     (organization_id, occurred_at, actor_kind, actor_id, outcome, request_id, source_address,
      event_id, action, target_kind, target_id, batch_id, details)

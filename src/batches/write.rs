@@ -52,6 +52,7 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
         fail::fail_point!("batch::outrun");
         return Err(Box::pin(outrun(change, batch.batch_id, accounts)).await?);
     }
+    users::write::insert_collaborators(change, accounts).await?;
     users::write::insert_passwords(change, accounts).await?;
     Ok(true)
 }

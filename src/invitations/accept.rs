@@ -152,6 +152,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
         if users::write::insert(change, None, &account).await? == 0 {
             return Err(taken());
         }
+        users::write::insert_collaborators(change, &account).await?;
         users::write::insert_passwords(change, &account).await?;
         let [Account { user_id, user, .. }] = account;
         write::accept(change, invitation_id, user_id).await?;

@@ -73,6 +73,7 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
         let user_id = administrator.user_id;
         let administrator = [administrator];
         users::write::insert(change, None, &administrator).await?;
+        users::write::insert_collaborators(change, &administrator).await?;
         let lifetime = Duration::days(i64::from(app.config.keys.default_days));
         let key = keys::add(change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
         let (name, public_identifier) = (name.to_owned(), public_identifier.clone());

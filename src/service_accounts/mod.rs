@@ -57,6 +57,7 @@ pub async fn create(app: &App, caller: &Caller, name: Option<&str>) -> Result<Se
         if !users::write::insert_service_account(change, &account).await? {
             return Err(taken(&account.user));
         }
+        users::write::insert_collaborators(change, std::slice::from_ref(&account)).await?;
         change.record(Event::ServiceAccountCreated(account.user_id));
         Ok(ServiceAccount {
             user_id: account.user_id,

@@ -10,7 +10,7 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
 
-/// Creates the accounts, as members of the organization. How many of them were free to be created.
+/// How many of the accounts were free to be created.
 ///
 /// Inserts in the order of the keys, so that two batches with common addresses meet in the same
 /// order and wait for each other instead of deadlocking. An address that is taken is skipped; the
@@ -24,7 +24,6 @@ pub(crate) async fn insert_service_account(change: &mut Change, account: &Accoun
     Ok(insert_as(change, None, true, std::slice::from_ref(account)).await? == 1)
 }
 
-/// One statement: each is a journey to the database and back, which for one user takes longer than the work.
 async fn insert_as(
     change: &mut Change,
     batch_id: Option<Id<Batch>>,
@@ -32,7 +31,6 @@ async fn insert_as(
     accounts: &[Account],
 ) -> Result<usize> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let actor = change.caller().actor.clone();
     let ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
     let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
     let keys: Vec<&str> = accounts.iter().map(|account| account.user.email.key()).collect();
@@ -42,34 +40,16 @@ async fn insert_as(
     let titles: Vec<Option<&str>> =
         accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
     let sso: Vec<bool> = accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
-    let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
-    let levels: Vec<&str> = accounts.iter().map(|account| account.user.permission_level.as_str()).collect();
-    let created = sqlx::query_scalar!(
+    let inserted = sqlx::query!(
         r#"
-        with account as (
-            select *
-            from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[],
-                    $13::uuid[], $14::text[])
-                as account (user_id, email, email_key, name, lastname, title, is_sso_user,
-                    identity_id, permission_level)
-        ),
-        created as (
-            insert into users
-                (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-                 is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user)
-            select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user
-            from account
-            order by email_key collate "C"
-            on conflict on constraint users_email_key_key do nothing
-            returning user_id
-        ),
-        member as (
-            insert into collaborators
-                (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
-            select $1, $15, $16, $4, user_id, identity_id, permission_level
-            from account join created using (user_id)
-        )
-        select count(*) as "count!" from created
+        insert into users
+            (organization_id, email_key_version, status, batch_id, created_at, updated_at,
+             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user)
+        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user
+        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[])
+            as account (user_id, email, email_key, name, lastname, title, is_sso_user)
+        order by email_key collate "C"
+        on conflict on constraint users_email_key_key do nothing
         "#,
         organization_id,
         EMAIL_KEY_VERSION,
@@ -83,18 +63,41 @@ async fn insert_as(
         &titles as &[Option<&str>],
         &sso,
         is_service_account,
-        &identity_ids,
-        &levels as &[&str],
-        actor.kind(),
-        actor.id(),
     )
-    .fetch_one(change.connection())
+    .execute(change.connection())
     .await?;
     for account in accounts {
         let permission_level = account.user.permission_level;
         change.record(Event::UserCreated { user_id: account.user_id, batch_id, permission_level });
     }
-    Ok(usize::try_from(created).unwrap_or_default())
+    Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
+}
+
+/// Makes all of them members of the organization.
+pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
+    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let actor = change.caller().actor.clone();
+    let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
+    let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
+    let levels: Vec<&str> = accounts.iter().map(|account| account.user.permission_level.as_str()).collect();
+    sqlx::query!(
+        r#"
+        insert into collaborators
+            (organization_id, granted_by_kind, granted_by_id, granted_at, user_id, identity_id, permission_level)
+        select $1, $2, $3, $4, user_id, identity_id, permission_level
+        from unnest($5::uuid[], $6::uuid[], $7::text[]) as account (user_id, identity_id, permission_level)
+        "#,
+        organization_id,
+        actor.kind(),
+        actor.id(),
+        now,
+        &user_ids,
+        &identity_ids,
+        &levels as &[&str],
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
 }
 
 /// Sets the initial passwords of those who have one.
