@@ -33,7 +33,8 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
         matches!(line, "" | "content-length: 0" | "connection: close" | "connection: keep-alive")
             || line.starts_with("date: ")
     };
-    std::str::from_utf8(bytes.get(start..)?).ok()?.split("\r\n").skip(1).all(is_theirs).then_some(start)
+    let (_, headers) = std::str::from_utf8(bytes.get(start..)?).ok()?.split_once("\r\n")?;
+    headers.split("\r\n").all(is_theirs).then_some(start)
 }
 
 /// The answer instead of theirs, to what was waited for so long.
