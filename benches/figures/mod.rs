@@ -27,6 +27,9 @@ use client::Client;
 /// Pairs of each comparison.
 pub const PAIRS: usize = 5;
 
+/// Pairs of a comparison of two that are nearly the same, each of a few seconds: what else the machine does falls on both.
+pub const CLOSE_PAIRS: usize = 15;
+
 /// A password that passes the policy, another one for each `n`.
 pub fn password(n: usize) -> String {
     format!("kT9$wqzPlr-{n:05}")
@@ -149,13 +152,19 @@ pub struct Paired {
 }
 
 /// Measures pairs that alternate in order.
-pub fn paired<T>(
+pub fn paired<T>(both: &mut T, a: impl FnMut(&mut T, usize) -> f64, b: impl FnMut(&mut T, usize) -> f64) -> Paired {
+    pairs(PAIRS, both, a, b)
+}
+
+/// Measures so many pairs that alternate in order.
+pub fn pairs<T>(
+    pairs: usize,
     both: &mut T,
     mut a: impl FnMut(&mut T, usize) -> f64,
     mut b: impl FnMut(&mut T, usize) -> f64,
 ) -> Paired {
     let (mut all_a, mut all_b, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for pair in 0..PAIRS {
+    for pair in 0..pairs {
         let (one, other) = if pair % 2 == 0 {
             let one = a(both, pair);
             (one, b(both, pair))

@@ -25,7 +25,7 @@ use actix_web::{HttpMessage, HttpRequest, error, web};
 
 use crate::app::App;
 use crate::id::{ApiKey, Id, Request};
-use crate::metrics::known_method;
+use crate::metrics::{Endpoint, known_method};
 use crate::traces::{Answered, Parent, Recording};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,10 +40,6 @@ pub(super) struct Note {
     pub(super) code: Option<&'static str>,
     pub(super) error: Option<String>,
 }
-
-/// A route's path, as it stands in the URL table: put beside the route, since to find it again costs as much as routing.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Template(pub(super) &'static str);
 
 /// Notes how many things the answer is about.
 pub(super) fn rows(request: &HttpRequest, rows: usize) {
@@ -75,31 +71,32 @@ pub(super) async fn request(
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header(&request_id.to_string()));
     headers.insert(TRACE_ID, header(&trace_id));
-    let route = response.request().app_data().map_or("-", |Template(route)| *route);
-    let status = response.status().as_u16();
-    if route != "/api/v2/cli_usage/" {
-        line(response.request(), status, route, start, &trace_id);
+    let (status, not_routed) = (response.status().as_u16(), Endpoint::new("-"));
+    // Beside the route: to find it again would cost as much as routing.
+    let endpoint = response.request().app_data().unwrap_or(&not_routed);
+    if endpoint.route != "/api/v2/cli_usage/" {
+        line(response.request(), status, endpoint.route, start, &trace_id);
     }
-    measure(&app, response.request(), Answer { status, route, took: start.elapsed() }, recording);
+    measure(&app, response.request(), &Answer { status, endpoint, took: start.elapsed() }, recording);
     Ok(response)
 }
 
-struct Answer {
+struct Answer<'a> {
     status: u16,
-    route: &'static str,
+    endpoint: &'a Endpoint,
     took: Duration,
 }
 
 /// Counts it, and ends what is recorded of it.
-fn measure(app: &App, request: &HttpRequest, answer: Answer, recording: Option<Recording>) {
-    let Answer { status, route, took } = answer;
+fn measure(app: &App, request: &HttpRequest, answer: &Answer<'_>, recording: Option<Recording>) {
+    let Answer { status, endpoint, took } = *answer;
     let extensions = request.extensions();
     let Some(Note { request_id, caller, rows, code, .. }) = extensions.get::<Note>() else { return };
     let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
     let method = known_method(request.method().as_str());
-    app.metrics.requests.answered(method, route, status, code, took);
+    app.metrics.requests.answered(endpoint, method, status, code, took);
     if let Some(recording) = recording {
-        recording.answered(&Answered { method, route, status, request_id, caller, rows, code });
+        recording.answered(&Answered { method, route: endpoint.route, status, request_id, caller, rows, code });
     }
 }
 

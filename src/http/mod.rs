@@ -42,6 +42,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard};
 
+use crate::metrics::Endpoint;
+
 pub(crate) use api::audit::AuditEvent;
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
@@ -177,7 +179,7 @@ impl Nouns {
             path.match_indices('/').nth(if path.starts_with(API) { 3 } else { 1 }).map_or(path.len(), |(at, _)| at);
         let (noun, rest) = path.split_at(end);
         let resource =
-            web::resource(rest).app_data(log::Template(path)).default_service(error::method_not_allowed(allowed));
+            web::resource(rest).app_data(Endpoint::new(path)).default_service(error::method_not_allowed(allowed));
         self.0.entry(noun).or_default().push(routes.into_iter().fold(resource, Resource::route));
     }
 

@@ -59,7 +59,7 @@ use crate::postgres::Database;
 use crate::tls::Tls;
 
 pub(crate) use batches::Batches;
-pub(crate) use requests::{Requests, known_method};
+pub(crate) use requests::{Endpoint, Requests, known_method};
 
 /// What is counted, and how it is read.
 pub struct Metrics {

@@ -1,5 +1,6 @@
 //! Requests: how many, how long they took, what was refused.
 
+use std::cell::RefCell;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) struct Requests {
     /// Whether anybody can read them.
     are_counted: bool,
     answered: Family<Answered, Counter>,
-    durations: Family<Endpoint, Histogram>,
+    durations: Family<Timed, Histogram>,
     refused: Family<Refused, Counter>,
     in_flight: Gauge<i64, AtomicI64>,
 }
@@ -34,7 +35,7 @@ struct Answered {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Endpoint {
+struct Timed {
     method: &'static str,
     route: &'static str,
 }
@@ -42,6 +43,29 @@ struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     code: &'static str,
+}
+
+/// What is asked for, on one of the threads that serve, with the series that were counted in there: to find them by
+/// their labels takes longer than to count.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// The path, as it stands in the URL table; `-` for whatever is not in it.
+    pub(crate) route: &'static str,
+    known: RefCell<Vec<Series>>,
+}
+
+#[derive(Debug)]
+struct Series {
+    method: &'static str,
+    status: u16,
+    answered: Counter,
+    duration: Histogram,
+}
+
+impl Endpoint {
+    pub(crate) const fn new(route: &'static str) -> Self {
+        Self { route, known: RefCell::new(Vec::new()) }
+    }
 }
 
 /// A request that is being served, until it is dropped.
@@ -85,11 +109,11 @@ impl Requests {
         self.in_flight.get()
     }
 
-    /// Counts an answer. `route` is the template of the path, `code` that of the error, if it was one.
+    /// Counts an answer. `code` is that of the error, if it was one.
     pub(crate) fn answered(
         &self,
+        endpoint: &Endpoint,
         method: &'static str,
-        route: &'static str,
         status: u16,
         code: Option<&'static str>,
         took: Duration,
@@ -97,10 +121,27 @@ impl Requests {
         if !self.are_counted {
             return;
         }
-        self.durations.get_or_create(&Endpoint { method, route }).observe(took.as_secs_f64());
-        self.answered.get_or_create(&Answered { method, route, status }).inc();
+        let mut known = endpoint.known.borrow_mut();
+        let place = known.iter().position(|series| series.status == status && series.method == method);
+        let place = place.unwrap_or_else(|| {
+            known.push(self.series(endpoint.route, method, status));
+            known.len() - 1
+        });
+        if let Some(series) = known.get(place) {
+            series.duration.observe(took.as_secs_f64());
+            series.answered.inc();
+        }
         if let Some(code) = code {
             self.refused.get_or_create(&Refused { code }).inc();
+        }
+    }
+
+    fn series(&self, route: &'static str, method: &'static str, status: u16) -> Series {
+        Series {
+            method,
+            status,
+            answered: self.answered.get_or_create_owned(&Answered { method, route, status }),
+            duration: self.durations.get_or_create_owned(&Timed { method, route }),
         }
     }
 }
