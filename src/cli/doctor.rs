@@ -6,6 +6,7 @@ use super::local::Local;
 use super::output::{self, Format};
 use super::{ConfigArgs, Exit};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::doctor::{self, Finding, Report, State, Subject};
 use crate::fingerprint::Fingerprints;
 
@@ -27,28 +28,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
-    let config = args.config.load()?;
-    // Settings that can't be used are told as everywhere: nothing has been looked at yet.
-    config.database_options().map_err(Exit::usage)?;
-    Fingerprints::new(&config).map_err(Exit::usage)?;
-    let local = Local::open(config.clone(), false).await;
-    let report = doctor::examine(&Subject {
-        config: &config,
-        settings_file: args.config.config.clone(),
-        database: match &local {
-            Ok(local) => Ok(&local.app.db),
-            Err(exit) => Err(exit.sentence().unwrap_or_default().to_owned()),
-        },
-        private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
-        has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
-        certificate: args.certificate.zip(args.key).or_else(|| config.server.certificate_files()),
-        measures_hashing: !args.no_hashing,
-        clock: &Clock::System,
-    })
-    .await;
-    if let Ok(local) = local {
-        local.close().await;
-    }
+    let report = match settings(&args.config) {
+        Ok(config) => examine(&args, &config).await,
+        Err(exit) => Report::unusable_settings(args.config.config.clone(), exit.sentence().unwrap_or_default()),
+    };
     show(&report, args.output)?;
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
     match (count(State::Problem), count(State::Warning)) {
@@ -61,6 +44,36 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
         }
     }
     Ok(())
+}
+
+/// Those of the server, if it could start with them.
+fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
+    let config = args.load()?;
+    config.database_options().map_err(Exit::usage)?;
+    Fingerprints::new(&config).map_err(Exit::usage)?;
+    Ok(config)
+}
+
+async fn examine(args: &Args, config: &Config) -> Report {
+    let local = Local::open(config.clone(), false).await;
+    let report = doctor::examine(&Subject {
+        config,
+        settings_file: args.config.config.clone(),
+        database: match &local {
+            Ok(local) => Ok(&local.app.db),
+            Err(exit) => Err(exit.sentence().unwrap_or_default().to_owned()),
+        },
+        private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
+        has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
+        certificate: args.certificate.clone().zip(args.key.clone()).or_else(|| config.server.certificate_files()),
+        measures_hashing: !args.no_hashing,
+        clock: &Clock::System,
+    })
+    .await;
+    if let Ok(local) = local {
+        local.close().await;
+    }
+    report
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -125,6 +125,15 @@ pub struct Report {
     pub hash_costs: Vec<Cost>,
 }
 
+impl Report {
+    /// On settings that no server starts with, for this reason: nothing else can be looked at.
+    #[must_use]
+    pub fn unusable_settings(settings_file: Option<PathBuf>, why: &str) -> Self {
+        let findings = vec![settings::unusable(why)];
+        Self { state: State::Problem, settings_file, findings, hash_costs: Vec::new() }
+    }
+}
+
 /// What to look at.
 #[derive(Debug)]
 pub struct Subject<'a> {

@@ -10,6 +10,15 @@ pub(super) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     vec![fingerprints(subject.has_passing_key), exposure(&server.listen, address, &server.public_url, subject)]
 }
 
+pub(super) fn unusable(why: &str) -> Finding {
+    Finding::problem(
+        "settings.usable",
+        why,
+        "muster does not start; nothing else can be looked at before this is mended",
+        "mend the setting that is named, or the file; `muster config check --defaults` prints what each may be",
+    )
+}
+
 pub(super) fn fingerprints(has_passing_key: bool) -> Finding {
     const CHECK: &str = "settings.fingerprint_key";
     if !has_passing_key {

@@ -439,6 +439,40 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
 }
 
 #[test]
+fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
+    let nowhere = "the configuration /nowhere/muster.toml can't be read: No such file or directory (os error 2)";
+    let key = "secrets.fingerprint_key has to have 32 characters at least, such as `openssl rand -hex 32` prints";
+    for (name, value, sentence) in [
+        (
+            "MUSTER_SERVER__WORKERS",
+            "many",
+            "setting `server.workers` in the environment has to be a whole number from 0 to 512",
+        ),
+        ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "database.url has to start with postgres://"),
+        ("MUSTER_SECRETS__FINGERPRINT_KEY", "hunter2", key),
+        ("MUSTER_CONFIG", "/nowhere/muster.toml", nowhere),
+    ] {
+        let found = examined(muster().arg("doctor").env(name, value));
+        let file = (name == "MUSTER_CONFIG").then_some(value);
+        let finding = json!({
+            "check": "settings.usable",
+            "state": "problem",
+            "found": sentence,
+            "meaning": "muster does not start; nothing else can be looked at before this is mended",
+            "advice": "mend the setting that is named, or the file; `muster config check --defaults` prints what each may be",
+        });
+        let report = json!({"state": "problem", "settings_file": file, "findings": [finding], "hash_costs": []});
+        assert_eq!(found.report, report);
+        assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem\n"));
+
+        let ran = run(muster().arg("doctor").env(name, value));
+        let line = format!("problem  settings.usable           {sentence}");
+        assert_eq!(ran.out.lines().nth(1), Some(line.as_str()));
+        assert_eq!((ran.status, ran.out.contains("hunter2")), (Some(1), false));
+    }
+}
+
+#[test]
 fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
     let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
     let data_dir = dir.path().join("data");
@@ -484,9 +518,6 @@ fn settings_are_looked_at_as_well() {
     assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing takes 131072 MiB of the "));
     assert_eq!(found.of("passwords.speed")["found"], "not measured");
     assert_eq!(found.report["hash_costs"], json!([]));
-    // What can't be a setting is a question of usage, as everywhere.
-    let ran = run(muster().args(["doctor", "--database-url", "mysql://u:hunter2@h/d"]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: database.url has to start with postgres://\n"));
 }
 
 /// A certificate that is valid from and until so many days from today, and its key.
