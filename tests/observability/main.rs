@@ -1,5 +1,5 @@
 //! What somebody sees who watches muster: metrics with a real Prometheus, alert rules and the dashboard with
-//! its own tools, traces with a receiver that reads OTLP's protobuf.
+//! its own tools, traces with a real collector, and with a receiver that reads OTLP's protobuf.
 //!
 //! Real processes of the real program.
 
@@ -17,6 +17,7 @@
 mod support;
 
 mod certificate;
+mod collector;
 mod collector_away;
 mod metrics;
 mod ports;

@@ -1,10 +1,12 @@
 //! What takes traces in place of a collector: OTLP over HTTP, read with the protocol's own messages.
 
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -70,8 +72,17 @@ impl Receiver {
 async fn take(request: HttpRequest, received: web::Data<Mutex<Vec<Received>>>, body: web::Bytes) -> HttpResponse {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-    let message = ExportTraceServiceRequest::decode(body.clone()).unwrap();
-    received.lock().unwrap().push(Received { headers, bytes: body.to_vec(), message });
+    let bytes = match request.headers().get("content-encoding") {
+        None => body.to_vec(),
+        Some(packed) => {
+            assert_eq!(packed, "gzip");
+            let mut bytes = Vec::new();
+            GzDecoder::new(&body[..]).read_to_end(&mut bytes).unwrap();
+            bytes
+        }
+    };
+    let message = ExportTraceServiceRequest::decode(&bytes[..]).unwrap();
+    received.lock().unwrap().push(Received { headers, bytes, message });
     HttpResponse::Ok().content_type("application/x-protobuf").finish()
 }
 
