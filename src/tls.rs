@@ -15,7 +15,7 @@
 //! *No session is resumed where clients need a certificate*: a resumed session is not checked again, and would outlive
 //! the authority that vouched for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -213,11 +213,22 @@ fn digest(read: &Result<Material, String>) -> [u8; 32] {
     digest.finalize().into()
 }
 
+/// How many authorities are in a file for `server.tls_client_ca_file`, if it could be used.
+///
+/// # Errors
+/// A sentence with the setting and the file.
+pub(crate) fn count_client_authorities(path: &Path) -> Result<usize, String> {
+    let pem = read("tls_client_ca_file", path)?;
+    client_verifier(Arc::new(ring::default_provider()), path, &pem)?;
+    Ok(certificates("tls_client_ca_file", path, &pem)?.len())
+}
+
+fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
+    config::read_file(&format!("server.{setting}"), path).map_err(|error| error.to_string())
+}
+
 impl Files {
     fn read(&self) -> Result<Material, String> {
-        let read = |setting: &str, path: &PathBuf| {
-            config::read_file(&format!("server.{setting}"), path).map_err(|error| error.to_string())
-        };
         let certificate = read("tls_certificate_file", &self.certificate)?;
         let key = read("tls_key_file", &self.key)?;
         let client_ca = self.client_ca.as_ref().map(|path| read("tls_client_ca_file", path)).transpose()?;
@@ -236,10 +247,7 @@ impl Files {
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let builder = match self.client_ca.as_ref().zip(material.client_ca.as_ref()) {
-            Some((path, pem)) => builder.with_client_cert_verifier(
-                authorities(provider, certificates("tls_client_ca_file", path, pem)?)
-                    .map_err(|error| format!("server.tls_client_ca_file {} can't be used: {error}", path.display()))?,
-            ),
+            Some((path, pem)) => builder.with_client_cert_verifier(client_verifier(provider, path, pem)?),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
@@ -259,7 +267,7 @@ impl Files {
     }
 }
 
-fn certificates(setting: &str, path: &std::path::Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     read.ok()
         .filter(|certificates| !certificates.is_empty())
@@ -284,13 +292,17 @@ pub(crate) fn time(time: &x509_cert::time::Time) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(time.to_unix_duration().as_secs()).ok()?, 0)
 }
 
-fn authorities(
+/// What lets in clients with a certificate of one of these authorities.
+fn client_verifier(
     provider: Arc<CryptoProvider>,
-    certificates: Vec<CertificateDer<'static>>,
+    path: &Path,
+    pem: &[u8],
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, String> {
+    let unusable = |why: String| format!("server.tls_client_ca_file {} can't be used: {why}", path.display());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| error.to_string())?;
+    for certificate in certificates("tls_client_ca_file", path, pem)? {
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| error.to_string())
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verifier.map_err(|error| unusable(error.to_string()))
 }

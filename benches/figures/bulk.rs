@@ -32,8 +32,8 @@ fn measure(rows: Rows, users: usize, bar: f64, what: [&'static str; 2]) -> Vec<L
     let idle = served.idle_memory();
     served.create(&with_rows(rows, "warm", users));
     insert_select(&served.database, rows, users, 99);
-    // Each begins in a tidy database: the search index sorts in what is new when there is much of it, and would do so
-    // for both within muster's time.
+    // Each begins in a tidy database. Otherwise what psql left unsorted in the search index would be sorted in within
+    // muster's time, and muster's own sorting would run during psql's.
     let times = paired(
         &mut served,
         |served, pair| {

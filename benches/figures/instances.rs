@@ -36,7 +36,7 @@ impl Instances {
         Self { one, three }
     }
 
-    /// All of them have served and created, and know the key: with their connections to the database, which is tidy.
+    /// All of them have created users, so they know the key and have their connections; the database is tidy.
     fn ready() -> Self {
         let instances = Self::start();
         for (to, clients) in [("one", instances.to_one()), ("all", instances.to_all())] {
@@ -61,17 +61,19 @@ impl Instances {
     }
 }
 
-/// For each pair others, in a database of their own: how a process happens to lie in memory falls on neither side.
+/// For each pair others, in a database of their own: how a process happens to lie in memory falls now on one side, now on
+/// the other.
 #[derive(Default)]
 struct OfPair(Option<(usize, Instances)>);
 
 impl OfPair {
     fn get(&mut self, pair: usize) -> &Instances {
-        let (_, instances) = match self.0.take() {
-            Some((of, instances)) if of == pair => self.0.insert((pair, instances)),
-            _ => self.0.insert((pair, Instances::ready())),
-        };
-        instances
+        if self.0.as_ref().is_none_or(|(of, _)| *of != pair) {
+            // Those before end first.
+            self.0 = None;
+            self.0 = Some((pair, Instances::ready()));
+        }
+        &self.0.as_ref().unwrap().1
     }
 }
 

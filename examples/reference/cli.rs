@@ -18,7 +18,7 @@ Data goes to standard output, words to standard error.
 |---|---|
 | 0 | done |
 | 1 | understood and refused: nothing was changed |
-| 2 | wrong usage, or something could not be reached; of `muster healthcheck`, 1 is a server that can't be |
+| 2 | wrong usage, or something could not be reached; of `muster healthcheck`, 1 is a server that can't be; of `muster doctor`, 1 is a problem, also one of the settings |
 ";
 
 pub fn page() -> String {

@@ -46,10 +46,11 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Those of the server, if it could start with them.
+/// Those of the server, if each can be read and understood.
 fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
     let config = args.load()?;
     config.database_options().map_err(Exit::usage)?;
+    config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
     Ok(config)
 }

@@ -427,7 +427,16 @@ pub(crate) fn read_file(setting: &str, file: &Path) -> Result<Vec<u8>, ConfigErr
 
 /// The secret in the file that `setting` names. An empty file is one that is being written, or that nobody wrote: never
 /// the same as no file.
+///
+/// # Errors
+/// A sentence with the setting, and the file if what is set looks like the path of one: it may be the secret itself, which
+/// somebody put in the place of its file's path.
 fn read_secret(setting: &str, file: &str) -> Result<Secret, ConfigError> {
+    if (!file.contains('/') || file.contains("://")) && !Path::new(file).exists() {
+        return Err(ConfigError(format!(
+            "{setting} has to be the path of a file; there is no file of the name that is set"
+        )));
+    }
     let text = String::from_utf8(read_file(setting, Path::new(file))?)
         .map(Secret::new)
         .map_err(|_| ConfigError(format!("{setting} {file} can't be read: it is not text in UTF-8")))?;
@@ -537,9 +546,16 @@ fn describe(error: figment::Error) -> String {
         }
         other => {
             let path = if path.is_empty() { String::new() } else { format!(" (setting `{path}`)") };
-            format!("the configuration{place}{path} can't be used: {}", other.to_string().replace('\n', " ").trim())
+            format!("the configuration{place}{path} can't be used: {}", without_source(&other.to_string()))
         }
     }
+}
+
+/// What is wrong with a text of TOML, in one line. The reader shows the line that it can't read, which may be a secret.
+fn without_source(message: &str) -> String {
+    let is_shown = |line: &str| !line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let lines: Vec<&str> = message.lines().filter(|line| is_shown(line)).map(str::trim).collect();
+    lines.join(": ")
 }
 
 /// What is due, for people who don't write Rust.

@@ -126,7 +126,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// On settings that no server starts with, for this reason: nothing else can be looked at.
+    /// On settings that can't be read or understood, for this reason: without them nothing else is looked at.
     #[must_use]
     pub fn unusable_settings(settings_file: Option<PathBuf>, why: &str) -> Self {
         let findings = vec![settings::unusable(why)];

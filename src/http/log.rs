@@ -73,7 +73,7 @@ pub(super) async fn request(
     headers.insert(TRACE_ID, header(&trace_id));
     let (status, not_routed) = (response.status().as_u16(), Endpoint::new("-"));
     // Beside the route: to find it again would cost as much as routing.
-    let endpoint = response.request().app_data().unwrap_or(&not_routed);
+    let endpoint = response.request().app_data::<Endpoint>().unwrap_or(&not_routed);
     if endpoint.route != "/api/v2/cli_usage/" {
         line(response.request(), status, endpoint.route, start, &trace_id);
     }

@@ -1,5 +1,7 @@
 //! Settings: where they come from, and what is said about one that can't be used.
 
+use serde_json::Value;
+
 use crate::run;
 use crate::support::server::{ServerProcess, muster};
 use crate::support::{Actor, empty_database, file};
@@ -57,6 +59,47 @@ fn a_setting_that_can_not_be_used_is_named_with_its_place() {
     let ran = run(muster().args(["serve", "--config", "/nowhere.toml"]));
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.starts_with("error: the configuration /nowhere.toml can't be read: "), "{}", ran.err);
+}
+
+#[test]
+fn a_line_that_can_not_be_read_is_not_repeated_since_it_may_be_a_secret() {
+    for (text, why) in [
+        ("[database]\nurl = postgres://u:hunter2@h/d\n", "line 2, column 7: invalid string"),
+        ("[secrets]\nfingerprint_key = \"hunter2\n", "line 2, column 27: invalid basic string"),
+        ("[database]\nurl = \"a\"\nurl = \"hunter2\"\n", "line 3, column 1: duplicate key `url` in table `database`"),
+        ("[traces]\nheaders = \"a: hunter2\\q\"\n", "line 2, column 24: invalid escape sequence: expected "),
+    ] {
+        let settings = file(text.as_bytes(), ".toml");
+        let place = settings.path().display();
+        let sentence = format!("the configuration in {place} can't be used: TOML parse error at {why}");
+        for command in [&["serve"][..], &["config", "check"], &["doctor", "-o", "json"]] {
+            let ran = run(muster().args(command).arg("--config").arg(settings.path()));
+            assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{ran:?}");
+            if command[0] == "doctor" {
+                let report: Value = serde_json::from_str(&ran.out).unwrap();
+                assert!(report["findings"][0]["found"].as_str().unwrap().starts_with(&sentence), "{ran:?}");
+            } else {
+                assert!(ran.err.starts_with(&format!("error: {sentence}")) && ran.err.lines().count() == 1, "{ran:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_file_is_not_repeated() {
+    for (name, setting, secret) in [
+        ("MUSTER_DATABASE__URL_FILE", "database.url_file", "postgres://u:hunter2@h/d"),
+        (
+            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
+            "secrets.fingerprint_key_file",
+            "hunter2-hunter2-hunter2-hunter2-hunter2",
+        ),
+    ] {
+        let sentence =
+            format!("error: {setting} has to be the path of a file; there is no file of the name that is set\n");
+        let ran = run(muster().args(["config", "check"]).env(name, secret));
+        assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence));
+    }
 }
 
 #[test]

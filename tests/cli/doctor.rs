@@ -450,6 +450,11 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
         ),
         ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "database.url has to start with postgres://"),
         ("MUSTER_SECRETS__FINGERPRINT_KEY", "hunter2", key),
+        (
+            "MUSTER_TRACES__HEADERS",
+            "hunter2",
+            "traces.headers has to have a header a line, such as `authorization: Bearer …`",
+        ),
         ("MUSTER_CONFIG", "/nowhere/muster.toml", nowhere),
     ] {
         let found = examined(muster().arg("doctor").env(name, value));
@@ -458,17 +463,55 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
             "check": "settings.usable",
             "state": "problem",
             "found": sentence,
-            "meaning": "muster does not start; nothing else can be looked at before this is mended",
+            "meaning": "muster does not start; nothing else was looked at",
             "advice": "mend the setting that is named, or the file; `muster config check --defaults` prints what each may be",
         });
         let report = json!({"state": "problem", "settings_file": file, "findings": [finding], "hash_costs": []});
         assert_eq!(found.report, report);
         assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem\n"));
 
-        let ran = run(muster().arg("doctor").env(name, value));
-        let line = format!("problem  settings.usable           {sentence}");
-        assert_eq!(ran.out.lines().nth(1), Some(line.as_str()));
-        assert_eq!((ran.status, ran.out.contains("hunter2")), (Some(1), false));
+        for (format, start) in [("table", "problem  settings.usable           "), ("csv", "problem,settings.usable,")] {
+            let ran = run(muster().args(["doctor", "-o", format]).env(name, value));
+            let line = ran.out.lines().nth(1).unwrap();
+            // CSV has it in quotes if there is a comma in it.
+            assert!(line.strip_prefix(start).unwrap().trim_start_matches('"').starts_with(sentence), "{ran:?}");
+            assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: 1 problem\n"));
+            assert!(!ran.out.contains("hunter2"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_metrics_address_and_authorities_for_clients_that_no_server_starts_with_are_problems() {
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(files.path(), "server", (-1, 60));
+    let nowhere = files.path().join("nowhere.pem");
+    let examine = |ca: &Path, listen: &str| {
+        let mut command = muster();
+        command
+            .env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d")
+            .env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", &certificate)
+            .env("MUSTER_SERVER__TLS_KEY_FILE", &key)
+            .env("MUSTER_SERVER__TLS_CLIENT_CA_FILE", ca)
+            .env("MUSTER_METRICS__LISTEN", listen);
+        examined(command.args(["doctor", "--no-hashing"]))
+    };
+    let found = examine(&certificate, "127.0.0.1:0");
+    assert_eq!(found.of("settings.tls_client_ca_file")["found"], format!("1 in {}", certificate.display()));
+    assert_eq!(found.of("settings.metrics_listen")["found"], "127.0.0.1:0");
+    assert_eq!(found.complaints(), [("database.connection", "problem")]);
+
+    for (ca, why) in
+        [(&nowhere, "can't be read: No such file or directory (os error 2)"), (&key, "has no certificate in PEM")]
+    {
+        let found = examine(ca, "no such host:9464");
+        assert_eq!(
+            found.of("settings.tls_client_ca_file")["found"],
+            format!("server.tls_client_ca_file {} {why}", ca.display())
+        );
+        assert_eq!(found.of("settings.metrics_listen")["found"], "no such host:9464 is no address of this machine's");
+        let complaints = ["database.connection", "settings.metrics_listen", "settings.tls_client_ca_file"];
+        assert_eq!(found.complaints(), complaints.map(|check| (check, "problem")));
     }
 }
 

@@ -17,6 +17,7 @@ async fn what_happens_is_counted_and_measured_exactly() {
     for _ in 0..3 {
         assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
     }
+    assert_eq!(Actor::send(owner.request("HEAD", "/api/v2/userinfo/")).await.status, 200);
     let users = json!([with_password("a@example.com", "kT9$wqzPlr-1"), sso("b@example.com")]);
     let created = owner.create(&users).await;
     assert_eq!(created.status, 200);
@@ -32,6 +33,8 @@ async fn what_happens_is_counted_and_measured_exactly() {
     let after = watched.read().await;
     for (series, count) in [
         (r#"muster_http_requests_total{method="GET",route="/api/v2/userinfo/",status="200"}"#, 3.0),
+        (r#"muster_http_requests_total{method="HEAD",route="/api/v2/userinfo/",status="200"}"#, 1.0),
+        (r#"muster_http_request_duration_seconds_count{method="HEAD",route="/api/v2/userinfo/"}"#, 1.0),
         (r#"muster_http_requests_total{method="GET",route="/api/v2/userinfo/",status="401"}"#, 1.0),
         (r#"muster_http_requests_total{method="POST",route="/api/v2/users/admin_batch_create",status="200"}"#, 2.0),
         (r#"muster_http_requests_total{method="POST",route="/api/v2/users/admin_batch_create",status="409"}"#, 1.0),
