@@ -91,3 +91,4 @@ pub mod tls;
 pub mod token;
 pub mod traces;
 pub mod users;
+pub(crate) mod users_file;

@@ -44,7 +44,6 @@
 
 mod claim;
 mod create;
-pub mod file;
 mod job;
 mod key;
 mod lease;

@@ -28,7 +28,7 @@ use super::local_hash::{self, Hashed};
 use super::output::{self, Format};
 use super::progress::Progress;
 use super::{Exit, file_report};
-use crate::batches::file::{Contents, FileFormat, UsersFile};
+use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may take for a batch before it answers that it goes on by itself.
 const WAIT: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use muster_client::{RowFinding, Warning};
 
 use super::{Exit, output};
-use crate::batches::file::{FileError, Finding, UsersFile};
+use crate::users_file::{FileError, Finding, UsersFile};
 
 /// The most warnings that are shown. Findings are shown all, for all have to be mended.
 const MOST_WARNINGS: usize = 20;

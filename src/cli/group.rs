@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::output::{self, Format};
 use super::user::ServerArgs;
 use super::{Exit, file_report, listing};
-use crate::batches::file::{Contents, FileFormat, UsersFile};
+use crate::users_file::{Contents, FileFormat, UsersFile};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {

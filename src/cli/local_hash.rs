@@ -20,9 +20,9 @@ use serde_json::{Map, Value};
 
 use super::Exit;
 use super::progress::Progress;
-use crate::batches::file::Finding;
 use crate::config::{Config, Passwords};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
+use crate::users_file::Finding;
 
 /// The keys of a row whose values can't be a password.
 const HARMLESS: [&str; 8] =

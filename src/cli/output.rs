@@ -16,7 +16,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::Exit;
-use crate::batches::file::is_invisible;
+use crate::users_file::is_invisible;
 
 /// How data is written to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

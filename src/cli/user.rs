@@ -11,9 +11,9 @@ use muster_client::{
 use super::credentials::Credentials;
 use super::output::{self, Format};
 use super::{Exit, batch_create, listing, user_change};
-use crate::batches::file::{TemplateFormat, template};
 use crate::caller::PermissionLevel;
 use crate::config::environment;
+use crate::users_file::{TemplateFormat, template};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {

@@ -18,7 +18,7 @@ use super::batch_undo::confirm;
 use super::output::{self, Format};
 use super::user::ServerArgs;
 use super::{Exit, file_report};
-use crate::batches::file::{Contents, FileFormat, UsersFile};
+use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// The users of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]

@@ -8,12 +8,12 @@ use chrono::Duration;
 use super::{NewInvitation, Token, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::batches::file::is_invisible;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
 use crate::users::{self, EmailAddress, InvalidEmail};
+use crate::users_file::is_invisible;
 
 /// How much of an address that is none is repeated, in characters.
 const LONGEST_SHOWN: usize = 100;

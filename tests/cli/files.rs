@@ -232,9 +232,9 @@ fn the_examples_are_printed() {
         |arguments: &[&str]| run(crate::support::server::muster().args(["user", "template"]).args(arguments));
     let yaml = template(&[]);
     assert_eq!((yaml.status, yaml.err.as_str()), (Some(0), ""));
-    assert_eq!(yaml.out, include_str!("../../src/batches/file/template.yaml"));
+    assert_eq!(yaml.out, include_str!("../../src/users_file/template.yaml"));
     assert_eq!(template(&["--format", "yaml"]).out, yaml.out);
-    assert_eq!(template(&["--format", "csv"]).out, include_str!("../../src/batches/file/template.csv"));
+    assert_eq!(template(&["--format", "csv"]).out, include_str!("../../src/users_file/template.csv"));
     assert_eq!(template(&["--format", "json"]).status, Some(2));
 }
 

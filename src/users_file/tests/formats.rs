@@ -95,14 +95,7 @@ fn a_hash_in_place_of_a_password_is_shown_at_the_password() {
         (FileFormat::Csv, "name,email,password,password_hash,is_sso_user\nA,a,hunter2,,false\n", "2:5"),
         (FileFormat::Csv, "name,email,password,is_sso_user\nA,a,hunter2,false\n", "2:5"),
     ] {
-        let mut file = UsersFile::parse("users", text.to_owned(), format).unwrap();
-        for row in file.rows_mut() {
-            let row = row.as_object_mut().unwrap();
-            assert_eq!(row.remove("password"), Some(json!("hunter2")));
-            row.insert("password_hash".to_owned(), json!("$x"));
-            row.insert("must_change_password".to_owned(), json!(true));
-        }
-        assert_eq!(file.rows().next().unwrap()["password_hash"], "$x");
+        let file = UsersFile::parse("users", text.to_owned(), format).unwrap();
         let output = file.render(&[finding(0, "password_hash", "hash", "is wrong")], false);
         assert!(output.starts_with("error[hash]: password_hash: is wrong\n"), "{output}");
         assert!(output.contains(&format!("--> users:{place}\n")) && !output.contains("hunter"), "{output}");

@@ -178,6 +178,7 @@ impl UsersFile {
     /// # Errors
     /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the
     /// rest unreadable.
+    #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
         let sha256 = input::sha256(&text);
         Self::from_text(path.into(), text, sha256, format, Contents::CREATED)
@@ -218,22 +219,10 @@ impl UsersFile {
         self.rows.iter().map(|row| &row.value)
     }
 
-    /// The rows, to change what is sent. Findings still point to what the file has; one about a
-    /// `password_hash` that the file doesn't have points to the `password` that it was made of.
-    pub fn rows_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Value> {
-        self.rows.iter_mut().map(|row| &mut row.value)
-    }
-
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
-    }
-
-    /// Whether the list is empty, which the contract allows.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// One block of lines for each finding, in file order, an empty line between them, ready for

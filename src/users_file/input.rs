@@ -61,6 +61,7 @@ fn make_room(bytes: &mut Vec<u8>, more: usize) {
 }
 
 /// The SHA-256 of a text, in hex digits.
+#[cfg(test)]
 pub(super) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
