@@ -210,7 +210,7 @@ impl App {
     pub fn in_time<T>(&self, waiting: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
         // No `async fn`, which would take twice the room of what it waits for.
         let waiting = tokio::time::timeout(self.longest_wait(), waiting);
-        waiting.map(|waited| waited.map_err(|_| Error::no_answer_in_time()))
+        waiting.map(|waited| waited.map_err(|_| Error::timed_out()))
     }
 
     /// How long [`App::in_time`] waits.
@@ -300,7 +300,7 @@ impl App {
         let error = match tokio::time::timeout(RECORD_TIME, written).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(_) => Error::no_answer_in_time(),
+            Err(_) => Error::timed_out(),
         };
         tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
     }

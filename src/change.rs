@@ -216,7 +216,7 @@ impl Change {
     /// # Errors
     /// `internal` when nothing was recorded: that is a bug, and nothing was written.
     /// Any error of the database; if the connection broke while committing, whether the
-    /// change happened is unknown, and the error's class says so ([`crate::postgres::Fault`]).
+    /// change happened is unknown, and the error's class says so ([`crate::postgres::ErrorClass`]).
     pub async fn commit(mut self) -> Result<(), CommitError> {
         if self.events.is_empty() {
             return Err(CommitError::Before(Error::internal("a change without an audit event")));

@@ -34,7 +34,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::passwords::HashError;
-use crate::postgres::{self, Fault, Trouble};
+use crate::postgres::{self, ErrorClass, UnavailableReason};
 use crate::report::Report;
 
 /// What went wrong.
@@ -44,7 +44,7 @@ pub struct Error {
     message: String,
     report: Option<Box<Report>>,
     retry_after: Option<Duration>,
-    fault: Option<Fault>,
+    class: Option<ErrorClass>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -132,7 +132,7 @@ codes! {
 impl Error {
     /// An error with a sentence of its own. Prefer one of the others where it fits.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), report: None, retry_after: None, fault: None, source: None }
+        Self { code, message: message.into(), report: None, retry_after: None, class: None, source: None }
     }
 
     /// The request can't be understood: `message` says which part and what is due.
@@ -187,15 +187,15 @@ impl Error {
 
     /// Somebody else's change was in the way of this one, which may succeed if made again.
     #[must_use]
-    pub fn pushed_aside() -> Self {
-        let sentence = "the database is too busy right now; this request wrote nothing";
-        Self { fault: Some(Fault::Retry), ..Self::overloaded(sentence, Duration::from_secs(2)) }
+    pub fn contended() -> Self {
+        let sentence = "the database is too busy right now; nothing was written";
+        Self { class: Some(ErrorClass::Contended), ..Self::overloaded(sentence, Duration::from_secs(2)) }
     }
 
     /// The server was told to stop before this was done.
     #[must_use]
-    pub fn stopping() -> Self {
-        Self::not_ready("the server is being stopped; this request wrote nothing: send it again")
+    pub fn shutting_down() -> Self {
+        Self::not_ready("the server is shutting down; nothing was written, so retry the request")
     }
 
     /// This instance can't take requests; others may.
@@ -208,22 +208,22 @@ impl Error {
         Self {
             retry_after: Some(Duration::from_secs(2)),
             source: Some(source.into()),
-            ..Self::new(Code::Unavailable, "the database can't be reached right now; this request wrote nothing")
+            ..Self::new(Code::Unavailable, "the database can't be reached right now; nothing was written")
         }
     }
 
     /// The database does not answer a question in time.
     #[must_use]
-    pub fn no_answer_in_time() -> Self {
-        let sentence = "the database does not answer in time; this request wrote nothing";
-        Self { fault: Some(Fault::Unavailable), ..Self::unavailable(NoAnswer).with_message(sentence) }
+    pub fn timed_out() -> Self {
+        let sentence = "the database does not answer in time; nothing was written";
+        Self { class: Some(ErrorClass::Unavailable), ..Self::unavailable(NoAnswer).with_message(sentence) }
     }
 
-    /// The database says itself why it does not do what it is asked, and nothing was written.
+    /// The database can be reached and states why it rejects requests; nothing was written.
     #[must_use]
-    pub fn in_trouble(trouble: Trouble) -> Self {
-        Self { fault: Some(Fault::Unavailable), ..Self::unavailable(trouble.sentence()) }
-            .with_message(trouble.sentence())
+    pub fn in_trouble(reason: UnavailableReason) -> Self {
+        let sentence = format!("{}; nothing was written", reason.as_str());
+        Self { class: Some(ErrorClass::Unavailable), ..Self::unavailable(reason.as_str()) }.with_message(sentence)
     }
 
     /// Something that should not happen. The caller sees a constant sentence; `source` is logged.
@@ -263,24 +263,24 @@ impl Error {
 
     /// The class of the database error behind it.
     #[must_use]
-    pub const fn fault(&self) -> Option<Fault> {
-        self.fault
+    pub const fn class(&self) -> Option<ErrorClass> {
+        self.class
     }
 
     /// Whether all it says is that something of the database's did not come in time: the database may say why
     /// ([`crate::postgres::Database`]).
     #[must_use]
     pub fn is_unexplained(&self) -> bool {
-        let source = self.source.as_deref().filter(|_| self.fault == Some(Fault::Unavailable));
+        let source = self.source.as_deref().filter(|_| self.class == Some(ErrorClass::Unavailable));
         source.is_some_and(|source| {
             source.is::<NoAnswer>() || matches!(source.downcast_ref(), Some(sqlx::Error::PoolTimedOut))
         })
     }
 
-    /// What the database itself said was wrong with it, if it said so.
+    /// Why the database rejected the request, if its error says so.
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
-        Trouble::of(self.source.as_deref()?.downcast_ref()?)
+    pub fn unavailable_reason(&self) -> Option<UnavailableReason> {
+        UnavailableReason::of(self.source.as_deref()?.downcast_ref()?)
     }
 
     /// When to try again, if that makes sense.
@@ -337,7 +337,7 @@ impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy(busy) => Self::overloaded(
-                "too many passwords are waiting to be hashed right now; this request wrote nothing",
+                "too many passwords are waiting to be hashed right now; nothing was written",
                 busy.retry_after,
             ),
             HashError::Failed(why) => Self::internal(why),
@@ -346,37 +346,37 @@ impl From<HashError> for Error {
 }
 
 impl From<sqlx::Error> for Error {
-    /// What a database error means to the caller, by its class. See [`Fault`].
+    /// What a database error means to the caller, by its class. See [`ErrorClass`].
     fn from(error: sqlx::Error) -> Self {
-        let fault = Fault::of(&error);
-        if matches!(fault, Fault::Unavailable | Fault::Unknown) {
+        let class = ErrorClass::of(&error);
+        if matches!(class, ErrorClass::Unavailable | ErrorClass::OutcomeUnknown) {
             postgres::note_break();
         }
-        let trouble = Trouble::of(&error);
-        if trouble == Some(Trouble::ReadOnly) {
+        let reason = UnavailableReason::of(&error);
+        if reason == Some(UnavailableReason::ReadOnly) {
             postgres::note_read_only();
         }
-        let meaning = match fault {
-            Fault::Retry => {
+        let meaning = match class {
+            ErrorClass::Contended => {
                 tracing::warn!(%error, "the database was too busy");
-                Self::pushed_aside()
+                Self::contended()
             }
-            Fault::Timeout => {
+            ErrorClass::TimedOut => {
                 tracing::warn!(%error, "a time limit of the database was hit");
-                Self::pushed_aside()
-                    .with_message("the database took longer than it may for one statement; this request wrote nothing")
+                Self::contended()
+                    .with_message("the database took longer than it may for one statement; nothing was written")
             }
-            Fault::Unavailable => {
+            ErrorClass::Unavailable => {
                 let unavailable = Self::unavailable(error);
-                match trouble {
-                    Some(trouble) => unavailable.with_message(trouble.sentence()),
+                match reason {
+                    Some(reason) => unavailable.with_message(format!("{}; nothing was written", reason.as_str())),
                     None => unavailable,
                 }
             }
-            Fault::Unknown => Self::unavailable(error)
+            ErrorClass::OutcomeUnknown => Self::unavailable(error)
                 .with_message("the database does not say whether it was done: look before you send it again"),
-            Fault::Poisoned | Fault::BadText | Fault::Internal => Self::internal(error),
+            ErrorClass::AbortedTransaction | ErrorClass::InvalidText | ErrorClass::Internal => Self::internal(error),
         };
-        Self { fault: Some(fault), ..meaning }
+        Self { class: Some(class), ..meaning }
     }
 }

@@ -48,7 +48,7 @@ pub async fn create(
     let action = request.mode.action();
     app.authorize(caller, action).await?;
     if app.is_draining() {
-        return Err(Error::stopping());
+        return Err(Error::shutting_down());
     }
     let step = match body.await {
         Ok(body) => next_step(app, caller, request, body).await,

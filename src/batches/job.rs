@@ -15,7 +15,7 @@ use crate::change::{CommitError, LOCK, Patience};
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
 use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
-use crate::postgres::Fault;
+use crate::postgres::ErrorClass;
 use crate::report::Finding;
 use crate::traces::{self, stage};
 use crate::users::{Account, Credential, NewUser, StoredPassword};
@@ -86,7 +86,7 @@ impl Hashing {
 fn hash_error(error: HashError) -> Error {
     match error {
         HashError::Busy(busy) => Error::overloaded(
-            "other batches are being hashed, and no more fit right now; this request wrote nothing",
+            "other batches are being hashed, and no more fit right now; nothing was written",
             busy.retry_after,
         ),
         HashError::Failed(error) => Error::internal(error),
@@ -116,7 +116,7 @@ pub(super) async fn run(
                 making.done();
                 return Err(Box::pin(lease.gone()).await);
             }
-            () = app.stopping.cancelled() => return Err(Error::stopping()),
+            () = app.stopping.cancelled() => return Err(Error::shutting_down()),
             hashes = stage("batch.hash", hashing.finish()) => hashes?,
         },
     };
@@ -188,10 +188,10 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
             }
             Err(error) => error,
         };
-        let again = match error.fault() {
+        let again = match error.class() {
             // A deadlock is told after one second, by PostgreSQL's default; a lock that is not given up, after two.
-            Some(Fault::Retry) => attempt < RETRIES && start.elapsed() < patience.max(LOCK),
-            Some(Fault::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
+            Some(ErrorClass::Contended) => attempt < RETRIES && start.elapsed() < patience.max(LOCK),
+            Some(ErrorClass::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
             _ => false,
         };
         if !again {
@@ -218,7 +218,7 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
     fail::fail_point!("batch::inserted");
     match change.commit().await {
         Ok(()) => Ok(()),
-        Err(CommitError::During(error)) if Fault::of(&error).is_unknown_after_commit() => {
+        Err(CommitError::During(error)) if ErrorClass::of(&error).is_unknown_after_commit() => {
             let batch_id = batch.batch_id;
             tracing::warn!(%error, %batch_id, "the connection broke while a batch was committed; asking what happened");
             if !Box::pin(write::happened(app, caller, batch)).await? {

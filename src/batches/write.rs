@@ -66,7 +66,7 @@ async fn outrun(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) 
         report.add(Finding::email_taken(index, email.as_str()));
     }
     // Somebody was in the way and has gone since: the next attempt will not meet them.
-    Ok(if report.is_empty() { Error::pushed_aside() } else { Error::rejected(report) })
+    Ok(if report.is_empty() { Error::contended() } else { Error::rejected(report) })
 }
 
 /// Whether it was new.

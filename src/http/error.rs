@@ -79,7 +79,7 @@ pub(super) async fn explain<B: MessageBody + 'static>(
     let Some((failure, app)) = failure.zip(response.request().app_data::<web::Data<App>>()) else {
         return Ok(response.map_into_left_body());
     };
-    if let Some(trouble) = failure.error.trouble() {
+    if let Some(trouble) = failure.error.unavailable_reason() {
         app.db.note(trouble);
     }
     if !failure.error.is_unexplained() {

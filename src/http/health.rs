@@ -30,7 +30,7 @@ pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::re
 
 async fn ready(app: &App) -> Result<()> {
     if app.is_leaving() || app.is_draining() {
-        return Err(Error::not_ready("the server is being stopped"));
+        return Err(Error::not_ready("the server is shutting down"));
     }
     let mut connection = app
         .db
@@ -41,7 +41,7 @@ async fn ready(app: &App) -> Result<()> {
     match postgres::is_current(&mut connection).await {
         // The last two keep an instance from starting; one that runs goes on.
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
-            app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::not_ready(trouble.state())))
+            app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::not_ready(trouble.as_str())))
         }
         Ok(false) => Err(Error::not_ready("the database lacks migrations: run `muster migrate`")),
         Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),

@@ -28,7 +28,7 @@ use crate::audit::Refusal;
 use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
-use crate::postgres::Fault;
+use crate::postgres::ErrorClass;
 use crate::secret::Secret;
 use crate::token::{self, BadToken};
 
@@ -148,7 +148,7 @@ async fn look_up(app: &App, token: &Token, digest: Digest) -> Result<Found> {
     let asked_at = Instant::now();
     let found = match read::find(app, token, app.clock.now()).await {
         // The connection was cut, and another one is had at once if there is any: everybody is asked who they are.
-        Err(error) if error.fault() == Some(Fault::Unavailable) && asked_at.elapsed() < AT_ONCE => {
+        Err(error) if error.class() == Some(ErrorClass::Unavailable) && asked_at.elapsed() < AT_ONCE => {
             read::find(app, token, app.clock.now()).await?
         }
         found => found?,

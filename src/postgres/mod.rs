@@ -22,7 +22,7 @@
 
 mod cluster;
 mod data_dir;
-mod fault;
+mod error_class;
 mod migrator;
 mod programs;
 mod search_index;
@@ -36,7 +36,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
-pub use fault::{Fault, Trouble};
+pub use error_class::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use search_index::ensure_search_index;
@@ -110,11 +110,11 @@ pub struct Database {
     /// What was found out when it gave no connection, the latest time.
     looked: Arc<tokio::sync::Mutex<Option<Looked>>>,
     /// What it lacked, the latest time that it said so.
-    exhausted: Arc<Mutex<Option<(Instant, Trouble)>>>,
+    exhausted: Arc<Mutex<Option<(Instant, UnavailableReason)>>>,
 }
 
 /// When it was asked why it gives no connection, and what it said.
-type Looked = (Instant, Option<Trouble>);
+type Looked = (Instant, Option<UnavailableReason>);
 
 /// How many connections there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +270,7 @@ impl Database {
 
     /// Why it gives no connection, as far as it says so itself: asked for with a connection outside the pools, once a
     /// second at most, and for a third of a second at most.
-    pub(crate) async fn trouble(&self) -> Option<Trouble> {
+    pub(crate) async fn trouble(&self) -> Option<UnavailableReason> {
         let mut looked = self.looked.lock().await;
         if let Some((at, trouble)) = *looked
             && at.elapsed() < LOOK_AGAIN
@@ -281,21 +281,21 @@ impl Database {
         let asked = tokio::time::timeout(LOOK_TIME, async { options.connect().await?.close().await }).await;
         let trouble = asked.ok().and_then(Result::err).and_then(|error| {
             tracing::warn!(%error, "the database gives no connection");
-            Trouble::of(&error)
+            UnavailableReason::of(&error)
         });
         *looked = Some((Instant::now(), trouble));
         trouble
     }
 
     /// Notes what it says is wrong with it.
-    pub(crate) fn note(&self, trouble: Trouble) {
+    pub(crate) fn note(&self, trouble: UnavailableReason) {
         if trouble.is_exhaustion() {
             *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), trouble));
         }
     }
 
     /// What it lacks, as it said in the last seconds.
-    pub(crate) fn exhaustion(&self) -> Option<Trouble> {
+    pub(crate) fn exhaustion(&self) -> Option<UnavailableReason> {
         let exhausted = *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
         exhausted.filter(|(at, _)| at.elapsed() < EXHAUSTED_FOR).map(|(_, trouble)| trouble)
     }

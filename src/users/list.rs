@@ -24,7 +24,7 @@ use crate::change::{Change, Patience};
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
-use crate::postgres::Fault;
+use crate::postgres::ErrorClass;
 use crate::report::{Finding, Report};
 use crate::rows;
 
@@ -124,7 +124,7 @@ async fn judge_and_write(app: &App, caller: &Caller, bulk: Bulk, dry_run: bool, 
             Err(error) => error,
         };
         // An address that somebody was given meanwhile is a finding of the next attempt.
-        let again = error.fault() == Some(Fault::Retry) || error.code() == Code::EmailTaken;
+        let again = error.class() == Some(ErrorClass::Contended) || error.code() == Code::EmailTaken;
         if !again || attempt == RETRIES {
             return Err(error);
         }

@@ -97,7 +97,7 @@ async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
     let refused = owner.create(&json!([sso("b@example.com")])).await;
     assert_come_again_because(
         &refused,
-        "the database takes no writes right now (it is a standby, or read-only); this request wrote nothing",
+        "the database is read-only (a standby, or `default_transaction_read_only`); nothing was written",
     );
     for path in ["/livez", "/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         assert_eq!(owner.get(path).await.status, 200, "{path}");
@@ -180,8 +180,8 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
     }
     let (start, sentence) = (
         Instant::now(),
-        "the database has no connection left (max_connections, or a limit of the role or the database); this request \
-         wrote nothing",
+        "the database has no connections left (`max_connections`, or a limit of the role or the database); nothing was \
+         written",
     );
     let create = json!([sso("b@example.com")]);
     let (one, list, created, ready) = tokio::join!(
@@ -214,13 +214,13 @@ async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
     let (_dir, cluster, server) = with_its_own_database("off").await;
     let owner = server.actor(&server.key.clone().unwrap());
     let disk = Disk::fill(&cluster).await;
-    let sentence = "the disk of the database is full; this request wrote nothing";
+    let sentence = "the database server's disk is full; nothing was written";
     let create = json!([sso("a@example.com")]);
     assert_come_again_because(&owner.create(&create).await, sentence);
     for path in ["/livez", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         assert_eq!(owner.get(path).await.status, 200, "{path}");
     }
-    assert_come_again_because(&owner.get("/readyz").await, "the disk of the database is full");
+    assert_come_again_because(&owner.get("/readyz").await, "the database server's disk is full");
     let mut connection = cluster.connect_options().connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
     disk.empty(&cluster).await;

@@ -226,7 +226,7 @@ async fn a_server_that_is_stopped_finishes_its_batches() {
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(
         refused.error(),
-        json!({"code": "unavailable", "detail": "the server is being stopped; this request wrote nothing: send it again"})
+        json!({"code": "unavailable", "detail": "the server is shutting down; nothing was written, so retry the request"})
     );
     assert_eq!((owner.get("/readyz").await.status, owner.get("/api/v2/userinfo/").await.status), (503, 200));
     assert!(server.wait().success());
@@ -254,7 +254,7 @@ async fn a_batch_that_takes_longer_than_the_server_may_to_stop_is_failed_at_once
     assert_eq!(batch["state"], "failed");
     assert_eq!(
         batch["error"],
-        json!({"code": "unavailable", "detail": "the server is being stopped; this request wrote nothing: send it again"})
+        json!({"code": "unavailable", "detail": "the server is shutting down; nothing was written, so retry the request"})
     );
     let mut connection = database.connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await[..3], [0, 0, 0]);

@@ -29,7 +29,7 @@ async fn a_server_that_is_told_to_stop_is_not_ready_at_once_and_serves_on_until_
     let newcomer = Actor::new(server.address, Some(owner.token()));
     let ready = newcomer.get("/readyz").await;
     assert_eq!(ready.status, 503, "{}", ready.text);
-    assert_eq!(ready.error(), json!({"code": "unavailable", "detail": "the server is being stopped"}));
+    assert_eq!(ready.error(), json!({"code": "unavailable", "detail": "the server is shutting down"}));
     assert_eq!(newcomer.get("/livez").await.status, 200);
     let created = newcomer.create(&json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")])).await;
     assert_eq!(created.status, 200, "{}", created.text);

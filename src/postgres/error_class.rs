@@ -1,0 +1,313 @@
+//! Classifies database errors by SQLSTATE (PostgreSQL documentation, appendix A).
+//!
+//! # Decisions
+//!
+//! *Constraint violations are recognized by SQLSTATE, not by the name of the constraint.* Citus does not pass the name
+//! on, and reports a violation on a worker that receives rows by `COPY` as `XX000`; only the message tells then.
+
+use sqlx::error::DatabaseError;
+
+/// The class of a database error: it decides whether to retry and what the client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Rolled back because of a concurrent transaction: serialization failure, deadlock or lock timeout. The same
+    /// transaction may succeed on retry.
+    Contended,
+    /// Rolled back because a statement or transaction exceeded its timeout.
+    TimedOut,
+    /// The database is unreachable, starting, shutting down, read-only or out of resources. Uncommitted statements are
+    /// rolled back; the outcome of a `COMMIT` in flight is unknown.
+    Unavailable,
+    /// The transaction may or may not have been committed. Read the data to find out.
+    OutcomeUnknown,
+    /// A statement was sent in a transaction that had already failed: a bug. The connection is unusable.
+    AbortedTransaction,
+    /// Text that PostgreSQL can't store (NUL, invalid UTF-8): a bug, because muster validates text first.
+    InvalidText,
+    /// Anything else: a bug or a broken installation.
+    Internal,
+}
+
+impl ErrorClass {
+    /// Classifies an error of sqlx.
+    #[must_use]
+    pub fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => {
+                error.code().map_or(Self::Internal, |code| Self::of_sqlstate(&code, error.message()))
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable,
+            // sqlx reports a connection that closes in the middle of a message as a protocol error.
+            sqlx::Error::Protocol(_) => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+
+    /// Whether a `COMMIT` that failed with this error may still have taken effect.
+    #[must_use]
+    pub const fn is_unknown_after_commit(self) -> bool {
+        matches!(self, Self::Unavailable | Self::OutcomeUnknown)
+    }
+
+    fn of_sqlstate(code: &str, message: &str) -> Self {
+        match code {
+            // serialization_failure, deadlock_detected, lock_not_available
+            "40001" | "40P01" | "55P03" => Self::Contended,
+            // query_canceled (statement_timeout), idle_in_transaction_session_timeout, transaction_timeout
+            "57014" | "25P03" | "25P04" => Self::TimedOut,
+            // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout
+            "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => Self::Unavailable,
+            // read_only_sql_transaction: a standby, or a database that is temporarily read-only
+            "25006" => Self::Unavailable,
+            // invalid_authorization_specification, invalid_password, invalid_catalog_name: muster can't log in
+            "28000" | "28P01" | "3D000" => Self::Unavailable,
+            // io_error: a disk failure, or a Citus worker lost during COPY
+            "58030" => Self::Unavailable,
+            // statement_completion_unknown, transaction_resolution_unknown
+            "40003" | "08007" => Self::OutcomeUnknown,
+            // internal_error of Citus: a worker was lost during a one-phase commit, or before
+            "XX000" if message.contains("could not commit transaction") => Self::OutcomeUnknown,
+            "XX000" if message.contains("server closed the connection unexpectedly") => Self::Unavailable,
+            // in_failed_sql_transaction
+            "25P02" => Self::AbortedTransaction,
+            // character_not_in_repertoire, untranslatable_character
+            "22021" | "22P05" => Self::InvalidText,
+            // class 08: connection exceptions; class 53: insufficient resources (disk, memory, connections)
+            _ if code.starts_with("08") || code.starts_with("53") => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// Whether the statement violated a unique constraint or a primary key.
+#[must_use]
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    violates(error, "23505", "violates unique constraint")
+}
+
+/// Whether the statement violated a foreign key.
+#[must_use]
+pub fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
+    violates(error, "23503", "violates foreign key constraint")
+}
+
+fn violates(error: &sqlx::Error, sqlstate: &str, message: &str) -> bool {
+    error.as_database_error().is_some_and(|error| match error.code().as_deref() {
+        Some("XX000") => error.message().contains(message),
+        code => code == Some(sqlstate),
+    })
+}
+
+/// Why a database that can be reached rejects requests, where its error says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnavailableReason {
+    /// The disk is full.
+    DiskFull,
+    /// The server is out of memory.
+    OutOfMemory,
+    /// A connection limit of the server, the database or the role is reached.
+    TooManyConnections,
+    /// The server is a standby or read-only.
+    ReadOnly,
+}
+
+impl UnavailableReason {
+    /// The reason that an error states, if it states one.
+    #[must_use]
+    pub fn of(error: &sqlx::Error) -> Option<Self> {
+        Self::of_sqlstate(&error.as_database_error().and_then(DatabaseError::code)?)
+    }
+
+    fn of_sqlstate(code: &str) -> Option<Self> {
+        match code {
+            // disk_full
+            "53100" => Some(Self::DiskFull),
+            // out_of_memory
+            "53200" => Some(Self::OutOfMemory),
+            // too_many_connections
+            "53300" => Some(Self::TooManyConnections),
+            // read_only_sql_transaction
+            "25006" => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+
+    /// The reason as a clause, for messages and `/readyz`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskFull => "the database server's disk is full",
+            Self::OutOfMemory => "the database server is out of memory",
+            Self::TooManyConnections => {
+                "the database has no connections left (`max_connections`, or a limit of the role or the database)"
+            }
+            Self::ReadOnly => "the database is read-only (a standby, or `default_transaction_read_only`)",
+        }
+    }
+
+    /// Whether the instance is not ready because of it. A read-only database still serves reads, and a database at its
+    /// connection limit still serves the connections it has.
+    #[must_use]
+    pub const fn is_exhaustion(self) -> bool {
+        matches!(self, Self::DiskFull | Self::OutOfMemory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+    use std::fmt;
+
+    use sqlx::error::ErrorKind;
+
+    use super::*;
+
+    /// An error as PostgreSQL, or Citus, reports it.
+    #[derive(Debug)]
+    struct Reported(&'static str, &'static str);
+
+    impl fmt::Display for Reported {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.1)
+        }
+    }
+
+    impl Error for Reported {}
+
+    impl DatabaseError for Reported {
+        fn message(&self) -> &str {
+            self.1
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn reported(sqlstate: &'static str, message: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Reported(sqlstate, message)))
+    }
+
+    #[test]
+    fn every_sqlstate_has_a_class() {
+        let table = [
+            ("40001", ErrorClass::Contended),
+            ("40P01", ErrorClass::Contended),
+            ("55P03", ErrorClass::Contended),
+            ("57014", ErrorClass::TimedOut),
+            ("25P03", ErrorClass::TimedOut),
+            ("25P04", ErrorClass::TimedOut),
+            ("57P01", ErrorClass::Unavailable),
+            ("57P02", ErrorClass::Unavailable),
+            ("57P03", ErrorClass::Unavailable),
+            ("08000", ErrorClass::Unavailable),
+            ("08006", ErrorClass::Unavailable),
+            ("25006", ErrorClass::Unavailable),
+            ("28000", ErrorClass::Unavailable),
+            ("28P01", ErrorClass::Unavailable),
+            ("3D000", ErrorClass::Unavailable),
+            ("53100", ErrorClass::Unavailable),
+            ("53200", ErrorClass::Unavailable),
+            ("53300", ErrorClass::Unavailable),
+            ("58030", ErrorClass::Unavailable),
+            ("40003", ErrorClass::OutcomeUnknown),
+            ("08007", ErrorClass::OutcomeUnknown),
+            ("25P02", ErrorClass::AbortedTransaction),
+            ("22021", ErrorClass::InvalidText),
+            ("22P05", ErrorClass::InvalidText),
+            ("23505", ErrorClass::Internal),
+            ("42P01", ErrorClass::Internal),
+            ("XX000", ErrorClass::Internal),
+        ];
+        for (code, class) in table {
+            assert_eq!(ErrorClass::of(&reported(code, "")), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn internal_errors_of_citus_are_classified_by_message() {
+        let table = [
+            ("server closed the connection unexpectedly", ErrorClass::Unavailable),
+            ("could not commit transaction for shard xact on node 10.0.0.7:5432", ErrorClass::OutcomeUnknown),
+            ("cache lookup failed for relation 16390", ErrorClass::Internal),
+        ];
+        for (message, class) in table {
+            assert_eq!(ErrorClass::of(&reported("XX000", message)), class, "{message}");
+        }
+    }
+
+    #[test]
+    fn constraint_violations_are_recognized_by_sqlstate_or_by_the_message_of_citus() {
+        let unique = "duplicate key value violates unique constraint \"users_email_key_key_102636\"";
+        let foreign_key = "insert or update on table violates foreign key constraint \"api_keys_user_fkey_102636\"";
+        let table = [
+            (reported("23505", "…"), (true, false)),
+            (reported("23503", "…"), (false, true)),
+            (reported("XX000", unique), (true, false)),
+            (reported("XX000", foreign_key), (false, true)),
+            (reported("23514", "new row violates check constraint"), (false, false)),
+            (sqlx::Error::PoolTimedOut, (false, false)),
+        ];
+        for (error, expected) in table {
+            assert_eq!((is_unique_violation(&error), is_foreign_key_violation(&error)), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn some_sqlstates_state_why_the_database_is_unavailable() {
+        let table = [
+            ("53100", Some(UnavailableReason::DiskFull)),
+            ("53200", Some(UnavailableReason::OutOfMemory)),
+            ("53300", Some(UnavailableReason::TooManyConnections)),
+            ("25006", Some(UnavailableReason::ReadOnly)),
+            ("57P01", None),
+            ("08006", None),
+        ];
+        for (code, reason) in table {
+            let error = reported(code, "");
+            assert_eq!(UnavailableReason::of(&error), reason, "{code}");
+            assert_eq!(ErrorClass::of(&error), ErrorClass::Unavailable, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_a_lost_connection_leaves_the_outcome_of_a_commit_unknown() {
+        let known = [
+            ErrorClass::Contended,
+            ErrorClass::TimedOut,
+            ErrorClass::AbortedTransaction,
+            ErrorClass::InvalidText,
+            ErrorClass::Internal,
+        ];
+        assert!(known.iter().all(|class| !class.is_unknown_after_commit()));
+        assert!(ErrorClass::Unavailable.is_unknown_after_commit());
+        assert!(ErrorClass::OutcomeUnknown.is_unknown_after_commit());
+    }
+
+    #[test]
+    fn an_exhausted_pool_is_unavailable() {
+        assert_eq!(ErrorClass::of(&sqlx::Error::PoolTimedOut), ErrorClass::Unavailable);
+        assert_eq!(ErrorClass::of(&sqlx::Error::RowNotFound), ErrorClass::Internal);
+    }
+}
