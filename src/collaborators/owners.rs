@@ -29,13 +29,8 @@ pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec
         r#"
         select u.user_id as "user_id: Id<User>"
         from users u
-        join collaborators c using (organization_id, user_id)
         where u.organization_id = $1 and u.user_id = any($2) and u.status = 'active' and not u.is_service_account
-            and (c.permission_level = 'owner' or exists (
-                select from user_group_members m
-                join organization_policy_bindings b using (organization_id, group_id)
-                where m.organization_id = $1 and m.user_id = u.user_id and b.role_name = 'owner'
-            ))
+            and exists (select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id)
         "#,
         organization_id,
         &ids,
@@ -64,15 +59,9 @@ pub(crate) async fn hold(change: &mut Change) -> Result<()> {
     let is_held = sqlx::query_scalar!(
         r#"
         select exists (
-            select from collaborators c
-            join users u using (organization_id, user_id)
-            where c.organization_id = $1 and c.permission_level = 'owner'
-                and u.status = 'active' and not u.is_service_account
-        ) or exists (
-            select from organization_policy_bindings b
-            join user_group_members m using (organization_id, group_id)
-            join users u using (organization_id, user_id)
-            where b.organization_id = $1 and b.role_name = 'owner'
+            select from effective_owners o
+            join users u using (user_id)
+            where o.organization_id = $1 and u.organization_id = $1
                 and u.status = 'active' and not u.is_service_account
         ) as "is_held!"
         "#,

@@ -68,10 +68,8 @@ macro_rules! collaborators {
             select
                 c.identity_id as "identity_id: Id<Identity>", u.user_id as "user_id: Id<User>", u.name, u.lastname,
                 u.email,
-                case when c.permission_level = 'owner' or exists (
-                    select from user_group_members m
-                    join organization_policy_bindings b using (organization_id, group_id)
-                    where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+                case when exists (
+                    select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!",
                 c.permission_level as own_level, u.is_service_account, u.status, u.revision, u.created_at
             from users u

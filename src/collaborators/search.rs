@@ -91,14 +91,7 @@ pub async fn search(
                 u.user_id > $2 and u.search_text like '%' || $3 || '%'
                 and ($4::bool is null or u.is_service_account = $4)
                 and ($5::text is null or u.status = $5)
-                and u.user_id in (
-                    select user_id from collaborators
-                    where organization_id = $1 and permission_level = 'owner'
-                    union
-                    select m.user_id from organization_policy_bindings b
-                    join user_group_members m using (organization_id, group_id)
-                    where b.organization_id = $1 and b.role_name = 'owner'
-                )
+                and u.user_id in (select user_id from effective_owners where organization_id = $1)
                 order by u.user_id
                 limit $6
                 "#,
@@ -118,11 +111,9 @@ pub async fn search(
                 u.user_id > $2 and u.search_text like '%' || $3 || '%'
                 and ($4::bool is null or u.is_service_account = $4)
                 and ($5::text is null or u.status = $5)
-                and (not $6 or (c.permission_level = 'collaborator' and not exists (
-                    select from user_group_members m
-                    join organization_policy_bindings b using (organization_id, group_id)
-                    where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
-                )))
+                and (not $6 or not exists (
+                    select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
+                ))
                 order by u.user_id
                 limit $7
                 "#,

@@ -177,17 +177,18 @@ impl Table {
     }
 }
 
-/// muster's tables: those that have an organization in every row, and the list of migrations.
+/// muster's tables and views: those that have an organization in every row, and the list of migrations.
 pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Table>> {
     sqlx::query_as!(
         Table,
         r#"select c.relname::text as "name!", pg_has_role(c.relowner, 'usage') as "is_owned!",
             array(select needed.privilege from unnest(array['select', 'insert', 'update', 'delete']) as needed(privilege)
                   where not has_table_privilege(c.oid, needed.privilege)
+                    and (c.relkind <> 'v' or needed.privilege = 'select')
                     and (c.relname <> 'audit_events' or needed.privilege in ('select', 'insert'))
                     and (c.relname <> '_sqlx_migrations' or needed.privilege = 'select')) as "lacking!"
         from pg_class c
-        where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace
+        where c.relkind in ('r', 'p', 'v') and c.relnamespace = current_schema()::regnamespace
           and (c.relname = '_sqlx_migrations'
                or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id'))
         order by c.relname"#
@@ -243,8 +244,8 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
     .await
 }
 
-/// What muster's tables are made of, one a line in the words of `schema.txt`: tables, columns, constraints, and indexes
-/// and triggers that work. Not what has a check of its own: the index of searches, and the lock of the audit log. Nor
+/// What muster's tables are made of, one a line in the words of `schema.txt`: tables, views, columns, constraints, and
+/// indexes and triggers that work. Not what has a check of its own: the index of searches, and the lock of the audit log. Nor
 /// which columns may be null: PostgreSQL 18 has made constraints of that.
 pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
@@ -253,6 +254,8 @@ pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<S
             where relkind in ('r', 'p') and relnamespace = current_schema()::regnamespace and relname <> '_sqlx_migrations'
         )
         select 'table ' || name as "object!" from tables
+        union all
+        select 'view ' || relname from pg_class where relkind = 'v' and relnamespace = current_schema()::regnamespace
         union all
         select 'column ' || name || '.' || attname from tables
             join pg_attribute on attrelid = oid and attnum > 0 and not attisdropped

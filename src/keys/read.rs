@@ -199,33 +199,24 @@ pub(crate) async fn holder(
     let row = sqlx::query!(
         r#"
         select
-            u.is_service_account, c.permission_level as "permission_level?",
+            is_service_account,
             exists (
-                select from user_group_members m
-                join organization_policy_bindings b using (organization_id, group_id)
-                where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
-            ) as "is_owner_by_group!"
-        from users u
-        left join collaborators c using (organization_id, user_id)
-        where u.organization_id = $1 and u.user_id = $2
+                select from effective_owners o where o.organization_id = $1 and o.user_id = $2
+            ) as "is_owner!"
+        from users
+        where organization_id = $1 and user_id = $2
         "#,
         organization_id.uuid(),
         user_id.uuid(),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| Holder {
-        is_service_account: row.is_service_account,
-        level: effective(row.permission_level.as_deref(), row.is_owner_by_group),
-    }))
+    Ok(row.map(|row| Holder { is_service_account: row.is_service_account, level: level(row.is_owner) }))
 }
 
-/// What a user may: as an owner by membership or through a group everything, else the least.
-fn effective(permission_level: Option<&str>, is_owner_by_group: bool) -> PermissionLevel {
-    match permission_level.map(PermissionLevel::from_database) {
-        _ if is_owner_by_group => PermissionLevel::Owner,
-        level => level.unwrap_or(PermissionLevel::Collaborator),
-    }
+/// The effective permission of a user.
+const fn level(is_owner: bool) -> PermissionLevel {
+    if is_owner { PermissionLevel::Owner } else { PermissionLevel::Collaborator }
 }
 
 /// What the database says of a token.
@@ -245,16 +236,12 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
             o.name as organization_name, o.public_identifier, o.created_at as organization_created_at,
             u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
-            c.permission_level as "user_level?",
             exists (
-                select from user_group_members m
-                join organization_policy_bindings b using (organization_id, group_id)
-                where m.organization_id = k.organization_id and m.user_id = k.user_id and b.role_name = 'owner'
-            ) as "is_owner_by_group!"
+                select from effective_owners e where e.organization_id = $1 and e.user_id = k.user_id
+            ) as "is_owner!"
         from api_keys k
         join organizations o using (organization_id)
-        left join users u on u.organization_id = k.organization_id and u.user_id = k.user_id
-        left join collaborators c on c.organization_id = k.organization_id and c.user_id = k.user_id
+        left join users u on u.organization_id = $1 and u.user_id = k.user_id
         where k.organization_id = $1 and k.key_id = $2
         "#,
         token.organization_id.uuid(),
@@ -269,7 +256,6 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         (Some(previous), Some(until)) if token.matches(&previous) => row.expires_at.min(until),
         _ => return Ok(unknown),
     };
-    let user_level = effective(row.user_level.as_deref(), row.is_owner_by_group);
     let key_level = PermissionLevel::from_database(&row.permission_level);
     let user = match (row.user_id, row.user_name, row.email) {
         (Some(user_id), Some(name), Some(email)) => Some((user_id, Profile { name, lastname: row.lastname, email })),
@@ -285,7 +271,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             public_identifier: row.public_identifier,
             created_at: row.organization_created_at,
         },
-        permission: if user.is_some() { key_level.at_most(user_level) } else { key_level },
+        permission: if user.is_some() { key_level.at_most(level(row.is_owner)) } else { key_level },
         user,
         scopes: Scopes::from_database(row.scopes.as_deref()),
         noted_at: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),

@@ -68,9 +68,8 @@ async fn affected(connection: &mut PgConnection, organization_id: Id<Organizatio
         where organization_id = $1 and c.permission_level = 'owner' and not u.is_service_account
             and exists (select from user_groups g where g.organization_id = $1 and g.source = 'scim')
             and not exists (
-                select from user_group_members m
-                join organization_policy_bindings b using (organization_id, group_id)
-                where m.organization_id = $1 and m.user_id = c.user_id and b.role_name = 'owner'
+                select from effective_owners e
+                where e.organization_id = $1 and e.user_id = c.user_id and e.through_group
             )
         order by user_id
         "#,

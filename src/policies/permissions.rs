@@ -127,8 +127,8 @@ struct Row {
     is_owner: bool,
 }
 
-/// Users behind one. Looks each of them up by primary keys: without `offset 0` PostgreSQL might collect all
-/// owners first, and for each piece again.
+/// Reads the users after `after`. `offset 0` keeps the permission an index lookup for each user: without it
+/// PostgreSQL may collect all owners first, again for each page.
 async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Result<Vec<Row>> {
     let users = sqlx::query_as!(
         Row,
@@ -136,22 +136,12 @@ async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Res
         select
             user_id as "user_id: Id<User>", email, is_service_account,
             exists (
-                select from collaborators c
-                where c.organization_id = u.organization_id and c.user_id = u.user_id and c.permission_level = 'owner'
-                offset 0
-            ) or exists (
-                select from user_group_members m
-                join organization_policy_bindings b using (organization_id, group_id)
-                where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
-                offset 0
+                select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id offset 0
             ) as "is_owner!"
-        from (
-            select organization_id, user_id, email, is_service_account from users
-            where organization_id = $1 and user_id > $2
-            order by user_id
-            limit $3
-        ) u
+        from users u
+        where organization_id = $1 and user_id > $2
         order by user_id
+        limit $3
         "#,
         organization_id.uuid(),
         after,

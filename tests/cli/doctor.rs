@@ -300,7 +300,7 @@ async fn what_somebody_removed_from_the_tables_is_named() {
         (
             "drop table passwords, login_approvals, organization_policy_bindings cascade",
             "table invitations, table login_approvals, table organization_policy_bindings, table passwords, \
-             constraint users.users_email_key_key, 1 more",
+             constraint users.users_email_key_key, 2 more",
         ),
     ] {
         database.run(&[done]).await;
