@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, Refusal, Target};
+use crate::audit::{self, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller};
 use crate::change::{Change, Patience, Unmade};
 use crate::clock::Clock;
@@ -124,7 +124,7 @@ impl App {
     pub async fn authorize(&self, caller: &Caller, action: Action) -> Result<()> {
         let may = caller.check(action);
         if may.is_err() {
-            self.refused(caller, action, &Refusal::Forbidden).await;
+            self.refused(caller, action, &AuditDenial::Forbidden).await;
         }
         may
     }
@@ -291,11 +291,12 @@ impl App {
     }
 
     /// Records that something was refused. The refusal stands even if that fails.
-    pub async fn refused(&self, caller: &Caller, action: Action, refusal: &Refusal) {
+    pub async fn refused(&self, attribution: impl Into<Attribution>, action: Action, refusal: &AuditDenial) {
+        let attribution = attribution.into();
         // Boxed, as in `read`.
         let written = Box::pin(async {
             let mut connection = self.db.interactive.acquire().await?;
-            audit::write::refuse(&mut connection, caller, self.clock.now(), action, refusal).await
+            audit::write::deny(&mut connection, attribution, self.clock.now(), action, refusal).await
         });
         let error = match tokio::time::timeout(RECORD_TIME, written).await {
             Ok(Ok(())) => return,

@@ -35,7 +35,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::app::App;
-use crate::audit::{self, Event, Refusal, Target};
+use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
@@ -69,7 +69,7 @@ pub(crate) struct Unmade {
     /// Why.
     pub(crate) error: Error,
     /// What to record of it, if anything.
-    pub(crate) refusal: Option<(Action, Refusal)>,
+    pub(crate) refusal: Option<(Action, AuditDenial)>,
 }
 
 /// Time limits of a change, set for its transaction only, so that a connection pooler
@@ -167,9 +167,9 @@ impl Change {
         };
         ended.map_err(|error| {
             let refusal = match denied {
-                Some(needed) if error.code() == Code::Forbidden => Some((needed, Refusal::Forbidden)),
+                Some(needed) if error.code() == Code::Forbidden => Some((needed, AuditDenial::Forbidden)),
                 _ if is_taken_back => None,
-                _ => Refusal::of_change(target, &error).map(|refusal| (action, refusal)),
+                _ => AuditDenial::of_change(target, &error).map(|refusal| (action, refusal)),
             };
             Unmade { error, refusal }
         })
@@ -198,6 +198,12 @@ impl Change {
     #[must_use]
     pub const fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The caller, as the actor of what is written.
+    #[must_use]
+    pub fn actor(&self) -> ActorRef {
+        self.caller.principal.into()
     }
 
     /// The organization it is made in.

@@ -95,6 +95,12 @@ impl<K: Kind> Id<K> {
     }
 }
 
+impl<K> From<Id<K>> for Uuid {
+    fn from(id: Id<K>) -> Self {
+        id.uuid
+    }
+}
+
 /// The alphabet of Crockford's base 32, in lower case.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 

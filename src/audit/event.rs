@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::Target;
 use crate::caller::{Action, PermissionLevel, Scopes};
@@ -293,13 +292,12 @@ impl Event {
     }
 
     /// As part of which batch.
-    pub(crate) const fn batch_id(&self) -> Option<Uuid> {
+    pub(crate) const fn batch_id(&self) -> Option<Id<Batch>> {
         match self {
-            Self::UserCreated { batch_id: Some(batch_id), .. }
-            | Self::UserDeleted { batch_id: Some(batch_id), .. }
-            | Self::BatchCreated { batch_id, .. }
+            Self::UserCreated { batch_id, .. } | Self::UserDeleted { batch_id, .. } => *batch_id,
+            Self::BatchCreated { batch_id, .. }
             | Self::BatchCancelled(batch_id)
-            | Self::BatchUndone { batch_id, .. } => Some(batch_id.uuid()),
+            | Self::BatchUndone { batch_id, .. } => Some(*batch_id),
             _ => None,
         }
     }

@@ -6,82 +6,83 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::{ActorKind, Outcome, TargetKind};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::Result;
-use crate::id::{ApiKey, Event, Id, Invitation, Request, User};
+use crate::id::{self, ApiKey, Batch, Event, Id, Invitation, Organization, Request, User};
 use crate::page::{Page, PageRequest};
 
-/// One entry, as it is shown.
+/// An entry of the log.
 #[derive(Debug)]
 pub struct Entry {
-    /// Which.
+    /// The event's id.
     pub event_id: Id<Event>,
-    /// When, in UTC.
+    /// The time of the change or the denial, in UTC.
     pub occurred_at: DateTime<Utc>,
-    /// `api_key`, `invitation`, `operator` or `anonymous`.
-    pub actor_kind: String,
-    /// The key's id; `None` for kinds without one.
+    /// The kind of actor.
+    pub actor_kind: ActorKind,
+    /// The actor's id; `None` for kinds without one.
     pub actor_id: Option<String>,
-    /// The key's name today.
+    /// The current name of an API key.
     pub actor_name: Option<String>,
-    /// The dotted name of what was asked for.
+    /// The action's dotted name. Newer versions can have written names that this version does not know.
     pub action: String,
-    /// `success`, `denied` or `rejected`.
-    pub outcome: String,
-    /// Why it was denied or rejected.
+    /// How the action ended.
+    pub outcome: Outcome,
+    /// The code of the reason for a denial or a rejection.
     pub reason: Option<String>,
-    /// `user`, `batch`, `api_key`, `group`, `invitation`, `organization`.
-    pub target_kind: Option<String>,
-    /// The id of what it was done to.
+    /// The kind of target.
+    pub target_kind: Option<TargetKind>,
+    /// The target's id.
     pub target_id: Option<String>,
-    /// The batch it belongs to.
-    pub batch_id: Option<String>,
-    /// The request it came in with.
+    /// The batch that the event is part of.
+    pub batch_id: Option<Id<Batch>>,
+    /// The HTTP request that led to the event.
     pub request_id: Option<Id<Request>>,
-    /// Where the request came from.
+    /// The IP address of the client.
     pub source_address: Option<String>,
-    /// What else is worth knowing.
+    /// Fields that only some actions have.
     pub details: Value,
 }
 
-/// Which entries are asked for.
+/// Restricts a list of entries.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Only those of this time or later.
+    /// The earliest time, inclusive.
     pub since: Option<DateTime<Utc>>,
-    /// Only those before this time.
+    /// The latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// Only those of this action.
+    /// The action.
     pub action: Option<Action>,
-    /// Only those of this actor.
-    pub actor: Option<Who>,
+    /// The actor.
+    pub actor: Option<ActorFilter>,
 }
 
-/// Who acted: an API key, whoever came with an invitation, or a user with any of the keys that are theirs. The keys of a
-/// user who was deleted are asked for one by one.
+/// The id of an API key, an invitation, or a user. A user's id selects the events of all API keys that the user has
+/// now; for the keys of a deleted user, filter by each key's id.
 #[derive(Clone, Copy, Debug)]
-pub struct Who(Uuid);
+pub struct ActorFilter(Uuid);
 
-impl FromStr for Who {
+impl FromStr for ActorFilter {
     type Err = &'static str;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         text.parse::<Id<ApiKey>>()
-            .map(Id::uuid)
-            .or_else(|_| text.parse::<Id<User>>().map(Id::uuid))
-            .or_else(|_| text.parse::<Id<Invitation>>().map(Id::uuid))
+            .map(Uuid::from)
+            .or_else(|_| text.parse::<Id<User>>().map(Uuid::from))
+            .or_else(|_| text.parse::<Id<Invitation>>().map(Uuid::from))
             .map(Self)
-            .map_err(|_| "has to be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)")
+            .map_err(|_| "must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)")
     }
 }
 
 /// Lists entries, newest first.
 ///
-/// The order is that of the event ids, which carry `occurred_at`: a page that was read
-/// once reads the same later, and new entries only ever come before the first page. Times and pages are ranges of the
-/// primary key. Within them actions and actors are looked for row by row: an index for each would be one more write with
-/// every event, for questions that are seldom asked.
+/// The order is that of the event ids, which start with `occurred_at`. The log only grows, so a page keeps its
+/// content, and new entries appear before the first page only. Time limits and pages are ranges of the primary key.
+/// Actions and actors are filtered row by row within the range: an index for each would cost a write with every
+/// event, for a filter that is rarely used.
 ///
 /// # Errors
 /// `forbidden` unless the caller is an owner.
@@ -90,12 +91,12 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
     let rows = sqlx::query!(
         r#"
         select
-            event_id as "event_id: Id<Event>", occurred_at, actor_kind, actor_id, api_keys.name as "actor_name?",
-            action, outcome, reason, target_kind, target_id, batch_id,
+            event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
+            api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason,
+            target_kind as "target_kind: TargetKind", target_id, batch_id as "batch_id: Id<Batch>",
             request_id as "request_id: Id<Request>", host(source_address) as source_address, details
         from audit_events
-        left join api_keys
-            on api_keys.organization_id = audit_events.organization_id and api_keys.key_id = audit_events.actor_id
+        left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
         where audit_events.organization_id = $1
             and ($2::uuid is null or event_id < $2)
             and ($3::uuid is null or event_id >= $3)
@@ -107,12 +108,12 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         order by event_id desc
         limit $7
         "#,
-        caller.organization_id.uuid(),
-        page.after.map(Id::uuid),
-        filter.since.map(|since| Id::<Event>::lowest_at(since).uuid()),
-        filter.until.map(|until| Id::<Event>::lowest_at(until).uuid()),
+        caller.organization_id as Id<Organization>,
+        page.after as Option<Id<Event>>,
+        filter.since.map(Id::lowest_at) as Option<Id<Event>>,
+        filter.until.map(Id::lowest_at) as Option<Id<Event>>,
         filter.action.map(Action::as_str),
-        filter.actor.map(|who| who.0),
+        filter.actor.map(|actor| actor.0),
         page.limit(),
     )
     .fetch_all(&mut *read)
@@ -122,15 +123,18 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         .map(|row| Entry {
             event_id: row.event_id,
             occurred_at: row.occurred_at,
-            actor_id: row.actor_id.map(|id| shown(&row.actor_kind, id)),
             actor_kind: row.actor_kind,
+            actor_id: row.actor_id.map(|id| match row.actor_kind.id_prefix() {
+                Some(prefix) => id_text(prefix, id),
+                None => id.to_string(),
+            }),
             actor_name: row.actor_name,
             action: row.action,
             outcome: row.outcome,
             reason: row.reason,
-            target_id: row.target_kind.as_deref().zip(row.target_id).map(|(kind, id)| shown(kind, id)),
             target_kind: row.target_kind,
-            batch_id: row.batch_id.map(|id| shown("batch", id)),
+            target_id: row.target_kind.zip(row.target_id).map(|(kind, id)| id_text(kind.id_prefix(), id)),
+            batch_id: row.batch_id,
             request_id: row.request_id,
             source_address: row.source_address,
             details: row.details,
@@ -139,16 +143,6 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
     Ok(Page::new(page, entries, |entry| entry.event_id))
 }
 
-/// An id with the prefix of its kind.
-fn shown(kind: &str, uuid: Uuid) -> String {
-    use crate::id::{Batch, Group, Organization};
-    match kind {
-        "api_key" => Id::<ApiKey>::from_uuid(uuid).to_string(),
-        "batch" => Id::<Batch>::from_uuid(uuid).to_string(),
-        "group" => Id::<Group>::from_uuid(uuid).to_string(),
-        "invitation" => Id::<Invitation>::from_uuid(uuid).to_string(),
-        "organization" => Id::<Organization>::from_uuid(uuid).to_string(),
-        "user" => Id::<User>::from_uuid(uuid).to_string(),
-        _ => uuid.to_string(),
-    }
+fn id_text(prefix: &str, id: Uuid) -> String {
+    format!("{prefix}_{}", id::encode(id))
 }

@@ -1,13 +1,13 @@
-//! What an event is about.
+//! The target of an audit event.
 
 use uuid::Uuid;
 
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, User};
 
-/// What something was done to, or would have been.
+/// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
-    /// Nothing that has an id: something would have been made.
+    /// No object with an id: the action would have created one.
     Nothing,
     /// The organization as a whole.
     Organization(Id<Organization>),
@@ -19,41 +19,86 @@ pub enum Target {
     Group(Id<Group>),
     /// An invitation.
     Invitation(Id<Invitation>),
-    /// A user, or their membership.
+    /// A user, or the user's membership.
     User(Id<User>),
 }
 
+/// The kind of a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum TargetKind {
+    /// An organization.
+    Organization,
+    /// An API key.
+    ApiKey,
+    /// A batch of users.
+    Batch,
+    /// A group.
+    Group,
+    /// An invitation.
+    Invitation,
+    /// A user.
+    User,
+}
+
+impl TargetKind {
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::ApiKey => "api_key",
+            Self::Batch => "batch",
+            Self::Group => "group",
+            Self::Invitation => "invitation",
+            Self::User => "user",
+        }
+    }
+
+    /// The prefix of ids of this kind.
+    pub(super) const fn id_prefix(self) -> &'static str {
+        match self {
+            Self::Organization => Organization::PREFIX,
+            Self::ApiKey => ApiKey::PREFIX,
+            Self::Batch => Batch::PREFIX,
+            Self::Group => Group::PREFIX,
+            Self::Invitation => Invitation::PREFIX,
+            Self::User => User::PREFIX,
+        }
+    }
+}
+
 impl Target {
-    /// Its kind, as the audit log names it.
-    pub(crate) const fn kind(self) -> Option<&'static str> {
+    /// The kind; `None` for [`Target::Nothing`].
+    pub(crate) const fn kind(self) -> Option<TargetKind> {
         match self {
             Self::Nothing => None,
-            Self::Organization(_) => Some("organization"),
-            Self::ApiKey(_) => Some("api_key"),
-            Self::Batch(_) => Some("batch"),
-            Self::Group(_) => Some("group"),
-            Self::Invitation(_) => Some("invitation"),
-            Self::User(_) => Some("user"),
+            Self::Organization(_) => Some(TargetKind::Organization),
+            Self::ApiKey(_) => Some(TargetKind::ApiKey),
+            Self::Batch(_) => Some(TargetKind::Batch),
+            Self::Group(_) => Some(TargetKind::Group),
+            Self::Invitation(_) => Some(TargetKind::Invitation),
+            Self::User(_) => Some(TargetKind::User),
         }
     }
 
-    /// Its id.
-    pub(crate) const fn id(self) -> Option<Uuid> {
+    /// The id, without its type: `audit_events.target_id` holds ids of all kinds.
+    pub(crate) fn id(self) -> Option<Uuid> {
         match self {
             Self::Nothing => None,
-            Self::Organization(id) => Some(id.uuid()),
-            Self::ApiKey(id) => Some(id.uuid()),
-            Self::Batch(id) => Some(id.uuid()),
-            Self::Group(id) => Some(id.uuid()),
-            Self::Invitation(id) => Some(id.uuid()),
-            Self::User(id) => Some(id.uuid()),
+            Self::Organization(id) => Some(id.into()),
+            Self::ApiKey(id) => Some(id.into()),
+            Self::Batch(id) => Some(id.into()),
+            Self::Group(id) => Some(id.into()),
+            Self::Invitation(id) => Some(id.into()),
+            Self::User(id) => Some(id.into()),
         }
     }
 
-    /// Its id if it is a batch.
-    pub(crate) const fn batch_id(self) -> Option<Uuid> {
+    /// The id of a batch; `None` for other kinds.
+    pub(crate) const fn batch_id(self) -> Option<Id<Batch>> {
         match self {
-            Self::Batch(id) => Some(id.uuid()),
+            Self::Batch(id) => Some(id),
             _ => None,
         }
     }

@@ -1,92 +1,96 @@
-//! Appending to the audit log. There is nothing else to do to it.
+//! Appending to the audit log. Nothing updates or deletes its rows.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Event, Refusal, Target};
+use super::{Attribution, AuditDenial, Event, Outcome, Target};
 use crate::caller::{Action, Caller};
 use crate::error::Result;
-use crate::id::{self, Id};
+use crate::id::{self, Batch, Id};
 
-/// Appends what a change did, in its transaction. All events in one statement.
+/// The columns that differ between the rows of one statement.
+struct Row {
+    action: Action,
+    target: Target,
+    batch_id: Option<Id<Batch>>,
+    details: Option<Value>,
+}
+
+/// Appends the events of a change, in its transaction.
 pub(crate) async fn append(
     connection: &mut PgConnection,
     caller: &Caller,
     now: DateTime<Utc>,
     events: &[Event],
 ) -> Result<()> {
-    let ids: Vec<Uuid> = events.iter().map(|_| Id::<id::Event>::new(now).uuid()).collect();
-    let actions: Vec<&str> = events.iter().map(|event| event.action().as_str()).collect();
-    let targets = || events.iter().map(Event::target);
-    let target_kinds: Vec<Option<&str>> = targets().map(Target::kind).collect();
-    let target_ids: Vec<Option<Uuid>> = targets().map(Target::id).collect();
-    let batch_ids: Vec<Option<Uuid>> = events.iter().map(Event::batch_id).collect();
-    let details: Vec<Option<String>> =
-        events.iter().map(|event| event.details().map(|details| details.to_string())).collect();
+    let row = |event: &Event| Row {
+        action: event.action(),
+        target: event.target(),
+        batch_id: event.batch_id(),
+        details: event.details(),
+    };
+    let rows: Vec<Row> = events.iter().map(row).collect();
+    insert(connection, caller.into(), now, Outcome::Success, None, &rows).await
+}
+
+/// Appends a denial, outside any change.
+///
+/// A token can name an organization that does not exist; such a denial leaves no row.
+pub(crate) async fn deny(
+    connection: &mut PgConnection,
+    attribution: Attribution,
+    now: DateTime<Utc>,
+    action: Action,
+    denial: &AuditDenial,
+) -> Result<()> {
+    let target = denial.target();
+    let row = Row { action, target, batch_id: target.batch_id(), details: denial.details() };
+    insert(connection, attribution, now, denial.outcome(), Some(denial.reason()), &[row]).await
+}
+
+/// Inserts all rows with one statement.
+async fn insert(
+    connection: &mut PgConnection,
+    Attribution { organization_id, actor, origin }: Attribution,
+    now: DateTime<Utc>,
+    outcome: Outcome,
+    reason: Option<&str>,
+    rows: &[Row],
+) -> Result<()> {
+    let ids: Vec<Id<id::Event>> = rows.iter().map(|_| Id::new(now)).collect();
+    let actions: Vec<&str> = rows.iter().map(|row| row.action.as_str()).collect();
+    let target_kinds: Vec<Option<&str>> = rows.iter().map(|row| row.target.kind().map(|kind| kind.as_str())).collect();
+    let target_ids: Vec<Option<Uuid>> = rows.iter().map(|row| row.target.id()).collect();
+    let batch_ids: Vec<Option<Id<Batch>>> = rows.iter().map(|row| row.batch_id).collect();
+    let details: Vec<Option<String>> = rows.iter().map(|row| row.details.as_ref().map(Value::to_string)).collect();
     sqlx::query!(
         r#"
         insert into audit_events
-            (organization_id, occurred_at, actor_kind, actor_id, outcome, request_id, source_address,
+            (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address,
              event_id, action, target_kind, target_id, batch_id, details)
         select
-            $1, $2, $3, $4, 'success', $5, $6::text::inet,
+            $1, $2, $3, $4, $5, $6, $7, $8::text::inet,
             event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}')
-        from unnest($7::uuid[], $8::text[], $9::text[], $10::uuid[], $11::uuid[], $12::text[])
+        from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::uuid[], $14::text[])
             as event (event_id, action, target_kind, target_id, batch_id, details)
+        where exists (select from organizations where organization_id = $1)
         "#,
-        caller.organization_id.uuid(),
+        organization_id as Id<id::Organization>,
         now,
-        caller.actor.kind(),
-        caller.actor.id(),
-        caller.origin.request_id.map(Id::uuid),
-        caller.origin.address.map(|address| address.to_string()),
-        &ids,
+        actor.kind(),
+        actor.id(),
+        outcome.as_str(),
+        reason,
+        origin.request_id as Option<Id<id::Request>>,
+        origin.address.map(|address| address.to_string()),
+        &ids as &[Id<id::Event>],
         &actions as &[&str],
         &target_kinds as &[Option<&str>],
         &target_ids as &[Option<Uuid>],
-        &batch_ids as &[Option<Uuid>],
+        &batch_ids as &[Option<Id<Batch>>],
         &details as &[Option<String>],
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Appends that something was refused. Nothing else is written with it.
-///
-/// An organization that does not exist (a key may name any) leaves no entry.
-pub(crate) async fn refuse(
-    connection: &mut PgConnection,
-    caller: &Caller,
-    now: DateTime<Utc>,
-    action: Action,
-    refusal: &Refusal,
-) -> Result<()> {
-    let target = refusal.target();
-    sqlx::query!(
-        r#"
-        insert into audit_events
-            (organization_id, event_id, occurred_at, actor_kind, actor_id, action, outcome, reason,
-             request_id, source_address, details, target_kind, target_id, batch_id)
-        select organization_id, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::inet, $11, $12, $13, $14
-        from organizations
-        where organization_id = $1
-        "#,
-        caller.organization_id.uuid(),
-        Id::<id::Event>::new(now).uuid(),
-        now,
-        caller.actor.kind(),
-        caller.actor.id(),
-        action.as_str(),
-        refusal.outcome(),
-        refusal.reason(),
-        caller.origin.request_id.map(Id::uuid),
-        caller.origin.address.map(|address| address.to_string()),
-        refusal.details(),
-        target.kind(),
-        target.id(),
-        target.batch_id(),
     )
     .execute(connection)
     .await?;

@@ -11,6 +11,7 @@ use chrono::TimeDelta;
 use super::lease::{Held, Lease, reap};
 use super::{IdempotencyKey, Source, SourceFile};
 use crate::app::App;
+use crate::audit::ActorRef;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -87,8 +88,8 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
         "#,
         held.organization_id.uuid(),
         held.batch_id.uuid(),
-        caller.actor.kind(),
-        caller.actor.id(),
+        ActorRef::from(caller.principal).kind(),
+        ActorRef::from(caller.principal).id(),
         caller.origin.request_id.map(Id::uuid),
         opening.source.as_str(),
         now,
@@ -120,8 +121,8 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
             and idempotency_key = $4
         "#,
         caller.organization_id.uuid(),
-        caller.actor.kind(),
-        caller.actor.id(),
+        ActorRef::from(caller.principal).kind(),
+        ActorRef::from(caller.principal).id(),
         key.as_str(),
     )
     .fetch_optional(&app.db.batch)

@@ -17,7 +17,7 @@ use super::{
     Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack,
 };
 use crate::app::App;
-use crate::audit::{Event, Refusal, Target};
+use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::change::Patience;
 use crate::error::{Error, Result};
@@ -288,7 +288,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
 }
 
 async fn record_refusal(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
-    if let Some(refusal) = Refusal::of_list(batch_id, error) {
+    if let Some(refusal) = AuditDenial::of_list(batch_id, error) {
         app.refused(caller, action, &refusal).await;
     }
 }

@@ -28,10 +28,10 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::audit::{self, Findings, Refusal, Target};
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
+use crate::audit::{self, ActorKind, ActorRef, Attribution, AuditDenial, Findings, Target};
+use crate::caller::{Action, Origin};
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Batch, Id, Organization, Request};
+use crate::id::{Batch, Id, Organization, Request};
 use crate::passwords::Progress;
 
 /// How often an attempt says that it is alive.
@@ -293,7 +293,7 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
             and ($3::uuid is null or (organization_id = $3 and batch_id = $4))
         returning
             organization_id as "organization_id: Id<Organization>", batch_id as "batch_id: Id<Batch>",
-            requested_by_id as "requested_by_id: Id<ApiKey>", request_id as "request_id: Id<Request>", user_count
+            requested_by_kind as "requested_by_kind: ActorKind", requested_by_id, request_id as "request_id: Id<Request>", user_count
         "#,
         failure,
         now,
@@ -303,25 +303,18 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
     .fetch_all(&mut *transaction)
     .await?;
     for batch in &reaped {
-        let actor = match batch.requested_by_id {
-            Some(id) => Actor::ApiKey {
-                id,
-                name: String::new(),
-                user_id: None,
-                permission: PermissionLevel::Collaborator,
-                scopes: Scopes::All,
-            },
-            None => Actor::Operator,
+        let attribution = Attribution {
+            organization_id: batch.organization_id,
+            actor: ActorRef { kind: batch.requested_by_kind, id: batch.requested_by_id },
+            origin: Origin { request_id: batch.request_id, address: None },
         };
-        let origin = Origin { request_id: batch.request_id, address: None };
-        let caller = Caller { organization_id: batch.organization_id, actor, origin };
         let rows = usize::try_from(batch.user_count).unwrap_or_default();
-        let refusal = Refusal::Rejected {
+        let refusal = AuditDenial::Rejected {
             target: Target::Batch(batch.batch_id),
             code: INTERRUPTED,
             findings: Some(Findings { rows, ..Findings::default() }),
         };
-        audit::write::refuse(&mut transaction, &caller, now, Action::UserBatchCreate, &refusal).await?;
+        audit::write::deny(&mut transaction, attribution, now, Action::UserBatchCreate, &refusal).await?;
         tracing::warn!(batch_id = %batch.batch_id, "a batch failed: the process that worked on it ended, stood still or had no database for too long");
     }
     transaction.commit().await?;

@@ -72,7 +72,7 @@ async fn outrun(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) 
 /// Whether it was new.
 async fn insert_row(change: &mut Change, batch: &NewBatch) -> Result<bool> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let (actor, request_id) = (change.caller().actor.clone(), change.caller().origin.request_id);
+    let (actor, request_id) = (change.actor(), change.caller().origin.request_id);
     let inserted = sqlx::query!(
         r#"
         insert into batches

@@ -12,7 +12,8 @@ pub use action::Action;
 pub use scope::{Scope, Scopes};
 
 /// What a membership allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum PermissionLevel {
     /// Everything.
     Owner,
@@ -56,51 +57,24 @@ impl PermissionLevel {
     }
 }
 
-/// Who acts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// A program or a person that showed an API key.
+/// An authenticated party that can act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// An API key.
     ApiKey {
-        /// Which key.
+        /// The key.
         id: Id<ApiKey>,
-        /// Its name.
-        name: String,
-        /// The user who acts with it; `None`: the key acts for itself.
+        /// The user on whose behalf the key acts; `None` for a key without a user.
         user_id: Option<Id<User>>,
-        /// What it allows: at most what its user may, and at most what the key was made for.
+        /// The lower of the key's level and its user's level.
         permission: PermissionLevel,
-        /// What of that it may be used for.
+        /// The scopes that limit `permission` further.
         scopes: Scopes,
     },
-    /// Somebody who holds an invitation, and makes their account with it.
+    /// The holder of an invitation link, who can only accept the invitation.
     Invitation(Id<Invitation>),
-    /// Somebody with access to the database itself, through `muster` on the machine.
+    /// A person with direct access to the database, through the local `muster` command.
     Operator,
-    /// Somebody whose key opened nothing. Only refusals are recorded of them.
-    Anonymous,
-}
-
-impl Actor {
-    /// The kind, as the database and the audit log name it.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ApiKey { .. } => "api_key",
-            Self::Invitation(_) => "invitation",
-            Self::Operator => "operator",
-            Self::Anonymous => "anonymous",
-        }
-    }
-
-    /// The id, for kinds that have one.
-    #[must_use]
-    pub const fn id(&self) -> Option<uuid::Uuid> {
-        match self {
-            Self::ApiKey { id, .. } => Some(id.uuid()),
-            Self::Invitation(id) => Some(id.uuid()),
-            Self::Operator | Self::Anonymous => None,
-        }
-    }
 }
 
 /// Where a request came from.
@@ -117,8 +91,8 @@ pub struct Origin {
 pub struct Caller {
     /// The organization they act in. They see and change nothing outside it.
     pub organization_id: Id<Organization>,
-    /// Who they are.
-    pub actor: Actor,
+    /// The authenticated party.
+    pub principal: Principal,
     /// Where they ask from.
     pub origin: Origin,
 }
@@ -127,26 +101,25 @@ impl Caller {
     /// The local operator, acting in an organization.
     #[must_use]
     pub const fn operator(organization_id: Id<Organization>) -> Self {
-        Self { organization_id, actor: Actor::Operator, origin: Origin { request_id: None, address: None } }
+        Self { organization_id, principal: Principal::Operator, origin: Origin { request_id: None, address: None } }
     }
 
     /// The user they act as, if they act as one.
     #[must_use]
     pub const fn user_id(&self) -> Option<Id<User>> {
-        match &self.actor {
-            Actor::ApiKey { user_id, .. } => *user_id,
-            Actor::Invitation(_) | Actor::Operator | Actor::Anonymous => None,
+        match self.principal {
+            Principal::ApiKey { user_id, .. } => user_id,
+            Principal::Invitation(_) | Principal::Operator => None,
         }
     }
 
     /// Whether they may do `action`.
     #[must_use]
     pub fn may(&self, action: Action) -> bool {
-        match &self.actor {
-            Actor::ApiKey { permission, scopes, .. } => permission.allows(action) && scopes.allow(action),
-            Actor::Invitation(_) => matches!(action, Action::InvitationAccept),
-            Actor::Operator => true,
-            Actor::Anonymous => false,
+        match self.principal {
+            Principal::ApiKey { permission, scopes, .. } => permission.allows(action) && scopes.allow(action),
+            Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
+            Principal::Operator => true,
         }
     }
 
@@ -158,8 +131,8 @@ impl Caller {
         if self.may(action) {
             return Ok(());
         }
-        let lacking = match (&self.actor, action.scope()) {
-            (Actor::ApiKey { permission, scopes, .. }, Some(scope))
+        let lacking = match (self.principal, action.scope()) {
+            (Principal::ApiKey { permission, scopes, .. }, Some(scope))
                 if permission.allows(action) && !scopes.has(scope) =>
             {
                 format!("a key with the scope {scope}")

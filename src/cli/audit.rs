@@ -9,7 +9,7 @@ use super::local::with_operator;
 use super::output::{self, Format};
 use super::{Exit, OperatorArgs};
 use crate::app::App;
-use crate::audit::{self, Entry, Filter, Who};
+use crate::audit::{self, ActorFilter, Entry, Filter};
 use crate::caller::{Action, Caller};
 use crate::http::AuditEvent;
 use crate::page::{MAX_COUNT, PageRequest};
@@ -36,7 +36,7 @@ pub(super) struct ListArgs {
     action: Option<Action>,
     /// Only what was done with this API key, by this user with any key of theirs, or with this invitation.
     #[arg(long, value_name = "ID", value_parser = parse_who)]
-    actor: Option<Who>,
+    actor: Option<ActorFilter>,
     /// The most entries [default: 50 as a table, else all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_items: Option<u32>,
@@ -55,7 +55,7 @@ fn action() -> impl TypedValueParser<Value = Action> {
     names.try_map(|name| Action::parse(&name).ok_or("is no action"))
 }
 
-fn parse_who(text: &str) -> Result<Who, &'static str> {
+fn parse_who(text: &str) -> Result<ActorFilter, &'static str> {
     text.parse()
 }
 
@@ -164,9 +164,12 @@ fn row(entry: &Entry, format: Format) -> Vec<String> {
     let or_nothing = |text: Option<&String>| text.map_or(format.nothing(), String::as_str).to_owned();
     vec![
         output::time(entry.occurred_at),
-        entry.actor_name.clone().unwrap_or_else(|| entry.actor_kind.clone()),
+        entry.actor_name.clone().unwrap_or_else(|| entry.actor_kind.as_str().to_owned()),
         entry.action.clone(),
-        entry.reason.as_ref().map_or_else(|| entry.outcome.clone(), |reason| format!("{}: {reason}", entry.outcome)),
+        entry.reason.as_ref().map_or_else(
+            || entry.outcome.as_str().to_owned(),
+            |reason| format!("{}: {reason}", entry.outcome.as_str()),
+        ),
         or_nothing(entry.target_id.as_ref()),
         or_nothing(entry.source_address.as_ref()),
     ]

@@ -8,7 +8,7 @@ use crate::id::{Id, User};
 /// Gives a member, whose user is locked, another level of their own.
 pub(super) async fn set_level(change: &mut Change, user_id: Id<User>, level: PermissionLevel) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let actor = change.caller().actor.clone();
+    let actor = change.actor();
     sqlx::query!(
         r#"
         update collaborators

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Token, read, write};
 use crate::app::App;
-use crate::audit::{Refusal, Target};
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel};
+use crate::audit::{ActorRef, Attribution, AuditDenial, Target};
+use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Invitation, User};
 use crate::passwords::Policy;
@@ -68,13 +68,13 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
     let organization_id = token.organization_id;
     let found = read::find(app, &token).await?.filter(|found| token.matches(&found.secret_sha256));
     let (actor, reason, sentence) = match &found {
-        None => (Actor::Anonymous, "unknown_invitation", UNKNOWN),
+        None => (ActorRef::ANONYMOUS, "unknown_invitation", UNKNOWN),
         Some(found) => match why_ended(app.clock.now(), found.expires_at, found.accepted_at, found.invalidated_at) {
-            Some((reason, sentence)) => (Actor::Invitation(token.id), reason, sentence),
+            Some((reason, sentence)) => (Principal::Invitation(token.id).into(), reason, sentence),
             None => {
                 let email = EmailAddress::parse(&found.email).map_err(|why| Error::internal(why.message()))?;
                 return Ok(Invited {
-                    caller: Caller { organization_id, actor: Actor::Invitation(token.id), origin },
+                    caller: Caller { organization_id, principal: Principal::Invitation(token.id), origin },
                     invitation_id: token.id,
                     organization_name: found.organization_name.clone(),
                     email,
@@ -83,8 +83,12 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
             }
         },
     };
-    let caller = Caller { organization_id, actor, origin };
-    app.refused(&caller, Action::InvitationAccept, &Refusal::Unauthenticated(reason)).await;
+    app.refused(
+        Attribution { organization_id, actor, origin },
+        Action::InvitationAccept,
+        &AuditDenial::Unauthenticated(reason),
+    )
+    .await;
     Err(Error::new(Code::NotFound, sentence))
 }
 
@@ -123,7 +127,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     let user = check(acceptance, invited, &app.policy)?;
     if is_taken(app, &caller, &user.email).await? {
         let error = taken();
-        if let Some(refusal) = Refusal::of_change(Target::Invitation(invitation_id), &error) {
+        if let Some(refusal) = AuditDenial::of_change(Target::Invitation(invitation_id), &error) {
             app.refused(&caller, Action::InvitationAccept, &refusal).await;
         }
         return Err(error);

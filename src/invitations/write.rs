@@ -28,7 +28,7 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
     let keys: Vec<&str> = invitations.iter().map(|one| one.email.key()).collect();
     let mut replaced = replace(change, &keys).await?;
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let actor = change.caller().actor.clone();
+    let actor = change.actor();
     let ids: Vec<Uuid> = invitations.iter().map(|one| one.invitation_id.uuid()).collect();
     let emails: Vec<&str> = invitations.iter().map(|one| one.email.as_str()).collect();
     let levels: Vec<&str> = invitations.iter().map(|one| one.permission_level.as_str()).collect();

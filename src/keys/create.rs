@@ -5,7 +5,7 @@ use chrono::Duration;
 use super::{NewKey, Rights, Token, forbidden, read, write};
 use crate::app::App;
 use crate::audit::Target;
-use crate::caller::{Action, Actor, Caller, PermissionLevel, Scopes};
+use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
@@ -95,7 +95,7 @@ async fn of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Permi
     let holder = read::holder(&mut connection, caller.organization_id, user_id).await?;
     drop(connection);
     let holder = holder.ok_or_else(|| no_user(user_id))?;
-    if holder.is_service_account || caller.actor == Actor::Operator {
+    if holder.is_service_account || caller.principal == Principal::Operator {
         return Ok(holder.level);
     }
     let sentence = "this is another person's account, and a key of it would act as that person: they make one \
@@ -175,9 +175,9 @@ async fn add_as(
     span: &Span,
 ) -> Result<NewKey> {
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
-    let created_by = match &change.caller().actor {
-        Actor::ApiKey { id, .. } => Some(*id),
-        Actor::Invitation(_) | Actor::Operator | Actor::Anonymous => None,
+    let created_by = match change.caller().principal {
+        Principal::ApiKey { id, .. } => Some(id),
+        Principal::Invitation(_) | Principal::Operator => None,
     };
     let key = NewKey {
         key_id: token.id,

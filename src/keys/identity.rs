@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::caller::{Actor, Caller, Origin, PermissionLevel, Scopes};
+use crate::caller::{Caller, Origin, PermissionLevel, Principal, Scopes};
 use crate::id::{ApiKey, Id, User};
 use crate::organizations;
 use crate::users::Profile;
@@ -59,9 +59,8 @@ impl Identity {
     pub fn caller(&self, origin: Origin) -> Caller {
         Caller {
             organization_id: self.organization.organization_id,
-            actor: Actor::ApiKey {
+            principal: Principal::ApiKey {
                 id: self.key_id,
-                name: self.key_name.clone(),
                 user_id: self.user.as_ref().map(|(user_id, _)| *user_id),
                 permission: self.permission,
                 scopes: self.scopes,

@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::audit::Refusal;
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
+use crate::audit::{Attribution, AuditDenial};
+use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::postgres::ErrorClass;
@@ -82,12 +82,10 @@ struct Rights {
 
 impl Rights {
     fn of(caller: &Caller) -> Self {
-        match &caller.actor {
-            Actor::ApiKey { permission, scopes, .. } => Self { level: *permission, scopes: *scopes },
-            Actor::Operator => Self { level: PermissionLevel::Owner, scopes: Scopes::All },
-            Actor::Invitation(_) | Actor::Anonymous => {
-                Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) }
-            }
+        match caller.principal {
+            Principal::ApiKey { permission, scopes, .. } => Self { level: permission, scopes },
+            Principal::Operator => Self { level: PermissionLevel::Owner, scopes: Scopes::All },
+            Principal::Invitation(_) => Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) },
         }
     }
 
@@ -105,7 +103,7 @@ impl Rights {
 
 /// Records that a caller may not do this, and says why in words of its own.
 async fn forbidden(app: &App, caller: &Caller, action: Action, sentence: &str) -> Error {
-    app.refused(caller, action, &Refusal::Forbidden).await;
+    app.refused(caller, action, &AuditDenial::Forbidden).await;
     Error::new(Code::Forbidden, sentence)
 }
 
@@ -131,8 +129,8 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
         _ => match Box::pin(look_up(app, &token, digest)).await? {
             Found::Holder(identity) => identity,
             Found::Refused(reason, sentence, actor) => {
-                let caller = Caller { organization_id: token.organization_id, actor, origin };
-                app.refused(&caller, action, &Refusal::Unauthenticated(reason)).await;
+                let attribution = Attribution { organization_id: token.organization_id, actor, origin };
+                app.refused(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
                 return Err(Error::new(Code::Unauthenticated, sentence));
             }
         },

@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 use super::Token;
 use super::identity::Identity;
 use crate::app::App;
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
+use crate::audit::ActorRef;
+use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::organizations;
@@ -60,10 +61,12 @@ impl Summary {
 
     /// Whether it is the caller's: their user's, or the very key that asks.
     fn is_of(&self, caller: &Caller) -> bool {
-        match &caller.actor {
-            Actor::Operator => true,
-            Actor::ApiKey { id, user_id, .. } => self.key_id == *id || (user_id.is_some() && self.user_id == *user_id),
-            Actor::Invitation(_) | Actor::Anonymous => false,
+        match caller.principal {
+            Principal::Operator => true,
+            Principal::ApiKey { id, user_id, .. } => {
+                self.key_id == id || (user_id.is_some() && self.user_id == user_id)
+            }
+            Principal::Invitation(_) => false,
         }
     }
 }
@@ -85,8 +88,8 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
     if filter.user_id.is_some() && filter.user_id != own {
         app.authorize(caller, Action::KeyOthers).await?;
     }
-    let (user_id, key_id) = match &caller.actor {
-        Actor::ApiKey { id, .. } if !caller.may(Action::KeyOthers) => (own, own.is_none().then_some(*id)),
+    let (user_id, key_id) = match caller.principal {
+        Principal::ApiKey { id, .. } if !caller.may(Action::KeyOthers) => (own, own.is_none().then_some(id)),
         _ => (filter.user_id, None),
     };
     let mut read = app.read(caller, Action::KeyList).await?;
@@ -224,7 +227,7 @@ pub(super) enum Found {
     /// Its holder is let in.
     Holder(Arc<Identity>),
     /// It opens nothing: why, as a code and a sentence, and who shows it, as far as that is known.
-    Refused(&'static str, &'static str, Actor),
+    Refused(&'static str, &'static str, ActorRef),
 }
 
 /// Finds the key of a token, with all that has to be known of its holder. One query, by primary keys.
@@ -249,7 +252,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     )
     .fetch_optional(&app.db.interactive)
     .await?;
-    let unknown = Found::Refused("unknown_key", "this API key is unknown", Actor::Anonymous);
+    let unknown = Found::Refused("unknown_key", "this API key is unknown", ActorRef::ANONYMOUS);
     let Some(row) = row else { return Ok(unknown) };
     let expires_at = match (row.previous_secret_sha256, row.previous_expires_at) {
         _ if token.matches(&row.secret_sha256) => row.expires_at,
@@ -276,7 +279,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         scopes: Scopes::from_database(row.scopes.as_deref()),
         noted_at: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
     };
-    let refused = |reason, sentence| Ok(Found::Refused(reason, sentence, identity.caller(Origin::default()).actor));
+    let refused = |reason, sentence| Ok(Found::Refused(reason, sentence, ActorRef::api_key(token.id)));
     if row.revoked_at.is_some() {
         return refused("revoked_key", "this API key has been revoked");
     }

@@ -4,7 +4,7 @@ use super::create::no_user;
 use super::{Summary, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::caller::{Action, Actor, Caller};
+use crate::caller::{Action, Caller, Principal};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 
@@ -15,7 +15,7 @@ use crate::id::{ApiKey, Id, User};
 /// `forbidden` for a key of somebody else's, unless an owner asks; `not_found`; `conflict` when it has been revoked
 /// before.
 pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Summary> {
-    let is_itself = matches!(caller.actor, Actor::ApiKey { id, .. } if id == key_id);
+    let is_itself = matches!(caller.principal, Principal::ApiKey { id, .. } if id == key_id);
     let action = if is_itself { Action::KeyRevokeSelf } else { Action::KeyRevoke };
     let mut key = read::allowed(app, caller, action, key_id).await?.key;
     app.change(caller, action, Target::ApiKey(key_id), async |change| {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Duration, Utc};
 use super::{Rights, Summary, Token, forbidden, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::caller::{Action, Actor, Caller, PermissionLevel, Scopes};
+use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id};
 use crate::secret::Secret;
@@ -62,7 +62,7 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
 
 /// Why the caller can't have a secret of this key, which they may know of.
 fn refuse(caller: &Caller, found: &read::Known) -> Option<&'static str> {
-    if caller.actor == Actor::Operator {
+    if caller.principal == Principal::Operator {
         return None;
     }
     if !found.is_own && found.key.user_id.is_some() && !found.is_of_service_account {

@@ -17,7 +17,7 @@ pub(super) async fn create(
     asked_for_seconds: Option<i64>,
 ) -> Result<()> {
     let organization_id = change.organization_id().uuid();
-    let (actor, scopes) = (change.caller().actor.clone(), key.scopes.to_database());
+    let (actor, scopes) = (change.actor(), key.scopes.to_database());
     sqlx::query!(
         r#"
         insert into api_keys

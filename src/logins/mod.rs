@@ -23,7 +23,7 @@ use chrono::Duration;
 
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::caller::{Action, Actor, Caller, Origin, PermissionLevel, Scopes};
+use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
 use crate::keys::{self, Lifetime, NewKey, Wanted};
@@ -89,9 +89,9 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
     let target = user_id.or(caller.user_id()).map_or(Target::Organization(caller.organization_id), Target::User);
     app.change(caller, Action::LoginApprove, target, async |change| {
         let otp = checked(app, otp)?;
-        let (user_id, permission_level, scopes) = match (&caller.actor, user_id) {
-            (Actor::ApiKey { user_id, permission, scopes, .. }, None) => (*user_id, *permission, *scopes),
-            (Actor::Operator, Some(user_id)) => {
+        let (user_id, permission_level, scopes) = match (caller.principal, user_id) {
+            (Principal::ApiKey { user_id, permission, scopes, .. }, None) => (user_id, permission, scopes),
+            (Principal::Operator, Some(user_id)) => {
                 let organization_id = change.organization_id();
                 let holder = keys::holder(change.connection(), organization_id, user_id).await?;
                 let holder = holder.ok_or_else(|| Error::new(Code::NotFound, format!("there is no user {user_id}")))?;
@@ -137,7 +137,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
                         approve it";
         return Err(Error::new(Code::Conflict, sentence));
     }
-    let caller = Caller { organization_id: found.organization_id, actor: found.approved_by, origin };
+    let caller = Caller { organization_id: found.organization_id, principal: found.approved_by, origin };
     app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
         let approval = write::take(change, &otp).await?.ok_or_else(spent)?;
         let lifetime = match otp.duration_seconds {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Otp;
 use crate::app::App;
-use crate::caller::{Actor, PermissionLevel, Scopes};
+use crate::caller::{PermissionLevel, Principal, Scopes};
 use crate::error::Result;
 use crate::id::{ApiKey, Id, Organization, User};
 
@@ -21,7 +21,7 @@ pub(super) struct Approval {
 pub(super) struct Pending {
     pub(super) organization_id: Id<Organization>,
     /// Who approved.
-    pub(super) approved_by: Actor,
+    pub(super) approved_by: Principal,
     /// Whether its key has been given out.
     pub(super) is_spent: bool,
     /// Whether whoever approved, and whoever will act, are still let in.
@@ -36,7 +36,7 @@ pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
         r#"
         select
             a.organization_id as "organization_id: Id<Organization>", a.user_id as "user_id: Id<User>",
-            a.permission_level, a.scopes, a.approved_by_id as "approved_by_id: Id<ApiKey>", k.name as "key_name?",
+            a.permission_level, a.scopes, a.approved_by_id as "approved_by_id: Id<ApiKey>",
             a.fetched_at, k.revoked_at as "revoked_at?", k.expires_at as "key_expires_at?", u.status as "status?"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
@@ -55,10 +55,9 @@ pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
             is_spent: row.fetched_at.is_some(),
             still_holds: (row.approved_by_id.is_none() || lives) && row.status.as_deref() != Some("suspended"),
             approved_by: match row.approved_by_id {
-                None => Actor::Operator,
-                Some(id) => Actor::ApiKey {
+                None => Principal::Operator,
+                Some(id) => Principal::ApiKey {
                     id,
-                    name: row.key_name.unwrap_or_default(),
                     user_id: row.user_id,
                     permission: PermissionLevel::from_database(&row.permission_level),
                     scopes: Scopes::from_database(row.scopes.as_deref()),

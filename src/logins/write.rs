@@ -31,7 +31,7 @@ pub(super) async fn forget_expired(change: &mut Change) -> Result<()> {
 /// Writes an approval down. `false`: there is one, in this organization or another.
 pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval) -> Result<bool> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let (actor, scopes) = (change.caller().actor.clone(), approval.scopes.to_database());
+    let (actor, scopes) = (change.actor(), approval.scopes.to_database());
     let approved = sqlx::query!(
         r#"
         insert into login_approvals

@@ -18,7 +18,7 @@ use super::named::{self, Named};
 use super::write::{self, Update};
 use super::{Details, Status, read};
 use crate::app::App;
-use crate::audit::{Event, Refusal};
+use crate::audit::{AuditDenial, Event};
 use crate::caller::{Action, Caller};
 use crate::change::{Change, Patience};
 use crate::collaborators::owners;
@@ -103,7 +103,7 @@ pub async fn change_all(
     };
     if let Err(error) = &changed
         && !dry_run
-        && let Some(refusal) = Refusal::of_list(None, error)
+        && let Some(refusal) = AuditDenial::of_list(None, error)
     {
         app.refused(caller, bulk.action(), &refusal).await;
     }

@@ -76,7 +76,7 @@ async fn insert_as(
 /// Makes all of them members of the organization.
 pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
     let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let actor = change.caller().actor.clone();
+    let actor = change.actor();
     let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
     let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
     let levels: Vec<&str> = accounts.iter().map(|account| account.user.permission_level.as_str()).collect();

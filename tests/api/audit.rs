@@ -136,7 +136,7 @@ async fn what_it_can_not_be_narrowed_by_is_refused() {
         ("until=tomorrow", "`until` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"),
         (
             "actor_id=ada",
-            "`actor_id` has to be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
+            "`actor_id` must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
         ),
     ] {
         let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;

@@ -124,9 +124,8 @@ async fn only_the_local_operator_makes_and_lists_organizations() {
     let app = TestApp::spawn().await;
     let key = muster::keys::Token::parse(app.owner.token()).unwrap();
     let mut owner = organizations::operator(&app.app).await.unwrap();
-    owner.actor = muster::caller::Actor::ApiKey {
+    owner.principal = muster::caller::Principal::ApiKey {
         id: key.id,
-        name: "test".to_owned(),
         user_id: None,
         permission: muster::caller::PermissionLevel::Owner,
         scopes: muster::caller::Scopes::All,

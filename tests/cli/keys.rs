@@ -162,7 +162,7 @@ async fn the_audit_log_is_narrowed_by_times_and_by_who_it_was() {
 
     let ran = local(&app, &["audit", "list", "--actor", "ada@example.com"]);
     assert_eq!(ran.status, Some(2));
-    let sentence = "has to be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
+    let sentence = "must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
     assert!(ran.err.contains(sentence), "{}", ran.err);
 }
 

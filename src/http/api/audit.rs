@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, Listing, Metadata};
 use crate::app::App;
-use crate::audit::{self, Entry, Filter};
+use crate::audit::{self, Entry, Filter, TargetKind};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::http::error::{ErrorBody, Failure};
@@ -42,7 +42,7 @@ pub(crate) struct AuditEvent {
     event_id: String,
     occurred_at: DateTime<Utc>,
     /// `api_key`, `invitation`, `operator` or `anonymous`.
-    actor_kind: String,
+    actor_kind: &'static str,
     actor_id: Option<String>,
     /// The key's name today.
     actor_name: Option<String>,
@@ -50,10 +50,10 @@ pub(crate) struct AuditEvent {
     action: String,
     /// `success`; `denied` when the actor is not let in or may not; `rejected` when what is there, or what is in the
     /// list, does not allow it.
-    outcome: String,
+    outcome: &'static str,
     /// Why it was denied or rejected, as a stable code: `last_owner`.
     reason: Option<String>,
-    target_kind: Option<String>,
+    target_kind: Option<&'static str>,
     target_id: Option<String>,
     batch_id: Option<String>,
     request_id: Option<String>,
@@ -118,15 +118,15 @@ impl From<Entry> for AuditEvent {
         Self {
             event_id: entry.event_id.to_string(),
             occurred_at: entry.occurred_at,
-            actor_kind: entry.actor_kind,
+            actor_kind: entry.actor_kind.as_str(),
             actor_id: entry.actor_id,
             actor_name: entry.actor_name,
             action: entry.action,
-            outcome: entry.outcome,
+            outcome: entry.outcome.as_str(),
             reason: entry.reason,
-            target_kind: entry.target_kind,
+            target_kind: entry.target_kind.map(TargetKind::as_str),
             target_id: entry.target_id,
-            batch_id: entry.batch_id,
+            batch_id: entry.batch_id.map(|id| id.to_string()),
             request_id: entry.request_id.map(|id| id.to_string()),
             source_address: entry.source_address,
             details: entry.details,

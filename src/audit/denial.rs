@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Target;
+use super::{Outcome, Target};
 use crate::error::{Code, Error};
 use crate::id::{Batch, Id};
 use crate::report::Report;
 
 /// Something that was not done, recorded on its own.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum AuditDenial {
     /// The caller is known and may not do it.
     Forbidden,
     /// The key that was shown opens nothing; the reason's code.
@@ -40,7 +40,7 @@ impl From<&Report> for Findings {
     }
 }
 
-impl Refusal {
+impl AuditDenial {
     /// A change that is refused because of what it met: something is not as it would have to be (409), is no longer
     /// what it was (412), or can't be set (422). `None` for anything else: what is no request or is about nothing is no
     /// attempt on anything, whoever may not was recorded when that was found, and a failure is none of the caller's.
@@ -62,10 +62,10 @@ impl Refusal {
     }
 
     /// `denied`: not allowed. `rejected`: allowed, and not possible.
-    pub(crate) const fn outcome(&self) -> &'static str {
+    pub(crate) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Forbidden | Self::Unauthenticated(_) => "denied",
-            Self::Rejected { .. } => "rejected",
+            Self::Forbidden | Self::Unauthenticated(_) => Outcome::Denied,
+            Self::Rejected { .. } => Outcome::Rejected,
         }
     }
 
@@ -87,12 +87,12 @@ impl Refusal {
     }
 
     /// What else is worth knowing.
-    pub(crate) fn details(&self) -> Value {
+    pub(crate) fn details(&self) -> Option<Value> {
         match self {
             Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {
-                json!({ "rows": rows, "findings": of_code })
+                Some(json!({ "rows": rows, "findings": of_code }))
             }
-            Self::Rejected { .. } | Self::Forbidden | Self::Unauthenticated(_) => json!({}),
+            Self::Rejected { .. } | Self::Forbidden | Self::Unauthenticated(_) => None,
         }
     }
 }

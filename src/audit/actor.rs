@@ -1,0 +1,111 @@
+//! The actor of an audit event.
+
+use uuid::Uuid;
+
+use crate::caller::{Caller, Origin, Principal};
+use crate::id::{ApiKey, Id, Invitation, Kind, Organization};
+
+/// A kind of actor. `session`, `scim_token` and `system` are reserved for later versions: this version reads them
+/// and never writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ActorKind {
+    /// An API key.
+    ApiKey,
+    /// The holder of an invitation link.
+    Invitation,
+    /// A signed-in user.
+    Session,
+    /// A SCIM client.
+    ScimToken,
+    /// A person who ran `muster` with direct access to the database.
+    Operator,
+    /// muster itself, in the background.
+    System,
+    /// A client that failed to authenticate. Only denials are recorded for it.
+    Anonymous,
+}
+
+impl ActorKind {
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Invitation => "invitation",
+            Self::Session => "session",
+            Self::ScimToken => "scim_token",
+            Self::Operator => "operator",
+            Self::System => "system",
+            Self::Anonymous => "anonymous",
+        }
+    }
+
+    /// The prefix of ids of this kind; `None` for kinds whose ids have no type yet.
+    pub(super) const fn id_prefix(self) -> Option<&'static str> {
+        match self {
+            Self::ApiKey => Some(ApiKey::PREFIX),
+            Self::Invitation => Some(Invitation::PREFIX),
+            Self::Session | Self::ScimToken | Self::Operator | Self::System | Self::Anonymous => None,
+        }
+    }
+}
+
+/// An actor as it is recorded: enough to name it, not enough to act as it ([`Principal`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActorRef {
+    /// The kind of actor.
+    pub kind: ActorKind,
+    /// The actor's id; `None` for kinds without one.
+    pub id: Option<Uuid>,
+}
+
+impl ActorRef {
+    /// A client that failed to authenticate.
+    pub const ANONYMOUS: Self = Self { kind: ActorKind::Anonymous, id: None };
+
+    /// An API key.
+    #[must_use]
+    pub fn api_key(id: Id<ApiKey>) -> Self {
+        Self { kind: ActorKind::ApiKey, id: Some(id.into()) }
+    }
+
+    /// The name of the kind.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    /// The id.
+    #[must_use]
+    pub const fn id(self) -> Option<Uuid> {
+        self.id
+    }
+}
+
+impl From<Principal> for ActorRef {
+    fn from(principal: Principal) -> Self {
+        match principal {
+            Principal::ApiKey { id, .. } => Self::api_key(id),
+            Principal::Invitation(id) => Self { kind: ActorKind::Invitation, id: Some(id.into()) },
+            Principal::Operator => Self { kind: ActorKind::Operator, id: None },
+        }
+    }
+}
+
+/// The organization, actor and origin that an audit event is attributed to.
+#[derive(Clone, Copy, Debug)]
+pub struct Attribution {
+    /// The organization whose log gets the event.
+    pub organization_id: Id<Organization>,
+    /// The actor.
+    pub actor: ActorRef,
+    /// The request that led to the event.
+    pub origin: Origin,
+}
+
+impl From<&Caller> for Attribution {
+    fn from(caller: &Caller) -> Self {
+        Self { organization_id: caller.organization_id, actor: caller.principal.into(), origin: caller.origin }
+    }
+}
