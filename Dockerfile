@@ -1,19 +1,20 @@
-# The image of muster: one static program, nobody's root, nothing else that could be run.
+# The muster image: one static binary that runs as a non-root user, without a shell or other programs.
 #
-#   docker build -t muster .        docs/how-to/container.md says how to run it
+#   docker build -t muster .        docs/how-to/container.md explains how to run it
 #
-# `make container-check` runs these steps without a container engine.
+# `make container-check` executes these steps without a container engine.
 #
-# - Static, on glibc: the image then needs no libraries (20 MB less, and none that has to be patched), and glibc's
-#   allocator is the one that muster's memory was measured with. glibc looks up names by itself (files, DNS).
-# - Building takes a C compiler and nothing else, and the network for crates only. `.sqlx` stands in for a database.
-# - The toolchain is that of rust-toolchain.toml, which is not copied: rustup would add parts that are of no use here.
+# - Static glibc: the image needs no libraries (20 MB smaller, nothing to patch) and keeps the allocator that memory use
+#   was measured with. Name resolution works: glibc reads files and asks DNS without plug-ins.
+# - The build needs a C compiler, and the network only for crates. `.sqlx` replaces the database.
+# - The toolchain version matches rust-toolchain.toml. That file is not copied: rustup would install components that the
+#   build does not use.
 
 FROM rust:1.95.0-slim-trixie AS build
 WORKDIR /src
 ENV SQLX_OFFLINE=true CARGO_INCREMENTAL=0
 
-# The dependencies alone: this layer is kept until a manifest or the lock file changes.
+# Dependencies only: the layer is cached until a manifest or the lock file changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/muster-client/Cargo.toml crates/muster-client/
 COPY scripts/build-static.sh scripts/
@@ -22,7 +23,7 @@ RUN mkdir -p src benches crates/muster-client/src \
     && touch benches/muster.rs src/lib.rs crates/muster-client/src/lib.rs \
     && scripts/build-static.sh
 
-# muster itself. The times of these files may lie before those of the empty ones, and cargo goes by times.
+# muster itself. `touch`: the real files may be older than the placeholders, and cargo compares modification times.
 COPY build.rs ./
 COPY .sqlx .sqlx
 COPY config config
@@ -34,9 +35,9 @@ RUN touch src/main.rs src/lib.rs crates/muster-client/src/lib.rs \
 
 FROM gcr.io/distroless/static-debian13:nonroot
 COPY --from=build /src/out/muster /usr/local/bin/muster
-# By number, so that Kubernetes can tell that it is not root.
+# Numeric, so that Kubernetes can verify `runAsNonRoot`.
 USER 65532:65532
-# All addresses of the container; what is reachable from outside is said when it is run.
+# All addresses of the container; the engine decides which ports are published.
 ENV MUSTER_SERVER__LISTEN=0.0.0.0:8080 MUSTER_LOG__FORMAT=json
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/muster", "healthcheck"]

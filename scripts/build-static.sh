@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds muster for the image: optimised, and linked statically to glibc. Copies the program to a path, if one is given.
+# Builds the release binary for the image, linked statically against glibc, and copies it to PATH.
 #
 #   scripts/build-static.sh [PATH]
 #
-# With a target named, the flags are for the program only: build scripts and macros, which run here, stay dynamic.
+# `--target` keeps RUSTFLAGS away from build scripts and procedural macros, which must stay dynamic.
 set -eu
 target=$(rustc --print host-tuple)
 export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"

@@ -3,13 +3,12 @@
 
     scripts/dockerfile-replay.py FOLDER
 
-Each stage becomes FOLDER/<its name or number>: WORKDIR, ENV, COPY (under .dockerignore, and --from other stages) and
-RUN are carried out there, in order, as an engine would; so a path that is missing or a command that fails is found.
-FOLDER/image.json says what the last stage tells an engine: user, environment, entrypoint, command, health check.
+Each stage becomes FOLDER/<stage name or number>. WORKDIR, ENV, COPY (honoring .dockerignore and --from) and RUN are
+executed there in order, so missing paths and failing commands are found. FOLDER/image.json holds the metadata of the
+last stage: user, environment, entrypoint, command, health check.
 
-What it can not do: a stage begins empty, so commands find this machine's programs instead of those of its FROM, and
-an absolute path in a RUN is this machine's. An instruction, or a flag, that is not known here is an error, and so is
-a RUN that names an absolute path.
+Limits: a stage starts empty, so its commands run with this machine's programs instead of those of its base image. Unknown
+instructions and flags are errors, and so is a RUN with an absolute path.
 """
 
 import fnmatch
@@ -30,7 +29,7 @@ def fail(why):
 
 
 def instructions(text):
-    """(line, name, rest) of each; continued lines are joined, comments are left out."""
+    """Yields (line, name, arguments) of each instruction; joins continued lines and skips comments."""
     joined, begun = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#") or (not line.strip() and not joined):
@@ -44,11 +43,11 @@ def instructions(text):
         yield begun, name.upper(), rest.strip()
         joined = ""
     if joined:
-        fail(f"line {begun}: it is not ended")
+        fail(f"line {begun}: unterminated instruction")
 
 
 def ignored():
-    """Which files of the context an engine is not given, by .dockerignore: the last line that matches decides."""
+    """Returns a predicate for paths that .dockerignore excludes; the last matching line decides."""
     rules = []
     for line in (CONTEXT / ".dockerignore").read_text().splitlines():
         line = line.strip()
@@ -73,7 +72,7 @@ class Stage:
         self.root.mkdir(parents=True)
 
     def at(self, path):
-        """Where a path of the image is here."""
+        """Maps a path of the image to a path on this machine."""
         return self.root / os.path.normpath(os.path.join(self.workdir, path)).lstrip("/")
 
     def copy(self, words, stages, is_ignored):
@@ -83,18 +82,18 @@ class Stage:
             if flag == "--from":
                 source_root, given = stages[value].root, False
             elif flag not in ("--chown", "--chmod"):
-                fail(f"COPY {flag} is not known to the replay")
+                fail(f"COPY: unsupported flag `{flag}`")
         *sources, target = words
         into = target.endswith("/") or len(sources) > 1
         for source in sources:
             path = source_root / source.lstrip("/")
             if not path.exists():
-                fail(f"COPY {source}: it is not there")
+                fail(f"COPY: no such file `{source}`")
             files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
             if given:
                 files = [p for p in files if not is_ignored(p.relative_to(CONTEXT))]
             if not files:
-                fail(f"COPY {source}: .dockerignore leaves nothing of it")
+                fail(f"COPY: .dockerignore excludes everything in `{source}`")
             for file in files:
                 to = self.at(target)
                 if path.is_dir():
@@ -106,13 +105,13 @@ class Stage:
 
     def run(self, number, rest):
         if re.search(r"(^|[\s=>])/\w", rest):
-            fail(f"line {number}: RUN with an absolute path can't be replayed")
+            fail(f"line {number}: RUN with an absolute path is not supported")
         folder = self.at(".")
         folder.mkdir(parents=True, exist_ok=True)
         print(f"replay: line {number}: RUN {rest[:100]}", flush=True)
         done = subprocess.run(["/bin/sh", "-c", rest], cwd=folder, env={**os.environ, **self.env}, check=False)
         if done.returncode != 0:
-            fail(f"line {number}: RUN ended with status {done.returncode}")
+            fail(f"line {number}: RUN exited with status {done.returncode}")
 
 
 def replay(folder):
@@ -123,7 +122,7 @@ def replay(folder):
             named = words[2] if len(words) == 3 and words[1].upper() == "AS" else str(len(stages))
             stage = stages[named] = Stage(folder / named, words[0])
         elif stage is None:
-            fail(f"line {number}: {name} before FROM can't be replayed")
+            fail(f"line {number}: {name} before FROM is not supported")
         elif name == "WORKDIR":
             stage.workdir = os.path.join(stage.workdir, rest)
             stage.at(".").mkdir(parents=True, exist_ok=True)
@@ -141,7 +140,7 @@ def replay(folder):
             command = rest.split(" CMD ", 1)[1]
             stage.image["Healthcheck"] = json.loads(command)
         elif name not in ("EXPOSE", "LABEL"):
-            fail(f"line {number}: {name} is not known to the replay")
+            fail(f"line {number}: unsupported instruction `{name}`")
     stage.image.update({"Env": stage.env, "Base": stage.base, "Root": str(stage.root)})
     (folder / "image.json").write_text(json.dumps(stage.image, indent=2) + "\n")
     return stages
@@ -155,7 +154,7 @@ def main():
     stages = replay(folder)
     channel = re.search(r'channel = "(.+)"', (CONTEXT / "rust-toolchain.toml").read_text())[1]
     if not any(stage.base.startswith(f"rust:{channel}-") for stage in stages.values()):
-        fail(f"no stage is FROM rust:{channel}, the toolchain of rust-toolchain.toml")
+        fail(f"no stage is based on rust:{channel}, the toolchain in rust-toolchain.toml")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing of PostgreSQL's programs, Python and a C compiler, by the system's package manager where it
-# can, and otherwise says what to install. With `tests` also what only tests need: load balancers, Prometheus, programs
-# of systemd's, curl.
+# Installs PostgreSQL's server programs, Python and a C compiler with the system's package manager if they are missing, or
+# prints what to install. With `tests`, also the programs that only tests need: nginx, HAProxy, Prometheus, systemd, curl.
 set -euo pipefail
 
-command -v cargo >/dev/null || { echo "muster is built with Rust: install it from https://rustup.rs" >&2; exit 2; }
+command -v cargo >/dev/null || { echo "error: \`cargo\` not found; install Rust from https://rustup.rs" >&2; exit 2; }
 
 have_postgres() {
     local folder
@@ -17,9 +16,9 @@ have_postgres() {
 
 have_venv() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 have_cc() { command -v cc >/dev/null; }
-# Programs of servers, which ordinary users don't have on the PATH.
+# Server programs live in directories that are not on the PATH of ordinary users.
 have_server() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }
-# For looking at the service file; not running is fine.
+# `systemd-analyze` checks the unit file; systemd need not run.
 have_systemd() { [ "$(uname)" != Linux ] || command -v systemd-analyze >/dev/null; }
 have_prometheus() { command -v prometheus >/dev/null && command -v promtool >/dev/null; }
 
@@ -32,14 +31,14 @@ if [ "${1:-}" = tests ]; then
     have_server haproxy || missing+=(haproxy)
     have_systemd || missing+=(systemd)
     have_prometheus || missing+=(prometheus)
-    # The documentation's commands are run by a test.
+    # A test runs the commands of the documentation.
     command -v curl >/dev/null || missing+=(curl)
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 sudo=""
 if [ "$(id -u)" -ne 0 ]; then
-    # Only where it asks nothing: a script that waits for a password looks like one that hangs.
+    # Only passwordless sudo: a script that waits for a password looks as if it hangs.
     if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo=sudo; fi
 fi
 names() { # names FOR_POSTGRES FOR_PYTHON FOR_CC FOR_PROMETHEUS
@@ -69,14 +68,14 @@ elif command -v brew >/dev/null; then
     prepare=true
     sudo=""
 else
-    echo "missing: ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv, a C compiler, nginx, HAProxy and Prometheus" >&2
+    echo "error: missing ${missing[*]}; install PostgreSQL's server programs, Python 3 with venv, a C compiler, nginx, HAProxy and Prometheus" >&2
     exit 2
 fi
 if [ "$(id -u)" -ne 0 ] && [ -z "$sudo" ] && ! command -v brew >/dev/null; then
-    echo "missing: ${missing[*]}; run: sudo $install" >&2
+    echo "error: missing ${missing[*]}; run \`sudo $install\`" >&2
     exit 2
 fi
 echo "installing: $packages" >&2
-# A package's own cluster is of no use here: muster runs its own.
+# muster starts its own PostgreSQL and ignores the cluster that the package creates.
 export DEBIAN_FRONTEND=noninteractive
 $sudo $prepare >/dev/null && $sudo $install >/dev/null

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Renews .sqlx/, or with --check says whether it is current. Uses the database of DATABASE_URL, or
-# a PostgreSQL that it starts and throws away.
+# Regenerates .sqlx/; --check only compares. Uses the database of DATABASE_URL, or starts a temporary PostgreSQL.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.9.0

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# What muster is built from: `deny` checks advisories, licences, bans and sources of all crates (deny.toml);
-# `workflows` lints .github/workflows; `sbom` writes a CycloneDX list of all crates to target/sbom/.
+# Checks that need programs other than cargo:
 #
-# Where the advisory database can't be had, `deny` says so and checks the rest; with ADVISORIES=required it fails.
+#   deny       advisories, licenses, bans and sources of all crates (deny.toml)
+#   workflows  lints .github
+#   sbom       writes a CycloneDX list of all crates to target/sbom/
+#   words      checks spelling and words (_typos.toml)
+#
+# If the advisory database is unreachable, `deny` warns and runs the other checks; with ADVISORIES=required it fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=target/tools
 
-# cargo-deny and zizmor, as their makers built them, held to their hashes; where there is no such build, from source.
+# Installs the maintainers' builds from PyPI, pinned by hash; platforms without such a build compile from source.
 install_checkers() {
     local stamp=$tools/checkers/requirements.txt
     cmp -s scripts/tools.requirements.txt "$stamp" && return
@@ -15,7 +19,7 @@ install_checkers() {
     python3 -m venv "$tools/checkers"
     if ! "$tools/checkers/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
         -r scripts/tools.requirements.txt; then
-        cargo install --quiet --locked --root "$tools/checkers" cargo-deny@0.20.2 zizmor@1.32.0
+        cargo install --quiet --locked --root "$tools/checkers" cargo-deny@0.20.2 typos-cli@1.52.0 zizmor@1.32.0
     fi
     cp scripts/tools.requirements.txt "$stamp"
 }
@@ -25,17 +29,17 @@ check_crates() {
     local deny=("$tools/checkers/bin/cargo-deny" --workspace --locked)
     "${deny[@]}" check --hide-inclusion-graph bans licenses sources
     local said
-    # A network that swallows everything is no reason to wait for ever.
+    # Without these limits, git waits forever on a network that drops packets.
     export GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=30
     if said=$("${deny[@]}" fetch db 2>&1); then
         "${deny[@]}" --offline check --hide-inclusion-graph advisories
     elif [ "${ADVISORIES:-}" = required ]; then
-        printf '%s\n' "$said" "the advisory database can't be had" >&2
+        printf '%s\n' "$said" "error: the advisory database is unreachable" >&2
         exit 1
     else
         printf '%s\n' "$said" >&2
-        printf '\n!! ADVISORIES WERE NOT CHECKED: the advisory database can not be had from here (above).\n' >&2
-        printf '!! Whether a crate has a known hole is not known. Licences, bans and sources are fine.\n\n' >&2
+        printf '\nwarning: ADVISORIES NOT CHECKED: the advisory database is unreachable (see above)\n' >&2
+        printf 'Licenses, bans and sources passed; known vulnerabilities were not looked up.\n\n' >&2
     fi
 }
 
@@ -44,11 +48,16 @@ lint_workflows() {
     "$tools/checkers/bin/zizmor" --offline --strict-collection --pedantic --quiet .github
 }
 
+check_words() {
+    install_checkers
+    "$tools/checkers/bin/typos" --format brief
+}
+
 write_sbom() {
     if ! "$tools/bin/cargo-cyclonedx" --version 2>/dev/null | grep -qF 0.5.9; then
         cargo install --quiet --locked --root "$tools" cargo-cyclonedx@0.5.9
     fi
-    # It writes beside each Cargo.toml.
+    # cargo-cyclonedx writes its output beside each Cargo.toml.
     PATH="$PWD/$tools/bin:$PATH" cargo cyclonedx --format json --spec-version 1.5 --target all
     mkdir -p target/sbom
     mv muster.cdx.json crates/muster-client/muster-client.cdx.json target/sbom/
@@ -59,5 +68,6 @@ case "${1:-}" in
     deny) check_crates ;;
     workflows) lint_workflows ;;
     sbom) write_sbom ;;
-    *) echo "usage: $0 deny|workflows|sbom" >&2; exit 2 ;;
+    words) check_words ;;
+    *) echo "usage: $0 deny|workflows|sbom|words" >&2; exit 2 ;;
 esac
