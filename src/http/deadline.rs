@@ -16,7 +16,6 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web;
 
-use super::error::Failure;
 use crate::app::App;
 
 /// Answers 503 when there is no other answer in time.
@@ -30,9 +29,6 @@ pub(super) async fn read(
     let asked = request.request().clone();
     match app.in_time(next.call(request)).await {
         Ok(answer) => Ok(answer?.map_into_boxed_body()),
-        Err(error) => {
-            let failure = Failure::new(&asked, error);
-            Ok(ServiceResponse::from_err(failure, asked))
-        }
+        Err(error) => Ok(ServiceResponse::from_err(error, asked)),
     }
 }

@@ -1,9 +1,8 @@
-//! How errors are answered. One shape, for all of them:
-//! `{"error": {"code", "detail", "rows"?, "request_id"}}`.
+//! The error body, the same from every route: `{"error": {"code", "detail", "rows"?, "request_id"}}`.
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
@@ -12,10 +11,10 @@ use utoipa::ToSchema;
 
 use super::log::Note;
 use crate::app::App;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::report::{Finding, Report};
 
-/// The body of every answer that is not a success.
+/// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErrorBody {
     error: ErrorDetails,
@@ -24,16 +23,16 @@ pub(super) struct ErrorBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
 struct ErrorDetails {
-    /// What kind of error, for programs; never changes.
+    /// The stable, machine-readable error code.
     #[schema(example = "batch_rejected")]
     code: &'static str,
-    /// What happened and what to do, for people: one line.
+    /// What happened and what to do about it, in one line for people.
     #[schema(example = "1 of 40 users can't be created: users[3].email (ada@example.com): already exists")]
     detail: String,
-    /// All findings on the rows of a batch.
+    /// All findings about the rows of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Vec<Finding>>,
-    /// Names this request in muster's log and audit log.
+    /// Identifies this request in the server log and the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
 }
@@ -46,95 +45,100 @@ impl ErrorBody {
     }
 }
 
-/// An error of a request, which is answered and logged under the request's id.
-#[derive(Debug)]
-pub struct Failure {
-    error: Error,
-    request_id: Option<String>,
-}
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
 
-impl Failure {
-    /// An error that this request met.
-    pub(super) fn new(request: &HttpRequest, error: Error) -> Self {
-        let mut extensions = request.extensions_mut();
-        let note = extensions.get_mut::<Note>();
-        let request_id = note.map(|note| {
-            note.error = error.chain();
-            note.code = Some(error.code().as_str());
-            note.rows = error.report().map(Report::total);
-            note.request_id.to_string()
-        });
-        drop(extensions);
-        Self { error, request_id }
+    /// Status and headers. [`render`] adds the body, which contains the request ID.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(after) = self.retry_after() {
+            // Rounded up to whole seconds: the vendor's client retries without any delay after a fraction.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.insert_header((RETRY_AFTER, seconds.max(1).to_string()));
+        }
+        response.finish()
     }
 }
 
-/// Notes what the database says is wrong with it, and says why it did not come in time, where it says so itself.
-pub(super) async fn explain<B: MessageBody + 'static>(
+/// Gives the response of a failed handler its JSON body and notes the error for the log. A page keeps its own body.
+///
+/// When the database did not respond in time, its own explanation replaces the timeout, if it has one.
+pub(super) async fn render<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     let response = next.call(request).await?;
-    let failure = response.response().error().and_then(actix_web::Error::as_error::<Failure>);
-    let Some((failure, app)) = failure.zip(response.request().app_data::<web::Data<App>>()) else {
+    let Some(error) = response.response().error().and_then(actix_web::Error::as_error::<Error>) else {
         return Ok(response.map_into_left_body());
     };
-    if let Some(trouble) = failure.error.unavailable_reason() {
-        app.db.note(trouble);
-    }
-    if !failure.error.is_unexplained() {
+    let request_id = note(response.request(), error);
+    let explanation = explain(response.request(), error).await;
+    if response.headers().contains_key(CONTENT_TYPE) {
         return Ok(response.map_into_left_body());
     }
-    let request_id = failure.request_id.clone();
-    let Some(trouble) = app.db.trouble().await else { return Ok(response.map_into_left_body()) };
+    let body = json(&ErrorBody::new(explanation.as_ref().unwrap_or(error), request_id));
+    let mut response = response.map_body(|_, _| EitherBody::right(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// The error response to a request that is rejected before [`render`] sees it.
+pub(super) fn rejection(request: &HttpRequest, error: &Error) -> HttpResponse {
+    let request_id = note(request, error);
+    let mut response = error.error_response().set_body(json(&ErrorBody::new(error, request_id)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn json(body: &ErrorBody) -> BoxBody {
+    // Serializing strings and numbers to memory does not fail.
+    BoxBody::new(serde_json::to_vec(body).unwrap_or_default())
+}
+
+/// Notes the error for the log and returns the request ID.
+fn note(request: &HttpRequest, error: &Error) -> Option<String> {
+    let mut extensions = request.extensions_mut();
+    let note = extensions.get_mut::<Note>()?;
+    note.error = error.chain();
+    note.code = Some(error.code().as_str());
+    note.rows = error.report().map(Report::total);
+    Some(note.request_id.to_string())
+}
+
+/// Records what the database reports about its own state, and asks for its state when an error does not say why the
+/// database failed to respond in time.
+async fn explain(request: &HttpRequest, error: &Error) -> Option<Error> {
+    let app = request.app_data::<web::Data<App>>()?;
+    if let Some(trouble) = error.unavailable_reason() {
+        app.db.note(trouble);
+    }
+    if !error.is_unexplained() {
+        return None;
+    }
+    let trouble = app.db.trouble().await?;
     app.db.note(trouble);
-    let failure = Failure { error: Error::in_trouble(trouble), request_id };
-    Ok(response.into_response(failure.error_response()).map_into_right_body())
+    Some(Error::in_trouble(trouble))
 }
 
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl ResponseError for Failure {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        if let Some(after) = self.error.retry_after() {
-            // Whole seconds: the vendor's client repeats without any pause after a fraction.
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response.insert_header((RETRY_AFTER, seconds.max(1).to_string()));
-        }
-        response.json(ErrorBody::new(&self.error, self.request_id.clone()))
-    }
-}
-
-/// The answer for a path that is not in the URL table. TRACE is not taken there either: a proxy that looks for
-/// it tries any address.
-pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Failure> {
+/// The response for a path that is not in the URL table. TRACE is not allowed on any path: scanners try it on
+/// arbitrary paths and expect 405.
+pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse> {
     if *request.method() == Method::TRACE {
-        return Ok(refuse_method(&request, "GET, HEAD, POST, PUT, PATCH, DELETE"));
+        return Ok(not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    Err(Failure::new(
-        &request,
-        Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is"),
-    ))
+    Err(Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is"))
 }
 
-/// The answer for a path that is, and a method that it doesn't take.
+/// The response for a path in the URL table and a method that the path does not allow.
 pub(super) fn method_not_allowed(allowed: &'static str) -> Route {
-    web::to(move |request: HttpRequest| async move { refuse_method(&request, allowed) })
+    web::to(move || async move { not_allowed(allowed) })
 }
 
-fn refuse_method(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
-    let sentence = format!("this address takes {allowed} only");
-    let failure = Failure::new(request, Error::new(Code::MethodNotAllowed, sentence));
-    let mut response = failure.error_response();
+fn not_allowed(allowed: &'static str) -> HttpResponse {
+    let error = Error::new(Code::MethodNotAllowed, format!("this address takes {allowed} only"));
+    let mut response = HttpResponse::from_error(error);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

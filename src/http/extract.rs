@@ -9,7 +9,6 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
-use super::error::Failure;
 use super::log::Note;
 use super::surface;
 use crate::app::App;
@@ -21,13 +20,13 @@ use crate::keys::{self, Identity};
 use crate::traces::stage;
 
 impl FromRequest for Caller {
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Failure>>>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let (identity, origin) = identity(&request).await.map_err(|error| Failure::new(&request, error))?;
+            let (identity, origin) = identity(&request).await?;
             Ok(identity.caller(origin))
         })
     }
@@ -37,13 +36,13 @@ impl FromRequest for Caller {
 pub(super) struct WhoAmI(pub(super) Arc<Identity>);
 
 impl FromRequest for WhoAmI {
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = std::result::Result<Self, Failure>>>>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let (identity, _) = identity(&request).await.map_err(|error| Failure::new(&request, error))?;
+            let (identity, _) = identity(&request).await?;
             Ok(Self(identity))
         })
     }

@@ -1,9 +1,9 @@
 //! Whether muster lives, and whether it can work.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::error::{ErrorBody, Failure};
+use super::error::ErrorBody;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::postgres::{self, MigrateError};
@@ -23,8 +23,8 @@ pub(super) async fn livez() -> HttpResponse {
         (status = 200, description = "Requests can be served."),
         (status = 503, description = "Not now; `detail` says why.", body = ErrorBody),
     ))]
-pub(super) async fn readyz(request: HttpRequest, app: web::Data<App>) -> std::result::Result<HttpResponse, Failure> {
-    ready(&app).await.map_err(|error| Failure::new(&request, error))?;
+pub(super) async fn readyz(app: web::Data<App>) -> Result<HttpResponse> {
+    ready(&app).await?;
     Ok(HttpResponse::Ok().json(json!({ "status": "ok" })))
 }
 

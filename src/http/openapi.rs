@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix_web::error::ErrorInternalServerError;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -10,9 +9,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
-use super::error::{self, Failure};
+use super::error;
 use super::{api, health, pages};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -118,11 +117,11 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-pub(super) async fn json() -> Result<HttpResponse, actix_web::Error> {
+pub(super) async fn json() -> Result<HttpResponse> {
     // Written once: making it takes as long as a hundred other requests, and anybody may ask.
     static WRITTEN: LazyLock<Result<Bytes, String>> =
         LazyLock::new(|| serde_json::to_vec(&document()).map(Bytes::from).map_err(|error| error.to_string()));
-    let written = WRITTEN.as_ref().map_err(|error| ErrorInternalServerError(error.as_str()))?;
+    let written = WRITTEN.as_ref().map_err(|error| Error::internal(error.as_str()))?;
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(written.clone()))
 }
 
@@ -132,7 +131,7 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 's
 
 /// Swagger UI, built into the binary. `validator_url`: without it the page would send the
 /// document's address to a service of its makers.
-pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Result<HttpResponse, Failure> {
+pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Result<HttpResponse> {
     let config = Config::from("/openapi.json").validator_url("none").try_it_out_enabled(true);
     match utoipa_swagger_ui::serve(&part, Arc::new(config)) {
         Ok(Some(file)) => Ok(HttpResponse::Ok()
@@ -140,6 +139,6 @@ pub(super) async fn page(request: HttpRequest, part: web::Path<String>) -> Resul
             .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
             .body(file.bytes.into_owned())),
         Ok(None) => error::not_found(request).await,
-        Err(cause) => Err(Failure::new(&request, Error::internal(cause.to_string()))),
+        Err(cause) => Err(Error::internal(cause.to_string())),
     }
 }

@@ -59,7 +59,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .default_service(web::to(error::not_found))
             // The first is the innermost: a doubled slash is mended before the route is chosen.
             .wrap(middleware::NormalizePath::new(middleware::TrailingSlash::MergeOnly))
-            .wrap(from_fn(error::explain))
+            .wrap(from_fn(error::render))
             .wrap(from_fn(surface::guard))
             .wrap(from_fn(log::request));
         let http = http.into_factory().map_err(|error: actix_web::Error| error.error_response());

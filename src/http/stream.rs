@@ -4,12 +4,11 @@
 //! a later one fails, the connection is broken off in the middle of the answer, which no client takes for
 //! whole, and the log says why.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::error::Failure;
 use crate::error::{Error, Result};
 
 /// Gives an answer piece by piece.
@@ -19,11 +18,8 @@ pub(super) trait Pieces {
 }
 
 /// Answers with JSON that comes in pieces.
-pub(super) async fn answer(
-    request: &HttpRequest,
-    mut pieces: impl Pieces + 'static,
-) -> std::result::Result<HttpResponse, Failure> {
-    let first = pieces.next().await.map_err(|error| Failure::new(request, error))?;
+pub(super) async fn answer(mut pieces: impl Pieces + 'static) -> Result<HttpResponse> {
+    let first = pieces.next().await?;
     let all = stream::try_unfold((first, pieces), |(ready, mut pieces)| async move {
         let piece = match ready {
             Some(piece) => Some(piece),

@@ -23,11 +23,11 @@ use actix_web::http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
-use actix_web::{HttpRequest, ResponseError, web};
+use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 
 use super::connection::{AtWork, Facts, Unsent};
-use super::error::Failure;
+use super::error;
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::proxies::{self, Sender};
@@ -58,8 +58,8 @@ pub(super) async fn guard(
     let (mut response, at_work) = match admit(request.request()) {
         Ok(at_work) => (next.call(request).await?.map_into_boxed_body(), at_work),
         Err(error) => {
-            let failure = Failure::new(request.request(), error);
-            (request.into_response(failure.error_response()).map_into_boxed_body(), None)
+            let response = error::rejection(request.request(), &error);
+            (request.into_response(response), None)
         }
     };
     protect(response.headers_mut(), is_https);

@@ -6,11 +6,11 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, log};
 use crate::id::{self, Id};
 use crate::keys::{self, Filter, Lifetime, NewKey, NewSecret, Summary, Wanted};
@@ -147,8 +147,8 @@ pub(in crate::http) struct ListQuery {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = page(&request, &app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let page = page(&request, &app, &caller).await?;
     log::rows(&request, page.rows.len());
     let now = app.clock.now();
     let results = page.rows.into_iter().map(|key| ApiKey::show(key, now)).collect();
@@ -236,12 +236,9 @@ pub(in crate::http) async fn create(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let key = async {
-        let new: NewApiKey = body::object(&request, payload, &app.config.server).await?;
-        keys::create(&app, &caller, new.wanted()?).await
-    };
-    let key = key.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let new: NewApiKey = body::object(&request, payload, &app.config.server).await?;
+    let key = keys::create(&app, &caller, new.wanted()?).await?;
     Ok(HttpResponse::Ok().json(Single { result: ApiKey::show_new(key) }))
 }
 
@@ -258,9 +255,8 @@ pub(in crate::http) async fn create(
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let key = async { keys::get(&app, &caller, key_id(&request)?).await };
-    let key = key.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let key = keys::get(&app, &caller, key_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: ApiKey::show(key, app.clock.now()) }))
 }
 
@@ -279,9 +275,8 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let key = async { keys::revoke(&app, &caller, key_id(&request)?).await };
-    let key = key.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let key = keys::revoke(&app, &caller, key_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: ApiKey::show(key, app.clock.now()) }))
 }
 
@@ -319,14 +314,11 @@ pub(in crate::http) async fn rotate(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let rotated = async {
-        let key_id = key_id(&request)?;
-        let asked: Rotation = body::optional_object(&request, payload, &app.config.server).await?;
-        let overlap = asked.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
-        keys::rotate(&app, &caller, key_id, overlap).await
-    };
-    let NewSecret { key, token } = rotated.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let key_id = key_id(&request)?;
+    let asked: Rotation = body::optional_object(&request, payload, &app.config.server).await?;
+    let overlap = asked.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
+    let NewSecret { key, token } = keys::rotate(&app, &caller, key_id, overlap).await?;
     let result = ApiKeyWithToken { key: ApiKey::show(key, app.clock.now()), token: token.expose().to_owned() };
     Ok(HttpResponse::Ok().json(Single { result }))
 }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Listing, Metadata};
+use super::{Listing, Metadata};
 use crate::app::App;
 use crate::audit::{self, Entry, Filter, TargetKind};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
 use crate::page::{Page, PageRequest};
 
@@ -74,8 +74,8 @@ pub(crate) struct AuditEvent {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = page(&request, &app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let page = page(&request, &app, &caller).await?;
     log::rows(&request, page.rows.len());
     let results = page.rows.into_iter().map(AuditEvent::from).collect();
     Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))

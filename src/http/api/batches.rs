@@ -7,13 +7,13 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::created_users::{CreatedUsers, show_users};
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::batches::{self, Filter, Member, Options, Summary, Undone};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, log};
 use crate::id::{self, Id};
 use crate::page::{Page, PageRequest};
@@ -122,8 +122,8 @@ pub(in crate::http) struct ListQuery {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = page(&request, &app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let page = page(&request, &app, &caller).await?;
     log::rows(&request, page.rows.len());
     let results = page.rows.into_iter().map(|batch| Batch::show(batch, &app.clock)).collect();
     Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
@@ -158,9 +158,8 @@ fn batch_id(request: &HttpRequest) -> Result<Id<id::Batch>> {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let batch = async { batches::get(&app, &caller, batch_id(&request)?).await };
-    let batch = batch.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let batch = batches::get(&app, &caller, batch_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: Batch::show(batch, &app.clock) }))
 }
 
@@ -178,13 +177,13 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn results(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let found = async {
-        let batch_id = batch_id(&request)?;
-        let (users, warnings) = batches::results(&app, &caller, batch_id).await?;
-        Ok((batch_id, users, warnings))
-    };
-    let (batch_id, users, warnings) = found.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn results(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let batch_id = batch_id(&request)?;
+    let (users, warnings) = batches::results(&app, &caller, batch_id).await?;
     log::rows(&request, users.len());
     Ok(HttpResponse::Ok().json(show_users(batch_id.to_string(), users, warnings)))
 }
@@ -203,9 +202,8 @@ pub(in crate::http) async fn results(request: HttpRequest, app: web::Data<App>, 
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn cancel(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let batch = async { batches::cancel(&app, &caller, batch_id(&request)?).await };
-    let batch = batch.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn cancel(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let batch = batches::cancel(&app, &caller, batch_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: Batch::show(batch, &app.clock) }))
 }
 
@@ -261,16 +259,13 @@ pub(in crate::http) struct UndoneUsers {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn undo(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let undone = async {
-        let query: UndoQuery = extract::query(&request)?;
-        let options = Options {
-            dry_run: extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false),
-            keep_used: extract::flag("keep_used", query.keep_used.as_deref())?.unwrap_or(false),
-        };
-        batches::undo(&app, &caller, batch_id(&request)?, options).await
+pub(in crate::http) async fn undo(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let query: UndoQuery = extract::query(&request)?;
+    let options = Options {
+        dry_run: extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false),
+        keep_used: extract::flag("keep_used", query.keep_used.as_deref())?.unwrap_or(false),
     };
-    let Undone { removed, kept } = undone.await.map_err(|error| Failure::new(&request, error))?;
+    let Undone { removed, kept } = batches::undo(&app, &caller, batch_id(&request)?, options).await?;
     log::rows(&request, removed.len());
     let show = |member: Member, reason| UndoneUser {
         user_id: member.user_id.to_string(),

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Listing, Metadata, Single, revised};
+use super::{Listing, Metadata, Single, revised};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
 use crate::collaborators::{self, CollaboratorType, Filter, Piece, Search};
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers, log};
 use crate::id::{self, Id};
 use crate::page::{Page, PageRequest};
@@ -99,8 +99,8 @@ pub(in crate::http) struct Collaborator {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = page(&request, &app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let page = page(&request, &app, &caller).await?;
     Ok(show_page(&request, page))
 }
 
@@ -192,14 +192,11 @@ pub(in crate::http) async fn search(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let found = async {
-        extract::query::<NoQuery>(&request)?;
-        let asked: SearchBody = body::object(&request, payload, &app.config.server).await?;
-        let page = PageRequest::new(asked.count, asked.paging_token.as_deref())?;
-        collaborators::search(&app, &caller, &asked.search()?, &page).await
-    };
-    let page = found.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&request)?;
+    let asked: SearchBody = body::object(&request, payload, &app.config.server).await?;
+    let page = PageRequest::new(asked.count, asked.paging_token.as_deref())?;
+    let page = collaborators::search(&app, &caller, &asked.search()?, &page).await?;
     Ok(show_page(&request, page))
 }
 
@@ -225,12 +222,9 @@ fn identity_id(request: &HttpRequest) -> Result<Id<id::Identity>> {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let found = async {
-        extract::query::<NoQuery>(&request)?;
-        collaborators::get(&app, &caller, identity_id(&request)?).await
-    };
-    let found = found.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&request)?;
+    let found = collaborators::get(&app, &caller, identity_id(&request)?).await?;
     Ok(revised(found.revision, show(found)))
 }
 
@@ -270,17 +264,14 @@ pub(in crate::http) async fn put(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let changed = async {
-        extract::query::<NoQuery>(&request)?;
-        let (identity_id, expected) = (identity_id(&request)?, headers::if_match(&request)?);
-        let level = async {
-            let body: LevelBody = body::object(&request, payload, &app.config.server).await?;
-            permission_level(&body.permission_level)
-        };
-        collaborators::set_permission_level(&app, &caller, identity_id, &expected, level).await
+) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&request)?;
+    let (identity_id, expected) = (identity_id(&request)?, headers::if_match(&request)?);
+    let level = async {
+        let body: LevelBody = body::object(&request, payload, &app.config.server).await?;
+        permission_level(&body.permission_level)
     };
-    let changed = changed.await.map_err(|error| Failure::new(&request, error))?;
+    let changed = collaborators::set_permission_level(&app, &caller, identity_id, &expected, level).await?;
     Ok(revised(changed.revision, show(changed)))
 }
 
@@ -304,12 +295,9 @@ pub(in crate::http) async fn put(
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let removed = async {
-        extract::query::<NoQuery>(&request)?;
-        let expected = headers::if_match(&request)?;
-        collaborators::remove(&app, &caller, identity_id(&request)?, &expected).await
-    };
-    removed.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&request)?;
+    let expected = headers::if_match(&request)?;
+    collaborators::remove(&app, &caller, identity_id(&request)?, &expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }

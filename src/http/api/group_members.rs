@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::groups::{PageQuery, group_id, page};
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::groups::{self, Changed, Memberships, Part};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::stream::{self, Pieces};
 use crate::http::{body, extract, log};
 use crate::page::Page;
@@ -46,9 +46,12 @@ pub(in crate::http) struct GroupMember {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn members(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = async { groups::members(&app, &caller, group_id(&request)?, &page(&request)?).await };
-    let page: Page<groups::Member> = page.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn members(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let page: Page<groups::Member> = groups::members(&app, &caller, group_id(&request)?, &page(&request)?).await?;
     log::rows(&request, page.rows.len());
     let show = |member: groups::Member| GroupMember {
         user_id: member.user_id.to_string(),
@@ -132,13 +135,10 @@ pub(in crate::http) async fn add_members(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let counted = async {
-        let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
-        let body = body::read(&request, payload, &app.config.server);
-        Ok((group_id, groups::add_members(&app, &caller, group_id, dry_run, body).await?))
-    };
-    let (group_id, Changed { changed, unchanged }) = counted.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
+    let body = body::read(&request, payload, &app.config.server);
+    let Changed { changed, unchanged } = groups::add_members(&app, &caller, group_id, dry_run, body).await?;
     log::rows(&request, changed);
     let result = MembersAdded { group_id: group_id.to_string(), added: changed, unchanged };
     Ok(HttpResponse::Ok().json(Single { result }))
@@ -170,13 +170,10 @@ pub(in crate::http) async fn remove_members(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let counted = async {
-        let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
-        let body = body::read(&request, payload, &app.config.server);
-        Ok((group_id, groups::remove_members(&app, &caller, group_id, dry_run, body).await?))
-    };
-    let (group_id, Changed { changed, unchanged }) = counted.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
+    let body = body::read(&request, payload, &app.config.server);
+    let Changed { changed, unchanged } = groups::remove_members(&app, &caller, group_id, dry_run, body).await?;
     log::rows(&request, changed);
     let result = MembersRemoved { group_id: group_id.to_string(), removed: changed, unchanged };
     Ok(HttpResponse::Ok().json(Single { result }))
@@ -228,13 +225,14 @@ struct MembershipsMember {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn memberships(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let memberships = async {
-        let NoQuery {} = extract::query(&request)?;
-        Memberships::begin(app.into_inner(), &caller).await
-    };
-    let memberships = memberships.await.map_err(|error| Failure::new(&request, error))?;
-    stream::answer(&request, MembershipsBody { memberships, written: Written::Nothing }).await
+pub(in crate::http) async fn memberships(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let NoQuery {} = extract::query(&request)?;
+    let memberships = Memberships::begin(app.into_inner(), &caller).await?;
+    stream::answer(MembershipsBody { memberships, written: Written::Nothing }).await
 }
 
 /// What is written piece by piece, and how far.

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::groups;
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, log};
 use crate::id::{self, Id, Kind, Organization};
 use crate::page::{Page, PageRequest};
@@ -93,9 +93,8 @@ pub(super) fn group_id(request: &HttpRequest) -> Result<Id<id::Group>> {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let page = async { groups::list(&app, &caller, &page(&request)?).await };
-    let page: Page<groups::Group> = page.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let page: Page<groups::Group> = groups::list(&app, &caller, &page(&request)?).await?;
     log::rows(&request, page.rows.len());
     let results = page.rows.into_iter().map(|group| UserGroup::show(group, caller.organization_id)).collect();
     Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
@@ -135,9 +134,8 @@ pub(in crate::http) async fn create(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let group = groups::create(&app, &caller, name(&request, payload, &app)).await;
-    let group = group.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let group = groups::create(&app, &caller, name(&request, payload, &app)).await?;
     Ok(HttpResponse::Ok().json(Single { result: UserGroup::show(group, caller.organization_id) }))
 }
 
@@ -152,9 +150,8 @@ pub(in crate::http) async fn create(
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let group = async { groups::get(&app, &caller, group_id(&request)?).await };
-    let group = group.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let group = groups::get(&app, &caller, group_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: UserGroup::show(group, caller.organization_id) }))
 }
 
@@ -181,12 +178,9 @@ pub(in crate::http) async fn update(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let group = async {
-        let name = name(&request, payload, &app);
-        groups::rename(&app, &caller, group_id(&request)?, name).await
-    };
-    let group = group.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let name = name(&request, payload, &app);
+    let group = groups::rename(&app, &caller, group_id(&request)?, name).await?;
     Ok(HttpResponse::Ok().json(Single { result: UserGroup::show(group, caller.organization_id) }))
 }
 
@@ -205,8 +199,7 @@ pub(in crate::http) async fn update(
         (status = 503, description = "Too busy, or the database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let group = async { groups::delete(&app, &caller, group_id(&request)?).await };
-    let group = group.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let group = groups::delete(&app, &caller, group_id(&request)?).await?;
     Ok(HttpResponse::Ok().json(Single { result: UserGroup::show(group, caller.organization_id) }))
 }

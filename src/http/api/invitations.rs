@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{body, extract, log};
 use crate::invitations::{self, Acceptance, Accepted, Asked, NewInvitation, Summary};
@@ -157,7 +157,7 @@ pub(in crate::http) async fn batch_create(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     let mut url = String::new();
     let asked = async {
         // Before anything is written: a link can't be shown later.
@@ -168,8 +168,7 @@ pub(in crate::http) async fn batch_create(
         let asked = |CreateInvitation { email, permission_level }| Asked { email, permission_level };
         Ok(list.into_iter().map(asked).collect())
     };
-    let invited = invitations::create(&app, &caller, asked);
-    let results = invited.await.map_err(|error| Failure::new(&request, error))?;
+    let results = invitations::create(&app, &caller, asked).await?;
     log::rows(&request, results.len());
     let results = results.into_iter().map(|one| show_result(&url, one)).collect();
     Ok(HttpResponse::Ok().json(InvitedList { results }))
@@ -188,12 +187,9 @@ pub(in crate::http) async fn batch_create(
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let listed = async {
-        let query: Query = extract::query(&request)?;
-        invitations::list(&app, &caller, query.email.as_deref()).await
-    };
-    let invitations = listed.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let query: Query = extract::query(&request)?;
+    let invitations = invitations::list(&app, &caller, query.email.as_deref()).await?;
     log::rows(&request, invitations.len());
     let results: Vec<Invitation> = invitations.into_iter().map(show).collect();
     let metadata = Metadata { total: Some(results.len()), next_paging_token: None };
@@ -214,12 +210,13 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn invalidate(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let invalidated = async {
-        let invitation_id = extract::id(&request, "invitation_id", "invitation")?;
-        invitations::invalidate(&app, &caller, invitation_id).await
-    };
-    let invitation = invalidated.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn invalidate(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let invitation_id = extract::id(&request, "invitation_id", "invitation")?;
+    let invitation = invitations::invalidate(&app, &caller, invitation_id).await?;
     Ok(HttpResponse::Ok().json(Single { result: show(invitation) }))
 }
 
@@ -239,14 +236,15 @@ pub(in crate::http) async fn invalidate(request: HttpRequest, app: web::Data<App
         (status = 413, description = "Too many bytes.", body = ErrorBody),
         (status = 503, description = "Too busy, or the database is away; see `Retry-After`.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, payload: Payload) -> Answer {
-    let accepted = async {
-        let asked: AcceptInvitation = body::small_object(&request, payload, &app.config.server).await?;
-        let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = asked;
-        let acceptance = Acceptance { name, lastname, title, password, is_sso_user: is_sso_user.unwrap_or(false) };
-        invitations::accept(&app, token.expose(), acceptance, extract::origin(&request)).await
-    };
-    let accepted = accepted.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn accept(
+    request: HttpRequest,
+    app: web::Data<App>,
+    payload: Payload,
+) -> Result<HttpResponse> {
+    let asked: AcceptInvitation = body::small_object(&request, payload, &app.config.server).await?;
+    let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = asked;
+    let acceptance = Acceptance { name, lastname, title, password, is_sso_user: is_sso_user.unwrap_or(false) };
+    let accepted = invitations::accept(&app, token.expose(), acceptance, extract::origin(&request)).await?;
     Ok(HttpResponse::Ok().json(Single { result: show_accepted(&accepted) }))
 }
 

@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Single};
+use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{body, extract};
 use crate::logins::{self, BadOtp, Otp};
@@ -54,8 +54,8 @@ pub(in crate::http) struct StartedLogin {
         (status = 200, description = "The one-time password.", body = Single<StartedLogin>),
         (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn start(request: HttpRequest, app: web::Data<App>) -> Answer {
-    let result = started(&request, &app).map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn start(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let result = started(&request, &app)?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Single { result }))
 }
 
@@ -88,15 +88,12 @@ pub(in crate::http) struct FetchedLogin {
         (status = 409, description = "Whoever approved it has no access any longer.", body = ErrorBody),
         (status = 503, description = "The database is away.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn fetch(request: HttpRequest, app: web::Data<App>) -> Answer {
-    let fetched = async {
-        // Whoever asks with HEAD would never see the key.
-        if request.method() == Method::HEAD {
-            return Ok(None);
-        }
-        logins::fetch(&app, one_time_password(&request), extract::origin(&request)).await
+pub(in crate::http) async fn fetch(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    // A HEAD response has no body, so fetching the key would lose it.
+    let key = match *request.method() {
+        Method::HEAD => None,
+        _ => logins::fetch(&app, one_time_password(&request), extract::origin(&request)).await?,
     };
-    let key = fetched.await.map_err(|error| Failure::new(&request, error))?;
     let server_session_id = key.map(|key| key.token.expose().to_owned()).unwrap_or_default();
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -151,12 +148,9 @@ pub(in crate::http) async fn approve(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let approved = async {
-        let asked: Approval = body::object(&request, payload, &app.config.server).await?;
-        logins::approve(&app, &caller, &asked.otp, None).await
-    };
-    let approved = approved.await.map_err(|error| Failure::new(&request, error))?;
+) -> Result<HttpResponse> {
+    let asked: Approval = body::object(&request, payload, &app.config.server).await?;
+    let approved = logins::approve(&app, &caller, &asked.otp, None).await?;
     let result = ApprovedLogin {
         user_id: approved.user_id.map(|user_id| user_id.to_string()),
         permission_level: approved.permission_level.as_str(),

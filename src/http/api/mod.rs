@@ -24,11 +24,6 @@ use actix_web::http::header::{ETAG, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::Failure;
-
-/// What a handler gives.
-type Answer = Result<HttpResponse, Failure>;
-
 /// One thing.
 #[derive(Serialize, ToSchema)]
 struct Single<T: ToSchema> {

@@ -1,15 +1,15 @@
 //! `GET /api/v2/scim/list-user-permissions`: who may do what.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Single};
+use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::http::stream::{self, Pieces};
 use crate::policies::{Holder, Part, Permissions};
@@ -77,14 +77,11 @@ impl OrganizationOwner {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let permissions = async {
-        let query: PermissionsQuery = extract::query(&request)?;
-        let user_id = query.user_id.as_deref().filter(|user_id| !user_id.is_empty());
-        Permissions::begin(app.into_inner(), &caller, user_id).await
-    };
-    let permissions = permissions.await.map_err(|error| Failure::new(&request, error))?;
-    stream::answer(&request, PermissionsBody { permissions, written: Written::Nothing }).await
+pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let query: PermissionsQuery = extract::query(&request)?;
+    let user_id = query.user_id.as_deref().filter(|user_id| !user_id.is_empty());
+    let permissions = Permissions::begin(app.into_inner(), &caller, user_id).await?;
+    stream::answer(PermissionsBody { permissions, written: Written::Nothing }).await
 }
 
 /// What is written piece by piece, and how far.

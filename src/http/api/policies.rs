@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Answer, Listing, Metadata, Single};
+use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::body;
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::policies::{self, AskedBinding, Resource};
 
 /// What groups are bound to.
@@ -76,9 +76,8 @@ fn resource(request: &HttpRequest) -> Resource {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let bindings = policies::get(&app, &caller, &resource(&request)).await;
-    let bindings = bindings.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let bindings = policies::get(&app, &caller, &resource(&request)).await?;
     Ok(HttpResponse::Ok().json(Single { result: Policy::show(bindings) }))
 }
 
@@ -113,10 +112,9 @@ pub(in crate::http) async fn set(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     let asked = async { asked(body::object(&request, payload, &app.config.server).await) };
-    let bindings = policies::set(&app, &caller, &resource(&request), asked).await;
-    let bindings = bindings.map_err(|error| Failure::new(&request, error))?;
+    let bindings = policies::set(&app, &caller, &resource(&request), asked).await?;
     Ok(HttpResponse::Ok().json(Single { result: Policy::show(bindings) }))
 }
 
@@ -146,8 +144,8 @@ pub(in crate::http) struct ResourcePolicy {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn clouds(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    none(&request, &app, &caller).await
+pub(in crate::http) async fn clouds(app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    none(&app, &caller).await
 }
 
 /// List the policies of projects
@@ -161,12 +159,12 @@ pub(in crate::http) async fn clouds(request: HttpRequest, app: web::Data<App>, c
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn projects(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    none(&request, &app, &caller).await
+pub(in crate::http) async fn projects(app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    none(&app, &caller).await
 }
 
-async fn none(request: &HttpRequest, app: &App, caller: &Caller) -> Answer {
-    policies::list_none(app, caller).await.map_err(|error| Failure::new(request, error))?;
+async fn none(app: &App, caller: &Caller) -> Result<HttpResponse> {
+    policies::list_none(app, caller).await?;
     let results: Vec<ResourcePolicy> = Vec::new();
     let metadata = Metadata { total: Some(0), next_paging_token: None };
     Ok(HttpResponse::Ok().json(Listing { results, metadata }))

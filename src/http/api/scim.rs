@@ -4,10 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Single};
+use super::Single;
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::http::error::{ErrorBody, Failure};
+use crate::error::Result;
+use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
 use crate::id::{Id, Organization};
 use crate::policies::{self, Affected};
@@ -78,8 +79,12 @@ impl UserWithChanges {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn migration_preview(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let affected = policies::preview(&app, &caller).await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn migration_preview(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let affected = policies::preview(&app, &caller).await?;
     log::rows(&request, affected.len());
     let organization_id = caller.organization_id;
     let result = MigrationPreview {
@@ -139,13 +144,14 @@ struct MigratedUser {
         (status = 503, description = "Too busy, or the database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn migrate(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let migrated = async {
-        let query: MigrationQuery = extract::query(&request)?;
-        let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
-        Ok((dry_run, policies::migrate(&app, &caller, dry_run).await?))
-    };
-    let (dry_run, migrated) = migrated.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn migrate(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let query: MigrationQuery = extract::query(&request)?;
+    let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
+    let migrated = policies::migrate(&app, &caller, dry_run).await?;
     log::rows(&request, migrated.len());
     let show = |user: Affected| MigratedUser {
         user_id: user.user_id.to_string(),

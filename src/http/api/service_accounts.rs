@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, Single, api_keys};
+use super::{Single, api_keys};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::Error;
-use crate::http::error::{ErrorBody, Failure};
+use crate::error::{Error, Result};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract};
 use crate::keys::{self, Lifetime, Wanted};
 use crate::service_accounts;
@@ -56,12 +56,9 @@ pub(in crate::http) struct Query {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn create(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let account = async {
-        let query: Query = extract::query(&request)?;
-        service_accounts::create(&app, &caller, query.name.as_deref()).await
-    };
-    let account = account.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn create(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let query: Query = extract::query(&request)?;
+    let account = service_accounts::create(&app, &caller, query.name.as_deref()).await?;
     let result = ServiceAccount {
         user_id: account.user_id.to_string(),
         identity_id: account.identity_id.to_string(),
@@ -122,27 +119,24 @@ pub(in crate::http) async fn create_api_key(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let key = async {
-        let new: NewKey = body::object(&request, payload, &app.config.server).await?;
-        // The vendor's client leaves it out when it did not find one, and would take a key of the caller's for the
-        // service account's.
-        let user_id = new.user_id.ok_or_else(|| {
-            Error::invalid(
-                "`user_id` is missing: no key is made for the caller in the place of somebody else; for a key of your \
-                 own give your own `user_id`, or use POST /api/v2/api_keys",
-            )
-        })?;
-        let wanted = Wanted {
-            name: new.name.unwrap_or_else(|| "api key".to_owned()),
-            user_id: Some(api_keys::user_id(&user_id)?),
-            permission_level: None,
-            scopes: None,
-            lifetime: Lifetime::AtMost(new.duration),
-        };
-        keys::create(&app, &caller, wanted).await
+) -> Result<HttpResponse> {
+    let new: NewKey = body::object(&request, payload, &app.config.server).await?;
+    // The vendor's client leaves it out when it did not find one, and would take a key of the caller's for the
+    // service account's.
+    let user_id = new.user_id.ok_or_else(|| {
+        Error::invalid(
+            "`user_id` is missing: no key is made for the caller in the place of somebody else; for a key of your \
+             own give your own `user_id`, or use POST /api/v2/api_keys",
+        )
+    })?;
+    let wanted = Wanted {
+        name: new.name.unwrap_or_else(|| "api key".to_owned()),
+        user_id: Some(api_keys::user_id(&user_id)?),
+        permission_level: None,
+        scopes: None,
+        lifetime: Lifetime::AtMost(new.duration),
     };
-    let key = key.await.map_err(|error| Failure::new(&request, error))?;
+    let key = keys::create(&app, &caller, wanted).await?;
     let result = ServerSession {
         server_session_id: key.token.expose().to_owned(),
         key_id: key.key_id.to_string(),
@@ -175,11 +169,12 @@ pub(in crate::http) struct Rotated {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn rotate_for_user(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let rotated = async {
-        let user_id = extract::id(&request, "user_id", "user")?;
-        Ok((user_id, keys::revoke_all(&app, &caller, user_id).await?))
-    };
-    let (user_id, keys) = rotated.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn rotate_for_user(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let user_id = extract::id(&request, "user_id", "user")?;
+    let keys = keys::revoke_all(&app, &caller, user_id).await?;
     Ok(HttpResponse::Ok().json(Single { result: Rotated { user_id: user_id.to_string(), keys } }))
 }

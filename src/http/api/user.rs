@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::collaborators::NoQuery;
-use super::{Answer, Single, revised};
+use super::{Single, revised};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers};
 use crate::id::{self, Id};
 use crate::users::{self, Details};
@@ -109,9 +109,8 @@ fn show(user: Details) -> HttpResponse {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let user = async { users::get(&app, &caller, user_id(&request)?).await };
-    Ok(show(user.await.map_err(|error| Failure::new(&request, error))?))
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    Ok(show(users::get(&app, &caller, user_id(&request)?).await?))
 }
 
 /// Change a user
@@ -144,12 +143,9 @@ pub(in crate::http) async fn patch(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
-    let user = async {
-        let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-        users::update(&app, &caller, user_id, &expected, body::read(&request, payload, &app.config.server)).await
-    };
-    Ok(show(user.await.map_err(|error| Failure::new(&request, error))?))
+) -> Result<HttpResponse> {
+    let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
+    Ok(show(users::update(&app, &caller, user_id, &expected, body::read(&request, payload, &app.config.server)).await?))
 }
 
 /// Delete a user
@@ -172,12 +168,9 @@ pub(in crate::http) async fn patch(
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let deleted = async {
-        let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-        users::delete(&app, &caller, user_id, &expected).await
-    };
-    deleted.await.map_err(|error| Failure::new(&request, error))?;
+pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
+    users::delete(&app, &caller, user_id, &expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -202,12 +195,13 @@ pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, c
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn suspend(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let user = async {
-        let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-        users::suspend(&app, &caller, user_id, &expected).await
-    };
-    Ok(show(user.await.map_err(|error| Failure::new(&request, error))?))
+pub(in crate::http) async fn suspend(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
+    Ok(show(users::suspend(&app, &caller, user_id, &expected).await?))
 }
 
 /// Reactivate a suspended user
@@ -229,10 +223,11 @@ pub(in crate::http) async fn suspend(request: HttpRequest, app: web::Data<App>, 
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn reactivate(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Answer {
-    let user = async {
-        let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-        users::reactivate(&app, &caller, user_id, &expected).await
-    };
-    Ok(show(user.await.map_err(|error| Failure::new(&request, error))?))
+pub(in crate::http) async fn reactivate(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse> {
+    let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
+    Ok(show(users::reactivate(&app, &caller, user_id, &expected).await?))
 }

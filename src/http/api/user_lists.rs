@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::user::User;
 use super::users::Query;
-use super::{Answer, Listing, Metadata};
+use super::{Listing, Metadata};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::http::error::{ErrorBody, Failure};
+use crate::error::Result;
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, log};
 use crate::users::{self, Bulk};
 
@@ -76,7 +77,7 @@ pub(in crate::http) async fn update(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     change(&request, &app, &caller, payload, Bulk::Update).await
 }
 
@@ -105,7 +106,7 @@ pub(in crate::http) async fn suspend(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     change(&request, &app, &caller, payload, Bulk::Suspend).await
 }
 
@@ -132,7 +133,7 @@ pub(in crate::http) async fn reactivate(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     change(&request, &app, &caller, payload, Bulk::Reactivate).await
 }
 
@@ -160,17 +161,21 @@ pub(in crate::http) async fn delete(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     change(&request, &app, &caller, payload, Bulk::Delete).await
 }
 
-async fn change(request: &HttpRequest, app: &App, caller: &Caller, payload: Payload, bulk: Bulk) -> Answer {
-    let changed = async {
-        let query: Query = extract::query(request)?;
-        let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false);
-        users::change_all(app, caller, bulk, dry_run, body::read(request, payload, &app.config.server)).await
-    };
-    let changed = changed.await.map_err(|error| Failure::new(request, error))?;
+async fn change(
+    request: &HttpRequest,
+    app: &App,
+    caller: &Caller,
+    payload: Payload,
+    bulk: Bulk,
+) -> Result<HttpResponse> {
+    let query: Query = extract::query(request)?;
+    let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false);
+    let changed =
+        users::change_all(app, caller, bulk, dry_run, body::read(request, payload, &app.config.server)).await?;
     log::rows(request, changed.len());
     let metadata = Metadata { total: Some(changed.len()), next_paging_token: None };
     Ok(HttpResponse::Ok().json(Listing { results: changed.into_iter().map(User::from).collect(), metadata }))

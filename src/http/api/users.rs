@@ -6,14 +6,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Single;
 use super::batches::Batch;
 use super::created_users::{BatchMetadata, CreatedUsers, render};
-use super::{Answer, Single};
 use crate::app::App;
 use crate::batches::{self, Mode, Planned, Request};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::http::error::{ErrorBody, Failure};
+use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers, log};
 use crate::users::{Credential, Line, NewUser};
 
@@ -154,11 +154,11 @@ pub(in crate::http) async fn admin_batch_create(
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
-) -> Answer {
+) -> Result<HttpResponse> {
     let app = app.into_inner();
-    let asked = asked(&request).map_err(|error| Failure::new(&request, error))?;
+    let asked = asked(&request)?;
     let body = body::read(&request, payload, &app.config.server);
-    let answer = batches::create(&app, &caller, asked, body).await.map_err(|error| Failure::new(&request, error))?;
+    let answer = batches::create(&app, &caller, asked, body).await?;
     let mut response = match &answer {
         batches::Answer::Running(_) => HttpResponse::Accepted(),
         _ => HttpResponse::Ok(),

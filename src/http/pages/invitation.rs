@@ -1,16 +1,15 @@
 //! `/invitations/{token}`: where the link of an invitation leads.
 
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
 use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Text, answer, page};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
-use crate::http::error::Failure;
 use crate::http::{body, extract};
 use crate::invitations::{self, Acceptance, Invited};
 use crate::secret::Secret;
@@ -46,7 +45,7 @@ pub(in crate::http) struct InvitationForm {
 pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     match invitations::open(&app, token(&request), extract::origin(&request)).await {
         Ok(invited) => answer(StatusCode::OK).body(form(&invited, &app, None, ("", ""))),
-        Err(error) => failed(&request, error),
+        Err(error) => failed(error),
     }
 }
 
@@ -72,7 +71,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
 pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, payload: Payload) -> HttpResponse {
     let sent: InvitationForm = match body::small_form(&request, payload, &app.config.server).await {
         Ok(sent) => sent,
-        Err(error) => return failed(&request, error),
+        Err(error) => return failed(error),
     };
     match try_accept(&request, &app, &sent).await {
         Ok(email) => answer(StatusCode::OK).body(page(
@@ -84,12 +83,12 @@ pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, p
             match invitations::open(&app, token(&request), extract::origin(&request)).await {
                 Ok(invited) => {
                     let again = form(&invited, &app, Some(&error), (&sent.name, &sent.lastname));
-                    respond(&request, error, again)
+                    respond(error, again)
                 }
-                Err(error) => failed(&request, error),
+                Err(error) => failed(error),
             }
         }
-        Err(error) => failed(&request, error),
+        Err(error) => failed(error),
     }
 }
 
@@ -134,17 +133,15 @@ fn form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (
 }
 
 /// A page that says what went wrong.
-fn failed(request: &HttpRequest, error: Error) -> HttpResponse {
+fn failed(error: Error) -> HttpResponse {
     let body = page("This did not work", &format!("<p role=\"alert\">{}</p>", Text(&error.to_string())));
-    respond(request, error, body)
+    respond(error, body)
 }
 
-fn respond(request: &HttpRequest, error: Error, body: String) -> HttpResponse {
-    let failure = Failure::new(request, error);
-    let usual = failure.error_response();
-    let mut response = answer(failure.status_code());
-    if let Some(after) = usual.headers().get(RETRY_AFTER) {
-        response.insert_header((RETRY_AFTER, after.clone()));
+fn respond(error: Error, body: String) -> HttpResponse {
+    let mut response = HttpResponse::from_error(error);
+    for (name, value) in answer(response.status()).finish().headers() {
+        response.headers_mut().insert(name.clone(), value.clone());
     }
-    response.body(body)
+    response.set_body(BoxBody::new(body))
 }
