@@ -11,6 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::context::TokioContext;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +27,6 @@ use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 use crate::traces::{self, Traces};
-use crate::users::Lookups;
 
 /// How many new users are worth being sorted into the search index.
 const WORTH_SORTING: usize = 1_000;
@@ -61,15 +61,13 @@ pub struct App {
     pub traces: Arc<Traces>,
     /// Knows requests, files and plans again.
     pub fingerprints: Arc<Fingerprints>,
-    /// Users who are being asked for, on this thread.
-    pub lookups: Arc<Lookups>,
     /// Users who were created since the search index was given the latest.
     unsorted: Arc<AtomicUsize>,
     /// Whether requests should go to other instances from now on.
     leaving: Arc<AtomicBool>,
     /// Work that goes on without a request that waits for it.
     jobs: TaskTracker,
-    /// Where that runs: not on the threads that serve requests, which end before it does.
+    /// The program's runtime. The HTTP workers have runtimes of their own, which end earlier.
     runtime: Handle,
     /// Tells that work to end, because the program does.
     pub stopping: CancellationToken,
@@ -102,19 +100,12 @@ impl App {
             metrics,
             traces,
             fingerprints,
-            lookups: Arc::default(),
             unsorted,
             leaving,
             jobs,
             runtime,
             stopping,
         })
-    }
-
-    /// The same program for one of `threads` threads that serve requests, with connections of its own.
-    #[must_use]
-    pub fn for_one_of(&self, threads: usize) -> Self {
-        Self { db: self.db.for_one_of(threads), lookups: Arc::default(), ..self.clone() }
     }
 
     /// Checks that the caller may. If not, that is recorded.
@@ -231,6 +222,19 @@ impl App {
         Ok(tokio::spawn(async move { pool.begin_with(begin).await }).await.map_err(Error::internal)??)
     }
 
+    /// Runs `work` on the current thread, with the program's runtime as its context. A database connection ends with the
+    /// runtime that opened it, and an idle HTTP worker ends while other workers still answer requests; so no
+    /// connection may be opened in the context of a worker.
+    pub fn in_runtime<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        TokioContext::new(work, self.runtime.clone())
+    }
+
+    /// The program's runtime, for polling what is not a future; see [`App::in_runtime`].
+    #[must_use]
+    pub const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Starts work that goes on whether or not a request waits for it.
     pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.jobs.spawn_on(traces::go_on(job), &self.runtime)
@@ -269,8 +273,7 @@ impl App {
     }
 
     /// Takes no new work from now on, and lets what goes on without a request finish, until
-    /// `deadline`; then tells it to end, and gives how much of it there was. The server has to run until this is done:
-    /// connections to the database that its threads opened end with them.
+    /// `deadline`; then tells it to end, and gives how much of it there was.
     pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.jobs.close();
         if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {

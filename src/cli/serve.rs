@@ -223,7 +223,6 @@ impl Server {
         tokio::select! { ended = &mut in_order => return ended, () = second => () }
         let (requests, batches) = (app.metrics.requests.in_flight(), app.jobs_under_way());
         app.give_up_jobs(LAST_MOMENT).await;
-        // Not before: connections to the database that the threads of the server opened end with it.
         drop(in_order);
         beside.shutdown().await;
         if let Some(cluster) = cluster {

@@ -54,7 +54,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
     // Called on each of the threads.
     let on_thread = move || {
         let http = HttpApp::new()
-            .app_data(web::Data::new(app.for_one_of(threads)))
+            .app_data(web::Data::from(Arc::clone(&app)))
             .configure(routes)
             .default_service(web::to(error::not_found))
             // The first is the innermost: a doubled slash is mended before the route is chosen.

@@ -54,9 +54,11 @@ pub(super) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> std::result::Result<ServiceResponse<Sending>, actix_web::Error> {
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let app = app.ok_or_else(|| actix_web::error::ErrorInternalServerError("no app"))?;
     let is_https = is_https(request.request());
-    let (mut response, at_work) = match admit(request.request()) {
-        Ok(at_work) => (next.call(request).await?.map_into_boxed_body(), at_work),
+    let (mut response, at_work) = match admit(&app, request.request()) {
+        Ok(at_work) => (app.in_runtime(next.call(request)).await?.map_into_boxed_body(), at_work),
         Err(error) => {
             let response = error::rejection(request.request(), &error);
             (request.into_response(response), None)
@@ -64,7 +66,7 @@ pub(super) async fn guard(
     };
     protect(response.headers_mut(), is_https);
     let unsent = at_work.and_then(|at_work| at_work.answered(response.request().version()));
-    Ok(response.map_body(|_, body| Sending { body, rest: Bytes::new(), unsent }))
+    Ok(response.map_body(|_, body| Sending { body, rest: Bytes::new(), unsent, app }))
 }
 
 /// How much of an answer is sent at once where it is watched how it is taken, in bytes: a frame of HTTP/2.
@@ -76,6 +78,7 @@ pub(super) struct Sending {
     /// What of it has not been handed out.
     rest: Bytes,
     unsent: Option<Unsent>,
+    app: web::Data<App>,
 }
 
 impl MessageBody for Sending {
@@ -87,6 +90,7 @@ impl MessageBody for Sending {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
+        let _context = this.app.runtime().enter();
         let Some(unsent) = &this.unsent else { return Pin::new(&mut this.body).poll_next(cx) };
         unsent.is_taken();
         if this.rest.is_empty() {
@@ -99,8 +103,7 @@ impl MessageBody for Sending {
     }
 }
 
-fn admit(request: &HttpRequest) -> Result<Option<AtWork>> {
-    let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
+fn admit(app: &App, request: &HttpRequest) -> Result<Option<AtWork>> {
     let config = &app.config.server;
     let at_work = match request.conn_data::<Rc<Facts>>() {
         Some(facts) => Some(facts.begin(config.http2_requests).ok_or_else(|| {

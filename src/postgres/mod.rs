@@ -12,11 +12,6 @@
 //! that create users one by one, on two cores: 1086, 1362, 1467 and 1573 requests a second with 4, 8, 12
 //! and 16 connections (medians of 3).
 //!
-//! *Each thread that serves requests has connections of its own.* A connection is woken on the thread that opened
-//! it. Handed to a request on another thread, each answer of PostgreSQL would wake both: 10,900 users a second
-//! by id from 16 clients on two cores, and 14,000 with connections of their own (medians of 5). The price: a thread
-//! all of whose connections are busy can't borrow those of another.
-//!
 //! *Why there is no connection is found out by whoever got none*: a pool asks again without a word while PostgreSQL has
 //! none left, and then says only that it took too long (`Database::trouble`).
 
@@ -54,9 +49,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a database that lacked something is taken to lack it: requests that would find out go to nobody meanwhile.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(4);
-
-/// How many connections make it worth while for a thread to have its own.
-const OWN: u32 = 2;
 
 /// How long a connection is trusted to live without having been used.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -105,8 +97,6 @@ pub struct Database {
     pub interactive: PgPool,
     /// For batches.
     pub batch: PgPool,
-    /// Those of the threads that have their own.
-    of_threads: Arc<Mutex<Vec<Database>>>,
     /// What was found out when it gave no connection, the latest time.
     looked: Arc<tokio::sync::Mutex<Option<Looked>>>,
     /// What it lacked, the latest time that it said so.
@@ -116,35 +106,25 @@ pub struct Database {
 /// When it was asked why it gives no connection, and what it said.
 type Looked = (Instant, Option<UnavailableReason>);
 
-/// How many connections there are.
+/// The connections of one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// For what: `interactive`, `batch`; and `house`, apart from the threads that serve requests.
+    /// The pool's name: `interactive` or `batch`.
     pub(crate) pool: &'static str,
-    /// Open, and used by nobody.
+    /// Open connections that are idle.
     pub(crate) idle: u32,
-    /// Open, and used.
+    /// Open connections that are in use.
     pub(crate) in_use: u32,
-    /// How many there may be.
+    /// The largest number of connections the pool opens.
     pub(crate) max: u32,
 }
 
 impl Usage {
-    fn of<'a>(pool: &'static str, pools: impl IntoIterator<Item = &'a PgPool>) -> Self {
-        let mut sum = Self { pool, idle: 0, in_use: 0, max: 0 };
-        for pool in pools {
-            let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
-            let max = pool.options().get_max_connections();
-            // Both numbers are of a moment, and not of the same one.
-            sum.add(&Self { idle: idle.min(open), in_use: open.saturating_sub(idle), max, ..sum });
-        }
-        sum
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.idle = self.idle.saturating_add(other.idle);
-        self.in_use = self.in_use.saturating_add(other.in_use);
-        self.max = self.max.saturating_add(other.max);
+    fn of(name: &'static str, pool: &PgPool) -> Self {
+        let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
+        // The two numbers are read one after the other, so they may not match.
+        let (idle, in_use) = (idle.min(open), open.saturating_sub(idle));
+        Self { pool: name, idle, in_use, max: pool.options().get_max_connections() }
     }
 }
 
@@ -163,11 +143,6 @@ fn address(options: &PgConnectOptions) -> String {
 pub(crate) fn name_and_address(options: &PgConnectOptions) -> String {
     let name = options.get_database().unwrap_or("(the user's own)");
     format!("{name} at {}", address(options))
-}
-
-/// Whether two handles are of one pool: then they share its options.
-fn is_same(one: &PgPool, other: &PgPool) -> bool {
-    Arc::ptr_eq(&one.connect_options(), &other.connect_options())
 }
 
 impl Database {
@@ -202,53 +177,12 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { interactive, batch, of_threads: Arc::default(), looked: Arc::default(), exhausted: Arc::default() }
+        Self { interactive, batch, looked: Arc::default(), exhausted: Arc::default() }
     }
 
-    /// The same database for one of `threads` threads that share out the connections; of which there are too few to
-    /// share out, all use the same.
-    pub(crate) fn for_one_of(&self, threads: usize) -> Self {
-        let share = |common: &PgPool| {
-            let connections = common.options().get_max_connections();
-            let share = u32::try_from(threads).ok().and_then(|threads| connections.checked_div(threads));
-            let Some(share @ OWN..) = share else { return common.clone() };
-            let options = common.options().clone().max_connections(share);
-            options.connect_lazy_with(common.connect_options().as_ref().clone())
-        };
-        let (interactive, batch) = (share(&self.interactive), share(&self.batch));
-        let own = Self { of_threads: Arc::default(), interactive, batch, ..self.clone() };
-        self.of_threads.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
-        Self { of_threads: Arc::clone(&self.of_threads), ..own }
-    }
-
-    /// All that connections are taken from: for all threads, and then for each that has its own.
-    #[must_use]
-    pub fn parts(&self) -> Vec<Self> {
-        let of_threads = self.of_threads.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::once(self).chain(of_threads.iter()).cloned().collect()
-    }
-
-    /// How many connections there are, in which pool: those of all threads together.
-    pub(crate) fn usage(&self) -> Vec<Usage> {
-        let parts = self.parts();
-        let usage = |name, pool: fn(&Self) -> &PgPool| {
-            let is_own = |part: &&Self| !is_same(pool(part), pool(self));
-            let own: Vec<&PgPool> = parts.iter().filter(is_own).map(pool).collect();
-            let common = Usage::of(if own.is_empty() { name } else { "house" }, [pool(self)]);
-            let own = (!own.is_empty()).then(|| Usage::of(name, own));
-            (own, common)
-        };
-        let (interactive, common) = usage("interactive", |part| &part.interactive);
-        let (batch, common_batch) = usage("batch", |part| &part.batch);
-        let mut all: Vec<Usage> = interactive.into_iter().chain(batch).collect();
-        // Those that look after the house are one pool to whoever looks at it.
-        for usage in [common, common_batch] {
-            match all.iter_mut().find(|other| other.pool == usage.pool) {
-                Some(other) => other.add(&usage),
-                None => all.push(usage),
-            }
-        }
-        all
+    /// The connections of each pool.
+    pub(crate) fn usage(&self) -> [Usage; 2] {
+        [Usage::of("interactive", &self.interactive), Usage::of("batch", &self.batch)]
     }
 
     /// Sorts new users into the search index.
@@ -314,9 +248,7 @@ impl Database {
 
     /// Closes all connections.
     pub async fn close(&self) {
-        for part in self.parts() {
-            part.interactive.close().await;
-            part.batch.close().await;
-        }
+        self.interactive.close().await;
+        self.batch.close().await;
     }
 }

@@ -21,7 +21,8 @@ use crate::rows;
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Details> {
     app.authorize(caller, Action::UserGet).await?;
-    let found = app.lookups.find(&app.db.interactive, caller.organization_id, user_id).await?;
+    let mut connection = app.db.interactive.acquire().await?;
+    let found = read::one(&mut connection, caller.organization_id, user_id).await?;
     found.ok_or_else(|| not_found(user_id))
 }
 

@@ -126,7 +126,7 @@ async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
     }
     assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, entries);
     assert_eq!(db_counts(&app).await, before);
-    app.app.db.close().await;
+    app.served.close().await;
     assert_eq!(accept(&app, &ada("ami_x")).await.status, 404);
     assert_eq!(accept(&app, &ada(&token)).await.status, 503);
 }

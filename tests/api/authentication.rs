@@ -39,7 +39,7 @@ async fn a_malformed_key_is_refused_without_asking_the_database() {
         refused_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
     }
     // Even with the database away it is refused for what it is.
-    app.app.db.close().await;
+    app.served.close().await;
     assert_eq!(app.owner.with_token("aph0_wrong").get("/api/v2/userinfo/").await.status, 401);
     assert_eq!(app.owner.get("/api/v2/userinfo/").await.status, 503);
 }

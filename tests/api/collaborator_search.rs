@@ -95,7 +95,7 @@ async fn with_the_extension_an_index_is_there_and_searches_find_who_they_should(
     app.db_execute(MANY).await;
     app.db_execute("vacuum analyze users").await;
     every_search_finds_who_it_should(&app).await;
-    app.app.db.close().await;
+    app.served.close().await;
     let used = "select count(*) from pg_stat_user_indexes where indexrelname = 'users_search_text' and idx_scan > 0";
     let start = std::time::Instant::now();
     while app.db_value::<i64>(used).await == 0 {

@@ -14,12 +14,11 @@ const ME: &str = "/api/v2/userinfo/";
 /// a while, unless it is told not to: so all that serve the program are.
 async fn look_ups(app: &TestApp) -> i64 {
     let mut connections = Vec::new();
-    for part in app.app.db.parts() {
-        for _ in 0..part.interactive.size() {
-            let mut connection = part.interactive.acquire().await.unwrap();
-            sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
-            connections.push(connection);
-        }
+    let pool = &app.served.interactive;
+    for _ in 0..pool.size() {
+        let mut connection = pool.acquire().await.unwrap();
+        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();
+        connections.push(connection);
     }
     app.db_value("select idx_scan from pg_stat_user_indexes where indexrelname = 'api_keys_pkey'").await
 }
@@ -109,7 +108,7 @@ async fn with_the_database_away_those_who_are_remembered_are_served_for_less_tha
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.get(ME).await.status, 200);
     let remembered = Instant::now();
-    app.app.db.close().await;
+    app.served.close().await;
     let stranger = app.anonymous().with_token(&unknown(&app.owner));
     assert_eq!(stranger.get(ME).await.status, 503);
     let (mut served, mut latest) = (0, remembered);

@@ -72,7 +72,7 @@ async fn health_tells_life_from_readiness() {
         (answer.status, answer.error()),
         (503, json!({"code": "unavailable", "detail": "the database lacks migrations: run `muster migrate`"}))
     );
-    app.app.db.close().await;
+    app.served.close().await;
     let answer = app.anonymous().get("/readyz").await;
     assert_eq!((answer.status, answer.error()["detail"].as_str()), (503, Some("the database can't be reached")));
     assert_eq!(app.anonymous().get("/livez").await.status, 200);
@@ -81,7 +81,7 @@ async fn health_tells_life_from_readiness() {
 #[tokio::test]
 async fn with_the_database_away_requests_are_refused_with_the_time_to_come_again() {
     let app = TestApp::spawn().await;
-    app.app.db.close().await;
+    app.served.close().await;
     for path in ["/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         let answer = app.owner.get(path).await;
         assert_eq!(answer.status, 503);

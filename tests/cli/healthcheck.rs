@@ -37,7 +37,7 @@ async fn a_server_lives_wherever_it_listens_and_with_its_database_away() {
     assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
     // As in a container, where it listens on all addresses.
     assert_eq!(asked(&format!("0.0.0.0:{port}")), lives());
-    app.app.db.close().await;
+    app.served.close().await;
     assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
 }
 

@@ -90,6 +90,8 @@ pub async fn empty_database() -> PgConnectOptions {
 /// A server in this process, with a database of its own.
 pub struct TestApp {
     pub app: Arc<App>,
+    /// The pools of the server.
+    pub served: Database,
     pub address: SocketAddr,
     pub database: PgConnectOptions,
     pub owner: Actor,
@@ -125,8 +127,16 @@ impl TestApp {
         let mut config = Config::built_in().unwrap();
         config.server.workers = 1;
         change(&mut config);
-        let db = Database::new(database.clone(), &config.database);
-        let app = Arc::new(App::new(config, db, clock).unwrap());
+        let served = Database::new(database.clone(), &config.database);
+        // A runtime and pools apart from the test's, as a test may block its own thread.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let serving = {
+            let _context = runtime.enter();
+            Arc::new(App::new(config, served.clone(), clock).unwrap())
+        };
+        let mut app = serving.as_ref().clone();
+        app.db = Database::new(database.clone(), &serving.config.database);
+        let app = Arc::new(app);
         let first = organizations::prepare(&app).await.unwrap();
         let operator = organizations::operator(&app).await.unwrap();
         let key = match first {
@@ -135,11 +145,8 @@ impl TestApp {
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        // Threads of its own, as in the real program: a test may block its own.
-        let serving = Arc::clone(&app);
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = http::serve(Arc::clone(&serving), listener, None).unwrap();
                 tell.send(server.handle()).unwrap();
@@ -149,7 +156,7 @@ impl TestApp {
             });
         });
         let owner = Actor::new(address, Some(key.token.expose()));
-        Self { app, address, database, owner, operator, server: told.recv().unwrap() }
+        Self { app, served, address, database, owner, operator, server: told.recv().unwrap() }
     }
 
     /// Somebody of another server on the same database, calling this one.
