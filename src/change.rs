@@ -38,6 +38,7 @@ use crate::app::App;
 use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::{Id, Organization};
 use crate::keys::Identities;
 use crate::metrics::Metrics;
@@ -230,7 +231,7 @@ impl Change {
         audit::write::append(&mut self.transaction, &self.caller, self.now, &self.events)
             .await
             .map_err(CommitError::Before)?;
-        fail::fail_point!("change::audited");
+        failpoints::reach("change::audited").await;
         let committed = stage("change.commit", self.transaction.commit()).await.map_err(CommitError::During);
         // Even if the answer was lost, it may have happened.
         if self.events.iter().any(Event::changes_access) {

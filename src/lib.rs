@@ -66,7 +66,6 @@ pub mod collaborators;
 pub mod config;
 pub mod doctor;
 pub mod error;
-#[cfg(feature = "failpoints")]
 pub mod failpoints;
 pub mod fingerprint;
 pub mod groups;

@@ -21,6 +21,7 @@ use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::change::Patience;
 use crate::error::{Error, Result};
+use crate::failpoints;
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
 use crate::report::Finding;
@@ -78,7 +79,7 @@ enum Step {
 }
 
 async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Bytes) -> Result<Step> {
-    fail::fail_point!("batch::received");
+    failpoints::reach("batch::received").await;
     if let Some(plan) = &request.plan {
         plan.hold_list(&app.fingerprints, &body)?;
     }
@@ -151,7 +152,7 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes
     if let Some(plan) = &request.plan {
         plan.hold_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
     }
-    fail::fail_point!("batch::checked");
+    failpoints::reach("batch::checked").await;
     let hashing = Hashing::start(app, &users)?;
     let work = Work { source: request.source, file: request.file.clone(), users, warnings, render: request.render };
     Ok(Making { work, hashing, is_planned: request.plan.is_some() })

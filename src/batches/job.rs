@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::change::{CommitError, LOCK, Patience};
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::Id;
 use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
 use crate::postgres::ErrorClass;
@@ -120,7 +121,7 @@ pub(super) async fn run(
             hashes = stage("batch.hash", hashing.finish()) => hashes?,
         },
     };
-    fail::fail_point!("batch::hashed");
+    failpoints::reach("batch::hashed").await;
     let held = lease.map(Lease::held);
     let now = app.clock.now();
     let batch_id = held.map_or_else(|| Id::new(now), |held| held.batch_id);
@@ -183,7 +184,7 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
     loop {
         let error = match write_once(app, caller, batch, accounts).await {
             Ok(()) => {
-                fail::fail_point!("batch::committed");
+                failpoints::reach("batch::committed").await;
                 return Ok(());
             }
             Err(error) => error,
@@ -207,7 +208,7 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
 async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
     let patience = if batch.held.is_some() { Patience::BatchApart } else { Patience::Batch };
     let mut change = app.batch_change(caller, Action::UserBatchCreate, patience, batch.created_at).await?;
-    fail::fail_point!("batch::begun");
+    failpoints::reach("batch::begun").await;
     if !write::insert(&mut change, batch, accounts).await? {
         drop(change);
         return Err(match batch.held {
@@ -215,7 +216,7 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
             None => Error::internal("a batch id that exists"),
         });
     }
-    fail::fail_point!("batch::inserted");
+    failpoints::reach("batch::inserted").await;
     match change.commit().await {
         Ok(()) => Ok(()),
         Err(CommitError::During(error)) if ErrorClass::of(&error).is_unknown_after_commit() => {

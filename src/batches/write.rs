@@ -11,6 +11,7 @@ use crate::audit::Event;
 use crate::caller::{Action, Caller};
 use crate::change::{Change, Patience};
 use crate::error::{Error, Result};
+use crate::failpoints;
 use crate::id::{Batch, Id, User};
 use crate::postgres;
 use crate::report::{Finding, Report};
@@ -49,7 +50,7 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
     let free = users::write::insert(change, Some(batch.batch_id), accounts).await?;
     if free < accounts.len() {
-        fail::fail_point!("batch::outrun");
+        failpoints::reach("batch::outrun").await;
         return Err(Box::pin(outrun(change, batch.batch_id, accounts)).await?);
     }
     users::write::insert_collaborators(change, accounts).await?;

@@ -448,10 +448,11 @@ fn read_secret(setting: &str, file: &str) -> Result<Secret, ConfigError> {
 
 /// The variables that are no settings: those of the command line, and those of this project's compose file, tests and
 /// debug builds, which may stand in the same environment.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
     "MUSTER_CONFIG",
     "MUSTER_DATA_DIR",
     "MUSTER_HOST",
+    "MUSTER_HOLD_AT",
     "MUSTER_KILL_AT",
     "MUSTER_LISTEN",
     "MUSTER_MEMORY",

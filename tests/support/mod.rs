@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+pub mod gate;
 pub mod server;
 
 /// Whether [`cluster`] keeps what it has committed through a crash, as in production. Tests need no
