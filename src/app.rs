@@ -159,6 +159,7 @@ impl App {
         match made {
             Ok(done) => Ok(done),
             Err(Unmade { error, refusal }) => {
+                self.db.observe(&error);
                 if let Some((action, refusal)) = refusal {
                     self.refused(caller, action, &refusal).await;
                 }
@@ -306,6 +307,7 @@ impl App {
             Ok(Err(error)) => error,
             Err(_) => Error::timed_out(),
         };
+        self.db.observe(&error);
         tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
     }
 }

@@ -7,8 +7,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::error::Code;
-
 /// The fields of a row: the vendor's in its order, then muster's own.
 #[rustfmt::skip]
 pub(crate) const FIELDS: [&str; 9] = [
@@ -81,7 +79,7 @@ impl Finding {
     /// The row takes an owner away, and no other would be left; `field` is where it names them, if it does.
     pub(crate) fn last_owner(index: usize, field: Option<&str>, who: &str) -> Self {
         let message = "is an owner, and no other active one would be left";
-        Self { field: field.map(str::to_owned), ..Self::about(index, who, Code::LastOwner.as_str(), message) }
+        Self { field: field.map(str::to_owned), ..Self::about(index, who, "last_owner", message) }
     }
 
     /// The user in this field is in an earlier row too.

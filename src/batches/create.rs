@@ -197,7 +197,7 @@ impl Making {
 /// What was planned can't be in the way of others and a conflict at once.
 fn as_planned(error: Error, is_planned: bool) -> Error {
     match error.report() {
-        Some(report) if is_planned => Error::not_as_planned(report.clone()),
+        Some(report) if is_planned => Error::plan_changed(report.clone()),
         _ => error,
     }
 }

@@ -15,7 +15,7 @@ use crate::change::{CommitError, LOCK, Patience};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::Id;
-use crate::passwords::{self, HashError, Password, PasswordHash, Progress};
+use crate::passwords::{self, Password, PasswordHash, Progress};
 use crate::postgres::ErrorClass;
 use crate::report::Finding;
 use crate::traces::{self, stage};
@@ -71,7 +71,7 @@ impl Hashing {
             })
             .collect();
         let progress = Arc::new(Progress::default());
-        let hashing = app.hasher.start_batch(passwords, Arc::clone(&progress)).map_err(hash_error)?;
+        let hashing = app.hasher.start_batch(passwords, Arc::clone(&progress))?;
         Ok(Self { progress, hashing })
     }
 
@@ -80,17 +80,7 @@ impl Hashing {
     }
 
     async fn finish(self) -> Result<Vec<PasswordHash>> {
-        self.hashing.finish().await.map_err(hash_error)
-    }
-}
-
-fn hash_error(error: HashError) -> Error {
-    match error {
-        HashError::Busy(busy) => Error::overloaded(
-            "other batches are being hashed, and no more fit right now; nothing was written",
-            busy.retry_after,
-        ),
-        HashError::Failed(error) => Error::internal(error),
+        Ok(self.hashing.finish().await?)
     }
 }
 
@@ -189,6 +179,7 @@ async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, a
             }
             Err(error) => error,
         };
+        app.db.observe(&error);
         let again = match error.class() {
             // A deadlock is told after one second, by PostgreSQL's default; a lock that is not given up, after two.
             Some(ErrorClass::Contended) => attempt < RETRIES && start.elapsed() < patience.max(LOCK),

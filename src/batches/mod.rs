@@ -229,6 +229,7 @@ pub async fn keep_house(app: Arc<App>) {
         let looked = if was_away { lease::is_there(&app).await } else { lease::reap(&app, None).await.map(|_| ()) };
         was_away = looked.is_err();
         if let Err(error) = looked {
+            app.db.observe(&error);
             tracing::warn!(error = error.chain(), "batches whose process died could not be looked for");
         }
         loop {

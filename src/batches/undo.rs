@@ -145,7 +145,7 @@ async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> R
         }
     }
     if !report.is_empty() && (!keep_used || removed.is_empty()) {
-        return Err(Error::in_use(report.clone(), report.undo_summary()));
+        return Err(Error::new(Code::BatchInUse, report.undo_summary()).with_report(report));
     }
     Ok((removed, kept))
 }

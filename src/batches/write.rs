@@ -13,7 +13,6 @@ use crate::change::{Change, Patience};
 use crate::error::{Error, Result};
 use crate::failpoints;
 use crate::id::{Batch, Id, User};
-use crate::postgres;
 use crate::report::{Finding, Report};
 use crate::users::{self, Account};
 
@@ -133,7 +132,7 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
 /// When the database doesn't come back in time: then the outcome stays unknown, and the
 /// sentence says so.
 pub(super) async fn happened(app: &App, caller: &Caller, batch: &NewBatch) -> Result<bool> {
-    postgres::note_break();
+    app.db.mark_suspect();
     let mut last = None;
     for _ in 0..QUESTIONS {
         let asked = async {
@@ -152,11 +151,12 @@ pub(super) async fn happened(app: &App, caller: &Caller, batch: &NewBatch) -> Re
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    Err(Error::unavailable(last.unwrap_or_else(|| Error::internal("no question asked"))).with_message(format!(
-        "the connection to the database broke while batch {} was being committed: it was created as a \
-         whole or not at all; look for one of its users before you send it again",
+    let message = format!(
+        "the connection to the database was lost while batch {} was being committed; it was created as a whole or not \
+         at all: look for one of its users before you retry",
         batch.batch_id
-    )))
+    );
+    Err(Error::unavailable(message).with_source(last.unwrap_or_else(|| Error::internal("no attempt was made"))))
 }
 
 /// The state of a batch, once whoever is changing it is done. `None`: there is no such batch.

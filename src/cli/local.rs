@@ -14,7 +14,7 @@ use crate::config::{Config, environment};
 use crate::fingerprint;
 use crate::id::{Id, User};
 use crate::keys::NewKey;
-use crate::organizations;
+use crate::organizations::{self, PrepareError};
 use crate::page::PageRequest;
 use crate::postgres::{self, Cluster, Database, MigrateError};
 
@@ -54,7 +54,10 @@ impl Local {
 
     /// Migrates the database and makes the first organization, with its key, if there is none.
     pub(super) async fn prepare(&self) -> Result<Option<NewKey>, Exit> {
-        organizations::prepare(&self.app).await.map_err(|error| self.unusable(error))
+        organizations::prepare(&self.app).await.map_err(|error| match error {
+            PrepareError::Migrate(error) => self.unusable(error),
+            PrepareError::Create(error) => Exit::usage(error),
+        })
     }
 
     /// Makes sure that the database is ready for the local operator.

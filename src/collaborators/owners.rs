@@ -46,7 +46,7 @@ pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec
 /// # Errors
 /// `last_owner`.
 pub(crate) async fn hold_against(change: &mut Change, report: Report) -> Result<()> {
-    hold(change).await.map_err(|error| if error.code() == Code::LastOwner { error.on_rows(report) } else { error })
+    hold(change).await.map_err(|error| if error.code() == Code::LastOwner { error.with_rows(report) } else { error })
 }
 
 /// Refuses the change if it leaves nobody who is an owner: a person, active, by their own level or

@@ -111,15 +111,11 @@ fn note(request: &HttpRequest, error: &Error) -> Option<String> {
 /// database failed to respond in time.
 async fn explain(request: &HttpRequest, error: &Error) -> Option<Error> {
     let app = request.app_data::<web::Data<App>>()?;
-    if let Some(trouble) = error.unavailable_reason() {
-        app.db.note(trouble);
-    }
+    app.db.observe(error);
     if !error.is_unexplained() {
         return None;
     }
-    let trouble = app.db.trouble().await?;
-    app.db.note(trouble);
-    Some(Error::in_trouble(trouble))
+    app.db.diagnose().await.map(Error::unavailable_because)
 }
 
 /// The response for a path that is not in the URL table. TRACE is not allowed on any path: scanners try it on

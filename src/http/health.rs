@@ -30,20 +30,20 @@ pub(super) async fn readyz(app: web::Data<App>) -> Result<HttpResponse> {
 
 async fn ready(app: &App) -> Result<()> {
     if app.is_leaving() || app.is_draining() {
-        return Err(Error::not_ready("the server is shutting down"));
+        return Err(Error::unavailable("the server is shutting down"));
     }
     let mut connection = app
         .db
         .interactive
         .acquire()
         .await
-        .map_err(|error| Error::unavailable(error).with_message("the database can't be reached"))?;
+        .map_err(|error| Error::unavailable("the database can't be reached").with_source(error.to_string()))?;
     match postgres::is_current(&mut connection).await {
         // The last two keep an instance from starting; one that runs goes on.
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
-            app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::not_ready(trouble.as_str())))
+            app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::unavailable(trouble.as_str())))
         }
-        Ok(false) => Err(Error::not_ready("the database lacks migrations: run `muster migrate`")),
-        Err(error) => Err(Error::unavailable(error).with_message("the database can't be used; the log says why")),
+        Ok(false) => Err(Error::unavailable("the database lacks migrations: run `muster migrate`")),
+        Err(error) => Err(Error::unavailable("the database can't be used; see the log").with_source(error)),
     }
 }

@@ -147,6 +147,7 @@ async fn look_up(app: &App, token: &Token, digest: Digest) -> Result<Found> {
     let found = match read::find(app, token, app.clock.now()).await {
         // The connection was cut, and another one is had at once if there is any: everybody is asked who they are.
         Err(error) if error.class() == Some(ErrorClass::Unavailable) && asked_at.elapsed() < AT_ONCE => {
+            app.db.observe(&error);
             read::find(app, token, app.clock.now()).await?
         }
         found => found?,

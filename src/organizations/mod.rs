@@ -20,21 +20,31 @@ use crate::users::{self, Account, InvalidText, Name, NewUser};
 
 pub use read::{Summary, first, list};
 
+/// Why a database could not be prepared.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum PrepareError {
+    /// The migrations could not be applied.
+    Migrate(#[from] MigrateError),
+    /// The first organization could not be created.
+    Create(#[from] Error),
+}
+
 /// Brings the database up to date and makes the first organization, its first owner and their key
 /// if there is none. Of several instances that start together, one does it and the others wait.
 ///
 /// # Errors
-/// See [`MigrateError`]. The database is as before, or ready; never in between.
-pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, MigrateError> {
-    let mut connection = app.db.connect().await?;
+/// [`PrepareError`]. The database is as before, or ready; never in between.
+pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, PrepareError> {
+    let mut connection = app.db.connect().await.map_err(MigrateError::from)?;
     let mut key = None;
     let is_current = postgres::is_current(&mut connection).await?;
-    if !is_current || first(app).await.map_err(MigrateError::then)?.is_none() {
+    if !is_current || first(app).await?.is_none() {
         let then = async || {
             if first(app).await?.is_none() {
                 key = Some(create_first(app).await?);
             }
-            Ok(())
+            Ok::<_, PrepareError>(())
         };
         postgres::migrate(&mut connection, then).await?;
     }

@@ -26,6 +26,7 @@ use super::measured::Measured;
 use super::policy::Password;
 use super::verify::{Verified, verify_in};
 use crate::config::ConfigError;
+use crate::error::Error;
 use crate::secret::Secret;
 
 /// Singles that may wait.
@@ -271,6 +272,17 @@ pub enum HashError {
     Busy(Busy),
     /// The hash function failed, a stored hash is none, or the pool is gone.
     Failed(String),
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy(busy) => {
+                Self::overloaded("the password hashing queue is full; nothing was written", busy.retry_after)
+            }
+            HashError::Failed(why) => Self::internal(why),
+        }
+    }
 }
 
 fn stopped() -> HashError {

@@ -56,8 +56,6 @@ pub enum MigrateError {
     Failed(sqlx::migrate::MigrateError),
     /// The database did not answer.
     Database(sqlx::Error),
-    /// What was to be done with the migrated database failed.
-    Then(Box<crate::error::Error>),
 }
 
 impl fmt::Display for MigrateError {
@@ -88,18 +86,11 @@ impl fmt::Display for MigrateError {
             ),
             Self::Failed(error) => write!(f, "the database can't be migrated: {error}"),
             Self::Database(error) => write!(f, "the database can't be used: {error}"),
-            Self::Then(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for MigrateError {}
-
-impl MigrateError {
-    pub(crate) fn then(error: crate::error::Error) -> Self {
-        Self::Then(Box::new(error))
-    }
-}
 
 impl From<sqlx::Error> for MigrateError {
     fn from(error: sqlx::Error) -> Self {
@@ -166,22 +157,20 @@ pub async fn schema(connection: &mut PgConnection) -> Result<Schema, MigrateErro
     }
 }
 
-/// Migrates the database and, still alone, runs `then`: what has to happen once in the
-/// life of a database, such as making the first organization. Both are skipped at the
-/// cost of one query each when there is nothing to do.
+/// Migrates the database and runs `then` under the same lock: what has to happen once in the life of a database, such as
+/// creating the first organization.
 ///
 /// # Errors
-/// See [`MigrateError`]. The database is as before, or migrated; never in between.
-pub async fn migrate(
+/// [`MigrateError`], or the error of `then`. Each migration is applied completely or not at all.
+pub async fn migrate<E: From<MigrateError>>(
     connection: &mut PgConnection,
-    then: impl AsyncFnOnce() -> Result<(), crate::error::Error>,
-) -> Result<(), MigrateError> {
+    then: impl AsyncFnOnce() -> Result<(), E>,
+) -> Result<(), E> {
     lock(connection).await?;
-    let result = async {
-        MIGRATOR.run(&mut *connection).await?;
-        then().await.map_err(MigrateError::then)
-    }
-    .await;
+    let result = match MIGRATOR.run(&mut *connection).await {
+        Ok(()) => then().await,
+        Err(error) => Err(MigrateError::from(error).into()),
+    };
     unlock(connection).await;
     result
 }

@@ -1,29 +1,28 @@
-//! PostgreSQL: the connection pools, the migrator, a private cluster for those who have
-//! none, and what its errors mean.
+//! PostgreSQL: connection pools, migrations, the embedded PostgreSQL and the classification of database errors.
 //!
 //! # Decisions
 //!
-//! *A connection is asked whether it lives only if there is reason to doubt it*: it had nothing to do for a
-//! second, or another one has broken since it was last used. sqlx would ask before each use, which costs
-//! every statement outside a transaction another journey to PostgreSQL. The first statement after
-//! PostgreSQL went away fails, as one under way would; those after it get connections that live.
+//! *A pooled connection is pinged before use only if it may be dead*: after a second idle, or when another connection
+//! has broken since it was last used. sqlx would ping before each use, an extra round trip for every statement outside a
+//! transaction. The first statement after a restart of PostgreSQL fails, as one in flight would; later ones get live
+//! connections.
 //!
-//! *16 connections for batches*: those that commit at the same time share one write to the disk. 16 clients
-//! that create users one by one, on two cores: 1086, 1362, 1467 and 1573 requests a second with 4, 8, 12
-//! and 16 connections (medians of 3).
+//! *16 connections for batches*: transactions that commit at the same time share one write to disk. 16 clients that
+//! create users one by one, on two cores: 1086, 1362, 1467 and 1573 requests a second with 4, 8, 12 and 16 connections
+//! (medians of 3).
 //!
-//! *Why there is no connection is found out by whoever got none*: a pool asks again without a word while PostgreSQL has
-//! none left, and then says only that it took too long (`Database::trouble`).
+//! *The cause of a pool timeout is looked up separately* ([`Database::diagnose`]): a pool retries silently while
+//! PostgreSQL has no connections left, and then reports only the timeout.
 
 mod cluster;
 mod data_dir;
-mod error_class;
+mod errors;
 mod migrator;
 mod programs;
 mod search_index;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions;
@@ -31,80 +30,83 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 pub use cluster::{Cluster, ClusterError};
-pub use error_class::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
+pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use search_index::ensure_search_index;
 
 use crate::config;
+use crate::error::Error;
 
-/// How long a single connection may take to open.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// The timeout for opening a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it may take to find out why there is no connection: within what [`crate::http`] promises for a 503.
-const LOOK_TIME: Duration = Duration::from_millis(300);
+/// The timeout of [`Database::diagnose`]: within what [`crate::http`] promises for a 503.
+const DIAGNOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long what was found out is taken to be so.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long a diagnosis is reused.
+const DIAGNOSIS_LIFETIME: Duration = Duration::from_secs(1);
 
-/// How long a database that lacked something is taken to lack it: requests that would find out go to nobody meanwhile.
+/// How long the instance is not ready after the server reported that it is out of a resource. Meanwhile a load balancer
+/// sends it no requests that would show otherwise.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(4);
 
-/// How long a connection is trusted to live without having been used.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// How long an idle connection is used without a ping.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// When a statement last met a broken connection.
-static LATEST_BREAK: Mutex<Option<Instant>> = Mutex::new(None);
+/// The shortest time between two renewals of all connections because of a read-only server.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Notes that a connection broke: the others may have, too.
-pub(crate) fn note_break() {
-    *LATEST_BREAK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+/// What errors have shown about the server.
+#[derive(Debug, Default)]
+struct Health {
+    /// The last time a connection broke: others may be dead, too.
+    suspect_since: Option<Instant>,
+    /// The last time a write was rejected as read-only. Connections from before may stay read-only when the server no
+    /// longer is, or may lead to a former primary.
+    read_only_since: Option<Instant>,
+    /// The last time the server was out of a resource.
+    exhausted: Option<(Instant, UnavailableReason)>,
 }
 
-/// When a write was last refused because the database takes none.
-static LATEST_READ_ONLY: Mutex<Option<Instant>> = Mutex::new(None);
+impl Health {
+    /// Whether a connection that was idle for this long is taken to be alive.
+    fn is_trusted(&self, idle_for: Duration) -> bool {
+        idle_for <= TRUSTED_IDLE && self.suspect_since.is_none_or(|since| since.elapsed() > idle_for)
+    }
 
-/// How often all connections may be renewed for that.
-const RENEWED_EVERY: Duration = Duration::from_secs(1);
+    /// Whether a connection of this age was opened after the last rejected write.
+    fn takes_writes(&self, age: Duration) -> bool {
+        self.read_only_since.is_none_or(|since| since.elapsed() > age)
+    }
 
-/// Notes that the database took no write: a connection that is open already may go on taking none when the database
-/// does again, or when another one has become the primary.
-pub(crate) fn note_read_only() {
-    let mut latest = LATEST_READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
-    if latest.is_none_or(|time| time.elapsed() > RENEWED_EVERY) {
-        *latest = Some(Instant::now());
+    fn note(&mut self, reason: UnavailableReason) {
+        let now = Instant::now();
+        if reason.is_exhaustion() {
+            self.exhausted = Some((now, reason));
+        }
+        let is_due = self.read_only_since.is_none_or(|since| since.elapsed() > RENEWAL_INTERVAL);
+        if reason == UnavailableReason::ReadOnly && is_due {
+            self.read_only_since = Some(now);
+        }
     }
 }
 
-/// Whether a connection of this age was opened since.
-fn takes_writes(age: Duration) -> bool {
-    let latest = *LATEST_READ_ONLY.lock().unwrap_or_else(PoisonError::into_inner);
-    latest.is_none_or(|time| time.elapsed() > age)
+fn lock(health: &Mutex<Health>) -> MutexGuard<'_, Health> {
+    health.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a connection that was not used for so long can be taken to live.
-fn is_trusted(idle_for: Duration) -> bool {
-    let latest_break = *LATEST_BREAK.lock().unwrap_or_else(PoisonError::into_inner);
-    idle_for <= TRUSTED && latest_break.is_none_or(|time| time.elapsed() > idle_for)
-}
-
-/// The way to the database.
-///
-/// Pools apart, so that batches waiting for connections leave all other requests theirs.
+/// The database: two connection pools, so that batches that wait for a connection don't block other requests.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// For requests that people wait for.
+    /// Connections of requests other than batches.
     pub interactive: PgPool,
-    /// For batches.
+    /// Connections of batches.
     pub batch: PgPool,
-    /// What was found out when it gave no connection, the latest time.
-    looked: Arc<tokio::sync::Mutex<Option<Looked>>>,
-    /// What it lacked, the latest time that it said so.
-    exhausted: Arc<Mutex<Option<(Instant, UnavailableReason)>>>,
+    /// The last diagnosis; locked while one is made, so that requests share it.
+    diagnosis: Arc<tokio::sync::Mutex<Option<(Instant, Option<UnavailableReason>)>>>,
+    health: Arc<Mutex<Health>>,
 }
-
-/// When it was asked why it gives no connection, and what it said.
-type Looked = (Instant, Option<UnavailableReason>);
 
 /// The connections of one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +130,7 @@ impl Usage {
     }
 }
 
-/// Where a database is, for people: host and port, or its socket, as psql names it.
+/// The address of a database for messages: host and port, or the socket as psql names it.
 fn address(options: &PgConnectOptions) -> String {
     let (host, port) = (options.get_host(), options.get_port());
     let socket = |folder: &Path| format!("the socket {}", folder.join(format!(".s.PGSQL.{port}")).display());
@@ -139,45 +141,48 @@ fn address(options: &PgConnectOptions) -> String {
     }
 }
 
-/// Which database it is and where, for people.
+/// The name and address of a database, for messages.
 pub(crate) fn name_and_address(options: &PgConnectOptions) -> String {
     let name = options.get_database().unwrap_or("(the user's own)");
     format!("{name} at {}", address(options))
 }
 
 impl Database {
-    /// Prepares the pools. Nothing is connected yet.
+    /// Creates the pools. Connections are opened on demand.
     #[must_use]
     pub fn new(options: PgConnectOptions, config: &config::Database) -> Self {
         let options = options
             .application_name("muster")
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
             .log_statements(tracing::log::LevelFilter::Trace);
+        let health = Arc::<Mutex<Health>>::default();
         let pool = |connections| {
+            let health = Arc::clone(&health);
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
                 .test_before_acquire(false)
-                .before_acquire(|connection, state| {
+                .before_acquire(move |connection, state| {
+                    let (takes_writes, is_trusted) = {
+                        let health = lock(&health);
+                        (health.takes_writes(state.age), health.is_trusted(state.idle_for))
+                    };
                     Box::pin(async move {
-                        if !takes_writes(state.age) {
-                            return Ok(false);
-                        }
-                        if !is_trusted(state.idle_for) {
+                        if takes_writes && !is_trusted {
                             connection.ping().await?;
                         }
-                        Ok(true)
+                        Ok(takes_writes)
                     })
                 })
                 .after_release(|connection, _| {
-                    // A long list leaves tens of MiB of them behind.
+                    // A long list leaves buffers of tens of MiB.
                     connection.shrink_buffers();
                     Box::pin(async { Ok(true) })
                 })
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { interactive, batch, looked: Arc::default(), exhausted: Arc::default() }
+        Self { interactive, batch, diagnosis: Arc::default(), health }
     }
 
     /// The connections of each pool.
@@ -185,62 +190,72 @@ impl Database {
         [Usage::of("interactive", &self.interactive), Usage::of("batch", &self.batch)]
     }
 
-    /// Sorts new users into the search index.
+    /// Merges the pending entries of the search index, see [`search_index`].
     pub(crate) async fn sort_search_index(&self) {
         search_index::sort(&self.batch).await;
     }
 
-    /// A connection outside the pools, for what holds a lock while others work.
+    /// Opens a connection outside the pools, for work that holds a session lock.
     ///
     /// # Errors
     /// When the database can't be reached within ten seconds.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
         let options = self.interactive.connect_options();
-        match tokio::time::timeout(CONNECT_TIME, options.connect()).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
             Ok(connection) => connection,
             Err(_) => Err(sqlx::Error::PoolTimedOut),
         }
     }
 
-    /// Why it gives no connection, as far as it says so itself: asked for with a connection outside the pools, once a
-    /// second at most, and for a third of a second at most.
-    pub(crate) async fn trouble(&self) -> Option<UnavailableReason> {
-        let mut looked = self.looked.lock().await;
-        if let Some((at, trouble)) = *looked
-            && at.elapsed() < LOOK_AGAIN
+    /// Opens a connection outside the pools to learn why they give none. At most once a second, for 0.3 s at most.
+    pub(crate) async fn diagnose(&self) -> Option<UnavailableReason> {
+        let mut diagnosis = self.diagnosis.lock().await;
+        if let Some((at, reason)) = *diagnosis
+            && at.elapsed() < DIAGNOSIS_LIFETIME
         {
-            return trouble;
+            return reason;
         }
         let options = self.interactive.connect_options();
-        let asked = tokio::time::timeout(LOOK_TIME, async { options.connect().await?.close().await }).await;
-        let trouble = asked.ok().and_then(Result::err).and_then(|error| {
-            tracing::warn!(%error, "the database gives no connection");
+        let opened = tokio::time::timeout(DIAGNOSE_TIMEOUT, async { options.connect().await?.close().await }).await;
+        let reason = opened.ok().and_then(Result::err).and_then(|error| {
+            tracing::warn!(%error, "the database accepts no connections");
             UnavailableReason::of(&error)
         });
-        *looked = Some((Instant::now(), trouble));
-        trouble
+        if let Some(reason) = reason {
+            lock(&self.health).note(reason);
+        }
+        *diagnosis = Some((Instant::now(), reason));
+        reason
     }
 
-    /// Notes what it says is wrong with it.
-    pub(crate) fn note(&self, trouble: UnavailableReason) {
-        if trouble.is_exhaustion() {
-            *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), trouble));
+    /// Learns from the error of an operation. Called where operations end, before they are retried.
+    pub fn observe(&self, error: &Error) {
+        if error.class().is_some_and(ErrorClass::is_unknown_after_commit) {
+            self.mark_suspect();
+        }
+        if let Some(reason) = error.unavailable_reason() {
+            lock(&self.health).note(reason);
         }
     }
 
-    /// What it lacks, as it said in the last seconds.
-    pub(crate) fn exhaustion(&self) -> Option<UnavailableReason> {
-        let exhausted = *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner);
-        exhausted.filter(|(at, _)| at.elapsed() < EXHAUSTED_FOR).map(|(_, trouble)| trouble)
+    /// Has connections pinged before they are used again, because one has broken.
+    pub(crate) fn mark_suspect(&self) {
+        lock(&self.health).suspect_since = Some(Instant::now());
     }
 
-    /// Where it is, for people.
+    /// The resource that the server reported to be out of in the last seconds.
+    pub(crate) fn exhaustion(&self) -> Option<UnavailableReason> {
+        let exhausted = lock(&self.health).exhausted;
+        exhausted.filter(|(at, _)| at.elapsed() < EXHAUSTED_FOR).map(|(_, reason)| reason)
+    }
+
+    /// The address, for messages.
     #[must_use]
     pub fn address(&self) -> String {
         address(&self.interactive.connect_options())
     }
 
-    /// Which it is and where, for people.
+    /// The name and address, for messages.
     #[must_use]
     pub fn name_and_address(&self) -> String {
         name_and_address(&self.interactive.connect_options())

@@ -412,7 +412,7 @@ async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
     assert_eq!(refused.status, 503, "{}", refused.text);
     assert_eq!(
         refused.error(),
-        json!({"code": "overloaded", "detail": "other batches are being hashed, and no more fit right now; nothing was written"})
+        json!({"code": "overloaded", "detail": "the password hashing queue is full; nothing was written"})
     );
     let mut wait: u64 = refused.header("retry-after").parse().unwrap();
     let longest = app.app.hasher.time_for(400).as_secs() + 1;

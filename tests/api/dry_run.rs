@@ -119,7 +119,7 @@ async fn a_plan_names_the_addresses_that_were_taken_since() {
         answer.error(),
         json!({
             "code": "plan_changed",
-            "detail": "not as planned, and nothing was written: 1 of 2 users can't be created: users[1].email (grace@example.com): already exists",
+            "detail": "the plan no longer applies; nothing was written: 1 of 2 users can't be created: users[1].email (grace@example.com): already exists",
             "rows": [{"index": 1, "field": "email", "code": "email_taken", "message": "already exists"}],
         })
     );

@@ -154,7 +154,7 @@ async fn every_role_and_group_that_is_wrong_is_named_and_nothing_is_set() {
             422,
             json!({
                 "code": "policy_rejected",
-                "detail": "the policy can't be set, and nothing was written: bindings[0].principals[2]: the same group as \
+                "detail": "the policy can't be set; nothing was written: bindings[0].principals[2]: the same group as \
                            principals[0]; bindings[0].principals[1]: there is no such group; bindings[1].role_name: has \
                            to be owner or collaborator; bindings[1].principals[0]: there is no such group; \
                            bindings[2].role_name: the same role as bindings[0]; and 1 more",

@@ -88,7 +88,7 @@ async fn with_the_database_away_requests_are_refused_with_the_time_to_come_again
         assert_eq!(answer.header("retry-after"), "2");
         assert_eq!(
             answer.error(),
-            json!({"code": "unavailable", "detail": "the database can't be reached right now; nothing was written"})
+            json!({"code": "unavailable", "detail": "the database can't be reached; nothing was written"})
         );
     }
 }

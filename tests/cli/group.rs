@@ -148,7 +148,7 @@ async fn a_policy_is_set_and_shown_and_so_is_who_is_an_owner_by_it() {
         (ran.status, ran.err.as_str()),
         (
             Some(1),
-            "error: the policy can't be set, and nothing was written: bindings[0].principals[0]: there is no such group\n"
+            "error: the policy can't be set; nothing was written: bindings[0].principals[0]: there is no such group\n"
         )
     );
     assert_eq!(muster(&app, &["policy", "set"]).status, Some(2));

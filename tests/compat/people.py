@@ -280,7 +280,7 @@ def policies():
     wrong = file("wrong.yaml", f"bindings:\n  - role_name: readonly\n    principals: [{group}, ug_1]\n")
     refused(
         "policy set with a wrong role and group: all of it is said", cli("policy", "set", *organization, "-f", wrong),
-        "Failed to set policy: the policy can't be set, and nothing was written: bindings[0].role_name: has to be owner or "
+        "Failed to set policy: the policy can't be set; nothing was written: bindings[0].role_name: has to be owner or "
         "collaborator; bindings[0].principals[1]: there is no such group",
     )
     ran = cli("policy", "get", *organization, "-o", "json")

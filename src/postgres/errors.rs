@@ -1,11 +1,15 @@
-//! Classifies database errors by SQLSTATE (PostgreSQL documentation, appendix A).
+//! Classifies database errors by SQLSTATE (PostgreSQL documentation, appendix A), and says what clients are told.
 //!
 //! # Decisions
+//!
+//! *The conversions have no side effects.* [`super::Database::observe`] learns from errors, where an operation ends.
 //!
 //! *Constraint violations are recognized by SQLSTATE, not by the name of the constraint.* Citus does not pass the name
 //! on, and reports a violation on a worker that receives rows by `COPY` as `XX000`; only the message tells then.
 
 use sqlx::error::DatabaseError;
+
+use crate::error::{Error, RETRY_SOON};
 
 /// The class of a database error: it decides whether to retry and what the client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,10 +161,90 @@ impl UnavailableReason {
     }
 }
 
+/// A database failure that no error of sqlx reports.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("a concurrent transaction was in the way and has ended since")]
+    Contended,
+    #[error("no response from the database in time")]
+    NoResponse,
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let meaning = match ErrorClass::of(&error) {
+            ErrorClass::Contended => Self::overloaded(BUSY, RETRY_SOON),
+            ErrorClass::TimedOut => Self::overloaded("a database statement timed out; nothing was written", RETRY_SOON),
+            ErrorClass::Unavailable => match UnavailableReason::of(&error) {
+                Some(reason) => Self::unavailable_because(reason),
+                None => Self::unavailable("the database can't be reached; nothing was written"),
+            },
+            ErrorClass::OutcomeUnknown => {
+                Self::unavailable("the database does not tell whether the change was committed; check before you retry")
+            }
+            ErrorClass::AbortedTransaction | ErrorClass::InvalidText | ErrorClass::Internal => {
+                return Self::internal(error);
+            }
+        };
+        meaning.with_source(error)
+    }
+}
+
+const BUSY: &str = "the database is too busy; nothing was written";
+
+/// Errors of the database.
+impl Error {
+    /// A concurrent transaction was in the way; a retry may succeed.
+    #[must_use]
+    pub fn contended() -> Self {
+        Self::overloaded(BUSY, RETRY_SOON).with_source(Failure::Contended)
+    }
+
+    /// The database did not respond in time.
+    #[must_use]
+    pub fn timed_out() -> Self {
+        Self::unavailable("the database did not respond in time; nothing was written").with_source(Failure::NoResponse)
+    }
+
+    /// The database can be reached and rejects requests for this reason.
+    #[must_use]
+    pub fn unavailable_because(reason: UnavailableReason) -> Self {
+        Self::unavailable(format!("{}; nothing was written", reason.as_str()))
+    }
+
+    /// The class of the database error behind it; `None` if the error has another cause.
+    #[must_use]
+    pub fn class(&self) -> Option<ErrorClass> {
+        match (self.cause::<sqlx::Error>(), self.cause::<Failure>()) {
+            (Some(error), _) => Some(ErrorClass::of(error)),
+            (None, Some(Failure::Contended)) => Some(ErrorClass::Contended),
+            (None, Some(Failure::NoResponse)) => Some(ErrorClass::Unavailable),
+            (None, None) => None,
+        }
+    }
+
+    /// Why the database rejected the request, if its error states a reason.
+    #[must_use]
+    pub fn unavailable_reason(&self) -> Option<UnavailableReason> {
+        self.cause().and_then(UnavailableReason::of)
+    }
+
+    /// Whether all that is known is that the database did not respond in time. [`super::Database::diagnose`] may find
+    /// the reason.
+    #[must_use]
+    pub fn is_unexplained(&self) -> bool {
+        matches!(self.cause(), Some(Failure::NoResponse)) || matches!(self.cause(), Some(sqlx::Error::PoolTimedOut))
+    }
+
+    fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        std::error::Error::source(self)?.downcast_ref()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
-    use std::error::Error;
+    use std::error::Error as StdError;
     use std::fmt;
 
     use sqlx::error::ErrorKind;
@@ -177,7 +261,7 @@ mod tests {
         }
     }
 
-    impl Error for Reported {}
+    impl StdError for Reported {}
 
     impl DatabaseError for Reported {
         fn message(&self) -> &str {
@@ -188,15 +272,15 @@ mod tests {
             Some(self.0.into())
         }
 
-        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
             self
         }
 
-        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
             self
         }
 
-        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
             self
         }
 
@@ -309,5 +393,33 @@ mod tests {
     fn an_exhausted_pool_is_unavailable() {
         assert_eq!(ErrorClass::of(&sqlx::Error::PoolTimedOut), ErrorClass::Unavailable);
         assert_eq!(ErrorClass::of(&sqlx::Error::RowNotFound), ErrorClass::Internal);
+    }
+
+    #[test]
+    fn errors_keep_the_class_of_their_cause() {
+        for (error, class, message) in [
+            (reported("40001", "…").into(), Some(ErrorClass::Contended), BUSY),
+            (Error::contended(), Some(ErrorClass::Contended), BUSY),
+            (
+                reported("53100", "…").into(),
+                Some(ErrorClass::Unavailable),
+                "the database server's disk is full; nothing was written",
+            ),
+            (
+                sqlx::Error::PoolTimedOut.into(),
+                Some(ErrorClass::Unavailable),
+                "the database can't be reached; nothing was written",
+            ),
+            (
+                Error::timed_out(),
+                Some(ErrorClass::Unavailable),
+                "the database did not respond in time; nothing was written",
+            ),
+            (Error::invalid("…"), None, "…"),
+        ] {
+            assert_eq!((error.class(), error.to_string().as_str()), (class, message));
+        }
+        assert!(Error::timed_out().is_unexplained() && Error::from(sqlx::Error::PoolTimedOut).is_unexplained());
+        assert!(!Error::from(reported("53300", "…")).is_unexplained());
     }
 }
