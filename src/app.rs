@@ -16,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, Attribution, AuditDenial, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, KeyHolders};
 use crate::change::{Change, Patience, Unmade};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
-use crate::keys::Identities;
 use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
@@ -53,8 +52,8 @@ pub struct App {
     pub policy: Policy,
     /// Hashes passwords.
     pub hasher: Arc<Pool>,
-    /// Who the holders of API keys are, for a moment.
-    pub identities: Arc<Identities>,
+    /// The cache of the holders of API keys.
+    pub key_holders: Arc<KeyHolders>,
     /// What it counts and measures about itself.
     pub metrics: Arc<Metrics>,
     /// Tells a collector of traces what it does.
@@ -88,7 +87,7 @@ impl App {
         let policy = Policy::new(&config.passwords);
         let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
-        let (config, identities, unsorted, leaving) =
+        let (config, key_holders, unsorted, leaving) =
             (Arc::new(config), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
             config,
@@ -96,7 +95,7 @@ impl App {
             clock,
             policy,
             hasher,
-            identities,
+            key_holders,
             metrics,
             traces,
             fingerprints,

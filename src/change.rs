@@ -15,7 +15,7 @@
 //! asked for with [`Change::authorize`].
 //!
 //! *A refused change costs one row, as one that is made does.* Whoever may change things can fill the log either way.
-//! What anybody may ask without a key is not recorded when it is refused for its state ([`crate::logins`]).
+//! What anybody may ask without a key is not recorded when it is refused for its state ([`crate::device_logins`]).
 //!
 //! *A dry run that is refused is not recorded*: it was no attempt, and one that succeeds leaves nothing either.
 //!
@@ -25,7 +25,7 @@
 //! transaction rolls it back before the connection is used again.
 //!
 //! A change of keys or permissions makes this instance forget who holds which key, whoever wrote it: no
-//! operation has to remember to. Other instances notice within a second ([`crate::keys::Identities`]).
+//! operation has to remember to. Other instances notice within a second ([`crate::caller::KeyHolders`]).
 
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -36,11 +36,10 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::app::App;
 use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, KeyHolders};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, Organization};
-use crate::keys::Identities;
 use crate::metrics::Metrics;
 use crate::traces::stage;
 
@@ -60,7 +59,7 @@ pub struct Change {
     target: Target,
     denied: Option<Action>,
     is_taken_back: bool,
-    identities: Arc<Identities>,
+    key_holders: Arc<KeyHolders>,
     metrics: Arc<Metrics>,
 }
 
@@ -133,7 +132,7 @@ impl Change {
             let left = format!("{}ms", left.as_millis());
             sqlx::query!("select set_config('lock_timeout', $1, true)", left).fetch_one(&mut *transaction).await?;
         }
-        let (identities, metrics) = (Arc::clone(&app.identities), Arc::clone(&app.metrics));
+        let (key_holders, metrics) = (Arc::clone(&app.key_holders), Arc::clone(&app.metrics));
         Ok(Self {
             transaction,
             caller: caller.clone(),
@@ -142,7 +141,7 @@ impl Change {
             target: Target::Nothing,
             denied: None,
             is_taken_back: false,
-            identities,
+            key_holders,
             metrics,
         })
     }
@@ -235,7 +234,7 @@ impl Change {
         let committed = stage("change.commit", self.transaction.commit()).await.map_err(CommitError::During);
         // Even if the answer was lost, it may have happened.
         if self.events.iter().any(Event::changes_access) {
-            self.identities.forget();
+            self.key_holders.clear();
         }
         if committed.is_ok() {
             self.metrics.committed(&self.events);

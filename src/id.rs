@@ -41,8 +41,8 @@ kinds! {
     Organization = "org";
     /// A person's account.
     User = "usr";
-    /// A user's membership in an organization.
-    Identity = "ide";
+    /// A user's membership in an organization. The vendor calls it an identity, hence the prefix.
+    Membership = "ide";
     /// An API key.
     ApiKey = "key";
     /// An invitation to become a user.

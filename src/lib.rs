@@ -15,13 +15,14 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
 //! | [`passwords`] | what a password has to be; the pool of threads that hash |
 //! | [`keys`], [`organizations`] | API keys; tenants |
-//! | [`service_accounts`], [`logins`] | accounts of programs; handing a key to whoever shows a one-time password |
+//! | [`service_accounts`], [`device_logins`] | accounts of programs; handing a key to whoever shows a one-time password |
 //! | [`invitations`] | links that each end in one account |
 //! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`doctor`] | what is wrong with what muster stands on: database, machine, settings, certificate |
 //! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
+//! | [`setup`] | migrations and the first organization |
 //! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
 //! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
 //! | [`metrics`], [`traces`] | what muster counts about itself, for Prometheus; how requests went, for a collector by OTLP |
@@ -64,6 +65,7 @@ pub mod cli;
 pub mod clock;
 pub mod collaborators;
 pub mod config;
+pub mod device_logins;
 pub mod doctor;
 pub mod error;
 pub mod failpoints;
@@ -73,7 +75,6 @@ pub mod http;
 pub mod id;
 pub mod invitations;
 pub mod keys;
-pub mod logins;
 pub mod metrics;
 pub mod organizations;
 pub mod page;
@@ -85,6 +86,7 @@ pub mod report;
 mod rows;
 pub mod secret;
 pub mod service_accounts;
+pub mod setup;
 pub mod telemetry;
 pub mod tls;
 pub mod token;

@@ -1,6 +1,7 @@
 //! Who asks, and what they may do.
 
 mod action;
+mod key_holder;
 mod scope;
 
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
 
 pub use action::Action;
+pub use key_holder::{KeyHolder, KeyHolders, KeyUser};
 pub use scope::{Scope, Scopes};
 
 /// What a membership allows.

@@ -14,9 +14,10 @@ use crate::config::{Config, environment};
 use crate::fingerprint;
 use crate::id::{Id, User};
 use crate::keys::NewKey;
-use crate::organizations::{self, PrepareError};
+use crate::organizations;
 use crate::page::PageRequest;
 use crate::postgres::{self, Cluster, Database, MigrateError};
+use crate::setup::{self, PrepareError};
 
 /// The program with its database, which may be the private one.
 pub(super) struct Local {
@@ -54,7 +55,7 @@ impl Local {
 
     /// Migrates the database and makes the first organization, with its key, if there is none.
     pub(super) async fn prepare(&self) -> Result<Option<NewKey>, Exit> {
-        organizations::prepare(&self.app).await.map_err(|error| match error {
+        setup::prepare(&self.app).await.map_err(|error| match error {
             PrepareError::Migrate(error) => self.unusable(error),
             PrepareError::Create(error) => Exit::usage(error),
         })

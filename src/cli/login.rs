@@ -12,8 +12,8 @@ use super::output::{self, say};
 use super::user::ServerArgs;
 use super::{Exit, OperatorArgs};
 use crate::config::environment;
+use crate::device_logins;
 use crate::keys::Token;
-use crate::logins;
 use crate::secret::Secret;
 
 #[derive(clap::Args, Debug)]
@@ -74,7 +74,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
 async fn approve_locally(config: &OperatorArgs, code: &str, user: &str) -> Result<(), Exit> {
     let approved = with_operator(config.load()?, async |app, caller| {
         let user_id = user_of(app, caller, user).await?;
-        Ok(logins::approve(app, caller, code, Some(user_id)).await?)
+        Ok(device_logins::approve(app, caller, code, Some(user_id)).await?)
     })
     .await?;
     say_approved(approved.permission_level.as_str(), approved.user_id.map(|id| id.to_string()).as_deref());

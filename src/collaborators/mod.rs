@@ -12,7 +12,7 @@ use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Id, Identity};
+use crate::id::{Id, Membership};
 use crate::users::lock::Member;
 use crate::users::{self, Expected};
 
@@ -27,7 +27,7 @@ pub use search::{LONGEST_QUERY, Piece, Search, search};
 pub async fn set_permission_level(
     app: &App,
     caller: &Caller,
-    identity_id: Id<Identity>,
+    identity_id: Id<Membership>,
     expected: &Expected,
     level: impl Future<Output = Result<PermissionLevel>>,
 ) -> Result<Collaborator> {
@@ -55,7 +55,7 @@ pub async fn set_permission_level(
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
-pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Identity>, expected: &Expected) -> Result<()> {
+pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Membership>, expected: &Expected) -> Result<()> {
     app.change(caller, Action::CollaboratorRemove, Target::Nothing, async |change| {
         owners::lock(change).await?;
         let member = locked(change, identity_id, expected).await?;
@@ -67,7 +67,7 @@ pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Identity>, expec
 }
 
 /// The user of a membership, locked: whom the change is about.
-async fn locked(change: &mut Change, identity_id: Id<Identity>, expected: &Expected) -> Result<Member> {
+async fn locked(change: &mut Change, identity_id: Id<Membership>, expected: &Expected) -> Result<Member> {
     let member = users::lock::member(change, identity_id).await?;
     let member = member.ok_or_else(|| read::not_found(identity_id))?;
     change.set_target(Target::User(member.user_id));

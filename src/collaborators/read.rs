@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
-use crate::id::{Id, Identity, User};
+use crate::id::{Id, Membership, User};
 use crate::page::{Page, PageRequest};
 use crate::users::EmailAddress;
 
@@ -25,7 +25,7 @@ use crate::users::EmailAddress;
 #[derive(Debug)]
 pub struct Collaborator {
     /// The membership.
-    pub identity_id: Id<Identity>,
+    pub identity_id: Id<Membership>,
     /// The person, or the program.
     pub user_id: Id<User>,
     /// First name, or the whole of it.
@@ -66,7 +66,7 @@ macro_rules! collaborators {
             $crate::collaborators::Collaborator,
             r#"
             select
-                c.identity_id as "identity_id: Id<Identity>", u.user_id as "user_id: Id<User>", u.name, u.lastname,
+                c.identity_id as "identity_id: Id<Membership>", u.user_id as "user_id: Id<User>", u.name, u.lastname,
                 u.email,
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
@@ -244,7 +244,7 @@ impl Asked {
 ///
 /// # Errors
 /// `forbidden`; `not_found`.
-pub async fn get(app: &App, caller: &Caller, identity_id: Id<Identity>) -> Result<Collaborator> {
+pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
     collaborators!("c.identity_id = $2", caller.organization_id.uuid(), identity_id.uuid())
         .fetch_optional(&mut *read)
@@ -252,6 +252,6 @@ pub async fn get(app: &App, caller: &Caller, identity_id: Id<Identity>) -> Resul
         .ok_or_else(|| not_found(identity_id))
 }
 
-pub(super) fn not_found(identity_id: Id<Identity>) -> Error {
+pub(super) fn not_found(identity_id: Id<Membership>) -> Error {
     Error::new(Code::NotFound, format!("there is no collaborator {identity_id}"))
 }

@@ -18,7 +18,7 @@ use super::read::{Collaborator, Kinds, collaborators};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
-use crate::id::{Id, Identity, User};
+use crate::id::{Id, Membership, User};
 use crate::page::{Page, PageRequest};
 use crate::users::Status;
 

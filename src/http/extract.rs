@@ -13,10 +13,10 @@ use super::log::Note;
 use super::surface;
 use crate::app::App;
 use crate::batches::Source;
-use crate::caller::{Action, Caller, Origin};
+use crate::caller::{Action, Caller, KeyHolder, Origin};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
-use crate::keys::{self, Identity};
+use crate::keys;
 use crate::traces::stage;
 
 impl FromRequest for Caller {
@@ -26,14 +26,14 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let (identity, origin) = identity(&request).await?;
-            Ok(identity.caller(origin))
+            let (holder, origin) = key_holder(&request).await?;
+            Ok(holder.caller(origin))
         })
     }
 }
 
 /// Who calls, with their name: for the route that tells them.
-pub(super) struct WhoAmI(pub(super) Arc<Identity>);
+pub(super) struct WhoAmI(pub(super) Arc<KeyHolder>);
 
 impl FromRequest for WhoAmI {
     type Error = Error;
@@ -42,25 +42,24 @@ impl FromRequest for WhoAmI {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let (identity, _) = identity(&request).await?;
-            Ok(Self(identity))
+            let (holder, _) = key_holder(&request).await?;
+            Ok(Self(holder))
         })
     }
 }
 
-async fn identity(request: &HttpRequest) -> Result<(Arc<Identity>, Origin)> {
+async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
     let token = token(request).ok_or_else(|| {
         Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
     })?;
     let origin = origin(request);
-    let app = app.clone().into_inner();
-    let known = stage("key.authenticate", keys::authenticate(&app, &token, origin, Action::KeyUse));
-    let identity = app.in_time(known).await??;
+    let known = stage("key.authenticate", keys::authenticate(app, &token, origin, Action::KeyUse));
+    let holder = app.in_time(known).await??;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
-        note.caller = Some(identity.key_id);
+        note.caller = Some(holder.key_id);
     }
-    Ok((identity, origin))
+    Ok((holder, origin))
 }
 
 /// Where the request comes from.

@@ -11,7 +11,6 @@
 //! is not asked for is inherited.
 
 mod create;
-mod identity;
 mod read;
 mod revoke;
 mod rotate;
@@ -25,7 +24,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::audit::{Attribution, AuditDenial};
-use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal, Scopes};
+use crate::caller::{Action, Caller, KeyHolder, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::postgres::ErrorClass;
@@ -33,7 +32,6 @@ use crate::secret::Secret;
 use crate::token::{self, BadToken};
 
 pub use create::{Lifetime, Wanted, create};
-pub use identity::{Identities, Identity};
 pub use read::{Filter, Summary, get, list};
 pub use revoke::{revoke, revoke_all};
 pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
@@ -41,7 +39,6 @@ pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
 pub(crate) use create::{add, add_wanted};
 pub(crate) use read::holder;
 
-use identity::{Digest, Memory};
 use read::Found;
 
 /// Until when a question that failed was not waiting for a database that is away.
@@ -113,21 +110,15 @@ async fn forbidden(app: &App, caller: &Caller, action: Action, sentence: &str) -
 /// `unauthenticated`. A token that is not one of muster's, or has been mistyped, is refused
 /// without asking the database; any other refusal is recorded in the organization that the
 /// token names.
-pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Action) -> Result<Arc<Identity>> {
+pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action) -> Result<Arc<KeyHolder>> {
     let token = Token::parse(text)
         .map_err(|BadToken| Error::unauthenticated("this is not a valid API key: check that all of it was copied"))?;
     let (digest, now) = (Token::digest(text), app.clock.now());
-    let identity = match app.identities.find(&digest) {
-        Memory::Fresh(identity) if identity.expires_at > now => identity,
-        Memory::Aging(identity) if identity.expires_at > now => {
-            let (app, token) = (Arc::clone(app), token.clone());
-            let handle = Arc::clone(&app);
-            drop(handle.start_job(async move { refresh(&app, &token, digest).await }));
-            identity
-        }
-        // Boxed: most requests have no use for it, and each would carry it with it.
-        _ => match Box::pin(look_up(app, &token, digest)).await? {
-            Found::Holder(identity) => identity,
+    let holder = match app.key_holders.get(&digest) {
+        Some(holder) if holder.expires_at > now => holder,
+        // Boxed, to keep it out of the future of the many requests that don't need it.
+        _ => match Box::pin(look_up(app, &token, &digest)).await? {
+            Found::Holder(holder) => holder,
             Found::Refused(reason, sentence, actor) => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
                 app.refused(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
@@ -135,33 +126,25 @@ pub async fn authenticate(app: &Arc<App>, text: &str, origin: Origin, action: Ac
             }
         },
     };
-    if identity.is_worth_noting(now) {
-        write::touch(app, &token, now);
+    if holder.should_record_use(now) {
+        write::record_use(app, &token, now);
     }
-    Ok(identity)
+    Ok(holder)
 }
 
-/// Asks the database, and remembers what it says.
-async fn look_up(app: &App, token: &Token, digest: Digest) -> Result<Found> {
-    let asked_at = Instant::now();
+/// Looks a token up in the database, and caches its holder.
+async fn look_up(app: &App, token: &Token, digest: &[u8; 32]) -> Result<Found> {
+    let queried_at = Instant::now();
     let found = match read::find(app, token, app.clock.now()).await {
         // The connection was cut, and another one is had at once if there is any: everybody is asked who they are.
-        Err(error) if error.class() == Some(ErrorClass::Unavailable) && asked_at.elapsed() < AT_ONCE => {
+        Err(error) if error.class() == Some(ErrorClass::Unavailable) && queried_at.elapsed() < AT_ONCE => {
             app.db.observe(&error);
             read::find(app, token, app.clock.now()).await?
         }
         found => found?,
     };
-    match &found {
-        Found::Holder(identity) => app.identities.remember(digest, identity, asked_at),
-        Found::Refused(..) => app.identities.forget_one(&digest),
+    if let Found::Holder(holder) = &found {
+        app.key_holders.insert(*digest, holder, queried_at);
     }
     Ok(found)
-}
-
-/// Asks the database beside the requests, which go on with what is remembered until that is too old.
-async fn refresh(app: &App, token: &Token, digest: Digest) {
-    if let Err(error) = look_up(app, token, digest).await {
-        tracing::warn!(error = error.chain(), "an API key could not be read again");
-    }
 }

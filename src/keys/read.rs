@@ -7,15 +7,12 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Token;
-use super::identity::Identity;
 use crate::app::App;
 use crate::audit::ActorRef;
-use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
+use crate::caller::{Action, Caller, KeyHolder, KeyUser, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
-use crate::organizations;
 use crate::page::{Page, PageRequest};
-use crate::users::Profile;
 
 /// A key as its owners see it.
 #[derive(Debug)]
@@ -225,7 +222,7 @@ const fn level(is_owner: bool) -> PermissionLevel {
 /// What the database says of a token.
 pub(super) enum Found {
     /// Its holder is let in.
-    Holder(Arc<Identity>),
+    Holder(Arc<KeyHolder>),
     /// It opens nothing: why, as a code and a sentence, and who shows it, as far as that is known.
     Refused(&'static str, &'static str, ActorRef),
 }
@@ -237,7 +234,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         select
             k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.permission_level,
             k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
-            o.name as organization_name, o.public_identifier, o.created_at as organization_created_at,
+            o.name as organization_name, o.public_identifier,
             u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
             exists (
                 select from effective_owners e where e.organization_id = $1 and e.user_id = k.user_id
@@ -261,23 +258,20 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     };
     let key_level = PermissionLevel::from_database(&row.permission_level);
     let user = match (row.user_id, row.user_name, row.email) {
-        (Some(user_id), Some(name), Some(email)) => Some((user_id, Profile { name, lastname: row.lastname, email })),
+        (Some(user_id), Some(name), Some(email)) => Some(KeyUser { user_id, name, lastname: row.lastname, email }),
         _ => None,
     };
-    let identity = Identity {
+    let holder = KeyHolder {
         key_id: token.id,
         key_name: row.key_name,
         expires_at,
-        organization: organizations::Summary {
-            organization_id: token.organization_id,
-            name: row.organization_name,
-            public_identifier: row.public_identifier,
-            created_at: row.organization_created_at,
-        },
+        organization_id: token.organization_id,
+        organization_name: row.organization_name,
+        public_identifier: row.public_identifier,
         permission: if user.is_some() { key_level.at_most(level(row.is_owner)) } else { key_level },
         user,
         scopes: Scopes::from_database(row.scopes.as_deref()),
-        noted_at: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
+        last_recorded_use: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
     };
     let refused = |reason, sentence| Ok(Found::Refused(reason, sentence, ActorRef::api_key(token.id)));
     if row.revoked_at.is_some() {
@@ -289,5 +283,5 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     if row.status.as_deref() == Some("suspended") {
         return refused("suspended_user", "the account of this API key is suspended");
     }
-    Ok(Found::Holder(Arc::new(identity)))
+    Ok(Found::Holder(Arc::new(holder)))
 }

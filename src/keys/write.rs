@@ -151,7 +151,7 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
 
 /// Notes that a key was used, beside the request. Not a [`Change`]: it is bookkeeping that
 /// nobody asked for, at most once a minute, and no event is due for it.
-pub(super) fn touch(app: &App, token: &Token, now: DateTime<Utc>) {
+pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
     let pool = app.db.interactive.clone();
     let (organization_id, key_id) = (token.organization_id.uuid(), token.id.uuid());
     tokio::spawn(async move {

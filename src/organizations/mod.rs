@@ -7,7 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::Duration;
-use sqlx::Connection;
 
 use crate::app::App;
 use crate::audit::Target;
@@ -15,45 +14,12 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::{self, NewKey};
-use crate::postgres::{self, MigrateError};
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
 pub use read::{Summary, first, list};
 
-/// Why a database could not be prepared.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub enum PrepareError {
-    /// The migrations could not be applied.
-    Migrate(#[from] MigrateError),
-    /// The first organization could not be created.
-    Create(#[from] Error),
-}
-
-/// Brings the database up to date and makes the first organization, its first owner and their key
-/// if there is none. Of several instances that start together, one does it and the others wait.
-///
-/// # Errors
-/// [`PrepareError`]. The database is as before, or ready; never in between.
-pub async fn prepare(app: &App) -> std::result::Result<Option<NewKey>, PrepareError> {
-    let mut connection = app.db.connect().await.map_err(MigrateError::from)?;
-    let mut key = None;
-    let is_current = postgres::is_current(&mut connection).await?;
-    if !is_current || first(app).await?.is_none() {
-        let then = async || {
-            if first(app).await?.is_none() {
-                key = Some(create_first(app).await?);
-            }
-            Ok::<_, PrepareError>(())
-        };
-        postgres::migrate(&mut connection, then).await?;
-    }
-    postgres::ensure_search_index(&mut connection).await;
-    let _ = connection.close().await;
-    Ok(key)
-}
-
-async fn create_first(app: &App) -> Result<NewKey> {
+/// Creates the organization of a new database, with its first owner and the owner's key. For [`crate::setup`].
+pub(crate) async fn create_default(app: &App) -> Result<NewKey> {
     let identifier = Identifier("default".to_owned());
     Ok(make(app, "Default organization", &identifier).await?.1)
 }

@@ -12,7 +12,7 @@ use crate::audit::Target;
 use crate::caller::{Action, Caller};
 use crate::collaborators::owners;
 use crate::error::Result;
-use crate::id::{Id, Identity, Organization, User};
+use crate::id::{Id, Membership, Organization, User};
 
 /// Somebody who is an owner, and becomes a collaborator.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Affected {
     /// Who.
     pub user_id: Id<User>,
     /// Their membership.
-    pub identity_id: Id<Identity>,
+    pub identity_id: Id<Membership>,
     /// The address as it was written.
     pub email: String,
     /// The name of the organization.
@@ -60,7 +60,7 @@ async fn affected(connection: &mut PgConnection, organization_id: Id<Organizatio
         Affected,
         r#"
         select
-            user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Identity>", u.email,
+            user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Membership>", u.email,
             o.name as organization_name
         from collaborators c
         join users u using (organization_id, user_id)

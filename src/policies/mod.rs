@@ -2,7 +2,7 @@
 //! do what because of it.
 //!
 //! A member of a group that is bound to `owner` is an owner, from the moment of the binding to its end or
-//! that of the membership, on every instance within a second ([`crate::keys::Identities`]). `collaborator` is
+//! that of the membership, on every instance within a second ([`crate::caller::KeyHolders`]). `collaborator` is
 //! what every member of the organization is, so a binding to it gives nobody more.
 //!
 //! # Decisions

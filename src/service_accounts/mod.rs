@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
-use crate::id::{self, Id, Identity, Organization, User};
+use crate::id::{self, Id, Membership, Organization, User};
 use crate::users::{self, Account, Credential, EmailAddress, Name, NewUser};
 
 /// The longest name, in characters: what stands before the `@` can't be longer (RFC 5321).
@@ -29,7 +29,7 @@ pub struct ServiceAccount {
     /// The account.
     pub user_id: Id<User>,
     /// Its membership.
-    pub identity_id: Id<Identity>,
+    pub identity_id: Id<Membership>,
     /// The organization it belongs to.
     pub organization_id: Id<Organization>,
     /// What it is called.

@@ -10,7 +10,7 @@ use super::{Line, Name, Status};
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Id, Identity, User};
+use crate::id::{Id, Membership, User};
 
 /// A user who is locked.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) struct Member {
 }
 
 /// Locks the user of a membership.
-pub(crate) async fn member(change: &mut Change, identity_id: Id<Identity>) -> Result<Option<Member>> {
+pub(crate) async fn member(change: &mut Change, identity_id: Id<Membership>) -> Result<Option<Member>> {
     let organization_id = change.organization_id().uuid();
     let member = sqlx::query!(
         r#"

@@ -22,12 +22,12 @@ pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
 pub use list::{Bulk, change_all};
 pub use one::{delete, get, reactivate, suspend, update};
-pub use read::{Details, Profile};
+pub use read::Details;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;
 use crate::error::{Error, Result};
-use crate::id::{Id, Identity, User};
+use crate::id::{Id, Membership, User};
 use crate::passwords::{ImportedHash, Password, PasswordHash};
 
 /// A user who can be created: each part is valid by itself.
@@ -89,7 +89,7 @@ pub struct Account {
     /// The id that the user gets.
     pub user_id: Id<User>,
     /// The id that the membership gets.
-    pub identity_id: Id<Identity>,
+    pub identity_id: Id<Membership>,
     /// Who.
     pub user: NewUser,
     /// What is stored of the password; `None` for no password.

@@ -20,18 +20,7 @@ use uuid::Uuid;
 use super::EmailAddress;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Batch, Id, Identity, Organization, User};
-
-/// A user's name and address.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// First name, or the whole of it.
-    pub name: String,
-    /// Last name.
-    pub lastname: Option<String>,
-    /// The address as it was written.
-    pub email: String,
-}
+use crate::id::{Batch, Id, Membership, Organization, User};
 
 /// A user, with their membership.
 #[derive(Clone, Debug)]
@@ -39,7 +28,7 @@ pub struct Details {
     /// Which.
     pub user_id: Id<User>,
     /// The membership.
-    pub identity_id: Id<Identity>,
+    pub identity_id: Id<Membership>,
     /// The address as it was written.
     pub email: String,
     /// First name, or the whole of it.
@@ -71,7 +60,7 @@ macro_rules! details {
             Details,
             r#"
             select
-                u.user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Identity>", u.email, u.name,
+                u.user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Membership>", u.email, u.name,
                 u.lastname, u.title, u.is_sso_user, u.is_service_account, u.status,
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id

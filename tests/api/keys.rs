@@ -400,10 +400,10 @@ async fn a_key_may_what_its_user_may_and_no_more() {
     assert_eq!(key["permission_level"], "owner");
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
     app.db_execute("update collaborators set permission_level = 'collaborator' where user_id = (select user_id from users where email = 'ada@example.com')").await;
-    app.app.identities.forget();
+    app.app.key_holders.clear();
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 403);
     assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"], "collaborator");
     app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
-    app.app.identities.forget();
+    app.app.key_holders.clear();
     assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the account of this API key is suspended");
 }

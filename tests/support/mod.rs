@@ -26,7 +26,7 @@ use muster::clock::Clock;
 use muster::config::Config;
 use muster::keys::{Lifetime, Wanted};
 use muster::postgres::{Cluster, Database};
-use muster::{http, keys, organizations};
+use muster::{http, keys, organizations, setup};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -138,7 +138,7 @@ impl TestApp {
         let mut app = serving.as_ref().clone();
         app.db = Database::new(database.clone(), &serving.config.database);
         let app = Arc::new(app);
-        let first = organizations::prepare(&app).await.unwrap();
+        let first = setup::prepare(&app).await.unwrap();
         let operator = organizations::operator(&app).await.unwrap();
         let key = match first {
             Some(key) => key,

@@ -206,7 +206,7 @@ pub(in crate::http) async fn search(
 pub(super) struct NoQuery {}
 
 /// Which membership. An id that is none is nothing's, like one that is unknown.
-fn identity_id(request: &HttpRequest) -> Result<Id<id::Identity>> {
+fn identity_id(request: &HttpRequest) -> Result<Id<id::Membership>> {
     extract::id(request, "identity_id", "collaborator")
 }
 

@@ -11,11 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::device_logins::{self, BadOtp, Otp};
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{body, extract};
-use crate::logins::{self, BadOtp, Otp};
 
 /// Nothing may run or be loaded; the page's own style may be used.
 const PAGE_POLICY: &str =
@@ -64,7 +64,7 @@ fn started(request: &HttpRequest, app: &App) -> Result<StartedLogin> {
     let duration = query.duration_seconds.map(|text| text.parse()).transpose();
     let duration = duration.map_err(|_| Error::invalid("`duration_seconds` has to be a whole number"))?;
     let base = public_url(request, &app.config.server)?;
-    let otp = logins::start(app, duration)?.as_str().to_owned();
+    let otp = device_logins::start(app, duration)?.as_str().to_owned();
     Ok(StartedLogin { url: format!("{base}/login/{otp}"), otp })
 }
 
@@ -92,7 +92,7 @@ pub(in crate::http) async fn fetch(request: HttpRequest, app: web::Data<App>) ->
     // A HEAD response has no body, so fetching the key would lose it.
     let key = match *request.method() {
         Method::HEAD => None,
-        _ => logins::fetch(&app, one_time_password(&request), extract::origin(&request)).await?,
+        _ => device_logins::fetch(&app, one_time_password(&request), extract::origin(&request)).await?,
     };
     let server_session_id = key.map(|key| key.token.expose().to_owned()).unwrap_or_default();
     Ok(HttpResponse::Ok()
@@ -150,7 +150,7 @@ pub(in crate::http) async fn approve(
     payload: Payload,
 ) -> Result<HttpResponse> {
     let asked: Approval = body::object(&request, payload, &app.config.server).await?;
-    let approved = logins::approve(&app, &caller, &asked.otp, None).await?;
+    let approved = device_logins::approve(&app, &caller, &asked.otp, None).await?;
     let result = ApprovedLogin {
         user_id: approved.user_id.map(|user_id| user_id.to_string()),
         permission_level: approved.permission_level.as_str(),
@@ -170,7 +170,7 @@ pub(in crate::http) async fn approve(
             content_type = "text/html", body = String),
     ))]
 pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
-    let (mut response, content) = match logins::check(&app, one_time_password(&request)) {
+    let (mut response, content) = match device_logins::check(&app, one_time_password(&request)) {
         Ok(otp) => (HttpResponse::Ok(), how_to_approve(&otp)),
         Err(bad) => (HttpResponse::NotFound(), what_is_wrong(bad).to_owned()),
     };

@@ -5,10 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Single;
+use crate::caller::KeyHolder;
 use crate::http::error::ErrorBody;
 use crate::http::extract::WhoAmI;
-use crate::keys::Identity;
-use crate::users::Profile;
 
 /// Who calls. Fields that a key doesn't have are empty: the vendor's client needs them there.
 #[derive(Serialize, ToSchema)]
@@ -50,32 +49,28 @@ struct Organization {
         (status = 503, description = "The database is away.", body = ErrorBody),
     ),
     security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn get(WhoAmI(identity): WhoAmI) -> HttpResponse {
-    HttpResponse::Ok().json(Single { result: info(&identity) })
+pub(in crate::http) async fn get(WhoAmI(holder): WhoAmI) -> HttpResponse {
+    HttpResponse::Ok().json(Single { result: info(&holder) })
 }
 
-fn info(identity: &Identity) -> UserInfo {
-    let (id, profile) = match &identity.user {
-        Some((user_id, profile)) => (user_id.to_string(), profile.clone()),
-        None => {
-            let email = format!("{}@api-key.invalid", identity.key_id);
-            (identity.key_id.to_string(), Profile { name: identity.key_name.clone(), lastname: None, email })
-        }
+fn info(holder: &KeyHolder) -> UserInfo {
+    let (id, name, lastname, email) = match &holder.user {
+        Some(user) => (user.user_id.to_string(), &user.name, user.lastname.clone(), user.email.clone()),
+        None => (holder.key_id.to_string(), &holder.key_name, None, format!("{}@api-key.invalid", holder.key_id)),
     };
-    let organization = &identity.organization;
     UserInfo {
         id,
-        username: profile.email.clone(),
-        email: profile.email,
-        name: profile.name,
-        lastname: profile.lastname,
+        username: email.clone(),
+        email,
+        name: name.clone(),
+        lastname,
         verified: true,
-        organization_permission_level: identity.permission.as_str(),
-        organization_ids: vec![organization.organization_id.to_string()],
+        organization_permission_level: holder.permission.as_str(),
+        organization_ids: vec![holder.organization_id.to_string()],
         organizations: vec![Organization {
-            id: organization.organization_id.to_string(),
-            name: organization.name.clone(),
-            public_identifier: organization.public_identifier.clone(),
+            id: holder.organization_id.to_string(),
+            name: holder.organization_name.clone(),
+            public_identifier: holder.public_identifier.clone(),
             is_general_platform_enabled: false,
             is_private_endpoints_enabled: false,
             is_usage_blocked: false,
