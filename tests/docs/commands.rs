@@ -1,4 +1,4 @@
-//! The commands on the pages do what the pages say, against real servers.
+//! Runs the commands of the documentation against real servers and compares their output.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::support::server::{ServerProcess, url};
 use crate::support::{empty_database, sso};
 
-/// Pages whose commands are run, each by a test below.
+/// Pages whose commands are run, each by one of the tests below.
 const RUN: [&str; 7] = [
     "docs/how-to/at-night.md",
     "docs/how-to/back-up-and-restore.md",
@@ -24,11 +24,11 @@ const RUN: [&str; 7] = [
     "docs/tutorial/first-batch.md",
 ];
 
-/// Pages whose commands need a container engine or a cluster, or change the machine; `tests/deploy` follows what can
-/// be followed of them.
+/// Pages whose commands need a container engine or a cluster, or change the machine; `tests/deploy` covers them as far as
+/// possible.
 const ELSEWHERE: [&str; 3] = ["docs/how-to/container.md", "docs/how-to/kubernetes.md", "docs/how-to/one-vm.md"];
 
-/// A server with a database, and a reader who has set what the pages ask for.
+/// A server with a database, and a reader's shell with the environment that the pages assume.
 struct Fixture {
     database: PgConnectOptions,
     server: ServerProcess,
@@ -51,7 +51,7 @@ impl Fixture {
         assert_eq!(owner.create(users).await.status, 200);
     }
 
-    /// Does what the page says.
+    /// Runs all commands of a page.
     async fn follow(self, name: &'static str) -> Self {
         let mut fixture = self;
         tokio::task::spawn_blocking(move || {
@@ -62,7 +62,7 @@ impl Fixture {
         .unwrap()
     }
 
-    /// Who has a password: address, whether it has to be changed, hash.
+    /// All stored passwords: address, whether the user must change it, hash.
     async fn db_passwords(&self) -> Vec<(String, bool, String)> {
         let mut connection = self.database.connect().await.unwrap();
         let query =
@@ -73,19 +73,22 @@ impl Fixture {
     }
 }
 
-/// These and no others have passwords: address, whether it has to be changed, and the password that opens.
-async fn have_passwords(fixture: &Fixture, expected: &[(&str, bool, &str)]) {
+/// Asserts that exactly these users have passwords: address, whether the user must change it, the password.
+async fn assert_passwords(fixture: &Fixture, expected: &[(&str, bool, &str)]) {
     let current = Parameters::new(19456, 2, 1).unwrap();
     let stored = fixture.db_passwords().await;
     assert_eq!(stored.len(), expected.len(), "{stored:?}");
     for ((email, must_change, hash), (person, changes, password)) in stored.iter().zip(expected) {
         assert_eq!((email.as_str(), must_change), (*person, changes));
-        assert!(verify(hash, password.as_bytes(), &current).unwrap().matches, "{password} does not open {email}");
+        assert!(
+            verify(hash, password.as_bytes(), &current).unwrap().matches,
+            "{password} is not the password of {email}"
+        );
     }
 }
 
 #[test]
-fn every_page_with_commands_that_can_be_run_here_is_run() {
+fn every_page_with_commands_is_tested() {
     let is_terminal = |part: &Part<'_>| matches!(part, Part::Code(code) if code.info == "console");
     let with_commands: Vec<_> = pages()
         .into_iter()
@@ -96,7 +99,7 @@ fn every_page_with_commands_that_can_be_run_here_is_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tutorial_leads_from_nothing_to_a_batch() {
+async fn the_tutorial_works() {
     let name = "docs/tutorial/first-batch.md";
     tokio::task::spawn_blocking(move || {
         let mut session = Session::new(&[]);
@@ -108,12 +111,12 @@ async fn the_tutorial_leads_from_nothing_to_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_to_do_at_night_can_be_done() {
+async fn the_runbook_works() {
     Fixture::start().await.follow("docs/how-to/at-night.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_is_restored_with_everybody_in_it() {
+async fn a_backup_is_restored_with_all_users() {
     let fixture = Fixture::start().await;
     fixture
         .create(&json!([sso("ada@example.com"), {"name": "Grace", "email": "grace@example.com", "is_sso_user": true}]))
@@ -127,15 +130,15 @@ async fn keys_are_rotated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_from_a_spreadsheet_becomes_accounts() {
+async fn a_spreadsheet_is_migrated() {
     Fixture::start().await.follow("docs/how-to/move-from-csv.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_from_keycloak_keep_their_passwords() {
+async fn users_from_keycloak_keep_their_passwords() {
     let fixture = Fixture::start().await;
     for file in ["keycloak.py", "keycloak-export.json"] {
-        fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
+        fixture.session.write_file(file, &read(&format!("docs/how-to/move/{file}")));
     }
     let fixture = fixture.follow("docs/how-to/move-from-keycloak.md").await;
     let expected = [
@@ -143,14 +146,14 @@ async fn people_from_keycloak_keep_their_passwords() {
         ("grace@example.com", true, "tea, Earl Grey, hot"),
         ("margaret@example.com", false, "Margaret's long password"),
     ];
-    have_passwords(&fixture, &expected).await;
+    assert_passwords(&fixture, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_from_kratos_keep_their_passwords() {
+async fn users_from_kratos_keep_their_passwords() {
     let fixture = Fixture::start().await;
     for file in ["kratos.py", "kratos-export.json"] {
-        fixture.session.has(file, &read(&format!("docs/how-to/move/{file}")));
+        fixture.session.write_file(file, &read(&format!("docs/how-to/move/{file}")));
     }
     let fixture = fixture.follow("docs/how-to/move-from-kratos.md").await;
     let expected = [
@@ -159,24 +162,24 @@ async fn people_from_kratos_keep_their_passwords() {
         ("joan@example.com", false, "one more password"),
         ("margaret@example.com", false, "Margaret's long password"),
     ];
-    have_passwords(&fixture, &expected).await;
+    assert_passwords(&fixture, &expected).await;
 }
 
 #[test]
-fn a_file_that_is_no_export_is_refused_in_one_line() {
+fn an_invalid_export_is_rejected_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("export.json");
-    for (script, content, words) in [
-        ("keycloak.py", "no JSON", "can't be read: Expecting value"),
-        ("keycloak.py", r#"{"realm": "staff"}"#, "has no users in it: export with --users realm_file"),
-        ("kratos.py", "no JSON", "can't be read: Expecting value"),
-        ("kratos.py", r#"[{"id": "1"}]"#, "is no list of identities: each has `traits`"),
+    for (script, content, before, after) in [
+        ("keycloak.py", "no JSON", "error: can't read", ": Expecting value"),
+        ("keycloak.py", r#"{"realm": "staff"}"#, "error:", " contains no users; export with `--users realm_file`"),
+        ("kratos.py", "no JSON", "error: can't read", ": Expecting value"),
+        ("kratos.py", r#"[{"id": "1"}]"#, "error:", " is not a list of identities with `traits`"),
     ] {
         fs::write(&file, content).unwrap();
         let script = root().join("docs/how-to/move").join(script);
         let output = Command::new("python3").arg(&script).arg(&file).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), output.stdout.len(), said.lines().count()), (Some(1), 0, 1), "{said}");
-        assert!(said.starts_with(&format!("{} {words}", file.display())), "{said}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len(), message.lines().count()), (Some(1), 0, 1), "{message}");
+        assert!(message.starts_with(&format!("{before} `{}`{after}", file.display())), "{message}");
     }
 }

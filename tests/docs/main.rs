@@ -1,4 +1,4 @@
-//! The documentation: what its commands print, where its links lead, what becomes of what is moved here as it says.
+//! The documentation: the output of its commands, its links, and its migration scripts.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,19 +1,19 @@
-//! The parts of a page that tests look at.
+//! A small Markdown reader for the tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the repository.
+/// The root directory of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A page by its path in the repository.
+/// Reads a page, by its path in the repository.
 pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every page in the repository, by its path there.
+/// The paths of all pages in the repository.
 pub fn pages() -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root().to_owned()];
@@ -34,17 +34,17 @@ pub fn pages() -> Vec<String> {
     found
 }
 
-/// A line outside of code, or a block of code.
+/// A line of text, or a fenced code block.
 #[derive(Debug)]
 pub enum Part<'p> {
     Line(&'p str),
     Code(Code<'p>),
 }
 
-/// A fenced block.
+/// A fenced code block.
 #[derive(Debug)]
 pub struct Code<'p> {
-    /// What follows the opening fence: a language, and perhaps the name of a file.
+    /// The text after the opening fence: a language and optionally a file name.
     pub info: &'p str,
     pub lines: Vec<&'p str>,
 }
@@ -55,7 +55,7 @@ impl Code<'_> {
     }
 }
 
-/// A page taken apart.
+/// Splits a page into its parts.
 pub fn parts(page: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut open: Option<(&str, Code<'_>)> = None;
@@ -71,17 +71,17 @@ pub fn parts(page: &str) -> Vec<Part<'_>> {
             None => parts.push(Part::Line(line)),
         }
     }
-    assert!(open.is_none(), "a block of code has no end: {open:?}");
+    assert!(open.is_none(), "unterminated code block: {open:?}");
     parts
 }
 
-/// A line without what stands in backticks.
+/// A line without its inline code.
 pub fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("`")
 }
 
-/// The anchors that a forge gives to the headings of a page: lower case, hyphens for spaces, no punctuation, and
-/// a number where one comes again.
+/// The anchors of a page's headings, as forges generate them: lower case, hyphens for spaces, no punctuation, and a
+/// number for repeated headings.
 pub fn anchors(page: &str) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     for part in parts(page) {

@@ -1,17 +1,17 @@
-//! Somebody who follows a page: writes its files, types its commands, and compares what they see.
+//! Follows a page like a reader: writes its files, runs its commands, and compares their output.
 //!
-//! In a page
+//! Conventions of a page:
 //!
-//! - a block `LANGUAGE FILE` is the file of that name;
-//! - a block `console` is a terminal: lines that begin with `$ ` are typed (`> ` goes on), the others are what is
-//!   seen then. Other blocks are not run: `sh` is for what needs machines that no test has;
-//! - `…` stands for anything on its line, and alone on a line for any lines;
-//! - a command may say `amk_…` where the reader has such a word on their screen: the latest that begins so;
-//! - `muster serve` stays, in a terminal of its own; `127.0.0.1:8080` is where it listens;
-//! - a line `^C` ends the latest server that was started so;
-//! - a command succeeds, unless the next one is `echo $?`.
+//! - A block `LANGUAGE FILE` is the content of that file.
+//! - A block `console` is a terminal: lines that start with `$ ` are commands (`> ` continues one), the others are the
+//!   expected output. Other blocks are not run; `sh` is for commands that no test machine can run.
+//! - `…` matches any text within a line; alone on a line, any number of lines.
+//! - `amk_…` in a command stands for the latest word on the screen with that prefix.
+//! - `muster serve` keeps running in its own terminal; `127.0.0.1:8080` stands for its address.
+//! - A line `^C` stops the server that was started last.
+//! - A command must succeed, unless the next one is `echo $?`.
 //!
-//! Times and the width of columns are not compared.
+//! Times and column widths are not compared.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -24,24 +24,24 @@ use muster::postgres::Programs;
 use crate::markdown::{Part, parts};
 use crate::support::server::muster;
 
-/// Where the pages say that a server listens, and where it has its metrics.
-const USUAL: &str = "127.0.0.1:8080";
-const USUAL_METRICS: &str = "127.0.0.1:9464";
+/// The addresses of the server and its metrics on the pages.
+const DOCUMENTED: &str = "127.0.0.1:8080";
+const DOCUMENTED_METRICS: &str = "127.0.0.1:9464";
 
-/// A reader at a terminal, in an empty folder.
+/// A shell in an empty directory.
 pub struct Session {
     pub folder: tempfile::TempDir,
-    /// Settings of the shell: what the page says stands in its environment.
+    /// Environment variables that the page assumes.
     environment: Vec<(String, String)>,
-    /// Where the latest server listens.
+    /// Address of the latest server.
     address: String,
-    /// All that was printed.
+    /// All output so far.
     screen: String,
     status: i32,
     servers: Vec<Child>,
 }
 
-/// Something typed, and what is seen then.
+/// A command and its expected output.
 #[derive(Debug)]
 struct Step<'p> {
     command: String,
@@ -52,30 +52,30 @@ impl Session {
     pub fn new(environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let folder = tempfile::Builder::new().prefix("muster-docs-").tempdir_in("/tmp").unwrap();
-        // PostgreSQL's own account reaches a private database in it.
+        // PostgreSQL's own account must reach an embedded database in it.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Self {
             folder,
             environment: environment.iter().map(own).collect(),
-            address: USUAL.to_owned(),
+            address: DOCUMENTED.to_owned(),
             screen: String::new(),
             status: 0,
             servers: Vec::new(),
         }
     }
 
-    /// A server that runs already is at this address.
+    /// Uses a server that runs already.
     pub fn with_server(mut self, address: &str) -> Self {
         address.clone_into(&mut self.address);
         self
     }
 
-    /// A file that the reader has.
-    pub fn has(&self, name: &str, content: &str) {
+    /// Writes a file.
+    pub fn write_file(&self, name: &str, content: &str) {
         std::fs::write(self.folder.path().join(name), content).unwrap();
     }
 
-    /// Does what a page says. Gives the number of commands.
+    /// Follows a page and returns the number of its commands.
     pub fn follow(&mut self, name: &str, page: &str) -> usize {
         let mut steps = Vec::new();
         for part in parts(page) {
@@ -83,67 +83,67 @@ impl Session {
             match code.info.split_once(' ') {
                 None if code.info == "console" => steps.extend(steps_of(name, &code.lines)),
                 Some((_, file)) => {
-                    // In its turn: a page may write a file anew.
-                    self.take(name, std::mem::take(&mut steps));
-                    self.has(file, &code.text());
+                    // In order: a page may overwrite a file later.
+                    self.run_steps(name, std::mem::take(&mut steps));
+                    self.write_file(file, &code.text());
                 }
                 None => (),
             }
         }
         let typed = page.lines().filter(|line| line.starts_with("$ ")).count();
-        self.take(name, steps);
-        // For whoever writes the page: `cargo test --test docs -- --nocapture`.
+        self.run_steps(name, steps);
+        // For authors of the page: `cargo test --test docs -- --nocapture`.
         println!("{name}\n{}", self.screen);
         typed
     }
 
-    fn take(&mut self, page: &str, steps: Vec<Step<'_>>) {
+    fn run_steps(&mut self, page: &str, steps: Vec<Step<'_>>) {
         for step in steps {
-            let command = self.filled(page, &step.command);
+            let command = self.fill_in(page, &step.command);
             if command == "^C" {
-                let status = end(self.servers.pop().unwrap());
-                assert!(status.is_some_and(|status| status.success()), "{page}: the server ended with {status:?}");
+                let status = stop(self.servers.pop().unwrap());
+                assert!(status.is_some_and(|status| status.success()), "{page}: the server exited with {status:?}");
                 continue;
             }
-            let asks = command == "echo $?";
-            assert!(self.status == 0 || asks, "{page}: exit status {}\n{}", self.status, self.screen);
-            let seen = if command.starts_with("muster serve") { self.serve(&command) } else { self.run(&command) };
-            self.screen.push_str(&format!("$ {command}\n{seen}"));
-            let seen = seen.replace(&self.address, USUAL);
-            let seen: Vec<&str> = seen.lines().collect();
+            let is_status_query = command == "echo $?";
+            assert!(self.status == 0 || is_status_query, "{page}: exit status {}\n{}", self.status, self.screen);
+            let printed = if command.starts_with("muster serve") { self.serve(&command) } else { self.run(&command) };
+            self.screen.push_str(&format!("$ {command}\n{printed}"));
+            let printed = printed.replace(&self.address, DOCUMENTED);
+            let printed: Vec<&str> = printed.lines().collect();
             assert!(
-                matches(&step.expected, &seen),
-                "{page}: $ {}\nexpected:\n{}\nseen:\n{}\n",
+                matches(&step.expected, &printed),
+                "{page}: $ {}\nexpected:\n{}\nprinted:\n{}\n",
                 step.command,
                 step.expected.join("\n"),
-                seen.join("\n")
+                printed.join("\n")
             );
         }
         assert_eq!(self.status, 0, "{page}:\n{}", self.screen);
     }
 
-    /// A command with what the reader puts in.
-    fn filled(&self, page: &str, command: &str) -> String {
+    /// Replaces each `prefix_…` in a command with a word from the screen.
+    fn fill_in(&self, page: &str, command: &str) -> String {
         let mut filled = String::new();
         let mut rest = command;
         while let Some((before, after)) = rest.split_once('…') {
             let start = before.rfind(|c: char| !is_of_word(c)).map_or(0, |at| at + 1);
             let prefix = &before[start..];
-            assert!(prefix.ends_with('_'), "{page}: nobody knows what to put into: {command}");
+            assert!(prefix.ends_with('_'), "{page}: no prefix before `…` in: {command}");
             let mut words = self.screen.rsplit(|c: char| !is_of_word(c));
             let word = words.find(|word| word.starts_with(prefix) && *word != prefix);
             filled.push_str(&before[..start]);
-            filled.push_str(word.unwrap_or_else(|| panic!("{page}: no {prefix}… was seen before: {command}")));
+            filled.push_str(word.unwrap_or_else(|| panic!("{page}: no {prefix}… on the screen for: {command}")));
             rest = after;
         }
         filled.push_str(rest);
-        filled.replace(USUAL, &self.address)
+        filled.replace(DOCUMENTED, &self.address)
     }
 
     fn shell(&self, script: &str) -> Command {
         let program = muster().get_program().to_owned();
         let path = std::env::var("PATH").unwrap();
-        // Those of the server that answers: others may be of an older version.
+        // The client programs of the same PostgreSQL version as the server.
         let psql = Programs::find(&path, None).unwrap().program("psql");
         let mut folders: Vec<&Path> = [Path::new(&program), &psql].map(|path| path.parent().unwrap()).into();
         let others: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -167,7 +167,7 @@ impl Session {
         shell
     }
 
-    /// Runs a command; what it exports holds for the next ones. Gives all that it printed.
+    /// Runs a command and returns its output. Exported variables persist for later commands.
     fn run(&mut self, command: &str) -> String {
         let kept = self.folder.path().join(".kept");
         let script = format!(
@@ -180,7 +180,7 @@ impl Session {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Starts a server in a terminal of its own. Gives what it says until it listens.
+    /// Starts a server and returns its output up to the line with its address.
     fn serve(&mut self, command: &str) -> String {
         let log_path = self.folder.path().join(format!(".log{}", self.servers.len()));
         let log = std::fs::File::create(&log_path).unwrap();
@@ -192,33 +192,33 @@ impl Session {
         let mut child = shell.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         self.servers.push(child);
-        let mut seen = String::new();
+        let mut printed = String::new();
         for line in lines.by_ref() {
             let mut line = line.unwrap();
             if let Some((_, path)) = line.strip_prefix("metrics: http://").and_then(|rest| rest.split_once('/')) {
-                line = format!("metrics: http://{USUAL_METRICS}/{path}");
+                line = format!("metrics: http://{DOCUMENTED_METRICS}/{path}");
             }
-            seen.push_str(&format!("{line}\n"));
+            printed.push_str(&format!("{line}\n"));
             if let Some(rest) = line.strip_prefix("listening on http://") {
                 rest.split_whitespace().next().unwrap().clone_into(&mut self.address);
                 std::thread::spawn(move || lines.for_each(drop));
-                return seen;
+                return printed;
             }
         }
-        panic!("it did not listen: {seen}{}", std::fs::read_to_string(log_path).unwrap());
+        panic!("the server did not start: {printed}{}", std::fs::read_to_string(log_path).unwrap());
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         for server in self.servers.drain(..) {
-            end(server);
+            stop(server);
         }
     }
 }
 
-/// Tells a server to stop and waits for it. Gives how it ended, if it did.
-fn end(mut server: Child) -> Option<ExitStatus> {
+/// Sends SIGTERM to a server and returns its exit status, or `None` after a timeout.
+fn stop(mut server: Child) -> Option<ExitStatus> {
     let _ = Command::new("kill").arg(server.id().to_string()).status();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(40) {
@@ -234,7 +234,7 @@ fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
-/// The commands of a terminal.
+/// The commands of a terminal block with their expected output.
 fn steps_of<'p>(page: &str, lines: &[&'p str]) -> Vec<Step<'p>> {
     let mut steps: Vec<Step<'_>> = Vec::new();
     for line in lines {
@@ -246,29 +246,29 @@ fn steps_of<'p>(page: &str, lines: &[&'p str]) -> Vec<Step<'p>> {
                 step.command.push_str(typed);
             }
             (_, _, Some(step)) => step.expected.push(line),
-            (_, _, None) => panic!("{page}: a terminal begins with a command, not with: {line}"),
+            (_, _, None) => panic!("{page}: a terminal block must start with a command, not with: {line}"),
         }
     }
     steps
 }
 
-/// Whether what is seen is what is expected.
-fn matches(expected: &[&str], seen: &[&str]) -> bool {
+/// Whether the printed lines match the expected ones.
+fn matches(expected: &[&str], printed: &[&str]) -> bool {
     match expected {
-        [] => seen.is_empty(),
-        ["…", rest @ ..] => (0..=seen.len()).any(|skipped| matches(rest, &seen[skipped..])),
+        [] => printed.is_empty(),
+        ["…", rest @ ..] => (0..=printed.len()).any(|skipped| matches(rest, &printed[skipped..])),
         [line, rest @ ..] => {
-            seen.split_first().is_some_and(|(first, others)| line_matches(line, first) && matches(rest, others))
+            printed.split_first().is_some_and(|(first, others)| line_matches(line, first) && matches(rest, others))
         }
     }
 }
 
-/// Whether a line is seen, where `…` is anything.
-fn line_matches(expected: &str, seen: &str) -> bool {
-    let (expected, seen) = (normal(expected), normal(seen));
+/// Whether a printed line matches, where `…` matches any text.
+fn line_matches(expected: &str, printed: &str) -> bool {
+    let (expected, printed) = (normalize(expected), normalize(printed));
     let mut pieces = expected.split('…');
     let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = seen.strip_prefix(first) else { return false };
+    let Some(mut rest) = printed.strip_prefix(first) else { return false };
     let Some(last) = expected.contains('…').then(|| pieces.next_back().unwrap_or_default()) else {
         return rest.is_empty();
     };
@@ -279,13 +279,13 @@ fn line_matches(expected: &str, seen: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// A line in which times are all the same, and columns have the same width.
-fn normal(line: &str) -> String {
+/// Replaces all times by one, and all column gaps by one space.
+fn normalize(line: &str) -> String {
     let words: Vec<_> = line.split_whitespace().map(without_time).collect();
     words.join(" ")
 }
 
-/// A word that is a time, such as `+1.2s)` or `2026-11-26T05:00:00Z`, as a word that is the same for all of them.
+/// Replaces a time such as `+1.2s)` or `2026-11-26T05:00:00Z` by a placeholder.
 fn without_time(word: &str) -> String {
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     if let Some(elapsed) = word.strip_prefix('+').and_then(|rest| rest.strip_suffix("s)"))
@@ -304,8 +304,8 @@ fn without_time(word: &str) -> String {
 }
 
 #[test]
-fn what_is_seen_is_compared_but_for_times_widths_and_what_is_left_out() {
-    for (expected, seen, same) in [
+fn output_is_compared_except_for_times_widths_and_ellipses() {
+    for (expected, printed, same) in [
         ("(muster +0.0s) 2 users created.", "(muster +12.4s) 2 users created.", true),
         ("(muster +0.0s) 2 users created.", "(muster +0.0s) 3 users created.", false),
         ("ada@example.com  usr_01…  2026-01-01T00:00:00Z", "ada@example.com usr_0188f 2027-02-03T04:05:06Z", true),
@@ -315,7 +315,7 @@ fn what_is_seen_is_compared_but_for_times_widths_and_what_is_left_out() {
         ("done", "done and more", false),
         ("until 2026-01-01T00:00:00Z; make", "until 2027-01-01T00:00:00.123Z; make", true),
     ] {
-        assert_eq!(line_matches(expected, seen), same, "{expected} / {seen}");
+        assert_eq!(line_matches(expected, printed), same, "{expected} / {printed}");
     }
     assert!(matches(&["a", "…", "z"], &["a", "b", "c", "z"]) && matches(&["…"], &[]));
     assert!(!matches(&["a"], &["a", "b"]) && !matches(&["a", "…", "z"], &["a", "b"]) && !matches(&[], &["a"]));

@@ -1,61 +1,61 @@
-//! Every `muster …` that a page names is a command that exists, with options that it takes.
+//! Every `muster …` command on a page exists and accepts the options it is given.
 
 use clap::{Command, CommandFactory};
 use muster::cli::Cli;
 
 use crate::markdown::{Part, pages, parts, read};
 
-/// Texts other than pages that name commands.
+/// Other files that mention commands.
 const OTHERS: [&str; 4] =
     ["compose.yaml", "config/muster.toml", "deploy/helm/muster/templates/NOTES.txt", "deploy/observability/alerts.yml"];
 
-/// What stands in backticks in running text; it may go on in the next line.
-fn in_backticks(text: &str) -> Vec<String> {
+/// The inline code of a text; it may span lines.
+fn inline_code(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(|code| code.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// The commands that a page has: those of its terminals and scripts, and what stands in backticks.
+/// The commands of a page: those in its terminal and script blocks, and its inline code.
 fn commands(page: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut paragraph = String::new();
     for part in parts(page) {
         match part {
             Part::Line(line) if !line.trim().is_empty() => paragraph.push_str(&format!("{line}\n")),
-            Part::Line(_) => commands.extend(in_backticks(&std::mem::take(&mut paragraph))),
+            Part::Line(_) => commands.extend(inline_code(&std::mem::take(&mut paragraph))),
             Part::Code(code) => {
-                commands.extend(in_backticks(&std::mem::take(&mut paragraph)));
+                commands.extend(inline_code(&std::mem::take(&mut paragraph)));
                 if matches!(code.info, "console" | "sh") {
                     commands.extend(typed(&code.lines, code.info == "console"));
                 }
             }
         }
     }
-    commands.extend(in_backticks(&paragraph));
+    commands.extend(inline_code(&paragraph));
     commands
 }
 
-/// What is typed in a block, a command a piece.
+/// The commands typed in a block, with continued lines joined.
 fn typed(lines: &[&str], has_prompt: bool) -> Vec<String> {
     let mut typed: Vec<String> = Vec::new();
-    let mut goes_on = false;
+    let mut is_continued = false;
     for line in lines {
         let (begins, text) = match (line.strip_prefix("$ "), line.strip_prefix("> ")) {
             (Some(text), _) => (true, text),
             (_, Some(text)) if has_prompt => (false, text),
-            _ if goes_on || !has_prompt => (!goes_on, *line),
+            _ if is_continued || !has_prompt => (!is_continued, *line),
             _ => continue,
         };
-        let (text, goes) = text.strip_suffix('\\').map_or((text, false), |text| (text, true));
+        let (text, continues) = text.strip_suffix('\\').map_or((text, false), |text| (text, true));
         match typed.last_mut() {
             Some(last) if !begins => last.push_str(&format!(" {text}")),
             _ => typed.push(text.to_owned()),
         }
-        goes_on = goes;
+        is_continued = continues;
     }
     typed
 }
 
-/// What follows the program's name, for each time that a command calls it.
+/// The arguments of each call of muster in a command.
 fn calls(command: &str) -> Vec<Vec<String>> {
     let words: Vec<_> = command.split_whitespace().collect();
     let ends = |word: &str| matches!(word, "|" | "\\|" | "||" | "&&" | ">" | "<" | "#");
@@ -93,8 +93,8 @@ fn is_setting(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
-/// What is wrong with a call, if something is. `create|list` names several commands.
-fn wrong(program: &Command, call: &[String]) -> Option<String> {
+/// Returns an error if the call is invalid. `create|list` stands for several commands.
+fn check(program: &Command, call: &[String]) -> Option<String> {
     let (first, rest) = call.split_first()?;
     if program.has_subcommands() {
         if matches!(first.as_str(), "…" | "COMMAND" | "--help" | "--version") {
@@ -104,8 +104,8 @@ fn wrong(program: &Command, call: &[String]) -> Option<String> {
             let Some(found) = program.find_subcommand(name) else {
                 return Some(format!("`{}` has no command `{name}`", program.get_name()));
             };
-            if let Some(wrong) = wrong(found, rest) {
-                return Some(wrong);
+            if let Some(error) = check(found, rest) {
+                return Some(error);
             }
         }
         return None;
@@ -134,26 +134,26 @@ fn wrong(program: &Command, call: &[String]) -> Option<String> {
 }
 
 #[test]
-fn every_command_that_a_page_names_exists_and_takes_the_options_it_is_given() {
+fn every_command_on_a_page_exists_and_accepts_its_options() {
     let program = Cli::command();
     let texts = pages().into_iter().map(|page| (commands(&read(&page)), page));
-    let others = OTHERS.map(|name| (read(name).split("\n\n").flat_map(in_backticks).collect(), name.to_owned()));
+    let others = OTHERS.map(|name| (read(name).split("\n\n").flat_map(inline_code).collect(), name.to_owned()));
     let mut checked = 0;
     let mut findings = Vec::new();
     for (commands, page) in texts.chain(others) {
         for command in commands {
             for call in calls(&command) {
                 checked += usize::from(!call.is_empty());
-                findings.extend(wrong(&program, &call).map(|wrong| format!("{page}: {wrong}: {command}")));
+                findings.extend(check(&program, &call).map(|error| format!("{page}: {error}: {command}")));
             }
         }
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
-    assert!(checked > 150, "only {checked} commands were found");
+    assert!(checked > 150, "found only {checked} commands");
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_found_wherever_it_stands() {
+fn unknown_commands_and_options_are_found() {
     let program = Cli::command();
     for (page, finding) in [
         (
@@ -169,9 +169,9 @@ fn a_command_that_does_not_exist_is_found_wherever_it_stands() {
         ("```sh\nkubectl exec deploy/muster -- muster key list -z\n```", "`list` has no option `-z`"),
     ] {
         let calls: Vec<_> = commands(page).iter().flat_map(|command| calls(command)).collect();
-        let found: Vec<_> = calls.iter().filter_map(|call| wrong(&program, call)).collect();
+        let found: Vec<_> = calls.iter().filter_map(|call| check(&program, call)).collect();
         assert_eq!(found, [finding], "{page}: {calls:?}");
     }
     let page = "`muster`, `createuser muster`, `muster key create|list`, `helm install muster ./chart -n muster -f v`, `muster key …`";
-    assert!(commands(page).iter().flat_map(|command| calls(command)).all(|call| wrong(&program, &call).is_none()));
+    assert!(commands(page).iter().flat_map(|command| calls(command)).all(|call| check(&program, &call).is_none()));
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Turns a realm that Keycloak has exported into a list for `muster user batch-create`.
+"""Converts a Keycloak realm export into a list for `muster user batch-create`.
 
     kc.sh export --realm staff --users realm_file --file realm.json
     ./keycloak.py realm.json > users.ndjson
 
-Passwords come along as hashes, so that people keep them: Argon2, PBKDF2 with SHA-256 or SHA-512, and bcrypt of the
-usual extension. Whoever signs in through an identity provider is a user of SSO. What can't come along is said on
-standard error. Needs nothing but Python.
+Users keep their passwords, because the hashes are migrated: Argon2, PBKDF2 with SHA-256 or SHA-512, and bcrypt (from the
+common extension). Users who are linked to an identity provider become SSO users. What can't be migrated is reported on
+standard error. Only needs Python.
 """
 
 import argparse
@@ -19,14 +19,14 @@ VERSIONS = {"1.0": 16, "1.3": 19}
 
 
 def password_hash(credential):
-    """The hash of a credential as muster takes it; None if it is of another kind."""
-    # Both are JSON within the JSON.
+    """Returns the hash of a credential in the format of muster, or None if the scheme is not supported."""
+    # Both are JSON strings that contain JSON.
     secret = json.loads(credential.get("secretData") or "{}")
     data = json.loads(credential.get("credentialData") or "{}")
     value, algorithm, rounds = secret.get("value", ""), data.get("algorithm"), data.get("hashIterations")
     if value.startswith(("$2a$", "$2b$", "$2y$")):
         return value
-    # PHC strings have base64 without its padding.
+    # PHC strings use base64 without padding.
     salt, tag = secret.get("salt", "").rstrip("="), value.rstrip("=")
     if algorithm in SCHEMES:
         return f"${SCHEMES[algorithm]}$i={rounds}${salt}${tag}"
@@ -39,7 +39,7 @@ def password_hash(credential):
 
 
 def row(user, notes):
-    """A user of the realm as a row of the list."""
+    """Converts a user of the realm to a row of the list."""
     email = user["email"]
     made = {"name": user.get("firstName") or user["username"], "email": email}
     if user.get("lastName"):
@@ -48,7 +48,7 @@ def row(user, notes):
     made["is_sso_user"] = bool(user.get("federatedIdentities"))
     if made["is_sso_user"]:
         if passwords:
-            notes.append(f"{email}: signs in through an identity provider; the password stays behind")
+            notes.append(f"{email}: signs in through an identity provider; the password is not migrated")
         return made
     hashes = [text for text in map(password_hash, passwords) if text]
     if hashes:
@@ -56,29 +56,29 @@ def row(user, notes):
         made["must_change_password"] = "UPDATE_PASSWORD" in user.get("requiredActions", [])
     elif passwords:
         algorithm = json.loads(passwords[0].get("credentialData") or "{}").get("algorithm")
-        notes.append(f"{email}: has no password until one is set; muster takes no hashes of `{algorithm}`")
+        notes.append(f"{email}: can't sign in until a password is set; muster does not support `{algorithm}` hashes")
     return made
 
 
 def read(path):
-    """The users of an export."""
+    """Returns the users of an export."""
     try:
         with open(path, encoding="utf-8") as file:
             realm = json.load(file)
     except (OSError, ValueError) as error:
-        sys.exit(f"{path} can't be read: {error}")
+        sys.exit(f"error: can't read `{path}`: {error}")
     if not isinstance(realm, dict) or not realm.get("users"):
-        sys.exit(f"{path} has no users in it: export with --users realm_file")
+        sys.exit(f"error: `{path}` contains no users; export with `--users realm_file`")
     return realm["users"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("realm", help="the export: a realm with its users, or a file of users alone")
+    parser.add_argument("realm", help="the export: a realm with its users, or users only")
     parser.add_argument(
         "--suspend",
         metavar="FILE",
-        help="take disabled users along, and write the list for `muster user suspend -f FILE`; else they stay behind",
+        help="include disabled users, and write the list for `muster user suspend -f FILE`; by default they are left out",
     )
     arguments = parser.parse_args()
     users = read(arguments.realm)
@@ -86,9 +86,9 @@ def main():
     for user in users:
         name = user.get("email") or user.get("username")
         if user.get("serviceAccountClientId"):
-            notes.append(f"{name}: left out: an account of a program; see `muster service-account create`")
+            notes.append(f"{name}: left out: service account; see `muster service-account create`")
         elif not user.get("email"):
-            notes.append(f"{name}: left out: has no e-mail address")
+            notes.append(f"{name}: left out: no e-mail address")
         elif not user.get("enabled", True) and not arguments.suspend:
             notes.append(f"{name}: left out: disabled")
         else:
@@ -103,7 +103,7 @@ def main():
 
 
 def private(path, flags):
-    """Opens a file that nobody else may read."""
+    """Opens a file that only the owner can read."""
     return os.open(path, flags, 0o600)
 
 

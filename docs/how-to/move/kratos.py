@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Turns identities of Ory Kratos into a list for `muster user batch-create`.
+"""Converts identities of Ory Kratos into a list for `muster user batch-create`.
 
     ./kratos.py identities.json > users.ndjson
 
-The file has a JSON list of identities, or one on each line, each as `GET /admin/identities/ID?include_credential=password`
-answers. Passwords come along as hashes, so that people keep them. Whoever has no password but a social sign-in is a user
-of SSO. What can't come along is said on standard error. Needs nothing but Python.
+The file contains a JSON list of identities, or one identity on each line, as returned by
+`GET /admin/identities/ID?include_credential=password`. Users keep their passwords, because the hashes are migrated. Identities
+with a social sign-in and no password become SSO users. What can't be migrated is reported on standard error. Only needs Python.
 """
 
 import argparse
@@ -18,15 +18,15 @@ TAKEN = ("$argon2", "$scrypt$", "$pbkdf2-sha256$", "$pbkdf2-sha512$", "$2a$", "$
 
 
 def password_hash(text):
-    """A hash as muster takes it; None if it is of another kind."""
+    """Returns a hash in the format of muster, or None if the scheme is not supported."""
     if not text.startswith(TAKEN):
         return None
     if text.startswith("$2"):
         return text
-    # Some have base64 with its padding, which PHC strings have not.
+    # PHC strings use base64 without padding.
     text = text.replace("=$", "$").replace("=$", "$").rstrip("=")
     if text.startswith("$scrypt$"):
-        # Kratos writes N itself where PHC strings have its logarithm.
+        # Kratos writes N where PHC strings have its logarithm.
         cost = re.match(r"\$scrypt\$ln=(\d+),", text)
         if cost and int(cost[1]) > 64:
             log = int(cost[1]).bit_length() - 1
@@ -35,7 +35,7 @@ def password_hash(text):
 
 
 def row(identity, notes):
-    """An identity as a row of the list. Traits are named as in Kratos' own example: change this where yours are not."""
+    """Converts an identity to a row of the list. Trait names follow Kratos' example schema; adapt them to yours."""
     traits, credentials = identity["traits"], identity.get("credentials") or {}
     name = traits.get("name") or {}
     if isinstance(name, str):
@@ -50,14 +50,14 @@ def row(identity, notes):
         made["password_hash"] = taken
     elif stored:
         scheme = stored.split("$")[1]
-        notes.append(f"{made['email']}: has no password until one is set; muster takes no hashes of `{scheme}`")
+        notes.append(f"{made['email']}: can't sign in until a password is set; muster does not support `{scheme}` hashes")
     elif "password" in credentials:
-        notes.append(f"{made['email']}: has no password until one is set; the export lacks the hash (include_credential)")
+        notes.append(f"{made['email']}: can't sign in until a password is set; the export lacks the hash (include_credential)")
     return made
 
 
 def read(path):
-    """The identities of a file."""
+    """Returns the identities of a file."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
@@ -66,20 +66,20 @@ def read(path):
         except json.JSONDecodeError:
             whole = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        sys.exit(f"{path} can't be read: {error}")
+        sys.exit(f"error: can't read `{path}`: {error}")
     identities = whole if isinstance(whole, list) else [whole]
     if not identities or not all(isinstance(each, dict) and "traits" in each for each in identities):
-        sys.exit(f"{path} is no list of identities: each has `traits`")
+        sys.exit(f"error: `{path}` is not a list of identities with `traits`")
     return identities
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("identities", help="a JSON list of identities, or one on each line")
+    parser.add_argument("identities", help="a JSON list of identities, or one identity on each line")
     parser.add_argument(
         "--suspend",
         metavar="FILE",
-        help="take inactive identities along, and write the list for `muster user suspend -f FILE`; else they stay behind",
+        help="include inactive identities, and write the list for `muster user suspend -f FILE`; by default they are left out",
     )
     arguments = parser.parse_args()
     notes, suspend = [], []
@@ -87,7 +87,7 @@ def main():
         email = identity["traits"].get("email")
         is_active = identity.get("state", "active") == "active"
         if not email:
-            notes.append(f"{identity['id']}: left out: has no e-mail address")
+            notes.append(f"{identity['id']}: left out: no e-mail address")
         elif not is_active and not arguments.suspend:
             notes.append(f"{email}: left out: inactive")
         else:
@@ -102,7 +102,7 @@ def main():
 
 
 def private(path, flags):
-    """Opens a file that nobody else may read."""
+    """Opens a file that only the owner can read."""
     return os.open(path, flags, 0o600)
 
 
