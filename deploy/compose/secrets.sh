@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml in a folder, once: a password that nobody chose and nobody has to know.
+# Generates the random secrets of compose.yaml in FOLDER, on the first run only.
 #
 #   secrets.sh FOLDER
 #
-#   postgres_password   for the database, at its first start
-#   database_url        the same, as muster takes it
-#   fingerprint_key     muster recognises requests that are sent again by it
+#   postgres_password   the database password, for PostgreSQL's first start
+#   database_url        the URL with that password, for muster
+#   fingerprint_key     muster recognizes retried requests with it
 #
-# Each can be read by the one user who needs it. What is there stays: the database has been made with it.
+# Each file is readable only by the user who needs it. Existing files are kept: the database was created with them.
 set -eu
 umask 077
 folder=$1
@@ -15,9 +15,9 @@ postgres=${POSTGRES_UID:-999} muster=${MUSTER_UID:-65532} host=${POSTGRES_HOST:-
 
 [ -s "$folder/fingerprint_key" ] && exit 0
 random() { head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
-keep() { # keep NAME USER: what comes in, under this name, when it is whole
+keep() { # keep NAME USER: saves standard input atomically
     cat >"$folder/.$1"
-    # As somebody else it is one user's anyway.
+    # Other users can't change the owner; then one user owns all files.
     if [ "$(id -u)" -eq 0 ]; then chown "$2:$2" "$folder/.$1"; fi
     chmod 400 "$folder/.$1"
     mv "$folder/.$1" "$folder/$1"
@@ -26,6 +26,6 @@ keep() { # keep NAME USER: what comes in, under this name, when it is whole
 password=$(random)
 printf '%s' "$password" | keep postgres_password "$postgres"
 printf 'postgres://muster:%s@%s/muster' "$password" "$host" | keep database_url "$muster"
-# The last one: it says that the others are there.
+# Last: its existence means that the others exist.
 random | keep fingerprint_key "$muster"
 chmod 711 "$folder"

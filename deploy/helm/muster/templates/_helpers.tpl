@@ -13,13 +13,13 @@
 {{- end }}
 {{- end }}
 
-{{/* What all pods of this release have, those that serve and those that migrate. */}}
+{{/* Labels of all pods of this release, of servers and migrations. */}}
 {{- define "muster.labels.all" -}}
 app.kubernetes.io/name: {{ include "muster.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* What chooses the pods that serve. It can't change: a deployment keeps its selector. */}}
+{{/* Selects the server pods. Must never change: the selector of a deployment is immutable. */}}
 {{- define "muster.labels.server" -}}
 {{ include "muster.labels.all" . }}
 app.kubernetes.io/component: server
@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The settings, as muster reads them from the environment; secrets as files. */}}
+{{/* Settings as environment variables; secrets as files. */}}
 {{- define "muster.env" -}}
 - name: MUSTER_DATABASE__URL_FILE
   value: /run/muster/database/{{ .Values.database.key }}
@@ -91,7 +91,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "muster.volumes" -}}
 - name: database
-  secret: { secretName: {{ required "database.existingSecret: the secret with the database's URL" .Values.database.existingSecret }}, defaultMode: 0440 }
+  secret: { secretName: {{ required "database.existingSecret is required: the secret with the database URL" .Values.database.existingSecret }}, defaultMode: 0440 }
 {{- if .Values.fingerprintKey.existingSecret }}
 - name: fingerprint
   secret: { secretName: {{ .Values.fingerprintKey.existingSecret }}, defaultMode: 0440 }
@@ -102,7 +102,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The restricted profile of Kubernetes' pod security standards. */}}
+{{/* Conforms to the `restricted` Pod Security Standard. */}}
 {{- define "muster.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532
