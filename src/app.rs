@@ -81,7 +81,7 @@ impl App {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
         let hasher: Arc<Pool> =
             Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?.into();
-        let metrics = Arc::new(Metrics::new(&config.metrics, &db, &hasher, clock.now()));
+        let metrics = Arc::new(Metrics::new(&db, &hasher, clock.now()));
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
         let policy = Policy::new(&config.passwords);

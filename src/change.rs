@@ -237,7 +237,7 @@ impl Change {
             self.key_holders.clear();
         }
         if committed.is_ok() {
-            self.metrics.committed(&self.events);
+            self.metrics.count_events(&self.events);
         }
         committed
     }

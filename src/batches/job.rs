@@ -97,14 +97,14 @@ pub(super) async fn run(
     hashing: Hashing,
     lease: Option<&Lease>,
 ) -> Result<Response> {
-    let (counts, making) = (work.counts(), app.metrics.batches.make());
+    let (counts, running) = (work.counts(), app.metrics.batches.start());
     let hashes = match lease {
         None => stage("batch.hash", hashing.finish()).await?,
         Some(lease) => tokio::select! {
             biased;
             () = lease.lost() => {
                 // Whoever took it away has counted it.
-                making.done();
+                running.finish();
                 return Err(Box::pin(lease.gone()).await);
             }
             () = app.stopping.cancelled() => return Err(Error::shutting_down()),
@@ -126,7 +126,7 @@ pub(super) async fn run(
         let written = write_with_retries(&writing, &caller, &batch, &created.accounts).await;
         // Whoever took its row away has counted it. Also if nobody waits for it any more.
         if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
-            making.done();
+            running.finish();
         }
         written
     };
@@ -216,7 +216,7 @@ async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts:
             if !Box::pin(write::happened(app, caller, batch)).await? {
                 return Err(error.into());
             }
-            app.metrics.found_committed(accounts.len());
+            app.metrics.count_confirmed_batch(accounts.len());
             Ok(())
         }
         Err(error) => Err(error.into()),

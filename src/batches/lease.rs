@@ -318,7 +318,7 @@ async fn reap_lapsed(app: &App, only: Option<(Id<Organization>, Id<Batch>)>) -> 
         tracing::warn!(batch_id = %batch.batch_id, "a batch failed: the process that worked on it ended, stood still or had no database for too long");
     }
     transaction.commit().await?;
-    app.metrics.batches.left_behind(reaped.len());
+    app.metrics.batches.count_abandoned(reaped.len());
     Ok(reaped.len())
 }
 

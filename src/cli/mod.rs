@@ -258,8 +258,9 @@ impl Cli {
                 Command::Man(args) => man::run(&args),
             }
         });
-        // A file that can't be read to its end, on a network that is away, say, is not waited for.
-        runtime.shutdown_background();
+        // The process exits now. Shutting the runtime down would wait for blocked file reads, and HTTP workers that still
+        // use the runtime after a forced shutdown would panic.
+        std::mem::forget(runtime);
         ran
     }
 }

@@ -1,21 +1,21 @@
-//! One log line a request.
+//! One log line per request.
 //!
-//! | field | what |
+//! | field | value |
 //! |---|---|
-//! | `method` | of HTTP, or `other`: a client can write anything there |
-//! | `route` | the route's template, never the path itself: paths can name people |
-//! | `status` | of the answer |
-//! | `ms` | from the first byte of the request's head to the answer's |
-//! | `caller` | the API key's id; absent when there was none or it opened nothing |
-//! | `rows` | how many things the answer is about |
-//! | `code` | the error's, if it was one |
+//! | `method` | the HTTP method; unknown methods become `other`, as a client may send any token |
+//! | `route` | the template of the route, never the path: a path may name a person |
+//! | `status` | the status of the response |
+//! | `ms` | the time from the head of the request to the head of the response |
+//! | `caller` | the id of the API key; absent if there was none or it was invalid |
+//! | `rows` | the number of items in the response |
+//! | `code` | the error code of an error response |
 //! | `error` | the cause of a 5xx |
-//! | `request_id`, `trace_id` | as in the answer's headers |
+//! | `request_id`, `trace_id` | the values of the response headers |
 //!
-//! Never a body, a query, an e-mail address, a token or a password. `POST /api/v2/cli_usage/`
-//! leaves no line at all: clients tell there what was typed.
+//! A line never contains a body, a query, an e-mail address, a token or a password. `POST /api/v2/cli_usage/` is not
+//! logged: its body holds command lines that users typed.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -25,13 +25,17 @@ use actix_web::{HttpMessage, HttpRequest, error, web};
 
 use crate::app::App;
 use crate::id::{ApiKey, Id, Request};
-use crate::metrics::{Endpoint, known_method};
+use crate::metrics::known_method;
 use crate::traces::{Answered, Parent, Recording};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// What the line will say, noted while the request is served.
+/// The path of a route as written in the URL table, stored with the route.
+#[derive(Clone, Copy)]
+pub(super) struct RouteTemplate(pub(super) &'static str);
+
+/// The fields of the log line, collected while the request is handled.
 #[derive(Debug)]
 pub(super) struct Note {
     pub(super) request_id: Id<Request>,
@@ -41,14 +45,14 @@ pub(super) struct Note {
     pub(super) error: Option<String>,
 }
 
-/// Notes how many things the answer is about.
+/// Notes the number of items in the response.
 pub(super) fn rows(request: &HttpRequest, rows: usize) {
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.rows = Some(rows);
     }
 }
 
-/// Gives each request its id, and each answer its line.
+/// Assigns the request id, logs the response, and records it in metrics and traces.
 pub(super) async fn request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -71,49 +75,36 @@ pub(super) async fn request(
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header(&request_id.to_string()));
     headers.insert(TRACE_ID, header(&trace_id));
-    let (status, not_routed) = (response.status().as_u16(), Endpoint::new("-"));
-    // Beside the route: to find it again would cost as much as routing.
-    let endpoint = response.request().app_data::<Endpoint>().unwrap_or(&not_routed);
-    if endpoint.route != "/api/v2/cli_usage/" {
-        line(response.request(), status, endpoint.route, start, &trace_id);
-    }
-    measure(&app, response.request(), &Answer { status, endpoint, took: start.elapsed() }, recording);
+    finish(&app, &response, start, &trace_id, recording);
     Ok(response)
 }
 
-struct Answer<'a> {
-    status: u16,
-    endpoint: &'a Endpoint,
-    took: Duration,
-}
-
-/// Counts it, and ends what is recorded of it.
-fn measure(app: &App, request: &HttpRequest, answer: &Answer<'_>, recording: Option<Recording>) {
-    let Answer { status, endpoint, took } = *answer;
-    let extensions = request.extensions();
-    let Some(Note { request_id, caller, rows, code, .. }) = extensions.get::<Note>() else { return };
-    let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
-    let method = known_method(request.method().as_str());
-    app.metrics.requests.answered(endpoint, method, status, code, took);
-    if let Some(recording) = recording {
-        recording.answered(&Answered { method, route: endpoint.route, status, request_id, caller, rows, code });
-    }
-}
-
-fn line(request: &HttpRequest, status: u16, route: &str, start: Instant, trace_id: &str) {
+/// Logs and counts the response, and ends the span of the request.
+fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id: &str, recording: Option<Recording>) {
+    let request = response.request();
     let extensions = request.extensions();
     let Some(note) = extensions.get::<Note>() else { return };
+    let status = response.status().as_u16();
+    let RouteTemplate(route) = request.app_data().copied().unwrap_or(RouteTemplate("-"));
+    let (method, took) = (known_method(request.method().as_str()), start.elapsed());
     let Note { request_id, caller, rows, code, error } = note;
-    let caller = caller.map(tracing::field::display);
-    let (method, error) = (known_method(request.method().as_str()), error.as_deref());
-    let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    if status == 503 {
-        // Told to come again: nothing is broken here.
-        tracing::warn!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
-    } else if status >= 500 {
-        tracing::error!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
-    } else {
-        tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");
+    if route != "/api/v2/cli_usage/" {
+        let caller = caller.map(tracing::field::display);
+        let error = error.as_deref();
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if status == 503 {
+            // A temporary condition: the client retries.
+            tracing::warn!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
+        } else if status >= 500 {
+            tracing::error!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
+        } else {
+            tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");
+        }
+    }
+    app.metrics.requests.record(route, method, status, *code, took);
+    if let Some(recording) = recording {
+        let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
+        recording.answered(&Answered { method, route, status, request_id, caller, rows, code });
     }
 }
 

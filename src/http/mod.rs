@@ -1,21 +1,20 @@
-//! The HTTP door.
+//! The HTTP API: the URL table, and what is common to all routes.
 //!
 //! # Rules of this API
 //!
-//! - It speaks the vendor's dialect under `/api/v2`: paths, slashes, parameters and shapes are
-//!   those of the vendor's unmodified client; what muster adds can't disturb it.
-//! - Single things come as `{"result": …}`, lists as `{"results": […], "metadata": {"total",
+//! - `/api/v2` follows the vendor's API: paths, slashes, parameters and response shapes are those of the vendor's
+//!   unmodified client. Additions must not break that client.
+//! - Single resources are returned as `{"result": …}`, lists as `{"results": […], "metadata": {"total",
 //!   "next_paging_token"}}`. The token is `null`, never empty, on the last page.
-//! - Every error is `{"error": {"code", "detail", "request_id"}}`, from every route and for
-//!   every cause; `detail` is one line for people. Codes: [`crate::error`].
-//! - A key that opens nothing gives 401, one that may not gives 403.
-//! - Every answer has the headers that keep browsers from doing more with it than showing it: `surface`.
-//! - Every answer has `x-request-id` and `x-trace-id`; the log and the audit have the same.
-//! - No redirects but that of `/docs`: some clients lose their body or their key on the way.
+//! - Every error response of a route is `{"error": {"code", "detail", "request_id"}}`; `detail` is one line for people.
+//!   [`crate::error`] lists the codes.
+//! - An invalid key gets 401, a valid key without permission 403.
+//! - Every response has the security headers of `surface`.
+//! - Every response has `x-request-id` and `x-trace-id`; the log and the audit log use the same values.
+//! - There are no redirects except from `/docs`: some clients drop the body or the key when they follow one.
 //!
-//! Known quirks of the dialect, not to be copied into new routes: some paths end in a slash and
-//! some don't; booleans in queries are `True` and `False`; `id` of a collaborator is the
-//! membership's, not the user's.
+//! Known quirks of the vendor's API, not to be copied into new routes: some paths end in a slash and some don't; booleans
+//! in queries are `True` and `False`; the `id` of a collaborator is that of the membership, not of the user.
 
 mod api;
 mod body;
@@ -36,26 +35,21 @@ mod stream;
 mod surface;
 mod unheard;
 
-use std::collections::BTreeMap;
-
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
-use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
 
-use crate::metrics::Endpoint;
+use log::RouteTemplate;
 
 pub(crate) use api::audit::AuditEvent;
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
 
-/// What the paths of the API begin with, and have a noun behind.
-const API: &str = "/api/v2/";
-
-/// The methods of a route that only reads.
+/// The `Allow` header of a read-only route.
 const READ: &str = "GET, HEAD";
 
-/// A route that is read from.
+/// A GET and HEAD route.
 fn read<F, Args>(handler: F) -> Route
 where
     F: Handler<Args>,
@@ -65,7 +59,7 @@ where
     reading(get().to(handler))
 }
 
-/// A route that writes nothing: it is given up when the database does not answer in time.
+/// Applies the read deadline to a read-only route: 503 if the database does not answer in time.
 fn reading(route: Route) -> Route {
     route.wrap(from_fn(deadline::read))
 }
@@ -76,8 +70,11 @@ fn get() -> Route {
 
 /// The URL table.
 fn routes(config: &mut ServiceConfig) {
-    let mut nouns = Nouns::default();
-    let mut at = |path, allowed, routes| nouns.add(path, allowed, routes);
+    let mut at = |path, allowed, routes: Vec<Route>| {
+        let resource =
+            web::resource(path).app_data(RouteTemplate(path)).default_service(error::method_not_allowed(allowed));
+        config.service(routes.into_iter().fold(resource, Resource::route));
+    };
     at("/livez", READ, vec![read(health::livez)]);
     at("/readyz", READ, vec![read(health::readyz)]);
     at("/openapi.json", READ, vec![read(openapi::json)]);
@@ -117,7 +114,7 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/users/request_otp_token/{otp}", READ, vec![get().to(api::logins::fetch)]);
     at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
     at("/login/{otp}", READ, vec![read(api::logins::page)]);
-    // Behind those with a word in the place of the id.
+    // After the routes with a fixed word in place of the id: the first match wins.
     at(
         "/api/v2/users/{user_id}",
         "GET, HEAD, PATCH, DELETE",
@@ -139,7 +136,7 @@ fn routes(config: &mut ServiceConfig) {
         vec![read(pages::invitation::show), post().to(pages::invitation::accept)],
     );
     at("/api/v2/user_groups/", "GET, HEAD, POST", vec![read(api::groups::list), post().to(api::groups::create)]);
-    // Before the one with an id in the same place.
+    // Before the route with an id in the same place.
     at("/api/v2/user_groups/memberships/list", READ, vec![read(api::group_members::memberships)]);
     at(
         "/api/v2/user_groups/{group_id}",
@@ -162,30 +159,7 @@ fn routes(config: &mut ServiceConfig) {
     at("/api/v2/audit/events", READ, vec![read(api::audit::list)]);
     at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
     at("/docs/{part:.*}", READ, vec![read(openapi::page)]);
-    // The page's parts are beside it, so its own address needs the slash. Relative: muster may be
-    // behind a prefix.
+    // The page refers to its assets by relative paths, so it needs the trailing slash. The redirect is relative because
+    // muster may run behind a path prefix.
     config.service(web::redirect("/docs", "docs/"));
-    nouns.register(config);
-}
-
-/// The paths by their nouns. A path with a parameter is compared by a regular expression, which takes as long as
-/// all the rest of a request: so a request is compared with those of its noun only, in the order of the table.
-#[derive(Default)]
-struct Nouns(BTreeMap<&'static str, Vec<Resource>>);
-
-impl Nouns {
-    fn add(&mut self, path: &'static str, allowed: &'static str, routes: Vec<Route>) {
-        let end =
-            path.match_indices('/').nth(if path.starts_with(API) { 3 } else { 1 }).map_or(path.len(), |(at, _)| at);
-        let (noun, rest) = path.split_at(end);
-        let resource =
-            web::resource(rest).app_data(Endpoint::new(path)).default_service(error::method_not_allowed(allowed));
-        self.0.entry(noun).or_default().push(routes.into_iter().fold(resource, Resource::route));
-    }
-
-    fn register(self, config: &mut ServiceConfig) {
-        for (noun, resources) in self.0 {
-            config.service(resources.into_iter().fold(web::scope(noun), Scope::service));
-        }
-    }
 }

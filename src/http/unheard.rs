@@ -13,7 +13,6 @@ use super::surface;
 use crate::app::App;
 use crate::error::{Code, Error};
 use crate::id::{self, Id};
-use crate::metrics::Endpoint;
 
 /// What the library's answers begin with: in the version of the request before.
 const BEGIN: [&[u8]; 2] = [b"HTTP/1.1 4", b"HTTP/1.0 4"];
@@ -57,7 +56,7 @@ pub(super) fn answer(app: &App, theirs: &[u8], is_https: bool, took: Duration) -
     }
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(method = "other", route = "-", status, ms, code = code.as_str(), %request_id, trace_id, "request");
-    app.metrics.requests.answered(&Endpoint::new("-"), "other", status, Some(code.as_str()), took);
+    app.metrics.requests.record("-", "other", status, Some(code.as_str()), took);
     format!("{head}\r\n{body}").into()
 }
 

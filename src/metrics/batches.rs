@@ -1,13 +1,13 @@
-//! Batches, by the states that they come into.
+//! Batch metrics: transitions by state, and batches in progress.
 //!
 //! | state | counted when |
 //! |---|---|
-//! | `running` | its list was found to be fine, and it is being made |
-//! | `created` | it was committed |
-//! | `failed` | it was not, for whatever reason; or it was found left by an instance that died |
-//! | `cancelled`, `undone` | somebody did that |
+//! | `running` | the list is valid and the batch starts |
+//! | `created` | the batch is committed |
+//! | `failed` | the batch is not committed, for any reason; or another instance left it unfinished |
+//! | `cancelled`, `undone` | a caller cancels or undoes the batch |
 //!
-//! A list that is refused before it is made is no batch; see `muster_refusals_total`.
+//! A list that is rejected never becomes a batch; `muster_refusals_total` counts it.
 
 use std::sync::atomic::AtomicI64;
 
@@ -23,10 +23,10 @@ const FAILED: &str = "failed";
 pub(super) const CANCELLED: &str = "cancelled";
 pub(super) const UNDONE: &str = "undone";
 
-/// About batches.
+/// Batch metrics of this instance.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Batches {
-    came: Family<State, Counter>,
+pub(crate) struct BatchMetrics {
+    transitions: Family<State, Counter>,
     running: Gauge<i64, AtomicI64>,
 }
 
@@ -35,53 +35,53 @@ struct State {
     state: &'static str,
 }
 
-/// A batch that is being made here. Dropped without [`Making::done`], it failed.
-pub(crate) struct Making {
-    batches: Batches,
-    is_done: bool,
+/// A batch in progress on this instance. Dropping it without [`RunningBatch::finish`] counts a failure.
+pub(crate) struct RunningBatch {
+    metrics: BatchMetrics,
+    is_finished: bool,
 }
 
-impl Making {
-    /// It was created, or somebody else has said what became of it.
-    pub(crate) fn done(mut self) {
-        self.is_done = true;
+impl RunningBatch {
+    /// Ends the batch without a failure: its final state is counted elsewhere.
+    pub(crate) fn finish(mut self) {
+        self.is_finished = true;
     }
 }
 
-impl Drop for Making {
+impl Drop for RunningBatch {
     fn drop(&mut self) {
-        self.batches.running.dec();
-        if !self.is_done {
-            self.batches.came_into(FAILED);
+        self.metrics.running.dec();
+        if !self.is_finished {
+            self.metrics.record(FAILED);
         }
     }
 }
 
-impl Batches {
+impl BatchMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let batches = Self::default();
+        let metrics = Self::default();
         for state in [RUNNING, CREATED, FAILED, CANCELLED, UNDONE] {
-            drop(batches.came.get_or_create(&State { state }));
+            drop(metrics.transitions.get_or_create(&State { state }));
         }
-        registry.register("batches", "Batches that came into a state here", batches.came.clone());
-        registry.register("batches_running", "Batches that are being made here", batches.running.clone());
-        batches
+        registry.register("batches", "State transitions of batches on this instance", metrics.transitions.clone());
+        registry.register("batches_running", "Batches in progress on this instance", metrics.running.clone());
+        metrics
     }
 
-    /// Counts a batch that is being made from now on.
-    pub(crate) fn make(&self) -> Making {
-        self.came_into(RUNNING);
+    /// Counts a batch that starts now.
+    pub(crate) fn start(&self) -> RunningBatch {
+        self.record(RUNNING);
         self.running.inc();
-        Making { batches: self.clone(), is_done: false }
+        RunningBatch { metrics: self.clone(), is_finished: false }
     }
 
-    /// Counts batches that others left.
-    pub(crate) fn left_behind(&self, batches: usize) {
+    /// Counts batches that other instances left unfinished.
+    pub(crate) fn count_abandoned(&self, batches: usize) {
         let batches = u64::try_from(batches).unwrap_or(u64::MAX);
-        self.came.get_or_create(&State { state: FAILED }).inc_by(batches);
+        self.transitions.get_or_create(&State { state: FAILED }).inc_by(batches);
     }
 
-    pub(super) fn came_into(&self, state: &'static str) {
-        self.came.get_or_create(&State { state }).inc();
+    pub(super) fn record(&self, state: &'static str) {
+        self.transitions.get_or_create(&State { state }).inc();
     }
 }

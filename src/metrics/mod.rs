@@ -1,40 +1,38 @@
-//! What muster counts and measures about itself, as Prometheus reads it.
+//! Metrics of this instance, in the Prometheus text format and in OpenMetrics.
 //!
-//! | metric | labels | what |
+//! | metric | labels | meaning |
 //! |---|---|---|
-//! | `muster_http_requests_total` | `method`, `route`, `status` | requests that were answered |
-//! | `muster_http_request_duration_seconds` | `method`, `route` | from the head of the request to the head of the answer |
-//! | `muster_http_requests_in_flight` | | requests that are being served |
-//! | `muster_refusals_total` | `code` | answers that were errors, by their code ([`crate::error`]) |
-//! | `muster_users_created_total` | | users, in whatever way they were created |
-//! | `muster_batches_total` | `state` | batches that came into a state here |
-//! | `muster_batches_running` | | batches that this instance is making |
-//! | `muster_hash_queue_length` | `lane` | passwords that wait for a hash thread |
-//! | `muster_hash_wait_seconds` | `lane` | how long a single password, or a batch for its first one, waited |
-//! | `muster_hash_duration_seconds` | | how long one hash took |
-//! | `muster_hash_threads` | | threads that hash |
-//! | `muster_database_connections` | `pool`, `state` | connections, idle or in use |
-//! | `muster_database_connections_max` | `pool` | how many there may be |
-//! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be (`failed`), or were dropped because too many waited |
-//! | `muster_tls_certificate_expiry_timestamp_seconds` | | when the certificate in use expires, in seconds since 1970; absent without TLS |
-//! | `muster_tls_certificate_reload_failures_total` | | changed certificates that could not be used; absent without TLS |
+//! | `muster_http_requests_total` | `method`, `route`, `status` | requests that got a response |
+//! | `muster_http_request_duration_seconds` | `method`, `route` | time from the head of the request to the head of the response |
+//! | `muster_http_requests_in_flight` | | requests in flight |
+//! | `muster_refusals_total` | `code` | error responses by error code ([`crate::error`]) |
+//! | `muster_users_created_total` | | users created, by any operation |
+//! | `muster_batches_total` | `state` | state transitions of batches |
+//! | `muster_batches_running` | | batches in progress on this instance |
+//! | `muster_hash_queue_length` | `lane` | passwords waiting for a hash thread |
+//! | `muster_hash_wait_seconds` | `lane` | time a single password, or the first password of a batch, waited |
+//! | `muster_hash_duration_seconds` | | time one hash took |
+//! | `muster_hash_threads` | | hash threads |
+//! | `muster_database_connections` | `pool`, `state` | open connections, idle or in use |
+//! | `muster_database_connections_max` | `pool` | size limit of the pool |
+//! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be sent (`failed`), or were dropped because the queue was full |
+//! | `muster_tls_certificate_expiry_timestamp_seconds` | | expiry of the certificate in use, in seconds since 1970; absent without TLS |
+//! | `muster_tls_certificate_reload_failures_total` | | changed certificates that could not be loaded; absent without TLS |
 //! | `muster_build_info` | `version` | always 1 |
-//! | `process_*` | | memory, processor time, files, start: as Prometheus' own clients name them |
+//! | `process_*` | | memory, CPU time, file descriptors, start time: the standard names of Prometheus client libraries |
 //!
-//! All are about this instance; sums over instances are the collector's to make. A counter begins at 0
-//! when muster starts.
+//! Every value is about one instance; the monitoring system adds up instances. Counters start at 0 with the process.
 //!
 //! # Decisions
 //!
-//! *No label has a value that a client chooses*: routes are templates, methods are those of HTTP, all others
-//! `other`. So the number of series is bounded by the URL table, and no series names a person, a key or an
-//! organization.
+//! *No label takes a value from a client*: routes are templates, and unknown methods become `other`. The URL table bounds
+//! the number of series, and no series names a person, a key or an organization.
 //!
-//! *Nothing here asks the database*: counting batches there would read other organizations' rows, once for each
-//! instance and scrape, and would fail exactly when the metrics are needed most.
+//! *Metrics never query the database*: counting batches there would read other organizations' rows on every scrape of every
+//! instance, and would fail exactly when metrics matter most.
 //!
-//! *Series that alerts are about exist from the start, at 0*: Prometheus can't see the first increase of a counter that
-//! appears with it.
+//! *Series used by alerts exist from the start, at 0*: Prometheus can't see the first increase of a counter that
+//! appears with that increase.
 
 mod batches;
 mod certificate;
@@ -53,38 +51,34 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::audit::Event;
-use crate::config;
 use crate::passwords::Pool;
 use crate::postgres::Database;
 use crate::tls::Tls;
 
-pub(crate) use batches::Batches;
-pub(crate) use requests::{Endpoint, Requests, known_method};
+pub(crate) use batches::BatchMetrics;
+pub(crate) use requests::{RequestMetrics, known_method};
 
-/// What is counted, and how it is read.
+/// The metrics of this instance.
 pub struct Metrics {
     registry: Registry,
-    /// About requests.
-    pub(crate) requests: Requests,
-    /// About batches.
-    pub(crate) batches: Batches,
-    /// About traces.
-    pub(crate) spans: Spans,
+    pub(crate) requests: RequestMetrics,
+    pub(crate) batches: BatchMetrics,
+    pub(crate) spans: SpanMetrics,
     users_created: Counter,
-    certificate: certificate::OfServer,
+    certificate: certificate::CertificateMetrics,
 }
 
-/// How metrics are written.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus' own text, version 0.0.4: what every collector reads.
+    /// The Prometheus text format, version 0.0.4, which every scraper reads.
     Text,
     /// OpenMetrics 1.0.0.
     OpenMetrics,
 }
 
 impl Format {
-    /// Its media type.
+    /// The media type of the format.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -94,16 +88,16 @@ impl Format {
     }
 }
 
-/// What became of spans.
+/// Spans by outcome: sent, failed or dropped.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spans(Family<Outcome, Counter>);
+pub(crate) struct SpanMetrics(Family<Outcome, Counter>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
 }
 
-impl Spans {
+impl SpanMetrics {
     pub(crate) fn sent(&self, spans: usize) {
         self.add("sent", spans);
     }
@@ -112,7 +106,7 @@ impl Spans {
         self.add("failed", spans);
     }
 
-    /// There was no room for them: too many waited to be sent.
+    /// Counts spans that found the queue full.
     pub(crate) fn dropped(&self, spans: usize) {
         self.add("dropped", spans);
     }
@@ -123,65 +117,64 @@ impl Spans {
 }
 
 impl Metrics {
-    /// All of them, at 0. `now` is when the program started. Requests, of which there are many, are counted only if
-    /// the metrics are read anywhere.
+    /// Registers all metrics. `now` is the start time of the process.
     #[must_use]
-    pub fn new(config: &config::Metrics, db: &Database, hasher: &Arc<Pool>, now: DateTime<Utc>) -> Self {
+    pub fn new(db: &Database, hasher: &Arc<Pool>, now: DateTime<Utc>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(process::Process::started(now)));
+        registry.register_collector(Box::new(process::ProcessMetrics::started(now)));
         let muster = registry.sub_registry_with_prefix("muster");
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
-        muster.register("build", "The program", Info::new(version));
-        let requests = Requests::register(muster, !config.listen.is_empty());
-        let batches = Batches::register(muster);
-        let (users_created, spans) = (Counter::default(), Spans::default());
+        muster.register("build", "Version of muster", Info::new(version));
+        let requests = RequestMetrics::register(muster);
+        let batches = BatchMetrics::register(muster);
+        let (users_created, spans) = (Counter::default(), SpanMetrics::default());
         spans.sent(0);
         spans.failed(0);
         spans.dropped(0);
-        muster.register("users_created", "Users, in whatever way they were created", users_created.clone());
+        muster.register("users_created", "Users created, by any operation", users_created.clone());
         muster.register(
             "trace_spans",
-            "Spans that were sent, could not be, or were dropped because too many waited",
+            "Spans that were sent, could not be sent, or were dropped because the queue was full",
             spans.0.clone(),
         );
         hasher.measured().register(muster);
         muster.register_collector(Box::new(pools::HashQueue(Arc::clone(hasher))));
         muster.register_collector(Box::new(pools::Connections(db.clone())));
-        let certificate = certificate::OfServer::default();
+        let certificate = certificate::CertificateMetrics::default();
         muster.register_collector(Box::new(certificate.clone()));
         Self { registry, requests, batches, spans, users_created, certificate }
     }
 
-    /// Tells of the certificate that the server shows, from now on.
+    /// Adds the metrics of the server's certificate.
     pub fn show_certificate(&self, tls: Arc<Tls>) {
-        self.certificate.is(tls);
+        self.certificate.set(tls);
     }
 
-    /// Counts what a change did, once it is committed.
-    pub(crate) fn committed(&self, events: &[Event]) {
+    /// Counts the events of a committed change.
+    pub(crate) fn count_events(&self, events: &[Event]) {
         for event in events {
             match event {
                 Event::UserCreated { .. } => {
                     self.users_created.inc();
                 }
-                Event::BatchCreated { .. } => self.batches.came_into(batches::CREATED),
-                Event::BatchCancelled(_) => self.batches.came_into(batches::CANCELLED),
-                Event::BatchUndone { .. } => self.batches.came_into(batches::UNDONE),
+                Event::BatchCreated { .. } => self.batches.record(batches::CREATED),
+                Event::BatchCancelled(_) => self.batches.record(batches::CANCELLED),
+                Event::BatchUndone { .. } => self.batches.record(batches::UNDONE),
                 _ => {}
             }
         }
     }
 
-    /// Counts a batch whose commit was only found out about.
-    pub(crate) fn found_committed(&self, users: usize) {
-        self.batches.came_into(batches::CREATED);
+    /// Counts a batch whose commit was confirmed only afterwards, by a lookup.
+    pub(crate) fn count_confirmed_batch(&self, users: usize) {
+        self.batches.record(batches::CREATED);
         self.users_created.inc_by(u64::try_from(users).unwrap_or(u64::MAX));
     }
 
-    /// Writes all of them.
+    /// Writes all metrics in the given format.
     ///
     /// # Errors
-    /// None that writing to memory could give.
+    /// Fails only if formatting into a `String` fails.
     pub fn write(&self, format: Format) -> Result<String, fmt::Error> {
         let mut written = String::with_capacity(16 * 1024);
         match format {

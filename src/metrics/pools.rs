@@ -1,4 +1,4 @@
-//! What waits for the hash threads, and who has the database's connections: looked at when asked.
+//! Gauges of the hash queue and the database pools, read at scrape time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ impl Collector for HashQueue {
         let waiting = self.0.waiting();
         let lanes = [("single", waiting.singles), ("batch", waiting.of_batches)];
         let lanes = lanes.map(|(lane, waiting)| ([("lane", lane)], gauge(waiting)));
-        family(&mut encoder, "hash_queue_length", "Passwords that wait for a hash thread.", &lanes)?;
-        let threads = encoder.encode_descriptor("hash_threads", "Threads that hash.", None, MetricType::Gauge)?;
+        family(&mut encoder, "hash_queue_length", "Passwords waiting for a hash thread.", &lanes)?;
+        let threads = encoder.encode_descriptor("hash_threads", "Hash threads.", None, MetricType::Gauge)?;
         ConstGauge::new(gauge(self.0.threads())).encode(threads)
     }
 }
@@ -36,9 +36,9 @@ impl Collector for Connections {
             connections.push(([("pool", *pool), ("state", "idle")], i64::from(*idle)));
             connections.push(([("pool", *pool), ("state", "in_use")], i64::from(*in_use)));
         }
-        family(&mut encoder, "database_connections", "Connections to the database.", &connections)?;
+        family(&mut encoder, "database_connections", "Open database connections.", &connections)?;
         let max: Vec<_> = usage.iter().map(|usage| ([("pool", usage.pool)], i64::from(usage.max))).collect();
-        family(&mut encoder, "database_connections_max", "How many connections there may be.", &max)
+        family(&mut encoder, "database_connections_max", "Largest number of database connections.", &max)
     }
 }
 

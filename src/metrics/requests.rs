@@ -1,6 +1,5 @@
-//! Requests: how many, how long they took, what was refused.
+//! HTTP request metrics: counts, durations and errors.
 
-use std::cell::RefCell;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -13,62 +12,38 @@ use prometheus_client::registry::Registry;
 
 use crate::error::Code;
 
-/// Upper bounds, in seconds: from a read that is answered from memory, half a millisecond, to a list of 100,000.
-const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.5, 15.0, 60.0];
+/// Upper bounds of the duration buckets, in seconds: from half a millisecond, a cached read, to a minute, a list of
+/// 100,000 users.
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.5, 15.0, 60.0];
 
-/// About requests.
+/// Request metrics of this instance.
 #[derive(Clone, Debug)]
-pub(crate) struct Requests {
-    /// Whether anybody can read them.
-    are_counted: bool,
-    answered: Family<Answered, Counter>,
-    durations: Family<Timed, Histogram>,
-    refused: Family<Refused, Counter>,
+pub(crate) struct RequestMetrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    errors: Family<ErrorLabels, Counter>,
     in_flight: Gauge<i64, AtomicI64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     method: &'static str,
     route: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Timed {
+struct RouteLabels {
     method: &'static str,
     route: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refused {
+struct ErrorLabels {
     code: &'static str,
 }
 
-/// What is asked for, on one of the threads that serve, with the series that were counted in there: to find them by
-/// their labels takes longer than to count.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    /// The path, as it stands in the URL table; `-` for whatever is not in it.
-    pub(crate) route: &'static str,
-    known: RefCell<Vec<Series>>,
-}
-
-#[derive(Debug)]
-struct Series {
-    method: &'static str,
-    status: u16,
-    answered: Counter,
-    duration: Histogram,
-}
-
-impl Endpoint {
-    pub(crate) const fn new(route: &'static str) -> Self {
-        Self { route, known: RefCell::new(Vec::new()) }
-    }
-}
-
-/// A request that is being served, until it is dropped.
+/// A request in flight, until it is dropped.
 pub(crate) struct InFlight(Gauge<i64, AtomicI64>);
 
 impl Drop for InFlight {
@@ -77,76 +52,54 @@ impl Drop for InFlight {
     }
 }
 
-impl Requests {
-    pub(super) fn register(registry: &mut Registry, are_counted: bool) -> Self {
-        let requests = Self {
-            are_counted,
-            answered: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(BOUNDS)),
-            refused: Family::default(),
+impl RequestMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            errors: Family::default(),
             in_flight: Gauge::default(),
         };
         for code in Code::ALL {
-            drop(requests.refused.get_or_create(&Refused { code: code.as_str() }));
+            drop(metrics.errors.get_or_create(&ErrorLabels { code: code.as_str() }));
         }
-        registry.register("http_requests", "Requests that were answered", requests.answered.clone());
-        let help = "From the head of the request to the head of the answer";
-        registry.register("http_request_duration_seconds", help, requests.durations.clone());
-        registry.register("http_requests_in_flight", "Requests that are being served", requests.in_flight.clone());
-        registry.register("refusals", "Answers that were errors, by their code", requests.refused.clone());
-        requests
+        registry.register("http_requests", "Requests that got a response", metrics.requests.clone());
+        let help = "Time from the head of the request to the head of the response";
+        registry.register("http_request_duration_seconds", help, metrics.durations.clone());
+        registry.register("http_requests_in_flight", "Requests in flight", metrics.in_flight.clone());
+        registry.register("refusals", "Error responses by error code", metrics.errors.clone());
+        metrics
     }
 
-    /// Counts a request in until what is given back is dropped: answered or not. Always, since whoever stops muster is
-    /// told how many were cut off.
+    /// Counts a request as in flight until the returned guard is dropped.
     pub(crate) fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
     }
 
-    /// How many are being served.
+    /// The number of requests in flight.
     pub(crate) fn in_flight(&self) -> i64 {
         self.in_flight.get()
     }
 
-    /// Counts an answer. `code` is that of the error, if it was one.
-    pub(crate) fn answered(
+    /// Counts a response. `route` is a template of the URL table, and `code` the error code of an error response.
+    pub(crate) fn record(
         &self,
-        endpoint: &Endpoint,
+        route: &'static str,
         method: &'static str,
         status: u16,
         code: Option<&'static str>,
         took: Duration,
     ) {
-        if !self.are_counted {
-            return;
-        }
-        let mut known = endpoint.known.borrow_mut();
-        let place = known.iter().position(|series| series.status == status && series.method == method);
-        let place = place.unwrap_or_else(|| {
-            known.push(self.series(endpoint.route, method, status));
-            known.len() - 1
-        });
-        if let Some(series) = known.get(place) {
-            series.duration.observe(took.as_secs_f64());
-            series.answered.inc();
-        }
+        self.durations.get_or_create(&RouteLabels { method, route }).observe(took.as_secs_f64());
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
         if let Some(code) = code {
-            self.refused.get_or_create(&Refused { code }).inc();
-        }
-    }
-
-    fn series(&self, route: &'static str, method: &'static str, status: u16) -> Series {
-        Series {
-            method,
-            status,
-            answered: self.answered.get_or_create_owned(&Answered { method, route, status }),
-            duration: self.durations.get_or_create_owned(&Timed { method, route }),
+            self.errors.get_or_create(&ErrorLabels { code }).inc();
         }
     }
 }
 
-/// The method, if HTTP knows it: a client can write anything there.
+/// The method as a label: a client may send any token, so unknown methods become `other`.
 pub(crate) fn known_method(method: &str) -> &'static str {
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         .into_iter()

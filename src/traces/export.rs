@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::queue::Waiting;
 use crate::config::{Config, ConfigError};
-use crate::metrics::Spans;
+use crate::metrics::SpanMetrics;
 
 /// Where a collector takes traces, under its address (OTLP/HTTP).
 const PATH: &str = "/v1/traces";
@@ -34,7 +34,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Exporter {
     otlp: SpanExporter,
-    spans: Spans,
+    spans: SpanMetrics,
     waiting: Waiting,
     complained: Mutex<Option<Instant>>,
 }
@@ -43,7 +43,7 @@ impl Exporter {
     pub(super) fn new(
         config: &Config,
         headers: HashMap<String, String>,
-        spans: Spans,
+        spans: SpanMetrics,
         waiting: Waiting,
     ) -> Result<Self, ConfigError> {
         let unusable = |error: &dyn std::fmt::Display| ConfigError::starting(format!("traces can't be sent: {error}"));

@@ -9,7 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor};
 
-use crate::metrics::Spans;
+use crate::metrics::SpanMetrics;
 
 /// How many spans wait to be sent.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub(super) struct Queue {
     pub(super) next: BatchSpanProcessor,
     pub(super) waiting: Waiting,
     pub(super) longest: usize,
-    pub(super) spans: Spans,
+    pub(super) spans: SpanMetrics,
 }
 
 impl SpanProcessor for Queue {
