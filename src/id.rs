@@ -6,7 +6,9 @@
 //! `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Within a kind, ids sort by the time they were
 //! made, as text and as UUID alike.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Mutex;
@@ -67,6 +69,12 @@ pub struct Id<K> {
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 impl<K: Kind> Id<K> {
+    /// The nil UUID, which is lower than every generated ID: a page that starts after it is the first page.
+    pub const MIN: Self = Self::from_uuid(Uuid::nil());
+
+    /// The highest UUID.
+    pub const MAX: Self = Self::from_uuid(Uuid::max());
+
     /// A new id that carries the time `now`, to the millisecond.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
@@ -187,6 +195,24 @@ impl<K> PartialEq for Id<K> {
 }
 
 impl<K> Eq for Id<K> {}
+
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.uuid.cmp(&other.uuid)
+    }
+}
+
+impl<K> Hash for Id<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.uuid.hash(state);
+    }
+}
 
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -121,7 +121,7 @@ pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Opti
         for (index, member) in removed.iter().filter(|(_, member)| owners.contains(&member.user_id)) {
             report.add(Finding::last_owner(*index, None, &member.email));
         }
-        owners::hold_against(change, report).await?;
+        owners::require_one_or_report(change, report).await?;
         Ok(Undone { removed: removed.into_iter().map(|(_, member)| member).collect(), kept })
     })
     .await

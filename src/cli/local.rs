@@ -9,7 +9,7 @@ use super::{Exit, Operator};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::collaborators::{self, Filter};
+use crate::collaborators::{self, CollaboratorFilter};
 use crate::config::{Config, environment};
 use crate::fingerprint;
 use crate::id::{Id, User};
@@ -112,7 +112,7 @@ pub(super) async fn user_of(app: &App, caller: &Caller, text: &str) -> Result<Id
     if let Ok(user_id) = text.parse() {
         return Ok(user_id);
     }
-    let filter = Filter { email: Some(text.to_owned()), ..Filter::default() };
+    let filter = CollaboratorFilter { email: Some(text.to_owned()), ..CollaboratorFilter::default() };
     let found = collaborators::list(app, caller, &filter, &PageRequest { count: 1, after: None }).await?;
     let found = found.rows.first().map(|user| user.user_id);
     found.ok_or_else(|| Exit::Refused(Some("no such user".to_owned())))

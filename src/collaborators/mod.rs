@@ -1,6 +1,6 @@
-//! Collaborators: who belongs to the organization, and what each may do.
+//! Collaborators: the members of an organization, and their permission levels.
 //!
-//! A person belongs to one organization, so a membership and its account come and go together.
+//! A user belongs to exactly one organization, so a membership and its account are created and deleted together.
 
 pub(crate) mod owners;
 mod read;
@@ -13,17 +13,17 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Membership};
-use crate::users::lock::Member;
+use crate::users::lock::LockedMember;
 use crate::users::{self, Expected};
 
-pub use read::{Collaborator, CollaboratorType, Filter, get, list};
-pub use search::{LONGEST_QUERY, Piece, Search, search};
+pub use read::{Collaborator, CollaboratorFilter, CollaboratorType, get, list};
+pub use search::{LONGEST_QUERY, Search, SearchText, search};
 
-/// Changes what a membership allows by itself; what its user's groups allow stays. A level that it has
-/// already is no change: nothing is written, and nothing recorded.
+/// Changes a member's own permission level; permissions from groups are unaffected. Setting the current level writes
+/// and records nothing.
 ///
 /// # Errors
-/// `forbidden`; what reading `level` gives; `not_found`; `precondition_failed`; `last_owner`.
+/// `forbidden`; any error of reading `level`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn set_permission_level(
     app: &App,
     caller: &Caller,
@@ -38,39 +38,39 @@ pub async fn set_permission_level(
     }
     app.change(caller, Action::CollaboratorUpdate, Target::Nothing, async |change| {
         owners::lock(change).await?;
-        let member = locked(change, identity_id, expected).await?;
+        let member = lock(change, identity_id, expected).await?;
         if member.own_level == level {
             change.take_back();
             return Ok(());
         }
         write::set_level(change, member.user_id, level).await?;
         change.record(Event::CollaboratorUpdated { user_id: member.user_id, from: member.own_level, to: level });
-        owners::hold(change).await
+        owners::require_one(change).await
     })
     .await?;
     get(app, caller, identity_id).await
 }
 
-/// Ends a membership, and with it the account, of a person or a program: see [`users::delete`].
+/// Deletes a membership together with its account: see [`users::delete`].
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Membership>, expected: &Expected) -> Result<()> {
     app.change(caller, Action::CollaboratorRemove, Target::Nothing, async |change| {
         owners::lock(change).await?;
-        let member = locked(change, identity_id, expected).await?;
+        let member = lock(change, identity_id, expected).await?;
         users::write::delete(change, &[member.user_id], None).await?;
         change.record(Event::CollaboratorRemoved(member.user_id));
-        owners::hold(change).await
+        owners::require_one(change).await
     })
     .await
 }
 
-/// The user of a membership, locked: whom the change is about.
-async fn locked(change: &mut Change, identity_id: Id<Membership>, expected: &Expected) -> Result<Member> {
+/// Locks the user of a membership and makes the user the target of the change.
+async fn lock(change: &mut Change, identity_id: Id<Membership>, expected: &Expected) -> Result<LockedMember> {
     let member = users::lock::member(change, identity_id).await?;
     let member = member.ok_or_else(|| read::not_found(identity_id))?;
     change.set_target(Target::User(member.user_id));
-    expected.hold(member.revision)?;
+    expected.check(member.revision)?;
     Ok(member)
 }

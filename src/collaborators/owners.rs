@@ -1,30 +1,30 @@
-//! An organization never loses its last owner.
+//! The last-owner rule: an organization always has an active owner who is a person.
 //!
-//! Whatever may take an owner away (a lesser level, a suspension, a deletion, leaving a group, another policy)
-//! does so between [`lock`] and [`hold`]. Two that would each leave the other as the last one are so made
-//! one after the other, and the second is refused.
-
-use uuid::Uuid;
+//! A change that can remove an owner (a lower level, a suspension, a deletion, leaving a group, a new policy) runs
+//! between [`lock`] and [`require_one`]. So two changes that would each leave the other's user as the last owner run
+//! one after the other, and the second is rejected.
 
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
-use crate::id::{Id, User};
+use crate::id::{Id, Organization, User};
 use crate::report::Report;
 
-/// Waits for everybody else who may be taking owners away, and makes them wait.
+/// Serializes the changes that can remove an owner of this organization.
 pub(crate) async fn lock(change: &mut Change) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
-    // Not in the way of those who only refer to the organization.
-    sqlx::query!("select from organizations where organization_id = $1 for no key update", organization_id)
-        .execute(change.connection())
-        .await?;
+    let organization_id = change.organization_id();
+    // `no key update` does not block inserts whose foreign keys refer to the organization.
+    sqlx::query!(
+        "select from organizations where organization_id = $1 for no key update",
+        organization_id as Id<Organization>
+    )
+    .execute(change.connection())
+    .await?;
     Ok(())
 }
 
-/// Which of these users are owners, as [`hold`] counts them. For a list, before it takes them away.
+/// Finds the owners among `users`, by the same rule as [`require_one`]. A list calls it before it removes them.
 pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
-    let organization_id = change.organization_id().uuid();
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    let organization_id = change.organization_id();
     let owners = sqlx::query_scalar!(
         r#"
         select u.user_id as "user_id: Id<User>"
@@ -32,49 +32,47 @@ pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec
         where u.organization_id = $1 and u.user_id = any($2) and u.status = 'active' and not u.is_service_account
             and exists (select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id)
         "#,
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
     )
     .fetch_all(change.connection())
     .await?;
     Ok(owners)
 }
 
-/// As [`hold`], for a list: the refusal has this report, with a finding for each owner that the list takes away.
-/// If nobody is left, none of them can go, and no other row is to blame.
+/// As [`require_one`], for a list: the error carries `report`, which has a finding for each owner that the list
+/// removes. The last owners can only be removed together with other rows of the list, so each of them gets a finding.
 ///
 /// # Errors
 /// `last_owner`.
-pub(crate) async fn hold_against(change: &mut Change, report: Report) -> Result<()> {
-    hold(change).await.map_err(|error| if error.code() == Code::LastOwner { error.with_rows(report) } else { error })
+pub(crate) async fn require_one_or_report(change: &mut Change, report: Report) -> Result<()> {
+    require_one(change)
+        .await
+        .map_err(|error| if error.code() == Code::LastOwner { error.with_rows(report) } else { error })
 }
 
-/// Refuses the change if it leaves nobody who is an owner: a person, active, by their own level or
-/// through a group.
+/// Rejects the change if it leaves no active person who is an owner, by their own level or through a group.
 ///
 /// # Errors
 /// `last_owner`.
-pub(crate) async fn hold(change: &mut Change) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
-    let is_held = sqlx::query_scalar!(
+pub(crate) async fn require_one(change: &mut Change) -> Result<()> {
+    let organization_id = change.organization_id();
+    let has_owner = sqlx::query_scalar!(
         r#"
         select exists (
             select from effective_owners o
             join users u using (user_id)
             where o.organization_id = $1 and u.organization_id = $1
                 and u.status = 'active' and not u.is_service_account
-        ) as "is_held!"
+        ) as "has_owner!"
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
     )
     .fetch_one(change.connection())
     .await?;
-    if is_held {
+    if has_owner {
         return Ok(());
     }
-    Err(Error::new(
-        Code::LastOwner,
-        "this would leave the organization without an active owner, and nothing was written: make somebody else an \
-         owner first",
-    ))
+    let detail = "the change would leave the organization without an active owner; make another user an owner first";
+    Err(Error::new(Code::LastOwner, detail))
 }

@@ -2,47 +2,46 @@
 //!
 //! # Decisions
 //!
-//! *A statement for each question, not one with `$1 is null or …`.* PostgreSQL plans such a one without knowing
-//! what is null, once a connection has used it often enough, and then reads a million users to find one. Each
-//! of these has one good plan, whatever its values: the primary key from the last page on, or the index of what is asked
-//! for.
+//! *Each filter has a statement of its own* instead of one with `$1 is null or …`. PostgreSQL switches to a generic
+//! plan, made without knowing which parameters are null, once a connection has used a statement often enough; that
+//! plan reads a million users to find one. Each of these statements has one good plan, whatever its parameters: the
+//! primary key after the previous page, or the index of the filtered column.
 //!
-//! *A name is looked up twice*, as name and as name with last name: both indexes give the first few in the order of
-//! the page, however many people share a name.
+//! *A name is looked up twice*, as a first name and as first and last name: each index returns its first few users in
+//! page order, however many users share the name.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::app::App;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
-use crate::id::{Id, Membership, User};
+use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
-use crate::users::EmailAddress;
+use crate::users::{EmailAddress, Status};
 
 /// A member of the organization.
 #[derive(Debug)]
 pub struct Collaborator {
-    /// The membership.
+    /// The ID of the membership.
     pub identity_id: Id<Membership>,
-    /// The person, or the program.
+    /// The ID of the account: a person or a service account.
     pub user_id: Id<User>,
-    /// First name, or the whole of it.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
-    /// The address as it was written.
+    /// The address as it was entered.
     pub email: String,
-    /// What they may do, by their own level and by their groups: `owner` or `collaborator`.
-    pub permission_level: String,
-    /// What they may do by their own level.
-    pub own_level: String,
-    /// Whether it is a program.
+    /// The effective permission: by the member's own level or through a group.
+    pub permission_level: PermissionLevel,
+    /// The member's own level.
+    pub own_level: PermissionLevel,
+    /// Whether the account is a service account.
     pub is_service_account: bool,
-    /// `active` or `suspended`.
-    pub status: String,
-    /// Goes up with every change of the user or of the level.
+    /// Active or suspended.
+    pub status: Status,
+    /// Incremented by every change of the user or of their level.
     pub revision: i64,
     /// When the user was created.
     pub created_at: DateTime<Utc>,
@@ -59,9 +58,10 @@ impl Collaborator {
     }
 }
 
-/// A question for collaborators: who of `users u` and `collaborators c`, in which order, how many.
+/// Selects collaborators: `$condition` completes the `where` clause over `users u` and `collaborators c`, and may go on
+/// with `order by` and `limit`. `$1` is the organization.
 macro_rules! collaborators {
-    ($who:literal, $($value:expr),+ $(,)?) => {
+    ($condition:literal, $($values:tt)+) => {
         sqlx::query_as!(
             $crate::collaborators::Collaborator,
             r#"
@@ -70,41 +70,42 @@ macro_rules! collaborators {
                 u.email,
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
-                ) then 'owner' else 'collaborator' end as "permission_level!",
-                c.permission_level as own_level, u.is_service_account, u.status, u.revision, u.created_at
+                ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
+                c.permission_level as "own_level: PermissionLevel", u.is_service_account, u.status as "status: Status",
+                u.revision, u.created_at
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and
-            "# + $who,
-            $($value),+
+            "# + $condition,
+            $($values)+
         )
     };
 }
 pub(super) use collaborators;
 
-/// Which kind of account is asked for.
+/// A filter by kind of account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CollaboratorType {
-    /// People and programs.
+    /// People and service accounts.
     All,
-    /// Programs.
+    /// Service accounts.
     OnlyServiceAccounts,
     /// People.
     OnlyUserAccounts,
 }
 
-/// The kinds of account that fit both of two questions.
+/// The kinds of account that match both filters, by type and by `is_service_account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kinds {
-    /// People and programs.
+pub(super) enum AccountKinds {
+    /// People and service accounts.
     All,
-    /// One of the two: whether programs.
+    /// Only service accounts (`true`), or only people.
     Only(bool),
-    /// Neither.
+    /// The filters exclude each other.
     None,
 }
 
-impl Kinds {
+impl AccountKinds {
     pub(super) fn of(collaborator_type: Option<CollaboratorType>, is_service_account: Option<bool>) -> Self {
         let by_type = match collaborator_type {
             None | Some(CollaboratorType::All) => None,
@@ -117,60 +118,65 @@ impl Kinds {
         }
     }
 
-    /// Whether programs; `None` for everybody.
-    pub(super) const fn are_programs(self) -> Option<bool> {
+    /// The filter as an SQL parameter; null for all accounts.
+    pub(super) const fn is_service_account(self) -> Option<bool> {
         match self {
-            Self::Only(are_programs) => Some(are_programs),
+            Self::Only(is_service_account) => Some(is_service_account),
             Self::All | Self::None => None,
         }
     }
 }
 
-/// Which collaborators are asked for: those for whom all that is given holds.
+/// The filters of a list. A collaborator matches if all filters that are present match.
 #[derive(Debug, Default)]
-pub struct Filter {
-    /// The address, in any spelling. One that is no address matches nobody.
+pub struct CollaboratorFilter {
+    /// The address, in any spelling. A malformed address matches nobody.
     pub email: Option<String>,
-    /// The display name, exactly: the name, or name and last name.
+    /// The exact name: the name, or first and last name.
     pub name: Option<String>,
     /// The kind of account.
     pub collaborator_type: Option<CollaboratorType>,
-    /// Whether it is a service account.
+    /// Whether the account is a service account.
     pub is_service_account: Option<bool>,
 }
 
-/// Lists collaborators in the order in which they were created, suspended ones included.
+/// Lists collaborators, suspended ones included, ordered by creation time.
 ///
 /// # Errors
-/// `forbidden`, or those of the database.
-pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<User>) -> Result<Page<Collaborator>> {
+/// `forbidden`, or a database error.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &CollaboratorFilter,
+    page: &PageRequest<User>,
+) -> Result<Page<Collaborator>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
-    let asked = Asked {
-        organization_id: caller.organization_id.uuid(),
-        kinds: Kinds::of(filter.collaborator_type, filter.is_service_account),
-        after: page.after.map_or(Uuid::nil(), Id::uuid),
+    let query = ListQuery {
+        organization_id: caller.organization_id,
+        kinds: AccountKinds::of(filter.collaborator_type, filter.is_service_account),
+        after: page.after.unwrap_or(Id::MIN),
         limit: page.limit(),
     };
     let rows = match (filter.email.as_deref().map(EmailAddress::parse), &filter.name) {
-        _ if asked.kinds == Kinds::None => Vec::new(),
+        _ if query.kinds == AccountKinds::None => Vec::new(),
         (Some(Err(_)), _) => Vec::new(),
-        (Some(Ok(address)), name) => asked.by_address(&mut read, &address, name.as_deref()).await?,
-        (None, Some(name)) => asked.by_name(&mut read, name).await?,
-        (None, None) if asked.kinds == Kinds::Only(true) => asked.programs(&mut read).await?,
-        (None, None) => asked.people_or_all(&mut read).await?,
+        (Some(Ok(address)), name) => query.by_address(&mut read, &address, name.as_deref()).await?,
+        (None, Some(name)) => query.by_name(&mut read, name).await?,
+        (None, None) if query.kinds == AccountKinds::Only(true) => query.service_accounts(&mut read).await?,
+        (None, None) => query.people_or_all(&mut read).await?,
     };
     Ok(Page::new(page, rows, |row| row.user_id))
 }
 
-/// What each of the statements needs.
-struct Asked {
-    organization_id: Uuid,
-    kinds: Kinds,
-    after: Uuid,
+/// The parameters that all statements of a list have.
+struct ListQuery {
+    organization_id: Id<Organization>,
+    kinds: AccountKinds,
+    after: Id<User>,
     limit: i64,
 }
 
-impl Asked {
+impl ListQuery {
     async fn by_address(
         &self,
         read: &mut PgConnection,
@@ -183,10 +189,10 @@ impl Asked {
             and ($4::bool is null or u.is_service_account = $4)
             and ($5::text is null or u.name = $5 or (u.lastname <> '' and u.name || ' ' || u.lastname = $5))
             "#,
-            self.organization_id,
+            self.organization_id as Id<Organization>,
             address.key(),
-            self.after,
-            self.kinds.are_programs(),
+            self.after as Id<User>,
+            self.kinds.is_service_account(),
             name,
         );
         Ok(found.fetch_all(read).await?)
@@ -209,20 +215,20 @@ impl Asked {
             order by u.user_id
             limit $5
             "#,
-            self.organization_id,
+            self.organization_id as Id<Organization>,
             name,
-            self.after,
-            self.kinds.are_programs(),
+            self.after as Id<User>,
+            self.kinds.is_service_account(),
             self.limit,
         );
         Ok(found.fetch_all(read).await?)
     }
 
-    async fn programs(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
+    async fn service_accounts(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
         let found = collaborators!(
             "u.is_service_account and u.user_id > $2 order by u.user_id limit $3",
-            self.organization_id,
-            self.after,
+            self.organization_id as Id<Organization>,
+            self.after as Id<User>,
             self.limit,
         );
         Ok(found.fetch_all(read).await?)
@@ -231,22 +237,22 @@ impl Asked {
     async fn people_or_all(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
         let found = collaborators!(
             "u.user_id > $2 and not ($3 and u.is_service_account) order by u.user_id limit $4",
-            self.organization_id,
-            self.after,
-            self.kinds == Kinds::Only(false),
+            self.organization_id as Id<Organization>,
+            self.after as Id<User>,
+            self.kinds == AccountKinds::Only(false),
             self.limit,
         );
         Ok(found.fetch_all(read).await?)
     }
 }
 
-/// Looks at one collaborator.
+/// Reads one collaborator.
 ///
 /// # Errors
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
-    collaborators!("c.identity_id = $2", caller.organization_id.uuid(), identity_id.uuid())
+    collaborators!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
         .fetch_optional(&mut *read)
         .await?
         .ok_or_else(|| not_found(identity_id))

@@ -1,74 +1,72 @@
-//! Searching collaborators: a piece of a name or of an address.
+//! Searching collaborators by part of a name or of an address.
 //!
 //! # Decisions
 //!
-//! *The pieces are looked for in one column*, `users.search_text`, which PostgreSQL keeps in lower case. So each user
-//! costs one comparison of bytes: even where nothing helps, all of a million are read in less than a second (0.2 s
-//! on two cores). With the extension `pg_trgm` an index finds the rare pieces at once (10 ms; `postgres/search_index.rs`).
+//! *All fields are searched in one column*, `users.search_text`, which PostgreSQL keeps in lower case. So each user
+//! costs one comparison of bytes: without any index, a million users are read in less than a second (0.2 s on two
+//! cores). With the extension `pg_trgm` an index finds rare text at once (10 ms; `postgres/search_index.rs`).
 //!
-//! *PostgreSQL plans each search with what is searched for.* A piece that many have fills a page from the primary
-//! key on, one that few have comes from the index, and its statistics tell which is which. A plan for any piece, which
-//! is what a prepared statement ends up with, would be wrong for one of the two. Such planning is asked for within
-//! a transaction, so that a pooler between muster and PostgreSQL may hand the connection to others afterwards.
-
-use uuid::Uuid;
+//! *PostgreSQL plans each search with the actual text.* Text that many users match fills a page from the primary key;
+//! text that few users match needs the index. The statistics tell which is which, but a generic plan, which a
+//! prepared statement ends up with, would be wrong for one of the two. The setting for custom plans is local to a
+//! transaction, so that a connection pooler may give the connection to another client afterwards.
 
 use super::CollaboratorType;
-use super::read::{Collaborator, Kinds, collaborators};
+use super::read::{AccountKinds, Collaborator, collaborators};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
-use crate::id::{Id, Membership, User};
+use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::Status;
 
-/// The longest piece of text that is searched for, in characters.
+/// The longest search text, in characters.
 pub const LONGEST_QUERY: usize = 200;
 
-/// A piece of a name or an address, in lower case, with nothing in it that a pattern would take for a sign.
+/// Text to search for, in lower case, with the wildcards of `like` escaped.
 #[derive(Debug)]
-pub struct Piece(String);
+pub struct SearchText(String);
 
-impl Piece {
-    /// Takes a text as it is.
+impl SearchText {
+    /// Validates the text of a search.
     ///
     /// # Errors
-    /// `invalid_request` when it is empty, too long, or has control characters, which no name has.
+    /// `invalid_request` for text that is empty, too long or has control characters, which no name has.
     pub fn parse(text: &str) -> Result<Self> {
         if !(1..=LONGEST_QUERY).contains(&text.chars().count()) || text.chars().any(char::is_control) {
-            let rule = format!("`query` has to have 1 to {LONGEST_QUERY} characters, none of them a control character");
+            let rule = format!("`query` must be 1 to {LONGEST_QUERY} characters long, without control characters");
             return Err(Error::invalid(rule));
         }
-        let mut piece = String::with_capacity(text.len());
+        let mut escaped = String::with_capacity(text.len());
         for c in text.to_lowercase().chars() {
             if matches!(c, '\\' | '%' | '_') {
-                piece.push('\\');
+                escaped.push('\\');
             }
-            piece.push(c);
+            escaped.push(c);
         }
-        Ok(Self(piece))
+        Ok(Self(escaped))
     }
 }
 
-/// Whom a search is for: those for whom all that is given holds.
+/// The criteria of a search. A collaborator matches if all criteria that are present match.
 #[derive(Debug)]
 pub struct Search {
-    /// In the name, in name and last name, or in the address; without regard to case.
-    pub piece: Piece,
+    /// Part of the name, of first and last name together, or of the address; case-insensitive.
+    pub text: SearchText,
     /// The kind of account.
     pub collaborator_type: Option<CollaboratorType>,
-    /// Whether it is a service account.
+    /// Whether the account is a service account.
     pub is_service_account: Option<bool>,
-    /// What they may do, by their own level and by their groups.
+    /// The effective permission: by the member's own level or through a group.
     pub permission_level: Option<PermissionLevel>,
-    /// Whether they are let in.
+    /// Active or suspended.
     pub status: Option<Status>,
 }
 
-/// Searches collaborators; they come in the order in which they were created.
+/// Searches collaborators, ordered by creation time.
 ///
 /// # Errors
-/// `forbidden`, or those of the database.
+/// `forbidden`, or a database error.
 pub async fn search(
     app: &App,
     caller: &Caller,
@@ -76,15 +74,14 @@ pub async fn search(
     page: &PageRequest<User>,
 ) -> Result<Page<Collaborator>> {
     let mut read = app.read_planned(caller, Action::CollaboratorList).await?;
-    let kinds = Kinds::of(search.collaborator_type, search.is_service_account);
-    if kinds == Kinds::None {
+    let kinds = AccountKinds::of(search.collaborator_type, search.is_service_account);
+    if kinds == AccountKinds::None {
         return Ok(Page { rows: Vec::new(), next: None });
     }
-    let organization_id = caller.organization_id.uuid();
-    let (after, limit) = (page.after.map_or(Uuid::nil(), Id::uuid), page.limit());
-    let (piece, status) = (&search.piece.0, search.status.map(Status::as_str));
+    let (after, limit) = (page.after.unwrap_or(Id::MIN), page.limit());
+    let (text, status) = (&search.text.0, search.status.map(Status::as_str));
     let rows = match search.permission_level {
-        // Few, as a rule: they are looked up first.
+        // An organization has few owners, so PostgreSQL starts from them.
         Some(PermissionLevel::Owner) => {
             collaborators!(
                 r#"
@@ -95,10 +92,10 @@ pub async fn search(
                 order by u.user_id
                 limit $6
                 "#,
-                organization_id,
-                after,
-                piece,
-                kinds.are_programs(),
+                caller.organization_id as Id<Organization>,
+                after as Id<User>,
+                text,
+                kinds.is_service_account(),
                 status,
                 limit,
             )
@@ -117,10 +114,10 @@ pub async fn search(
                 order by u.user_id
                 limit $7
                 "#,
-                organization_id,
-                after,
-                piece,
-                kinds.are_programs(),
+                caller.organization_id as Id<Organization>,
+                after as Id<User>,
+                text,
+                kinds.is_service_account(),
                 status,
                 level.is_some(),
                 limit,

@@ -124,7 +124,7 @@ pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Resu
         lock(change, group_id).await?;
         let group = read::find(change.connection(), caller.organization_id, group_id).await?;
         write::delete(change, group_id).await?;
-        owners::hold(change).await?;
+        owners::require_one(change).await?;
         Ok(group)
     })
     .await
@@ -188,7 +188,7 @@ pub async fn remove_members(
         let users = who.find(change).await?;
         let owners = owners::among(change, &users).await?;
         let removed = write::remove(change, group_id, &users).await?;
-        owners::hold_against(change, who.last_owners(&owners)).await?;
+        owners::require_one_or_report(change, who.last_owners(&owners)).await?;
         let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
         record(change, removed, |users| Event::GroupMembersRemoved { group_id, users });
         Ok(counted)

@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(refusal(" \t"), "the name of a group can't be used: must not be empty");
         assert_eq!(refusal(&"x".repeat(256)), "the name of a group can't be used: longer than 255 characters");
         assert_eq!(refusal(&format!(" {}", "x".repeat(255))), refusal(&"x".repeat(256)));
-        assert!(refusal("a\nb").ends_with("has a control character (a line break, a tab, NUL or the like)"));
+        assert!(refusal("a\nb").ends_with("contains a control character (such as a line break, a tab or NUL)"));
         // One character that is eighteen when it is compared.
         assert!(refusal(&"\u{fdfa}".repeat(255)).ends_with("too long when its characters are written out"));
         assert!(GroupName::parse(&"é".repeat(255)).is_ok());

@@ -13,12 +13,12 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Organization, User};
 use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
-use crate::users::named::{self, Named};
+use crate::users::user_ref::{self, UserRef};
 
 /// A list, as far as it can be judged without the database.
 #[derive(Debug)]
 pub(super) struct Who {
-    rows: Vec<(usize, Named)>,
+    rows: Vec<(usize, UserRef)>,
     report: Report,
     /// The places in `rows` of those who were found.
     places: HashMap<Uuid, usize>,
@@ -53,7 +53,7 @@ impl Who {
         let mut report = Report::on(sent.len(), done);
         let mut rows = Vec::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
-            let named = row.and_then(|row| Named::check(row.user, index, &mut findings));
+            let named = row.and_then(|row| UserRef::check(row.user, index, &mut findings));
             rows.extend(named.map(|named| (index, named)));
         }
         findings.into_iter().for_each(|finding| report.add(finding));
@@ -67,8 +67,8 @@ impl Who {
     pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
         let Self { rows, report, places } = self;
-        let named: Vec<&Named> = rows.iter().map(|(_, named)| named).collect();
-        let ids = named::ids(change, &named).await?;
+        let named: Vec<&UserRef> = rows.iter().map(|(_, named)| named).collect();
+        let ids = user_ref::ids(change, &named).await?;
         let asked: Vec<Uuid> = ids.iter().flatten().map(|id| id.uuid()).collect();
         let users = lock(change.connection(), organization_id, &asked).await?;
         let there: HashSet<Uuid> = users.iter().map(|id| id.uuid()).collect();
@@ -140,14 +140,14 @@ mod tests {
         let user = Id::<User>::from_uuid(Uuid::from_u128(7));
         let body = format!(r#"[{{"user": "{user}"}}, {{"user": " Ada@Example.com "}}]"#);
         let who = Who::read(body.as_bytes(), 10, "added").unwrap();
-        assert!(matches!(&who.rows[0], (0, Named::ById(id)) if *id == user));
-        assert!(matches!(&who.rows[1], (1, Named::ByAddress(email)) if email.key() == "ada@example.com"));
+        assert!(matches!(&who.rows[0], (0, UserRef::ById(id)) if *id == user));
+        assert!(matches!(&who.rows[1], (1, UserRef::ByAddress(email)) if email.key() == "ada@example.com"));
         assert!(who.report.is_empty());
     }
 
     #[test]
     fn everything_that_is_wrong_with_a_row_is_found() {
-        let invalid = "0.user: user_invalid: has to be the id of a user (usr_…) or an e-mail address";
+        let invalid = "0.user: user_invalid: must be a user ID (`usr_…`) or an e-mail address";
         for (row, expected) in [
             ("{}", vec!["0.user: missing: is missing"]),
             (r#"{"user": null}"#, vec!["0.user: missing: is missing"]),

@@ -49,7 +49,7 @@ pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Af
             return Ok(affected);
         }
         write::make_collaborators(change, &affected).await?;
-        owners::hold(change).await?;
+        owners::require_one(change).await?;
         Ok(affected)
     })
     .await

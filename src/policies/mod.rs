@@ -115,7 +115,7 @@ pub async fn set(
             change.authorize(Action::OwnerGrant)?;
         }
         write::replace(change, owners, collaborators).await?;
-        owners::hold(change).await?;
+        owners::require_one(change).await?;
         read::bindings(change.connection(), caller.organization_id).await
     })
     .await

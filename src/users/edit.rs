@@ -1,25 +1,25 @@
-//! What somebody wants a user to be: reading and judging it. Pure.
+//! Edits of users: the fields of a request, and their validation. Pure.
 
 use serde_json::Value;
 
-use super::named::Named;
+use super::user_ref::UserRef;
 use super::{EmailAddress, Line, Name};
 use crate::report::Finding;
 use crate::rows::{Field, Fields, Shape};
 
-/// What is to be different about a user: each part is valid by itself. What is `None` stays.
+/// The new values of a user's fields, each of them valid. `None` keeps the current value.
 #[derive(Debug, Default)]
 pub(super) struct Edit {
     pub(super) name: Option<Name>,
     pub(super) email: Option<EmailAddress>,
-    /// `Some(None)` takes it away.
+    /// `Some(None)` clears the field.
     pub(super) lastname: Option<Option<Line>>,
-    /// The same.
+    /// `Some(None)` clears the field.
     pub(super) title: Option<Option<Line>>,
 }
 
 impl Edit {
-    /// The fields that only a person's account can be given another value of.
+    /// The fields of this edit that can't be changed for a service account.
     pub(super) fn personal(&self) -> impl Iterator<Item = &'static str> {
         let given =
             [("name", self.name.is_some()), ("email", self.email.is_some()), ("lastname", self.lastname.is_some())];
@@ -29,17 +29,17 @@ impl Edit {
 
 /// The fields of an edit as they were sent.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct EditFields {
     name: Field<String>,
     email: Field<String>,
     lastname: Option<Field<String>>,
     title: Option<Field<String>>,
 }
 
-impl Sent {
+impl EditFields {
     fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
         match field {
-            // There is no user without one.
+            // Both are required.
             "name" | "email" if value.is_null() => {
                 fields.wrong::<()>(field, "text", &value);
             }
@@ -50,7 +50,7 @@ impl Sent {
         }
     }
 
-    /// Checks all fields. What is wrong joins the findings, and is not in the edit.
+    /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
     pub(super) fn check(self, index: usize, findings: &mut Vec<Finding>) -> Edit {
         let mut line = |field: &str, sent: Option<Field<String>>| match sent? {
             Field::Missing => Some(None),
@@ -78,9 +78,9 @@ impl Sent {
 
 /// The body of a change of one user.
 #[derive(Debug, Default)]
-pub(super) struct One(pub(super) Sent);
+pub(super) struct EditBody(pub(super) EditFields);
 
-impl Shape for One {
+impl Shape for EditBody {
     const FIELDS: &'static [&'static str] = &["name", "email", "lastname", "title"];
     const PURPOSE: &'static str = "change";
 
@@ -89,14 +89,14 @@ impl Shape for One {
     }
 }
 
-/// The beginning of each row: who, and which revision of them.
+/// The fields that identify the user of a row, and optionally the revision the user must have.
 #[derive(Debug, Default)]
-pub(super) struct Who {
+pub(super) struct TargetFields {
     user: Field<String>,
     if_match: Field<i64>,
 }
 
-impl Who {
+impl TargetFields {
     fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
         match field {
             "user" => self.user = fields.text(field, value),
@@ -104,14 +104,14 @@ impl Who {
         }
     }
 
-    /// Who, if that can be known, and the revision.
-    pub(super) fn check(self, index: usize, findings: &mut Vec<Finding>) -> Option<(Named, Option<i64>)> {
-        let named = Named::check(self.user, index, findings);
-        named.map(|named| (named, self.if_match.into_option()))
+    /// Validates the reference; `None` if it is missing or malformed. Returns the revision beside it.
+    pub(super) fn check(self, index: usize, findings: &mut Vec<Finding>) -> Option<(UserRef, Option<i64>)> {
+        let user = UserRef::check(self.user, index, findings);
+        user.map(|user| (user, self.if_match.into_option()))
     }
 }
 
-/// A revision: a number, or as it stands in an `ETag`. Files of text have it as text.
+/// Reads a revision: a number, or the text of an `ETag`. CSV files contain text only.
 fn revision(fields: &mut Fields<'_>, field: &'static str, value: Value) -> Field<i64> {
     match &value {
         Value::Null => Field::Missing,
@@ -124,11 +124,11 @@ fn revision(fields: &mut Fields<'_>, field: &'static str, value: Value) -> Field
     }
 }
 
-/// A row of a list of those who are changed.
+/// A row of a list of edits.
 #[derive(Debug, Default)]
 pub(super) struct EditRow {
-    who: Who,
-    sent: Sent,
+    target: TargetFields,
+    edit: EditFields,
 }
 
 impl Shape for EditRow {
@@ -137,17 +137,17 @@ impl Shape for EditRow {
 
     fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
         match field {
-            "user" | "if_match" => self.who.set(fields, field, value),
-            _ => self.sent.set(fields, field, value),
+            "user" | "if_match" => self.target.set(fields, field, value),
+            _ => self.edit.set(fields, field, value),
         }
     }
 }
 
-/// A row of a list of those to whom something is done that needs no more words.
+/// A row of a list of users to suspend, reactivate or delete.
 #[derive(Debug, Default)]
-pub(super) struct WhoRow(Who);
+pub(super) struct TargetRow(TargetFields);
 
-impl Shape for WhoRow {
+impl Shape for TargetRow {
     const FIELDS: &'static [&'static str] = &["user", "if_match"];
     const PURPOSE: &'static str = "change";
 
@@ -156,20 +156,20 @@ impl Shape for WhoRow {
     }
 }
 
-/// Either of them.
-pub(super) trait Row: Shape {
-    /// Who, and what is to be different about them.
-    fn parts(self) -> (Who, Sent);
+/// A row of a list of users.
+pub(super) trait ListRow: Shape {
+    /// Splits the row into the user and the edit.
+    fn parts(self) -> (TargetFields, EditFields);
 }
 
-impl Row for EditRow {
-    fn parts(self) -> (Who, Sent) {
-        (self.who, self.sent)
+impl ListRow for EditRow {
+    fn parts(self) -> (TargetFields, EditFields) {
+        (self.target, self.edit)
     }
 }
 
-impl Row for WhoRow {
-    fn parts(self) -> (Who, Sent) {
-        (self.0, Sent::default())
+impl ListRow for TargetRow {
+    fn parts(self) -> (TargetFields, EditFields) {
+        (self.0, EditFields::default())
     }
 }

@@ -1,14 +1,13 @@
-//! E-mail addresses: how they are written, and how they are compared.
+//! E-mail addresses: validation and comparison.
 //!
-//! Two spellings of one address must not make two accounts, and two addresses must not be
-//! taken for one. An address is kept as written, and compared by its *key*: the domain as
-//! lower-case A-labels (UTS-46), the local part in NFKC and case-folded. So `A@x.y`, `a@x.y`
-//! and full-width `ａ@x.y` are one address, and so are `Strauß@x.y` and `strauss@x.y`, and
-//! `a@bücher.example` and `a@xn--bcher-kva.example`.
+//! Two spellings of one address must not create two accounts, and two different addresses must not be treated as one.
+//! An address is stored as it was entered and compared by its *key*: the domain as lower-case A-labels (UTS #46), the
+//! local part in NFKC and case-folded. So `A@x.y`, `a@x.y` and full-width `ａ@x.y` are the same address, and so are
+//! `Strauß@x.y` and `strauss@x.y`, and `a@bücher.example` and `a@xn--bcher-kva.example`.
 //!
-//! The key is computed here and not in the database, whose idea of lower case depends on its
-//! collation and its version. `tests/golden/email_keys.tsv` pins what this function gives: it may
-//! change only with a new [`EMAIL_KEY_VERSION`] and a migration of the keys that are stored.
+//! muster computes the key itself, because lower case in the database depends on its collation and version.
+//! `tests/golden/email_keys.tsv` pins the result. It may change only with a new [`EMAIL_KEY_VERSION`] and a migration
+//! of the stored keys.
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -16,7 +15,7 @@ use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCateg
 use icu_properties::{CodePointMapData, CodePointSetData};
 use validator::ValidateEmail;
 
-/// Which version of the key function this is.
+/// The version of the key function, stored with each key.
 pub const EMAIL_KEY_VERSION: i16 = 1;
 
 /// RFC 5321, section 4.5.3.1, in octets.
@@ -30,19 +29,19 @@ pub struct EmailAddress {
     key: String,
 }
 
-/// Why a text is not an address that can be used.
+/// The reason why an address is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidEmail {
-    /// Nothing there.
+    /// Empty or blank.
     Empty,
-    /// Not of the form `somebody@somewhere`.
+    /// Not of the form `local@domain`.
     Malformed,
-    /// More octets than mail systems take.
+    /// Longer than RFC 5321 allows.
     TooLong,
 }
 
 impl InvalidEmail {
-    /// A stable code.
+    /// A stable error code.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -52,22 +51,22 @@ impl InvalidEmail {
         }
     }
 
-    /// What is due, for people.
+    /// A message for people, without the name of the field.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
             Self::Empty => "must not be empty",
             Self::Malformed => "not a valid e-mail address",
-            Self::TooLong => "longer than an e-mail address can be (64 bytes before the @, 254 in all)",
+            Self::TooLong => "longer than an e-mail address can be (64 bytes before the `@`, 254 in total)",
         }
     }
 }
 
 impl EmailAddress {
-    /// Reads an address. ASCII blanks around it are dropped.
+    /// Parses an address. Surrounding ASCII whitespace is removed.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the address violates.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         let written = text.trim_matches(|c: char| c.is_ascii_whitespace());
         if written.is_empty() {
@@ -82,8 +81,8 @@ impl EmailAddress {
         }
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmail::Malformed)?;
         let local = fold(local);
-        // The rule of HTML's <input type=email>, which knows ASCII only: beyond it, RFC 6531
-        // allows every character in the local part.
+        // The rule of HTML's `<input type=email>` covers ASCII only; RFC 6531 allows all other characters in the
+        // local part.
         let in_ascii: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
         if in_ascii.chars().count() > LONGEST_LOCAL_PART || !format!("{in_ascii}@{domain}").validate_email() {
             return Err(InvalidEmail::Malformed);
@@ -91,20 +90,20 @@ impl EmailAddress {
         Ok(Self { written: written.to_owned(), key: format!("{local}@{domain}") })
     }
 
-    /// The address as it was written.
+    /// The address as it was entered.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// The address as it is compared.
+    /// The key by which addresses are compared.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// NFKC, case folding, NFKC: folding may leave what composes again (Unicode, section 3.13).
+/// NFKC, case folding, and NFKC again, because folding can produce sequences that compose (Unicode, section 3.13).
 pub(crate) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -114,8 +113,8 @@ pub(crate) fn fold(text: &str) -> String {
     nfkc.normalize(&folded).into_owned()
 }
 
-/// What would make two addresses that look the same: control characters, directional marks,
-/// invisible and unassigned code points; and blanks, which no address has.
+/// Characters that make different addresses look the same (control characters, directional marks, invisible and
+/// unassigned code points), and whitespace.
 fn is_forbidden(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control() || c == ' ';

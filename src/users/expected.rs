@@ -1,35 +1,29 @@
-//! Which revision of a user a change is meant for.
+//! Optimistic concurrency: the revision of a user that a change expects.
 
 use crate::error::{Code, Error, Result};
 
-/// What a user has to be still, so that nobody overwrites what somebody else has changed meanwhile (RFC 9110,
+/// The revision that a user must still have, so that a change does not overwrite another one (RFC 9110,
 /// section 13.1.1, `If-Match`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Whatever it has become.
+    /// Any revision.
     Any,
     /// One of these revisions.
     OneOf(Vec<i64>),
 }
 
 impl Expected {
-    /// Whether it fits.
-    pub(crate) fn fits(&self, revision: i64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::OneOf(revisions) => revisions.contains(&revision),
-        }
-    }
-
-    /// Refuses another revision.
+    /// Checks the revision of a locked user.
     ///
     /// # Errors
     /// `precondition_failed`.
-    pub(crate) fn hold(&self, revision: i64) -> Result<()> {
-        if self.fits(revision) {
-            return Ok(());
+    pub(crate) fn check(&self, revision: i64) -> Result<()> {
+        match self {
+            Self::OneOf(revisions) if !revisions.contains(&revision) => {
+                let detail = "the user has changed since the revision in `If-Match`; read the user again and retry";
+                Err(Error::new(Code::PreconditionFailed, detail))
+            }
+            Self::Any | Self::OneOf(_) => Ok(()),
         }
-        let sentence = "somebody has changed it since (`If-Match`), and nothing was written: read it again";
-        Err(Error::new(Code::PreconditionFailed, sentence))
     }
 }

@@ -1,22 +1,22 @@
-//! A list of users: changed, suspended, reactivated or deleted, all of them or none.
+//! Lists of users: updated, suspended, reactivated or deleted, all or none.
 //!
-//! As for a list that is created, nothing stops at the first finding: one report covers all rows and all fields,
-//! users who do not exist, and addresses that others have. A dry run does everything, and takes it back.
+//! As for a list of new users, validation continues after the first finding: one report covers all rows and all
+//! fields, users that do not exist, and addresses that belong to other users. A dry run executes everything and rolls
+//! back.
 //!
 //! # Decisions
 //!
-//! *Addresses may be swapped within a list*: what counts is who has which when all is done.
+//! *A list may swap addresses between its users*: uniqueness is validated for the final state.
 
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use uuid::Uuid;
 
-use super::edit::{Edit, EditRow, Row, WhoRow};
-use super::lock::{self, Locked};
-use super::named::{self, Named};
+use super::edit::{Edit, EditRow, ListRow, TargetRow};
+use super::lock::{self, LockedUser};
+use super::user_ref::{self, UserRef};
 use super::write::{self, Update};
-use super::{Details, Status, read};
+use super::{Status, UserDetails, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event};
 use crate::caller::{Action, Caller};
@@ -28,23 +28,23 @@ use crate::postgres::ErrorClass;
 use crate::report::{Finding, Report};
 use crate::rows;
 
-/// How often a list is tried again that others were in the way of.
+/// How often a list is retried after a conflict with a concurrent transaction.
 const RETRIES: u32 = 3;
 
-/// What is done to a list.
+/// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bulk {
-    /// Names, last names, titles and addresses are changed.
+pub enum ListOperation {
+    /// Changes names, last names, titles and addresses.
     Update,
-    /// They are kept out.
+    /// Suspends the users.
     Suspend,
-    /// They are let in again.
+    /// Reactivates the users.
     Reactivate,
-    /// They are deleted, with everything that names them.
+    /// Deletes the users and all data that identifies them.
     Delete,
 }
 
-impl Bulk {
+impl ListOperation {
     const fn action(self) -> Action {
         match self {
             Self::Update => Action::UserBatchUpdate,
@@ -54,6 +54,7 @@ impl Bulk {
         }
     }
 
+    /// The participle for messages: "can't be suspended".
     const fn done(self) -> &'static str {
         match self {
             Self::Update => "changed",
@@ -63,58 +64,67 @@ impl Bulk {
         }
     }
 
-    const fn may_take_owners(self) -> bool {
+    const fn may_remove_owners(self) -> bool {
         matches!(self, Self::Suspend | Self::Delete)
     }
 }
 
-/// A list, taken apart.
+/// A parsed list.
 struct List {
-    bulk: Bulk,
-    rows: Vec<Entry>,
+    operation: ListOperation,
+    rows: Vec<Row>,
     report: Report,
 }
 
-/// A row of which it is known who it is about.
-struct Entry {
+/// A row with a valid reference to a user.
+struct Row {
     index: usize,
-    named: Named,
+    user: UserRef,
     revision: Option<i64>,
     edit: Edit,
 }
 
-/// Does the same to all users of a list, or nothing to any of them. They come back in the order of the list, as
-/// they are then; deleted ones as they were. The body is read only after the caller's permission has been checked.
+/// Applies an operation to all users of a list, or to none. Returns the users in the order of the list: their new
+/// state, or the last state of deleted users. The body is read after the permission check.
 ///
 /// # Errors
-/// `forbidden`; what reading the body gives; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`;
-/// `batch_rejected` or `batch_conflict` with the complete report; `last_owner` with a finding for each owner; `overloaded`; `unavailable`.
+/// `forbidden`; any error of reading the body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`;
+/// `batch_rejected` or `batch_conflict` with the complete report; `last_owner` with a finding for each owner;
+/// `overloaded`; `unavailable`.
 pub async fn change_all(
     app: &App,
     caller: &Caller,
-    bulk: Bulk,
+    operation: ListOperation,
     dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
-) -> Result<Vec<Details>> {
-    app.authorize(caller, bulk.action()).await?;
+) -> Result<Vec<UserDetails>> {
+    app.authorize(caller, operation.action()).await?;
     let changed = match body.await {
-        Ok(body) => judge_and_write(app, caller, bulk, dry_run, body).await,
+        Ok(body) => parse_and_write(app, caller, operation, dry_run, body).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &changed
         && !dry_run
-        && let Some(refusal) = AuditDenial::of_list(None, error)
+        && let Some(denial) = AuditDenial::of_list(None, error)
     {
-        app.refused(caller, bulk.action(), &refusal).await;
+        app.refused(caller, operation.action(), &denial).await;
     }
     changed
 }
 
-async fn judge_and_write(app: &App, caller: &Caller, bulk: Bulk, dry_run: bool, body: Bytes) -> Result<Vec<Details>> {
+async fn parse_and_write(
+    app: &App,
+    caller: &Caller,
+    operation: ListOperation,
+    dry_run: bool,
+    body: Bytes,
+) -> Result<Vec<UserDetails>> {
     let max_users = app.config.batch.max_users;
-    let list = tokio::task::spawn_blocking(move || match bulk {
-        Bulk::Update => List::read::<EditRow>(bulk, &body, max_users),
-        _ => List::read::<WhoRow>(bulk, &body, max_users),
+    let list = tokio::task::spawn_blocking(move || match operation {
+        ListOperation::Update => List::parse::<EditRow>(operation, &body, max_users),
+        ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => {
+            List::parse::<TargetRow>(operation, &body, max_users)
+        }
     });
     let list = list.await.map_err(Error::internal)??;
     let mut attempt = 0;
@@ -123,7 +133,7 @@ async fn judge_and_write(app: &App, caller: &Caller, bulk: Bulk, dry_run: bool, 
             Ok(details) => return Ok(details),
             Err(error) => error,
         };
-        // An address that somebody was given meanwhile is a finding of the next attempt.
+        // A concurrent transaction took an address: the next attempt reports it as a finding.
         let again = error.class() == Some(ErrorClass::Contended) || error.code() == Code::EmailTaken;
         if !again || attempt == RETRIES {
             return Err(error);
@@ -134,50 +144,50 @@ async fn judge_and_write(app: &App, caller: &Caller, bulk: Bulk, dry_run: bool, 
 }
 
 impl List {
-    /// Checks each row by itself.
-    fn read<R: Row>(bulk: Bulk, body: &[u8], max_users: usize) -> Result<Self> {
+    /// Parses a list and validates each row by itself.
+    fn parse<R: ListRow>(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
         let (sent, mut findings) = rows::parse::<R>(body, max_users)?;
-        let mut report = Report::on(sent.len(), bulk.done());
-        let mut entries = Vec::with_capacity(sent.len());
+        let mut report = Report::on(sent.len(), operation.done());
+        let mut rows = Vec::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
             let Some(row) = row else { continue };
-            let (who, sent) = row.parts();
-            let edit = sent.check(index, &mut findings);
-            if let Some((named, revision)) = who.check(index, &mut findings) {
-                entries.push(Entry { index, named, revision, edit });
+            let (target, fields) = row.parts();
+            let edit = fields.check(index, &mut findings);
+            if let Some((user, revision)) = target.check(index, &mut findings) {
+                rows.push(Row { index, user, revision, edit });
             }
         }
         findings.into_iter().for_each(|finding| report.add(finding));
-        Ok(Self { bulk, rows: entries, report })
+        Ok(Self { operation, rows, report })
     }
 }
 
-async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> Result<Vec<Details>> {
-    let bulk = list.bulk;
-    let mut change = app.batch_change(caller, bulk.action(), Patience::Batch, app.clock.now()).await?;
-    if bulk.may_take_owners() {
+async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> Result<Vec<UserDetails>> {
+    let operation = list.operation;
+    let mut change = app.batch_change(caller, operation.action(), Patience::Batch, app.clock.now()).await?;
+    if operation.may_remove_owners() {
         owners::lock(&mut change).await?;
     }
     let mut report = list.report.clone();
-    let found = find(&mut change, &list.rows, &mut report).await?;
-    found.iter().for_each(|(entry, user)| judge(bulk, entry, user, &mut report));
+    let found = lock(&mut change, &list.rows, &mut report).await?;
+    found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
     let updates = updates(&mut change, &found, &mut report).await?;
     if !report.is_empty() {
         return Err(Error::rejected(report));
     }
     let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
     let organization_id = change.organization_id();
-    let before = match bulk {
-        Bulk::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
-        _ => None,
+    let before = match operation {
+        ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
+        ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
     };
-    let owners = if bulk.may_take_owners() { owners::among(&mut change, &ids).await? } else { Vec::new() };
-    let changed = write_all(&mut change, bulk, &ids, &updates).await?;
-    if bulk.may_take_owners() {
-        for (entry, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
-            report.add(Finding::last_owner(entry.index, Some("user"), &entry.named.shown()));
+    let owners = if operation.may_remove_owners() { owners::among(&mut change, &ids).await? } else { Vec::new() };
+    let changed = write(&mut change, operation, &ids, &updates).await?;
+    if operation.may_remove_owners() {
+        for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
+            report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
         }
-        owners::hold_against(&mut change, report).await?;
+        owners::require_one_or_report(&mut change, report).await?;
     }
     let details = match before {
         Some(before) => before,
@@ -186,79 +196,75 @@ async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> R
     if dry_run || changed == 0 {
         change.roll_back().await?;
     } else {
-        change.record(Event::UsersChanged { action: bulk.action(), organization_id, users: changed });
+        change.record(Event::UsersChanged { action: operation.action(), organization_id, users: changed });
         change.commit().await?;
     }
-    let mut by_id: HashMap<Uuid, Details> = details.into_iter().map(|user| (user.user_id.uuid(), user)).collect();
-    Ok(ids.into_iter().filter_map(|id| by_id.remove(&id.uuid())).collect())
+    let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
+    Ok(ids.into_iter().filter_map(|id| by_id.remove(&id)).collect())
 }
 
-/// Writes it; gives how many users are different.
-async fn write_all(change: &mut Change, bulk: Bulk, ids: &[Id<User>], updates: &[Update]) -> Result<usize> {
-    match bulk {
-        Bulk::Update if updates.is_empty() => return Ok(0),
-        Bulk::Update => {
+/// Writes the operation. Returns the number of changed users.
+async fn write(change: &mut Change, operation: ListOperation, ids: &[Id<User>], updates: &[Update]) -> Result<usize> {
+    match operation {
+        ListOperation::Update if updates.is_empty() => return Ok(0),
+        ListOperation::Update => {
             write::update(change, updates).await?;
             return Ok(updates.len());
         }
-        Bulk::Suspend => write::set_status(change, ids, Status::Suspended).await?,
-        Bulk::Reactivate => write::set_status(change, ids, Status::Active).await?,
-        Bulk::Delete => write::delete(change, ids, None).await?,
+        ListOperation::Suspend => write::set_status(change, ids, Status::Suspended).await?,
+        ListOperation::Reactivate => write::set_status(change, ids, Status::Active).await?,
+        ListOperation::Delete => write::delete(change, ids, None).await?,
     }
     Ok(ids.len())
 }
 
-/// Locks the users of all rows; those who do not exist, and those who are in the list twice, are findings.
-async fn find<'a>(change: &mut Change, rows: &'a [Entry], report: &mut Report) -> Result<Vec<(&'a Entry, Locked)>> {
-    let named: Vec<&Named> = rows.iter().map(|entry| &entry.named).collect();
-    let ids_of_rows = named::ids(change, &named).await?;
+/// Locks the users of all rows. Unknown users and users that are in the list twice become findings.
+async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> Result<Vec<(&'a Row, LockedUser)>> {
+    let users: Vec<&UserRef> = rows.iter().map(|row| &row.user).collect();
+    let ids_of_rows = user_ref::ids(change, &users).await?;
     let ids: Vec<Id<User>> = ids_of_rows.iter().flatten().copied().collect();
     let locked = lock::all(change, &ids).await?;
-    let mut locked: HashMap<Uuid, Locked> = locked.into_iter().map(|user| (user.user_id.uuid(), user)).collect();
-    let mut first_with: HashMap<Uuid, usize> = HashMap::new();
+    let mut locked: HashMap<Id<User>, LockedUser> = locked.into_iter().map(|user| (user.user_id, user)).collect();
+    let mut first_with: HashMap<Id<User>, usize> = HashMap::new();
     let mut found = Vec::with_capacity(rows.len());
-    for (entry, user_id) in rows.iter().zip(ids_of_rows) {
-        let user_id = user_id.map(Id::uuid);
+    for (row, user_id) in rows.iter().zip(ids_of_rows) {
         if let Some(first) = user_id.and_then(|id| first_with.get(&id)) {
-            report.add(Finding::user_twice(entry.index, *first, "user"));
+            report.add(Finding::user_twice(row.index, *first, "user"));
             continue;
         }
-        // Somebody else may have been given the address before it was locked.
-        let user = user_id.and_then(|id| locked.remove(&id)).filter(|user| match &entry.named {
-            Named::ById(_) => true,
-            Named::ByAddress(address) => address.key() == user.email_key(),
+        // The address may have moved to another user before the row was locked.
+        let user = user_id.and_then(|id| locked.remove(&id)).filter(|user| match &row.user {
+            UserRef::ById(_) => true,
+            UserRef::ByAddress(address) => address.key() == user.email_key(),
         });
         match user {
             Some(user) => {
-                first_with.insert(user.user_id.uuid(), entry.index);
-                found.push((entry, user));
+                first_with.insert(user.user_id, row.index);
+                found.push((row, user));
             }
-            None => {
-                let who = entry.named.shown();
-                report.add(Finding::no_such_user(entry.index, "user", Some(&who)));
-            }
+            None => report.add(Finding::no_such_user(row.index, "user", Some(&row.user.shown()))),
         }
     }
     Ok(found)
 }
 
-/// Whether this can be done to this user.
-fn judge(bulk: Bulk, entry: &Entry, user: &Locked, report: &mut Report) {
-    let (index, who) = (entry.index, entry.named.shown());
-    if entry.revision.is_some_and(|revision| revision != user.revision) {
-        let message = "somebody has changed the user since: read it again";
+/// Validates the operation against the current state of the user.
+fn validate(operation: ListOperation, row: &Row, user: &LockedUser, report: &mut Report) {
+    let (index, shown) = (row.index, row.user.shown());
+    if row.revision.is_some_and(|revision| revision != user.revision) {
+        let message = "the user has changed since this revision; read the user again and retry";
         report.add(Finding::field(index, "if_match", Code::PreconditionFailed.as_str(), message));
     }
-    match bulk {
-        Bulk::Suspend if user.is(Status::Suspended) => {
-            report.add(Finding::user(index, &who, "already_suspended", "is suspended already"));
+    match (operation, user.status) {
+        (ListOperation::Suspend, Status::Suspended) => {
+            report.add(Finding::user(index, &shown, "already_suspended", "is already suspended"));
         }
-        Bulk::Reactivate if user.is(Status::Active) => {
-            report.add(Finding::user(index, &who, "already_active", "is active already"));
+        (ListOperation::Reactivate, Status::Active) => {
+            report.add(Finding::user(index, &shown, "already_active", "is already active"));
         }
-        Bulk::Update if user.is_service_account => {
-            for field in entry.edit.personal() {
-                let message = "can't be changed: of a service account only the title can";
+        (ListOperation::Update, _) if user.is_service_account => {
+            for field in row.edit.personal() {
+                let message = "can't be changed; only the title of a service account can be changed";
                 report.add(Finding::field(index, field, "service_account", message));
             }
         }
@@ -266,19 +272,19 @@ fn judge(bulk: Bulk, entry: &Entry, user: &Locked, report: &mut Report) {
     }
 }
 
-/// What the edits come to, without those that change nothing. Addresses that somebody else has, or that two rows take,
-/// are findings.
-async fn updates(change: &mut Change, found: &[(&Entry, Locked)], report: &mut Report) -> Result<Vec<Update>> {
-    let edited = found.iter().filter_map(|(entry, user)| Some((entry.index, user.edited(&entry.edit)?)));
+/// Applies the edits, without those that change nothing. An address that belongs to a user outside the list, or that two
+/// rows take, becomes a finding.
+async fn updates(change: &mut Change, found: &[(&Row, LockedUser)], report: &mut Report) -> Result<Vec<Update>> {
+    let edited = found.iter().filter_map(|(row, user)| Some((row.index, user.apply(&row.edit)?)));
     let updates: Vec<(usize, Update)> = edited.collect();
     let moving: Vec<&(usize, Update)> = updates.iter().filter(|(_, update)| update.moves()).collect();
     if !moving.is_empty() {
         let keys: Vec<&str> = moving.iter().map(|(_, update)| update.email_key.as_str()).collect();
         let organization_id = change.organization_id();
         let holders = read::by_address(change.connection(), organization_id, &keys).await?;
-        let given_up: HashSet<Uuid> = moving.iter().map(|(_, update)| update.user_id.uuid()).collect();
+        let given_up: HashSet<Id<User>> = moving.iter().map(|(_, update)| update.user_id).collect();
         let holders: HashSet<String> =
-            holders.into_iter().filter(|(_, id)| !given_up.contains(&id.uuid())).map(|(key, _)| key).collect();
+            holders.into_iter().filter(|(_, id)| !given_up.contains(id)).map(|(key, _)| key).collect();
         let mut first_with: HashMap<&str, usize> = HashMap::new();
         for (index, update) in &moving {
             if holders.contains(&update.email_key) {

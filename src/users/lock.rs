@@ -1,8 +1,7 @@
-//! Users who are about to be changed: locked until the end of the change, and what they are now.
+//! Locking users before they are changed.
 //!
-//! Several are locked in the order of their ids, so that two lists wait for each other instead of deadlocking.
-
-use uuid::Uuid;
+//! The rows stay locked until the transaction ends. Several users are locked in the order of their IDs, so that two
+//! lists wait for each other instead of deadlocking.
 
 use super::edit::Edit;
 use super::write::Update;
@@ -10,35 +9,30 @@ use super::{Line, Name, Status};
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Id, Membership, User};
+use crate::id::{Id, Membership, Organization, User};
 
-/// A user who is locked.
+/// A user whose row is locked.
 #[derive(Debug)]
-pub(crate) struct Locked {
+pub(crate) struct LockedUser {
     pub(crate) user_id: Id<User>,
     pub(crate) revision: i64,
     pub(crate) is_service_account: bool,
+    pub(crate) status: Status,
     name: String,
     lastname: Option<String>,
     title: Option<String>,
     email: String,
     email_key: String,
-    status: String,
 }
 
-impl Locked {
-    /// Whether they are in this state.
-    pub(crate) fn is(&self, status: Status) -> bool {
-        self.status == status.as_str()
-    }
-
-    /// The address as it is compared.
+impl LockedUser {
+    /// The key by which the address is compared.
     pub(crate) fn email_key(&self) -> &str {
         &self.email_key
     }
 
-    /// What an edit makes of them; `None`: nothing else than they are.
-    pub(super) fn edited(&self, edit: &Edit) -> Option<Update> {
+    /// Applies an edit. `None` if the edit changes nothing.
+    pub(super) fn apply(&self, edit: &Edit) -> Option<Update> {
         let text = |new: &Option<Option<Line>>, old: &Option<String>| match new {
             None => old.clone(),
             Some(line) => line.as_ref().map(|line| line.as_str().to_owned()),
@@ -60,65 +54,61 @@ impl Locked {
             ("email", update.email != self.email),
         ]
         .into_iter()
-        .filter_map(|(field, is_new)| is_new.then_some(field))
+        .filter_map(|(field, is_changed)| is_changed.then_some(field))
         .collect();
         (!fields.is_empty()).then_some(Update { fields, ..update })
     }
 }
 
-/// Locks users; those who exist come back, in the order of their ids.
-pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<Locked>> {
-    let organization_id = change.organization_id().uuid();
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+/// Locks users. Returns those that exist, in the order of their IDs.
+pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<LockedUser>> {
+    let organization_id = change.organization_id();
     Ok(sqlx::query_as!(
-        Locked,
+        LockedUser,
         r#"
         select
-            user_id as "user_id: Id<User>", revision, is_service_account, name, lastname, title, email, email_key, status
+            user_id as "user_id: Id<User>", revision, is_service_account, status as "status: Status", name, lastname,
+            title, email, email_key
         from users
         where organization_id = $1 and user_id = any($2)
         order by user_id
         for update
         "#,
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
     )
     .fetch_all(change.connection())
     .await?)
 }
 
-/// Locks one.
-pub(super) async fn one(change: &mut Change, user_id: Id<User>) -> Result<Option<Locked>> {
+/// Locks one user.
+pub(super) async fn one(change: &mut Change, user_id: Id<User>) -> Result<Option<LockedUser>> {
     Ok(all(change, &[user_id]).await?.pop())
 }
 
-/// A user who is locked, by their membership.
+/// A member whose user's row is locked.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct LockedMember {
     pub(crate) user_id: Id<User>,
     pub(crate) revision: i64,
     pub(crate) own_level: PermissionLevel,
 }
 
 /// Locks the user of a membership.
-pub(crate) async fn member(change: &mut Change, identity_id: Id<Membership>) -> Result<Option<Member>> {
-    let organization_id = change.organization_id().uuid();
-    let member = sqlx::query!(
+pub(crate) async fn member(change: &mut Change, identity_id: Id<Membership>) -> Result<Option<LockedMember>> {
+    let organization_id = change.organization_id();
+    Ok(sqlx::query_as!(
+        LockedMember,
         r#"
-        select user_id as "user_id: Id<User>", u.revision, c.permission_level
+        select user_id as "user_id: Id<User>", u.revision, c.permission_level as "own_level: PermissionLevel"
         from collaborators c
         join users u using (organization_id, user_id)
-        where c.organization_id = $1 and c.identity_id = $2
+        where c.organization_id = $1 and u.organization_id = $1 and c.identity_id = $2
         for update of u
         "#,
-        organization_id,
-        identity_id.uuid(),
+        organization_id as Id<Organization>,
+        identity_id as Id<Membership>,
     )
     .fetch_optional(change.connection())
-    .await?;
-    Ok(member.map(|member| Member {
-        user_id: member.user_id,
-        revision: member.revision,
-        own_level: PermissionLevel::from_database(&member.permission_level),
-    }))
+    .await?)
 }

@@ -1,18 +1,17 @@
-//! Users: people's accounts, and those of programs.
+//! Users: the accounts of people and of programs.
 //!
-//! One user is looked at, changed, suspended, reactivated and deleted in `one.rs`, a list of them in `list.rs`: all
-//! or none, with a complete report. Both lock the users (`lock.rs`), in the order of their ids, and write the same
-//! way (`write.rs`).
+//! `one.rs` has the operations on one user, `list.rs` those on a list: all or none, with a complete report. Both lock
+//! the users (`lock.rs`) in the order of their IDs and share the statements in `write.rs`.
 
 mod edit;
 mod email;
 mod expected;
 mod list;
 pub(crate) mod lock;
-pub(crate) mod named;
 mod one;
 pub(crate) mod read;
 mod text;
+pub(crate) mod user_ref;
 pub(crate) mod write;
 
 use std::fmt;
@@ -20,9 +19,9 @@ use std::fmt;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
-pub use list::{Bulk, change_all};
+pub use list::{ListOperation, change_all};
 pub use one::{delete, get, reactivate, suspend, update};
-pub use read::Details;
+pub use read::UserDetails;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;
@@ -30,47 +29,47 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Membership, User};
 use crate::passwords::{ImportedHash, Password, PasswordHash};
 
-/// A user who can be created: each part is valid by itself.
+/// A user to be created. Each field is valid by itself.
 #[derive(Debug)]
 pub struct NewUser {
-    /// First name, or the whole of it.
+    /// First name or full name.
     pub name: Name,
-    /// The address, which nobody else in the organization may have.
+    /// The address, unique within the organization.
     pub email: EmailAddress,
-    /// Last name. Absent and empty are different, and come back as they were sent.
+    /// Last name. Absent and empty are stored as they were sent.
     pub lastname: Option<Line>,
     /// Title or position.
     pub title: Option<Line>,
-    /// How they will sign in.
+    /// The sign-in method.
     pub credential: Credential,
-    /// What their membership allows.
+    /// The level of the membership.
     pub permission_level: PermissionLevel,
 }
 
-/// How a new user will sign in.
+/// The sign-in method of a new user.
 #[derive(Debug)]
 pub enum Credential {
-    /// Through the organization's identity provider. No password is ever accepted.
+    /// The organization's identity provider. Passwords are never accepted.
     Sso,
-    /// With a password that has not been set: until then, no password is accepted.
+    /// A password that has not been set yet. Until then, no password is accepted.
     Unset,
-    /// With this initial password.
+    /// An initial password.
     Password(Password),
-    /// With the password that this hash was made of, elsewhere.
+    /// A password hash of another system.
     Imported {
-        /// Within the bounds for hashes of others.
+        /// The hash, within the limits for imported hashes.
         hash: ImportedHash,
-        /// Whether somebody else chose it, so that the user has to choose another.
+        /// Whether the user must choose another password, because someone else chose this one.
         must_change: bool,
     },
 }
 
 impl NewUser {
-    /// The first owner of an organization: a name to act under, to be given its person's own.
-    /// `.invalid` never has a mailbox (RFC 6761), so the address can't be anybody's.
+    /// The first owner of an organization: a placeholder until its person's name and address are set. The domain
+    /// `.invalid` never has a mailbox (RFC 6761), so the address can't belong to anyone.
     ///
     /// # Errors
-    /// None: both parts are valid.
+    /// None: both constants are valid.
     pub(crate) fn administrator() -> Result<Self> {
         Ok(Self {
             name: Name::parse("Administrator".to_owned()).map_err(|why| Error::internal(why.message()))?,
@@ -83,39 +82,40 @@ impl NewUser {
     }
 }
 
-/// A user who is being created.
+/// A new account, with its IDs and its password hash.
 #[derive(Debug)]
 pub struct Account {
-    /// The id that the user gets.
+    /// The ID of the user.
     pub user_id: Id<User>,
-    /// The id that the membership gets.
+    /// The ID of the membership.
     pub identity_id: Id<Membership>,
-    /// Who.
+    /// The validated fields.
     pub user: NewUser,
-    /// What is stored of the password; `None` for no password.
+    /// The password hash; `None` for a user without a password.
     pub password: Option<StoredPassword>,
 }
 
-/// What is stored of a password.
+/// A password as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredPassword {
     /// The hash.
     pub hash: PasswordHash,
-    /// Whether the user has to choose another at the next sign-in.
+    /// Whether the user must choose another password at the next sign-in.
     pub must_change: bool,
 }
 
-/// Whether a user is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a user may sign in and use API keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
-    /// They are.
+    /// The account works.
     Active,
-    /// They are kept out, with everything that is theirs kept.
+    /// All access is denied; the account's data is kept.
     Suspended,
 }
 
 impl Status {
-    /// The name on the wire and in the database.
+    /// The name in the API and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,7 +124,7 @@ impl Status {
         }
     }
 
-    /// Reads a name. `None` for anything else.
+    /// Parses a name. `None` for an unknown name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == text)

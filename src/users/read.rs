@@ -1,102 +1,106 @@
-//! Finding users.
+//! Reading users.
 //!
 //! # Decisions
 //!
-//! *Addresses are looked up one by one, whatever the planner thinks.* `email_key = any(…)` with 10,000
-//! addresses reads a table of 1,000,000 users from end to end, on three cores: 94 ms. A lateral subquery
-//! that can't be flattened (`offset 0`) leaves nothing but the index: 30 ms, however many users there are.
-//! In the order of the index, neighbours find its pages in the cache.
+//! *Addresses are looked up one by one, whatever the planner estimates.* With 10,000 addresses, `email_key = any(…)`
+//! scans a table of 1,000,000 users on three cores: 94 ms. A lateral subquery that can't be flattened (`offset 0`)
+//! leaves only the index: 30 ms, whatever the size of the table. Keys in the order of the index find its pages in the
+//! cache.
 //!
-//! *Ids are looked up as a list that the planner can't see into* (`any(array(select unnest($2)))`). It takes a list
-//! of unknown length for one of ten; where it sees one of two, it finds that planning for that is worth it each
-//! time, and plans four times as long as it looks: 2,000 questions a second for two users each, and 12,900 so.
+//! *IDs are passed as an array whose length the planner can't see* (`any(array(select unnest($2)))`). The planner
+//! assumes ten elements then. When it sees two, it considers a custom plan worthwhile each time and plans four times
+//! as long as the lookup takes: 2,000 queries a second for two users each, against 12,900.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
-use super::EmailAddress;
+use super::{EmailAddress, Status};
+use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Batch, Id, Membership, Organization, User};
 
-/// A user, with their membership.
+/// A user with their membership.
 #[derive(Clone, Debug)]
-pub struct Details {
-    /// Which.
+pub struct UserDetails {
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// The membership.
+    /// The ID of the membership.
     pub identity_id: Id<Membership>,
-    /// The address as it was written.
+    /// The address as it was entered.
     pub email: String,
-    /// First name, or the whole of it.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
     /// Title or position.
     pub title: Option<String>,
-    /// Signs in through the organization's identity provider.
+    /// Whether the user signs in through the organization's identity provider.
     pub is_sso_user: bool,
-    /// Whether it is a program.
+    /// Whether the account is a service account.
     pub is_service_account: bool,
-    /// `active` or `suspended`.
-    pub status: String,
-    /// What they may do, by their own level and by their groups: `owner` or `collaborator`.
-    pub permission_level: String,
-    /// When they were created.
+    /// Active or suspended.
+    pub status: Status,
+    /// The effective permission: by the member's own level or through a group.
+    pub permission_level: PermissionLevel,
+    /// When the user was created.
     pub created_at: DateTime<Utc>,
-    /// When they were changed last.
+    /// When the user or their level was last changed.
     pub updated_at: DateTime<Utc>,
-    /// Goes up with every change of the user or of the level.
+    /// Incremented by every change of the user or of their level.
     pub revision: i64,
 }
 
-/// A question for users with their memberships: which of `users u`, in which order.
+/// Selects users with their memberships: `$condition` completes the `where` clause over `users u`. `$1` is the
+/// organization.
 macro_rules! details {
-    ($who:literal, $($value:expr),+ $(,)?) => {
+    ($condition:literal, $($values:tt)+) => {
         sqlx::query_as!(
-            Details,
+            UserDetails,
             r#"
             select
                 u.user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Membership>", u.email, u.name,
-                u.lastname, u.title, u.is_sso_user, u.is_service_account, u.status,
+                u.lastname, u.title, u.is_sso_user, u.is_service_account, u.status as "status: Status",
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
-                ) then 'owner' else 'collaborator' end as "permission_level!",
+                ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
                 u.created_at, u.updated_at, u.revision
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and
-            "# + $who,
-            $($value),+
+            "# + $condition,
+            $($values)+
         )
     };
 }
 
-/// A user as they are now.
+/// Reads the current state of one user.
 pub(super) async fn one(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     user_id: Id<User>,
-) -> Result<Option<Details>> {
-    Ok(details!("u.user_id = $2", organization_id.uuid(), user_id.uuid()).fetch_optional(connection).await?)
+) -> Result<Option<UserDetails>> {
+    let user = details!("u.user_id = $2", organization_id as Id<Organization>, user_id as Id<User>);
+    Ok(user.fetch_optional(connection).await?)
 }
 
-/// Users as they are now: those who exist, in the order of their ids.
+/// Reads the current state of several users. Returns those that exist, in the order of their IDs.
 pub(super) async fn details(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     users: &[Id<User>],
-) -> Result<Vec<Details>> {
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
-    let question =
-        details!("u.user_id = any(array(select unnest($2::uuid[]))) order by u.user_id", organization_id.uuid(), &ids);
-    Ok(question.fetch_all(connection).await?)
+) -> Result<Vec<UserDetails>> {
+    let users = details!(
+        "u.user_id = any(array(select unnest($2::uuid[]))) order by u.user_id",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    );
+    Ok(users.fetch_all(connection).await?)
 }
 
-/// Who has these addresses, by key.
+/// Finds the holders of addresses, by key.
 pub(crate) async fn by_address(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
@@ -104,14 +108,14 @@ pub(crate) async fn by_address(
 ) -> Result<Vec<(String, Id<User>)>> {
     let found = sqlx::query!(
         r#"
-        select asked.email_key as "email_key!", found.user_id as "user_id!: Id<User>"
+        select wanted.email_key as "email_key!", found.user_id as "user_id!: Id<User>"
         from
-            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
             lateral (
-                select user_id from users where organization_id = $1 and users.email_key = asked.email_key offset 0
+                select user_id from users where organization_id = $1 and users.email_key = wanted.email_key offset 0
             ) as found
         "#,
-        organization_id.uuid(),
+        organization_id as Id<Organization>,
         keys as &[&str],
     )
     .fetch_all(connection)
@@ -119,7 +123,7 @@ pub(crate) async fn by_address(
     Ok(found.into_iter().map(|row| (row.email_key, row.user_id)).collect())
 }
 
-/// Which of the addresses belong to a user already, by their place in the list.
+/// Finds the addresses that already belong to a user, by their index in the list.
 pub(crate) async fn taken(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
@@ -128,52 +132,52 @@ pub(crate) async fn taken(
     let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
     let taken = sqlx::query_scalar!(
         r#"
-        select asked.email_key as "email_key!"
+        select wanted.email_key as "email_key!"
         from
-            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
             lateral (
-                select from users where organization_id = $1 and users.email_key = asked.email_key offset 0
+                select from users where organization_id = $1 and users.email_key = wanted.email_key offset 0
             ) as taken
         "#,
-        organization_id.uuid(),
+        organization_id as Id<Organization>,
         &keys as &[&str],
     )
     .fetch_all(connection)
     .await?;
-    Ok(places(&keys, taken))
+    Ok(indexes(&keys, taken))
 }
 
-/// As [`taken`], inside the change of a batch whose own rows don't count. A statement of its own,
-/// so that it sees what was committed since the one that inserted.
+/// As [`taken`], within the change of a batch, without the rows of the batch itself. A separate statement after the
+/// insert, so that it sees rows that were committed meanwhile.
 pub(crate) async fn taken_before(
     change: &mut Change,
     batch_id: Id<Batch>,
     emails: &[&EmailAddress],
 ) -> Result<Vec<usize>> {
-    let organization_id = change.organization_id().uuid();
+    let organization_id = change.organization_id();
     let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
     let taken = sqlx::query_scalar!(
         r#"
-        select asked.email_key as "email_key!"
+        select wanted.email_key as "email_key!"
         from
-            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as asked,
+            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
             lateral (
                 select from users
-                where organization_id = $1 and users.email_key = asked.email_key and batch_id is distinct from $3
+                where organization_id = $1 and users.email_key = wanted.email_key and batch_id is distinct from $3
                 offset 0
             ) as taken
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         &keys as &[&str],
-        batch_id.uuid(),
+        batch_id as Id<Batch>,
     )
     .fetch_all(change.connection())
     .await?;
-    Ok(places(&keys, taken))
+    Ok(indexes(&keys, taken))
 }
 
-/// Where in the list the keys are that were found.
-fn places(keys: &[&str], found: Vec<String>) -> Vec<usize> {
+/// The indexes in `keys` of the keys that were found.
+fn indexes(keys: &[&str], found: Vec<String>) -> Vec<usize> {
     let found: HashSet<String> = found.into_iter().collect();
     keys.iter().enumerate().filter(|(_, key)| found.contains(**key)).map(|(index, _)| index).collect()
 }

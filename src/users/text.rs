@@ -1,4 +1,4 @@
-//! Names and other short texts about people.
+//! Names, last names and titles.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
@@ -11,23 +11,23 @@ pub const LONGEST_TEXT: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(String);
 
-/// A [`Line`] that is not blank.
+/// A [`Line`] with at least one visible character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(Line);
 
-/// Why a text is refused.
+/// The reason why a text is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidText {
-    /// Nothing but blanks.
+    /// Empty or blank.
     Empty,
     /// More than 255 characters.
     TooLong,
-    /// Has line breaks, NUL or other control characters.
+    /// Contains a line break, NUL or another control character.
     ControlCharacter,
 }
 
 impl InvalidText {
-    /// A stable code.
+    /// A stable error code.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -37,22 +37,22 @@ impl InvalidText {
         }
     }
 
-    /// What is due, for people.
+    /// A message for people, without the name of the field.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
             Self::Empty => "must not be empty",
             Self::TooLong => "longer than 255 characters",
-            Self::ControlCharacter => "has a control character (a line break, a tab, NUL or the like)",
+            Self::ControlCharacter => "contains a control character (such as a line break, a tab or NUL)",
         }
     }
 }
 
 impl Line {
-    /// Takes a text as it is.
+    /// Validates a text. The text is not changed.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the text violates.
     pub fn parse(text: String) -> Result<Self, InvalidText> {
         if !text.validate_length(None, u64::try_from(LONGEST_TEXT).ok(), None) {
             return Err(InvalidText::TooLong);
@@ -71,10 +71,10 @@ impl Line {
 }
 
 impl Name {
-    /// Takes a text as it is.
+    /// Validates a text. The text is not changed.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that the text violates.
     pub fn parse(text: String) -> Result<Self, InvalidText> {
         if text.chars().all(is_blank) {
             return Err(InvalidText::Empty);
@@ -89,12 +89,12 @@ impl Name {
     }
 }
 
-/// Control characters, and those that turn the direction of everything after them around.
+/// Control characters, including those that change the text direction.
 fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Nothing to see: blanks, and characters of no width.
+/// Whitespace and zero-width characters.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }

@@ -2,24 +2,21 @@
 
 use std::collections::HashSet;
 
-use uuid::Uuid;
-
 use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status};
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
-use crate::id::{Batch, Id, User};
+use crate::id::{Batch, Id, Membership, Organization, User};
 
-/// How many of the accounts were free to be created.
+/// Returns how many of the accounts were created: fewer than `accounts` if an address is taken.
 ///
-/// Inserts in the order of the keys, so that two batches with common addresses meet in the same
-/// order and wait for each other instead of deadlocking. An address that is taken is skipped; the
-/// caller of this function compares the count and gives the change up.
+/// Inserts in the order of the keys, so that two batches with common addresses wait for each other instead of
+/// deadlocking. A taken address is skipped; the caller compares the count and rolls back.
 pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, accounts: &[Account]) -> Result<usize> {
     insert_as(change, batch_id, false, accounts).await
 }
 
-/// The same for the account of a program. `false`: its address is taken.
+/// The same for one service account. `false`: its address is taken.
 pub(crate) async fn insert_service_account(change: &mut Change, account: &Account) -> Result<bool> {
     Ok(insert_as(change, None, true, std::slice::from_ref(account)).await? == 1)
 }
@@ -30,8 +27,8 @@ async fn insert_as(
     is_service_account: bool,
     accounts: &[Account],
 ) -> Result<usize> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let ids: Vec<Id<User>> = accounts.iter().map(|account| account.user_id).collect();
     let emails: Vec<&str> = accounts.iter().map(|account| account.user.email.as_str()).collect();
     let keys: Vec<&str> = accounts.iter().map(|account| account.user.email.key()).collect();
     let names: Vec<&str> = accounts.iter().map(|account| account.user.name.as_str()).collect();
@@ -51,11 +48,11 @@ async fn insert_as(
         order by email_key collate "C"
         on conflict on constraint users_email_key_key do nothing
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         EMAIL_KEY_VERSION,
-        batch_id.map(Id::uuid),
+        batch_id as Option<Id<Batch>>,
         now,
-        &ids,
+        &ids[..] as &[Id<User>],
         &emails as &[&str],
         &keys as &[&str],
         &names as &[&str],
@@ -73,12 +70,12 @@ async fn insert_as(
     Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
 }
 
-/// Makes all of them members of the organization.
+/// Inserts the memberships of new users.
 pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     let actor = change.actor();
-    let user_ids: Vec<Uuid> = accounts.iter().map(|account| account.user_id.uuid()).collect();
-    let identity_ids: Vec<Uuid> = accounts.iter().map(|account| account.identity_id.uuid()).collect();
+    let user_ids: Vec<Id<User>> = accounts.iter().map(|account| account.user_id).collect();
+    let identity_ids: Vec<Id<Membership>> = accounts.iter().map(|account| account.identity_id).collect();
     let levels: Vec<&str> = accounts.iter().map(|account| account.user.permission_level.as_str()).collect();
     sqlx::query!(
         r#"
@@ -87,12 +84,12 @@ pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Accoun
         select $1, $2, $3, $4, user_id, identity_id, permission_level
         from unnest($5::uuid[], $6::uuid[], $7::text[]) as account (user_id, identity_id, permission_level)
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         actor.kind(),
         actor.id(),
         now,
-        &user_ids,
-        &identity_ids,
+        &user_ids[..] as &[Id<User>],
+        &identity_ids[..] as &[Id<Membership>],
         &levels as &[&str],
     )
     .execute(change.connection())
@@ -100,25 +97,25 @@ pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Accoun
     Ok(())
 }
 
-/// Sets the initial passwords of those who have one.
+/// Inserts the initial passwords of the accounts that have one.
 pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account]) -> Result<()> {
     let given = || accounts.iter().filter_map(|account| Some((account.user_id, account.password.as_ref()?)));
-    let user_ids: Vec<Uuid> = given().map(|(user_id, _)| user_id.uuid()).collect();
+    let user_ids: Vec<Id<User>> = given().map(|(user_id, _)| user_id).collect();
     if user_ids.is_empty() {
         return Ok(());
     }
     let hashes: Vec<&str> = given().map(|(_, password)| password.hash.as_str()).collect();
     let must_change: Vec<bool> = given().map(|(_, password)| password.must_change).collect();
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         insert into passwords (organization_id, set_at, user_id, phc, must_change)
         select $1, $2, user_id, phc, must_change
         from unnest($3::uuid[], $4::text[], $5::bool[]) as account (user_id, phc, must_change)
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         now,
-        &user_ids,
+        &user_ids[..] as &[Id<User>],
         &hashes as &[&str],
         &must_change,
     )
@@ -127,7 +124,7 @@ pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account]) 
     Ok(())
 }
 
-/// A user who is locked, as they will be.
+/// The new state of a locked user.
 #[derive(Debug)]
 pub(crate) struct Update {
     pub(crate) user_id: Id<User>,
@@ -137,30 +134,30 @@ pub(crate) struct Update {
     pub(crate) email: String,
     pub(crate) email_key: String,
     pub(crate) email_key_before: String,
-    /// The names of the fields that are different, at least one.
+    /// The names of the changed fields; not empty.
     pub(crate) fields: Vec<&'static str>,
 }
 
 impl Update {
-    /// Whether it gives up one address for another.
+    /// Whether the user gets another address.
     pub(crate) fn moves(&self) -> bool {
         self.email_key != self.email_key_before
     }
 }
 
-/// Changes users. They may take addresses that others of them give up.
+/// Updates users. A user may take an address that another user of the list gives up.
 ///
 /// # Errors
-/// `email_taken` when an address belongs to somebody else.
+/// `email_taken` if an address belongs to another user.
 pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let ids: Vec<Uuid> = updates.iter().map(|update| update.user_id.uuid()).collect();
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let ids: Vec<Id<User>> = updates.iter().map(|update| update.user_id).collect();
     let names: Vec<&str> = updates.iter().map(|update| update.name.as_str()).collect();
     let lastnames: Vec<Option<&str>> = updates.iter().map(|update| update.lastname.as_deref()).collect();
     let titles: Vec<Option<&str>> = updates.iter().map(|update| update.title.as_deref()).collect();
     let emails: Vec<&str> = updates.iter().map(|update| update.email.as_str()).collect();
     let keys: Vec<&str> = updates.iter().map(|update| update.email_key.as_str()).collect();
-    free(change, updates).await?;
+    release_addresses(change, updates).await?;
     sqlx::query!(
         r#"
         update users
@@ -170,10 +167,10 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
             as new (user_id, name, lastname, title, email, email_key)
         where users.organization_id = $1 and users.user_id = new.user_id
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         now,
         EMAIL_KEY_VERSION,
-        &ids,
+        &ids[..] as &[Id<User>],
         &names as &[&str],
         &lastnames as &[Option<&str>],
         &titles as &[Option<&str>],
@@ -189,47 +186,46 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
     Ok(())
 }
 
-/// The database's word on an address that somebody has.
+/// Maps a violated unique constraint to `email_taken`.
 fn taken(error: sqlx::Error) -> Error {
     match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
         Some("users_email_key_key") => {
-            Error::new(Code::EmailTaken, "the e-mail address belongs to another account, and nothing was written")
+            Error::new(Code::EmailTaken, "the e-mail address belongs to another account; nothing was written")
         }
         _ => error.into(),
     }
 }
 
-/// Gives addresses up that others of the list take: PostgreSQL judges after each row, not after the last one.
-/// Until they get their new ones, users have their ids for addresses, which nobody else can have.
-async fn free(change: &mut Change, updates: &[Update]) -> Result<()> {
+/// Releases the addresses that other users of the list take, because PostgreSQL checks uniqueness after each row rather
+/// than at the end of the statement. Meanwhile the users have their IDs as keys, which no other user can have.
+async fn release_addresses(change: &mut Change, updates: &[Update]) -> Result<()> {
     let moving = || updates.iter().filter(|update| update.moves());
     let given_up: HashSet<&str> = moving().map(|update| update.email_key_before.as_str()).collect();
     if !moving().any(|update| given_up.contains(update.email_key.as_str())) {
         return Ok(());
     }
-    let organization_id = change.organization_id().uuid();
-    let ids: Vec<Uuid> = moving().map(|update| update.user_id.uuid()).collect();
+    let organization_id = change.organization_id();
+    let ids: Vec<Id<User>> = moving().map(|update| update.user_id).collect();
     sqlx::query!(
         "update users set email_key = user_id::text where organization_id = $1 and user_id = any($2)",
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        &ids[..] as &[Id<User>],
     )
     .execute(change.connection())
     .await?;
     Ok(())
 }
 
-/// Keeps users out, or lets them in again.
+/// Suspends or reactivates users.
 pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         update users set status = $3, updated_at = $4, revision = revision + 1
         where organization_id = $1 and user_id = any($2)
         "#,
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
         status.as_str(),
         now,
     )
@@ -244,15 +240,18 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
     Ok(())
 }
 
-/// Deletes users with everything that names them. Memberships, passwords and places in groups go with the users' rows;
-/// keys are deleted by name, so that no mistake elsewhere takes them along. Invitations to their addresses go, whatever
-/// has become of them, and so do the kept answers that their batches were answered with.
+/// Deletes users and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
+/// keys (`on delete cascade`). API keys, invitations to the users' addresses and the stored responses of their batches
+/// are deleted explicitly.
 pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Option<Id<Batch>>) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
-    let ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
-    sqlx::query!("delete from api_keys where organization_id = $1 and user_id = any($2)", organization_id, &ids)
-        .execute(change.connection())
-        .await?;
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        "delete from api_keys where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    )
+    .execute(change.connection())
+    .await?;
     sqlx::query!(
         r#"
         delete from invitations
@@ -260,8 +259,8 @@ pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Op
             select email_key from users where organization_id = $1 and user_id = any($2)
         )
         "#,
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
     )
     .execute(change.connection())
     .await?;
@@ -272,14 +271,18 @@ pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Op
             select batch_id from users where organization_id = $1 and user_id = any($2)
         )
         "#,
-        organization_id,
-        &ids,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
     )
     .execute(change.connection())
     .await?;
-    sqlx::query!("delete from users where organization_id = $1 and user_id = any($2)", organization_id, &ids)
-        .execute(change.connection())
-        .await?;
+    sqlx::query!(
+        "delete from users where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    )
+    .execute(change.connection())
+    .await?;
     for user_id in users {
         change.record(Event::UserDeleted { user_id: *user_id, batch_id });
     }

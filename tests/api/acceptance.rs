@@ -155,8 +155,8 @@ async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
         ),
         (
             json!({"name": "a\nb", "lastname": long, "title": "\u{0}", "password": PASSWORD}),
-            "name: has a control character (a line break, a tab, NUL or the like); lastname: longer than 255 \
-             characters; title: has a control character (a line break, a tab, NUL or the like)",
+            "name: contains a control character (such as a line break, a tab or NUL); lastname: longer than 255 \
+             characters; title: contains a control character (such as a line break, a tab or NUL)",
         ),
         (
             json!({"name": "Ada", "password": "ada@example.com"}),

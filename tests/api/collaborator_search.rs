@@ -157,7 +157,7 @@ async fn what_is_found_comes_in_pages() {
 async fn what_can_not_be_searched_for_is_named() {
     let app = TestApp::spawn().await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
-    let query = "`query` has to have 1 to 200 characters, none of them a control character";
+    let query = "`query` must be 1 to 200 characters long, without control characters";
     let count = "`count` has to be a number from 1 to 50";
     let token = "`paging_token` has to be the `next_paging_token` of the page before";
     for (body, detail) in [

@@ -119,8 +119,7 @@ async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
         let detail = error["detail"].as_str().unwrap();
         let start = format!(
             "8 of 9 users can't be {done}: users[1].user (nobody@example.com): there is no such user; users[2].user \
-             (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: has to be the id of a user (usr_…) \
-             or an e-mail address; "
+             (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: must be a user ID (`usr_…`) or an e-mail address; "
         );
         assert!(detail.starts_with(&start) && detail.ends_with("; and 3 more"), "{detail}");
     }

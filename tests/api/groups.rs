@@ -93,7 +93,7 @@ async fn what_can_not_be_a_name_is_refused() {
         (
             r#"{"name": "a\u0000b"}"#,
             "invalid_request",
-            "the name of a group can't be used: has a control character (a line break, a tab, NUL or the like)",
+            "the name of a group can't be used: contains a control character (such as a line break, a tab or NUL)",
         ),
         (
             r#"{"name": "a", "source": "scim"}"#,

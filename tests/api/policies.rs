@@ -215,8 +215,7 @@ async fn the_last_owner_can_not_be_lost_through_a_group() {
     app.db_execute("update collaborators set permission_level = 'collaborator'").await;
     let last_owner = json!({
         "code": "last_owner",
-        "detail": "this would leave the organization without an active owner, and nothing was written: make somebody else \
-                   an owner first",
+        "detail": "the change would leave the organization without an active owner; make another user an owner first",
     });
     for answer in [
         set(&operator, &json!([])).await,

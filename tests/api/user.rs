@@ -101,13 +101,12 @@ async fn all_that_is_wrong_with_a_change_is_told_at_once() {
         json!({
             "code": "batch_rejected",
             "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: has to be text, not null; \
-                users[0].lastname: has to be text, not a number; users[0].title: has a control character (a line break, a \
-                tab, NUL or the like); users[0].status: is unknown; a user has name, email, lastname, title",
+                users[0].lastname: has to be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; a user has name, email, lastname, title",
             "rows": [
                 row("name", "empty", "must not be empty"),
                 row("email", "wrong_type", "has to be text, not null"),
                 row("lastname", "wrong_type", "has to be text, not a number"),
-                row("title", "control_character", "has a control character (a line break, a tab, NUL or the like)"),
+                row("title", "control_character", "contains a control character (such as a line break, a tab or NUL)"),
                 row("status", "unknown_field", "is unknown; a user has name, email, lastname, title"),
             ],
         })
@@ -134,7 +133,7 @@ async fn an_address_of_somebody_else_can_not_be_taken() {
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.error(),
-        json!({"code": "email_taken", "detail": "the e-mail address belongs to another account, and nothing was written"})
+        json!({"code": "email_taken", "detail": "the e-mail address belongs to another account; nothing was written"})
     );
     assert_eq!(app.owner.get(&path).await.header("etag"), "\"1\"");
 }
@@ -147,7 +146,7 @@ async fn of_a_service_account_only_the_title_changes() {
     for body in [json!({"name": "x"}), json!({"email": "x@example.com"}), json!({"lastname": "x", "title": "t"})] {
         let answer = send(&app.owner, "PATCH", &path, &body).await;
         assert_eq!(answer.status, 409, "{body}");
-        let detail = "of a service account only the title can be changed: its name is its address";
+        let detail = "only the title of a service account can be changed; its address is derived from its name";
         assert_eq!(answer.error(), json!({"code": "conflict", "detail": detail}));
     }
     let answer = send(&app.owner, "PATCH", &path, &json!({"title": "Nightly build"})).await;
@@ -171,7 +170,7 @@ async fn a_change_can_be_for_one_revision_only() {
     ] {
         let answer = only_if(&app.owner, method, path, tag, &json!({"title": "Lady"})).await;
         assert_eq!(answer.status, 412, "{method} {tag}");
-        let detail = "somebody has changed it since (`If-Match`), and nothing was written: read it again";
+        let detail = "the user has changed since the revision in `If-Match`; read the user again and retry";
         assert_eq!(answer.error(), json!({"code": "precondition_failed", "detail": detail}));
     }
     for tag in ["2", "\"2", "*, \"2\"", "é"] {
@@ -208,7 +207,7 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
     let again = send(&other, "POST", &format!("{path}/suspend"), &Value::Null).await;
     assert_eq!(
         (again.status, again.error()),
-        (409, json!({"code": "conflict", "detail": format!("the user {me} is suspended already")}))
+        (409, json!({"code": "conflict", "detail": format!("the user {me} is already suspended")}))
     );
     let answer = send(&other, "POST", &format!("{path}/reactivate"), &Value::Null).await;
     assert_eq!((answer.status, answer.json()["result"]["status"].as_str()), (200, Some("active")));
@@ -216,12 +215,12 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
     let again = send(&other, "POST", &format!("{path}/reactivate"), &Value::Null).await;
     assert_eq!(
         (again.status, again.error()),
-        (409, json!({"code": "conflict", "detail": format!("the user {me} is active already")}))
+        (409, json!({"code": "conflict", "detail": format!("the user {me} is already active")}))
     );
 }
 
-const LAST_OWNER: &str = "this would leave the organization without an active owner, and nothing was written: make \
-                          somebody else an owner first";
+const LAST_OWNER: &str =
+    "the change would leave the organization without an active owner; make another user an owner first";
 
 /// A list is refused because of one row, which takes the last owner away.
 pub fn last_owner_in(answer: &Answer, index: usize, field: Option<&str>, who: &str) {

@@ -128,14 +128,13 @@ async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
         json!({
             "code": "batch_rejected",
             "detail": "8 of 9 users can't be deleted: users[1].user (nobody@example.com): there is no such user; \
-                users[2].user (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: has to be the id of a \
-                user (usr_…) or an e-mail address; users[4].if_match: somebody has changed the user since: read it again; \
+                users[2].user (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: must be a user ID (`usr_…`) or an e-mail address; users[4].if_match: the user has changed since this revision; read the user again and retry; \
                 users[5].user: the same user as users[0]; and 4 more",
             "rows": [
                 row(1, "user", "unknown_user", "there is no such user"),
                 row(2, "user", "unknown_user", "there is no such user"),
-                row(3, "user", "user_invalid", "has to be the id of a user (usr_…) or an e-mail address"),
-                row(4, "if_match", "precondition_failed", "somebody has changed the user since: read it again"),
+                row(3, "user", "user_invalid", "must be a user ID (`usr_…`) or an e-mail address"),
+                row(4, "if_match", "precondition_failed", "the user has changed since this revision; read the user again and retry"),
                 twice,
                 row(6, "user", "missing", "is missing"),
                 row(6, "name", "unknown_field", "is unknown; a user has user, if_match"),
@@ -163,12 +162,12 @@ async fn who_is_suspended_or_active_already_is_a_finding() {
     let answer = post(&app, SUSPEND, &list).await;
     assert_eq!(
         (answer.status, answer.error()["rows"].clone()),
-        (422, json!([row(0, "user", "already_suspended", "is suspended already")]))
+        (422, json!([row(0, "user", "already_suspended", "is already suspended")]))
     );
     let answer = post(&app, REACTIVATE, &list).await;
     assert_eq!(
         (answer.status, answer.error()["rows"].clone()),
-        (422, json!([row(1, "user", "already_active", "is active already")]))
+        (422, json!([row(1, "user", "already_active", "is already active")]))
     );
     assert_eq!(app.db_value::<i64>("select count(*) from users where status = 'suspended'").await, 1);
 }
@@ -221,7 +220,7 @@ async fn of_service_accounts_in_a_list_only_titles_change() {
     app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
     let answer =
         post(&app, UPDATE, &json!([{"user": ids[0], "name": "x", "email": "y@example.com", "title": "t"}])).await;
-    let message = "can't be changed: of a service account only the title can";
+    let message = "can't be changed; only the title of a service account can be changed";
     assert_eq!(
         (answer.status, answer.error()["rows"].clone()),
         (422, json!([row(0, "name", "service_account", message), row(0, "email", "service_account", message)]))

@@ -94,10 +94,10 @@ async fn users_are_suspended_reactivated_and_deleted() {
         )
     );
     let ran = user(&app, &["suspend", "a@example.com"]);
-    let sentence = "error: a@example.com can't be suspended: is suspended already\n";
+    let sentence = "error: a@example.com can't be suspended: is already suspended\n";
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", sentence));
     let ran = user(&app, &["suspend", "b@example.com", "A@example.com", "b@example.com"]);
-    let said = "A@example.com: is suspended already\nb@example.com: the same user as b@example.com\n\
+    let said = "A@example.com: is already suspended\nb@example.com: the same user as b@example.com\n\
                 error: 2 of 3 users can't be suspended; nothing was suspended\n";
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", said));
     let ran = user(&app, &["delete", "a@example.com", "--dry-run"]);
@@ -107,7 +107,11 @@ async fn users_are_suspended_reactivated_and_deleted() {
     assert_eq!(people(&app).await, "b@example.com active");
     let ran = user(&app, &["delete", "administrator@muster.invalid", "--yes"]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.starts_with("error: this would leave the organization without an active owner"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error: the change would leave the organization without an active owner"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +210,7 @@ async fn users_are_searched() {
     assert_eq!(json(&ran)[0]["email"], "user7@example.com");
     assert_eq!(json(&user(&app, &["search", "user7", "--service-account", "-o", "json"])), json!([]));
     let ran = user(&app, &["search", ""]);
-    let sentence = "error: `query` has to have 1 to 200 characters, none of them a control character\n";
+    let sentence = "error: `query` must be 1 to 200 characters long, without control characters\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
 }
 

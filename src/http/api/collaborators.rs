@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Listing, Metadata, Single, revised};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::collaborators::{self, CollaboratorType, Filter, Piece, Search};
+use crate::collaborators::{self, CollaboratorFilter, CollaboratorType, Search, SearchText};
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers, log};
@@ -36,8 +36,8 @@ pub(in crate::http) struct Query {
 }
 
 impl Query {
-    fn filter(&self) -> Result<Filter> {
-        Ok(Filter {
+    fn filter(&self) -> Result<CollaboratorFilter> {
+        Ok(CollaboratorFilter {
             email: self.email.clone(),
             name: self.name.clone(),
             collaborator_type: collaborator_type(self.collaborator_type.as_deref())?,
@@ -123,11 +123,11 @@ fn show(collaborator: collaborators::Collaborator) -> Collaborator {
         full_name: collaborator.full_name(),
         name: collaborator.name,
         email: collaborator.email,
-        base_role: collaborator.own_level,
-        permission_level: collaborator.permission_level,
+        base_role: collaborator.own_level.as_str().to_owned(),
+        permission_level: collaborator.permission_level.as_str().to_owned(),
         additional_roles: Vec::new(),
         is_service_account: collaborator.is_service_account,
-        status: collaborator.status,
+        status: collaborator.status.to_string(),
         created_at: collaborator.created_at,
     }
 }
@@ -162,7 +162,7 @@ impl SearchBody {
             Status::parse(text).ok_or_else(|| Error::invalid("`status` has to be `active` or `suspended`"))
         });
         Ok(Search {
-            piece: Piece::parse(&self.query)?,
+            text: SearchText::parse(&self.query)?,
             collaborator_type: collaborator_type(self.collaborator_type.as_deref())?,
             is_service_account: self.is_service_account,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers};
 use crate::id::{self, Id};
-use crate::users::{self, Details};
+use crate::users::{self, UserDetails};
 
 /// A user's account, or a program's.
 #[derive(Serialize, ToSchema)]
@@ -48,8 +48,8 @@ pub(in crate::http) struct User {
     revision: i64,
 }
 
-impl From<Details> for User {
-    fn from(user: Details) -> Self {
+impl From<UserDetails> for User {
+    fn from(user: UserDetails) -> Self {
         Self {
             user_id: user.user_id.to_string(),
             identity_id: user.identity_id.to_string(),
@@ -59,8 +59,8 @@ impl From<Details> for User {
             title: user.title,
             is_sso_user: user.is_sso_user,
             is_service_account: user.is_service_account,
-            status: user.status,
-            permission_level: user.permission_level,
+            status: user.status.to_string(),
+            permission_level: user.permission_level.as_str().to_owned(),
             created_at: user.created_at,
             updated_at: user.updated_at,
             revision: user.revision,
@@ -93,7 +93,7 @@ fn user_id(request: &HttpRequest) -> Result<Id<id::User>> {
     extract::id(request, "user_id", "user")
 }
 
-fn show(user: Details) -> HttpResponse {
+fn show(user: UserDetails) -> HttpResponse {
     revised(user.revision, User::from(user))
 }
 

@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract, log};
-use crate::users::{self, Bulk};
+use crate::users::{self, ListOperation};
 
 /// Somebody in a list.
 #[derive(Deserialize, ToSchema)]
@@ -78,7 +78,7 @@ pub(in crate::http) async fn update(
     caller: Caller,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, Bulk::Update).await
+    change(&request, &app, &caller, payload, ListOperation::Update).await
 }
 
 /// Suspend a list of users, all of them or none
@@ -107,7 +107,7 @@ pub(in crate::http) async fn suspend(
     caller: Caller,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, Bulk::Suspend).await
+    change(&request, &app, &caller, payload, ListOperation::Suspend).await
 }
 
 /// Reactivate a list of users, all of them or none
@@ -134,7 +134,7 @@ pub(in crate::http) async fn reactivate(
     caller: Caller,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, Bulk::Reactivate).await
+    change(&request, &app, &caller, payload, ListOperation::Reactivate).await
 }
 
 /// Delete a list of users, all of them or none
@@ -162,7 +162,7 @@ pub(in crate::http) async fn delete(
     caller: Caller,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, Bulk::Delete).await
+    change(&request, &app, &caller, payload, ListOperation::Delete).await
 }
 
 async fn change(
@@ -170,7 +170,7 @@ async fn change(
     app: &App,
     caller: &Caller,
     payload: Payload,
-    bulk: Bulk,
+    bulk: ListOperation,
 ) -> Result<HttpResponse> {
     let query: Query = extract::query(request)?;
     let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false);

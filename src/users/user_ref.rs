@@ -1,5 +1,5 @@
-//! Users who exist, as lists name them: by id or by address, which no id looks like. So one column of a file is
-//! enough, whatever its writer has, and `email` is free to mean a new address.
+//! References to existing users in lists: a user ID or an e-mail address. The two can't be confused, so one column of
+//! a file is enough for either, and the field `email` is free to mean a new address.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use crate::id::{Id, User};
 use crate::report::Finding;
 use crate::rows::Field;
 
-/// Who is meant.
+/// A reference to a user.
 #[derive(Debug)]
-pub(crate) enum Named {
+pub(crate) enum UserRef {
     ById(Id<User>),
     ByAddress(EmailAddress),
 }
 
-impl Named {
-    /// Takes a row's `user` as it was sent. What it can't be taken for joins the findings.
+impl UserRef {
+    /// Validates a row's `user`. A missing or malformed reference becomes a finding.
     pub(crate) fn check(sent: Field<String>, index: usize, findings: &mut Vec<Finding>) -> Option<Self> {
         match sent {
             Field::Wrong => None,
@@ -27,25 +27,25 @@ impl Named {
                 None
             }
             Field::Is(text) => {
-                let named = Self::parse(&text);
-                if named.is_none() {
-                    let message = "has to be the id of a user (usr_…) or an e-mail address";
+                let user = Self::parse(&text);
+                if user.is_none() {
+                    let message = "must be a user ID (`usr_…`) or an e-mail address";
                     findings.push(Finding::field(index, "user", "user_invalid", message));
                 }
-                named
+                user
             }
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // No address is an id: that has no @.
+        // No text is both: an ID has no `@`.
         match text.parse() {
             Ok(user_id) => Some(Self::ById(user_id)),
             Err(_) => EmailAddress::parse(text).ok().map(Self::ByAddress),
         }
     }
 
-    /// As it was written.
+    /// The reference as it was written.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::ById(user_id) => user_id.to_string(),
@@ -61,18 +61,18 @@ impl Named {
     }
 }
 
-/// The ids of those who are named, in the order of the list: of an address that somebody has, and each that is an id,
-/// whether or not there is such a user.
-pub(crate) async fn ids(change: &mut Change, named: &[&Named]) -> Result<Vec<Option<Id<User>>>> {
-    let addresses: Vec<&str> = named.iter().filter_map(|named| Some(named.address()?.key())).collect();
+/// Resolves references to user IDs, in the order of the list: `None` for an address that no user has. A reference by ID
+/// resolves even if the user does not exist.
+pub(crate) async fn ids(change: &mut Change, users: &[&UserRef]) -> Result<Vec<Option<Id<User>>>> {
+    let addresses: Vec<&str> = users.iter().filter_map(|user| Some(user.address()?.key())).collect();
     let organization_id = change.organization_id();
     let holders: HashMap<String, Id<User>> = match addresses.is_empty() {
         true => HashMap::new(),
         false => read::by_address(change.connection(), organization_id, &addresses).await?.into_iter().collect(),
     };
-    let id_of = |named: &&Named| match named {
-        Named::ById(user_id) => Some(*user_id),
-        Named::ByAddress(address) => holders.get(address.key()).copied(),
+    let id_of = |user: &&UserRef| match user {
+        UserRef::ById(user_id) => Some(*user_id),
+        UserRef::ByAddress(address) => holders.get(address.key()).copied(),
     };
-    Ok(named.iter().map(id_of).collect())
+    Ok(users.iter().map(id_of).collect())
 }
