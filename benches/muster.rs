@@ -1,8 +1,8 @@
-//! `cargo bench`: what muster exists for, as ratios against what the machine can do at all.
+//! `cargo bench`: muster's main workloads, as ratios to a baseline on the same machine.
 //!
-//! Each figure compares a real release server (its own process, its real PostgreSQL, durable) with a
-//! bare baseline in the same run: medians of alternating A/B pairs, since machines are noisy. A bar
-//! that is missed makes the run fail. `cargo bench -- bulk singles` measures only those parts.
+//! Each benchmark compares a release server (its own process, with a durable PostgreSQL) with a bare baseline in the same run,
+//! by the medians of alternating A/B pairs, because machines are noisy. A missed limit fails the run.
+//! `cargo bench -- bulk singles` runs only those parts.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a benchmark prints, and may panic"
+    reason = "benchmarks print and may panic"
 )]
 
 #[path = "../tests/support/mod.rs"]
@@ -23,26 +23,26 @@ mod support;
 mod baseline;
 mod figures;
 
-/// One figure.
+/// One result.
 struct Line {
     what: &'static str,
     measured: String,
-    bar: String,
-    /// `None`: to be compared with, no bar of its own.
+    limit: String,
+    /// Whether the limit is met; `None` for a reference value without a limit.
     met: Option<bool>,
 }
 
 impl Line {
-    fn at_most(what: &'static str, value: f64, bar: f64, unit: &str, measured: String) -> Self {
-        Self { what, measured, bar: format!("<= {bar}{unit}"), met: Some(value <= bar) }
+    fn at_most(what: &'static str, value: f64, limit: f64, unit: &str, measured: String) -> Self {
+        Self { what, measured, limit: format!("<= {limit}{unit}"), met: Some(value <= limit) }
     }
 
-    fn at_least(what: &'static str, value: f64, bar: f64, measured: String) -> Self {
-        Self { what, measured, bar: format!(">= {bar}"), met: Some(value >= bar) }
+    fn at_least(what: &'static str, value: f64, limit: f64, measured: String) -> Self {
+        Self { what, measured, limit: format!(">= {limit}"), met: Some(value >= limit) }
     }
 
-    fn beside(what: &'static str, measured: String) -> Self {
-        Self { what, measured, bar: "-".to_owned(), met: None }
+    fn reference(what: &'static str, measured: String) -> Self {
+        Self { what, measured, limit: "-".to_owned(), met: None }
     }
 }
 
@@ -65,28 +65,28 @@ const PARTS: [Part; 12] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --benches` only wants to know that it builds.
+    // `cargo test --benches` only checks that the benchmarks build.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
     let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     support::DURABLE.store(true, std::sync::atomic::Ordering::Relaxed);
     let mut missed = 0;
-    println!("{:<68} {:>32} {:>12}", "", "measured", "bar");
+    println!("{:<68} {:>32} {:>12}", "", "measured", "limit");
     for (name, lines) in PARTS {
         if !named.is_empty() && !named.iter().any(|part| *part == name) {
             continue;
         }
-        for Line { what, measured, bar, met } in lines() {
+        for Line { what, measured, limit, met } in lines() {
             let verdict = match met {
                 Some(true) => "met",
                 Some(false) => "MISSED",
                 None => "",
             };
             missed += i32::from(met == Some(false));
-            println!("{what:<68} {measured:>32} {bar:>12}  {verdict}");
+            println!("{what:<68} {measured:>32} {limit:>12}  {verdict}");
         }
     }
-    println!("{}", if missed == 0 { "all bars are met".to_owned() } else { format!("{missed} missed") });
+    println!("{}", if missed == 0 { "all limits met".to_owned() } else { format!("{missed} limits missed") });
     std::process::exit(i32::from(missed > 0));
 }

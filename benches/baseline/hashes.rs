@@ -1,4 +1,4 @@
-//! Argon2id and nothing else.
+//! Bare argon2id.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +8,8 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use crate::figures::password;
 
-/// As many threads as cores, each with memory that it uses again and again, on huge pages where the
-/// system has them. The parameters are muster's defaults.
+/// One thread for each core, each with memory that it reuses, on huge pages if available. The parameters are muster's
+/// defaults.
 pub struct Hashes {
     memory: Vec<Vec<Block>>,
     params: Params,
@@ -25,7 +25,7 @@ impl Hashes {
         hashes
     }
 
-    /// The time for `count` hashes over all threads.
+    /// The time of `count` hashes on all threads.
     pub fn run(&mut self, count: usize) -> Duration {
         let start = Instant::now();
         let next = AtomicUsize::new(0);
@@ -53,7 +53,7 @@ impl Hashes {
     }
 }
 
-/// Memory as the server has it.
+/// Memory allocated like the server's.
 fn huge(blocks: usize) -> Vec<Block> {
     let mut memory: Vec<Block> = Vec::with_capacity(blocks);
     #[cfg(target_os = "linux")]
@@ -63,7 +63,7 @@ fn huge(blocks: usize) -> Vec<Block> {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the baseline must not be slower than it could be")]
+#[expect(unsafe_code, reason = "the baseline must be as fast as possible")]
 fn advise(start: *mut std::ffi::c_void, length: usize) {
     use nix::sys::mman::{MmapAdvise, madvise};
     let skip = start.align_offset(4096);
@@ -73,9 +73,9 @@ fn advise(start: *mut std::ffi::c_void, length: usize) {
     let _ = unsafe { madvise(start, whole, MmapAdvise::MADV_HUGEPAGE) };
 }
 
-/// What libsodium takes for so many of the same hashes, on all cores. `None`: it is not here.
+/// The time of `count` hashes with libsodium on all cores, or `None` if libsodium is not installed.
 pub fn libsodium(count: usize) -> Option<Duration> {
-    // ctypes lets go of Python's lock while the library works.
+    // ctypes releases Python's GIL during the call.
     let script = r#"
 import ctypes, os, sys, threading, time
 sodium = ctypes.CDLL("libsodium.so.23")

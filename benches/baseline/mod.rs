@@ -1,4 +1,4 @@
-//! What the machine can do at all: the least work that gives the same.
+//! Baselines: the least work that produces the same result.
 
 mod hashes;
 mod pgbench;
@@ -11,7 +11,7 @@ pub use rows::{Rows, execute, fill, forget_users, insert_select, settle};
 use sqlx::postgres::PgConnectOptions;
 use std::process::Command;
 
-/// A client program of PostgreSQL, on a database.
+/// A PostgreSQL client program for a database.
 fn program(name: &str, database: &PgConnectOptions) -> Command {
     let mut command = Command::new(name);
     command.args(["-h", database.get_host(), "-U", "muster"]);

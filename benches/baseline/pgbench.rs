@@ -1,4 +1,4 @@
-//! The statements of one request that creates one user, by `pgbench`.
+//! The statements of single-user requests, run by `pgbench`.
 
 use std::io::Write;
 use std::process::Command;
@@ -8,9 +8,9 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{execute, program};
 
-/// The statements as they stand in `batches/write.rs`, `users/write.rs` and `audit/write.rs`,
-/// in their order (who holds the key is remembered, and not asked), with the same indexes to write. What muster sets together with `begin` holds for the
-/// connection here: pgbench can't send both in one message.
+/// The statements of `batches/write.rs`, `users/write.rs` and `audit/write.rs` in the same order, on the same tables. muster
+/// caches the API key, so its lookup is missing. muster sends its settings in one message with `begin`, which pgbench can't, so
+/// they are set for the connection.
 const STATEMENTS: &str = r#"
 \set seq :seq + 1
 \set n :base + :seq * 64 + :client_id
@@ -58,7 +58,7 @@ insert into audit_events
 commit;
 "#;
 
-/// The query as it stands in `users/read.rs`.
+/// The query of `users/read.rs`.
 const LOOKUP: &str = r#"
 select
     u.user_id, c.identity_id, u.email, u.name, u.lastname,
@@ -91,7 +91,7 @@ impl Pgbench {
         Self { database: database.clone(), script, organization, key, rounds: 0 }
     }
 
-    /// Transactions a second.
+    /// Transactions per second.
     pub fn rate(&mut self, clients: usize, seconds: u64) -> f64 {
         self.rounds += 1;
         let mut pgbench = program("pgbench", &self.database);
@@ -103,7 +103,7 @@ impl Pgbench {
     }
 }
 
-/// The query of one request that looks a user up, by `pgbench`.
+/// The query of a user lookup, run by `pgbench`.
 pub struct Lookup {
     database: PgConnectOptions,
     script: tempfile::NamedTempFile,
@@ -111,7 +111,7 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Looks these up, one after the other: a transaction of pgbench is a round of them all.
+    /// One pgbench transaction looks up all of these users, one after the other.
     pub fn new(database: &PgConnectOptions, users: &[Id<User>]) -> Self {
         let organization = execute(database, "\\t on\n\\a\nselect organization_id from organizations;");
         let mut variables = vec![format!("organization={}", organization.trim())];
@@ -123,7 +123,7 @@ impl Lookup {
         Self { database: database.clone(), script, variables }
     }
 
-    /// Lookups a second.
+    /// Lookups per second.
     pub fn rate(&self, clients: usize, seconds: u64) -> f64 {
         let mut pgbench = program("pgbench", &self.database);
         pgbench.args(self.variables.iter().flat_map(|variable| ["-D", variable]));

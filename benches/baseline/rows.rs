@@ -1,4 +1,4 @@
-//! Rows by plain SQL, in psql.
+//! Inserting rows with plain SQL in psql.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -8,20 +8,19 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::program;
 
-/// What the rows are.
+/// Kind of users.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
     Sso,
-    /// With a hash that was made elsewhere.
+    /// With an imported password hash.
     Hashed,
 }
 
 /// The hash of user `n`, in SQL; see [`crate::figures::hash`].
 const HASH: &str = "'$argon2id$v=19$m=19456,t=2,p=1$' || lpad(n::text, 21, '0') || 'A$' || repeat('x', 42) || 'A'";
 
-/// `INSERT … SELECT` of the same rows into the same tables, in one transaction in psql. The rows are
-/// in a temporary table beforehand; only the inserts and the commit are timed, by
-/// psql itself. Ids are in the order of time, as muster's are.
+/// `INSERT … SELECT` of the same rows into the same tables, in one transaction, timed by psql. The rows come from a temporary
+/// table, which is not part of the measurement. IDs are ordered by time, like muster's.
 pub fn insert_select(database: &PgConnectOptions, rows: Rows, users: usize, round: usize) -> Duration {
     let is_sso = rows == Rows::Sso;
     let passwords = match rows {
@@ -67,7 +66,7 @@ pub fn insert_select(database: &PgConnectOptions, rows: Rows, users: usize, roun
     Duration::from_secs_f64(times.iter().sum::<f64>() / 1000.0)
 }
 
-/// Fills a database with users whose addresses are all over the alphabet, in one batch.
+/// Fills a database with users in one batch; their addresses are spread evenly over the alphabet.
 pub fn fill(database: &PgConnectOptions, users: usize) {
     execute(
         database,
@@ -98,13 +97,12 @@ pub fn fill(database: &PgConnectOptions, users: usize) {
     settle(database);
 }
 
-/// Does beforehand what PostgreSQL would do some time in between. Its planner knows little of tables that
-/// it has never looked at, and what it decides then holds for as long as it doesn't look.
+/// Runs the maintenance that PostgreSQL would otherwise run during the measurement, and gives the planner statistics.
 pub fn settle(database: &PgConnectOptions) {
     execute(database, "vacuum analyze; checkpoint;");
 }
 
-/// Empties all tables that batches write, down to their files. What the planner knows of them stays.
+/// Empties the tables that batches write, including their files, but keeps the planner's statistics.
 pub fn forget_users(database: &PgConnectOptions) {
     execute(
         database,
@@ -124,7 +122,7 @@ pub fn forget_users(database: &PgConnectOptions) {
     );
 }
 
-/// What psql prints.
+/// Runs a script in psql and returns its output.
 pub fn execute(database: &PgConnectOptions, script: &str) -> String {
     let mut psql = program("psql", database)
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database.get_database().unwrap()])

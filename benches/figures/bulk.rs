@@ -1,4 +1,4 @@
-//! Long lists without hashing against `INSERT … SELECT`, and the memory that they take.
+//! Long lists without hashing: rate compared with `INSERT … SELECT`, and memory.
 
 use super::{Served, paired, with_rows};
 use crate::Line;
@@ -27,13 +27,13 @@ pub fn lines() -> Vec<Line> {
     lines
 }
 
-fn measure(rows: Rows, users: usize, bar: f64, what: [&'static str; 2]) -> Vec<Line> {
+fn measure(rows: Rows, users: usize, limit: f64, what: [&'static str; 2]) -> Vec<Line> {
     let mut served = Served::start();
     let idle = served.idle_memory();
     served.create(&with_rows(rows, "warm", users));
     insert_select(&served.database, rows, users, 99);
-    // Each begins in a tidy database. Otherwise what psql left unsorted in the search index would be sorted in within
-    // muster's time, and muster's own sorting would run during psql's.
+    // Vacuum before each run. Otherwise the pending entries of the search index that one side leaves behind would be merged
+    // during the other side's run.
     let times = paired(
         &mut served,
         |served, pair| {
@@ -51,7 +51,7 @@ fn measure(rows: Rows, users: usize, bar: f64, what: [&'static str; 2]) -> Vec<L
         Line::at_least(
             what[0],
             1.0 / times.ratio,
-            bar,
+            limit,
             format!("{:.2} ({:.0}/s / {:.0}/s)", 1.0 / times.ratio, rate(times.b), rate(times.a)),
         ),
         Line::at_most(what[1], peak as f64, 250.0, " MiB", format!("{peak} MiB (idle {idle} MiB)")),

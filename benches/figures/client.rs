@@ -1,5 +1,5 @@
-//! The least client that speaks HTTP/1.1: one connection that is kept, blocking. What measures must
-//! not be what is measured.
+//! A minimal blocking HTTP/1.1 client with one keep-alive connection, so that the client's own cost does not distort the
+//! results.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,17 +8,17 @@ use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Threads that keep many connections busy: as many as pgbench is given.
+/// Client threads; pgbench gets the same number.
 const THREADS: usize = 2;
 
-/// Keeps so many connections busy for so long, each with one request at a time: `ask` sends the `n`th of the connection.
-/// Gives the answers a second.
-pub fn saturate(clients: Vec<Client>, seconds: u64, ask: impl Fn(&mut Client, usize, usize) + Sync) -> f64 {
+/// Keeps all connections busy, each with one request at a time, and returns responses per second. `send` sends the `n`th
+/// request of a connection.
+pub fn saturate(clients: Vec<Client>, seconds: u64, send: impl Fn(&mut Client, usize, usize) + Sync) -> f64 {
     let (start, share) = (Instant::now(), clients.len().div_ceil(THREADS));
     let mut clients: Vec<_> = clients.into_iter().enumerate().collect();
     let done: usize = std::thread::scope(|scope| {
         let running: Vec<_> =
-            clients.chunks_mut(share).map(|some| scope.spawn(|| keep_busy(some, start, seconds, &ask))).collect();
+            clients.chunks_mut(share).map(|some| scope.spawn(|| keep_busy(some, start, seconds, &send))).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     done as f64 / start.elapsed().as_secs_f64()
@@ -28,11 +28,11 @@ fn keep_busy(
     clients: &mut [(usize, Client)],
     start: Instant,
     seconds: u64,
-    ask: impl Fn(&mut Client, usize, usize),
+    send: impl Fn(&mut Client, usize, usize),
 ) -> usize {
     let mut answered = vec![0; clients.len()];
     for (connection, client) in clients.iter_mut() {
-        ask(client, *connection, 0);
+        send(client, *connection, 0);
     }
     while start.elapsed().as_secs() < seconds {
         let mut waiting: Vec<_> =
@@ -43,10 +43,10 @@ fn keep_busy(
             let (connection, client) = &mut clients[place];
             client.receive(200);
             answered[place] += 1;
-            ask(client, *connection, answered[place]);
+            send(client, *connection, answered[place]);
         }
     }
-    // What is under way has not been answered within the time.
+    // Drain the requests in flight; their responses are late and don't count.
     clients.iter_mut().for_each(|(_, client)| {
         client.receive(200);
     });
@@ -66,19 +66,19 @@ impl Client {
         Self { stream, token: token.to_owned(), received: vec![0; 64 * 1024] }
     }
 
-    /// Sends a GET and reads the answer.
+    /// Sends a GET and reads the response.
     pub fn get(&mut self, path: &str) {
-        self.ask(path);
+        self.send_get(path);
         self.receive(200);
     }
 
     /// Sends a GET.
-    pub fn ask(&mut self, path: &str) {
+    pub fn send_get(&mut self, path: &str) {
         let request = format!("GET {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\n\r\n", self.token);
         self.send(&[request.as_bytes()]);
     }
 
-    /// Sends JSON and reads the answer.
+    /// Sends JSON and reads the response.
     pub fn post(&mut self, path: &str, body: &str) {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
@@ -90,14 +90,14 @@ impl Client {
         self.receive(200);
     }
 
-    /// Sends a list of users and reads the whole answer.
+    /// Sends a list of users and reads the whole response.
     pub fn create(&mut self, body: &str, headers: &str) -> usize {
-        self.ask_for(body, headers);
+        self.send_create(body, headers);
         self.receive(200)
     }
 
     /// Sends a list of users.
-    pub fn ask_for(&mut self, body: &str, headers: &str) {
+    pub fn send_create(&mut self, body: &str, headers: &str) {
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n{headers}\r\n",
@@ -105,7 +105,7 @@ impl Client {
             self.token,
             body.len()
         );
-        // A short one in one packet, a long one without a copy.
+        // A short body in one packet, a long one without a copy.
         if body.len() < 4096 {
             self.send(&[format!("{head}{body}").as_bytes()]);
         } else {
@@ -119,7 +119,7 @@ impl Client {
         }
     }
 
-    /// Reads an answer to its end.
+    /// Reads a whole response.
     fn receive(&mut self, status: u16) -> usize {
         let mut filled = 0;
         let head = loop {
@@ -127,7 +127,7 @@ impl Client {
                 break end + 4;
             }
             let read = self.stream.read(&mut self.received[filled..]).unwrap();
-            assert!(read > 0, "the server hung up");
+            assert!(read > 0, "the server closed the connection");
             filled += read;
         };
         let text = std::str::from_utf8(&self.received[..head]).unwrap();
@@ -135,7 +135,7 @@ impl Client {
             .lines()
             .filter_map(|line| line.split_once(": "))
             .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?)
-            .unwrap_or_else(|| panic!("no length: {text}"));
+            .unwrap_or_else(|| panic!("no content-length: {text}"));
         let answered: u16 = text.split(' ').nth(1).unwrap().parse().unwrap();
         if answered != status {
             let body = String::from_utf8_lossy(&self.received[head..filled]).into_owned();
@@ -145,7 +145,7 @@ impl Client {
         while left > 0 {
             let space = left.min(self.received.len());
             let read = self.stream.read(&mut self.received[..space]).unwrap();
-            assert!(read > 0, "the server hung up");
+            assert!(read > 0, "the server closed the connection");
             left -= read;
         }
         length

@@ -1,4 +1,4 @@
-//! What connections cost that nobody uses at the moment.
+//! The cost of idle connections.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub fn lines() -> Vec<Line> {
             cost = cost.or(Some(grown));
             let millis = p99(served);
             drop(idle);
-            // Until the server has noticed.
+            // Give the server time to notice.
             std::thread::sleep(Duration::from_secs(1));
             millis
         },
@@ -32,7 +32,7 @@ pub fn lines() -> Vec<Line> {
     vec![
         Line::at_most("2,000 idle connections, resident memory", cost as f64, 40.0, " MiB", format!("{cost} MiB")),
         Line::at_most(
-            "p99 of userinfo beside 2,000 idle connections / without them",
+            "p99 of userinfo with 2,000 idle connections / without",
             millis.ratio,
             1.5,
             "",
@@ -41,9 +41,9 @@ pub fn lines() -> Vec<Line> {
     ]
 }
 
-/// Connections that have been used once and are kept.
+/// Opens keep-alive connections and uses each once.
 fn open(served: &Served) -> Vec<Client> {
-    // A file for each of them, here too.
+    // Each connection needs a file descriptor in this process, too.
     let limit = nix::sys::resource::Resource::RLIMIT_NOFILE;
     let (_, hard) = nix::sys::resource::getrlimit(limit).unwrap();
     nix::sys::resource::setrlimit(limit, hard, hard).unwrap();
@@ -58,5 +58,5 @@ fn open(served: &Served) -> Vec<Client> {
 
 fn p99(served: &Served) -> f64 {
     let over = AtomicBool::new(false);
-    latency::while_asking(served, &over, || std::thread::sleep(MEASURED))
+    latency::p99_during(served, &over, || std::thread::sleep(MEASURED))
 }

@@ -1,4 +1,4 @@
-//! Several instances that share a machine, against one that has it to itself: that they share a database costs nothing.
+//! Three instances on one machine and one database, compared with one instance: sharing must cost nothing.
 
 use super::client::{Client, saturate};
 use super::{CLOSE_PAIRS, Served, pairs};
@@ -7,12 +7,12 @@ use crate::baseline::settle;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::sso;
 
-/// Connections, shared out among the instances.
+/// Client connections, divided among the instances.
 const CONNECTIONS: usize = 15;
 const SECONDS: u64 = 2;
 
-/// One instance as it comes, and on the same database three that share out what that has, as
-/// `docs/how-to/several-instances.md` says: its threads, and its connections to the database.
+/// One instance with the default settings, and three on the same database that divide its threads and database connections, as
+/// `docs/how-to/several-instances.md` recommends.
 struct Instances {
     one: Served,
     three: [ServerProcess; 3],
@@ -36,24 +36,24 @@ impl Instances {
         Self { one, three }
     }
 
-    /// All of them have created users, so they know the key and have their connections; the database is tidy.
+    /// Starts and warms up all instances: the key is cached, the connections are open, the database is vacuumed.
     fn ready() -> Self {
         let instances = Self::start();
         for (to, clients) in [("one", instances.to_one()), ("all", instances.to_all())] {
             saturate(clients, 1, |client, connection, n| {
-                client.ask_for(&format!("[{}]", sso(&format!("ready-{to}-{connection}-{n}@example.com"))), "");
+                client.send_create(&format!("[{}]", sso(&format!("ready-{to}-{connection}-{n}@example.com"))), "");
             });
         }
         settle(&instances.one.database);
         instances
     }
 
-    /// All connections to the one instance.
+    /// All client connections to the single instance.
     fn to_one(&self) -> Vec<Client> {
         (0..CONNECTIONS).map(|_| self.one.client()).collect()
     }
 
-    /// A third of the connections to each of the instances.
+    /// A third of the client connections to each of the three instances.
     fn to_all(&self) -> Vec<Client> {
         let key = self.one.server.key.as_deref().unwrap();
         let instances = self.three.iter().cycle();
@@ -61,15 +61,14 @@ impl Instances {
     }
 }
 
-/// For each pair others, in a database of their own: how a process happens to lie in memory falls now on one side, now on
-/// the other.
+/// Fresh instances and a fresh database for each pair, so that effects of a process's memory layout average out.
 #[derive(Default)]
-struct OfPair(Option<(usize, Instances)>);
+struct PerPair(Option<(usize, Instances)>);
 
-impl OfPair {
+impl PerPair {
     fn get(&mut self, pair: usize) -> &Instances {
         if self.0.as_ref().is_none_or(|(of, _)| *of != pair) {
-            // Those before end first.
+            // Stop the previous instances first.
             self.0 = None;
             self.0 = Some((pair, Instances::ready()));
         }
@@ -84,15 +83,15 @@ pub fn lines() -> Vec<Line> {
 const USERINFO: &str = "/api/v2/userinfo/";
 
 fn reading() -> Line {
-    let ask = |client: &mut Client, _: usize, _: usize| client.ask(USERINFO);
+    let send = |client: &mut Client, _: usize, _: usize| client.send_get(USERINFO);
     let rates = pairs(
         CLOSE_PAIRS,
-        &mut OfPair::default(),
-        |of, pair| saturate(of.get(pair).to_one(), SECONDS, ask),
-        |of, pair| saturate(of.get(pair).to_all(), SECONDS, ask),
+        &mut PerPair::default(),
+        |of, pair| saturate(of.get(pair).to_one(), SECONDS, send),
+        |of, pair| saturate(of.get(pair).to_all(), SECONDS, send),
     );
     Line::at_least(
-        "userinfo a second, from three instances / from one",
+        "userinfo, requests/s of three instances / of one",
         rates.ratio,
         1.0,
         format!("{:.2} ({:.0} / {:.0})", rates.ratio, rates.b, rates.a),
@@ -100,19 +99,19 @@ fn reading() -> Line {
 }
 
 fn creating() -> Line {
-    let ask = |of: &'static str| {
+    let send = |of: &'static str| {
         move |client: &mut Client, connection: usize, n: usize| {
-            client.ask_for(&format!("[{}]", sso(&format!("{of}-{connection}-{n}@example.com"))), "");
+            client.send_create(&format!("[{}]", sso(&format!("{of}-{connection}-{n}@example.com"))), "");
         }
     };
     let rates = pairs(
         CLOSE_PAIRS,
-        &mut OfPair::default(),
-        |of, pair| saturate(of.get(pair).to_one(), SECONDS, ask("one")),
-        |of, pair| saturate(of.get(pair).to_all(), SECONDS, ask("all")),
+        &mut PerPair::default(),
+        |of, pair| saturate(of.get(pair).to_one(), SECONDS, send("one")),
+        |of, pair| saturate(of.get(pair).to_all(), SECONDS, send("all")),
     );
     Line::at_least(
-        "users created one by one a second, by three instances / by one",
+        "single creates, requests/s of three instances / of one",
         rates.ratio,
         1.0,
         format!("{:.2} ({:.0} / {:.0})", rates.ratio, rates.b, rates.a),

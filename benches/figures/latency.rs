@@ -1,4 +1,4 @@
-//! What others feel while a batch is hashed, and how long a repeated batch takes.
+//! Latency of other requests while a batch is hashed, and of a retried batch.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::{Served, median, paired, with_passwords};
 use crate::Line;
 
 const USERS: usize = 2_000;
-/// Connections, and how often each asks.
+/// Number of connections, and the interval of their requests.
 const CONNECTIONS: usize = 2;
 const PACE: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_secs(10);
@@ -21,13 +21,13 @@ pub fn lines() -> Vec<Line> {
         &mut served,
         |served, _| {
             let over = AtomicBool::new(false);
-            while_asking(served, &over, || std::thread::sleep(IDLE))
+            p99_during(served, &over, || std::thread::sleep(IDLE))
         },
         |served, pair| {
             let body = with_passwords(&format!("busy{pair}"), USERS);
             let mut client = served.client();
             let over = AtomicBool::new(false);
-            while_asking(served, &over, || {
+            p99_during(served, &over, || {
                 client.create(&body, &key(pair));
             })
         },
@@ -65,31 +65,31 @@ fn key(pair: usize) -> String {
     format!("idempotency-key: busy-{pair}\r\n")
 }
 
-/// The p99 in milliseconds of requests that are sent, at a fixed pace, while `work` is done.
-pub fn while_asking(served: &Served, over: &AtomicBool, work: impl FnOnce()) -> f64 {
+/// The p99 in milliseconds of requests sent at a fixed interval during `work`.
+pub fn p99_during(served: &Served, over: &AtomicBool, work: impl FnOnce()) -> f64 {
     let mut times: Vec<f64> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..CONNECTIONS)
+        let senders: Vec<_> = (0..CONNECTIONS)
             .map(|_| {
                 let client = served.client();
-                scope.spawn(move || ask(client, over))
+                scope.spawn(move || send_requests(client, over))
             })
             .collect();
         work();
         over.store(true, Ordering::Relaxed);
-        asking.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        senders.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     times.sort_by(f64::total_cmp);
     times[times.len() * 99 / 100]
 }
 
-fn ask(mut client: Client, over: &AtomicBool) -> Vec<f64> {
+fn send_requests(mut client: Client, over: &AtomicBool) -> Vec<f64> {
     client.get("/api/v2/userinfo/");
     let mut times = Vec::new();
     let mut due = Instant::now();
     while !over.load(Ordering::Relaxed) {
         due += PACE;
         let now = Instant::now();
-        // One that is late because the answer before it was, has waited already.
+        // If the previous response was late, this request's wait counts (no coordinated omission).
         let start = if now < due {
             std::thread::sleep(due - now);
             Instant::now()

@@ -1,4 +1,4 @@
-//! What is measured, and how.
+//! The benchmarks and their shared tools.
 
 pub mod bulk;
 pub mod client;
@@ -24,23 +24,23 @@ use crate::support;
 use crate::support::server::{ServerProcess, muster, url};
 use client::Client;
 
-/// Pairs of each comparison.
+/// Number of pairs in a comparison.
 pub const PAIRS: usize = 5;
 
-/// Pairs of a comparison of two that are nearly the same, each of a few seconds: what else the machine does falls on both.
+/// Number of pairs, of a few seconds each, when both sides are nearly equal: background load then affects both.
 pub const CLOSE_PAIRS: usize = 15;
 
-/// A password that passes the policy, another one for each `n`.
+/// A password that satisfies the policy, different for each `n`.
 pub fn password(n: usize) -> String {
     format!("kT9$wqzPlr-{n:05}")
 }
 
-/// A hash that was made elsewhere, another one for each `n`.
+/// An imported hash, different for each `n`.
 pub fn hash(n: usize) -> String {
     format!("$argon2id$v=19$m=19456,t=2,p=1${n:021}A${}A", "x".repeat(42))
 }
 
-/// A list of users. Addresses start with `prefix`.
+/// A JSON list of users.
 pub fn list(users: usize, row: impl Fn(&mut String, usize)) -> String {
     let mut body = String::with_capacity(users * 100);
     for n in 0..users {
@@ -76,7 +76,7 @@ pub fn with_rows(rows: Rows, prefix: &str, users: usize) -> String {
     })
 }
 
-/// A server on a new database, with somebody connected.
+/// A server on a new database, with a connected client.
 pub struct Served {
     pub server: ServerProcess,
     pub client: Client,
@@ -88,7 +88,7 @@ impl Served {
         Self::start_with(|_| {})
     }
 
-    /// With other settings.
+    /// Starts a server with changed settings.
     pub fn start_with(change: impl FnOnce(&mut Command)) -> Self {
         let database = block_on(support::empty_database());
         let mut command = muster();
@@ -102,21 +102,21 @@ impl Served {
         Self { server, client, database }
     }
 
-    /// Another connection.
+    /// Opens another connection.
     pub fn client(&self) -> Client {
         Client::new(self.server.address, self.server.key.as_deref().unwrap())
     }
 
-    /// The time from asking to having the whole answer.
+    /// The time from sending the request to receiving the whole response.
     pub fn create(&mut self, body: &str) -> Duration {
-        // The server ends connections that were not used for a while.
+        // The server closes idle connections.
         self.client = self.client();
         let start = Instant::now();
         self.client.create(body, "");
         start.elapsed()
     }
 
-    /// MiB of resident memory, rounded up: now (`VmRSS`) or at most until now (`VmHWM`).
+    /// Resident memory in MiB, rounded up: current (`VmRSS`) or peak (`VmHWM`).
     pub fn resident(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
@@ -124,7 +124,7 @@ impl Served {
         kib.div_ceil(1024)
     }
 
-    /// MiB of resident memory once it has answered a few requests and has nothing to do.
+    /// Resident memory in MiB of the idle server, after a few requests.
     pub fn idle_memory(&mut self) -> u64 {
         for _ in 0..20 {
             self.client.get("/api/v2/userinfo/");
@@ -144,19 +144,19 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What pairs gave: the medians of A's values, of B's, and of B's over A's.
+/// Medians over all pairs: of A, of B, and of B / A.
 pub struct Paired {
     pub a: f64,
     pub b: f64,
     pub ratio: f64,
 }
 
-/// Measures pairs that alternate in order.
+/// Measures [`PAIRS`] pairs in alternating order.
 pub fn paired<T>(both: &mut T, a: impl FnMut(&mut T, usize) -> f64, b: impl FnMut(&mut T, usize) -> f64) -> Paired {
     pairs(PAIRS, both, a, b)
 }
 
-/// Measures so many pairs that alternate in order.
+/// Measures pairs in alternating order.
 pub fn pairs<T>(
     pairs: usize,
     both: &mut T,

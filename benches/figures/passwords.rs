@@ -1,4 +1,4 @@
-//! Users with passwords against bare hashing.
+//! Creating users with passwords, compared with bare hashing.
 
 use super::{Served, paired, with_passwords};
 use crate::Line;
@@ -36,6 +36,6 @@ pub fn lines() -> Vec<Line> {
             0.97,
             format!("{:.3} ({:.1}/s / {:.1}/s)", 1.0 / many.ratio, rate(many.b), rate(many.a)),
         ),
-        Line::beside("  the same hashes by libsodium's crypto_pwhash, on all cores", sodium),
+        Line::reference("  the same hashes with libsodium's crypto_pwhash, on all cores", sodium),
     ]
 }

@@ -1,4 +1,4 @@
-//! The process itself: how fast it starts, how much memory it takes.
+//! Start time and memory of the process.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub fn memory() -> Vec<Line> {
     let idle = served.idle_memory();
     let body = list(10_000, |body, n| {
         let email = format!("m{n}@example.com");
-        // A tenth with passwords: enough for all hash threads to have their memory.
+        // One in ten has a password, so that all hashing threads allocate their memory.
         let user =
             if n % 10 == 0 { crate::support::with_password(&email, &password(n)) } else { crate::support::sso(&email) };
         body.push_str(&user.to_string());
@@ -25,20 +25,20 @@ pub fn memory() -> Vec<Line> {
     served.create(&body);
     let peak = served.resident("VmHWM");
     let threads = std::thread::available_parallelism().unwrap().get() as u64;
-    let bar = idle + threads * 19 + 64;
+    let limit = idle + threads * 19 + 64;
     vec![
         Line::at_most("resident memory, idle", idle as f64, 30.0, " MiB", format!("{idle} MiB")),
         Line::at_most(
             "resident memory, peak over a batch of 10,000",
             peak as f64,
-            bar as f64,
+            limit as f64,
             " MiB",
             format!("{peak} MiB"),
         ),
     ]
 }
 
-/// Until it answers that it is ready.
+/// The time until the server is ready.
 fn start(command: &mut Command) -> (Duration, ServerProcess) {
     let start = Instant::now();
     let server = ServerProcess::start(command);

@@ -1,4 +1,4 @@
-//! One user a request, from many connections, against the same statements in `pgbench`.
+//! One user for each request, on many connections, compared with the same statements in `pgbench`.
 
 use super::client::saturate;
 use super::{Served, paired};
@@ -24,11 +24,11 @@ pub fn lines() -> Vec<Line> {
     )]
 }
 
-/// Requests a second.
+/// Requests per second.
 fn create(served: &Served, round: usize, seconds: u64) -> f64 {
     let clients = (0..CONNECTIONS).map(|_| served.client()).collect();
     saturate(clients, seconds, |client, connection, n| {
         let body = format!(r#"[{{"name":"Ada","email":"s{round}-{connection}-{n}@example.com","is_sso_user":true}}]"#);
-        client.ask_for(&body, "");
+        client.send_create(&body, "");
     })
 }

@@ -1,4 +1,4 @@
-//! What grows with the list, and with what is there already.
+//! Scaling with the length of the list and with the size of the tables.
 
 use std::fmt::Write;
 
@@ -61,8 +61,8 @@ fn by_table() -> Line {
     )
 }
 
-/// Users whose addresses are all over the alphabet, as those of the full table are: most come
-/// to lie on a page of the index by themselves.
+/// Users whose addresses are spread evenly over the alphabet, like those in the full table, so that most of them are inserted
+/// into different pages of the index.
 fn spread(round: usize) -> String {
     list(BATCH, |body, n| {
         let mut bits = ((round as u64) << 32 | n as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,4 @@
-//! What it costs to be watched: a server that counts its requests, is read by Prometheus and tells a collector its
-//! traces, against one that does none of it.
+//! The cost of metrics and traces: a server with both, scraped and with a collector, compared with a server without.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,12 +12,12 @@ use crate::Line;
 const CONNECTIONS: usize = 16;
 const SECONDS: u64 = 2;
 
-/// How often Prometheus reads here: fifteen times as often as it usually does.
-const READ_EVERY: Duration = Duration::from_secs(1);
+/// Scrape interval: a fifteenth of the usual one.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
 pub fn lines() -> Vec<Line> {
     let collector = collector();
-    let watched = |per_second: &str| {
+    let observed = |per_second: &str| {
         Served::start_with(|command| {
             command
                 .env("MUSTER_METRICS__LISTEN", "127.0.0.1:0")
@@ -26,34 +25,34 @@ pub fn lines() -> Vec<Line> {
                 .env("MUSTER_TRACES__PER_SECOND", per_second);
         })
     };
-    // Each with a server of its own: how one happens to lie in memory is worth as much as what is measured.
+    // A fresh server for each run: the effect of a process's memory layout is as large as the difference.
     let without = || {
         let served = Served::start();
         userinfo(&served, 1);
         userinfo(&served, SECONDS)
     };
     let with = |per_second| {
-        let served = watched(per_second);
-        userinfo_read(&served, 1);
-        userinfo_read(&served, SECONDS)
+        let served = observed(per_second);
+        userinfo_while_scraped(&served, 1);
+        userinfo_while_scraped(&served, SECONDS)
     };
     let usual = pairs(CLOSE_PAIRS, &mut (), |(), _| without(), |(), _| with("100"));
     let all = paired(&mut (), |(), _| without(), |(), _| with("0"));
     let measured = |pair: &Paired| format!("{:.3} ({:.0}/s / {:.0}/s)", pair.ratio, pair.b, pair.a);
     vec![
-        Line::at_least("who am I, requests/s with metrics and traces / without", usual.ratio, 0.97, measured(&usual)),
-        Line::beside("the same with every request traced (traces.per_second = 0)", measured(&all)),
+        Line::at_least("userinfo, requests/s with metrics and traces / without", usual.ratio, 0.97, measured(&usual)),
+        Line::reference("  the same with every request traced (traces.per_second = 0)", measured(&all)),
     ]
 }
 
-/// Requests a second.
+/// Requests per second.
 fn userinfo(served: &Served, seconds: u64) -> f64 {
     let clients = (0..CONNECTIONS).map(|_| served.client()).collect();
-    saturate(clients, seconds, |client, _, _| client.ask("/api/v2/userinfo/"))
+    saturate(clients, seconds, |client, _, _| client.send_get("/api/v2/userinfo/"))
 }
 
-/// The same while its metrics are read.
-fn userinfo_read(served: &Served, seconds: u64) -> f64 {
+/// Requests per second while the metrics are scraped.
+fn userinfo_while_scraped(served: &Served, seconds: u64) -> f64 {
     let line = served.server.announced.iter().find_map(|line| line.strip_prefix("metrics: http://")).unwrap();
     let metrics: SocketAddr = line.strip_suffix("/metrics").unwrap().parse().unwrap();
     let is_done = AtomicBool::new(false);
@@ -65,7 +64,7 @@ fn userinfo_read(served: &Served, seconds: u64) -> f64 {
                 let mut text = String::new();
                 stream.read_to_string(&mut text).unwrap();
                 assert!(text.contains("muster_build_info{"), "{text}");
-                std::thread::sleep(READ_EVERY);
+                std::thread::sleep(SCRAPE_INTERVAL);
             }
         });
         let rate = userinfo(served, seconds);
@@ -74,19 +73,19 @@ fn userinfo_read(served: &Served, seconds: u64) -> f64 {
     })
 }
 
-/// A collector that takes everything, and costs as little as it can.
+/// A minimal collector that accepts everything.
 fn collector() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            std::thread::spawn(|| take(stream.unwrap()));
+            std::thread::spawn(|| accept_all(stream.unwrap()));
         }
     });
     address
 }
 
-fn take(mut stream: TcpStream) {
+fn accept_all(mut stream: TcpStream) {
     let mut received = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {

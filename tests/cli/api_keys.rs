@@ -141,7 +141,7 @@ async fn the_local_operator_makes_rotates_and_shows_keys_of_users() {
     let id = made["key_id"].as_str().unwrap();
     let rotated = json(&local(&app, &["key", "rotate", id, "--overlap", "0s", "-o", "json"]));
     assert_eq!(rotated.get("previous_expires_at"), None);
-    Actor::new(app.address, made["token"].as_str()).is_refused_within_a_second().await;
+    Actor::new(app.address, made["token"].as_str()).is_rejected_within_a_second().await;
     assert_eq!(status(&app, &rotated["token"]).await, 200);
     let shown = json(&local(&app, &["key", "show", id, "-o", "json"]));
     assert_eq!((&shown["rotated_at"], shown.get("token")), (&rotated["rotated_at"], None));

@@ -31,7 +31,7 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
 
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("{id} is revoked\n")));
-    actor.is_refused_within_a_second().await;
+    actor.is_rejected_within_a_second().await;
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
     let listed: Vec<Value> = serde_json::from_str(&local(&app, &["key", "list", "-o", "json"]).out).unwrap();

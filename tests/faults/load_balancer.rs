@@ -279,7 +279,7 @@ async fn assert_revoked_everywhere(owner: &Actor, addresses: &[SocketAddr; 3]) {
     }
     let revoked = owner.delete(&format!("/api/v2/api_keys/{}", made["key_id"].as_str().unwrap())).await;
     assert_eq!(revoked.status, 200, "{}", revoked.text);
-    let refused = actors.map(|actor| tokio::spawn(async move { actor.is_refused_within_a_second().await }));
+    let refused = actors.map(|actor| tokio::spawn(async move { actor.is_rejected_within_a_second().await }));
     for refused in refused {
         refused.await.unwrap();
     }

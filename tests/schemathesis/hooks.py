@@ -1,11 +1,11 @@
-"""What schemathesis must not do: it reads about its own key in a list, and would revoke it."""
+"""Keeps schemathesis from revoking its own API key, which it finds in lists."""
 
 import os
 
 import schemathesis
 
 OWN_KEY = os.environ["KEY_ID"]
-NOBODY = "key_" + "0" * 26
+UNKNOWN_KEY = "key_" + "0" * 26
 
 
 @schemathesis.hook
@@ -13,4 +13,4 @@ def before_call(context, case, kwargs):
     parameters = case.path_parameters or {}
     for name, value in parameters.items():
         if value == OWN_KEY:
-            parameters[name] = NOBODY
+            parameters[name] = UNKNOWN_KEY

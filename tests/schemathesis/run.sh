@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs schemathesis, from PyPI, in a virtual environment under target/, against the built server: requests made up from
-# its own OpenAPI, right ones and wrong ones. Starts a server with nothing and throws it away.
+# Fuzzes a temporary server with schemathesis (from PyPI, in a virtual environment under target/): valid and invalid
+# requests, generated from the server's OpenAPI description.
 #
-#   tests/schemathesis/run.sh [seconds, 300 if not said] [path to the muster binary] [more for `st run`]
+#   tests/schemathesis/run.sh [seconds, default 300] [path to the muster binary] [more arguments of `st run`]
 #
-# It fails for a 5xx, a status or a header that is not documented, a body that is not as documented, and a route that
-# answers somebody without a key.
+# Fails on a 5xx, an undocumented status or header, a body that does not match its schema, and a route that works without an
+# API key.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-300}
@@ -17,22 +17,22 @@ root=$PWD
 make_venv schemathesis tests/schemathesis
 export MUSTER_LOG__FORMAT=json
 start_server "$muster"
-# A key that acts for itself: that of a user goes with the user, or gets another secret.
+# A key without a user: a user's key would be lost if the fuzzer deletes the user or rotates the key.
 TOKEN=$("$muster" key create --name schemathesis --role owner --data-dir "$data/data" 2>>"$data/log")
 KEY_ID=key_${TOKEN:30:26}
 export KEY_ID
 export SCHEMATHESIS_HOOKS=hooks PYTHONPATH=$root/tests/schemathesis PYTHONDONTWRITEBYTECODE=1
 
 status=0
-# It writes where it is.
+# st writes into the current directory.
 (cd "$data" && "$venv/bin/st" --config-file "$root/tests/schemathesis/schemathesis.toml" run "$HOST/openapi.json" \
     --max-time "$seconds" "${@:3}") || status=1
 if [ "$status" -ne 0 ]; then
-    echo "the server's log of what failed inside it:" >&2
+    echo "errors and warnings in the server's log:" >&2
     grep -E '"(ERROR|WARN)"' "$data/log" | tail -n 20 >&2 || true
 fi
-# Had it revoked its own key, all answers after that would have been 401, and all of them documented.
-"$venv/bin/python" - <<'END' || { echo "the key that it asked with opens nothing any more: it tested little" >&2; status=1; }
+# If the fuzzer had revoked its own key, all later responses would be 401, which is documented.
+"$venv/bin/python" - <<'END' || { echo "error: the fuzzer's API key became invalid during the run, so later requests tested nothing" >&2; status=1; }
 import os, urllib.request
 request = urllib.request.Request(os.environ["HOST"] + "/api/v2/userinfo/")
 request.add_header("Authorization", "Bearer " + os.environ["TOKEN"])

@@ -1,41 +1,40 @@
-//! Holding a server at a named step, and waiting for what is bound to happen: so that no test depends on how fast the
-//! machine is.
+//! Holding a server at a named step, and waiting for a condition, so that no test depends on the machine's speed.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long [`eventually`] waits: far longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of [`eventually`], long enough for a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits until the condition holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "not after {PATIENCE:?}: {what}");
+        assert!(start.elapsed() < TIMEOUT, "timed out after {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// A step of a server process (see `src/failpoints.rs`) that lets nothing pass while it is closed.
+/// A step of a server process (see `src/failpoints.rs`) that blocks the server while the gate is closed.
 pub struct Gate {
     step: &'static str,
     dir: tempfile::TempDir,
 }
 
 impl Gate {
-    /// A gate that is closed from the start.
+    /// A gate that starts closed.
     pub fn closed(step: &'static str) -> Self {
         let gate = Self::open(step);
         gate.close();
         gate
     }
 
-    /// A gate that is open from the start.
+    /// A gate that starts open.
     pub fn open(step: &'static str) -> Self {
         Self { step, dir: tempfile::Builder::new().prefix("muster-gate-").tempdir().unwrap() }
     }
 
-    /// The environment variable that the server needs.
+    /// The environment variable to start the server with.
     pub fn variable(&self) -> (&'static str, String) {
         ("MUSTER_HOLD_AT", format!("{}={}", self.step, self.dir.path().display()))
     }
@@ -45,12 +44,12 @@ impl Gate {
         std::fs::write(self.file("closed"), "").unwrap();
     }
 
-    /// Lets everything pass from now on.
+    /// Opens the gate.
     pub fn release(&self) {
         std::fs::remove_file(self.file("closed")).unwrap();
     }
 
-    /// Waits until the server is held at the step.
+    /// Waits until the server blocks at the step.
     pub async fn reached(&self) {
         eventually(self.step, async || self.file("reached").exists()).await;
     }
@@ -62,7 +61,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        // A server that outlives the test's body has to be able to end.
+        // A server that is still running must be able to exit.
         let _ = std::fs::remove_file(self.file("closed"));
     }
 }

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# What the scripts of tests share. To be sourced, at the root of the repository.
+# Shared by test scripts; source it from the root of the repository.
 
-# make_venv NAME FOLDER: a virtual environment with what FOLDER/requirements.txt names, from PyPI, in target/NAME-venv.
-# Sets venv.
+# make_venv NAME FOLDER: creates target/NAME-venv with the packages of FOLDER/requirements.txt, and sets venv.
 make_venv() {
     venv=$PWD/target/$1-venv
     if cmp -s "$2/requirements.txt" "$venv/requirements.txt"; then return; fi
@@ -10,14 +9,14 @@ make_venv() {
     mkdir -p target
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$2/requirements.txt"
-    # Last: one that was not finished is made again.
+    # Last, so that an incomplete environment is created again.
     cp "$2/requirements.txt" "$venv/"
 }
 
-# start_server BINARY: a server that starts with nothing, thrown away when the script ends. Sets data (a folder), and exports
-# HOST and TOKEN; the server's log is in $data/log.
+# start_server BINARY: starts a temporary server with an embedded PostgreSQL; it is deleted when the script exits. Sets data
+# (a directory) and exports HOST and TOKEN. The log is in $data/log.
 start_server() {
-    # Under /tmp and open to others: as root, PostgreSQL runs as somebody else, who has to get there.
+    # World-accessible: as root, muster runs PostgreSQL as another user, who must reach the directory.
     data=$(TMPDIR=/tmp mktemp -d)
     chmod 755 "$data"
     "$1" serve --data-dir "$data/data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &

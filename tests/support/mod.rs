@@ -1,6 +1,5 @@
-//! What the tests stand on: a PostgreSQL of their own, a database and a server for each test,
-//! and actors who call it over HTTP. Helpers that touch tables are called `db_…`; all others go
-//! through the doors that users have.
+//! Fixtures: one PostgreSQL for each test binary, a database and a server for each test, and actors that call the server
+//! over HTTP. Helpers that access tables are named `db_…`; all others use the public interfaces.
 
 #![allow(
     dead_code,
@@ -10,7 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "each test binary uses a part; a test may panic"
+    reason = "each test binary uses only some helpers; tests may panic"
 )]
 
 use std::io::Write;
@@ -34,12 +33,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 pub mod gate;
 pub mod server;
 
-/// Whether [`cluster`] keeps what it has committed through a crash, as in production. Tests need no
-/// such thing; benchmarks do.
+/// Whether commits in [`cluster`] are durable, as in production. Tests are faster without; benchmarks need it.
 pub static DURABLE: AtomicBool = AtomicBool::new(false);
 
-/// A PostgreSQL for this test binary: made by muster's own code. It ends with
-/// the process, however that ends: its helper waits for the end of a pipe.
+/// The PostgreSQL of this test binary, created by muster's own code. It stops with the process, even after a crash: a helper
+/// process waits until the pipe from the process closes.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
     let settings = || {
@@ -50,14 +48,14 @@ pub fn cluster() -> &'static Cluster {
     &CLUSTER.get_or_init(|| start_cluster(settings())).0
 }
 
-/// Another one, with PostgreSQL's own settings.
+/// Another PostgreSQL, with its default settings.
 pub fn default_cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
     &CLUSTER.get_or_init(|| start_cluster(Vec::new())).0
 }
 
 fn start_cluster(settings: Vec<(&'static str, &'static str)>) -> (Cluster, tempfile::TempDir) {
-    // On a thread of its own: the caller's may be one of a runtime already.
+    // In a separate thread: the caller may already be in a runtime, which can't be nested.
     std::thread::spawn(move || {
         let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
         let path = std::env::var("PATH").unwrap();
@@ -73,11 +71,11 @@ fn start_cluster(settings: Vec<(&'static str, &'static str)>) -> (Cluster, tempf
 fn end_with_this_process(dir: &std::path::Path) {
     let script = r#"cat >/dev/null; kill -QUIT "$(head -n 1 "$0/postgres/postmaster.pid")"; sleep 1; rm -rf "$0""#;
     let child = Command::new("sh").arg("-c").arg(script).arg(dir).stdin(Stdio::piped()).spawn().unwrap();
-    // Never dropped: its end of the pipe closes with the process.
+    // Never dropped, so that its end of the pipe stays open until the process exits.
     std::mem::forget(child);
 }
 
-/// An empty database.
+/// Creates an empty database.
 pub async fn empty_database() -> PgConnectOptions {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
@@ -88,10 +86,10 @@ pub async fn empty_database() -> PgConnectOptions {
     cluster.connect_options().database(&name)
 }
 
-/// A server in this process, with a database of its own.
+/// A server in this process with its own database.
 pub struct TestApp {
     pub app: Arc<App>,
-    /// The pools of the server.
+    /// The server's connection pools.
     pub served: Database,
     pub address: SocketAddr,
     pub database: PgConnectOptions,
@@ -102,34 +100,34 @@ pub struct TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // Sent at once; nobody waits for the end.
+        // Sends the stop command immediately; dropping the future only skips waiting for the shutdown.
         drop(self.server.stop(false));
     }
 }
 
 impl TestApp {
-    /// With the built-in settings.
+    /// Starts a server with the default settings.
     pub async fn spawn() -> Self {
         Self::spawn_with(|_| {}).await
     }
 
-    /// With other settings.
+    /// Starts a server with changed settings.
     pub async fn spawn_with(change: impl FnOnce(&mut Config)) -> Self {
         Self::spawn_at(Clock::System, change).await
     }
 
-    /// With a clock of the test's.
+    /// Starts a server with a clock that the test controls.
     pub async fn spawn_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         Self::spawn_on(empty_database().await, clock, change).await
     }
 
-    /// On a database that may have been used before; then `owner` is a new key.
+    /// Starts a server on an existing database; if it has an owner already, `owner` is a new key.
     pub async fn spawn_on(database: PgConnectOptions, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::built_in().unwrap();
         config.server.workers = 1;
         change(&mut config);
         let served = Database::new(database.clone(), &config.database);
-        // A runtime and pools apart from the test's, as a test may block its own thread.
+        // Separate from the test's runtime and pools, because a test may block its own thread.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let serving = {
             let _context = runtime.enter();
@@ -152,7 +150,7 @@ impl TestApp {
                 let server = http::serve(Arc::clone(&serving), listener, None).unwrap();
                 tell.send(server.handle()).unwrap();
                 server.await.unwrap();
-                // PostgreSQL has so many connections and no more.
+                // Release the connections: PostgreSQL's maximum is shared by all tests.
                 let _ = tokio::time::timeout(std::time::Duration::from_secs(5), serving.db.close()).await;
             });
         });
@@ -160,17 +158,17 @@ impl TestApp {
         Self { app, served, address, database, owner, operator, server: told.recv().unwrap() }
     }
 
-    /// Somebody of another server on the same database, calling this one.
+    /// An actor of another server on the same database, calling this one.
     pub fn at(&self, actor: &Actor) -> Actor {
         Actor::new(self.address, Some(actor.token()))
     }
 
-    /// Somebody with a new key.
+    /// An actor with a new key.
     pub async fn actor(&self, permission: PermissionLevel) -> Actor {
         self.actor_for(permission, Duration::days(1)).await.0
     }
 
-    /// Somebody with a new key that works so long; and the key.
+    /// An actor with a new key of this lifetime, and the key.
     pub async fn actor_for(&self, permission: PermissionLevel, lifetime: Duration) -> (Actor, keys::NewKey) {
         let wanted = Wanted { lifetime: Lifetime::Exactly(lifetime), ..Wanted::new("test", permission) };
         let key = keys::create(&self.app, &self.operator, wanted).await.unwrap();
@@ -181,7 +179,7 @@ impl TestApp {
         keys::revoke(&self.app, &self.operator, key.key_id).await.unwrap();
     }
 
-    /// An active user of this level with a key of their own: who, and how they call.
+    /// Creates an active user with a key: the user's ID, and an actor.
     pub async fn person(&self, email: &str, permission: PermissionLevel) -> (String, Actor) {
         let user =
             json!([{"name": "Ada", "email": email, "is_sso_user": true, "permission_level": permission.as_str()}]);
@@ -193,19 +191,19 @@ impl TestApp {
         (user_id, Actor::new(self.address, Some(key.token.expose())))
     }
 
-    /// Somebody without a key.
+    /// An actor without a key.
     pub fn anonymous(&self) -> Actor {
         Actor::new(self.address, None)
     }
 
-    /// How many rows there are that batches wrote: users, collaborators, passwords, batches, audit
-    /// events. All else (the first owner, keys, refusals) is left out.
+    /// Counts the rows that batches wrote: users, collaborators, passwords, batches, audit events. Excludes the first owner,
+    /// keys and denials.
     pub async fn db_counts(&self) -> [i64; 5] {
         let mut connection = self.database.connect().await.unwrap();
         db_counts(&mut connection).await
     }
 
-    /// The only value of a query.
+    /// The single value of a query.
     pub async fn db_value<T>(&self, query: &'static str) -> T
     where
         T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -234,7 +232,7 @@ pub async fn db_counts(connection: &mut sqlx::PgConnection) -> [i64; 5] {
     [row.0, row.1, row.2, row.3, row.4]
 }
 
-/// Somebody who calls.
+/// A caller of the HTTP API.
 #[derive(Clone)]
 pub struct Actor {
     base: String,
@@ -242,7 +240,7 @@ pub struct Actor {
     client: reqwest::Client,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -259,7 +257,7 @@ impl Answer {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
     }
 
-    /// The error without its request id, which is checked to be that of the header.
+    /// The error without its request ID; asserts that the ID equals the header's.
     pub fn error(&self) -> Value {
         let mut error = self.json()["error"].clone();
         let id = error.as_object_mut().unwrap().remove("request_id").expect("an error has a request_id");
@@ -316,11 +314,11 @@ impl Actor {
         Self::send(self.request("DELETE", path)).await
     }
 
-    /// The key was revoked elsewhere: how long that takes to be known is bounded.
-    pub async fn is_refused_within_a_second(&self) {
+    /// Asserts that a revocation on another instance takes effect within a second.
+    pub async fn is_rejected_within_a_second(&self) {
         let start = std::time::Instant::now();
         while self.get("/api/v2/userinfo/").await.status != 401 {
-            assert!(start.elapsed() < std::time::Duration::from_secs(1), "still let in");
+            assert!(start.elapsed() < std::time::Duration::from_secs(1), "the key is still accepted");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
@@ -349,7 +347,7 @@ pub fn with_password(email: &str, password: &str) -> Value {
     json!({ "name": "Ada", "email": email, "is_sso_user": false, "password": password })
 }
 
-/// A file that is gone with the test.
+/// A temporary file.
 pub fn file(content: &[u8], suffix: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     file.write_all(content).unwrap();

@@ -1,4 +1,4 @@
-//! The real program in a process of its own.
+//! The real binary in its own process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,17 +9,17 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::Actor;
 
-/// `muster serve`, running.
+/// A running `muster serve`.
 pub struct ServerProcess {
     pub child: Child,
     pub address: SocketAddr,
-    /// The first start's owner key.
+    /// The owner key, if this was the first start.
     pub key: Option<String>,
-    /// What it printed before it listened.
+    /// Its output up to the line with its address.
     pub announced: Vec<String>,
 }
 
-/// The program, with nothing of this environment that it would take as settings.
+/// The binary, with an environment that contains no settings.
 pub fn muster() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     for (name, _) in std::env::vars() {
@@ -27,12 +27,12 @@ pub fn muster() -> Command {
             command.env_remove(name);
         }
     }
-    // Nor the API keys of whoever runs the tests. Of many servers at a time only one has the usual port for metrics.
+    // No API keys of the developer, and no metrics: concurrent servers would compete for the default port.
     command.env("NO_COLOR", "1").env("XDG_CONFIG_HOME", "/nonexistent").env("MUSTER_METRICS__LISTEN", "");
     command
 }
 
-/// The URL of a database on a socket.
+/// The URL of a database on a Unix socket.
 pub fn url(options: &PgConnectOptions) -> String {
     let socket = options.get_host().replace('/', "%2F");
     format!("postgres://muster@{socket}:5432/{}", options.get_database().unwrap())
@@ -49,12 +49,12 @@ impl ServerProcess {
         Self::when_it_listens(Self::launch(address, command))
     }
 
-    /// Starts it at an address, and waits for nothing.
+    /// Starts it at an address, without waiting.
     pub fn launch(address: &str, command: &mut Command) -> Child {
         command.args(["serve", "--listen", address]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Waits until one that was launched listens.
+    /// Waits until a launched server listens.
     pub fn when_it_listens(mut child: Child) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut announced = Vec::new();
@@ -72,13 +72,13 @@ impl ServerProcess {
                 break;
             }
         }
-        let address = address.unwrap_or_else(|| panic!("it did not listen: {announced:?}, {:?}", child.wait()));
-        // Read on, or it would be stopped by a full pipe.
+        let address = address.unwrap_or_else(|| panic!("the server did not start: {announced:?}, {:?}", child.wait()));
+        // Keep reading: a full pipe would block the server.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address, key, announced }
     }
 
-    /// On this database.
+    /// Starts it on a database.
     pub fn start_on(database: &PgConnectOptions) -> Self {
         Self::start(muster().env("MUSTER_DATABASE__URL", url(database)))
     }
@@ -92,14 +92,14 @@ impl ServerProcess {
         assert!(sent.success());
     }
 
-    /// Waits for the end; gives the exit status.
+    /// Waits for the process to exit.
     pub fn wait(&mut self) -> std::process::ExitStatus {
         let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < Duration::from_secs(40), "it does not end");
+            assert!(start.elapsed() < Duration::from_secs(40), "the server does not exit");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
