@@ -11,7 +11,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use muster::cli::{Cli, Exit};
+use muster::cli::Cli;
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
@@ -21,13 +21,10 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            if let Some(sentence) = exit.sentence() {
-                muster::cli::say(&format!("error: {sentence}"));
+            if let Some(message) = exit.message() {
+                muster::cli::say(&format!("error: {message}"));
             }
-            match exit {
-                Exit::Refused(_) => ExitCode::from(1),
-                Exit::Usage(_) => ExitCode::from(2),
-            }
+            ExitCode::from(exit.status())
         }
     }
 }

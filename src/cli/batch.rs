@@ -1,4 +1,4 @@
-//! `muster batch …`: batches as things, over HTTP, with an owner's API key.
+//! `muster batch …`: list, show, cancel and undo batches, over HTTP, with an owner's API key.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,58 +7,52 @@ use std::path::{Path, PathBuf};
 use muster_client::{Batch, BatchFilter, BatchState, Client};
 use sha2::{Digest, Sha256};
 
-use super::output::{self, Format};
-use super::user::ServerArgs;
+use super::output::{self, Format, TableRow};
+use super::remote::RemoteArgs;
 use super::{Exit, batch_undo, listing};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// List batches, newest first: when, who, how many users, of which file.
+    /// List batches, newest first.
     List(ListArgs),
-    /// Show one batch, and why it failed if it did.
+    /// Show one batch and, if it failed, the error.
     Show {
-        /// Its id, as `muster batch list` shows it.
+        /// Batch ID, as `muster batch list` shows it.
         batch_id: String,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Stop a batch that runs: nobody is created.
+    /// Cancel a running batch; no user is created.
     Cancel {
-        /// Its id, as `muster batch list` shows it.
+        /// Batch ID, as `muster batch list` shows it.
         batch_id: String,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Remove the users of a batch again: all of them, or none if one was used since.
+    /// Undo a batch: delete its users. Deletes none if any of them has been used since.
     Undo(batch_undo::Args),
 }
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// Only those in this state.
+    /// Only batches in this state.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<BatchState>,
-    /// Only those of this very file.
+    /// Only batches created from this file, matched by its SHA-256.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// The most batches.
+    /// Maximum number of batches.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     max_items: u32,
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
     #[command(flatten)]
-    server: ServerArgs,
+    remote: RemoteArgs,
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::List(args) => list(&args).await,
-        Command::Show { batch_id, output, server } => show(&server.client()?, &batch_id, output).await,
-        Command::Cancel { batch_id, output, server } => cancel(&server.client()?, &batch_id, output).await,
+        Command::Show { batch_id, remote } => show(&remote.client()?, &batch_id, remote.output).await,
+        Command::Cancel { batch_id, remote } => cancel(&remote.client()?, &batch_id, remote.output).await,
         Command::Undo(args) => batch_undo::run(&args).await,
     }
 }
@@ -70,10 +64,10 @@ fn parse_state(text: &str) -> Result<BatchState, String> {
     STATES
         .into_iter()
         .find(|state| state.as_str() == text)
-        .ok_or_else(|| format!("has to be one of {}", STATES.each_ref().map(BatchState::as_str).join(", ")))
+        .ok_or_else(|| format!("expected one of {}", STATES.each_ref().map(BatchState::as_str).join(", ")))
 }
 
-/// The SHA-256 of a file, by which the server knows it again.
+/// The SHA-256 of a file, which identifies it to the server, in lower-case hex digits.
 pub(super) fn sha256(path: &Path) -> Result<String, Exit> {
     let unreadable =
         |error| Exit::Usage(format!("can't read `{}`: {error}", path.display().to_string().escape_debug()));
@@ -97,31 +91,33 @@ impl Write for DigestWriter<'_> {
 }
 
 async fn list(args: &ListArgs) -> Result<(), Exit> {
-    let client = args.server.client()?;
+    let client = args.remote.client()?;
     let file_sha256 = args.users_file.as_deref().map(sha256).transpose()?;
     let filter = BatchFilter { state: args.state.clone(), file_sha256 };
     let batches = listing::collect(Some(args.max_items), async |count, token| {
         client.list_batches(&filter, count, token.as_deref()).await
     });
-    batches.await?.print(args.output, &HEADER, row)
+    batches.await?.print(args.remote.output)
 }
 
-const HEADER: [&str; 7] = ["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FINISHED", "FILE"];
+impl TableRow for Batch {
+    const HEADER: &'static [&'static str] = &["BATCH ID", "CREATED", "STATE", "USERS", "BY", "FINISHED", "FILE"];
 
-fn row(batch: &Batch) -> Vec<String> {
-    vec![
-        batch.batch_id.clone(),
-        output::time(batch.created_at),
-        batch.state.to_string(),
-        batch.user_count.to_string(),
-        who(batch),
-        batch.finished_at.map(output::time).unwrap_or_default(),
-        batch.file_name.clone().unwrap_or_default(),
-    ]
+    fn cells(&self, _: Format) -> Vec<String> {
+        vec![
+            self.batch_id.clone(),
+            output::time(self.created_at),
+            self.state.to_string(),
+            self.user_count.to_string(),
+            requested_by(self),
+            self.finished_at.map(output::time).unwrap_or_default(),
+            self.file_name.clone().unwrap_or_default(),
+        ]
+    }
 }
 
-/// The name of the key, else its id, else the kind of caller.
-fn who(batch: &Batch) -> String {
+/// The name of the API key, else its ID, else the kind of caller.
+fn requested_by(batch: &Batch) -> String {
     let names = [&batch.requested_by_name, &batch.requested_by_id];
     names.into_iter().flatten().next().unwrap_or(&batch.requested_by_kind).clone()
 }
@@ -129,30 +125,30 @@ fn who(batch: &Batch) -> String {
 async fn show(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
     let batch = client.get_batch(batch_id).await?;
     if format != Format::Table {
-        return output::print_list(format, &batch, &HEADER, [row(&batch)]);
+        return output::print_one(format, &batch);
     }
     let lines = details(&batch).into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     output::print_table(&["BATCH", &batch.batch_id], lines)?;
-    let Some(failure) = &batch.error else { return Ok(()) };
-    let findings = failure.rows.iter().map(|row| vec![row.to_string(), row.code.clone()]);
-    if failure.rows.is_empty() { Ok(()) } else { output::print_table(&["FINDING", "CODE"], findings) }
+    let Some(error) = &batch.error else { return Ok(()) };
+    let findings = error.rows.iter().map(|row| vec![row.to_string(), row.code.clone()]);
+    if error.rows.is_empty() { Ok(()) } else { output::print_table(&["FINDING", "CODE"], findings) }
 }
 
-/// What there is to tell about a batch; what is not known is left out.
+/// The fields of a batch that have a value, with their labels.
 fn details(batch: &Batch) -> Vec<(&'static str, String)> {
     let hashed = (batch.hash_count > 0).then(|| format!("{} of {}", batch.hashed, batch.hash_count));
     let weak = (batch.weak_hash_count > 0).then(|| batch.weak_hash_count.to_string());
     [
         ("state", Some(batch.state.to_string())),
         ("time left", batch.estimated_seconds_left.map(|left| format!("about {}", output::seconds(left)))),
-        ("error", batch.error.as_ref().map(|failure| format!("{} [{}]", failure.detail, failure.code))),
+        ("error", batch.error.as_ref().map(|error| format!("{} [{}]", error.detail, error.code))),
         ("users", Some(batch.user_count.to_string())),
         ("hashed", hashed),
         ("weak hashes", weak),
         ("created", Some(output::time(batch.created_at))),
         ("finished", batch.finished_at.map(output::time)),
         ("undone", batch.undone_at.map(output::time)),
-        ("by", Some(who(batch))),
+        ("by", Some(requested_by(batch))),
         ("file", batch.file_name.clone()),
         ("file digest", batch.file_digest.clone()),
         ("source", Some(batch.source.clone())),
@@ -166,10 +162,10 @@ fn details(batch: &Batch) -> Vec<(&'static str, String)> {
 async fn cancel(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
     let batch = client.cancel_batch(batch_id).await?;
     if format == Format::Table {
-        output::say(&format!("{} is {}; nothing was created", output::clean(&batch.batch_id), batch.state));
+        output::say(&format!("{} is {}; no user was created", output::clean(&batch.batch_id), batch.state));
         return Ok(());
     }
-    output::print_list(format, &batch, &HEADER, [row(&batch)])
+    output::print_one(format, &batch)
 }
 
 #[cfg(test)]
@@ -190,20 +186,23 @@ mod tests {
     }
 
     #[test]
-    fn only_states_that_there_are_can_be_asked_for() {
+    fn unknown_states_are_rejected() {
         assert_eq!(parse_state("undone"), Ok(BatchState::Undone));
-        assert_eq!(parse_state("done").unwrap_err(), "has to be one of running, created, failed, cancelled, undone");
+        assert_eq!(parse_state("done").unwrap_err(), "expected one of running, created, failed, cancelled, undone");
     }
 
     #[test]
-    fn a_batch_is_listed_with_who_asked_by_the_best_name_there_is() {
-        assert_eq!(row(&batch(&json!({}))), ["bat_1", "2026-11-23T10:00:00Z", "running", "3", "ci", "", "users.yaml"]);
-        assert_eq!(who(&batch(&json!({"requested_by_name": null}))), "key_1");
-        assert_eq!(who(&batch(&json!({"requested_by_name": null, "requested_by_id": null}))), "api_key");
+    fn a_batch_names_the_caller_by_key_name_then_id_then_kind() {
+        assert_eq!(
+            batch(&json!({})).cells(Format::Table),
+            ["bat_1", "2026-11-23T10:00:00Z", "running", "3", "ci", "", "users.yaml"]
+        );
+        assert_eq!(requested_by(&batch(&json!({"requested_by_name": null}))), "key_1");
+        assert_eq!(requested_by(&batch(&json!({"requested_by_name": null, "requested_by_id": null}))), "api_key");
     }
 
     #[test]
-    fn a_batch_is_shown_with_what_is_known() {
+    fn details_omit_fields_without_a_value() {
         let lines = details(&batch(&json!({})));
         assert_eq!(
             lines[..4],
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_digest_that_other_programs_compute() {
+    fn sha256_matches_the_reference_digest() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "abc").unwrap();
         assert_eq!(sha256(file.path()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -1,4 +1,4 @@
-//! `muster completions SHELL`: made of the command tree, so it is never out of date.
+//! `muster completions SHELL`: shell completions, generated from the command tree.
 
 use clap::CommandFactory;
 use clap_complete::aot::{Shell as Generator, generate};
@@ -7,12 +7,12 @@ use super::{Cli, Exit, output};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The shell.
+    /// Shell to generate completions for.
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// The shells that are known to load what is printed.
+/// The shells whose completions are tested.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Shell {
     /// `muster completions bash > /etc/bash_completion.d/muster`

@@ -1,6 +1,7 @@
-//! `muster config check`.
+//! `muster config check`: validates the settings.
 
-use super::{ConfigArgs, Exit, output};
+use super::args::ConfigArgs;
+use super::{Exit, output};
 use crate::config::MANUAL;
 use crate::fingerprint::Fingerprints;
 use crate::postgres;
@@ -8,7 +9,7 @@ use crate::tls::Tls;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Check the configuration that a server started now would use, without starting it.
+    /// Check the settings that a server would start with, without starting it.
     Check {
         /// Print all settings with their defaults and explanations instead.
         #[arg(long)]
@@ -29,11 +30,11 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     let tls = Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => postgres::name_and_address(&options),
-        None => format!("private, in {}", config.data_dir().display()),
+        None => format!("embedded, in {}", config.data_dir().display()),
     };
     let passwords = &config.passwords;
     output::print(&format!(
-        "listen      {}\ndatabase    {database}\nbatch       {} users at most\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
+        "listen      {}\ndatabase    {database}\nbatch       max. {} users\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
         config.server.listen,
         config.batch.max_users,
         passwords.memory_kib,
@@ -44,6 +45,6 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     if let Some(sentence) = tls.and_then(|tls| tls.untimely()) {
         output::say(&format!("warning: {sentence}"));
     }
-    output::say("the configuration is fine");
+    output::say("the configuration is valid");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where `muster login` keeps API keys: one for each server, in a file that is its owner's alone.
+//! The file in which `muster login` stores API keys, one per server, readable by its owner only.
 //!
 //! `$XDG_CONFIG_HOME/muster/credentials.json` (`~/.config/muster/credentials.json`):
 //! `{"hosts": {"https://muster.example.org": {"token": "amk_…"}}}`.
@@ -16,7 +16,7 @@ use super::{Exit, output};
 use crate::config::environment;
 use crate::secret::Secret;
 
-/// The keys, by server. What else is in the file is kept.
+/// The API keys by server URL. Unknown fields of the file are preserved.
 pub(super) struct Credentials {
     path: PathBuf,
     content: Content,
@@ -38,60 +38,58 @@ struct Entry {
 }
 
 impl Credentials {
-    /// Reads the file; one that isn't there is empty. One that others can read is warned of.
+    /// Reads the file; a missing file is empty. Warns if other users can read it.
     pub(super) fn load() -> Result<Self, Exit> {
         let path = path()?;
-        let unusable = |why: &dyn std::fmt::Display| {
-            Exit::Usage(format!("the API keys in {} can't be read: {why}", path.display()))
-        };
+        let unusable =
+            |why: &dyn std::fmt::Display| Exit::Usage(format!("can't read the API keys in {}: {why}", path.display()));
         let content = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| unusable(&format!("not what `muster login` writes (line {})", error.line())))?,
+                .map_err(|error| unusable(&format!("malformed JSON in line {}", error.line())))?,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Content::default(),
             Err(error) => return Err(unusable(&error)),
         };
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-            output::say(&format!("warning: others can read {0}: chmod 600 {0}", path.display()));
+            output::say(&format!("warning: other users can read {0}; run `chmod 600 {0}`", path.display()));
         }
         Ok(Self { path, content })
     }
 
-    /// The API key for a server.
+    /// The stored API key for a server.
     pub(super) fn find(&self, host: &str) -> Option<Secret> {
         self.content.hosts.get(host).map(|entry| Secret::new(&entry.token))
     }
 
-    /// Keeps the API key for a server, in the place of the one before.
-    pub(super) fn keep(&mut self, host: &str, token: &str) -> Result<(), Exit> {
+    /// Stores the API key for a server, replacing the previous one.
+    pub(super) fn store(&mut self, host: &str, token: &str) -> Result<(), Exit> {
         let entry = Entry { token: token.to_owned(), others: BTreeMap::new() };
         self.content.hosts.insert(host.to_owned(), entry);
         self.write()
     }
 
-    /// Forgets the API key for a server.
-    pub(super) fn forget(&mut self, host: &str) -> Result<(), Exit> {
+    /// Removes the API key for a server.
+    pub(super) fn remove(&mut self, host: &str) -> Result<(), Exit> {
         self.content.hosts.remove(host);
         self.write()
     }
 
-    /// Where the file is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whole or as before, and never readable by others.
+    /// Replaces the file atomically; other users can't read it at any time.
     fn write(&self) -> Result<(), Exit> {
         let write = || -> std::io::Result<()> {
             let folder = self.path.parent().unwrap_or(Path::new("."));
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let unfinished = folder.join(format!("credentials.{}", hex::encode(rand::random::<[u8; 8]>())));
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            let temporary = folder.join(format!("credentials.{}", hex::encode(rand::random::<[u8; 8]>())));
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.set_permissions(Permissions::from_mode(0o600))?;
             file.write_all(&serde_json::to_vec_pretty(&self.content)?)?;
             file.sync_all()?;
-            std::fs::rename(&unfinished, &self.path)
+            std::fs::rename(&temporary, &self.path)
         };
-        write().map_err(|error| Exit::Usage(format!("{} can't be written: {error}", self.path.display())))
+        write().map_err(|error| Exit::Usage(format!("can't write {}: {error}", self.path.display())))
     }
 }
 
@@ -101,5 +99,5 @@ fn path() -> Result<PathBuf, Exit> {
         .filter(|path| path.is_absolute())
         .or_else(|| environment("HOME").map(|home| Path::new(&home).join(".config")))
         .map(|folder| folder.join("muster/credentials.json"))
-        .ok_or_else(|| Exit::Usage("there is no place for API keys: set HOME or XDG_CONFIG_HOME".to_owned()))
+        .ok_or_else(|| Exit::usage("no directory for API keys; set HOME or XDG_CONFIG_HOME"))
 }

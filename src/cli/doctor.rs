@@ -1,10 +1,11 @@
-//! `muster doctor`.
+//! `muster doctor`: checks the settings, the database and the machine.
 
 use std::path::PathBuf;
 
+use super::Exit;
+use super::args::ConfigArgs;
 use super::local::Local;
 use super::output::{self, Format};
-use super::{ConfigArgs, Exit};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Report, State, Subject};
@@ -12,13 +13,13 @@ use crate::fingerprint::Fingerprints;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// A certificate to look at, in PEM, such as one that is to replace the server's [default: the server's].
+    /// Certificate file to check, in PEM format, such as a replacement [default: the server's certificate].
     #[arg(long, value_name = "FILE", requires = "key")]
     certificate: Option<PathBuf>,
-    /// Its private key, in PEM.
+    /// Private key file of the certificate, in PEM format.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
-    /// Don't measure how fast this machine hashes, which takes every core for a second or two.
+    /// Skip the password hashing benchmark, which uses all cores for a second or two.
     #[arg(long)]
     no_hashing: bool,
     #[arg(short, long, value_enum, default_value = "table")]
@@ -30,23 +31,23 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let report = match settings(&args.config) {
         Ok(config) => examine(&args, &config).await,
-        Err(exit) => Report::unusable_settings(args.config.config.clone(), exit.sentence().unwrap_or_default()),
+        Err(exit) => Report::unusable_settings(args.config.config.clone(), exit.message().unwrap_or_default()),
     };
     show(&report, args.output)?;
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
     match (count(State::Problem), count(State::Warning)) {
-        (0, 0) => output::say("everything is fine"),
+        (0, 0) => output::say("no problems found"),
         (0, warnings) => output::say(&counted(warnings, "warning")),
-        (problems, 0) => return Err(Exit::Refused(Some(counted(problems, "problem")))),
+        (problems, 0) => return Err(Exit::Rejected(Some(counted(problems, "problem")))),
         (problems, warnings) => {
             let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
-            return Err(Exit::Refused(Some(format!("{problems} and {warnings}"))));
+            return Err(Exit::rejected(format!("{problems} and {warnings}")));
         }
     }
     Ok(())
 }
 
-/// Those of the server, if each can be read and understood.
+/// The server's settings, with every setting parsed.
 fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
     let config = args.load()?;
     config.database_options().map_err(Exit::usage)?;
@@ -62,7 +63,7 @@ async fn examine(args: &Args, config: &Config) -> Report {
         settings_file: args.config.config.clone(),
         database: match &local {
             Ok(local) => Ok(&local.app.db),
-            Err(exit) => Err(exit.sentence().unwrap_or_default().to_owned()),
+            Err(exit) => Err(exit.message().unwrap_or_default().to_owned()),
         },
         private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
         has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
@@ -89,21 +90,27 @@ fn show(report: &Report, format: Format) -> Result<(), Exit> {
         }
         Format::Table => {
             output::print(&match &report.settings_file {
-                Some(file) => format!("settings: {}, and the environment", output::clean(&file.display().to_string())),
-                None => "settings: built in, and the environment (no --config, no MUSTER_CONFIG)".to_owned(),
+                Some(file) => format!("settings: {} and the environment", output::clean(&file.display().to_string())),
+                None => "settings: defaults and the environment (neither --config nor MUSTER_CONFIG is set)".to_owned(),
             })?;
-            let lines: Vec<String> = report.findings.iter().map(told).collect();
+            let lines: Vec<String> = report.findings.iter().map(describe).collect();
             output::print(&lines.join("\n"))?;
             let costs = report.hash_costs.iter().map(|cost| {
-                let [memory, iterations, lanes] =
+                let [memory, iterations, parallelism] =
                     [cost.memory_kib, cost.iterations, cost.parallelism].map(|n| n.to_string());
-                vec![memory, iterations, lanes, format!("{:.0}", cost.milliseconds), format!("{:.0}", cost.per_second)]
+                vec![
+                    memory,
+                    iterations,
+                    parallelism,
+                    format!("{:.0}", cost.milliseconds),
+                    format!("{:.0}", cost.per_second),
+                ]
             });
             if report.hash_costs.is_empty() {
                 return Ok(());
             }
-            output::print("\nWhat argon2id costs on this machine, first as it is set:")?;
-            output::print_table(&["MEMORY KIB", "ITERATIONS", "LANES", "MS A HASH", "A SECOND"], costs)
+            output::print("\nCost of argon2id on this machine, current settings first:")?;
+            output::print_table(&["MEMORY KIB", "ITERATIONS", "PARALLELISM", "MS PER HASH", "HASHES PER SECOND"], costs)
         }
     }
 }
@@ -114,11 +121,11 @@ fn row(finding: &Finding) -> Vec<String> {
     vec![state.as_str().to_owned(), (*check).to_owned(), found.clone(), text(meaning), text(advice)]
 }
 
-/// A finding for people: a line, and what it means and what to do below.
-fn told(finding: &Finding) -> String {
+/// A finding as text: one line, then its meaning and the advice.
+fn describe(finding: &Finding) -> String {
     let Finding { check, state, found, meaning, advice } = finding;
     let mut text = format!("{:<8} {check:<25} {}", state.as_str(), output::clean(found));
-    for (label, more) in [("means", meaning), ("to do", advice)] {
+    for (label, more) in [("means", meaning), ("fix", advice)] {
         if let Some(more) = more {
             text.push_str(&format!("\n{:<8} {:>25} {}", "", format!("{label}:"), output::clean(more)));
         }

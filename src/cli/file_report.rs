@@ -1,4 +1,4 @@
-//! What is wrong with a file, or odd, shown in it; and what is wrong with users who are named instead.
+//! Reports of errors and warnings: at their places in a users file, or by the users on the command line.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -6,95 +6,84 @@ use std::io::IsTerminal;
 use muster_client::{RowFinding, Warning};
 
 use super::{Exit, output};
-use crate::users_file::{FileError, Finding, UsersFile};
+use crate::users_file::{FileError, UsersFile};
 
-/// The most warnings that are shown. Findings are shown all, for all have to be mended.
-const MOST_WARNINGS: usize = 20;
+/// The number of warnings shown. Errors are shown all, because all have to be fixed.
+const MAX_WARNINGS: usize = 20;
 
-/// A file that can't be read as a list of users who were to be `done`: created, changed.
-pub(super) fn refuse(error: &FileError, done: &str) -> Exit {
+/// Reports a file that is not a list of users; `done` is what was to happen to the users, such as `created`.
+pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
     match error {
-        FileError::Unreadable { source, .. } => Exit::Usage(format!("{error}: {source}")),
-        FileError::TooLarge { .. } => Exit::Refused(Some(format!("{error}; nothing was {done}"))),
+        FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
+        FileError::TooLarge { .. } => Exit::rejected(format!("{error}; nothing was {done}")),
         FileError::Form(form) => {
-            output::say(form.render(colour()).trim_end());
+            output::say(form.render(use_color()).trim_end());
             output::say(&format!("\nnothing was {done}"));
-            Exit::Refused(None)
+            Exit::Rejected(None)
         }
     }
 }
 
-/// All findings of a server.
-pub(super) fn findings(file: &UsersFile, rows: &[RowFinding], done: &str) -> Exit {
-    let findings: Vec<Finding> = rows
-        .iter()
-        .map(|row| Finding {
-            index: row.index,
-            field: row.field.clone(),
-            code: row.code.clone(),
-            message: row.message.clone(),
-            other_index: row.other_index,
-        })
-        .collect();
-    show(file, &findings, done)
+/// Reports all findings at their places in the file.
+pub(super) fn rejected(file: &UsersFile, findings: &[RowFinding], done: &str) -> Exit {
+    output::say(file.render(findings, use_color()).trim_end());
+    let count = rejected_rows(findings);
+    output::say(&format!("\n{count} of {} users can't be {done}; nothing was {done}", file.len()));
+    Exit::Rejected(None)
 }
 
-/// All findings of a server about users who were named on the command line.
-pub(super) fn of_named(users: &[&str], rows: &[RowFinding], done: &str) -> Exit {
+/// Reports all findings about the users on the command line.
+pub(super) fn rejected_arguments(users: &[&str], findings: &[RowFinding], done: &str) -> Exit {
     let name = |index: usize| output::clean(users.get(index).copied().unwrap_or_default());
-    let reason = |row: &RowFinding| {
-        let message = match row.other_index {
-            Some(other) => row.message.replace(&format!("users[{other}]"), &name(other)),
-            None => row.message.clone(),
+    let reason = |finding: &RowFinding| {
+        let message = match finding.other_index {
+            Some(other) => finding.message.replace(&format!("users[{other}]"), &name(other)),
+            None => finding.message.clone(),
         };
-        match row.field.as_deref() {
+        match finding.field.as_deref() {
             None | Some("user") => output::clean(&message),
             Some(field) => output::clean(&format!("{field}: {message}")),
         }
     };
     if let [_] = users {
-        let reasons: Vec<String> = rows.iter().map(reason).collect();
-        return Exit::Refused(Some(format!("{} can't be {done}: {}", name(0), reasons.join("; "))));
+        let reasons: Vec<String> = findings.iter().map(reason).collect();
+        return Exit::rejected(format!("{} can't be {done}: {}", name(0), reasons.join("; ")));
     }
-    for row in rows {
-        output::say(&format!("{}: {}", name(row.index), reason(row)));
+    for finding in findings {
+        output::say(&format!("{}: {}", name(finding.index), reason(finding)));
     }
-    let count = rows.iter().map(|row| row.index).collect::<BTreeSet<_>>().len();
-    Exit::Refused(Some(format!("{count} of {} users can't be {done}; nothing was {done}", users.len())))
+    let count = rejected_rows(findings);
+    Exit::rejected(format!("{count} of {} users can't be {done}; nothing was {done}", users.len()))
 }
 
-/// All findings.
-pub(super) fn show(file: &UsersFile, findings: &[Finding], done: &str) -> Exit {
-    output::say(file.render(findings, colour()).trim_end());
-    let rows = findings.iter().map(|finding| finding.index).collect::<BTreeSet<_>>().len();
-    output::say(&format!("\n{rows} of {} users can't be {done}; nothing was {done}", file.len()));
-    Exit::Refused(None)
+fn rejected_rows(findings: &[RowFinding]) -> usize {
+    findings.iter().map(|finding| finding.index).collect::<BTreeSet<_>>().len()
 }
 
-/// What is odd about rows that are fine otherwise.
+/// Reports warnings at their places in the file.
 pub(super) fn warnings(file: &UsersFile, warnings: &[Warning]) {
     if warnings.is_empty() {
         return;
     }
-    let findings: Vec<Finding> = warnings
+    let shown: Vec<RowFinding> = warnings
         .iter()
-        .take(MOST_WARNINGS)
-        .map(|warning| Finding {
-            index: warning.index,
-            field: warning.field.clone(),
-            code: warning.code.clone(),
-            message: warning.message.clone(),
+        .take(MAX_WARNINGS)
+        .map(|Warning { index, field, code, message }| RowFinding {
+            index: *index,
+            field: field.clone(),
+            code: code.clone(),
+            message: message.clone(),
             other_index: None,
         })
         .collect();
-    output::say(file.render_warnings(&findings, colour()).trim_end());
-    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    output::say(file.render_warnings(&shown, use_color()).trim_end());
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
     if more > 0 {
-        output::say(&format!("\n{more} more warnings like these"));
+        output::say(&format!("\n{more} more warning{} not shown", if more == 1 { "" } else { "s" }));
     }
 }
 
-/// Whether standard error takes colours, and its reader wants them (no-color.org).
-fn colour() -> bool {
+/// Whether standard error is a terminal and `NO_COLOR` is not set (no-color.org).
+fn use_color() -> bool {
     std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none()
 }

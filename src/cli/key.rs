@@ -1,150 +1,140 @@
-//! `muster key …`: API keys in the database itself, as the local operator.
+//! `muster key …`: API keys, directly in the database, as the local operator.
 
 use chrono::{DateTime, Duration, Utc};
 use muster_client::{ApiKey, ApiKeyWithToken};
 
-use super::api_key::{parse_scope, show_key, show_list, show_revoked, show_token};
+use super::Exit;
+use super::api_key::{parse_scope, show_revoked, show_token};
+use super::args::LocalArgs;
 use super::local::{user_of, with_operator};
-use super::output::{self, Format};
-use super::{Exit, OperatorArgs};
+use super::output;
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
-use crate::id::{ApiKey as Key, Id};
+use crate::id::{ApiKey as Key, Id, User};
 use crate::keys::{self, Filter, Lifetime, NewKey, Summary, Wanted};
 use crate::page::{MAX_COUNT, PageRequest};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Make an API key. Its token goes to standard output, once.
+    /// Create an API key. Prints its token to standard output, only once.
     Create {
-        /// What it is for, such as `ci` or a person's name.
+        /// Purpose of the key, such as `ci` or a person's name.
         #[arg(long)]
         name: String,
-        /// Who acts when it is used; nobody but the key itself if it is not given.
+        /// User that the key acts as [default: no user; the key acts as itself].
         #[arg(long, value_name = "EMAIL|ID")]
         user: Option<String>,
-        /// How long it works: 90d, 12h [default: setting keys.default_days].
-        #[arg(long, value_name = "SPAN", value_parser = output::parse_span)]
+        /// Lifetime of the key: 90d, 12h [default: setting keys.default_days].
+        #[arg(long, value_name = "DURATION", value_parser = output::parse_duration)]
         expires_in: Option<Duration>,
-        /// What it allows: everything, or reading who is there. Never more than its user may.
+        /// Permission level of the key; never higher than that of its user.
         #[arg(long, value_enum, default_value = "collaborator")]
         role: PermissionLevel,
-        /// What of that it may be used for, such as users:read; can be given several times [default: all].
+        /// Restrict the key to this scope, such as users:read; repeatable [default: all scopes].
         #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
         scopes: Vec<Scope>,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        config: OperatorArgs,
+        local: LocalArgs,
     },
-    /// List API keys: names, permissions, expiry, latest use. Tokens are not kept.
+    /// List API keys with their permissions, expiry and last use. Tokens are not stored.
     List {
-        /// Only those of this user.
+        /// Only keys of this user.
         #[arg(long, value_name = "EMAIL|ID")]
         user: Option<String>,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        config: OperatorArgs,
+        local: LocalArgs,
     },
     /// Show one API key.
     Show {
-        /// Its id, as `muster key list` shows it.
+        /// Key ID, as `muster key list` shows it.
         key_id: Id<Key>,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        config: OperatorArgs,
+        local: LocalArgs,
     },
-    /// Give an API key a new secret. Its token goes to standard output, once.
+    /// Rotate an API key: it gets a new secret. Prints the new token to standard output, only once.
     Rotate {
-        /// Its id, as `muster key list` shows it.
+        /// Key ID, as `muster key list` shows it.
         key_id: Id<Key>,
-        /// How long the old secret opens as well: 1h, 0s for not at all, 7d at most [default: setting
+        /// How long the old secret stays valid: 1h; 0s revokes it immediately; at most 7d [default: setting
         /// keys.rotation_overlap_hours].
-        #[arg(long, value_name = "SPAN", value_parser = output::parse_span)]
+        #[arg(long, value_name = "DURATION", value_parser = output::parse_duration)]
         overlap: Option<Duration>,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        config: OperatorArgs,
+        local: LocalArgs,
     },
-    /// Revoke an API key: it opens nothing any longer, within a second.
+    /// Revoke an API key; effective within one second.
     Revoke {
-        /// Its id, as `muster key list` shows it.
+        /// Key ID, as `muster key list` shows it.
         key_id: Id<Key>,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        config: OperatorArgs,
+        local: LocalArgs,
     },
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::Create { name, user, expires_in, role, scopes, output, config } => {
+        Command::Create { name, user, expires_in, role, scopes, local } => {
             let wanted = Wanted {
                 lifetime: expires_in.map_or(Lifetime::Usual, Lifetime::Exactly),
                 scopes: (!scopes.is_empty()).then(|| Scopes::only(scopes)),
                 ..Wanted::new(name, role)
             };
-            create(&config, wanted, user.as_deref(), output).await
-        }
-        Command::List { user, output, config } => {
-            let keys = with_operator(config.load()?, async |app, caller| list(app, caller, user.as_deref()).await);
-            show_list(output, &keys.await?)
-        }
-        Command::Show { key_id, output, config } => {
-            let key = with_operator(config.load()?, async |app, caller| {
-                Ok(show(keys::get(app, caller, key_id).await?, app.clock.now()))
+            let created = with_operator(local.config.load()?, async |app, caller| {
+                let user_id = find_user(app, caller, user.as_deref()).await?;
+                Ok(keys::create(app, caller, Wanted { user_id, ..wanted }).await?)
             });
-            show_key(output, &key.await?)
+            show_token(local.output, &new_key(created.await?))
         }
-        Command::Rotate { key_id, overlap, output, config } => {
-            let rotated = with_operator(config.load()?, async |app, caller| {
+        Command::List { user, local } => {
+            let keys =
+                with_operator(local.config.load()?, async |app, caller| list(app, caller, user.as_deref()).await);
+            output::print_list(local.output, &keys.await?)
+        }
+        Command::Show { key_id, local } => {
+            let key = with_operator(local.config.load()?, async |app, caller| {
+                Ok(api_key(keys::get(app, caller, key_id).await?, app.clock.now()))
+            });
+            output::print_one(local.output, &key.await?)
+        }
+        Command::Rotate { key_id, overlap, local } => {
+            let rotated = with_operator(local.config.load()?, async |app, caller| {
                 let rotated = keys::rotate(app, caller, key_id, overlap).await?;
                 let token = rotated.token.expose().into();
-                Ok(ApiKeyWithToken { key: show(rotated.key, app.clock.now()), token })
+                Ok(ApiKeyWithToken { key: api_key(rotated.key, app.clock.now()), token })
             });
-            show_token(output, &rotated.await?)
+            show_token(local.output, &rotated.await?)
         }
-        Command::Revoke { key_id, output, config } => {
-            with_operator(config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?)).await?;
-            show_revoked(output, &key_id.to_string())
+        Command::Revoke { key_id, local } => {
+            with_operator(local.config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?))
+                .await?;
+            show_revoked(local.output, &key_id.to_string())
         }
     }
 }
 
-async fn create(config: &OperatorArgs, wanted: Wanted, user: Option<&str>, format: Format) -> Result<(), Exit> {
-    let key = with_operator(config.load()?, async |app, caller| {
-        let user_id = match user {
-            Some(user) => Some(user_of(app, caller, user).await?),
-            None => None,
-        };
-        Ok(keys::create(app, caller, Wanted { user_id, ..wanted }).await?)
-    });
-    show_token(format, &show_new(key.await?))
+async fn find_user(app: &App, caller: &Caller, user: Option<&str>) -> Result<Option<Id<User>>, Exit> {
+    match user {
+        Some(user) => Ok(Some(user_of(app, caller, user).await?)),
+        None => Ok(None),
+    }
 }
 
 async fn list(app: &App, caller: &Caller, user: Option<&str>) -> Result<Vec<ApiKey>, Exit> {
-    let user_id = match user {
-        Some(user) => Some(user_of(app, caller, user).await?),
-        None => None,
-    };
+    let user_id = find_user(app, caller, user).await?;
     let mut listed = Vec::new();
     let mut after = None;
     loop {
         let page = keys::list(app, caller, Filter { user_id }, &PageRequest { count: MAX_COUNT, after }).await?;
         after = page.rows.last().map(|key| key.key_id);
-        listed.extend(page.rows.into_iter().map(|key| show(key, app.clock.now())));
+        listed.extend(page.rows.into_iter().map(|key| api_key(key, app.clock.now())));
         if page.next.is_none() {
             return Ok(listed);
         }
     }
 }
 
-/// A key as the API shows it.
-fn show(key: Summary, now: DateTime<Utc>) -> ApiKey {
+/// The key as the HTTP API represents it.
+fn api_key(key: Summary, now: DateTime<Utc>) -> ApiKey {
     ApiKey {
         status: key.status(now).to_owned(),
         key_id: key.key_id.to_string(),
@@ -163,7 +153,7 @@ fn show(key: Summary, now: DateTime<Utc>) -> ApiKey {
     }
 }
 
-fn show_new(key: NewKey) -> ApiKeyWithToken {
+fn new_key(key: NewKey) -> ApiKeyWithToken {
     let shown = ApiKey {
         key_id: key.key_id.to_string(),
         user_id: key.user_id.map(|user_id| user_id.to_string()),

@@ -1,80 +1,80 @@
-//! Lists that come in pages: how much of them is shown, and that there is more.
+//! Paginated lists: fetching pages up to a limit, and reporting that the list was truncated.
 
 use muster_client::{Error, Page};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{self, Format};
+use super::output::{self, Format, TableRow};
 
-/// Rows asked for at a time.
+/// Rows per page.
 const PAGE_SIZE: u8 = 50;
 
-/// As much of a list as was asked for.
+/// The rows of a list, up to a limit.
 pub(super) struct Listed<T> {
     pub(super) rows: Vec<T>,
-    /// Whether the list goes on.
-    is_cut: bool,
+    /// Whether the server has more rows.
+    is_truncated: bool,
 }
 
-/// Asks for one page after the other, by count and token: until there are `most` rows, or all.
+/// Fetches page after page, by count and paging token, until there are `limit` rows or no more pages.
 pub(super) async fn collect<T>(
-    most: Option<u32>,
+    limit: Option<u32>,
     next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, Error>,
 ) -> Result<Listed<T>, Exit> {
-    collect_by(PAGE_SIZE, most, next).await
+    collect_by(PAGE_SIZE, limit, next).await
 }
 
-/// The same with so many rows at a time.
+/// [`collect`] with another page size.
 pub(super) async fn collect_by<T>(
     page_size: u8,
-    most: Option<u32>,
+    limit: Option<u32>,
     mut next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, Error>,
 ) -> Result<Listed<T>, Exit> {
     let mut rows = Vec::new();
     let mut token = None;
     loop {
-        let count =
-            rest(most, rows.len()).map_or(page_size, |rest| u8::try_from(rest).unwrap_or(page_size).min(page_size));
+        let count = remaining(limit, rows.len())
+            .map_or(page_size, |left| u8::try_from(left).unwrap_or(page_size).min(page_size));
         if count == 0 {
-            return Ok(Listed { rows, is_cut: true });
+            return Ok(Listed { rows, is_truncated: true });
         }
         let page = next(count, token).await?;
         rows.extend(page.results);
         token = page.metadata.next_paging_token;
         if token.is_none() {
-            return Ok(Listed { rows, is_cut: false });
+            return Ok(Listed { rows, is_truncated: false });
         }
     }
 }
 
-/// How many rows are still to come; `None`: all there are.
-pub(super) fn rest(most: Option<u32>, listed: usize) -> Option<usize> {
-    most.map(|most| usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(listed))
+/// The number of rows left up to `limit`; `None` without a limit.
+pub(super) fn remaining(limit: Option<u32>, listed: usize) -> Option<usize> {
+    limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(listed))
 }
 
-impl<T: Serialize> Listed<T> {
-    /// Prints the rows, and says whether there are more.
-    pub(super) fn print(&self, format: Format, header: &[&str], row: impl Fn(&T) -> Vec<String>) -> Result<(), Exit> {
-        output::print_list(format, &self.rows, header, self.rows.iter().map(row))?;
-        if self.is_cut {
-            say_more(self.rows.len());
+impl<T: TableRow> Listed<T> {
+    /// Prints the rows, and a note if the list was truncated.
+    pub(super) fn print(&self, format: Format) -> Result<(), Exit> {
+        output::print_list(format, &self.rows)?;
+        if self.is_truncated {
+            say_truncated(self.rows.len());
         }
         Ok(())
     }
 }
 
-/// Says that a list goes on after so many rows.
-pub(super) fn say_more(listed: usize) {
+/// Reports that the list has more rows than the `listed` ones.
+pub(super) fn say_truncated(listed: usize) {
     output::say(&match listed {
-        1 => "this is the first one; there are more (--max-items)".to_owned(),
-        _ => format!("these are the first {listed}; there are more (--max-items)"),
+        1 => "only the first result is shown; use `--max-items` to see more".to_owned(),
+        _ => format!("only the first {listed} results are shown; use `--max-items` to see more"),
     });
 }
 
-/// Rows that are printed as they come, as JSON or CSV: of a list that is longer than memory should be.
+/// Prints rows as JSON or CSV while they arrive, so that a long list is never in memory as a whole.
 pub(super) struct Stream {
     format: Format,
-    /// How many were printed.
+    /// Number of rows printed.
     pub(super) count: usize,
 }
 
@@ -86,7 +86,7 @@ impl Stream {
         Ok(Self { format, count: 0 })
     }
 
-    /// Prints some: `values` as JSON, else the `rows`. Says whether somebody still reads.
+    /// Prints `values` as JSON, or `rows` as CSV; `false` if the reader closed the pipe.
     pub(super) fn push<V: Serialize>(&mut self, values: &[V], rows: Vec<Vec<String>>) -> Result<bool, Exit> {
         let mut text = String::new();
         if self.format == Format::Csv {

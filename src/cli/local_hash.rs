@@ -16,13 +16,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_client::RowFinding;
 use serde_json::{Map, Value};
 
 use super::Exit;
 use super::progress::Progress;
 use crate::config::{Config, Passwords};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
-use crate::users_file::Finding;
 
 /// The keys of a row whose values can't be a password.
 const HARMLESS: [&str; 8] =
@@ -33,7 +33,7 @@ pub(super) enum Hashed {
     /// They can be sent.
     Rows(Vec<Value>),
     /// Passwords break the rules: what to show.
-    Findings(Vec<Finding>),
+    Findings(Vec<RowFinding>),
 }
 
 /// The rows with each password that is not empty replaced by its hash; by a stand-in for it if
@@ -111,7 +111,7 @@ fn empty_of_its_kind(value: &Value) -> Value {
 
 /// The passwords with the places of their rows, and what is wrong with the others. How easy one is
 /// to guess takes its time to find out, so that all cores share them.
-fn check(rows: &[Value], texts: &[Option<String>], policy: Policy) -> (Vec<(usize, Password)>, Vec<Finding>) {
+fn check(rows: &[Value], texts: &[Option<String>], policy: Policy) -> (Vec<(usize, Password)>, Vec<RowFinding>) {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(threads).max(1);
     let parts = std::thread::scope(|scope| {
@@ -135,12 +135,12 @@ fn check_some(
     rows: &[Value],
     texts: &[Option<String>],
     policy: Policy,
-) -> (Vec<(usize, Password)>, Vec<Finding>) {
+) -> (Vec<(usize, Password)>, Vec<RowFinding>) {
     let (mut passwords, mut findings) = (Vec::new(), Vec::new());
     for (offset, (row, text)) in rows.iter().zip(texts).enumerate() {
         let Some(text) = text else { continue };
         let index = first + offset;
-        let finding = |code: &str, message: String| Finding {
+        let finding = |code: &str, message: String| RowFinding {
             index,
             field: Some("password".to_owned()),
             code: code.to_owned(),
@@ -194,7 +194,7 @@ async fn hash(pool: &Pool, passwords: Vec<Password>, progress: &mut Progress) ->
     };
     let hashes = hashes.map_err(|error| match error {
         HashError::Failed(why) => Exit::Usage(format!("a password can't be hashed: {why}")),
-        HashError::Busy(_) => Exit::Usage("there are too many passwords to hash".to_owned()),
+        HashError::Busy(_) => Exit::usage("there are too many passwords to hash"),
     })?;
     Ok(hashes.iter().map(|hash| hash.as_str().to_owned()).collect())
 }

@@ -1,4 +1,4 @@
-//! `muster login`, `muster login approve` and `muster logout`.
+//! `muster login`, `muster login approve` and `muster logout`: the device login of the command line.
 
 use std::io::IsTerminal;
 use std::process::{Command as Program, Stdio};
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use muster_client::{Client, Error, ExposeSecret, SecretString};
 
+use super::Exit;
+use super::args::OperatorArgs;
 use super::credentials::Credentials;
 use super::local::{user_of, with_operator};
 use super::output::{self, say};
-use super::user::ServerArgs;
-use super::{Exit, OperatorArgs};
+use super::remote::ServerArgs;
 use crate::config::environment;
 use crate::device_logins;
 use crate::keys::Token;
@@ -21,13 +22,13 @@ use crate::secret::Secret;
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// For how many days the key is wanted, as far as the server allows; 0: for as long as it allows.
+    /// Lifetime of the API key in days, up to the server's maximum; 0 requests the maximum.
     #[arg(long, value_name = "N", default_value_t = 7)]
     expire_in_days: u32,
-    /// Don't open the page in a browser.
+    /// Don't open the approval page in a browser.
     #[arg(long)]
     no_browser: bool,
-    /// How often the server is asked whether the login is approved, in milliseconds.
+    /// Interval between polls for the approval, in milliseconds.
     #[arg(long, hide = true, default_value_t = 3000)]
     poll_interval: u64,
     #[command(flatten)]
@@ -36,14 +37,14 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Approve a login: whoever started it gets an API key that acts as you. Approve only what you started yourself.
+    /// Approve a login: the client that started it gets an API key that acts as you. Approve only your own logins.
     Approve {
-        /// The code that `muster login` or `anyscale login` shows: otp_…
+        /// Code that `muster login` or `anyscale login` shows: otp_…
         code: String,
-        /// Approve it in the database itself, as the local operator, who needs no API key.
+        /// Approve directly in the database, as the local operator, without an API key.
         #[arg(long, requires = "user")]
         local: bool,
-        /// With --local: as whom.
+        /// User that the new API key acts as; only with --local.
         #[arg(long, value_name = "EMAIL|ID", requires = "local")]
         user: Option<String>,
         #[command(flatten)]
@@ -82,77 +83,76 @@ async fn approve_locally(config: &OperatorArgs, code: &str, user: &str) -> Resul
 }
 
 fn say_approved(level: &str, user_id: Option<&str>) {
-    let whom = user_id.map_or_else(|| "as a key of its own".to_owned(), |user_id| format!("as {user_id}"));
-    say(&format!("approved: whoever started this login acts {}, with the level {}", whom, output::clean(level)));
+    let principal = user_id.map_or_else(|| "as itself".to_owned(), |user_id| format!("as {user_id}"));
+    say(&format!("approved; the new API key acts {principal} with permission level `{}`", output::clean(level)));
 }
 
 async fn log_in(args: &Args) -> Result<(), Exit> {
     let client = args.server.client_without_token()?;
-    // What can't be kept is noticed before anybody is asked to approve.
+    // Fail before the approval if the key could not be stored.
     let mut credentials = Credentials::load()?;
     let lifetime = Duration::from_secs(u64::from(args.expire_in_days) * 24 * 60 * 60);
     let login = client.start_login(lifetime).await?;
     let url = output::clean(&login.url);
-    say(&format!("to log in at {}, approve the code\n\n    {}\n", client.host(), login.otp.expose_secret()));
-    say(&format!("{url} says how; with `muster login approve CODE`, where you are logged in"));
+    say(&format!("to log in to {}, approve this code:\n\n    {}\n", client.host(), login.otp.expose_secret()));
+    say(&format!("approve at {url}, or with `muster login approve CODE` where you are logged in"));
     if !args.no_browser {
         open(&url);
     }
     let token = wait(&client, &login.otp, Duration::from_millis(args.poll_interval)).await?;
     let replaced = credentials.find(&client.host());
-    credentials.keep(&client.host(), token.expose_secret())?;
-    say(&format!("logged in: the API key is in {}", credentials.path().display()));
+    credentials.store(&client.host(), token.expose_secret())?;
+    say(&format!("logged in; the API key is stored in {}", credentials.path().display()));
     if let Some(replaced) = replaced {
         revoke_replaced(&client.host(), &replaced).await;
     }
     for variable in ["MUSTER_TOKEN", "ANYSCALE_CLI_TOKEN"] {
         if environment(variable).is_some() {
-            say(&format!("warning: {variable} is set, and is used instead"));
+            say(&format!("warning: {variable} is set and takes precedence over the stored API key"));
         }
     }
     Ok(())
 }
 
-/// Revokes the API key of a login that another one replaced: nobody has it any longer to revoke it with. Whether
-/// that works or not, one is logged in.
+/// Revokes the API key that a new login replaced: its secret is no longer stored, so that it could not be revoked
+/// later. A failure is only a warning.
 async fn revoke_replaced(host: &str, token: &Secret) {
-    let (key_id, end) = revoke(host, token).await;
-    match end {
-        End::Revoked => say(&format!("the API key of the login before, {key_id}, is revoked")),
-        End::Ended => say("the API key of the login before had stopped working already"),
-        End::Unheard(error) => say(&format!(
-            "warning: the API key of the login before still works: the server could not be told ({error}); revoke it \
-             with `muster api-key revoke {key_id}`"
+    let (key_id, outcome) = revoke(host, token).await;
+    match outcome {
+        Revocation::Revoked => say(&format!("revoked the API key of the previous login, {key_id}")),
+        Revocation::AlreadyInvalid => say("the API key of the previous login was already invalid"),
+        Revocation::Failed(error) => say(&format!(
+            "warning: can't revoke the API key of the previous login: {error}; revoke it with `muster api-key revoke \
+             {key_id}`"
         )),
     }
 }
 
-/// What has become of an API key that was to be revoked.
-enum End {
-    /// It opens nothing from now on.
+/// The outcome of revoking an API key.
+enum Revocation {
     Revoked,
-    /// It did so before.
-    Ended,
-    /// The server doesn't know of it.
-    Unheard(Error),
+    /// The server rejected the key: it had expired or been revoked before.
+    AlreadyInvalid,
+    /// The server could not be reached or failed; the key may still be valid.
+    Failed(Error),
 }
 
-/// Revokes an API key with itself; also gives its id.
-async fn revoke(host: &str, token: &Secret) -> (String, End) {
+/// Revokes an API key, authenticated by that key; also returns its ID.
+async fn revoke(host: &str, token: &Secret) -> (String, Revocation) {
     let key_id = Token::parse(token.expose()).map(|token| token.id.to_string()).unwrap_or_default();
     let revoked = match Client::new(host, token.expose()) {
         Ok(client) => client.revoke_api_key(&key_id).await,
         Err(error) => Err(error),
     };
-    let end = match revoked {
-        Ok(_) => End::Revoked,
-        Err(Error::Rejected(_) | Error::Config(_)) => End::Ended,
-        Err(error) => End::Unheard(error),
+    let outcome = match revoked {
+        Ok(_) => Revocation::Revoked,
+        Err(Error::Rejected(_) | Error::Config(_)) => Revocation::AlreadyInvalid,
+        Err(error) => Revocation::Failed(error),
     };
-    (key_id, end)
+    (key_id, outcome)
 }
 
-/// Until it is approved, or its one-time password has expired, which the server says.
+/// Polls until the login is approved; the server reports an expired code as an error.
 async fn wait(client: &Client, otp: &SecretString, interval: Duration) -> Result<SecretString, Exit> {
     loop {
         if let Some(token) = client.fetch_login(otp).await? {
@@ -162,8 +162,7 @@ async fn wait(client: &Client, otp: &SecretString, interval: Duration) -> Result
     }
 }
 
-/// Opens a page in a browser, where there is a person and a browser. That nothing opens is no harm: the address is
-/// on the terminal.
+/// Opens a page in a browser, if there is a terminal and a desktop. Failures are ignored: the URL is on the terminal.
 fn open(url: &str) {
     let is_web = url.starts_with("https://") || url.starts_with("http://");
     if !is_web || !std::io::stderr().is_terminal() {
@@ -183,20 +182,20 @@ pub(super) async fn log_out(args: &LogoutArgs) -> Result<(), Exit> {
     let host = args.server.client_without_token()?.host();
     let mut credentials = Credentials::load()?;
     let Some(token) = credentials.find(&host) else {
-        return Err(Exit::Refused(Some(format!(
-            "not logged in at {host}: {} has no API key for it",
+        return Err(Exit::rejected(format!(
+            "not logged in to {host}: {} has no API key for this server",
             credentials.path().display()
-        ))));
+        )));
     };
-    let (key_id, end) = revoke(&host, &token).await;
-    credentials.forget(&host)?;
-    match end {
-        End::Revoked => say(&format!("logged out of {host}: the API key {key_id} is revoked")),
-        End::Ended => say(&format!("logged out of {host}: the API key had stopped working before")),
-        End::Unheard(error) => {
+    let (key_id, outcome) = revoke(&host, &token).await;
+    credentials.remove(&host)?;
+    match outcome {
+        Revocation::Revoked => say(&format!("logged out of {host}; revoked the API key {key_id}")),
+        Revocation::AlreadyInvalid => say(&format!("logged out of {host}; the API key was already invalid")),
+        Revocation::Failed(error) => {
             return Err(Exit::Usage(format!(
-                "the API key is removed from this machine, but {key_id} still works: the server could not be told \
-                 ({error}); revoke it with `muster api-key revoke {key_id}` or `muster key revoke {key_id}`"
+                "removed the API key from this machine, but can't revoke it: {error}; revoke it with `muster api-key \
+                 revoke {key_id}` or `muster key revoke {key_id}`"
             )));
         }
     }

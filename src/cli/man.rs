@@ -1,9 +1,9 @@
-//! `muster man`: the manual, made of the command tree, so it is never out of date.
+//! `muster man`: the manual, generated from the command tree.
 //!
 //! # Decisions
 //!
-//! *One page with all commands on standard output*, for `muster man | man -l -`; a page for each, with `--dir`, for
-//! packages: `man muster-user-list` is what people type there.
+//! *One page with all commands on standard output*, for `muster man | man -l -`. With `--dir`, one page per command,
+//! for packages: users expect `man muster-user-list` to work.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::{Cli, Exit, output};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Write a page for each command into this folder instead, which is made if there is none.
+    /// Write one page per command to this directory instead; created if missing.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -26,11 +26,11 @@ pub(super) fn run(args: &Args) -> Result<(), Exit> {
             .and_then(|()| write(&root(), dir))
             .map_err(|error| Exit::Usage(format!("can't write to {}: {error}", dir.display())));
     }
-    output::print(&in_ascii(&page().map_err(Exit::usage)?))
+    output::print(&to_ascii(&page().map_err(Exit::usage)?))
 }
 
-/// A page without the characters that `groff` takes only when it is told their encoding (groff_char(7)).
-fn in_ascii(page: &[u8]) -> String {
+/// Escapes non-ASCII characters: `groff` does not detect the encoding of its input (groff_char(7)).
+fn to_ascii(page: &[u8]) -> String {
     let mut text = String::with_capacity(page.len());
     for c in String::from_utf8_lossy(page).chars() {
         if c.is_ascii() { text.push(c) } else { text.push_str(&format!("\\[u{:04X}]", u32::from(c))) }
@@ -38,7 +38,7 @@ fn in_ascii(page: &[u8]) -> String {
     text
 }
 
-/// The command tree. Without `help`, which would repeat all commands of its group.
+/// The command tree without the `help` subcommands, which would repeat all commands of their group.
 fn root() -> Command {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
@@ -49,15 +49,15 @@ fn man(command: &Command) -> Man {
     Man::new(command.clone()).source(concat!("muster ", env!("CARGO_PKG_VERSION"))).manual("muster")
 }
 
-/// A page for a command, and for each below it.
+/// Writes a page for a command and for each of its subcommands.
 fn write(command: &Command, dir: &Path) -> io::Result<()> {
     let (man, mut page) = (man(command), Vec::new());
     man.render(&mut page)?;
-    std::fs::write(dir.join(man.get_filename()), in_ascii(&page))?;
+    std::fs::write(dir.join(man.get_filename()), to_ascii(&page))?;
     command.get_subcommands().try_for_each(|below| write(below, dir))
 }
 
-/// All commands on one page.
+/// One page with all commands.
 fn page() -> io::Result<Vec<u8>> {
     let (root, mut page) = (root(), Vec::new());
     let man = man(&root);
@@ -74,7 +74,7 @@ fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A command under a heading, and those below it under smaller ones.
+/// Adds a command under `heading`, and its subcommands under subheadings.
 fn add(page: &mut Vec<u8>, command: &Command, heading: &str) -> io::Result<()> {
     let man = man(command);
     writeln!(page, ".{heading} \"{}\"", command.get_bin_name().unwrap_or_else(|| command.get_name()))?;
@@ -88,7 +88,7 @@ fn add(page: &mut Vec<u8>, command: &Command, heading: &str) -> io::Result<()> {
     command.get_subcommands().try_for_each(|below| add(page, below, "SS"))
 }
 
-/// A section without its heading.
+/// Writes a section without its heading.
 fn body(page: &mut Vec<u8>, render: impl Fn(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
     let mut section = Vec::new();
     render(&mut section)?;

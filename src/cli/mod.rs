@@ -7,6 +7,7 @@
 //! 1 refused, 2 wrong usage or something could not be reached.
 
 mod api_key;
+mod args;
 mod audit;
 mod batch;
 mod batch_create;
@@ -15,6 +16,7 @@ mod completions;
 mod config;
 mod credentials;
 mod doctor;
+mod exit;
 mod file_report;
 mod group;
 mod healthcheck;
@@ -31,17 +33,16 @@ mod password;
 mod policy;
 mod progress;
 mod quickstart;
+mod remote;
 mod serve;
 mod service_account;
 mod user;
 mod user_change;
+mod user_list;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
-
-use crate::config::{Config, Flags};
-
+use args::{ConfigArgs, ServeArgs};
+use clap::{Parser, Subcommand};
+pub use exit::Exit;
 pub use output::say;
 
 /// Creates users on an administrator's word: all of a list or none.
@@ -109,121 +110,6 @@ enum Command {
     Completions(completions::Args),
     /// Print the manual page, or write one for each command into a folder.
     Man(man::Args),
-}
-
-/// Where the settings come from.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct ConfigArgs {
-    /// A file of settings; `muster config check --defaults` prints all there are.
-    #[arg(long, value_name = "FILE", env = "MUSTER_CONFIG")]
-    config: Option<PathBuf>,
-    /// Where the private PostgreSQL keeps its data [default: /var/lib/muster as root, else
-    /// ~/.local/share/muster].
-    #[arg(long, value_name = "DIR", env = "MUSTER_DATA_DIR")]
-    data_dir: Option<PathBuf>,
-    /// A PostgreSQL to use instead: postgres://user:password@host/database. Better in
-    /// MUSTER_DATABASE__URL, which other users of this machine can't see.
-    #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
-}
-
-#[derive(Args, Clone, Debug, Default)]
-struct ServeArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "HOST:PORT", env = "MUSTER_LISTEN")]
-    listen: Option<String>,
-}
-
-/// Where the settings come from, and in which organization the local operator acts.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct OperatorArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// The organization, by its id or identifier [default: the only one].
-    #[arg(long, value_name = "ID|IDENTIFIER", env = "MUSTER_ORGANIZATION")]
-    organization: Option<String>,
-}
-
-/// The settings, and in which organization the local operator acts; `None`: in the only one.
-pub(crate) struct Operator {
-    config: Config,
-    organization: Option<String>,
-}
-
-impl OperatorArgs {
-    fn load(&self) -> Result<Operator, Exit> {
-        let organization = self.organization.clone().filter(|named| !named.is_empty());
-        Ok(Operator { config: self.config.load()?, organization })
-    }
-}
-
-impl ConfigArgs {
-    fn load(&self) -> Result<Config, Exit> {
-        self.load_with(None)
-    }
-
-    fn load_with(&self, listen: Option<&String>) -> Result<Config, Exit> {
-        Config::load(&Flags {
-            file: self.config.clone(),
-            listen: listen.cloned(),
-            database_url: self.database_url.clone(),
-            data_dir: self.data_dir.clone(),
-        })
-        .map_err(Exit::usage)
-    }
-}
-
-impl ServeArgs {
-    fn load(&self) -> Result<Config, Exit> {
-        self.config.load_with(self.listen.as_ref())
-    }
-}
-
-/// Why a command did not do what it was asked to.
-#[derive(Debug)]
-pub enum Exit {
-    /// It was understood and refused. The sentence, unless everything has been said.
-    Refused(Option<String>),
-    /// It was not understood, or something that it needs could not be reached.
-    Usage(String),
-}
-
-impl Exit {
-    /// What to tell.
-    #[must_use]
-    pub fn sentence(&self) -> Option<&str> {
-        match self {
-            Self::Refused(sentence) => sentence.as_deref(),
-            Self::Usage(sentence) => Some(sentence),
-        }
-    }
-
-    fn usage(error: impl std::fmt::Display) -> Self {
-        Self::Usage(error.to_string())
-    }
-}
-
-impl From<crate::error::Error> for Exit {
-    fn from(error: crate::error::Error) -> Self {
-        match (error.code().status(), error.chain()) {
-            (400..500, _) => Self::Refused(Some(error.to_string())),
-            (_, Some(cause)) => Self::Usage(format!("{error} ({cause})")),
-            (_, None) => Self::Usage(error.to_string()),
-        }
-    }
-}
-
-impl From<muster_client::Error> for Exit {
-    fn from(error: muster_client::Error) -> Self {
-        match error {
-            muster_client::Error::Rejected(_) | muster_client::Error::NotCreated(_) => {
-                Self::Refused(Some(error.to_string()))
-            }
-            _ => Self::Usage(error.to_string()),
-        }
-    }
 }
 
 impl Cli {

@@ -1,20 +1,21 @@
-//! `muster organization …`: tenants, in the database, as the local operator.
+//! `muster organization …`: organizations, directly in the database, as the local operator.
 
 use serde_json::{Value, json};
 
+use super::Exit;
+use super::args::{ConfigArgs, Operator};
 use super::local::{with_database, with_operator};
 use super::output::{self, Format};
-use super::{ConfigArgs, Exit, Operator};
 use crate::organizations::{self, Identifier, Summary};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Make an organization, with its first owner and their API key. The key's token goes to standard output, once.
+    /// Create an organization, its first owner and an API key for that owner. Prints the key's token to standard output,
+    /// only once.
     Create {
-        /// What people call it.
+        /// Display name.
         name: String,
-        /// A short name, which no other organization has: lower-case letters, digits and `-`
-        /// [default: made of the name].
+        /// Unique short name: lower-case letters, digits and `-` [default: derived from the name].
         #[arg(long, value_name = "IDENTIFIER")]
         identifier: Option<Identifier>,
         #[arg(short, long, value_enum, default_value = "table")]
@@ -29,12 +30,12 @@ pub(super) enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Give an organization another name. Its id and identifier stay.
+    /// Rename an organization. Its ID and identifier do not change.
     Rename {
-        /// Which, by its id or identifier.
+        /// Organization ID or identifier.
         #[arg(value_name = "ID|IDENTIFIER")]
         organization: String,
-        /// What people will call it.
+        /// New display name.
         name: String,
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
@@ -52,14 +53,14 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             let renamed =
                 with_operator(operator, async |app, caller| Ok(organizations::rename(app, caller, &name).await?));
             let renamed = renamed.await?;
-            output::print_list(output, &show(&renamed), &HEADER, [row(&renamed)])
+            output::print_rows(output, &show(&renamed), &HEADER, [row(&renamed)])
         }
     }
 }
 
 async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>, format: Format) -> Result<(), Exit> {
     let identifier = identifier.or_else(|| Identifier::of_name(name)).ok_or_else(|| {
-        Exit::Usage("the name has no letters (a-z) or digits to make an identifier of: give `--identifier`".to_owned())
+        Exit::usage("can't derive an identifier from the name: it has no letters (a-z) or digits; add `--identifier`")
     })?;
     let (organization, key) = with_database(config.load()?, async |app| {
         let caller = organizations::operator(app).await?;
@@ -78,7 +79,7 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
         }
         Format::Table => {
             output::say(&format!(
-                "{id} ({identifier}) is made; its owner key, {}, works until {}; the token, shown this once:",
+                "created {id} ({identifier}); its owner key {} expires at {}; the token, shown only once:",
                 key.key_id,
                 output::time(key.expires_at)
             ));
@@ -100,7 +101,7 @@ async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
     })
     .await?;
     let shown: Vec<Value> = organizations.iter().map(show).collect();
-    output::print_list(format, &shown, &HEADER, organizations.iter().map(row))
+    output::print_rows(format, &shown, &HEADER, organizations.iter().map(row))
 }
 
 const HEADER: [&str; 4] = ["ORGANIZATION ID", "NAME", "IDENTIFIER", "CREATED"];

@@ -1,14 +1,13 @@
-//! Writing to the terminal, or to whatever stands in for it.
+//! Output: data to standard output, messages and questions to standard error.
 //!
 //! # Decisions
 //!
-//! - **A CSV cell that a spreadsheet would run as a formula begins with a `'`** (OWASP, CSV injection:
-//!   `=`, `+`, `-`, `@`, a tab or a carriage return first). Names and titles come from other people,
-//!   and CSV is for spreadsheets; programs that need every character as it is take JSON.
-//! - **Invisible characters are replaced in tables and sentences**, as control characters are: with
-//!   them one name looks like another, or runs backwards.
+//! - **A CSV cell that a spreadsheet would evaluate as a formula is prefixed with `'`** (OWASP, CSV injection: `=`,
+//!   `+`, `-`, `@`, tab or carriage return first). Names and titles are untrusted input. Programs that need the exact
+//!   text read JSON.
+//! - **Control and invisible characters are replaced in tables and messages**: they can spoof or reverse a name.
 
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
@@ -18,21 +17,21 @@ use serde::Serialize;
 use super::Exit;
 use crate::users_file::is_invisible;
 
-/// How data is written to standard output.
+/// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// Aligned columns, for people.
     Table,
-    /// For programs.
+    /// For programs: every field.
     Json,
-    /// For spreadsheets: RFC 4180, the first line names the columns. A cell that would be a formula (=, +, -, @ or a
-    /// tab first) gets a ' before it.
+    /// For spreadsheets: RFC 4180 with a header row. A cell that a spreadsheet would evaluate as a formula (=, +, -, @
+    /// or a tab first) is prefixed with '.
     Csv,
 }
 
 impl Format {
-    /// What stands where there is nothing: for people a mark, for programs nothing.
-    pub(super) const fn nothing(self) -> &'static str {
+    /// Placeholder for a missing value: `-` in a table, empty in CSV.
+    pub(super) const fn placeholder(self) -> &'static str {
         match self {
             Self::Table => "-",
             Self::Json | Self::Csv => "",
@@ -40,31 +39,45 @@ impl Format {
     }
 }
 
-/// Words, to standard error. Where they can't go (a closed terminal) nobody reads them.
+/// A resource that is printed as one row of a table or of CSV.
+pub(super) trait TableRow: Serialize {
+    const HEADER: &'static [&'static str];
+
+    fn cells(&self, format: Format) -> Vec<String>;
+}
+
+/// Prints a message to standard error. A write error (a closed terminal) is ignored.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Data, to standard output.
-///
-/// # Errors
-/// When nobody takes it, except that a reader who has seen enough (`| head`) is fine.
+/// Prints text to standard output, with one line feed at its end. A closed pipe (`| head`) is not an error.
 pub(super) fn print(text: &str) -> Result<(), Exit> {
     write(&format!("{}\n", text.trim_end_matches('\n'))).map(|_| ())
 }
 
-/// Text to standard output. Says whether somebody still reads.
+/// Writes text to standard output; `false` if the reader closed the pipe.
 pub(super) fn write(text: &str) -> Result<bool, Exit> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Exit::Usage(format!("standard output can't be written: {error}"))),
+        Err(error) => Err(Exit::Usage(format!("can't write to standard output: {error}"))),
     }
 }
 
-/// A list in the format that was asked for: `values` whole as JSON, else the columns of `header`.
-pub(super) fn print_list(
+/// Prints one resource: an object as JSON, else a header and a row.
+pub(super) fn print_one<T: TableRow>(format: Format, value: &T) -> Result<(), Exit> {
+    print_rows(format, value, T::HEADER, [value.cells(format)])
+}
+
+/// Prints a list of resources: an array as JSON, else a header and a row for each.
+pub(super) fn print_list<T: TableRow>(format: Format, values: &[T]) -> Result<(), Exit> {
+    print_rows(format, &values, T::HEADER, values.iter().map(|value| value.cells(format)))
+}
+
+/// Prints `values` as JSON, else `header` and `rows`.
+pub(super) fn print_rows(
     format: Format,
     values: &impl Serialize,
     header: &[&str],
@@ -77,38 +90,38 @@ pub(super) fn print_list(
     }
 }
 
-/// Data as JSON, to standard output.
+/// Prints indented JSON to standard output.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Exit> {
     print(&serde_json::to_string_pretty(value).map_err(Exit::usage)?)
 }
 
-/// Data as a table, to standard output. On a terminal it fits the width; in a pipe each row is a line.
+/// Prints a table to standard output, one line for each row.
 pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
     print(&table(header, rows))
 }
 
-/// Data as CSV, to standard output.
+/// Prints CSV to standard output.
 pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
     write(&csv(header, rows).map_err(Exit::usage)?).map(|_| ())
 }
 
-/// CSV as text. `USER ID` is `user_id` there.
+/// CSV as text; the header `USER ID` becomes `user_id`.
 fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
     let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
     Ok(csv_rows([names])? + &csv_rows(rows)?)
 }
 
-/// Rows of CSV as text.
+/// CSV rows as text.
 pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row.into_iter().map(no_formula))?;
+        writer.write_record(row.into_iter().map(escape_formula))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// A cell that no spreadsheet runs.
-fn no_formula(cell: String) -> String {
+/// Prefixes a cell that a spreadsheet would evaluate as a formula.
+fn escape_formula(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }
 
@@ -127,27 +140,26 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     text.join("\n")
 }
 
-/// Without what could write over the terminal, turn it around or not be seen. Names come from other
-/// people.
+/// Replaces control and invisible characters, which could overwrite the terminal or spoof a name.
 pub(super) fn clean(text: &str) -> String {
-    let is_unseen = |c: char| c.is_control() || is_invisible(c);
-    text.chars().map(|c| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let is_unsafe = |c: char| c.is_control() || is_invisible(c);
+    text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// A time for people.
+/// A time in RFC 3339, in whole seconds.
 pub(super) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A span of time as people write it: `90d`, `12h`, `30m`.
-pub(super) fn parse_span(text: &str) -> Result<chrono::Duration, String> {
+/// Parses a duration such as `90d`, `12h` or `30m`.
+pub(super) fn parse_duration(text: &str) -> Result<chrono::Duration, String> {
     humantime::parse_duration(text)
         .ok()
         .and_then(|span| chrono::Duration::from_std(span).ok())
-        .ok_or_else(|| "has to be a number with a unit, such as 90d, 12h or 30m".to_owned())
+        .ok_or_else(|| "expected a number with a unit, such as 90d, 12h or 30m".to_owned())
 }
 
-/// A span of seconds for people: `40 s`, `12 min`.
+/// A number of seconds, rounded up to minutes from two minutes on: `40 s`, `12 min`.
 pub(super) fn seconds(seconds: u64) -> String {
     if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
 }
@@ -162,13 +174,38 @@ pub(super) fn these_users(count: usize) -> String {
     if count == 1 { "this user".to_owned() } else { format!("these {}", users(count)) }
 }
 
-/// A word of a command for a shell, quoted if it has to be.
-pub(super) fn shell_word(word: &str) -> String {
+/// Quotes a command-line argument for a POSIX shell if necessary.
+pub(super) fn shell_quote(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-./+:@%,=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
     format!("'{}'", clean(word).replace('\'', r"'\''"))
+}
+
+/// First and last name, separated by a space.
+pub(super) fn full_name(name: &str, lastname: Option<&str>) -> String {
+    match lastname {
+        None | Some("") => name.to_owned(),
+        Some(lastname) => format!("{name} {lastname}"),
+    }
+}
+
+/// Fails if there is no terminal to ask for confirmation on.
+pub(super) fn require_terminal() -> Result<(), Exit> {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        return Ok(());
+    }
+    Err(Exit::usage("can't ask for confirmation without a terminal; add `--yes` or `--dry-run`"))
+}
+
+/// Asks a question on the terminal; anything but `y` or `yes` is a no.
+pub(super) fn confirm(question: &str) -> bool {
+    let mut err = std::io::stderr();
+    let mut answer = String::new();
+    err.write_all(question.as_bytes()).and_then(|()| err.flush()).is_ok()
+        && std::io::stdin().lock().read_line(&mut answer).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 #[cfg(test)]
@@ -180,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_is_quoted_and_ended_as_rfc_4180_says() {
+    fn csv_follows_rfc_4180() {
         assert_eq!(
             csv(&["EMAIL", "USER ID"], rows()).unwrap(),
             "email,user_id\r\na@x.org,\"Ada, \"\"the\"\" first\"\r\nb@x.org,\"two\nlines\"\r\n"
@@ -189,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_of_csv_is_a_formula() {
+    fn formulas_in_csv_cells_are_escaped() {
         for (cell, written) in [
             ("=1+1", "'=1+1"),
             ("+1", "'+1"),
@@ -206,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_text_around_or_is_not_seen_is_replaced() {
+    fn bidirectional_and_invisible_characters_are_replaced() {
         assert_eq!(
             clean("a\u{202e}b\u{200b}c\u{2066}d\u{ad}e\u{1b}f"),
             "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f"
@@ -215,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_line_for_each_row_whatever_a_name_holds() {
+    fn a_table_has_one_line_per_row_even_if_a_name_has_line_breaks() {
         assert_eq!(
             table(&["EMAIL", "NAME"], rows()),
             "EMAIL    NAME\na@x.org  Ada, \"the\" first\nb@x.org  two\u{fffd}lines"
@@ -223,17 +260,17 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_counts_are_written_for_people() {
+    fn durations_and_counts_are_readable() {
         assert_eq!([1, 119, 120, 121].map(seconds), ["1 s", "119 s", "2 min", "3 min"]);
         assert_eq!([0, 1, 2].map(users), ["0 users", "1 user", "2 users"]);
         assert_eq!([1, 2].map(these_users), ["this user", "these 2 users"]);
     }
 
     #[test]
-    fn words_for_a_shell_are_quoted_where_they_need_it() {
-        assert_eq!(shell_word("dir/users-2.yaml"), "dir/users-2.yaml");
-        assert_eq!(shell_word("my users.yaml"), "'my users.yaml'");
-        assert_eq!(shell_word("it's"), r"'it'\''s'");
-        assert_eq!(shell_word(""), "''");
+    fn shell_arguments_are_quoted_where_necessary() {
+        assert_eq!(shell_quote("dir/users-2.yaml"), "dir/users-2.yaml");
+        assert_eq!(shell_quote("my users.yaml"), "'my users.yaml'");
+        assert_eq!(shell_quote("it's"), r"'it'\''s'");
+        assert_eq!(shell_quote(""), "''");
     }
 }

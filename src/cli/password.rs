@@ -1,5 +1,5 @@
-//! Secrets from standard input: typed unseen at a terminal, or read from a pipe. Never from the command line, which
-//! other users of this machine can see.
+//! Secrets from standard input: typed on a terminal without echo, or read from a pipe. Never from the command line,
+//! which other users of the machine can see.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -9,20 +9,20 @@ use zeroize::Zeroizing;
 
 use super::Exit;
 
-/// The longest line that is read, in bytes: more than any password may have.
-const LONGEST: u64 = 8192;
+/// Maximum length of a line in bytes; longer than any valid password.
+const MAX_LINE: u64 = 8192;
 
-/// The next line of standard input, without its end; at a terminal it is asked for with `prompt`, and not shown.
+/// Reads the next line of standard input, without its line ending. On a terminal, prints `prompt` and turns echo off.
 pub(super) fn read(prompt: &str) -> Result<SecretString, Exit> {
     let stdin = std::io::stdin();
-    let hidden = if stdin.is_terminal() { Some(Hidden::start(prompt)?) } else { None };
+    let no_echo = if stdin.is_terminal() { Some(NoEcho::start(prompt)?) } else { None };
     let mut line = Zeroizing::new(String::new());
-    let read = std::io::Read::take(stdin.lock(), LONGEST).read_line(&mut line);
-    drop(hidden);
+    let read = std::io::Read::take(stdin.lock(), MAX_LINE).read_line(&mut line);
+    drop(no_echo);
     match read {
-        Ok(0) => Err(Exit::Usage(format!("standard input has no line for the {}", prompt.trim_end_matches(": ")))),
+        Ok(0) => Err(Exit::Usage(format!("missing line on standard input: {}", prompt.trim_end_matches(": ")))),
         Ok(_) => Ok(SecretString::from(line.strip_suffix('\n').map_or(line.as_str(), trim_return).to_owned())),
-        Err(error) => Err(Exit::Usage(format!("standard input can't be read: {error}"))),
+        Err(error) => Err(Exit::Usage(format!("can't read standard input: {error}"))),
     }
 }
 
@@ -30,10 +30,10 @@ fn trim_return(line: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
-struct Hidden(Termios);
+/// Turns the echo of the terminal off until it is dropped.
+struct NoEcho(Termios);
 
-impl Hidden {
+impl NoEcho {
     fn start(prompt: &str) -> Result<Self, Exit> {
         let _ = std::io::stderr().write_all(prompt.as_bytes());
         let before = tcgetattr(std::io::stdin()).map_err(Exit::usage)?;
@@ -45,9 +45,9 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for NoEcho {
     fn drop(&mut self) {
-        // Should it fail, `stty echo` helps.
+        // If this fails, `stty echo` restores the terminal.
         let _ = tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &self.0);
     }
 }

@@ -1,48 +1,44 @@
-//! `muster policy …`: what the members of groups may do, over HTTP.
+//! `muster policy …`: the roles that group members have in the organization, over HTTP.
 
 use muster_client::{Policy, PolicyBinding};
 
 use super::Exit;
 use super::output::{self, Format};
-use super::user::ServerArgs;
+use super::remote::RemoteArgs;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Show which groups are bound to what.
+    /// Show the role of each group.
     Get {
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Replace all bindings. Those that are not given end; it holds at once.
+    /// Replace all bindings, effective immediately. Groups that are not given lose their role.
     Set {
-        /// A group whose members are owners. Can be given several times.
+        /// Group whose members are owners; repeatable.
         #[arg(long, value_name = "GROUP_ID", required_unless_present_any = ["collaborator", "none"])]
         owner: Vec<String>,
-        /// A group whose members are collaborators. Can be given several times.
+        /// Group whose members are collaborators; repeatable.
         #[arg(long, value_name = "GROUP_ID")]
         collaborator: Vec<String>,
-        /// Bind no group.
+        /// Remove all bindings.
         #[arg(long, conflicts_with_all = ["owner", "collaborator"])]
         none: bool,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::Get { output, server } => show(output, &server.client()?.policy().await?),
-        Command::Set { owner, collaborator, none: _, output, server } => {
+        Command::Get { remote } => show(remote.output, &remote.client()?.policy().await?),
+        Command::Set { owner, collaborator, none: _, remote } => {
             let bindings: Vec<PolicyBinding> = [("owner", owner), ("collaborator", collaborator)]
                 .into_iter()
                 .filter(|(_, groups)| !groups.is_empty())
                 .map(|(role, principals)| PolicyBinding { role_name: role.to_owned(), principals })
                 .collect();
-            show(output, &server.client()?.set_policy(&bindings).await?)
+            show(remote.output, &remote.client()?.set_policy(&bindings).await?)
         }
     }
 }
@@ -51,5 +47,5 @@ fn show(format: Format, policy: &Policy) -> Result<(), Exit> {
     let rows = policy.bindings.iter().flat_map(|binding| {
         binding.principals.iter().map(|group_id| vec![binding.role_name.clone(), group_id.clone()])
     });
-    output::print_list(format, policy, &["ROLE", "GROUP ID"], rows)
+    output::print_rows(format, policy, &["ROLE", "GROUP ID"], rows)
 }

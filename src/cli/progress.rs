@@ -1,4 +1,4 @@
-//! How far a batch is, on a terminal. Elsewhere nothing is drawn.
+//! Progress of a batch: timestamped messages and, on a terminal, a progress bar.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use muster_client::Batch;
 
 use super::output;
 
-/// Times from the start of a command, and the bar that is shown meanwhile.
+/// The start time of the command, and the progress bar being shown.
 pub(super) struct Progress {
     start: Instant,
     bar: ProgressBar,
@@ -18,18 +18,18 @@ impl Progress {
         Self { start: Instant::now(), bar: ProgressBar::hidden() }
     }
 
-    /// As the vendor's client tells how far it is.
-    pub(super) fn say(&self, words: &str) {
-        let line = format!("(muster +{:.1}s) {words}", self.start.elapsed().as_secs_f32());
+    /// Prints a message with the elapsed time, in the format of Anyscale's client.
+    pub(super) fn say(&self, message: &str) {
+        let line = format!("(muster +{:.1}s) {message}", self.start.elapsed().as_secs_f32());
         self.bar.suspend(|| output::say(&line));
     }
 
-    /// Shows that something goes on.
-    pub(super) fn spin(&mut self, words: String) {
-        self.show(ProgressBar::new_spinner().with_message(words), "{spinner} {msg}, {elapsed}");
+    /// Shows a spinner with a message.
+    pub(super) fn spin(&mut self, message: String) {
+        self.show(ProgressBar::new_spinner().with_message(message), "{spinner} {msg}, {elapsed}");
     }
 
-    /// Shows so many of something; `{eta}` is in the template if this machine does the work.
+    /// Shows a progress bar; `template` has `{eta}` if this machine does the work.
     pub(super) fn count(&mut self, total: u64, template: &str) {
         self.show(ProgressBar::new(total), template);
     }
@@ -38,7 +38,7 @@ impl Progress {
         self.bar.set_position(position);
     }
 
-    /// Shows how far the server is with hashing; the rest takes no time worth a bar.
+    /// Shows the server's progress in hashing; the other steps of a batch are short.
     pub(super) fn follow(&self, batch: &Batch) {
         if batch.hash_count == 0 {
             return;
@@ -50,12 +50,12 @@ impl Progress {
         });
     }
 
-    /// Takes away what is shown.
+    /// Removes the progress bar or spinner.
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// It is only drawn on a terminal; indicatif sees to that.
+    /// Shows a progress bar; indicatif draws it on a terminal only.
     fn show(&mut self, bar: ProgressBar, template: &str) {
         self.clear();
         if let Ok(style) = ProgressStyle::with_template(template) {

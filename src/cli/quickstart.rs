@@ -1,10 +1,12 @@
-//! `muster quickstart`: from nothing to two users, through the real HTTP door.
+//! `muster quickstart`: starts a server and creates two users through its HTTP API.
 
 use chrono::Duration;
 use muster_client::{AdminCreateUser, Client, CollaboratorFilter};
 
+use super::Exit;
+use super::args::ServeArgs;
+use super::output::{self, Format};
 use super::serve::Server;
-use super::{Exit, ServeArgs, output};
 use crate::caller::PermissionLevel;
 use crate::config::Config;
 use crate::keys::{self, Lifetime, NewKey, Wanted};
@@ -14,21 +16,20 @@ use crate::organizations;
 pub(super) struct Args {
     #[command(flatten)]
     serve: ServeArgs,
-    /// End after the demonstration instead of going on serving.
+    /// Stop the server after the demonstration.
     #[arg(long)]
     exit: bool,
 }
 
 pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     let mut config = args.serve.load()?;
-    // What is shown here is the demonstration. Who sets a level gets it.
+    // Log lines would hide the demonstration, unless a log level is set.
     if config.log.level == Config::built_in().map_err(Exit::usage)?.log.level {
         config.log.level = "warn".to_owned();
     }
     if !config.server.tls_certificate_file.is_empty() {
-        return Err(Exit::Usage(
-            "quickstart shows muster without TLS: leave out server.tls_certificate_file, or use `muster serve`"
-                .to_owned(),
+        return Err(Exit::usage(
+            "quickstart does not support TLS; unset `server.tls_certificate_file`, or use `muster serve`",
         ));
     }
     let server = Server::start(config).await?;
@@ -36,8 +37,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     let handle = server.running_handle();
     let (app, url, first) = (server.local.app.clone(), server.url(), server.first_key.is_some());
     let exit = args.exit;
-    // What a command on this database has to say that one on the usual one needs not.
-    let beside =
+    // The option that selects this database, if it is not the default one.
+    let data_dir =
         args.serve.config.data_dir.as_ref().map_or_else(String::new, |dir| format!(" --data-dir {}", dir.display()));
     let demonstration = tokio::spawn(async move {
         let caller = organizations::operator(&app).await?;
@@ -48,7 +49,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         let shown = demonstrate(&url, &key).await;
         keys::revoke(&app, &caller, key.key_id).await?;
         if shown.is_ok() && !exit {
-            what_next(&url, &beside, first)?;
+            print_next_steps(&url, &data_dir, first)?;
         }
         if exit || shown.is_err() {
             handle.stop(true).await;
@@ -62,7 +63,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     }
 }
 
-/// The two users of the vendor's example.
+/// The two users of Anyscale's documentation.
 fn example() -> [AdminCreateUser; 2] {
     ["1", "2"].map(|n| {
         AdminCreateUser::new(format!("name{n}"), format!("test{n}@anyscale.com"))
@@ -75,31 +76,31 @@ async fn demonstrate(url: &str, key: &NewKey) -> Result<(), Exit> {
     let client = Client::new(url, key.token.expose())?;
     output::print(&format!("\ncreating two users with POST {url}/api/v2/users/admin_batch_create"))?;
     match client.admin_batch_create(&example()).await {
-        Ok(created) => output::print(&format!("{} users created:", created.len()))?,
+        Ok(created) => output::print(&format!("created {} users:", created.len()))?,
         Err(muster_client::Error::Rejected(rejection)) if rejection.status == 409 => {
-            output::print(&format!("refused, and nothing was written: {}", rejection.detail))?;
-            output::print("they were created by an earlier run, and here they are:")?;
+            output::print(&format!("rejected, nothing was written: {}", rejection.detail))?;
+            output::print("the users exist already, from an earlier run:")?;
         }
         Err(error) => return Err(error.into()),
     }
-    let mut rows = Vec::new();
+    let mut users = Vec::new();
     for user in example() {
         let filter = CollaboratorFilter { email: Some(user.email), ..CollaboratorFilter::default() };
         if let Some(found) = client.find_collaborator(&filter).await? {
-            rows.push(super::user::row(&found));
+            users.push(found);
         }
     }
-    output::print_table(&super::user::HEADER, rows)
+    output::print_list(Format::Table, &users)
 }
 
-fn what_next(url: &str, beside: &str, first: bool) -> Result<(), Exit> {
+fn print_next_steps(url: &str, data_dir: &str, first: bool) -> Result<(), Exit> {
     let key =
-        if first { "the owner key above" } else { "your key, or a new one: muster key create --name me --role owner" };
+        if first { "the owner key above" } else { "your key; to create one: muster key create --name me --role owner" };
     output::print(&format!(
-        "\nserving; Ctrl-C stops. From another terminal:\n  \
+        "\nserving; press Ctrl-C to stop. In another terminal:\n  \
          export MUSTER_HOST={url}\n  \
          export MUSTER_TOKEN=…            # {key}\n  \
          muster user batch-create -f users.yaml\n  \
-         muster audit list{beside}"
+         muster audit list{data_dir}"
     ))
 }

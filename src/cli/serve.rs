@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::args::{ConfigArgs, ServeArgs};
 use super::local::Local;
-use super::{ConfigArgs, Exit, ServeArgs, output};
+use super::{Exit, output};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::keys::NewKey;

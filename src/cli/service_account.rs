@@ -1,59 +1,51 @@
-//! `muster service-account …`: accounts of programs, through a server's HTTP API.
+//! `muster service-account …`: accounts for programs, through a server's HTTP API.
 
-use muster_client::{Client, Collaborator, CollaboratorFilter};
+use muster_client::{Client, Collaborator, CollaboratorFilter, ServiceAccount};
 
-use super::api_key::{RightsArgs, show_token};
-use super::output::{self, Format};
-use super::user::{self, ServerArgs};
+use super::api_key::{KeyArgs, show_token};
+use super::output::{self, Format, TableRow};
+use super::remote::{RemoteArgs, ServerArgs};
 use super::{Exit, listing};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Make a service account. It opens nothing until `create-key` has made a key for it.
+    /// Create a service account. It has no API key until `create-key` creates one.
     Create {
-        /// What it is called: letters, digits, `.`, `-` and `_`.
+        /// Account name: letters, digits, `.`, `-` and `_`.
         #[arg(long)]
         name: String,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
     /// List service accounts.
     List {
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Make an API key for a service account. Its token goes to standard output, once.
+    /// Create an API key for a service account. Prints its token to standard output, only once.
     CreateKey {
-        /// The service account's name.
+        /// Name of the service account.
         #[arg(long)]
         name: String,
         #[command(flatten)]
-        rights: RightsArgs,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
+        key: KeyArgs,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Revoke all API keys of a service account and make a new one. For a change without an interruption there is
+    /// Revoke all API keys of a service account and create a new one. For a rotation without downtime, use
     /// `muster api-key rotate`.
     RotateKeys {
-        /// The service account's name.
+        /// Name of the service account.
         #[arg(long)]
         name: String,
         #[command(flatten)]
-        rights: RightsArgs,
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
+        key: KeyArgs,
         #[command(flatten)]
-        server: ServerArgs,
+        remote: RemoteArgs,
     },
-    /// Delete a service account, with all its API keys.
+    /// Delete a service account and all its API keys.
     Delete {
-        /// The service account's name.
+        /// Name of the service account.
         #[arg(long)]
         name: String,
         #[command(flatten)]
@@ -63,42 +55,46 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::Create { name, output, server } => create(&server.client()?, &name, output).await,
-        Command::List { output, server } => list(&server.client()?, output).await,
-        Command::CreateKey { name, rights, output, server } => {
-            let client = server.client()?;
-            let user_id = user_id(find(&client, &name).await?)?;
-            make_key(&client, user_id, &rights, output).await
+        Command::Create { name, remote } => {
+            output::print_one(remote.output, &remote.client()?.create_service_account(&name).await?)
         }
-        Command::RotateKeys { name, rights, output, server } => {
-            let client = server.client()?;
+        Command::List { remote } => list(&remote.client()?, remote.output).await,
+        Command::CreateKey { name, key, remote } => {
+            let client = remote.client()?;
             let user_id = user_id(find(&client, &name).await?)?;
-            let keys = client.rotate_api_keys_for_user(&user_id).await?;
-            output::say(&format!("{keys} {} revoked", if keys == 1 { "key is" } else { "keys are" }));
-            make_key(&client, user_id, &rights, output).await
+            create_key(&client, user_id, &key, remote.output).await
+        }
+        Command::RotateKeys { name, key, remote } => {
+            let client = remote.client()?;
+            let user_id = user_id(find(&client, &name).await?)?;
+            let revoked = client.rotate_api_keys_for_user(&user_id).await?;
+            output::say(&format!("revoked {revoked} API key{}", if revoked == 1 { "" } else { "s" }));
+            create_key(&client, user_id, &key, remote.output).await
         }
         Command::Delete { name, server } => {
             let client = server.client()?;
             client.remove_collaborator(&find(&client, &name).await?.id, None).await?;
-            output::say(&format!("{} is deleted, with its API keys", output::clean(&name)));
+            output::say(&format!("deleted {} and its API keys", output::clean(&name)));
             Ok(())
         }
     }
 }
 
-async fn create(client: &Client, name: &str, format: Format) -> Result<(), Exit> {
-    let account = client.create_service_account(name).await?;
-    let row = vec![
-        account.name.clone(),
-        account.user_id.clone(),
-        account.email.clone(),
-        account.permission_level.clone(),
-        output::time(account.created_at),
-    ];
-    output::print_list(format, &account, &["NAME", "USER ID", "EMAIL", "PERMISSION", "CREATED"], [row])
+impl TableRow for ServiceAccount {
+    const HEADER: &'static [&'static str] = &["NAME", "USER ID", "EMAIL", "PERMISSION", "CREATED"];
+
+    fn cells(&self, _: Format) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.user_id.clone(),
+            self.email.clone(),
+            self.permission_level.clone(),
+            output::time(self.created_at),
+        ]
+    }
 }
 
-/// Which are service accounts.
+/// Matches all service accounts.
 fn filter() -> CollaboratorFilter {
     CollaboratorFilter { is_service_account: Some(true), ..CollaboratorFilter::default() }
 }
@@ -107,21 +103,20 @@ async fn list(client: &Client, format: Format) -> Result<(), Exit> {
     let filter = filter();
     let accounts =
         listing::collect(None, async |count, token| client.list_collaborators(&filter, count, token.as_deref()).await);
-    accounts.await?.print(format, &user::HEADER, user::row)
+    accounts.await?.print(format)
 }
 
-/// A service account by its name.
 async fn find(client: &Client, name: &str) -> Result<Collaborator, Exit> {
     let filter = CollaboratorFilter { name: Some(name.to_owned()), ..filter() };
     let found = client.find_collaborator(&filter).await?;
-    found.ok_or_else(|| Exit::Refused(Some("no such service account".to_owned())))
+    found.ok_or_else(|| Exit::rejected(format!("no service account named `{}`", output::clean(name))))
 }
 
 fn user_id(account: Collaborator) -> Result<String, Exit> {
-    account.user_id.ok_or_else(|| Exit::Usage("the server does not tell the account's user id".to_owned()))
+    account.user_id.ok_or_else(|| Exit::usage("the server's response lacks the user ID of the service account"))
 }
 
-async fn make_key(client: &Client, user_id: String, rights: &RightsArgs, format: Format) -> Result<(), Exit> {
-    let key = rights.new_key("api key").for_user(user_id);
+async fn create_key(client: &Client, user_id: String, key: &KeyArgs, format: Format) -> Result<(), Exit> {
+    let key = key.new_key("api key").for_user(user_id);
     show_token(format, &client.create_api_key(&key).await?)
 }

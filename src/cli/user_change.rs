@@ -1,61 +1,56 @@
-//! `muster user update`, `suspend`, `reactivate` and `delete`: users on the command line or in a file, all of them or
-//! none. One user is a list of one.
+//! `muster user update`, `suspend`, `reactivate` and `delete`: changes to the users on the command line or in a file,
+//! all or none. A single user is sent as a list of one.
 //!
 //! # Decisions
 //!
-//! An empty `--lastname` or `--title` takes it away: nobody wants an empty one, and there is no other word for it in
-//! a shell. In a CSV file an empty cell leaves it as it is, as for users who are created.
+//! An empty `--lastname` or `--title` removes the value: an empty string is of no use, and a shell has no other way to
+//! write null. In a CSV file, an empty cell leaves the value unchanged, as it does when users are created.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use muster_client::{Client, Error, User};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::batch_create::full_name;
-use super::batch_undo::confirm;
-use super::output::{self, Format};
-use super::user::ServerArgs;
-use super::{Exit, file_report};
-use crate::users_file::{Contents, FileFormat, UsersFile};
+use super::Exit;
+use super::output::{self, Format, TableRow, confirm, full_name};
+use super::remote::RemoteArgs;
+use super::user_list::UserList;
+use crate::users_file::{Contents, FileFormat};
 
-/// The users of `suspend` and `reactivate`.
+/// The arguments of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// Who: addresses, or ids.
+    /// Email addresses or user IDs.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     users: Vec<String>,
     #[command(flatten)]
     common: CommonArgs,
 }
 
-/// What `delete` takes besides.
 #[derive(clap::Args, Debug)]
 pub(super) struct DeleteArgs {
     #[command(flatten)]
     list: ListArgs,
-    /// Delete them without asking.
+    /// Delete without confirmation.
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
 }
 
-/// The user of `update`, and what is to be different about them.
 #[derive(clap::Args, Debug)]
 pub(super) struct UpdateArgs {
-    /// Who: an address, or an id.
+    /// Email address or user ID.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     user: Option<String>,
-    /// The new first name, or the whole of it.
+    /// New first name or full name.
     #[arg(long, conflicts_with = "users_file")]
     name: Option<String>,
-    /// The new last name; an empty one takes it away.
+    /// New last name; an empty value removes it.
     #[arg(long, conflicts_with = "users_file")]
     lastname: Option<String>,
-    /// The new title; an empty one takes it away.
+    /// New title; an empty value removes it.
     #[arg(long, conflicts_with = "users_file")]
     title: Option<String>,
-    /// The new address.
+    /// New email address.
     #[arg(long, conflicts_with = "users_file")]
     email: Option<String>,
     #[command(flatten)]
@@ -64,33 +59,30 @@ pub(super) struct UpdateArgs {
 
 #[derive(clap::Args, Debug)]
 struct CommonArgs {
-    /// A file of users: YAML with a list under `users`, JSON, lines of JSON, or CSV. Each has `user` (an address or an
-    /// id), for `update` also what is to be different, and `if_match` (a revision) if it must not have changed.
-    /// `-` is standard input.
+    /// Users file: YAML with a list under `users`, JSON, JSON lines or CSV. Each row has `user` (an email address or
+    /// user ID), the new values for `update` and, optionally, `if_match` (the expected revision). `-` reads standard
+    /// input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// The file's format [default: by its name (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
-    /// Show what it would come to, or what is wrong; change nothing.
+    /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
     #[command(flatten)]
-    server: ServerArgs,
+    remote: RemoteArgs,
 }
 
-/// What is done.
 #[derive(Clone, Copy)]
-enum What {
+enum Operation {
     Update,
     Suspend,
     Reactivate,
     Delete,
 }
 
-impl What {
+impl Operation {
     const fn done(self) -> &'static str {
         match self {
             Self::Update => "changed",
@@ -100,7 +92,7 @@ impl What {
         }
     }
 
-    async fn ask<R: Serialize>(self, client: &Client, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    async fn send(self, client: &Client, rows: &[&Value], dry_run: bool) -> Result<Vec<User>, Error> {
         match self {
             Self::Update => client.update_users(rows, dry_run).await,
             Self::Suspend => client.suspend_users(rows, dry_run).await,
@@ -108,53 +100,54 @@ impl What {
             Self::Delete => client.delete_users(rows, dry_run).await,
         }
     }
-}
 
-/// Where the rows come from.
-enum Rows {
-    Words(Vec<Value>),
-    File(UsersFile),
-}
-
-impl Rows {
-    fn read(args: &CommonArgs, what: What, words: impl FnOnce() -> Vec<Value>) -> Result<Self, Exit> {
-        let Some(path) = &args.users_file else { return Ok(Self::Words(words())) };
-        let contents = if matches!(what, What::Update) { Contents::CHANGED } else { Contents::NAMED };
-        let file = UsersFile::read(path, args.format, contents);
-        file.map(Self::File).map_err(|error| file_report::refuse(&error, what.done()))
-    }
-
-    async fn ask(&self, client: &Client, what: What, dry_run: bool) -> Result<Vec<User>, Exit> {
-        let asked = match self {
-            Self::Words(rows) => what.ask(client, rows, dry_run).await,
-            Self::File(file) => what.ask(client, &file.rows().collect::<Vec<_>>(), dry_run).await,
-        };
-        asked.map_err(|error| match self {
-            Self::File(file) if !error.rows().is_empty() => file_report::findings(file, error.rows(), what.done()),
-            // The server's own sentence says what to do about that.
-            _ if error.rejection().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
-            Self::Words(rows) if !error.rows().is_empty() => {
-                let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
-                file_report::of_named(&users, error.rows(), what.done())
+    async fn run(self, client: &Client, list: &UserList, dry_run: bool) -> Result<Vec<User>, Exit> {
+        self.send(client, &list.rows(), dry_run).await.map_err(|error| {
+            if error.outcome_unknown() && !dry_run {
+                Exit::usage(format!("{error}; the outcome is unknown: check with `muster user list`"))
+            } else {
+                list.rejected(error, self.done())
             }
-            _ if error.outcome_unknown() && !dry_run => {
-                let done = what.done();
-                Exit::Usage(format!("{error}; whether the users were {done} is not known: `muster user list` tells"))
-            }
-            _ => error.into(),
         })
     }
 }
 
-pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
-    let rows = Rows::read(&args.common, What::Update, || vec![args.row()])?;
-    if args.common.users_file.is_none() && args.change().is_empty() {
-        return Err(Exit::Usage("give `--name`, `--lastname`, `--title` or `--email`".to_owned()));
+impl CommonArgs {
+    /// The users of the file, else those of the command line.
+    fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
+        let Some(path) = &self.users_file else { return Ok(arguments()) };
+        let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
+        UserList::read(path, self.format, contents, operation.done())
     }
-    change(&args.common, What::Update, &rows).await
+
+    /// Runs the operation, or plans it in a dry run, and prints the users.
+    async fn run(&self, operation: Operation, list: &UserList) -> Result<(), Exit> {
+        let users = operation.run(&self.remote.client()?, list, self.dry_run).await?;
+        output::print_list(self.remote.output, &users)?;
+        let (count, done) = (output::users(users.len()), operation.done());
+        output::say(&match self.dry_run {
+            true => format!("dry run: {count} would be {done}; nothing was written"),
+            false => format!("{count} {done}"),
+        });
+        Ok(())
+    }
+}
+
+pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
+    let change = args.change();
+    if args.common.users_file.is_none() && change.is_empty() {
+        return Err(Exit::usage("nothing to change; add `--name`, `--lastname`, `--title` or `--email`"));
+    }
+    let list = args.common.list(Operation::Update, || {
+        let mut row = change;
+        row.insert("user".to_owned(), json!(args.user));
+        UserList::Arguments(vec![Value::Object(row)])
+    })?;
+    args.common.run(Operation::Update, &list).await
 }
 
 impl UpdateArgs {
+    /// The fields to change, with their new values.
     fn change(&self) -> Map<String, Value> {
         let cleared = |text: &Option<String>| {
             text.as_ref().map(|text| if text.is_empty() { Value::Null } else { Value::from(text.as_str()) })
@@ -169,76 +162,53 @@ impl UpdateArgs {
         .filter_map(|(field, value)| Some((field.to_owned(), value?)))
         .collect()
     }
-
-    fn row(&self) -> Value {
-        let mut row = self.change();
-        row.insert("user".to_owned(), json!(self.user));
-        Value::Object(row)
-    }
 }
 
 pub(super) async fn suspend(args: &ListArgs) -> Result<(), Exit> {
-    change(&args.common, What::Suspend, &args.rows(What::Suspend)?).await
+    args.common.run(Operation::Suspend, &args.list(Operation::Suspend)?).await
 }
 
 pub(super) async fn reactivate(args: &ListArgs) -> Result<(), Exit> {
-    change(&args.common, What::Reactivate, &args.rows(What::Reactivate)?).await
+    args.common.run(Operation::Reactivate, &args.list(Operation::Reactivate)?).await
 }
 
 impl ListArgs {
-    fn rows(&self, what: What) -> Result<Rows, Exit> {
-        Rows::read(&self.common, what, || self.users.iter().map(|user| json!({ "user": user })).collect())
+    fn list(&self, operation: Operation) -> Result<UserList, Exit> {
+        self.common.list(operation, || UserList::of(&self.users))
     }
 }
 
 pub(super) async fn delete(args: &DeleteArgs) -> Result<(), Exit> {
     let common = &args.list.common;
-    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !common.dry_run && !args.yes && !can_ask {
-        let sentence =
-            "there is no terminal to ask on: add `--yes` to delete the users, or `--dry-run` to see who it is";
-        return Err(Exit::Usage(sentence.to_owned()));
+    if !common.dry_run && !args.yes {
+        output::require_terminal()?;
     }
-    let rows = args.list.rows(What::Delete)?;
+    let list = args.list.list(Operation::Delete)?;
     if args.yes || common.dry_run {
-        return change(common, What::Delete, &rows).await;
+        return common.run(Operation::Delete, &list).await;
     }
-    let client = common.server.client()?;
-    let planned = rows.ask(&client, What::Delete, true).await?;
-    show(common.output, &planned)?;
+    let client = common.remote.client()?;
+    let planned = Operation::Delete.run(&client, &list, true).await?;
+    output::print_list(common.remote.output, &planned)?;
     if !confirm(&format!("delete {}? [y/N] ", output::these_users(planned.len()))) {
-        return Err(Exit::Refused(Some("nothing was deleted".to_owned())));
+        return Err(Exit::rejected("no user was deleted"));
     }
-    let deleted = rows.ask(&client, What::Delete, false).await?;
+    let deleted = Operation::Delete.run(&client, &list, false).await?;
     output::say(&format!("{} deleted", output::users(deleted.len())));
     Ok(())
 }
 
-/// Does it, or finds out what it would come to, and shows whom it is about.
-async fn change(args: &CommonArgs, what: What, rows: &Rows) -> Result<(), Exit> {
-    let users = rows.ask(&args.server.client()?, what, args.dry_run).await?;
-    show(args.output, &users)?;
-    let (count, done) = (output::users(users.len()), what.done());
-    output::say(&match args.dry_run {
-        true => format!("dry run: {count} would be {done}; nothing was written"),
-        false => format!("{count} {done}"),
-    });
-    Ok(())
-}
+impl TableRow for User {
+    const HEADER: &'static [&'static str] = &["EMAIL", "NAME", "USER ID", "STATUS", "PERMISSION", "TITLE"];
 
-pub(super) fn show(format: Format, users: &[User]) -> Result<(), Exit> {
-    output::print_list(format, &users, &HEADER, users.iter().map(row))
-}
-
-pub(super) const HEADER: [&str; 6] = ["EMAIL", "NAME", "USER ID", "STATUS", "PERMISSION", "TITLE"];
-
-pub(super) fn row(user: &User) -> Vec<String> {
-    vec![
-        user.email.clone(),
-        full_name(&user.name, user.lastname.as_deref()),
-        user.user_id.clone(),
-        user.status.clone(),
-        user.permission_level.clone(),
-        user.title.clone().unwrap_or_default(),
-    ]
+    fn cells(&self, _: Format) -> Vec<String> {
+        vec![
+            self.email.clone(),
+            full_name(&self.name, self.lastname.as_deref()),
+            self.user_id.clone(),
+            self.status.clone(),
+            self.permission_level.clone(),
+            self.title.clone().unwrap_or_default(),
+        ]
+    }
 }

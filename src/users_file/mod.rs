@@ -103,6 +103,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
+use muster_client::RowFinding;
 use serde_json::Value;
 
 pub use error::{FileError, FormError};
@@ -129,21 +130,6 @@ pub struct UsersFile {
     text: String,
     rows: Vec<Row>,
     hidden: Vec<Hidden>,
-}
-
-/// One entry of the server's report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Which row, counted from 0.
-    pub index: usize,
-    /// Which key of the row; `None` when the row as a whole is meant.
-    pub field: Option<String>,
-    /// Stable name, such as `email_taken`. `unknown_field` underlines the key instead of the value.
-    pub code: String,
-    /// The sentence, without the field's name.
-    pub message: String,
-    /// The other row of a pair, such as the first use of an e-mail address.
-    pub other_index: Option<usize>,
 }
 
 impl UsersFile {
@@ -231,23 +217,23 @@ impl UsersFile {
     /// `colour` adds ANSI sequences; without it nothing but printable text and line feeds comes
     /// out.
     #[must_use]
-    pub fn render(&self, findings: &[Finding], colour: bool) -> String {
+    pub fn render(&self, findings: &[RowFinding], colour: bool) -> String {
         self.render_as(Severity::Error, findings, colour)
     }
 
     /// The same for what is odd and need not be mended.
     #[must_use]
-    pub fn render_warnings(&self, findings: &[Finding], colour: bool) -> String {
+    pub fn render_warnings(&self, findings: &[RowFinding], colour: bool) -> String {
         self.render_as(Severity::Warning, findings, colour)
     }
 
-    fn render_as(&self, severity: Severity, findings: &[Finding], colour: bool) -> String {
+    fn render_as(&self, severity: Severity, findings: &[RowFinding], colour: bool) -> String {
         let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(severity, finding)).collect();
         blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
         Printer::new(&self.path, &self.text, &self.hidden, colour).print(&blocks)
     }
 
-    fn block<'a>(&self, severity: Severity, finding: &'a Finding) -> Block<'a> {
+    fn block<'a>(&self, severity: Severity, finding: &'a RowFinding) -> Block<'a> {
         let place = self.place(finding.index, finding);
         let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
         let named = |name: &str| match self.field(finding.index, finding) {
@@ -274,7 +260,7 @@ impl UsersFile {
     }
 
     /// What to underline in row `index` for a finding: the value, the key, or the row's beginning.
-    fn place(&self, index: usize, finding: &Finding) -> Option<Range<usize>> {
+    fn place(&self, index: usize, finding: &RowFinding) -> Option<Range<usize>> {
         Some(match self.field(index, finding) {
             Some(field) if field.value.is_empty() || finding.code == "unknown_field" => field.key.clone(),
             Some(field) => field.value.clone(),
@@ -283,7 +269,7 @@ impl UsersFile {
     }
 
     /// The field of row `index` that a finding is about, if it is there.
-    fn field(&self, index: usize, finding: &Finding) -> Option<&Field> {
+    fn field(&self, index: usize, finding: &RowFinding) -> Option<&Field> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
         let field = row.field(name);
         if name == "password_hash" && field.is_none_or(|field| field.value.is_empty()) {

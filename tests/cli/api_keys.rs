@@ -63,21 +63,21 @@ async fn an_owner_manages_keys_from_afar() {
     let rotated = ran(&app, &["api-key", "rotate", id, "--overlap", "1h"]);
     assert_eq!(rotated.status, Some(0));
     assert!(
-        rotated.err.contains("; the old token works until ")
-            && rotated.err.ends_with("as well; its token, shown this once:\n"),
+        rotated.err.contains("; the old token stays valid until ")
+            && rotated.err.ends_with("; its token, shown only once:\n"),
         "{}",
         rotated.err
     );
     let token = Value::from(rotated.out.trim_end());
     assert_eq!((status(&app, &key["token"]).await, status(&app, &token).await), (200, 200));
     let revoked = ran(&app, &["api-key", "revoke", id]);
-    assert_eq!((revoked.status, revoked.out.as_str(), revoked.err), (Some(0), "", format!("{id} is revoked\n")));
+    assert_eq!((revoked.status, revoked.out.as_str(), revoked.err), (Some(0), "", format!("revoked {id}\n")));
     assert_eq!(status(&app, &token).await, 401);
     let again = ran(&app, &["api-key", "revoke", id]);
     assert_eq!((again.status, again.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
     let wrong = ran(&app, &["api-key", "create", "--name", "x", "--scope", "users"]);
     assert_eq!(wrong.status, Some(2));
-    assert!(wrong.err.contains("has to be one of users:read, users:write, "), "{}", wrong.err);
+    assert!(wrong.err.contains("expected one of users:read, users:write, "), "{}", wrong.err);
     let wrong = ran(&app, &["api-key", "get", "../userinfo"]);
     assert_eq!(
         (wrong.status, wrong.err.as_str()),
@@ -100,14 +100,14 @@ async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
     assert_eq!((&key["user_id"], &key["permission_level"]), (&account["user_id"], &Value::from("collaborator")));
     assert_eq!(status(&app, &key["token"]).await, 200);
     let rotated = ran(&app, &["service-account", "rotate-keys", "--name", "ci", "-o", "json"]);
-    assert_eq!(rotated.err, "1 key is revoked\n");
+    assert_eq!(rotated.err, "revoked 1 API key\n");
     assert_eq!((status(&app, &key["token"]).await, status(&app, &json(&rotated)["token"]).await), (401, 200));
     let deleted = ran(&app, &["service-account", "delete", "--name", "ci"]);
-    assert_eq!((deleted.status, deleted.err.as_str()), (Some(0), "ci is deleted, with its API keys\n"));
+    assert_eq!((deleted.status, deleted.err.as_str()), (Some(0), "deleted ci and its API keys\n"));
     assert_eq!(status(&app, &json(&rotated)["token"]).await, 401);
     assert_eq!(json(&ran(&app, &["service-account", "list", "-o", "json"])), serde_json::json!([]));
     let nobody = ran(&app, &["service-account", "create-key", "--name", "nobody"]);
-    assert_eq!((nobody.status, nobody.err.as_str()), (Some(1), "error: no such service account\n"));
+    assert_eq!((nobody.status, nobody.err.as_str()), (Some(1), "error: no service account named `nobody`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn the_local_operator_makes_rotates_and_shows_keys_of_users() {
             "json",
         ],
     ));
-    // Never more than its user may.
+    // The level of a key is capped by that of its user.
     assert_eq!(
         (&made["user_id"], &made["permission_level"]),
         (&Value::from(ada_id.as_str()), &Value::from("collaborator"))

@@ -57,7 +57,7 @@ async fn batches_are_listed_with_when_who_and_which_file() {
     assert!(csv.starts_with("batch_id,created,state,users,by,finished,file\r\nbat_"), "{csv}");
     let ran = batch(&app, &["list", "--state", "done"]);
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("has to be one of running, created, failed, cancelled, undone"), "{}", ran.err);
+    assert!(ran.err.contains("expected one of running, created, failed, cancelled, undone"), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,14 +122,10 @@ async fn a_batch_is_undone_when_it_is_said_so() {
     let ran = batch(&app, &["undo", &id]);
     assert_eq!(
         (ran.status, ran.out.as_str(), ran.err.as_str()),
-        (
-            Some(2),
-            "",
-            "error: there is no terminal to ask on: add `--yes` to remove the users, or `--dry-run` to see who it is\n"
-        )
+        (Some(2), "", "error: can't ask for confirmation without a terminal; add `--yes` or `--dry-run`\n")
     );
     let dry = batch(&app, &["undo", &id, "--dry-run"]);
-    assert_eq!((dry.status, dry.err.as_str()), (Some(0), "dry run: 2 users would be removed; nothing was changed\n"));
+    assert_eq!((dry.status, dry.err.as_str()), (Some(0), "dry run: 2 users would be deleted; nothing was written\n"));
     let lines = words(&dry.out);
     assert_eq!(
         (lines[0].join(" "), lines[1][0], lines[2][0]),
@@ -159,8 +155,8 @@ async fn users_who_were_used_since_are_in_the_way_unless_they_may_stay() {
     assert!(lines[1].starts_with("b@example.com  ") && lines[1].ends_with("  has signed in"), "{}", ran.err);
     assert_eq!(
         lines[2],
-        "error: 1 user of this batch was used since, so that nothing was removed: `--keep-used` lets them stay and \
-         removes the other 2"
+        "error: 1 user of this batch has been used since; no user was deleted. `--keep-used` keeps them and deletes the \
+         other 2"
     );
     assert_eq!(app.db_counts().await[0], 3);
 
@@ -204,7 +200,7 @@ async fn lists_that_are_cut_say_so_in_every_format() {
         let group = json!({ "name": format!("group {n}") });
         assert_eq!(app.owner.post("/api/v2/user_groups/", &group).await.status, 200);
     }
-    let said = "these are the first 2; there are more (--max-items)\n";
+    let said = "only the first 2 results are shown; use `--max-items` to see more\n";
     for list in [&["batch", "list"][..], &["group", "list"], &["user", "list"], &["user", "search", "user"]] {
         for format in ["table", "json", "csv"] {
             let arguments = [list, &["-o", format, "--max-items"]].concat();

@@ -196,7 +196,7 @@ async fn a_dry_run_shows_who_would_be_created_and_its_plan_creates_just_them() {
         words,
         format!(
             "dry run: 2 users would be created; nothing was written\n\
-             to create exactly these: muster user batch-create -f {path}"
+             to create exactly these users: muster user batch-create -f {path}"
         )
     );
     assert_eq!(app.db_counts().await[..4], [0, 0, 0, 0]);
@@ -230,7 +230,7 @@ async fn a_plan_that_no_longer_holds_is_refused_with_what_has_changed() {
     assert!(
         late.err.ends_with(
             "1 of 2 users can't be created; nothing was created\n\
-             the plan no longer holds: make a new dry run when this is mended\n"
+             the plan no longer applies; fix the errors and repeat the dry run\n"
         ),
         "{}",
         late.err
@@ -249,7 +249,11 @@ async fn the_same_key_again_creates_nobody_twice() {
     assert!(lines[2].starts_with("test2@anyscale.com,name2 lastname2,usr_"), "{}", lines[2]);
     let second = create(&app, EXAMPLE, &key);
     assert_eq!((second.status, &second.out), (Some(0), &first.out));
-    assert!(second.err.ends_with(" 2 users created, by an earlier request with the same key.\n"), "{}", second.err);
+    assert!(
+        second.err.ends_with(" 2 users created by an earlier request with the same idempotency key.\n"),
+        "{}",
+        second.err
+    );
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
     let other = create(&app, &EXAMPLE.replace("name2", "name3"), &key);
     assert_eq!(other.status, Some(1), "{}", other.err);
@@ -264,7 +268,11 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
     let path = file.path().to_str().unwrap();
     let ran = run(muster_at(&app).env("MUSTER_HOST", proxy).args(["user", "batch-create", "-f", path]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
-    assert!(ran.err.ends_with(" 2 users created, by an earlier request with the same key.\n"), "{}", ran.err);
+    assert!(
+        ran.err.ends_with(" 2 users created by an earlier request with the same idempotency key.\n"),
+        "{}",
+        ran.err
+    );
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
 }
 
@@ -306,8 +314,12 @@ async fn a_long_batch_goes_on_at_the_server_and_is_followed() {
         (lines.len(), lines[0], lines[2]),
         (3, "(muster +_s) Creating users...", "(muster +_s) 200 users created.")
     );
-    let (start, left) = lines[1].split_once(" is being hashed: about ").unwrap();
-    assert!(start.starts_with("(muster +_s) batch bat_") && left.ends_with(" s left"), "{}", lines[1]);
+    let (start, left) = lines[1].split_once(": about ").unwrap();
+    assert!(
+        start.starts_with("(muster +_s) hashing the passwords of batch bat_") && left.ends_with(" s left"),
+        "{}",
+        lines[1]
+    );
     assert_eq!(app.db_counts().await[..4], [200, 200, 200, 1]);
 }
 
@@ -321,7 +333,7 @@ async fn an_interrupted_command_says_that_the_batch_goes_on() {
     let mut child = command.spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.contains("is being hashed") {
+    while !line.contains("hashing the passwords of batch ") {
         line.clear();
         assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
     }
@@ -335,8 +347,8 @@ async fn an_interrupted_command_says_that_the_batch_goes_on() {
     assert_eq!(
         rest,
         format!(
-            "error: the batch goes on at the server: `muster batch show {id}` tells how far it is, `muster batch cancel \
-             {id}` stops it\n"
+            "error: interrupted; the batch continues on the server: follow it with `muster batch show {id}`, cancel it \
+             with `muster batch cancel {id}`\n"
         )
     );
     let shown = run(muster_at(&app).args(["batch", "show", id]));
@@ -366,8 +378,8 @@ async fn a_command_that_is_interrupted_before_the_answer_says_how_to_find_out() 
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    let words = "error: interrupted before the server answered; whether the users were created is not known: the same \
-                 command with `--idempotency-key ";
+    let words =
+        "error: interrupted before the server responded; the outcome is unknown: retry safely with `--idempotency-key ";
     let key = err.split_once(words).unwrap_or_else(|| panic!("{err}")).1.split('`').next().unwrap();
     let ran = run(muster_at(&app).args(["user", "batch-create", "-f", path, "--idempotency-key", key]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
@@ -397,7 +409,7 @@ async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_pla
     assert_eq!(
         ran.err,
         "dry run: 400 users would be created; nothing was written\n\
-         there is no plan to create exactly these, for with --hash-locally each run makes new hashes\n"
+         no plan is available with `--hash-locally`, because each run creates new hashes\n"
     );
     let ran = create(&app, &many(1), &["--hash-locally"]);
     assert!(
@@ -471,7 +483,7 @@ fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Chi
     let mut child = command.spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    while !line.contains(" is being hashed: about ") {
+    while !line.contains("hashing the passwords of batch ") {
         line.clear();
         assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
     }
@@ -497,12 +509,12 @@ async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
     err.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
     let rest = without_times(&rest);
-    let lines: Vec<&str> = rest.lines().filter(|line| !line.contains(" is being hashed: about ")).collect();
+    let lines: Vec<&str> = rest.lines().filter(|line| !line.contains("hashing the passwords of batch ")).collect();
     assert_eq!(
         lines,
         [
-            "(muster +_s) the server does not answer; trying again",
-            "(muster +_s) the server's process ended before the users were created; sending them again",
+            "(muster +_s) no response from the server; retrying",
+            "(muster +_s) the server exited before the users were created; sending the users again",
             "(muster +_s) 200 users created.",
         ]
     );
@@ -528,7 +540,7 @@ async fn a_batch_is_sent_again_when_the_server_was_stopped_and_started() {
     let mut rest = String::new();
     err.read_to_string(&mut rest).unwrap();
     assert_eq!(status.code(), Some(0), "{rest}");
-    assert!(rest.contains("; sending them again\n"), "{rest}");
+    assert!(rest.contains("; sending the users again\n"), "{rest}");
     assert!(rest.ends_with("s) 400 users created.\n"), "{rest}");
     drop(second);
     let mut connection = database.connect().await.unwrap();

@@ -9,10 +9,10 @@ use crate::support::{Actor, empty_database, file};
 #[test]
 fn the_built_in_configuration_is_fine_and_documented() {
     let ran = run(muster().args(["config", "check", "--data-dir", "/tmp/x"]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is fine\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is valid\n"));
     assert_eq!(
         ran.out,
-        "listen      127.0.0.1:8080\ndatabase    private, in /tmp/x\nbatch       10000 users at most\n\
+        "listen      127.0.0.1:8080\ndatabase    embedded, in /tmp/x\nbatch       max. 10000 users\n\
          argon2id    m=19456 KiB, t=2, p=1\nlog         info\n"
     );
     let ran = run(muster().args(["config", "check", "--defaults"]));
@@ -27,9 +27,9 @@ fn flags_go_before_the_environment_and_the_environment_before_the_file() {
     assert!(run(&mut command).out.starts_with("listen      127.0.0.1:1\n"));
     command.env("MUSTER_SERVER__LISTEN", "127.0.0.1:2");
     let out = run(&mut command).out;
-    assert!(out.starts_with("listen      127.0.0.1:2\n") && out.contains("7 users at most"), "{out}");
+    assert!(out.starts_with("listen      127.0.0.1:2\n") && out.contains("max. 7 users"), "{out}");
     command.env("MUSTER_BATCH__MAX_USERS", "8");
-    assert!(run(&mut command).out.contains("8 users at most"));
+    assert!(run(&mut command).out.contains("max. 8 users"));
     command.env("MUSTER_DATABASE__URL", "postgres://u:hunter2@db.example/d");
     let ran = run(&mut command);
     assert!(ran.out.contains("database    d at db.example:5432") && !ran.out.contains("hunter2"), "{}", ran.out);
@@ -114,7 +114,7 @@ fn a_level_that_would_silence_the_log_is_refused() {
         assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{level}");
     }
     let ran = run(muster().args(["config", "check"]).env("MUSTER_LOG__LEVEL", "info,sqlx=warn"));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is fine\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is valid\n"));
 }
 
 #[test]
@@ -199,7 +199,7 @@ async fn migrate_makes_a_database_ready_once() {
     let ran = run(muster().args(["key", "list"]).env("MUSTER_DATABASE__URL", &url));
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (Some(2), "error: the database lacks migrations: run `muster migrate`\n")
+        (Some(2), "error: the database schema is outdated; run `muster migrate`\n")
     );
     let ran = run(muster().arg("migrate").env("MUSTER_DATABASE__URL", &url));
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the database is up to date\n"));
@@ -403,7 +403,7 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
         .args(["config", "check", "--data-dir", "/tmp/never-made"])
         .env("MUSTER_SECRETS__FINGERPRINT_KEY", "\"12345678901234567890123456789012\"")
         .env("MUSTER_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
-    assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is fine\n"));
+    assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is valid\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,7 @@ impl Examined {
 
     fn is_fine(&self) {
         assert_eq!(self.complaints(), []);
-        assert_eq!((self.ran.status, self.ran.err.as_str()), (Some(0), "everything is fine\n"));
+        assert_eq!((self.ran.status, self.ran.err.as_str()), (Some(0), "no problems found\n"));
     }
 }
 
@@ -344,7 +344,7 @@ fn which_file_the_settings_came_from_is_said_first() {
     let settings = file(b"database.url = \"postgres://u@127.0.0.1:9/d\"\n", ".toml");
     let path = settings.path().to_str().unwrap();
     let ran = run(muster().args(["doctor", "--no-hashing", "--config", path]));
-    let first = format!("settings: {path}, and the environment");
+    let first = format!("settings: {path} and the environment");
     assert_eq!(ran.out.lines().next(), Some(first.as_str()));
     let found = examined(muster().args(["doctor", "--no-hashing"]).env("MUSTER_CONFIG", path));
     assert_eq!(found.report["settings_file"], path);
@@ -352,7 +352,7 @@ fn which_file_the_settings_came_from_is_said_first() {
     let mut without = muster();
     without.args(["doctor", "--no-hashing"]).env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d");
     let ran = run(&mut without);
-    let first = "settings: built in, and the environment (no --config, no MUSTER_CONFIG)";
+    let first = "settings: defaults and the environment (neither --config nor MUSTER_CONFIG is set)";
     assert_eq!(ran.out.lines().next(), Some(first));
     assert_eq!(examined(&mut without).report["settings_file"], Value::Null);
 }
@@ -426,7 +426,7 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
     let found = examined(command.args(["doctor", "--no-hashing"]));
     assert_eq!(found.complaints(), [("database.connection", "problem")]);
     let sentence = found.of("database.connection")["found"].as_str().unwrap();
-    assert!(sentence.starts_with("the database at 127.0.0.1:9 can't be used: "), "{sentence}");
+    assert!(sentence.starts_with("can't use the database at 127.0.0.1:9: "), "{sentence}");
     assert!(!found.ran.out.contains("hunter2"));
     assert_eq!(found.of("settings.listen")["state"], "ok");
     assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem\n"));
@@ -434,7 +434,7 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
     let nowhere = tempfile::tempdir().unwrap();
     let found = examined(muster().args(["doctor", "--no-hashing", "--data-dir"]).arg(nowhere.path()));
     let sentence = found.of("database.connection")["found"].as_str().unwrap();
-    assert!(sentence.starts_with("there is no muster database in "), "{sentence}");
+    assert!(sentence.starts_with("no embedded database in "), "{sentence}");
     assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0, "looking makes nothing");
 }
 

@@ -43,13 +43,13 @@ async fn a_group_is_made_renamed_listed_and_deleted() {
     for args in [&["group", "get", &id, "-o", "csv"][..], &["group", "list", "--max-items", "1", "-o", "csv"]] {
         let ran = muster(&app, args);
         let lines: Vec<&str> = ran.out.lines().collect();
-        assert_eq!(lines[0], "group_id,name,source,members_are,created");
+        assert_eq!(lines[0], "group_id,name,source,role,created");
         assert!(lines[1].starts_with(&format!("{id},operations,user,,20")), "{}", lines[1]);
     }
     let ran = muster(&app, &["group", "delete", &id]);
     assert_eq!(
         (ran.status, ran.out.as_str(), ran.err.as_str()),
-        (Some(0), "", format!("{id} (operations) is deleted\n").as_str())
+        (Some(0), "", format!("deleted {id} (operations)\n").as_str())
     );
     let ran = muster(&app, &["group", "get", &id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: there is no group {id} in this organization\n")));
@@ -67,12 +67,12 @@ async fn users_go_in_and_out_by_argument_and_by_file() {
     let ran = muster(&app, &["group", "add", &id, "USER1@example.com", "user2@example.com"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", "2 users added\n"));
     let ran = muster(&app, &["group", "add", &id, "--dry-run", "user3@example.com", "user2@example.com"]);
-    let expected = "dry run: 1 user would be added; 1 was in it already; nothing was written\n";
+    let expected = "dry run: 1 user would be added; 1 already in the group; nothing was written\n";
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", expected));
     let all: String = (0..60).map(|n| format!("- user: user{n}@example.com\n")).collect();
     let list = file(format!("users:\n{all}").as_bytes(), ".yaml");
     let ran = muster(&app, &["group", "add", &id, "-f", list.path().to_str().unwrap()]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "58 users added; 2 were in it already\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "58 users added; 2 already in the group\n"));
     let ran = muster(&app, &["group", "members", &id, "-o", "json"]);
     let members: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     let emails: Vec<&str> = members.iter().map(|member| member["user_email"].as_str().unwrap()).collect();

@@ -27,7 +27,7 @@ fn answering(answer: &'static [u8]) -> SocketAddr {
 }
 
 fn lives() -> (Option<i32>, String, String) {
-    (Some(0), "it lives\n".to_owned(), String::new())
+    (Some(0), "alive\n".to_owned(), String::new())
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ fn another_program_on_the_port_is_not_a_server_that_lives() {
     let not_found: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     for answer in [not_found, b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"220 mail.example.org ESMTP\r\n", b"HTTP"] {
         let address = answering(answer);
-        let said = format!("error: what answers at {address} is not a server that lives\n");
+        let said = format!("error: unexpected response from {address}\n");
         assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
     }
 }
@@ -105,8 +105,7 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
     };
     assert_eq!(asked_for_tls(address), lives());
     // Of another program than the one that is asked for, it is none; nor is what TLS does not say.
-    let another =
-        |address| (Some(1), String::new(), format!("error: what answers at {address} is not a server that lives\n"));
+    let another = |address| (Some(1), String::new(), format!("error: unexpected response from {address}\n"));
     assert_eq!(asked(&address.to_string()), another(address));
     let plain = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     assert_eq!(asked_for_tls(plain), another(plain));
@@ -114,7 +113,7 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
 
 #[test]
 fn a_port_that_is_not_known_is_wrong_usage() {
-    let said = "error: which port the server took is not known: set server.listen to one\n".to_owned();
+    let said = "error: can't check a server on a random port; set `server.listen` to a fixed port\n".to_owned();
     assert_eq!(asked("127.0.0.1:0"), (Some(2), String::new(), said));
 }
 
@@ -124,7 +123,7 @@ async fn it_asks_where_the_settings_of_the_server_say() {
     let settings = file(format!("[server]\nlisten = \"{}\"\n", server.address).as_bytes(), ".toml");
     let mut command = muster();
     command.arg("healthcheck").env("MUSTER_CONFIG", settings.path());
-    assert_eq!(run(&mut command).out, "it lives\n");
+    assert_eq!(run(&mut command).out, "alive\n");
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(run(&mut command).status, Some(1));

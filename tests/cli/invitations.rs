@@ -34,7 +34,10 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("member@example.com")])).await;
     let ran = run(muster_at(&app).args(["invitation", "create", "ada@example.com", "grace@example.com"]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "links, shown this once: send each to its person\n"));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(0), "invitation links, shown only once; send each to its recipient\n")
+    );
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["EMAIL", "LINK", "EXPIRES"]);
     assert_eq!((lines.len(), lines[1][0], lines[2][0]), (3, "ada@example.com", "grace@example.com"));
@@ -47,9 +50,9 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
         (ran.status, ran.err.as_str()),
         (
             Some(1),
-            "not invited: member@example.com is a member of the organization already\n\
-             not invited: `nobody`: not a valid e-mail address\n\
-             error: 2 of 3 were not invited\n"
+            "can't invite: member@example.com is a member of the organization already\n\
+             can't invite: `nobody`: not a valid e-mail address\n\
+             error: 2 of 3 invitations failed\n"
         )
     );
     assert!(ran.out.starts_with("email,link,expires\r\neve@example.com,http://"), "{}", ran.out);
@@ -79,7 +82,7 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
         assert_eq!(run(muster_at(&app).arg("invitation").args(arguments)).status, Some(2), "{arguments:?}");
     }
     let ran = run_with(muster_at(&app).args(["invitation", "create", "-f", "-"]), "# nobody\n");
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: the file has no address\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: the file contains no email address\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,16 +91,13 @@ async fn an_invitation_is_taken_back_by_id_or_address() {
     let (ada, _) = (invite(&app, "ada@example.com"), invite(&app, "grace@example.com"));
     let id = ada["id"].as_str().unwrap();
     let ran = run(muster_at(&app).args(["invitation", "invalidate", id]));
-    assert_eq!(
-        (ran.status, ran.out.as_str(), ran.err),
-        (Some(0), "", format!("{id} for ada@example.com is taken back\n"))
-    );
+    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("revoked {id} for ada@example.com\n")));
     let ran = run(muster_at(&app).args(["invitation", "invalidate", "GRACE@example.com", "-o", "json"]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["email"], "grace@example.com");
     for (named, status, sentence) in [
         (id, 1, format!("error: the invitation {id} has been taken back or replaced before\n")),
-        ("ada@example.com", 1, "error: there is no open invitation for ada@example.com\n".to_owned()),
+        ("ada@example.com", 1, "error: no pending invitation for ada@example.com\n".to_owned()),
         ("..", 2, "error: `..` is no id of an invitation; one looks like `orginv_…`\n".to_owned()),
     ] {
         let ran = run(muster_at(&app).args(["invitation", "invalidate", named]));
@@ -114,10 +114,10 @@ async fn an_invitation_is_accepted_with_the_link_and_no_key() {
     let sentence = "error: the account can't be made: password: shorter than 8 characters\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
     let ran = run_with(muster().args(accept).arg(&link), "");
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: standard input has no line for the password\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: missing line on standard input: password\n"));
     let ran = run_with(muster().args(accept).arg(&link), &format!("{PASSWORD}\r\n"));
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
-    assert!(ran.err.starts_with("ada@example.com is a member now: usr_"), "{}", ran.err);
+    assert!(ran.err.starts_with("created the account of ada@example.com: usr_"), "{}", ran.err);
     let stored: String = app.db_value("select phc from passwords").await;
     let typed = muster::secret::Secret::new(PASSWORD);
     assert!(app.app.hasher.verify(typed, stored).await.unwrap().matches);

@@ -30,7 +30,7 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
     assert!(!ran.out.contains(token), "a token is shown once");
 
     let ran = local(&app, &["key", "revoke", id]);
-    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("{id} is revoked\n")));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("revoked {id}\n")));
     actor.is_rejected_within_a_second().await;
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
@@ -45,7 +45,7 @@ async fn the_token_alone_goes_to_standard_output_and_the_words_do_not() {
     assert_eq!(ran.status, Some(0));
     let token = ran.out.trim_end();
     assert!(token.starts_with("amk_") && !token.contains(char::is_whitespace));
-    assert!(ran.err.starts_with("key_") && ran.err.contains("(reader, collaborator) works until "), "{}", ran.err);
+    assert!(ran.err.starts_with("key_") && ran.err.contains("(reader, collaborator) expires at "), "{}", ran.err);
     let actor = Actor::new(app.address, Some(token));
     assert_eq!(actor.get("/api/v2/userinfo/").await.status, 200);
     assert_eq!(actor.get("/api/v2/audit/events").await.status, 403);
@@ -80,7 +80,7 @@ async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
     assert!(ran.err.contains("not an id: it has to be `key_` and 26 characters"), "{}", ran.err);
     let ran = local(&app, &["key", "create", "--name", "x", "--expires-in", "soon"]);
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("has to be a number with a unit, such as 90d, 12h or 30m"), "{}", ran.err);
+    assert!(ran.err.contains("expected a number with a unit, such as 90d, 12h or 30m"), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,10 +112,10 @@ async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
 
     let ran = local(&app, &["audit", "list"]);
-    let said = "these are the first 50; there are more (--max-items)\n";
+    let said = "only the first 50 results are shown; use `--max-items` to see more\n";
     assert_eq!((ran.status, ran.out.lines().count(), ran.err.as_str()), (Some(0), 51, said));
     let ran = local(&app, &["audit", "list", "--max-items", "1"]);
-    let said = "this is the first one; there are more (--max-items)\n";
+    let said = "only the first result is shown; use `--max-items` to see more\n";
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (2, said));
     let ran = local(&app, &["audit", "list", "--max-items", "64"]);
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
@@ -131,7 +131,7 @@ async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
     assert!(first.contains(",operator,organization.create,success,org_") && first.ends_with(','), "{first}");
     for format in ["json", "csv"] {
         let ran = local(&app, &["audit", "list", "-o", format, "--max-items", "60"]);
-        assert_eq!(ran.err, "these are the first 60; there are more (--max-items)\n", "{format}");
+        assert_eq!(ran.err, "only the first 60 results are shown; use `--max-items` to see more\n", "{format}");
     }
     let ran = local(&app, &["audit", "list", "-o", "json", "--action", "policy.set"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "[]\n", ""));

@@ -50,12 +50,12 @@ async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the
     let ran = run(muster_of(&app, folder.path()).env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code]));
     assert_eq!(
         (ran.status, ran.err),
-        (Some(0), format!("approved: whoever started this login acts as {ada_id}, with the level collaborator\n"))
+        (Some(0), format!("approved; the new API key acts as {ada_id} with permission level `collaborator`\n"))
     );
     let (status, err) = end(child);
     let file = folder.path().join("muster/credentials.json");
     assert_eq!(status, Some(0), "{err}");
-    assert!(err.ends_with(&format!("logged in: the API key is in {}\n", file.display())), "{err}");
+    assert!(err.ends_with(&format!("logged in; the API key is stored in {}\n", file.display())), "{err}");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
     let stored = stored(folder.path());
@@ -72,11 +72,11 @@ async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the
     let key_id = muster::keys::Token::parse(&token).unwrap().id;
     let ran = run(muster_of(&app, folder.path()).arg("logout"));
     let host = format!("http://{}", app.address);
-    assert_eq!((ran.status, ran.err), (Some(0), format!("logged out of {host}: the API key {key_id} is revoked\n")));
+    assert_eq!((ran.status, ran.err), (Some(0), format!("logged out of {host}; revoked the API key {key_id}\n")));
     assert_eq!(holder.get("/api/v2/userinfo/").await.status, 401);
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     let ran = run(muster_of(&app, folder.path()).arg("logout"));
-    let sentence = format!("error: not logged in at {host}: {} has no API key for it\n", file.display());
+    let sentence = format!("error: not logged in to {host}: {} has no API key for this server\n", file.display());
     assert_eq!((ran.status, ran.err), (Some(1), sentence));
     assert_eq!(run(muster_of(&app, folder.path()).args(["user", "list"])).status, Some(2));
 }
@@ -102,22 +102,22 @@ async fn a_second_login_revokes_the_key_of_the_first() {
     let (first, said) = log_in();
     assert_eq!(said, "");
     let (second, said) = log_in();
-    assert_eq!(said, format!("the API key of the login before, {}, is revoked", id(&first)));
+    assert_eq!(said, format!("revoked the API key of the previous login, {}", id(&first)));
     assert_eq!((status(&first).await, status(&second).await), (401, 200));
 
     // One that can't be revoked is no reason not to be logged in.
     let second_id = id(&second).to_string();
     assert_eq!(ada.delete(&format!("/api/v2/api_keys/{second_id}")).await.status, 200);
     let (third, said) = log_in();
-    assert_eq!(said, "the API key of the login before had stopped working already");
+    assert_eq!(said, "the API key of the previous login was already invalid");
     app.db_execute("create function fail() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$")
         .await;
     app.db_execute("create trigger fail before update of revoked_at on api_keys execute function fail()").await;
     let (fourth, said) = log_in();
-    let warning = "warning: the API key of the login before still works: the server could not be told (an error inside \
-                   muster; its log has the details under this request id";
+    let warning = "warning: can't revoke the API key of the previous login: an error inside muster; its log has the \
+                   details under this request id";
     assert!(said.starts_with(warning), "{said}");
-    let advice = format!("); revoke it with `muster api-key revoke {}`", id(&third));
+    let advice = format!("; revoke it with `muster api-key revoke {}`", id(&third));
     assert!(said.ends_with(&advice) && said.lines().count() == 1, "{said}");
     assert_eq!((status(&third).await, status(&fourth).await), (200, 200));
 }
@@ -137,7 +137,7 @@ async fn the_local_operator_approves_for_a_user() {
     let ran = approve(&code, "nobody@example.com");
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no such user\n"));
     let ran = approve(&code, "Ada@Example.com");
-    let sentence = format!("approved: whoever started this login acts as {ada_id}, with the level owner\n");
+    let sentence = format!("approved; the new API key acts as {ada_id} with permission level `owner`\n");
     assert_eq!((ran.status, ran.err), (Some(0), sentence));
     assert_eq!(end(child).0, Some(0));
     let ran = run(muster_of(&app, folder.path()).args(["api-key", "list", "--user-id", &ada_id, "-o", "json"]));
@@ -167,7 +167,7 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
     let ran = run(muster_of(&app, folder.path()).args(["logout", "--host", "127.0.0.1:9"]));
     assert_eq!(ran.status, Some(2));
     let start = format!(
-        "error: the API key is removed from this machine, but {key_id} still works: the server could not be told (no answer from `http://127.0.0.1:9`: "
+        "error: removed the API key from this machine, but can't revoke it: no answer from `http://127.0.0.1:9`: "
     );
     assert!(ran.err.starts_with(&start), "{}", ran.err);
     // What else is in the file stays.
@@ -176,14 +176,13 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
     keep(0o644);
     let ran = run(muster_of(&app, folder.path()).args(["user", "list", "--host", "http://other"]));
     assert!(
-        ran.err.starts_with(&format!("warning: others can read {0}: chmod 600 {0}\n", file.display())),
+        ran.err.starts_with(&format!("warning: other users can read {0}; run `chmod 600 {0}`\n", file.display())),
         "{}",
         ran.err
     );
     std::fs::write(&file, "{").unwrap();
     let ran = run(muster_of(&app, folder.path()).args(["user", "list"]));
-    let sentence =
-        format!("error: the API keys in {} can't be read: not what `muster login` writes (line 1)\n", file.display());
+    let sentence = format!("error: can't read the API keys in {}: malformed JSON in line 1\n", file.display());
     assert_eq!((ran.status, ran.err), (Some(2), sentence));
 }
 

@@ -21,7 +21,7 @@ async fn an_organization_is_made_with_an_owner_whose_key_works() {
     let ran = local(&app, &["organization", "create", "Acme, Inc."]);
     let token = ran.out.trim_end();
     assert_eq!(ran.status, Some(0), "{}", ran.err);
-    assert!(ran.err.starts_with("org_") && ran.err.contains(" (acme-inc) is made; its owner key, key_"), "{}", ran.err);
+    assert!(ran.err.starts_with("created org_") && ran.err.contains(" (acme-inc); its owner key key_"), "{}", ran.err);
     let owner = Actor::new(app.address, Some(token));
     let info = owner.get("/api/v2/userinfo/").await.json()["result"].clone();
     assert_eq!(info["organizations"][0]["name"], "Acme, Inc.");
@@ -60,7 +60,7 @@ async fn what_can_not_be_an_organization_is_refused_in_a_sentence() {
         (
             &["create", "密"],
             2,
-            "error: the name has no letters (a-z) or digits to make an identifier of: give `--identifier`\n",
+            "error: can't derive an identifier from the name: it has no letters (a-z) or digits; add `--identifier`\n",
         ),
         (&["create", "Default"], 1, "error: there is an organization `default` already: choose another identifier\n"),
         (&["rename", "default", " "], 1, "error: an organization's name must not be empty\n"),

@@ -120,7 +120,7 @@ fn keys_are_made_beside_the_server_and_without_it() {
     let dir = data_dir();
     let ran = run(muster().args(["key", "list"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.starts_with("error: there is no muster database in "), "{}", ran.err);
+    assert!(ran.err.starts_with("error: no embedded database in "), "{}", ran.err);
     let mut server = serve(dir.path());
     let create = || {
         let ran = run(muster().args(["key", "create", "--name", "x", "-o", "json"]).env("MUSTER_DATA_DIR", dir.path()));
@@ -220,10 +220,10 @@ fn quickstart_shows_two_users_and_finds_them_again() {
         || run(muster().args(["quickstart", "--exit", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
     let first = quickstart();
     assert_eq!(first.status, Some(0), "{}", first.err);
-    assert!(first.out.contains("owner key: amk_") && first.out.contains("\n2 users created:\n"), "{}", first.out);
+    assert!(first.out.contains("owner key: amk_") && first.out.contains("\ncreated 2 users:\n"), "{}", first.out);
     let second = quickstart();
     assert_eq!(second.status, Some(0), "{}", second.err);
-    assert!(second.out.contains("they were created by an earlier run, and here they are:\n"), "{}", second.out);
+    assert!(second.out.contains("the users exist already, from an earlier run:\n"), "{}", second.out);
     for out in [first.out, second.out] {
         let users: Vec<&str> = out.lines().filter(|line| line.starts_with("test")).collect();
         assert_eq!(users.len(), 2, "{out}");

@@ -47,7 +47,7 @@ async fn one_user_is_shown_or_said_to_be_missing() {
     let ran = run(muster_at(&app).args(["user", "get", "--email", "nobody@example.com"]));
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", "error: no such user\n"));
     let ran = run(muster_at(&app).args(["user", "get"]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: give `--email`, `--name` or `--id`\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: missing filter; add `--email`, `--name` or `--id`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,8 +66,8 @@ async fn a_refusal_exits_with_1_and_a_server_out_of_reach_with_2() {
         (ran.status, ran.err.as_str()),
         (
             Some(2),
-            "error: no API key: `muster login` gets one, or set MUSTER_TOKEN (or ANYSCALE_CLI_TOKEN); on the server's \
-             machine, `muster key create --name NAME --role owner` makes one\n"
+            "error: no API key; run `muster login`, or set MUSTER_TOKEN or ANYSCALE_CLI_TOKEN. On the server's machine, \
+             `muster key create --name NAME --role owner` creates a key\n"
         )
     );
 }
@@ -93,7 +93,7 @@ async fn a_command_that_tries_again_says_so() {
     let mut err = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     err.read_line(&mut said).unwrap();
-    assert_eq!(said, "the server is not ready; trying again\n");
+    assert_eq!(said, "the server is not ready; retrying\n");
     sqlx::query("rollback").execute(&mut connection).await.unwrap();
     let mut rest = String::new();
     err.read_to_string(&mut rest).unwrap();

@@ -56,7 +56,7 @@ async fn one_user_is_changed_by_address_or_id() {
     let shown = json(&user(&app, &["get", "--id", id, "-o", "json"]));
     assert_eq!((&shown["email"], &shown["title"]), (&json!("king@example.com"), &Value::Null));
     for (arguments, status, sentence) in [
-        (&["update", id][..], 2, "error: give `--name`, `--lastname`, `--title` or `--email`\n"),
+        (&["update", id][..], 2, "error: nothing to change; add `--name`, `--lastname`, `--title` or `--email`\n"),
         (
             &["update", "x@example.com", "--name", "x"],
             1,
@@ -88,10 +88,7 @@ async fn users_are_suspended_reactivated_and_deleted() {
     let ran = user(&app, &["delete", "a@example.com"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (
-            Some(2),
-            "error: there is no terminal to ask on: add `--yes` to delete the users, or `--dry-run` to see who it is\n"
-        )
+        (Some(2), "error: can't ask for confirmation without a terminal; add `--yes` or `--dry-run`\n")
     );
     let ran = user(&app, &["suspend", "a@example.com"]);
     let sentence = "error: a@example.com can't be suspended: is already suspended\n";

@@ -219,7 +219,7 @@ class Chart(unittest.TestCase):
                     if settings and "healthcheck" not in pod["containers"][0]["args"]:
                         command = [MUSTER, "config", "check"]
                         ran = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-                        self.assertEqual((name, ran.returncode, ran.stderr), (name, 0, "the configuration is fine\n"))
+                        self.assertEqual((name, ran.returncode, ran.stderr), (name, 0, "the configuration is valid\n"))
 
     def test_settings_become_environment_variables(self):
         settings = {"batch": {"max_users": 50000}, "passwords": {"must_change": False}, "server": {"trusted_proxies": ["10.0.0.0/8", "::1"]}}

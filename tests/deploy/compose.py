@@ -77,7 +77,7 @@ class Compose(unittest.TestCase):
             settings.pop(name)
         settings["MUSTER_DATABASE__URL"] = "postgres://muster@database/muster"
         ran = subprocess.run([MUSTER, "config", "check"], env=settings, capture_output=True, text=True, check=False)
-        self.assertEqual((ran.returncode, ran.stderr), (0, "the configuration is fine\n"))
+        self.assertEqual((ran.returncode, ran.stderr), (0, "the configuration is valid\n"))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ for _ in $(seq 300); do
     kill -0 "$server" 2>/dev/null || { cat "$work/log" >&2; fail 'the server exited'; }
     sleep 0.1
 done
-[ "$(in_image healthcheck)" = 'it lives' ] || fail 'not healthy after 30 s'
+[ "$(in_image healthcheck)" = 'alive' ] || fail 'not healthy after 30 s'
 grep -q '^owner key: amk_' "$work/announced" || fail 'the first start printed no owner key'
 
 step 'an API key and a batch'

@@ -177,7 +177,7 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
     let checked = check.output().unwrap();
     assert_eq!(
         (checked.status.code(), String::from_utf8(checked.stderr).unwrap()),
-        (Some(0), format!("warning: {expired}\nthe configuration is fine\n"))
+        (Some(0), format!("warning: {expired}\nthe configuration is valid\n"))
     );
     let (server, said) = logged(&files).await;
     assert!(said().contains(&format!("ERROR {expired}")), "{}", said());

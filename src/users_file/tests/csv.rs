@@ -109,7 +109,7 @@ fn findings_point_to_cells() {
                 finding(0, "password", "c", "m"),
                 finding(0, "lastname", "c", "m"),
                 finding(1, "title", "c", "m"),
-                Finding { other_index: Some(0), ..finding(2, "email", "c", "m") },
+                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "m") },
             ],
             false
         ),

@@ -22,8 +22,8 @@ fn refusal(text: &str) -> String {
     UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).expect_err("must be refused").to_string()
 }
 
-fn finding(index: usize, field: &str, code: &str, message: &str) -> Finding {
-    Finding {
+fn finding(index: usize, field: &str, code: &str, message: &str) -> RowFinding {
+    RowFinding {
         index,
         field: Some(field.to_owned()).filter(|field| !field.is_empty()),
         code: code.to_owned(),

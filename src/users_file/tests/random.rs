@@ -118,13 +118,13 @@ fn check(file: &UsersFile, row: &Row, entry: &Entry) {
 }
 
 /// Findings of every sort for a file.
-fn findings(file: &UsersFile) -> Vec<Finding> {
+fn findings(file: &UsersFile) -> Vec<RowFinding> {
     let mut findings = Vec::new();
     for index in 0..=file.len() {
         for field in ["", "name", "password", "pasword", "a"] {
             for code in ["unknown_field", "other"] {
                 let found = finding(index, field, code, "message");
-                findings.push(Finding { other_index: Some(index / 2), ..found.clone() });
+                findings.push(RowFinding { other_index: Some(index / 2), ..found.clone() });
                 findings.push(found);
             }
         }

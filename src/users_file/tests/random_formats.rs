@@ -76,9 +76,9 @@ fn parse(format: FileFormat, text: &str) -> Result<UsersFile, FileError> {
     UsersFile::parse("users", text.to_owned(), format)
 }
 
-fn findings(file: &UsersFile) -> Vec<Finding> {
+fn findings(file: &UsersFile) -> Vec<RowFinding> {
     let fields = ["", "name", "password", "password_hash", "is_sso_user", "x"];
-    let finding = |index| fields.map(|field| Finding { other_index: Some(0), ..finding(index, field, "c", "m") });
+    let finding = |index| fields.map(|field| RowFinding { other_index: Some(0), ..finding(index, field, "c", "m") });
     (0..=file.len()).flat_map(finding).collect()
 }
 

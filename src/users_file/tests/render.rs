@@ -20,7 +20,7 @@ create_users:
       hunter3
 ";
 
-fn shown(findings: &[Finding]) -> String {
+fn shown(findings: &[RowFinding]) -> String {
     file(USERS).render(findings, false)
 }
 
@@ -88,8 +88,8 @@ error[title_type]: title: must be text
 
 #[test]
 fn a_duplicate_shows_both_places() {
-    let duplicate = Finding { other_index: Some(0), ..finding(1, "email", "email_duplicate", "twice in this list") };
-    let first = Finding { other_index: Some(2), ..finding(0, "email", "email_duplicate", "twice in this list") };
+    let duplicate = RowFinding { other_index: Some(0), ..finding(1, "email", "email_duplicate", "twice in this list") };
+    let first = RowFinding { other_index: Some(2), ..finding(0, "email", "email_duplicate", "twice in this list") };
     assert_eq!(
         shown(&[duplicate, first]),
         "\
@@ -134,7 +134,7 @@ error[name_script]: name: hm
 
 #[test]
 fn a_password_is_only_ever_stars() {
-    let all: Vec<Finding> =
+    let all: Vec<RowFinding> =
         (0..6).flat_map(|row| ["", "name", "email", "password"].map(|field| finding(row, field, "c", "m"))).collect();
     let output = shown(&all);
     assert!(!output.contains("hunter"), "{output}");
@@ -227,7 +227,7 @@ fn a_long_value_is_cut() {
 #[test]
 fn colours_change_nothing_else() {
     let findings = [
-        Finding { other_index: Some(0), ..finding(1, "email", "c", "m") },
+        RowFinding { other_index: Some(0), ..finding(1, "email", "c", "m") },
         finding(0, "", "c", "m"),
         finding(9, "", "c", "m"),
     ];
@@ -276,7 +276,7 @@ fn lines_and_columns_are_counted_as_if_from_the_start() {
 fn a_warning_points_into_the_file_and_is_called_one() {
     let text = "create_users:\n  - name: a\n    title: error[weak_hash]\n";
     let file = UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).unwrap();
-    let odd = Finding {
+    let odd = RowFinding {
         index: 0,
         field: Some("title".to_owned()),
         code: "weak_hash".to_owned(),

@@ -1,0 +1,53 @@
+//! Lists of existing users: given on the command line, or read from a file.
+
+use std::path::Path;
+
+use muster_client::Error;
+use serde_json::{Value, json};
+
+use super::{Exit, file_report};
+use crate::users_file::{Contents, FileFormat, UsersFile};
+
+pub(super) enum UserList {
+    Arguments(Vec<Value>),
+    File(UsersFile),
+}
+
+impl UserList {
+    /// Users by email address or ID.
+    pub(super) fn of(users: &[String]) -> Self {
+        Self::Arguments(users.iter().map(|user| json!({ "user": user })).collect())
+    }
+
+    pub(super) fn read(
+        path: &Path,
+        format: Option<FileFormat>,
+        contents: &'static Contents,
+        done: &str,
+    ) -> Result<Self, Exit> {
+        let file = UsersFile::read(path, format, contents);
+        file.map(Self::File).map_err(|error| file_report::unusable(&error, done))
+    }
+
+    /// The rows to send.
+    pub(super) fn rows(&self) -> Vec<&Value> {
+        match self {
+            Self::Arguments(rows) => rows.iter().collect(),
+            Self::File(file) => file.rows().collect(),
+        }
+    }
+
+    /// Reports a rejected list whose users were to be `done`, such as `suspended`.
+    pub(super) fn rejected(&self, error: Error, done: &str) -> Exit {
+        match self {
+            _ if error.rows().is_empty() => error.into(),
+            Self::File(file) => file_report::rejected(file, error.rows(), done),
+            // The server's message says what to do.
+            _ if error.rejection().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
+            Self::Arguments(rows) => {
+                let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
+                file_report::rejected_arguments(&users, error.rows(), done)
+            }
+        }
+    }
+}
