@@ -206,7 +206,7 @@ impl App {
 
     /// How long [`App::in_time`] waits.
     pub(crate) fn longest_wait(&self) -> Duration {
-        Duration::from_secs(self.config.database.acquire_timeout_seconds) + LONGER
+        self.config.database.acquire_timeout + LONGER
     }
 
     /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.

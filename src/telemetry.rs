@@ -14,22 +14,6 @@ use crate::config::{self, LogFormat};
 /// already, and which bytes somebody sent that are not HTTP: those have a line like every request, without the bytes.
 const QUIET: &str = "actix_server=warn,actix_http=off,sqlx::postgres::notice=warn";
 
-/// The levels, by their names.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-
-/// Whether it is a level, or a filter with one for all that it does not name. A word that is no level would be read as
-/// the name of a part of the program, the only one that is heard then.
-pub(crate) fn is_level(filter: &str) -> bool {
-    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
-    let is_part = |word: &str| {
-        word.rsplit_once('=').is_some_and(|(part, level)| {
-            !part.trim().is_empty() && (is_level(level) || level.eq_ignore_ascii_case("off"))
-        })
-    };
-    let words = || filter.split(',').map(str::trim);
-    words().all(|word| is_level(word) || is_part(word)) && words().any(is_level) && EnvFilter::try_new(filter).is_ok()
-}
-
 /// Standard error, whether or not somebody still reads it: a log that is gone ends no server.
 struct Stderr;
 
@@ -59,22 +43,4 @@ pub fn start(config: &config::Log) -> Result<(), String> {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_level;
-
-    #[test]
-    fn a_level_is_one_of_five_and_a_filter_has_one_for_all_the_rest() {
-        for fine in ["error", "INFO", "info,sqlx=warn", "muster=debug, warn", "warn,actix_server=off", "info,[a]=debug"]
-        {
-            assert!(is_level(fine), "{fine}");
-        }
-        for silent in
-            ["", "foo", "off", "info,foo", "sqlx=warn", "foo=bar,info", "info,", "=info,info", "inf", "info,off"]
-        {
-            assert!(!is_level(silent), "{silent}");
-        }
-    }
 }

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
@@ -59,11 +58,12 @@ async fn read_up_to(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(config.body_timeout_seconds);
+    let deadline = tokio::time::Instant::now() + config.limits.body_timeout;
     let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(FIRST_BUFFER));
     loop {
         let chunk = tokio::time::timeout_at(deadline, payload.next()).await.map_err(|_| {
-            let sentence = format!("the body took longer than {} seconds to arrive", config.body_timeout_seconds);
+            let seconds = config.limits.body_timeout.as_secs();
+            let sentence = format!("the body took longer than {seconds} seconds to arrive");
             Error::new(Code::RequestTimeout, sentence)
         })?;
         match chunk {

@@ -61,9 +61,9 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) const fn new(config: &config::Server) -> Self {
         Self {
-            head: Duration::from_secs(config.header_timeout_seconds),
+            head: config.limits.header_timeout,
             idle: Duration::from_secs(config.keep_alive_seconds),
-            send: Duration::from_secs(config.send_timeout_seconds),
+            send: config.limits.send_timeout,
         }
     }
 }

@@ -49,8 +49,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
     let builder = ServerBuilder::default();
     let stopping = builder.graceful_shutdown_signal();
     let patience = Patience::new(&settings);
-    let (head, idle) =
-        (Duration::from_secs(settings.header_timeout_seconds), Duration::from_secs(settings.keep_alive_seconds));
+    let (head, idle) = (settings.limits.header_timeout, Duration::from_secs(settings.keep_alive_seconds));
     // Called on each of the threads.
     let on_thread = move || {
         let http = HttpApp::new()

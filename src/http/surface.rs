@@ -104,10 +104,10 @@ impl MessageBody for Sending {
 }
 
 fn admit(app: &App, request: &HttpRequest) -> Result<Option<AtWork>> {
-    let config = &app.config.server;
+    let limits = &app.config.server.limits;
     let at_work = match request.conn_data::<Rc<Facts>>() {
-        Some(facts) => Some(facts.begin(config.http2_requests).ok_or_else(|| {
-            let most = config.http2_requests;
+        Some(facts) => Some(facts.begin(limits.http2_requests).ok_or_else(|| {
+            let most = limits.http2_requests;
             Error::new(Code::Overloaded, format!("more than {most} requests at the same time on this connection"))
         })?),
         None => None,
@@ -119,11 +119,10 @@ fn admit(app: &App, request: &HttpRequest) -> Result<Option<AtWork>> {
     }
     let length = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let size = request.uri().path().len() + request.query_string().len() + headers.iter().map(length).sum::<usize>();
-    if size > config.header_limit || headers.len() > MOST_HEADERS {
+    if size > limits.header_bytes || headers.len() > MOST_HEADERS {
         let sentence = format!(
-            "the address and the headers are longer than {} bytes (setting `server.header_limit`), or more than \
-             {MOST_HEADERS}",
-            config.header_limit
+            "the request line and headers are longer than {} bytes, or there are more than {MOST_HEADERS} headers",
+            limits.header_bytes
         );
         return Err(Error::new(Code::HeadersTooLarge, sentence));
     }

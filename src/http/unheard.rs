@@ -61,15 +61,15 @@ pub(super) fn answer(app: &App, theirs: &[u8], is_https: bool, took: Duration) -
 }
 
 fn error(status_line: &str, app: &App) -> Error {
-    let server = &app.config.server;
+    let limits = &app.config.server.limits;
     match status_line.split(' ').nth(1) {
         Some("408") => Error::new(
             Code::RequestTimeout,
-            format!("no request came within {} seconds, or only a part of its head", server.header_timeout_seconds),
+            format!("no request came within {} seconds, or only a part of its head", limits.header_timeout.as_secs()),
         ),
         Some("431") => Error::new(
             Code::HeadersTooLarge,
-            format!("the address and the headers are far longer than {} bytes, or too many", server.header_limit),
+            format!("the address and the headers are far longer than {} bytes, or too many", limits.header_bytes),
         ),
         _ => Error::invalid(
             "this is no request of HTTP, or one that could be understood in two ways (RFC 9112); the connection ends here",

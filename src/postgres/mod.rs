@@ -160,7 +160,7 @@ impl Database {
             let health = Arc::clone(&health);
             PgPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
+                .acquire_timeout(config.acquire_timeout)
                 .test_before_acquire(false)
                 .before_acquire(move |connection, state| {
                     let (takes_writes, is_trusted) = {

@@ -200,7 +200,7 @@ async fn a_body_of_33_mib_is_refused_whether_or_not_its_length_is_told() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_refused() {
-    let app = TestApp::spawn_with(|config| config.server.body_timeout_seconds = 1).await;
+    let app = TestApp::spawn_with(|config| config.server.limits.body_timeout = Duration::from_secs(1)).await;
     let before = app.db_counts().await;
     let (address, token) = (app.address, app.owner.token().to_owned());
     let (answer, elapsed) = tokio::task::spawn_blocking(move || {

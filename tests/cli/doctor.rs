@@ -446,7 +446,7 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
         (
             "MUSTER_SERVER__WORKERS",
             "many",
-            "setting `server.workers` in the environment has to be a whole number from 0 to 512",
+            "setting `server.workers` in the environment must be a whole number from 0 to 512",
         ),
         ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "database.url has to start with postgres://"),
         ("MUSTER_SECRETS__FINGERPRINT_KEY", "hunter2", key),

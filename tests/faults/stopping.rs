@@ -190,6 +190,6 @@ fn a_delay_that_leaves_no_time_to_finish_is_refused() {
     assert_eq!(refused.status.code(), Some(2));
     assert_eq!(
         String::from_utf8(refused.stderr).unwrap(),
-        "error: server.drain_delay_seconds has to be less than server.shutdown_timeout_seconds\n"
+        "error: `server.drain_delay_seconds` must be less than `server.shutdown_timeout_seconds`\n"
     );
 }

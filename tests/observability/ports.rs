@@ -39,6 +39,6 @@ async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_
 #[test]
 fn an_address_that_is_none_is_refused() {
     let output = muster().args(["config", "check"]).env("MUSTER_METRICS__LISTEN", "everywhere").output().unwrap();
-    let sentence = "error: metrics.listen has to be HOST:PORT, such as 0.0.0.0:9464, or auto, or empty\n";
+    let sentence = "error: `metrics.listen` must be HOST:PORT such as 0.0.0.0:9464, `auto` or empty\n";
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(2), sentence));
 }

@@ -73,7 +73,7 @@ fn receive(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
 async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connection_is() {
     let authority = Authority::new();
     let files = Files::new(&authority);
-    let server = serve_tls(&files, &[("SERVER__HTTP2_REQUESTS", "10")]).await;
+    let server = serve_tls(&files, &[("TEST_LIMITS", "http2_requests=10")]).await;
     let mut stream = open(&server, &authority);
     // Each waits for a body that doesn't come.
     let ask = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head(POST, "/api/v2/organization_invitations/accept"));
@@ -198,7 +198,7 @@ async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops
 async fn a_client_that_takes_nothing_of_its_answers_loses_the_connection_whatever_else_it_says() {
     let authority = Authority::new();
     let files = Files::new(&authority);
-    let settings = [("SERVER__SEND_TIMEOUT_SECONDS", "2"), ("SERVER__HTTP2_REQUESTS", "20")];
+    let settings = [("TEST_LIMITS", "send_timeout=2 http2_requests=20")];
     let server = serve_tls(&files, &settings).await;
     let before = resident(&server);
     let mut silent: Vec<Tls> = (0..20).map(|_| open(&server, &authority)).collect();

@@ -23,7 +23,7 @@ async fn ten_thousand_connections_leave_the_others_their_answers() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let many = usize::try_from(hard.min(11_000) - 1_000).unwrap();
     assert!(many > 0);
-    let server = serve(&[("SERVER__MAX_CONNECTIONS", "12000"), ("SERVER__HEADER_TIMEOUT_SECONDS", "120")]).await;
+    let server = serve(&[("SERVER__MAX_CONNECTIONS", "12000"), ("TEST_LIMITS", "header_timeout=120")]).await;
     let before = resident(&server);
     let mut held: Vec<_> = (0..many)
         .map(|n| {
@@ -49,7 +49,7 @@ async fn ten_thousand_connections_leave_the_others_their_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_allowed_wait_for_their_turn() {
     let server =
-        serve(&[("SERVER__WORKERS", "1"), ("SERVER__MAX_CONNECTIONS", "20"), ("SERVER__HEADER_TIMEOUT_SECONDS", "2")])
+        serve(&[("SERVER__WORKERS", "1"), ("SERVER__MAX_CONNECTIONS", "20"), ("TEST_LIMITS", "header_timeout=2")])
             .await;
     let mut silent: Vec<_> = (0..20).map(|_| connect(&server)).collect();
     // So that they are the first ones.

@@ -11,13 +11,8 @@ use crate::{LIVEZ, connect, drip, serve, to_the_end};
 
 /// A server with little patience.
 async fn impatient() -> ServerProcess {
-    serve(&[
-        ("SERVER__HEADER_TIMEOUT_SECONDS", "1"),
-        ("SERVER__BODY_TIMEOUT_SECONDS", "1"),
-        ("SERVER__KEEP_ALIVE_SECONDS", "2"),
-        ("SERVER__SEND_TIMEOUT_SECONDS", "1"),
-    ])
-    .await
+    serve(&[("SERVER__KEEP_ALIVE_SECONDS", "2"), ("TEST_LIMITS", "header_timeout=1 body_timeout=1 send_timeout=1")])
+        .await
 }
 
 /// Whether it took about as long as it was given.

@@ -167,7 +167,8 @@ async fn headers_that_are_too_long_or_too_many_are_refused() {
     assert!(ask(&many(94)).starts_with("HTTP/1.1 200 OK\r\n"));
     let refused = ask(&long(33_000));
     assert!(refused.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{refused}");
-    let sentence = r#""detail":"the address and the headers are longer than 32768 bytes (setting `server.header_limit`), or more than 96""#;
+    let sentence =
+        r#""detail":"the request line and headers are longer than 32768 bytes, or there are more than 96 headers""#;
     assert!(refused.contains(r#"{"code":"headers_too_large","#) && refused.contains(sentence), "{refused}");
     for far_too_much in [long(1024 * 1024), many(95), many(10_000)] {
         // May be lost: the connection is reset under what the client still sends.

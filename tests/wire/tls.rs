@@ -255,7 +255,7 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
     let files = Files::new(&Authority::new());
-    let server = serve_tls(&files, &[("SERVER__HEADER_TIMEOUT_SECONDS", "1")]).await;
+    let server = serve_tls(&files, &[("TEST_LIMITS", "header_timeout=1")]).await;
     let (said, took) = to_the_end(&mut connect(&server));
     assert_eq!(said, "");
     assert!(took < Duration::from_secs(4), "{took:?}");

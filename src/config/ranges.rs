@@ -1,5 +1,4 @@
-//! The settings that are numbers, and from what to what each may be: the same for `muster config check` and for
-//! `muster serve`, and the same as `config/muster.toml` says.
+//! The ranges of numeric settings. A test compares them with the comments in `config/muster.toml`.
 
 use std::ops::RangeInclusive;
 
@@ -8,36 +7,29 @@ use figment::value::Value;
 
 use super::ConfigError;
 
-/// Above this nobody means it: an hour, for what somebody waits for.
+/// The maximum of timeouts that clients wait for, in seconds.
 const HOUR: u128 = 3600;
 
-/// Each with the least and the most that it may be.
-const NUMBERS: [(&str, RangeInclusive<u128>); 30] = [
-    // Above 512 the HTTP library does not start.
+/// The minimum and maximum of each numeric setting.
+const RANGES: [(&str, RangeInclusive<u128>); 23] = [
+    // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
-    ("server.body_timeout_seconds", 1..=HOUR),
-    ("server.header_limit", 1024..=131_072),
-    ("server.header_timeout_seconds", 1..=HOUR),
     ("server.keep_alive_seconds", 1..=HOUR),
-    ("server.send_timeout_seconds", 1..=HOUR),
     ("server.max_connections", 1..=1_000_000),
-    ("server.http2_requests", 1..=10_000),
     ("server.shutdown_timeout_seconds", 0..=HOUR),
     ("server.drain_delay_seconds", 0..=HOUR),
     ("database.connections", 1..=10_000),
     ("database.batch_connections", 1..=10_000),
-    ("database.acquire_timeout_seconds", 1..=HOUR),
     ("batch.max_users", 1..=100_000),
     ("batch.max_wait_seconds", 1..=86_400),
     ("batch.lease_seconds", 2..=HOUR),
     ("batch.idempotency_hours", 1..=720),
-    // The most that muster verifies, or users could not sign in.
+    // The maxima for verifying passwords: with stronger parameters, users could not sign in.
     ("passwords.memory_kib", 12_288..=262_144),
     ("passwords.iterations", 1..=10),
     ("passwords.parallelism", 1..=16),
     ("passwords.threads", 0..=512),
-    ("passwords.queue", 1..=10_000_000),
     ("passwords.min_length", 8..=256),
     ("passwords.min_strength", 0..=4),
     ("keys.default_days", 1..=3650),
@@ -47,24 +39,24 @@ const NUMBERS: [(&str, RangeInclusive<u128>); 30] = [
     ("traces.per_second", 0..=1_000_000),
 ];
 
-/// Refuses a number that is out of its range. What is no number is left to whoever reads the settings.
-pub(super) fn check(settings: &Figment) -> Result<(), ConfigError> {
-    for (name, range) in NUMBERS {
+/// Rejects numbers out of range. Other values are left to deserialization.
+pub(super) fn validate(settings: &Figment) -> Result<(), ConfigError> {
+    for (name, range) in RANGES {
         if let Ok(Value::Num(_, number)) = settings.find_value(name)
             && !number
                 .to_u128()
                 .or_else(|| u128::try_from(number.to_i128()?).ok())
                 .is_some_and(|it| range.contains(&it))
         {
-            return Err(ConfigError(format!("{name} has to be {}", words(&range))));
+            return Err(ConfigError(format!("`{name}` must be {}", words(&range))));
         }
     }
     Ok(())
 }
 
-/// What is due where a number is, for people; `None` where none is.
-pub(super) fn due(name: &str) -> Option<String> {
-    let (_, range) = NUMBERS.iter().find(|(known, _)| *known == name)?;
+/// The expected value of a numeric setting, for messages; `None` if the setting is not numeric.
+pub(super) fn expected(name: &str) -> Option<String> {
+    let (_, range) = RANGES.iter().find(|(known, _)| *known == name)?;
     Some(format!("a whole number {}", words(range)))
 }
 
@@ -77,7 +69,7 @@ mod tests {
     use super::*;
     use crate::config::MANUAL;
 
-    /// The settings of the manual whose default is a number, each with the comment before it.
+    /// The settings of the manual with a numeric default, each with the comment before it.
     fn documented() -> Vec<(String, String)> {
         let (mut section, mut comment, mut found) = (String::new(), String::new(), Vec::new());
         let mut is_fresh = true;
@@ -103,12 +95,12 @@ mod tests {
     }
 
     #[test]
-    fn every_number_has_a_range_and_the_manual_tells_it() {
+    fn every_numeric_setting_has_a_range_and_the_manual_documents_it() {
         let documented = documented();
         let names: Vec<&str> = documented.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(NUMBERS.map(|(name, _)| name).as_slice(), names.as_slice());
-        for ((name, range), (_, comment)) in NUMBERS.iter().zip(&documented) {
-            assert!(comment.contains(&words(range)), "{name}: {} is not said in: {comment}", words(range));
+        assert_eq!(RANGES.map(|(name, _)| name).as_slice(), names.as_slice());
+        for ((name, range), (_, comment)) in RANGES.iter().zip(&documented) {
+            assert!(comment.contains(&words(range)), "{name}: {} is missing in: {comment}", words(range));
         }
     }
 }

@@ -1,0 +1,79 @@
+//! Limits that were settings once and are fixed now: nobody had a reason to change them. Tests set the fields.
+
+use std::time::Duration;
+
+/// Limits of the HTTP server.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// The longest request line and headers together, in bytes. Common servers and proxies allow 8 to 64 KiB.
+    pub header_bytes: usize,
+    /// How long a client may take to send the headers of a request, or for the TLS handshake. Slowloris attacks hold
+    /// connections by sending them slowly; the slowest honest client needs a few round trips.
+    pub header_timeout: Duration,
+    /// How long a client may take to send the body of a request: 32 MiB at 5 Mbit/s.
+    pub body_timeout: Duration,
+    /// How long a client may read nothing of a response that is being sent (slow-read attacks).
+    pub send_timeout: Duration,
+    /// Concurrent requests on one HTTP/2 connection: the value that RFC 9113 recommends at least.
+    pub http2_requests: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        let limits = Self {
+            header_bytes: 32 * 1024,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(30),
+            http2_requests: 100,
+        };
+        #[cfg(feature = "failpoints")]
+        let limits = limits.for_tests(&super::environment("MUSTER_TEST_LIMITS").unwrap_or_default());
+        limits
+    }
+}
+
+impl HttpLimits {
+    /// Applies `MUSTER_TEST_LIMITS`: names and numbers, such as `body_timeout=1 http2_requests=10`.
+    #[cfg(feature = "failpoints")]
+    fn for_tests(mut self, limits: &str) -> Self {
+        for (name, value) in limits.split(' ').filter_map(|limit| limit.split_once('=')) {
+            let Ok(value) = value.parse::<u16>() else { continue };
+            match name {
+                "header_timeout" => self.header_timeout = Duration::from_secs(value.into()),
+                "body_timeout" => self.body_timeout = Duration::from_secs(value.into()),
+                "send_timeout" => self.send_timeout = Duration::from_secs(value.into()),
+                "http2_requests" => self.http2_requests = value.into(),
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
+/// How long a request waits for a database connection before it gets 503: longer than a burst, shorter than the timeouts
+/// of load balancers.
+pub(super) const fn acquire_timeout() -> Duration {
+    Duration::from_secs(3)
+}
+
+/// Passwords that may wait for hashing, over all batches: a bound on memory (about 20 MiB), beside the bound on time,
+/// `batch.max_wait_seconds`. A single batch is always accepted when nothing waits.
+pub(super) const fn hash_queue() -> usize {
+    20_000
+}
+
+/// The value of a setting of an earlier version that is one of these limits now.
+pub(super) fn fixed_value(setting: &str) -> Option<String> {
+    let http = HttpLimits::default();
+    Some(match setting {
+        "server.header_limit" => http.header_bytes.to_string(),
+        "server.header_timeout_seconds" => http.header_timeout.as_secs().to_string(),
+        "server.body_timeout_seconds" => http.body_timeout.as_secs().to_string(),
+        "server.send_timeout_seconds" => http.send_timeout.as_secs().to_string(),
+        "server.http2_requests" => http.http2_requests.to_string(),
+        "database.acquire_timeout_seconds" => acquire_timeout().as_secs().to_string(),
+        "passwords.queue" => hash_queue().to_string(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,128 @@
+//! The sections of the settings. `config/muster.toml` explains each setting.
+#![expect(missing_docs, reason = "the manual is config/muster.toml")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::limits::{self, HttpLimits};
+use crate::proxies::{ForwardedHeader, Network};
+use crate::secret::Secret;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    pub listen: String,
+    pub public_url: String,
+    pub workers: usize,
+    pub body_limit: usize,
+    pub keep_alive_seconds: u64,
+    pub max_connections: usize,
+    pub shutdown_timeout_seconds: u64,
+    pub drain_delay_seconds: u64,
+    pub tls_certificate_file: String,
+    pub tls_key_file: String,
+    pub tls_client_ca_file: String,
+    pub trusted_proxies: Vec<Network>,
+    pub forwarded_header: ForwardedHeader,
+    #[serde(skip)]
+    pub limits: HttpLimits,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: Secret,
+    pub url_file: String,
+    pub data_dir: String,
+    pub connections: u32,
+    pub batch_connections: u32,
+    #[serde(skip, default = "limits::acquire_timeout")]
+    pub acquire_timeout: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    pub max_users: usize,
+    pub max_wait_seconds: u64,
+    pub lease_seconds: u32,
+    pub idempotency_hours: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passwords {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+    pub threads: usize,
+    pub min_length: usize,
+    pub min_strength: u8,
+    pub must_change: bool,
+    #[serde(skip, default = "limits::hash_queue")]
+    pub queue: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    pub default_days: u32,
+    pub max_days: u32,
+    pub rotation_overlap_hours: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invitations {
+    pub days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub fingerprint_key: Secret,
+    pub fingerprint_key_file: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    pub listen: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    pub endpoint: String,
+    pub headers: Secret,
+    pub headers_file: String,
+    pub per_second: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: String,
+}
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text for people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Server {
+    /// The paths of the TLS certificate and its private key; `None` if TLS is off.
+    #[must_use]
+    pub fn certificate_files(&self) -> Option<(PathBuf, PathBuf)> {
+        let is_set = !self.tls_certificate_file.is_empty();
+        is_set.then(|| (PathBuf::from(&self.tls_certificate_file), PathBuf::from(&self.tls_key_file)))
+    }
+}
