@@ -24,7 +24,7 @@ fn the_steps_are_all_there_are() {
         .map(|file| std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap());
     let mut found: Vec<&str> = sources
         .iter()
-        .flat_map(|text| text.split("fail_point!(\"").skip(1))
+        .flat_map(|text| text.split("failpoints::reach(\"").skip(1))
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
     // Reached only when somebody else was faster: see `contention.rs`.
