@@ -51,6 +51,7 @@ pub async fn create(
     if app.is_draining() {
         return Err(Error::shutting_down());
     }
+    failpoints::reach("batch::authorized").await;
     let step = match body.await {
         Ok(body) => next_step(app, caller, request, body).await,
         Err(error) => Err(error),

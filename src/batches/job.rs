@@ -98,8 +98,12 @@ pub(super) async fn run(
     lease: Option<&Lease>,
 ) -> Result<Response> {
     let (counts, running) = (work.counts(), app.metrics.batches.start());
+    let hash = async {
+        failpoints::reach("batch::hashing").await;
+        hashing.finish().await
+    };
     let hashes = match lease {
-        None => stage("batch.hash", hashing.finish()).await?,
+        None => stage("batch.hash", hash).await?,
         Some(lease) => tokio::select! {
             biased;
             () = lease.lost() => {
@@ -108,7 +112,7 @@ pub(super) async fn run(
                 return Err(Box::pin(lease.gone()).await);
             }
             () = app.stopping.cancelled() => return Err(Error::shutting_down()),
-            hashes = stage("batch.hash", hashing.finish()) => hashes?,
+            hashes = stage("batch.hash", hash) => hashes?,
         },
     };
     failpoints::reach("batch::hashed").await;

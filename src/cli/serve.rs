@@ -230,7 +230,7 @@ impl Server {
             // Told to stop, it does so by itself; nobody waits for that.
             let _ = tokio::time::timeout(LAST_MOMENT, cluster.close()).await;
         }
-        tracing::warn!(requests, batches, "stopped at once: a second signal");
+        tracing::warn!(requests, batches, "forced shutdown (second signal)");
         Ok(())
     }
 }
@@ -266,7 +266,9 @@ async fn in_order(
     local.close_cluster().await;
     match cut_off.unwrap_or_default() {
         CutOff { requests: 0, batches: 0 } => tracing::info!("stopped"),
-        CutOff { requests, batches } => tracing::warn!(requests, batches, "stopped; the time was up for these"),
+        CutOff { requests, batches } => {
+            tracing::warn!(requests, batches, "shutdown timed out; in-flight work was aborted")
+        }
     }
     result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
 }

@@ -7,9 +7,11 @@ use crate::support::{BATCH, db_counts, empty_database, with_password};
 
 /// Every step at which a batch can be interrupted, in their order, and how many of its three users
 /// there are after a restart.
-const STEPS: [(&str, i64); 7] = [
+const STEPS: [(&str, i64); 9] = [
+    ("batch::authorized", 0),
     ("batch::received", 0),
     ("batch::checked", 0),
+    ("batch::hashing", 0),
     ("batch::hashed", 0),
     ("batch::begun", 0),
     ("batch::inserted", 0),

@@ -16,10 +16,13 @@ fn with_passwords(users: usize) -> Value {
     (0..users).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
 }
 
-/// Waits until the server has taken notice of a signal, asking on new connections.
+/// Waits until the server has handled a signal: a new connection gets 503 from `/readyz`, or is not accepted any more.
 async fn is_not_ready(server: &ServerProcess) {
-    let newcomer = Actor::new(server.address, None);
-    eventually("the server is not ready", async || newcomer.get("/readyz").await.status == 503).await;
+    eventually("the server is not ready", async || {
+        let request = Actor::new(server.address, None).request("GET", "/readyz").timeout(Duration::from_secs(10));
+        request.send().await.map_or(true, |answer| answer.status() == 503)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,13 +83,13 @@ async fn a_batch_in_progress_is_finished_and_answered_during_shutdown() {
     assert_eq!(db_counts(&mut connection).await, [5, 5, 5, 1, 6]);
 }
 
-/// A server that never finishes a batch by itself, and its log.
-fn stuck(database: &PgConnectOptions, gate: &Gate) -> (ServerProcess, tempfile::NamedTempFile) {
+/// A server that a test holds at a step, and its log.
+fn held(database: &PgConnectOptions, gate: &Gate, timeout: &str) -> (ServerProcess, tempfile::NamedTempFile) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
     command
         .env("MUSTER_DATABASE__URL", url(database))
-        .env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "300")
+        .env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", timeout)
         .envs([gate.variable()])
         .stderr(log.reopen().unwrap());
     (ServerProcess::start(&mut command), log)
@@ -111,8 +114,8 @@ async fn is_ended_by_the_second_signal(server: &mut ServerProcess, signals: [&st
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_forces_the_shutdown_and_rolls_back_the_batch_in_progress() {
     for (prefer, requests, batches) in [("respond-async", 0, 1), ("wait", 1, 0)] {
-        let (database, gate) = (empty_database().await, Gate::closed("batch::hashed"));
-        let (mut server, log) = stuck(&database, &gate);
+        let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
+        let (mut server, log) = held(&database, &gate, "300");
         let key = server.key.clone().unwrap();
         let request = server.actor(&key).request("POST", BATCH).header("prefer", prefer);
         let request = request.body(with_passwords(3).to_string());
@@ -134,26 +137,23 @@ async fn a_second_signal_forces_the_shutdown_and_rolls_back_the_batch_in_progres
     }
 }
 
-/// Sends the head of a request and one byte of its body.
-async fn begin_body(server: &ServerProcess, key: &str) -> TcpStream {
+/// Begins a request whose body the server waits for.
+async fn begin_body(server: &ServerProcess, gate: &Gate, key: &str) -> TcpStream {
     let mut client = TcpStream::connect(server.address).await.unwrap();
     let head =
-        format!("POST {BATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nexpect: 100-continue\r\ncontent-length: 900\r\n\r\n");
+        format!("POST {BATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: 900\r\n\r\n[");
     client.write_all(head.as_bytes()).await.unwrap();
-    // The server asks for the body: the request is in progress.
-    let mut answer = [0; 25];
-    client.read_exact(&mut answer).await.unwrap();
-    assert_eq!(std::str::from_utf8(&answer), Ok("HTTP/1.1 100 Continue\r\n\r\n"));
-    client.write_all(b"[").await.unwrap();
+    gate.reached().await;
+    gate.release();
     client
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_forces_the_shutdown_while_a_request_body_is_being_received() {
-    let (database, gate) = (empty_database().await, Gate::open("batch::hashed"));
-    let (mut server, log) = stuck(&database, &gate);
+    let (database, gate) = (empty_database().await, Gate::closed("batch::authorized"));
+    let (mut server, log) = held(&database, &gate, "300");
     let key = server.key.clone().unwrap();
-    let mut client = begin_body(&server, &key).await;
+    let mut client = begin_body(&server, &gate, &key).await;
     is_ended_by_the_second_signal(&mut server, ["-TERM", "-INT"]).await;
     assert_eq!(last_line(&log), "WARN forced shutdown (second signal) requests=1 batches=0");
     let mut answer = Vec::new();
@@ -163,22 +163,15 @@ async fn a_second_signal_forces_the_shutdown_while_a_request_body_is_being_recei
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_log_line_says_what_a_timed_out_shutdown_cut_off() {
-    let database = empty_database().await;
-    let (mut server, log) = stuck(&database, &Gate::open("batch::hashed"));
+    let (database, gate) = (empty_database().await, Gate::closed("batch::authorized"));
+    let (mut server, log) = held(&database, &gate, "25");
     let key = server.key.clone().unwrap();
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(last_line(&log), "INFO stopped");
 
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut command = muster();
-    command
-        .env("MUSTER_DATABASE__URL", url(&database))
-        .env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "2")
-        .env("MUSTER_SERVER__DRAIN_DELAY_SECONDS", "1")
-        .stderr(log.reopen().unwrap());
-    let mut server = ServerProcess::start(&mut command);
-    let _client = begin_body(&server, &key).await;
+    let (mut server, log) = held(&database, &gate, "2");
+    let _client = begin_body(&server, &gate, &key).await;
     let start = Instant::now();
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
