@@ -1,10 +1,10 @@
 //! Others who write at the same time.
 
-use std::time::Duration;
-
 use serde_json::json;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use crate::support::gate::{Gate, eventually};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Answer, db_counts, empty_database, sso};
 
@@ -13,33 +13,42 @@ const RIVAL: &str = "insert into users (organization_id, user_id, email, email_k
     select organization_id, gen_random_uuid(), 'x@example.com', 'x@example.com', 1, 'Rival', true, 'active', now(), now()
     from organizations";
 
-/// A batch that meets a rival who takes one of its addresses after it has asked who is there, and
-/// before it inserts. `step` is where the server waits a moment; `meanwhile` is run then.
-async fn outrun(step: &str, meanwhile: Option<&'static str>) -> (Answer, [i64; 5]) {
-    let database = empty_database().await;
-    let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&database)).env("FAILPOINTS", format!("{step}=1*sleep(800)->off"));
-    let server = ServerProcess::start(&mut command);
+/// Waits until so many of muster's connections to a database wait for a lock.
+pub async fn waits_for_a_lock(database: &PgConnectOptions, connections: i64) {
+    let mut observer = database.connect().await.unwrap();
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'muster' and wait_event_type = 'Lock'";
+    eventually("muster waits for a lock", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut observer).await.unwrap() >= connections
+    })
+    .await;
+}
+
+/// A batch whose insert waits for a concurrent transaction that takes one of its addresses. `meanwhile` runs between the
+/// insert, which finds the conflict, and the query for its report.
+async fn conflict(meanwhile: Option<&'static str>) -> (Answer, [i64; 5]) {
+    let (database, gate) = (empty_database().await, Gate::closed("batch::outrun"));
+    let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query(RIVAL).execute(&mut *transaction).await.unwrap();
     let batch = tokio::spawn(async move { owner.create(&json!([sso("a@example.com"), sso("X@example.com")])).await });
-    // The batch waits for the rival inside the database.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    waits_for_a_lock(&database, 1).await;
     assert!(!batch.is_finished());
     transaction.commit().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    gate.reached().await;
     if let Some(statement) = meanwhile {
         sqlx::query(statement).execute(&mut rival).await.unwrap();
     }
+    gate.release();
     let answer = batch.await.unwrap();
     (answer, db_counts(&mut rival).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_taken_after_the_question_and_before_the_insert_is_reported() {
-    let (answer, counts) = outrun("batch::outrun", None).await;
+async fn an_address_taken_between_the_check_and_the_insert_is_reported() {
+    let (answer, counts) = conflict(None).await;
     assert_eq!(answer.status, 409, "{}", answer.text);
     assert_eq!(
         answer.error()["rows"],
@@ -49,8 +58,8 @@ async fn an_address_taken_after_the_question_and_before_the_insert_is_reported()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rival_who_is_gone_again_before_the_report_is_no_conflict() {
-    let (answer, counts) = outrun("batch::outrun", Some("delete from users where name = 'Rival'")).await;
+async fn a_conflicting_user_deleted_before_the_report_is_no_conflict() {
+    let (answer, counts) = conflict(Some("delete from users where name = 'Rival'")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(counts, [2, 2, 0, 1, 3]);
 }
@@ -66,7 +75,7 @@ async fn a_deadlock_is_never_seen_by_a_client() {
     sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "z@"))).execute(&mut *transaction).await.unwrap();
     // The batch takes a@ first and then waits for z@, which the rival has; then the rival wants a@.
     let batch = tokio::spawn(async move { owner.create(&json!([sso("z@example.com"), sso("a@example.com")])).await });
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    waits_for_a_lock(&database, 1).await;
     sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "a@"))).execute(&mut *transaction).await.unwrap();
     transaction.rollback().await.unwrap();
     let answer = batch.await.unwrap();
@@ -76,22 +85,22 @@ async fn a_deadlock_is_never_seen_by_a_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
     let database = empty_database().await;
-    let server = ServerProcess::start_on(&database);
+    let server = ServerProcess::start(
+        muster().env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_DATABASE__BATCH_CONNECTIONS", "4"),
+    );
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query("lock table collaborators in exclusive mode").execute(&mut *transaction).await.unwrap();
-    // More than there are connections for batches, all stuck in their transactions.
+    // More than there are connections for batches: all of those wait in their transactions.
     let mut stuck = tokio::task::JoinSet::new();
     for n in 0..8 {
         let owner = owner.clone();
         stuck.spawn(async move { owner.create(&json!([sso(&format!("user{n}@example.com"))])).await });
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    waits_for_a_lock(&database, 4).await;
     for path in ["/readyz", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
-        let start = std::time::Instant::now();
         assert_eq!(owner.get(path).await.status, 200, "{path}");
-        assert!(start.elapsed() < Duration::from_millis(300), "{path}: {:?}", start.elapsed());
     }
     transaction.rollback().await.unwrap();
     for answer in stuck.join_all().await {
