@@ -1,62 +1,60 @@
-//! All groups with all their members, a piece at a time: there may be 100,000 of them, and nobody has to
-//! hold them all. Each piece is a query or two by primary keys, on a connection that is given back before
-//! the piece is sent.
+//! All groups with all their members, page by page: up to 100,000 members that never are in memory at once. Each page
+//! is read by one or two queries on primary keys, and the connection is released before the page is sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::Result;
 use crate::id::{self, Id, Organization, User};
 
-/// Groups that are looked at together.
-const GROUPS_AT_ONCE: i64 = 200;
+/// Groups per query.
+const GROUPS_PER_PAGE: i64 = 200;
 
-/// Members of these that are read together.
-const MEMBERS_AT_ONCE: i64 = 1000;
+/// Members per query.
+const MEMBERS_PER_PAGE: i64 = 1000;
 
-/// A piece of the list. Its groups come by id, each followed by its members.
+/// An element of the list. The groups are ordered by ID, each followed by its members.
 #[derive(Debug)]
-pub enum Part {
-    /// A group begins.
+pub enum MembershipPart {
+    /// The start of a group.
     Group {
-        /// Which.
+        /// The ID of the group.
         group_id: Id<id::Group>,
-        /// Its name.
+        /// The name of the group.
         name: String,
     },
-    /// Somebody is in the group that has begun.
+    /// A member of the preceding group.
     Member {
-        /// Who.
+        /// The ID of the account.
         user_id: Id<User>,
-        /// The address as it was written.
+        /// The address as it was entered.
         email: String,
         /// First and last name.
         name: String,
     },
 }
 
-/// All groups with their members, as far as they have been read.
+/// A cursor over all groups and their members.
 #[derive(Debug)]
 pub struct Memberships {
     app: Arc<App>,
     organization_id: Id<Organization>,
-    /// Groups that are looked at, and have not begun.
+    /// Groups of the current page that have not started yet.
     groups: VecDeque<(Id<id::Group>, String)>,
-    /// The group that has begun.
+    /// The group that started last.
     current: Option<Id<id::Group>>,
-    /// The last of the groups that were looked at; the nil UUID is before all.
-    last_group: Uuid,
-    /// The last member that was read, with their group; `None` when all of `groups` are read.
-    last_member: Option<(Uuid, Uuid)>,
+    /// The last group of the current page.
+    last_group: Id<id::Group>,
+    /// The last member that was read, with the group; `None` after all members of the page.
+    last_member: Option<(Id<id::Group>, Id<User>)>,
 }
 
 impl Memberships {
-    /// Begins.
+    /// Starts before the first group.
     ///
     /// # Errors
     /// `forbidden`.
@@ -67,16 +65,16 @@ impl Memberships {
             organization_id: caller.organization_id,
             groups: VecDeque::new(),
             current: None,
-            last_group: Uuid::nil(),
+            last_group: Id::MIN,
             last_member: None,
         })
     }
 
-    /// Reads on. `None` when there is no more; a piece may be empty.
+    /// Reads the next page, which may be empty. `None` at the end.
     ///
     /// # Errors
-    /// Those of the database.
-    pub async fn next(&mut self) -> Result<Option<Vec<Part>>> {
+    /// A database error.
+    pub async fn next(&mut self) -> Result<Option<Vec<MembershipPart>>> {
         let mut connection = self.app.db.interactive.acquire().await?;
         let after = match self.last_member {
             Some(after) => after,
@@ -84,34 +82,34 @@ impl Memberships {
                 self.groups = groups(&mut connection, self.organization_id, self.last_group).await?.into();
                 let Some((last, _)) = self.groups.back() else { return Ok(None) };
                 let before = self.last_group;
-                self.last_group = last.uuid();
-                // Behind the groups of before, whoever joined them meanwhile.
-                (before, Uuid::max())
+                self.last_group = *last;
+                // After the last group of the previous page, even if members joined that group meanwhile.
+                (before, Id::MAX)
             }
         };
         let members = members(&mut connection, self.organization_id, after, self.last_group).await?;
         drop(connection);
-        let are_all = i64::try_from(members.len()).is_ok_and(|count| count < MEMBERS_AT_ONCE);
-        self.last_member = members.last().filter(|_| !are_all).map(|last| (last.group_id.uuid(), last.user_id.uuid()));
+        let is_last = i64::try_from(members.len()).is_ok_and(|count| count < MEMBERS_PER_PAGE);
+        self.last_member = members.last().filter(|_| !is_last).map(|last| (last.group_id, last.user_id));
         let mut parts = Vec::with_capacity(members.len());
         for member in members {
-            self.begin_groups(member.group_id, &mut parts);
-            // One whose group was made between the two queries is left out with it.
+            self.start_groups(member.group_id, &mut parts);
+            // A group that was created between the two queries is left out with its members.
             if self.current == Some(member.group_id) {
-                parts.push(Part::Member { user_id: member.user_id, email: member.email, name: member.name });
+                parts.push(MembershipPart::Member { user_id: member.user_id, email: member.email, name: member.name });
             }
         }
-        if are_all {
-            self.begin_groups(Id::from_uuid(self.last_group), &mut parts);
+        if is_last {
+            self.start_groups(self.last_group, &mut parts);
         }
         Ok(Some(parts))
     }
 
-    /// Begins all groups up to this one.
-    fn begin_groups(&mut self, last: Id<id::Group>, parts: &mut Vec<Part>) {
-        while let Some((group_id, name)) = self.groups.pop_front_if(|(group_id, _)| group_id.uuid() <= last.uuid()) {
+    /// Starts all groups up to `last`.
+    fn start_groups(&mut self, last: Id<id::Group>, parts: &mut Vec<MembershipPart>) {
+        while let Some((group_id, name)) = self.groups.pop_front_if(|(group_id, _)| *group_id <= last) {
             self.current = Some(group_id);
-            parts.push(Part::Group { group_id, name });
+            parts.push(MembershipPart::Group { group_id, name });
         }
     }
 }
@@ -119,7 +117,7 @@ impl Memberships {
 async fn groups(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
-    after: Uuid,
+    after: Id<id::Group>,
 ) -> Result<Vec<(Id<id::Group>, String)>> {
     let rows = sqlx::query!(
         r#"
@@ -128,49 +126,50 @@ async fn groups(
         order by group_id
         limit $3
         "#,
-        organization_id.uuid(),
-        after,
-        GROUPS_AT_ONCE,
+        organization_id as Id<Organization>,
+        after as Id<id::Group>,
+        GROUPS_PER_PAGE,
     )
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| (row.group_id, row.name)).collect())
 }
 
-struct Row {
+struct MembershipRow {
     group_id: Id<id::Group>,
     user_id: Id<User>,
     email: String,
     name: String,
 }
 
-/// The members behind one, of groups up to one.
+/// Reads the members after `(after_group, after_user)` of the groups up to `last_group`.
 async fn members(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
-    (after_group, after_user): (Uuid, Uuid),
-    last_group: Uuid,
-) -> Result<Vec<Row>> {
+    (after_group, after_user): (Id<id::Group>, Id<User>),
+    last_group: Id<id::Group>,
+) -> Result<Vec<MembershipRow>> {
     let rows = sqlx::query_as!(
-        Row,
+        MembershipRow,
         r#"
         select
             m.group_id as "group_id: Id<id::Group>", user_id as "user_id: Id<User>", u.email,
             concat_ws(' ', u.name, nullif(u.lastname, '')) as "name!"
         from (
-            select organization_id, group_id, user_id from user_group_members
+            select group_id, user_id from user_group_members
             where organization_id = $1 and (group_id, user_id) > ($2, $3) and group_id <= $4
             order by group_id, user_id
             limit $5
         ) m
-        join users u using (organization_id, user_id)
+        join users u using (user_id)
+        where u.organization_id = $1
         order by m.group_id, user_id
         "#,
-        organization_id.uuid(),
-        after_group,
-        after_user,
-        last_group,
-        MEMBERS_AT_ONCE,
+        organization_id as Id<Organization>,
+        after_group as Id<id::Group>,
+        after_user as Id<User>,
+        last_group as Id<id::Group>,
+        MEMBERS_PER_PAGE,
     )
     .fetch_all(connection)
     .await?;

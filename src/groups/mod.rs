@@ -1,88 +1,106 @@
-//! Groups: users who get permissions together. What the members of one may do is the organization's
-//! policy ([`crate::policies`]).
+//! Groups of users. The organization's policy ([`crate::policies`]) grants permissions to the members of a group.
 //!
 //! # Decisions
 //!
-//! *Edits of one group are made one after the other*: each locks the group's row first. So a group can't
-//! vanish while users are put into it, and two lists with common users don't wait for each other in turn.
+//! *Changes of one group run one after the other*: each locks the group's row first. So a group can't be deleted while
+//! users are added to it, and two lists with common users don't deadlock.
 //!
-//! *Putting somebody among the owners takes what making an owner takes*: [`Action::OwnerGrant`]. A key that
-//! was made to edit groups would else make owners.
+//! *Adding a member to a group of owners requires the permission to make owners*, [`Action::OwnerGrant`]. Otherwise an
+//! API key that may only edit groups could make owners.
 //!
-//! *An audit entry names 1,000 users at most.* A list of 100,000 has a hundred of them, and a
-//! page of the log stays a page.
+//! *An audit event names at most 1,000 users.* A list of 100,000 is recorded as a hundred events, so that a page of the
+//! audit log stays small.
 
+mod member_list;
 mod memberships;
 mod name;
 mod read;
-mod who;
 mod write;
+
+use std::fmt;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, User};
 
-pub use memberships::{Memberships, Part};
+use member_list::MemberList;
+pub use memberships::{MembershipPart, Memberships};
 pub use name::GroupName;
 pub use read::{get, list, members};
-use who::Who;
 
-/// How many users one audit entry names.
-const NAMED_AT_ONCE: usize = 1000;
+/// The maximum number of users in one audit event.
+const MAX_USERS_PER_EVENT: usize = 1000;
 
-/// Users who get permissions together.
+/// A group of users.
 #[derive(Debug)]
 pub struct Group {
-    /// Which.
+    /// The ID of the group.
     pub group_id: Id<id::Group>,
-    /// As it was written. No two groups of an organization have names that differ in case only.
+    /// The name as it was entered. Unique within the organization, ignoring case.
     pub name: String,
-    /// `user`: made and edited here. `scim`: kept by a directory.
-    pub source: String,
-    /// What the organization's policy lets its members be: `owner`, `collaborator`, or nothing in particular.
-    pub base_role: Option<String>,
-    /// When it was made.
+    /// The system that manages the group.
+    pub source: GroupSource,
+    /// The level that the organization's policy grants to the members; `None` if the policy does not name the group.
+    pub base_role: Option<PermissionLevel>,
+    /// When the group was created.
     pub created_at: DateTime<Utc>,
-    /// When it got its name.
+    /// When the group was last renamed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// Somebody in a group.
+/// The system that manages a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum GroupSource {
+    /// muster.
+    User,
+    /// A directory, through SCIM. Read-only in muster.
+    Scim,
+}
+
+impl fmt::Display for GroupSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Scim => "scim",
+        })
+    }
+}
+
+/// A member of a group.
 #[derive(Debug)]
-pub struct Member {
-    /// Who.
+pub struct GroupMember {
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// The address as it was written.
+    /// The address as it was entered.
     pub email: String,
     /// First and last name.
     pub name: String,
-    /// Since when.
+    /// When the user was added to the group.
     pub added_at: DateTime<Utc>,
 }
 
-/// How a list has changed who is in a group.
+/// The result of adding or removing a list of members, in numbers of users.
 #[derive(Clone, Copy, Debug)]
-pub struct Changed {
-    /// How many were put in, or taken out.
+pub struct MemberCounts {
+    /// Users that were added or removed.
     pub changed: usize,
-    /// How many were in already, or were not in at all.
+    /// Users that were already members, or were not members.
     pub unchanged: usize,
 }
 
-/// Makes a group of nobody.
-///
-/// The name is read only after the caller's permission has been checked.
+/// Creates an empty group. The name is read after the permission check.
 ///
 /// # Errors
-/// `forbidden`; what reading the name gives; `invalid_request` for a name that can't be one; `conflict`
-/// when a group has it.
+/// `forbidden`; any error of reading the name; `invalid_request` for an invalid name; `conflict` for a name that
+/// another group has.
 pub async fn create(app: &App, caller: &Caller, name: impl Future<Output = Result<String>>) -> Result<Group> {
     app.authorize(caller, Action::GroupCreate).await?;
     let name = GroupName::parse(&name.await?)?;
@@ -94,10 +112,10 @@ pub async fn create(app: &App, caller: &Caller, name: impl Future<Output = Resul
     .await
 }
 
-/// Gives a group another name.
+/// Renames a group.
 ///
 /// # Errors
-/// As [`create`]; `not_found`; `conflict` when a directory keeps the group.
+/// As [`create`]; `not_found`; `conflict` for a group that a directory manages.
 pub async fn rename(
     app: &App,
     caller: &Caller,
@@ -114,10 +132,11 @@ pub async fn rename(
     .await
 }
 
-/// Deletes a group. Its members stay, without what it was bound to. Gives it as it was.
+/// Deletes a group and returns its last state. The members stay in the organization and lose the permissions that the
+/// group granted.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` when a directory keeps it; `last_owner`.
+/// `forbidden`; `not_found`; `conflict` for a group that a directory manages; `last_owner`.
 pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Result<Group> {
     app.change(caller, Action::GroupDelete, Target::Group(group_id), async |change| {
         owners::lock(change).await?;
@@ -130,43 +149,41 @@ pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Resu
     .await
 }
 
-/// Puts users into a group: all of a list, or none and a report on every row. Each row of the JSON array has
-/// `user`, an id or an address. Those who are in it already stay. A dry run does everything, and takes it back.
-///
-/// The body is read only after the caller's permission has been checked.
+/// Adds a list of users to a group, all or none, with a complete report. Each row of the JSON array has `user`, an ID
+/// or an address. Users who are already members are unchanged. A dry run executes everything and rolls back. The body is
+/// read after the permission check.
 ///
 /// # Errors
-/// `forbidden`, also for a key that may not make owners when the group is one of owners; what reading the
-/// body gives; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the
-/// complete report; `not_found`; `conflict` when a directory keeps the group.
+/// `forbidden`, also for a caller who can't make owners if the group is one of owners; any error of reading the body;
+/// `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the complete report;
+/// `not_found`; `conflict` for a group that a directory manages.
 pub async fn add_members(
     app: &App,
     caller: &Caller,
     group_id: Id<id::Group>,
     dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
-) -> Result<Changed> {
+) -> Result<MemberCounts> {
     app.authorize(caller, Action::GroupAddMembers).await?;
-    let mut who = Who::parse(body.await?, app.config.batch.max_users, "added").await?;
+    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "added").await?;
     app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), async |change| {
         if dry_run {
             change.take_back();
         }
         lock(change, group_id).await?;
-        if read::is_of_owners(change, group_id).await? {
+        if read::grants_owner(change, group_id).await? {
             change.authorize(Action::OwnerGrant)?;
         }
-        let users = who.find(change).await?;
+        let users = list.find(change).await?;
         let added = write::add(change, group_id, &users).await?;
-        let counted = Changed { changed: added.len(), unchanged: users.len() - added.len() };
+        let counts = MemberCounts { changed: added.len(), unchanged: users.len() - added.len() };
         record(change, added, |users| Event::GroupMembersAdded { group_id, users });
-        Ok(counted)
+        Ok(counts)
     })
     .await
 }
 
-/// Takes users out of a group: all of a list, or none and a report on every row. Those who are not in it
-/// stay out.
+/// Removes a list of users from a group, all or none, with a complete report. Users who are not members are unchanged.
 ///
 /// # Errors
 /// As [`add_members`]; `last_owner` with a finding for each owner.
@@ -176,45 +193,45 @@ pub async fn remove_members(
     group_id: Id<id::Group>,
     dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
-) -> Result<Changed> {
+) -> Result<MemberCounts> {
     app.authorize(caller, Action::GroupRemoveMembers).await?;
-    let mut who = Who::parse(body.await?, app.config.batch.max_users, "removed").await?;
+    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "removed").await?;
     app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), async |change| {
         if dry_run {
             change.take_back();
         }
         owners::lock(change).await?;
         lock(change, group_id).await?;
-        let users = who.find(change).await?;
+        let users = list.find(change).await?;
         let owners = owners::among(change, &users).await?;
         let removed = write::remove(change, group_id, &users).await?;
-        owners::require_one_or_report(change, who.last_owners(&owners)).await?;
-        let counted = Changed { changed: removed.len(), unchanged: users.len() - removed.len() };
+        owners::require_one_or_report(change, list.last_owners(&owners)).await?;
+        let counts = MemberCounts { changed: removed.len(), unchanged: users.len() - removed.len() };
         record(change, removed, |users| Event::GroupMembersRemoved { group_id, users });
-        Ok(counted)
+        Ok(counts)
     })
     .await
 }
 
-/// Records a list as events of so many users each; one of nobody as one event.
+/// Records a list of users as events of at most [`MAX_USERS_PER_EVENT`] users; an empty list as one event.
 fn record(change: &mut Change, users: Vec<Id<User>>, event: impl Fn(Vec<Id<User>>) -> Event) {
     if users.is_empty() {
         change.record(event(users));
         return;
     }
-    for some in users.chunks(NAMED_AT_ONCE) {
-        change.record(event(some.to_vec()));
+    for chunk in users.chunks(MAX_USERS_PER_EVENT) {
+        change.record(event(chunk.to_vec()));
     }
 }
 
-/// Makes everybody else who edits the group wait, and checks that it can be edited here.
+/// Locks a group and checks that muster manages it.
 async fn lock(change: &mut Change, group_id: Id<id::Group>) -> Result<()> {
-    match read::locked_source(change, group_id).await?.as_deref() {
+    match read::lock_source(change, group_id).await? {
         None => Err(not_found(group_id)),
-        Some("user") => Ok(()),
-        Some(_) => {
-            let sentence = format!("group {group_id} is kept by a directory (SCIM): change it there");
-            Err(Error::new(Code::Conflict, sentence))
+        Some(GroupSource::User) => Ok(()),
+        Some(GroupSource::Scim) => {
+            let detail = format!("group {group_id} is managed by a directory (SCIM); change the group there");
+            Err(Error::new(Code::Conflict, detail))
         }
     }
 }

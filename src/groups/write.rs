@@ -1,23 +1,22 @@
-//! Changing groups and who is in them.
-
-use uuid::Uuid;
+//! Changing groups and their members.
 
 use super::GroupName;
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
-use crate::id::{self, Id, User};
+use crate::id::{self, Id, Organization, User};
+use crate::postgres::is_unique_violation;
 
-/// Makes a group.
+/// Inserts a group.
 pub(super) async fn insert(change: &mut Change, group_id: Id<id::Group>, name: &GroupName) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         insert into user_groups (organization_id, group_id, name, name_key, source, created_at, updated_at)
         values ($1, $2, $3, $4, 'user', $5, $5)
         "#,
-        organization_id,
-        group_id.uuid(),
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
         name.as_str(),
         name.key(),
         now,
@@ -29,16 +28,16 @@ pub(super) async fn insert(change: &mut Change, group_id: Id<id::Group>, name: &
     Ok(())
 }
 
-/// Gives a group, whose row is locked, another name.
+/// Renames a locked group.
 pub(super) async fn rename(change: &mut Change, group_id: Id<id::Group>, name: &GroupName) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         update user_groups set name = $3, name_key = $4, updated_at = $5
         where organization_id = $1 and group_id = $2
         "#,
-        organization_id,
-        group_id.uuid(),
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
         name.as_str(),
         name.key(),
         now,
@@ -50,22 +49,21 @@ pub(super) async fn rename(change: &mut Change, group_id: Id<id::Group>, name: &
     Ok(())
 }
 
-/// What it means that a group could not be given this name.
+/// Maps a unique violation to `conflict`: the name is the only value of a group that can collide.
 fn taken(error: sqlx::Error, name: &GroupName) -> Error {
-    let constraint = error.as_database_error().and_then(|error| error.constraint());
-    if constraint == Some("user_groups_name_key_key") {
-        return Error::new(Code::Conflict, format!("there is a group called `{}` already", name.as_str()));
+    if is_unique_violation(&error) {
+        return Error::new(Code::Conflict, format!("a group named `{}` already exists", name.as_str()));
     }
     error.into()
 }
 
-/// Deletes a group, whose row is locked, with its memberships and bindings.
+/// Deletes a locked group with its memberships and policy bindings.
 pub(super) async fn delete(change: &mut Change, group_id: Id<id::Group>) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
+    let organization_id = change.organization_id();
     sqlx::query!(
         "delete from user_groups where organization_id = $1 and group_id = $2",
-        organization_id,
-        group_id.uuid(),
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
     )
     .execute(change.connection())
     .await?;
@@ -73,20 +71,19 @@ pub(super) async fn delete(change: &mut Change, group_id: Id<id::Group>) -> Resu
     Ok(())
 }
 
-/// Puts users into a group; gives those who were not in it.
+/// Adds users to a group. Returns those who were not members before.
 pub(super) async fn add(change: &mut Change, group_id: Id<id::Group>, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let user_ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    let (organization_id, now) = (change.organization_id(), change.now());
     let added = sqlx::query_scalar!(
         r#"
         insert into user_group_members (organization_id, group_id, user_id, added_at)
-        select $1, $2, user_id, $4 from unnest($3::uuid[]) as asked (user_id) order by user_id
+        select $1, $2, user_id, $4 from unnest($3::uuid[]) as added (user_id) order by user_id
         on conflict on constraint user_group_members_pkey do nothing
         returning user_id as "user_id: Id<User>"
         "#,
-        organization_id,
-        group_id.uuid(),
-        &user_ids,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+        users as &[Id<User>],
         now,
     )
     .fetch_all(change.connection())
@@ -94,18 +91,17 @@ pub(super) async fn add(change: &mut Change, group_id: Id<id::Group>, users: &[I
     Ok(added)
 }
 
-/// Takes users out of a group; gives those who were in it.
+/// Removes users from a group. Returns those who were members.
 pub(super) async fn remove(change: &mut Change, group_id: Id<id::Group>, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
-    let organization_id = change.organization_id().uuid();
-    let user_ids: Vec<Uuid> = users.iter().map(|id| id.uuid()).collect();
+    let organization_id = change.organization_id();
     let removed = sqlx::query_scalar!(
         r#"
         delete from user_group_members where organization_id = $1 and group_id = $2 and user_id = any($3)
         returning user_id as "user_id: Id<User>"
         "#,
-        organization_id,
-        group_id.uuid(),
-        &user_ids,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+        users as &[Id<User>],
     )
     .fetch_all(change.connection())
     .await?;

@@ -59,7 +59,7 @@ async fn two_groups_can_not_have_names_that_differ_in_case_or_spelling_only() {
     group(&app, "Straße").await;
     let other = group(&app, "other").await;
     for name in ["Straße", "STRASSE", " strasse", "ｓtraße"] {
-        let taken = json!({"code": "conflict", "detail": format!("there is a group called `{}` already", name.trim())});
+        let taken = json!({"code": "conflict", "detail": format!("a group named `{}` already exists", name.trim())});
         let made = send(&app.owner, "POST", PATH, &json!({ "name": name })).await;
         assert_eq!((made.status, made.error()), (409, taken.clone()), "{name}");
         let renamed = send(&app.owner, "PATCH", &format!("{PATH}{other}"), &json!({ "name": name })).await;
@@ -89,11 +89,11 @@ async fn what_can_not_be_a_name_is_refused() {
         ("", "invalid_json", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
         ("{}", "invalid_request", "the body can't be used: missing field `name` at line 1 column 2"),
         (r#"{"name": 7}"#, "invalid_request", "the body can't be used: expected a string at line 1 column 10"),
-        (r#"{"name": " "}"#, "invalid_request", "the name of a group can't be used: must not be empty"),
+        (r#"{"name": " "}"#, "invalid_request", "invalid group name: must not be empty"),
         (
             r#"{"name": "a\u0000b"}"#,
             "invalid_request",
-            "the name of a group can't be used: contains a control character (such as a line break, a tab or NUL)",
+            "invalid group name: contains a control character (such as a line break, a tab or NUL)",
         ),
         (
             r#"{"name": "a", "source": "scim"}"#,
@@ -224,7 +224,7 @@ async fn a_group_that_a_directory_keeps_can_be_looked_at_and_not_edited() {
     app.db_execute("update user_groups set source = 'scim'").await;
     let conflict = json!({
         "code": "conflict",
-        "detail": format!("group {id} is kept by a directory (SCIM): change it there"),
+        "detail": format!("group {id} is managed by a directory (SCIM); change the group there"),
     });
     let users = json!([{"user": "administrator@muster.invalid"}]);
     for (method, rest, body) in [

@@ -35,7 +35,7 @@ async fn a_group_is_made_renamed_listed_and_deleted() {
     let ran = muster(&app, &["group", "create", "OPS"]);
     assert_eq!(
         (ran.status, ran.out.as_str(), ran.err.as_str()),
-        (Some(1), "", "error: there is a group called `OPS` already\n")
+        (Some(1), "", "error: a group named `OPS` already exists\n")
     );
     let ran = muster(&app, &["group", "rename", &id, "operations"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));

@@ -12,7 +12,7 @@ use super::{Listing, Metadata, Single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::groups::{self, Changed, Memberships, Part};
+use crate::groups::{self, MemberCounts, MembershipPart, Memberships};
 use crate::http::error::ErrorBody;
 use crate::http::stream::{self, Pieces};
 use crate::http::{body, extract, log};
@@ -51,9 +51,9 @@ pub(in crate::http) async fn members(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse> {
-    let page: Page<groups::Member> = groups::members(&app, &caller, group_id(&request)?, &page(&request)?).await?;
+    let page: Page<groups::GroupMember> = groups::members(&app, &caller, group_id(&request)?, &page(&request)?).await?;
     log::rows(&request, page.rows.len());
-    let show = |member: groups::Member| GroupMember {
+    let show = |member: groups::GroupMember| GroupMember {
         user_id: member.user_id.to_string(),
         user_email: member.email,
         user_name: member.name,
@@ -65,7 +65,7 @@ pub(in crate::http) async fn members(
 
 /// Somebody who exists.
 #[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "describes what groups::who reads, which reports on wrong types too")]
+#[expect(dead_code, reason = "describes what groups::member_list reads, which reports on wrong types too")]
 pub(in crate::http) struct GroupUser {
     /// Who: a user's id, or their address in any spelling.
     #[schema(example = "ada@example.com")]
@@ -138,7 +138,7 @@ pub(in crate::http) async fn add_members(
 ) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
     let body = body::read(&request, payload, &app.config.server);
-    let Changed { changed, unchanged } = groups::add_members(&app, &caller, group_id, dry_run, body).await?;
+    let MemberCounts { changed, unchanged } = groups::add_members(&app, &caller, group_id, dry_run, body).await?;
     log::rows(&request, changed);
     let result = MembersAdded { group_id: group_id.to_string(), added: changed, unchanged };
     Ok(HttpResponse::Ok().json(Single { result }))
@@ -173,7 +173,7 @@ pub(in crate::http) async fn remove_members(
 ) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
     let body = body::read(&request, payload, &app.config.server);
-    let Changed { changed, unchanged } = groups::remove_members(&app, &caller, group_id, dry_run, body).await?;
+    let MemberCounts { changed, unchanged } = groups::remove_members(&app, &caller, group_id, dry_run, body).await?;
     log::rows(&request, changed);
     let result = MembersRemoved { group_id: group_id.to_string(), removed: changed, unchanged };
     Ok(HttpResponse::Ok().json(Single { result }))
@@ -277,9 +277,9 @@ impl Pieces for MembershipsBody {
 }
 
 impl MembershipsBody {
-    fn write(&mut self, part: Part, piece: &mut Vec<u8>) -> Result<()> {
+    fn write(&mut self, part: MembershipPart, piece: &mut Vec<u8>) -> Result<()> {
         match part {
-            Part::Group { group_id, name } => {
+            MembershipPart::Group { group_id, name } => {
                 let before: &[u8] = if self.written == Written::Head { b"" } else { b"]}," };
                 piece.extend_from_slice(before);
                 piece.extend_from_slice(format!(r#"{{"group_id":"{group_id}","group_name":"#).as_bytes());
@@ -287,7 +287,7 @@ impl MembershipsBody {
                 piece.extend_from_slice(br#","members":["#);
                 self.written = Written::Group;
             }
-            Part::Member { user_id, email, name } => {
+            MembershipPart::Member { user_id, email, name } => {
                 if self.written == Written::Member {
                     piece.push(b',');
                 }

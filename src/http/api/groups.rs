@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Listing, Metadata, Single};
 use crate::app::App;
-use crate::caller::Caller;
+use crate::caller::{Caller, PermissionLevel};
 use crate::error::Result;
 use crate::groups;
 use crate::http::error::ErrorBody;
@@ -47,12 +47,15 @@ pub(super) struct OrganizationPermissions {
 
 impl UserGroup {
     fn show(group: groups::Group, organization_id: Id<Organization>) -> Self {
-        let permissions = |base_role| OrganizationPermissions { base_role, additional_roles: Vec::new() };
+        let permissions = |role: PermissionLevel| OrganizationPermissions {
+            base_role: role.as_str().to_owned(),
+            additional_roles: Vec::new(),
+        };
         Self {
             id: group.group_id.to_string(),
             name: group.name,
             org_id: organization_id.to_string(),
-            source: group.source,
+            source: group.source.to_string(),
             organization_permissions: group.base_role.map(permissions),
             created_at: group.created_at,
             updated_at: group.updated_at,

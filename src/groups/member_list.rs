@@ -1,4 +1,4 @@
-//! Lists of users who are put into a group or taken out: each row of the JSON array has `user`, an id or an address.
+//! Lists of users to add to a group or to remove from it: each row of the JSON array has `user`, an ID or an address.
 //! All findings are collected, as for a batch.
 
 use std::collections::{HashMap, HashSet};
@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use serde_json::Value;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::change::Change;
 use crate::error::{Error, Result};
@@ -15,70 +14,70 @@ use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
 use crate::users::user_ref::{self, UserRef};
 
-/// A list, as far as it can be judged without the database.
+/// A list whose rows have been validated without the database.
 #[derive(Debug)]
-pub(super) struct Who {
+pub(super) struct MemberList {
     rows: Vec<(usize, UserRef)>,
     report: Report,
-    /// The places in `rows` of those who were found.
-    places: HashMap<Uuid, usize>,
+    /// The index in `rows` of each user that was found.
+    places: HashMap<Id<User>, usize>,
 }
 
-/// One row.
+/// A row as it was sent.
 #[derive(Debug, Default)]
-struct Row {
+struct MemberRow {
     user: Field<String>,
 }
 
-impl Shape for Row {
+impl Shape for MemberRow {
     const FIELDS: &'static [&'static str] = &["user"];
-    const PURPOSE: &'static str = "put in or take out";
+    const PURPOSE: &'static str = "add or remove";
 
     fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
         self.user = fields.text(field, value);
     }
 }
 
-impl Who {
-    /// Takes a list of users who are to be `done` apart, beside the threads that serve requests.
+impl MemberList {
+    /// Parses a list outside the worker threads. `done` is the participle for messages: "can't be added".
     ///
     /// # Errors
-    /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to report on.
+    /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` for a body that is not a list.
     pub(super) async fn parse(body: Bytes, max_users: usize, done: &'static str) -> Result<Self> {
         tokio::task::spawn_blocking(move || Self::read(&body, max_users, done)).await.map_err(Error::internal)?
     }
 
     fn read(body: &[u8], max_users: usize, done: &'static str) -> Result<Self> {
-        let (sent, mut findings) = rows::parse::<Row>(body, max_users)?;
+        let (sent, mut findings) = rows::parse::<MemberRow>(body, max_users)?;
         let mut report = Report::on(sent.len(), done);
         let mut rows = Vec::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
-            let named = row.and_then(|row| UserRef::check(row.user, index, &mut findings));
-            rows.extend(named.map(|named| (index, named)));
+            let user = row.and_then(|row| UserRef::check(row.user, index, &mut findings));
+            rows.extend(user.map(|user| (index, user)));
         }
         findings.into_iter().for_each(|finding| report.add(finding));
         Ok(Self { rows, report, places: HashMap::new() })
     }
 
-    /// Finds the users, in the order of their ids, and keeps them from being deleted until the change ends.
+    /// Finds the users, in the order of their IDs, and locks them against deletion until the transaction ends.
     ///
     /// # Errors
-    /// `batch_rejected` with everything that is wrong with the list: somebody is unknown, or in it twice.
+    /// `batch_rejected` with the complete report, which includes unknown and duplicate users.
     pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
         let Self { rows, report, places } = self;
-        let named: Vec<&UserRef> = rows.iter().map(|(_, named)| named).collect();
-        let ids = user_ref::ids(change, &named).await?;
-        let asked: Vec<Uuid> = ids.iter().flatten().map(|id| id.uuid()).collect();
-        let users = lock(change.connection(), organization_id, &asked).await?;
-        let there: HashSet<Uuid> = users.iter().map(|id| id.uuid()).collect();
-        for ((place, (index, named)), user_id) in rows.iter().enumerate().zip(ids) {
-            match user_id.filter(|user_id| there.contains(&user_id.uuid())) {
-                None => report.add(Finding::no_such_user(*index, "user", Some(&named.shown()))),
-                Some(user_id) => match places.get(&user_id.uuid()).and_then(|first| rows.get(*first)) {
+        let refs: Vec<&UserRef> = rows.iter().map(|(_, user)| user).collect();
+        let ids = user_ref::ids(change, &refs).await?;
+        let known: Vec<Id<User>> = ids.iter().flatten().copied().collect();
+        let users = lock(change.connection(), organization_id, &known).await?;
+        let found: HashSet<Id<User>> = users.iter().copied().collect();
+        for ((place, (index, user)), user_id) in rows.iter().enumerate().zip(ids) {
+            match user_id.filter(|user_id| found.contains(user_id)) {
+                None => report.add(Finding::no_such_user(*index, "user", Some(&user.shown()))),
+                Some(user_id) => match places.get(&user_id).and_then(|first| rows.get(*first)) {
                     Some((first, _)) => report.add(Finding::user_twice(*index, *first, "user")),
                     None => {
-                        places.insert(user_id.uuid(), place);
+                        places.insert(user_id, place);
                     }
                 },
             }
@@ -86,20 +85,21 @@ impl Who {
         if report.is_empty() { Ok(users) } else { Err(Error::rejected(report.clone())) }
     }
 
-    /// A report with a finding for each of these owners, who were found.
-    pub(super) fn last_owners(mut self, owners: &[Id<User>]) -> Report {
-        for (index, named) in owners.iter().filter_map(|id| self.rows.get(*self.places.get(&id.uuid())?)) {
-            self.report.add(Finding::last_owner(*index, Some("user"), &named.shown()));
+    /// A report with a finding for each of these owners, who are in the list.
+    pub(super) fn last_owners(&self, owners: &[Id<User>]) -> Report {
+        let mut report = self.report.clone();
+        for (index, user) in owners.iter().filter_map(|id| self.rows.get(*self.places.get(id)?)) {
+            report.add(Finding::last_owner(*index, Some("user"), &user.shown()));
         }
-        self.report
+        report
     }
 }
 
-/// Those of the users who exist, each once, by id; nobody can delete them until the change ends.
+/// Locks users against deletion until the transaction ends. Returns those that exist, each once, by ID.
 async fn lock(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
-    user_ids: &[Uuid],
+    user_ids: &[Id<User>],
 ) -> Result<Vec<Id<User>>> {
     let users = sqlx::query_scalar!(
         r#"
@@ -108,8 +108,8 @@ async fn lock(
         order by user_id
         for key share
         "#,
-        organization_id.uuid(),
-        user_ids,
+        organization_id as Id<Organization>,
+        user_ids as &[Id<User>],
     )
     .fetch_all(connection)
     .await?;
@@ -118,11 +118,13 @@ async fn lock(
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn findings(body: &str) -> Vec<String> {
-        let who = Who::read(body.as_bytes(), 10, "added").unwrap();
-        let findings = who.report.findings();
+        let list = MemberList::read(body.as_bytes(), 10, "added").unwrap();
+        let findings = list.report.findings();
         let shown = |finding: &&Finding| {
             format!(
                 "{}.{}: {}: {}",
@@ -136,17 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn a_row_names_somebody_by_id_or_by_address() {
+    fn a_row_refers_to_a_user_by_id_or_by_address() {
         let user = Id::<User>::from_uuid(Uuid::from_u128(7));
         let body = format!(r#"[{{"user": "{user}"}}, {{"user": " Ada@Example.com "}}]"#);
-        let who = Who::read(body.as_bytes(), 10, "added").unwrap();
-        assert!(matches!(&who.rows[0], (0, UserRef::ById(id)) if *id == user));
-        assert!(matches!(&who.rows[1], (1, UserRef::ByAddress(email)) if email.key() == "ada@example.com"));
-        assert!(who.report.is_empty());
+        let list = MemberList::read(body.as_bytes(), 10, "added").unwrap();
+        assert!(matches!(&list.rows[0], (0, UserRef::ById(id)) if *id == user));
+        assert!(matches!(&list.rows[1], (1, UserRef::ByAddress(email)) if email.key() == "ada@example.com"));
+        assert!(list.report.is_empty());
     }
 
     #[test]
-    fn everything_that_is_wrong_with_a_row_is_found() {
+    fn every_error_in_a_row_is_reported() {
         let invalid = "0.user: user_invalid: must be a user ID (`usr_…`) or an e-mail address";
         for (row, expected) in [
             ("{}", vec!["0.user: missing: is missing"]),
