@@ -1,26 +1,26 @@
-//! Time. Everything that needs to know what time it is asks `App.clock`.
+//! The clock. All code gets the time from [`App::clock`](crate::app::App), so tests can control it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Where the time comes from.
+/// A source of time.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The system clock.
     #[default]
     System,
-    /// A clock that stands still until a test moves it.
+    /// A clock that only a test moves.
     Manual(Arc<Mutex<DateTime<Utc>>>),
 }
 
 impl Clock {
-    /// The time now, in UTC, to the microsecond: what PostgreSQL keeps of it, so that
-    /// a time reads back from the database as it was written.
+    /// The current time in UTC, truncated to microseconds as PostgreSQL stores it: a time read back from the database
+    /// equals the time written.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match self {
-            #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+            #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
             Self::System => Utc::now().trunc_subsecs(6),
             Self::Manual(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
         }

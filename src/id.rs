@@ -1,10 +1,8 @@
-//! Ids: a UUIDv7 inside, a readable prefix outside, a type of its own for each
-//! kind of thing, so that a user's id can't be passed where a key's is due.
+//! Typed ids: a UUIDv7 with a Rust type for each kind of object, so that ids of different kinds can't be swapped.
 //!
-//! Shown as a [TypeID](https://github.com/jetify-com/typeid): the kind's prefix, `_`,
-//! and the 128 bits as 26 characters of Crockford's base 32 in lower case, such as
-//! `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Within a kind, ids sort by the time they were
-//! made, as text and as UUID alike.
+//! The text form is a [TypeID](https://github.com/jetify-com/typeid): the prefix of the kind, `_`, and the 128 bits as
+//! 26 characters of Crockford's base 32 in lowercase, such as `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Ids of one kind sort by
+//! their time of creation, both as text and as UUID.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -21,9 +19,9 @@ use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-/// What an id can be of. The prefixes are the vendor's where it has one.
+/// A kind of object with an id. Prefixes are the vendor's where it has one.
 pub trait Kind: 'static {
-    /// What stands before the `_`.
+    /// The part of the text form before the `_`.
     const PREFIX: &'static str;
 }
 
@@ -41,7 +39,7 @@ macro_rules! kinds {
 kinds! {
     /// A tenant.
     Organization = "org";
-    /// A person's account.
+    /// A user: a person or a service account.
     User = "usr";
     /// A user's membership in an organization. The vendor calls it an identity, hence the prefix.
     Membership = "ide";
@@ -49,13 +47,13 @@ kinds! {
     ApiKey = "key";
     /// An invitation to become a user.
     Invitation = "orginv";
-    /// Users who get permissions together.
+    /// A group of users.
     Group = "ug";
-    /// Users created together.
+    /// A batch of users created together.
     Batch = "bat";
-    /// An entry of the audit log.
+    /// An event of the audit log.
     Event = "evt";
-    /// One HTTP request.
+    /// An HTTP request.
     Request = "req";
 }
 
@@ -65,7 +63,7 @@ pub struct Id<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-/// One counter for the process: ids made within a millisecond keep their order.
+/// The counter of the process, which orders ids of the same millisecond.
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 impl<K: Kind> Id<K> {
@@ -75,7 +73,7 @@ impl<K: Kind> Id<K> {
     /// The highest UUID.
     pub const MAX: Self = Self::from_uuid(Uuid::max());
 
-    /// A new id that carries the time `now`, to the millisecond.
+    /// Creates an id that starts with the time `now`, in milliseconds.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
@@ -83,20 +81,20 @@ impl<K: Kind> Id<K> {
         Self::from_uuid(Uuid::new_v7(timestamp))
     }
 
-    /// The lowest id that a thing made at `time` or later can have: a bound for queries by time.
+    /// The lowest possible id of an object created at `time` or later: a bound for queries by time.
     #[must_use]
     pub fn lowest_at(time: DateTime<Utc>) -> Self {
         let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
         Self::from_uuid(Uuid::from_u128(millis << 80))
     }
 
-    /// Gives a UUID that is known to be of a `K` its type.
+    /// Types a UUID that is known to be the id of a `K`.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self { uuid, kind: PhantomData }
     }
 
-    /// The UUID inside.
+    /// The untyped UUID.
     #[must_use]
     pub const fn uuid(self) -> Uuid {
         self.uuid
@@ -109,13 +107,13 @@ impl<K> From<Id<K>> for Uuid {
     }
 }
 
-/// The alphabet of Crockford's base 32, in lower case.
+/// The alphabet of Crockford's base 32, in lowercase.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// How many characters show 128 bits.
+/// The number of characters of 128 bits in base 32.
 pub const ENCODED_LEN: usize = 26;
 
-/// 128 bits as 26 characters.
+/// Encodes 128 bits as 26 characters.
 #[must_use]
 pub fn encode(uuid: Uuid) -> String {
     let bits = uuid.as_u128();
@@ -128,7 +126,7 @@ pub fn encode(uuid: Uuid) -> String {
         .collect()
 }
 
-/// The reverse of [`encode`]. `None` for anything that [`encode`] does not write.
+/// Decodes the output of [`encode`]. `None` for any other text.
 #[must_use]
 pub fn decode(text: &str) -> Option<Uuid> {
     if text.len() != ENCODED_LEN || text.as_bytes().first().is_none_or(|first| *first > b'7') {
@@ -150,7 +148,7 @@ pub struct ParseIdError {
 
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not an id: it has to be `{}_` and {ENCODED_LEN} characters", self.prefix)
+        write!(f, "not an id; expected `{}_` and {ENCODED_LEN} characters", self.prefix)
     }
 }
 
@@ -257,21 +255,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_shows_its_kind_and_reads_back() {
+    fn the_text_of_an_id_has_the_prefix_of_its_kind() {
         let id: Id<User> = Id::from_uuid(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
         assert_eq!(id.to_string(), "usr_01j0000000e008000000000001");
         assert_eq!(id.to_string().parse::<Id<User>>().unwrap(), id);
     }
 
     #[test]
-    fn an_id_of_another_kind_is_refused() {
+    fn an_id_of_another_kind_is_rejected() {
         let id: Id<User> = Id::from_uuid(Uuid::from_u128(7));
-        let refusal = id.to_string().parse::<Id<Organization>>().unwrap_err();
-        assert_eq!(refusal.to_string(), "not an id: it has to be `org_` and 26 characters");
+        let error = id.to_string().parse::<Id<Organization>>().unwrap_err();
+        assert_eq!(error.to_string(), "not an id; expected `org_` and 26 characters");
     }
 
     #[test]
-    fn ids_of_one_millisecond_keep_their_order() {
+    fn ids_of_one_millisecond_are_ordered() {
         let now = DateTime::from_timestamp(1_800_000_000, 5_000_000).unwrap();
         let ids: Vec<Uuid> = (0..10_000).map(|_| Id::<User>::new(now).uuid()).collect();
         assert!(ids.is_sorted());
@@ -280,7 +278,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_uuid_reads_back(bits: u128) {
+        fn every_uuid_round_trips(bits: u128) {
             let uuid = Uuid::from_u128(bits);
             prop_assert_eq!(decode(&encode(uuid)), Some(uuid));
         }
@@ -292,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn what_reads_writes_the_same(text in "\\PC{0,30}") {
+        fn decoded_text_encodes_to_the_same_text(text in "\\PC{0,30}") {
             if let Some(uuid) = decode(&text) {
                 prop_assert_eq!(encode(uuid), text);
             }

@@ -1,12 +1,12 @@
-//! The text of a secret that opens something, such as an API key: `amk_<organization><id>_<secret><checksum>`.
+//! Bearer tokens, of API keys and of invitations: `amk_<organization><id>_<secret><checksum>`.
 //!
-//! - `amk_`: **a** **k**ey of **m**uster; `ami_`: **a**n **i**nvitation. Never changes, so that scanners for
-//!   leaked secrets can know it. The vendor's client takes tokens that start with `a` and have a `_`.
-//! - organization and id: the two ids, 26 characters each ([`crate::id::encode`]). A token can so
-//!   be looked up in its organization, and a leaked one be recognised and revoked.
-//! - secret: 43 characters drawn at random from 62: 256 bits.
-//! - checksum: CRC-32 of all before it, as 6 characters. A mistyped or cut token is refused
-//!   without asking the database; it protects nothing else.
+//! - `amk_`: an API key; `ami_`: an invitation. The prefixes never change, so secret scanners can rely on them. The
+//!   vendor's client accepts tokens that start with `a` and contain a `_`.
+//! - organization and id: the two ids, 26 characters each ([`crate::id::encode`]). They locate the object in its
+//!   organization, and identify a leaked token so that it can be revoked.
+//! - secret: 43 random characters of 62, which are 256 bits.
+//! - checksum: the CRC-32 of everything before it, as 6 characters. A mistyped or truncated token is rejected without
+//!   a query. The checksum has no other purpose.
 
 use std::fmt;
 
@@ -21,64 +21,65 @@ use crate::secret::Secret;
 const SECRET_LEN: usize = 43;
 const CHECKSUM_LEN: usize = 6;
 
-/// What a token can open.
-pub trait Opened: Kind {
-    /// What its tokens begin with.
+/// A kind of object that has tokens.
+pub trait HasToken: Kind {
+    /// The prefix of its tokens.
     const TOKEN_PREFIX: &'static str;
 }
 
-impl Opened for ApiKey {
+impl HasToken for ApiKey {
     const TOKEN_PREFIX: &'static str = "amk_";
 }
 
-impl Opened for Invitation {
+impl HasToken for Invitation {
     const TOKEN_PREFIX: &'static str = "ami_";
 }
 
-/// A token of a `K`, taken apart.
+/// A parsed token of a `K`.
 #[derive(Clone)]
 pub struct Token<K> {
-    /// The organization it belongs to.
+    /// The organization.
     pub organization_id: Id<Organization>,
-    /// Which one it is.
+    /// The id of the API key or the invitation.
     pub id: Id<K>,
     secret: Secret,
 }
 
-/// A text that is not a token of muster's.
+/// A text that is not a token.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadToken;
+pub struct InvalidToken;
 
-impl<K: Opened> Token<K> {
-    /// Draws a new one.
+impl<K: HasToken> Token<K> {
+    /// Generates a token with a random secret.
     #[must_use]
     pub fn generate(organization_id: Id<Organization>, id: Id<K>) -> Self {
         let secret: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_LEN).map(char::from).collect();
         Self { organization_id, id, secret: Secret::new(secret) }
     }
 
-    /// Takes a token apart.
+    /// Parses a token.
     ///
     /// # Errors
-    /// [`BadToken`] for anything that [`Token::text`] would not write.
-    pub fn parse(text: &str) -> Result<Self, BadToken> {
-        let (body, checksum) = text.split_at_checked(text.len().saturating_sub(CHECKSUM_LEN)).ok_or(BadToken)?;
+    /// [`InvalidToken`] for any text that [`Token::text`] does not write.
+    pub fn parse(text: &str) -> Result<Self, InvalidToken> {
+        let (body, checksum) = text.split_at_checked(text.len().saturating_sub(CHECKSUM_LEN)).ok_or(InvalidToken)?;
         if checksum_of(body) != checksum {
-            return Err(BadToken);
+            return Err(InvalidToken);
         }
-        let (ids, secret) = body.strip_prefix(K::TOKEN_PREFIX).and_then(|rest| rest.split_once('_')).ok_or(BadToken)?;
-        let (organization, id) = ids.split_at_checked(id::ENCODED_LEN).ok_or(BadToken)?;
+        let (ids, secret) =
+            body.strip_prefix(K::TOKEN_PREFIX).and_then(|rest| rest.split_once('_')).ok_or(InvalidToken)?;
+        let (organization, id) = ids.split_at_checked(id::ENCODED_LEN).ok_or(InvalidToken)?;
         if secret.len() != SECRET_LEN || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(BadToken);
+            return Err(InvalidToken);
         }
         Ok(Self {
-            organization_id: id::decode(organization).map(Id::from_uuid).ok_or(BadToken)?,
-            id: id::decode(id).map(Id::from_uuid).ok_or(BadToken)?,
+            organization_id: id::decode(organization).map(Id::from_uuid).ok_or(InvalidToken)?,
+            id: id::decode(id).map(Id::from_uuid).ok_or(InvalidToken)?,
             secret: Secret::new(secret),
         })
     }
 
-    /// The whole text, to be shown once.
+    /// The text of the token, which is shown only once.
     #[must_use]
     pub fn text(&self) -> Secret {
         let body = format!(
@@ -92,19 +93,19 @@ impl<K: Opened> Token<K> {
         Secret::new(body + &checksum)
     }
 
-    /// What a whole token is known by in memory.
+    /// The SHA-256 of the text of a token: the index of the cache of key holders.
     #[must_use]
     pub fn digest(text: &str) -> [u8; 32] {
         Sha256::digest(text).into()
     }
 
-    /// What is stored of the secret.
+    /// The SHA-256 of the secret, as the database stores it.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.secret.expose()).into()
     }
 
-    /// Whether the stored hash is this secret's, in constant time.
+    /// Compares the stored hash with the secret's, in constant time.
     #[must_use]
     pub fn matches(&self, stored: &[u8]) -> bool {
         self.sha256().ct_eq(stored).into()
@@ -117,7 +118,7 @@ impl<K: Kind> fmt::Debug for Token<K> {
     }
 }
 
-/// CRC-32 in base 62, always 6 characters.
+/// The CRC-32 in base 62, padded to 6 characters.
 fn checksum_of(body: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32fast::hash(body.as_bytes());
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reads_back_and_has_the_form_that_the_vendors_client_takes() {
+    fn a_token_round_trips_and_has_the_form_that_the_vendors_client_accepts() {
         let made = token();
         let text = made.text();
         assert!(text.expose().starts_with("amk_"));
@@ -154,23 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn a_token_does_not_show_its_secret() {
+    fn debug_output_does_not_contain_the_secret() {
         let made = token();
         assert!(!format!("{made:?}").contains(made.secret.expose()));
     }
 
     #[test]
-    fn a_token_opens_nothing_of_another_kind() {
+    fn a_token_of_another_kind_is_rejected() {
         let invitation =
             Token::<Invitation>::generate(Id::from_uuid(Uuid::from_u128(1)), Id::from_uuid(Uuid::from_u128(2)));
         assert!(invitation.text().expose().starts_with("ami_"));
-        assert_eq!(Token::<ApiKey>::parse(invitation.text().expose()).err(), Some(BadToken));
-        assert_eq!(Token::<Invitation>::parse(token().text().expose()).err(), Some(BadToken));
+        assert_eq!(Token::<ApiKey>::parse(invitation.text().expose()).err(), Some(InvalidToken));
+        assert_eq!(Token::<Invitation>::parse(token().text().expose()).err(), Some(InvalidToken));
     }
 
     proptest! {
         #[test]
-        fn one_wrong_character_is_noticed(place in 0_usize..106, replacement in "[0-9A-Za-z]") {
+        fn one_wrong_character_is_detected(place in 0_usize..106, replacement in "[0-9A-Za-z]") {
             let text = token().text();
             let mut wrong = text.expose().to_owned();
             wrong.replace_range(place..=place, &replacement);
@@ -178,8 +179,8 @@ mod tests {
         }
 
         #[test]
-        fn nothing_else_is_taken_for_a_token(text in "\\PC{0,120}") {
-            prop_assert_eq!(Token::<ApiKey>::parse(&text).err(), Some(BadToken));
+        fn no_other_text_parses(text in "\\PC{0,120}") {
+            prop_assert_eq!(Token::<ApiKey>::parse(&text).err(), Some(InvalidToken));
         }
     }
 }

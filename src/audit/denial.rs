@@ -1,4 +1,4 @@
-//! What can be refused.
+//! Denied and rejected actions.
 
 use serde_json::{Map, Value, json};
 
@@ -7,30 +7,30 @@ use crate::error::{Code, Error};
 use crate::id::{Batch, Id};
 use crate::report::Report;
 
-/// Something that was not done, recorded on its own.
+/// An action that was denied or rejected, recorded outside any change.
 #[derive(Debug)]
 pub enum AuditDenial {
-    /// The caller is known and may not do it.
+    /// The caller lacks the permission.
     Forbidden,
-    /// The key that was shown opens nothing; the reason's code.
+    /// Authentication failed; the code of the reason.
     Unauthenticated(&'static str),
-    /// The caller may, and it can't be done.
+    /// The caller has the permission, but the request conflicts with the stored state or has findings.
     Rejected {
-        /// To what. Of a list that would have made a batch: the batch, if it got as far as having an id.
+        /// The target. For a list of new users: the batch, if it already had an id.
         target: Target,
         /// The error's code.
         code: &'static str,
-        /// What was found on the rows, if there are any.
+        /// The findings, for a list.
         findings: Option<Findings>,
     },
 }
 
-/// How much is wrong with a list.
+/// The number of findings of a list.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How many rows it has.
+    /// The number of rows of the list.
     pub(crate) rows: usize,
-    /// How many findings of each code.
+    /// The number of findings for each code.
     pub(crate) of_code: Map<String, Value>,
 }
 
@@ -41,17 +41,17 @@ impl From<&Report> for Findings {
 }
 
 impl AuditDenial {
-    /// A change that is refused because of what it met: something is not as it would have to be (409), is no longer
-    /// what it was (412), or can't be set (422). `None` for anything else: what is no request or is about nothing is no
-    /// attempt on anything, whoever may not was recorded when that was found, and a failure is none of the caller's.
+    /// A change that failed with `error`. Only conflicts (409), failed preconditions (412) and rejected values (422) are
+    /// recorded: malformed requests and unknown objects are no attempt on anything, missing permissions are recorded
+    /// where they are checked, and server errors are not the caller's.
     pub(crate) fn of_change(target: Target, error: &Error) -> Option<Self> {
         let code = error.code();
         let findings = error.report().map(Findings::from);
         matches!(code.status(), 409 | 412 | 422).then_some(Self::Rejected { target, code: code.as_str(), findings })
     }
 
-    /// A list that is refused because of `error`. `None` when there is nothing to record: a database that is away can't
-    /// take the record either, and the caller would wait for that.
+    /// A list that was rejected with `error`. Errors of the server are not recorded: without the database, writing the
+    /// denial would fail as well, and delay the response.
     pub(crate) fn of_list(batch_id: Option<Id<Batch>>, error: &Error) -> Option<Self> {
         if matches!(error.code(), Code::Internal | Code::Unavailable) {
             return None;
@@ -61,7 +61,7 @@ impl AuditDenial {
         Some(Self::Rejected { target, code: error.code().as_str(), findings: Some(findings) })
     }
 
-    /// `denied`: not allowed. `rejected`: allowed, and not possible.
+    /// The outcome.
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
             Self::Forbidden | Self::Unauthenticated(_) => Outcome::Denied,
@@ -69,7 +69,7 @@ impl AuditDenial {
         }
     }
 
-    /// Why, as a stable code.
+    /// The code of the reason.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Forbidden => "forbidden",
@@ -78,7 +78,7 @@ impl AuditDenial {
         }
     }
 
-    /// What it would have been done to.
+    /// The target of the action.
     pub(crate) const fn target(&self) -> Target {
         match self {
             Self::Rejected { target, .. } => *target,
@@ -86,7 +86,7 @@ impl AuditDenial {
         }
     }
 
-    /// What else is worth knowing.
+    /// The fields that only lists have.
     pub(crate) fn details(&self) -> Option<Value> {
         match self {
             Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {

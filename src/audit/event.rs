@@ -1,4 +1,4 @@
-//! The closed list of what can be done.
+//! The events of changes.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -7,194 +7,194 @@ use super::Target;
 use crate::caller::{Action, PermissionLevel, Scopes};
 use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
 
-/// Something that was done, recorded with the change that did it.
+/// An event, recorded in the transaction of its change.
 #[derive(Debug)]
 pub enum Event {
-    /// The organization was made.
+    /// The organization was created.
     OrganizationCreated(Id<Organization>),
-    /// The organization got another name.
+    /// The organization was renamed.
     OrganizationRenamed(Id<Organization>),
-    /// An API key was made.
+    /// An API key was created.
     KeyCreated {
-        /// Which.
+        /// The key.
         key_id: Id<ApiKey>,
-        /// Whose; `None` for a key that acts for itself.
+        /// The key's user; `None` for a key without a user.
         user_id: Option<Id<User>>,
-        /// What it allows.
+        /// The key's level.
         permission_level: PermissionLevel,
-        /// What of that it may be used for.
+        /// The key's scopes.
         scopes: Scopes,
-        /// Until when.
+        /// The end of the lifetime.
         expires_at: DateTime<Utc>,
-        /// The lifetime that was asked for, in seconds, when it was more than there may be.
+        /// The requested lifetime in seconds, if it exceeded the maximum.
         asked_for_seconds: Option<i64>,
     },
-    /// An API key got a new secret.
+    /// The secret of an API key was rotated.
     KeyRotated {
-        /// Which.
+        /// The key.
         key_id: Id<ApiKey>,
-        /// Until when the old secret opens as well.
+        /// How long the previous secret stays valid.
         previous_expires_at: DateTime<Utc>,
     },
     /// An API key was revoked.
     KeyRevoked(Id<ApiKey>),
     /// All API keys of a user were revoked.
     KeysRotatedForUser {
-        /// Whose.
+        /// The user.
         user_id: Id<User>,
-        /// How many were alive.
+        /// The number of keys that were active.
         keys: usize,
     },
-    /// Whoever has a one-time password may act as somebody.
+    /// A device login was approved.
     LoginApproved {
-        /// As this user; `None`: as the key that approved it, which is nobody's.
+        /// The user on whose behalf the new key acts; `None` if the approving key has no user.
         user_id: Option<Id<User>>,
         /// The organization.
         organization_id: Id<Organization>,
     },
     /// A user was created, with their membership.
     UserCreated {
-        /// Which.
+        /// The user.
         user_id: Id<User>,
-        /// With which batch; `None` for one who was made alone.
+        /// The batch; `None` for a user created on their own.
         batch_id: Option<Id<Batch>>,
-        /// What their membership allows.
+        /// The level of the membership.
         permission_level: PermissionLevel,
     },
     /// A user's profile was changed.
     UserUpdated {
-        /// Which.
+        /// The user.
         user_id: Id<User>,
-        /// The names of the fields that are different now.
+        /// The names of the changed fields.
         fields: Vec<&'static str>,
     },
-    /// A user is kept out.
+    /// A user was suspended.
     UserSuspended(Id<User>),
-    /// A user is let in again.
+    /// A user was reactivated.
     UserReactivated(Id<User>),
-    /// A user was deleted, with their membership, password, keys and everything that names them.
+    /// A user was deleted, with membership, password, API keys and all other data that identifies the user.
     UserDeleted {
-        /// Which.
+        /// The user.
         user_id: Id<User>,
-        /// The batch that was undone; `None` for one who was deleted by themselves.
+        /// The batch that was undone; `None` for a user deleted on their own.
         batch_id: Option<Id<Batch>>,
     },
-    /// A list of users was changed, suspended, reactivated or deleted, with an event for each.
+    /// A list of users was changed, suspended, reactivated or deleted. Each user has an event as well.
     UsersChanged {
-        /// What was done to them: one of the `user.batch_…` actions.
+        /// One of the `user.batch_…` actions.
         action: Action,
-        /// In which organization.
+        /// The organization.
         organization_id: Id<Organization>,
-        /// How many.
+        /// The number of users.
         users: usize,
     },
-    /// An account for a program was made.
+    /// A service account was created.
     ServiceAccountCreated(Id<User>),
-    /// A membership allows something else.
+    /// The level of a membership was changed.
     CollaboratorUpdated {
-        /// Whose.
+        /// The member.
         user_id: Id<User>,
-        /// What it allowed.
+        /// The previous level.
         from: PermissionLevel,
-        /// What it allows.
+        /// The new level.
         to: PermissionLevel,
     },
     /// A membership ended.
     CollaboratorRemoved(Id<User>),
     /// An address was invited.
     InvitationCreated {
-        /// Which.
+        /// The invitation.
         invitation_id: Id<Invitation>,
-        /// What the account will be allowed.
+        /// The level of the future membership.
         permission_level: PermissionLevel,
-        /// Until when.
+        /// The end of the lifetime.
         expires_at: DateTime<Utc>,
-        /// An open one for the same address, which this one replaces.
+        /// The pending invitation for the same address that the new one replaces.
         replaces: Option<Id<Invitation>>,
     },
     /// A list of addresses was invited.
     InvitationsCreated {
-        /// To which organization.
+        /// The organization.
         organization_id: Id<Organization>,
-        /// How many were invited.
+        /// The number of addresses invited.
         invitations: usize,
-        /// How many could not be.
+        /// The number of addresses rejected.
         refused: usize,
     },
-    /// An invitation was taken back.
+    /// An invitation was revoked.
     InvitationInvalidated(Id<Invitation>),
-    /// An invitation became an account.
+    /// An invitation was accepted.
     InvitationAccepted {
-        /// Which.
+        /// The invitation.
         invitation_id: Id<Invitation>,
-        /// Whose account.
+        /// The user that was created.
         user_id: Id<User>,
     },
-    /// A group was made.
+    /// A group was created.
     GroupCreated(Id<Group>),
-    /// A group got another name.
+    /// A group was renamed.
     GroupUpdated(Id<Group>),
     /// A group was deleted.
     GroupDeleted(Id<Group>),
-    /// Users were put into a group.
+    /// Users were added to a group.
     GroupMembersAdded {
-        /// Which.
+        /// The group.
         group_id: Id<Group>,
-        /// Those who were not in it before.
+        /// The users who were not members before.
         users: Vec<Id<User>>,
     },
-    /// Users were taken out of a group.
+    /// Users were removed from a group.
     GroupMembersRemoved {
-        /// Which.
+        /// The group.
         group_id: Id<Group>,
-        /// Those who were in it before.
+        /// The users who were members before.
         users: Vec<Id<User>>,
     },
-    /// Groups were bound to what their members may do.
+    /// Groups were bound to levels.
     PolicySet {
-        /// In which organization.
+        /// The organization.
         organization_id: Id<Organization>,
-        /// All groups whose members are owners now.
+        /// All groups now bound to the owner level.
         owners: Vec<Id<Group>>,
-        /// All groups whose members are collaborators now.
+        /// All groups now bound to the collaborator level.
         collaborators: Vec<Id<Group>>,
     },
-    /// Permissions were left to a directory's groups.
+    /// Permissions were migrated to a directory's groups.
     ScimMigrated {
-        /// In which organization.
+        /// The organization.
         organization_id: Id<Organization>,
-        /// How many users got other permissions.
+        /// The number of users whose permissions changed.
         users: usize,
     },
-    /// It was found out what a list of users would do; nothing else was written.
+    /// A list of users was planned. Nothing else was written.
     BatchPlanned {
-        /// In which organization.
+        /// The organization.
         organization_id: Id<Organization>,
-        /// How many users it would make.
+        /// The number of users that the list would create.
         users: usize,
     },
-    /// A batch was stopped before it was created.
+    /// A batch in progress was cancelled.
     BatchCancelled(Id<Batch>),
     /// A batch was undone.
     BatchUndone {
-        /// Which.
+        /// The batch.
         batch_id: Id<Batch>,
-        /// How many of its users were deleted.
+        /// The number of its users that were deleted.
         users: usize,
-        /// How many were kept, because they had signed in or were changed.
+        /// The number of users kept, because they had signed in or were changed.
         kept: usize,
     },
     /// A batch was created.
     BatchCreated {
-        /// Which.
+        /// The batch.
         batch_id: Id<Batch>,
-        /// How many users it made.
+        /// The number of users created.
         users: usize,
     },
 }
 
 impl Event {
-    /// What was done.
+    /// The action.
     pub(crate) const fn action(&self) -> Action {
         match self {
             Self::OrganizationCreated(_) => Action::OrganizationCreate,
@@ -223,7 +223,7 @@ impl Event {
             Self::GroupMembersAdded { .. } => Action::GroupAddMembers,
             Self::GroupMembersRemoved { .. } => Action::GroupRemoveMembers,
             Self::PolicySet { .. } => Action::PolicySet,
-            Self::ScimMigrated { .. } => Action::ScimMigrate,
+            Self::ScimMigrated { .. } => Action::ScimMigration,
             Self::BatchCreated { .. } => Action::UserBatchCreate,
             Self::BatchPlanned { .. } => Action::UserBatchDryRun,
             Self::BatchCancelled(_) => Action::BatchCancel,
@@ -231,10 +231,10 @@ impl Event {
         }
     }
 
-    /// Whether it changes who is let in, or what somebody may do: whatever is remembered of that is
-    /// forgotten with it.
+    /// Whether the event can change who is authenticated or what a caller may do. The cache of key holders is cleared
+    /// then ([`crate::caller::KeyHolders`]).
     pub(crate) const fn changes_access(&self) -> bool {
-        // Those that are made can't be remembered yet.
+        // A holder that has just been created is not cached yet.
         !matches!(
             self,
             Self::OrganizationCreated(_)
@@ -254,7 +254,7 @@ impl Event {
         )
     }
 
-    /// To what.
+    /// The target.
     pub(crate) const fn target(&self) -> Target {
         match self {
             Self::OrganizationCreated(id) | Self::OrganizationRenamed(id) => Target::Organization(*id),
@@ -291,7 +291,7 @@ impl Event {
         }
     }
 
-    /// As part of which batch.
+    /// The batch that the event is part of.
     pub(crate) const fn batch_id(&self) -> Option<Id<Batch>> {
         match self {
             Self::UserCreated { batch_id, .. } | Self::UserDeleted { batch_id, .. } => *batch_id,
@@ -302,7 +302,7 @@ impl Event {
         }
     }
 
-    /// What else is worth knowing; `None` for nothing.
+    /// The fields that only this event has.
     pub(crate) fn details(&self) -> Option<Value> {
         match self {
             Self::KeyCreated { user_id, permission_level, scopes, expires_at, asked_for_seconds, .. } => {

@@ -1,12 +1,11 @@
-//! The audit log: who did what, to what, when, from where, and how it ended.
+//! The audit log: who did what to which object, when, from where, and with what outcome.
 //!
-//! A change and its events are written in one transaction, by [`crate::change::Change`]:
-//! there is no change without an event, and no event without its change. Refusals
-//! change nothing, so they are written on their own: who is not let in or may not, changes that what
-//! is there does not allow, lists with findings.
+//! A change and its events are written in one transaction by [`crate::change::Change`], so neither exists without the
+//! other. Denials change nothing and are written on their own: failed authentication, missing permissions, conflicts
+//! with the stored state, and lists with findings.
 //!
-//! Events name people by id. No password, token, hash, name or address of a person is
-//! ever part of one, so the log can be kept when a person has to be forgotten.
+//! Events identify people by id. They never contain a password, token or hash, or a person's name or e-mail address,
+//! so the log can be kept after a person's data has been deleted.
 
 mod actor;
 mod denial;

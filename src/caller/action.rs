@@ -1,4 +1,4 @@
-//! What muster can do.
+//! The actions that muster can do.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use super::Scope;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $dotted:literal;)*) => {
-        /// What muster can do, each with the dotted name that it has everywhere: in the audit
-        /// log, in spans, as OpenAPI operation id (with `_`) and as CLI command.
+        /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation id (with `_`) and as
+        /// CLI command.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name,)*
         }
 
         impl Action {
-            /// All that there are.
+            /// All actions.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
             /// The dotted name.
@@ -29,27 +29,27 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Make an organization.
+    /// Create an organization.
     OrganizationCreate = "organization.create";
-    /// List all organizations: for the local operator.
+    /// List all organizations.
     OrganizationList = "organization.list";
-    /// Give an organization another name.
+    /// Rename an organization.
     OrganizationRename = "organization.rename";
     /// Create a list of users.
     UserBatchCreate = "user.batch_create";
-    /// Find out what creating a list of users would do.
+    /// Check what creating a list of users would do.
     UserBatchDryRun = "user.batch_dry_run";
-    /// Create one user of a batch: an audit entry each; nobody asks for it by itself.
+    /// Create one user of a batch. Recorded for each user, never requested on its own.
     UserCreate = "user.create";
-    /// Look at a user.
+    /// Read a user.
     UserGet = "user.get";
-    /// Change a user's name, last name, title or address.
+    /// Change a user's name, last name, title or e-mail address.
     UserUpdate = "user.update";
-    /// Keep a user out, with everything that is theirs kept.
+    /// Suspend a user.
     UserSuspend = "user.suspend";
-    /// Let a suspended user in again.
+    /// Reactivate a suspended user.
     UserReactivate = "user.reactivate";
-    /// Delete a user, with everything that names them.
+    /// Delete a user, with all data that identifies the user.
     UserDelete = "user.delete";
     /// Change a list of users.
     UserBatchUpdate = "user.batch_update";
@@ -59,93 +59,93 @@ actions! {
     UserBatchReactivate = "user.batch_reactivate";
     /// Delete a list of users.
     UserBatchDelete = "user.batch_delete";
-    /// Make somebody an owner.
+    /// Make a user an owner.
     OwnerGrant = "owner.grant";
     /// List batches.
     BatchList = "batch.list";
-    /// Look at a batch.
+    /// Read a batch.
     BatchGet = "batch.get";
-    /// Stop a batch before it is created.
+    /// Cancel a batch in progress.
     BatchCancel = "batch.cancel";
-    /// Delete the users of a batch.
+    /// Undo a batch: delete its users.
     BatchUndo = "batch.undo";
-    /// Ask who one is.
+    /// Read one's own user and organization.
     UserInfo = "user.info";
     /// List and search collaborators.
     CollaboratorList = "collaborator.list";
-    /// Change what a membership allows.
+    /// Change the level of a membership.
     CollaboratorUpdate = "collaborator.update";
-    /// End a membership, and with it the account.
+    /// End a membership and delete its user.
     CollaboratorRemove = "collaborator.remove";
-    /// List who may do what.
+    /// List the permissions of all users.
     PermissionList = "permission.list";
     /// Invite a list of addresses.
     InvitationBatchCreate = "invitation.batch_create";
-    /// Invite one address of a list: an audit entry each.
+    /// Invite one address of a list. Recorded for each address, never requested on its own.
     InvitationCreate = "invitation.create";
-    /// List invitations that are open.
+    /// List pending invitations.
     InvitationList = "invitation.list";
-    /// Take an invitation back.
+    /// Revoke an invitation.
     InvitationInvalidate = "invitation.invalidate";
-    /// Make the account that an invitation is for.
+    /// Accept an invitation: create its user.
     InvitationAccept = "invitation.accept";
-    /// Make an account for a program.
+    /// Create a service account.
     ServiceAccountCreate = "service_account.create";
-    /// Make an API key for oneself.
+    /// Create an API key for one's own user.
     KeyCreate = "key.create";
     /// List one's own API keys.
     KeyList = "key.list";
-    /// Give an API key of one's own a new secret.
+    /// Rotate the secret of one's own API key.
     KeyRotate = "key.rotate";
-    /// Revoke an API key of one's own.
+    /// Revoke one's own API key.
     KeyRevoke = "key.revoke";
-    /// Revoke the very key that asks.
+    /// Revoke the API key in use.
     KeyRevokeSelf = "key.revoke_self";
-    /// Make, list, rotate and revoke API keys of others.
+    /// Create, list, rotate and revoke API keys of other users.
     KeyOthers = "key.others";
-    /// Revoke all API keys of a user, so that new ones can be made.
+    /// Revoke all API keys of a user.
     KeyRotateForUser = "key.rotate_for_user";
-    /// Show an API key: an audit entry when it opens nothing.
+    /// Authenticate with an API key. Recorded only if authentication fails.
     KeyUse = "key.use";
-    /// Let whoever has a one-time password act as oneself.
+    /// Approve a device login.
     LoginApprove = "login.approve";
-    /// Make a group of users.
+    /// Create a group.
     GroupCreate = "group.create";
-    /// Give a group another name.
+    /// Rename a group.
     GroupUpdate = "group.update";
     /// Delete a group.
     GroupDelete = "group.delete";
-    /// Put users into a group.
+    /// Add users to a group.
     GroupAddMembers = "group.add_members";
-    /// Take users out of a group.
+    /// Remove users from a group.
     GroupRemoveMembers = "group.remove_members";
     /// List groups and their members.
     GroupList = "group.list";
-    /// Look at what groups are bound to.
+    /// Read the bindings of groups to levels.
     PolicyGet = "policy.get";
-    /// Bind groups to what their members may do.
+    /// Bind groups to levels.
     PolicySet = "policy.set";
-    /// Find out what leaving permissions to a directory would change.
+    /// Check what a migration to directory-managed permissions would change.
     ScimMigrationPreview = "scim.migration_preview";
-    /// Leave permissions to a directory's groups.
-    ScimMigrate = "scim.migrate";
+    /// Migrate to permissions managed by a directory's groups.
+    ScimMigration = "scim.migrate";
     /// Read the audit log.
     AuditList = "audit.list";
 }
 
 impl Action {
-    /// The action with this dotted name; `None`: there is none.
+    /// Parses a dotted name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|action| action.as_str() == name)
     }
 
-    /// Whether it reaches beyond one organization, so that only the local operator may do it.
+    /// Whether the action spans organizations: only the local operator may do it.
     pub(super) const fn is_for_the_operator(self) -> bool {
         matches!(self, Self::OrganizationCreate | Self::OrganizationList)
     }
 
-    /// Whether a collaborator may do it. An owner may do everything in their organization.
+    /// Whether a collaborator may do the action. An owner may do every action within the organization.
     pub(super) const fn is_for_collaborators(self) -> bool {
         matches!(
             self,
@@ -164,7 +164,7 @@ impl Action {
         )
     }
 
-    /// What a key has to have among its scopes to do it; `None`: nothing, every key may that its level lets.
+    /// The scope that a key needs for the action; `None`: the key's level decides alone.
     #[must_use]
     pub const fn scope(self) -> Option<Scope> {
         match self {
@@ -193,7 +193,7 @@ impl Action {
             | Self::CollaboratorUpdate
             | Self::CollaboratorRemove
             | Self::ServiceAccountCreate
-            | Self::ScimMigrate => Some(Scope::UsersWrite),
+            | Self::ScimMigration => Some(Scope::UsersWrite),
             Self::UserGet
             | Self::BatchList
             | Self::BatchGet

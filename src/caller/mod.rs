@@ -1,4 +1,4 @@
-//! Who asks, and what they may do.
+//! Callers and their permissions.
 
 mod action;
 mod key_holder;
@@ -13,18 +13,18 @@ pub use action::Action;
 pub use key_holder::{KeyHolder, KeyHolders, KeyUser};
 pub use scope::{Scope, Scopes};
 
-/// What a membership allows.
+/// The level of a membership or of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum PermissionLevel {
-    /// Everything.
+    /// Every action within the organization.
     Owner,
-    /// Reading who is there.
+    /// Reading the list of collaborators, groups and policies, and managing one's own API keys.
     Collaborator,
 }
 
 impl PermissionLevel {
-    /// The name on the wire and in the database.
+    /// The name in the API and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,19 +40,19 @@ impl PermissionLevel {
         if text == "owner" { Self::Owner } else { Self::Collaborator }
     }
 
-    /// Reads what a request says. `None` for anything else.
+    /// Parses a name, as [`Self::as_str`] writes it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Owner, Self::Collaborator].into_iter().find(|level| level.as_str() == text)
     }
 
-    /// The lesser of two levels.
+    /// The lower of two levels.
     #[must_use]
     pub const fn at_most(self, other: Self) -> Self {
         if matches!(self, Self::Owner) { other } else { self }
     }
 
-    /// Whether somebody with this level may do `action`.
+    /// Whether the level permits `action`.
     #[must_use]
     pub const fn allows(self, action: Action) -> bool {
         !action.is_for_the_operator() && (matches!(self, Self::Owner) || action.is_for_collaborators())
@@ -79,34 +79,34 @@ pub enum Principal {
     Operator,
 }
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
-    /// The request; `None` for the local operator.
+    /// The request's id; `None` for the local operator.
     pub request_id: Option<Id<Request>>,
-    /// The other end of the connection.
+    /// The IP address of the client.
     pub address: Option<IpAddr>,
 }
 
-/// Somebody who asks for something, in one organization.
-#[derive(Clone, Debug)]
+/// A principal that acts in one organization.
+#[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// The organization they act in. They see and change nothing outside it.
+    /// The organization. Nothing outside it can be read or changed.
     pub organization_id: Id<Organization>,
     /// The authenticated party.
     pub principal: Principal,
-    /// Where they ask from.
+    /// The origin of the request.
     pub origin: Origin,
 }
 
 impl Caller {
-    /// The local operator, acting in an organization.
+    /// The local operator in an organization.
     #[must_use]
     pub const fn operator(organization_id: Id<Organization>) -> Self {
         Self { organization_id, principal: Principal::Operator, origin: Origin { request_id: None, address: None } }
     }
 
-    /// The user they act as, if they act as one.
+    /// The user on whose behalf the caller acts.
     #[must_use]
     pub const fn user_id(&self) -> Option<Id<User>> {
         match self.principal {
@@ -115,7 +115,7 @@ impl Caller {
         }
     }
 
-    /// Whether they may do `action`.
+    /// Whether the caller may do `action`.
     #[must_use]
     pub fn may(&self, action: Action) -> bool {
         match self.principal {
@@ -125,22 +125,22 @@ impl Caller {
         }
     }
 
-    /// Refuses what they may not do, and says what that would need.
+    /// Checks that the caller may do `action`.
     ///
     /// # Errors
-    /// `forbidden`.
+    /// `forbidden`, with the permission that is missing.
     pub fn check(&self, action: Action) -> Result<()> {
         if self.may(action) {
             return Ok(());
         }
-        let lacking = match (self.principal, action.scope()) {
+        let required = match (self.principal, action.scope()) {
             (Principal::ApiKey { permission, scopes, .. }, Some(scope))
                 if permission.allows(action) && !scopes.has(scope) =>
             {
-                format!("a key with the scope {scope}")
+                format!("an API key with the scope `{scope}`")
             }
-            _ => "an owner's key".to_owned(),
+            _ => "an owner's API key".to_owned(),
         };
-        Err(Error::new(Code::Forbidden, format!("this API key may not do `{action}`: that needs {lacking}")))
+        Err(Error::new(Code::Forbidden, format!("not permitted: `{action}` requires {required}")))
     }
 }

@@ -1,38 +1,38 @@
-//! What an API key may be used for, within what its level allows.
+//! Scopes, which limit an API key within its level.
 
 use std::fmt;
 
 use super::Action;
 
-/// One thing that an API key can be made for. A closed list: the names are part of the API.
+/// A scope of an API key. The names are part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Users, their memberships, batches: looking at them.
+    /// Read users, memberships and batches.
     UsersRead,
-    /// Users, their memberships, batches, service accounts: making and changing them.
+    /// Create and change users, memberships, batches and service accounts.
     UsersWrite,
-    /// Invitations: looking at them.
+    /// Read invitations.
     InvitationsRead,
-    /// Invitations: making and taking them back.
+    /// Create and revoke invitations.
     InvitationsWrite,
-    /// Groups: looking at them.
+    /// Read groups.
     GroupsRead,
-    /// Groups: making and changing them.
+    /// Create and change groups.
     GroupsWrite,
-    /// Policies: looking at them.
+    /// Read policies.
     PoliciesRead,
-    /// Policies: setting them.
+    /// Set policies.
     PoliciesWrite,
-    /// API keys: listing them.
+    /// List API keys.
     KeysRead,
-    /// API keys: making, rotating and revoking them.
+    /// Create, rotate and revoke API keys.
     KeysWrite,
-    /// The audit log.
+    /// Read the audit log.
     AuditRead,
 }
 
 impl Scope {
-    /// All there are.
+    /// All scopes.
     pub const ALL: [Self; 11] = [
         Self::UsersRead,
         Self::UsersWrite,
@@ -47,7 +47,7 @@ impl Scope {
         Self::AuditRead,
     ];
 
-    /// The name on the wire and in the database.
+    /// The name in the API and in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Scope {
         }
     }
 
-    /// Reads a name. `None` for anything else.
+    /// Parses a name, as [`Self::as_str`] writes it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
@@ -82,35 +82,35 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What an API key may be used for: everything, or a set of [`Scope`]s.
+/// The scopes of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scopes {
-    /// All that its level allows, and what will come.
+    /// Every action that the level permits, also those of later versions.
     All,
-    /// These, as bits.
+    /// A set of [`Scope`]s, as bits.
     Only(u16),
 }
 
 impl Scopes {
-    /// Just these.
+    /// A set of scopes.
     pub fn only(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self::Only(scopes.into_iter().fold(0, |bits, scope| bits | scope.bit()))
     }
 
-    /// Reads what the database has: `null` is everything. A name that this version does not know
-    /// allows nothing.
+    /// Decodes the database's array, where `null` stands for all scopes. A name that this version does not know
+    /// permits nothing.
     #[must_use]
     pub fn from_database(names: Option<&[String]>) -> Self {
         names.map_or(Self::All, |names| Self::only(names.iter().filter_map(|name| Scope::parse(name))))
     }
 
-    /// What the database gets.
+    /// Encodes the scopes for the database.
     #[must_use]
     pub fn to_database(self) -> Option<Vec<String>> {
         self.names().map(|names| names.into_iter().map(str::to_owned).collect())
     }
 
-    /// Their names; `None` for everything.
+    /// The names; `None` for all scopes.
     #[must_use]
     pub fn names(self) -> Option<Vec<&'static str>> {
         match self {
@@ -119,7 +119,7 @@ impl Scopes {
         }
     }
 
-    /// Whether it is among them.
+    /// Whether `scope` is included.
     #[must_use]
     pub const fn has(self, scope: Scope) -> bool {
         match self {
@@ -128,7 +128,7 @@ impl Scopes {
         }
     }
 
-    /// Whether a key with these may do `action`, if its level lets it.
+    /// Whether the scopes permit `action`.
     #[must_use]
     pub const fn allow(self, action: Action) -> bool {
         match action.scope() {
@@ -137,7 +137,7 @@ impl Scopes {
         }
     }
 
-    /// Whether all of `others` are among them: a key can't make one that may more.
+    /// Whether all of `others` are included.
     #[must_use]
     pub const fn cover(self, others: Self) -> bool {
         match (self, others) {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_reads_back_and_nothing_else_does() {
+    fn only_the_name_of_a_scope_parses() {
         for scope in Scope::ALL {
             assert_eq!(Scope::parse(scope.as_str()), Some(scope));
         }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_allow_what_they_name_and_cover_no_more() {
+    fn scopes_permit_and_cover_only_their_own_actions() {
         let some = Scopes::only([Scope::UsersRead, Scope::AuditRead]);
         assert!(some.allow(Action::UserGet) && some.allow(Action::UserInfo) && !some.allow(Action::UserUpdate));
         assert!(some.cover(Scopes::only([Scope::AuditRead])) && !some.cover(Scopes::All));

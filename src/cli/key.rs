@@ -11,7 +11,7 @@ use super::output;
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::id::{ApiKey as Key, Id, User};
-use crate::keys::{self, Filter, Lifetime, NewKey, Summary, Wanted};
+use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary};
 use crate::page::{MAX_COUNT, PageRequest};
 
 #[derive(clap::Subcommand, Debug)]
@@ -74,14 +74,14 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Create { name, user, expires_in, role, scopes, local } => {
-            let wanted = Wanted {
-                lifetime: expires_in.map_or(Lifetime::Usual, Lifetime::Exactly),
+            let spec = KeySpec {
+                lifetime: expires_in.map_or(Lifetime::Default, Lifetime::Exactly),
                 scopes: (!scopes.is_empty()).then(|| Scopes::only(scopes)),
-                ..Wanted::new(name, role)
+                ..KeySpec::new(name, role)
             };
             let created = with_operator(local.config.load()?, async |app, caller| {
                 let user_id = find_user(app, caller, user.as_deref()).await?;
-                Ok(keys::create(app, caller, Wanted { user_id, ..wanted }).await?)
+                Ok(keys::create(app, caller, KeySpec { user_id, ..spec }).await?)
             });
             show_token(local.output, &new_key(created.await?))
         }
@@ -141,7 +141,7 @@ fn api_key(key: Summary, now: DateTime<Utc>) -> ApiKey {
         user_id: key.user_id.map(|user_id| user_id.to_string()),
         user_status: key.user_status,
         name: key.name,
-        permission_level: key.permission_level,
+        permission_level: key.permission_level.as_str().to_owned(),
         scopes: key.scopes,
         created_at: key.created_at,
         created_by: key.created_by.map(|key_id| key_id.to_string()),

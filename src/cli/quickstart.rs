@@ -9,7 +9,7 @@ use super::output::{self, Format};
 use super::serve::Server;
 use crate::caller::PermissionLevel;
 use crate::config::Config;
-use crate::keys::{self, Lifetime, NewKey, Wanted};
+use crate::keys::{self, KeySpec, Lifetime, NewKey};
 use crate::organizations;
 
 #[derive(clap::Args, Debug)]
@@ -44,8 +44,8 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         let caller = organizations::operator(&app).await?;
         let name = "quickstart demonstration";
         let lifetime = Lifetime::Exactly(Duration::minutes(10));
-        let wanted = Wanted { lifetime, ..Wanted::new(name, PermissionLevel::Owner) };
-        let key = keys::create(&app, &caller, wanted).await?;
+        let spec = KeySpec { lifetime, ..KeySpec::new(name, PermissionLevel::Owner) };
+        let key = keys::create(&app, &caller, spec).await?;
         let shown = demonstrate(&url, &key).await;
         keys::revoke(&app, &caller, key.key_id).await?;
         if shown.is_ok() && !exit {

@@ -26,7 +26,7 @@ use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
-use crate::keys::{self, Lifetime, NewKey, Wanted};
+use crate::keys::{self, KeySpec, Lifetime, NewKey};
 
 pub use otp::{BadOtp, Otp};
 
@@ -43,7 +43,7 @@ pub fn start(app: &App, duration_seconds: Option<i64>) -> Result<Otp> {
     let usual = Duration::days(i64::from(app.config.keys.default_days));
     let duration_seconds = duration_seconds.unwrap_or_else(|| usual.num_seconds());
     if duration_seconds < 0 {
-        return Err(Error::invalid("`duration_seconds` has to be 0 (as long as there may be) or more"));
+        return Err(Error::invalid("`duration_seconds` must be 0 (the maximum) or positive"));
     }
     // More than a hundred years are cut to `keys.max_days` like them.
     let duration_seconds = u32::try_from(duration_seconds).unwrap_or(u32::MAX);
@@ -61,8 +61,8 @@ pub fn check(app: &App, otp: &str) -> std::result::Result<Otp, BadOtp> {
 fn checked(app: &App, otp: &str) -> Result<Otp> {
     check(app, otp).map_err(|bad| {
         let sentence = match bad {
-            BadOtp::Unknown => "there is no such one-time password: check that all of it was copied",
-            BadOtp::Expired => "this one-time password has expired: start the login again",
+            BadOtp::Unknown => "unknown one-time password; check that the whole password was copied",
+            BadOtp::Expired => "the one-time password has expired; start the login again",
         };
         Error::new(Code::NotFound, sentence)
     })
@@ -99,14 +99,14 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
             }
             _ => {
                 return Err(Error::invalid(
-                    "a login is approved with one's own API key, or by the local operator for a user",
+                    "a login can be approved with an API key, or by the local operator on behalf of a user",
                 ));
             }
         };
         write::forget_expired(change).await?;
         let approval = Approval { user_id, permission_level, scopes };
         if !write::approve(change, &otp, &approval).await? {
-            return Err(Error::new(Code::Conflict, "this login has been approved before: start another"));
+            return Err(Error::new(Code::Conflict, "the login is already approved; start a new one"));
         }
         change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
         Ok(Approved { user_id, permission_level, otp })
@@ -144,14 +144,14 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
             0 => Lifetime::Longest,
             seconds => Lifetime::AtMost(i64::from(seconds)),
         };
-        let wanted = Wanted {
+        let spec = KeySpec {
             name: "login".to_owned(),
             user_id: approval.user_id,
             permission_level: Some(approval.permission_level),
             scopes: Some(approval.scopes),
             lifetime,
         };
-        Ok(Some(keys::add_wanted(app, change, &wanted).await?))
+        Ok(Some(keys::add_spec(app, change, &spec).await?))
     })
     .await
 }

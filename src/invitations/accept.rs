@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Id, Invitation, User};
 use crate::passwords::Policy;
 use crate::secret::Secret;
-use crate::token::BadToken;
+use crate::token::InvalidToken;
 use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword};
 
 /// What somebody who was invited says about themselves.
@@ -62,7 +62,7 @@ pub struct Accepted {
 /// muster's, or has been mistyped, is refused without asking the database; any other refusal is recorded in the
 /// organization that the link names.
 pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
-    let token = Token::parse(token).map_err(|BadToken| {
+    let token = Token::parse(token).map_err(|InvalidToken| {
         Error::new(Code::NotFound, "this is not a valid invitation link: check that all of it was copied")
     })?;
     let organization_id = token.organization_id;

@@ -1,8 +1,8 @@
-//! Making keys: for whom, with what, for how long.
+//! Creating keys.
 
 use chrono::Duration;
 
-use super::{NewKey, Rights, Token, forbidden, read, write};
+use super::{NewKey, Rights, Token, deny, read, write};
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
@@ -10,86 +10,86 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
 
-/// The longest name of a key, in characters.
+/// The maximum length of a key's name, in characters.
 const LONGEST_NAME: usize = 100;
 
-/// How long a key is to work.
+/// The requested lifetime of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As long as the setting `keys.default_days` says.
-    Usual,
-    /// This long. More than `keys.max_days` is refused.
+    /// The setting `keys.default_days`.
+    Default,
+    /// This duration. More than `keys.max_days` is rejected.
     Exactly(Duration),
-    /// So many seconds, or `keys.max_days` if that is less: for the vendor's client, which asks for a hundred years.
+    /// This number of seconds, or `keys.max_days` if that is shorter. The vendor's client requests a hundred years.
     AtMost(i64),
-    /// As long as the setting `keys.max_days` allows.
+    /// The setting `keys.max_days`.
     Longest,
 }
 
-/// What a key is asked to be.
+/// The properties of a key to create.
 #[derive(Debug)]
-pub struct Wanted {
-    /// What it is for: 1 to 100 characters, on one line.
+pub struct KeySpec {
+    /// The name: one line of 1 to 100 characters.
     pub name: String,
-    /// Who acts when it is used; `None`: whoever asks.
+    /// The user on whose behalf the key acts; `None` for the caller's own user.
     pub user_id: Option<Id<User>>,
-    /// What it allows; `None`: what whoever asks may. Never more than its user may.
+    /// The level; `None` for the caller's. The level of the user limits it further.
     pub permission_level: Option<PermissionLevel>,
-    /// What of that it may be used for; `None`: what the key that asks may be used for.
+    /// The scopes; `None` for the caller's.
     pub scopes: Option<Scopes>,
-    /// How long it works.
+    /// The lifetime.
     pub lifetime: Lifetime,
 }
 
-impl Wanted {
-    /// A key for whoever asks, for all that this level allows, for the usual time.
+impl KeySpec {
+    /// A key for the caller's own user, with the caller's scopes and the default lifetime.
     pub fn new(name: impl Into<String>, permission_level: PermissionLevel) -> Self {
         Self {
             name: name.into(),
             user_id: None,
             permission_level: Some(permission_level),
             scopes: None,
-            lifetime: Lifetime::Usual,
+            lifetime: Lifetime::Default,
         }
     }
 }
 
-/// A lifetime within the settings, and what was asked for if that was more.
+/// A lifetime within the limits of the settings.
 struct Span {
     lifetime: Duration,
+    /// The requested lifetime, if it was reduced.
     asked_for_seconds: Option<i64>,
 }
 
-/// Makes a key: for whoever asks, or as an owner for a service account, or as the local operator for anybody.
+/// Creates a key: for the caller's own user, as an owner for a service account, or as the local operator for any user.
 ///
 /// # Errors
-/// `forbidden` for a key of somebody else's, or one that may more than the key that asks; `not_found` for a user
-/// who isn't there; `invalid_request` for a name that is empty or too long, or a lifetime that is none
-/// or above `keys.max_days`.
-pub async fn create(app: &App, caller: &Caller, wanted: Wanted) -> Result<NewKey> {
+/// `forbidden` for another person's key, or for more permissions than the caller has; `not_found` for an unknown user;
+/// `invalid_request` for an invalid name or lifetime.
+pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey> {
     app.authorize(caller, Action::KeyCreate).await?;
-    let name = name(&wanted.name)?;
-    let span = span(app, wanted.lifetime)?;
-    let mine = Rights::of(caller);
-    let level = wanted.permission_level.unwrap_or(mine.level);
-    let scopes = wanted.scopes.unwrap_or(mine.scopes);
-    if let Some(sentence) = mine.refuse(level, scopes) {
-        return Err(forbidden(app, caller, Action::KeyCreate, sentence).await);
+    let name = name(&spec.name)?;
+    let span = span(app, spec.lifetime)?;
+    let own = Rights::of(caller);
+    let level = spec.permission_level.unwrap_or(own.level);
+    let scopes = spec.scopes.unwrap_or(own.scopes);
+    if let Some(reason) = own.denies(level, scopes) {
+        return Err(deny(app, caller, Action::KeyCreate, reason).await);
     }
-    let (user_id, level) = match wanted.user_id {
+    let (user_id, level) = match spec.user_id {
         Some(other) if caller.user_id() != Some(other) => {
-            (Some(other), level.at_most(of_other(app, caller, other).await?))
+            (Some(other), level.at_most(level_of_other(app, caller, other).await?))
         }
         _ => (caller.user_id(), level),
     };
     app.change(caller, Action::KeyCreate, Target::Nothing, async |change| {
-        add_as(change, name, user_id, Rights { level, scopes }, &span).await
+        add_with(change, name, user_id, Rights { level, scopes }, &span).await
     })
     .await
 }
 
-/// What somebody other than the caller may, if the caller may make keys for them.
-async fn of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result<PermissionLevel> {
+/// The level of a user other than the caller's, if the caller may create keys for that user.
+async fn level_of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result<PermissionLevel> {
     app.authorize(caller, Action::KeyOthers).await?;
     let mut connection = app.read(caller, Action::KeyCreate).await?;
     let holder = read::holder(&mut connection, caller.organization_id, user_id).await?;
@@ -98,9 +98,9 @@ async fn of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Permi
     if holder.is_service_account || caller.principal == Principal::Operator {
         return Ok(holder.level);
     }
-    let sentence = "this is another person's account, and a key of it would act as that person: they make one \
-                    themselves, with `muster login` or a key of their own";
-    Err(forbidden(app, caller, Action::KeyCreate, sentence).await)
+    let reason = "a key for another person would act as that person, who can create one with `muster login` or with \
+                  an API key of their own";
+    Err(deny(app, caller, Action::KeyCreate, reason).await)
 }
 
 pub(super) fn no_user(user_id: Id<User>) -> Error {
@@ -110,7 +110,7 @@ pub(super) fn no_user(user_id: Id<User>) -> Error {
 fn name(text: &str) -> Result<&str> {
     let name = text.trim();
     if name.is_empty() || text.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let rule = format!("a key's name has to have 1 to {LONGEST_NAME} characters, on one line");
+        let rule = format!("an API key's name must be one line of 1 to {LONGEST_NAME} characters");
         return Err(Error::invalid(rule));
     }
     Ok(name)
@@ -119,24 +119,25 @@ fn name(text: &str) -> Result<&str> {
 fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
     let days = app.config.keys.max_days;
     let longest = Duration::days(i64::from(days));
-    let refused = || {
+    let rejected = || {
         Err(Error::invalid(format!(
-            "a key has to live for some time, and for {days} days at most (setting `keys.max_days`)"
+            "an API key's lifetime must be positive and at most {days} days (setting `keys.max_days`)"
         )))
     };
     let exactly = |lifetime| Ok(Span { lifetime, asked_for_seconds: None });
     match lifetime {
-        Lifetime::Usual => exactly(Duration::days(i64::from(app.config.keys.default_days))),
+        Lifetime::Default => exactly(Duration::days(i64::from(app.config.keys.default_days))),
         Lifetime::Longest => exactly(longest),
-        Lifetime::Exactly(lifetime) if lifetime <= Duration::zero() || lifetime > longest => refused(),
+        Lifetime::Exactly(lifetime) if lifetime <= Duration::zero() || lifetime > longest => rejected(),
         Lifetime::Exactly(lifetime) => exactly(lifetime),
-        Lifetime::AtMost(..=0) => refused(),
+        Lifetime::AtMost(..=0) => rejected(),
         Lifetime::AtMost(seconds) => match Duration::try_seconds(seconds) {
             Some(lifetime) if lifetime <= longest => exactly(lifetime),
             _ => {
                 tracing::warn!(
-                    asked_for_seconds = seconds,
-                    "an API key lives for {days} days (keys.max_days), not longer"
+                    requested_seconds = seconds,
+                    max_days = days,
+                    "API key lifetime reduced to `keys.max_days`"
                 );
                 Ok(Span { lifetime: longest, asked_for_seconds: Some(seconds) })
             }
@@ -144,30 +145,30 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
     }
 }
 
-/// Makes a key with all scopes as part of a change.
+/// Creates a key with all scopes as part of a change.
 pub(crate) async fn add(
     change: &mut Change,
     name: &str,
-    permission_level: PermissionLevel,
+    level: PermissionLevel,
     lifetime: Duration,
     user_id: Option<Id<User>>,
 ) -> Result<NewKey> {
-    let rights = Rights { level: permission_level, scopes: Scopes::All };
-    add_as(change, name, user_id, rights, &Span { lifetime, asked_for_seconds: None }).await
+    let rights = Rights { level, scopes: Scopes::All };
+    add_with(change, name, user_id, rights, &Span { lifetime, asked_for_seconds: None }).await
 }
 
-/// Makes a key as part of a change. Whether the caller may have one like this was asked before.
+/// Creates a key as part of a change. The caller's permission for such a key has already been checked.
 ///
 /// # Errors
-/// `invalid_request` for a lifetime that is none; `not_found` for a user who was just deleted.
-pub(crate) async fn add_wanted(app: &App, change: &mut Change, wanted: &Wanted) -> Result<NewKey> {
-    let mine = Rights::of(change.caller());
+/// `invalid_request` for an invalid lifetime; `not_found` for a user deleted in the meantime.
+pub(crate) async fn add_spec(app: &App, change: &mut Change, spec: &KeySpec) -> Result<NewKey> {
+    let own = Rights::of(change.caller());
     let rights =
-        Rights { level: wanted.permission_level.unwrap_or(mine.level), scopes: wanted.scopes.unwrap_or(mine.scopes) };
-    add_as(change, &wanted.name, wanted.user_id, rights, &span(app, wanted.lifetime)?).await
+        Rights { level: spec.permission_level.unwrap_or(own.level), scopes: spec.scopes.unwrap_or(own.scopes) };
+    add_with(change, &spec.name, spec.user_id, rights, &span(app, spec.lifetime)?).await
 }
 
-async fn add_as(
+async fn add_with(
     change: &mut Change,
     name: &str,
     user_id: Option<Id<User>>,

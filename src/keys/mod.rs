@@ -1,14 +1,14 @@
-//! API keys: how programs, and people at a command line, show who they are.
+//! API keys: credentials of programs, and of people at a command line.
 //!
 //! # Decisions
 //!
-//! *Nobody makes a key that acts as another person.* Who holds such a key is that person to everybody, also to the
-//! audit log. So a key is made for oneself, by an owner for a service account, or by the local operator for
-//! anybody; and a new secret is a key as much as a new key is, so the same holds for rotating. Revoking opens
-//! nothing: owners revoke anybody's.
+//! *Nobody creates a key that acts as another person.* The holder of such a key is that person to every other part of
+//! muster, and to the audit log. So keys are created for oneself, by an owner for a service account, or by the local
+//! operator for any user. A rotated secret is as good as a new key, so the same holds for rotation. Owners can revoke
+//! any key.
 //!
-//! *A key never makes one that may more.* Its level and its scopes bound those of what it makes or rotates. What
-//! is not asked for is inherited.
+//! *A key never creates a key with more permissions.* Its level and its scopes limit those of the keys that it creates
+//! or rotates. What a request leaves out is inherited.
 
 mod create;
 mod read;
@@ -29,48 +29,48 @@ use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
 use crate::postgres::ErrorClass;
 use crate::secret::Secret;
-use crate::token::{self, BadToken};
+use crate::token;
 
-pub use create::{Lifetime, Wanted, create};
+pub use create::{KeySpec, Lifetime, create};
 pub use read::{Filter, Summary, get, list};
 pub use revoke::{revoke, revoke_all};
 pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
 
-pub(crate) use create::{add, add_wanted};
+pub(crate) use create::{add, add_spec};
 pub(crate) use read::holder;
 
 use read::Found;
 
-/// Until when a question that failed was not waiting for a database that is away.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// A lookup that fails faster than this found a broken connection, not an unavailable database.
+const BROKEN_CONNECTION: Duration = Duration::from_millis(500);
 
-/// The text of an API key, taken apart.
+/// The token of an API key.
 pub type Token = token::Token<ApiKey>;
 
-/// A key that was just made. The token is nowhere else: shown once or lost.
+/// A key that has just been created. Its token is not stored and can only be shown now.
 #[derive(Debug)]
 pub struct NewKey {
-    /// Which.
+    /// The key's id.
     pub key_id: Id<ApiKey>,
-    /// The user who acts when it is used; `None`: the key acts for itself.
+    /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,
-    /// What to show when calling.
+    /// The token to authenticate with.
     pub token: Secret,
-    /// What it was named.
+    /// The name.
     pub name: String,
-    /// What it allows.
+    /// The level.
     pub permission_level: PermissionLevel,
-    /// What of that it may be used for.
+    /// The scopes.
     pub scopes: Scopes,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// With which key it was made; `None`: by the local operator.
+    /// The key that created this one; `None` for the local operator.
     pub created_by: Option<Id<ApiKey>>,
-    /// When it stops working.
+    /// The end of the lifetime.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What a caller has and can hand on with a key.
+/// The permissions that a caller can pass on to a key.
 #[derive(Clone, Copy, Debug)]
 struct Rights {
     level: PermissionLevel,
@@ -86,43 +86,42 @@ impl Rights {
         }
     }
 
-    /// Why a key that may this much can't be handed out by somebody with these rights.
-    fn refuse(self, level: PermissionLevel, scopes: Scopes) -> Option<&'static str> {
+    /// The reason why a caller with these rights can't create or rotate a key with this level and these scopes.
+    fn denies(self, level: PermissionLevel, scopes: Scopes) -> Option<&'static str> {
         if self.level.at_most(level) != level {
-            return Some("this API key can't make or rotate one that may more: it has the level of a collaborator");
+            return Some("an API key with the collaborator level can't create or rotate a key with more permissions");
         }
         if !self.scopes.cover(scopes) {
-            return Some("this API key can't make or rotate one that may more: it has not all of those scopes itself");
+            return Some("an API key can't create or rotate a key with scopes that it does not have itself");
         }
         None
     }
 }
 
-/// Records that a caller may not do this, and says why in words of its own.
-async fn forbidden(app: &App, caller: &Caller, action: Action, sentence: &str) -> Error {
+/// Records a denial, for a reason that [`Caller::check`] does not know.
+async fn deny(app: &App, caller: &Caller, action: Action, reason: &str) -> Error {
     app.refused(caller, action, &AuditDenial::Forbidden).await;
-    Error::new(Code::Forbidden, sentence)
+    Error::new(Code::Forbidden, reason)
 }
 
-/// Finds out who shows this token.
+/// Authenticates a token.
 ///
 /// # Errors
-/// `unauthenticated`. A token that is not one of muster's, or has been mistyped, is refused
-/// without asking the database; any other refusal is recorded in the organization that the
-/// token names.
+/// `unauthenticated`. A malformed token is rejected without a query. Any other failure is recorded in the organization
+/// that the token names.
 pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action) -> Result<Arc<KeyHolder>> {
     let token = Token::parse(text)
-        .map_err(|BadToken| Error::unauthenticated("this is not a valid API key: check that all of it was copied"))?;
+        .map_err(|_| Error::unauthenticated("malformed API key; check that the whole key was copied"))?;
     let (digest, now) = (Token::digest(text), app.clock.now());
     let holder = match app.key_holders.get(&digest) {
         Some(holder) if holder.expires_at > now => holder,
         // Boxed, to keep it out of the future of the many requests that don't need it.
         _ => match Box::pin(look_up(app, &token, &digest)).await? {
             Found::Holder(holder) => holder,
-            Found::Refused(reason, sentence, actor) => {
+            Found::Denied { reason, message, actor } => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
                 app.refused(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
-                return Err(Error::new(Code::Unauthenticated, sentence));
+                return Err(Error::new(Code::Unauthenticated, message));
             }
         },
     };
@@ -136,8 +135,8 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
 async fn look_up(app: &App, token: &Token, digest: &[u8; 32]) -> Result<Found> {
     let queried_at = Instant::now();
     let found = match read::find(app, token, app.clock.now()).await {
-        // The connection was cut, and another one is had at once if there is any: everybody is asked who they are.
-        Err(error) if error.class() == Some(ErrorClass::Unavailable) && queried_at.elapsed() < AT_ONCE => {
+        // Every request needs this lookup, so a connection that broke while idle is worth one retry.
+        Err(error) if error.class() == Some(ErrorClass::Unavailable) && queried_at.elapsed() < BROKEN_CONNECTION => {
             app.db.observe(&error);
             read::find(app, token, app.clock.now()).await?
         }

@@ -1,4 +1,4 @@
-//! Finding keys.
+//! Reading keys.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -14,34 +14,34 @@ use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::page::{Page, PageRequest};
 
-/// A key as its owners see it.
+/// A key, without its secret.
 #[derive(Debug)]
 pub struct Summary {
-    /// Which.
+    /// The key's id.
     pub key_id: Id<ApiKey>,
-    /// The user who acts when it is used; `None`: the key acts for itself.
+    /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,
-    /// `active` or `suspended`: whether that user is let in; `None`: the key acts for itself.
+    /// The user's status, `active` or `suspended`; `None` for a key without a user.
     pub user_status: Option<String>,
-    /// What it is for.
+    /// The name.
     pub name: String,
-    /// `owner` or `collaborator`: what it allows, if its user may that.
-    pub permission_level: String,
-    /// What of that it may be used for; `None`: all.
+    /// The level. The level of the user limits it further.
+    pub permission_level: PermissionLevel,
+    /// The names of the scopes; `None` for all scopes.
     pub scopes: Option<Vec<String>>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// With which key it was made; `None`: by the local operator.
+    /// The key that created this one; `None` for the local operator.
     pub created_by: Option<Id<ApiKey>>,
-    /// When it stops working.
+    /// The end of the lifetime.
     pub expires_at: DateTime<Utc>,
-    /// Its latest use, to the minute.
+    /// The latest use, with a precision of one minute.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// When it got its secret, if that is not its first.
+    /// The latest rotation of the secret.
     pub rotated_at: Option<DateTime<Utc>>,
-    /// Until when the secret before opens as well; may have passed.
+    /// The end of the previous secret's validity; can be in the past.
     pub previous_expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked.
+    /// The time of revocation.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -56,7 +56,7 @@ impl Summary {
         }
     }
 
-    /// Whether it is the caller's: their user's, or the very key that asks.
+    /// Whether the key belongs to the caller's user, or is the key in use.
     fn is_of(&self, caller: &Caller) -> bool {
         match caller.principal {
             Principal::Operator => true,
@@ -68,14 +68,14 @@ impl Summary {
     }
 }
 
-/// Which keys are asked for.
+/// Restricts a list of keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
-    /// Those of this user. Owners ask for anybody's, others only for their own.
+    /// The keys of this user. Only owners may list the keys of another user.
     pub user_id: Option<Id<User>>,
 }
 
-/// Lists keys, oldest first: an owner sees all, everybody else their own.
+/// Lists keys, oldest first. An owner sees all keys, other callers only their own.
 ///
 /// # Errors
 /// `forbidden`.
@@ -94,12 +94,11 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         Summary,
         r#"
         select
-            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at,
-            (
-                select status from users u
-                where u.organization_id = api_keys.organization_id and u.user_id = api_keys.user_id
-            ) as user_status
+            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
+            permission_level as "permission_level: PermissionLevel", scopes, created_at,
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
+            previous_expires_at, revoked_at,
+            (select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id) as user_status
         from api_keys
         where organization_id = $1
             and ($2::uuid is null or key_id > $2)
@@ -108,10 +107,10 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         order by key_id
         limit $5
         "#,
-        caller.organization_id.uuid(),
-        page.after.map(Id::uuid),
-        user_id.map(Id::uuid),
-        key_id.map(Id::uuid),
+        caller.organization_id as Id<Organization>,
+        page.after as Option<Id<ApiKey>>,
+        user_id as Option<Id<User>>,
+        key_id as Option<Id<ApiKey>>,
         page.limit(),
     )
     .fetch_all(&mut *read)
@@ -119,7 +118,7 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
     Ok(Page::new(page, keys, |key| key.key_id))
 }
 
-/// Looks at a key: one of the caller's own, or as an owner any.
+/// Reads a key: one of the caller's own or, as an owner, any.
 ///
 /// # Errors
 /// `forbidden`; `not_found`.
@@ -127,17 +126,17 @@ pub async fn get(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Summa
     Ok(allowed(app, caller, Action::KeyList, key_id).await?.key)
 }
 
-/// A key that a caller may know of.
+/// A key that the caller may see.
 pub(super) struct Known {
     pub(super) key: Summary,
-    /// Whether it is the caller's own.
+    /// Whether the key is the caller's own.
     pub(super) is_own: bool,
-    /// What its user may; `None` for a key that is nobody's.
+    /// The level of the key's user.
     pub(super) user_level: Option<PermissionLevel>,
     pub(super) is_of_service_account: bool,
 }
 
-/// Finds a key that the caller may do `action` to. Whether a key is there that is not theirs is told to owners only.
+/// Finds a key that the caller may do `action` to. Only owners learn whether a key of another user exists.
 ///
 /// # Errors
 /// `forbidden`; `not_found`.
@@ -147,17 +146,16 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
         Summary,
         r#"
         select
-            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name, permission_level, scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at, revoked_at,
-            (
-                select status from users u
-                where u.organization_id = api_keys.organization_id and u.user_id = api_keys.user_id
-            ) as user_status
+            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
+            permission_level as "permission_level: PermissionLevel", scopes, created_at,
+            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
+            previous_expires_at, revoked_at,
+            (select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id) as user_status
         from api_keys
         where organization_id = $1 and key_id = $2
         "#,
-        caller.organization_id.uuid(),
-        key_id.uuid(),
+        caller.organization_id as Id<Organization>,
+        key_id as Id<ApiKey>,
     )
     .fetch_optional(&mut *read)
     .await?;
@@ -182,15 +180,15 @@ pub(super) fn no_key(key_id: Id<ApiKey>) -> Error {
     Error::new(Code::NotFound, format!("there is no API key {key_id}"))
 }
 
-/// Somebody who can have keys.
+/// A user as a holder of keys.
 pub(crate) struct Holder {
-    /// Whether it is a program's account.
+    /// Whether the user is a service account.
     pub(crate) is_service_account: bool,
-    /// What they may, by their own level or through a group.
+    /// The effective level: the user's own, or through a group.
     pub(crate) level: PermissionLevel,
 }
 
-/// Finds a user as the holder of keys.
+/// Finds a user as a holder of keys.
 pub(crate) async fn holder(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
@@ -206,8 +204,8 @@ pub(crate) async fn holder(
         from users
         where organization_id = $1 and user_id = $2
         "#,
-        organization_id.uuid(),
-        user_id.uuid(),
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
     )
     .fetch_optional(connection)
     .await?;
@@ -219,21 +217,28 @@ const fn level(is_owner: bool) -> PermissionLevel {
     if is_owner { PermissionLevel::Owner } else { PermissionLevel::Collaborator }
 }
 
-/// What the database says of a token.
+/// The result of looking a token up.
 pub(super) enum Found {
-    /// Its holder is let in.
+    /// The token is valid.
     Holder(Arc<KeyHolder>),
-    /// It opens nothing: why, as a code and a sentence, and who shows it, as far as that is known.
-    Refused(&'static str, &'static str, ActorRef),
+    /// The token is not valid.
+    Denied {
+        /// The code for the audit log.
+        reason: &'static str,
+        /// The message for the client.
+        message: &'static str,
+        /// The key, if the secret is or was its secret.
+        actor: ActorRef,
+    },
 }
 
-/// Finds the key of a token, with all that has to be known of its holder. One query, by primary keys.
+/// Finds the key of a token, and its holder, with one query by primary keys.
 pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result<Found> {
     let row = sqlx::query!(
         r#"
         select
-            k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.permission_level,
-            k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
+            k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at,
+            k.permission_level as "permission_level: PermissionLevel", k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
             o.name as organization_name, o.public_identifier,
             u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
             exists (
@@ -244,19 +249,18 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         left join users u on u.organization_id = $1 and u.user_id = k.user_id
         where k.organization_id = $1 and k.key_id = $2
         "#,
-        token.organization_id.uuid(),
-        token.id.uuid(),
+        token.organization_id as Id<Organization>,
+        token.id as Id<ApiKey>,
     )
     .fetch_optional(&app.db.interactive)
     .await?;
-    let unknown = Found::Refused("unknown_key", "this API key is unknown", ActorRef::ANONYMOUS);
+    let unknown = Found::Denied { reason: "unknown_key", message: "unknown API key", actor: ActorRef::ANONYMOUS };
     let Some(row) = row else { return Ok(unknown) };
     let expires_at = match (row.previous_secret_sha256, row.previous_expires_at) {
         _ if token.matches(&row.secret_sha256) => row.expires_at,
         (Some(previous), Some(until)) if token.matches(&previous) => row.expires_at.min(until),
         _ => return Ok(unknown),
     };
-    let key_level = PermissionLevel::from_database(&row.permission_level);
     let user = match (row.user_id, row.user_name, row.email) {
         (Some(user_id), Some(name), Some(email)) => Some(KeyUser { user_id, name, lastname: row.lastname, email }),
         _ => None,
@@ -268,20 +272,24 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         organization_id: token.organization_id,
         organization_name: row.organization_name,
         public_identifier: row.public_identifier,
-        permission: if user.is_some() { key_level.at_most(level(row.is_owner)) } else { key_level },
+        permission: if user.is_some() {
+            row.permission_level.at_most(level(row.is_owner))
+        } else {
+            row.permission_level
+        },
         user,
         scopes: Scopes::from_database(row.scopes.as_deref()),
         last_recorded_use: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
     };
-    let refused = |reason, sentence| Ok(Found::Refused(reason, sentence, ActorRef::api_key(token.id)));
+    let denied = |reason, message| Ok(Found::Denied { reason, message, actor: ActorRef::api_key(token.id) });
     if row.revoked_at.is_some() {
-        return refused("revoked_key", "this API key has been revoked");
+        return denied("revoked_key", "the API key is revoked");
     }
     if expires_at <= now {
-        return refused("expired_key", "this API key has expired");
+        return denied("expired_key", "the API key has expired");
     }
     if row.status.as_deref() == Some("suspended") {
-        return refused("suspended_user", "the account of this API key is suspended");
+        return denied("suspended_user", "the user of the API key is suspended");
     }
     Ok(Found::Holder(Arc::new(holder)))
 }

@@ -1,4 +1,4 @@
-//! Making, rotating and revoking keys.
+//! Creating, rotating and revoking keys.
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,8 @@ use crate::app::App;
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::id::{ApiKey, Id, User};
+use crate::id::{ApiKey, Id, Organization, User};
+use crate::postgres::is_foreign_key_violation;
 
 pub(super) async fn create(
     change: &mut Change,
@@ -16,7 +17,7 @@ pub(super) async fn create(
     secret_sha256: &[u8],
     asked_for_seconds: Option<i64>,
 ) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
+    let organization_id = change.organization_id();
     let (actor, scopes) = (change.actor(), key.scopes.to_database());
     sqlx::query!(
         r#"
@@ -25,8 +26,8 @@ pub(super) async fn create(
              created_at, expires_at, user_id, scopes)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         "#,
-        organization_id,
-        key.key_id.uuid(),
+        organization_id as Id<Organization>,
+        key.key_id as Id<ApiKey>,
         key.name,
         secret_sha256,
         key.permission_level.as_str(),
@@ -34,14 +35,14 @@ pub(super) async fn create(
         actor.id(),
         key.created_at,
         key.expires_at,
-        key.user_id.map(Id::uuid),
+        key.user_id as Option<Id<User>>,
         scopes.as_deref(),
     )
     .execute(change.connection())
     .await
-    .map_err(|error| match (constraint(&error), key.user_id) {
-        // Deleted since they were looked for.
-        (Some("api_keys_user_fkey"), Some(user_id)) => no_user(user_id),
+    .map_err(|error| match key.user_id {
+        // The user was deleted after the lookup.
+        Some(user_id) if is_foreign_key_violation(&error) => no_user(user_id),
         _ => Error::from(error),
     })?;
     change.record(Event::KeyCreated {
@@ -55,38 +56,34 @@ pub(super) async fn create(
     Ok(())
 }
 
-fn constraint(error: &sqlx::Error) -> Option<&str> {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
-}
-
-/// What decides whether a key can be rotated.
+/// The columns that decide whether a key can be rotated.
 pub(super) struct State {
     pub(super) expires_at: DateTime<Utc>,
     pub(super) revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Waits for everybody else who is changing a key, and makes them wait.
+/// Locks a key until the change ends.
 pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<Option<State>> {
-    let organization_id = change.organization_id().uuid();
+    let organization_id = change.organization_id();
     let state = sqlx::query_as!(
         State,
         "select expires_at, revoked_at from api_keys where organization_id = $1 and key_id = $2 for update",
-        organization_id,
-        key_id.uuid(),
+        organization_id as Id<Organization>,
+        key_id as Id<ApiKey>,
     )
     .fetch_optional(change.connection())
     .await?;
     Ok(state)
 }
 
-/// Puts a new secret in the place of the one there is, and that in the place of the one before.
+/// Replaces the secret, which becomes the previous one.
 pub(super) async fn rotate(
     change: &mut Change,
     key_id: Id<ApiKey>,
     secret_sha256: &[u8],
     previous_expires_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         update api_keys
@@ -94,8 +91,8 @@ pub(super) async fn rotate(
             previous_secret_sha256 = case when $5::timestamptz is not null then secret_sha256 end
         where organization_id = $1 and key_id = $2
         "#,
-        organization_id,
-        key_id.uuid(),
+        organization_id as Id<Organization>,
+        key_id as Id<ApiKey>,
         secret_sha256,
         now,
         previous_expires_at,
@@ -105,13 +102,13 @@ pub(super) async fn rotate(
     Ok(())
 }
 
-/// Revokes a key. `false`: it had been before.
+/// Revokes a key. `false` if the key was revoked before.
 pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bool> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     let revoked = sqlx::query!(
         "update api_keys set revoked_at = $3 where organization_id = $1 and key_id = $2 and revoked_at is null",
-        organization_id,
-        key_id.uuid(),
+        organization_id as Id<Organization>,
+        key_id as Id<ApiKey>,
         now,
     )
     .execute(change.connection())
@@ -123,10 +120,10 @@ pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bo
     Ok(true)
 }
 
-/// Revokes all keys of a user that work, and tells which those were. In the order of their ids, so that two that
-/// do this wait for each other instead of deadlocking.
+/// Revokes all active keys of a user and returns their ids. The keys are locked in the order of their ids, so that
+/// concurrent calls do not deadlock.
 pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     let revoked = sqlx::query_scalar!(
         r#"
         with live as (
@@ -140,8 +137,8 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
         where k.organization_id = $1 and k.key_id = live.key_id
         returning k.key_id as "key_id: Id<ApiKey>"
         "#,
-        organization_id,
-        user_id.uuid(),
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
         now,
     )
     .fetch_all(change.connection())
@@ -149,26 +146,26 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
     Ok(revoked)
 }
 
-/// Notes that a key was used, beside the request. Not a [`Change`]: it is bookkeeping that
-/// nobody asked for, at most once a minute, and no event is due for it.
+/// Records the use of a key in the background, at most once a minute. Not a [`Change`]: no caller requests it, and it
+/// has no audit event.
 pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
     let pool = app.db.interactive.clone();
-    let (organization_id, key_id) = (token.organization_id.uuid(), token.id.uuid());
+    let (organization_id, key_id) = (token.organization_id, token.id);
     tokio::spawn(async move {
-        let touched = sqlx::query!(
+        let recorded = sqlx::query!(
             r#"
             update api_keys set last_used_at = $3
             where organization_id = $1 and key_id = $2
                 and (last_used_at is null or last_used_at < $3)
             "#,
-            organization_id,
-            key_id,
+            organization_id as Id<Organization>,
+            key_id as Id<ApiKey>,
             now,
         )
         .execute(&pool)
         .await;
-        if let Err(error) = touched {
-            tracing::warn!(%error, "the last use of an API key could not be noted");
+        if let Err(error) = recorded {
+            tracing::warn!(%error, "could not record the last use of an API key");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Organizations: the tenants.
+//! Organizations, the tenants of a server.
 
 mod read;
 mod write;
@@ -24,11 +24,11 @@ pub(crate) async fn create_default(app: &App) -> Result<NewKey> {
     Ok(make(app, "Default organization", &identifier).await?.1)
 }
 
-/// Makes an organization, with its first owner and their key. For the local operator.
+/// Creates an organization, its first owner, and the owner's API key. For the local operator.
 ///
 /// # Errors
-/// `forbidden`; `invalid_request` for a name that is blank, has more than 255 characters or a control character;
-/// `conflict` when another organization has the identifier.
+/// `forbidden`; `invalid_request` for a name that is blank, longer than 255 characters or contains a control
+/// character; `conflict` if the identifier is taken.
 pub async fn create(app: &App, caller: &Caller, name: &str, identifier: &Identifier) -> Result<(Summary, NewKey)> {
     app.authorize(caller, Action::OrganizationCreate).await?;
     make(app, parse_name(name)?.as_str(), identifier).await
@@ -37,7 +37,7 @@ pub async fn create(app: &App, caller: &Caller, name: &str, identifier: &Identif
 async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier) -> Result<(Summary, NewKey)> {
     let organization_id = Id::<Organization>::new(app.clock.now());
     let operator = Caller::operator(organization_id);
-    // A refusal is recorded nowhere: the organization in whose log it would stand is not there.
+    // A conflict leaves no audit event: the organization that would log it does not exist.
     app.change(&operator, Action::OrganizationCreate, Target::Nothing, async |change| {
         write::create(change, name, public_identifier).await?;
         let administrator = Account {
@@ -58,7 +58,7 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
     .await
 }
 
-/// Gives the caller's organization another name.
+/// Renames the caller's organization.
 ///
 /// # Errors
 /// `forbidden`; `invalid_request` as for [`create`]; `not_found`.
@@ -76,31 +76,30 @@ fn parse_name(name: &str) -> Result<Name> {
 const fn rule(why: InvalidText) -> &'static str {
     match why {
         InvalidText::Empty => "must not be empty",
-        InvalidText::TooLong => "has to have 255 characters at most",
-        InvalidText::ControlCharacter => "has to be one line without control characters",
+        InvalidText::TooLong => "must have at most 255 characters",
+        InvalidText::ControlCharacter => "must be one line without control characters",
     }
 }
 
 /// The local operator, in the oldest organization.
 ///
 /// # Errors
-/// `not_found` when the database has none yet.
+/// `not_found` if there is no organization yet.
 pub async fn operator(app: &App) -> Result<Caller> {
     Ok(Caller::operator(first(app).await?.ok_or_else(read::none_yet)?))
 }
 
-/// The local operator, in the organization that is named, by id or identifier, or else in the only one that there is.
+/// The local operator, in the organization with the given id or identifier, or else in the only organization.
 ///
 /// # Errors
-/// `not_found` when the database has none yet, or none of that name; `conflict` when there are several and none is
-/// named.
+/// `not_found` if there is no such organization, or none at all; `conflict` if there are several and `named` is `None`.
 pub async fn operator_in(app: &App, named: Option<&str>) -> Result<Caller> {
     let found = match named {
         Some(named) => read::find(app, named).await?.ok_or_else(|| {
             let shown: String = named.chars().take(LONGEST_IDENTIFIER).filter(|c| !c.is_control()).collect();
             Error::new(
                 Code::NotFound,
-                format!("there is no organization `{shown}`: `muster organization list` has them"),
+                format!("there is no organization `{shown}`; `muster organization list` shows all organizations"),
             )
         })?,
         None => read::only(app).await?,
@@ -108,11 +107,10 @@ pub async fn operator_in(app: &App, named: Option<&str>) -> Result<Caller> {
     Ok(Caller::operator(found))
 }
 
-/// The longest identifier, in characters: as long as a label of a domain name (RFC 1035, section 2.3.4).
+/// The maximum length of an identifier, in characters: that of a label of a domain name (RFC 1035, section 2.3.4).
 const LONGEST_IDENTIFIER: usize = 63;
 
-/// A short name of an organization, which no other one has: lower-case letters, digits and `-`, a letter or digit
-/// first.
+/// The unique short name of an organization: lowercase letters, digits and `-`, starting with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identifier(String);
 
@@ -126,13 +124,14 @@ impl FromStr for Identifier {
             return Ok(Self(text.to_owned()));
         }
         Err(format!(
-            "has to be 1 to {LONGEST_IDENTIFIER} lower-case letters (a-z), digits and `-`, a letter or digit first"
+            "must be 1 to {LONGEST_IDENTIFIER} lowercase letters (a-z), digits and `-`, starting with a letter or digit"
         ))
     }
 }
 
 impl Identifier {
-    /// One that goes with a name: `Société Générale` is `soci-t-g-n-rale`. `None` when the name has nothing for it.
+    /// Derives an identifier from a name: `Société Générale` becomes `soci-t-g-n-rale`. `None` for a name without any
+    /// usable character.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let plain = name.to_lowercase().replace(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit(), "-");
@@ -153,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_are_short_and_plain() {
+    fn an_identifier_is_a_short_lowercase_label() {
         for good in ["a", "0-a", &"a".repeat(63)] {
             assert_eq!(good.parse::<Identifier>().unwrap().to_string(), good);
         }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_gives_an_identifier_if_it_has_anything_for_one() {
+    fn an_identifier_is_derived_from_the_usable_characters_of_a_name() {
         let of = |name: &str| Identifier::of_name(name).map(|identifier| identifier.to_string());
         assert_eq!(of("Acme, Inc. (EU)").as_deref(), Some("acme-inc-eu"));
         assert_eq!(of(&"a ".repeat(100)).map(|text| text.len()), Some(63));

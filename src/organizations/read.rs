@@ -1,4 +1,4 @@
-//! Finding organizations.
+//! Reading organizations.
 
 use chrono::{DateTime, Utc};
 
@@ -10,17 +10,17 @@ use crate::id::{Id, Organization};
 /// An organization.
 #[derive(Debug)]
 pub struct Summary {
-    /// Which.
+    /// The organization's id.
     pub organization_id: Id<Organization>,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// A short name for addresses.
+    /// The unique short name.
     pub public_identifier: String,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// The oldest organization: the one that the first start made.
+/// The oldest organization, created by the first start.
 ///
 /// # Errors
 /// Those of the database.
@@ -52,7 +52,7 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
     Ok(organizations)
 }
 
-/// The organization with this id or identifier. No identifier looks like an id: it has no `_`.
+/// The organization with this id or identifier. The two can't be confused: only an id contains `_`.
 pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organization>>> {
     let id = named.parse::<Id<Organization>>().ok();
     let found = sqlx::query_scalar!(
@@ -61,7 +61,7 @@ pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organizatio
         from organizations
         where organization_id = $1 or public_identifier = $2
         "#,
-        id.map(Id::uuid),
+        id as Option<Id<Organization>>,
         named,
     )
     .fetch_optional(&app.db.interactive)
@@ -69,10 +69,10 @@ pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organizatio
     Ok(found)
 }
 
-/// The only organization.
+/// The only organization of the database.
 ///
 /// # Errors
-/// `not_found` when there is none; `conflict` when there are several.
+/// `not_found` if there is none; `conflict` if there are several.
 pub(super) async fn only(app: &App) -> Result<Id<Organization>> {
     let found = sqlx::query!(
         r#"
@@ -90,7 +90,7 @@ pub(super) async fn only(app: &App) -> Result<Id<Organization>> {
         several => {
             let names: Vec<&str> = several.iter().map(|one| one.public_identifier.as_str()).collect();
             let sentence = format!(
-                "there are several organizations: say which with `--organization` or MUSTER_ORGANIZATION ({}{})",
+                "there are several organizations; choose one with `--organization` or `MUSTER_ORGANIZATION` ({}{})",
                 names.join(", "),
                 if names.len() < 10 { "" } else { ", …" }
             );
@@ -99,10 +99,6 @@ pub(super) async fn only(app: &App) -> Result<Id<Organization>> {
     }
 }
 
-/// There is no organization at all.
 pub(super) fn none_yet() -> Error {
-    Error::new(
-        Code::NotFound,
-        "the database has no organization yet: `muster serve` makes the first one when it starts",
-    )
+    Error::new(Code::NotFound, "the database has no organization yet; start `muster serve` to create the first one")
 }

@@ -1,14 +1,15 @@
-//! Making and renaming organizations.
+//! Creating and renaming organizations.
 
 use super::Summary;
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
+use crate::id::{Id, Organization};
 
-/// Makes the organization that the change's caller acts in.
+/// Creates the organization of the change's caller.
 ///
 /// # Errors
-/// `conflict` when another one has the identifier.
+/// `conflict` if the identifier is taken.
 pub(super) async fn create(change: &mut Change, name: &str, public_identifier: &str) -> Result<()> {
     let organization_id = change.organization_id();
     let now = change.now();
@@ -17,7 +18,7 @@ pub(super) async fn create(change: &mut Change, name: &str, public_identifier: &
         insert into organizations (organization_id, name, public_identifier, created_at) values ($1, $2, $3, $4)
         on conflict on constraint organizations_public_identifier_key do nothing
         "#,
-        organization_id.uuid(),
+        organization_id as Id<Organization>,
         name,
         public_identifier,
         now,
@@ -25,14 +26,14 @@ pub(super) async fn create(change: &mut Change, name: &str, public_identifier: &
     .execute(change.connection())
     .await?;
     if inserted.rows_affected() == 0 {
-        let sentence = format!("there is an organization `{public_identifier}` already: choose another identifier");
+        let sentence = format!("an organization `{public_identifier}` already exists; choose another identifier");
         return Err(Error::new(Code::Conflict, sentence));
     }
     change.record(Event::OrganizationCreated(organization_id));
     Ok(())
 }
 
-/// Gives the organization that the change's caller acts in another name.
+/// Renames the organization of the change's caller.
 pub(super) async fn rename(change: &mut Change, name: &str) -> Result<Summary> {
     let organization_id = change.organization_id();
     let renamed = sqlx::query!(
@@ -41,7 +42,7 @@ pub(super) async fn rename(change: &mut Change, name: &str) -> Result<Summary> {
         where organization_id = $1
         returning public_identifier, created_at
         "#,
-        organization_id.uuid(),
+        organization_id as Id<Organization>,
         name,
     )
     .fetch_optional(change.connection())

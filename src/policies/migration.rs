@@ -41,7 +41,7 @@ pub async fn preview(app: &App, caller: &Caller) -> Result<Vec<Affected>> {
 /// # Errors
 /// `forbidden`; `last_owner`.
 pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Affected>> {
-    app.change(caller, Action::ScimMigrate, Target::Organization(caller.organization_id), async |change| {
+    app.change(caller, Action::ScimMigration, Target::Organization(caller.organization_id), async |change| {
         owners::lock(change).await?;
         let affected = affected(change.connection(), caller.organization_id).await?;
         if dry_run {

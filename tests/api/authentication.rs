@@ -34,7 +34,7 @@ async fn without_a_key_nobody_is_let_in() {
 async fn a_malformed_key_is_refused_without_asking_the_database() {
     let app = TestApp::spawn().await;
     let token = app.owner.token();
-    let sentence = "this is not a valid API key: check that all of it was copied";
+    let sentence = "malformed API key; check that the whole key was copied";
     for wrong in ["aph0_wrong", &token[..token.len() - 1], &token.replace("amk_", "bmk_"), &format!("{token}x")] {
         refused_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
     }
@@ -49,16 +49,16 @@ async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
     let app = TestApp::spawn().await;
     let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
     let unknown = muster::keys::Token::generate(organization, muster::id::Id::new(app.app.clock.now()));
-    refused_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "this API key is unknown").await;
+    refused_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "unknown API key").await;
 
     let (expired, _) = app.actor_for(PermissionLevel::Owner, Duration::milliseconds(1)).await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    refused_everywhere(&app, &expired, "this API key has expired").await;
+    refused_everywhere(&app, &expired, "the API key has expired").await;
 
     let (revoked, key) = app.actor_for(PermissionLevel::Owner, Duration::days(1)).await;
     assert_eq!(revoked.get("/api/v2/userinfo/").await.status, 200);
     app.revoke(&key).await;
-    refused_everywhere(&app, &revoked, "this API key has been revoked").await;
+    refused_everywhere(&app, &revoked, "the API key is revoked").await;
 
     let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
     let reasons: Vec<&str> =
@@ -75,7 +75,7 @@ async fn a_right_id_with_a_wrong_secret_is_an_unknown_key() {
     let real = muster::keys::Token::parse(app.owner.token()).unwrap();
     let forged = muster::keys::Token::generate(real.organization_id, real.id);
     let answer = app.owner.with_token(forged.text().expose()).get("/api/v2/userinfo/").await;
-    assert_eq!((answer.status, answer.error()["detail"].as_str()), (401, Some("this API key is unknown")));
+    assert_eq!((answer.status, answer.error()["detail"].as_str()), (401, Some("unknown API key")));
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
     assert_eq!(answer.status, 403);
     assert_eq!(
         answer.error(),
-        json!({"code": "forbidden", "detail": "this API key may not do `user.batch_create`: that needs an owner's key"})
+        json!({"code": "forbidden", "detail": "not permitted: `user.batch_create` requires an owner's API key"})
     );
     // Refused before its body is looked at.
     assert_eq!(collaborator.create_raw("not JSON").await.status, 403);

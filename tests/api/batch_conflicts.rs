@@ -155,7 +155,7 @@ async fn the_same_address_may_exist_in_two_organizations() {
         muster::id::Id::from_uuid(uuid::Uuid::parse_str("00000000-0000-7000-8000-00000000000a").unwrap());
     let operator = muster::caller::Caller::operator(organization);
     let level = muster::caller::PermissionLevel::Owner;
-    let key = muster::keys::create(&app.app, &operator, muster::keys::Wanted::new("other", level)).await.unwrap();
+    let key = muster::keys::create(&app.app, &operator, muster::keys::KeySpec::new("other", level)).await.unwrap();
     let other = app.owner.with_token(key.token.expose());
     assert_eq!(other.create(&json!([sso("a@example.com")])).await.status, 200);
     let listed = other.get("/api/v2/organization_collaborators/").await.json();

@@ -265,7 +265,7 @@ async fn nothing_of_another_organization_is_seen_or_touched() {
     let organization =
         muster::id::Id::from_uuid(uuid::Uuid::parse_str("00000000-0000-7000-8000-00000000000a").unwrap());
     let operator = muster::caller::Caller::operator(organization);
-    let key = muster::keys::create(&app.app, &operator, muster::keys::Wanted::new("other", PermissionLevel::Owner))
+    let key = muster::keys::create(&app.app, &operator, muster::keys::KeySpec::new("other", PermissionLevel::Owner))
         .await
         .unwrap();
     let other = app.owner.with_token(key.token.expose());

@@ -158,8 +158,8 @@ async fn what_can_not_be_searched_for_is_named() {
     let app = TestApp::spawn().await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
     let query = "`query` must be 1 to 200 characters long, without control characters";
-    let count = "`count` has to be a number from 1 to 50";
-    let token = "`paging_token` has to be the `next_paging_token` of the page before";
+    let count = "`count` must be a number from 1 to 50";
+    let token = "`paging_token` must be the `next_paging_token` of the previous page";
     for (body, detail) in [
         (json!({"query": ""}), query),
         (json!({"query": "a".repeat(201)}), query),

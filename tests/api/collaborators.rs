@@ -204,11 +204,11 @@ async fn pages_follow_each_other_until_the_token_is_null() {
 async fn parameters_that_can_not_be_used_are_named() {
     let (_app, actor) = app_with_users().await;
     for (query, detail) in [
-        ("?count=0", "`count` has to be a number from 1 to 50"),
-        ("?count=51", "`count` has to be a number from 1 to 50"),
-        ("?count=many", "`count` has to be a number from 1 to 50"),
-        ("?paging_token=", "`paging_token` has to be the `next_paging_token` of the page before"),
-        ("?paging_token=usr_tampered", "`paging_token` has to be the `next_paging_token` of the page before"),
+        ("?count=0", "`count` must be a number from 1 to 50"),
+        ("?count=51", "`count` must be a number from 1 to 50"),
+        ("?count=many", "`count` must be a number from 1 to 50"),
+        ("?paging_token=", "`paging_token` must be the `next_paging_token` of the previous page"),
+        ("?paging_token=usr_tampered", "`paging_token` must be the `next_paging_token` of the previous page"),
         ("?name=%00", "the query can't be used: it has a NUL character"),
         ("?is_service_account=maybe", "`is_service_account` has to be true or false"),
         (

@@ -159,10 +159,10 @@ async fn parameters_of_groups_that_can_not_be_used_are_named() {
     let id = group(&app, "one").await;
     for path in [PATH.to_owned(), format!("{PATH}{id}/members")] {
         for (query, detail) in [
-            ("?count=0", "`count` has to be a number from 1 to 50"),
-            ("?count=51", "`count` has to be a number from 1 to 50"),
-            ("?paging_token=", "`paging_token` has to be the `next_paging_token` of the page before"),
-            ("?paging_token=ide_tampered", "`paging_token` has to be the `next_paging_token` of the page before"),
+            ("?count=0", "`count` must be a number from 1 to 50"),
+            ("?count=51", "`count` must be a number from 1 to 50"),
+            ("?paging_token=", "`paging_token` must be the `next_paging_token` of the previous page"),
+            ("?paging_token=ide_tampered", "`paging_token` must be the `next_paging_token` of the previous page"),
             ("?paging_token=%00", "the query can't be used: it has a NUL character"),
             ("?name=x", "the query can't be used: unknown field `name`, expected `paging_token` or `count`"),
         ] {

@@ -147,5 +147,5 @@ async fn an_expired_key_is_rejected_at_once_even_if_its_holder_is_cached() {
     assert_eq!(look(now).await.status, 200);
     assert_eq!(look(now + chrono::Duration::microseconds(59_999_999)).await.status, 200);
     let answer = look(now + chrono::Duration::seconds(60)).await;
-    assert_eq!((answer.status, answer.error()["detail"].clone()), (401, Value::from("this API key has expired")));
+    assert_eq!((answer.status, answer.error()["detail"].clone()), (401, Value::from("the API key has expired")));
 }

@@ -55,7 +55,7 @@ async fn names(actor: &Actor, query: &str) -> Vec<String> {
     results.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
 }
 
-const NO_OTHERS: &str = "this API key may not do `key.others`: that needs an owner's key";
+const NO_OTHERS: &str = "not permitted: `key.others` requires an owner's API key";
 
 #[tokio::test]
 async fn a_key_of_ones_own_is_made_shown_and_revoked() {
@@ -93,8 +93,8 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
     let revoked = ada.delete(&one(&shown)).await;
     assert_eq!((revoked.status, &revoked.json()["result"]["status"]), (200, &json!("revoked")));
     assert!(revoked.json()["result"]["revoked_at"].is_string());
-    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "this API key has been revoked");
-    let sentence = format!("the API key {} has been revoked before", shown["key_id"].as_str().unwrap());
+    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the API key is revoked");
+    let sentence = format!("API key {} is already revoked", shown["key_id"].as_str().unwrap());
     refused(&ada.delete(&one(&shown)).await, 409, "conflict", &sentence);
 }
 
@@ -102,8 +102,8 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
 async fn a_key_never_makes_one_that_may_more() {
     let app = TestApp::spawn().await;
     let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
-    let level = "this API key can't make or rotate one that may more: it has the level of a collaborator";
-    let scopes = "this API key can't make or rotate one that may more: it has not all of those scopes itself";
+    let level = "an API key with the collaborator level can't create or rotate a key with more permissions";
+    let scopes = "an API key can't create or rotate a key with scopes that it does not have itself";
     refused(&ada.post(PATH, &json!({"name": "x", "permission_level": "owner"})).await, 403, "forbidden", level);
 
     let (narrow, holder) =
@@ -122,7 +122,7 @@ async fn a_key_never_makes_one_that_may_more() {
         &heir.get("/api/v2/organization_collaborators/").await,
         403,
         "forbidden",
-        "this API key may not do `collaborator.list`: that needs a key with the scope users:read",
+        "not permitted: `collaborator.list` requires an API key with the scope `users:read`",
     );
     // Nor does rotating hand out more: the owner's other keys are as good as new ones.
     let (wide, _) = made(&app, &app.owner, json!({"name": "wide"})).await;
@@ -136,9 +136,8 @@ async fn a_key_never_makes_one_that_may_more() {
 async fn a_key_without_the_scope_for_it_makes_lists_and_rotates_none_and_revokes_itself() {
     let app = TestApp::spawn().await;
     let (key, holder) = made(&app, &app.owner, json!({"name": "reader", "scopes": ["users:read"]})).await;
-    let needs = |action: &str, scope: &str| {
-        format!("this API key may not do `{action}`: that needs a key with the scope {scope}")
-    };
+    let needs =
+        |action: &str, scope: &str| format!("not permitted: `{action}` requires an API key with the scope `{scope}`");
     refused(&holder.post(PATH, &json!({"name": "x"})).await, 403, "forbidden", &needs("key.create", "keys:write"));
     refused(&holder.get(PATH).await, 403, "forbidden", &needs("key.list", "keys:read"));
     refused(&holder.post(&rotation(&key), &json!({})).await, 403, "forbidden", &needs("key.rotate", "keys:write"));
@@ -170,10 +169,10 @@ async fn nobody_but_the_person_has_a_key_that_acts_as_them() {
     assert_eq!(names(&grace, &format!("?user_id={grace_id}")).await, ["test"]);
 
     // An owner sees and revokes it, and can't have it.
-    let person = "this is another person's account, and a key of it would act as that person: they make one \
-                  themselves, with `muster login` or a key of their own";
+    let person = "a key for another person would act as that person, who can create one with `muster login` or with \
+                  an API key of their own";
     refused(&app.owner.post(PATH, &json!({"name": "x", "user_id": ada_id})).await, 403, "forbidden", person);
-    let rotating = "this is another person's API key, and its secret would let you act as them: revoke it instead";
+    let rotating = "the new secret of another person's API key would act as that person; revoke the key instead";
     refused(&app.owner.post(&rotation(&key), &json!({})).await, 403, "forbidden", rotating);
     assert_eq!(names(&app.owner, &format!("?user_id={ada_id}")).await, ["test", "ada's"]);
     assert_eq!(app.owner.get(&one(&key)).await.status, 200);
@@ -220,8 +219,8 @@ async fn a_key_that_is_nobodys_makes_others_like_it_and_sees_itself() {
 #[tokio::test]
 async fn what_a_key_can_not_be_is_said() {
     let app = TestApp::spawn().await;
-    let days = "a key has to live for some time, and for 365 days at most (setting `keys.max_days`)";
-    let name = "a key's name has to have 1 to 100 characters, on one line";
+    let days = "an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)";
+    let name = "an API key's name must be one line of 1 to 100 characters";
     let scopes = "`scopes` has to name one or more of users:read, users:write, invitations:read, invitations:write, \
                   groups:read, groups:write, policies:read, policies:write, keys:read, keys:write, audit:read; leave it \
                   out for all that the key that asks has";
@@ -240,7 +239,7 @@ async fn what_a_key_can_not_be_is_said() {
         (json!({"name": "x", "scopes": ["users:read", "x".repeat(10_000)]}), scopes),
         (
             json!({"name": "x", "user_id": "key_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
-            "`user_id` is not an id: it has to be `usr_` and 26 characters",
+            "`user_id` is not an id; expected `usr_` and 26 characters",
         ),
         (json!({}), "the body can't be used: missing field `name` at line 1 column 2"),
     ] {
@@ -281,9 +280,9 @@ async fn keys_are_listed_in_pages_and_parameters_that_can_not_be_used_are_named(
     }
     assert_eq!(seen, ["key 0", "key 1", "key 2", "key 3", "key 4"]);
     assert_eq!(names(&app.owner, "?user_id=usr_01k9h6m3x0e8wbz1v5n7q2r4t6").await, [""; 0]);
-    let count = "`count` has to be a number from 1 to 50";
-    let token = "`paging_token` has to be the `next_paging_token` of the page before";
-    let user = "`user_id` is not an id: it has to be `usr_` and 26 characters";
+    let count = "`count` must be a number from 1 to 50";
+    let token = "`paging_token` must be the `next_paging_token` of the previous page";
+    let user = "`user_id` is not an id; expected `usr_` and 26 characters";
     let long = format!("?user_id={}", "x".repeat(10_000));
     for (query, detail) in [
         ("?count=0", count),
@@ -326,7 +325,7 @@ async fn a_rotated_key_opens_with_both_secrets_until_the_overlap_ends_exactly() 
     assert_eq!((status(&old).await, status(&new).await), (200, 200));
     // Remembered or not, it is over when it is over.
     set(now + Duration::seconds(60));
-    assert_eq!(old.get("/api/v2/userinfo/").await.error()["detail"], "this API key has expired");
+    assert_eq!(old.get("/api/v2/userinfo/").await.error()["detail"], "the API key has expired");
     assert_eq!(status(&new).await, 200);
     assert_eq!(app.owner.get(&one(&key)).await.json()["result"].get("previous_expires_at"), None);
 }
@@ -351,7 +350,7 @@ async fn a_key_has_two_secrets_at_most_and_without_overlap_one() {
     let (fourth, shown) = rotate(json!({"overlap_seconds": 0})).await;
     assert_eq!(shown.get("previous_expires_at"), None);
     assert_eq!((status(&second).await, status(&third).await, status(&fourth).await), (401, 401, 200));
-    let rule = "an old secret can open for 0 to 7 days beside the new one";
+    let rule = "the previous secret can stay valid for 0 to 7 days after a rotation";
     for seconds in [-1, 7 * 86400 + 1, i64::MAX, i64::MIN] {
         refused(
             &app.owner.post(&rotation(&key), &json!({"overlap_seconds": seconds})).await,
@@ -362,7 +361,7 @@ async fn a_key_has_two_secrets_at_most_and_without_overlap_one() {
     }
     assert_eq!(app.owner.delete(&one(&key)).await.status, 200);
     let id = key["key_id"].as_str().unwrap();
-    let sentence = format!("the API key {id} is revoked or has expired, and can't be rotated: make another");
+    let sentence = format!("API key {id} is revoked or expired and can't be rotated; create a new one");
     refused(&app.owner.post(&rotation(&key), &json!({})).await, 409, "conflict", &sentence);
     assert_eq!(status(&fourth).await, 401);
 }
@@ -405,5 +404,5 @@ async fn a_key_may_what_its_user_may_and_no_more() {
     assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"], "collaborator");
     app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
     app.app.key_holders.clear();
-    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the account of this API key is suspended");
+    assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the user of the API key is suspended");
 }

@@ -53,7 +53,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     assert!(approved.as_object_mut().unwrap().remove("expires_at").unwrap().is_string());
     assert_eq!(approved, json!({"user_id": user_id, "permission_level": "collaborator"}));
     let again = ada.post(APPROVE, &json!({"otp": otp})).await;
-    refused(&again, 409, "conflict", "this login has been approved before: start another");
+    refused(&again, 409, "conflict", "the login is already approved; start a new one");
     // Somebody who only looks does not take it away.
     let head = Actor::send(app.anonymous().request("HEAD", &format!("/api/v2/users/request_otp_token/{otp}"))).await;
     assert_eq!(head.status, 200);
@@ -66,7 +66,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     // What was used stays used: it is neither fetched nor approved again.
     refused(&fetched(&app, &otp).await, 409, "conflict", SPENT);
     let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
-    refused(&again, 409, "conflict", "this login has been approved before: start another");
+    refused(&again, 409, "conflict", "the login is already approved; start a new one");
 
     let keys = ada.get("/api/v2/api_keys").await.json();
     let key = &keys["results"][1];
@@ -111,7 +111,7 @@ async fn a_key_that_is_nobodys_and_a_narrow_one_hand_on_what_they_have() {
     let reader = json!({"name": "reader", "scopes": ["users:read"]});
     let reader = nobody.post("/api/v2/api_keys", &reader).await.json()["result"]["token"].as_str().unwrap().to_owned();
     let (otp, _) = started(&app, 0).await;
-    let sentence = "this API key may not do `login.approve`: that needs a key with the scope keys:write";
+    let sentence = "not permitted: `login.approve` requires an API key with the scope `keys:write`";
     refused(&nobody.with_token(&reader).post(APPROVE, &json!({"otp": otp})).await, 403, "forbidden", sentence);
 }
 
@@ -168,7 +168,7 @@ async fn a_one_time_password_that_muster_has_not_made_or_that_is_too_old_ends_th
     let clock = Arc::new(Mutex::new(now));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
     let (otp, url) = started(&app, 60).await;
-    let unknown = "there is no such one-time password: check that all of it was copied";
+    let unknown = "unknown one-time password; check that the whole password was copied";
     let other = if otp.ends_with('0') { "1" } else { "0" };
     for wrong in [
         format!("{}{other}", &otp[..71]),
@@ -183,7 +183,7 @@ async fn a_one_time_password_that_muster_has_not_made_or_that_is_too_old_ends_th
     }
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
     *clock.lock().unwrap() = now + Duration::minutes(10);
-    let expired = "this one-time password has expired: start the login again";
+    let expired = "the one-time password has expired; start the login again";
     refused(&fetched(&app, &otp).await, 404, "not_found", expired);
     refused(&app.owner.post(APPROVE, &json!({"otp": otp})).await, 404, "not_found", expired);
     let page = app.anonymous().get(url.strip_prefix(&format!("http://{}", app.address)).unwrap()).await;
@@ -263,7 +263,7 @@ async fn parameters_that_can_not_be_used_are_named() {
     let whole = "`duration_seconds` has to be a whole number";
     let long = format!("?duration_seconds={}", "9".repeat(10_000));
     for (query, detail) in [
-        ("?duration_seconds=-1", "`duration_seconds` has to be 0 (as long as there may be) or more"),
+        ("?duration_seconds=-1", "`duration_seconds` must be 0 (the maximum) or positive"),
         ("?duration_seconds=", whole),
         ("?duration_seconds=1.5", whole),
         ("?duration_seconds=%25", whole),

@@ -265,7 +265,7 @@ async fn a_key_that_may_not_make_owners_makes_none_through_a_group() {
     .await;
     let refused = json!({
         "code": "forbidden",
-        "detail": "this API key may not do `owner.grant`: that needs a key with the scope users:write",
+        "detail": "not permitted: `owner.grant` requires an API key with the scope `users:write`",
     });
     let bound = json!([{"role_name": "owner", "principals": [id]}]);
     let answer = set(&policies, &bound).await;

@@ -298,7 +298,7 @@ async fn a_refusal_needs_no_connection_beside_that_of_its_change() {
     let owners = json!({"bindings": [{"role_name": "owner", "principals": [group(&app, "owners").await]}]});
     let entries = count(&app).await;
     let answer = send(&narrow, "PUT", POLICY, &owners).await;
-    let detail = "this API key may not do `owner.grant`: that needs a key with the scope users:write";
+    let detail = "not permitted: `owner.grant` requires an API key with the scope `users:write`";
     assert_eq!((answer.status, answer.error()), (403, json!({"code": "forbidden", "detail": detail})));
     let event = app.owner.get(&format!("{EVENTS}?count=1")).await.json()["results"][0].clone();
     assert_eq!(

@@ -90,7 +90,7 @@ async fn a_name_that_a_collaborator_has_or_that_makes_no_address_is_refused() {
     assert_eq!(answer.status, 400);
     assert!(answer.error()["detail"].as_str().unwrap().starts_with("the query can't be used: unknown field `level`"));
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    let sentence = "this API key may not do `service_account.create`: that needs an owner's key";
+    let sentence = "not permitted: `service_account.create` requires an owner's API key";
     refused(&collaborator.post(PATH, &Value::Null).await, 403, "forbidden", sentence);
     assert_eq!(app.db_value::<i64>("select count(*) from users").await, before);
 }
@@ -166,15 +166,17 @@ async fn keys_of_a_service_account_are_for_owners_and_keys_of_people_for_nobody(
     let app = TestApp::spawn().await;
     let user_id = made(&app, "ci").await["user_id"].clone();
     let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
-    let others = "this API key may not do `key.others`: that needs an owner's key";
+    let others = "not permitted: `key.others` requires an owner's API key";
     refused(&ada.post(KEY, &json!({"duration": 60, "user_id": user_id})).await, 403, "forbidden", others);
     let unknown = json!({"duration": 60, "user_id": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"});
     refused(&ada.post(KEY, &unknown).await, 403, "forbidden", others);
     refused(&app.owner.post(KEY, &unknown).await, 404, "not_found", "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6");
     let answer = app.owner.post(KEY, &json!({"duration": 60, "user_id": ada_id})).await;
     assert_eq!((answer.status, answer.error()["code"].as_str()), (403, Some("forbidden")));
-    assert!(answer.error()["detail"].as_str().unwrap().starts_with("this is another person's account"));
-    let days = "a key has to live for some time, and for 365 days at most (setting `keys.max_days`)";
+    assert!(
+        answer.error()["detail"].as_str().unwrap().starts_with("a key for another person would act as that person")
+    );
+    let days = "an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)";
     for duration in [0, -1, i64::MIN] {
         let body = json!({"duration": duration, "user_id": user_id});
         refused(&app.owner.post(KEY, &body).await, 400, "invalid_request", days);
@@ -186,7 +188,7 @@ async fn keys_of_a_service_account_are_for_owners_and_keys_of_people_for_nobody(
         (json!({"duration": "x", "user_id": user_id}), "the body can't be used: expected i64 at line 1 column 15"),
         (
             json!({"duration": 60, "user_id": "ide_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
-            "`user_id` is not an id: it has to be `usr_` and 26 characters",
+            "`user_id` is not an id; expected `usr_` and 26 characters",
         ),
     ] {
         refused(&app.owner.post(KEY, &body).await, 400, "invalid_request", detail);
@@ -206,7 +208,7 @@ async fn rotating_revokes_every_key_of_the_account_and_of_nobody_else() {
     let answer = app.owner.post(&rotation(&ci), &Value::Null).await;
     assert_eq!((answer.status, answer.json()), (200, json!({"result": {"user_id": ci, "keys": 2}})));
     for holder in &holders {
-        assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "this API key has been revoked");
+        assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the API key is revoked");
     }
     assert_eq!(bystander.get("/api/v2/userinfo/").await.status, 200);
     let revoked = app.owner.get("/api/v2/audit/events?action=key.revoke").await.json();
@@ -214,7 +216,7 @@ async fn rotating_revokes_every_key_of_the_account_and_of_nobody_else() {
     let rotated = app.owner.get("/api/v2/audit/events?action=key.rotate_for_user").await.json();
     assert_eq!((&rotated["results"][0]["target_id"], &rotated["results"][0]["details"]), (&ci, &json!({"keys": 2})));
 
-    let sentence = format!("{} has no API key that works, so there is none to rotate: make one", ci.as_str().unwrap());
+    let sentence = format!("user {} has no active API key; create one", ci.as_str().unwrap());
     refused(&app.owner.post(&rotation(&ci), &Value::Null).await, 409, "conflict", &sentence);
     let unknown = json!("usr_01k9h6m3x0e8wbz1v5n7q2r4t6");
     let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
@@ -224,7 +226,7 @@ async fn rotating_revokes_every_key_of_the_account_and_of_nobody_else() {
         refused(&app.owner.post(&rotation(&json!(id)), &Value::Null).await, 404, "not_found", sentence);
     }
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    let sentence = "this API key may not do `key.rotate_for_user`: that needs an owner's key";
+    let sentence = "not permitted: `key.rotate_for_user` requires an owner's API key";
     refused(&collaborator.post(&rotation(&other), &Value::Null).await, 403, "forbidden", sentence);
 }
 
@@ -240,7 +242,7 @@ async fn a_batch_can_not_take_the_address_of_a_service_account() {
 async fn nobody_rotates_away_the_key_that_asks() {
     let app = TestApp::spawn().await;
     let (me, owner) = app.person("ada@example.com", PermissionLevel::Owner).await;
-    let sentence = "these are the keys of whoever asks, with the one that asks: revoke or rotate them one by one";
+    let sentence = "the API key in use is among the keys to revoke; revoke or rotate your own keys one by one";
     refused(&owner.post(&rotation(&json!(me)), &Value::Null).await, 409, "conflict", sentence);
     assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
 }

@@ -202,7 +202,7 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
     let refused = app.owner.get("/api/v2/userinfo/").await;
     assert_eq!(
         (refused.status, refused.error()),
-        (401, json!({"code": "unauthenticated", "detail": "the account of this API key is suspended"}))
+        (401, json!({"code": "unauthenticated", "detail": "the user of the API key is suspended"}))
     );
     let again = send(&other, "POST", &format!("{path}/suspend"), &Value::Null).await;
     assert_eq!(
@@ -385,7 +385,7 @@ async fn who_may_only_read_changes_nobody() {
         ("POST", format!("{path}/reactivate"), "user.reactivate"),
     ] {
         let answer = send(&reader, method, &path, &Value::Null).await;
-        let detail = format!("this API key may not do `{action}`: that needs an owner's key");
+        let detail = format!("not permitted: `{action}` requires an owner's API key");
         assert_eq!((answer.status, answer.error()), (403, json!({"code": "forbidden", "detail": detail})));
     }
     assert_eq!(app.owner.get(&path).await.header("etag"), "\"1\"");

@@ -74,7 +74,7 @@ async fn an_owner_manages_keys_from_afar() {
     assert_eq!((revoked.status, revoked.out.as_str(), revoked.err), (Some(0), "", format!("revoked {id}\n")));
     assert_eq!(status(&app, &token).await, 401);
     let again = ran(&app, &["api-key", "revoke", id]);
-    assert_eq!((again.status, again.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
+    assert_eq!((again.status, again.err), (Some(1), format!("error: API key {id} is already revoked\n")));
     let wrong = ran(&app, &["api-key", "create", "--name", "x", "--scope", "users"]);
     assert_eq!(wrong.status, Some(2));
     assert!(wrong.err.contains("expected one of users:read, users:write, "), "{}", wrong.err);
@@ -155,6 +155,6 @@ async fn the_local_operator_makes_rotates_and_shows_keys_of_users() {
     let long = local(&app, &["key", "rotate", id, "--overlap", "8d"]);
     assert_eq!(
         (long.status, long.err.as_str()),
-        (Some(1), "error: an old secret can open for 0 to 7 days beside the new one\n")
+        (Some(1), "error: the previous secret can stay valid for 0 to 7 days after a rotation\n")
     );
 }

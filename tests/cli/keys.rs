@@ -33,7 +33,7 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("revoked {id}\n")));
     actor.is_rejected_within_a_second().await;
     let ran = local(&app, &["key", "revoke", id]);
-    assert_eq!((ran.status, ran.err), (Some(1), format!("error: the API key {id} has been revoked before\n")));
+    assert_eq!((ran.status, ran.err), (Some(1), format!("error: API key {id} is already revoked\n")));
     let listed: Vec<Value> = serde_json::from_str(&local(&app, &["key", "list", "-o", "json"]).out).unwrap();
     assert_eq!(listed.iter().find(|key| key["key_id"] == id).unwrap()["status"], "revoked");
 }
@@ -55,16 +55,16 @@ async fn the_token_alone_goes_to_standard_output_and_the_words_do_not() {
 async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
     let app = TestApp::spawn().await;
     for (arguments, status, sentence) in [
-        (&["key", "create", "--name", ""][..], 1, "error: a key's name has to have 1 to 100 characters, on one line\n"),
+        (&["key", "create", "--name", ""][..], 1, "error: an API key's name must be one line of 1 to 100 characters\n"),
         (
             &["key", "create", "--name", "x", "--expires-in", "366d"],
             1,
-            "error: a key has to live for some time, and for 365 days at most (setting `keys.max_days`)\n",
+            "error: an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)\n",
         ),
         (
             &["key", "create", "--name", "x", "--expires-in", "0d"],
             1,
-            "error: a key has to live for some time, and for 365 days at most (setting `keys.max_days`)\n",
+            "error: an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)\n",
         ),
         (
             &["key", "revoke", "key_01k9h6m3x0e8wbz1v5n7q2r4t6"],
@@ -77,7 +77,7 @@ async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
     }
     let ran = local(&app, &["key", "revoke", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("not an id: it has to be `key_` and 26 characters"), "{}", ran.err);
+    assert!(ran.err.contains("not an id; expected `key_` and 26 characters"), "{}", ran.err);
     let ran = local(&app, &["key", "create", "--name", "x", "--expires-in", "soon"]);
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("expected a number with a unit, such as 90d, 12h or 30m"), "{}", ran.err);

@@ -144,7 +144,7 @@ async fn the_local_operator_approves_for_a_user() {
     let keys: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((keys[1]["name"].as_str(), keys[1]["permission_level"].as_str()), (Some("login"), Some("owner")));
     let ran = approve("otp_x", &ada_id);
-    let sentence = "error: there is no such one-time password: check that all of it was copied\n";
+    let sentence = "error: unknown one-time password; check that the whole password was copied\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
 }
 

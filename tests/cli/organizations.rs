@@ -52,27 +52,27 @@ async fn an_organization_is_made_with_an_owner_whose_key_works() {
 async fn what_can_not_be_an_organization_is_refused_in_a_sentence() {
     let app = TestApp::spawn().await;
     let long = "x".repeat(256);
-    let rule = "has to be 1 to 63 lower-case letters (a-z), digits and `-`, a letter or digit first";
+    let rule = "must be 1 to 63 lowercase letters (a-z), digits and `-`, starting with a letter or digit";
     for (arguments, status, sentence) in [
         (&["create", "", "--identifier", "a"][..], 1, "error: an organization's name must not be empty\n"),
-        (&["create", &long], 1, "error: an organization's name has to have 255 characters at most\n"),
-        (&["create", "a\nb"], 1, "error: an organization's name has to be one line without control characters\n"),
+        (&["create", &long], 1, "error: an organization's name must have at most 255 characters\n"),
+        (&["create", "a\nb"], 1, "error: an organization's name must be one line without control characters\n"),
         (
             &["create", "密"],
             2,
             "error: can't derive an identifier from the name: it has no letters (a-z) or digits; add `--identifier`\n",
         ),
-        (&["create", "Default"], 1, "error: there is an organization `default` already: choose another identifier\n"),
+        (&["create", "Default"], 1, "error: an organization `default` already exists; choose another identifier\n"),
         (&["rename", "default", " "], 1, "error: an organization's name must not be empty\n"),
         (
             &["rename", "nobody", "New"],
             2,
-            "error: there is no organization `nobody`: `muster organization list` has them\n",
+            "error: there is no organization `nobody`; `muster organization list` shows all organizations\n",
         ),
         (
             &["rename", "org_01k9h6m3x0e8wbz1v5n7q2r4t6", "New"],
             2,
-            "error: there is no organization `org_01k9h6m3x0e8wbz1v5n7q2r4t6`: `muster organization list` has them\n",
+            "error: there is no organization `org_01k9h6m3x0e8wbz1v5n7q2r4t6`; `muster organization list` shows all organizations\n",
         ),
     ] {
         let ran = local(&app, &[&["organization"], arguments].concat());
@@ -113,14 +113,14 @@ async fn with_several_organizations_the_operator_says_which() {
     let app = TestApp::spawn().await;
     assert_eq!(local(&app, &["key", "create", "--name", "a"]).status, Some(0), "one needs no name");
     let made = json(&local(&app, &["organization", "create", "Other", "-o", "json"]));
-    let sentence = "error: there are several organizations: say which with `--organization` or MUSTER_ORGANIZATION \
+    let sentence = "error: there are several organizations; choose one with `--organization` or `MUSTER_ORGANIZATION` \
                     (default, other)\n";
     for arguments in [&["key", "create", "--name", "b"][..], &["key", "list"], &["audit", "list"]] {
         let ran = local(&app, arguments);
         assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{arguments:?}");
     }
     let ran = local(&app, &["key", "list", "--organization", "nobody"]);
-    let unknown = "error: there is no organization `nobody`: `muster organization list` has them\n";
+    let unknown = "error: there is no organization `nobody`; `muster organization list` shows all organizations\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), unknown));
 
     let id = made["organization_id"].as_str().unwrap();

@@ -56,7 +56,7 @@ async fn a_refusal_exits_with_1_and_a_server_out_of_reach_with_2() {
     let ran = run(muster_at(&app).env("MUSTER_TOKEN", "amk_wrong").args(["user", "list"]));
     assert_eq!(
         (ran.status, ran.err.as_str()),
-        (Some(1), "error: this is not a valid API key: check that all of it was copied\n")
+        (Some(1), "error: malformed API key; check that the whole key was copied\n")
     );
     let ran = run(muster_at(&app).env("MUSTER_HOST", "http://127.0.0.1:9").args(["user", "list"]));
     assert_eq!(ran.status, Some(2));

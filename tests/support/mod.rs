@@ -23,7 +23,7 @@ use muster::app::App;
 use muster::caller::{Caller, PermissionLevel};
 use muster::clock::Clock;
 use muster::config::Config;
-use muster::keys::{Lifetime, Wanted};
+use muster::keys::{KeySpec, Lifetime};
 use muster::postgres::{Cluster, Database};
 use muster::{http, keys, organizations, setup};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ impl TestApp {
         let operator = organizations::operator(&app).await.unwrap();
         let key = match first {
             Some(key) => key,
-            None => keys::create(&app, &operator, Wanted::new("test", PermissionLevel::Owner)).await.unwrap(),
+            None => keys::create(&app, &operator, KeySpec::new("test", PermissionLevel::Owner)).await.unwrap(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -170,8 +170,8 @@ impl TestApp {
 
     /// An actor with a new key of this lifetime, and the key.
     pub async fn actor_for(&self, permission: PermissionLevel, lifetime: Duration) -> (Actor, keys::NewKey) {
-        let wanted = Wanted { lifetime: Lifetime::Exactly(lifetime), ..Wanted::new("test", permission) };
-        let key = keys::create(&self.app, &self.operator, wanted).await.unwrap();
+        let spec = KeySpec { lifetime: Lifetime::Exactly(lifetime), ..KeySpec::new("test", permission) };
+        let key = keys::create(&self.app, &self.operator, spec).await.unwrap();
         (Actor::new(self.address, Some(key.token.expose())), key)
     }
 
@@ -186,8 +186,8 @@ impl TestApp {
         let created = self.owner.create(&user).await;
         assert_eq!(created.status, 200, "{}", created.text);
         let user_id = created.json()["results"][0]["user_id"].as_str().unwrap().to_owned();
-        let wanted = Wanted { user_id: Some(user_id.parse().unwrap()), ..Wanted::new("test", permission) };
-        let key = keys::create(&self.app, &self.operator, wanted).await.unwrap();
+        let spec = KeySpec { user_id: Some(user_id.parse().unwrap()), ..KeySpec::new("test", permission) };
+        let key = keys::create(&self.app, &self.operator, spec).await.unwrap();
         (user_id, Actor::new(self.address, Some(key.token.expose())))
     }
 

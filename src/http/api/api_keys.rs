@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract, log};
 use crate::id::{self, Id};
-use crate::keys::{self, Filter, Lifetime, NewKey, NewSecret, Summary, Wanted};
+use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, NewSecret, Summary};
 use crate::page::{Page, PageRequest};
 
 /// An API key. Its token is not kept.
@@ -79,7 +79,7 @@ impl ApiKey {
             user_id: key.user_id.map(|user_id| user_id.to_string()),
             user_status: key.user_status,
             name: key.name,
-            permission_level: key.permission_level,
+            permission_level: key.permission_level.as_str().to_owned(),
             scopes: key.scopes,
             created_at: key.created_at,
             created_by: key.created_by.map(|key_id| key_id.to_string()),
@@ -185,19 +185,19 @@ pub(in crate::http) struct NewApiKey {
 }
 
 impl NewApiKey {
-    fn wanted(self) -> Result<Wanted> {
+    fn wanted(self) -> Result<KeySpec> {
         let level = self.permission_level.as_deref().map(|level| {
             PermissionLevel::parse(level)
                 .ok_or_else(|| Error::invalid("`permission_level` has to be owner or collaborator"))
         });
         // More than a duration can hold is more than there may be.
         let lifetime = |seconds| Lifetime::Exactly(Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
-        Ok(Wanted {
+        Ok(KeySpec {
             name: self.name,
             user_id: self.user_id.as_deref().map(user_id).transpose()?,
             permission_level: level.transpose()?,
             scopes: self.scopes.as_deref().map(scopes).transpose()?,
-            lifetime: self.expires_in_seconds.map_or(Lifetime::Usual, lifetime),
+            lifetime: self.expires_in_seconds.map_or(Lifetime::Default, lifetime),
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract};
-use crate::keys::{self, Lifetime, Wanted};
+use crate::keys::{self, KeySpec, Lifetime};
 use crate::service_accounts;
 
 /// A service account.
@@ -129,14 +129,14 @@ pub(in crate::http) async fn create_api_key(
              own give your own `user_id`, or use POST /api/v2/api_keys",
         )
     })?;
-    let wanted = Wanted {
+    let spec = KeySpec {
         name: new.name.unwrap_or_else(|| "api key".to_owned()),
         user_id: Some(api_keys::user_id(&user_id)?),
         permission_level: None,
         scopes: None,
         lifetime: Lifetime::AtMost(new.duration),
     };
-    let key = keys::create(&app, &caller, wanted).await?;
+    let key = keys::create(&app, &caller, spec).await?;
     let result = ServerSession {
         server_session_id: key.token.expose().to_owned(),
         key_id: key.key_id.to_string(),
