@@ -195,7 +195,7 @@ async fn a_certificate_that_is_a_pipe_or_has_no_end_is_not_read_and_keeps_no_ser
     let (mut server, said) = logged(&files).await;
     let path = files.path("server.pem");
     let client = trusting(&authority).build().unwrap();
-    for (target, why) in [("pipe", "it is not a regular file"), ("long", "it is longer than 1048576 bytes")] {
+    for (target, why) in [("pipe", "not a regular file"), ("long", "longer than 1048576 bytes")] {
         if target == "pipe" {
             assert!(std::process::Command::new("mkfifo").arg(files.path(target)).status().unwrap().success());
         } else {
@@ -279,11 +279,11 @@ fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
     for (settings, sentence) in [
         (
             &[("CERTIFICATE_FILE", certificate.as_str())][..],
-            "server.tls_certificate_file and server.tls_key_file have to be set both, or neither".to_owned(),
+            "`server.tls_certificate_file` and `server.tls_key_file` must both be set, or neither".to_owned(),
         ),
         (
             &[("CLIENT_CA_FILE", &certificate)],
-            "server.tls_client_ca_file needs server.tls_certificate_file and server.tls_key_file".to_owned(),
+            "`server.tls_client_ca_file` requires `server.tls_certificate_file` and `server.tls_key_file`".to_owned(),
         ),
         (
             &[("CERTIFICATE_FILE", "/nowhere/x.pem"), ("KEY_FILE", &key)],
