@@ -245,7 +245,7 @@ impl App {
         let unsorted = self.unsorted.fetch_add(users, Ordering::Relaxed).saturating_add(users);
         if unsorted >= WORTH_SORTING && self.unsorted.swap(0, Ordering::Relaxed) >= WORTH_SORTING {
             let db = self.db.clone();
-            drop(self.start_job(async move { db.sort_search_index().await }));
+            drop(self.start_job(async move { db.merge_search_index().await }));
         }
     }
 

@@ -17,13 +17,13 @@ use crate::id::{Id, User};
 use crate::keys::NewKey;
 use crate::organizations;
 use crate::page::PageRequest;
-use crate::postgres::{self, Cluster, Database, MigrateError};
+use crate::postgres::{self, Database, EmbeddedPostgres, MigrateError};
 use crate::setup::{self, PrepareError};
 
 /// The application and its database, which may be the embedded one.
 pub(super) struct Local {
     pub(super) app: Arc<App>,
-    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) cluster: Option<Arc<EmbeddedPostgres>>,
 }
 
 impl Local {
@@ -41,7 +41,7 @@ impl Local {
                     )));
                 }
                 let path = environment("PATH").unwrap_or_default();
-                let cluster = Cluster::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
+                let cluster = EmbeddedPostgres::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
                 if config.fingerprint_keys().map_err(Exit::usage)?.is_none() {
                     config.secrets.fingerprint_key_file = fingerprint_key_file(cluster.data_dir())?;
                 }

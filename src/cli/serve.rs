@@ -18,7 +18,7 @@ use super::{Exit, output};
 use crate::app::App;
 use crate::config::{self, Config};
 use crate::keys::NewKey;
-use crate::postgres::Cluster;
+use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
 use crate::{batches, http, telemetry};
 
@@ -295,7 +295,7 @@ async fn drain(app: Arc<App>, server: ServerHandle, asked: CancellationToken) ->
 }
 
 /// Has the private PostgreSQL run.
-async fn supervise(cluster: Arc<Cluster>) {
+async fn supervise(cluster: Arc<EmbeddedPostgres>) {
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         if let Err(error) = cluster.keep_running().await {

@@ -1,6 +1,5 @@
-//! The data directory of the private PostgreSQL: made, checked and locked.
+//! Creates, validates and locks the data directory of the embedded PostgreSQL.
 
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
@@ -10,79 +9,72 @@ use std::time::{Duration, Instant};
 use nix::unistd::{Gid, Uid, User};
 
 /// A data directory that can't be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the data directory {} {why}", path.display())]
 pub struct DataDirError {
     path: PathBuf,
-    /// What is wrong with it, and what to do.
-    problem: String,
+    /// The end of the message: what is wrong with the directory, and what to do.
+    why: String,
 }
 
-impl fmt::Display for DataDirError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the data directory {} {}", self.path.display(), self.problem)
-    }
-}
-
-/// The file that muster makes first, and knows its data directory by.
+/// The file that muster creates first and recognizes its data directory by.
 pub(super) const FIRST_FILE: &str = "starting.lock";
 
-/// How long to wait for another muster that is starting or stopping the cluster.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for another process that starts or stops PostgreSQL.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest path of a Unix socket that every system takes.
-const LONGEST_SOCKET_PATH: usize = 100;
+/// The longest path of a Unix socket that works on every system, in bytes.
+const MAX_SOCKET_PATH: usize = 100;
 
-/// The socket's folder: in the data directory, unless that makes its path too long.
+/// The directory of the socket: in the data directory, or in the system's temporary directory if the path is too long.
 pub(super) fn socket_dir(data_dir: &Path) -> PathBuf {
     let inside = data_dir.join("run");
-    if inside.as_os_str().len() + "/.s.PGSQL.5432".len() <= LONGEST_SOCKET_PATH {
+    if inside.as_os_str().len() + "/.s.PGSQL.5432".len() <= MAX_SOCKET_PATH {
         return inside;
     }
     let mark = crc32fast::hash(data_dir.as_os_str().as_encoded_bytes());
-    let owner = fs::metadata(data_dir).map(|data_dir| data_dir.uid()).unwrap_or_default();
+    let owner = fs::metadata(data_dir).map_or(0, |data_dir| data_dir.uid());
     std::env::temp_dir().join(format!("muster-{owner}-{mark:08x}"))
 }
 
-/// Makes the data directory, and finds out early whether it can be used.
+/// Creates the data directory and checks that it can be used.
 pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, DataDirError> {
     let failed = |error: io::Error| unusable(data_dir, &error);
-    // As root, folders on the way have to let PostgreSQL's account through.
+    // As root, PostgreSQL's unprivileged user must be able to pass through the parent directories.
     let mode = if Uid::effective().is_root() { 0o755 } else { 0o700 };
     fs::DirBuilder::new().recursive(true).mode(mode).create(data_dir).map_err(failed)?;
     let data_dir = data_dir.canonicalize().map_err(failed)?;
     let found = fs::metadata(&data_dir).map_err(failed)?;
     let me = Uid::effective();
-    let refuse = |problem: String| Err(DataDirError { path: data_dir.clone(), problem });
+    let refuse = |why: String| Err(DataDirError { path: data_dir.clone(), why });
     if found.uid() != me.as_raw() {
         let owner = Uid::from_raw(found.uid());
         let name = User::from_uid(owner).ok().flatten().map_or_else(|| owner.to_string(), |user| user.name);
-        return refuse(format!("belongs to user {name}: run muster as {name}, or choose another with `--data-dir`"));
+        return refuse(format!("belongs to user {name}; run muster as {name}, or choose another with `--data-dir`"));
     }
     if found.mode() & 0o022 != 0 {
-        return refuse(
-            "can be written to by other users: close it (`chmod go-w`), or choose another with `--data-dir`".to_owned(),
-        );
+        return refuse("is writable by other users; run `chmod go-w`, or choose another with `--data-dir`".to_owned());
     }
-    // Nothing is ever removed or overwritten that muster did not put there.
+    // muster never removes or overwrites files that it did not create.
     let is_ours = data_dir.join(FIRST_FILE).exists();
-    let stranger = fs::read_dir(&data_dir).map_err(failed)?.flatten().find(|entry| entry.file_name() != "lost+found");
-    if let (false, Some(stranger)) = (is_ours, stranger) {
+    let foreign = fs::read_dir(&data_dir).map_err(failed)?.flatten().find(|entry| entry.file_name() != "lost+found");
+    if let (false, Some(foreign)) = (is_ours, foreign) {
         return refuse(format!(
-            "has something in it that is not muster's ({}): choose an empty or a new one with `--data-dir`",
-            stranger.file_name().to_string_lossy()
+            "contains files of another program (`{}`); choose an empty or a new one with `--data-dir`",
+            foreign.file_name().to_string_lossy()
         ));
     }
     if me.is_root() && !is_ours {
-        // PostgreSQL's account has to get through it to its own folder.
+        // PostgreSQL's unprivileged user must be able to reach its subdirectory.
         fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     if me.is_root()
         && let Some(closed) = data_dir.ancestors().find(|folder| !is_open_to_others(folder))
     {
         return Err(DataDirError {
-            problem: format!(
-                "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is closed to \
-                 others: choose another with `--data-dir`",
+            why: format!(
+                "can't be reached by the unprivileged user that PostgreSQL runs as, because {} is not accessible to \
+                 other users; choose another with `--data-dir`",
                 closed.display()
             ),
             path: data_dir,
@@ -95,7 +87,7 @@ fn is_open_to_others(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
 }
 
-/// Makes a folder that is `owner`'s and nobody else's, or finds it so.
+/// Creates a directory that only `owner` can access, unless it exists.
 pub(super) fn make_dir(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<()> {
     let expected = owner.map_or(Uid::effective(), |(user, _)| user);
     match fs::DirBuilder::new().mode(0o700).create(path) {
@@ -104,18 +96,18 @@ pub(super) fn make_dir(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<()>
             None => Ok(()),
         },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // Not somebody else's folder put in our way, as is possible in a shared /tmp.
+            // In a shared /tmp, another user may have created it.
             let found = fs::symlink_metadata(path)?;
             if found.is_dir() && found.uid() == expected.as_raw() {
                 return Ok(());
             }
-            Err(io::Error::other(format!("{} belongs to somebody else", path.display())))
+            Err(io::Error::other(format!("{} belongs to another user", path.display())))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Opens a lock file, which only its owner can, or others could hold it.
+/// Opens a lock file. Other users can't open it, so they can't lock it.
 pub(super) fn lock_file(data_dir: &Path, name: &str) -> Result<File, DataDirError> {
     File::options()
         .create(true)
@@ -126,17 +118,17 @@ pub(super) fn lock_file(data_dir: &Path, name: &str) -> Result<File, DataDirErro
         .map_err(|error| unusable(data_dir, &error))
 }
 
-/// Waits for the lock, a while.
+/// Locks the file; waits up to [`LOCK_TIMEOUT`].
 pub(super) async fn lock(data_dir: &Path, file: &File) -> Result<(), DataDirError> {
     let start = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(unusable(data_dir, &error)),
-            Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_PATIENCE => {
+            Err(TryLockError::WouldBlock) if start.elapsed() > LOCK_TIMEOUT => {
                 return Err(DataDirError {
                     path: data_dir.to_path_buf(),
-                    problem: "is being started or stopped by another muster, which does not finish".to_owned(),
+                    why: "is locked by another process that is starting or stopping PostgreSQL".to_owned(),
                 });
             }
             Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -145,13 +137,12 @@ pub(super) async fn lock(data_dir: &Path, file: &File) -> Result<(), DataDirErro
 }
 
 pub(super) fn unusable(path: &Path, error: &io::Error) -> DataDirError {
-    let problem = match error.kind() {
+    let why = match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "can't be used by this user (permission denied): choose another with `--data-dir`, or run muster as \
-             its owner"
+            "can't be used by this user (permission denied); choose another with `--data-dir`, or run muster as its owner"
                 .to_owned()
         }
         _ => format!("can't be used: {error}"),
     };
-    DataDirError { path: path.to_path_buf(), problem }
+    DataDirError { path: path.to_path_buf(), why }
 }

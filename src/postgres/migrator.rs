@@ -1,101 +1,80 @@
-//! Brings a database's schema up to date.
+//! Applies migrations.
 //!
-//! Instances that start together on one database agree by an advisory lock on who
-//! migrates; the others wait and find it done.
+//! Instances that start on the same database at the same time use an advisory lock: one migrates, the others wait.
 //!
 //! # Decisions
 //!
-//! sqlx's own lock blocks inside PostgreSQL. A statement that waits there holds back
-//! `CREATE INDEX CONCURRENTLY`, so a waiting instance could stop the very migration that
-//! it waits for. muster tries, sleeps and tries again.
+//! *The lock is polled.* sqlx's own lock waits inside PostgreSQL. A waiting statement blocks
+//! `CREATE INDEX CONCURRENTLY`, so a waiting instance could block the very migration it waits for.
 
-use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use sqlx::migrate::{Migrate, Migration, Migrator};
-use sqlx::{Connection, PgConnection};
 
-/// The migrations that this binary knows.
+/// The migrations of this version.
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
     migrator.set_locking(false);
     migrator
 });
 
-/// Where sqlx keeps the list of applied migrations.
+/// The table in which sqlx records applied migrations.
 const TABLE: &str = "_sqlx_migrations";
 
-/// The advisory lock: the bytes of `muster` as a number, so that nobody else's is the same.
-const LOCK: i64 = 0x6d75_7374_6572;
+/// The ID of the advisory lock: the bytes of `muster`, so that other programs don't use the same.
+const LOCK_ID: i64 = 0x6d75_7374_6572;
 
-/// How long to wait for another instance that is migrating.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for another instance that migrates.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a database can't be used.
-#[derive(Debug)]
+/// The version of this binary.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Why a database can't be migrated or used.
+#[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// It was migrated by a newer muster.
+    /// The database has a migration that this version does not have.
+    #[error(
+        "the database was migrated by a newer version of muster (muster {VERSION} does not have migration {version}); \
+         start that version, or restore the backup from before the upgrade"
+    )]
     Newer {
-        /// The first migration that this binary doesn't know.
+        /// The first unknown migration.
         version: i64,
     },
-    /// A migration is noted as begun and not finished.
+    /// A migration is recorded as incomplete.
+    #[error(
+        "migration {version} is incomplete (`success` is false in `{TABLE}`); restore the backup from before the \
+         upgrade, and find out what changed the table: muster applies a migration completely or not at all"
+    )]
     Dirty {
-        /// Which.
+        /// The incomplete migration.
         version: i64,
     },
-    /// An applied migration differs from the one in this binary.
+    /// A migration was applied with a different text than this version has.
+    #[error(
+        "migration {version} was applied in a different form than muster {VERSION} has (its checksum in `{TABLE}` \
+         differs); start the version that applied it, or restore the backup from before the upgrade"
+    )]
     Changed {
-        /// Which.
+        /// The migration that differs.
         version: i64,
     },
-    /// Another instance has been migrating for too long.
+    /// Another instance holds the migration lock.
+    #[error(
+        "another instance has been migrating the database for more than {} s; wait for it, or find the blocking \
+         session in `pg_stat_activity`",
+        LOCK_TIMEOUT.as_secs()
+    )]
     Locked,
     /// A migration failed.
+    #[error("can't migrate the database: {0}")]
     Failed(sqlx::migrate::MigrateError),
-    /// The database did not answer.
-    Database(sqlx::Error),
-}
-
-impl fmt::Display for MigrateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Newer { version } => write!(
-                f,
-                "the database was migrated by a newer muster (it has migration {version}, which muster {} \
-                 doesn't know): start that version, or restore the backup made before the upgrade",
-                env!("CARGO_PKG_VERSION")
-            ),
-            Self::Dirty { version } => write!(
-                f,
-                "migration {version} is half done in this database (`success` is false in {TABLE}): restore the backup \
-                 made before the upgrade; muster's own migrations are done wholly or not at all, so find out what did this"
-            ),
-            Self::Changed { version } => write!(
-                f,
-                "migration {version} was applied to this database in another form than muster {} has it (its checksum in \
-                 {TABLE} differs): start the muster that migrated it, or restore the backup made before",
-                env!("CARGO_PKG_VERSION")
-            ),
-            Self::Locked => write!(
-                f,
-                "another instance has been migrating the database for over {} s: wait for it, or look for \
-                 what blocks it in pg_stat_activity",
-                PATIENCE.as_secs()
-            ),
-            Self::Failed(error) => write!(f, "the database can't be migrated: {error}"),
-            Self::Database(error) => write!(f, "the database can't be used: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for MigrateError {}
-
-impl From<sqlx::Error> for MigrateError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
+    /// The database can't be reached or rejects statements.
+    #[error("can't use the database: {0}")]
+    Database(#[from] sqlx::Error),
 }
 
 impl From<sqlx::migrate::MigrateError> for MigrateError {
@@ -110,26 +89,26 @@ impl From<sqlx::migrate::MigrateError> for MigrateError {
     }
 }
 
-/// How far the database's schema is, as this binary sees it.
+/// The state of the database schema, compared with the migrations of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// There is none: muster was never here.
+    /// No migration was ever applied.
     Empty,
-    /// So many migrations are lacking.
+    /// This many migrations are missing.
     Lacks(usize),
-    /// It has exactly the migrations that this binary knows.
+    /// Exactly the migrations of this version are applied.
     Current,
 }
 
-/// Whether the database has exactly the migrations that this binary knows.
+/// Whether exactly the migrations of this version are applied.
 ///
 /// # Errors
-/// When the database doesn't answer, was migrated by a newer muster, or in another way than by this one.
+/// When the database can't be read, or has migrations that this version does not have or has in a different form.
 pub async fn is_current(connection: &mut PgConnection) -> Result<bool, MigrateError> {
     Ok(schema(connection).await? == Schema::Current)
 }
 
-/// How far the database is.
+/// Reads the state of the schema.
 ///
 /// # Errors
 /// As [`is_current`].
@@ -153,7 +132,7 @@ pub async fn schema(connection: &mut PgConnection) -> Result<Schema, MigrateErro
     }
     match MIGRATOR.iter().count().saturating_sub(applied.len()) {
         0 => Ok(Schema::Current),
-        lacking => Ok(Schema::Lacks(lacking)),
+        missing => Ok(Schema::Lacks(missing)),
     }
 }
 
@@ -177,29 +156,26 @@ pub async fn migrate<E: From<MigrateError>>(
 
 async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let start = tokio::time::Instant::now();
-    let mut pause = Duration::from_millis(50);
-    loop {
-        if try_lock(connection).await? {
-            return Ok(());
-        }
-        if start.elapsed() > PATIENCE {
+    let mut backoff = Duration::from_millis(50);
+    while !try_lock(connection).await? {
+        if start.elapsed() > LOCK_TIMEOUT {
             return Err(MigrateError::Locked);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
-        connection.ping().await?;
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(Duration::from_secs(2));
     }
+    Ok(())
 }
 
-/// Takes the lock of those who change the schema, unless another instance has it.
+/// Takes the advisory lock of schema changes, unless another session holds it.
 pub(super) async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK_ID).fetch_one(connection).await
 }
 
-/// Lets it go. Should this fail, it goes with the connection.
+/// Releases the lock. On failure, PostgreSQL releases it when the connection closes.
 pub(super) async fn unlock(connection: &mut PgConnection) {
-    let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK).execute(connection).await;
+    let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK_ID).execute(connection).await;
     if let Err(error) = unlocked {
-        tracing::warn!(%error, "the migration lock could not be released");
+        tracing::warn!(%error, "could not release the migration lock");
     }
 }

@@ -14,8 +14,8 @@
 //! *The cause of a pool timeout is looked up separately* ([`Database::diagnose`]): a pool retries silently while
 //! PostgreSQL has no connections left, and then reports only the timeout.
 
-mod cluster;
 mod data_dir;
+mod embedded;
 mod errors;
 mod migrator;
 mod programs;
@@ -29,7 +29,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
-pub use cluster::{Cluster, ClusterError};
+pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
@@ -190,9 +190,9 @@ impl Database {
         [Usage::of("interactive", &self.interactive), Usage::of("batch", &self.batch)]
     }
 
-    /// Merges the pending entries of the search index, see [`search_index`].
-    pub(crate) async fn sort_search_index(&self) {
-        search_index::sort(&self.batch).await;
+    /// Merges the pending list of the search index, see [`search_index`].
+    pub(crate) async fn merge_search_index(&self) {
+        search_index::merge_pending(&self.batch).await;
     }
 
     /// Opens a connection outside the pools, for work that holds a session lock.

@@ -1,9 +1,8 @@
-//! Finding PostgreSQL's server programs on this machine.
+//! Finds the server programs of PostgreSQL on this machine.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A folder that has `postgres` and `initdb`, of one major version.
+/// A directory with `postgres` and `initdb`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
     folder: PathBuf,
@@ -11,53 +10,53 @@ pub struct Programs {
     pub major: u32,
 }
 
-/// No server programs here, or not of the version that a data directory needs.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ProgramsNotFound {
-    needed: Option<u32>,
-    found: Vec<u32>,
+/// The server programs are not installed, or not in the version that a data directory needs.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramsNotFound {
+    /// No version is installed.
+    #[error(
+        "the PostgreSQL server programs are not installed; install them (Debian/Ubuntu: `apt-get install postgresql`; \
+         Fedora: `dnf install postgresql-server`; macOS: `brew install postgresql@17`), or set the address of a running \
+         server with `--database-url`"
+    )]
+    NotInstalled,
+    /// Only other versions are installed.
+    #[error(
+        "the data directory was created by PostgreSQL {needed}, and only PostgreSQL {} is installed; install version {needed}, or \
+         upgrade the data with pg_upgrade",
+        list(found)
+    )]
+    WrongVersion {
+        /// The major version of the data directory.
+        needed: u32,
+        /// The installed major versions, newest first.
+        found: Vec<u32>,
+    },
 }
 
-impl fmt::Display for ProgramsNotFound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.needed {
-            Some(needed) if !self.found.is_empty() => {
-                let found: Vec<String> = self.found.iter().map(u32::to_string).collect();
-                write!(
-                    f,
-                    "the data was written by PostgreSQL {needed}, and this machine has only PostgreSQL {}: \
-                     install version {needed}, or move the data with pg_upgrade",
-                    found.join(", ")
-                )
-            }
-            _ => f.write_str(
-                "PostgreSQL's server programs were not found: install them (Debian/Ubuntu: `apt-get install \
-                 postgresql`; Fedora: `dnf install postgresql-server`; macOS: `brew install postgresql@17`), or \
-                 give the address of a running server with `--database-url`",
-            ),
-        }
-    }
+fn list(versions: &[u32]) -> String {
+    versions.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
-
-impl std::error::Error for ProgramsNotFound {}
 
 impl Programs {
-    /// Finds the programs: on `search_path` (the value of `PATH`), where Debian, Fedora and
-    /// Homebrew put them; of version `needed`, or else the newest.
+    /// Finds the programs on `search_path` (the value of `PATH`) or where Debian, Fedora and Homebrew install them: version
+    /// `needed`, or else the newest.
     ///
     /// # Errors
-    /// [`ProgramsNotFound`], whose text says what to install.
+    /// [`ProgramsNotFound`], whose message says what to install.
     pub fn find(search_path: &str, needed: Option<u32>) -> Result<Self, ProgramsNotFound> {
         let mut all: Vec<Self> = candidates(search_path).into_iter().filter_map(Self::at).collect();
         all.sort_by_key(|programs| std::cmp::Reverse(programs.major));
         all.dedup();
-        let found = all.iter().map(|programs| programs.major).collect();
-        all.into_iter()
-            .find(|programs| needed.is_none_or(|needed| needed == programs.major))
-            .ok_or(ProgramsNotFound { needed, found })
+        let found: Vec<u32> = all.iter().map(|programs| programs.major).collect();
+        let chosen = all.into_iter().find(|programs| needed.is_none_or(|needed| needed == programs.major));
+        chosen.ok_or(match needed {
+            Some(needed) if !found.is_empty() => ProgramsNotFound::WrongVersion { needed, found },
+            _ => ProgramsNotFound::NotInstalled,
+        })
     }
 
-    /// One of the programs, by its name.
+    /// The path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -80,7 +79,7 @@ fn parse_major(version: &str) -> Option<u32> {
 }
 
 fn candidates(search_path: &str) -> Vec<PathBuf> {
-    // A link on PATH (`/usr/local/bin/initdb`) leads to the folder that has the rest.
+    // A link on PATH (`/usr/local/bin/initdb`) leads to the directory with the other programs.
     let on_path = std::env::split_paths(search_path)
         .filter_map(|folder| folder.join("initdb").canonicalize().ok())
         .filter_map(|program| program.parent().map(Path::to_path_buf));
@@ -96,10 +95,10 @@ fn candidates(search_path: &str) -> Vec<PathBuf> {
     on_path.chain(installed).collect()
 }
 
-/// The folders in `parent` that are named like a PostgreSQL version: `17`, `pgsql-17`, `postgresql@17`.
+/// The directories in `parent` that are named like a PostgreSQL version: `17`, `pgsql-17`, `postgresql@17`.
 fn children(parent: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else { return false };
         ["", "pgsql-", "postgresql@", "postgresql"].iter().any(|prefix| {
             name.strip_prefix(prefix).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
         })
@@ -118,23 +117,22 @@ mod tests {
     }
 
     #[test]
-    fn nothing_installed_is_told_with_what_to_install() {
-        let error = ProgramsNotFound { needed: None, found: Vec::new() };
+    fn the_message_says_what_to_install() {
         assert_eq!(
-            error.to_string(),
-            "PostgreSQL's server programs were not found: install them (Debian/Ubuntu: `apt-get install postgresql`; \
-             Fedora: `dnf install postgresql-server`; macOS: `brew install postgresql@17`), or give the address of a \
-             running server with `--database-url`"
+            ProgramsNotFound::NotInstalled.to_string(),
+            "the PostgreSQL server programs are not installed; install them (Debian/Ubuntu: `apt-get install \
+             postgresql`; Fedora: `dnf install postgresql-server`; macOS: `brew install postgresql@17`), or set the \
+             address of a running server with `--database-url`"
         );
     }
 
     #[test]
     fn a_missing_version_is_named() {
-        let error = ProgramsNotFound { needed: Some(13), found: vec![17, 15] };
+        let error = ProgramsNotFound::WrongVersion { needed: 13, found: vec![17, 15] };
         assert_eq!(
             error.to_string(),
-            "the data was written by PostgreSQL 13, and this machine has only PostgreSQL 17, 15: install version \
-             13, or move the data with pg_upgrade"
+            "the data directory was created by PostgreSQL 13, and only PostgreSQL 17, 15 is installed; install version 13, or \
+             upgrade the data with pg_upgrade"
         );
     }
 }

@@ -1,37 +1,33 @@
-//! The index that finds pieces of names and addresses, where PostgreSQL can have it.
+//! The trigram index (GIN) of the user search.
 //!
-//! It needs the extension `pg_trgm`, which comes with PostgreSQL and is not installed everywhere, and which not every
-//! role may create. So it is no migration: muster looks at every start whether it is there, makes it if it can,
-//! and searches without it if it can't: slower, with the same results.
+//! It needs the extension `pg_trgm`, which is part of PostgreSQL's contrib modules, is not always installed and can't be
+//! created by every role. So no migration creates the index: every start creates it if possible. Without it, searches are
+//! slower and return the same results.
 //!
 //! # Decisions
 //!
-//! *New users wait outside the index until their batch is committed.* Such an index (GIN) keeps what is new in a list
-//! of its own, which searches read, too, and sorts it in when the list is full: by default at 4 MiB, 6,000
-//! users, within the transaction that fills it. With 64 MiB a batch of 10,000 into a table of 1,000,000 takes 1.14
-//! times what it takes into an empty one, not 1.48; sorting in (0.1 s for as many) comes after the answer ([`sort`]).
+//! *A batch does not sort its users into the index.* A GIN index collects new entries in a pending list, which searches
+//! read, too, and merges them when the list is full: by default at 4 MiB (6,000 users), in the transaction that fills it.
+//! With 64 MiB, a batch of 10,000 into a table of 1,000,000 users takes 1.14 times as long as into an empty one, not 1.48
+//! times. The merge (0.1 s for as many users) runs after the response ([`merge_pending`]).
 
 use sqlx::{PgConnection, PgPool};
 
 use super::migrator;
 
-/// Makes the index unless it is there. What fails is logged, and tried again at the next start.
+/// Creates the index unless it exists. A failure is logged, and the next start tries again.
 pub async fn ensure_search_index(connection: &mut PgConnection) {
-    match ensure(connection).await {
-        Ok(()) => {}
-        Err(error) => {
-            let why = error.as_database_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
-            tracing::info!(%why, "searches go without an index, which needs the extension pg_trgm: slower, not otherwise");
-        }
+    if let Err(error) = ensure(connection).await {
+        let why = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        tracing::info!(%why, "search index unavailable (needs pg_trgm); searches are slower but return the same results");
     }
 }
 
-/// Sorts into the index what is new, in a transaction of its own. Without the index there is nothing to do; PostgreSQL
-/// itself does it from time to time, too.
-pub(super) async fn sort(pool: &PgPool) {
-    let sorted = sqlx::query("select gin_clean_pending_list(to_regclass('users_search_text'))").execute(pool).await;
-    if let Err(error) = sorted {
-        tracing::debug!(%error, "new users were not sorted into the search index");
+/// Merges the pending list of the index. PostgreSQL also does so by itself from time to time.
+pub(super) async fn merge_pending(pool: &PgPool) {
+    let merged = sqlx::query("select gin_clean_pending_list(to_regclass('users_search_text'))").execute(pool).await;
+    if let Err(error) = merged {
+        tracing::debug!(%error, "could not merge the pending list of the search index");
     }
 }
 
@@ -41,19 +37,19 @@ async fn ensure(connection: &mut PgConnection) -> sqlx::Result<()> {
             .fetch_optional(&mut *connection)
             .await?;
     if is_valid == Some(true) || !migrator::try_lock(connection).await? {
-        // There, or another instance is at it.
+        // It exists, or another instance is creating it.
         return Ok(());
     }
-    let made = make(connection).await;
+    let created = create(connection).await;
     migrator::unlock(connection).await;
-    made
+    created
 }
 
-async fn make(connection: &mut PgConnection) -> sqlx::Result<()> {
-    // Building waits for transactions that are older, and does not keep others from writing.
+async fn create(connection: &mut PgConnection) -> sqlx::Result<()> {
+    // A concurrent build does not block writes; it waits for older transactions.
     sqlx::query("set lock_timeout = '10s'").execute(&mut *connection).await?;
     sqlx::query("create extension if not exists pg_trgm").execute(&mut *connection).await?;
-    // One that was not finished.
+    // An invalid index from an interrupted build.
     sqlx::query("drop index concurrently if exists users_search_text").execute(&mut *connection).await?;
     sqlx::query(
         "create index concurrently users_search_text on users using gin (search_text gin_trgm_ops) \

@@ -440,17 +440,18 @@ async fn a_database_with_a_migration_half_done_or_changed_is_not_served_on() {
             "success = false",
             "success = true",
             format!(
-                "migration {version} is half done in this database (`success` is false in _sqlx_migrations): restore the \
-                 backup made before the upgrade; muster's own migrations are done wholly or not at all, so find out what \
-                 did this"
+                "migration {version} is incomplete (`success` is false in `_sqlx_migrations`); restore the backup from \
+                 before the upgrade, and find out what changed the table: muster applies a migration completely or not at \
+                 all"
             ),
         ),
         (
             "checksum = decode('00', 'hex') || checksum",
             "checksum = substr(checksum, 2)",
             format!(
-                "migration {version} was applied to this database in another form than muster {} has it (its checksum in \
-                 _sqlx_migrations differs): start the muster that migrated it, or restore the backup made before",
+                "migration {version} was applied in a different form than muster {} has (its checksum in \
+                 `_sqlx_migrations` differs); start the version that applied it, or restore the backup from before the \
+                 upgrade",
                 env!("CARGO_PKG_VERSION")
             ),
         ),

@@ -371,8 +371,8 @@ async fn migrations_that_lack_or_are_newer_are_told_apart() {
     database.run(&[&format!("update _sqlx_migrations set version = 29990101000001 where version = {latest}")]).await;
     let examined = database.doctor();
     let found = format!(
-        "the database was migrated by a newer muster (it has migration 29990101000001, which muster {} doesn't know): \
-         start that version, or restore the backup made before the upgrade",
+        "the database was migrated by a newer version of muster (muster {} does not have migration 29990101000001); start \
+         that version, or restore the backup from before the upgrade",
         env!("CARGO_PKG_VERSION")
     );
     examined.complains_of("database.migrations", "problem", &found);

@@ -161,7 +161,7 @@ fn without_postgresqls_programs_it_says_what_to_install() {
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
     assert!(
-        ran.err.starts_with("error: the data was written by PostgreSQL 6, and this machine has only PostgreSQL "),
+        ran.err.starts_with("error: the data directory was created by PostgreSQL 6, and only PostgreSQL "),
         "{}",
         ran.err
     );
@@ -240,7 +240,7 @@ fn a_folder_with_something_else_in_it_is_refused_and_left_alone() {
     fs::write(&precious, "precious").unwrap();
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("has something in it that is not muster's (postgres): choose an empty"), "{}", ran.err);
+    assert!(ran.err.contains("contains files of another program (`postgres`); choose an empty"), "{}", ran.err);
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was added");
 }
@@ -251,7 +251,7 @@ fn a_folder_that_others_can_write_to_is_refused() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("can be written to by other users"), "{}", ran.err);
+    assert!(ran.err.contains("is writable by other users"), "{}", ran.err);
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use muster::postgres::Cluster;
+use muster::postgres::EmbeddedPostgres;
 use serde_json::json;
 use sqlx::ConnectOptions;
 
 use crate::support::server::{ServerProcess, muster};
 use crate::support::{Actor, BATCH, db_counts, sso, with_password};
 
-fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
+fn signal(cluster: &EmbeddedPostgres, signal: &str) -> PathBuf {
     let file = cluster.data_dir().join("postgres/postmaster.pid");
     let pid = std::fs::read_to_string(&file).unwrap().lines().next().unwrap().to_owned();
     std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
@@ -18,7 +18,7 @@ fn signal(cluster: &Cluster, signal: &str) -> PathBuf {
 }
 
 /// Stops it at once, ending all connections, and starts it again.
-pub async fn restart(cluster: &Cluster) {
+pub async fn restart(cluster: &EmbeddedPostgres) {
     let pid_file = signal(cluster, "-INT");
     while pid_file.exists() {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -31,10 +31,10 @@ const WAITS: &str = "1*sleep(1500)->off";
 
 /// A PostgreSQL that the test can stop, and a server on it. `hashed`: what it does between hashing a batch and
 /// writing it.
-pub async fn with_its_own_database(hashed: &str) -> (tempfile::TempDir, Cluster, ServerProcess) {
+pub async fn with_its_own_database(hashed: &str) -> (tempfile::TempDir, EmbeddedPostgres, ServerProcess) {
     let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
     let path = std::env::var("PATH").unwrap();
-    let cluster = Cluster::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
+    let cluster = EmbeddedPostgres::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
     let socket = dir.path().join("run");
     let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
     let mut command = muster();

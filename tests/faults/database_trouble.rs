@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use muster::postgres::Cluster;
+use muster::postgres::EmbeddedPostgres;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
@@ -146,7 +146,7 @@ async fn a_database_that_takes_writes_again_gets_them_from_instances_that_connec
 }
 
 /// Changes the setting of the whole PostgreSQL, as a provider does whose disk is full.
-async fn set_read_only(cluster: &Cluster, on: bool) {
+async fn set_read_only(cluster: &EmbeddedPostgres, on: bool) {
     let mut connection = cluster.connect_options().connect().await.unwrap();
     let set = if on {
         "alter system set default_transaction_read_only = on"
@@ -163,7 +163,7 @@ async fn set_read_only(cluster: &Cluster, on: bool) {
 async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itself() {
     let dir = tempfile::Builder::new().prefix("muster-full-").tempdir_in("/tmp").unwrap();
     let few = [("fsync", "off"), ("max_connections", "20")];
-    let cluster = Cluster::open(dir.path(), &std::env::var("PATH").unwrap(), &few).await.unwrap();
+    let cluster = EmbeddedPostgres::open(dir.path(), &std::env::var("PATH").unwrap(), &few).await.unwrap();
     let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&cluster.connect_options())));
     let owner = server.actor(&server.key.clone().unwrap());
     let user = created(&owner).await;
@@ -203,7 +203,7 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
 }
 
 /// Takes every connection that is left.
-async fn take_all(cluster: &Cluster, taken: &mut Vec<sqlx::PgConnection>) {
+async fn take_all(cluster: &EmbeddedPostgres, taken: &mut Vec<sqlx::PgConnection>) {
     while let Ok(connection) = cluster.connect_options().connect().await {
         taken.push(connection);
     }
@@ -235,7 +235,7 @@ async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
 struct Disk(Option<tempfile::TempDir>);
 
 impl Disk {
-    async fn fill(cluster: &Cluster) -> Self {
+    async fn fill(cluster: &EmbeddedPostgres) -> Self {
         if !nix::unistd::Uid::effective().is_root() {
             run(
                 cluster,
@@ -269,7 +269,7 @@ impl Disk {
         self.0.as_ref().unwrap().path().join(name)
     }
 
-    async fn empty(&self, cluster: &Cluster) {
+    async fn empty(&self, cluster: &EmbeddedPostgres) {
         match &self.0 {
             Some(_) => std::fs::remove_file(self.path("filler")).unwrap(),
             None => run(cluster, &["drop trigger full_disk on batches"]).await,
@@ -286,7 +286,7 @@ impl Drop for Disk {
     }
 }
 
-async fn run(cluster: &Cluster, statements: &[&str]) {
+async fn run(cluster: &EmbeddedPostgres, statements: &[&str]) {
     let mut connection = cluster.connect_options().connect().await.unwrap();
     for statement in statements {
         sqlx::query(AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await.unwrap();

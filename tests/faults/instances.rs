@@ -47,8 +47,8 @@ async fn a_database_of_a_newer_muster_is_refused_in_a_sentence() {
         assert_eq!(
             String::from_utf8(output.stderr).unwrap(),
             format!(
-                "error: the database was migrated by a newer muster (it has migration 29990101000000, which muster {} \
-                 doesn't know): start that version, or restore the backup made before the upgrade\n",
+                "error: the database was migrated by a newer version of muster (muster {} does not have migration \
+                 29990101000000); start that version, or restore the backup from before the upgrade\n",
                 env!("CARGO_PKG_VERSION")
             )
         );

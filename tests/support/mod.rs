@@ -24,7 +24,7 @@ use muster::caller::{Caller, PermissionLevel};
 use muster::clock::Clock;
 use muster::config::Config;
 use muster::keys::{KeySpec, Lifetime};
-use muster::postgres::{Cluster, Database};
+use muster::postgres::{Database, EmbeddedPostgres};
 use muster::{http, keys, organizations, setup};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -38,8 +38,8 @@ pub static DURABLE: AtomicBool = AtomicBool::new(false);
 
 /// The PostgreSQL of this test binary, created by muster's own code. It stops with the process, even after a crash: a helper
 /// process waits until the pipe from the process closes.
-pub fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
+pub fn cluster() -> &'static EmbeddedPostgres {
+    static CLUSTER: OnceLock<(EmbeddedPostgres, tempfile::TempDir)> = OnceLock::new();
     let settings = || {
         let quick =
             [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("max_connections", "300")];
@@ -49,18 +49,18 @@ pub fn cluster() -> &'static Cluster {
 }
 
 /// Another PostgreSQL, with its default settings.
-pub fn default_cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<(Cluster, tempfile::TempDir)> = OnceLock::new();
+pub fn default_cluster() -> &'static EmbeddedPostgres {
+    static CLUSTER: OnceLock<(EmbeddedPostgres, tempfile::TempDir)> = OnceLock::new();
     &CLUSTER.get_or_init(|| start_cluster(Vec::new())).0
 }
 
-fn start_cluster(settings: Vec<(&'static str, &'static str)>) -> (Cluster, tempfile::TempDir) {
+fn start_cluster(settings: Vec<(&'static str, &'static str)>) -> (EmbeddedPostgres, tempfile::TempDir) {
     // In a separate thread: the caller may already be in a runtime, which can't be nested.
     std::thread::spawn(move || {
         let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
         let path = std::env::var("PATH").unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let cluster = runtime.block_on(Cluster::open(dir.path(), &path, &settings)).unwrap();
+        let cluster = runtime.block_on(EmbeddedPostgres::open(dir.path(), &path, &settings)).unwrap();
         end_with_this_process(dir.path());
         (cluster, dir)
     })

@@ -1,31 +1,28 @@
-//! The private PostgreSQL: for people who want to start with nothing.
+//! The embedded PostgreSQL, which muster runs itself if no database is configured.
 //!
-//! It lives in a folder of its own and listens on a Unix socket only, which nobody but its
-//! user can reach. Whoever comes first starts it, whoever leaves last stops it, and nobody
-//! has to know which of the two they are: `muster serve`, `muster key create` beside it, a
-//! second `muster serve` on another port.
+//! It lives in a directory of its own and listens only on a Unix socket that no other user can reach. The first process
+//! that needs it starts it, the last one stops it: `muster serve`, a `muster key create` beside it, or a second
+//! `muster serve` on another port.
 //!
 //! ```text
 //! <data directory>/
-//!   postgres/           PostgreSQL's own files
+//!   postgres/           the data directory of PostgreSQL
 //!   run/                the socket
-//!   postgres.log        what PostgreSQL says
-//!   starting.lock       held while starting or stopping
-//!   users.lock          held, shared, by everyone who uses it
+//!   postgres.log        the log of PostgreSQL
+//!   starting.lock       locked while PostgreSQL is started or stopped
+//!   users.lock          locked, shared, by every process that uses it
 //! ```
 //!
-//! After a `kill -9` the locks are gone with the process and PostgreSQL is still running:
-//! the next one to come finds it by its pid file and goes on with it. After a crash of the
-//! machine the pid file is stale: its process is gone, or is not PostgreSQL.
+//! After a `kill -9` of muster the locks are released and PostgreSQL still runs; the next process finds it by its pid file
+//! and uses it. After a crash of the machine the pid file is stale: its process does not exist or is not PostgreSQL.
 //!
 //! # Decisions
 //!
-//! The connection needs no password (`trust`): the socket's folder lets only its owner (and
-//! root) in, which is the same set of people who could read a stored password.
-//! As root the cluster runs as user `postgres`, or `nobody` where that is missing, because
-//! PostgreSQL refuses to run as root.
+//! *No password* (`trust`): only the owner and root can enter the directory of the socket, and they could read a stored
+//! password, too.
+//!
+//! *As root, PostgreSQL runs as user `postgres`*, or `nobody` if that does not exist: PostgreSQL refuses to run as root.
 
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -42,86 +39,65 @@ use sqlx::{ConnectOptions, Connection};
 use super::data_dir::{self, DataDirError};
 use super::programs::{Programs, ProgramsNotFound};
 
-/// How long PostgreSQL may take to start, recovery after a crash included.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long PostgreSQL may take to start, including crash recovery.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long it may take to stop: less than what supervisors allow.
-const STOP_TIME: Duration = Duration::from_secs(15);
+/// How long PostgreSQL may take to stop: less than supervisors allow.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long it may take to answer a connection.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the folder of an unfinished first start is named, before its number.
+/// The prefix of the directory of an unfinished `initdb`; the process ID follows.
 const UNFINISHED: &str = "unfinished-";
 
-/// The port names the socket; nothing listens on it.
+/// The port is part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
 
-/// The user and the database inside.
+/// The name of the role and of the database.
 const NAME: &str = "muster";
 
-/// A running private PostgreSQL that this process uses.
+/// A running embedded PostgreSQL that this process uses.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct EmbeddedPostgres {
     data_dir: PathBuf,
     socket_dir: PathBuf,
     programs: Programs,
     settings: Vec<(String, String)>,
-    /// Held, shared, as long as this process uses the cluster.
+    /// Locked, shared, while this process uses PostgreSQL.
     users: File,
-    /// Whether this process made the data directory's contents.
+    /// Whether this process initialized the data directory.
     pub is_new: bool,
 }
 
-/// Why there is no private PostgreSQL. Each text says what to do.
-#[derive(Debug)]
-pub enum ClusterError {
-    /// Its programs are missing.
-    Programs(ProgramsNotFound),
+/// Why the embedded PostgreSQL is not available.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddedError {
+    /// The server programs are missing.
+    #[error(transparent)]
+    Programs(#[from] ProgramsNotFound),
     /// The data directory can't be used.
-    DataDir(DataDirError),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
     /// A PostgreSQL program failed.
+    #[error("{doing} failed: {why}")]
     Failed {
-        /// What was being done.
+        /// What muster was doing, such as `starting PostgreSQL`.
         doing: &'static str,
-        /// What it said.
-        said: String,
+        /// The error, with the end of PostgreSQL's log.
+        why: String,
     },
 }
 
-impl fmt::Display for ClusterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Programs(error) => error.fmt(f),
-            Self::DataDir(error) => error.fmt(f),
-            Self::Failed { doing, said } => write!(f, "{doing} failed: {said}"),
-        }
-    }
-}
-
-impl std::error::Error for ClusterError {}
-
-impl From<DataDirError> for ClusterError {
-    fn from(error: DataDirError) -> Self {
-        Self::DataDir(error)
-    }
-}
-
-impl From<ProgramsNotFound> for ClusterError {
-    fn from(error: ProgramsNotFound) -> Self {
-        Self::Programs(error)
-    }
-}
-
-impl Cluster {
-    /// Finds the cluster of `data_dir` running, or starts it, or makes it first.
+impl EmbeddedPostgres {
+    /// Uses the PostgreSQL of `data_dir`; initializes and starts it if necessary.
     ///
-    /// `settings` are PostgreSQL's, for a cluster that this call starts.
+    /// `settings` are settings of PostgreSQL, which apply if this call starts it.
     ///
     /// # Errors
-    /// [`ClusterError`], each kind of which says what to do.
-    pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, ClusterError> {
-        // First: where there are none, as in a container, a folder is of no use either.
+    /// [`EmbeddedError`], whose message says what to do.
+    pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, EmbeddedError> {
+        // First, so that no data directory is created where PostgreSQL is not installed.
         Programs::find(search_path, None)?;
         let data_dir = data_dir::prepare(data_dir)?;
         let starting = data_dir::lock_file(&data_dir, data_dir::FIRST_FILE)?;
@@ -131,7 +107,7 @@ impl Cluster {
         let major = fs::read_to_string(postgres_dir.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
         let programs = Programs::find(search_path, major)?;
         let users = data_dir::lock_file(&data_dir, "users.lock")?;
-        let cluster = Self {
+        let embedded = Self {
             socket_dir: data_dir::socket_dir(&data_dir),
             programs,
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
@@ -139,19 +115,19 @@ impl Cluster {
             is_new: major.is_none(),
             data_dir,
         };
-        if cluster.is_new {
-            cluster.init()?;
+        if embedded.is_new {
+            embedded.init()?;
         }
-        if !cluster.is_running().await? {
-            cluster.start().await?;
+        if !embedded.is_running().await? {
+            embedded.start().await?;
         }
-        cluster.create_database().await?;
-        cluster.users.try_lock_shared().map_err(|error| cluster.unusable(&io::Error::other(error)))?;
+        embedded.create_database().await?;
+        embedded.users.try_lock_shared().map_err(|error| embedded.unusable(&io::Error::other(error)))?;
         drop(starting);
-        Ok(cluster)
+        Ok(embedded)
     }
 
-    /// How to connect.
+    /// The options of a connection.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
@@ -162,40 +138,40 @@ impl Cluster {
             .ssl_mode(sqlx::postgres::PgSslMode::Disable)
     }
 
-    /// Where it is.
+    /// The data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// PostgreSQL's major version.
+    /// The major version of PostgreSQL.
     #[must_use]
     pub const fn major(&self) -> u32 {
         self.programs.major
     }
 
-    /// Starts PostgreSQL again if it has died.
+    /// Restarts PostgreSQL if it has exited.
     ///
     /// # Errors
-    /// When it can't be started.
-    pub async fn keep_running(&self) -> Result<(), ClusterError> {
+    /// When PostgreSQL does not start.
+    pub async fn keep_running(&self) -> Result<(), EmbeddedError> {
         if self.pid().is_some() {
             return Ok(());
         }
         let starting = data_dir::lock_file(&self.data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&self.data_dir, &starting).await?;
         if !self.is_running().await? {
-            tracing::warn!("the private PostgreSQL was gone; starting it again");
+            tracing::warn!("embedded PostgreSQL exited; restarting");
             self.start().await?;
         }
         Ok(())
     }
 
-    /// Leaves the cluster, which is not to be used any more. If nobody else uses it, PostgreSQL stops.
+    /// Ends the use of PostgreSQL, and stops it if no other process uses it.
     ///
     /// # Errors
-    /// When PostgreSQL doesn't stop.
-    pub async fn close(&self) -> Result<(), ClusterError> {
+    /// When PostgreSQL does not stop.
+    pub async fn close(&self) -> Result<(), EmbeddedError> {
         let starting = data_dir::lock_file(&self.data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&self.data_dir, &starting).await?;
         let _ = self.users.unlock();
@@ -206,10 +182,10 @@ impl Cluster {
         }
     }
 
-    fn init(&self) -> Result<(), ClusterError> {
+    fn init(&self) -> Result<(), EmbeddedError> {
         let target = self.data_dir.join("postgres");
-        // Made elsewhere and renamed: a first start that is killed leaves nothing half made behind.
-        // Each attempt has a folder of its own, because a killed one's initdb may still be writing.
+        // Initialized in a temporary directory and renamed, so that a killed start leaves no partial data directory. Each
+        // attempt has its own, because the initdb of a killed attempt may still be writing.
         for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 let _ = fs::remove_dir_all(entry.path());
@@ -227,12 +203,12 @@ impl Cluster {
             .output()
             .map_err(|error| self.failed("starting initdb", &error.to_string()))?;
         if !output.status.success() {
-            return Err(self.failed("making the database", &reason(&String::from_utf8_lossy(&output.stderr))));
+            return Err(self.failed("initdb", &reason(&String::from_utf8_lossy(&output.stderr))));
         }
         fs::rename(&fresh, &target).map_err(|error| self.unusable(&error))
     }
 
-    async fn start(&self) -> Result<(), ClusterError> {
+    async fn start(&self) -> Result<(), EmbeddedError> {
         self.remove_stale_files();
         data_dir::make_dir(&self.socket_dir, self.account()).map_err(|error| self.unusable(&error))?;
         let log = File::options().create(true).append(true).mode(0o600).open(self.data_dir.join("postgres.log"));
@@ -246,12 +222,12 @@ impl Cluster {
             .arg(&self.socket_dir)
             .args(["-p", &PORT.to_string()])
             .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "logging_collector=off"])
-            // Neither the statement nor the values that an error is about: they can name people.
+            // The log must not contain statements or values: they can be personal data.
             .args(["-c", "log_error_verbosity=terse", "-c", "log_min_error_statement=panic"]);
         for (key, value) in &self.settings {
             command.arg("-c").arg(format!("{key}={value}"));
         }
-        // A process group of its own: Ctrl-C is for muster, which then stops PostgreSQL in order.
+        // Its own process group: Ctrl-C must reach only muster, which then stops PostgreSQL.
         let mut child = command
             .stdin(Stdio::null())
             .stdout(log)
@@ -261,21 +237,21 @@ impl Cluster {
             .map_err(|error| self.failed("starting PostgreSQL", &error.to_string()))?;
 
         let start = Instant::now();
-        while !self.answers().await {
+        while !self.is_responding().await {
             if let Ok(Some(status)) = child.try_wait() {
-                return Err(self.failed("starting PostgreSQL", &format!("it ended ({status})")));
+                return Err(self.failed("starting PostgreSQL", &format!("the process exited ({status})")));
             }
-            if start.elapsed() > PATIENCE {
-                return Err(self.failed("starting PostgreSQL", "it does not answer"));
+            if start.elapsed() > START_TIMEOUT {
+                return Err(self.failed("starting PostgreSQL", "no response"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // Somebody has to wait for the child, or it stays a zombie when it ends.
+        // Reaps the process when it exits.
         std::thread::spawn(move || child.wait());
         Ok(())
     }
 
-    async fn create_database(&self) -> Result<(), ClusterError> {
+    async fn create_database(&self) -> Result<(), EmbeddedError> {
         let failed = |error: sqlx::Error| self.failed("creating the database", &error.to_string());
         let mut connection = self.connect_options().database("postgres").connect().await.map_err(failed)?;
         let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
@@ -289,52 +265,52 @@ impl Cluster {
         connection.close().await.map_err(failed)
     }
 
-    async fn stop(&self) -> Result<(), ClusterError> {
+    async fn stop(&self) -> Result<(), EmbeddedError> {
         let Some(pid) = self.pid() else { return Ok(()) };
-        // SIGINT is PostgreSQL's fast shutdown: connections are ended, everything is written.
+        // Fast shutdown: PostgreSQL closes all connections and writes a checkpoint.
         let _ = kill(pid, Signal::SIGINT);
         let start = Instant::now();
         while self.pid().is_some() {
-            if start.elapsed() > STOP_TIME {
-                return Err(self.failed("stopping PostgreSQL", "it does not stop"));
+            if start.elapsed() > STOP_TIMEOUT {
+                return Err(self.failed("stopping PostgreSQL", "the process still runs"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
-    /// Whether PostgreSQL runs and answers. One that is still starting is waited for.
-    async fn is_running(&self) -> Result<bool, ClusterError> {
+    /// Whether PostgreSQL runs. Waits while it is starting.
+    async fn is_running(&self) -> Result<bool, EmbeddedError> {
         let start = Instant::now();
         while let Some(pid) = self.pid() {
-            if self.answers().await {
+            if self.is_responding().await {
                 return Ok(true);
             }
-            if start.elapsed() > PATIENCE {
-                return Err(self.failed("using PostgreSQL", &format!("it runs (process {pid}) and does not answer")));
+            if start.elapsed() > START_TIMEOUT {
+                return Err(self.failed("using PostgreSQL", &format!("process {pid} runs and does not respond")));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(false)
     }
 
-    async fn answers(&self) -> bool {
+    async fn is_responding(&self) -> bool {
         let connected = async {
             let connection = self.connect_options().database("postgres").connect().await?;
             connection.close().await
         };
-        matches!(tokio::time::timeout(ANSWER_TIME, connected).await, Ok(Ok(())))
+        matches!(tokio::time::timeout(CONNECT_TIMEOUT, connected).await, Ok(Ok(())))
     }
 
-    /// PostgreSQL's process, if it lives.
+    /// The process ID of PostgreSQL, if it runs.
     fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).ok()?;
         let pid = text.lines().next()?.trim().parse().ok().map(Pid::from_raw)?;
-        serves(pid, &self.data_dir.join("postgres")).then_some(pid)
+        is_postgres_of(pid, &self.data_dir.join("postgres")).then_some(pid)
     }
 
-    /// Removes what a crashed PostgreSQL left behind. PostgreSQL does this itself unless
-    /// another process has got the old one's number, as happens in containers.
+    /// Removes the pid file and socket of a crashed PostgreSQL. PostgreSQL does so itself, unless another process has the
+    /// same process ID now, as happens in containers.
     fn remove_stale_files(&self) {
         if self.pid().is_none() {
             let socket = self.socket_dir.join(format!(".s.PGSQL.{PORT}"));
@@ -344,12 +320,12 @@ impl Cluster {
         }
     }
 
-    /// The account that PostgreSQL runs as; `None` for that of muster itself.
+    /// The user and group that PostgreSQL runs as; `None` for those of muster.
     fn account(&self) -> Option<(Uid, Gid)> {
         if !Uid::effective().is_root() {
             return None;
         }
-        // A cluster that exists goes on as whoever owns it.
+        // An existing data directory keeps its owner.
         let owner = fs::metadata(self.data_dir.join("postgres")).ok().filter(|existing| existing.uid() != 0);
         owner.map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid()))).or_else(|| {
             ["postgres", "nobody"]
@@ -361,7 +337,7 @@ impl Cluster {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.program(program));
-        // PostgreSQL reads PG… variables; those of the caller are meant for other databases.
+        // The PG… variables of the environment are meant for other databases.
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -374,47 +350,47 @@ impl Cluster {
         command
     }
 
-    fn unusable(&self, error: &io::Error) -> ClusterError {
+    fn unusable(&self, error: &io::Error) -> EmbeddedError {
         data_dir::unusable(&self.data_dir, error).into()
     }
 
-    fn failed(&self, doing: &'static str, said: &str) -> ClusterError {
+    fn failed(&self, doing: &'static str, why: &str) -> EmbeddedError {
         let log = self.data_dir.join("postgres.log");
-        let tail = fs::read_to_string(&log).map(|text| last_line(&text)).unwrap_or_default();
-        let said = if tail.is_empty() {
-            said.to_owned()
-        } else {
-            format!("{said}; the end of {} says: {tail}", log.display())
+        // Before the first start there is no log.
+        let end = fs::read_to_string(&log).map(|text| last_line(&text)).unwrap_or_default();
+        let why = match end.as_str() {
+            "" => why.to_owned(),
+            end => format!("{why}; the last line of {} is: {end}", log.display()),
         };
-        ClusterError::Failed { doing, said }
+        EmbeddedError::Failed { doing, why }
     }
 }
 
-/// Whether the process lives and is the PostgreSQL of this folder, as far as the system tells.
-fn serves(pid: Pid, folder: &Path) -> bool {
+/// Whether the process is the PostgreSQL of this data directory, as far as the system tells.
+fn is_postgres_of(pid: Pid, data_dir: &Path) -> bool {
     if kill(pid, None) == Err(nix::errno::Errno::ESRCH) {
         return false;
     }
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        // `4711 (postgres) S …`; a zombie has ended and only waits to be waited for.
+        // `4711 (postgres) S …`; `Z` is a zombie.
         Ok(stat) if stat.contains("(postgres) Z") => false,
-        // PostgreSQL works in its data directory, which tells it from another one with a recycled number.
+        // The working directory of PostgreSQL is its data directory, which tells it from a process with a recycled ID.
         Ok(stat) => match fs::read_link(format!("/proc/{pid}/cwd")) {
-            Ok(cwd) => cwd == folder,
+            Ok(cwd) => cwd == data_dir,
             Err(_) => stat.contains("(postgres) "),
         },
-        // Systems without /proc: the signal has to do.
+        // Systems without /proc: the process exists, which must suffice.
         Err(_) => !Path::new("/proc/self/stat").exists(),
     }
 }
 
-/// Why one of PostgreSQL's programs ended: the first error that it tells, or else what it said last.
+/// Why a program of PostgreSQL failed: its first error message, or else its last line.
 fn reason(text: &str) -> String {
-    let told = |line: &str| {
+    let error = |line: &str| {
         let (_, error) = ["FATAL:", "PANIC:", " error:"].iter().find_map(|label| line.split_once(label))?;
         Some(error.trim().to_owned())
     };
-    text.lines().find_map(told).unwrap_or_else(|| last_line(text))
+    text.lines().find_map(error).unwrap_or_else(|| last_line(text))
 }
 
 fn last_line(text: &str) -> String {
@@ -426,7 +402,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_of_postgresql_ended_for_the_first_error_that_it_told() {
+    fn the_reason_is_the_first_error_message_or_the_last_line() {
         let full = "2026-11-26 13:25:40.257 UTC [31332] FATAL:  could not extend file \"base/1/2691\": No space left on device\n\
                     2026-11-26 13:25:40.257 UTC [31332] HINT:  Check free disk space.\n\
                     2026-11-26 13:25:40.257 UTC [31332] PANIC:  cannot abort transaction 1, it was already committed\n\
