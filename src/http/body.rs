@@ -1,7 +1,7 @@
-//! Reading bodies: bounded in size and in time, while reading.
+//! Reads request bodies, bounded in size and time while reading.
 //!
-//! What is refused is not read to its end. A client that is still sending gets its answer all the
-//! same: the server lingers before it closes the connection.
+//! The rest of a rejected body is not read. A client that is still sending gets the response all the same: the server
+//! lingers before it closes the connection.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,35 +15,34 @@ use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::connection::Facts;
+use super::connection::ConnState;
 use super::extract::{form_encoded, one_line};
 use crate::config;
 use crate::error::{Code, Error, Result};
 
-/// What is set aside for a body on its word alone, in bytes.
+/// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
 const FIRST_BUFFER: usize = 1024 * 1024;
 
-/// The longest body that somebody without a key may send, in bytes. Bar A-4: a name and a password need no more.
+/// The largest body from a client without an API key, in bytes: room for a name and a password.
 const SMALL: usize = 4096;
 
 /// Reads the whole body.
 ///
 /// # Errors
-/// `too_large`, at once when the client says so beforehand; `request_timeout`;
-/// `invalid_request` when the body breaks off.
+/// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, config: &config::Server) -> Result<Bytes> {
     let limit = config.body_limit;
-    let rule = || {
-        let rule = "(setting `server.body_limit`): send several batches";
-        Error::new(Code::TooLarge, format!("the body is longer than {limit} bytes {rule}"))
+    let too_large = || {
+        let advice = "(setting `server.body_limit`); split the list into several batches";
+        Error::new(Code::TooLarge, format!("the request body exceeds {limit} bytes {advice}"))
     };
-    read_up_to(limit, rule, request, payload, config).await
+    read_up_to(limit, too_large, request, payload, config).await
 }
 
-/// Reads a body that is as short as one from somebody without a key has to be.
+/// Reads a body of at most [`SMALL`] bytes.
 async fn read_small(request: &HttpRequest, payload: Payload, config: &config::Server) -> Result<Bytes> {
-    let rule = || Error::new(Code::TooLarge, format!("the body is longer than {SMALL} bytes"));
-    read_up_to(SMALL, rule, request, payload, config).await
+    let too_large = || Error::new(Code::TooLarge, format!("the request body exceeds {SMALL} bytes"));
+    read_up_to(SMALL, too_large, request, payload, config).await
 }
 
 async fn read_up_to(
@@ -63,16 +62,16 @@ async fn read_up_to(
     loop {
         let chunk = tokio::time::timeout_at(deadline, payload.next()).await.map_err(|_| {
             let seconds = config.limits.body_timeout.as_secs();
-            let sentence = format!("the body took longer than {seconds} seconds to arrive");
-            Error::new(Code::RequestTimeout, sentence)
+            let detail = format!("the request body did not arrive within {seconds} seconds");
+            Error::new(Code::RequestTimeout, detail)
         })?;
         match chunk {
             None => return Ok(body.freeze()),
             Some(Err(error)) => {
-                if let Some(facts) = request.conn_data::<Rc<Facts>>() {
-                    facts.note_broken_body();
+                if let Some(state) = request.conn_data::<Rc<ConnState>>() {
+                    state.note_malformed_body();
                 }
-                return Err(Error::invalid(format!("the body broke off: {error}")));
+                return Err(Error::invalid(format!("the request body ended prematurely: {error}")));
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),
@@ -80,11 +79,11 @@ async fn read_up_to(
     }
 }
 
-/// Reads a body that is one JSON object of a known shape.
+/// Reads and deserializes a JSON object.
 ///
 /// # Errors
-/// As [`read`]; `invalid_json`; `invalid_request` for a field that is missing, unknown or of another type. The
-/// sentence never shows a value: it may be a password.
+/// As [`read`]; `invalid_json`; `invalid_request` for a missing or unknown field, or one of the wrong type. The message
+/// contains no values, as they may be passwords.
 pub(super) async fn object<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
@@ -94,7 +93,7 @@ pub(super) async fn object<T: DeserializeOwned>(
     parse(&body)
 }
 
-/// The same where everything may be left out, also the body.
+/// As [`object`]; an empty body stands for an object without fields.
 ///
 /// # Errors
 /// As [`object`].
@@ -107,7 +106,7 @@ pub(super) async fn optional_object<T: DeserializeOwned + Default>(
     if body.is_empty() { Ok(T::default()) } else { parse(&body) }
 }
 
-/// As [`object`], from somebody without a key: up to 4 KiB.
+/// As [`object`], with at most [`SMALL`] bytes, for clients without an API key.
 ///
 /// # Errors
 /// As [`object`].
@@ -120,27 +119,27 @@ pub(super) async fn small_object<T: DeserializeOwned>(
     parse(&body)
 }
 
-/// Reads a form that a browser sends (`application/x-www-form-urlencoded`), up to 4 KiB.
+/// Reads the form of a page (`application/x-www-form-urlencoded`), with at most [`SMALL`] bytes.
 ///
 /// # Errors
-/// As [`read`]; `invalid_request` for a field that is missing, unknown or there twice. Values are not repeated.
+/// As [`read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
 pub(super) async fn small_form<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
     config: &config::Server,
 ) -> Result<T> {
     let body = read_small(request, payload, config).await?;
-    let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("the form can't be used: it is not UTF-8"))?;
-    form_encoded("the form", text)
+    let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
+    form_encoded("form", text)
 }
 
-/// Reads a body that is a JSON array of up to `most` objects of a known shape. Reading stops above that.
+/// Reads and deserializes a JSON array of at most `max` items; parsing stops at the first item over the limit.
 ///
 /// # Errors
-/// As [`object`]; `too_large` for more than `most`, with the sentence `rule`.
+/// As [`object`]; `too_large` with the message `too_large` for more than `max` items.
 pub(super) async fn list<T: DeserializeOwned>(
-    most: usize,
-    rule: impl FnOnce() -> String,
+    max: usize,
+    too_large: impl FnOnce() -> String,
     request: &HttpRequest,
     payload: Payload,
     config: &config::Server,
@@ -148,16 +147,16 @@ pub(super) async fn list<T: DeserializeOwned>(
     let body = read(request, payload, config).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&body);
     let mut too_many = false;
-    let read = ListSeed { most, too_many: &mut too_many, item: PhantomData }.deserialize(&mut deserializer);
+    let read = ListSeed { max, too_many: &mut too_many, item: PhantomData }.deserialize(&mut deserializer);
     match read.and_then(|list| deserializer.end().map(|()| list)) {
         Ok(list) => Ok(list),
-        Err(_) if too_many => Err(Error::new(Code::TooLarge, rule())),
-        Err(error) => Err(unreadable(error)),
+        Err(_) if too_many => Err(Error::new(Code::TooLarge, too_large())),
+        Err(error) => Err(parse_error(error)),
     }
 }
 
 struct ListSeed<'a, T> {
-    most: usize,
+    max: usize,
     too_many: &'a mut bool,
     item: PhantomData<T>,
 }
@@ -180,7 +179,7 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListSeed<'_, T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Vec<T>, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
-            if list.len() >= self.most {
+            if list.len() >= self.max {
                 *self.too_many = true;
                 return Err(serde::de::Error::custom("too many"));
             }
@@ -190,27 +189,27 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListSeed<'_, T> {
     }
 }
 
-/// Reads an object. Serde would take an array for one, field by field.
+/// Deserializes an object. Serde alone would accept an array of field values.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Error::invalid("the body has to be a JSON object, not a list"));
+        return Err(Error::invalid("the request body must be a JSON object, not an array"));
     }
-    serde_json::from_slice(body).map_err(unreadable)
+    serde_json::from_slice(body).map_err(parse_error)
 }
 
-fn unreadable(error: serde_json::Error) -> Error {
+fn parse_error(error: serde_json::Error) -> Error {
     let text = error.to_string();
     match error.classify() {
-        Category::Data => Error::invalid(format!("the body can't be used: {}", without_values(&text))),
-        _ => Error::new(Code::InvalidJson, format!("the body is not JSON: {}", one_line(&text))),
+        Category::Data => Error::invalid(format!("invalid request body: {}", without_values(&text))),
+        _ => Error::new(Code::InvalidJson, format!("the request body is not valid JSON: {}", one_line(&text))),
     }
 }
 
-/// Serde's sentence, from what was expected on.
+/// The message of serde without the value that it found.
 fn without_values(text: &str) -> String {
     let found = ["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| text.starts_with(start));
     match text.find("expected ") {
-        // With a name that only this program knows.
+        // The name of a Rust type means nothing to a client.
         Some(place) if found && text.get(place..).is_some_and(|rest| rest.starts_with("expected struct ")) => {
             "expected an object".to_owned()
         }

@@ -1,64 +1,67 @@
-//! One connection, and how long it may keep the server waiting.
+//! One client connection and its timeouts.
 //!
 //! # Decisions
 //!
-//! *The HTTP library bounds the head of the first request only.* On a connection that is kept, a client could send a
-//! letter of the next one and stay for ever; or ask for much and take nothing of it. So the stream itself has two bounds:
-//! while no request is being answered, the next head has to arrive; while an answer is being sent, something of it has
-//! to be taken. Bodies have their own bound, in `body`.
+//! *The stream itself enforces timeouts*, against slowloris and slow-read attacks: the HTTP library bounds only the head of
+//! the first request on a connection. While no request is in progress, the next head has to arrive in time; while a
+//! response is being sent, the client has to take some of it in time. `body` bounds request bodies.
 //!
-//! *The library ends unused connections of HTTP/1.1 when the server stops*, and leaves those of HTTP/2, which would keep
-//! the server for as long as stopping may take. Those end here, once nothing was sent on them for a moment.
+//! *HTTP/2 connections end here at shutdown*, once nothing was sent on them for a second: the library ends only idle HTTP/1.1
+//! connections, and an idle HTTP/2 connection would delay the shutdown until its timeout.
 //!
-//! *HTTP/2 gives a client as many requests at once as it likes*, and the library answers each in a task that goes on when
-//! the client has taken the request back (CVE-2023-44487). So requests are counted by connection: above the bound they
-//! are refused without any work, and a client that goes on all the same loses the connection. An answer counts until
-//! all of it is sent: a client that asks and takes nothing (a window of 0) would otherwise have the server keep as many
-//! answers as it likes. And if nothing of any is taken for as long as that may take, the connection ends, whatever else
-//! the client says.
+//! *Requests are counted per connection* against HTTP/2 rapid reset (CVE-2023-44487): the library keeps handling a request
+//! that the client has reset. Requests over the limit are rejected without any work, and a client that continues
+//! loses the connection. A response counts until it is sent, so that a client with a flow-control window of 0
+//! can't make the server buffer any number of responses; such a client loses the connection after the send
+//! timeout, whatever else it sends.
+//!
+//! *A malformed request body gets one response*: the handler that reads the body responds, and the library then adds a 400 of
+//! its own. A proxy could take that for the response to its next request, so it is discarded.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_http::Protocol;
 use actix_server::GracefulShutdownSignal;
 use actix_web::http::Version;
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::head::Head;
-use super::unheard;
-use crate::app::App;
+use super::bare_lf::BareLfFilter;
 use crate::config;
 use crate::tls::{HTTP_2, Tls};
 
-/// How many requests over the bound are refused before the connection ends.
-const REFUSALS: usize = 1_000;
+/// The number of rejected requests after which a connection is closed.
+const MAX_REJECTED: usize = 1_000;
 
-/// How long nothing is sent on a connection of HTTP/2 before it ends with the server.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long an HTTP/2 connection stays open after the last data sent, once the server is shutting down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a connection may keep the server waiting.
+/// The start of the library's own 400, after the version. A response of a handler with status 400 has a body.
+const BARE_400: &[u8] = b" 400 Bad Request\r\ncontent-length: 0\r\n";
+
+/// The length of `HTTP/1.1`.
+const VERSION_LEN: usize = 8;
+
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// For the head of a request, or the handshake of TLS.
-    head: Duration,
-    /// For the next request.
-    idle: Duration,
-    /// For taking some of an answer.
+pub(super) struct Timeouts {
+    /// For the head of a request, and for the TLS handshake.
+    pub(super) head: Duration,
+    /// For the start of the next request.
+    pub(super) idle: Duration,
+    /// For the client to take some of a response.
     send: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     pub(super) const fn new(config: &config::Server) -> Self {
         Self {
             head: config.limits.header_timeout,
@@ -68,125 +71,133 @@ impl Patience {
     }
 }
 
-/// What is known of a connection, also to its requests.
+/// The state that a connection shares with its requests.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct ConnState {
     pub(super) is_tls: bool,
-    /// Requests that are being answered.
-    at_work: Cell<usize>,
-    /// Requests that were begun.
-    begun: Cell<usize>,
-    refused: Cell<usize>,
-    /// Answers of HTTP/2 that are being sent.
-    unsent: Cell<usize>,
-    /// When some of them was last taken, or the first of them came.
-    taken_at: Cell<Instant>,
-    /// Whether a body broke off, and whoever read it has answered for that.
-    body_broke: Cell<bool>,
+    /// Cloned by each request in progress.
+    requests: Rc<()>,
+    /// Cloned by each HTTP/2 response that is being sent.
+    responses: Rc<()>,
+    /// The request whose head is arriving.
+    head: RefCell<Option<PartialHead>>,
+    rejected: Cell<usize>,
+    /// When the client last took some of a response, or the first response began.
+    progress_at: Cell<Instant>,
+    is_body_malformed: Cell<bool>,
 }
 
-/// A request that is being answered.
-pub(super) struct AtWork(Rc<Facts>);
+#[derive(Debug)]
+struct PartialHead {
+    since: Instant,
+    filter: BareLfFilter,
+}
 
-/// An answer that is being sent.
-pub(super) struct Unsent(Rc<Facts>);
+/// A request in progress.
+pub(super) struct RequestGuard {
+    state: Rc<ConnState>,
+    _count: Rc<()>,
+}
 
-impl Facts {
+/// An HTTP/2 response that is being sent.
+pub(super) struct ResponseGuard {
+    state: Rc<ConnState>,
+    _count: Rc<()>,
+}
+
+impl ConnState {
     fn new(is_tls: bool) -> Self {
         Self {
             is_tls,
-            at_work: Cell::new(0),
-            begun: Cell::new(0),
-            refused: Cell::new(0),
-            unsent: Cell::new(0),
-            taken_at: Cell::new(Instant::now()),
-            body_broke: Cell::new(false),
+            requests: Rc::default(),
+            responses: Rc::default(),
+            head: RefCell::default(),
+            rejected: Cell::new(0),
+            progress_at: Cell::new(Instant::now()),
+            is_body_malformed: Cell::new(false),
         }
     }
 
-    /// Notes that a body broke off, for which there will be an answer.
-    pub(super) fn note_broken_body(&self) {
-        self.body_broke.set(true);
+    fn requests(&self) -> usize {
+        // Without the one in `self`.
+        Rc::strong_count(&self.requests) - 1
     }
 
-    /// Counts a request; none if there are `most` already.
-    pub(super) fn begin(self: &Rc<Self>, most: usize) -> Option<AtWork> {
-        self.begun.set(self.begun.get().wrapping_add(1));
-        if self.at_work.get() + self.unsent.get() >= most {
-            self.refused.set(self.refused.get().saturating_add(1));
+    fn responses(&self) -> usize {
+        Rc::strong_count(&self.responses) - 1
+    }
+
+    /// Counts a request, or rejects it if `max` are in progress or being answered.
+    pub(super) fn begin_request(self: &Rc<Self>, max: usize) -> Option<RequestGuard> {
+        self.head.take();
+        if self.requests() + self.responses() >= max {
+            self.rejected.set(self.rejected.get().saturating_add(1));
             return None;
         }
-        self.at_work.set(self.at_work.get() + 1);
-        Some(AtWork(Rc::clone(self)))
+        Some(RequestGuard { state: Rc::clone(self), _count: Rc::clone(&self.requests) })
+    }
+
+    /// Notes that the body of a request is malformed or incomplete, and that its handler responds to that.
+    pub(super) fn note_malformed_body(&self) {
+        self.is_body_malformed.set(true);
+    }
+
+    /// Scans received bytes for the head of the next request. Pipelined requests count as one: proxies send none.
+    fn receive(&self, bytes: &mut [u8]) {
+        if self.requests() == 0 {
+            let mut head = self.head.borrow_mut();
+            let new = || PartialHead { since: Instant::now(), filter: BareLfFilter::default() };
+            head.get_or_insert_with(new).filter.scan(bytes);
+        }
     }
 }
 
-impl AtWork {
-    /// The answer is there: from now on it is being sent. Of HTTP/1.1 there is one at a time, and the bound for that is
-    /// in the stream.
-    pub(super) fn answered(self, version: Version) -> Option<Unsent> {
+impl RequestGuard {
+    /// Turns the request into a response that is being sent. HTTP/1.1 sends one at a time, and the stream itself bounds it.
+    pub(super) fn into_response(self, version: Version) -> Option<ResponseGuard> {
         (version == Version::HTTP_2).then(|| {
-            let facts = &self.0;
-            if facts.unsent.replace(facts.unsent.get() + 1) == 0 {
-                facts.taken_at.set(Instant::now());
+            let state = self.state;
+            if state.responses() == 0 {
+                state.progress_at.set(Instant::now());
             }
-            Unsent(Rc::clone(facts))
+            let count = Rc::clone(&state.responses);
+            ResponseGuard { state, _count: count }
         })
     }
 }
 
-impl Unsent {
-    /// Notes that there is room for more of it.
-    pub(super) fn is_taken(&self) {
-        self.0.taken_at.set(Instant::now());
+impl ResponseGuard {
+    /// Notes that the client takes more of the response.
+    pub(super) fn note_progress(&self) {
+        self.state.progress_at.set(Instant::now());
     }
 }
 
-impl Drop for Unsent {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.is_taken();
-        self.0.unsent.set(self.0.unsent.get().saturating_sub(1));
+        self.note_progress();
     }
 }
 
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.at_work.set(self.0.at_work.get().saturating_sub(1));
-    }
-}
-
-/// A stream to a client.
+/// A client connection, with or without TLS.
 pub(super) struct Connection {
     socket: Socket,
-    facts: Rc<Facts>,
-    patience: Patience,
+    state: Rc<ConnState>,
+    timeouts: Timeouts,
     is_http_2: bool,
-    /// When something was last sent, or the connection began.
-    quiet_since: Instant,
-    /// The head of the next request, once some of it has arrived.
-    next: Option<Next>,
-    /// Since when nothing that is to be sent is taken.
+    /// When something was last sent, or the connection was opened.
+    sent_at: Instant,
+    /// Since when the client takes nothing of what is to be sent.
     blocked_since: Option<Instant>,
-    /// For HTTP/2: whether the server is stopping.
-    stopping: Option<Stopping>,
-    reading: Alarm,
-    writing: Alarm,
-    app: Arc<App>,
-    /// What is left of an answer instead of the library's own.
-    unheard: Option<Bytes>,
+    /// For HTTP/2 only.
+    shutdown: Option<Shutdown>,
+    read_deadline: Deadline,
+    write_deadline: Deadline,
 }
 
-enum Stopping {
-    NotYet(Pin<Box<dyn Future<Output = ()>>>),
+enum Shutdown {
+    Pending(Pin<Box<dyn Future<Output = ()>>>),
     Since(Instant),
-}
-
-/// A request whose head is arriving.
-struct Next {
-    /// After so many requests.
-    begun: usize,
-    since: Instant,
-    head: Head,
 }
 
 enum Socket {
@@ -195,129 +206,77 @@ enum Socket {
 }
 
 impl Connection {
-    /// Takes over a connection, after TLS's handshake if there is one.
+    /// Accepts a connection, after the TLS handshake if there is one.
     ///
     /// # Errors
-    /// When there is no handshake, or it takes too long.
+    /// When the handshake fails or times out.
     pub(super) async fn accept(
         stream: TcpStream,
         tls: Option<&Tls>,
-        patience: Patience,
-        stopping: GracefulShutdownSignal,
-        app: Arc<App>,
+        timeouts: Timeouts,
+        shutdown: GracefulShutdownSignal,
     ) -> Result<(Self, Protocol, Option<SocketAddr>)> {
         let peer = stream.peer_addr().ok();
-        // An answer in several parts is not to wait for acknowledgements.
+        // A response in several writes must not wait for acknowledgements (Nagle's algorithm).
         stream.set_nodelay(true)?;
         let (socket, is_http_2) = match tls {
             None => (Socket::Plain(stream), false),
             Some(tls) => {
-                // Boxed: what a handshake needs would be kept for the life of each connection, with TLS or without.
-                let shaken = Box::pin(timeout(patience.head, tls.acceptor().accept(stream))).await;
-                let stream = shaken.map_err(|_| Error::from(ErrorKind::TimedOut))?.inspect_err(refused)?;
+                // Boxed: otherwise every connection keeps the memory of a handshake for its lifetime.
+                let handshake = Box::pin(timeout(timeouts.head, tls.acceptor().accept(stream))).await;
+                let stream = handshake.map_err(|_| Error::from(ErrorKind::TimedOut))?.inspect_err(log_tls_error)?;
                 let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
                 (Socket::Tls(Box::new(stream)), is_http_2)
             }
         };
         let connection = Self {
             socket,
-            facts: Rc::new(Facts::new(tls.is_some())),
-            patience,
+            state: Rc::new(ConnState::new(tls.is_some())),
+            timeouts,
             is_http_2,
-            quiet_since: Instant::now(),
-            next: None,
+            sent_at: Instant::now(),
             blocked_since: None,
-            stopping: is_http_2.then(|| Stopping::NotYet(Box::pin(async move { stopping.notified().await }))),
-            reading: Alarm(None),
-            writing: Alarm(None),
-            app,
-            unheard: None,
+            shutdown: is_http_2.then(|| Shutdown::Pending(Box::pin(async move { shutdown.notified().await }))),
+            read_deadline: Deadline(None),
+            write_deadline: Deadline(None),
         };
         Ok((connection, if is_http_2 { Protocol::Http2 } else { Protocol::Http1 }, peer))
     }
 
-    pub(super) const fn facts(&self) -> &Rc<Facts> {
-        &self.facts
+    pub(super) const fn state(&self) -> &Rc<ConnState> {
+        &self.state
     }
 
-    /// Looks at what arrived. Requests that are sent without waiting for answers are seen as one: proxies send none such.
-    fn heard(&mut self, bytes: &mut [u8]) {
-        // In HTTP/2 it may be anything; there only the time without requests counts.
-        if self.is_http_2 || self.facts.at_work.get() > 0 {
-            return;
+    /// When the next bytes have to be received; none while requests are in progress and no response is being sent.
+    fn receive_by(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        if self.state.responses() > 0 {
+            return Some(self.state.progress_at.get() + self.timeouts.send);
         }
-        let begun = self.facts.begun.get();
-        if self.next.as_ref().is_none_or(|next| next.begun != begun) {
-            self.next = Some(Next { begun, since: Instant::now(), head: Head::default() });
+        if self.state.requests() > 0 {
+            return None;
         }
-        if let Some(next) = &mut self.next {
-            next.head.check(bytes);
-        }
-    }
-
-    /// Until when the head of a request has to be there.
-    fn head_due(&mut self, cx: &mut Context<'_>) -> Instant {
-        if let Some(Stopping::NotYet(signal)) = &mut self.stopping
+        if let Some(Shutdown::Pending(signal)) = &mut self.shutdown
             && signal.as_mut().poll(cx).is_ready()
         {
-            self.stopping = Some(Stopping::Since(Instant::now()));
+            self.shutdown = Some(Shutdown::Since(Instant::now()));
         }
-        if let Some(Stopping::Since(since)) = self.stopping {
-            return self.quiet_since.max(since) + LAST_WORDS;
+        if let Some(Shutdown::Since(since)) = self.shutdown {
+            return Some(self.sent_at.max(since) + SHUTDOWN_GRACE);
         }
-        let next = self.quiet_since + self.patience.idle + self.patience.head;
-        match &self.next {
-            Some(Next { begun, since, .. }) if *begun == self.facts.begun.get() => {
-                next.min(*since + self.patience.head)
-            }
-            _ => next,
-        }
+        let next = self.sent_at + self.timeouts.idle + self.timeouts.head;
+        let head = self.state.head.borrow();
+        Some(head.as_ref().map_or(next, |head| next.min(head.since + self.timeouts.head)))
     }
 
-    /// Until when some of the answers that wait to be sent has to be taken.
-    fn taking_due(&self) -> Option<Instant> {
-        (self.facts.unsent.get() > 0).then(|| self.facts.taken_at.get() + self.patience.send)
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        let written = match &mut self.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        self.sent(cx, written)
-    }
-
-    /// Writes muster's answer to what was no request, instead of all of the library's. None to a body that broke off, if
-    /// there has been one.
-    fn write_instead(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<Result<usize>> {
-        if self.facts.body_broke.get() {
-            return Poll::Ready(Ok(theirs.len()));
-        }
-        let (is_https, took) = (self.facts.is_tls, self.quiet_since.elapsed());
-        let mut rest = self.unheard.take().unwrap_or_else(|| unheard::answer(&self.app, theirs, is_https, took));
-        while !rest.is_empty() {
-            match self.write(cx, &rest) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => rest.advance(written),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.unheard = Some(rest);
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(Ok(theirs.len()))
-    }
-
-    /// Notes how sending went.
-    fn sent<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<Result<T>>) -> Poll<Result<T>> {
+    /// Notes the outcome of a write, and turns it into an error when the client has taken nothing for too long.
+    fn written<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<Result<T>>) -> Poll<Result<T>> {
         if outcome.is_ready() {
             self.blocked_since = None;
-            self.quiet_since = Instant::now();
+            self.sent_at = Instant::now();
             return outcome;
         }
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        ready!(self.writing.poll(cx, since + self.patience.send));
+        ready!(self.write_deadline.poll(cx, since + self.timeouts.send));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 }
@@ -325,7 +284,7 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if this.facts.refused.get() > REFUSALS {
+        if this.state.rejected.get() > MAX_REJECTED {
             return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
@@ -333,13 +292,17 @@ impl AsyncRead for Connection {
             Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
-        if read.is_pending() && (this.facts.at_work.get() == 0 || this.facts.unsent.get() > 0) {
-            let due = this.taking_due().unwrap_or_else(|| this.head_due(cx));
-            ready!(this.reading.poll(cx, due));
+        if read.is_pending()
+            && let Some(due) = this.receive_by(cx)
+        {
+            ready!(this.read_deadline.poll(cx, due));
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
-        if let Some(bytes) = buffer.filled_mut().get_mut(before..).filter(|bytes| !bytes.is_empty()) {
-            this.heard(bytes);
+        // HTTP/2 frames are binary, and other frames than requests may arrive at any time.
+        if !this.is_http_2
+            && let Some(bytes) = buffer.filled_mut().get_mut(before..).filter(|bytes| !bytes.is_empty())
+        {
+            this.state.receive(bytes);
         }
         read
     }
@@ -348,12 +311,15 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        match if this.is_http_2 { None } else { unheard::find(bytes) } {
-            None => this.write(cx, bytes),
-            Some(0) => this.write_instead(cx, bytes),
-            // First what comes before it.
-            Some(start) => this.write(cx, bytes.get(..start).unwrap_or(bytes)),
+        let own = if this.state.is_body_malformed.get() { before_bare_400(bytes) } else { bytes };
+        if own.is_empty() {
+            return Poll::Ready(Ok(bytes.len()));
         }
+        let written = match &mut this.socket {
+            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, own),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, own),
+        };
+        this.written(cx, written)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<Result<usize>> {
@@ -362,27 +328,29 @@ impl AsyncWrite for Connection {
             Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
             Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
         };
-        this.sent(cx, written)
+        this.written(cx, written)
     }
 
+    /// Only HTTP/2: in HTTP/1.1, [`Self::poll_write`] has to see a whole response.
     fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Plain(stream) => stream.is_write_vectored(),
-            Socket::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.is_http_2
+            && match &self.socket {
+                Socket::Plain(stream) => stream.is_write_vectored(),
+                Socket::Tls(stream) => stream.is_write_vectored(),
+            }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         match &mut this.socket {
-            // There is nothing between this and the system.
+            // A TCP socket has no buffer of its own.
             Socket::Plain(_) => Poll::Ready(Ok(())),
             Socket::Tls(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
                 if flushed.is_ready() && this.blocked_since.is_none() {
                     return flushed;
                 }
-                this.sent(cx, flushed)
+                this.written(cx, flushed)
             }
         }
     }
@@ -395,20 +363,26 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Logs that the handshake of TLS was refused, as for a client's certificate. Not that it was broken off, or was none, as
-/// from whatever only looks whether somebody answers: muster's own health check does.
-fn refused(error: &Error) {
-    let refusal = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    if refusal.is_some_and(|error| !matches!(error, rustls::Error::InvalidMessage(_))) {
-        tracing::info!(%error, "TLS refused");
+/// The bytes before the library's own 400; all of them if there is none.
+fn before_bare_400(bytes: &[u8]) -> &[u8] {
+    let found = bytes.windows(BARE_400.len()).rposition(|window| window == BARE_400);
+    let end = found.and_then(|at| at.checked_sub(VERSION_LEN)).unwrap_or(bytes.len());
+    bytes.get(..end).unwrap_or(bytes)
+}
+
+/// Logs a rejected TLS handshake, such as one without a valid client certificate. Aborted handshakes and plaintext are not
+/// logged: port probes cause them, and the health check of muster itself.
+fn log_tls_error(error: &Error) {
+    let cause = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    if cause.is_some_and(|error| !matches!(error, rustls::Error::InvalidMessage(_))) {
+        tracing::info!(%error, "TLS handshake failed");
     }
 }
 
-/// A clock that rings when something is due. What is due moves with every request; the clock is set again only when it
-/// rings too early, or would ring too late.
-struct Alarm(Option<Pin<Box<Sleep>>>);
+/// A timer for a deadline that moves with every request. It is reset only when it fires too early, or would fire too late.
+struct Deadline(Option<Pin<Box<Sleep>>>);
 
-impl Alarm {
+impl Deadline {
     fn poll(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if sleep.deadline() > due {
@@ -421,5 +395,34 @@ impl Alarm {
             }
             sleep.as_mut().reset(due);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_response_to_a_malformed_body_is_discarded() {
+        let bare = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\ndate: today\r\n\r\n";
+        let own = "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}";
+        for (bytes, expected) in
+            [(bare, ""), (&format!("{own}{bare}"), own), (own, own), ("", ""), (&bare.replace("1.1", "1.0"), "")]
+        {
+            assert_eq!(before_bare_400(bytes.as_bytes()), expected.as_bytes(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn requests_and_responses_count_until_their_guards_are_dropped() {
+        let state = Rc::new(ConnState::new(true));
+        let one = state.begin_request(2).unwrap();
+        let two = state.begin_request(2).unwrap();
+        assert!(state.begin_request(2).is_none());
+        let response = one.into_response(Version::HTTP_2).unwrap();
+        assert_eq!((state.requests(), state.responses()), (1, 1));
+        assert!(two.into_response(Version::HTTP_11).is_none());
+        drop(response);
+        assert_eq!((state.requests(), state.responses(), state.rejected.get()), (0, 0, 1));
     }
 }

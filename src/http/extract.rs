@@ -1,7 +1,8 @@
-//! What doors take from a request: who calls, and what the query says.
+//! What handlers take from a request: the caller, the origin, and query parameters.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -9,14 +10,15 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
+use super::connection::ConnState;
 use super::log::Note;
-use super::surface;
 use crate::app::App;
 use crate::batches::Source;
 use crate::caller::{Action, Caller, KeyHolder, Origin};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
 use crate::keys;
+use crate::proxies::{self, Sender};
 use crate::traces::stage;
 
 impl FromRequest for Caller {
@@ -32,7 +34,7 @@ impl FromRequest for Caller {
     }
 }
 
-/// Who calls, with their name: for the route that tells them.
+/// The holder of the API key, with the name, for the route that returns it.
 pub(super) struct WhoAmI(pub(super) Arc<KeyHolder>);
 
 impl FromRequest for WhoAmI {
@@ -51,7 +53,7 @@ impl FromRequest for WhoAmI {
 async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
     let token = token(request).ok_or_else(|| {
-        Error::unauthenticated("an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`")
+        Error::unauthenticated("an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`")
     })?;
     let origin = origin(request);
     let known = stage("key.authenticate", keys::authenticate(app, &token, origin, Action::KeyUse));
@@ -62,16 +64,30 @@ async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     Ok((holder, origin))
 }
 
-/// Where the request comes from.
+/// The request id and the address of the client, for the audit log.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
-        address: surface::sender(request).map(|sender| sender.address),
+        address: sender(request).map(|sender| sender.address),
     }
 }
 
-/// The API key: of the `Authorization` header, or else of the cookie that the vendor's client
-/// sends (as it is: neither quoted nor encoded).
+/// Whether the client uses HTTPS, to this server or to a trusted proxy.
+pub(super) fn is_https(request: &HttpRequest) -> bool {
+    request.conn_data::<Rc<ConnState>>().is_some_and(|state| state.is_tls)
+        || sender(request).is_some_and(|sender| sender.is_https)
+}
+
+/// The client, as seen through trusted proxies; `None` if the connection is closed already.
+fn sender(request: &HttpRequest) -> Option<Sender> {
+    let peer = request.peer_addr()?.ip();
+    let config = &request.app_data::<web::Data<App>>()?.config.server;
+    let values = |name: &'static str| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    Some(proxies::sender(peer, &config.trusted_proxies, config.forwarded_header, values))
+}
+
+/// The API key from the `Authorization` header, or else from the cookie of the vendor's client, which neither quotes nor
+/// encodes it.
 fn token(request: &HttpRequest) -> Option<String> {
     let headers = request.headers();
     if let Some(value) = headers.get(AUTHORIZATION) {
@@ -86,42 +102,42 @@ fn token(request: &HttpRequest) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Reads the query.
+/// Parses the query string.
 ///
 /// # Errors
-/// `invalid_request` for a parameter that the route doesn't have, or has twice.
+/// `invalid_request` for an unknown or repeated parameter.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
     if request.query_string().contains("%00") {
-        return Err(Error::invalid("the query can't be used: it has a NUL character"));
+        return Err(Error::invalid("invalid query string: contains a NUL byte"));
     }
-    form_encoded("the query", request.query_string())
+    form_encoded("query string", request.query_string())
 }
 
-/// Reads `name=value&…`, of a query or of a form.
+/// Parses `name=value&…`, of a query string or of a form.
 ///
 /// # Errors
-/// `invalid_request` for a name that is not expected, is missing or is there twice. Values are not repeated.
+/// `invalid_request` for an unknown, missing or repeated name. The message contains no values.
 pub(super) fn form_encoded<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
     web::Query::<T>::from_query(text).map(web::Query::into_inner).map_err(|error| {
         let text = error.to_string();
         let why = text.strip_prefix("Query deserialize error: ").unwrap_or(&text);
-        Error::invalid(format!("{what} can't be used: {}", one_line(why)))
+        Error::invalid(format!("invalid {what}: {}", one_line(why)))
     })
 }
 
-/// The id in the path, of a `thing`.
+/// Parses the path parameter `name`, the id of a `thing`.
 ///
 /// # Errors
-/// `not_found` for anything that is not the id of a `K`: there is no such thing.
+/// `not_found` for anything that is not an id of a `K`.
 pub(super) fn id<K: Kind>(request: &HttpRequest, name: &str, thing: &str) -> Result<Id<K>> {
     let text = request.match_info().get(name).unwrap_or_default();
     text.parse().map_err(|_| {
-        let rule = format!("there is no such {thing}: an id is `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
+        let rule = format!("no such {thing}; an id is `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
         Error::new(Code::NotFound, rule)
     })
 }
 
-/// A boolean as the vendor's client writes it, or anybody else.
+/// Parses a boolean parameter: `True` and `False` are the spelling of the vendor's client.
 ///
 /// # Errors
 /// `invalid_request`.
@@ -130,14 +146,14 @@ pub(super) fn flag(name: &str, value: Option<&str>) -> Result<Option<bool>> {
         None => Ok(None),
         Some("True" | "true") => Ok(Some(true)),
         Some("False" | "false") => Ok(Some(false)),
-        Some(_) => Err(Error::invalid(format!("`{name}` has to be true or false"))),
+        Some(_) => Err(Error::invalid(format!("`{name}` must be `true` or `false`"))),
     }
 }
 
-/// What kind of client this is, by what it says.
+/// The kind of client, from its headers.
 pub(super) fn source(request: &HttpRequest) -> Source {
-    let says = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if says(USER_AGENT.as_str()).starts_with("muster") {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if header(USER_AGENT.as_str()).starts_with("muster") {
         Source::MusterClient
     } else if request.headers().contains_key("x-anyscale-client") {
         Source::VendorClient
@@ -146,7 +162,7 @@ pub(super) fn source(request: &HttpRequest) -> Source {
     }
 }
 
-/// Without what could write over a terminal or start a new line of a log.
+/// Replaces control characters, which could overwrite a terminal or start a new log line, and truncates.
 pub(super) fn one_line(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -6,10 +6,12 @@
 //!   unmodified client. Additions must not break that client.
 //! - Single resources are returned as `{"result": …}`, lists as `{"results": […], "metadata": {"total",
 //!   "next_paging_token"}}`. The token is `null`, never empty, on the last page.
-//! - Every error response of a route is `{"error": {"code", "detail", "request_id"}}`; `detail` is one line for people.
+//! - Every error response is `{"error": {"code", "detail", "request_id"}}`; `detail` is one line for people.
 //!   [`crate::error`] lists the codes.
 //! - An invalid key gets 401, a valid key without permission 403.
-//! - Every response has the security headers of `surface`.
+//! - Malformed HTTP is the exception to all of this: the HTTP library rejects it with an empty 400, 408 or 431 and closes the
+//!   connection.
+//! - Every response has the security headers of `security_headers`.
 //! - Every response has `x-request-id` and `x-trace-id`; the log and the audit log use the same values.
 //! - There are no redirects except from `/docs`: some clients drop the body or the key when they follow one.
 //!
@@ -17,23 +19,23 @@
 //! in queries are `True` and `False`; the `id` of a collaborator is that of the membership, not of the user.
 
 mod api;
+mod bare_lf;
 mod body;
 mod connection;
 mod deadline;
 mod error;
 mod extract;
-mod head;
 mod headers;
 mod health;
+mod limits;
 mod log;
 mod metrics;
 mod openapi;
 mod pages;
 mod public_url;
+mod security_headers;
 mod server;
 mod stream;
-mod surface;
-mod unheard;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, delete, patch, post, put};

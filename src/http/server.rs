@@ -1,11 +1,14 @@
-//! Listening: threads, connections, and what is bounded of both.
+//! The HTTP server: workers, connections and their limits.
 //!
 //! # Decisions
 //!
-//! *Put together from the parts of actix-web's own `HttpServer`*, which takes no stream but its own; muster's bounds what a
-//! connection may keep waiting, and takes a new certificate into use without a restart.
+//! *The server is assembled from the parts of actix-web's `HttpServer`*, which accepts no custom stream type. The stream
+//! type of muster enforces timeouts and reloads certificates without a restart.
 //!
-//! *HTTP/2 over TLS only.* Proxies speak HTTP/1.1 to what is behind them, and nobody else asks for it in plain text.
+//! *HTTP/2 is available only over TLS*: reverse proxies use HTTP/1.1 to their upstreams, and browsers support no HTTP/2 in plain
+//! text.
+//!
+//! *Malformed HTTP is logged and counted here*, as method `other` and route `-`, since it reaches no route.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::{DispatchError, ParseError};
 use actix_http::{HttpService, KeepAlive};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
@@ -23,20 +27,21 @@ use actix_web::web;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 
-use super::connection::{Connection, Patience};
-use super::{error, log, routes, surface};
+use super::connection::{Connection, Timeouts};
+use super::{error, limits, log, routes};
 use crate::app::App;
 use crate::config;
+use crate::error::Code;
 use crate::tls::Tls;
 
-/// Files that are open beside the connections of clients: those to the database, and a few of the program's own.
+/// File descriptors reserved for purposes other than client connections, such as database connections.
 const OTHER_FILES: usize = 256;
 
-/// How long a client may take to agree to the end of its connection.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the server waits for a client to close its side of a connection.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts serving on a listener that is bound already; with TLS, if that is given. Runs until it is stopped through
-/// its handle; then requests in flight may finish.
+/// Serves on a bound listener, with TLS if given, until the server is stopped through its handle; requests in flight
+/// may then finish.
 ///
 /// # Errors
 /// When the listener can't be used.
@@ -48,49 +53,65 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
     };
     let builder = ServerBuilder::default();
     let stopping = builder.graceful_shutdown_signal();
-    let patience = Patience::new(&settings);
-    let (head, idle) = (settings.limits.header_timeout, Duration::from_secs(settings.keep_alive_seconds));
-    // Called on each of the threads.
-    let on_thread = move || {
+    let timeouts = Timeouts::new(&settings);
+    // Called once on each worker thread.
+    let worker = move || {
         let http = HttpApp::new()
             .app_data(web::Data::from(Arc::clone(&app)))
             .configure(routes)
             .default_service(web::to(error::not_found))
-            // The first is the innermost: a doubled slash is mended before the route is chosen.
+            // The last one is the outermost. Double slashes are merged before routing.
             .wrap(middleware::NormalizePath::new(middleware::TrailingSlash::MergeOnly))
             .wrap(from_fn(error::render))
-            .wrap(from_fn(surface::guard))
+            .wrap(from_fn(limits::apply))
             .wrap(from_fn(log::request));
         let http = http.into_factory().map_err(|error: actix_web::Error| error.error_response());
-        let (tls, stopping, until) = (tls.clone(), stopping.clone(), stopping.clone());
+        let (tls, signal, stopping) = (tls.clone(), stopping.clone(), stopping.clone());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
+                let signal = signal.clone();
+                async move { signal.notified().await }
             })
-            .keep_alive(KeepAlive::Timeout(idle))
-            .client_request_timeout(head)
-            .client_disconnect_timeout(GOODBYE)
-            .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.facts()))))
+            .keep_alive(KeepAlive::Timeout(timeouts.idle))
+            .client_request_timeout(timeouts.head)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.state()))))
             .finish(map_config(http, |()| AppConfig::default()));
         let app = Arc::clone(&app);
         fn_service(move |stream: TcpStream| {
-            let (tls, until, app) = (tls.clone(), until.clone(), Arc::clone(&app));
-            async move { Ok(Connection::accept(stream, tls.as_deref(), patience, until, app).await?) }
+            let (tls, stopping) = (tls.clone(), stopping.clone());
+            async move { Ok(Connection::accept(stream, tls.as_deref(), timeouts, stopping).await?) }
         })
         .and_then(http)
+        .map_err(move |error: DispatchError| {
+            if let DispatchError::Parse(error) = &error {
+                record_malformed(&app, error);
+            }
+            error
+        })
     };
-    let connections = connections(&settings).div_ceil(threads);
+    let connections = max_connections(&settings).div_ceil(threads);
     let builder = builder
         .workers(threads)
         .max_concurrent_connections(connections)
         .shutdown_timeout(settings.shutdown_timeout_seconds)
         .disable_signals();
-    Ok(builder.listen("muster", listener, on_thread)?.run())
+    Ok(builder.listen("muster", listener, worker)?.run())
 }
 
-/// As many connections as the settings allow, and the system: each is an open file.
-fn connections(settings: &config::Server) -> usize {
+/// Logs and counts a request that the HTTP library rejected. Its errors contain no bytes of the request.
+fn record_malformed(app: &App, error: &ParseError) {
+    let (status, code) = match error {
+        ParseError::TooLarge => (431, Code::HeadersTooLarge),
+        _ => (400, Code::InvalidRequest),
+    };
+    let code = code.as_str();
+    tracing::info!(method = "other", route = "-", status, code, %error, "malformed request");
+    app.metrics.requests.record_malformed(status, code);
+}
+
+/// The largest number of connections that the settings and the file descriptor limit allow.
+fn max_connections(settings: &config::Server) -> usize {
     let wanted = settings.max_connections;
     let files = u64::try_from(wanted.saturating_add(OTHER_FILES)).unwrap_or(u64::MAX);
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
@@ -107,8 +128,8 @@ fn connections(settings: &config::Server) -> usize {
     let connections = usize::try_from(possible).unwrap_or(usize::MAX).saturating_sub(OTHER_FILES).max(1);
     tracing::warn!(
         connections,
-        "fewer connections than server.max_connections: the system lets this program open {possible} files; raise that \
-         limit (LimitNOFILE of systemd, `ulimit -n`), or lower the setting"
+        "the limit of {possible} open files allows fewer connections than `server.max_connections`; raise the limit \
+         (`LimitNOFILE` in systemd, `ulimit -n`) or lower the setting"
     );
     connections
 }

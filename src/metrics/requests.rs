@@ -97,6 +97,12 @@ impl RequestMetrics {
             self.errors.get_or_create(&ErrorLabels { code }).inc();
         }
     }
+
+    /// Counts a request that the HTTP library rejected before routing; its duration is unknown.
+    pub(crate) fn record_malformed(&self, status: u16, code: &'static str) {
+        self.requests.get_or_create(&RequestLabels { method: "other", route: "-", status }).inc();
+        self.errors.get_or_create(&ErrorLabels { code }).inc();
+    }
 }
 
 /// The method as a label: a client may send any token, so unknown methods become `other`.

@@ -195,7 +195,7 @@ async fn a_body_of_more_than_4096_bytes_is_refused() {
     let mut body = ada(&token).to_string();
     body.push_str(&" ".repeat(4096 - body.len()));
     let answer = post(&app.anonymous(), &format!("{PATH}accept"), format!("{body} ")).await;
-    let detail = "the body is longer than 4096 bytes";
+    let detail = "the request body exceeds 4096 bytes";
     assert_eq!((answer.status, answer.error()), (413, json!({"code": "too_large", "detail": detail})));
     assert_eq!(post(&app.anonymous(), &format!("{PATH}accept"), body).await.status, 200);
     let page = submit(&app, &token, &format!("name={}&password=x", "n".repeat(4096))).await;

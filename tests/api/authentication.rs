@@ -26,7 +26,7 @@ async fn refused_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
 #[tokio::test]
 async fn without_a_key_nobody_is_let_in() {
     let app = TestApp::spawn().await;
-    let sentence = "an API key is needed, as `Authorization: Bearer …` or cookie `cli_token`";
+    let sentence = "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`";
     refused_everywhere(&app, &app.anonymous(), sentence).await;
 }
 

@@ -191,7 +191,7 @@ async fn more_users_than_allowed_are_refused() {
 async fn a_body_of_33_mib_is_refused_whether_or_not_its_length_is_told() {
     let app = TestApp::spawn().await;
     let body = vec![b' '; 33 * 1024 * 1024];
-    let expected = json!({"code": "too_large", "detail": "the body is longer than 33554432 bytes (setting `server.body_limit`): send several batches"});
+    let expected = json!({"code": "too_large", "detail": "the request body exceeds 33554432 bytes (setting `server.body_limit`); split the list into several batches"});
     assert_eq!(refused(&app, body.clone()).await, (413, expected.clone()));
     let chunks = body.chunks(1024 * 1024).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
     let streamed = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
@@ -219,7 +219,7 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
     .await
     .unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
-    assert!(answer.contains("the body took longer than 1 seconds to arrive"), "{answer}");
+    assert!(answer.contains("the request body did not arrive within 1 seconds"), "{answer}");
     assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
     assert_eq!(app.db_counts().await, before);
 }

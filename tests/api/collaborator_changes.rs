@@ -73,13 +73,13 @@ async fn what_is_no_level_is_refused() {
             "`permission_level` has to be `owner` or `collaborator`",
         ),
         (r#"{"permission_level": ""}"#, "invalid_request", "`permission_level` has to be `owner` or `collaborator`"),
-        ("{}", "invalid_request", "the body can't be used: missing field `permission_level` at line 1 column 2"),
+        ("{}", "invalid_request", "invalid request body: missing field `permission_level` at line 1 column 2"),
         (
             r#"{"permission_level": "owner", "role": 1}"#,
             "invalid_request",
-            "the body can't be used: unknown field `role`, expected `permission_level` at line 1 column 36",
+            "invalid request body: unknown field `role`, expected `permission_level` at line 1 column 36",
         ),
-        ("owner", "invalid_json", "the body is not JSON: expected value at line 1 column 1"),
+        ("owner", "invalid_json", "the request body is not valid JSON: expected value at line 1 column 1"),
     ] {
         let answer = Actor::send(app.owner.request("PUT", &path).body(body)).await;
         assert_eq!((answer.status, answer.error()), (400, json!({"code": code, "detail": detail})), "{body}");

@@ -176,18 +176,18 @@ async fn what_can_not_be_searched_for_is_named() {
             json!({"query": "a", "collaborator_type": "robots"}),
             "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts",
         ),
-        (json!({}), "the body can't be used: missing field `query` at line 1 column 2"),
-        (json!({"query": 7}), "the body can't be used: expected a string at line 1 column 10"),
+        (json!({}), "invalid request body: missing field `query` at line 1 column 2"),
+        (json!({"query": 7}), "invalid request body: expected a string at line 1 column 10"),
         (
             json!({"query": "a", "is_service_account": "True"}),
-            "the body can't be used: expected a boolean at line 1 column 27",
+            "invalid request body: expected a boolean at line 1 column 27",
         ),
     ] {
         let answer = send(&reader, "POST", PATH, &body).await;
         let error = json!({"code": "invalid_request", "detail": detail});
         if body.get("is_service_account").is_some() {
             let found = answer.error()["detail"].as_str().unwrap().to_owned();
-            assert!(found.starts_with("the body can't be used: expected a boolean at line 1 column "), "{found}");
+            assert!(found.starts_with("invalid request body: expected a boolean at line 1 column "), "{found}");
         } else {
             assert_eq!((answer.status, answer.error()), (400, error), "{body}");
         }

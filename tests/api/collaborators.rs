@@ -209,8 +209,8 @@ async fn parameters_that_can_not_be_used_are_named() {
         ("?count=many", "`count` must be a number from 1 to 50"),
         ("?paging_token=", "`paging_token` must be the `next_paging_token` of the previous page"),
         ("?paging_token=usr_tampered", "`paging_token` must be the `next_paging_token` of the previous page"),
-        ("?name=%00", "the query can't be used: it has a NUL character"),
-        ("?is_service_account=maybe", "`is_service_account` has to be true or false"),
+        ("?name=%00", "invalid query string: contains a NUL byte"),
+        ("?is_service_account=maybe", "`is_service_account` must be `true` or `false`"),
         (
             "?collaborator_type=robots",
             "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts",
@@ -230,5 +230,5 @@ async fn parameters_that_can_not_be_used_are_named() {
     let answer = actor.get(&format!("{PATH}?sort=name")).await;
     assert_eq!(answer.status, 400);
     let detail = answer.error()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.starts_with("the query can't be used: unknown field `sort`, expected one of `email`"), "{detail}");
+    assert!(detail.starts_with("invalid query string: unknown field `sort`, expected one of `email`"), "{detail}");
 }

@@ -86,9 +86,9 @@ async fn of_groups_that_are_made_with_one_name_at_the_same_time_one_is() {
 async fn what_can_not_be_a_name_is_refused() {
     let app = TestApp::spawn().await;
     for (body, code, detail) in [
-        ("", "invalid_json", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
-        ("{}", "invalid_request", "the body can't be used: missing field `name` at line 1 column 2"),
-        (r#"{"name": 7}"#, "invalid_request", "the body can't be used: expected a string at line 1 column 10"),
+        ("", "invalid_json", "the request body is not valid JSON: EOF while parsing a value at line 1 column 0"),
+        ("{}", "invalid_request", "invalid request body: missing field `name` at line 1 column 2"),
+        (r#"{"name": 7}"#, "invalid_request", "invalid request body: expected a string at line 1 column 10"),
         (r#"{"name": " "}"#, "invalid_request", "invalid group name: must not be empty"),
         (
             r#"{"name": "a\u0000b"}"#,
@@ -98,7 +98,7 @@ async fn what_can_not_be_a_name_is_refused() {
         (
             r#"{"name": "a", "source": "scim"}"#,
             "invalid_request",
-            "the body can't be used: unknown field `source`, expected `name` at line 1 column 22",
+            "invalid request body: unknown field `source`, expected `name` at line 1 column 22",
         ),
     ] {
         let answer = Actor::send(app.owner.request("POST", PATH).body(body)).await;
@@ -163,8 +163,8 @@ async fn parameters_of_groups_that_can_not_be_used_are_named() {
             ("?count=51", "`count` must be a number from 1 to 50"),
             ("?paging_token=", "`paging_token` must be the `next_paging_token` of the previous page"),
             ("?paging_token=ide_tampered", "`paging_token` must be the `next_paging_token` of the previous page"),
-            ("?paging_token=%00", "the query can't be used: it has a NUL character"),
-            ("?name=x", "the query can't be used: unknown field `name`, expected `paging_token` or `count`"),
+            ("?paging_token=%00", "invalid query string: contains a NUL byte"),
+            ("?name=x", "invalid query string: unknown field `name`, expected `paging_token` or `count`"),
         ] {
             let answer = app.owner.get(&format!("{path}{query}")).await;
             let expected = json!({"code": "invalid_request", "detail": detail});

@@ -106,20 +106,25 @@ async fn lists_that_are_none_are_refused_as_a_whole() {
     let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
     let one = json!({"email": "a@example.com"});
     for (body, status, code, detail) in [
-        ("", 400, "invalid_json", "the body is not JSON: EOF while parsing a value at line 1 column 0".to_owned()),
+        (
+            "",
+            400,
+            "invalid_json",
+            "the request body is not valid JSON: EOF while parsing a value at line 1 column 0".to_owned(),
+        ),
         ("[]", 400, "empty_batch", "the list is empty: there is nobody to invite".to_owned()),
-        ("{}", 400, "invalid_request", "the body can't be used: expected a list at line 1 column 0".to_owned()),
+        ("{}", 400, "invalid_request", "invalid request body: expected a list at line 1 column 0".to_owned()),
         (
             r#"[{"email": 1}]"#,
             400,
             "invalid_request",
-            "the body can't be used: expected a string at line 1 column 12".to_owned(),
+            "invalid request body: expected a string at line 1 column 12".to_owned(),
         ),
         (
             r#"[{"email": "a@x.org", "level": 1}]"#,
             400,
             "invalid_request",
-            "the body can't be used: unknown field `level`, expected `email` or `permission_level` at line 1 column 29"
+            "invalid request body: unknown field `level`, expected `email` or `permission_level` at line 1 column 29"
                 .to_owned(),
         ),
         (

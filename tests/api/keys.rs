@@ -241,20 +241,20 @@ async fn what_a_key_can_not_be_is_said() {
             json!({"name": "x", "user_id": "key_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
             "`user_id` is not an id; expected `usr_` and 26 characters",
         ),
-        (json!({}), "the body can't be used: missing field `name` at line 1 column 2"),
+        (json!({}), "invalid request body: missing field `name` at line 1 column 2"),
     ] {
         refused(&app.owner.post(PATH, &wanted).await, 400, "invalid_request", detail);
     }
     let answer = app.owner.post(PATH, &json!({"name": "x", "role": "owner"})).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.error()["detail"].as_str().unwrap().starts_with("the body can't be used: unknown field `role`"));
+    assert!(answer.error()["detail"].as_str().unwrap().starts_with("invalid request body: unknown field `role`"));
     let answer = Actor::send(app.owner.request("POST", PATH).body("{")).await;
     assert_eq!((answer.status, answer.error()["code"].as_str()), (400, Some("invalid_json")));
     let nobody = json!({"name": "x", "user_id": "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"});
     let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
     refused(&app.owner.post(PATH, &nobody).await, 404, "not_found", sentence);
     for id in ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "x", "%25_"] {
-        let sentence = "there is no such API key: an id is `key_` and 26 characters";
+        let sentence = "no such API key; an id is `key_` and 26 characters";
         refused(&app.owner.get(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
         refused(&app.owner.delete(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
         refused(&app.owner.post(&format!("{PATH}/{id}/rotate"), &json!({})).await, 404, "not_found", sentence);
@@ -295,11 +295,8 @@ async fn keys_are_listed_in_pages_and_parameters_that_can_not_be_used_are_named(
         ("?user_id=_", user),
         ("?user_id=%27%22", user),
         (&long, user),
-        ("?user_id=%00", "the query can't be used: it has a NUL character"),
-        (
-            "?name=x",
-            "the query can't be used: unknown field `name`, expected one of `user_id`, `paging_token`, `count`",
-        ),
+        ("?user_id=%00", "invalid query string: contains a NUL byte"),
+        ("?name=x", "invalid query string: unknown field `name`, expected one of `user_id`, `paging_token`, `count`"),
     ] {
         refused(&app.owner.get(&format!("{PATH}{query}")).await, 400, "invalid_request", detail);
     }

@@ -268,7 +268,7 @@ async fn parameters_that_can_not_be_used_are_named() {
         ("?duration_seconds=1.5", whole),
         ("?duration_seconds=%25", whole),
         (&long, whole),
-        ("?otp=x", "the query can't be used: unknown field `otp`, expected `duration_seconds`"),
+        ("?otp=x", "invalid query string: unknown field `otp`, expected `duration_seconds`"),
     ] {
         let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token{query}")).await;
         refused(&answer, 400, "invalid_request", detail);

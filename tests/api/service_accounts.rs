@@ -88,7 +88,7 @@ async fn a_name_that_a_collaborator_has_or_that_makes_no_address_is_refused() {
     }
     let answer = app.owner.post(&format!("{PATH}?name=x&level=owner"), &Value::Null).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.error()["detail"].as_str().unwrap().starts_with("the query can't be used: unknown field `level`"));
+    assert!(answer.error()["detail"].as_str().unwrap().starts_with("invalid query string: unknown field `level`"));
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let sentence = "not permitted: `service_account.create` requires an owner's API key";
     refused(&collaborator.post(PATH, &Value::Null).await, 403, "forbidden", sentence);
@@ -184,8 +184,8 @@ async fn keys_of_a_service_account_are_for_owners_and_keys_of_people_for_nobody(
     let longest = json!({"duration": i64::MAX, "user_id": user_id});
     assert_eq!(app.owner.post(KEY, &longest).await.status, 200);
     for (body, detail) in [
-        (json!({"user_id": user_id}), "the body can't be used: missing field `duration` at line 1 column 44"),
-        (json!({"duration": "x", "user_id": user_id}), "the body can't be used: expected i64 at line 1 column 15"),
+        (json!({"user_id": user_id}), "invalid request body: missing field `duration` at line 1 column 44"),
+        (json!({"duration": "x", "user_id": user_id}), "invalid request body: expected i64 at line 1 column 15"),
         (
             json!({"duration": 60, "user_id": "ide_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
             "`user_id` is not an id; expected `usr_` and 26 characters",
@@ -221,7 +221,7 @@ async fn rotating_revokes_every_key_of_the_account_and_of_nobody_else() {
     let unknown = json!("usr_01k9h6m3x0e8wbz1v5n7q2r4t6");
     let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
     refused(&app.owner.post(&rotation(&unknown), &Value::Null).await, 404, "not_found", sentence);
-    let sentence = "there is no such user: an id is `usr_` and 26 characters";
+    let sentence = "no such user; an id is `usr_` and 26 characters";
     for id in ["ide_01k9h6m3x0e8wbz1v5n7q2r4t6", "%25", "x"] {
         refused(&app.owner.post(&rotation(&json!(id)), &Value::Null).await, 404, "not_found", sentence);
     }
@@ -250,7 +250,7 @@ async fn nobody_rotates_away_the_key_that_asks() {
 #[tokio::test]
 async fn a_list_is_not_taken_for_an_object() {
     let app = TestApp::spawn().await;
-    let sentence = "the body has to be a JSON object, not a list";
+    let sentence = "the request body must be a JSON object, not an array";
     for (path, body) in [
         ("/api/v2/api_keys", json!(["key", null, "owner", null, 60])),
         ("/api/v2/user_groups/", json!(["group"])),
@@ -260,6 +260,6 @@ async fn a_list_is_not_taken_for_an_object() {
     }
     let policy = app.owner.request("PUT", "/api/v2/policy/organization/_").body("[[]]");
     refused(&Actor::send(policy).await, 400, "invalid_request", sentence);
-    let sentence = "the body can't be used: expected an object";
+    let sentence = "invalid request body: expected an object";
     refused(&app.owner.post("/api/v2/api_keys", &Value::Null).await, 400, "invalid_request", sentence);
 }

@@ -87,8 +87,7 @@ async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connec
             refused.push(String::from_utf8(payload).unwrap());
         }
     }
-    let sentence =
-        r#"{"error":{"code":"overloaded","detail":"more than 10 requests at the same time on this connection","#;
+    let sentence = r#"{"error":{"code":"overloaded","detail":"more than 10 concurrent requests on this connection","#;
     assert!(refused.iter().all(|body| body.starts_with(sentence)), "{refused:?}");
     // The ten go on waiting; who does not stop asking is not answered for ever.
     let mut more = 30..5_000;
@@ -177,7 +176,7 @@ async fn a_request_with_two_lengths_is_refused_as_in_http_1_1() {
             break String::from_utf8(payload).unwrap();
         }
     };
-    assert!(body.contains(r#""detail":"the request has two headers `content-length`""#), "{body}");
+    assert!(body.contains(r#""detail":"the request has more than one `Content-Length` header""#), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
