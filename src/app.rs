@@ -1,4 +1,4 @@
-//! The program, put together once: what the server, the CLI and the tests all use.
+//! The state that operations share, created once for the server, the CLI and the tests.
 
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller, KeyHolders};
-use crate::change::{Change, Patience, Unmade};
+use crate::change::{self, Change, FailedChange, Retries, TxLimits};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, Result};
@@ -27,56 +27,56 @@ use crate::passwords::{Policy, Pool};
 use crate::postgres::Database;
 use crate::traces::{self, Traces};
 
-/// How many new users are worth being sorted into the search index.
-const WORTH_SORTING: usize = 1_000;
+/// The number of new users from which merging the search index's pending entries pays off.
+const SORTING_THRESHOLD: usize = 1_000;
 
-/// How much longer than for a connection something is waited for that can be given up.
-const LONGER: Duration = Duration::from_millis(100);
+/// How much longer than the timeout for a connection [`App::in_time`] waits.
+const TIMEOUT_MARGIN: Duration = Duration::from_millis(100);
 
-/// How long recording a refusal may keep its answer waiting.
-const RECORD_TIME: Duration = Duration::from_secs(2);
+/// How long a response may be delayed by its audit record.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long work may take to end once it has been told to.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long aborted jobs may take to end.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything that operations need. A clone is the same program once more.
+/// What operations share: settings, connections, the hash pool. Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct App {
     /// The settings.
     pub config: Arc<Config>,
-    /// The way to the database.
+    /// The connection pools.
     pub db: Database,
-    /// The time.
+    /// The clock, which tests can set.
     pub clock: Clock,
-    /// What a password has to be.
+    /// The password policy.
     pub policy: Policy,
-    /// Hashes passwords.
+    /// The pool of threads that hash passwords.
     pub hasher: Arc<Pool>,
     /// The cache of the holders of API keys.
     pub key_holders: Arc<KeyHolders>,
-    /// What it counts and measures about itself.
+    /// Counters and gauges for Prometheus.
     pub metrics: Arc<Metrics>,
-    /// Tells a collector of traces what it does.
+    /// The exporter of traces.
     pub traces: Arc<Traces>,
-    /// Knows requests, files and plans again.
+    /// Keyed fingerprints of requests, files and plans.
     pub fingerprints: Arc<Fingerprints>,
-    /// Users who were created since the search index was given the latest.
+    /// Users created since the search index's pending entries were last merged.
     unsorted: Arc<AtomicUsize>,
-    /// Whether requests should go to other instances from now on.
+    /// Whether this instance reports itself as not ready.
     leaving: Arc<AtomicBool>,
-    /// Work that goes on without a request that waits for it.
+    /// Background jobs, which shutdown waits for.
     jobs: TaskTracker,
     /// The program's runtime. The HTTP workers have runtimes of their own, which end earlier.
     runtime: Handle,
-    /// Tells that work to end, because the program does.
+    /// Cancelled when background jobs are to end.
     pub stopping: CancellationToken,
 }
 
 impl App {
-    /// Puts the program together. Starts the hash threads; connects to nothing yet. Needs a runtime.
+    /// Creates the program and starts the hash threads. Must be called within a Tokio runtime; connects to nothing yet.
     ///
     /// # Errors
-    /// Settings that can't be used, or threads that can't be started.
+    /// Invalid settings, or threads that can't be started.
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
         let hasher: Arc<Pool> =
@@ -107,23 +107,23 @@ impl App {
         })
     }
 
-    /// Checks that the caller may. If not, that is recorded.
+    /// Checks that the caller has the permission for `action`. A denial is recorded in the audit log.
     ///
     /// # Errors
     /// `forbidden`.
     pub async fn authorize(&self, caller: &Caller, action: Action) -> Result<()> {
-        let may = caller.check(action);
-        if may.is_err() {
+        let checked = caller.check(action);
+        if checked.is_err() {
             self.refused(caller, action, &AuditDenial::Forbidden).await;
         }
-        may
+        checked
     }
 
-    /// Makes a change, if the caller may: does `work`, and then commits, or takes it back if it is to be
-    /// ([`Change::take_back`]). If `work` refuses, nothing was written, and that is recorded, about `target`.
+    /// Makes a change if the caller has the permission: runs `work` in a transaction and commits it. If `work` fails,
+    /// the transaction is rolled back and the rejection is recorded with `target`.
     ///
     /// # Errors
-    /// `forbidden`; what `work` gives; those of the database, and [`Change::commit`].
+    /// `forbidden`; the errors of `work`, of the database and of [`Change::commit`].
     pub async fn change<T>(
         &self,
         caller: &Caller,
@@ -132,12 +132,14 @@ impl App {
         work: impl AsyncFnOnce(&mut Change) -> Result<T>,
     ) -> Result<T> {
         self.authorize(caller, action).await?;
-        let change = Change::begin(self, &self.db.interactive, Patience::Usual, caller, self.clock.now()).await?;
-        let made = change.make(action, target, work).await;
-        self.note_refusal(caller, made).await
+        let (pool, now) = (&self.db.interactive, self.clock.now());
+        let change = Change::begin(pool, &self.change_context(), TxLimits::Single, caller, now).await?;
+        self.finish(caller, change.run(action, target, work).await).await.inspect_err(|error| self.db.observe(error))
     }
 
-    /// As [`App::change`], for one of many things at once: on the connections kept for batches, with more patience.
+    /// Changes many rows, all or none, as [`App::change`] does: on the connections reserved for batches, with longer
+    /// timeouts. A dry run does everything and rolls back. A transaction that fails because of a concurrent one, as
+    /// after a deadlock, is retried as a whole, so `work` must be able to run again.
     ///
     /// # Errors
     /// As [`App::change`].
@@ -146,80 +148,111 @@ impl App {
         caller: &Caller,
         action: Action,
         target: Target,
-        work: impl AsyncFnOnce(&mut Change) -> Result<T>,
+        dry_run: bool,
+        mut work: impl AsyncFnMut(&mut Change) -> Result<T>,
     ) -> Result<T> {
-        let change = self.batch_change(caller, action, Patience::Batch, self.clock.now()).await?;
-        let made = change.make(action, target, work).await;
-        self.note_refusal(caller, made).await
+        let (now, mut retries) = (self.clock.now(), Retries::new(TxLimits::Batch));
+        loop {
+            let mut change = self.begin_many(caller, action, retries.limits(), now).await?;
+            if dry_run {
+                change.dry_run();
+            }
+            match change.run(action, target, &mut work).await {
+                Ok(done) => return Ok(done),
+                Err(FailedChange { error, denial }) => {
+                    if let Err(error) = self.retry(&mut retries, error).await {
+                        return self.finish(caller, Err(FailedChange { error, denial })).await;
+                    }
+                }
+            }
+        }
     }
 
-    /// When this runs, the change has given its connection back: the record takes one of its own.
-    async fn note_refusal<T>(&self, caller: &Caller, made: Result<T, Unmade>) -> Result<T> {
-        match made {
+    /// Begins one transaction of a change of many rows, if the caller has the permission. The caller of this function
+    /// ends the change and retries it.
+    ///
+    /// # Errors
+    /// `forbidden`, or `unavailable` when the database does not answer.
+    pub(crate) async fn begin_many(
+        &self,
+        caller: &Caller,
+        action: Action,
+        limits: TxLimits,
+        now: DateTime<Utc>,
+    ) -> Result<Change> {
+        self.authorize(caller, action).await?;
+        Change::begin(&self.db.batch, &self.change_context(), limits, caller, now).await
+    }
+
+    /// Waits, with jitter, before a change is retried that was rolled back because of a concurrent one or because the
+    /// database was away.
+    ///
+    /// # Errors
+    /// `error`, if the change is not to be retried.
+    pub(crate) async fn retry(&self, retries: &mut Retries, error: Error) -> Result<()> {
+        self.db.observe(&error);
+        if self.stopping.is_cancelled() || !retries.allow(&error) {
+            return Err(error);
+        }
+        tracing::info!(error = error.chain(), "transaction rolled back; retrying");
+        tokio::time::sleep(Duration::from_millis(rand::random_range(10..=200))).await;
+        Ok(())
+    }
+
+    /// Records a rejection. The change has released its connection; the record takes one of its own.
+    async fn finish<T>(&self, caller: &Caller, done: Result<T, FailedChange>) -> Result<T> {
+        match done {
             Ok(done) => Ok(done),
-            Err(Unmade { error, refusal }) => {
-                self.db.observe(&error);
-                if let Some((action, refusal)) = refusal {
-                    self.refused(caller, action, &refusal).await;
+            Err(FailedChange { error, denial }) => {
+                if let Some((action, denial)) = denial {
+                    self.refused(caller, action, &denial).await;
                 }
                 Err(error)
             }
         }
     }
 
-    /// Begins a change that writes a batch: on the connections kept for batches, with more patience,
-    /// under a time that is known before, since the answer says it too. Whoever begins it ends it, and records
-    /// refusals: for all attempts of a list together, with what is wrong with its rows.
-    ///
-    /// # Errors
-    /// `forbidden`, or `unavailable` when the database doesn't answer.
-    pub(crate) async fn batch_change(
-        &self,
-        caller: &Caller,
-        action: Action,
-        patience: Patience,
-        now: DateTime<Utc>,
-    ) -> Result<Change> {
-        self.authorize(caller, action).await?;
-        Change::begin(self, &self.db.batch, patience, caller, now).await
+    pub(crate) fn change_context(&self) -> change::Context {
+        change::Context {
+            key_holders: Arc::clone(&self.key_holders),
+            metrics: Arc::clone(&self.metrics),
+            tasks: self.jobs.clone(),
+            timeout: self.longest_wait(),
+        }
     }
 
-    /// A connection to read with, for a caller who may.
+    /// A connection to read with, if the caller has the permission.
     ///
     /// # Errors
-    /// `forbidden`, or `unavailable` when the database doesn't answer.
+    /// `forbidden`, or `unavailable` when the database does not answer.
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
-        // Boxed: it can open a connection, and each request would carry some KiB with it for that.
+        // Boxed: opening a connection takes some KiB, which the future of each request would carry.
         Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
     }
 
-    /// Waits for something that can be given up, as reading can: a little longer than for a connection.
+    /// Adds a timeout, slightly longer than that for a connection, to a future that may be dropped.
     ///
     /// # Errors
-    /// `unavailable` when that takes too long.
+    /// `unavailable` when it expires.
     pub fn in_time<T>(&self, waiting: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
-        // No `async fn`, which would take twice the room of what it waits for.
+        // Not an `async fn`, whose future would be twice the size of `waiting`.
         let waiting = tokio::time::timeout(self.longest_wait(), waiting);
         waiting.map(|waited| waited.map_err(|_| Error::timed_out()))
     }
 
-    /// How long [`App::in_time`] waits.
+    /// The timeout of [`App::in_time`].
     pub(crate) fn longest_wait(&self) -> Duration {
-        self.config.database.acquire_timeout + LONGER
+        self.config.database.acquire_timeout + TIMEOUT_MARGIN
     }
 
-    /// As [`App::read`], for statements that are planned with their values: in a transaction, which its owner ends.
+    /// As [`App::read`], for statements that are to be planned for their values: in a read-only transaction.
     ///
     /// # Errors
     /// As [`App::read`].
     pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
         self.authorize(caller, action).await?;
-        let pool = self.db.interactive.clone();
-        let begin = "begin read only; set local plan_cache_mode = force_custom_plan; \
-                     set local statement_timeout = '5s'; set local idle_in_transaction_session_timeout = '10s'";
-        // In a task of its own, for the reason that `change` tells.
-        Ok(tokio::spawn(async move { pool.begin_with(begin).await }).await.map_err(Error::internal)??)
+        change::begin(&self.db.interactive, &self.change_context(), TxLimits::PlannedRead).await
     }
 
     /// Runs `work` on the current thread, with the program's runtime as its context. A database connection ends with the
@@ -235,65 +268,65 @@ impl App {
         &self.runtime
     }
 
-    /// Starts work that goes on whether or not a request waits for it.
+    /// Starts a background job: it continues when its request ends, and shutdown waits for it.
     pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.jobs.spawn_on(traces::go_on(job), &self.runtime)
     }
 
-    /// Notes that users were created: many of them give the search index something to do, beside the requests.
+    /// Counts created users. When there are enough, a background job merges the search index's pending entries.
     pub fn note_created(&self, users: usize) {
         let unsorted = self.unsorted.fetch_add(users, Ordering::Relaxed).saturating_add(users);
-        if unsorted >= WORTH_SORTING && self.unsorted.swap(0, Ordering::Relaxed) >= WORTH_SORTING {
+        if unsorted >= SORTING_THRESHOLD && self.unsorted.swap(0, Ordering::Relaxed) >= SORTING_THRESHOLD {
             let db = self.db.clone();
             drop(self.start_job(async move { db.merge_search_index().await }));
         }
     }
 
-    /// Says that requests should go to other instances: this one still serves them, and ends soon.
+    /// Reports this instance as not ready, before a graceful shutdown. It still serves requests.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
-    /// Whether requests should go to other instances.
+    /// Whether [`App::leave`] was called.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Whether the program is about to end, and takes no new work.
+    /// Whether the program is shutting down and accepts no new batches.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.jobs.is_closed()
     }
 
-    /// How much work goes on without a request that waits for it.
+    /// The number of background jobs in progress.
     #[must_use]
-    pub fn jobs_under_way(&self) -> usize {
+    pub fn jobs_in_progress(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Takes no new work from now on, and lets what goes on without a request finish, until
-    /// `deadline`; then tells it to end, and gives how much of it there was.
+    /// Drains background jobs: accepts no new ones, waits for those in progress until `deadline`, then aborts the
+    /// rest and returns their number.
     pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.jobs.close();
         if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {
             return 0;
         }
         let jobs = self.jobs.len();
-        tracing::warn!(jobs, "batches that are still being made are given up");
-        self.give_up_jobs(LAST_WORDS).await;
+        tracing::warn!(jobs, "shutdown timeout reached; aborting batches in progress");
+        self.abort_jobs(ABORT_TIMEOUT).await;
         jobs
     }
 
-    /// Tells work that goes on without a request to end, and waits a little for it. What is in its transaction ends by
-    /// itself soon; the rest has only to say so.
-    pub async fn give_up_jobs(&self, patience: Duration) {
+    /// Tells background jobs to end and waits up to `timeout` for them. A job in its transaction finishes; another one
+    /// only marks its batch as failed.
+    pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        let _ = tokio::time::timeout(patience, self.jobs.wait()).await;
+        let _ = tokio::time::timeout(timeout, self.jobs.wait()).await;
     }
 
-    /// Records that something was refused. The refusal stands even if that fails.
+    /// Records a denial or rejection in the audit log. A failure to record it is logged and changes nothing else.
     pub async fn refused(&self, attribution: impl Into<Attribution>, action: Action, refusal: &AuditDenial) {
         let attribution = attribution.into();
         // Boxed, as in `read`.
@@ -301,17 +334,16 @@ impl App {
             let mut connection = self.db.interactive.acquire().await?;
             audit::write::deny(&mut connection, attribution, self.clock.now(), action, refusal).await
         });
-        let error = match tokio::time::timeout(RECORD_TIME, written).await {
+        let error = match tokio::time::timeout(RECORD_TIMEOUT, written).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
             Err(_) => Error::timed_out(),
         };
-        self.db.observe(&error);
-        tracing::error!(%action, error = error.chain(), "a refusal could not be recorded");
+        tracing::error!(%action, error = error.chain(), "could not record a rejection in the audit log");
     }
 }
 
-/// A connection that only reads.
+/// A connection for reading.
 #[derive(Debug)]
 pub struct Reader(PoolConnection<Postgres>);
 

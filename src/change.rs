@@ -1,55 +1,75 @@
 //! The one way to write: a [`Change`].
 //!
-//! A change is a caller who may, a transaction, a time, and the audit events of what was
-//! done. Functions that write take `&mut Change`, so none can write unasked, and
-//! [`Change::commit`] refuses when nothing was recorded, so none can write unseen.
+//! A change is a permitted caller, a transaction, a time, and the audit events of what the transaction
+//! wrote. Functions that write take `&mut Change`, so none of them runs without a permission check, and
+//! [`Change::commit`] fails if no event was recorded, so no write goes unaudited.
 //!
 //! # Decisions
 //!
-//! *A change is work that is handed to [`App::change`]*, not something an operation begins and ends. So committing,
-//! taking back and recording a refusal stand in one place, and no operation can forget one of them.
+//! *A change is a closure that is passed to [`App::change`](crate::app::App::change) or
+//! [`App::change_many`](crate::app::App::change_many)*; operations do not begin and end one themselves. Commit,
+//! rollback, retries and audit records of denials therefore stand in one place.
 //!
-//! *A refusal is recorded after the change was rolled back and has given its connection up.* A second connection
-//! beside the first would be one more than there may be: if all were held by changes that are refused at once, each
-//! would wait for another. For the same reason a permission that turns out to be needed in the middle of a change is
-//! asked for with [`Change::authorize`].
+//! *A denial is recorded after the change was rolled back and has released its connection.* Recording it on a second
+//! connection could deadlock the pool: if rejected changes held all connections, each would wait for another. For the
+//! same reason a permission that turns out to be needed in the middle of a change is checked with
+//! [`Change::authorize`].
 //!
-//! *A refused change costs one row, as one that is made does.* Whoever may change things can fill the log either way.
-//! What anybody may ask without a key is not recorded when it is refused for its state ([`crate::device_logins`]).
+//! *A rejected change costs one audit row, as a committed one does.* A caller with permission can fill the log either
+//! way. Requests that need no API key are not recorded when they are rejected for their state ([`crate::device_logins`]).
 //!
-//! *A dry run that is refused is not recorded*: it was no attempt, and one that succeeds leaves nothing either.
+//! *A rejected dry run is not recorded*: a successful one leaves no trace either.
 //!
-//! `BEGIN` runs in a task of its own. sqlx up to 0.9.0 puts a connection back into the pool
-//! with a transaction open when a `begin()` is cancelled (sqlx issue 4393), and a web handler
-//! is cancelled whenever its client hangs up. Later statements are safe: dropping the
-//! transaction rolls it back before the connection is used again.
+//! *Time limits are set for each transaction, in one `DO` block after `BEGIN`.* Session settings would break behind a
+//! transaction pooler such as PgBouncer. Settings in the same simple query as `BEGIN` would save a round trip, but
+//! a database that forwards `SET LOCAL` to other nodes (Citus) forwards the text of the whole query. In the block each
+//! `SET LOCAL` is a statement of its own. Four or five separate statements would cost as many round trips.
 //!
-//! A change of keys or permissions makes this instance forget who holds which key, whoever wrote it: no
-//! operation has to remember to. Other instances notice within a second ([`crate::caller::KeyHolders`]).
+//! *`BEGIN` runs in a task of its own.* When a `begin()` is cancelled, sqlx up to 0.9.0 returns the connection to the
+//! pool with an open transaction (sqlx issue 4393), and a handler is cancelled whenever its client disconnects. Later
+//! statements are safe: dropping the transaction rolls it back before the connection is reused.
+//!
+//! *A change of keys or permissions clears this instance's cache of key holders*, whichever operation wrote it. Other
+//! instances notice within a second ([`crate::caller::KeyHolders`]).
 
 use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio_util::task::TaskTracker;
 
-use crate::app::App;
 use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, KeyHolders};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, Organization};
 use crate::metrics::Metrics;
+use crate::postgres::ErrorClass;
 use crate::traces::stage;
 
-/// How long it waits for a lock: as [`Patience`] says.
-pub(crate) const LOCK: Duration = Duration::from_secs(2);
+/// The longest wait for a lock, except by a detached batch.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long at least.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// The most retries because of concurrent transactions.
+const CONTENTION_RETRIES: u32 = 3;
 
-/// A write in progress. Dropped without [`Change::commit`], nothing of it happened.
+/// The shortest lock timeout, however long the wait for a connection was.
+const SHORTEST_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// What changes share: the parts of [`App`](crate::app::App) that they need.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) key_holders: Arc<KeyHolders>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Tracks the tasks that begin transactions.
+    pub(crate) tasks: TaskTracker,
+    /// How long a change waits for a connection and a lock together.
+    pub(crate) timeout: Duration,
+}
+
+/// A write in progress. Dropping it without [`Change::commit`] rolls it back.
 #[derive(Debug)]
 pub struct Change {
     transaction: Transaction<'static, Postgres>,
@@ -58,81 +78,136 @@ pub struct Change {
     events: Vec<Event>,
     target: Target,
     denied: Option<Action>,
-    is_taken_back: bool,
+    is_dry_run: bool,
     key_holders: Arc<KeyHolders>,
     metrics: Arc<Metrics>,
 }
 
-/// A change that was not made.
+/// A change that was not committed.
 #[derive(Debug)]
-pub(crate) struct Unmade {
-    /// Why.
+pub(crate) struct FailedChange {
     pub(crate) error: Error,
-    /// What to record of it, if anything.
-    pub(crate) refusal: Option<(Action, AuditDenial)>,
+    /// The audit record of it, if there is to be one.
+    pub(crate) denial: Option<(Action, AuditDenial)>,
 }
 
-/// Time limits of a change, set for its transaction only, so that a connection pooler
-/// between muster and PostgreSQL may hand the connection to others afterwards.
+/// The time limits of a transaction.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
-    /// For changes that people wait for: 5 s a statement.
-    Usual,
-    /// For a batch: 30 s a statement, and no table read from end to end. PostgreSQL plans once for each
-    /// connection how it looks up what a row refers to, and in a database of a few users it plans to
-    /// read them all: on that connection it would then do so for each row of a list of 100,000.
+pub(crate) enum TxLimits {
+    /// A change of one thing: 5 s a statement, 2 s for a lock.
+    Single,
+    /// A query that is planned for its values.
+    PlannedRead,
+    /// A change of many rows: 30 s a statement, 2 s for a lock, and no sequential scans. PostgreSQL caches the plans
+    /// of foreign key checks for each connection. In a nearly empty database it plans sequential scans, and would
+    /// then scan the table for each row of a list of 100,000.
     Batch,
-    /// For a batch that goes on without its client: as long for a lock as another long batch may hold it.
-    BatchApart,
+    /// A batch that continues without its client: 10 s for a lock, which is as long as another batch may hold it.
+    DetachedBatch,
 }
 
-impl Patience {
-    /// How long it may wait for a lock if so much is left of the time for a connection and a lock; `None`: as long as
-    /// ever. Where a locked table keeps all connections busy, the next one is had when those before give up.
-    fn left(self, time: Duration) -> Option<Duration> {
-        (time < LOCK && !matches!(self, Self::BatchApart)).then(|| time.max(SHORTEST))
-    }
-
+impl TxLimits {
     const fn begin(self) -> &'static str {
         match self {
-            Self::Usual => {
-                "begin isolation level read committed; set local statement_timeout = '5s'; \
-                 set local lock_timeout = '2s'; set local idle_in_transaction_session_timeout = '10s'"
-            }
-            Self::Batch => {
-                "begin isolation level read committed; set local statement_timeout = '30s'; \
-                 set local lock_timeout = '2s'; set local idle_in_transaction_session_timeout = '10s'; \
-                 set local enable_seqscan = off"
-            }
-            Self::BatchApart => {
-                "begin isolation level read committed; set local statement_timeout = '30s'; \
-                 set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '10s'; \
-                 set local enable_seqscan = off"
-            }
+            Self::PlannedRead => "begin read only",
+            Self::Single | Self::Batch | Self::DetachedBatch => "begin isolation level read committed",
         }
     }
+
+    /// The lock timeout, if `left` remains of the time for a connection and a lock together. Where a locked table
+    /// keeps all connections busy, those that wait get one when the holders time out.
+    fn lock_timeout(self, left: Duration) -> Duration {
+        match self {
+            Self::DetachedBatch => Duration::from_secs(10),
+            Self::Single | Self::PlannedRead | Self::Batch => left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT),
+        }
+    }
+
+    /// The settings, as the statements of a `DO` block.
+    fn settings(self, lock_timeout: Duration) -> String {
+        let (statement_timeout, planner) = match self {
+            Self::Single => ("5s", ""),
+            Self::PlannedRead => ("5s", "set local plan_cache_mode = force_custom_plan;"),
+            Self::Batch | Self::DetachedBatch => ("30s", "set local enable_seqscan = off;"),
+        };
+        let lock_timeout = lock_timeout.as_millis();
+        format!(
+            "do $$ begin set local statement_timeout = '{statement_timeout}'; \
+             set local lock_timeout = '{lock_timeout}ms'; \
+             set local idle_in_transaction_session_timeout = '10s'; {planner} end $$"
+        )
+    }
+
+    /// How long a change is retried while the database is away. A detached batch is worth a longer wait: its client
+    /// would have to have all passwords hashed again.
+    const fn outage(self) -> Duration {
+        match self {
+            Self::Single | Self::PlannedRead => Duration::ZERO,
+            Self::Batch => Duration::from_secs(1),
+            Self::DetachedBatch => Duration::from_secs(30),
+        }
+    }
+}
+
+/// The retries of one change of many rows.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    limits: TxLimits,
+    start: Instant,
+    count: u32,
+}
+
+impl Retries {
+    pub(crate) fn new(limits: TxLimits) -> Self {
+        Self { limits, start: Instant::now(), count: 0 }
+    }
+
+    pub(crate) const fn limits(&self) -> TxLimits {
+        self.limits
+    }
+
+    /// Whether to retry after `error`. PostgreSQL reports a deadlock after one second by default.
+    pub(crate) fn allow(&mut self, error: &Error) -> bool {
+        let (elapsed, outage) = (self.start.elapsed(), self.limits.outage());
+        self.count += 1;
+        match error.class() {
+            Some(ErrorClass::Contended) => self.count <= CONTENTION_RETRIES && elapsed < outage.max(LOCK_TIMEOUT),
+            Some(ErrorClass::Unavailable) => elapsed < outage,
+            _ => false,
+        }
+    }
+}
+
+/// Begins a transaction within `limits`, and within `context.timeout`.
+///
+/// # Errors
+/// `unavailable` when the database does not answer. A task that answers later drops its transaction.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    context: &Context,
+    limits: TxLimits,
+) -> Result<Transaction<'static, Postgres>> {
+    let (pool, timeout, start) = (pool.clone(), context.timeout, Instant::now());
+    let begun = context.tasks.spawn(async move {
+        let mut transaction = pool.begin_with(limits.begin()).await?;
+        let lock_timeout = limits.lock_timeout(timeout.saturating_sub(start.elapsed()));
+        sqlx::raw_sql(AssertSqlSafe(limits.settings(lock_timeout))).execute(&mut *transaction).await?;
+        Ok::<_, sqlx::Error>(transaction)
+    });
+    let begun = tokio::time::timeout(timeout, begun).await.map_err(|_| Error::timed_out())?;
+    Ok(begun.map_err(Error::internal)??)
 }
 
 impl Change {
-    /// Begins. Only [`crate::app::App`] does, after it has checked the permission.
+    /// Begins a change. Only [`App`](crate::app::App) does, after it has checked the permission.
     pub(crate) async fn begin(
-        app: &App,
         pool: &PgPool,
-        patience: Patience,
+        context: &Context,
+        limits: TxLimits,
         caller: &Caller,
         now: DateTime<Utc>,
     ) -> Result<Self> {
-        let pool = pool.clone();
-        let begun = tokio::spawn(async move { pool.begin_with(patience.begin()).await });
-        // A database that stands still says nothing, not even that it does. What is given up here wrote nothing: the
-        // task that waits drops the transaction when it comes.
-        let (start, begun) = (Instant::now(), stage("change.begin", app.in_time(begun)).await);
-        let mut transaction = begun?.map_err(Error::internal)??;
-        if let Some(left) = patience.left(app.longest_wait().saturating_sub(start.elapsed())) {
-            let left = format!("{}ms", left.as_millis());
-            sqlx::query!("select set_config('lock_timeout', $1, true)", left).fetch_one(&mut *transaction).await?;
-        }
-        let (key_holders, metrics) = (Arc::clone(&app.key_holders), Arc::clone(&app.metrics));
+        let transaction = stage("change.begin", begin(pool, context, limits)).await?;
         Ok(Self {
             transaction,
             caller: caller.clone(),
@@ -140,42 +215,42 @@ impl Change {
             events: Vec::new(),
             target: Target::Nothing,
             denied: None,
-            is_taken_back: false,
-            key_holders,
-            metrics,
+            is_dry_run: false,
+            key_holders: Arc::clone(&context.key_holders),
+            metrics: Arc::clone(&context.metrics),
         })
     }
 
-    /// Does `work`, and then commits, or takes it back if it is to be.
-    pub(crate) async fn make<T>(
+    /// Runs `work`, then commits, or rolls back a dry run.
+    pub(crate) async fn run<T>(
         mut self,
         action: Action,
         target: Target,
         work: impl AsyncFnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T, Unmade> {
+    ) -> Result<T, FailedChange> {
         self.target = target;
         let worked = work(&mut self).await;
-        let (denied, target, is_taken_back) = (self.denied, self.target, self.is_taken_back);
+        let (denied, target, is_dry_run) = (self.denied, self.target, self.is_dry_run);
         let ended = match worked {
-            Ok(done) if is_taken_back => self.roll_back().await.map(|()| done),
-            Ok(done) => self.commit().await.map(|()| done).map_err(Error::from),
+            Ok(done) if is_dry_run => self.roll_back().await.map(|()| done),
+            Ok(done) => self.commit().await.map(|()| done),
             Err(error) => {
-                // If the connection broke, PostgreSQL has rolled it back.
+                // If the connection broke, PostgreSQL has rolled back already.
                 let _ = self.roll_back().await;
                 Err(error)
             }
         };
         ended.map_err(|error| {
-            let refusal = match denied {
+            let denial = match denied {
                 Some(needed) if error.code() == Code::Forbidden => Some((needed, AuditDenial::Forbidden)),
-                _ if is_taken_back => None,
-                _ => AuditDenial::of_change(target, &error).map(|refusal| (action, refusal)),
+                _ if is_dry_run => None,
+                _ => AuditDenial::of_change(target, &error).map(|denial| (action, denial)),
             };
-            Unmade { error, refusal }
+            FailedChange { error, denial }
         })
     }
 
-    /// Checks that the caller may do something more, which the change turns out to be. If not, that is recorded.
+    /// Checks a permission that the change turns out to need. A denial is recorded.
     ///
     /// # Errors
     /// `forbidden`.
@@ -183,7 +258,7 @@ impl Change {
         self.caller.check(action).inspect_err(|_| self.denied = Some(action))
     }
 
-    /// Says what it is about, if that was not known when it began: a refusal is recorded about this.
+    /// Sets the target of the audit record of a rejection, if it was not known when the change began.
     pub fn set_target(&mut self, target: Target) {
         self.target = target;
     }
@@ -194,7 +269,7 @@ impl Change {
         self.now
     }
 
-    /// Who makes it.
+    /// The caller that makes the change.
     #[must_use]
     pub const fn caller(&self) -> &Caller {
         &self.caller
@@ -206,52 +281,53 @@ impl Change {
         self.caller.principal.into()
     }
 
-    /// The organization it is made in.
+    /// The caller's organization. A change writes to no other.
     #[must_use]
     pub const fn organization_id(&self) -> Id<Organization> {
         self.caller.organization_id
     }
 
-    /// Says what was done. Written to the audit log at commit.
+    /// Records an event, which the commit appends to the audit log.
     pub fn record(&mut self, event: Event) {
         self.events.push(event);
     }
 
-    /// Makes it all real: writes the audit events and commits.
+    /// Appends the audit events and commits.
     ///
     /// # Errors
-    /// `internal` when nothing was recorded: that is a bug, and nothing was written.
-    /// Any error of the database; if the connection broke while committing, whether the
-    /// change happened is unknown, and the error's class says so ([`crate::postgres::ErrorClass`]).
-    pub async fn commit(mut self) -> Result<(), CommitError> {
+    /// `internal` when no event was recorded, which is a bug. Errors of the database; if the connection broke during
+    /// the commit, the error's class is [`ErrorClass::OutcomeUnknown`].
+    pub async fn commit(mut self) -> Result<()> {
         if self.events.is_empty() {
-            return Err(CommitError::Before(Error::internal("a change without an audit event")));
+            return Err(Error::internal("a change without an audit event"));
         }
-        audit::write::append(&mut self.transaction, &self.caller, self.now, &self.events)
-            .await
-            .map_err(CommitError::Before)?;
+        audit::write::append(&mut self.transaction, &self.caller, self.now, &self.events).await?;
         failpoints::reach("change::audited").await;
-        let committed = stage("change.commit", self.transaction.commit()).await.map_err(CommitError::During);
-        // Even if the answer was lost, it may have happened.
+        let committed = stage("change.commit", self.transaction.commit()).await;
+        // A commit whose response was lost may have taken effect.
         if self.events.iter().any(Event::changes_access) {
             self.key_holders.clear();
         }
-        if committed.is_ok() {
-            self.metrics.count_events(&self.events);
+        match committed {
+            Ok(()) => {
+                self.metrics.count_events(&self.events);
+                Ok(())
+            }
+            Err(error) if ErrorClass::of(&error).is_unknown_after_commit() => Err(Error::commit_unknown(error)),
+            Err(error) => Err(error.into()),
         }
-        committed
     }
 
-    /// Says that it is to be taken back, whatever is written: for a dry run, and for a change that makes nothing
-    /// different.
-    pub fn take_back(&mut self) {
-        self.is_taken_back = true;
+    /// Makes the change a dry run: everything is written and checked, and rolled back at the end. Also for a change
+    /// that turns out to change nothing.
+    pub fn dry_run(&mut self) {
+        self.is_dry_run = true;
     }
 
-    /// Takes it all back, at once.
+    /// Rolls back at once.
     ///
     /// # Errors
-    /// When the connection broke; then PostgreSQL has taken it back.
+    /// When the connection broke; then PostgreSQL has rolled back already.
     pub async fn roll_back(self) -> Result<()> {
         Ok(self.transaction.rollback().await?)
     }
@@ -259,23 +335,5 @@ impl Change {
     /// The connection, inside the transaction. For `write.rs` files.
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         self.transaction.deref_mut()
-    }
-}
-
-/// A commit that failed.
-#[derive(Debug)]
-pub enum CommitError {
-    /// Before `COMMIT` was sent: nothing happened.
-    Before(Error),
-    /// After `COMMIT` was sent. PostgreSQL refused it, or its answer was lost.
-    During(sqlx::Error),
-}
-
-impl From<CommitError> for Error {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Before(error) => error,
-            CommitError::During(error) => error.into(),
-        }
     }
 }

@@ -18,6 +18,7 @@
 //! | [`service_accounts`], [`device_logins`] | accounts of programs; handing a key to whoever shows a one-time password |
 //! | [`invitations`] | links that each end in one account |
 //! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
+//! | [`jobs`] | background work: batches whose process died, expired keys |
 //! | [`audit`] | the append-only log: a closed list of events |
 //! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
 //! | [`doctor`] | what is wrong with what muster stands on: database, machine, settings, certificate |
@@ -40,7 +41,7 @@
 //! [`batches::create()`], which checks the permission (403, recorded), reads the body within its
 //! bounds, claims the request's key if it has one, takes the rows apart, asks which addresses exist,
 //! and refuses with all findings if there is one. [`passwords::Pool`] hashes. The answer is rendered.
-//! Then `App::batch_change` begins a [`change::Change`]; the functions in `write.rs` files
+//! Then `App::begin_many` begins a [`change::Change`]; the functions in `write.rs` files
 //! write through it and record what they did; its `commit` appends the audit events and commits.
 //! The handler sends the answer.
 //!
@@ -48,7 +49,7 @@
 //!
 //! 1. `INSERT`, `UPDATE` and `DELETE` stand in `write.rs` files, on a `&mut Change`. Three exceptions,
 //!    all said where they are: refusals, the latest use of a key, and the claims on batches that are
-//!    being made (`batches/claim.rs`, `batches/lease.rs`).
+//!    being made (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
 //! 2. Nothing leaves the process before the commit.
 //! 3. The database judges uniqueness, by the constraint's name.
 //! 4. SQL goes through the checked macros; `.sqlx/` is committed, so a build needs no database.
@@ -74,6 +75,7 @@ pub mod groups;
 pub mod http;
 pub mod id;
 pub mod invitations;
+pub mod jobs;
 pub mod keys;
 pub mod metrics;
 pub mod organizations;

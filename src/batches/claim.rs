@@ -1,64 +1,64 @@
-//! Claiming a batch: the first to come with a key works on it, the others learn what has become of it.
+//! Claiming a batch: the first request with an idempotency key works on it, later ones get its outcome.
 //!
-//! The row of [`super::lease`] is written here, before anything is done for a request. Its key is unique
-//! for its sender, so that the database decides who was first. Keys are forgotten some time after;
-//! a batch that failed lets go of its key at once.
+//! The row that [`super::lease`] renews is written here, before the list is checked. A unique index over the caller and
+//! the key decides which request is first. Keys expire; a failed batch frees its key at once.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::lease::{Held, Lease, reap};
-use super::{IdempotencyKey, Source, SourceFile};
+use super::lease::{Held, Lease};
+use super::{BatchState, IdempotencyKey, Source, SourceFile};
 use crate::app::App;
 use crate::audit::ActorRef;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::id::{Batch, Id, Organization};
+use crate::id::{Batch, Id, Organization, Request};
+use crate::jobs;
 
-/// How often a claim is tried again when what was in its way goes away.
-const TRIES: u32 = 10;
+/// How often a claim is retried when the row with its key disappears meanwhile.
+const ATTEMPTS: u32 = 10;
 
-/// What a request is fingerprinted as.
+/// The purpose of the fingerprint of a request.
 pub(super) const REQUEST: &str = "request";
 
-/// What a batch is claimed with.
+/// What a claim stores.
 pub(super) struct Opening {
     pub(super) source: Source,
     pub(super) file: SourceFile,
     pub(super) key: Option<(IdempotencyKey, Fingerprint)>,
 }
 
-/// What came of it.
+/// The outcome of a claim.
 pub(super) enum Claim {
-    /// The batch is this attempt's.
-    Mine(Lease),
-    /// It has been created: the answer, packed.
+    /// The batch belongs to this attempt.
+    Held(Lease),
+    /// The batch was created before.
     Replay {
-        /// Which.
         batch_id: Id<Batch>,
+        /// The packed response.
         response: Vec<u8>,
         users: usize,
     },
-    /// Another attempt is at work.
+    /// Another attempt is in progress.
     Running(Id<Batch>),
 }
 
-/// Claims a new batch or, with a key, finds what has become of the request.
+/// Claims a new batch, or finds the outcome of an earlier request with the same key.
 ///
 /// # Errors
-/// `idempotency_key_reused` when the key belongs to another request, `conflict` when its batch was
-/// undone, and those of the database.
+/// `idempotency_key_reused` when the key belongs to another request; `conflict` when its batch was cancelled or undone,
+/// or its response deleted; errors of the database.
 pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Opening, body: &[u8]) -> Result<Claim> {
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let held = Held {
             organization_id: caller.organization_id,
             batch_id: Id::new(app.clock.now()),
-            owner: Id::<Batch>::new(app.clock.now()).uuid(),
+            owner: Id::<Batch>::new(app.clock.now()).into(),
         };
         if insert(app, caller, opening, held).await? {
-            return Ok(Claim::Mine(Lease::hold(app, held)));
+            return Ok(Claim::Held(Lease::start(app, held)));
         }
         if let Some((key, _)) = &opening.key
             && let Some(claim) = find(app, caller, key, body).await?
@@ -69,12 +69,12 @@ pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Opening, bo
     Err(Error::key_in_use())
 }
 
-/// Writes the row. `false`: there is one with this key.
+/// Inserts the row. `false`: a row has this key already.
 async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Result<bool> {
-    let now = app.clock.now();
+    let (now, actor) = (app.clock.now(), ActorRef::from(caller.principal));
     let digest = opening.file.sha256.map(|sha256| app.fingerprints.of("file", &sha256));
     let (key, fingerprint) = opening.key.as_ref().map(|(key, fingerprint)| (key.as_str(), fingerprint)).unzip();
-    let kept_until = now + TimeDelta::hours(i64::from(app.config.batch.idempotency_hours));
+    let key_expires_at = now + TimeDelta::hours(i64::from(app.config.batch.idempotency_hours));
     let inserted = sqlx::query!(
         r#"
         insert into batches
@@ -86,11 +86,11 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
         on conflict (organization_id, requested_by_kind, requested_by_id, idempotency_key)
             where idempotency_key is not null do nothing
         "#,
-        held.organization_id.uuid(),
-        held.batch_id.uuid(),
-        ActorRef::from(caller.principal).kind(),
-        ActorRef::from(caller.principal).id(),
-        caller.origin.request_id.map(Id::uuid),
+        held.organization_id as Id<Organization>,
+        held.batch_id as Id<Batch>,
+        actor.kind(),
+        actor.id(),
+        caller.origin.request_id as Option<Id<Request>>,
         opening.source.as_str(),
         now,
         held.owner,
@@ -101,28 +101,29 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
         key,
         fingerprint.map(|fingerprint| fingerprint.mac.as_slice()),
         fingerprint.map(|fingerprint| fingerprint.key_id.as_slice()),
-        key.map(|_| kept_until),
+        key.map(|_| key_expires_at),
     )
     .execute(&app.db.batch)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
-/// What has become of the request with this key. `None`: it has just gone, and the key is free.
+/// The outcome of the request with this key. `None`: its row has just disappeared, and the key is free.
 async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]) -> Result<Option<Claim>> {
+    let actor = ActorRef::from(caller.principal);
     let Some(found) = sqlx::query!(
         r#"
         select
-            batch_id as "batch_id: Id<Batch>", state, user_count, fingerprint as "fingerprint!",
+            batch_id as "batch_id: Id<Batch>", state as "state: BatchState", user_count, fingerprint as "fingerprint!",
             fingerprint_key as "fingerprint_key!", key_expires_at as "key_expires_at!",
             coalesce(lease_until < now(), false) as "is_lapsed!"
         from batches
         where organization_id = $1 and requested_by_kind = $2 and requested_by_id is not distinct from $3
             and idempotency_key = $4
         "#,
-        caller.organization_id.uuid(),
-        ActorRef::from(caller.principal).kind(),
-        ActorRef::from(caller.principal).id(),
+        caller.organization_id as Id<Organization>,
+        actor.kind(),
+        actor.id(),
         key.as_str(),
     )
     .fetch_optional(&app.db.batch)
@@ -130,54 +131,53 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
     else {
         return Ok(None);
     };
-    if found.key_expires_at <= app.clock.now() && found.state != "running" {
-        forget_key(app, caller.organization_id, found.batch_id).await?;
+    let (batch_id, state) = (found.batch_id, found.state);
+    if found.key_expires_at <= app.clock.now() && state != BatchState::Running {
+        expire_key(app, caller.organization_id, batch_id).await?;
         return Ok(None);
     }
-    let reused = |sentence: &str| Err(Error::new(Code::IdempotencyKeyReused, sentence.to_owned()));
+    let reused = |message: &str| Err(Error::new(Code::IdempotencyKeyReused, message.to_owned()));
     match app.fingerprints.recognise(&found.fingerprint_key, &found.fingerprint, REQUEST, body) {
         Some(true) => {}
-        Some(false) => return reused("this Idempotency-Key was used for another request: use a new one for this one"),
+        Some(false) => return reused("this Idempotency-Key was used for a different request; use a new key"),
         None => {
             return reused(
-                "this Idempotency-Key was used before, and with the key for fingerprints that this server has it can't \
-                 tell whether for the same request (setting `secrets.fingerprint_key`): look for one of its users \
-                 before you send it again with a new one",
+                "this Idempotency-Key was used before, but the server's `secrets.fingerprint_key` has changed since, so it \
+                 can't tell whether for the same request; check whether its users exist, then retry with a new key",
             );
         }
     }
-    match found.state.as_str() {
-        "running" if found.is_lapsed => {
-            reap(app, Some((caller.organization_id, found.batch_id))).await?;
+    match state {
+        BatchState::Running if found.is_lapsed => {
+            jobs::fail_if_lapsed(app, caller.organization_id, batch_id).await?;
             Ok(None)
         }
-        "running" => Ok(Some(Claim::Running(found.batch_id))),
-        "created" => replay(app, caller, found.batch_id, found.user_count).await,
-        state => Err(Error::new(
-            Code::Conflict,
-            format!(
-                "the batch of this Idempotency-Key, {}, is {state}: use a new key to create it again",
-                found.batch_id
-            ),
-        )),
+        BatchState::Running => Ok(Some(Claim::Running(batch_id))),
+        BatchState::Created => replay(app, caller, batch_id, found.user_count).await,
+        BatchState::Failed | BatchState::Cancelled | BatchState::Undone => {
+            let message =
+                format!("batch {batch_id} of this Idempotency-Key is {state}; use a new key to create it again");
+            Err(Error::new(Code::Conflict, message))
+        }
     }
 }
 
 async fn replay(app: &App, caller: &Caller, batch_id: Id<Batch>, users: i32) -> Result<Option<Claim>> {
     let found = sqlx::query!(
         "select response, idempotency_key from batches where organization_id = $1 and batch_id = $2",
-        caller.organization_id.uuid(),
-        batch_id.uuid(),
+        caller.organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
     )
     .fetch_optional(&app.db.batch)
     .await?;
+    // Never negative: constraint `batches_user_count_positive`.
     let users = usize::try_from(users).unwrap_or_default();
     match found {
         Some(found) if found.response.is_none() && found.idempotency_key.is_some() => Err(Error::new(
             Code::Conflict,
             format!(
-                "users of batch {batch_id} have been deleted since, and the answer with them: nothing was done; \
-                 `GET /api/v2/batches/{batch_id}/results` has those who are left"
+                "users of batch {batch_id} were deleted after it was created, and its stored response with them; nothing \
+                 was written; `GET /api/v2/batches/{batch_id}/results` returns the remaining users"
             ),
         )),
         found => {
@@ -187,40 +187,19 @@ async fn replay(app: &App, caller: &Caller, batch_id: Id<Batch>, users: i32) -> 
     }
 }
 
-/// Lets a key go that is no longer to be remembered.
-async fn forget_key(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<()> {
+/// Clears a key that has expired, for a request that wants to use it again.
+async fn expire_key(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<()> {
     sqlx::query!(
         r#"
         update batches
         set idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null
         where organization_id = $1 and batch_id = $2 and state <> 'running' and key_expires_at <= $3
         "#,
-        organization_id.uuid(),
-        batch_id.uuid(),
+        organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
         app.clock.now(),
     )
     .execute(&app.db.batch)
     .await?;
     Ok(())
-}
-
-/// Lets go of the keys that have expired, at most a thousand at once.
-pub(super) async fn forget_keys(app: &App) -> Result<u64> {
-    let forgotten = sqlx::query!(
-        r#"
-        update batches
-        set idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null
-        where (organization_id, batch_id) in (
-            select organization_id, batch_id from batches
-            where idempotency_key is not null and key_expires_at <= $1 and state <> 'running'
-            order by key_expires_at
-            limit 1000
-            for update skip locked
-        )
-        "#,
-        app.clock.now(),
-    )
-    .execute(&app.db.interactive)
-    .await?;
-    Ok(forgotten.rows_affected())
 }

@@ -1,6 +1,6 @@
-//! From a body to a batch: the pipeline of [`super`], step by step.
+//! Creating a batch: the steps of [`super`].
 //!
-//! What only some requests do is boxed: otherwise each would carry the room for all of it, and copy it around.
+//! Futures that only some requests need are boxed. Otherwise the future of every request would have room for them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,17 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::claim::{self, Claim, Opening};
-use super::job::{self, Hashing, Work};
+use super::job::{self, Hashing, Job};
 use super::lease::{self, Lease};
 use super::plan::{Outcome, Plan};
+use super::row::{CheckedList, CheckedUser, Limits, List};
 use super::write::{self, NewBatch};
-use super::{
-    Answer, Checked, CheckedUser, IdempotencyKey, Limits, Mode, Planned, Request, Response, check, read, unpack,
-};
+use super::{Answer, IdempotencyKey, Mode, Planned, Request, Response, read, unpack};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
-use crate::change::Patience;
 use crate::error::{Error, Result};
 use crate::failpoints;
 use crate::id::{Batch, Id};
@@ -28,18 +26,13 @@ use crate::report::Finding;
 use crate::traces::stage;
 use crate::users::{self, Account, Credential, NewUser, StoredPassword};
 
-/// From how many bytes on checking a list is work for a thread of its own.
-const WORTH_A_THREAD: usize = 512;
+/// The length of a body, in bytes, from which it is parsed and checked on a thread of its own.
+const THREAD_THRESHOLD: usize = 512;
 
-/// Creates all users of a list, or none; or finds out what that would do.
-///
-/// The body is read only after the caller's permission has been checked.
+/// Creates all users of a JSON list, or none; or returns what that would do. Reads the body after the permission check.
 ///
 /// # Errors
-/// `forbidden`; what reading the body gives; `invalid_json`, `invalid_request`, `empty_batch`,
-/// `too_large`; `batch_rejected` or `batch_conflict` with the complete report; `plan_changed`;
-/// `idempotency_key_in_use`, `idempotency_key_reused`; `conflict`; `overloaded`; `unavailable`. Nothing is
-/// written unless the result is `Ok`.
+/// As [`create_list`]; errors of reading the body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`.
 pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
@@ -52,49 +45,81 @@ pub async fn create(
         return Err(Error::shutting_down());
     }
     failpoints::reach("batch::authorized").await;
-    let step = match body.await {
-        Ok(body) => next_step(app, caller, request, body).await,
+    let list = match body.await {
+        Ok(body) => parse(app, body).await,
         Err(error) => Err(error),
     };
-    let answer = match step {
+    match list {
+        Ok(list) => create_list(app, caller, list, request).await,
+        Err(error) => {
+            record_denial(app, caller, action, None, &error).await;
+            Err(error)
+        }
+    }
+}
+
+async fn parse(app: &App, body: Bytes) -> Result<List> {
+    let max_users = app.config.batch.max_users;
+    off_thread(body.len(), move || List::parse(body, max_users)).await?
+}
+
+/// Runs work for the processor on a thread of its own if it takes long, since this thread serves other requests.
+async fn off_thread<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if bytes < THREAD_THRESHOLD {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+}
+
+/// Creates all users of a list, or none; or returns what that would do.
+///
+/// # Errors
+/// `forbidden`; `batch_rejected` or `batch_conflict` with the complete report; `plan_changed`; `idempotency_key_in_use`,
+/// `idempotency_key_reused`; `conflict`; `overloaded`; `unavailable`. Nothing is written unless the result is `Ok`.
+pub async fn create_list(app: &Arc<App>, caller: &Caller, list: List, request: Request) -> Result<Answer> {
+    let action = request.mode.action();
+    app.authorize(caller, action).await?;
+    let answer = match next_step(app, caller, list, request).await {
         Ok(Step::Answer(answer)) => Ok(answer),
-        Ok(Step::Make(made)) => made.here(app, caller).await,
-        // Goes on whoever listens, and records how it ends itself.
-        Ok(Step::MakeApart(made, lease, wait)) => return Box::pin(made.apart(app, caller, lease, wait)).await,
+        Ok(Step::Create(prepared)) => prepared.run(app, caller).await,
+        // Continues without its client, and records its own outcome.
+        Ok(Step::CreateDetached(prepared, lease, wait)) => {
+            return Box::pin(prepared.run_detached(app, caller, lease, wait)).await;
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = &answer {
-        record_refusal(app, caller, action, None, error).await;
+        record_denial(app, caller, action, None, error).await;
     }
     answer
 }
 
-/// What there is to do once the list is known to be fine.
+/// What to do with a request.
 enum Step {
     /// Nothing more.
     Answer(Answer),
-    /// Make it while the client waits; if it hangs up before the transaction, nothing happens.
-    Make(Making),
-    /// Make it whatever the client does; it waits so long, or to the end.
-    MakeApart(Making, Lease, Option<Duration>),
+    /// Create the batch while the client waits. If it disconnects before the transaction, nothing is written.
+    Create(Prepared),
+    /// Create the batch even if the client disconnects. It waits for the duration, or until the end.
+    CreateDetached(Prepared, Lease, Option<Duration>),
 }
 
-async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Bytes) -> Result<Step> {
+async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request) -> Result<Step> {
     failpoints::reach("batch::received").await;
     if let Some(plan) = &request.plan {
-        plan.hold_list(&app.fingerprints, &body)?;
+        plan.check_list(&app.fingerprints, list.bytes())?;
     }
     let wait = match request.mode {
         Mode::DryRun => {
-            return Ok(Step::Answer(Answer::Planned(Box::pin(dry_run(app, caller, &request, body)).await?)));
+            return Ok(Step::Answer(Answer::Planned(Box::pin(dry_run(app, caller, &request, list)).await?)));
         }
-        Mode::Make { wait } => wait,
+        Mode::Create { wait } => wait,
     };
     let lease = match &request.key {
         None => None,
-        // One that is made after all, too late, ends with its lease.
-        Some(key) => match app.in_time(Box::pin(claim_by(app, caller, &request, key, &body))).await?? {
-            Claim::Mine(lease) => Some(lease),
+        // A row that is inserted after the timeout is released with its lease.
+        Some(key) => match app.in_time(Box::pin(claim_key(app, caller, &request, key, list.bytes()))).await?? {
+            Claim::Held(lease) => Some(lease),
             Claim::Replay { batch_id, response, users } => {
                 let body = Bytes::from(unpack(&response)?);
                 let response = Response { batch_id, users, body, is_replayed: true };
@@ -106,29 +131,29 @@ async fn next_step(app: &Arc<App>, caller: &Caller, request: Request, body: Byte
             Claim::Running(_) => return Err(Error::key_in_use()),
         },
     };
-    let making = match (prepare(app, caller, &request, body).await, lease) {
-        (Ok(making), Some(lease)) => return Ok(Step::MakeApart(making, lease, wait)),
-        (Ok(making), None) => making,
+    let prepared = match (prepare(app, caller, &request, list).await, lease) {
+        (Ok(prepared), Some(lease)) => return Ok(Step::CreateDetached(prepared, lease, wait)),
+        (Ok(prepared), None) => prepared,
         (Err(error), Some(lease)) => {
             lease.release().await;
             return Err(error);
         }
         (Err(error), None) => return Err(error),
     };
-    // What is looked at from outside while it is made has a row, too.
     match wait {
-        None => Ok(Step::Make(making)),
+        None => Ok(Step::Create(prepared)),
+        // Clients can watch this batch, so it needs a row.
         Some(_) => {
             let opening = Opening { source: request.source, file: request.file, key: None };
             match app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await?? {
-                Claim::Mine(lease) => Ok(Step::MakeApart(making, lease, wait)),
-                Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("a batch without a key was found")),
+                Claim::Held(lease) => Ok(Step::CreateDetached(prepared, lease, wait)),
+                Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("found a batch without a key")),
             }
         }
     }
 }
 
-async fn claim_by(
+async fn claim_key(
     app: &Arc<App>,
     caller: &Caller,
     request: &Request,
@@ -140,62 +165,68 @@ async fn claim_by(
     claim::claim(app, caller, &opening, body).await
 }
 
-/// A list that is fine, with its passwords in the queue.
-struct Making {
-    work: Work,
-    hashing: Hashing,
+/// A batch that is ready to be created.
+struct Prepared {
+    job: Job,
     is_planned: bool,
 }
 
-/// Checks the list, and takes its passwords into the queue.
-async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Making> {
-    let (users, warnings) = judge(app, caller, request, body).await?;
+/// Checks the list and queues its passwords.
+async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Prepared> {
+    let (mut users, warnings) = validate(app, caller, request, list).await?;
     if let Some(plan) = &request.plan {
-        plan.hold_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
+        plan.check_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
     }
     failpoints::reach("batch::checked").await;
-    let hashing = Hashing::start(app, &users)?;
-    let work = Work { source: request.source, file: request.file.clone(), users, warnings, render: request.render };
-    Ok(Making { work, hashing, is_planned: request.plan.is_some() })
+    let hashing = Hashing::start(app, &mut users)?;
+    let (source, file, render) = (request.source, request.file.clone(), request.render);
+    let job = Job { source, file, users, warnings, render, hashing };
+    Ok(Prepared { job, is_planned: request.plan.is_some() })
 }
 
-impl Making {
-    async fn here(self, app: &Arc<App>, caller: &Caller) -> Result<Answer> {
-        let made = job::run(app, caller, self.work, self.hashing, None).await;
-        made.map(Answer::Created).map_err(|error| as_planned(error, self.is_planned))
+impl Prepared {
+    async fn run(self, app: &Arc<App>, caller: &Caller) -> Result<Answer> {
+        let created = job::run(app, caller, self.job, None).await;
+        created.map(Answer::Created).map_err(|error| as_planned(error, self.is_planned))
     }
 
-    async fn apart(self, app: &Arc<App>, caller: &Caller, mut lease: Lease, wait: Option<Duration>) -> Result<Answer> {
+    async fn run_detached(
+        self,
+        app: &Arc<App>,
+        caller: &Caller,
+        mut lease: Lease,
+        wait: Option<Duration>,
+    ) -> Result<Answer> {
         let batch_id = lease.held().batch_id;
-        lease.announce(self.work.counts(), self.hashing.progress(), wait.is_some()).await?;
-        let making = app.start_job(self.finish(Arc::clone(app), caller.clone(), lease));
-        let made = match wait {
-            None => making.await,
-            Some(wait) => match tokio::time::timeout(wait, making).await {
-                Ok(made) => made,
+        lease.announce(self.job.counts(), self.job.hashing.progress(), wait.is_some()).await?;
+        let creating = app.start_job(self.run_to_end(Arc::clone(app), caller.clone(), lease));
+        let created = match wait {
+            None => creating.await,
+            Some(wait) => match tokio::time::timeout(wait, creating).await {
+                Ok(created) => created,
                 Err(_) => return Ok(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))),
             },
         };
-        made.map_err(Error::internal)?.map(Answer::Created)
+        created.map_err(Error::internal)?.map(Answer::Created)
     }
 
-    /// Makes it, and leaves the row as it has to be.
-    async fn finish(self, app: Arc<App>, caller: Caller, lease: Lease) -> Result<Response> {
+    /// Creates the batch and ends its lease.
+    async fn run_to_end(self, app: Arc<App>, caller: Caller, lease: Lease) -> Result<Response> {
         let batch_id = lease.held().batch_id;
-        let made = job::run(&app, &caller, self.work, self.hashing, Some(&lease)).await;
-        let made = made.map_err(|error| as_planned(error, self.is_planned));
-        match &made {
+        let created = job::run(&app, &caller, self.job, Some(&lease)).await;
+        let created = created.map_err(|error| as_planned(error, self.is_planned));
+        match &created {
             Ok(_) => lease.settle(),
             Err(error) => {
-                record_refusal(&app, &caller, Action::UserBatchCreate, Some(batch_id), error).await;
+                record_denial(&app, &caller, Action::UserBatchCreate, Some(batch_id), error).await;
                 lease.give_up(error).await;
             }
         }
-        made
+        created
     }
 }
 
-/// What was planned can't be in the way of others and a conflict at once.
+/// Maps a rejection of a planned batch to `plan_changed`.
 fn as_planned(error: Error, is_planned: bool) -> Error {
     match error.report() {
         Some(report) if is_planned => Error::plan_changed(report.clone()),
@@ -203,17 +234,19 @@ fn as_planned(error: Error, is_planned: bool) -> Error {
     }
 }
 
-/// Checks every row and asks which addresses exist: users, or all findings.
-async fn judge(
+/// Checks every row and finds addresses that exist. Returns the users, or all findings as an error.
+async fn validate(
     app: &Arc<App>,
     caller: &Caller,
     request: &Request,
-    body: Bytes,
+    list: List,
 ) -> Result<(Vec<NewUser>, Vec<Finding>)> {
-    let Checked { users, mut report, warnings } = stage("batch.check", check_apart(app, caller, body)).await?;
-    // Asking costs a journey. A list in which nothing is wrong so far, for which nobody has to hash and nothing is
-    // promised before it is written, learns the same from the insert.
-    let is_written_at_once = report.is_empty() && request.mode == Mode::Make { wait: None };
+    let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
+    let check = off_thread(list.bytes().len(), move || list.check(&limits));
+    let CheckedList { users, mut report, warnings } = stage("batch.check", check).await?;
+    // The query is an extra round trip. The insert finds the same, if no password has to be hashed before it and no
+    // response is sent before it.
+    let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
         let taken = app.in_time(Box::pin(async {
@@ -229,68 +262,47 @@ async fn judge(
     if !report.is_empty() {
         return Err(as_planned(Error::rejected(report), request.plan.is_some()));
     }
-    // No finding: every row has become a user.
+    // Without a finding, every row is a valid user.
     Ok((users.into_iter().filter_map(|checked| checked.user.ok()).collect(), warnings))
-}
-
-/// Checking is work for a processor, and this thread has other requests to serve.
-async fn check_apart(app: &App, caller: &Caller, body: Bytes) -> Result<Checked> {
-    let limits = Limits {
-        max_users: app.config.batch.max_users,
-        policy: app.policy,
-        may_grant_owner: caller.may(Action::OwnerGrant),
-    };
-    if body.len() < WORTH_A_THREAD {
-        return check(body, &limits);
-    }
-    tokio::task::spawn_blocking(move || check(body, &limits)).await.map_err(Error::internal)?
 }
 
 fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> {
     Outcome { organization_id: caller.organization_id, must_change: app.config.passwords.must_change, users }
 }
 
-/// Does everything but hashing, and takes it back.
-async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Planned> {
-    let (users, warnings) = judge(app, caller, request, body.clone()).await?;
-    let plan = Plan::new(&app.fingerprints, &body, &outcome(app, caller, &users));
+/// Does everything but hash passwords, and rolls back.
+async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Planned> {
+    let bytes = list.bytes().clone();
+    let (users, warnings) = validate(app, caller, request, list).await?;
+    let plan = Plan::new(&app.fingerprints, &bytes, &outcome(app, caller, &users));
+    drop(bytes);
     let now = app.clock.now();
-    let stand_in = |user: NewUser| Account {
-        user_id: Id::new(now),
-        identity_id: Id::new(now),
-        password: match &user.credential {
-            Credential::Password(_) => Some(StoredPassword { hash: PasswordHash::stand_in(), must_change: true }),
-            Credential::Imported { hash, must_change } => {
-                Some(StoredPassword { hash: hash.clone().into(), must_change: *must_change })
-            }
-            Credential::Sso | Credential::Unset => None,
-        },
-        user,
+    let stand_in = |user: NewUser| {
+        let is_plain = matches!(user.credential, Credential::Password(_));
+        let mut account = job::account(now, user);
+        if is_plain {
+            account.password = Some(StoredPassword { hash: PasswordHash::stand_in(), must_change: true });
+        }
+        account
     };
     let accounts: Vec<Account> = users.into_iter().map(stand_in).collect();
-    let (app, caller) = (Arc::clone(app), caller.clone());
-    let (source, file) = (request.source, request.file.fingerprinted(&app));
-    let written = tokio::spawn(async move {
-        let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
-        let batch_id = Id::new(now);
-        let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
-        let mut change = app.batch_change(&caller, Action::UserBatchDryRun, Patience::Batch, now).await?;
-        write::insert(&mut change, &batch, &accounts).await?;
-        change.roll_back().await?;
-        let organization_id = caller.organization_id;
-        app.change(&caller, Action::UserBatchDryRun, Target::Organization(organization_id), async |change| {
-            change.record(Event::BatchPlanned { organization_id, users: accounts.len() });
-            Ok(())
-        })
+    let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
+    let (source, file, batch_id) = (request.source, request.file.fingerprinted(app), Id::new(now));
+    let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
+    let (action, target) = (Action::UserBatchDryRun, Target::Organization(caller.organization_id));
+    app.change_many(caller, action, target, true, async |change| write::insert(change, &batch, &accounts).await)
         .await?;
-        Ok::<_, Error>(accounts)
-    });
-    let accounts = written.await.map_err(Error::internal)??;
+    app.change(caller, action, target, async |change| {
+        change.record(Event::BatchPlanned { organization_id: caller.organization_id, users: accounts.len() });
+        Ok(())
+    })
+    .await?;
     Ok(Planned { users: accounts.into_iter().map(|account| account.user).collect(), warnings, plan })
 }
 
-async fn record_refusal(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
-    if let Some(refusal) = AuditDenial::of_list(batch_id, error) {
-        app.refused(caller, action, &refusal).await;
+/// Records a rejected list in the audit log.
+async fn record_denial(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
+    if let Some(denial) = AuditDenial::of_list(batch_id, error) {
+        app.refused(caller, action, &denial).await;
     }
 }

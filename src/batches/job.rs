@@ -1,7 +1,6 @@
-//! Making a batch of rows that are fine: hashing, then one transaction.
+//! Creates a batch whose rows are valid: hashes the passwords, then writes everything in one transaction.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use super::write::{self, NewBatch};
 use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::change::{CommitError, LOCK, Patience};
+use crate::change::{Retries, TxLimits};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::Id;
@@ -21,83 +20,69 @@ use crate::report::Finding;
 use crate::traces::{self, stage};
 use crate::users::{Account, Credential, NewUser, StoredPassword};
 
-/// How often a transaction that others pushed aside is tried again.
-const RETRIES: u32 = 3;
+/// The number of users from which the response is rendered on a thread of its own.
+const RENDER_THREAD_THRESHOLD: usize = 256;
 
-/// How long a database that is away is waited for, by whom.
-const SHORT_OUTAGE: Duration = Duration::from_secs(1);
-const LONG_OUTAGE: Duration = Duration::from_secs(30);
-
-/// From how many users on rendering the answer is work for a thread of its own.
-const WORTH_A_THREAD: usize = 256;
-
-/// A list in which everything is fine.
-pub(super) struct Work {
+/// A valid list, with its passwords in the queue.
+pub(super) struct Job {
     pub(super) source: Source,
     pub(super) file: SourceFile,
     pub(super) users: Vec<NewUser>,
     pub(super) warnings: Vec<Finding>,
     pub(super) render: Render,
+    pub(super) hashing: Hashing,
 }
 
-impl Work {
+impl Job {
     pub(super) fn counts(&self) -> Counts {
-        let is_plain = |user: &&NewUser| matches!(user.credential, Credential::Password(_));
-        Counts {
-            users: self.users.len(),
-            hashes: self.users.iter().filter(is_plain).count(),
-            weak_hashes: self.warnings.len(),
-        }
+        Counts { users: self.users.len(), hashes: self.hashing.rows.len(), weak_hashes: self.warnings.len() }
     }
 }
 
-/// Passwords that wait to be hashed, or are: taken in already, so that there is room for them.
+/// The passwords of a list, in the queue of the hash pool. Dropping it removes them from the queue.
 pub(super) struct Hashing {
+    /// For each password in the queue, the index of its user.
+    rows: Vec<usize>,
     progress: Arc<Progress>,
     hashing: passwords::Hashing,
 }
 
 impl Hashing {
-    /// Hands the passwords of a list to the pool.
+    /// Moves the passwords out of `users` into the queue, so that each is in memory once.
     ///
     /// # Errors
-    /// `overloaded`, at once, when others would have to be waited for too long.
-    pub(super) fn start(app: &App, users: &[NewUser]) -> Result<Self> {
-        let passwords: Vec<Password> = users
-            .iter()
-            .filter_map(|user| match &user.credential {
-                Credential::Password(password) => Some(password.clone()),
-                Credential::Sso | Credential::Unset | Credential::Imported { .. } => None,
-            })
-            .collect();
+    /// `overloaded`, at once, when the queue is too long.
+    pub(super) fn start(app: &App, users: &mut [NewUser]) -> Result<Self> {
+        let (rows, passwords): (Vec<usize>, Vec<Password>) = users
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(row, user)| Some((row, user.credential.take_password()?)))
+            .unzip();
         let progress = Arc::new(Progress::default());
         let hashing = app.hasher.start_batch(passwords, Arc::clone(&progress))?;
-        Ok(Self { progress, hashing })
+        Ok(Self { rows, progress, hashing })
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
 
-    async fn finish(self) -> Result<Vec<PasswordHash>> {
-        Ok(self.hashing.finish().await?)
+    /// The hashes, each with the index of its user.
+    async fn finish(self) -> Result<Vec<(usize, PasswordHash)>> {
+        let hashes = self.hashing.finish().await?;
+        Ok(self.rows.into_iter().zip(hashes).collect())
     }
 }
 
-/// Makes it. With a lease, until that is lost; dropping the future before the transaction leaves
-/// nothing.
+/// Creates the batch. With a lease it stops when the lease is lost. Dropping the future before the transaction begins
+/// writes nothing.
 ///
 /// # Errors
-/// `batch_conflict` with the complete report when others were faster; `overloaded`; `unavailable`;
-/// `conflict` when it was cancelled.
-pub(super) async fn run(
-    app: &Arc<App>,
-    caller: &Caller,
-    work: Work,
-    hashing: Hashing,
-    lease: Option<&Lease>,
-) -> Result<Response> {
-    let (counts, running) = (work.counts(), app.metrics.batches.start());
+/// `batch_conflict` with the complete report when addresses were taken meanwhile; `overloaded`; `unavailable`;
+/// `conflict` when the batch was cancelled.
+pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option<&Lease>) -> Result<Response> {
+    let (counts, running) = (job.counts(), app.metrics.batches.start());
+    let Job { source, file, users, warnings, render, hashing } = job;
     let hash = async {
         failpoints::reach("batch::hashing").await;
         hashing.finish().await
@@ -107,9 +92,9 @@ pub(super) async fn run(
         Some(lease) => tokio::select! {
             biased;
             () = lease.lost() => {
-                // Whoever took it away has counted it.
+                // The one that ended the lease has counted the batch.
                 running.finish();
-                return Err(Box::pin(lease.gone()).await);
+                return Err(Box::pin(lease.lost_error()).await);
             }
             () = app.stopping.cancelled() => return Err(Error::shutting_down()),
             hashes = stage("batch.hash", hash) => hashes?,
@@ -119,16 +104,20 @@ pub(super) async fn run(
     let held = lease.map(Lease::held);
     let now = app.clock.now();
     let batch_id = held.map_or_else(|| Id::new(now), |held| held.batch_id);
-    let accounts = accounts(app, now, work.users, hashes);
-    let created = Created { batch_id, created_at: now, accounts, warnings: work.warnings };
-    let (created, body, response) = render(work.render, created, held.is_some()).await?;
-    let file = work.file.fingerprinted(app);
-    let batch = NewBatch { held, batch_id, created_at: now, source: work.source, file, counts, response };
+    let mut accounts: Vec<Account> = users.into_iter().map(|user| account(now, user)).collect();
+    for (row, hash) in hashes {
+        if let Some(account) = accounts.get_mut(row) {
+            account.password = Some(StoredPassword { hash, must_change: app.config.passwords.must_change });
+        }
+    }
+    let created = Created { batch_id, created_at: now, accounts, warnings };
+    let (created, body, response) = render_response(render, created, held.is_some()).await?;
+    let file = file.fingerprinted(app);
+    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response };
     let (writing, caller) = (Arc::clone(app), caller.clone());
-    // In a task of its own: whoever waits for it may go away, and it goes on to its end.
+    // A job of its own, so that a client that disconnects does not cut the transaction short.
     let write = async move {
-        let written = write_with_retries(&writing, &caller, &batch, &created.accounts).await;
-        // Whoever took its row away has counted it. Also if nobody waits for it any more.
+        let written = write_batch(&writing, &caller, &batch, &created.accounts).await;
         if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
             running.finish();
         }
@@ -139,28 +128,20 @@ pub(super) async fn run(
     Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
 }
 
-fn accounts(app: &App, now: DateTime<Utc>, users: Vec<NewUser>, hashes: Vec<PasswordHash>) -> Vec<Account> {
-    let mut hashes = hashes.into_iter();
-    let account = |user: NewUser| Account {
-        user_id: Id::new(now),
-        identity_id: Id::new(now),
-        password: match &user.credential {
-            Credential::Password(_) => {
-                hashes.next().map(|hash| StoredPassword { hash, must_change: app.config.passwords.must_change })
-            }
-            Credential::Imported { hash, must_change } => {
-                Some(StoredPassword { hash: hash.clone().into(), must_change: *must_change })
-            }
-            Credential::Sso | Credential::Unset => None,
-        },
-        user,
+/// A new account without the hash of a plaintext password, which is not known yet.
+pub(super) fn account(now: DateTime<Utc>, user: NewUser) -> Account {
+    let password = match &user.credential {
+        Credential::Imported { hash, must_change } => {
+            Some(StoredPassword { hash: hash.clone().into(), must_change: *must_change })
+        }
+        Credential::Password(_) | Credential::Sso | Credential::Unset => None,
     };
-    users.into_iter().map(account).collect()
+    Account { user_id: Id::new(now), identity_id: Id::new(now), password, user }
 }
 
-/// The answer, before the transaction: what will be sent, and what is kept of it to be sent again.
-async fn render(render: Render, created: Created, keep: bool) -> Result<(Created, Bytes, Option<Vec<u8>>)> {
-    let is_short = created.accounts.len() < WORTH_A_THREAD;
+/// Renders the response before the transaction, which stores it packed if it is to be replayed.
+async fn render_response(render: Render, created: Created, keep: bool) -> Result<(Created, Bytes, Option<Vec<u8>>)> {
+    let is_short = created.accounts.len() < RENDER_THREAD_THRESHOLD;
     let work = move || {
         let body = render(&created)?;
         let packed = keep.then(|| pack(&body));
@@ -169,60 +150,50 @@ async fn render(render: Render, created: Created, keep: bool) -> Result<(Created
     if is_short { work() } else { tokio::task::spawn_blocking(work).await.map_err(Error::internal)? }
 }
 
-/// Writes it, again if it was rolled back through no fault of its own. An error here means that
-/// nothing was written, or else its sentence says that this is not known.
-async fn write_with_retries(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
-    // Whoever has a key or an eye on the batch would rather wait than have everything hashed again.
-    let patience = if batch.held.is_some() { LONG_OUTAGE } else { SHORT_OUTAGE };
-    let (start, mut attempt) = (Instant::now(), 0);
+/// Writes the batch, with retries. After an error nothing was written, unless its message says that the outcome is
+/// unknown.
+async fn write_batch(app: &App, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
+    let limits = if batch.held.is_some() { TxLimits::DetachedBatch } else { TxLimits::Batch };
+    let mut retries = Retries::new(limits);
     loop {
-        let error = match write_once(app, caller, batch, accounts).await {
+        match write_once(app, caller, limits, batch, accounts).await {
             Ok(()) => {
                 failpoints::reach("batch::committed").await;
                 return Ok(());
             }
-            Err(error) => error,
-        };
-        app.db.observe(&error);
-        let again = match error.class() {
-            // A deadlock is told after one second, by PostgreSQL's default; a lock that is not given up, after two.
-            Some(ErrorClass::Contended) => attempt < RETRIES && start.elapsed() < patience.max(LOCK),
-            Some(ErrorClass::Unavailable) => start.elapsed() < patience && !app.stopping.is_cancelled(),
-            _ => false,
-        };
-        if !again {
-            return Err(error);
+            Err(error) => app.retry(&mut retries, error).await?,
         }
-        attempt += 1;
-        tracing::info!(attempt, error = error.chain(), "a batch's transaction was rolled back; trying again");
-        tokio::time::sleep(Duration::from_millis(rand::random_range(10..=200))).await;
     }
 }
 
-/// The transaction.
-async fn write_once(app: &Arc<App>, caller: &Caller, batch: &NewBatch, accounts: &[Account]) -> Result<()> {
-    let patience = if batch.held.is_some() { Patience::BatchApart } else { Patience::Batch };
-    let mut change = app.batch_change(caller, Action::UserBatchCreate, patience, batch.created_at).await?;
+/// One transaction.
+async fn write_once(
+    app: &App,
+    caller: &Caller,
+    limits: TxLimits,
+    batch: &NewBatch,
+    accounts: &[Account],
+) -> Result<()> {
+    let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, batch.created_at).await?;
     failpoints::reach("batch::begun").await;
     if !write::insert(&mut change, batch, accounts).await? {
-        drop(change);
+        change.roll_back().await?;
         return Err(match batch.held {
-            Some(held) => Box::pin(lease::gone(app, held)).await,
-            None => Error::internal("a batch id that exists"),
+            Some(held) => Box::pin(lease::lost_error(app, held)).await,
+            None => Error::internal("the ID of a new batch exists already"),
         });
     }
     failpoints::reach("batch::inserted").await;
-    match change.commit().await {
-        Ok(()) => Ok(()),
-        Err(CommitError::During(error)) if ErrorClass::of(&error).is_unknown_after_commit() => {
-            let batch_id = batch.batch_id;
-            tracing::warn!(%error, %batch_id, "the connection broke while a batch was committed; asking what happened");
-            if !Box::pin(write::happened(app, caller, batch)).await? {
-                return Err(error.into());
-            }
-            app.metrics.count_confirmed_batch(accounts.len());
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
+    let error = match change.commit().await {
+        Err(error) if error.class() == Some(ErrorClass::OutcomeUnknown) => error,
+        committed => return committed,
+    };
+    let (error, batch_id) = (error.chain(), batch.batch_id);
+    tracing::warn!(error, %batch_id, "connection lost while committing a batch; checking whether it was committed");
+    if !Box::pin(write::was_committed(app, caller, batch)).await? {
+        let message = "the connection to the database was lost during the commit; nothing was written";
+        return Err(Error::timed_out().with_message(message));
     }
+    app.metrics.count_confirmed_batch(accounts.len());
+    Ok(())
 }

@@ -1,31 +1,31 @@
-//! `Idempotency-Key`: what its sender calls a request, so that sending it again does nothing twice.
+//! The header `Idempotency-Key`, which makes retries of a request idempotent.
 
 use std::fmt;
 
-/// The longest key, in characters.
-const LONGEST: usize = 255;
+/// The maximum length of a key.
+const MAX_LEN: usize = 255;
 
-/// A key: 1 to 255 visible characters of ASCII.
+/// A key: 1 to 255 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// A header that is no key.
+/// An invalid header.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadKey;
+pub struct InvalidKey;
 
 impl IdempotencyKey {
-    /// Reads the header: a string in quotes, as the IETF's draft has it (RFC 8941, section 3.3.3), or bare, as
-    /// most clients send it.
+    /// Parses the header: a quoted string, as in the IETF draft (RFC 8941, section 3.3.3), or a bare one, as most
+    /// clients send it.
     ///
     /// # Errors
-    /// [`BadKey`] for one that is empty, too long, or has blanks or control characters.
-    pub fn parse(header: &str) -> Result<Self, BadKey> {
+    /// [`InvalidKey`] for a key that is empty, too long, or has blanks or control characters.
+    pub fn parse(header: &str) -> Result<Self, InvalidKey> {
         let text = match header.strip_prefix('"') {
-            Some(quoted) => unquote(quoted.strip_suffix('"').ok_or(BadKey)?)?,
+            Some(quoted) => unquote(quoted.strip_suffix('"').ok_or(InvalidKey)?)?,
             None => header.to_owned(),
         };
-        let is_key = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_key.then_some(Self(text)).ok_or(BadKey)
+        let is_key = (1..=MAX_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_key.then_some(Self(text)).ok_or(InvalidKey)
     }
 
     /// The key without quotes.
@@ -35,20 +35,20 @@ impl IdempotencyKey {
     }
 }
 
-impl fmt::Display for BadKey {
+impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`Idempotency-Key` has to be 1 to {LONGEST} visible characters of ASCII, such as a UUID")
+        write!(f, "`Idempotency-Key` must be 1 to {MAX_LEN} visible ASCII characters, such as a UUID")
     }
 }
 
-/// What stands between the quotes: `\"` and `\\` are the only escapes.
-fn unquote(quoted: &str) -> Result<String, BadKey> {
+/// The contents of a quoted string; `\"` and `\\` are the only escapes.
+fn unquote(quoted: &str) -> Result<String, InvalidKey> {
     let mut text = String::with_capacity(quoted.len());
     let mut characters = quoted.chars();
     while let Some(c) = characters.next() {
         match c {
-            '\\' => text.push(characters.next().filter(|c| matches!(c, '"' | '\\')).ok_or(BadKey)?),
-            '"' => return Err(BadKey),
+            '\\' => text.push(characters.next().filter(|c| matches!(c, '"' | '\\')).ok_or(InvalidKey)?),
+            '"' => return Err(InvalidKey),
             c => text.push(c),
         }
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_with_and_without_quotes() {
+    fn parses_quoted_and_bare_keys() {
         for header in ["8e03978e-40d5-43dd-bc93-6894a57f9324", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\""] {
             assert_eq!(read(header).as_deref(), Some("8e03978e-40d5-43dd-bc93-6894a57f9324"));
         }
@@ -75,16 +75,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn rejects_invalid_keys() {
         let long = "k".repeat(256);
         for header in ["", "\"\"", "a b", "a\tb", "ä", "\"open", "\"a\"b\"", r#""a\b""#, "\"", "a\u{7f}", &long] {
-            assert_eq!(IdempotencyKey::parse(header), Err(BadKey), "{header:?}");
+            assert_eq!(IdempotencyKey::parse(header), Err(InvalidKey), "{header:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_header_makes_it_panic(header in "\\PC{0,300}") {
+        fn never_panics(header in "\\PC{0,300}") {
             if let Some(key) = read(&header) {
                 prop_assert!(!key.is_empty() && key.len() <= 255);
             }

@@ -1,46 +1,43 @@
-//! Batches: lists of users who are created together, all of them or none.
+//! Batches: lists of users that are created together, all or none.
 //!
-//! The story of one, as [`create()`] tells it:
+//! [`create()`] takes these steps:
 //!
-//! 1. The caller's permission is checked before anything is read.
-//! 2. A request with a key (`key.rs`) is looked up before anything is done for it: if it was carried
-//!    out, it gets the answer that it got; if it is at work, it is told so; if not, it claims a row
-//!    (`claim.rs`, `lease.rs`), which is the batch's own, in state `running`.
-//! 3. The body is taken apart (`rows.rs`, `row.rs`): every field of every row is checked, and
-//!    addresses that occur twice are found. Nothing stops at the first finding.
-//! 4. One query asks which addresses exist already. They join the same [`crate::report::Report`]. (A list
-//!    that is written at once, without hashing, is not asked about: step 7 finds the same.)
-//! 5. Any finding ends it here, with all of them in the answer, before any work for hashing.
-//! 6. Passwords are hashed by the pool, outside any transaction (`job.rs`).
-//! 7. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), turns a
-//!    claimed row from `running` to `created`, and keeps the answer for the request's key. It runs in
-//!    a task of its own, so that a client that hangs up doesn't cut it in two.
+//! 1. It checks the caller's permission before it reads the body.
+//! 2. It parses the body (`rows.rs`, `row.rs`).
+//! 3. A request with an `Idempotency-Key` (`key.rs`) is looked up: if its batch was created, it gets the stored
+//!    response; if its batch is in progress, it is told so. Otherwise it claims a row of its own in state `running`
+//!    (`claim.rs`, `lease.rs`).
+//! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding.
+//! 5. One query finds the addresses that exist; they join the same [`crate::report::Report`]. (A list that is written
+//!    at once, without hashing, skips the query: step 8 finds the same.)
+//! 6. Any finding ends it here, before passwords are hashed. The response has the complete report.
+//! 7. The pool hashes the passwords, outside any transaction (`job.rs`).
+//! 8. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), changes a claimed
+//!    row from `running` to `created`, and stores the response for the key. It runs in a task of its own, so that a
+//!    client that disconnects does not interrupt it.
 //!
-//! Until the commit there is nothing; after it there is everything. Should somebody else take an
-//! address between steps 4 and 7, the insert comes out short, a second query finds all
-//! of them, and the transaction is given up.
+//! Before the commit nothing exists, after it everything does. If another request takes an address between steps 5
+//! and 8, the insert skips it, a second query finds all such addresses, and the transaction is rolled back.
 //!
-//! A dry run takes the same steps, without hashing, and takes the transaction back; it answers
-//! with a plan (`plan.rs`) that a later request can be held to. A batch that is asked for with `Prefer:
-//! respond-async`, or with a key, goes on whether or not its client waits. It can be looked at
-//! (`read.rs`), stopped before step 7 and undone after it (`undo.rs`).
+//! A dry run takes the same steps without hashing, and rolls back. Its response has a plan (`plan.rs`), which a later
+//! request can be bound to. A batch that is requested with `Prefer: respond-async`, or with a key, continues when its
+//! client disconnects. It can be read (`read.rs`), cancelled before step 8 and undone after it (`undo.rs`).
 //!
 //! # Decisions
 //!
-//! Who was first is asked in a *second statement*, not in the one that inserts: at READ COMMITTED
-//! `ON CONFLICT DO NOTHING` also skips rows for transactions that its own snapshot can't see.
+//! *Conflicting addresses are found by a second statement*, not by the one that inserts: at READ COMMITTED,
+//! `ON CONFLICT DO NOTHING` also skips rows because of transactions that its snapshot does not see.
 //!
-//! When the connection breaks while committing, nobody knows whether it happened. A claimed row is
-//! locked and its state read: that waits for the lost transaction, should it still run, and
-//! tells. A batch without one is asked for by inserting its row once more, in a transaction that is
-//! rolled back: it succeeds exactly if the lost one failed. Just reading would miss one that is about
-//! to commit.
+//! *When the connection breaks during the commit, muster finds out whether the commit took effect.* It locks a claimed
+//! row and reads its state: the lock waits for the lost transaction, should it still run. For a batch without a claimed
+//! row it inserts the row again, in a transaction that it rolls back: that succeeds exactly if the lost one failed. A
+//! plain read would miss a transaction that is about to commit.
 //!
-//! What makes a request the same as one before is its body, byte for byte. Whoever repeats one has
-//! it as it was; two texts of one meaning come from two attempts.
+//! *Two requests are the same if their bodies are, byte for byte.* A retry sends the same bytes; two texts with one
+//! meaning come from two requests.
 //!
-//! Rows of a request are checked, and its passwords taken into the queue, before it is promised (202)
-//! to go on without its client: what is known to fail is said at once.
+//! *A list is checked, and its passwords are in the queue, before the response 202 promises that it continues without
+//! its client.* A failure that can be known in advance is reported at once.
 
 mod claim;
 mod create;
@@ -53,7 +50,7 @@ mod row;
 mod undo;
 mod write;
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,29 +64,72 @@ use crate::id::{Batch, Id};
 use crate::report::Finding;
 use crate::users::{Account, NewUser};
 
-pub use create::create;
-pub use key::{BadKey, IdempotencyKey};
-pub use plan::{BadPlan, Plan};
-pub use read::{CreatedUser, Filter, Member, Summary, get, list, results};
-pub use row::{Checked, CheckedUser, Limits, check};
-pub use undo::{Options, Undone, Use, cancel, undo};
+pub use create::{create, create_list};
+pub use key::{IdempotencyKey, InvalidKey};
+pub use plan::{InvalidPlan, Plan};
+pub use read::{BatchFilter, BatchMember, BatchSummary, CreatedUser, get, list, results};
+pub use row::{CheckedList, CheckedUser, Limits, List};
+pub use undo::{UndoOptions, Undone, Use, cancel, undo};
 
-/// How often expired claims and keys are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(2);
+/// The state of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum BatchState {
+    /// In progress: nothing was written yet.
+    Running,
+    /// All users were created.
+    Created,
+    /// Ended with an error; no user was created.
+    Failed,
+    /// Cancelled before any user was created.
+    Cancelled,
+    /// Created, and its users removed again.
+    Undone,
+}
 
-/// What kind of client a batch came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl BatchState {
+    /// All states, in the order of a batch's life.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Created, Self::Failed, Self::Cancelled, Self::Undone];
+
+    /// The name in the database and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Created => "created",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Undone => "undone",
+        }
+    }
+
+    /// The state with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl fmt::Display for BatchState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The kind of client that sent a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Source {
     /// The vendor's CLI or SDK.
     VendorClient,
     /// muster's CLI or Rust client.
     MusterClient,
-    /// Anything else that speaks HTTP.
+    /// Any other HTTP client.
     Http,
 }
 
 impl Source {
-    /// The name in the database.
+    /// The name in the database and in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -100,34 +140,34 @@ impl Source {
     }
 }
 
-/// What is asked for, beside the list itself.
+/// The parameters of a request, beside the list.
 #[derive(Debug)]
 pub struct Request {
-    /// Who sends it.
+    /// The kind of client.
     pub source: Source,
-    /// The file that the list came from.
+    /// The client's file.
     pub file: SourceFile,
-    /// What its sender calls it, so that sending it again does nothing twice.
+    /// Makes retries idempotent.
     pub key: Option<IdempotencyKey>,
-    /// What has to come of it, or nothing is done.
+    /// The plan that the outcome must match.
     pub plan: Option<Plan>,
-    /// What to do.
+    /// Whether to create the users.
     pub mode: Mode,
-    /// Writes the answer. It is made before the transaction, and kept in it.
+    /// Renders the response before the transaction, which stores it.
     pub render: Render,
 }
 
-/// Writes the answer about a batch.
+/// Renders the response about a created batch.
 pub type Render = fn(&Created) -> Result<Vec<u8>>;
 
-/// What to do with a list.
+/// Whether to create the users of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Find out what creating it would do.
+    /// Only return what would be created.
     DryRun,
-    /// Create it.
-    Make {
-        /// How long the client waits, until it would rather look again later; `None`: to the end.
+    /// Create the users.
+    Create {
+        /// How long the client waits for the outcome; `None`: until the end.
         wait: Option<Duration>,
     },
 }
@@ -136,21 +176,21 @@ impl Mode {
     const fn action(self) -> Action {
         match self {
             Self::DryRun => Action::UserBatchDryRun,
-            Self::Make { .. } => Action::UserBatchCreate,
+            Self::Create { .. } => Action::UserBatchCreate,
         }
     }
 }
 
-/// Where a list comes from, as its sender tells.
+/// The file of a list, as the client describes it.
 #[derive(Clone, Debug, Default)]
 pub struct SourceFile {
-    /// The file's name, without folders.
+    /// The file's name, without directories.
     pub name: Option<String>,
-    /// SHA-256 of the file. Never kept like this.
+    /// SHA-256 of the file. Only its fingerprint is stored.
     pub sha256: Option<[u8; 32]>,
 }
 
-/// As [`SourceFile`], as it is kept.
+/// A [`SourceFile`] as it is stored.
 pub(crate) struct FingerprintedFile {
     name: Option<String>,
     digest: Option<Fingerprint>,
@@ -163,85 +203,59 @@ impl SourceFile {
     }
 }
 
-/// What came of a list.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// Its users exist.
+    /// The users exist.
     Created(Response),
-    /// They are being made; look again later.
-    Running(Box<Summary>),
-    /// They could be made.
+    /// The batch is in progress.
+    Running(Box<BatchSummary>),
+    /// A dry run succeeded.
     Planned(Planned),
 }
 
-/// The answer about a batch that was created.
+/// The response about a created batch.
 #[derive(Debug)]
 pub struct Response {
-    /// Which.
+    /// The batch's ID.
     pub batch_id: Id<Batch>,
-    /// How many users it made.
+    /// The number of users.
     pub users: usize,
-    /// What [`Request::render`] wrote.
+    /// The output of [`Request::render`].
     pub body: Bytes,
-    /// Whether it was created by a request before this one, with the same key.
+    /// Whether an earlier request with the same key created the batch.
     pub is_replayed: bool,
 }
 
-/// What a dry run found.
+/// The result of a dry run.
 #[derive(Debug)]
 pub struct Planned {
     /// The users that would be created, in the order of the list.
     pub users: Vec<NewUser>,
-    /// What is worth knowing about them.
+    /// Findings that do not prevent the creation, such as weak hashes.
     pub warnings: Vec<Finding>,
-    /// What a later request can be held to.
+    /// The plan that a later request can be bound to.
     pub plan: Plan,
 }
 
 /// A batch that was created, or is about to be.
 #[derive(Debug)]
 pub struct Created {
-    /// Which.
+    /// The batch's ID.
     pub batch_id: Id<Batch>,
-    /// When; the same for all of its users.
+    /// The creation time of the batch and all of its users.
     pub created_at: DateTime<Utc>,
-    /// Its users, in the order of the request.
+    /// The users, in the order of the list.
     pub accounts: Vec<Account>,
-    /// What is worth knowing about them.
+    /// Findings that do not prevent the creation, such as weak hashes.
     pub warnings: Vec<Finding>,
 }
 
-/// Packs an answer to be kept.
+/// Compresses a response for storage.
 fn pack(body: &[u8]) -> Vec<u8> {
     lz4_flex::compress_prepend_size(body)
 }
 
 fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     lz4_flex::decompress_size_prepended(packed).map_err(Error::internal)
-}
-
-/// Fails the batches of processes that died, and forgets keys that have expired. For as long as it
-/// is polled; every instance does, and none is in another's way.
-pub async fn keep_house(app: Arc<App>) {
-    let mut was_away = false;
-    loop {
-        // After the database was away, all leases have run out: whoever lives says so first.
-        let looked = if was_away { lease::is_there(&app).await } else { lease::reap(&app, None).await.map(|_| ()) };
-        was_away = looked.is_err();
-        if let Err(error) = looked {
-            app.db.observe(&error);
-            tracing::warn!(error = error.chain(), "batches whose process died could not be looked for");
-        }
-        loop {
-            match claim::forget_keys(&app).await {
-                Ok(1000..) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(error = error.chain(), "expired keys could not be forgotten");
-                    break;
-                }
-            }
-        }
-        tokio::time::sleep(HOUSEKEEPING).await;
-    }
 }

@@ -1,13 +1,14 @@
-//! A plan: what a dry run found, in a text that a later request can be held to.
+//! A plan: the result of a dry run as a token that a later request can be bound to.
 //!
-//! `plan1_<key>_<list>_<outcome>`, all in hex: which key made it, the fingerprint of the list as it was
-//! sent, and that of what would be created. The server keeps nothing of it. Two fingerprints, so that
-//! a plan that no longer holds can be answered with which of the two it was.
+//! `plan1_<key>_<list>_<outcome>`, all in hex: the ID of the server key, the fingerprint of the list as it was
+//! sent, and that of the accounts that would be created. The server stores nothing. With two fingerprints, the error
+//! can say which of the two has changed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::{Fingerprints, KeyId};
@@ -16,10 +17,10 @@ use crate::users::{Credential, EMAIL_KEY_VERSION, NewUser};
 
 const PREFIX: &str = "plan1_";
 
-/// How much of each fingerprint it has: 128 bits.
+/// The bytes of each fingerprint: 128 bits.
 const PART: usize = 16;
 
-/// What a dry run found.
+/// The fingerprints of a dry run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     key_id: KeyId,
@@ -27,29 +28,29 @@ pub struct Plan {
     outcome: [u8; PART],
 }
 
-/// A text that is not a plan.
+/// A string that is not a plan.
 #[derive(Debug)]
-pub struct BadPlan;
+pub struct InvalidPlan;
 
-impl fmt::Display for BadPlan {
+impl fmt::Display for InvalidPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`Muster-Plan` has to be the `plan` that a dry run answered")
+        f.write_str("`Muster-Plan` must be the `plan` of a dry run")
     }
 }
 
-/// What is created, as far as it is not in the list itself.
+/// What decides which accounts a list becomes, beside the list itself.
 pub(super) struct Outcome<'a> {
     pub(super) organization_id: Id<Organization>,
-    /// Whether passwords have to be changed at the first sign-in.
+    /// Whether users must change their password at the first sign-in.
     pub(super) must_change: bool,
     pub(super) users: &'a [NewUser],
 }
 
 impl Outcome<'_> {
-    /// Everything that decides what a row becomes.
+    /// A digest of everything that decides what a row becomes.
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
-        digest.update(self.organization_id.uuid());
+        digest.update(Uuid::from(self.organization_id));
         digest.update([u8::from(self.must_change)]);
         digest.update(EMAIL_KEY_VERSION.to_be_bytes());
         for user in self.users {
@@ -75,35 +76,35 @@ impl Plan {
         Self { key_id: list.key_id, list: half(list.mac), outcome: half(outcome.mac) }
     }
 
-    /// Whether this is the list that was planned.
+    /// Checks that the list is the planned one.
     ///
     /// # Errors
     /// `plan_changed`.
-    pub(super) fn hold_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
+    pub(super) fn check_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
         match fingerprints.recognise(&self.key_id, &self.list, "planned list", list) {
             Some(true) => Ok(()),
-            Some(false) => Err(changed("the list is not the one that was planned")),
-            None => Err(changed("the plan was made with a key that this server doesn't have")),
+            Some(false) => Err(changed("the list differs from the planned one")),
+            None => Err(changed("the plan was made with a `secrets.fingerprint_key` that this server does not have")),
         }
     }
 
-    /// Whether this is what was planned to come out.
+    /// Checks that the outcome is the planned one.
     ///
     /// # Errors
     /// `plan_changed`.
-    pub(super) fn hold_outcome(&self, fingerprints: &Fingerprints, outcome: &Outcome<'_>) -> Result<()> {
+    pub(super) fn check_outcome(&self, fingerprints: &Fingerprints, outcome: &Outcome<'_>) -> Result<()> {
         match fingerprints.recognise(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
             Some(true) => Ok(()),
             _ => Err(changed(
-                "the list is the one that was planned, but it would no longer become the same accounts: it was planned \
-                 in another organization, or the server's settings for passwords have changed since",
+                "the list is the planned one, but would create different accounts: it was planned in another \
+                 organization, or the server's password settings have changed",
             )),
         }
     }
 }
 
 fn changed(what: &str) -> Error {
-    Error::new(Code::PlanChanged, format!("{what}; nothing was written: make a new dry run"))
+    Error::new(Code::PlanChanged, format!("{what}; nothing was written, so make a new dry run"))
 }
 
 fn half(mac: [u8; 32]) -> [u8; PART] {
@@ -120,15 +121,15 @@ impl fmt::Display for Plan {
 }
 
 impl FromStr for Plan {
-    type Err = BadPlan;
+    type Err = InvalidPlan;
 
-    fn from_str(text: &str) -> std::result::Result<Self, BadPlan> {
-        let mut parts = text.strip_prefix(PREFIX).ok_or(BadPlan)?.split('_');
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidPlan> {
+        let mut parts = text.strip_prefix(PREFIX).ok_or(InvalidPlan)?.split('_');
         let mut plan = Self { key_id: [0; 8], list: [0; PART], outcome: [0; PART] };
         for place in [&mut plan.key_id[..], &mut plan.list[..], &mut plan.outcome[..]] {
-            hex::decode_to_slice(parts.next().ok_or(BadPlan)?, place).map_err(|_| BadPlan)?;
+            hex::decode_to_slice(parts.next().ok_or(InvalidPlan)?, place).map_err(|_| InvalidPlan)?;
         }
-        if parts.next().is_some() { Err(BadPlan) } else { Ok(plan) }
+        if parts.next().is_some() { Err(InvalidPlan) } else { Ok(plan) }
     }
 }
 
@@ -140,13 +141,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_reads_back(key_id: [u8; 8], list: [u8; 16], outcome: [u8; 16]) {
+        fn a_plan_round_trips(key_id: [u8; 8], list: [u8; 16], outcome: [u8; 16]) {
             let plan = Plan { key_id, list, outcome };
             prop_assert_eq!(plan.to_string().parse::<Plan>().ok(), Some(plan));
         }
 
         #[test]
-        fn nothing_else_is_taken_for_one(text in "(plan1_)?[0-9a-f_]{0,100}") {
+        fn parses_only_what_it_formats(text in "(plan1_)?[0-9a-f_]{0,100}") {
             if let Ok(plan) = text.parse::<Plan>() {
                 prop_assert_eq!(plan.to_string(), text);
             }

@@ -1,84 +1,87 @@
-//! Looking at batches.
+//! Reading batches and their users.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::undo::Use;
+use super::{BatchState, Source};
 use crate::app::App;
+use crate::audit::ActorKind;
 use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Batch, Id, Request, User};
+use crate::id::{ApiKey, Batch, Id, Organization, Request, User};
 use crate::page::{Page, PageRequest};
 use crate::passwords::ImportedHash;
 use crate::report::Finding;
 
-/// A batch, as it is shown.
+/// A batch without its users.
 #[derive(Debug)]
-pub struct Summary {
-    /// Which.
+pub struct BatchSummary {
+    /// The batch's ID.
     pub batch_id: Id<Batch>,
-    /// `running`, `created`, `failed`, `cancelled` or `undone`.
-    pub state: String,
-    /// Who asked for it: `api_key` or `operator`.
-    pub requested_by_kind: String,
-    /// Which key; `None` for the local operator.
+    /// The state at the time of the query.
+    pub state: BatchState,
+    /// The kind of actor that requested the batch: an API key or an operator.
+    pub requested_by_kind: ActorKind,
+    /// The API key; `None` for an operator.
     pub requested_by_id: Option<Id<ApiKey>>,
-    /// The key's name today.
+    /// The API key's current name.
     pub requested_by_name: Option<String>,
-    /// The request that it came with.
+    /// The HTTP request that created the batch.
     pub request_id: Option<Id<Request>>,
-    /// The kind of client that it came from.
-    pub source: String,
-    /// The file that it came from, as its sender named it.
+    /// The kind of client.
+    pub source: Source,
+    /// The name of the client's file.
     pub file_name: Option<String>,
     /// HMAC-SHA256 of the file's SHA-256.
     pub file_digest: Option<Vec<u8>>,
-    /// When it was asked for.
+    /// The time of the request.
     pub created_at: DateTime<Utc>,
-    /// When it left `running`.
+    /// The end of state `running`.
     pub finished_at: Option<DateTime<Utc>>,
-    /// When its users were removed again.
+    /// The time of the undo.
     pub undone_at: Option<DateTime<Utc>>,
-    /// How many users it makes.
+    /// The number of users.
     pub user_count: i32,
-    /// How many of their passwords are to be hashed.
+    /// The number of passwords to hash.
     pub hash_count: i32,
-    /// How many are.
+    /// The number of passwords hashed so far.
     pub hashed: i32,
-    /// How many came with a hash weaker than today's recommendation.
+    /// The number of imported hashes that are weaker than today's recommendation.
     pub weak_hash_count: i32,
-    /// When it will be done, by estimate.
+    /// The estimated end of a running batch.
     pub expected_at: Option<DateTime<Utc>>,
-    /// Why it failed: code, detail, rows.
+    /// The error of a failed batch: `code`, `detail` and `rows`.
     pub failure: Option<Value>,
 }
 
-/// Which batches are asked for.
+/// A filter of [`list`]; `None` matches all batches.
 #[derive(Debug, Default)]
-pub struct Filter {
-    /// Those in this state.
-    pub state: Option<String>,
-    /// Those that came from the file with this SHA-256.
+pub struct BatchFilter {
+    /// Batches in this state.
+    pub state: Option<BatchState>,
+    /// Batches from the file with this SHA-256.
     pub file_sha256: Option<[u8; 32]>,
 }
 
 pub(super) fn not_found(batch_id: Id<Batch>) -> Error {
-    Error::new(Code::NotFound, format!("there is no batch {batch_id}"))
+    Error::new(Code::NotFound, format!("batch {batch_id} does not exist"))
 }
 
-/// Looks at one batch.
+/// Returns one batch.
 ///
 /// # Errors
 /// `forbidden` unless the caller is an owner; `not_found`.
-pub async fn get(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
+pub async fn get(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<BatchSummary> {
     app.authorize(caller, Action::BatchGet).await?;
     find(app, caller, batch_id).await
 }
 
-async fn find(app: &App, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
-    let found = select(app, caller, Some(batch_id), &Filter::default(), None, 1).await?;
+async fn find(app: &App, caller: &Caller, batch_id: Id<Batch>) -> Result<BatchSummary> {
+    let found = select(app, caller, Some(batch_id), &BatchFilter::default(), None, 1).await?;
     found.into_iter().next().ok_or_else(|| not_found(batch_id))
 }
 
@@ -86,7 +89,12 @@ async fn find(app: &App, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary
 ///
 /// # Errors
 /// `forbidden` unless the caller is an owner.
-pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<Batch>) -> Result<Page<Summary>> {
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: &BatchFilter,
+    page: &PageRequest<Batch>,
+) -> Result<Page<BatchSummary>> {
     app.authorize(caller, Action::BatchList).await?;
     let rows = select(app, caller, None, filter, page.after, page.limit()).await?;
     Ok(Page::new(page, rows, |row| row.batch_id))
@@ -96,24 +104,24 @@ async fn select(
     app: &App,
     caller: &Caller,
     only: Option<Id<Batch>>,
-    filter: &Filter,
+    filter: &BatchFilter,
     after: Option<Id<Batch>>,
     limit: i64,
-) -> Result<Vec<Summary>> {
-    // Whichever of the keys of today and of the past made it.
+) -> Result<Vec<BatchSummary>> {
+    // Under the current server key and the retired ones.
     let digests: Vec<Vec<u8>> =
-        filter.file_sha256.map(|sha256| app.fingerprints.all_of("file", &sha256)).unwrap_or_default();
+        filter.file_sha256.map_or_else(Vec::new, |sha256| app.fingerprints.all_of("file", &sha256));
     let rows = sqlx::query_as!(
-        Summary,
+        BatchSummary,
         r#"
         select
-            batch_id as "batch_id: Id<Batch>", state, requested_by_kind,
+            batch_id as "batch_id: Id<Batch>", state as "state: BatchState", requested_by_kind as "requested_by_kind: ActorKind",
             requested_by_id as "requested_by_id: Id<ApiKey>", api_keys.name as "requested_by_name?",
-            request_id as "request_id: Id<Request>", source, file_name, file_digest, batches.created_at, finished_at, undone_at,
-            user_count, hash_count, hashed, weak_hash_count, expected_at, failure
+            request_id as "request_id: Id<Request>", source as "source: Source", file_name, file_digest,
+            batches.created_at, finished_at, undone_at, user_count, hash_count, hashed, weak_hash_count, expected_at, failure
         from batches
         left join api_keys
-            on api_keys.organization_id = batches.organization_id and api_keys.key_id = batches.requested_by_id
+            on api_keys.organization_id = $1 and api_keys.key_id = batches.requested_by_id
         where batches.organization_id = $1
             and ($2::uuid is null or batch_id = $2)
             and ($3::uuid is null or batch_id < $3)
@@ -122,10 +130,10 @@ async fn select(
         order by batch_id desc
         limit $6
         "#,
-        caller.organization_id.uuid(),
-        only.map(Id::uuid),
-        after.map(Id::uuid),
-        filter.state,
+        caller.organization_id as Id<Organization>,
+        only as Option<Id<Batch>>,
+        after as Option<Id<Batch>>,
+        filter.state.map(BatchState::as_str),
         &digests,
         limit,
     )
@@ -134,18 +142,18 @@ async fn select(
     Ok(rows)
 }
 
-/// A user who was created with a batch.
+/// A user of a created batch.
 #[derive(Debug)]
 pub struct CreatedUser {
-    /// Which.
+    /// The user's ID.
     pub user_id: Id<User>,
-    /// The address as it was written.
+    /// The e-mail address as it was written.
     pub email: String,
-    /// When; the same for all users of a batch.
+    /// The creation time, the same for all users of a batch.
     pub created_at: DateTime<Utc>,
-    /// First name, or the whole of it.
+    /// First name, or the full name.
     pub name: String,
-    /// Signs in through the organization's identity provider.
+    /// Whether the user signs in through the organization's identity provider.
     pub is_sso_user: bool,
     /// Last name.
     pub lastname: Option<String>,
@@ -153,21 +161,20 @@ pub struct CreatedUser {
     pub title: Option<String>,
 }
 
-/// The users of a created batch as they are today, in the order of its list, and what is worth knowing
-/// about them.
+/// Returns the users of a created batch as they are now, in the order of its list, and the warnings about them.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner; `not_found`; `conflict` while it is not created, or when
-/// all of them were removed again.
+/// `forbidden` unless the caller is an owner; `not_found`; `conflict` for a batch in another state, or without remaining
+/// users.
 pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<(Vec<CreatedUser>, Vec<Finding>)> {
     let batch = get(app, caller, batch_id).await?;
-    let has_none = || Error::new(Code::Conflict, format!("batch {batch_id} is {}: it has no users", batch.state));
-    // Of one that was undone, those who were kept.
-    if !matches!(batch.state.as_str(), "created" | "undone") {
-        return Err(has_none());
+    let no_users = || Error::new(Code::Conflict, format!("batch {batch_id} is {} and has no users", batch.state));
+    // An undo can have kept users.
+    if !matches!(batch.state, BatchState::Created | BatchState::Undone) {
+        return Err(no_users());
     }
     let mut read = app.read(caller, Action::BatchGet).await?;
-    // Ids are made in the order of the list, and sort by it.
+    // IDs are generated in the order of the list, and sort in that order.
     let users = sqlx::query_as!(
         CreatedUser,
         r#"
@@ -176,26 +183,26 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
         where organization_id = $1 and batch_id = $2
         order by user_id
         "#,
-        caller.organization_id.uuid(),
-        batch_id.uuid(),
+        caller.organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
     )
     .fetch_all(&mut *read)
     .await?;
     if users.is_empty() {
-        return Err(has_none());
+        return Err(no_users());
     }
     if batch.weak_hash_count == 0 {
         return Ok((users, Vec::new()));
     }
     let hashes = sqlx::query!(
         r#"
-        select user_id as "user_id: Id<User>", phc from users
-        join passwords using (organization_id, user_id)
-        where organization_id = $1 and batch_id = $2
+        select user_id as "user_id: Id<User>", phc from users u
+        join passwords p using (organization_id, user_id)
+        where u.organization_id = $1 and p.organization_id = $1 and batch_id = $2
         order by user_id
         "#,
-        caller.organization_id.uuid(),
-        batch_id.uuid(),
+        caller.organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
     )
     .fetch_all(&mut *read)
     .await?;
@@ -209,23 +216,22 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     Ok((users, warnings))
 }
 
-/// A user of a batch.
+/// A user of a batch that is undone.
 #[derive(Clone, Debug)]
-pub struct Member {
-    /// Which.
+pub struct BatchMember {
+    /// The user's ID.
     pub user_id: Id<User>,
-    /// The address as it was written.
+    /// The e-mail address as it was written.
     pub email: String,
-    /// First name, or the whole of it.
+    /// First name, or the full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
 }
 
-/// The users of a batch in the order of its list, each with what has become of them since, if anything.
-/// Locked until the end of the change.
-pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<Vec<(Member, Option<String>)>> {
-    let organization_id = change.organization_id().uuid();
+/// Locks the users of a batch, in the order of its list; each with how it was used since, if at all.
+pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<Vec<(BatchMember, Option<Use>)>> {
+    let organization_id = change.organization_id();
     let rows = sqlx::query!(
         r#"
         select
@@ -233,29 +239,29 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
             case
                 when first_signed_in_at is not null then 'signed_in'
                 when users.updated_at > users.created_at
-                    or exists (select from passwords p where p.organization_id = users.organization_id
+                    or exists (select from passwords p where p.organization_id = $1
                         and p.user_id = users.user_id and p.set_at > users.created_at)
-                    or exists (select from user_group_members m where m.organization_id = users.organization_id
+                    or exists (select from user_group_members m where m.organization_id = $1
                         and m.user_id = users.user_id)
-                    or not exists (select from collaborators c where c.organization_id = users.organization_id
+                    or not exists (select from collaborators c where c.organization_id = $1
                         and c.user_id = users.user_id and c.granted_at = users.created_at) then 'changed'
-                when exists (select from api_keys k where k.organization_id = users.organization_id
+                when exists (select from api_keys k where k.organization_id = $1
                     and k.user_id = users.user_id) then 'in_use'
-            end as reason
+            end as "reason: Use"
         from users
         where organization_id = $1 and batch_id = $2
         order by user_id
         for update
         "#,
-        organization_id,
-        batch_id.uuid(),
+        organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
     )
     .fetch_all(change.connection())
     .await?;
     Ok(rows
         .into_iter()
         .map(|row| {
-            (Member { user_id: row.user_id, email: row.email, name: row.name, lastname: row.lastname }, row.reason)
+            (BatchMember { user_id: row.user_id, email: row.email, name: row.name, lastname: row.lastname }, row.reason)
         })
         .collect())
 }

@@ -1,4 +1,4 @@
-//! Judging the rows of a list: users or findings out. Pure.
+//! Checking the rows of a list: returns users or findings, without the database.
 
 use std::collections::HashMap;
 
@@ -13,51 +13,58 @@ use crate::rows::{self, Field, Fields, Shape};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
 
-/// The length of a list that is worth a second thread.
-const WORTH_SHARING: usize = 64;
+/// The number of rows from which they are divided between threads.
+const THREADS_THRESHOLD: usize = 64;
 
-/// How many rows are checked at once: of what is on the way from row to user there is not more.
-const AT_ONCE: usize = 8192;
+/// The number of rows that are checked together. It bounds the memory for rows between their two forms.
+const CHUNK: usize = 8192;
 
-/// What a list may be.
+/// The rules for the rows of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most rows.
-    pub max_users: usize,
-    /// The rules for passwords.
+    /// The password policy.
     pub policy: Policy,
-    /// Whether rows may ask for owners.
+    /// Whether rows may create owners.
     pub may_grant_owner: bool,
 }
 
-/// A list, taken apart.
+/// A list as it was sent, parsed but not checked.
 #[derive(Debug)]
-pub struct Checked {
-    /// Each row that has a valid address. The addresses are all different.
+pub struct List {
+    bytes: Bytes,
+    rows: Vec<Option<Row>>,
+    /// Values of a wrong type.
+    findings: Vec<Finding>,
+}
+
+/// A checked list.
+#[derive(Debug)]
+pub struct CheckedList {
+    /// The rows with a valid e-mail address. No two have the same.
     pub users: Vec<CheckedUser>,
-    /// Everything that is wrong.
+    /// All findings.
     pub report: Report,
-    /// What is worth knowing and nothing is wrong with, such as weak hashes.
+    /// Findings that do not prevent the creation, such as weak hashes.
     pub warnings: Vec<Finding>,
 }
 
-/// A row that has a valid address.
+/// A row with a valid e-mail address.
 #[derive(Debug)]
 pub struct CheckedUser {
-    /// Its place.
+    /// The row's index in the list.
     pub index: usize,
-    /// The user, or just the address if something is wrong with the rest.
+    /// The user, or only the address if another field is invalid.
     pub user: std::result::Result<NewUser, EmailAddress>,
 }
 
 impl CheckedUser {
-    /// Whether there is a password to hash.
+    /// Whether the user has a password to hash.
     #[must_use]
     pub const fn has_password(&self) -> bool {
         matches!(&self.user, Ok(NewUser { credential: Credential::Password(_), .. }))
     }
 
-    /// The address.
+    /// The e-mail address.
     #[must_use]
     pub const fn email(&self) -> &EmailAddress {
         match &self.user {
@@ -67,7 +74,7 @@ impl CheckedUser {
     }
 }
 
-/// A row as it was sent.
+/// The fields of a row as they were sent.
 #[derive(Debug, Default)]
 struct Row {
     name: Field<String>,
@@ -100,42 +107,55 @@ impl Shape for Row {
     }
 }
 
-/// Takes the JSON text of a list apart, and drops it as soon as that is done.
-///
-/// # Errors
-/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to
-/// report on.
-pub fn check(body: Bytes, limits: &Limits) -> Result<Checked> {
-    let (rows, findings) = rows::parse::<Row>(&body, limits.max_users)?;
-    drop(body);
-    let mut report = Report::new(rows.len());
-    findings.into_iter().for_each(|finding| report.add(finding));
-    let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
-    let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
-    let mut warnings = Vec::new();
-    let mut rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?)));
-    loop {
-        let some: Vec<_> = rows.by_ref().take(AT_ONCE).collect();
-        if some.is_empty() {
-            return Ok(Checked { users, report, warnings });
-        }
-        for CheckedRow { index, user, findings, warning } in check_on_all_cores(some, *limits) {
-            findings.into_iter().for_each(|finding| report.add(finding));
-            warnings.extend(warning.map(|warning| *warning));
-            let Some(user) = user else { continue };
-            let user = CheckedUser { index, user };
-            match first_with.get(user.email().key()) {
-                Some(first) => report.add(Finding::email_twice(index, *first, user.email().as_str())),
-                None => {
-                    first_with.insert(user.email().key().to_owned(), index);
-                    users.push(user);
+impl List {
+    /// Parses the JSON text of a list.
+    ///
+    /// # Errors
+    /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
+    pub fn parse(bytes: Bytes, max_users: usize) -> Result<Self> {
+        let (rows, findings) = rows::parse::<Row>(&bytes, max_users)?;
+        Ok(Self { bytes, rows, findings })
+    }
+
+    /// The text, which identifies the list.
+    pub(super) const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Checks every field of every row and finds duplicate addresses.
+    #[must_use]
+    pub fn check(self, limits: &Limits) -> CheckedList {
+        let Self { bytes, rows, findings } = self;
+        drop(bytes);
+        let mut report = Report::new(rows.len());
+        findings.into_iter().for_each(|finding| report.add(finding));
+        let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
+        let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
+        let mut warnings = Vec::new();
+        let mut rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?)));
+        loop {
+            let some: Vec<_> = rows.by_ref().take(CHUNK).collect();
+            if some.is_empty() {
+                return CheckedList { users, report, warnings };
+            }
+            for CheckedRow { index, user, findings, warning } in check_on_all_cores(some, *limits) {
+                findings.into_iter().for_each(|finding| report.add(finding));
+                warnings.extend(warning.map(|warning| *warning));
+                let Some(user) = user else { continue };
+                let user = CheckedUser { index, user };
+                match first_with.get(user.email().key()) {
+                    Some(first) => report.add(Finding::email_twice(index, *first, user.email().as_str())),
+                    None => {
+                        first_with.insert(user.email().key().to_owned(), index);
+                        users.push(user);
+                    }
                 }
             }
         }
     }
 }
 
-/// A row's place, what it holds, and what is wrong with it.
+/// The result of checking one row.
 struct CheckedRow {
     index: usize,
     /// As in [`CheckedUser`]; `None` without a valid address.
@@ -144,16 +164,16 @@ struct CheckedRow {
     warning: Option<Box<Finding>>,
 }
 
-/// Checks each row by itself, in order. How easy a password is to guess takes its time to find out,
-/// so a long list is shared between the cores, which have nothing to hash yet.
+/// Checks each row by itself, in order. Estimating the strength of passwords takes time, so a long list is divided
+/// between the cores, which have nothing to hash yet.
 fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<CheckedRow> {
     let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
         rows.into_iter().map(|(index, row)| row.check(index, &limits)).collect()
     };
-    if rows.len() < WORTH_SHARING {
+    if rows.len() < THREADS_THRESHOLD {
         return check(rows);
     }
-    // Asked for when it is needed: it is read from files of the system each time.
+    // Only for long lists, since it reads system files each time.
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(threads);
     std::thread::scope(|scope| {
@@ -215,7 +235,7 @@ fn required<T>(index: usize, field: &str, value: Field<T>, findings: &mut Vec<Fi
     value.into_option()
 }
 
-/// An optional line of text. `Err` if there is one that is not valid.
+/// An optional line of text; `Err` if it is invalid.
 fn line(
     index: usize,
     field: &str,
@@ -250,7 +270,7 @@ fn permission_level(
     }
 }
 
-/// What a row says about how its user will sign in.
+/// The fields of a row that decide how its user signs in.
 struct Given {
     password: Field<Secret>,
     hash: Field<Secret>,
@@ -310,7 +330,7 @@ impl Given {
     }
 }
 
-/// A hash that is accepted, and would not be made today.
+/// The warning about an imported hash that is weaker than today's recommendation.
 fn weak_hash(index: usize, credential: &Credential) -> Option<Finding> {
     match credential {
         Credential::Imported { hash, .. } => {

@@ -1,9 +1,9 @@
-//! Taking back: stopping a batch that is running, removing the users of one that was created.
+//! Cancelling a running batch, and undoing one that was created.
 
 use std::sync::Arc;
 
-use super::lease;
-use super::read::{self, Member, Summary};
+use super::BatchState;
+use super::read::{self, BatchMember, BatchSummary};
 use super::write;
 use crate::app::App;
 use crate::audit::Target;
@@ -12,22 +12,23 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
+use crate::jobs;
 use crate::report::{Finding, Report};
 
-/// Stops a batch before it is created. Nothing of it will exist.
+/// Cancels a batch that is in progress. No user of it is created.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` when it is not running, or no longer.
-pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<Summary> {
-    // A batch that died is failed, not cancelled.
-    lease::reap(app, Some((caller.organization_id, batch_id))).await?;
-    app.change_many(caller, Action::BatchCancel, Target::Batch(batch_id), async |change| {
-        match write::locked_state(change, batch_id).await?.as_deref() {
+/// `forbidden`; `not_found`; `conflict` when the batch is not running.
+pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<BatchSummary> {
+    // A batch whose process died is marked as failed, not as cancelled.
+    jobs::fail_if_lapsed(app, caller.organization_id, batch_id).await?;
+    app.change_many(caller, Action::BatchCancel, Target::Batch(batch_id), false, async |change| {
+        match write::locked_state(change, batch_id).await? {
             None => Err(read::not_found(batch_id)),
-            Some("running") => write::cancel(change, batch_id).await,
+            Some(BatchState::Running) => write::cancel(change, batch_id).await,
             Some(state) => {
-                let sentence = format!("batch {batch_id} is {state}: only a running one can be cancelled");
-                Err(Error::new(Code::Conflict, sentence))
+                let message = format!("batch {batch_id} is {state}; only a running batch can be cancelled");
+                Err(Error::new(Code::Conflict, message))
             }
         }
     })
@@ -35,32 +36,33 @@ pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Res
     read::get(app, caller, batch_id).await
 }
 
-/// How to undo.
+/// Options for [`undo`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Only find out who would be removed.
+pub struct UndoOptions {
+    /// Only return the users who would be removed.
     pub dry_run: bool,
-    /// Keep those who have been used since and remove the others, instead of removing nobody.
+    /// Keep users who have been used, and remove the others, instead of rejecting the request.
     pub keep_used: bool,
 }
 
-/// Whom undoing a batch removes.
+/// The users of an undone batch.
 #[derive(Debug)]
 pub struct Undone {
-    /// Those who are removed, or would be, in the order of the list.
-    pub removed: Vec<Member>,
-    /// Those who stay, and why.
-    pub kept: Vec<(Member, Use)>,
+    /// Users who are removed, or would be, in the order of the list.
+    pub removed: Vec<BatchMember>,
+    /// Users who are kept, and the reason.
+    pub kept: Vec<(BatchMember, Use)>,
 }
 
-/// What has become of a user since their batch, so that removing them would lose something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a user was used after the batch was created, so that removing the user would lose data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Use {
-    /// They have signed in.
+    /// The user has signed in.
     SignedIn,
-    /// Somebody has changed them: their profile, password, permission level or groups.
+    /// The user's profile, password, permission level or groups were changed.
     Changed,
-    /// Something belongs to them, such as an API key.
+    /// The user has an API key.
     InUse,
 }
 
@@ -82,38 +84,31 @@ impl Use {
             Self::InUse => "has an API key",
         }
     }
-
-    fn from_database(code: &str) -> Self {
-        [Self::SignedIn, Self::Changed].into_iter().find(|reason| reason.code() == code).unwrap_or(Self::InUse)
-    }
 }
 
-/// Removes the users of a batch who have never signed in and were not changed since, with their
-/// memberships and passwords. If some were, nobody is removed, unless `keep_used` says to keep
-/// just those. All or none.
+/// Undoes a batch: removes its users who have never signed in and were not changed since, with their memberships and
+/// passwords. If one was used, no user is removed, unless `keep_used` is set.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` when the batch is not one that was created, or was undone before;
-/// `batch_in_use` with a finding for each user in the way, by their place in the list; `last_owner` with one for each owner.
-pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Options) -> Result<Undone> {
-    app.change_many(caller, Action::BatchUndo, Target::Batch(batch_id), async |change| {
-        if options.dry_run {
-            change.take_back();
-        }
-        // A batch can have made owners.
+/// `forbidden`; `not_found`; `conflict` when the batch was not created, or was undone before; `batch_in_use` and
+/// `last_owner`, each with a finding for each affected user by index.
+pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: UndoOptions) -> Result<Undone> {
+    let UndoOptions { dry_run, keep_used } = options;
+    app.change_many(caller, Action::BatchUndo, Target::Batch(batch_id), dry_run, async |change| {
+        // A batch can have created owners.
         owners::lock(change).await?;
-        match write::locked_state(change, batch_id).await?.as_deref() {
+        match write::locked_state(change, batch_id).await? {
             None => return Err(read::not_found(batch_id)),
-            Some("created") => {}
-            Some("undone") => {
-                return Err(Error::new(Code::Conflict, format!("batch {batch_id} has been undone before")));
+            Some(BatchState::Created) => {}
+            Some(BatchState::Undone) => {
+                return Err(Error::new(Code::Conflict, format!("batch {batch_id} was undone before")));
             }
             Some(state) => {
-                let sentence = format!("batch {batch_id} is {state}: there is nothing to undo");
-                return Err(Error::new(Code::Conflict, sentence));
+                let message = format!("batch {batch_id} is {state}; only a created batch can be undone");
+                return Err(Error::new(Code::Conflict, message));
             }
         }
-        let (removed, kept) = members(change, batch_id, options.keep_used).await?;
+        let (removed, kept) = members(change, batch_id, keep_used).await?;
         let ids: Vec<Id<User>> = removed.iter().map(|(_, member)| member.user_id).collect();
         let owners = owners::among(change, &ids).await?;
         write::undo(change, batch_id, &ids, kept.len()).await?;
@@ -127,16 +122,20 @@ pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Opti
     .await
 }
 
-/// Who can be removed, each with their place in the list.
-type Removed = Vec<(usize, Member)>;
+/// Users who can be removed, with their index in the list.
+type Removed = Vec<(usize, BatchMember)>;
 
-/// Who can be removed, and who can't. Locks them all.
-async fn members(change: &mut Change, batch_id: Id<Batch>, keep_used: bool) -> Result<(Removed, Vec<(Member, Use)>)> {
+/// Locks the users of a batch, and divides them into those who can be removed and those who were used.
+async fn members(
+    change: &mut Change,
+    batch_id: Id<Batch>,
+    keep_used: bool,
+) -> Result<(Removed, Vec<(BatchMember, Use)>)> {
     let found = read::members(change, batch_id).await?;
     let mut report = Report::new(found.len());
     let (mut removed, mut kept) = (Vec::with_capacity(found.len()), Vec::new());
     for (index, (member, reason)) in found.into_iter().enumerate() {
-        match reason.as_deref().map(Use::from_database) {
+        match reason {
             None => removed.push((index, member)),
             Some(reason) => {
                 report.add(Finding::about(index, &member.email, reason.code(), reason.message()));

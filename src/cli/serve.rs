@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::keys::NewKey;
 use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
-use crate::{batches, http, telemetry};
+use crate::{http, jobs, telemetry};
 
 /// How often it is checked whether the private PostgreSQL lives.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -207,7 +207,7 @@ impl Server {
         let (app, cluster) = (Arc::clone(&local.app), local.cluster.clone());
         // What goes on beside the requests, and ends with them.
         let mut beside = JoinSet::new();
-        beside.spawn(batches::keep_house(Arc::clone(&app)));
+        beside.spawn(jobs::run_housekeeping(Arc::clone(&app)));
         if let Some(cluster) = cluster.clone() {
             beside.spawn(supervise(cluster));
         }
@@ -222,8 +222,8 @@ impl Server {
             stop.next().await;
         };
         tokio::select! { ended = &mut in_order => return ended, () = second => () }
-        let (requests, batches) = (app.metrics.requests.in_flight(), app.jobs_under_way());
-        app.give_up_jobs(LAST_MOMENT).await;
+        let (requests, batches) = (app.metrics.requests.in_flight(), app.jobs_in_progress());
+        app.abort_jobs(LAST_MOMENT).await;
         drop(in_order);
         beside.shutdown().await;
         if let Some(cluster) = cluster {

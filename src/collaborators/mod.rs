@@ -40,7 +40,7 @@ pub async fn set_permission_level(
         owners::lock(change).await?;
         let member = lock(change, identity_id, expected).await?;
         if member.own_level == level {
-            change.take_back();
+            change.dry_run();
             return Ok(());
         }
         write::set_level(change, member.user_id, level).await?;

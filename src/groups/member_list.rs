@@ -65,7 +65,8 @@ impl MemberList {
     /// `batch_rejected` with the complete report, which includes unknown and duplicate users.
     pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
-        let Self { rows, report, places } = self;
+        // From scratch, because a retry finds them again.
+        let (rows, mut report, mut places) = (&self.rows, self.report.clone(), HashMap::<_, usize>::new());
         let refs: Vec<&UserRef> = rows.iter().map(|(_, user)| user).collect();
         let ids = user_ref::ids(change, &refs).await?;
         let known: Vec<Id<User>> = ids.iter().flatten().copied().collect();
@@ -82,7 +83,8 @@ impl MemberList {
                 },
             }
         }
-        if report.is_empty() { Ok(users) } else { Err(Error::rejected(report.clone())) }
+        self.places = places;
+        if report.is_empty() { Ok(users) } else { Err(Error::rejected(report)) }
     }
 
     /// A report with a finding for each of these owners, who are in the list.

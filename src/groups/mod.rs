@@ -166,10 +166,7 @@ pub async fn add_members(
 ) -> Result<MemberCounts> {
     app.authorize(caller, Action::GroupAddMembers).await?;
     let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "added").await?;
-    app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), async |change| {
-        if dry_run {
-            change.take_back();
-        }
+    app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), dry_run, async |change| {
         lock(change, group_id).await?;
         if read::grants_owner(change, group_id).await? {
             change.authorize(Action::OwnerGrant)?;
@@ -196,10 +193,7 @@ pub async fn remove_members(
 ) -> Result<MemberCounts> {
     app.authorize(caller, Action::GroupRemoveMembers).await?;
     let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "removed").await?;
-    app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), async |change| {
-        if dry_run {
-            change.take_back();
-        }
+    app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), dry_run, async |change| {
         owners::lock(change).await?;
         lock(change, group_id).await?;
         let users = list.find(change).await?;

@@ -39,7 +39,7 @@ pub(super) fn plan(request: &HttpRequest) -> Result<Option<Plan>> {
     only(request, "Muster-Plan")?
         .map(str::parse)
         .transpose()
-        .map_err(|bad: crate::batches::BadPlan| Error::invalid(bad.to_string()))
+        .map_err(|bad: crate::batches::InvalidPlan| Error::invalid(bad.to_string()))
 }
 
 /// `Muster-File-Name` and `Muster-File-SHA256`.

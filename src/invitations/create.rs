@@ -52,25 +52,35 @@ pub async fn create(
         return Err(Error::new(Code::EmptyBatch, "the list is empty: there is nobody to invite"));
     }
     let checked = check(asked, caller.may(Action::OwnerGrant));
+    let invitees: Vec<&Invitee> = checked.iter().flatten().collect();
     let organization_id = caller.organization_id;
-    app.change_many(caller, Action::InvitationBatchCreate, Target::Organization(organization_id), async |change| {
+    let target = Target::Organization(organization_id);
+    let invited = app.change_many(caller, Action::InvitationBatchCreate, target, false, async |change| {
         write::lock(change).await?;
-        let checked = without_members(change, checked).await?;
+        let members = members(change, &invitees).await?;
         let now = change.now();
         let expires_at = now + Duration::days(i64::from(app.config.invitations.days));
-        let invite = |Invitee { email, permission_level }| {
-            let invitation_id = Id::new(now);
+        let invite = |Invitee { email, permission_level }: &Invitee| {
+            let (invitation_id, email, permission_level) = (Id::new(now), email.clone(), *permission_level);
             let token = Token::generate(organization_id, invitation_id);
             NewInvitation { invitation_id, email, permission_level, expires_at, token }
         };
-        let results: Vec<Result<NewInvitation>> = checked.into_iter().map(|one| one.map(invite)).collect();
-        let made: Vec<&NewInvitation> = results.iter().filter_map(|one| one.as_ref().ok()).collect();
-        let refused = results.len() - made.len();
-        write::create(change, &made).await?;
-        change.record(Event::InvitationsCreated { organization_id, invitations: made.len(), refused });
-        Ok(results)
-    })
-    .await
+        let invited: Vec<Option<NewInvitation>> =
+            invitees.iter().map(|invitee| (!members.contains(invitee.email.key())).then(|| invite(invitee))).collect();
+        let created: Vec<&NewInvitation> = invited.iter().flatten().collect();
+        let refused = checked.len() - created.len();
+        write::create(change, &created).await?;
+        change.record(Event::InvitationsCreated { organization_id, invitations: created.len(), refused });
+        Ok(invited)
+    });
+    let mut invited = invited.await?.into_iter();
+    let mut result = |invitee: Invitee| {
+        invited.next().flatten().ok_or_else(|| {
+            let sentence = format!("{} is a member of the organization already", invitee.email.as_str());
+            Error::new(Code::EmailTaken, sentence)
+        })
+    };
+    Ok(checked.into_iter().map(|one| one.and_then(&mut result)).collect())
 }
 
 /// Judges each by itself, and against those before it.
@@ -109,21 +119,12 @@ fn no_address(text: &str, why: InvalidEmail) -> Error {
     Error::invalid(format!("`{shown}`: {}", why.message()))
 }
 
-/// Those who have no account yet.
-async fn without_members(change: &mut Change, checked: Vec<Result<Invitee>>) -> Result<Vec<Result<Invitee>>> {
+/// The addresses that have an account already, as keys.
+async fn members(change: &mut Change, invitees: &[&Invitee]) -> Result<HashSet<String>> {
     let organization_id = change.organization_id();
-    let emails: Vec<&EmailAddress> = checked.iter().flatten().map(|invitee| &invitee.email).collect();
+    let emails: Vec<&EmailAddress> = invitees.iter().map(|invitee| &invitee.email).collect();
     let taken = users::read::taken(change.connection(), organization_id, &emails).await?;
-    let taken: HashSet<String> =
-        taken.into_iter().filter_map(|place| Some(emails.get(place)?.key().to_owned())).collect();
-    let judge = |invitee: Invitee| {
-        if taken.contains(invitee.email.key()) {
-            let sentence = format!("{} is a member of the organization already", invitee.email.as_str());
-            return Err(Error::new(Code::EmailTaken, sentence));
-        }
-        Ok(invitee)
-    };
-    Ok(checked.into_iter().map(|one| one.and_then(judge)).collect())
+    Ok(taken.into_iter().filter_map(|place| Some(emails.get(place)?.key().to_owned())).collect())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Af
         owners::lock(change).await?;
         let affected = affected(change.connection(), caller.organization_id).await?;
         if dry_run {
-            change.take_back();
+            change.dry_run();
             return Ok(affected);
         }
         write::make_collaborators(change, &affected).await?;

@@ -168,6 +168,8 @@ enum Failure {
     Contended,
     #[error("no response from the database in time")]
     NoResponse,
+    #[error("no response to a commit")]
+    CommitUnknown(#[source] sqlx::Error),
 }
 
 impl From<sqlx::Error> for Error {
@@ -206,6 +208,20 @@ impl Error {
         Self::unavailable("the database did not respond in time; nothing was written").with_source(Failure::NoResponse)
     }
 
+    /// The connection was lost during a commit, which may or may not have taken effect.
+    pub(crate) fn commit_unknown(error: sqlx::Error) -> Self {
+        Self::unavailable(
+            "the database connection was lost during the commit; the change may be done, check before you retry",
+        )
+        .with_source(Failure::CommitUnknown(error))
+    }
+
+    /// Has the transaction retried, as after a deadlock: an error that a concurrent transaction caused.
+    #[must_use]
+    pub(crate) fn retryable(self) -> Self {
+        self.with_source(Failure::Contended)
+    }
+
     /// The database can be reached and rejects requests for this reason.
     #[must_use]
     pub fn unavailable_because(reason: UnavailableReason) -> Self {
@@ -219,6 +235,7 @@ impl Error {
             (Some(error), _) => Some(ErrorClass::of(error)),
             (None, Some(Failure::Contended)) => Some(ErrorClass::Contended),
             (None, Some(Failure::NoResponse)) => Some(ErrorClass::Unavailable),
+            (None, Some(Failure::CommitUnknown(_))) => Some(ErrorClass::OutcomeUnknown),
             (None, None) => None,
         }
     }

@@ -18,18 +18,14 @@ use super::user_ref::{self, UserRef};
 use super::write::{self, Update};
 use super::{Status, UserDetails, read};
 use crate::app::App;
-use crate::audit::{AuditDenial, Event};
+use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
-use crate::change::{Change, Patience};
+use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
-use crate::postgres::ErrorClass;
 use crate::report::{Finding, Report};
 use crate::rows;
-
-/// How often a list is retried after a conflict with a concurrent transaction.
-const RETRIES: u32 = 3;
 
 /// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,53 +95,33 @@ pub async fn change_all(
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<Vec<UserDetails>> {
     app.authorize(caller, operation.action()).await?;
-    let changed = match body.await {
-        Ok(body) => parse_and_write(app, caller, operation, dry_run, body).await,
+    let list = match body.await {
+        Ok(body) => List::parse(operation, body, app.config.batch.max_users).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = &changed
+    if let Err(error) = &list
         && !dry_run
         && let Some(denial) = AuditDenial::of_list(None, error)
     {
         app.refused(caller, operation.action(), &denial).await;
     }
-    changed
-}
-
-async fn parse_and_write(
-    app: &App,
-    caller: &Caller,
-    operation: ListOperation,
-    dry_run: bool,
-    body: Bytes,
-) -> Result<Vec<UserDetails>> {
-    let max_users = app.config.batch.max_users;
-    let list = tokio::task::spawn_blocking(move || match operation {
-        ListOperation::Update => List::parse::<EditRow>(operation, &body, max_users),
-        ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => {
-            List::parse::<TargetRow>(operation, &body, max_users)
-        }
-    });
-    let list = list.await.map_err(Error::internal)??;
-    let mut attempt = 0;
-    loop {
-        let error = match write_once(app, caller, &list, dry_run).await {
-            Ok(details) => return Ok(details),
-            Err(error) => error,
-        };
-        // A concurrent transaction took an address: the next attempt reports it as a finding.
-        let again = error.class() == Some(ErrorClass::Contended) || error.code() == Code::EmailTaken;
-        if !again || attempt == RETRIES {
-            return Err(error);
-        }
-        attempt += 1;
-        tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(10..=200))).await;
-    }
+    let list = list?;
+    app.change_many(caller, operation.action(), Target::Nothing, dry_run, async |change| list.write(change).await).await
 }
 
 impl List {
-    /// Parses a list and validates each row by itself.
-    fn parse<R: ListRow>(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
+    /// Parses a list and validates each row by itself, on a thread of its own.
+    async fn parse(operation: ListOperation, body: Bytes, max_users: usize) -> Result<Self> {
+        let list = tokio::task::spawn_blocking(move || match operation {
+            ListOperation::Update => Self::parse_rows::<EditRow>(operation, &body, max_users),
+            ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => {
+                Self::parse_rows::<TargetRow>(operation, &body, max_users)
+            }
+        });
+        list.await.map_err(Error::internal)?
+    }
+
+    fn parse_rows<R: ListRow>(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
         let (sent, mut findings) = rows::parse::<R>(body, max_users)?;
         let mut report = Report::on(sent.len(), operation.done());
         let mut rows = Vec::with_capacity(sent.len());
@@ -160,47 +136,45 @@ impl List {
         findings.into_iter().for_each(|finding| report.add(finding));
         Ok(Self { operation, rows, report })
     }
-}
 
-async fn write_once(app: &App, caller: &Caller, list: &List, dry_run: bool) -> Result<Vec<UserDetails>> {
-    let operation = list.operation;
-    let mut change = app.batch_change(caller, operation.action(), Patience::Batch, app.clock.now()).await?;
-    if operation.may_remove_owners() {
-        owners::lock(&mut change).await?;
-    }
-    let mut report = list.report.clone();
-    let found = lock(&mut change, &list.rows, &mut report).await?;
-    found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
-    let updates = updates(&mut change, &found, &mut report).await?;
-    if !report.is_empty() {
-        return Err(Error::rejected(report));
-    }
-    let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
-    let organization_id = change.organization_id();
-    let before = match operation {
-        ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
-        ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
-    };
-    let owners = if operation.may_remove_owners() { owners::among(&mut change, &ids).await? } else { Vec::new() };
-    let changed = write(&mut change, operation, &ids, &updates).await?;
-    if operation.may_remove_owners() {
-        for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
-            report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
+    /// Validates the list against the database and writes it.
+    async fn write(&self, change: &mut Change) -> Result<Vec<UserDetails>> {
+        let operation = self.operation;
+        if operation.may_remove_owners() {
+            owners::lock(change).await?;
         }
-        owners::require_one_or_report(&mut change, report).await?;
-    }
-    let details = match before {
-        Some(before) => before,
-        None => read::details(change.connection(), organization_id, &ids).await?,
-    };
-    if dry_run || changed == 0 {
-        change.roll_back().await?;
-    } else {
+        let mut report = self.report.clone();
+        let found = lock(change, &self.rows, &mut report).await?;
+        found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
+        let updates = updates(change, &found, &mut report).await?;
+        if !report.is_empty() {
+            return Err(Error::rejected(report));
+        }
+        let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
+        let organization_id = change.organization_id();
+        let before = match operation {
+            ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
+            ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
+        };
+        let owners = if operation.may_remove_owners() { owners::among(change, &ids).await? } else { Vec::new() };
+        let changed = write(change, operation, &ids, &updates).await?;
+        if operation.may_remove_owners() {
+            for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
+                report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
+            }
+            owners::require_one_or_report(change, report).await?;
+        }
+        let details = match before {
+            Some(before) => before,
+            None => read::details(change.connection(), organization_id, &ids).await?,
+        };
+        if changed == 0 {
+            change.dry_run();
+        }
         change.record(Event::UsersChanged { action: operation.action(), organization_id, users: changed });
-        change.commit().await?;
+        let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
+        Ok(ids.into_iter().filter_map(|id| by_id.remove(&id)).collect())
     }
-    let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
-    Ok(ids.into_iter().filter_map(|id| by_id.remove(&id)).collect())
 }
 
 /// Writes the operation. Returns the number of changed users.
@@ -208,7 +182,10 @@ async fn write(change: &mut Change, operation: ListOperation, ids: &[Id<User>], 
     match operation {
         ListOperation::Update if updates.is_empty() => return Ok(0),
         ListOperation::Update => {
-            write::update(change, updates).await?;
+            // A concurrent transaction took an address: the next attempt reports it as a finding.
+            let is_taken = |error: &Error| error.code() == Code::EmailTaken;
+            let updated = write::update(change, updates).await;
+            updated.map_err(|error| if is_taken(&error) { error.retryable() } else { error })?;
             return Ok(updates.len());
         }
         ListOperation::Suspend => write::set_status(change, ids, Status::Suspended).await?,

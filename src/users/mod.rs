@@ -64,6 +64,20 @@ pub enum Credential {
     },
 }
 
+impl Credential {
+    /// Moves the plaintext password out, so that it is not in memory twice while it is hashed. Its account gets the
+    /// hash.
+    pub(crate) fn take_password(&mut self) -> Option<Password> {
+        match std::mem::replace(self, Self::Unset) {
+            Self::Password(password) => Some(password),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 impl NewUser {
     /// The first owner of an organization: a placeholder until its person's name and address are set. The domain
     /// `.invalid` never has a mailbox (RFC 6761), so the address can't belong to anyone.

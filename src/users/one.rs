@@ -59,7 +59,7 @@ pub async fn update(
         }
         match user.apply(&edit) {
             Some(update) => write::update(change, &[update]).await?,
-            None => change.take_back(),
+            None => change.dry_run(),
         }
         details(change, user_id).await
     })

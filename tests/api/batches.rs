@@ -146,7 +146,7 @@ async fn a_running_batch_is_cancelled_and_nothing_of_it_exists() {
     let batch_id = cancelled.json()["result"]["batch_id"].as_str().unwrap().to_owned();
     assert_eq!(
         again.error(),
-        json!({"code": "conflict", "detail": format!("batch {batch_id} is cancelled: only a running one can be cancelled")})
+        json!({"code": "conflict", "detail": format!("batch {batch_id} is cancelled; only a running batch can be cancelled")})
     );
     // Its passwords are out of the queue soon: others don't wait for them.
     let start = Instant::now();
@@ -174,9 +174,7 @@ async fn a_client_that_waits_for_a_batch_that_is_cancelled_is_told() {
     assert_eq!(post(&app.owner, &format!("{}/cancel", path(&batch))).await.status, 200);
     let told = waiting.await.unwrap();
     assert_eq!(told.status, 409, "{}", told.text);
-    assert!(
-        told.error()["detail"].as_str().unwrap().contains("was cancelled before it was created; nothing was written")
-    );
+    assert!(told.error()["detail"].as_str().unwrap().contains("was cancelled; nothing was written"));
 }
 
 #[tokio::test]
@@ -313,10 +311,7 @@ async fn undoing_removes_the_users_after_showing_who() {
     let twice = post(&app.owner, &undo).await;
     assert_eq!(twice.status, 409);
     let batch_id = batch["batch_id"].as_str().unwrap();
-    assert_eq!(
-        twice.error(),
-        json!({"code": "conflict", "detail": format!("batch {batch_id} has been undone before")})
-    );
+    assert_eq!(twice.error(), json!({"code": "conflict", "detail": format!("batch {batch_id} was undone before")}));
     // The addresses are free again.
     assert_eq!(app.owner.create(&users).await.status, 200);
 }

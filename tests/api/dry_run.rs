@@ -102,7 +102,7 @@ async fn a_plan_does_not_hold_for_another_list() {
         answer.error(),
         json!({
             "code": "plan_changed",
-            "detail": "the list is not the one that was planned; nothing was written: make a new dry run",
+            "detail": "the list differs from the planned one; nothing was written, so make a new dry run",
         })
     );
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
@@ -145,9 +145,8 @@ async fn a_plan_does_not_hold_under_other_settings_or_on_another_server() {
     assert_eq!(answer.status, 409);
     assert_eq!(
         answer.error()["detail"],
-        "the list is the one that was planned, but it would no longer become the same accounts: it was planned in \
-         another organization, or the server's settings for passwords have changed since; nothing was written: make a \
-         new dry run"
+        "the list is the planned one, but would create different accounts: it was planned in another organization, or \
+         the server's password settings have changed; nothing was written, so make a new dry run"
     );
 }
 
@@ -159,7 +158,7 @@ async fn what_is_no_plan_is_refused() {
         assert_eq!(answer.status, 400);
         assert_eq!(
             answer.error(),
-            json!({"code": "invalid_request", "detail": "`Muster-Plan` has to be the `plan` that a dry run answered"})
+            json!({"code": "invalid_request", "detail": "`Muster-Plan` must be the `plan` of a dry run"})
         );
     }
     let both = app

@@ -44,7 +44,7 @@ async fn the_same_key_with_one_character_changed_is_refused_and_tells_nothing() 
         other.error(),
         json!({
             "code": "idempotency_key_reused",
-            "detail": "this Idempotency-Key was used for another request: use a new one for this one",
+            "detail": "this Idempotency-Key was used for a different request; use a new key",
         })
     );
     assert_eq!(app.db_counts().await, before);
@@ -86,7 +86,7 @@ async fn a_header_that_is_no_key_is_refused() {
             answer.error(),
             json!({
                 "code": "invalid_request",
-                "detail": "`Idempotency-Key` has to be 1 to 255 visible characters of ASCII, such as a UUID",
+                "detail": "`Idempotency-Key` must be 1 to 255 visible ASCII characters, such as a UUID",
             }),
             "{key:?}"
         );
@@ -182,7 +182,7 @@ async fn a_key_of_a_batch_that_was_undone_does_not_create_it_again() {
         again.error(),
         json!({
             "code": "conflict",
-            "detail": format!("the batch of this Idempotency-Key, {batch}, is undone: use a new key to create it again"),
+            "detail": format!("batch {batch} of this Idempotency-Key is undone; use a new key to create it again"),
         })
     );
     assert_eq!(keyed(&app.owner, "two", &users).await.status, 200);
@@ -233,7 +233,7 @@ async fn a_repeat_does_not_start_a_batch_again_that_was_cancelled() {
             again.error(),
             json!({
                 "code": "conflict",
-                "detail": format!("the batch of this Idempotency-Key, {batch}, is cancelled: use a new key to create it again"),
+                "detail": format!("batch {batch} of this Idempotency-Key is cancelled; use a new key to create it again"),
             })
         );
     }

@@ -91,8 +91,8 @@ async fn nothing_names_somebody_who_was_deleted_and_the_audit_log_is_whole() {
             409,
             json!({
                 "code": "conflict",
-                "detail": format!("users of batch {batch} have been deleted since, and the answer with them: nothing was \
-                    done; `GET /api/v2/batches/{batch}/results` has those who are left"),
+                "detail": format!("users of batch {batch} were deleted after it was created, and its stored response with \
+                    them; nothing was written; `GET /api/v2/batches/{batch}/results` returns the remaining users"),
             })
         )
     );

@@ -84,7 +84,10 @@ async fn a_batch_is_shown_in_two_columns() {
     assert_eq!(shown["batch_id"], id.as_str());
 
     let ran = batch(&app, &["show", "bat_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: there is no batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6\n"));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(1), "error: batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6 does not exist\n")
+    );
     let ran = batch(&app, &["show", "../userinfo"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
@@ -141,7 +144,7 @@ async fn a_batch_is_undone_when_it_is_said_so() {
     assert_eq!(words(&batch(&app, &["show", &id]).out)[1], ["state", "undone"]);
 
     let again = batch(&app, &["undo", &id, "--yes"]);
-    assert_eq!((again.status, again.err), (Some(1), format!("error: batch {id} has been undone before\n")));
+    assert_eq!((again.status, again.err), (Some(1), format!("error: batch {id} was undone before\n")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +179,7 @@ async fn only_a_running_batch_can_be_cancelled() {
     let again = batch(&app, &["cancel", &id]);
     assert_eq!(
         (again.status, again.err),
-        (Some(1), format!("error: batch {id} is cancelled: only a running one can be cancelled\n"))
+        (Some(1), format!("error: batch {id} is cancelled; only a running batch can be cancelled\n"))
     );
 }
 

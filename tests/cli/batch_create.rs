@@ -218,7 +218,7 @@ async fn a_plan_that_no_longer_holds_is_refused_with_what_has_changed() {
     assert!(
         other
             .err
-            .ends_with("error: the list is not the one that was planned; nothing was written: make a new dry run\n"),
+            .ends_with("error: the list differs from the planned one; nothing was written, so make a new dry run\n"),
         "{}",
         other.err
     );

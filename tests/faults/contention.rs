@@ -27,7 +27,7 @@ pub async fn waits_for_a_lock(database: &PgConnectOptions, connections: i64) {
 /// A batch whose insert waits for a concurrent transaction that takes one of its addresses. `meanwhile` runs between the
 /// insert, which finds the conflict, and the query for its report.
 async fn conflict(meanwhile: Option<&'static str>) -> (Answer, [i64; 5]) {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::outrun"));
+    let (database, gate) = (empty_database().await, Gate::closed("batch::conflict"));
     let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();

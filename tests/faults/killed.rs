@@ -30,7 +30,7 @@ fn the_steps_are_all_there_are() {
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
     // Reached only when somebody else was faster: see `contention.rs`.
-    known.push("batch::outrun");
+    known.push("batch::conflict");
     known.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, known);

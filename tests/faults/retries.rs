@@ -114,12 +114,12 @@ async fn an_instance_that_stood_still_for_longer_than_its_lease_rolls_back() {
     assert_eq!(taken_over.status, 200, "{}", taken_over.text);
     assert_eq!(first.status, 409, "{}", first.text);
     assert!(
-        first.error()["detail"].as_str().unwrap().contains("was taken for dead while it was made; nothing was written")
+        first.error()["detail"].as_str().unwrap().contains("lost its lease while in progress; nothing was written")
     );
     let mut connection = database.connect().await.unwrap();
     let counts = db_counts(&mut connection).await;
     assert_eq!(counts[..3], [100, 100, 100]);
-    // The batch that was taken for dead is there to be seen, as failed.
+    // The batch that lost its lease is listed as failed.
     let states: Vec<String> =
         sqlx::query_scalar("select state from batches order by batch_id").fetch_all(&mut connection).await.unwrap();
     assert_eq!(states, ["failed", "created"]);
@@ -172,8 +172,8 @@ async fn a_batch_whose_process_was_killed_is_failed_for_all_to_see_and_nothing_o
         batch["error"],
         json!({
             "code": "interrupted",
-            "detail": "this batch was left before it was created: the process that worked on it ended, stood still, or had no \
-                database for longer than batch.lease_seconds; nothing of it exists: send it again",
+            "detail": "batch interrupted: the process exited, stalled or lost the database for longer than \
+                `batch.lease_seconds`; nothing was written, so retry the request",
         })
     );
     let mut connection = database.connect().await.unwrap();
@@ -221,7 +221,7 @@ async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
     let cancelled = cancel.await.unwrap();
     assert_eq!(cancelled.status, 409, "{}", cancelled.text);
     assert!(
-        cancelled.error()["detail"].as_str().unwrap().ends_with(" is created: only a running one can be cancelled")
+        cancelled.error()["detail"].as_str().unwrap().ends_with(" is created; only a running batch can be cancelled")
     );
     // Of the batch there are its own entry, that of its user, and that it could not be cancelled.
     let mut connection = database.connect().await.unwrap();

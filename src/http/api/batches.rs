@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::created_users::{CreatedUsers, show_users};
 use super::{Listing, Metadata, Single};
 use crate::app::App;
-use crate::batches::{self, Filter, Member, Options, Summary, Undone};
+use crate::batches::{self, BatchFilter, BatchMember, BatchState, BatchSummary, UndoOptions, Undone};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -17,9 +17,6 @@ use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, log};
 use crate::id::{self, Id};
 use crate::page::{Page, PageRequest};
-
-/// What a batch can be.
-const STATES: [&str; 5] = ["running", "created", "failed", "cancelled", "undone"];
 
 /// A list of users that is created together.
 #[derive(Serialize, ToSchema)]
@@ -71,16 +68,16 @@ pub(in crate::http) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn show(batch: Summary, clock: &Clock) -> Self {
+    pub(super) fn show(batch: BatchSummary, clock: &Clock) -> Self {
         let left = |at: DateTime<Utc>| ((at - clock.now()).num_milliseconds().max(0) + 999) / 1000;
         Self {
             batch_id: batch.batch_id.to_string(),
-            state: batch.state,
-            requested_by_kind: batch.requested_by_kind,
+            state: batch.state.as_str().to_owned(),
+            requested_by_kind: batch.requested_by_kind.as_str().to_owned(),
             requested_by_id: batch.requested_by_id.map(|id| id.to_string()),
             requested_by_name: batch.requested_by_name,
             request_id: batch.request_id.map(|id| id.to_string()),
-            source: batch.source,
+            source: batch.source.as_str().to_owned(),
             file_name: batch.file_name,
             file_digest: batch.file_digest.map(|digest| format!("hmac-sha256:{}", hex::encode(digest))),
             created_at: batch.created_at,
@@ -129,13 +126,13 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
 }
 
-async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<Summary>> {
+async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<BatchSummary>> {
     let query: ListQuery = extract::query(request)?;
-    if query.state.as_deref().is_some_and(|state| !STATES.contains(&state)) {
-        return Err(Error::invalid(format!("`state` has to be one of {}", STATES.join(", "))));
-    }
+    let unknown =
+        || Error::invalid(format!("`state` has to be one of {}", BatchState::ALL.map(BatchState::as_str).join(", ")));
+    let state = query.state.map(|state| BatchState::parse(&state).ok_or_else(unknown)).transpose()?;
     let file_sha256 = query.file_sha256.map(|text| headers::sha256("file_sha256", &text)).transpose()?;
-    let filter = Filter { state: query.state, file_sha256 };
+    let filter = BatchFilter { state, file_sha256 };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     batches::list(app, caller, &filter, &page).await
 }
@@ -261,13 +258,13 @@ pub(in crate::http) struct UndoneUsers {
     security(("bearer" = []), ("cookie" = [])))]
 pub(in crate::http) async fn undo(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: UndoQuery = extract::query(&request)?;
-    let options = Options {
+    let options = UndoOptions {
         dry_run: extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false),
         keep_used: extract::flag("keep_used", query.keep_used.as_deref())?.unwrap_or(false),
     };
     let Undone { removed, kept } = batches::undo(&app, &caller, batch_id(&request)?, options).await?;
     log::rows(&request, removed.len());
-    let show = |member: Member, reason| UndoneUser {
+    let show = |member: BatchMember, reason| UndoneUser {
         user_id: member.user_id.to_string(),
         email: member.email,
         name: member.name,

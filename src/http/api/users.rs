@@ -194,7 +194,7 @@ fn asked(request: &HttpRequest) -> Result<Request> {
             return Err(Error::invalid("a dry run makes a plan and can't be held to one: leave `Muster-Plan` out"));
         }
         Some(true) => Mode::DryRun,
-        Some(false) | None => Mode::Make { wait: headers::prefer_async(request) },
+        Some(false) | None => Mode::Create { wait: headers::prefer_async(request) },
     };
     Ok(Request {
         source: extract::source(request),

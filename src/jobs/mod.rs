@@ -1,0 +1,84 @@
+//! Background work of the service that no request waits for: failing batches whose process died, and expiring
+//! idempotency keys.
+//!
+//! # Decisions
+//!
+//! *Each round reads the rows that are due, then writes to them for each organization in a transaction of its own*,
+//! under the same conditions. A round with nothing due writes nothing, a row lock in one organization delays the
+//! others by one lock timeout at most, and an error in one does not stop the others.
+//!
+//! *Every instance runs the same rounds.* The conditions of the writes make a second instance update no row.
+
+mod idempotency_keys;
+mod lapsed_batches;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{Connection, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::change::{self, TxLimits};
+use crate::error::{Code, Result};
+use crate::id::{Batch, Id, Organization};
+
+pub(crate) use lapsed_batches::fail_if_lapsed;
+
+/// The pause between two rounds.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs housekeeping rounds for as long as the future is polled.
+pub async fn run_housekeeping(app: Arc<App>) {
+    let mut was_away = false;
+    loop {
+        // After an outage all leases have expired: one round is left out, so that live attempts renew theirs first.
+        let round = if was_away { ping(&app).await } else { lapsed_batches::fail_all(&app).await };
+        was_away = round.is_err();
+        if let Err(error) = round {
+            tracing::warn!(error = error.chain(), "could not look for batches whose lease has expired");
+        }
+        if let Err(error) = idempotency_keys::expire_all(&app).await {
+            tracing::warn!(error = error.chain(), "could not look for expired idempotency keys");
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn ping(app: &App) -> Result<()> {
+    Ok(app.db.interactive.acquire().await?.ping().await?)
+}
+
+/// A batch that a round writes to.
+struct Due {
+    organization_id: Id<Organization>,
+    batch_id: Id<Batch>,
+}
+
+/// The batches that are due, by organization.
+fn by_organization(mut due: Vec<Due>) -> Vec<(Id<Organization>, Vec<Id<Batch>>)> {
+    due.sort_by_key(|due| Uuid::from(due.organization_id));
+    let of_one = due.chunk_by(|a, b| a.organization_id == b.organization_id);
+    of_one
+        .filter_map(|due| Some((due.first()?.organization_id, due.iter().map(|due| due.batch_id).collect())))
+        .collect()
+}
+
+/// The number of rows written for an organization. An error is logged, and the rows are due again in the next round.
+///
+/// # Errors
+/// `unavailable`: an outage ends the round.
+fn rows_written(organization_id: Id<Organization>, written: Result<usize>) -> Result<usize> {
+    written.or_else(|error| match error.code() {
+        Code::Unavailable => Err(error),
+        _ => {
+            tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
+            Ok(0)
+        }
+    })
+}
+
+/// Begins the transaction of an organization.
+async fn begin(app: &App) -> Result<Transaction<'static, Postgres>> {
+    change::begin(&app.db.interactive, &app.change_context(), TxLimits::Single).await
+}
