@@ -176,7 +176,7 @@ impl Followed {
                     announce(batch, progress);
                 }
             }
-            BatchEvent::NoAnswer if !self.is_retrying => {
+            BatchEvent::NoResponse if !self.is_retrying => {
                 self.is_retrying = true;
                 progress.say("no response from the server; retrying");
             }
@@ -184,7 +184,7 @@ impl Followed {
                 self.is_retrying = true;
                 progress.say("the server is not ready; retrying");
             }
-            BatchEvent::SentAgain(batch) => {
+            BatchEvent::Resubmitted(batch) => {
                 self.id = None;
                 progress.say(&format!("{}; sending the users again", retry_reason(batch)));
                 progress.spin(output::users(self.users));
@@ -228,7 +228,7 @@ fn announce(batch: &Batch, progress: &mut Progress) {
 
 /// Reports a request that was rejected, or whose outcome is unknown.
 fn rejected(args: &Args, file: &UsersFile, error: Error) -> Exit {
-    let plan_changed = error.rejection().is_some_and(|rejection| rejection.code == "plan_changed");
+    let plan_changed = error.api_error().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
         let exit = file_report::rejected(file, error.rows(), "created");
         if plan_changed {
@@ -318,7 +318,7 @@ mod tests {
             source: "Connection refused".into(),
             idempotency_key: Some("k1".to_owned()),
         };
-        let continues = "no answer from `http://h`: Connection refused; the batch may continue on the server: check with \
+        let continues = "no response from `http://h`: Connection refused; the batch may continue on the server: check with \
                          `muster batch show bat_1`";
         let Exit::Usage(message) = lost(&args(&[]), "bat_1", &error) else { panic!("another exit status") };
         assert_eq!(message, format!("{continues}; the outcome is unknown: retry safely with `--idempotency-key k1`"));

@@ -1,6 +1,6 @@
 //! `muster batch undo`: shows the users that would be deleted, asks for confirmation, and deletes them.
 
-use muster_client::{BatchUser, Client, Error, KeptUser, Undone};
+use muster_client::{BatchUser, Client, Error, KeptUser, UndoneBatch};
 use serde::Serialize;
 
 use super::Exit;
@@ -59,7 +59,7 @@ async fn delete(client: &Client, args: &Args, show: bool) -> Result<(), Exit> {
 }
 
 /// Undoes the batch, or plans to in a dry run. If users of the batch are in use, prints them.
-async fn undo(client: &Client, args: &Args, dry_run: bool) -> Result<Undone, Exit> {
+async fn undo(client: &Client, args: &Args, dry_run: bool) -> Result<UndoneBatch, Exit> {
     let error = match client.undo_batch(&args.batch_id, dry_run, args.keep_used).await {
         Ok(undone) => return Ok(undone),
         Err(error) => error,
@@ -85,7 +85,7 @@ async fn undo(client: &Client, args: &Args, dry_run: bool) -> Result<Undone, Exi
 const UNDO_HEADER: [&str; 4] = ["EMAIL", "NAME", "USER ID", "KEPT BECAUSE"];
 
 /// Prints the deleted and the kept users.
-fn show_undone(format: Format, undone: &Undone) -> Result<(), Exit> {
+fn show_undone(format: Format, undone: &UndoneBatch) -> Result<(), Exit> {
     #[derive(Serialize)]
     struct Shown<'a> {
         removed: &'a [BatchUser],

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use muster_client::{Client, ClientBuilder, Trouble};
+use muster_client::{Client, ClientBuilder, RetryReason};
 
 use super::credentials::Credentials;
 use super::output::Format;
@@ -65,10 +65,10 @@ pub(super) fn host(given: Option<String>) -> String {
 /// A client that reports its first retry on standard error.
 pub(super) fn builder(host: String) -> ClientBuilder {
     let is_reported = AtomicBool::new(false);
-    Client::builder(host).on_trouble(move |trouble| {
+    Client::builder(host).on_retry(move |reason| {
         if !is_reported.swap(true, Ordering::Relaxed) {
-            output::say(match trouble {
-                Trouble::NoAnswer => "no response from the server; retrying",
+            output::say(match reason {
+                RetryReason::NoResponse => "no response from the server; retrying",
                 _ => "the server is not ready; retrying",
             });
         }

@@ -43,7 +43,7 @@ impl UserList {
             _ if error.rows().is_empty() => error.into(),
             Self::File(file) => file_report::rejected(file, error.rows(), done),
             // The server's message says what to do.
-            _ if error.rejection().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
+            _ if error.api_error().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
             Self::Arguments(rows) => {
                 let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
                 file_report::rejected_arguments(&users, error.rows(), done)

@@ -79,10 +79,7 @@ async fn an_owner_manages_keys_from_afar() {
     assert_eq!(wrong.status, Some(2));
     assert!(wrong.err.contains("expected one of users:read, users:write, "), "{}", wrong.err);
     let wrong = ran(&app, &["api-key", "get", "../userinfo"]);
-    assert_eq!(
-        (wrong.status, wrong.err.as_str()),
-        (Some(2), "error: `../userinfo` is no id; one looks like `key_…`\n")
-    );
+    assert_eq!((wrong.status, wrong.err.as_str()), (Some(2), "error: invalid ID `../userinfo`; expected `key_…`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,10 +89,7 @@ async fn a_batch_is_shown_in_two_columns() {
         (Some(1), "error: batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6 does not exist\n")
     );
     let ran = batch(&app, &["show", "../userinfo"]);
-    assert_eq!(
-        (ran.status, ran.err.as_str()),
-        (Some(2), "error: `../userinfo` is no id of a batch; one looks like `bat_…`\n")
-    );
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: invalid ID `../userinfo`; expected `bat_…`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

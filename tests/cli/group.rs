@@ -54,10 +54,7 @@ async fn a_group_is_made_renamed_listed_and_deleted() {
     let ran = muster(&app, &["group", "get", &id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: there is no group {id} in this organization\n")));
     let ran = muster(&app, &["group", "get", "../userinfo"]);
-    assert_eq!(
-        (ran.status, ran.err.as_str()),
-        (Some(2), "error: `../userinfo` is no id of a group; one looks like `ug_…`\n")
-    );
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: invalid ID `../userinfo`; expected `ug_…`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

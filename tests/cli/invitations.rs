@@ -98,7 +98,7 @@ async fn an_invitation_is_taken_back_by_id_or_address() {
     for (named, status, sentence) in [
         (id, 1, format!("error: the invitation {id} has been taken back or replaced before\n")),
         ("ada@example.com", 1, "error: no pending invitation for ada@example.com\n".to_owned()),
-        ("..", 2, "error: `..` is no id of an invitation; one looks like `orginv_…`\n".to_owned()),
+        ("..", 2, "error: invalid ID `..`; expected `orginv_…`\n".to_owned()),
     ] {
         let ran = run(muster_at(&app).args(["invitation", "invalidate", named]));
         assert_eq!((ran.status, ran.err), (Some(status), sentence));

@@ -167,7 +167,7 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
     let ran = run(muster_of(&app, folder.path()).args(["logout", "--host", "127.0.0.1:9"]));
     assert_eq!(ran.status, Some(2));
     let start = format!(
-        "error: removed the API key from this machine, but can't revoke it: no answer from `http://127.0.0.1:9`: "
+        "error: removed the API key from this machine, but can't revoke it: no response from `http://127.0.0.1:9`: "
     );
     assert!(ran.err.starts_with(&start), "{}", ran.err);
     // What else is in the file stays.
@@ -191,7 +191,7 @@ async fn a_login_that_nobody_can_approve_ends_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(muster().env("XDG_CONFIG_HOME", folder.path()).args(["login", "--host", "http://127.0.0.1:9"]));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.starts_with("error: no answer from `http://127.0.0.1:9`: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error: no response from `http://127.0.0.1:9`: "), "{}", ran.err);
     let ran = run(muster().args(["login", "approve", "otp_x", "--local"]));
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("--user <EMAIL|ID>"), "{}", ran.err);

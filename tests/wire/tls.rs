@@ -326,7 +326,7 @@ async fn the_command_line_trusts_a_private_authority_that_ssl_cert_file_names() 
     let other = Authority::new();
     for (pem, status, words) in [
         (&authority.pem, 0, String::new()),
-        (&other.pem, 2, format!("error: no answer from `{host}`: invalid peer certificate: BadSignature\n")),
+        (&other.pem, 2, format!("error: no response from `{host}`: invalid peer certificate: BadSignature\n")),
     ] {
         let mut command = muster();
         command.args(["user", "list", "--host", &host]).env("MUSTER_TOKEN", server.key.as_ref().unwrap());

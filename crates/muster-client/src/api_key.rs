@@ -7,57 +7,62 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Single, paged};
+use crate::client::{Single, by_id, paged};
+use crate::secret::expose;
 use crate::{Client, Error, Page, PermissionLevel};
 
-/// An API key. Its token is not kept by the server.
+/// An API key. The server does not store its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiKey {
-    /// Its id, `key_…`.
+    /// ID of the key, `key_…`.
     pub key_id: String,
-    /// Who acts when it is used, `usr_…`; `None`: the key acts for itself.
+    /// ID of the user that the key acts as, `usr_…`; absent for a key without a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// `active`, or `suspended` when that user is kept out, and the key with them; `None`: the key acts for itself,
-    /// or was just made.
+    /// Status of that user: `active`, or `suspended`, which suspends the key too. Absent for a key without a user and
+    /// for a newly created key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_status: Option<String>,
-    /// What it is for.
+    /// Name of the key.
     pub name: String,
-    /// `owner` or `collaborator`: what it allows, if its user may that. Taken as it comes.
+    /// Permission level: `owner` or `collaborator`. The key never has more permissions than its user.
     pub permission_level: String,
-    /// What of that it may be used for; `None`: all.
+    /// Scopes that restrict the permission level; `null` for no restriction.
     pub scopes: Option<Vec<String>>,
-    /// `active`, `expired` or `revoked`; taken as it comes.
+    /// `active`, `expired` or `revoked`.
     pub status: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// The API key that it was made with, `key_…`; `None`: the local operator made it.
+    /// ID of the API key that created this key, `key_…`; absent if the local operator created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// When it stops working.
+    /// Expiration time.
     pub expires_at: DateTime<Utc>,
-    /// Its latest use, to the minute.
+    /// Time of the last use, with a resolution of one minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<DateTime<Utc>>,
-    /// When it got its secret, if that is not its first.
+    /// Time of the last rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<DateTime<Utc>>,
-    /// Until when the secret before opens as well; `None` when it doesn't.
+    /// Time until which the previous secret remains valid; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked.
+    /// Time of revocation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// An API key with its token, which is nowhere else: shown once or lost.
-#[derive(Clone, Deserialize)]
+/// An API key with its token, which the server shows only once.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiKeyWithToken {
     /// The key.
     #[serde(flatten)]
     pub key: ApiKey,
-    /// What to show when calling.
+    /// The bearer token, `amk_…`, for the header `Authorization: Bearer …`.
+    #[serde(serialize_with = "expose")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub token: SecretString,
 }
 
@@ -67,32 +72,32 @@ impl fmt::Debug for ApiKeyWithToken {
     }
 }
 
-/// An API key to be made. What is `None` is as for the key that asks.
+/// A request to create an API key. Fields that are `None` default to those of the calling key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NewApiKey {
-    /// What it is for.
+    /// Name of the key: 1 to 100 characters on one line.
     pub name: String,
-    /// Whose: a service account's. `None`: one's own.
+    /// ID of the service account that the key acts as; `None` for a key of the caller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// What it allows.
+    /// Permission level; never higher than that of the calling key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
-    /// What of that it may be used for, such as `users:read`.
+    /// Scopes, such as `users:read`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,
-    /// For how long it works; `None`: as long as the server's setting says.
+    /// Lifetime in seconds; `None` for the server setting `keys.default_days`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
 }
 
 impl NewApiKey {
-    /// A key of one's own.
+    /// A key of the caller's own.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// A key of a service account.
+    /// Creates the key for a service account.
     #[must_use]
     pub fn for_user(self, user_id: impl Into<String>) -> Self {
         Self { user_id: Some(user_id.into()), ..self }
@@ -124,12 +129,11 @@ struct Rotated {
 }
 
 impl Client {
-    /// Lists API keys, oldest first, `count` (1 to 50) at a time; pages as in
-    /// [`list_collaborators`](Self::list_collaborators). Owners see all of them, or those of a user; everybody else
-    /// their own.
+    /// Lists API keys, oldest first, `count` (1 to 50) per page; for paging see
+    /// [`list_collaborators`](Self::list_collaborators). Owners see all keys; other callers see their own.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 403 for keys of others, except for owners.
+    /// [`Error::Rejected`] with status 403 if the caller is not an owner and `user_id` is another user.
     pub async fn list_api_keys(
         &self,
         user_id: Option<&str>,
@@ -140,50 +144,54 @@ impl Client {
         self.http.get("/api/v2/api_keys", &paged(filter, count, paging_token)).await
     }
 
-    /// Makes an API key: one's own, or as an owner a service account's. It never allows more than the key that asks.
+    /// Creates an API key for the caller or, as an owner, for a service account. The new key never has more permissions
+    /// than the calling key.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 403 for more than that, or another person's key; 404 for a user who isn't there.
+    /// [`Error::Rejected`] with status 403 if the caller lacks the permission, 404 if the user does not exist.
     pub async fn create_api_key(&self, key: &NewApiKey) -> Result<ApiKeyWithToken, Error> {
         let single: Single<ApiKeyWithToken> = self.http.post_json("/api/v2/api_keys", key).await?;
         Ok(single.result)
     }
 
-    /// Tells about one API key: one's own, or as an owner any.
+    /// Gets an API key: one of the caller's own or, as an owner, any.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 404 when there is no such key.
+    /// [`Error::Rejected`] with status 404 if the key does not exist.
     pub async fn get_api_key(&self, key_id: &str) -> Result<ApiKey, Error> {
         let single: Single<ApiKey> = self.http.get(&path(key_id, "")?, &[]).await?;
         Ok(single.result)
     }
 
-    /// Gives an API key a new secret. The old one opens as well for `overlap` (up to 7 days; `None`: as long as the
-    /// server's setting says). A client that rotates its own key has to be made anew with the token.
+    /// Rotates the secret of an API key. The previous secret remains valid for `overlap`: up to 7 days; `None` for the
+    /// server setting `keys.rotation_overlap_hours`. After rotating its own key, a client must be rebuilt with the new
+    /// token.
+    ///
+    /// The request is not retried. If its response is lost, the previous secret is valid for the overlap, and the key
+    /// can be rotated again.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 409 when it is revoked or has expired. The request is sent once; when its answer was
-    /// lost, the old secret still opens for the overlap, and the key can be rotated again.
+    /// [`Error::Rejected`] with status 409 if the key is revoked or expired.
     pub async fn rotate_api_key(&self, key_id: &str, overlap: Option<Duration>) -> Result<ApiKeyWithToken, Error> {
         let body = Rotation { overlap_seconds: overlap.map(|overlap| overlap.as_secs()) };
         let single: Single<ApiKeyWithToken> = self.http.post_json(&path(key_id, "/rotate")?, &body).await?;
         Ok(single.result)
     }
 
-    /// Revokes an API key, also the very one that asks.
+    /// Revokes an API key. A key can revoke itself.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 when it had been revoked before.
+    /// [`Error::Rejected`] with status 409 if the key is already revoked.
     pub async fn revoke_api_key(&self, key_id: &str) -> Result<ApiKey, Error> {
         let single: Single<ApiKey> = self.http.delete(&path(key_id, "")?).await?;
         Ok(single.result)
     }
 
-    /// Makes an API key for a service account as the vendor's client does: a lifetime above what the server allows
-    /// is cut to that. [`create_api_key`](Self::create_api_key) can be told more.
+    /// Creates an API key for a service account through the vendor's route, which caps the lifetime at the server's
+    /// maximum. [`create_api_key`](Self::create_api_key) has more options.
     ///
     /// # Errors
-    /// As [`create_api_key`](Self::create_api_key).
+    /// The same as [`create_api_key`](Self::create_api_key).
     pub async fn create_api_key_for(
         &self,
         user_id: &str,
@@ -195,20 +203,19 @@ impl Client {
         Ok(single.result.server_session_id)
     }
 
-    /// Revokes all API keys of a user, and tells how many there were. Only for owners.
+    /// Revokes all API keys of a user and returns their number. Requires an owner.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 404 for a user who isn't there; 409 for one without a key that works.
+    /// [`Error::Rejected`] with status 404 if the user does not exist, 409 if the user has no active key.
     pub async fn rotate_api_keys_for_user(&self, user_id: &str) -> Result<usize, Error> {
-        check_id(user_id, "usr")?;
-        let path = format!("/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}");
+        let path = by_id("/api/v2/organization_collaborators/rotate_api_key_for_user", user_id, "", "usr")?;
         let single: Single<Rotated> = self.http.post(&path, &[]).await?;
         Ok(single.result.keys)
     }
 }
 
 impl ApiKeyWithToken {
-    /// The token itself, to be put where it is needed.
+    /// The token in plain text.
     #[must_use]
     pub fn expose_token(&self) -> &str {
         self.token.expose_secret()
@@ -216,16 +223,7 @@ impl ApiKeyWithToken {
 }
 
 fn path(key_id: &str, rest: &str) -> Result<String, Error> {
-    check_id(key_id, "key")?;
-    Ok(format!("/api/v2/api_keys/{key_id}{rest}"))
-}
-
-/// An id of another form is not sent: it could lead elsewhere.
-pub(crate) fn check_id(id: &str, prefix: &str) -> Result<(), Error> {
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(Error::Config(format!("`{}` is no id; one looks like `{prefix}_…`", id.escape_debug())));
-    }
-    Ok(())
+    by_id("/api/v2/api_keys", key_id, rest, "key")
 }
 
 #[cfg(test)]
@@ -233,15 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_can_not_lead_elsewhere() {
-        assert_eq!(path("key_0aZ", "/rotate").unwrap(), "/api/v2/api_keys/key_0aZ/rotate");
-        for id in ["", "..", "key_1/../../userinfo", "key_1?x", "kéy_1"] {
-            assert_eq!(path(id, "").unwrap_err().to_string(), format!("`{id}` is no id; one looks like `key_…`"));
-        }
-    }
-
-    #[test]
-    fn a_key_to_be_made_says_only_what_is_asked_for() {
+    fn unset_fields_of_a_new_key_are_not_sent() {
         let json = |key: &NewApiKey| serde_json::to_value(key).unwrap();
         assert_eq!(json(&NewApiKey::new("ci")), serde_json::json!({"name": "ci"}));
         let all = NewApiKey {

@@ -1,62 +1,65 @@
-//! The audit log, as `GET /api/v2/audit/events` lists it: muster's own addition to the vendor's API.
+//! The audit log: `GET /api/v2/audit/events`, an addition to the vendor's API.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One entry: somebody did something, or was not allowed to.
+/// An entry of the audit log: an action that succeeded, was denied or was rejected. People appear by ID only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditEvent {
-    /// Id of the entry.
+    /// ID of the entry, `evt_…`.
     pub event_id: String,
-    /// When.
+    /// Time of the action.
     pub occurred_at: DateTime<Utc>,
-    /// `api_key`, `operator` or `anonymous`.
+    /// `api_key`, `invitation`, `operator` or `anonymous`.
     pub actor_kind: String,
-    /// Id of the actor; `None` for kinds without one.
+    /// ID of the actor; `null` for `operator` and `anonymous`.
     pub actor_id: Option<String>,
-    /// The actor's name today.
+    /// Current name of the API key that acted.
     pub actor_name: Option<String>,
-    /// Dotted name of what was asked for, such as `user.batch_create`.
+    /// Name of the action, such as `user.batch_create`.
     pub action: String,
-    /// `success`, `denied` or `rejected`.
+    /// `success`; `denied` if the actor is not authenticated or lacks the permission; `rejected` if the state of the
+    /// data or the content of the list does not allow the action.
     pub outcome: String,
-    /// Why it was denied or rejected, as a stable code.
+    /// Stable code of the reason why the action was denied or rejected, such as `last_owner`.
     pub reason: Option<String>,
-    /// `user`, `batch`, `api_key` or `organization`.
+    /// Kind of the target, such as `user`, `batch`, `api_key` or `organization`.
     pub target_kind: Option<String>,
-    /// Id of what it was done to.
+    /// ID of the target.
     pub target_id: Option<String>,
-    /// The batch it belongs to.
+    /// ID of the batch that the entry belongs to, `bat_…`.
     pub batch_id: Option<String>,
-    /// The request it came in with.
+    /// ID of the request, `req_…`.
     pub request_id: Option<String>,
-    /// Network address the request came from.
+    /// IP address of the client.
     pub source_address: Option<String>,
-    /// What else is worth knowing; its keys depend on the action.
+    /// Further details; the keys depend on the action.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub details: Map<String, Value>,
 }
 
-/// Which entries are asked for: those that meet all conditions that are set.
+/// Selects entries of the audit log. An entry has to match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Of this time or later.
+    /// Earliest time, inclusive.
     pub since: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Latest time, exclusive.
     pub until: Option<DateTime<Utc>>,
-    /// Of the action with this dotted name.
+    /// Name of the action.
     pub action: Option<String>,
-    /// Done with this API key (`key_…`), by this user with any key of theirs (`usr_…`), or with this invitation.
+    /// ID of the actor: an API key (`key_…`), a user with any of their keys (`usr_…`) or an invitation (`orginv_…`).
     pub actor_id: Option<String>,
 }
 
 impl AuditFilter {
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let format = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         [
-            ("since", self.since.map(shown)),
-            ("until", self.until.map(shown)),
+            ("since", self.since.map(format)),
+            ("until", self.until.map(format)),
             ("action", self.action.clone()),
             ("actor_id", self.actor_id.clone()),
         ]
@@ -71,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_is_asked_for_in_utc() {
+    fn times_in_a_filter_are_sent_in_utc() {
         let filter = AuditFilter {
             since: Some("2026-11-23T10:00:00.5+02:00".parse().unwrap()),
             until: Some("2026-11-23T12:00:00+02:00".parse().unwrap()),

@@ -1,4 +1,4 @@
-//! Where the server is.
+//! The base URL of the server.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,34 +7,31 @@ use reqwest::Url;
 
 use crate::Error;
 
-/// The server's address: scheme, host, port and possibly a path that all requests begin with.
+/// The URL of the server: scheme, host, port and an optional path prefix.
 #[derive(Clone)]
 pub(crate) struct Base(Url);
 
 impl Base {
-    /// Reads an address as the vendor's client does (a missing scheme is `http`, a path is a
-    /// prefix), with trailing slashes dropped rather than doubled.
-    ///
-    /// The text is not repeated in errors: it may hold a password before an `@`, which is one
-    /// of the things refused.
+    /// Parses a URL like the vendor's client: the default scheme is `http`, and a path is a prefix. Trailing slashes are
+    /// ignored. Errors do not contain the URL, because it may contain a password.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         let absolute = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&absolute).map_err(|error| {
-            Error::Config(format!(
-                "the server's address can't be read ({error}); it looks like `https://muster.example.org`"
-            ))
+            Error::Config(format!("invalid server URL: {error}; expected, for example, `https://muster.example.org`"))
         })?;
-        let refuse = |what: &str| Err(Error::Config(format!("the server's address must not have {what}")));
+        let reject = |reason: &str| Err(Error::Config(format!("invalid server URL: {reason}")));
         match () {
-            () if !matches!(url.scheme(), "http" | "https") => refuse("another scheme than `http` or `https`"),
-            () if !url.username().is_empty() || url.password().is_some() => refuse("a user name or password in it"),
-            () if url.query().is_some() || url.fragment().is_some() => refuse("a `?` or `#` in it"),
+            () if !matches!(url.scheme(), "http" | "https") => reject("the scheme must be `http` or `https`"),
+            () if !url.username().is_empty() || url.password().is_some() => {
+                reject("must not contain a user name or password")
+            }
+            () if url.query().is_some() || url.fragment().is_some() => reject("must not contain a query or fragment"),
             () => Ok(Self(url)),
         }
     }
 
-    /// The address of one endpoint; `path` begins with a slash.
+    /// The URL of an endpoint. `path` begins with a slash.
     pub(crate) fn join(&self, path: &str, query: &[(&str, String)]) -> Url {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
@@ -73,19 +70,19 @@ mod tests {
         Base::parse(base).unwrap().join("/api/v2/userinfo/", &[]).to_string()
     }
 
-    fn refusal(base: &str) -> String {
+    fn rejection(base: &str) -> String {
         Base::parse(base).err().unwrap().to_string()
     }
 
     #[test]
-    fn trailing_slashes_are_not_doubled_and_a_path_is_a_prefix() {
+    fn trailing_slashes_are_ignored_and_a_path_is_a_prefix() {
         assert_eq!(joined("https://m.example.org"), "https://m.example.org/api/v2/userinfo/");
         assert_eq!(joined("https://m.example.org//"), "https://m.example.org/api/v2/userinfo/");
         assert_eq!(joined("https://m.example.org/a%20b/"), "https://m.example.org/a%20b/api/v2/userinfo/");
     }
 
     #[test]
-    fn an_address_without_scheme_is_http() {
+    fn the_default_scheme_is_http() {
         assert_eq!(joined("localhost:8080"), "http://localhost:8080/api/v2/userinfo/");
         assert_eq!(joined(" 127.0.0.1:8080/x "), "http://127.0.0.1:8080/x/api/v2/userinfo/");
     }
@@ -97,22 +94,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_address_is_refused_without_repeating_it() {
+    fn an_invalid_url_is_rejected_without_repeating_it() {
         assert_eq!(
-            refusal(""),
-            "the server's address can't be read (empty host); it looks like `https://muster.example.org`"
+            rejection(""),
+            "invalid server URL: empty host; expected, for example, `https://muster.example.org`"
         );
         assert_eq!(
-            refusal("http://u:hunter2@h:port"),
-            "the server's address can't be read (invalid port number); it looks like `https://muster.example.org`"
+            rejection("http://u:hunter2@h:port"),
+            "invalid server URL: invalid port number; expected, for example, `https://muster.example.org`"
         );
-        assert_eq!(refusal("ftp://h"), "the server's address must not have another scheme than `http` or `https`");
-        assert_eq!(refusal("https://u:hunter2@h"), "the server's address must not have a user name or password in it");
-        assert_eq!(refusal("https://h/?a=b"), "the server's address must not have a `?` or `#` in it");
+        assert_eq!(rejection("ftp://h"), "invalid server URL: the scheme must be `http` or `https`");
+        assert_eq!(rejection("https://u:hunter2@h"), "invalid server URL: must not contain a user name or password");
+        assert_eq!(rejection("https://h/?a=b"), "invalid server URL: must not contain a query or fragment");
     }
 
     #[test]
-    fn loopback_is_known_in_all_its_spellings() {
+    fn loopback_addresses_are_recognized() {
         for base in ["localhost:1", "http://a.localhost", "127.1.2.3", "http://[::1]:8080", "http://[::ffff:127.0.0.1]"]
         {
             assert!(Base::parse(base).unwrap().is_loopback(), "{base}");
@@ -123,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_shown_without_trailing_slash() {
+    fn the_url_displays_without_a_trailing_slash() {
         assert_eq!(Base::parse("localhost:8080/").unwrap().to_string(), "http://localhost:8080");
     }
 }

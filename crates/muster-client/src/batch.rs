@@ -1,110 +1,112 @@
-//! Batches: lists of users that are created together, and can be looked at afterwards.
+//! Batches: lists of users that are created together.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::patience::Trouble;
+use crate::retry::RetryReason;
 use crate::{AdminCreatedUser, RowFinding};
 
-/// A batch, as `GET /api/v2/batches/{batch_id}` tells.
+/// A batch: a list of users that is created as a whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Batch {
-    /// Its id, `bat_…`.
+    /// ID of the batch, `bat_…`.
     pub batch_id: String,
-    /// How far it is.
+    /// `running`, `created`, `failed`, `cancelled` or `undone`.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub state: BatchState,
-    /// `api_key` or `operator`.
+    /// Kind of the requester: `api_key` or `operator`.
     pub requested_by_kind: String,
-    /// Id of who asked; `None` for kinds without one.
-    #[serde(default)]
+    /// ID of the API key that requested the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by_id: Option<String>,
-    /// Name of who asked, such as that of the API key.
-    #[serde(default)]
+    /// Current name of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by_name: Option<String>,
-    /// The request it came in with.
-    #[serde(default)]
+    /// ID of the request, `req_…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// `vendor_client`, `muster_client` or `http`.
+    /// Kind of the client: `vendor_client`, `muster_client` or `http`.
     pub source: String,
-    /// Name of the file that the list was read from, where the caller told it.
-    #[serde(default)]
+    /// Name of the file that the list comes from, as given by the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
-    /// Digest of that file, `hmac-sha256:…`, keyed by the server: it can be compared with that of
-    /// another batch, and tells nothing to those who only guess.
-    #[serde(default)]
+    /// HMAC of the file's digest under a key of the server, `hmac-sha256:…`: equal for batches from the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_digest: Option<String>,
-    /// When it was taken in.
+    /// Time at which the server accepted the batch.
     pub created_at: DateTime<Utc>,
-    /// When it ended; `None` while it runs.
-    #[serde(default)]
+    /// Time at which the batch left the state `running`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
-    /// When its users were removed again; `None` unless undone.
-    #[serde(default)]
+    /// Time at which the batch was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_at: Option<DateTime<Utc>>,
-    /// How many users it has.
+    /// Number of users.
     pub user_count: u64,
-    /// How many passwords there are to hash in all.
+    /// Number of passwords to hash.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub hash_count: u64,
-    /// How many of them are hashed.
+    /// Number of passwords that are hashed.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub hashed: u64,
-    /// How many came with a hash that is weaker than the server's own.
+    /// Number of imported password hashes that are weaker than the current recommendation.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub weak_hash_count: u64,
-    /// How long it is going to run, by the server's estimate; only while it runs.
-    #[serde(default)]
+    /// Estimated remaining time in seconds, while the batch is running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_seconds_left: Option<u64>,
-    /// Why it failed; only if it did.
-    #[serde(default)]
-    pub error: Option<BatchFailure>,
+    /// Error of a failed batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<BatchError>,
 }
 
-/// How far a batch is.
+/// State of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BatchState {
-    /// Its passwords are being hashed; nothing was written yet.
+    /// The server is hashing passwords; nothing is written yet.
     Running,
-    /// All its users exist.
+    /// All users exist.
     Created,
-    /// None of its users was created.
+    /// No user was created.
     Failed,
-    /// It was stopped before any user was created.
+    /// The batch was cancelled before any user was created.
     Cancelled,
-    /// Its users were created and removed again.
+    /// The users were created and then removed.
     Undone,
-    /// Another state, of a server that knows more of them.
+    /// A state that this version of the client does not know.
     #[serde(untagged)]
     Other(String),
 }
 
-/// Why a batch failed: what the answer to its request would have said.
+/// Error of a failed batch: the error that its request would have returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BatchFailure {
-    /// Stable `snake_case` code, such as `batch_rejected`.
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct BatchError {
+    /// Stable error code, such as `batch_rejected`.
     pub code: String,
-    /// The sentence for the user.
+    /// Error message for people.
     pub detail: String,
     /// All findings, in the order of the rows.
     #[serde(default, deserialize_with = "crate::page::null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<RowFinding>,
 }
 
-/// Something about one row that did not keep it from being created.
+/// A warning about a row, which does not prevent its creation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Position of the row in the list that was sent, from 0.
+    /// Zero-based index of the row in the request.
     pub index: usize,
-    /// The field; `None` when the row as a whole is meant.
+    /// Name of the field; `None` if the warning is about the whole row.
     #[serde(default)]
     pub field: Option<String>,
-    /// Stable `snake_case` code, such as `weak_hash`.
+    /// Stable code, such as `weak_hash`.
     pub code: String,
-    /// What to know, in words. Never contains a password or a hash.
+    /// Message for people. Contains neither a password nor a hash.
     pub message: String,
 }
 
@@ -113,125 +115,124 @@ pub struct Warning {
 pub struct CreatedBatch {
     /// The users, in the order of the request.
     pub users: Vec<AdminCreatedUser>,
-    /// The batch's id, `bat_…`; `None` from a server that doesn't tell it.
+    /// ID of the batch, `bat_…`; `None` from a server that does not send it.
     pub batch_id: Option<String>,
-    /// What to know about some of the rows.
+    /// Warnings about rows.
     pub warnings: Vec<Warning>,
-    /// Whether the users were created by an earlier request with the same key, and this is its
-    /// answer, repeated.
+    /// Whether an earlier request with the same idempotency key created the users.
     pub replayed: bool,
 }
 
-/// What became of a request for a batch.
+/// Outcome of a request to create a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BatchAnswer {
+pub enum BatchOutcome {
     /// The users exist.
     Created(CreatedBatch),
-    /// Its rows are fine, and it runs on at the server: [`Client::wait_for_batch`](crate::Client::wait_for_batch).
+    /// The rows are valid, and the server is processing the batch; see
+    /// [`Client::wait_for_batch`](crate::Client::wait_for_batch).
     Running(Box<Batch>),
 }
 
-/// What happens while a batch is created, as [`BatchRequest::create`](crate::BatchRequest::create)
-/// tells.
+/// Progress of a batch, as reported by [`BatchRequest::create`](crate::BatchRequest::create).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BatchEvent<'a> {
-    /// This is what is known of the batch: told about once a second from when the server has
-    /// taken it in, the last time when it has ended.
+    /// The current state of the batch: reported about once a second from its acceptance to its end.
     Running(&'a Batch),
-    /// The server does not answer, and is asked again. Told at each attempt.
-    NoAnswer,
-    /// The server answers that it can't now (it is busy, or starting or stopping), and is asked
-    /// again. Told at each attempt.
+    /// The server does not respond; the client retries. Reported for each attempt.
+    NoResponse,
+    /// The server is overloaded, starting or shutting down; the client retries. Reported for each attempt.
     NotReady,
-    /// The server's process has ended before the users were created, or could not go on with this
-    /// batch: its rows are sent once more, as another batch.
-    SentAgain(&'a Batch),
+    /// The server interrupted the batch before the users were created; the client resubmits the rows.
+    Resubmitted(&'a Batch),
 }
 
-impl From<Trouble> for BatchEvent<'_> {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::NoAnswer => Self::NoAnswer,
-            Trouble::NotReady => Self::NotReady,
+impl From<RetryReason> for BatchEvent<'_> {
+    fn from(reason: RetryReason) -> Self {
+        match reason {
+            RetryReason::NoResponse => Self::NoResponse,
+            RetryReason::NotReady => Self::NotReady,
         }
     }
 }
 
-/// What a dry run says would be created.
+/// Result of a dry run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedBatch {
-    /// The users, in the order of the request.
+    /// The users that would be created, in the order of the request.
     pub users: Vec<PlannedUser>,
-    /// The plan's digest, `plan1_…`, for [`BatchRequest::plan`](crate::BatchRequest::plan).
+    /// Digest of the plan, `plan1_…`, for [`BatchRequest::plan`](crate::BatchRequest::plan).
     pub plan: String,
-    /// What to know about some of the rows.
+    /// Warnings about rows.
     pub warnings: Vec<Warning>,
 }
 
-/// A user who would be created.
+/// A user that would be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PlannedUser {
     /// E-mail address.
     pub email: String,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
-    /// Signs in through SSO.
+    /// Whether the user signs in through SSO.
     pub is_sso_user: bool,
     /// Last name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
-    /// Title, such as a position in the company.
+    /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// `owner` or `collaborator`; taken as it comes, for servers that know more levels.
+    /// Permission level: `owner` or `collaborator`.
     pub permission_level: String,
 }
 
-/// Which batches are asked for: those that meet all conditions that are set.
+/// Selects batches. A batch has to match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchFilter {
-    /// Those in this state.
+    /// State of the batch.
     pub state: Option<BatchState>,
-    /// Those of a file with this SHA-256, in 64 hexadecimal digits.
+    /// SHA-256 of the file that the batch comes from, in 64 hexadecimal digits.
     pub file_sha256: Option<String>,
 }
 
-/// What undoing a batch removed, or would remove in a dry run.
+/// Result of undoing a batch, or of a dry run of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undone {
-    /// The users who are removed.
+pub struct UndoneBatch {
+    /// The removed users.
     pub users: Vec<BatchUser>,
-    /// The users who stay, because they were used meanwhile.
+    /// The users that remain because they have been used.
     pub kept: Vec<KeptUser>,
 }
 
 /// A user of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BatchUser {
-    /// The user's id, `usr_…`.
+    /// ID of the user, `usr_…`.
     pub user_id: String,
     /// E-mail address.
     pub email: String,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
 }
 
-/// A user of a batch whom undoing it does not remove.
+/// A user that remains when its batch is undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct KeptUser {
-    /// Who it is.
+    /// The user.
     #[serde(flatten)]
     pub user: BatchUser,
-    /// `signed_in`, `changed` or `in_use`; taken as it comes, for servers that know more.
+    /// Why the user remains: `signed_in`, `changed` or `in_use`.
     pub reason: String,
 }
 
 impl Batch {
-    /// Whether nothing will become of it any more.
+    /// Whether the batch is in a final state.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match self.state {
@@ -241,17 +242,17 @@ impl Batch {
         }
     }
 
-    /// Whether it failed because the server's process has ended, or had to stop: nothing was
-    /// created, its key is free, and the same rows may well be created by another attempt.
+    /// Whether the batch failed because the server exited or shut down. No user was created, the idempotency key is free
+    /// again, and the rows can be resubmitted.
     #[must_use]
     pub fn was_interrupted(&self) -> bool {
-        let code = self.error.as_ref().map(|failure| failure.code.as_str());
+        let code = self.error.as_ref().map(|error| error.code.as_str());
         self.state == BatchState::Failed && matches!(code, Some("interrupted" | "unavailable"))
     }
 }
 
 impl BatchState {
-    /// The value as it is written on the wire.
+    /// The value in JSON and in queries.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -261,6 +262,19 @@ impl BatchState {
             Self::Cancelled => "cancelled",
             Self::Undone => "undone",
             Self::Other(state) => state,
+        }
+    }
+}
+
+impl From<&str> for BatchState {
+    fn from(text: &str) -> Self {
+        match text {
+            "running" => Self::Running,
+            "created" => Self::Created,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            "undone" => Self::Undone,
+            other => Self::Other(other.to_owned()),
         }
     }
 }
@@ -283,7 +297,7 @@ impl BatchFilter {
     }
 }
 
-/// The body of a batch that was created.
+/// Response body with the users of a batch.
 #[derive(Deserialize)]
 pub(crate) struct CreatedBody {
     results: Vec<AdminCreatedUser>,
@@ -291,7 +305,7 @@ pub(crate) struct CreatedBody {
     metadata: BatchMetadata,
 }
 
-/// The body of a dry run.
+/// Response body of a dry run.
 #[derive(Deserialize)]
 pub(crate) struct PlannedBody {
     results: Vec<PlannedUser>,
@@ -300,7 +314,7 @@ pub(crate) struct PlannedBody {
     plan: String,
 }
 
-/// The body of a batch that was undone.
+/// Response body of undoing a batch.
 #[derive(Deserialize)]
 pub(crate) struct UndoneBody {
     results: Vec<BatchUser>,
@@ -329,7 +343,7 @@ impl From<PlannedBody> for PlannedBatch {
     }
 }
 
-impl From<UndoneBody> for Undone {
+impl From<UndoneBody> for UndoneBatch {
     fn from(body: UndoneBody) -> Self {
         Self { users: body.results, kept: body.kept }
     }
@@ -340,11 +354,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_of_a_newer_server_is_kept_as_it_is() {
+    fn an_unknown_state_is_preserved() {
         for (text, state) in [
             (r#""running""#, BatchState::Running),
             (r#""undone""#, BatchState::Undone),
-            (r#""resting""#, BatchState::Other("resting".to_owned())),
+            (r#""paused""#, BatchState::Other("paused".to_owned())),
         ] {
             assert_eq!(serde_json::from_str::<BatchState>(text).unwrap(), state);
             assert_eq!(serde_json::to_string(&state).unwrap(), text);
@@ -353,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_fields_that_every_batch_has_are_needed() {
+    fn optional_fields_of_a_batch_may_be_missing() {
         let batch: Batch = serde_json::from_str(
             r#"{"batch_id":"bat_1","state":"running","requested_by_kind":"operator","source":"http",
                 "created_at":"2026-11-23T10:00:00Z","user_count":3,"hash_count":null}"#,
@@ -362,13 +376,13 @@ mod tests {
         assert_eq!((batch.user_count, batch.hash_count, batch.error.as_ref()), (3, 0, None));
         assert!(!batch.has_ended());
         assert!(Batch { state: BatchState::Cancelled, ..batch.clone() }.has_ended());
-        let resting = Batch { state: BatchState::Other("resting".to_owned()), ..batch };
-        assert!(!resting.has_ended());
-        assert!(Batch { finished_at: Some(resting.created_at), ..resting }.has_ended());
+        let unknown = Batch { state: BatchState::Other("paused".to_owned()), ..batch };
+        assert!(!unknown.has_ended());
+        assert!(Batch { finished_at: Some(unknown.created_at), ..unknown }.has_ended());
     }
 
     #[test]
-    fn a_filter_asks_for_what_is_set() {
+    fn unset_fields_of_a_filter_are_not_sent() {
         assert_eq!(BatchFilter::default().query(), []);
         let filter = BatchFilter { state: Some(BatchState::Created), file_sha256: Some("ab".to_owned()) };
         assert_eq!(filter.query(), [("state", "created".to_owned()), ("file_sha256", "ab".to_owned())]);

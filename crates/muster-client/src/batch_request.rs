@@ -1,4 +1,4 @@
-//! One request for a batch, with all that can be asked for.
+//! A request to create a batch, with options.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,20 +11,21 @@ use serde::Serialize;
 use crate::batch::{CreatedBody, PlannedBody};
 use crate::client::Single;
 use crate::http::Rows;
-use crate::patience::{Patience, Trouble};
-use crate::{Batch, BatchAnswer, BatchEvent, Client, CreatedBatch, Error, PlannedBatch, random};
+use crate::retry::{Retry, RetryReason};
+use crate::{Batch, BatchEvent, BatchOutcome, Client, CreatedBatch, Error, PlannedBatch, random};
 
 const PATH: &str = "/api/v2/users/admin_batch_create";
 
-/// How often rows are sent again because the server's process has ended, and how long before that
-/// a process that is being stopped is left alone.
-const MOST_SENT_AGAIN: u32 = 3;
-const WAIT_BEFORE: Duration = Duration::from_secs(1);
+/// Maximum number of resubmissions of an interrupted batch.
+const MAX_RESUBMISSIONS: u32 = 3;
 
-/// What of a file name may stand in a header as it is: the unreserved characters of RFC 3986.
+/// Delay before a resubmission, which gives a server that is shutting down time to exit.
+const RESUBMISSION_DELAY: Duration = Duration::from_secs(1);
+
+/// All characters except the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A batch to be created, made by [`Client::batch`].
+/// A request to create a batch, built by [`Client::batch`].
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -46,7 +47,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "nothing is sent before `send`, `create` or `dry_run`"]
+#[must_use = "the request is sent by `send`, `create` or `dry_run`"]
 pub struct BatchRequest<'a, R> {
     client: &'a Client,
     rows: &'a [R],
@@ -61,77 +62,72 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         Self { client, rows, key: None, plan: None, file: None, wait: None }
     }
 
-    /// The key that makes all requests with it one: 1 to 255 visible ASCII characters. Random
-    /// unless set. To be set when an earlier program may have sent the same rows already, or an
-    /// error named its key ([`Error::idempotency_key`]).
+    /// Sets the idempotency key: 1 to 255 visible ASCII characters. Random by default. Set it to repeat an earlier request,
+    /// for example with the key of an error ([`Error::idempotency_key`]).
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         Self { key: Some(key.into()), ..self }
     }
 
-    /// Creates only if rows and outcome are still those of a dry run that answered this digest
-    /// ([`PlannedBatch::plan`]); else the server refuses with the code `plan_changed`.
+    /// Sets the plan of a dry run ([`PlannedBatch::plan`]). The server rejects the request with the code `plan_changed` if
+    /// the rows or their outcome differ from the plan.
     pub fn plan(self, digest: impl Into<String>) -> Self {
         Self { plan: Some(digest.into()), ..self }
     }
 
-    /// The file that the rows come from: its name, and the SHA-256 of its bytes in 64 hexadecimal
-    /// digits. The server remembers them with the batch.
+    /// Sets the file that the rows come from: its name, and the SHA-256 of its content in 64 hexadecimal digits. The server
+    /// stores them with the batch.
     pub fn file(self, name: impl Into<String>, sha256: impl Into<String>) -> Self {
         Self { file: Some((name.into(), sha256.into())), ..self }
     }
 
-    /// Waits so long, in whole seconds, for the users to be created, and else for no more than the
-    /// answer that the batch runs ([`BatchAnswer::Running`]). Unless set, the answer comes when
-    /// they are created.
-    pub fn wait(self, limit: Duration) -> Self {
-        Self { wait: Some(limit), ..self }
+    /// Sets how long the server waits for the users to be created, in whole seconds, before it responds with
+    /// [`BatchOutcome::Running`]. By default it responds when the users are created.
+    pub fn wait(self, timeout: Duration) -> Self {
+        Self { wait: Some(timeout), ..self }
     }
 
-    /// Sends it, and again while the connection breaks or the server is busy, always with the same
-    /// key and the same bytes.
+    /// Sends the request. Retries with the same key and the same body while the connection fails or the server is
+    /// overloaded.
     ///
     /// # Errors
-    /// As [`Client::admin_batch_create`]; [`Error::Config`] when the key, the plan or the digest is
-    /// of another form than it has to be.
-    pub async fn send(self) -> Result<BatchAnswer, Error> {
+    /// The same as [`Client::admin_batch_create`]; [`Error::Config`] for a malformed key, plan or digest.
+    pub async fn send(self) -> Result<BatchOutcome, Error> {
         let key = self.key()?;
-        let patience = Patience::new(self.client.http.retry_for);
-        self.post(&key, patience, |trouble| self.client.http.tell(trouble)).await
+        let retry = Retry::new(self.client.http.retry_for);
+        self.post(&key, retry, |reason| self.client.http.notify(reason)).await
     }
 
-    /// Sends it and follows the batch until its users exist; with a [`wait`](Self::wait), without
-    /// holding a connection. `tell` gets what happens meanwhile. A batch that ends because the
-    /// server's process has ended (its error has the code `interrupted` or `unavailable`: nothing
-    /// was created, and the key is free) is sent again with the same key, three times at most.
+    /// Sends the request and polls the batch until its users exist; with [`wait`](Self::wait), without holding a
+    /// connection. `on_event` receives the progress. A batch that the server interrupts (code `interrupted` or
+    /// `unavailable`: nothing was created, and the key is free) is resubmitted with the same key, up to three times.
     ///
     /// # Errors
-    /// As [`send`](Self::send) and [`Client::wait_for_batch`]. When the server, having taken the
-    /// batch in, does not answer any more, [`Error::outcome_unknown`] is true.
-    pub async fn create(self, mut tell: impl FnMut(BatchEvent<'_>)) -> Result<CreatedBatch, Error> {
+    /// The same as [`send`](Self::send) and [`Client::wait_for_batch`]. If the server stops responding after it accepted
+    /// the batch, [`Error::outcome_unknown`] is true.
+    pub async fn create(self, mut on_event: impl FnMut(BatchEvent<'_>)) -> Result<CreatedBatch, Error> {
         let key = self.key()?;
-        let mut patience = Patience::new(self.client.http.retry_for);
-        let mut sent_again = 0;
+        let mut retry = Retry::new(self.client.http.retry_for);
+        let mut resubmissions = 0;
         loop {
-            let answer = self.post(&key, patience, |trouble| tell(trouble.into())).await?;
-            let batch = match answer {
-                BatchAnswer::Created(created) => return Ok(created),
-                BatchAnswer::Running(batch) => batch,
+            let batch = match self.post(&key, retry, |reason| on_event(reason.into())).await? {
+                BatchOutcome::Created(created) => return Ok(created),
+                BatchOutcome::Running(batch) => batch,
             };
-            tell(BatchEvent::Running(&batch));
-            let error = match self.client.follow(&batch.batch_id, &mut tell).await {
+            on_event(BatchEvent::Running(&batch));
+            let error = match self.client.follow(&batch.batch_id, &mut on_event).await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
             match &error {
-                Error::NotCreated(batch) if batch.was_interrupted() && sent_again < MOST_SENT_AGAIN => {
-                    tell(BatchEvent::SentAgain(batch));
+                Error::NotCreated(batch) if batch.was_interrupted() && resubmissions < MAX_RESUBMISSIONS => {
+                    on_event(BatchEvent::Resubmitted(batch));
                 }
                 Error::NotCreated(_) => return Err(error),
-                _ => return Err(error.lost_sight(&key)),
+                _ => return Err(error.while_following(&key)),
             }
-            sent_again += 1;
-            tokio::time::sleep(WAIT_BEFORE).await;
-            patience = Patience::reached(self.client.http.follow_for);
+            resubmissions += 1;
+            tokio::time::sleep(RESUBMISSION_DELAY).await;
+            retry = Retry::reached(self.client.http.follow_for);
         }
     }
 
@@ -142,45 +138,44 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         }
     }
 
-    async fn post(&self, key: &str, patience: Patience, news: impl FnMut(Trouble)) -> Result<BatchAnswer, Error> {
+    async fn post(&self, key: &str, retry: Retry, on_retry: impl FnMut(RetryReason)) -> Result<BatchOutcome, Error> {
         let mut headers = self.headers()?;
         headers.insert("idempotency-key", visible("idempotency key", key, 255)?);
         if let Some(plan) = &self.plan {
             headers.insert("muster-plan", visible("plan", plan, 255)?);
         }
-        if let Some(limit) = self.wait {
-            let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
+        if let Some(timeout) = self.wait {
+            let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
             headers.insert("prefer", value("wait", &format!("respond-async, wait={seconds}"))?);
         }
         let http = &self.client.http;
         let rows = Rows { path: PATH, query: &[], headers, rows: self.rows, key: Some(key) };
-        let answer = http.post_rows(rows, patience, news).await?;
-        if answer.status == StatusCode::ACCEPTED {
-            let running = http.parse::<Single<Batch>>(&answer).map_err(|error| error.with_key(Some(key)))?;
-            return Ok(BatchAnswer::Running(Box::new(running.result)));
+        let response = http.post_rows(rows, retry, on_retry).await?;
+        if response.status == StatusCode::ACCEPTED {
+            let running = http.parse::<Single<Batch>>(&response).map_err(|error| error.with_key(Some(key)))?;
+            return Ok(BatchOutcome::Running(Box::new(running.result)));
         }
-        let created = http.parse::<CreatedBody>(&answer).map_err(|error| error.with_key(Some(key)))?;
-        Ok(BatchAnswer::Created(created.into_batch(answer.says("idempotency-replayed", "true"))))
+        let created = http.parse::<CreatedBody>(&response).map_err(|error| error.with_key(Some(key)))?;
+        Ok(BatchOutcome::Created(created.into_batch(response.has_header("idempotency-replayed", "true"))))
     }
 
-    /// Asks what would be created. Nothing is, so that no key is sent, and no plan.
+    /// Validates the rows and returns the users that would be created. Sends neither a key nor a plan.
     ///
     /// # Errors
-    /// As [`send`](Self::send), with the same findings. [`Error::outcome_unknown`] means nothing
-    /// here, for nothing is created.
+    /// The same as [`send`](Self::send). [`Error::outcome_unknown`] is irrelevant, because nothing is written.
     pub async fn dry_run(self) -> Result<PlannedBatch, Error> {
         let query = [("dry_run", "true".to_owned())];
         let http = &self.client.http;
         let rows = Rows { path: PATH, query: &query, headers: self.headers()?, rows: self.rows, key: None };
-        let answer = http.post_rows(rows, Patience::new(http.retry_for), |trouble| http.tell(trouble)).await?;
-        Ok(http.parse::<PlannedBody>(&answer)?.into())
+        let response = http.post_rows(rows, Retry::new(http.retry_for), |reason| http.notify(reason)).await?;
+        Ok(http.parse::<PlannedBody>(&response)?.into())
     }
 
-    /// Those that every request for this batch has.
+    /// Headers of the source file.
     fn headers(&self) -> Result<HeaderMap, Error> {
         let Some((name, sha256)) = &self.file else { return Ok(HeaderMap::new()) };
         if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Error::Config("the SHA-256 of the file has to be 64 hexadecimal digits".to_owned()));
+            return Err(Error::Config("invalid SHA-256 of the file; expected 64 hexadecimal digits".to_owned()));
         }
         Ok(HeaderMap::from_iter([
             (
@@ -192,7 +187,7 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     }
 }
 
-/// Without the rows: they hold passwords.
+/// Omits the rows, which contain passwords.
 impl<R> fmt::Debug for BatchRequest<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchRequest")
@@ -205,13 +200,13 @@ impl<R> fmt::Debug for BatchRequest<'_, R> {
     }
 }
 
-fn visible(what: &str, text: &str, longest: usize) -> Result<HeaderValue, Error> {
-    if text.is_empty() || text.len() > longest || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::Config(format!("the {what} has to be 1 to {longest} visible ASCII characters")));
+fn visible(name: &str, text: &str, max: usize) -> Result<HeaderValue, Error> {
+    if text.is_empty() || text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::Config(format!("invalid {name}; expected 1 to {max} visible ASCII characters")));
     }
-    value(what, text)
+    value(name, text)
 }
 
-fn value(what: &str, text: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::try_from(text).map_err(|_| Error::Config(format!("the {what} can't be sent in a header")))
+fn value(name: &str, text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(text).map_err(|_| Error::Config(format!("the {name} can't be sent in a header")))
 }

@@ -1,4 +1,4 @@
-//! Asking after batches, and ending them.
+//! Methods for batches: listing, waiting, cancelling, undoing.
 
 use std::time::Duration;
 
@@ -6,36 +6,35 @@ use serde::Serialize;
 
 use crate::batch::{CreatedBody, UndoneBody};
 use crate::client::{Single, by_id, paged};
-use crate::patience::{Patience, Trouble};
-use crate::{Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, Undone};
+use crate::retry::{Retry, RetryReason};
+use crate::{Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, UndoneBatch};
 
-/// How often a batch that runs is asked after.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much longer than another read the users of a batch may take: there are up to 100,000.
-const RESULTS_TAKE: u32 = 10;
+/// Factor by which the read timeout is extended for the users of a batch: there are up to 100,000.
+const RESULTS_TIMEOUT_FACTOR: u32 = 10;
 
 impl Client {
-    /// A batch with settings of its own: a key, a plan, the file it comes from, how long to wait.
-    /// `rows` are users, or any JSON.
+    /// Builds a request to create a batch, with options: idempotency key, plan, source file, wait time. `rows` are users
+    /// or any JSON.
     pub fn batch<'a, R: Serialize>(&'a self, rows: &'a [R]) -> BatchRequest<'a, R> {
         BatchRequest::new(self, rows)
     }
 
-    /// Tells about one batch. Only for owners, as everything about batches.
+    /// Gets a batch. Like all methods for batches, it requires an owner.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 404 when there is no such batch.
+    /// [`Error::Rejected`] with status 404 if the batch does not exist.
     pub async fn get_batch(&self, batch_id: &str) -> Result<Batch, Error> {
         let single: Single<Batch> = self.http.get(&path(batch_id, "")?, &[]).await?;
         Ok(single.result)
     }
 
-    /// Lists batches, newest first, `count` (1 to 50) at a time; pages as in
+    /// Lists batches, newest first, `count` (1 to 50) per page; for paging see
     /// [`list_collaborators`](Self::list_collaborators).
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Error`].
     pub async fn list_batches(
         &self,
         filter: &BatchFilter,
@@ -45,34 +44,32 @@ impl Client {
         self.http.get("/api/v2/batches", &paged(filter.query(), count, paging_token)).await
     }
 
-    /// The users of a batch that was created, and its warnings, as its request was answered or
-    /// would have been.
+    /// Gets the users and warnings of a created batch.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 unless the batch is in the state
-    /// [`Created`](BatchState::Created).
+    /// [`Error::Rejected`] with status 409 unless the state is [`Created`](BatchState::Created).
     pub async fn batch_results(&self, batch_id: &str) -> Result<CreatedBatch, Error> {
-        self.results(batch_id, &mut Patience::new(self.http.retry_for), |_| ()).await
+        self.results(batch_id, &mut Retry::new(self.http.retry_for), |_| ()).await
     }
 
-    /// Stops a batch that runs: nothing is created.
+    /// Cancels a running batch. No users are created.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 when it does not run (any more).
+    /// [`Error::Rejected`] with status 409 if the batch is not running.
     pub async fn cancel_batch(&self, batch_id: &str) -> Result<Batch, Error> {
         let single: Single<Batch> = self.http.post(&path(batch_id, "/cancel")?, &[]).await?;
         Ok(single.result)
     }
 
-    /// Removes the users of a batch again: all of them, or none if one has been used since (has
-    /// signed in, was changed, or is needed by something else). With `keep_used` those stay and
-    /// all others go. With `dry_run` nothing is removed, and the answer tells what would be.
+    /// Undoes a batch: removes all its users, or none if any of them has been used (has signed in, was changed, or is
+    /// referenced). With `keep_used`, the used ones remain and all others are removed. With `dry_run`, nothing is removed.
+    ///
+    /// The request is not retried. If its response is lost, check the state of the batch.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409: code `batch_in_use`, with [`Error::rows`] (whose index
-    /// is the place in the batch), when users were used; code `conflict` when there is nothing to
-    /// undo. The request is sent once; when its answer was lost, ask for the batch's state.
-    pub async fn undo_batch(&self, batch_id: &str, dry_run: bool, keep_used: bool) -> Result<Undone, Error> {
+    /// [`Error::Rejected`] with status 409 and code `batch_in_use` if users have been used ([`Error::rows`] lists them by
+    /// their index in the batch), or `conflict` if there is nothing to undo.
+    pub async fn undo_batch(&self, batch_id: &str, dry_run: bool, keep_used: bool) -> Result<UndoneBatch, Error> {
         let query: Vec<_> = [("dry_run", dry_run), ("keep_used", keep_used)]
             .into_iter()
             .filter(|(_, set)| *set)
@@ -82,48 +79,46 @@ impl Client {
         Ok(body.into())
     }
 
-    /// Waits until a batch has ended, and answers its users. About once a second it is asked after,
-    /// and `progress` gets what is known.
+    /// Polls a batch about once a second until it ends, and returns its users. `progress` receives each state.
     ///
-    /// Lost connections, refused ones and restarts of the server are survived, each for as long as
-    /// [`ClientBuilder::follow_for`](crate::ClientBuilder::follow_for) says. The batch runs at the
-    /// server: dropping the future ends the waiting, not the batch. A batch that the server's end
-    /// has interrupted is only sent again by those who have its rows:
-    /// [`BatchRequest::create`](crate::BatchRequest::create).
+    /// Lost connections and restarts of the server are tolerated, each for the duration of
+    /// [`ClientBuilder::follow_for`](crate::ClientBuilder::follow_for). Dropping the future ends the waiting, not the
+    /// batch. A batch that the server interrupted is resubmitted only by
+    /// [`BatchRequest::create`](crate::BatchRequest::create), which has the rows.
     ///
     /// # Errors
-    /// [`Error::NotCreated`] when it failed, or was cancelled or undone.
+    /// [`Error::NotCreated`] if the batch failed, or was cancelled or undone.
     pub async fn wait_for_batch(
         &self,
         batch_id: &str,
         mut progress: impl FnMut(&Batch),
     ) -> Result<CreatedBatch, Error> {
-        let tell = |event: BatchEvent<'_>| match event {
+        let on_event = |event: BatchEvent<'_>| match event {
             BatchEvent::Running(batch) => progress(batch),
-            BatchEvent::NoAnswer => self.http.tell(Trouble::NoAnswer),
-            BatchEvent::NotReady => self.http.tell(Trouble::NotReady),
-            BatchEvent::SentAgain(_) => {}
+            BatchEvent::NoResponse => self.http.notify(RetryReason::NoResponse),
+            BatchEvent::NotReady => self.http.notify(RetryReason::NotReady),
+            BatchEvent::Resubmitted(_) => {}
         };
-        self.follow(batch_id, tell).await
+        self.follow(batch_id, on_event).await
     }
 
-    /// The same, and tells of trouble too.
+    /// [`wait_for_batch`](Self::wait_for_batch) with all events.
     pub(crate) async fn follow(
         &self,
         batch_id: &str,
-        mut tell: impl FnMut(BatchEvent<'_>),
+        mut on_event: impl FnMut(BatchEvent<'_>),
     ) -> Result<CreatedBatch, Error> {
         let path = path(batch_id, "")?;
-        let mut patience = Patience::following(self.http.follow_for);
+        let mut retry = Retry::following(self.http.follow_for);
         loop {
-            let limit = self.http.read_timeout;
+            let timeout = self.http.read_timeout;
             let single: Single<Batch> =
-                self.http.get_patiently(&path, limit, &mut patience, |trouble| tell(trouble.into())).await?;
+                self.http.get_with_retry(&path, timeout, &mut retry, |reason| on_event(reason.into())).await?;
             let batch = single.result;
-            tell(BatchEvent::Running(&batch));
+            on_event(BatchEvent::Running(&batch));
             match &batch.state {
                 BatchState::Created => {
-                    return self.results(batch_id, &mut patience, |trouble| tell(trouble.into())).await;
+                    return self.results(batch_id, &mut retry, |reason| on_event(reason.into())).await;
                 }
                 _ if batch.has_ended() => return Err(Error::NotCreated(Box::new(batch))),
                 _ => tokio::time::sleep(POLL_INTERVAL).await,
@@ -134,29 +129,16 @@ impl Client {
     async fn results(
         &self,
         batch_id: &str,
-        patience: &mut Patience,
-        news: impl FnMut(Trouble),
+        retry: &mut Retry,
+        on_retry: impl FnMut(RetryReason),
     ) -> Result<CreatedBatch, Error> {
-        let limit = self.http.read_timeout.saturating_mul(RESULTS_TAKE);
-        let body: CreatedBody = self.http.get_patiently(&path(batch_id, "/results")?, limit, patience, news).await?;
+        let timeout = self.http.read_timeout.saturating_mul(RESULTS_TIMEOUT_FACTOR);
+        let body: CreatedBody =
+            self.http.get_with_retry(&path(batch_id, "/results")?, timeout, retry, on_retry).await?;
         Ok(body.into_batch(false))
     }
 }
 
 fn path(batch_id: &str, rest: &str) -> Result<String, Error> {
-    by_id("/api/v2/batches", batch_id, rest, "a batch; one looks like `bat_…`")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_can_not_lead_elsewhere() {
-        assert_eq!(path("bat_0aZ", "/undo").unwrap(), "/api/v2/batches/bat_0aZ/undo");
-        for id in ["", "..", "bat_1/../../userinfo", "bat_1?x", "bat_1#", "bät_1"] {
-            let sentence = format!("`{id}` is no id of a batch; one looks like `bat_…`");
-            assert_eq!(path(id, "").unwrap_err().to_string(), sentence);
-        }
-    }
+    by_id("/api/v2/batches", batch_id, rest, "bat")
 }

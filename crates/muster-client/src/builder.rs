@@ -1,10 +1,9 @@
-//! Making a client: the server's address, the token, and how connections are made.
+//! Builder for a client: URL of the server, token, TLS, timeouts and retries.
 //!
 //! # Decisions
 //!
-//! TLS is set up here and handed to reqwest whole. reqwest alone would take the process-wide
-//! rustls provider and panic where none is installed; a library should neither panic nor
-//! install one for everybody.
+//! TLS is configured here rather than by reqwest, which would use the process-wide rustls provider and panic if none is
+//! installed. A library should neither panic nor install a provider for the whole process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +17,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::base::Base;
 use crate::http::Http;
-use crate::{Client, Error, Trouble};
+use crate::{Client, Error, RetryReason};
 
-/// Shorter than the 5 seconds after which actix closes an idle connection: a write without a key is
-/// never repeated, so it must not go out on a connection that is just being closed.
+/// Shorter than the idle timeout of actix, 5 seconds: a write without an idempotency key is not retried, so it must not be
+/// sent on a connection that the server is closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How a [`Client`] is made.
+/// A builder for [`Client`].
 #[derive(Clone)]
 pub struct ClientBuilder {
     host: String,
@@ -34,7 +33,7 @@ pub struct ClientBuilder {
     read_timeout: Duration,
     retry_for: Duration,
     follow_for: Duration,
-    on_trouble: Option<Arc<dyn Fn(Trouble) + Send + Sync>>,
+    on_retry: Option<Arc<dyn Fn(RetryReason) + Send + Sync>>,
 }
 
 impl ClientBuilder {
@@ -47,11 +46,11 @@ impl ClientBuilder {
             read_timeout: Duration::from_secs(30),
             retry_for: Duration::from_secs(60),
             follow_for: Duration::from_secs(5 * 60),
-            on_trouble: None,
+            on_retry: None,
         }
     }
 
-    /// Reads address and token from variables; see [`Client::from_env`].
+    /// Reads URL and token from variables; see [`Client::from_env`].
     pub(crate) fn from_variables(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
         let first_of = |first: &str, second: &str| match lookup(first)? {
             Some(value) => Ok(Some(value)),
@@ -59,7 +58,7 @@ impl ClientBuilder {
         };
         let host = first_of("MUSTER_HOST", "ANYSCALE_HOST")?;
         let token = first_of("MUSTER_TOKEN", "ANYSCALE_CLI_TOKEN")?;
-        let host_missing = "`MUSTER_HOST` (or `ANYSCALE_HOST`) to the server's address";
+        let host_missing = "`MUSTER_HOST` (or `ANYSCALE_HOST`) to the URL of the server";
         let token_missing = "`MUSTER_TOKEN` (or `ANYSCALE_CLI_TOKEN`) to an API key";
         match (host, token) {
             (Some(host), Some(token)) => Ok(Self::new(host).token(token)),
@@ -69,70 +68,67 @@ impl ClientBuilder {
         }
     }
 
-    /// The API key, sent as `Authorization: Bearer`. Required.
+    /// Sets the API key. Required for [`build`](Self::build).
     #[must_use]
     pub fn token(self, token: impl Into<SecretString>) -> Self {
         Self { token: token.into(), ..self }
     }
 
-    /// Certificate authorities to trust besides the machine's own: one or more PEM
-    /// certificates, such as the content of a company's CA file.
+    /// Adds trusted certificate authorities to those of the system: one or more PEM certificates.
     #[must_use]
     pub fn trust_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
         Self { certificates: pem.into(), ..self }
     }
 
-    /// How long making a connection may take, for every call; 10 seconds unless set.
+    /// Sets the timeout for connecting. Default: 10 seconds.
     #[must_use]
     pub fn connect_timeout(self, limit: Duration) -> Self {
         Self { connect_timeout: limit, ..self }
     }
 
-    /// How long one request that only reads may take in all; 30 seconds unless set. Creating
-    /// a batch has no limit: the server may hash passwords for minutes.
+    /// Sets the total timeout of a read request. Default: 30 seconds. Creating a batch has no timeout, because the server
+    /// may hash passwords for minutes.
     #[must_use]
     pub fn read_timeout(self, limit: Duration) -> Self {
         Self { read_timeout: limit, ..self }
     }
 
-    /// For how long a batch is sent again while the connection breaks or the server is busy; 60
-    /// seconds unless set, and not at all if it is zero. The time begins with the first failure,
-    /// and anew when the server says that it is working at the batch.
+    /// Sets how long a batch is retried while the connection fails or the server is overloaded. Default: 60 seconds; zero
+    /// disables retries. The time starts with the first failure, and restarts when the server reports that the batch is in
+    /// progress.
     #[must_use]
-    pub fn retry_for(self, patience: Duration) -> Self {
-        Self { retry_for: patience, ..self }
+    pub fn retry_for(self, limit: Duration) -> Self {
+        Self { retry_for: limit, ..self }
     }
 
-    /// For how long a batch that the server has taken in is asked after while the server does not
-    /// answer, or refuses connections: it may be restarting. 5 minutes unless set. The time begins
-    /// with the first failure, and ends with the first answer.
+    /// Sets how long an accepted batch is polled while the server does not respond or refuses connections, for example
+    /// during a restart. Default: 5 minutes. The time starts with the first failure and resets with the next response.
     #[must_use]
-    pub fn follow_for(self, patience: Duration) -> Self {
-        Self { follow_for: patience, ..self }
+    pub fn follow_for(self, limit: Duration) -> Self {
+        Self { follow_for: limit, ..self }
     }
 
-    /// Whom to tell, each time, that a request will be repeated after a while: by itself that takes some time in which
-    /// nothing is heard. [`BatchRequest::create`](crate::BatchRequest::create) tells by its events instead.
+    /// Sets a callback that is called before each retry. [`BatchRequest::create`](crate::BatchRequest::create) reports
+    /// retries as events instead.
     #[must_use]
-    pub fn on_trouble(self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
-        Self { on_trouble: Some(Arc::new(tell)), ..self }
+    pub fn on_retry(self, callback: impl Fn(RetryReason) + Send + Sync + 'static) -> Self {
+        Self { on_retry: Some(Arc::new(callback)), ..self }
     }
 
-    /// Makes the client. Connects to nothing yet.
+    /// Builds the client. Does not connect.
     ///
     /// # Errors
-    /// [`Error::Config`] when the address is no `http` or `https` address, the token is missing
-    /// or has characters that no key has, or certificates can't be read.
+    /// [`Error::Config`] for an invalid URL, a missing or malformed token, or invalid certificates.
     pub fn build(self) -> Result<Client, Error> {
         let authorization = bearer(&self.token)?;
         self.build_with(Some(authorization))
     }
 
-    /// Makes a client that shows no API key: for [`Client::start_login`], [`Client::fetch_login`] and
-    /// [`Client::accept_invitation`], which need none. The server refuses it everything else.
+    /// Builds a client without an API key, for [`Client::start_login`], [`Client::fetch_login`] and
+    /// [`Client::accept_invitation`]. The server rejects all other requests.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// The same as [`build`](Self::build).
     pub fn build_without_token(self) -> Result<Client, Error> {
         self.build_with(None)
     }
@@ -152,47 +148,47 @@ impl ClientBuilder {
             builder = builder.no_proxy();
         }
         let client =
-            builder.build().map_err(|error| Error::Config(format!("the HTTP client can't be set up: {error}")))?;
-        let Self { read_timeout, retry_for, follow_for, on_trouble, .. } = self;
-        Ok(Client::new_with(Http { client, base, read_timeout, retry_for, follow_for, on_trouble }))
+            builder.build().map_err(|error| Error::Config(format!("failed to build the HTTP client: {error}")))?;
+        let Self { read_timeout, retry_for, follow_for, on_retry, .. } = self;
+        Ok(Client::new_with(Http { client, base, read_timeout, retry_for, follow_for, on_retry }))
     }
 }
 
-/// The header's value, marked so that nothing prints it.
+/// The `Authorization` header, marked as sensitive.
 fn bearer(token: &SecretString) -> Result<HeaderValue, Error> {
     let token = token.expose_secret();
     if token.is_empty() {
         return Err(Error::Config("the token is missing".to_owned()));
     }
-    let unusable = || Error::Config("the token has blanks, line breaks or other characters that no key has".to_owned());
+    let invalid = || Error::Config("the token contains spaces, line breaks or other invalid characters".to_owned());
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(unusable());
+        return Err(invalid());
     }
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| unusable())?;
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| invalid())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// What TLS trusts: the machine's certificate authorities and `pem`.
+/// TLS that trusts the certificate authorities of the system and `pem`.
 ///
-/// A machine without any (a minimal container) is an error for `https` only; over `http`
-/// nothing is verified, and for loopback they are not even looked for.
+/// A system without certificate authorities, such as a minimal container, is an error for `https` only. They are not
+/// loaded for `http` to a loopback address.
 fn tls(base: &Base, pem: &[u8]) -> Result<ClientConfig, Error> {
-    let fail = |error: &dyn std::fmt::Display| Error::Config(format!("TLS can't be set up: {error}"));
+    let fail = |error: &dyn std::fmt::Display| Error::Config(format!("failed to configure TLS: {error}"));
     let extra = certificates(pem)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| fail(&error))?;
-    let nothing = || config.clone().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let no_roots = || config.clone().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     if base.is_loopback() && !base.is_https() {
-        return Ok(nothing());
+        return Ok(no_roots());
     }
     match Verifier::new_with_extra_roots(extra, provider) {
         Ok(verifier) => {
             Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
         }
-        Err(_) if !base.is_https() => Ok(nothing()),
+        Err(_) if !base.is_https() => Ok(no_roots()),
         Err(error) => Err(fail(&error)),
     }
 }
@@ -200,9 +196,9 @@ fn tls(base: &Base, pem: &[u8]) -> Result<ClientConfig, Error> {
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| Error::Config(format!("the certificates to trust can't be read: {error}")))?;
+        .map_err(|error| Error::Config(format!("invalid certificates to trust: {error}")))?;
     if found.is_empty() && !pem.is_empty() {
-        return Err(Error::Config("the certificates to trust hold no PEM certificate".to_owned()));
+        return Err(Error::Config("invalid certificates to trust: no PEM certificate found".to_owned()));
     }
     Ok(found)
 }
@@ -211,7 +207,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 mod tests {
     use super::*;
 
-    fn refusal(builder: ClientBuilder) -> String {
+    fn error(builder: ClientBuilder) -> String {
         builder.build().err().unwrap().to_string()
     }
 
@@ -222,18 +218,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_no_header_can_carry_is_refused_without_showing_it() {
-        assert_eq!(refusal(ClientBuilder::new("h".to_owned())), "the token is missing");
+    fn an_invalid_token_is_rejected_without_repeating_it() {
+        assert_eq!(error(ClientBuilder::new("h".to_owned())), "the token is missing");
         for token in ["amk_1\n", " amk_1", "amk 1", "ämk_1"] {
             assert_eq!(
-                refusal(ClientBuilder::new("h".to_owned()).token(token)),
-                "the token has blanks, line breaks or other characters that no key has"
+                error(ClientBuilder::new("h".to_owned()).token(token)),
+                "the token contains spaces, line breaks or other invalid characters"
             );
         }
     }
 
     #[test]
-    fn the_token_is_in_no_debug_output() {
+    fn debug_output_does_not_contain_the_token() {
         let value = bearer(&"amk_secret".into()).unwrap();
         assert_eq!(value.to_str().unwrap(), "Bearer amk_secret");
         assert_eq!(format!("{value:?}"), "Sensitive");
@@ -242,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_muster_win_over_the_vendors() {
+    fn variables_of_muster_take_precedence() {
         let both = [("MUSTER_HOST", "m"), ("ANYSCALE_HOST", "a"), ("MUSTER_TOKEN", "mt"), ("ANYSCALE_CLI_TOKEN", "at")];
         let builder = from(&both).ok().unwrap();
         assert_eq!((builder.host.as_str(), builder.token.expose_secret()), ("m", "mt"));
@@ -251,19 +247,22 @@ mod tests {
     }
 
     #[test]
-    fn exactly_the_missing_variables_are_named() {
+    fn missing_variables_are_named() {
         let missing = |variables| from(variables).err().unwrap().to_string();
-        assert_eq!(missing(&[("MUSTER_TOKEN", "t")]), "set `MUSTER_HOST` (or `ANYSCALE_HOST`) to the server's address");
+        assert_eq!(
+            missing(&[("MUSTER_TOKEN", "t")]),
+            "set `MUSTER_HOST` (or `ANYSCALE_HOST`) to the URL of the server"
+        );
         assert_eq!(missing(&[("MUSTER_HOST", "h")]), "set `MUSTER_TOKEN` (or `ANYSCALE_CLI_TOKEN`) to an API key");
         assert_eq!(
             missing(&[]),
-            "set `MUSTER_HOST` (or `ANYSCALE_HOST`) to the server's address and `MUSTER_TOKEN` (or `ANYSCALE_CLI_TOKEN`) to an API key"
+            "set `MUSTER_HOST` (or `ANYSCALE_HOST`) to the URL of the server and `MUSTER_TOKEN` (or `ANYSCALE_CLI_TOKEN`) to an API key"
         );
     }
 
     #[test]
-    fn text_that_holds_no_certificate_is_not_trusted_silently() {
+    fn text_without_a_certificate_is_rejected() {
         let builder = Client::builder("https://h").token("t").trust_certificates("no certificate here");
-        assert_eq!(refusal(builder), "the certificates to trust hold no PEM certificate");
+        assert_eq!(error(builder), "invalid certificates to trust: no PEM certificate found");
     }
 }

@@ -1,4 +1,4 @@
-//! The client: one method per thing that can be asked of the server.
+//! The client.
 
 use std::env::VarError;
 use std::fmt;
@@ -12,41 +12,38 @@ use crate::{
     Page, UserInfo,
 };
 
-/// A connection to one muster server, with one API key. Cheap to clone; needs a tokio runtime.
+/// A client for one muster server with one API key. Cheap to clone; requires a tokio runtime.
 ///
-/// All methods fail with [`Error::Rejected`] or [`Error::Server`] when the server says no,
-/// [`Error::Unreachable`] when it says nothing, and [`Error::InvalidAnswer`] when something
-/// else speaks in its place.
+/// All methods return [`Error::Rejected`] or [`Error::Server`] for an error response, [`Error::Unreachable`] without a
+/// response, and [`Error::InvalidResponse`] for a response that is not from muster.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) http: Http,
 }
 
 impl Client {
-    /// A client with default settings.
+    /// Creates a client with default settings.
     ///
-    /// `host` is the server's address, such as `https://muster.example.org`. It may have a
-    /// path, which all requests then begin with; without a scheme it is `http`, as for the
-    /// vendor's client.
+    /// `host` is the URL of the server, such as `https://muster.example.org`. A path in it is a prefix for all requests.
+    /// The default scheme is `http`, as in the vendor's client.
     ///
     /// # Errors
-    /// [`Error::Config`], as for [`ClientBuilder::build`].
+    /// [`Error::Config`], see [`ClientBuilder::build`].
     pub fn new(host: &str, token: impl Into<SecretString>) -> Result<Self, Error> {
         Self::builder(host).token(token).build()
     }
 
-    /// A client with settings of its own.
+    /// Creates a builder for a client with other settings.
     #[must_use]
     pub fn builder(host: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(host.into())
     }
 
-    /// A client for the server that the environment names: its address in `MUSTER_HOST`, else
-    /// `ANYSCALE_HOST`; the API key in `MUSTER_TOKEN`, else `ANYSCALE_CLI_TOKEN`. An empty
-    /// variable counts as unset.
+    /// Creates a client from environment variables: the URL of the server from `MUSTER_HOST` or `ANYSCALE_HOST`, the API
+    /// key from `MUSTER_TOKEN` or `ANYSCALE_CLI_TOKEN`. An empty variable counts as unset.
     ///
     /// # Errors
-    /// [`Error::Config`], which says exactly which variables to set.
+    /// [`Error::Config`] with the names of the missing variables.
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_variables(environment)?.build()
     }
@@ -55,52 +52,49 @@ impl Client {
         Self { http }
     }
 
-    /// The server's address, without a slash at its end.
+    /// The URL of the server without a trailing slash.
     #[must_use]
     pub fn host(&self) -> String {
         self.http.base.to_string()
     }
 
-    /// Creates users: all of them, or none. The answer is in the order of the request.
+    /// Creates users, all or none, and returns them in the order of the request.
     ///
-    /// The request carries a random key, so that it can be repeated without creating anybody twice.
-    /// It is repeated by itself while the connection breaks or the server is busy, for as long as
-    /// [`ClientBuilder::retry_for`] says. For more about the batch than its users, see
-    /// [`batch`](Self::batch).
+    /// The request has a random idempotency key. The client retries it for the duration of [`ClientBuilder::retry_for`]
+    /// while the connection fails or the server is overloaded. For more options see [`batch`](Self::batch).
     ///
     /// # Errors
-    /// When users can't be created, [`Error::rows`] tells every reason in every row. When the
-    /// answer was lost and all repeats with it, [`Error::outcome_unknown`] is true, and
-    /// [`Error::idempotency_key`] is the key to ask again with.
+    /// [`Error::rows`] contains all findings about all rows. If the responses to all attempts are lost,
+    /// [`Error::outcome_unknown`] is true, and [`Error::idempotency_key`] is the key for another attempt.
     pub async fn admin_batch_create(&self, users: &[AdminCreateUser]) -> Result<Vec<AdminCreatedUser>, Error> {
         self.admin_batch_create_rows(users).await
     }
 
-    /// The same for rows that are any JSON, so that the server's report covers their shape as well.
+    /// Creates users from rows of any JSON, so that the server also validates their structure.
     ///
     /// # Errors
-    /// As [`admin_batch_create`](Self::admin_batch_create), and [`Error::Config`] for rows that
-    /// JSON can't express.
+    /// The same as [`admin_batch_create`](Self::admin_batch_create), and [`Error::Config`] for rows that can't be
+    /// serialized.
     pub async fn admin_batch_create_rows<R: Serialize>(&self, rows: &[R]) -> Result<Vec<AdminCreatedUser>, Error> {
         Ok(self.batch(rows).create(|_| ()).await?.users)
     }
 
-    /// Tells whom the API key belongs to.
+    /// Gets the user that the API key belongs to.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 401 when the key opens nothing.
+    /// [`Error::Rejected`] with status 401 if the key is invalid.
     pub async fn user_info(&self) -> Result<UserInfo, Error> {
         let single: Single<UserInfo> = self.http.get("/api/v2/userinfo/", &[]).await?;
         Ok(single.result)
     }
 
-    /// Lists members of the organization, `count` (1 to 50) at a time.
+    /// Lists the members of the organization, `count` (1 to 50) per page.
     ///
-    /// For the next page pass [`next_paging_token`](crate::PageMetadata::next_paging_token),
-    /// with the same filter and count.
+    /// For the next page, pass its [`next_paging_token`](crate::PageMetadata::next_paging_token) with the same filter and
+    /// count.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Error`].
     pub async fn list_collaborators(
         &self,
         filter: &CollaboratorFilter,
@@ -111,22 +105,24 @@ impl Client {
         self.http.get("/api/v2/organization_collaborators/", &query).await
     }
 
-    /// Finds a member by e-mail address or name: the first that the filter fits.
+    /// Finds a member by e-mail address or name: the first that matches the filter.
     ///
     /// # Errors
-    /// [`Error::Config`] when the filter has neither, for then anybody would fit.
+    /// [`Error::Config`] if the filter has neither.
     pub async fn find_collaborator(&self, filter: &CollaboratorFilter) -> Result<Option<Collaborator>, Error> {
         if filter.email.is_none() && filter.name.is_none() {
-            return Err(Error::Config("finding a collaborator takes an e-mail address or a name".to_owned()));
+            return Err(Error::Config(
+                "a filter to find a collaborator requires an e-mail address or a name".to_owned(),
+            ));
         }
         Ok(self.list_collaborators(filter, 1, None).await?.results.into_iter().next())
     }
 
-    /// Lists the audit log, newest first, `count` (1 to 50) at a time; pages as in
-    /// [`list_collaborators`](Self::list_collaborators). Only for owners.
+    /// Lists the audit log, newest first, `count` (1 to 50) per page; for paging see
+    /// [`list_collaborators`](Self::list_collaborators). Requires an owner.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 403 for everybody else.
+    /// [`Error::Rejected`] with status 403 if the caller is not an owner.
     pub async fn audit_events(
         &self,
         filter: &AuditFilter,
@@ -138,19 +134,19 @@ impl Client {
 }
 
 impl fmt::Debug for Client {
-    /// Shows the server's address, not the token.
+    /// Omits the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("host", &self.http.base.to_string()).finish_non_exhaustive()
     }
 }
 
-/// The envelope of an answer that is not a list.
+/// Envelope of a response that is not a list.
 #[derive(Deserialize)]
 pub(crate) struct Single<T> {
     pub(crate) result: T,
 }
 
-/// Appends the paging to a filter, in the vendor's order.
+/// Appends the paging parameters in the order of the vendor's client.
 pub(crate) fn paged(
     mut query: Vec<(&'static str, String)>,
     count: u8,
@@ -161,20 +157,34 @@ pub(crate) fn paged(
     query
 }
 
-/// Where one thing is found. An id of another form is not sent: it could lead elsewhere.
-pub(crate) fn by_id(list: &str, id: &str, rest: &str, of_what: &str) -> Result<String, Error> {
+/// The path of a resource. A malformed ID is rejected, because it could change the path.
+pub(crate) fn by_id(collection: &str, id: &str, rest: &str, prefix: &str) -> Result<String, Error> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Err(Error::Config(format!("`{}` is no id of {of_what}", id.escape_debug())));
+        return Err(Error::Config(format!("invalid ID `{}`; expected `{prefix}_…`", id.escape_debug())));
     }
-    Ok(format!("{list}/{id}{rest}"))
+    Ok(format!("{collection}/{id}{rest}"))
 }
 
-/// One variable of the environment; an empty one counts as unset.
+/// Reads an environment variable. An empty one counts as unset.
 #[expect(clippy::disallowed_methods, reason = "`Client::from_env` is there to read the environment")]
 fn environment(name: &str) -> Result<Option<String>, Error> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(_)) => Err(Error::Config(format!("the value of `{name}` is not UTF-8"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_id_is_rejected() {
+        let path = |id| by_id("/api/v2/batches", id, "/undo", "bat");
+        assert_eq!(path("bat_0aZ").unwrap(), "/api/v2/batches/bat_0aZ/undo");
+        for id in ["", "..", "bat_1/../../userinfo", "bat_1?x", "bat_1#", "bät_1"] {
+            assert_eq!(path(id).unwrap_err().to_string(), format!("invalid ID `{id}`; expected `bat_…`"));
+        }
     }
 }

@@ -1,76 +1,77 @@
-//! Members of an organization, as `GET /api/v2/organization_collaborators/` lists them.
+//! Members of an organization.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A user's or service account's membership in the organization.
+/// The membership of a user or service account in the organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Collaborator {
-    /// Id of the membership, `ide_…`; not that of the person.
+    /// ID of the membership, `ide_…`; not the user ID.
     pub id: String,
-    /// Id of the person or service account, `usr_…`.
+    /// ID of the user or service account, `usr_…`.
     pub user_id: Option<String>,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
     /// First and last name.
     pub full_name: Option<String>,
     /// E-mail address.
     pub email: String,
-    /// `owner` or `collaborator`; taken as it comes, for servers that know more levels.
+    /// Effective permission level, including groups: `owner` or `collaborator`.
     pub permission_level: String,
-    /// The organization role without additions; `None` is no access.
+    /// Permission level of the membership itself, without groups.
     pub base_role: Option<String>,
-    /// Roles on top of it.
+    /// Always empty.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub additional_roles: Vec<String>,
-    /// Whether it is a service account.
+    /// Whether the member is a service account.
     pub is_service_account: Option<bool>,
-    /// `active` or `suspended`; the vendor's servers don't say.
+    /// `active` or `suspended`; the vendor's servers do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// When the membership began.
+    /// Creation time of the membership.
     pub created_at: DateTime<Utc>,
 }
 
-/// Which collaborators are asked for: those who meet all conditions that are set.
+/// Selects members. A member has to match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollaboratorFilter {
-    /// The exact e-mail address.
+    /// E-mail address.
     pub email: Option<String>,
-    /// The exact display name.
+    /// Display name, exact.
     pub name: Option<String>,
-    /// People, service accounts, or both.
+    /// Kind of account.
     pub collaborator_type: Option<CollaboratorType>,
-    /// Only service accounts, or everything but them.
+    /// Whether the member is a service account.
     pub is_service_account: Option<bool>,
 }
 
-/// The kinds of account a list can be narrowed to.
+/// Kind of account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CollaboratorType {
-    /// People and service accounts.
+    /// Users and service accounts.
     AllAccounts,
     /// Service accounts.
     OnlyServiceAccounts,
-    /// People.
+    /// Users.
     OnlyUserAccounts,
 }
 
 impl CollaboratorFilter {
-    /// Looks for an e-mail address.
+    /// Filters by e-mail address.
     #[must_use]
     pub fn by_email(email: impl Into<String>) -> Self {
         Self { email: Some(email.into()), ..Self::default() }
     }
 
-    /// Looks for a display name.
+    /// Filters by display name.
     #[must_use]
     pub fn by_name(name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..Self::default() }
     }
 
-    /// The query, in the order and spelling of the vendor's client: booleans are Python's.
+    /// The query in the format of the vendor's client, including its capitalized booleans.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         let flag = |yes| if yes { "True" } else { "False" }.to_owned();
         [
@@ -86,7 +87,7 @@ impl CollaboratorFilter {
 }
 
 impl CollaboratorType {
-    /// The value as it is written on the wire.
+    /// The value in JSON and in queries.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_filter_asks_for_everybody() {
+    fn an_empty_filter_has_no_query() {
         assert_eq!(CollaboratorFilter::default().query(), []);
     }
 
     #[test]
-    fn a_full_filter_is_spelled_as_the_vendors_client_does() {
+    fn a_filter_has_the_query_of_the_vendors_client() {
         let filter = CollaboratorFilter {
             email: Some("a+b@x.y".to_owned()),
             name: Some("N N".to_owned()),
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn types_have_the_same_name_in_json_as_in_a_query() {
+    fn a_collaborator_type_has_the_same_name_in_json_and_in_queries() {
         for kind in
             [CollaboratorType::AllAccounts, CollaboratorType::OnlyServiceAccounts, CollaboratorType::OnlyUserAccounts]
         {

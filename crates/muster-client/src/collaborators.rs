@@ -1,4 +1,4 @@
-//! Members of an organization: searched, looked at, changed, removed.
+//! Methods for members of the organization.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -7,18 +7,18 @@ use crate::client::{Single, by_id};
 use crate::http::Write;
 use crate::{Client, Collaborator, CollaboratorType, Error, Page, PermissionLevel};
 
-/// Whom to search for: those who meet all conditions that are set.
+/// A search for members. A member has to match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CollaboratorSearch {
-    /// A piece of the name, of name and last name, or of the address, in any case.
+    /// Part of the name, the full name or the e-mail address, case-insensitive.
     pub query: String,
-    /// People, service accounts, or both.
+    /// Kind of account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collaborator_type: Option<CollaboratorType>,
-    /// What they may do, by their own level and by their groups.
+    /// Effective permission level, including groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
-    /// Only service accounts, or everything but them.
+    /// Whether the member is a service account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_service_account: Option<bool>,
     /// `active` or `suspended`.
@@ -27,14 +27,13 @@ pub struct CollaboratorSearch {
 }
 
 impl CollaboratorSearch {
-    /// Looks for a piece of a name or an address.
+    /// Searches for part of a name or an e-mail address.
     #[must_use]
     pub fn new(query: impl Into<String>) -> Self {
         Self { query: query.into(), ..Self::default() }
     }
 }
 
-/// A search with its page.
 #[derive(Serialize)]
 struct PagedSearch<'a> {
     #[serde(flatten)]
@@ -50,11 +49,11 @@ struct Level {
 }
 
 impl Client {
-    /// Searches members of the organization, `count` (1 to 50) at a time; pages as in
+    /// Searches the members of the organization, `count` (1 to 50) per page; for paging see
     /// [`list_collaborators`](Self::list_collaborators).
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Error`].
     pub async fn search_collaborators(
         &self,
         search: &CollaboratorSearch,
@@ -65,41 +64,40 @@ impl Client {
         self.http.write_for(write.body(&PagedSearch { search, count, paging_token })?).await
     }
 
-    /// Tells about one membership, by its own id (`ide_…`).
+    /// Gets a member by the ID of the membership (`ide_…`).
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 404 when there is no such membership.
+    /// [`Error::Rejected`] with status 404 if the membership does not exist.
     pub async fn get_collaborator(&self, identity_id: &str) -> Result<Collaborator, Error> {
         let single: Single<Collaborator> = self.http.get(&path(identity_id)?, &[]).await?;
         Ok(single.result)
     }
 
-    /// Changes what a member may do by themselves; what their groups allow stays. With a `revision` only if that is still
-    /// the user's. Only for owners. The request is sent once.
+    /// Sets the permission level of a membership, if `revision` is `None` or the current revision of the user. The
+    /// permissions of groups are unaffected. Requires an owner. The request is not retried.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 and code `last_owner` when no owner would be left; with 412 when the revision
-    /// is another.
+    /// [`Error::Rejected`] with status 409 and code `last_owner` if no owner would remain, 412 if the revision differs.
     pub async fn set_permission_level(
         &self,
         identity_id: &str,
         permission_level: PermissionLevel,
         revision: Option<i64>,
     ) -> Result<Collaborator, Error> {
-        let write = Write::new(Method::PUT, path(identity_id)?).body(&Level { permission_level })?.only_if(revision);
+        let write = Write::new(Method::PUT, path(identity_id)?).body(&Level { permission_level })?.if_match(revision);
         let single: Single<Collaborator> = self.http.write_for(write).await?;
         Ok(single.result)
     }
 
-    /// Ends a membership and deletes the account, a person's or a program's. Only for owners. The request is sent once.
+    /// Removes a member and deletes the account. Requires an owner. The request is not retried.
     ///
     /// # Errors
-    /// As [`set_permission_level`](Self::set_permission_level).
+    /// The same as [`set_permission_level`](Self::set_permission_level).
     pub async fn remove_collaborator(&self, identity_id: &str, revision: Option<i64>) -> Result<(), Error> {
-        self.http.write(Write::new(Method::DELETE, path(identity_id)?).only_if(revision)).await.map(|_| ())
+        self.http.write(Write::new(Method::DELETE, path(identity_id)?).if_match(revision)).await.map(|_| ())
     }
 }
 
 fn path(identity_id: &str) -> Result<String, Error> {
-    by_id("/api/v2/organization_collaborators", identity_id, "", "a membership; one looks like `ide_…`")
+    by_id("/api/v2/organization_collaborators", identity_id, "", "ide")
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, and what the caller learns from it.
+//! Errors.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,134 +8,129 @@ use serde_json::Value;
 
 use crate::{Batch, BatchState};
 
-/// The code of a 409 that says: another request with this key is being worked at.
+/// Code of the 409 for a request with an idempotency key that is already in progress.
 const KEY_IN_USE: &str = "idempotency_key_in_use";
 
-/// Why a call failed. `Display` is one sentence, made for the person who asked.
+/// Why a call failed. `Display` is one sentence for the user.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server refused: any 4xx. Shown as the server's own sentence.
+    /// The server rejected the request (4xx). Displays the server's message.
     #[error("{0}")]
-    Rejected(Box<Rejection>),
+    Rejected(Box<ApiError>),
 
-    /// The server failed: any 5xx. Shown as the server's own sentence, with the request id
-    /// that finds the cause in its log.
+    /// The server failed (5xx). Displays the server's message and the request ID for its log.
     #[error("{}{}", .0, request_id_suffix(.0))]
-    Server(Box<Rejection>),
+    Server(Box<ApiError>),
 
-    /// There is no answer: no connection, no trust in the certificate, a time limit, or a
-    /// connection that broke.
-    #[error("no answer from `{host}`: {}", innermost(source.as_ref()))]
+    /// No response: connection failed, certificate not trusted, timeout, or connection lost.
+    #[error("no response from `{host}`: {}", innermost(source.as_ref()))]
     Unreachable {
-        /// The server's address.
+        /// URL of the server.
         host: String,
-        /// What the network said. `Display` of the error ends with its innermost cause.
+        /// The network error. `Display` contains its innermost cause.
         source: Box<dyn std::error::Error + Send + Sync>,
         /// See [`Error::idempotency_key`].
         idempotency_key: Option<String>,
     },
 
-    /// There is an answer, but not one of muster's: a redirect, HTML, or JSON of another shape.
-    #[error("`{host}` does not answer like muster (status {status}): {reason}")]
-    InvalidAnswer {
-        /// The server's address.
+    /// A response that is not from muster: a redirect, HTML, or unexpected JSON.
+    #[error("unexpected response from `{host}` (status {status}): {reason}")]
+    InvalidResponse {
+        /// URL of the server.
         host: String,
-        /// HTTP status of the answer.
+        /// HTTP status of the response.
         status: u16,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         reason: String,
         /// See [`Error::idempotency_key`].
         idempotency_key: Option<String>,
     },
 
-    /// A batch that was waited for has ended without its users: it failed, or was cancelled or
-    /// undone. The findings of a failed one are in [`Error::rows`].
-    #[error("{}", ended_in_words(.0))]
+    /// The batch failed, or was cancelled or undone. [`Error::rows`] contains the findings of a failed batch.
+    #[error("{}", describe_end(.0))]
     NotCreated(Box<Batch>),
 
-    /// The client or the request can't be made as asked; nothing was sent.
+    /// Invalid configuration or request; nothing was sent.
     #[error("{0}")]
     Config(String),
 }
 
-/// A server's refusal: the error body of the API, with the status and headers that count.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
+/// An error response: the error body with the status and the relevant headers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ApiError {
     /// HTTP status.
     pub status: u16,
-    /// Stable snake_case code, such as `batch_rejected`; empty when the body has none, so
-    /// when something between here and muster answered.
+    /// Stable error code, such as `batch_rejected`; empty if the response has none and thus comes from a proxy.
     pub code: String,
-    /// The sentence for the user; the status's own words when the body has none.
+    /// Error message for people; the reason phrase of the status if the response has none.
     pub detail: String,
-    /// All findings of a refused batch; empty for other refusals.
+    /// All findings about the rows of a list.
     pub rows: Vec<RowFinding>,
-    /// Finds the request in the server's log.
+    /// ID of the request in the server log.
     pub request_id: Option<String>,
-    /// How long to wait before trying again, from a `Retry-After` in whole seconds.
+    /// Delay before a retry, from a `Retry-After` in whole seconds.
     pub retry_after: Option<Duration>,
     /// See [`Error::idempotency_key`].
     pub idempotency_key: Option<String>,
 }
 
-/// One thing that is wrong with one row of a batch.
+/// A finding about a row of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RowFinding {
-    /// Position of the row in the list that was sent, from 0.
+    /// Zero-based index of the row in the request.
     pub index: usize,
-    /// The field; `None` when the row as a whole is wrong.
+    /// Name of the field; `null` if the finding is about the whole row.
     pub field: Option<String>,
-    /// Stable snake_case code, such as `email_taken`.
+    /// Stable code, such as `email_taken`.
     pub code: String,
-    /// What is wrong, in words. Never contains a password.
+    /// Message for people. Does not contain passwords.
     pub message: String,
-    /// For a duplicate inside the list, the position of the other row.
+    /// Index of the other row, for a duplicate in the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_index: Option<usize>,
 }
 
 impl Error {
-    /// The refusal, where a server refused or failed.
+    /// The error response, for [`Rejected`](Self::Rejected) and [`Server`](Self::Server).
     #[must_use]
-    pub const fn rejection(&self) -> Option<&Rejection> {
+    pub const fn api_error(&self) -> Option<&ApiError> {
         match self {
-            Self::Rejected(rejection) | Self::Server(rejection) => Some(rejection),
+            Self::Rejected(error) | Self::Server(error) => Some(error),
             _ => None,
         }
     }
 
-    /// The findings of a refused batch, in the order of its rows; empty for all other errors.
+    /// The findings about a list, in the order of its rows; empty for other errors.
     #[must_use]
     pub fn rows(&self) -> &[RowFinding] {
         match self {
-            Self::NotCreated(batch) => batch.error.as_ref().map_or(&[], |failure| &failure.rows),
-            _ => self.rejection().map_or(&[], |rejection| &rejection.rows),
+            Self::NotCreated(batch) => batch.error.as_ref().map_or(&[], |error| &error.rows),
+            _ => self.api_error().map_or(&[], |error| &error.rows),
         }
     }
 
-    /// With which key to ask again, where that makes sense: the outcome is unknown, or the server
-    /// was too busy for as long as this client was to wait
-    /// ([`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for)). The same rows with the
-    /// same key are created once at most, however often they are sent: the server answers a repeat
-    /// with its first answer. Hand it to
+    /// The idempotency key for another attempt, if the outcome is unknown or the server was overloaded for longer than
+    /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for). Rows with the same key are created at most once: the
+    /// server responds to a retry with its first response. Pass the key to
     /// [`BatchRequest::idempotency_key`](crate::BatchRequest::idempotency_key).
     #[must_use]
     pub fn idempotency_key(&self) -> Option<&str> {
         match self {
-            Self::Rejected(rejection) | Self::Server(rejection) => rejection.idempotency_key.as_deref(),
-            Self::Unreachable { idempotency_key, .. } | Self::InvalidAnswer { idempotency_key, .. } => {
+            Self::Rejected(error) | Self::Server(error) => error.idempotency_key.as_deref(),
+            Self::Unreachable { idempotency_key, .. } | Self::InvalidResponse { idempotency_key, .. } => {
                 idempotency_key.as_deref()
             }
             Self::NotCreated(_) | Self::Config(_) => None,
         }
     }
 
-    /// The same error, naming the key with which to ask again.
     pub(crate) fn with_key(mut self, key: Option<&str>) -> Self {
         match &mut self {
-            Self::Rejected(rejection) | Self::Server(rejection) => rejection.idempotency_key = key.map(str::to_owned),
-            Self::Unreachable { idempotency_key, .. } | Self::InvalidAnswer { idempotency_key, .. } => {
+            Self::Rejected(error) | Self::Server(error) => error.idempotency_key = key.map(str::to_owned),
+            Self::Unreachable { idempotency_key, .. } | Self::InvalidResponse { idempotency_key, .. } => {
                 *idempotency_key = key.map(str::to_owned);
             }
             Self::NotCreated(_) | Self::Config(_) => {}
@@ -143,43 +138,41 @@ impl Error {
         self
     }
 
-    /// What ends the following of a batch: that the server can't be reached any more says nothing
-    /// about what has become of it.
-    pub(crate) fn lost_sight(self, key: &str) -> Self {
+    /// The error of a request that polled a batch. A server that is unreachable now leaves the outcome unknown.
+    pub(crate) fn while_following(self, key: &str) -> Self {
         let error = match self {
             Self::Unreachable { host, source, .. } => {
-                Self::Unreachable { host, source: Box::new(LostSight(source)), idempotency_key: None }
+                Self::Unreachable { host, source: Box::new(PollFailed(source)), idempotency_key: None }
             }
             other => other,
         };
-        if error.makes_sense_to_repeat() { error.with_key(Some(key)) } else { error }
+        if error.is_retryable() { error.with_key(Some(key)) } else { error }
     }
 
-    /// Whether the same request may have another outcome later, or has an unknown one.
-    pub(crate) fn makes_sense_to_repeat(&self) -> bool {
-        let busy = self.rejection().is_some_and(|rejection| matches!(rejection.status, 429 | 503));
+    /// Whether the same request may have another outcome later, or its outcome is unknown.
+    pub(crate) fn is_retryable(&self) -> bool {
+        let busy = self.api_error().is_some_and(|error| matches!(error.status, 429 | 503));
         busy || matches!(self, Self::Unreachable { .. }) || self.outcome_unknown()
     }
 
-    /// Whether another request with the same key is being worked at.
-    pub(crate) fn is_in_use(&self) -> bool {
-        matches!(self, Self::Rejected(rejection) if rejection.status == 409 && rejection.code == KEY_IN_USE)
+    /// Whether a request with the same idempotency key is in progress.
+    pub(crate) fn is_in_progress(&self) -> bool {
+        matches!(self, Self::Rejected(error) if error.status == 409 && error.code == KEY_IN_USE)
     }
 
-    /// Whether a call that writes may have taken effect all the same.
+    /// Whether a write may have taken effect despite the error.
     ///
-    /// muster writes nothing unless its answer says so, so its refusals are `false`, and so is
-    /// a connection that was never made. `true`: the answer was lost, unreadable, or a 5xx by
-    /// something in front of muster; or another request with the same key is still being worked
-    /// at. Then ask again with [`Error::idempotency_key`], which finds out; where there is none,
-    /// look (`list_collaborators`, `list_batches`) before repeating.
+    /// False for error responses from muster, which writes nothing unless it reports success, and for failed connections.
+    /// True if the response was lost or unreadable, if a proxy responded with 5xx, or if a request with the same key is
+    /// still in progress. Retry with [`Error::idempotency_key`]; without a key, check the outcome
+    /// (`list_collaborators`, `list_batches`) before retrying.
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
         match self {
-            Self::Rejected(_) => self.is_in_use(),
+            Self::Rejected(_) => self.is_in_progress(),
             Self::Config(_) | Self::NotCreated(_) => false,
-            Self::Server(rejection) => rejection.code.is_empty(),
-            Self::InvalidAnswer { .. } => true,
+            Self::Server(error) => error.code.is_empty(),
+            Self::InvalidResponse { .. } => true,
             Self::Unreachable { source, .. } => {
                 !source.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
             }
@@ -187,16 +180,15 @@ impl Error {
     }
 }
 
-/// What the network said when a batch could not be followed any more.
 #[derive(Debug, thiserror::Error)]
-#[error("the batch can't be followed any more")]
-struct LostSight(#[source] Box<dyn std::error::Error + Send + Sync>);
+#[error("failed to poll the batch")]
+struct PollFailed(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-impl Rejection {
-    /// Reads `{"error": {"code", "detail", "message", "rows", "request_id"}}` (design.md, section 5)
-    /// part by part, so that one part of another shape hides no other. As in the vendor's
-    /// client, the sentence is the first of `detail` and `message` that is a non-empty string.
-    pub(crate) fn read(
+impl ApiError {
+    /// Parses `{"error": {"code", "detail", "message", "rows", "request_id"}}` field by field, so that an unexpected field
+    /// does not hide the others. Like in the vendor's client, the message is the first of `detail` and `message` that is a
+    /// non-empty string.
+    pub(crate) fn parse(
         status: reqwest::StatusCode,
         body: &[u8],
         request_id: Option<String>,
@@ -204,13 +196,13 @@ impl Rejection {
     ) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = body.get("error");
-        let part = |name| error.and_then(|error| error.get(name));
-        let text = |name| part(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-        let rows = part("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let field = |name| error.and_then(|error| error.get(name));
+        let text = |name| field(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        let rows = field("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Self {
             status: status.as_u16(),
             code: text("code").unwrap_or_default(),
-            detail: text("detail").or_else(|| text("message")).unwrap_or_else(|| in_words(status)),
+            detail: text("detail").or_else(|| text("message")).unwrap_or_else(|| describe_status(status)),
             rows: rows.iter().filter_map(|row| RowFinding::deserialize(row).ok()).collect(),
             request_id: text("request_id").or(request_id),
             retry_after,
@@ -219,15 +211,8 @@ impl Rejection {
     }
 }
 
-impl fmt::Display for Rejection {
-    /// The sentence for the user.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
 impl fmt::Display for RowFinding {
-    /// As in the server's own sentence: `users[3].email: already exists`.
+    /// The format of the server's messages: `users[3].email: already exists`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "users[{}]", self.index)?;
         if let Some(field) = &self.field {
@@ -237,28 +222,28 @@ impl fmt::Display for RowFinding {
     }
 }
 
-fn in_words(status: reqwest::StatusCode) -> String {
+fn describe_status(status: reqwest::StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => format!("status {}", status.as_u16()),
     }
 }
 
-fn ended_in_words(batch: &Batch) -> String {
+fn describe_end(batch: &Batch) -> String {
     let id = &batch.batch_id;
     match (&batch.state, &batch.error) {
-        (_, Some(failure)) => failure.detail.clone(),
-        (BatchState::Cancelled, None) => format!("the batch {id} was cancelled; nothing was created"),
-        (BatchState::Undone, None) => format!("the batch {id} was undone: its users were removed again"),
-        (state, None) => format!("the batch {id} has ended and is {state}"),
+        (_, Some(error)) => error.detail.clone(),
+        (BatchState::Cancelled, None) => format!("batch {id} was cancelled; nothing was created"),
+        (BatchState::Undone, None) => format!("batch {id} was undone; its users were removed"),
+        (state, None) => format!("batch {id} ended in state `{state}`"),
     }
 }
 
-fn request_id_suffix(rejection: &Rejection) -> String {
-    rejection.request_id.as_ref().map(|id| format!(" (request id: {id})")).unwrap_or_default()
+fn request_id_suffix(error: &ApiError) -> String {
+    error.request_id.as_ref().map(|id| format!(" (request ID: {id})")).unwrap_or_default()
 }
 
-/// The cause that no other lies behind: `Connection refused`, not `error sending request`.
+/// The root cause: `Connection refused` rather than `error sending request`.
 fn innermost(error: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
@@ -273,12 +258,12 @@ mod tests {
 
     use super::*;
 
-    fn read(status: u16, body: &str) -> Rejection {
-        Rejection::read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), None, None)
+    fn parse(status: u16, body: &str) -> ApiError {
+        ApiError::parse(StatusCode::from_u16(status).unwrap(), body.as_bytes(), None, None)
     }
 
     #[test]
-    fn a_full_error_body_is_read_in_all_its_parts() {
+    fn a_complete_error_body_is_parsed() {
         let body = r#"{"error": {"code": "batch_rejected", "detail": "2 of 40 users can't be created", "request_id": "req_1",
             "rows": [
                 {"index": 3, "field": "email", "code": "email_taken", "message": "already exists"},
@@ -293,8 +278,8 @@ mod tests {
             other_index,
         };
         assert_eq!(
-            read(422, body),
-            Rejection {
+            parse(422, body),
+            ApiError {
                 status: 422,
                 code: "batch_rejected".to_owned(),
                 detail: "2 of 40 users can't be created".to_owned(),
@@ -311,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_is_the_first_text_of_detail_and_message_as_in_the_vendors_client() {
+    fn the_message_is_the_first_string_of_detail_and_message() {
         for (body, detail) in [
             (r#"{"error":{"detail":"D","message":"M"}}"#, "D"),
             (r#"{"error":{"detail":[1],"message":"M"}}"#, "M"),
@@ -323,45 +308,45 @@ mod tests {
             ("<html>", "409 Conflict"),
             ("", "409 Conflict"),
         ] {
-            assert_eq!(read(409, body).detail, detail, "{body}");
+            assert_eq!(parse(409, body).detail, detail, "{body}");
         }
-        assert_eq!(read(499, "").detail, "status 499");
+        assert_eq!(parse(499, "").detail, "status 499");
     }
 
     #[test]
-    fn an_unreadable_finding_hides_neither_the_others_nor_the_sentence() {
+    fn a_malformed_finding_hides_nothing_else() {
         let body = r#"{"error":{"detail":"D","rows":[{"index":"x"},{"index":1,"code":"c","message":"m"}]}}"#;
-        let rejection = read(422, body);
-        assert_eq!((rejection.detail.as_str(), rejection.rows.len()), ("D", 1));
-        assert_eq!(rejection.rows[0].to_string(), "users[1]: m");
+        let error = parse(422, body);
+        assert_eq!((error.detail.as_str(), error.rows.len()), ("D", 1));
+        assert_eq!(error.rows[0].to_string(), "users[1]: m");
     }
 
     #[test]
-    fn rejections_are_shown_as_the_servers_sentence_and_failures_with_the_request_id() {
+    fn errors_display_the_servers_message_and_server_errors_the_request_id() {
         let body = r#"{"error":{"code":"internal","detail":"an error inside","request_id":"req_9"}}"#;
-        assert_eq!(Error::Rejected(Box::new(read(400, body))).to_string(), "an error inside");
-        assert_eq!(Error::Server(Box::new(read(500, body))).to_string(), "an error inside (request id: req_9)");
-        assert_eq!(Error::Server(Box::new(read(502, "<html>"))).to_string(), "502 Bad Gateway");
+        assert_eq!(Error::Rejected(Box::new(parse(400, body))).to_string(), "an error inside");
+        assert_eq!(Error::Server(Box::new(parse(500, body))).to_string(), "an error inside (request ID: req_9)");
+        assert_eq!(Error::Server(Box::new(parse(502, "<html>"))).to_string(), "502 Bad Gateway");
     }
 
     #[test]
-    fn the_outcome_is_unknown_only_where_muster_did_not_say() {
-        let muster = read(503, r#"{"error":{"code":"overloaded","detail":"later"}}"#);
+    fn the_outcome_is_known_if_muster_responded() {
+        let muster = parse(503, r#"{"error":{"code":"overloaded","detail":"later"}}"#);
         assert!(!Error::Server(Box::new(muster)).outcome_unknown());
-        assert!(Error::Server(Box::new(read(504, "<html>"))).outcome_unknown());
-        assert!(!Error::Rejected(Box::new(read(413, "<html>"))).outcome_unknown());
+        assert!(Error::Server(Box::new(parse(504, "<html>"))).outcome_unknown());
+        assert!(!Error::Rejected(Box::new(parse(413, "<html>"))).outcome_unknown());
         assert!(!Error::Config(String::new()).outcome_unknown());
         let in_use = r#"{"error":{"code":"idempotency_key_in_use","detail":"wait"}}"#;
-        assert!(Error::Rejected(Box::new(read(409, in_use))).outcome_unknown());
-        assert!(!Error::Rejected(Box::new(read(422, in_use))).outcome_unknown());
+        assert!(Error::Rejected(Box::new(parse(409, in_use))).outcome_unknown());
+        assert!(!Error::Rejected(Box::new(parse(422, in_use))).outcome_unknown());
         let host = String::new;
         assert!(Error::Unreachable { host: host(), source: "broken".into(), idempotency_key: None }.outcome_unknown());
-        let invalid = Error::InvalidAnswer { host: host(), status: 200, reason: host(), idempotency_key: None };
+        let invalid = Error::InvalidResponse { host: host(), status: 200, reason: host(), idempotency_key: None };
         assert!(invalid.outcome_unknown());
     }
 
     #[test]
-    fn errors_can_be_sent_between_threads() {
+    fn errors_are_send_and_sync() {
         fn sendable<T: Send + Sync + 'static>() {}
         sendable::<Error>();
     }

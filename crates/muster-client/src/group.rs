@@ -1,59 +1,63 @@
-//! Groups, and what their members may do.
+//! Groups and policies.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Users who get permissions together.
+/// A group of users that share permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Group {
-    /// `ug_…`.
+    /// ID of the group, `ug_…`.
     pub id: String,
-    /// What it is called. No two groups of an organization have names that differ in case only.
+    /// Name of the group, unique in the organization regardless of case.
     pub name: String,
-    /// The organization, `org_…`.
+    /// ID of the organization, `org_…`.
     pub org_id: String,
-    /// `user`: made and edited here. `scim`: kept by a directory, and not to be edited here.
+    /// `user` for a group that is managed here; `scim` for a group that a directory manages, which is read-only here.
     pub source: Option<String>,
-    /// What the organization's policy lets its members be; `None`: nothing in particular.
+    /// Permissions that the organization's policy grants the members; `null` for none.
     pub organization_permissions: Option<GroupPermissions>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// When it got its name.
+    /// Time of the last change of the name.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What the members of a group are in the organization.
+/// Permissions of the members of a group in the organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupPermissions {
-    /// `owner` or `collaborator`; `None` is no access.
+    /// `owner` or `collaborator`.
     pub base_role: Option<String>,
-    /// Roles on top of it.
+    /// Always empty.
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub additional_roles: Vec<String>,
 }
 
-/// Somebody in a group.
+/// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupMember {
-    /// `usr_…`.
+    /// ID of the user, `usr_…`.
     pub user_id: String,
     /// E-mail address.
     pub user_email: String,
     /// First and last name.
     pub user_name: String,
-    /// Since when; where only names are listed, `None`.
+    /// Time at which the user was added; absent in the list of all memberships.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_at: Option<DateTime<Utc>>,
 }
 
 /// A group with all its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupMembership {
-    /// `ug_…`.
+    /// ID of the group, `ug_…`.
     pub group_id: String,
-    /// What it is called.
+    /// Name of the group.
     pub group_name: String,
-    /// Who is in it.
+    /// The members.
     pub members: Vec<GroupMember>,
 }
 
@@ -62,78 +66,84 @@ pub(crate) struct Memberships {
     pub(crate) groups: Vec<GroupMembership>,
 }
 
-/// Somebody who has an account, in a list of those who are put into a group or taken out.
+/// A user to add to or remove from a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct GroupUser {
-    /// Who: a user's id (`usr_…`), or their address in any spelling.
+    /// ID (`usr_…`) or e-mail address of the user.
+    #[cfg_attr(feature = "schema", schema(example = "ada@example.com"))]
     pub user: String,
 }
 
 impl GroupUser {
-    /// Somebody, by id or address.
+    /// A user, by ID or e-mail address.
     #[must_use]
     pub fn new(user: impl Into<String>) -> Self {
         Self { user: user.into() }
     }
 }
 
-/// How a list has changed who is in a group.
+/// Result of adding users to a group or removing them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupChanged {
-    /// `ug_…`.
+    /// ID of the group, `ug_…`.
     pub group_id: String,
-    /// How many were put in; 0 when users were taken out.
+    /// Number of users added; 0 if users were removed.
     #[serde(default)]
     pub added: u64,
-    /// How many were taken out; 0 when users were put in.
+    /// Number of users removed; 0 if users were added.
     #[serde(default)]
     pub removed: u64,
-    /// How many were in already, or were not in at all.
+    /// Number of users that already were members, or were not members.
     pub unchanged: u64,
 }
 
-/// A role, and the groups whose members have it.
+/// A role and the groups that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PolicyBinding {
     /// `owner` or `collaborator`.
+    #[cfg_attr(feature = "schema", schema(example = "owner"))]
     pub role_name: String,
-    /// Ids of groups.
+    /// IDs of groups, `ug_…`.
+    #[cfg_attr(feature = "schema", schema(example = json!(["ug_01k9h6m3x0e8wbz1v5n7q2r4t6"])))]
     pub principals: Vec<String>,
 }
 
-/// What the members of groups may do in the organization.
+/// The policy of the organization: the roles of its groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Policy {
-    /// Owners first. Roles that no group is bound to are left out.
+    /// Bindings, owners first. Roles without groups are omitted.
     pub bindings: Vec<PolicyBinding>,
-    /// `success`; the vendor's service knows `pending` and `failed`, too.
+    /// Always `success`: a policy takes effect immediately. The vendor's service also sends `pending` and `failed`.
     pub sync_status: String,
 }
 
-/// What is sent to set a policy.
 #[derive(Serialize)]
 pub(crate) struct NewPolicy<'a> {
     pub(crate) bindings: &'a [PolicyBinding],
 }
 
-/// Who may do what.
+/// Permissions of users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserPermissions {
-    /// The organization, `org_…`.
+    /// ID of the organization, `org_…`.
     pub organization_id: String,
-    /// All owners, by their own level or through a group.
+    /// All owners, by their membership or through a group.
     pub org_owners: Vec<PermissionHolder>,
-    /// All users, or the one that was asked for.
+    /// All users, or the requested user.
     pub users: Vec<PermissionHolder>,
 }
 
-/// Somebody who may do something.
+/// A user in a list of permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PermissionHolder {
-    /// `usr_…`.
+    /// ID of the user, `usr_…`.
     pub user_id: String,
     /// E-mail address.
     pub user_email: String,
-    /// Whether it is a program's account.
+    /// Whether the user is a service account.
     pub is_service_account: bool,
 }

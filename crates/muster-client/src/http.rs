@@ -1,15 +1,12 @@
-//! Sending a request and reading its answer.
+//! Sending requests and reading responses.
 //!
 //! # Decisions
 //!
-//! - Reads are repeated when the server says for how long it is busy. A write is repeated if it
-//!   carries an idempotency key, for then the server answers a repeat with its first answer and
-//!   nothing is done twice; see `patience` for how long. A write without a key is sent once:
-//!   whether one whose answer was lost took place is for the caller to find out
+//! - Reads are retried after `Retry-After`. Writes are retried only with an idempotency key; `retry` decides for how long.
+//!   A write without a key is not retried: if its response is lost, the caller has to check the outcome
 //!   ([`Error::outcome_unknown`]).
-//! - A repeat is the same request in every byte. The body is written once and shared.
-//! - Redirects are not followed: one leads to a sign-in page or to another host, and neither
-//!   should be shown the token.
+//! - A retry is identical to the first attempt. The body is serialized once.
+//! - Redirects are not followed: they lead to a sign-in page or to another host, which must not receive the token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,29 +18,29 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::base::Base;
-use crate::patience::{Patience, Trouble};
-use crate::{Error, Rejection};
+use crate::retry::{Retry, RetryReason};
+use crate::{ApiError, Error};
 
-/// How often a read is repeated at most, and how long one wait is: the vendor's client's limits.
-const MAX_REPEATS: u32 = 3;
-const MAX_WAIT: Duration = Duration::from_secs(120);
+/// Limits for retrying reads: those of the vendor's client.
+const MAX_RETRIES: u32 = 3;
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// A connection pool to one server, which sends the token with every request.
+/// A connection pool for one server.
 #[derive(Clone)]
 pub(crate) struct Http {
     pub(crate) client: reqwest::Client,
     pub(crate) base: Base,
-    /// For a read, from connecting to the last byte of its answer.
+    /// For a read, from connecting to the last byte of the response.
     pub(crate) read_timeout: Duration,
-    /// For how long a keyed write is repeated.
+    /// How long a write with an idempotency key is retried.
     pub(crate) retry_for: Duration,
-    /// For how long a batch that runs is asked after.
+    /// How long a running batch is polled despite failures.
     pub(crate) follow_for: Duration,
-    /// Who is told that a request is repeated.
-    pub(crate) on_trouble: Option<Arc<dyn Fn(Trouble) + Send + Sync>>,
+    /// Called before each retry.
+    pub(crate) on_retry: Option<Arc<dyn Fn(RetryReason) + Send + Sync>>,
 }
 
-/// A batch to be sent, with its headers; `key` is the one in them, which goes into errors.
+/// A batch to send. `key` is the idempotency key in `headers`, for errors.
 pub(crate) struct Rows<'a, B: ?Sized> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a [(&'a str, String)],
@@ -52,7 +49,7 @@ pub(crate) struct Rows<'a, B: ?Sized> {
     pub(crate) key: Option<&'a str>,
 }
 
-/// Something that is changed, or asked for with a body: sent once.
+/// A request that is not retried.
 pub(crate) struct Write {
     method: Method,
     path: String,
@@ -71,15 +68,15 @@ impl Write {
         self
     }
 
-    /// With this as JSON.
+    /// Sets the JSON body.
     pub(crate) fn body<B: Serialize + ?Sized>(mut self, body: &B) -> Result<Self, Error> {
         self.body = json(body)?;
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
     }
 
-    /// Only if this is the revision still.
-    pub(crate) fn only_if(mut self, revision: Option<i64>) -> Self {
+    /// Sets `If-Match`.
+    pub(crate) fn if_match(mut self, revision: Option<i64>) -> Self {
         if let Some(tag) = revision.and_then(|revision| HeaderValue::from_str(&format!("\"{revision}\"")).ok()) {
             self.headers.insert(IF_MATCH, tag);
         }
@@ -87,140 +84,133 @@ impl Write {
     }
 }
 
-/// An answer that is neither a refusal nor a failure.
-pub(crate) struct Answer {
+/// A successful response.
+pub(crate) struct Received {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// Whether a header has this value.
-    pub(crate) fn says(&self, name: &str, value: &str) -> bool {
+impl Received {
+    pub(crate) fn has_header(&self, name: &str, value: &str) -> bool {
         header(&self.headers, name) == Some(value)
     }
 }
 
 impl Http {
-    /// Reads, waiting and repeating while the server asks for it (429 or 503 with `Retry-After`).
+    /// Reads; retries a 429 or 503 with `Retry-After`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
         self.get_within(path, query, 1).await
     }
 
-    /// The same for an answer that may take so many times as long as another.
+    /// Reads with a multiple of the read timeout.
     pub(crate) async fn get_within<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
-        times: u32,
+        factor: u32,
     ) -> Result<T, Error> {
-        let (url, limit) = (self.base.join(path, query), self.read_timeout.saturating_mul(times));
-        let mut repeats = 0;
+        let (url, timeout) = (self.base.join(path, query), self.read_timeout.saturating_mul(factor));
+        let mut retries = 0;
         loop {
-            let response = self.send(self.client.get(url.clone()).timeout(limit)).await?;
-            match wait_asked_for(response.status(), response.headers()) {
-                Some(wait) if repeats < MAX_REPEATS => {
-                    repeats += 1;
+            let response = self.send(self.client.get(url.clone()).timeout(timeout)).await?;
+            match requested_delay(response.status(), response.headers()) {
+                Some(wait) if retries < MAX_RETRIES => {
+                    retries += 1;
                     drop(response);
-                    self.tell(Trouble::NotReady);
-                    tokio::time::sleep(wait.min(MAX_WAIT)).await;
+                    self.notify(RetryReason::NotReady);
+                    tokio::time::sleep(wait.min(MAX_RETRY_AFTER)).await;
                 }
                 _ => return self.parse(&self.receive(response).await?),
             }
         }
     }
 
-    /// Reads, repeating while there is patience. `limit` is for one attempt; `news` gets the
-    /// failures that are survived.
-    pub(crate) async fn get_patiently<T: DeserializeOwned>(
+    /// Reads and retries. `timeout` applies to each attempt; `on_retry` is called before each retry.
+    pub(crate) async fn get_with_retry<T: DeserializeOwned>(
         &self,
         path: &str,
-        limit: Duration,
-        patience: &mut Patience,
-        mut news: impl FnMut(Trouble),
+        timeout: Duration,
+        retry: &mut Retry,
+        mut on_retry: impl FnMut(RetryReason),
     ) -> Result<T, Error> {
         loop {
-            let request = self.client.get(self.base.join(path, &[])).timeout(limit);
-            match self.ask(request).await {
-                Ok(answer) => {
-                    patience.renew();
-                    return self.parse(&answer);
+            let request = self.client.get(self.base.join(path, &[])).timeout(timeout);
+            match self.execute(request).await {
+                Ok(response) => {
+                    retry.reset();
+                    return self.parse(&response);
                 }
-                Err(error) => tokio::time::sleep(wait_after(error, patience, &mut news)?).await,
+                Err(error) => tokio::time::sleep(delay(error, retry, &mut on_retry)?).await,
             }
         }
     }
 
-    /// Writes without a body, once, and for as long as it takes.
+    /// Sends a write without a body. Like all writes, it has no timeout.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
         let request = self.client.post(self.base.join(path, query)).header(CONTENT_LENGTH, "0");
-        self.parse(&self.ask(request).await?)
+        self.parse(&self.execute(request).await?)
     }
 
-    /// Writes once, for as long as it takes.
-    pub(crate) async fn write(&self, write: Write) -> Result<Answer, Error> {
+    pub(crate) async fn write(&self, write: Write) -> Result<Received, Error> {
         let url = self.base.join(&write.path, &write.query);
         let mut headers = write.headers;
         headers.insert(CONTENT_LENGTH, HeaderValue::from(write.body.len()));
-        self.ask(self.client.request(write.method, url).headers(headers).body(write.body)).await
+        self.execute(self.client.request(write.method, url).headers(headers).body(write.body)).await
     }
 
-    /// The same, for what is answered.
+    /// Sends a write and parses the response.
     pub(crate) async fn write_for<T: DeserializeOwned>(&self, write: Write) -> Result<T, Error> {
         self.parse(&self.write(write).await?)
     }
 
-    /// Writes with a JSON body, once, and for as long as it takes.
+    /// Sends a POST request with a JSON body.
     pub(crate) async fn post_json<B: Serialize + ?Sized, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
     ) -> Result<T, Error> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))?;
-        let request = self.client.post(self.base.join(path, &[])).header(CONTENT_TYPE, "application/json").body(body);
-        self.parse(&self.ask(request).await?)
+        self.write_for(Write::new(Method::POST, path.to_owned()).body(body)?).await
     }
 
-    /// Deletes, once, and for as long as it takes.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.parse(&self.ask(self.client.delete(self.base.join(path, &[]))).await?)
+        self.parse(&self.execute(self.client.delete(self.base.join(path, &[]))).await?)
     }
 
-    /// Sends rows, for as long as it takes (the server may hash thousands of passwords), and again
-    /// while there is patience. `news` gets the failures that are survived.
+    /// Sends rows without a timeout (the server may hash thousands of passwords) and retries. `on_retry` is called before
+    /// each retry.
     pub(crate) async fn post_rows<B: Serialize + ?Sized>(
         &self,
         Rows { path, query, headers, rows, key }: Rows<'_, B>,
-        mut patience: Patience,
-        mut news: impl FnMut(Trouble),
-    ) -> Result<Answer, Error> {
+        mut retry: Retry,
+        mut on_retry: impl FnMut(RetryReason),
+    ) -> Result<Received, Error> {
         let body = json(rows)?;
         let url = self.base.join(path, query);
         let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
         loop {
             let attempt =
-                request.try_clone().ok_or_else(|| Error::Config("the request can't be repeated".to_owned()))?;
-            let error = match self.ask(attempt).await {
-                Ok(answer) => return Ok(answer),
+                request.try_clone().ok_or_else(|| Error::Config("the request can't be retried".to_owned()))?;
+            let error = match self.execute(attempt).await {
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            match wait_after(error, &mut patience, &mut news) {
-                Ok(wait) => tokio::time::sleep(wait).await,
-                Err(error) if error.makes_sense_to_repeat() => return Err(error.with_key(key)),
+            match delay(error, &mut retry, &mut on_retry) {
+                Ok(delay) => tokio::time::sleep(delay).await,
+                Err(error) if error.is_retryable() => return Err(error.with_key(key)),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Tells that a request is repeated.
-    pub(crate) fn tell(&self, trouble: Trouble) {
-        if let Some(tell) = &self.on_trouble {
-            tell(trouble);
+    /// Reports a retry to the callback.
+    pub(crate) fn notify(&self, reason: RetryReason) {
+        if let Some(callback) = &self.on_retry {
+            callback(reason);
         }
     }
 
-    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Error> {
+    async fn execute(&self, request: RequestBuilder) -> Result<Received, Error> {
         self.receive(self.send(request).await?).await
     }
 
@@ -228,65 +218,64 @@ impl Http {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
-    /// The whole answer, if it is neither a refusal nor a failure.
-    async fn receive(&self, response: Response) -> Result<Answer, Error> {
+    /// Reads the whole response; an error response becomes an error.
+    async fn receive(&self, response: Response) -> Result<Received, Error> {
         let status = response.status();
         if status.is_redirection() {
-            return Err(self.invalid_answer(status, redirect_in_words(&response)));
+            return Err(self.invalid_response(status, describe_redirect(&response)));
         }
         let headers = response.headers().clone();
         let retry_after = whole_seconds(&headers);
         let request_id = header(&headers, "x-request-id").map(str::to_owned);
         let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
         match status {
-            _ if status.is_success() => Ok(Answer { status, headers, body: body.into() }),
+            _ if status.is_success() => Ok(Received { status, headers, body: body.into() }),
             _ if status.is_client_error() => {
-                Err(Error::Rejected(Box::new(Rejection::read(status, &body, request_id, retry_after))))
+                Err(Error::Rejected(Box::new(ApiError::parse(status, &body, request_id, retry_after))))
             }
             _ if status.is_server_error() => {
-                Err(Error::Server(Box::new(Rejection::read(status, &body, request_id, retry_after))))
+                Err(Error::Server(Box::new(ApiError::parse(status, &body, request_id, retry_after))))
             }
-            _ => Err(self.invalid_answer(status, "no such status belongs to the API".to_owned())),
+            _ => Err(self.invalid_response(status, "unexpected status".to_owned())),
         }
     }
 
-    /// The body of an answer.
-    pub(crate) fn parse<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Error> {
-        serde_json::from_slice(&answer.body)
-            .map_err(|error| self.invalid_answer(answer.status, misfit_in_words(&answer.body, &error)))
+    pub(crate) fn parse<T: DeserializeOwned>(&self, response: &Received) -> Result<T, Error> {
+        serde_json::from_slice(&response.body)
+            .map_err(|error| self.invalid_response(response.status, describe_mismatch(&response.body, &error)))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Error {
         Error::Unreachable { host: self.base.to_string(), source: Box::new(error.without_url()), idempotency_key: None }
     }
 
-    pub(crate) fn invalid_answer(&self, status: StatusCode, reason: String) -> Error {
-        Error::InvalidAnswer { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
+    pub(crate) fn invalid_response(&self, status: StatusCode, reason: String) -> Error {
+        Error::InvalidResponse { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
 }
 
 fn json<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(body).map_err(|error| Error::Config(format!("the request can't be written as JSON: {error}")))
+    serde_json::to_vec(body).map_err(|error| Error::Config(format!("failed to serialize the request: {error}")))
 }
 
-/// How long to wait after a failure that is survived, which is told.
-fn wait_after(error: Error, patience: &mut Patience, news: &mut impl FnMut(Trouble)) -> Result<Duration, Error> {
-    let trouble = patience.trouble(&error);
-    let wait = patience.after(error, Instant::now())?;
-    if let Some(trouble) = trouble {
-        news(trouble);
+/// Returns the delay before the next attempt and reports the retry, or returns the final error.
+fn delay(error: Error, retry: &mut Retry, on_retry: &mut impl FnMut(RetryReason)) -> Result<Duration, Error> {
+    let reason = retry.reason(&error);
+    let delay = retry.after(error, Instant::now())?;
+    if let Some(reason) = reason {
+        on_retry(reason);
     }
-    Ok(wait)
+    Ok(delay)
 }
 
-fn wait_asked_for(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+fn requested_delay(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => whole_seconds(headers),
         _ => None,
     }
 }
 
-/// `Retry-After` in seconds. muster sends no dates (RFC 9110 section 10.2.3 knows both).
+/// `Retry-After` in seconds. muster does not send dates, which RFC 9110, section 10.2.3 also allows.
 fn whole_seconds(headers: &HeaderMap) -> Option<Duration> {
     header(headers, RETRY_AFTER.as_str())?.trim().parse().ok().map(Duration::from_secs)
 }
@@ -295,22 +284,22 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Where a redirect leads: the host only, for the rest of a `Location` can hold secrets.
-fn redirect_in_words(response: &Response) -> String {
+/// Names only the host of a redirect, because the rest of a `Location` can contain secrets.
+fn describe_redirect(response: &Response) -> String {
     let location = header(response.headers(), LOCATION.as_str()).and_then(|text| response.url().join(text).ok());
     match location.as_ref().map(Url::origin) {
         Some(origin) if origin.is_tuple() => {
-            format!("it redirects to `{}`, and redirects are not followed", origin.ascii_serialization())
+            format!("redirect to `{}`; redirects are not followed", origin.ascii_serialization())
         }
-        _ => "it redirects, and redirects are not followed".to_owned(),
+        _ => "redirect; redirects are not followed".to_owned(),
     }
 }
 
-fn misfit_in_words(body: &[u8], error: &serde_json::Error) -> String {
+fn describe_mismatch(body: &[u8], error: &serde_json::Error) -> String {
     match body.trim_ascii_start().first() {
         None => "the body is empty".to_owned(),
-        Some(b'<') => "the body is a web page, not JSON".to_owned(),
-        Some(_) if error.is_data() => format!("the body is JSON of another shape: {error}"),
+        Some(b'<') => "the body is HTML, not JSON".to_owned(),
+        Some(_) if error.is_data() => format!("unexpected JSON: {error}"),
         Some(_) => format!("the body is not JSON: {error}"),
     }
 }
@@ -319,19 +308,19 @@ fn misfit_in_words(body: &[u8], error: &serde_json::Error) -> String {
 mod tests {
     use super::*;
 
-    fn asked_for(status: u16, retry_after: &str) -> Option<Duration> {
+    fn delay_for(status: u16, retry_after: &str) -> Option<Duration> {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, retry_after.parse().unwrap())]);
-        wait_asked_for(StatusCode::from_u16(status).unwrap(), &headers)
+        requested_delay(StatusCode::from_u16(status).unwrap(), &headers)
     }
 
     #[test]
-    fn only_busy_servers_that_name_whole_seconds_are_asked_again() {
-        assert_eq!(asked_for(503, "7"), Some(Duration::from_secs(7)));
-        assert_eq!(asked_for(429, "0"), Some(Duration::ZERO));
-        assert_eq!(asked_for(500, "7"), None);
-        assert_eq!(asked_for(503, "1.5"), None);
-        assert_eq!(asked_for(503, "-1"), None);
-        assert_eq!(asked_for(503, "Wed, 21 Oct 2026 07:28:00 GMT"), None);
-        assert_eq!(wait_asked_for(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), None);
+    fn only_429_and_503_with_whole_seconds_are_retried() {
+        assert_eq!(delay_for(503, "7"), Some(Duration::from_secs(7)));
+        assert_eq!(delay_for(429, "0"), Some(Duration::ZERO));
+        assert_eq!(delay_for(500, "7"), None);
+        assert_eq!(delay_for(503, "1.5"), None);
+        assert_eq!(delay_for(503, "-1"), None);
+        assert_eq!(delay_for(503, "Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(requested_delay(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), None);
     }
 }

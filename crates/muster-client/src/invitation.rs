@@ -1,141 +1,143 @@
-//! Invitations: links that each end in one account.
+//! Invitations: each has a link with which one person creates an account.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::PermissionLevel;
-use crate::user::expose;
+use crate::secret::{expose, expose_option};
 
-/// An address to be invited.
+/// A person to invite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewInvitation {
-    /// E-mail address of the person.
+    /// E-mail address.
     pub email: String,
-    /// What the account will be allowed; `None` means [`Collaborator`](PermissionLevel::Collaborator).
-    /// muster's own addition.
+    /// Permission level of the account; `None` means [`Collaborator`](PermissionLevel::Collaborator).
+    /// An addition to the vendor's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
 }
 
 impl NewInvitation {
-    /// Invites an address as a collaborator.
+    /// Invites a person as a collaborator.
     #[must_use]
     pub fn new(email: impl Into<String>) -> Self {
         Self { email: email.into(), permission_level: None }
     }
 
-    /// Invites it as an owner.
+    /// Invites the person as an owner.
     #[must_use]
     pub fn owner(self) -> Self {
         Self { permission_level: Some(PermissionLevel::Owner), ..self }
     }
 }
 
-/// An invitation that was made.
-///
-/// Whoever has the link gets the account: `Debug` does not show it.
-#[derive(Clone, Debug, Deserialize)]
+/// A newly created invitation. `Debug` does not show the link, which is a credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreatedInvitation {
-    /// `orginv_…`
+    /// ID of the invitation, `orginv_…`.
     pub id: String,
-    /// E-mail address of the person, as it was written.
+    /// E-mail address, as in the request.
     pub email: String,
-    /// Until when it can be accepted.
+    /// Permission level of the account: `owner` or `collaborator`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_level: Option<String>,
+    /// Expiration time.
     pub expires_at: DateTime<Utc>,
-    /// What to send to the person; the server shows it this once.
+    /// The link to send to the person. The server shows it only once and does not store it.
+    #[serde(serialize_with = "expose")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub link: SecretString,
 }
 
-/// Why an address was not invited.
+/// Why a person was not invited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvitationError {
-    /// `invalid_request`, `conflict` (twice in the list), `email_taken` or `forbidden`.
+    /// `invalid_request`, `conflict` (duplicate in the list), `email_taken` or `forbidden`.
     pub code: String,
-    /// For people; names the address.
+    /// Error message for people; contains the e-mail address.
     pub detail: String,
 }
 
-/// An invitation that is, or was, open.
+/// An invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Invitation {
-    /// `orginv_…`
+    /// ID of the invitation, `orginv_…`.
     pub id: String,
-    /// E-mail address of the person, as it was written.
+    /// E-mail address, as in the request.
     pub email: String,
-    /// `org_…`
+    /// ID of the organization, `org_…`.
     pub organization_id: String,
-    /// `owner` or `collaborator`; `None` from servers that don't say.
+    /// `owner` or `collaborator`; the vendor's servers do not send it.
     pub permission_level: Option<String>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// Until when it can be accepted.
+    /// Expiration time.
     pub expires_at: DateTime<Utc>,
-    /// When it became an account.
+    /// Time of acceptance.
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
-/// What somebody who was invited says about themselves.
+/// The details that an invited person provides.
 #[derive(Clone, Debug, Serialize)]
 pub struct AcceptInvitation {
-    /// What the link ends in, `ami_…`.
-    #[serde(serialize_with = "expose_one")]
+    /// Token at the end of the link, `ami_…`.
+    #[serde(serialize_with = "expose")]
     pub token: SecretString,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
-    /// Title, such as a position in the company.
+    /// Job title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The password of their choice; `None` with `is_sso_user` only.
-    #[serde(serialize_with = "expose", skip_serializing_if = "Option::is_none")]
+    /// Password; required unless `is_sso_user`.
+    #[serde(serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretString>,
-    /// Signs in through SSO instead.
+    /// Whether the user signs in through SSO.
     pub is_sso_user: bool,
 }
 
-/// The account that an invitation has become.
+/// The account that was created from an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AcceptedInvitation {
-    /// `usr_…`
+    /// ID of the user, `usr_…`.
     pub user_id: String,
     /// E-mail address.
     pub email: String,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
-    /// Signs in through SSO.
+    /// Job title.
+    pub title: Option<String>,
+    /// Whether the user signs in through SSO.
     pub is_sso_user: bool,
-    /// `owner` or `collaborator`.
+    /// Permission level: `owner` or `collaborator`.
     pub permission_level: String,
-    /// `org_…`
+    /// ID of the organization, `org_…`.
     pub organization_id: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
 }
 
-fn expose_one<S: serde::Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secrecy::ExposeSecret::expose_secret(secret))
-}
-
-/// The answer to a list of addresses.
 #[derive(Deserialize)]
 pub(crate) struct InvitedBody {
-    pub(crate) results: Vec<InvitedOne>,
+    pub(crate) results: Vec<InvitedItem>,
 }
 
-/// What became of one address.
 #[derive(Deserialize)]
-pub(crate) struct InvitedOne {
+pub(crate) struct InvitedItem {
     data: Option<CreatedInvitation>,
     error: Option<InvitationError>,
 }
 
-impl InvitedOne {
-    /// One of the two; `None` when the answer has neither, or both.
+impl InvitedItem {
+    /// `None` if the item has neither `data` nor `error`, or both.
     pub(crate) fn outcome(self) -> Option<Result<CreatedInvitation, InvitationError>> {
         match (self.data, self.error) {
             (Some(data), None) => Some(Ok(data)),

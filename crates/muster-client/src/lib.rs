@@ -18,8 +18,9 @@ mod invitation;
 mod invitations;
 mod login;
 mod page;
-mod patience;
 mod random;
+mod retry;
+mod secret;
 mod service_account;
 mod user;
 mod user_info;
@@ -28,15 +29,15 @@ mod users;
 pub use api_key::{ApiKey, ApiKeyWithToken, NewApiKey};
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
-    Batch, BatchAnswer, BatchEvent, BatchFailure, BatchFilter, BatchState, BatchUser, CreatedBatch, KeptUser,
-    PlannedBatch, PlannedUser, Undone, Warning,
+    Batch, BatchError, BatchEvent, BatchFilter, BatchOutcome, BatchState, BatchUser, CreatedBatch, KeptUser,
+    PlannedBatch, PlannedUser, UndoneBatch, Warning,
 };
 pub use batch_request::BatchRequest;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
-pub use error::{Error, Rejection, RowFinding};
+pub use error::{ApiError, Error, RowFinding};
 pub use group::{
     Group, GroupChanged, GroupMember, GroupMembership, GroupPermissions, GroupUser, PermissionHolder, Policy,
     PolicyBinding, UserPermissions,
@@ -46,7 +47,7 @@ pub use invitation::{
 };
 pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};
-pub use patience::Trouble;
+pub use retry::RetryReason;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service_account::ServiceAccount;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};

@@ -1,4 +1,4 @@
-//! Logging in: getting an API key with a one-time password that somebody approves.
+//! Device login: a one-time password that a signed-in user approves is exchanged for an API key.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,16 +7,19 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::api_key::check_id;
-use crate::client::Single;
+use crate::client::{Single, by_id};
+use crate::secret::expose;
 use crate::{Client, Error};
 
-/// A login that was started.
-#[derive(Clone, Deserialize)]
+/// A started login.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StartedLogin {
-    /// A page that says how it is approved.
+    /// Page that explains how to approve the login.
     pub url: String,
-    /// The one-time password. Whoever has it gets the key.
+    /// One-time password, `otp_…`, valid for 10 minutes and one key. It is a credential: its holder receives the key.
+    #[serde(serialize_with = "expose")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub otp: SecretString,
 }
 
@@ -26,15 +29,16 @@ impl fmt::Debug for StartedLogin {
     }
 }
 
-/// A login that was approved.
+/// An approved login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApprovedLogin {
-    /// Who acts when its key is used, `usr_…`; `None` when that is the key itself.
+    /// ID of the user that the key acts as, `usr_…`; absent for a key without a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// What its key will allow; taken as it comes.
+    /// Permission level of the key: `owner` or `collaborator`.
     pub permission_level: String,
-    /// Until when the key can be fetched.
+    /// Time until which the key can be fetched.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -45,35 +49,33 @@ struct FetchedLogin {
 }
 
 impl Client {
-    /// Starts a login, for which no token is needed
-    /// ([`ClientBuilder::build_without_token`](crate::ClientBuilder::build_without_token)). `lifetime` is for how
-    /// long the key is wanted; zero: for as long as the server allows.
+    /// Starts a login. Requires no API key
+    /// ([`ClientBuilder::build_without_token`](crate::ClientBuilder::build_without_token)). `lifetime` is the lifetime of
+    /// the key; zero for the server's maximum.
     ///
     /// # Errors
-    /// Those of every call.
+    /// See [`Error`].
     pub async fn start_login(&self, lifetime: Duration) -> Result<StartedLogin, Error> {
         let query = [("duration_seconds", lifetime.as_secs().to_string())];
         let single: Single<StartedLogin> = self.http.get("/api/v2/users/create_otp_token", &query).await?;
         Ok(single.result)
     }
 
-    /// Asks for the API key of a login: `None` until it is approved. It is given once. Needs no token.
+    /// Fetches the API key of a login: `None` until the login is approved. The key is returned once. Requires no API key.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 404 when the one-time password has expired, after 10 minutes.
+    /// [`Error::Rejected`] with status 404 if the one-time password is expired, after 10 minutes.
     pub async fn fetch_login(&self, otp: &SecretString) -> Result<Option<SecretString>, Error> {
-        check_id(otp.expose_secret(), "otp")?;
-        let path = format!("/api/v2/users/request_otp_token/{}", otp.expose_secret());
+        let path = by_id("/api/v2/users/request_otp_token", otp.expose_secret(), "", "otp")?;
         let single: Single<FetchedLogin> = self.http.get(&path, &[]).await?;
-        Ok(Some(single.result).filter(|fetched| fetched.valid).map(|fetched| fetched.server_session_id))
+        Ok(Some(single.result).filter(|login| login.valid).map(|login| login.server_session_id))
     }
 
-    /// Approves a login: whoever started it gets an API key that acts as the caller, with all that the caller's key
-    /// may.
+    /// Approves a login: its holder receives an API key that acts as the caller and has the permissions of the calling
+    /// key.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 404 when there is no such one-time password or it has expired, 409 when it was approved
-    /// before.
+    /// [`Error::Rejected`] with status 404 if the one-time password is unknown or expired, 409 if it is already approved.
     pub async fn approve_login(&self, otp: &str) -> Result<ApprovedLogin, Error> {
         let body = serde_json::json!({ "otp": otp });
         let single: Single<ApprovedLogin> = self.http.post_json("/api/v2/users/approve_otp_token", &body).await?;

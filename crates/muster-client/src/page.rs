@@ -1,29 +1,29 @@
-//! Lists come in pages.
+//! Pagination.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The rows.
+    /// The items.
     pub results: Vec<T>,
-    /// How to go on. The vendor's API may leave it out or send `null`, which is read as nothing known.
+    /// Metadata of the page. The vendor's API may omit it or send `null`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub metadata: PageMetadata,
 }
 
-/// What a page tells about its list.
+/// Metadata of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageMetadata {
-    /// Rows on all pages together, where the server counts them.
+    /// Number of items on all pages, if the server counts them.
     #[serde(default)]
     pub total: Option<i64>,
-    /// Asks for the next page, with the same filter and count; `None` on the last one.
+    /// Token of the next page, to be sent with the same filter and count; `None` on the last page.
     #[serde(default)]
     pub next_paging_token: Option<String>,
 }
 
-/// Reads `null` as the default, for `#[serde(default, deserialize_with = …)]`.
+/// Deserializes `null` as the default value, for `#[serde(default, deserialize_with = …)]`.
 pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_may_be_whole_null_or_missing() {
+    fn metadata_may_be_complete_null_or_missing() {
         let read = |text| serde_json::from_str::<Page<u8>>(text).unwrap().metadata;
         assert_eq!(
             read(r#"{"results":[1],"metadata":{"total":2,"next_paging_token":"t"}}"#),

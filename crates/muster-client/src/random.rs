@@ -1,8 +1,8 @@
-//! Chance: keys that nobody else has, and waits that differ.
+//! Random numbers for idempotency keys and jitter.
 //!
 //! # Decisions
 //!
-//! It comes from ring, which is here for TLS already, so that no crate is added for 16 bytes.
+//! Random numbers come from ring, which is a dependency for TLS anyway.
 
 use crate::Error;
 
@@ -16,7 +16,7 @@ pub(crate) fn uuid() -> Result<String, Error> {
     Ok([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
 }
 
-/// A number from 0 to 1. Chance that fails is no reason to stop: then it is the middle.
+/// A number from 0 to 1, or 0.5 if the system has no random numbers: jitter is not worth an error.
 pub(crate) fn fraction() -> f64 {
     bytes().map_or(0.5, |[byte]| f64::from(byte) / f64::from(u8::MAX))
 }
@@ -26,7 +26,7 @@ fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut bytes)
-        .map_err(|_| Error::Config("the system gives no random numbers".to_owned()))?;
+        .map_err(|_| Error::Config("the system provides no random numbers".to_owned()))?;
     Ok(bytes)
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_has_its_version_and_variant_and_no_twin() {
+    fn a_uuid_has_version_4_and_is_unique() {
         let uuids: Vec<String> = (0..100).map(|_| uuid().unwrap()).collect();
         for uuid in &uuids {
             assert_eq!(uuid.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{uuid}");

@@ -1,4 +1,4 @@
-//! Service accounts: accounts of programs.
+//! Service accounts.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,31 +6,32 @@ use serde::{Deserialize, Serialize};
 use crate::client::Single;
 use crate::{Client, Error};
 
-/// A service account that was just made.
+/// A service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ServiceAccount {
-    /// Its id, `usr_…`.
+    /// ID of the account, `usr_…`.
     pub user_id: String,
-    /// Id of its membership, `ide_…`, with which it is removed.
+    /// ID of the membership, `ide_…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_id: Option<String>,
-    /// What it is called.
+    /// Name of the account.
     pub name: String,
-    /// The organization, `org_…`.
+    /// ID of the organization, `org_…`.
     pub organization_id: String,
-    /// Its address, which has no mailbox.
+    /// E-mail address, which has no mailbox.
     pub email: String,
-    /// `owner` or `collaborator`; taken as it comes.
+    /// Permission level: `owner` or `collaborator`.
     pub permission_level: String,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
 }
 
 impl Client {
-    /// Makes a service account, without a key. Only for owners.
+    /// Creates a service account without an API key. Requires an owner.
     ///
     /// # Errors
-    /// [`Error::Rejected`]: 400 for a name that can't be used, 409 for one that a collaborator has.
+    /// [`Error::Rejected`] with status 400 for an invalid name, 409 if a collaborator has the name.
     pub async fn create_service_account(&self, name: &str) -> Result<ServiceAccount, Error> {
         let query = [("name", name.to_owned())];
         let single: Single<ServiceAccount> = self.http.post("/api/v2/users/service_accounts", &query).await?;

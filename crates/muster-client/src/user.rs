@@ -1,22 +1,22 @@
-//! The two halves of a batch: who is to be created, and who was.
+//! A user to create, and a created user.
 //!
-//! Fields, optionality and key order are those of the vendor's Python models
-//! `AdminCreateUser` and `AdminCreatedUser` (`anyscale` 0.26.112). What muster adds to a row
-//! (`password_hash`, `must_change_password`, `permission_level`) comes after them, and is
-//! neither sent nor in `to_dict` unless it is set.
+//! Fields, optionality and key order are those of the vendor's Python models `AdminCreateUser` and `AdminCreatedUser`
+//! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`) follow them
+//! and are omitted if unset.
 
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A user to be created.
+use crate::secret::expose_option;
+
+/// A user to create.
 ///
-/// `Debug` shows whether there is a password, never which. Reading one from JSON refuses
-/// unknown keys, as the vendor's command line does: a misspelt `password` would otherwise
-/// make an account without one.
+/// `Debug` redacts the password. Deserialization rejects unknown keys, like the vendor's command line: a misspelled
+/// `password` would otherwise create an account without one.
 ///
 /// ```
 /// use muster_client::AdminCreateUser;
@@ -31,49 +31,47 @@ use serde_json::{Map, Value};
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminCreateUser {
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
-    /// E-mail address, by which the user signs in. Unique in the organization.
+    /// E-mail address to sign in with. Unique in the organization.
     pub email: String,
-    /// The initial password. `None` and the empty one mean: none matches until one is set.
-    #[serde(default, serialize_with = "expose", skip_serializing_if = "Option::is_none")]
+    /// Initial password. Without one, or with an empty one, the user can't sign in until a password is set.
+    #[serde(default, serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretString>,
-    /// Signs in through SSO; the server then refuses a password that is not empty.
+    /// Whether the user signs in through SSO, which excludes a password.
     pub is_sso_user: bool,
     /// Last name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
-    /// Title, such as a position in the company.
+    /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The hash of a password that the user has already, in place of `password`: a PHC string
-    /// (`$argon2id$…`, `$argon2i$…`, `$argon2d$…`, `$scrypt$…`, `$pbkdf2-sha256$…`,
-    /// `$pbkdf2-sha512$…`) or one of bcrypt (`$2a$…`, `$2b$…`, `$2y$…`). muster's own addition.
-    #[serde(default, serialize_with = "expose", skip_serializing_if = "Option::is_none")]
+    /// Hash of an existing password, instead of `password`: a PHC string (`$argon2id$…`, `$argon2i$…`, `$argon2d$…`,
+    /// `$scrypt$…`, `$pbkdf2-sha256$…`, `$pbkdf2-sha512$…`) or a bcrypt hash (`$2a$…`, `$2b$…`, `$2y$…`).
+    #[serde(default, serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<SecretString>,
-    /// Whether the user has to choose another password at the first sign-in; only beside
-    /// `password_hash`, where `None` means no. muster's own addition.
+    /// Whether the user has to change the password at the first sign-in; only with `password_hash`, where `None` means
+    /// no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub must_change_password: Option<bool>,
-    /// What the user may do; `None` means [`Collaborator`](PermissionLevel::Collaborator).
-    /// muster's own addition.
+    /// Permission level; `None` means [`Collaborator`](PermissionLevel::Collaborator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
 }
 
-/// What a user may do in the organization.
+/// Permission level in the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PermissionLevel {
-    /// Reads who is there.
+    /// Read-only access.
     Collaborator,
-    /// Everything.
+    /// Full access.
     Owner,
 }
 
 impl PermissionLevel {
-    /// The value as it is written on the wire.
+    /// The value in JSON and in queries.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,7 +82,7 @@ impl PermissionLevel {
 }
 
 impl AdminCreateUser {
-    /// A user who signs in by password and has none yet.
+    /// A user with password sign-in and no password yet.
     #[must_use]
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
         Self {
@@ -106,7 +104,7 @@ impl AdminCreateUser {
         Self { password: Some(password.into()), ..self }
     }
 
-    /// Makes it a user who signs in through SSO.
+    /// Sets the sign-in method to SSO.
     #[must_use]
     pub fn sso(self) -> Self {
         Self { is_sso_user: true, ..self }
@@ -118,35 +116,33 @@ impl AdminCreateUser {
         Self { lastname: Some(lastname.into()), ..self }
     }
 
-    /// Sets the title.
+    /// Sets the job title.
     #[must_use]
     pub fn title(self, title: impl Into<String>) -> Self {
         Self { title: Some(title.into()), ..self }
     }
 
-    /// Sets the hash of a password that the user has already. See
-    /// [`password_hash`](Self#structfield.password_hash) for its forms.
+    /// Sets the hash of an existing password; see [`password_hash`](Self#structfield.password_hash) for the formats.
     #[must_use]
     pub fn password_hash(self, hash: impl Into<SecretString>) -> Self {
         Self { password_hash: Some(hash.into()), ..self }
     }
 
-    /// Sets whether the password of `password_hash` has to be changed at the first sign-in.
+    /// Sets whether the user has to change the imported password at the first sign-in.
     #[must_use]
     pub fn must_change_password(self, must_change: bool) -> Self {
         Self { must_change_password: Some(must_change), ..self }
     }
 
-    /// Sets what the user may do.
+    /// Sets the permission level.
     #[must_use]
     pub fn permission_level(self, level: PermissionLevel) -> Self {
         Self { permission_level: Some(level), ..self }
     }
 
-    /// The fields as a JSON object, without the optional ones that are absent.
+    /// The fields as a JSON object without absent optional fields.
     ///
-    /// As the vendor's `to_dict`, it **contains the password in the clear**. For a log,
-    /// use `Debug`.
+    /// Like the vendor's `to_dict`, it **contains the password in plain text**. Use `Debug` for logging.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
         dict([
@@ -164,7 +160,7 @@ impl AdminCreateUser {
 }
 
 impl PartialEq for AdminCreateUser {
-    /// Compares all fields, the secret ones in plain, not constant time.
+    /// Compares all fields. The comparison of secrets is not constant-time.
     fn eq(&self, other: &Self) -> bool {
         let Self {
             name,
@@ -207,7 +203,7 @@ impl fmt::Debug for AdminCreateUser {
     }
 }
 
-/// What `Debug` shows in place of a secret.
+/// Replaces a secret in `Debug` output.
 struct Redacted;
 
 impl fmt::Debug for Redacted {
@@ -216,30 +212,30 @@ impl fmt::Debug for Redacted {
     }
 }
 
-/// A user that was created, with collaborator permissions in the caller's organization.
+/// A created user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AdminCreatedUser {
-    /// The new user's id, `usr_…`.
+    /// ID of the user, `usr_…`.
     pub user_id: String,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
-    /// E-mail address as it was written in the request.
+    /// E-mail address, as in the request.
     pub email: String,
-    /// When the account was made.
+    /// Creation time, the same for all users of a batch.
     pub created_at: DateTime<Utc>,
-    /// Signs in through SSO.
+    /// Whether the user signs in through SSO.
     pub is_sso_user: bool,
     /// Last name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lastname: Option<String>,
-    /// Title, such as a position in the company.
+    /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
 }
 
 impl AdminCreatedUser {
-    /// The fields as a JSON object, without the optional ones that are absent; the time as
-    /// an RFC 3339 string in UTC.
+    /// The fields as a JSON object without absent optional fields. The time is an RFC 3339 string in UTC.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
         dict([
@@ -252,11 +248,6 @@ impl AdminCreatedUser {
             ("title", self.title.as_deref().map(Value::from)),
         ])
     }
-}
-
-/// Writes a secret into a request, the one place where it has to be readable.
-pub(crate) fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    plain(secret.as_ref()).serialize(serializer)
 }
 
 fn plain(secret: Option<&SecretString>) -> Option<&str> {
@@ -278,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vendors_example_is_written_with_its_keys_in_its_order() {
+    fn the_vendors_example_serializes_with_the_same_key_order() {
         assert_eq!(
             serde_json::to_string(&full()).unwrap(),
             r#"{"name":"name1","email":"test1@anyscale.com","password":"","is_sso_user":false,"lastname":"lastname1","title":"title1"}"#
@@ -286,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_optionals_are_left_out_of_json() {
+    fn absent_optional_fields_are_omitted() {
         assert_eq!(
             serde_json::to_string(&AdminCreateUser::new("n", "e@x.org").sso()).unwrap(),
             r#"{"name":"n","email":"e@x.org","is_sso_user":true}"#
@@ -294,14 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn a_user_round_trips_through_json() {
         let user = full().password("correct horse");
         let text = serde_json::to_string(&user).unwrap();
         assert_eq!(serde_json::from_str::<AdminCreateUser>(&text).unwrap(), user);
     }
 
     #[test]
-    fn null_means_absent_when_read() {
+    fn null_deserializes_as_absent() {
         let read: AdminCreateUser = serde_json::from_value(
             json!({"name": "n", "email": "e", "password": null, "is_sso_user": false, "title": null}),
         )
@@ -310,9 +301,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_and_a_missing_sso_flag_are_refused_when_read() {
-        let misspelt = json!({"name": "n", "email": "e", "passwrod": "p", "is_sso_user": false});
-        let error = serde_json::from_value::<AdminCreateUser>(misspelt).unwrap_err().to_string();
+    fn unknown_keys_and_a_missing_sso_flag_are_rejected() {
+        let misspelled = json!({"name": "n", "email": "e", "passwrod": "p", "is_sso_user": false});
+        let error = serde_json::from_value::<AdminCreateUser>(misspelled).unwrap_err().to_string();
         assert!(error.starts_with("unknown field `passwrod`"), "{error}");
         let error = serde_json::from_value::<AdminCreateUser>(json!({"name": "n", "email": "e"})).unwrap_err();
         assert_eq!(error.to_string(), "missing field `is_sso_user`");
@@ -325,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn to_dict_holds_the_password_and_no_absent_field() {
+    fn to_dict_contains_the_password_and_no_absent_field() {
         assert_eq!(
             Value::from(AdminCreateUser::new("n", "e").password("hunter2").to_dict()),
             json!({"name": "n", "email": "e", "password": "hunter2", "is_sso_user": false})
@@ -334,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_neither_the_password_nor_its_hash() {
+    fn debug_redacts_the_password_and_its_hash() {
         assert_eq!(
             format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2").password_hash("$2b$hunter2")),
             r#"AdminCreateUser { name: "n", email: "e", password: Some([REDACTED]), is_sso_user: false, lastname: None, title: None, password_hash: Some([REDACTED]), must_change_password: None, permission_level: None }"#
@@ -342,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_muster_adds_to_a_row_comes_after_the_vendors_fields() {
+    fn additional_fields_follow_the_vendors_fields() {
         let user = AdminCreateUser::new("n", "e")
             .password_hash("$2b$10$x")
             .must_change_password(true)
@@ -355,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_created_user_is_read_with_unknown_fields_ignored_and_shown_without_absent_ones() {
+    fn a_created_user_ignores_unknown_fields_and_omits_absent_ones() {
         let created: AdminCreatedUser = serde_json::from_value(json!({
             "user_id": "usr_1", "email": "e", "created_at": "2026-11-23T10:00:00.123456+00:00",
             "name": "n", "is_sso_user": false, "lastname": null, "shoe_size": 44,

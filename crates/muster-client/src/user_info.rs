@@ -1,46 +1,46 @@
-//! Who the token belongs to, as `GET /api/v2/userinfo/` tells. What only the vendor's
-//! hosted service needs (feature flags, billing, support chat) is left out.
+//! The caller: `GET /api/v2/userinfo/`. Fields for the vendor's hosted service only (feature flags, billing, support
+//! chat) are omitted.
 
 use serde::{Deserialize, Serialize};
 
-/// The caller.
+/// The user that the API key belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserInfo {
-    /// The user's id, `usr_…`.
+    /// ID of the user, `usr_…`, or of a key without a user, `key_…`.
     pub id: String,
     /// E-mail address.
     pub email: String,
-    /// First name, or the whole name.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
-    /// The name to sign in with.
+    /// Name to sign in with.
     pub username: String,
-    /// Whether the e-mail address counts as verified.
+    /// Whether the e-mail address is verified.
     pub verified: bool,
-    /// `owner` or `collaborator`; taken as it comes, for servers that know more levels.
+    /// Permission level: `owner` or `collaborator`.
     pub organization_permission_level: String,
-    /// Ids of the caller's organizations, `org_…`.
+    /// IDs of the caller's organizations, `org_…`.
     pub organization_ids: Vec<String>,
-    /// The same organizations, described.
+    /// The same organizations with details.
     pub organizations: Vec<OrganizationInfo>,
-    /// Whether a password is set.
+    /// Whether the user has a password.
     pub has_password: Option<bool>,
 }
 
-/// One of the caller's organizations.
+/// An organization of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrganizationInfo {
-    /// Its id, `org_…`.
+    /// ID of the organization, `org_…`.
     pub id: String,
-    /// Its name.
+    /// Name of the organization.
     pub name: String,
-    /// Its name in addresses.
+    /// Name of the organization in URLs.
     pub public_identifier: String,
-    /// Whether signing in is possible through SSO only.
+    /// Whether users can sign in through SSO only.
     pub sso_required: Option<bool>,
     /// `off`, `optional` or `required`.
     pub sso_mode: Option<String>,
-    /// Whether it was closed.
+    /// Whether the organization is deactivated.
     pub is_deactivated: Option<bool>,
 }

@@ -1,10 +1,10 @@
-//! Creating users.
+//! Creating batches.
 
 use std::time::Duration;
 
 use muster_client::{
-    AdminCreateUser, AdminCreatedUser, BatchAnswer, BatchState, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
-    Rejection, RowFinding, Warning,
+    AdminCreateUser, AdminCreatedUser, ApiError, BatchOutcome, BatchState, Client, CreatedBatch, Error, PlannedBatch,
+    PlannedUser, RowFinding, Warning,
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub fn users() -> [AdminCreateUser; 2] {
 }
 
 #[tokio::test]
-async fn a_batch_is_one_post_of_a_bare_array_and_answers_the_created_users() {
+async fn a_batch_is_one_post_of_a_bare_array_and_returns_the_created_users() {
     let server = Server::start([Answer::new("200 OK", CREATED)]).await;
     let created = server.client().admin_batch_create(&users()).await.unwrap();
 
@@ -67,7 +67,7 @@ async fn a_batch_is_one_post_of_a_bare_array_and_answers_the_created_users() {
 }
 
 #[tokio::test]
-async fn rows_without_a_type_are_sent_as_they_are() {
+async fn rows_of_any_json_are_sent_unchanged() {
     let server = Server::start([Answer::new("200 OK", r#"{"results":[],"metadata":null}"#)]).await;
     let rows = [json!({"name": 5, "surprise": [null]}), json!("not even an object")];
     assert_eq!(server.client().admin_batch_create_rows(&rows).await.unwrap(), []);
@@ -82,7 +82,7 @@ async fn an_empty_batch_is_sent_as_an_empty_array() {
 }
 
 #[tokio::test]
-async fn a_refused_batch_tells_every_finding_of_every_row() {
+async fn a_rejected_batch_has_all_findings() {
     let body = r#"{"error":{"code":"batch_rejected","detail":"2 of 2 users can't be created: …","request_id":"req_7","rows":[
         {"index":0,"field":"email","code":"email_taken","message":"already exists"},
         {"index":1,"field":null,"code":"duplicate","message":"same as users[0]","other_index":0}]}}"#;
@@ -111,7 +111,7 @@ async fn a_refused_batch_tells_every_finding_of_every_row() {
     let Error::Rejected(rejection) = error else { panic!("{error:?}") };
     assert_eq!(
         *rejection,
-        Rejection {
+        ApiError {
             status: 422,
             code: "batch_rejected".to_owned(),
             detail: "2 of 2 users can't be created: …".to_owned(),
@@ -124,14 +124,14 @@ async fn a_refused_batch_tells_every_finding_of_every_row() {
 }
 
 #[tokio::test]
-async fn a_batch_may_take_longer_than_a_read() {
+async fn the_read_timeout_does_not_apply_to_a_batch() {
     let server = Server::start([Answer::new("200 OK", CREATED).after(Duration::from_millis(400))]).await;
     let client = Client::builder(&server.url).token(TOKEN).read_timeout(Duration::from_millis(50)).build().unwrap();
     assert_eq!(client.admin_batch_create(&users()).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn what_is_asked_for_goes_into_headers_and_the_answer_tells_the_batch() {
+async fn options_become_headers_and_the_response_names_the_batch() {
     let body = r#"{"results":[],"metadata":{"total":0,"next_paging_token":null,"batch_id":"bat_1",
         "warnings":[{"index":1,"field":"password_hash","code":"weak_hash","message":"is rehashed at the next sign-in"}]}}"#;
     let server = Server::start([Answer::new("200 OK", body)]).await;
@@ -155,7 +155,7 @@ async fn what_is_asked_for_goes_into_headers_and_the_answer_tells_the_batch() {
     };
     let created =
         CreatedBatch { users: vec![], batch_id: Some("bat_1".to_owned()), warnings: vec![warning], replayed: false };
-    assert_eq!(answer, BatchAnswer::Created(created));
+    assert_eq!(answer, BatchOutcome::Created(created));
     let request = &server.requests()[0];
     assert_eq!(request.line, "POST /api/v2/users/admin_batch_create HTTP/1.1");
     for (name, value) in [
@@ -170,13 +170,13 @@ async fn what_is_asked_for_goes_into_headers_and_the_answer_tells_the_batch() {
 }
 
 #[tokio::test]
-async fn a_batch_that_takes_longer_is_told_to_be_running() {
+async fn an_accepted_batch_is_running() {
     let body = r#"{"result":{"batch_id":"bat_1","state":"running","requested_by_kind":"api_key","requested_by_id":"key_1",
         "requested_by_name":"ci","request_id":"req_1","source":"muster_client","created_at":"2026-11-23T10:00:00Z",
         "user_count":2000,"hash_count":1900,"hashed":40,"weak_hash_count":0,"estimated_seconds_left":37}}"#;
     let server = Server::start([Answer::new("202 Accepted", body).header("location", "/api/v2/batches/bat_1")]).await;
     let answer = server.client().batch(&users()).wait(Duration::ZERO).send().await.unwrap();
-    let BatchAnswer::Running(batch) = answer else { panic!("{answer:?}") };
+    let BatchOutcome::Running(batch) = answer else { panic!("{answer:?}") };
     assert_eq!((batch.batch_id.as_str(), &batch.state), ("bat_1", &BatchState::Running));
     assert_eq!((batch.user_count, batch.hash_count, batch.hashed), (2000, 1900, 40));
     assert_eq!(batch.estimated_seconds_left, Some(37));
@@ -184,7 +184,7 @@ async fn a_batch_that_takes_longer_is_told_to_be_running() {
 }
 
 #[tokio::test]
-async fn a_dry_run_sends_no_key_and_answers_the_plan() {
+async fn a_dry_run_sends_no_key_and_returns_the_plan() {
     let body = r#"{"results":[{"email":"test1@anyscale.com","name":"name1","is_sso_user":false,"lastname":"lastname1",
         "permission_level":"owner"}],"metadata":{"total":1,"next_paging_token":null},"plan":"plan1_abc"}"#;
     let server = Server::start([Answer::none(), Answer::new("200 OK", body)]).await;
@@ -198,7 +198,7 @@ async fn a_dry_run_sends_no_key_and_answers_the_plan() {
         permission_level: "owner".to_owned(),
     };
     assert_eq!(planned, PlannedBatch { users: vec![user], plan: "plan1_abc".to_owned(), warnings: vec![] });
-    // Asked twice, for the first answer was lost.
+    // Sent twice, because the first response was lost.
     assert_eq!(server.lines(), ["POST /api/v2/users/admin_batch_create?dry_run=true HTTP/1.1"; 2]);
     for request in server.requests() {
         assert_eq!((request.header("idempotency-key"), request.header("muster-plan")), (None, None));
@@ -206,19 +206,19 @@ async fn a_dry_run_sends_no_key_and_answers_the_plan() {
 }
 
 #[tokio::test]
-async fn what_no_header_can_carry_is_refused_and_nothing_is_sent() {
+async fn invalid_header_values_are_rejected_before_sending() {
     let server = Server::start([]).await;
     let client = server.client();
     let users = users();
     let batch = || client.batch(&users);
-    let key = "the idempotency key has to be 1 to 255 visible ASCII characters";
+    let key = "invalid idempotency key; expected 1 to 255 visible ASCII characters";
     for (request, sentence) in [
         (batch().idempotency_key(""), key),
         (batch().idempotency_key("a b"), key),
         (batch().idempotency_key("schl\u{fc}ssel"), key),
         (batch().idempotency_key("k".repeat(256)), key),
-        (batch().plan("plan\n"), "the plan has to be 1 to 255 visible ASCII characters"),
-        (batch().file("users.yaml", "abc"), "the SHA-256 of the file has to be 64 hexadecimal digits"),
+        (batch().plan("plan\n"), "invalid plan; expected 1 to 255 visible ASCII characters"),
+        (batch().file("users.yaml", "abc"), "invalid SHA-256 of the file; expected 64 hexadecimal digits"),
     ] {
         let error = request.send().await.unwrap_err();
         assert_eq!(error.to_string(), sentence);
@@ -227,7 +227,7 @@ async fn what_no_header_can_carry_is_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn no_debug_output_of_a_request_shows_its_rows() {
+async fn debug_output_of_a_request_omits_its_rows() {
     let server = Server::start([]).await;
     let client = server.client();
     let users = [AdminCreateUser::new("Ada", "ada@example.org").password("hunter2")];

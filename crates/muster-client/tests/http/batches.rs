@@ -1,17 +1,17 @@
-//! Batches as things: looked at, waited for, cancelled, undone.
+//! Existing batches: reading, waiting, cancelling, undoing.
 
 use std::time::{Duration, Instant};
 
 use muster_client::{
     BatchEvent, BatchFilter, BatchState, BatchUser, Client, CreatedBatch, Error, KeptUser, PageMetadata, RowFinding,
-    Undone,
+    UndoneBatch,
 };
 use tokio::net::TcpListener;
 
 use crate::batch::CREATED;
 use crate::server::{Answer, Server, TOKEN, exchange};
 
-/// A batch in this state, with these fields besides.
+/// A batch in a state, with additional fields.
 fn batch(state: &str, more: &str) -> String {
     format!(
         r#"{{"batch_id":"bat_1","state":"{state}","requested_by_kind":"api_key","requested_by_id":"key_1",
@@ -30,7 +30,7 @@ fn refusal(status: &'static str, code: &str, rows: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn one_batch_is_told_in_full() {
+async fn a_batch_is_read_completely() {
     let more = r#","hashed":3,"finished_at":"2026-11-23T10:00:09Z""#;
     let server = Server::start([single("created", more)]).await;
     let batch = server.client().get_batch("bat_1").await.unwrap();
@@ -60,7 +60,7 @@ async fn batches_are_filtered_and_paged() {
 }
 
 #[tokio::test]
-async fn a_batch_is_waited_for_through_dropped_connections_and_a_restart() {
+async fn waiting_survives_lost_connections_and_a_restart() {
     let server = Server::start([
         single("running", r#","hashed":1,"estimated_seconds_left":2"#),
         Answer::none(),
@@ -85,14 +85,14 @@ async fn a_batch_is_waited_for_through_dropped_connections_and_a_restart() {
     assert_eq!(lines[6..], ["GET /api/v2/batches/bat_1/results HTTP/1.1"; 2]);
 }
 
-/// What waiting for a batch ends with.
+/// The result of waiting for a batch.
 async fn wait_for(answers: impl IntoIterator<Item = Answer>) -> Result<CreatedBatch, Error> {
     let server = Server::start(answers).await;
     server.client_with(Duration::from_millis(600)).wait_for_batch("bat_1", |_| ()).await
 }
 
 #[tokio::test]
-async fn a_batch_that_ends_without_users_is_an_error_that_tells_why() {
+async fn a_batch_that_ends_without_users_is_an_error() {
     let failure = r#","error":{"code":"batch_rejected","detail":"1 of 3 users can't be created: …",
         "rows":[{"index":2,"field":"email","code":"email_taken","message":"already exists"}]}"#;
     let error = wait_for([single("failed", failure)]).await.unwrap_err();
@@ -110,8 +110,8 @@ async fn a_batch_that_ends_without_users_is_an_error_that_tells_why() {
     assert_eq!((batch.state, batch.error.unwrap().code), (BatchState::Failed, "batch_rejected".to_owned()));
 
     for (state, sentence) in [
-        ("cancelled", "the batch bat_1 was cancelled; nothing was created"),
-        ("undone", "the batch bat_1 was undone: its users were removed again"),
+        ("cancelled", "batch bat_1 was cancelled; nothing was created"),
+        ("undone", "batch bat_1 was undone; its users were removed"),
     ] {
         let error = wait_for([single(state, "")]).await.unwrap_err();
         assert_eq!((error.to_string().as_str(), error.rows()), (sentence, &[][..]));
@@ -119,16 +119,16 @@ async fn a_batch_that_ends_without_users_is_an_error_that_tells_why() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_gone_is_not_waited_for_and_patience_ends() {
+async fn an_unknown_batch_is_an_error_and_waiting_has_a_limit() {
     let error = wait_for([refusal("404 Not Found", "not_found", "")]).await.unwrap_err();
     assert!(matches!(&error, Error::Rejected(rejection) if rejection.status == 404), "{error:?}");
-    // Afterwards connections are refused.
+    // Further connections are refused.
     let error = wait_for([single("running", ""), Answer::none()]).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_for_seconds_is_waited_for_while_a_batch_is_followed() {
+async fn waiting_survives_an_outage_of_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -151,21 +151,21 @@ fn failed(code: &str) -> Answer {
     single("failed", &format!(r#","error":{{"code":"{code}","detail":"it ended"}}"#))
 }
 
-/// A word for each event.
+/// A description of each event.
 fn told(events: &mut Vec<String>) -> impl FnMut(BatchEvent<'_>) {
     |event| {
         events.push(match event {
             BatchEvent::Running(batch) => batch.state.to_string(),
-            BatchEvent::NoAnswer => "no answer".to_owned(),
+            BatchEvent::NoResponse => "no answer".to_owned(),
             BatchEvent::NotReady => "not ready".to_owned(),
-            BatchEvent::SentAgain(batch) => format!("again after {}", batch.batch_id),
+            BatchEvent::Resubmitted(batch) => format!("again after {}", batch.batch_id),
             other => panic!("{other:?}"),
         });
     }
 }
 
 #[tokio::test]
-async fn rows_of_a_batch_that_ended_with_the_servers_process_are_sent_again_with_the_same_key() {
+async fn an_interrupted_batch_is_resubmitted_with_the_same_key() {
     let server = Server::start([
         accepted(),
         Answer::none(),
@@ -193,7 +193,7 @@ async fn rows_of_a_batch_that_ended_with_the_servers_process_are_sent_again_with
 }
 
 #[tokio::test]
-async fn rows_are_sent_again_three_times_at_most_and_never_after_another_failure() {
+async fn a_batch_is_resubmitted_at_most_three_times_and_only_after_an_interruption() {
     let interrupted = (0..4).flat_map(|_| [accepted(), failed("interrupted")]);
     let server = Server::start(interrupted).await;
     let error = server.client().batch(&[0]).create(|_| ()).await.unwrap_err();
@@ -205,20 +205,20 @@ async fn rows_are_sent_again_three_times_at_most_and_never_after_another_failure
 }
 
 #[tokio::test]
-async fn the_outcome_of_a_batch_that_can_not_be_followed_any_more_is_unknown() {
-    // Afterwards connections are refused.
+async fn the_outcome_is_unknown_if_polling_fails() {
+    // Further connections are refused.
     let server = Server::start([accepted()]).await;
     let client = server.client_with(Duration::from_secs(1));
     let begin = Instant::now();
     let error = client.batch(&[0]).idempotency_key("k").create(|_| ()).await.unwrap_err();
     assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&begin.elapsed()), "{error:?}");
     assert_eq!((error.outcome_unknown(), error.idempotency_key()), (true, Some("k")));
-    assert!(error.to_string().starts_with("no answer from `http://127.0.0.1:"), "{error}");
+    assert!(error.to_string().starts_with("no response from `http://127.0.0.1:"), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
 #[tokio::test]
-async fn a_call_that_ends_up_with_a_running_batch_waits_for_its_users() {
+async fn creating_waits_for_a_running_batch() {
     let accepted = Answer::new("202 Accepted", format!(r#"{{"result":{}}}"#, batch("running", "")));
     let server = Server::start([accepted, single("created", ""), Answer::new("200 OK", CREATED)]).await;
     let created = server.client().admin_batch_create(&crate::batch::users()).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_call_that_ends_up_with_a_running_batch_waits_for_its_users() {
 }
 
 #[tokio::test]
-async fn cancelling_and_undoing_are_sent_once() {
+async fn cancelling_and_undoing_are_not_retried() {
     let server = Server::start([single("cancelled", ""), Answer::none(), Answer::none()]).await;
     let client: Client = server.client();
     assert_eq!(client.cancel_batch("bat_1").await.unwrap().state, BatchState::Cancelled);
@@ -244,7 +244,7 @@ async fn cancelling_and_undoing_are_sent_once() {
 }
 
 #[tokio::test]
-async fn undoing_tells_who_goes_and_who_stays() {
+async fn undoing_returns_removed_and_kept_users() {
     let body = r#"{"results":[{"user_id":"usr_1","email":"a@x.org","name":"A","lastname":"B"}],
         "kept":[{"user_id":"usr_2","email":"c@x.org","name":"C","reason":"signed_in"}],
         "metadata":{"total":1,"next_paging_token":null}}"#;
@@ -259,7 +259,7 @@ async fn undoing_tells_who_goes_and_who_stays() {
     };
     assert_eq!(
         client.undo_batch("bat_1", true, false).await.unwrap(),
-        Undone {
+        UndoneBatch {
             users: vec![user("usr_1", "a@x.org", "A", Some("B"))],
             kept: vec![KeptUser { user: user("usr_2", "c@x.org", "C", None), reason: "signed_in".to_owned() }],
         }

@@ -1,4 +1,4 @@
-//! Groups and policies: what is sent, and what is read.
+//! Groups and policies.
 
 use muster_client::{GroupUser, PolicyBinding};
 
@@ -13,7 +13,7 @@ fn single(result: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn groups_are_made_renamed_looked_at_and_deleted() {
+async fn groups_are_created_renamed_read_and_deleted() {
     let page = format!(r#"{{"results":[{GROUP}],"metadata":null}}"#);
     let server =
         Server::start([single(GROUP), single(GROUP), single(GROUP), single(GROUP), Answer::new("200 OK", page)]).await;
@@ -40,7 +40,7 @@ async fn groups_are_made_renamed_looked_at_and_deleted() {
 }
 
 #[tokio::test]
-async fn members_are_sent_as_they_are_named_and_counted() {
+async fn members_are_added_and_removed() {
     let server = Server::start([
         single(r#"{"group_id":"ug_1","added":1,"unchanged":1}"#),
         single(r#"{"group_id":"ug_1","removed":2,"unchanged":0}"#),

@@ -1,4 +1,4 @@
-//! Inviting, taking back, accepting.
+//! Invitations.
 
 use muster_client::{AcceptInvitation, Client, Error, ExposeSecret, NewInvitation, SecretString};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ const INVITATION: &str = r#"{"id":"orginv_1","email":"ada@example.org","organiza
     "accepted_at":null}"#;
 
 #[tokio::test]
-async fn each_address_has_its_outcome_and_a_link_is_not_shown_by_debug() {
+async fn each_address_has_an_outcome_and_debug_redacts_the_link() {
     let body = r#"{"results":[
         {"status":200,"data":{"id":"orginv_1","email":"ada@example.org","permission_level":"owner",
          "expires_at":"2026-12-03T10:00:00Z","link":"https://m.example.org/invitations/ami_x"}},
@@ -30,16 +30,16 @@ async fn each_address_has_its_outcome_and_a_link_is_not_shown_by_debug() {
 }
 
 #[tokio::test]
-async fn an_answer_that_leaves_addresses_out_is_none_of_musters() {
+async fn a_response_with_missing_results_is_invalid() {
     for body in [r#"{"results":[]}"#, r#"{"results":[{"status":200}]}"#] {
         let server = Server::start([Answer::new("200 OK", body)]).await;
         let error = server.client().create_invitations(&[NewInvitation::new("a@x.org")]).await.unwrap_err();
-        assert!(matches!(error, Error::InvalidAnswer { .. }), "{error:?}");
+        assert!(matches!(error, Error::InvalidResponse { .. }), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn an_invitation_whose_answer_was_lost_is_not_sent_again() {
+async fn inviting_is_not_retried() {
     let server = Server::start([Answer::none(), Answer::new("200 OK", r#"{"results":[]}"#)]).await;
     let error = server.client().create_invitations(&[NewInvitation::new("a@x.org")]).await.unwrap_err();
     assert!(error.outcome_unknown(), "{error:?}");
@@ -47,7 +47,7 @@ async fn an_invitation_whose_answer_was_lost_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn invitations_are_listed_and_taken_back() {
+async fn invitations_are_listed_and_revoked() {
     let list = format!(r#"{{"results":[{INVITATION}]}}"#);
     let single = format!(r#"{{"result":{INVITATION}}}"#);
     let server = Server::start([
@@ -71,7 +71,7 @@ async fn invitations_are_listed_and_taken_back() {
 }
 
 #[tokio::test]
-async fn accepting_shows_no_key() {
+async fn accepting_sends_no_key() {
     let body = r#"{"result":{"user_id":"usr_1","email":"ada@example.org","name":"Ada","lastname":null,"title":null,
         "is_sso_user":false,"permission_level":"collaborator","organization_id":"org_1",
         "created_at":"2026-11-26T10:00:00Z"}}"#;

@@ -1,4 +1,4 @@
-//! API keys, service accounts and logins: what is sent, and what is read of the answer.
+//! API keys, service accounts and device logins.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn single(fields: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_key_is_made_rotated_looked_at_listed_and_revoked() {
+async fn a_key_is_created_rotated_read_listed_and_revoked() {
     let with_token = format!(r#"{KEY},"token":"amk_new""#);
     let page = Answer::new(
         "200 OK",
@@ -44,7 +44,7 @@ async fn a_key_is_made_rotated_looked_at_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_service_account_is_made_and_its_keys_as_the_vendors_client_makes_them() {
+async fn a_service_account_is_created_with_keys_through_the_vendors_routes() {
     let account = r#""user_id":"usr_1","identity_id":"ide_1","name":"c i","organization_id":"org_1","email":"ci@x.y",
         "permission_level":"collaborator","created_at":"2026-11-23T10:00:00Z""#;
     let server = Server::start([
@@ -71,7 +71,7 @@ async fn a_service_account_is_made_and_its_keys_as_the_vendors_client_makes_them
 }
 
 #[tokio::test]
-async fn a_login_needs_no_token_and_gives_one_when_it_is_approved() {
+async fn a_login_requires_no_token_and_returns_one_when_approved() {
     let server = Server::start([
         single(r#""url":"http://h/login/otp_1","otp":"otp_1""#),
         single(r#""valid":false,"server_session_id":"""#),

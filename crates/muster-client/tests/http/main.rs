@@ -1,4 +1,4 @@
-//! The client against a real HTTP server on a real socket, which answers what a test tells it to.
+//! The client against an HTTP server with prepared responses on a real socket.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ mod groups;
 mod invitations;
 mod keys;
 mod reads;
-mod repeats;
+mod retries;
 mod server;
 mod tls;
 mod users;

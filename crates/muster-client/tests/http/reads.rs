@@ -1,4 +1,4 @@
-//! Reading: who is asking, members, the audit log, and the repeats.
+//! Reads: the caller, members, the audit log, and retries.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn busy(seconds: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn user_info_tells_the_caller_and_the_organizations() {
+async fn user_info_returns_the_caller_and_the_organizations() {
     let server = Server::start([Answer::new("200 OK", USER_INFO)]).await;
     let me = server.client().user_info().await.unwrap();
     assert_eq!(server.lines(), ["GET /api/v2/userinfo/ HTTP/1.1"]);
@@ -33,14 +33,14 @@ async fn user_info_tells_the_caller_and_the_organizations() {
 }
 
 #[tokio::test]
-async fn a_prefix_and_a_trailing_slash_of_the_address_are_respected() {
+async fn a_path_prefix_is_kept_and_a_trailing_slash_ignored() {
     let server = Server::start([Answer::new("200 OK", USER_INFO)]).await;
     Client::new(&format!("{}/muster/", server.url), TOKEN).unwrap().user_info().await.unwrap();
     assert_eq!(server.lines(), ["GET /muster/api/v2/userinfo/ HTTP/1.1"]);
 }
 
 #[tokio::test]
-async fn collaborators_are_filtered_and_paged_in_the_vendors_spelling() {
+async fn collaborators_are_filtered_and_paged_like_in_the_vendors_client() {
     let body = format!(r#"{{"results":[{COLLABORATOR}],"metadata":{{"total":2,"next_paging_token":"pt-3"}}}}"#);
     let server = Server::start([Answer::new("200 OK", body)]).await;
     let filter = CollaboratorFilter {
@@ -61,7 +61,7 @@ async fn collaborators_are_filtered_and_paged_in_the_vendors_spelling() {
 }
 
 #[tokio::test]
-async fn finding_a_collaborator_asks_for_one_and_may_find_none() {
+async fn finding_a_collaborator_requests_one_and_may_find_none() {
     let found = format!(r#"{{"results":[{COLLABORATOR}],"metadata":{{"total":1,"next_paging_token":null}}}}"#);
     let server = Server::start([Answer::new("200 OK", found), Answer::new("200 OK", r#"{"results":[]}"#)]).await;
     let client = server.client();
@@ -78,14 +78,14 @@ async fn finding_a_collaborator_asks_for_one_and_may_find_none() {
 }
 
 #[tokio::test]
-async fn nobody_is_found_by_nothing_and_nothing_is_sent() {
+async fn an_empty_filter_is_rejected_before_sending() {
     let server = Server::start([]).await;
     let error = server.client().find_collaborator(&CollaboratorFilter::default()).await.unwrap_err();
-    assert_eq!(error.to_string(), "finding a collaborator takes an e-mail address or a name");
+    assert_eq!(error.to_string(), "a filter to find a collaborator requires an e-mail address or a name");
 }
 
 #[tokio::test]
-async fn audit_events_are_read_with_all_that_may_be_null() {
+async fn audit_events_may_have_null_fields() {
     let body = r#"{"results":[
         {"event_id":"evt_2","occurred_at":"2026-11-23T10:00:01Z","actor_kind":"api_key","actor_id":"key_1","actor_name":"ci",
          "action":"user.batch_create","outcome":"success","reason":null,"target_kind":"batch","target_id":"bat_1",
@@ -112,7 +112,7 @@ async fn audit_events_are_read_with_all_that_may_be_null() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+async fn an_overloaded_server_is_retried_after_the_requested_delay() {
     let server = Server::start([busy("1"), busy("0"), Answer::new("200 OK", USER_INFO)]).await;
     let begin = Instant::now();
     server.client().user_info().await.unwrap();
@@ -121,16 +121,16 @@ async fn a_busy_server_is_asked_again_after_the_time_it_names() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_busy_is_asked_four_times_in_all() {
+async fn a_read_is_attempted_at_most_four_times() {
     let server = Server::start([busy("0"), busy("0"), busy("0"), busy("0"), busy("0")]).await;
     let error = server.client().user_info().await.unwrap_err();
     assert_eq!(server.requests().len(), 4);
     assert_eq!(error.to_string(), "the database can't be reached");
-    assert_eq!(error.rejection().unwrap().retry_after, Some(Duration::ZERO));
+    assert_eq!(error.api_error().unwrap().retry_after, Some(Duration::ZERO));
 }
 
 #[tokio::test]
-async fn a_busy_server_that_names_no_time_is_not_asked_again() {
+async fn a_503_without_retry_after_is_not_retried() {
     let body = r#"{"error":{"code":"overloaded","detail":"later"}}"#;
     let server = Server::start([Answer::new("429 Too Many Requests", body), Answer::new("200 OK", USER_INFO)]).await;
     let error = server.client().user_info().await.unwrap_err();

@@ -1,5 +1,4 @@
-//! The smallest HTTP server that will do: it gives the prepared answers, one connection
-//! each, and keeps the requests.
+//! A minimal HTTP server: sends prepared responses, one per connection, and records the requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,22 +10,22 @@ use tokio::net::TcpListener;
 /// The API key of [`Server::client`].
 pub const TOKEN: &str = "amk_test_key";
 
-/// One prepared answer.
+/// A prepared response.
 pub struct Answer {
     status: &'static str,
     headers: Vec<String>,
     body: String,
     delay: Duration,
-    /// How many bytes of it are sent before the connection is closed; all unless set.
+    /// Number of bytes to send before closing the connection; all by default.
     cut: Option<usize>,
 }
 
-/// A request as it arrived.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// `GET /path HTTP/1.1`
     pub line: String,
-    /// `name: value`, names in lower case as hyper writes them.
+    /// `name: value`, with lower-case names.
     pub headers: Vec<String>,
     pub body: String,
 }
@@ -46,12 +45,12 @@ impl Answer {
         self
     }
 
-    /// None: the connection is closed when the request was read.
+    /// Closes the connection after reading the request.
     pub fn none() -> Self {
         Self { cut: Some(0), ..Self::new("200 OK", "") }
     }
 
-    /// Only so many bytes of it.
+    /// Sends only some bytes.
     pub fn cut(self, bytes: usize) -> Self {
         Self { cut: Some(bytes), ..self }
     }
@@ -75,7 +74,7 @@ impl Request {
 }
 
 impl Server {
-    /// Gives these answers and then refuses connections.
+    /// Sends these responses, then refuses connections.
     pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -96,23 +95,23 @@ impl Server {
         Client::new(&self.url, TOKEN).unwrap()
     }
 
-    /// One that gives up after this time.
+    /// A client with a retry limit.
     pub fn client_with(&self, patience: Duration) -> Client {
         Client::builder(&self.url).token(TOKEN).retry_for(patience).follow_for(patience).build().unwrap()
     }
 
-    /// What has arrived so far.
+    /// The requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The first lines of what has arrived so far.
+    /// The request lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.requests().into_iter().map(|request| request.line).collect()
     }
 }
 
-/// Reads one request and answers it.
+/// Reads a request and responds.
 pub async fn exchange(stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: &Answer) -> Request {
     let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
@@ -128,7 +127,7 @@ pub async fn exchange(stream: impl AsyncReadExt + AsyncWriteExt + Unpin, answer:
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
     tokio::time::sleep(answer.delay).await;
-    // A client that has stopped waiting is none of the server's business.
+    // The client may have timed out.
     let text = answer.text();
     let _ = stream.write_all(&text.as_bytes()[..answer.cut.unwrap_or(text.len())]).await;
     let _ = stream.shutdown().await;

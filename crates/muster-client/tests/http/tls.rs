@@ -1,4 +1,4 @@
-//! TLS with a private certificate authority, as a company has one.
+//! TLS with a private certificate authority.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 use crate::server::{Answer, TOKEN, exchange};
 
-/// Made by `certificates/make.sh`. The server's certificate is for `localhost`, by [`AUTHORITY`].
+/// Created by `certificates/make.sh`. The server's certificate is for `localhost`, issued by [`AUTHORITY`].
 const AUTHORITY: &str = include_str!("certificates/authority.pem");
 const OTHER_AUTHORITY: &str = include_str!("certificates/other-authority.pem");
 const SERVER: &[u8] = include_bytes!("certificates/server.der");
 const SERVER_KEY: &[u8] = include_bytes!("certificates/server-key.der");
 
-/// Serves one request and tells the port.
+/// Serves one request; returns the port.
 async fn serve_once() -> u16 {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -36,7 +36,7 @@ async fn serve_once() -> u16 {
     port
 }
 
-/// Why the server at `url` is not trusted. Nothing of the request may have been sent.
+/// The TLS error for `url`. Nothing of the request may have been sent.
 async fn distrust(url: &str, authority: &str) -> String {
     let client = Client::builder(url).token(TOKEN).trust_certificates(authority).build().unwrap();
     let error = client.admin_batch_create(&[]).await.unwrap_err();
@@ -46,23 +46,23 @@ async fn distrust(url: &str, authority: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_that_was_added_is_trusted() {
+async fn an_added_authority_is_trusted() {
     let url = format!("https://localhost:{}", serve_once().await);
     let client = Client::builder(url).token(TOKEN).trust_certificates(AUTHORITY).build().unwrap();
     assert_eq!(client.admin_batch_create(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_not_trusted() {
+async fn an_unknown_authority_is_rejected() {
     let url = format!("https://localhost:{}", serve_once().await);
     let sentence = distrust(&url, OTHER_AUTHORITY).await;
-    assert_eq!(sentence, format!("no answer from `{url}`: invalid peer certificate: UnknownIssuer"));
+    assert_eq!(sentence, format!("no response from `{url}`: invalid peer certificate: UnknownIssuer"));
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_not_trusted() {
+async fn a_certificate_for_another_name_is_rejected() {
     let url = format!("https://127.0.0.1:{}", serve_once().await);
     let sentence = distrust(&url, AUTHORITY).await;
-    let start = format!("no answer from `{url}`: invalid peer certificate: certificate not valid for name");
+    let start = format!("no response from `{url}`: invalid peer certificate: certificate not valid for name");
     assert!(sentence.starts_with(&start), "{sentence}");
 }

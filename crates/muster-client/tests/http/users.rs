@@ -1,4 +1,4 @@
-//! Users and members who exist: what is sent for each call, and what is read.
+//! Existing users and members.
 
 use muster_client::{CollaboratorSearch, Error, PermissionLevel, UserChange, UserRow};
 
@@ -21,7 +21,7 @@ fn list(thing: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn one_user_is_asked_for_and_changed() {
+async fn a_user_is_read_and_changed() {
     let server =
         Server::start([single(USER), single(USER), single(USER), single(USER), Answer::new("204 No Content", "")])
             .await;
@@ -51,7 +51,7 @@ async fn one_user_is_asked_for_and_changed() {
 }
 
 #[tokio::test]
-async fn lists_of_users_are_sent_once() {
+async fn lists_of_users_are_not_retried() {
     let findings = r#"{"error":{"code":"batch_rejected","detail":"no","rows":[
         {"index":0,"field":"user","code":"unknown_user","message":"there is no such user"}]}}"#;
     let server = Server::start([
@@ -116,11 +116,11 @@ async fn members_are_searched_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn what_is_no_id_is_not_sent() {
+async fn a_malformed_id_is_rejected_before_sending() {
     let server = Server::start([]).await;
     let error = server.client().get_user("../audit").await.unwrap_err();
     assert!(matches!(error, Error::Config(_)));
-    assert_eq!(error.to_string(), "`../audit` is no id of a user; one looks like `usr_…`");
+    assert_eq!(error.to_string(), "invalid ID `../audit`; expected `usr_…`");
     let error = server.client().remove_collaborator("", None).await.unwrap_err();
-    assert_eq!(error.to_string(), "`` is no id of a membership; one looks like `ide_…`");
+    assert_eq!(error.to_string(), "invalid ID ``; expected `ide_…`");
 }

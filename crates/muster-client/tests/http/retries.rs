@@ -1,8 +1,8 @@
-//! Repeating a batch: the same key, the same bytes, and an end to it.
+//! Retries of a batch: the same key, the same body, and a limit.
 
 use std::time::{Duration, Instant};
 
-use muster_client::{BatchAnswer, Client, CreatedBatch, Error};
+use muster_client::{BatchOutcome, Client, CreatedBatch, Error};
 use tokio::net::TcpListener;
 
 use crate::batch::{CREATED, users};
@@ -25,7 +25,7 @@ fn replay() -> Answer {
     Answer::new("200 OK", CREATED).header("idempotency-replayed", "true")
 }
 
-/// The key that all requests have, which must not differ in anything else either.
+/// The key of all requests, which have to be identical.
 fn only_key(requests: &[Request]) -> String {
     let first = &requests[0];
     for request in requests {
@@ -36,13 +36,13 @@ fn only_key(requests: &[Request]) -> String {
 
 async fn created(client: &Client) -> CreatedBatch {
     match client.batch(&users()).send().await.unwrap() {
-        BatchAnswer::Created(created) => created,
-        other @ BatchAnswer::Running(_) => panic!("{other:?}"),
+        BatchOutcome::Created(created) => created,
+        other @ BatchOutcome::Running(_) => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
-async fn each_call_has_a_key_of_its_own() {
+async fn each_call_has_its_own_key() {
     let server = Server::start([Answer::new("200 OK", CREATED), Answer::new("200 OK", CREATED)]).await;
     let client = server.client();
     client.admin_batch_create(&users()).await.unwrap();
@@ -53,7 +53,7 @@ async fn each_call_has_a_key_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_after_the_request_is_repeated_and_the_replay_is_the_answer() {
+async fn a_lost_response_is_retried_and_the_replay_is_returned() {
     let server = Server::start([Answer::none(), Answer::new("200 OK", CREATED).cut(150), replay()]).await;
     let created = created(&server.client()).await;
     assert_eq!((created.users.len(), created.replayed), (2, true));
@@ -62,7 +62,7 @@ async fn a_connection_that_is_cut_after_the_request_is_repeated_and_the_replay_i
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+async fn an_overloaded_server_is_retried_after_the_requested_delay() {
     let server = Server::start([busy("1"), busy("0"), Answer::new("200 OK", CREATED)]).await;
     let begin = Instant::now();
     assert_eq!(server.client().admin_batch_create(&users()).await.unwrap().len(), 2);
@@ -71,19 +71,19 @@ async fn a_busy_server_is_asked_again_after_the_time_it_names() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_busy_for_longer_than_the_patience_is_not_waited_for() {
+async fn a_requested_delay_beyond_the_limit_is_an_error() {
     let server = Server::start([busy("120")]).await;
     let begin = Instant::now();
     let error = server.client().admin_batch_create(&users()).await.unwrap_err();
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    assert_eq!(error.to_string(), "in words (request id: req_1)");
+    assert_eq!(error.to_string(), "in words (request ID: req_1)");
     assert!(!error.outcome_unknown());
     assert_eq!(error.idempotency_key(), Some(only_key(&server.requests()).as_str()));
-    assert_eq!(error.rejection().unwrap().retry_after, Some(Duration::from_secs(120)));
+    assert_eq!(error.api_error().unwrap().retry_after, Some(Duration::from_secs(120)));
 }
 
 #[tokio::test]
-async fn a_key_in_use_is_waited_for_longer_than_for_failures() {
+async fn a_request_in_progress_is_awaited_beyond_the_limit() {
     let server = Server::start([Answer::none(), in_use(), in_use(), replay()]).await;
     let begin = Instant::now();
     let client = server.client_with(Duration::from_millis(500));
@@ -93,7 +93,7 @@ async fn a_key_in_use_is_waited_for_longer_than_for_failures() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_other_rows_is_final() {
+async fn a_reused_key_is_not_retried() {
     let server = Server::start([refusal("422 Unprocessable Entity", "idempotency_key_reused")]).await;
     let error = server.client().batch(&users()).idempotency_key("k").send().await.unwrap_err();
     assert!(matches!(&error, Error::Rejected(rejection) if rejection.code == "idempotency_key_reused"), "{error:?}");
@@ -102,8 +102,8 @@ async fn a_key_that_was_used_for_other_rows_is_final() {
 }
 
 #[tokio::test]
-async fn when_patience_ends_the_outcome_is_unknown_and_the_error_has_the_key() {
-    // Afterwards connections are refused.
+async fn at_the_limit_the_outcome_is_unknown_and_the_error_has_the_key() {
+    // Further connections are refused.
     let server = Server::start([Answer::none()]).await;
     let begin = Instant::now();
     let error = server.client_with(Duration::from_secs(1)).admin_batch_create(&users()).await.unwrap_err();
@@ -117,11 +117,11 @@ async fn when_patience_ends_the_outcome_is_unknown_and_the_error_has_the_key() {
 
     let server = Server::start([replay()]).await;
     let answer = server.client().batch(&users()).idempotency_key(key).send().await.unwrap();
-    assert!(matches!(answer, BatchAnswer::Created(CreatedBatch { replayed: true, .. })), "{answer:?}");
+    assert!(matches!(answer, BatchOutcome::Created(CreatedBatch { replayed: true, .. })), "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_starts_meanwhile_is_reached() {
+async fn a_starting_server_is_reached() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -135,7 +135,7 @@ async fn a_server_that_starts_meanwhile_is_reached() {
 }
 
 #[tokio::test]
-async fn an_address_where_nobody_is_is_told_within_seconds() {
+async fn a_wrong_address_fails_within_seconds() {
     let server = Server::start([]).await;
     let begin = Instant::now();
     let error = server.client().admin_batch_create(&users()).await.unwrap_err();
@@ -145,7 +145,7 @@ async fn an_address_where_nobody_is_is_told_within_seconds() {
 }
 
 #[tokio::test]
-async fn without_patience_a_batch_is_sent_once() {
+async fn a_limit_of_zero_disables_retries() {
     let server = Server::start([Answer::none(), replay()]).await;
     let error = server.client_with(Duration::ZERO).admin_batch_create(&users()).await.unwrap_err();
     assert!(error.outcome_unknown());
