@@ -153,7 +153,6 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
     let app = TestApp::spawn().await;
     let folder = tempfile::tempdir().unwrap();
     let made = app.owner.post("/api/v2/api_keys", &serde_json::json!({"name": "ci"})).await.json()["result"].clone();
-    let key_id = made["key_id"].as_str().unwrap();
     let file = folder.path().join("muster/credentials.json");
     let keep = |mode: u32| {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
