@@ -7,12 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// The fields of a row: the vendor's in its order, then muster's own.
-#[rustfmt::skip]
-pub(crate) const FIELDS: [&str; 9] = [
-    "name", "email", "password", "is_sso_user", "lastname", "title",
-    "password_hash", "must_change_password", "permission_level",
-];
+use crate::users::UserField;
 
 /// How many findings the one-line summary names; `rows` has them all.
 const NAMED: usize = 5;
@@ -182,9 +177,10 @@ impl Report {
 
 /// Where a field stands in a row: whom the row is about, the vendor's order; what is unknown comes last.
 fn place(field: Option<&str>) -> usize {
+    let fields = UserField::NEW_USER;
     match field.unwrap_or_default() {
         "user" => 0,
-        field => FIELDS.iter().position(|known| *known == field).unwrap_or(FIELDS.len()) + 1,
+        field => fields.iter().position(|known| known.as_str() == field).unwrap_or(fields.len()) + 1,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::error::{Code, Error, Result};
 use crate::report::Finding;
 use crate::secret::Secret;
+use crate::users::UserField;
 
 /// The longest unknown field name that is repeated in a finding, in characters.
 const LONGEST_NAME_SHOWN: usize = 64;
@@ -54,13 +55,13 @@ impl Field<String> {
 /// What the rows of a list are.
 pub(crate) trait Shape: Default {
     /// The fields that there are.
-    const FIELDS: &'static [&'static str];
+    const FIELDS: &'static [UserField];
 
     /// What is done to those who are in it, such as `create`.
     const PURPOSE: &'static str;
 
     /// Takes the value of one of them.
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value);
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value);
 }
 
 /// Rows (`None` for one that is not an object) and what is wrong with their types.
@@ -152,7 +153,7 @@ struct RowSeed<'a, R> {
 
 impl<R: Shape> RowSeed<'_, R> {
     fn not_an_object(self, found: &str) -> Option<R> {
-        let message = format!("a user has to be an object with {}; this is {found}", R::FIELDS.join(", "));
+        let message = format!("a user has to be an object with {}; this is {found}", UserField::names(R::FIELDS));
         self.findings.push(Finding::row(self.index, "wrong_type", message));
         None
     }
@@ -221,11 +222,11 @@ impl<'de, R: Shape> Visitor<'de> for RowSeed<'_, R> {
 
 /// Takes the values of one row's fields. However many there are, findings stay few.
 pub(crate) struct Fields<'a> {
-    known: &'static [&'static str],
+    known: &'static [UserField],
     index: usize,
     findings: &'a mut Vec<Finding>,
     /// Which known fields there have been, and whether more than once.
-    seen: Vec<(&'static str, bool)>,
+    seen: Vec<(UserField, bool)>,
     /// How many unknown ones.
     unknown: usize,
 }
@@ -233,12 +234,12 @@ pub(crate) struct Fields<'a> {
 impl Fields<'_> {
     /// The known field of this name, if it is there for the first time. JSON leaves open which of two values of
     /// one name counts, so a second one is a finding.
-    fn new_field(&mut self, key: &str) -> Option<&'static str> {
-        let Some(known) = self.known.iter().find(|known| **known == key) else {
+    fn new_field(&mut self, key: &str) -> Option<UserField> {
+        let Some(known) = UserField::find(self.known, key) else {
             self.unknown(key);
             return None;
         };
-        match self.seen.iter_mut().find(|(seen, _)| seen == known) {
+        match self.seen.iter_mut().find(|(seen, _)| *seen == known) {
             None => {
                 self.seen.push((known, false));
                 Some(known)
@@ -246,30 +247,30 @@ impl Fields<'_> {
             Some((_, told)) => {
                 if !*told {
                     *told = true;
-                    self.findings.push(Finding::field(self.index, *known, "duplicate_field", "is there twice"));
+                    self.findings.push(Finding::field(self.index, known, "duplicate_field", "is there twice"));
                 }
                 None
             }
         }
     }
 
-    pub(crate) fn text(&mut self, key: &str, value: Value) -> Field<String> {
+    pub(crate) fn text(&mut self, field: UserField, value: Value) -> Field<String> {
         match value {
             Value::String(text) => Field::Is(text),
             Value::Null => Field::Missing,
-            other => self.wrong(key, "text", &other),
+            other => self.wrong(field, "text", &other),
         }
     }
 
-    pub(crate) fn flag(&mut self, key: &str, value: Value) -> Field<bool> {
+    pub(crate) fn flag(&mut self, field: UserField, value: Value) -> Field<bool> {
         match value {
             Value::Bool(flag) => Field::Is(flag),
             Value::Null => Field::Missing,
-            other => self.wrong(key, "true or false", &other),
+            other => self.wrong(field, "true or false", &other),
         }
     }
 
-    pub(crate) fn wrong<T>(&mut self, key: &str, due: &str, found: &Value) -> Field<T> {
+    pub(crate) fn wrong<T>(&mut self, field: UserField, due: &str, found: &Value) -> Field<T> {
         let found = match found {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -278,7 +279,7 @@ impl Fields<'_> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.findings.push(Finding::field(self.index, key, "wrong_type", format!("has to be {due}, not {found}")));
+        self.findings.push(Finding::field(self.index, field, "wrong_type", format!("has to be {due}, not {found}")));
         Field::Wrong
     }
 
@@ -292,7 +293,7 @@ impl Fields<'_> {
             .take(LONGEST_NAME_SHOWN)
             .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
             .collect();
-        let message = format!("is unknown; a user has {}", self.known.join(", "));
+        let message = format!("is unknown; a user has {}", UserField::names(self.known));
         self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
     }
 

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::passwords::{ImportedHash, Policy};
-use crate::report::{FIELDS, Finding, Report};
+use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
 use crate::secret::Secret;
-use crate::users::{Credential, EmailAddress, Line, Name, NewUser};
+use crate::users::{Credential, CredentialConflict, EmailAddress, Line, Name, NewUser, UserField, password_context};
 
 /// The number of rows from which they are divided between threads.
 const THREADS_THRESHOLD: usize = 64;
@@ -89,20 +89,22 @@ struct Row {
 }
 
 impl Shape for Row {
-    const FIELDS: &'static [&'static str] = &FIELDS;
+    const FIELDS: &'static [UserField] = UserField::NEW_USER;
     const PURPOSE: &'static str = "create";
 
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         match field {
-            "name" => self.name = fields.text(field, value),
-            "email" => self.email = fields.text(field, value),
-            "lastname" => self.lastname = fields.text(field, value),
-            "title" => self.title = fields.text(field, value),
-            "permission_level" => self.permission_level = fields.text(field, value),
-            "password" => self.password = fields.text(field, value).into_secret(),
-            "password_hash" => self.password_hash = fields.text(field, value).into_secret(),
-            "must_change_password" => self.must_change_password = fields.flag(field, value),
-            _ => self.is_sso_user = fields.flag(field, value),
+            UserField::Name => self.name = fields.text(field, value),
+            UserField::Email => self.email = fields.text(field, value),
+            UserField::Lastname => self.lastname = fields.text(field, value),
+            UserField::Title => self.title = fields.text(field, value),
+            UserField::PermissionLevel => self.permission_level = fields.text(field, value),
+            UserField::Password => self.password = fields.text(field, value).into_secret(),
+            UserField::PasswordHash => self.password_hash = fields.text(field, value).into_secret(),
+            UserField::MustChangePassword => self.must_change_password = fields.flag(field, value),
+            UserField::IsSsoUser => self.is_sso_user = fields.flag(field, value),
+            // Not in `FIELDS`.
+            UserField::User | UserField::IfMatch => {}
         }
     }
 }
@@ -195,26 +197,24 @@ impl Row {
     fn check(self, index: usize, limits: &Limits) -> CheckedRow {
         let mut findings = Vec::new();
         let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
-        let name = required(index, "name", self.name, &mut findings).and_then(|name| {
+        let name = required(index, UserField::Name, self.name, &mut findings).and_then(|name| {
             let name = Name::parse(name);
-            name.map_err(|why| findings.push(Finding::field(index, "name", why.code(), why.message()))).ok()
+            name.map_err(|why| findings.push(Finding::field(index, UserField::Name, why.code(), why.message()))).ok()
         });
-        let email = required(index, "email", self.email, &mut findings).and_then(|email| {
+        let email = required(index, UserField::Email, self.email, &mut findings).and_then(|email| {
             let email = EmailAddress::parse(&email);
-            email.map_err(|why| findings.push(Finding::field(index, "email", why.code(), why.message()))).ok()
+            email.map_err(|why| findings.push(Finding::field(index, UserField::Email, why.code(), why.message()))).ok()
         });
-        let is_sso_user = required(index, "is_sso_user", self.is_sso_user, &mut findings);
-        let lastname = line(index, "lastname", self.lastname, &mut findings);
-        let title = line(index, "title", self.title, &mut findings);
+        let is_sso_user = required(index, UserField::IsSsoUser, self.is_sso_user, &mut findings);
+        let lastname = line(index, UserField::Lastname, self.lastname, &mut findings);
+        let title = line(index, UserField::Title, self.title, &mut findings);
         let permission_level = permission_level(index, self.permission_level, limits, &mut findings);
 
-        let mut context = vec!["muster"];
-        context.extend(name.as_ref().map(Name::as_str));
-        context.extend(lastname.iter().flatten().map(Line::as_str));
-        if let Some(email) = &email {
-            context.push(email.as_str());
-            context.extend(email.key().split('@'));
-        }
+        let context = password_context(
+            name.as_ref().map(Name::as_str),
+            lastname.iter().flatten().map(Line::as_str).next(),
+            email.as_ref(),
+        );
         let given = Given { password: self.password, hash: self.password_hash, must_change: self.must_change_password };
         let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
         let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
@@ -228,7 +228,7 @@ impl Row {
     }
 }
 
-fn required<T>(index: usize, field: &str, value: Field<T>, findings: &mut Vec<Finding>) -> Option<T> {
+fn required<T>(index: usize, field: UserField, value: Field<T>, findings: &mut Vec<Finding>) -> Option<T> {
     if matches!(value, Field::Missing) {
         findings.push(Finding::field(index, field, "missing", "is missing"));
     }
@@ -238,7 +238,7 @@ fn required<T>(index: usize, field: &str, value: Field<T>, findings: &mut Vec<Fi
 /// An optional line of text; `Err` if it is invalid.
 fn line(
     index: usize,
-    field: &str,
+    field: UserField,
     value: Field<String>,
     findings: &mut Vec<Finding>,
 ) -> std::result::Result<Option<Line>, ()> {
@@ -254,7 +254,7 @@ fn permission_level(
     findings: &mut Vec<Finding>,
 ) -> Option<PermissionLevel> {
     let mut refuse = |code, message: &str| {
-        findings.push(Finding::field(index, "permission_level", code, message));
+        findings.push(Finding::field(index, UserField::PermissionLevel, code, message));
         None
     };
     match level {
@@ -286,7 +286,7 @@ impl Given {
         context: &[&str],
         findings: &mut Vec<Finding>,
     ) -> Option<Credential> {
-        let mut refuse = |field: &str, code, message: &str| {
+        let mut refuse = |field: UserField, code, message: &str| {
             findings.push(Finding::field(index, field, code, message));
             None
         };
@@ -300,31 +300,23 @@ impl Given {
         let (password, hash, must_change) = (given(self.password), given(self.hash), self.must_change.into_option());
         if must_change.is_some() && hash.is_none() {
             let message = "is for a password_hash; what holds for a password is the server's setting";
-            return refuse("must_change_password", "must_change_without_hash", message);
+            return refuse(UserField::MustChangePassword, "must_change_without_hash", message);
         }
+        let mut conflict = |field, conflict: CredentialConflict| refuse(field, conflict.code(), conflict.message());
         match (is_sso_user, password, hash) {
-            (_, Some(_), Some(_)) => {
-                let message = "there is a password too: give one of the two";
-                refuse("password_hash", "password_and_hash", message)
-            }
-            (Some(true), Some(_), None) => {
-                let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
-                refuse("password", "password_for_sso_user", message)
-            }
-            (Some(true), None, Some(_)) => {
-                let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
-                refuse("password_hash", "password_for_sso_user", message)
-            }
+            (_, Some(_), Some(_)) => conflict(UserField::PasswordHash, CredentialConflict::PasswordAndHash),
+            (Some(true), Some(_), None) => conflict(UserField::Password, CredentialConflict::PasswordForSsoUser),
+            (Some(true), None, Some(_)) => conflict(UserField::PasswordHash, CredentialConflict::PasswordForSsoUser),
             (Some(true), None, None) => Some(Credential::Sso),
             (Some(false), None, None) => Some(Credential::Unset),
             (None, None, None) => None,
             (_, Some(password), None) => match limits.policy.check(password.expose(), context) {
                 Ok(password) => Some(Credential::Password(password)),
-                Err(why) => refuse("password", why.code(), &why.message()),
+                Err(why) => refuse(UserField::Password, why.code(), &why.message()),
             },
             (_, None, Some(hash)) => match ImportedHash::parse(hash.expose()) {
                 Ok(hash) => Some(Credential::Imported { hash, must_change: must_change.unwrap_or(false) }),
-                Err(why) => refuse("password_hash", why.code(), &why.message()),
+                Err(why) => refuse(UserField::PasswordHash, why.code(), &why.message()),
             },
         }
     }
@@ -334,7 +326,7 @@ impl Given {
 fn weak_hash(index: usize, credential: &Credential) -> Option<Finding> {
     match credential {
         Credential::Imported { hash, .. } => {
-            hash.weakness().map(|why| Finding::field(index, "password_hash", "weak_hash", why))
+            hash.weakness().map(|why| Finding::field(index, UserField::PasswordHash, "weak_hash", why))
         }
         _ => None,
     }

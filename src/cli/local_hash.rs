@@ -23,10 +23,7 @@ use super::Exit;
 use super::progress::Progress;
 use crate::config::{Config, Passwords};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
-
-/// The keys of a row whose values can't be a password.
-const HARMLESS: [&str; 8] =
-    ["name", "email", "is_sso_user", "lastname", "title", "password_hash", "must_change_password", "permission_level"];
+use crate::users::{CredentialConflict, EmailAddress, UserField, password_context};
 
 /// What became of the rows.
 pub(super) enum Hashed {
@@ -84,8 +81,11 @@ fn stand_in(passwords: &Passwords) -> String {
 fn take_password(row: &mut Value) -> Option<String> {
     let Value::Object(row) = row else { return None };
     for (key, value) in row.iter_mut() {
-        let is_due = HARMLESS.contains(&key.as_str()) || (key == "password" && value.is_string());
-        if !is_due {
+        let is_harmless = match UserField::find(UserField::NEW_USER, key) {
+            Some(UserField::Password) => value.is_string(),
+            field => field.is_some(),
+        };
+        if !is_harmless {
             *value = empty_of_its_kind(value);
         }
     }
@@ -147,34 +147,27 @@ fn check_some(
             message,
             other_index: None,
         };
-        if row.get("password_hash").is_some_and(|hash| !hash.is_null() && hash != "") {
-            findings.push(finding("password_and_hash", "there is a password_hash too: give one of the two".to_owned()));
+        let conflict = if row.get("password_hash").is_some_and(|hash| !hash.is_null() && hash != "") {
+            Some(CredentialConflict::PasswordAndHash)
+        } else if row.get("is_sso_user") == Some(&Value::Bool(true)) {
+            Some(CredentialConflict::PasswordForSsoUser)
+        } else {
+            None
+        };
+        if let Some(conflict) = conflict {
+            findings.push(finding(conflict.code(), conflict.message().to_owned()));
             continue;
         }
-        if row.get("is_sso_user") == Some(&Value::Bool(true)) {
-            let message = "an SSO user can't have a password: leave it out, or set is_sso_user to false";
-            findings.push(finding("password_for_sso_user", message.to_owned()));
-            continue;
-        }
-        match policy.check(text, &context(row)) {
+        let text_of =
+            |field: UserField| row.get(field.as_str()).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let email = text_of(UserField::Email).and_then(|email| EmailAddress::parse(email).ok());
+        let context = password_context(text_of(UserField::Name), text_of(UserField::Lastname), email.as_ref());
+        match policy.check(text, &context) {
             Ok(password) => passwords.push((index, password)),
             Err(why) => findings.push(finding(why.code(), why.message())),
         }
     }
     (passwords, findings)
-}
-
-/// What somebody who knows the person would try first, as the server takes it from a row.
-fn context(row: &Value) -> Vec<&str> {
-    let text = |key| row.get(key).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
-    let mut context = vec!["muster"];
-    context.extend(text("name"));
-    context.extend(text("lastname"));
-    if let Some(email) = text("email") {
-        context.push(email);
-        context.extend(email.split('@'));
-    }
-    context
 }
 
 /// All hashes, in the order of the passwords, on all cores.

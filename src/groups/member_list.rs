@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Organization, User};
 use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
+use crate::users::UserField;
 use crate::users::user_ref::{self, UserRef};
 
 /// A list whose rows have been validated without the database.
@@ -30,10 +31,10 @@ struct MemberRow {
 }
 
 impl Shape for MemberRow {
-    const FIELDS: &'static [&'static str] = &["user"];
+    const FIELDS: &'static [UserField] = UserField::MEMBER_ROW;
     const PURPOSE: &'static str = "add or remove";
 
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         self.user = fields.text(field, value);
     }
 }

@@ -11,7 +11,7 @@ use crate::id::{Id, Invitation, User};
 use crate::passwords::Policy;
 use crate::secret::Secret;
 use crate::token::InvalidToken;
-use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword};
+use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context};
 
 /// What somebody who was invited says about themselves.
 #[derive(Debug)]
@@ -185,10 +185,9 @@ fn check(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<Ne
         text.and_then(|text| Line::parse(text).map_err(|why| note(field, why.message())).ok())
     };
     let (lastname, title) = (line("lastname", lastname), line("title", title));
-    let mut context = vec!["muster", invited.organization_name.as_str(), invited.email.as_str()];
-    context.extend(invited.email.key().split('@'));
-    context.extend(name.as_ref().map(Name::as_str));
-    context.extend(lastname.as_ref().map(Line::as_str));
+    let mut context =
+        password_context(name.as_ref().map(Name::as_str), lastname.as_ref().map(Line::as_str), Some(&invited.email));
+    context.push(&invited.organization_name);
     let password = password.filter(|password| !password.expose().is_empty());
     let credential = match password {
         Some(_) if is_sso_user => {

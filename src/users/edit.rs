@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::user_ref::UserRef;
-use super::{EmailAddress, Line, Name};
+use super::{EmailAddress, Line, Name, UserField};
 use crate::report::Finding;
 use crate::rows::{Field, Fields, Shape};
 
@@ -37,22 +37,30 @@ pub(super) struct EditFields {
 }
 
 impl EditFields {
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         match field {
             // Both are required.
-            "name" | "email" if value.is_null() => {
+            UserField::Name | UserField::Email if value.is_null() => {
                 fields.wrong::<()>(field, "text", &value);
             }
-            "name" => self.name = fields.text(field, value),
-            "email" => self.email = fields.text(field, value),
-            "lastname" => self.lastname = Some(fields.text(field, value)),
-            _ => self.title = Some(fields.text(field, value)),
+            UserField::Name => self.name = fields.text(field, value),
+            UserField::Email => self.email = fields.text(field, value),
+            UserField::Lastname => self.lastname = Some(fields.text(field, value)),
+            UserField::Title => self.title = Some(fields.text(field, value)),
+            // Not fields of an edit.
+            UserField::Password
+            | UserField::PasswordHash
+            | UserField::MustChangePassword
+            | UserField::IsSsoUser
+            | UserField::PermissionLevel
+            | UserField::User
+            | UserField::IfMatch => {}
         }
     }
 
     /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
     pub(super) fn check(self, index: usize, findings: &mut Vec<Finding>) -> Edit {
-        let mut line = |field: &str, sent: Option<Field<String>>| match sent? {
+        let mut line = |field: UserField, sent: Option<Field<String>>| match sent? {
             Field::Missing => Some(None),
             Field::Wrong => None,
             Field::Is(text) => match Line::parse(text) {
@@ -63,14 +71,14 @@ impl EditFields {
                 }
             },
         };
-        let (lastname, title) = (line("lastname", self.lastname), line("title", self.title));
+        let (lastname, title) = (line(UserField::Lastname, self.lastname), line(UserField::Title, self.title));
         let name = self.name.into_option().and_then(|name| {
             let name = Name::parse(name);
-            name.map_err(|why| findings.push(Finding::field(index, "name", why.code(), why.message()))).ok()
+            name.map_err(|why| findings.push(Finding::field(index, UserField::Name, why.code(), why.message()))).ok()
         });
         let email = self.email.into_option().and_then(|email| {
             let email = EmailAddress::parse(&email);
-            email.map_err(|why| findings.push(Finding::field(index, "email", why.code(), why.message()))).ok()
+            email.map_err(|why| findings.push(Finding::field(index, UserField::Email, why.code(), why.message()))).ok()
         });
         Edit { name, email, lastname, title }
     }
@@ -81,10 +89,10 @@ impl EditFields {
 pub(super) struct EditBody(pub(super) EditFields);
 
 impl Shape for EditBody {
-    const FIELDS: &'static [&'static str] = &["name", "email", "lastname", "title"];
+    const FIELDS: &'static [UserField] = UserField::EDIT;
     const PURPOSE: &'static str = "change";
 
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         self.0.set(fields, field, value);
     }
 }
@@ -97,10 +105,20 @@ pub(super) struct TargetFields {
 }
 
 impl TargetFields {
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         match field {
-            "user" => self.user = fields.text(field, value),
-            _ => self.if_match = revision(fields, field, value),
+            UserField::User => self.user = fields.text(field, value),
+            UserField::IfMatch => self.if_match = revision(fields, field, value),
+            // Not fields that identify a user.
+            UserField::Name
+            | UserField::Email
+            | UserField::Lastname
+            | UserField::Title
+            | UserField::Password
+            | UserField::PasswordHash
+            | UserField::MustChangePassword
+            | UserField::IsSsoUser
+            | UserField::PermissionLevel => {}
         }
     }
 
@@ -112,7 +130,7 @@ impl TargetFields {
 }
 
 /// Reads a revision: a number, or the text of an `ETag`. CSV files contain text only.
-fn revision(fields: &mut Fields<'_>, field: &'static str, value: Value) -> Field<i64> {
+fn revision(fields: &mut Fields<'_>, field: UserField, value: Value) -> Field<i64> {
     match &value {
         Value::Null => Field::Missing,
         Value::Number(number) if number.is_i64() => number.as_i64().map_or(Field::Wrong, Field::Is),
@@ -132,12 +150,12 @@ pub(super) struct EditRow {
 }
 
 impl Shape for EditRow {
-    const FIELDS: &'static [&'static str] = &["user", "name", "email", "lastname", "title", "if_match"];
+    const FIELDS: &'static [UserField] = UserField::EDIT_ROW;
     const PURPOSE: &'static str = "change";
 
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         match field {
-            "user" | "if_match" => self.target.set(fields, field, value),
+            UserField::User | UserField::IfMatch => self.target.set(fields, field, value),
             _ => self.edit.set(fields, field, value),
         }
     }
@@ -148,10 +166,10 @@ impl Shape for EditRow {
 pub(super) struct TargetRow(TargetFields);
 
 impl Shape for TargetRow {
-    const FIELDS: &'static [&'static str] = &["user", "if_match"];
+    const FIELDS: &'static [UserField] = UserField::TARGET_ROW;
     const PURPOSE: &'static str = "change";
 
-    fn set(&mut self, fields: &mut Fields<'_>, field: &'static str, value: Value) {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
         self.0.set(fields, field, value);
     }
 }

@@ -6,6 +6,7 @@
 mod edit;
 mod email;
 mod expected;
+mod field;
 mod list;
 pub(crate) mod lock;
 mod one;
@@ -19,6 +20,7 @@ use std::fmt;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
+pub(crate) use field::{CredentialConflict, UserField, password_context};
 pub use list::{ListOperation, change_all};
 pub use one::{delete, get, reactivate, suspend, update};
 pub use read::UserDetails;

@@ -10,7 +10,8 @@ use super::error::Problem;
 use super::header::{self, place};
 use super::hide::{self, comment};
 use super::parsed::{Notes, Parsed, Read, push};
-use super::{Contents, Field, Row, fields};
+use super::{Contents, Field, Row};
+use crate::users::UserField;
 
 /// A table of users, its first row the names of the columns.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
@@ -26,7 +27,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
 
 struct Table<'t> {
     text: &'t str,
-    columns: Vec<Option<&'static str>>,
+    columns: Vec<Option<UserField>>,
     /// The columns without a name behind them: where they stand, and whether that was noted since
     /// they are not empty.
     tail: Vec<(Range<usize>, bool)>,
@@ -129,11 +130,10 @@ impl<'t> Table<'t> {
         if self.doubt {
             return;
         }
-        let contents = self.notes.contents;
         let cells = || self.columns.iter().zip(row);
         let shifted = cells().any(|(column, cell)| match *column {
-            Some(name) if fields::is_flag(name) => !cell.text.is_empty() && flag(&cell.text).is_none(),
-            Some(name) => contents.is_public(name) && cell.text.contains(['\n', '\r']),
+            Some(field) if field.is_flag() => !cell.text.is_empty() && flag(&cell.text).is_none(),
+            Some(field) => !field.is_secret() && cell.text.contains(['\n', '\r']),
             None => false,
         });
         if shifted {
@@ -141,7 +141,7 @@ impl<'t> Table<'t> {
             return;
         }
         for (column, cell) in self.columns.iter().zip(row) {
-            if !column.is_some_and(|column| contents.is_public(column)) || hide::is_suspect(&cell.text) {
+            if column.is_none_or(UserField::is_secret) || hide::is_suspect(&cell.text) {
                 self.notes.hide(cell.span.clone());
             }
         }
@@ -151,12 +151,12 @@ impl<'t> Table<'t> {
         let mut map = Map::new();
         let mut fields = Vec::with_capacity(row.len());
         for (column, cell) in self.columns.iter().zip(row) {
-            let Some(name) = *column else { continue };
-            fields.push(Field::new(name, true, cell.span.clone(), cell.span.clone()));
+            let Some(field) = *column else { continue };
+            fields.push(Field::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
             if !cell.text.is_empty() {
-                let flag = if fields::is_flag(name) { flag(&cell.text) } else { None };
+                let flag = if field.is_flag() { flag(&cell.text) } else { None };
                 let value = flag.map_or_else(|| Value::String(cell.text.clone().into_owned()), Value::Bool);
-                map.insert(name.to_owned(), value);
+                map.insert(field.into(), value);
             }
         }
         Row::object(map, span, fields)

@@ -7,6 +7,7 @@ use super::cells::{Cell, Cells};
 use super::error::Problem;
 use super::hide;
 use super::parsed::{Notes, Read, twice};
+use crate::users::UserField;
 
 /// Names of columns in a row that is taken for a header; fewer where there need not be more.
 const ENOUGH: usize = 2;
@@ -18,7 +19,7 @@ fn enough(contents: &Contents) -> usize {
 /// Which columns there are.
 fn columns_help(contents: &Contents) -> String {
     match contents.fields.split_last() {
-        Some((last, others)) => format!("the columns are {} and {last}", others.join(", ")),
+        Some((last, others)) => format!("the columns are {} and {last}", UserField::names(others)),
         None => String::new(),
     }
 }
@@ -43,7 +44,7 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     let line = text.get(start..).unwrap_or_default();
     let line = line.split(['\n', '\r']).next().unwrap_or_default();
     let fits = |delimiter: &char| {
-        let name = |piece: &str| contents.known(piece.trim().trim_matches('"')).is_some();
+        let name = |piece: &str| contents.field(piece.trim().trim_matches('"')).is_some();
         line.split(*delimiter).filter(|piece| name(piece)).count() >= enough(contents)
     };
     let others = [';', '\t'];
@@ -97,10 +98,10 @@ pub(super) fn read(
     width: usize,
     cells: &Cells<'_>,
     notes: &mut Notes,
-) -> Read<Vec<Option<&'static str>>> {
+) -> Read<Vec<Option<UserField>>> {
     let contents = notes.contents;
     let place = place(header);
-    let columns: Vec<_> = header.iter().map(|cell| contents.known(cell.text.trim())).collect();
+    let columns: Vec<_> = header.iter().map(|cell| contents.field(cell.text.trim())).collect();
     let known = columns.iter().flatten().count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
@@ -132,7 +133,7 @@ pub(super) fn read(
     Ok(columns)
 }
 
-fn missing_columns(missing: &[&str], place: Range<usize>) -> Problem {
+fn missing_columns(missing: &[UserField], place: Range<usize>) -> Problem {
     let names: Vec<_> = missing.iter().map(|field| format!("`{field}`")).collect();
     Problem::new(
         match names.split_last() {
@@ -161,7 +162,7 @@ fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
         let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
         word.chars().count() > LONGEST_WORD || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
     };
-    contents.known(cell).is_none()
+    contents.field(cell).is_none()
         && (cell.contains(char::is_numeric)
             || ["true", "false", "yes", "no", "on", "off"].iter().any(|flag| cell.eq_ignore_ascii_case(flag))
             || cell.split([' ', '-', '_']).any(odd))

@@ -10,6 +10,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::Contents;
+use crate::users::UserField;
 
 /// A piece of the text of which every column is printed as `with`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Show {
 /// Whether a value of a public key may be a password all the same: who is asked whether to change
 /// it may have written the new one.
 pub(super) fn is_odd(key: &str, value: &Value) -> bool {
-    key == "must_change_password" && !matches!(value, Value::Bool(_) | Value::Null)
+    key == UserField::MustChangePassword.as_str() && !matches!(value, Value::Bool(_) | Value::Null)
 }
 
 /// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is
@@ -128,7 +129,8 @@ fn words(contents: &Contents, line: &str, open: bool) -> Words {
         }
         let at = start + piece.find(core).unwrap_or_default();
         let until = start + piece.trim_end().len();
-        let known = (contents.is_public(core) && core != "must_change_password") || core == contents.list;
+        let known =
+            (contents.is_public(core) && core != UserField::MustChangePassword.as_str()) || core == contents.list;
         found.has_key |= key;
         let quoted = piece.ends_with("\":");
         let next = line.get(end..).and_then(|rest| rest.chars().next());
@@ -162,7 +164,7 @@ fn behind(line: &str, at: usize) -> usize {
 /// When nothing behind this word may be shown: how many bytes of the word itself can be.
 fn secret(core: &str, key: bool, open: bool) -> Option<usize> {
     let lower = core.to_ascii_lowercase();
-    for word in ["password_hash", "password"] {
+    for word in [UserField::PasswordHash, UserField::Password].map(UserField::as_str) {
         if lower.starts_with(word) {
             return Some(word.len());
         }

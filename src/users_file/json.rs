@@ -28,7 +28,11 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
 }
 
 fn one_of(contents: &Contents) -> String {
-    format!("write `[{{\"{}\": …}}]` or `{{\"{}\": […]}}`", contents.required.first().unwrap_or(&""), contents.list)
+    format!(
+        "write `[{{\"{}\": …}}]` or `{{\"{}\": […]}}`",
+        contents.required.first().map_or("", |field| field.as_str()),
+        contents.list
+    )
 }
 
 fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {

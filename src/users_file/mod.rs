@@ -80,9 +80,9 @@
 
 mod alias;
 mod cells;
+mod contents;
 mod csv;
 mod error;
-mod fields;
 mod format;
 mod header;
 mod hide;
@@ -106,8 +106,8 @@ use std::path::Path;
 use muster_client::RowFinding;
 use serde_json::Value;
 
+pub use contents::Contents;
 pub use error::{FileError, FormError};
-pub use fields::Contents;
 pub use format::FileFormat;
 use hide::Hidden;
 use parsed::Parsed;
@@ -115,6 +115,8 @@ use row::{Field, Row};
 pub(crate) use show::is_invisible;
 use show::{Block, Printer, Severity};
 pub use template::{TemplateFormat, template};
+
+use crate::users::UserField;
 
 /// No users file is larger: 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -272,8 +274,8 @@ impl UsersFile {
     fn field(&self, index: usize, finding: &RowFinding) -> Option<&Field> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
         let field = row.field(name);
-        if name == "password_hash" && field.is_none_or(|field| field.value.is_empty()) {
-            return row.field("password").or(field);
+        if name == UserField::PasswordHash.as_str() && field.is_none_or(|field| field.value.is_empty()) {
+            return row.field(UserField::Password.as_str()).or(field);
         }
         field
     }

@@ -10,7 +10,7 @@ use super::error::Problem;
 use super::hide::{self, Show};
 use super::parsed::{Read, twice};
 use super::yaml::{Reader, range};
-use super::{Field, Row, fields, scalar};
+use super::{Field, Row, scalar};
 
 /// An event that begins a node, and what is known about the place it stands at.
 pub(super) struct Node<'t> {
@@ -161,7 +161,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, name: &str, key: &Range<usize>, show: Show) -> Read<Row> {
         let inner = show.inside(self.notes.contents, name);
         let read = self.next().and_then(|next| {
-            let flag = fields::is_flag(name);
+            let flag = self.notes.contents.is_flag(name);
             self.node(Node { flag, ..Node::new(next, inner) })
         });
         if show != Show::Nothing && inner == Show::Nothing {

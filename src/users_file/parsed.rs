@@ -84,7 +84,7 @@ pub(super) struct TopLevel {
 impl TopLevel {
     /// Whether they are those of a user, who stands where the list should be.
     pub fn is_a_user(&self, contents: &Contents) -> bool {
-        let known = |name: &str| contents.known(name).is_some();
+        let known = |name: &str| contents.field(name).is_some();
         let list = self.list.is_some() || self.others.iter().any(|(name, _)| is_near(name) && !known(name));
         !list && self.others.iter().any(|(name, _)| known(name))
     }

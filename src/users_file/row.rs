@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::Contents;
+use crate::users::UserField;
 
 /// One entry of the list, in whatever format it was written.
 #[derive(Clone)]
@@ -50,7 +50,8 @@ impl Row {
 
 impl Field {
     pub fn new(name: &str, named: bool, key: Range<usize>, value: Range<usize>) -> Self {
-        let name = Contents::CREATED.known(name).map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+        let known = UserField::find(UserField::NEW_USER, name);
+        let name = known.map_or_else(|| Cow::Owned(name.to_owned()), |field| Cow::Borrowed(field.as_str()));
         Self { name, named, key, value }
     }
 }

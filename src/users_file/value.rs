@@ -193,7 +193,7 @@ impl<'t> Reader<'t> {
         let place = start..self.at;
         let at = self.skip();
         if self.peek() != Some(b':') {
-            let unknown = if self.notes.contents.known(&name).is_some() { at } else { start };
+            let unknown = if self.notes.contents.field(&name).is_some() { at } else { start };
             return self.fail(unknown, Problem::new("a `:` is missing behind this key", place));
         }
         self.at += 1;

@@ -3,10 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use fields::FIELDS;
 
-const COLUMNS: &str = "= help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, \
-                       permission_level, lastname and title";
+const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
+                       must_change_password and permission_level";
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
@@ -19,8 +18,8 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn the_help_names_all_columns() {
-    let (last, first) = FIELDS.split_last().unwrap();
-    assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", first.join(", ")));
+    let (last, first) = UserField::NEW_USER.split_last().unwrap();
+    assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", UserField::names(first)));
 }
 
 #[test]
@@ -189,7 +188,7 @@ error: unknown column `Email`
 1 | name,Email,department,,title,title
   |      ^^^^^
   |
-  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+  = help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password and permission_level
 
 error: unknown column `department`
  --> users:1:12
@@ -197,7 +196,7 @@ error: unknown column `department`
 1 | name,Email,department,,title,title
   |            ^^^^^^^^^^
   |
-  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+  = help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password and permission_level
 
 error: this column has no name
  --> users:1:23
@@ -205,7 +204,7 @@ error: this column has no name
 1 | name,Email,department,,title,title
   |                       ^
   |
-  = help: the columns are name, email, password, password_hash, must_change_password, is_sso_user, permission_level, lastname and title
+  = help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password and permission_level
 
 error: the column `title` is given twice
  --> users:1:30

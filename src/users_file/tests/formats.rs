@@ -155,9 +155,9 @@ fn the_examples_are_read_and_both_say_the_same() {
 #[test]
 fn the_examples_explain_every_field() {
     for format in [TemplateFormat::Yaml, TemplateFormat::Csv] {
-        for field in fields::FIELDS {
+        for field in UserField::NEW_USER {
             let explained = |line: &str| line.starts_with('#') && line.contains(&format!("  {field}"));
-            let last = field == "title" && template(format).contains("lastname, title");
+            let last = *field == UserField::Title && template(format).contains("lastname, title");
             assert!(last || template(format).lines().any(explained), "{field}");
         }
     }

@@ -24,7 +24,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    prop_oneof![prop::sample::select(fields::FIELDS.to_vec()).prop_map(str::to_owned), any::<String>()]
+    prop_oneof![prop::sample::select(UserField::NEW_USER).prop_map(|field| field.as_str().to_owned()), any::<String>()]
 }
 
 /// A user whose fields are text or flags, as a table can hold them.

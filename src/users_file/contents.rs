@@ -1,0 +1,56 @@
+//! What a users file contains: new users, changes to users, or only the names of users.
+
+use crate::users::UserField;
+
+/// The expected contents of a users file.
+#[derive(Debug)]
+pub struct Contents {
+    /// The key of the list.
+    pub(super) list: &'static str,
+    /// The fields of a row, which are also the columns of a CSV file.
+    pub(super) fields: &'static [UserField],
+    /// The columns that a CSV file must have.
+    pub(super) required: &'static [UserField],
+    /// An example of a CSV header.
+    pub(super) example: &'static str,
+}
+
+impl Contents {
+    /// New users.
+    pub const CREATED: &'static Self = &Self {
+        list: "create_users",
+        fields: UserField::NEW_USER,
+        required: UserField::NEW_USER_REQUIRED,
+        example: "name,email,password,is_sso_user,lastname,title",
+    };
+
+    /// Existing users and their new values.
+    pub const CHANGED: &'static Self = &Self {
+        list: "users",
+        fields: UserField::EDIT_ROW,
+        required: &[UserField::User],
+        example: "user,name,email,lastname,title",
+    };
+
+    /// Existing users.
+    pub const NAMED: &'static Self =
+        &Self { list: "users", fields: UserField::TARGET_ROW, required: &[UserField::User], example: "user" };
+
+    /// Existing users, without revisions.
+    pub const MEMBERS: &'static Self =
+        &Self { list: "users", fields: UserField::MEMBER_ROW, required: &[UserField::User], example: "user" };
+
+    pub(super) fn field(&self, name: &str) -> Option<UserField> {
+        UserField::find(self.fields, name)
+    }
+
+    /// Whether the value of a key may be shown. An unknown key may be a misspelled `password`.
+    pub(super) fn is_public(&self, key: &str) -> bool {
+        self.field(key).is_some_and(|field| !field.is_secret())
+    }
+
+    /// Whether the value of a key is true or false.
+    pub(super) fn is_flag(&self, key: &str) -> bool {
+        self.field(key).is_some_and(UserField::is_flag)
+    }
+}
