@@ -66,7 +66,7 @@ impl MemberList {
     /// `batch_rejected` with the complete report, which includes unknown and duplicate users.
     pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
-        // From scratch, because a retry finds them again.
+        // A retry runs this again, so it starts from the report of the validation.
         let (rows, mut report, mut places) = (&self.rows, self.report.clone(), HashMap::<_, usize>::new());
         let refs: Vec<&UserRef> = rows.iter().map(|(_, user)| user).collect();
         let ids = user_ref::ids(change, &refs).await?;

@@ -1,4 +1,4 @@
-//! From a link to an account.
+//! Accepting an invitation.
 
 use chrono::{DateTime, Utc};
 
@@ -7,70 +7,68 @@ use crate::app::App;
 use crate::audit::{ActorRef, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal};
 use crate::error::{Code, Error, Result};
-use crate::id::{Id, Invitation, User};
+use crate::id::{Id, Invitation, Organization, User};
 use crate::passwords::Policy;
 use crate::secret::Secret;
 use crate::token::InvalidToken;
 use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context};
 
-/// What somebody who was invited says about themselves.
+/// The fields that the invited person enters.
 #[derive(Debug)]
 pub struct Acceptance {
-    /// First name, or the whole of it.
+    /// First name or full name.
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
     /// Title or position.
     pub title: Option<String>,
-    /// The password of their choice; `None` or empty with `is_sso_user` only.
+    /// The chosen password. `None` or empty if and only if `is_sso_user` is set.
     pub password: Option<Secret>,
-    /// Signs in through the organization's identity provider instead.
+    /// Whether the person signs in through the organization's identity provider.
     pub is_sso_user: bool,
 }
 
-/// An invitation that can be accepted, and its holder.
+/// An open invitation whose secret the client has shown.
 #[derive(Debug)]
 pub struct Invited {
-    /// Its holder, who may accept it and nothing else.
+    /// The invited person, who may only accept the invitation.
     caller: Caller,
-    /// Which.
     invitation_id: Id<Invitation>,
-    /// What the organization is called.
+    /// The name of the organization.
     pub organization_name: String,
-    /// For whom.
+    /// The invited address.
     pub email: EmailAddress,
     permission_level: PermissionLevel,
 }
 
-/// The account that an invitation has become.
+/// The account that was created for an invitation.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Whose.
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// Who.
+    /// The fields of the user.
     pub user: NewUser,
-    /// When.
+    /// When the account was created.
     pub created_at: DateTime<Utc>,
-    /// In which organization.
-    pub organization_id: Id<crate::id::Organization>,
+    /// The organization of the account.
+    pub organization_id: Id<Organization>,
 }
 
 /// Finds the invitation of a link.
 ///
 /// # Errors
-/// `not_found` when it opens nothing: unknown, expired, taken back, replaced or used. A link that was never one of
-/// muster's, or has been mistyped, is refused without asking the database; any other refusal is recorded in the
-/// organization that the link names.
+/// `not_found` for an invitation that is unknown, expired, revoked, replaced or accepted. A malformed link is rejected
+/// without a database query; any other denial is recorded in the audit log of the organization that the link names.
 pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
     let token = Token::parse(token).map_err(|InvalidToken| {
-        Error::new(Code::NotFound, "this is not a valid invitation link: check that all of it was copied")
+        Error::new(Code::NotFound, "invalid invitation link; check that the whole link was copied")
     })?;
     let organization_id = token.organization_id;
     let found = read::find(app, &token).await?.filter(|found| token.matches(&found.secret_sha256));
-    let (actor, reason, sentence) = match &found {
+    let (actor, reason, detail) = match &found {
         None => (ActorRef::ANONYMOUS, "unknown_invitation", UNKNOWN),
         Some(found) => match why_ended(app.clock.now(), found.expires_at, found.accepted_at, found.invalidated_at) {
-            Some((reason, sentence)) => (Principal::Invitation(token.id).into(), reason, sentence),
+            Some((reason, detail)) => (Principal::Invitation(token.id).into(), reason, detail),
             None => {
                 let email = EmailAddress::parse(&found.email).map_err(|why| Error::internal(why.message()))?;
                 return Ok(Invited {
@@ -78,7 +76,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
                     invitation_id: token.id,
                     organization_name: found.organization_name.clone(),
                     email,
-                    permission_level: PermissionLevel::from_database(&found.permission_level),
+                    permission_level: found.permission_level,
                 });
             }
         },
@@ -89,12 +87,12 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
         &AuditDenial::Unauthenticated(reason),
     )
     .await;
-    Err(Error::new(Code::NotFound, sentence))
+    Err(Error::new(Code::NotFound, detail))
 }
 
-const UNKNOWN: &str = "this invitation is unknown";
+const UNKNOWN: &str = "unknown invitation";
 
-/// Why an invitation can't be accepted, as a code and a sentence; `None`: it can.
+/// The reason why an invitation can no longer be accepted, for the audit log and for people; `None` for an open one.
 fn why_ended(
     now: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -102,29 +100,27 @@ fn why_ended(
     invalidated_at: Option<DateTime<Utc>>,
 ) -> Option<(&'static str, &'static str)> {
     match (accepted_at, invalidated_at) {
-        (Some(_), _) => Some(("used_invitation", "this invitation has been used: the account exists")),
+        (Some(_), _) => Some(("used_invitation", "the invitation has already been accepted; the account exists")),
         (None, Some(_)) => Some((
             "invalidated_invitation",
-            "this invitation has been taken back or replaced by a newer one: use the latest link, or ask for one",
+            "the invitation was revoked or replaced by a newer one; use the latest link or ask for a new one",
         )),
         (None, None) if expires_at <= now => {
-            Some(("expired_invitation", "this invitation has expired: ask for a new one"))
+            Some(("expired_invitation", "the invitation has expired; ask for a new one"))
         }
         (None, None) => None,
     }
 }
 
-/// Makes the account that an invitation is for: active at once, with the password that its owner chose.
-///
-/// The password is hashed only after the link was found to be good and everything else to be in order.
+/// Creates the account of an invitation, active immediately. The password is hashed after all other checks.
 ///
 /// # Errors
-/// As [`open`]; `invalid_request` that names every field that can't be used; `email_taken` when the address
-/// belongs to an account meanwhile; `overloaded` when too much waits to be hashed. Then the link stays as it is.
+/// As [`open`]; `invalid_request` that names every invalid field; `email_taken` for an address that has an account by
+/// now; `overloaded` if the hashing queue is full. After any of these the invitation stays open.
 pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Origin) -> Result<Accepted> {
     let invited = open(app, token, origin).await?;
     let (caller, invitation_id) = (invited.caller.clone(), invited.invitation_id);
-    let user = check(acceptance, invited, &app.policy)?;
+    let user = validate(acceptance, invited, &app.policy)?;
     if is_taken(app, &caller, &user.email).await? {
         let error = taken();
         if let Some(refusal) = AuditDenial::of_change(Target::Invitation(invitation_id), &error) {
@@ -142,15 +138,15 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     let organization_id = caller.organization_id;
     app.change(&caller, Action::InvitationAccept, Target::Invitation(invitation_id), async |change| {
         let now = change.now();
-        // Of two who accept at the same time, the second waits here.
-        let ended = match read::locked(change, invitation_id).await? {
+        // Of two concurrent requests, the second waits here.
+        let ended = match read::lock(change, invitation_id).await? {
             None => Some(UNKNOWN),
             Some((locked, invalidated_at)) => {
-                why_ended(now, locked.expires_at, locked.accepted_at, invalidated_at).map(|(_, sentence)| sentence)
+                why_ended(now, locked.expires_at, locked.accepted_at, invalidated_at).map(|(_, detail)| detail)
             }
         };
-        if let Some(sentence) = ended {
-            return Err(Error::new(Code::NotFound, sentence));
+        if let Some(detail) = ended {
+            return Err(Error::new(Code::NotFound, detail));
         }
         let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
         if users::write::insert(change, None, &account).await? == 0 {
@@ -171,11 +167,11 @@ async fn is_taken(app: &App, caller: &Caller, email: &EmailAddress) -> Result<bo
 }
 
 fn taken() -> Error {
-    Error::new(Code::EmailTaken, "this address has an account already: no invitation is needed any more")
+    Error::new(Code::EmailTaken, "this address already has an account; the invitation is no longer needed")
 }
 
-/// A user who can be created, or everything that is wrong.
-fn check(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<NewUser> {
+/// Validates all fields of an acceptance.
+fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<NewUser> {
     let Acceptance { name, lastname, title, password, is_sso_user } = acceptance;
     let mut wrong: Vec<String> = Vec::new();
     let mut note = |field: &str, why: &str| wrong.push(format!("{field}: {why}"));
@@ -191,7 +187,7 @@ fn check(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<Ne
     let password = password.filter(|password| !password.expose().is_empty());
     let credential = match password {
         Some(_) if is_sso_user => {
-            note("password", "whoever signs in through SSO has none: leave it out, or is_sso_user");
+            note("password", "must be absent if `is_sso_user` is set");
             None
         }
         None if is_sso_user => Some(Credential::Sso),
@@ -212,6 +208,6 @@ fn check(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<Ne
             let Invited { email, permission_level, .. } = invited;
             Ok(NewUser { name, email, lastname, title, credential, permission_level })
         }
-        _ => Err(Error::invalid(format!("the account can't be made: {}", wrong.join("; ")))),
+        _ => Err(Error::invalid(format!("the account can't be created: {}", wrong.join("; ")))),
     }
 }

@@ -1,15 +1,15 @@
-//! Invitations: links that each end in one account.
+//! Invitations: links that each create one account.
 //!
-//! An owner invites addresses and gets a link for each. Whoever opens a link chooses a name and a password, and
-//! has an account that is active at once. muster sends no mail: the links are shown once, to the one who invites.
+//! An owner invites addresses and gets a link for each. The invited person chooses a name and a password; the account
+//! is active immediately. muster sends no mail: the links are shown once, to the caller who creates them.
 //!
 //! # Decisions
 //!
-//! *A link that opens nothing is `not_found`, whatever the reason.* Only those who show the secret of a link
-//! are told that it has expired, was taken back or was used; an unknown link and a wrong secret look the same.
+//! *An invalid link is `not_found`, whatever the reason.* Only a client that has the secret of a link is told that the
+//! invitation has expired, was revoked or was accepted. An unknown link and a wrong secret are indistinguishable.
 //!
-//! *An address has one open invitation.* A newer one replaces it, so that the latest link works and no other.
-//! Lists of one organization are written one after another, so that two never decide it differently.
+//! *An address has at most one open invitation.* A new invitation replaces it, so that only the latest link works.
+//! Lists of one organization are written one after the other, so that concurrent lists can't both keep theirs.
 
 mod accept;
 mod create;
@@ -27,47 +27,47 @@ use crate::token;
 use crate::users::EmailAddress;
 
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
-pub use create::{Asked, create};
-pub use read::{Summary, list};
+pub use create::{InvitationRequest, create};
+pub use read::{InvitationDetails, list};
 
-/// The text of a link's token, taken apart.
+/// The parsed token of an invitation link.
 pub type Token = token::Token<Invitation>;
 
-/// An invitation that was just made. The token is nowhere else: shown once or lost.
+/// A new invitation. The token is not stored, so it can be shown only now.
 #[derive(Debug)]
 pub struct NewInvitation {
-    /// Which.
+    /// The ID of the invitation.
     pub invitation_id: Id<Invitation>,
-    /// For whom.
+    /// The invited address.
     pub email: EmailAddress,
-    /// What the account will be allowed.
+    /// The level of the future membership.
     pub permission_level: PermissionLevel,
-    /// Until when it can be accepted.
+    /// When the invitation expires.
     pub expires_at: DateTime<Utc>,
-    /// What the link ends in.
+    /// The last part of the link.
     pub token: Token,
 }
 
-/// Takes an invitation back: its link opens nothing from now on.
+/// Revokes an invitation: its link no longer works.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` when it was accepted, taken back or replaced before.
-pub async fn invalidate(app: &App, caller: &Caller, invitation_id: Id<Invitation>) -> Result<Summary> {
+/// `forbidden`; `not_found`; `conflict` for an invitation that was accepted, revoked or replaced.
+pub async fn invalidate(app: &App, caller: &Caller, invitation_id: Id<Invitation>) -> Result<InvitationDetails> {
     app.change(caller, Action::InvitationInvalidate, Target::Invitation(invitation_id), async |change| {
-        let found = read::locked(change, invitation_id).await?;
-        let (summary, invalidated_at) =
+        let found = read::lock(change, invitation_id).await?;
+        let (invitation, invalidated_at) =
             found.ok_or_else(|| Error::new(Code::NotFound, format!("there is no invitation {invitation_id}")))?;
-        let ended = match (summary.accepted_at, invalidated_at) {
-            (Some(_), _) => Some("has been accepted: the account can be suspended or deleted"),
-            (None, Some(_)) => Some("has been taken back or replaced before"),
+        let ended = match (invitation.accepted_at, invalidated_at) {
+            (Some(_), _) => Some("has already been accepted; suspend or delete the account instead"),
+            (None, Some(_)) => Some("has already been revoked or replaced"),
             (None, None) => None,
         };
         if let Some(ended) = ended {
-            return Err(Error::new(Code::Conflict, format!("the invitation {invitation_id} {ended}")));
+            return Err(Error::new(Code::Conflict, format!("invitation {invitation_id} {ended}")));
         }
         write::invalidate(change, invitation_id).await?;
         change.record(Event::InvitationInvalidated(invitation_id));
-        Ok(summary)
+        Ok(invitation)
     })
     .await
 }

@@ -1,40 +1,40 @@
-//! Finding invitations.
+//! Reading invitations.
 
 use chrono::{DateTime, Utc};
 
 use super::Token;
 use crate::app::App;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Invitation, Organization};
 use crate::users::EmailAddress;
 
-/// An invitation as owners see it.
+/// An invitation, without its secret.
 #[derive(Debug)]
-pub struct Summary {
-    /// Which.
+pub struct InvitationDetails {
+    /// The ID of the invitation.
     pub invitation_id: Id<Invitation>,
-    /// To which organization.
+    /// The organization of the future membership.
     pub organization_id: Id<Organization>,
-    /// For whom, as it was written.
+    /// The invited address as it was entered.
     pub email: String,
-    /// `owner` or `collaborator`.
-    pub permission_level: String,
-    /// When it was made.
+    /// The level of the future membership.
+    pub permission_level: PermissionLevel,
+    /// When the invitation was created.
     pub created_at: DateTime<Utc>,
-    /// Until when it can be accepted.
+    /// When the invitation expires.
     pub expires_at: DateTime<Utc>,
-    /// When it became an account.
+    /// When the account was created.
     pub accepted_at: Option<DateTime<Utc>>,
 }
 
-/// Lists all invitations that can be accepted, oldest first, or the one for an address. The vendor's client takes one
-/// answer for all there are, so there are no pages.
+/// Lists the open invitations, oldest first, or the one for an address. There are no pages, because the vendor's client
+/// expects all invitations in one response.
 ///
 /// # Errors
-/// `forbidden`, or those of the database.
-pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec<Summary>> {
+/// `forbidden`, or a database error.
+pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec<InvitationDetails>> {
     let mut read = app.read(caller, Action::InvitationList).await?;
     let email_key = match email.map(EmailAddress::parse) {
         None => None,
@@ -42,17 +42,17 @@ pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec
         Some(Err(_)) => return Ok(Vec::new()),
     };
     let invitations = sqlx::query_as!(
-        Summary,
+        InvitationDetails,
         r#"
         select
             invitation_id as "invitation_id: Id<Invitation>", organization_id as "organization_id: Id<Organization>",
-            email, permission_level, created_at, expires_at, accepted_at
+            email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at
         from invitations
         where organization_id = $1 and accepted_at is null and invalidated_at is null and expires_at > $2
             and ($3::text is null or email_key = $3)
         order by invitation_id
         "#,
-        caller.organization_id.uuid(),
+        caller.organization_id as Id<Organization>,
         app.clock.now(),
         email_key,
     )
@@ -61,26 +61,28 @@ pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec
     Ok(invitations)
 }
 
-/// An invitation, and when it was taken back or replaced. Locked until the change ends.
-pub(super) async fn locked(
+/// Locks an invitation. Returns it with the time at which it was revoked or replaced.
+pub(super) async fn lock(
     change: &mut Change,
     invitation_id: Id<Invitation>,
-) -> Result<Option<(Summary, Option<DateTime<Utc>>)>> {
+) -> Result<Option<(InvitationDetails, Option<DateTime<Utc>>)>> {
     let organization_id = change.organization_id();
     let row = sqlx::query!(
         r#"
-        select email, permission_level, created_at, expires_at, accepted_at, invalidated_at
+        select
+            email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at,
+            invalidated_at
         from invitations
         where organization_id = $1 and invitation_id = $2
         for update
         "#,
-        organization_id.uuid(),
-        invitation_id.uuid(),
+        organization_id as Id<Organization>,
+        invitation_id as Id<Invitation>,
     )
     .fetch_optional(change.connection())
     .await?;
     Ok(row.map(|row| {
-        let summary = Summary {
+        let invitation = InvitationDetails {
             invitation_id,
             organization_id,
             email: row.email,
@@ -89,35 +91,35 @@ pub(super) async fn locked(
             expires_at: row.expires_at,
             accepted_at: row.accepted_at,
         };
-        (summary, row.invalidated_at)
+        (invitation, row.invalidated_at)
     }))
 }
 
-/// What the database says of a link.
-pub(super) struct Found {
+/// The invitation that a link names. The secret of the link has not been verified.
+pub(super) struct LinkedInvitation {
     pub(super) organization_name: String,
     pub(super) email: String,
-    pub(super) permission_level: String,
+    pub(super) permission_level: PermissionLevel,
     pub(super) secret_sha256: Vec<u8>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) accepted_at: Option<DateTime<Utc>>,
     pub(super) invalidated_at: Option<DateTime<Utc>>,
 }
 
-/// Finds the invitation of a link, by its primary key.
-pub(super) async fn find(app: &App, token: &Token) -> Result<Option<Found>> {
+/// Finds the invitation that a link names, by its primary key.
+pub(super) async fn find(app: &App, token: &Token) -> Result<Option<LinkedInvitation>> {
     let found = sqlx::query_as!(
-        Found,
+        LinkedInvitation,
         r#"
         select
-            o.name as organization_name, i.email, i.permission_level, i.secret_sha256, i.expires_at, i.accepted_at,
-            i.invalidated_at
+            o.name as organization_name, i.email, i.permission_level as "permission_level: PermissionLevel",
+            i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at
         from invitations i
         join organizations o using (organization_id)
         where i.organization_id = $1 and i.invitation_id = $2
         "#,
-        token.organization_id.uuid(),
-        token.id.uuid(),
+        token.organization_id as Id<Organization>,
+        token.id as Id<Invitation>,
     )
     .fetch_optional(&app.db.interactive)
     .await?;

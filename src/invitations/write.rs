@@ -2,34 +2,22 @@
 
 use std::collections::HashMap;
 
-use uuid::Uuid;
-
 use super::NewInvitation;
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Id, Invitation, User};
+use crate::id::{Id, Invitation, Organization, User};
 
-/// Waits for other lists of this organization, and makes them wait. Not in the way of those who only refer to the
-/// organization.
-pub(super) async fn lock(change: &mut Change) -> Result<()> {
-    let organization_id = change.organization_id().uuid();
-    sqlx::query!("select from organizations where organization_id = $1 for no key update", organization_id)
-        .execute(change.connection())
-        .await?;
-    Ok(())
-}
-
-/// Writes invitations for addresses that are all different, in place of those that are open for them.
+/// Inserts invitations for different addresses and invalidates the open invitations that they replace.
 pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) -> Result<()> {
     if invitations.is_empty() {
         return Ok(());
     }
     let keys: Vec<&str> = invitations.iter().map(|one| one.email.key()).collect();
     let mut replaced = replace(change, &keys).await?;
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     let actor = change.actor();
-    let ids: Vec<Uuid> = invitations.iter().map(|one| one.invitation_id.uuid()).collect();
+    let ids: Vec<Id<Invitation>> = invitations.iter().map(|one| one.invitation_id).collect();
     let emails: Vec<&str> = invitations.iter().map(|one| one.email.as_str()).collect();
     let levels: Vec<&str> = invitations.iter().map(|one| one.permission_level.as_str()).collect();
     let secrets: Vec<Vec<u8>> = invitations.iter().map(|one| one.token.sha256().to_vec()).collect();
@@ -43,11 +31,11 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
         from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[])
             as invited (invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         actor.kind(),
         actor.id(),
         now,
-        &ids,
+        &ids[..] as &[Id<Invitation>],
         &emails as &[&str],
         &keys as &[&str],
         &levels as &[&str],
@@ -67,32 +55,32 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
     Ok(())
 }
 
-/// Ends the open invitations of these addresses; tells which there were. Whoever is accepting one of them right now
-/// is waited for.
+/// Invalidates the open invitations of these addresses and returns their IDs by address. Waits for a concurrent
+/// request that accepts one of them.
 async fn replace(change: &mut Change, keys: &[&str]) -> Result<HashMap<String, Id<Invitation>>> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let ended = sqlx::query!(
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let replaced = sqlx::query!(
         r#"
         update invitations set invalidated_at = $3
         where organization_id = $1 and email_key = any($2) and accepted_at is null and invalidated_at is null
         returning email_key, invitation_id as "invitation_id: Id<Invitation>"
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         keys as &[&str],
         now,
     )
     .fetch_all(change.connection())
     .await?;
-    Ok(ended.into_iter().map(|row| (row.email_key, row.invitation_id)).collect())
+    Ok(replaced.into_iter().map(|row| (row.email_key, row.invitation_id)).collect())
 }
 
-/// Ends an invitation that is locked and open.
+/// Revokes a locked, open invitation.
 pub(super) async fn invalidate(change: &mut Change, invitation_id: Id<Invitation>) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         "update invitations set invalidated_at = $3 where organization_id = $1 and invitation_id = $2",
-        organization_id,
-        invitation_id.uuid(),
+        organization_id as Id<Organization>,
+        invitation_id as Id<Invitation>,
         now,
     )
     .execute(change.connection())
@@ -100,15 +88,15 @@ pub(super) async fn invalidate(change: &mut Change, invitation_id: Id<Invitation
     Ok(())
 }
 
-/// Says whose account an invitation has become, that is locked and open.
+/// Marks a locked, open invitation as accepted by a user.
 pub(super) async fn accept(change: &mut Change, invitation_id: Id<Invitation>, user_id: Id<User>) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         "update invitations set accepted_at = $3, user_id = $4 where organization_id = $1 and invitation_id = $2",
-        organization_id,
-        invitation_id.uuid(),
+        organization_id as Id<Organization>,
+        invitation_id as Id<Invitation>,
         now,
-        user_id.uuid(),
+        user_id as Id<User>,
     )
     .execute(change.connection())
     .await?;

@@ -1,21 +1,20 @@
-//! Policies: what the members of groups may do in the organization, whatever their own level is; and who may
-//! do what because of it.
+//! Policies: the roles that the organization grants to the members of groups, and the resulting permissions.
 //!
-//! A member of a group that is bound to `owner` is an owner, from the moment of the binding to its end or
-//! that of the membership, on every instance within a second ([`crate::caller::KeyHolders`]). `collaborator` is
-//! what every member of the organization is, so a binding to it gives nobody more.
+//! A member of a group that is bound to `owner` is an owner as long as both the binding and the membership exist. Every
+//! instance applies a change within a second ([`crate::caller::KeyHolders`]). `collaborator` is the level of every
+//! member of the organization, so a binding to `collaborator` grants nothing more.
 //!
 //! # Decisions
 //!
-//! *Making a group owners takes what making an owner takes*: [`Action::OwnerGrant`], besides
-//! [`Action::PolicySet`]. A key that was made to set policies would else make owners.
+//! *Binding a group to `owner` requires the permission to make owners*: [`Action::OwnerGrant`] in addition to
+//! [`Action::PolicySet`]. Otherwise an API key that may only set policies could make owners.
 //!
-//! *Only the organization has a policy.* The vendor's client knows policies of clouds and projects, of which
-//! there are none here; each is answered as what does not exist.
+//! *Only the organization has a policy.* The vendor's client also has policies of clouds and projects, which muster
+//! does not have; they are answered with `not_found`.
 
-mod migration;
 mod permissions;
 mod read;
+mod scim_migration;
 mod write;
 
 use std::collections::HashMap;
@@ -29,37 +28,37 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Group, Id, Organization};
 use crate::report::{Finding, Report};
 
-pub use migration::{Affected, migrate, preview};
-pub use permissions::{Holder, Part, Permissions};
+pub use permissions::{PermissionHolder, PermissionPage, Permissions};
+pub use scim_migration::{AffectedOwner, migrate, preview};
 
-/// What a policy is about, as it is asked for.
+/// The resource of a policy, as the client names it.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// `organization`; the vendor's client knows `cloud` and `project`, too.
+    /// `organization`. The vendor's client also has `cloud` and `project`.
     pub kind: String,
-    /// The organization's id, or `_` for the caller's own.
+    /// The organization's ID, or `_` for the caller's organization.
     pub id: String,
 }
 
-/// A role and the groups whose members have it.
+/// A role and the groups that it is granted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The role.
+    /// The granted role.
     pub role: PermissionLevel,
-    /// The groups, by id. Not empty.
+    /// The groups, ordered by ID; not empty.
     pub groups: Vec<Id<Group>>,
 }
 
-/// A binding as it is asked for.
+/// A binding as the client sends it, before validation.
 #[derive(Clone, Debug)]
-pub struct AskedBinding {
-    /// `owner` or `collaborator`, if it is right.
+pub struct BindingRequest {
+    /// `owner` or `collaborator`.
     pub role_name: String,
-    /// Ids of groups, if it is right.
+    /// IDs of groups.
     pub principals: Vec<String>,
 }
 
-/// The organization's policy: its bindings, owners first. Roles that no group is bound to are left out.
+/// Reads the organization's policy: its bindings, owners first, without roles that no group is bound to.
 ///
 /// # Errors
 /// `forbidden`; `not_found` for any other resource.
@@ -69,7 +68,7 @@ pub async fn get(app: &App, caller: &Caller, resource: &Resource) -> Result<Vec<
     read::bindings(&mut read, caller.organization_id).await
 }
 
-/// Says that there are no policies of clouds or projects to list, to those who may ask.
+/// Checks the permission to list the policies of clouds or projects. muster has none, so the list is always empty.
 ///
 /// # Errors
 /// `forbidden`.
@@ -77,33 +76,32 @@ pub async fn list_none(app: &App, caller: &Caller) -> Result<()> {
     app.authorize(caller, Action::PolicyGet).await
 }
 
-/// Replaces the organization's policy: all of it as asked for, or nothing and a report on every binding.
-///
-/// What is asked for is read only after the caller's permission has been checked.
+/// Replaces the organization's policy, or rejects it with a report on all bindings. The bindings are read after the
+/// permission check.
 ///
 /// # Errors
-/// `forbidden`, also for a key that may not make owners when groups become owners; `not_found` for any other
-/// resource; what reading gives; `policy_rejected` with a finding for each role and group that is unknown or
-/// there twice; `last_owner`.
+/// `forbidden`, also for a caller who can't make owners if a group becomes one of owners; `not_found` for any other
+/// resource; any error of reading the bindings; `policy_rejected` with a finding for each unknown or duplicate role and
+/// group; `last_owner`.
 pub async fn set(
     app: &App,
     caller: &Caller,
     resource: &Resource,
-    asked: impl Future<Output = Result<Vec<AskedBinding>>>,
+    bindings: impl Future<Output = Result<Vec<BindingRequest>>>,
 ) -> Result<Vec<Binding>> {
     app.authorize(caller, Action::PolicySet).await?;
     resource.check(caller)?;
-    let asked = asked.await?;
-    let mut report = Report::on_bindings(asked.len());
-    let checked = check(&asked, &mut report);
+    let requested = bindings.await?;
+    let mut report = Report::on_bindings(requested.len());
+    let principals = validate(&requested, &mut report);
     app.change(caller, Action::PolicySet, Target::Organization(caller.organization_id), async |change| {
         owners::lock(change).await?;
-        find_groups(change, &checked, &mut report).await?;
+        find_groups(change, &principals, &mut report).await?;
         if !report.is_empty() {
             return Err(Error::policy_rejected(report));
         }
         let groups = |role| -> Vec<Id<Group>> {
-            let with_role = checked.iter().filter(|principal| principal.role == Some(role));
+            let with_role = principals.iter().filter(|principal| principal.role == Some(role));
             with_role.map(|principal| principal.group_id).collect()
         };
         let (owners, collaborators) = (groups(PermissionLevel::Owner), groups(PermissionLevel::Collaborator));
@@ -122,28 +120,28 @@ pub async fn set(
 }
 
 impl Resource {
-    /// Finds that it is the caller's organization.
+    /// Checks that the resource is the caller's organization.
     fn check(&self, caller: &Caller) -> Result<()> {
-        let sentence = match self.kind.as_str() {
+        let detail = match self.kind.as_str() {
             "organization"
                 if self.id == "_" || self.id.parse().is_ok_and(|id: Id<Organization>| id == caller.organization_id) =>
             {
                 return Ok(());
             }
-            "organization" => "there is no such organization: `_` is one's own",
-            "cloud" => "there is no such cloud: this server has none, only an organization with a policy",
-            "project" => "there is no such project: this server has none, only an organization with a policy",
-            _ => "there are policies of the organization only: `/api/v2/policy/organization/_`",
+            "organization" => "no such organization; `_` is the caller's own",
+            "cloud" => "no such cloud; only the organization has a policy",
+            "project" => "no such project; only the organization has a policy",
+            _ => "unknown resource type; only the organization has a policy: `/api/v2/policy/organization/_`",
         };
-        Err(Error::new(Code::NotFound, sentence))
+        Err(Error::new(Code::NotFound, detail))
     }
 }
 
-/// A group that is asked for, and where.
+/// A requested group and its position in the request.
 struct Principal {
     index: usize,
     place: usize,
-    /// `None` for a role that there is not.
+    /// `None` for an unknown role.
     role: Option<PermissionLevel>,
     group_id: Id<Group>,
 }
@@ -154,16 +152,16 @@ impl Principal {
     }
 }
 
-/// Checks all that can be told without the database.
-fn check(asked: &[AskedBinding], report: &mut Report) -> Vec<Principal> {
+/// Validates everything that does not need the database.
+fn validate(bindings: &[BindingRequest], report: &mut Report) -> Vec<Principal> {
     let mut principals = Vec::new();
     let mut first_with_role = HashMap::new();
-    for (index, binding) in asked.iter().enumerate() {
+    for (index, binding) in bindings.iter().enumerate() {
         let role = PermissionLevel::parse(&binding.role_name);
         match role.map(|role| (role, *first_with_role.entry(role.as_str()).or_insert(index))) {
-            None => report.add(Finding::field(index, "role_name", "unknown_role", "has to be owner or collaborator")),
+            None => report.add(Finding::field(index, "role_name", "unknown_role", "must be `owner` or `collaborator`")),
             Some((_, first)) if first != index => {
-                let message = format!("the same role as bindings[{first}]");
+                let message = format!("duplicates the role of bindings[{first}]");
                 report.add(Finding::field(index, "role_name", "duplicate_role", message));
             }
             Some(_) => {}
@@ -174,11 +172,11 @@ fn check(asked: &[AskedBinding], report: &mut Report) -> Vec<Principal> {
                 report.add(no_such_group(index, place));
                 continue;
             };
-            let first = *first_at.entry(group_id.uuid()).or_insert(place);
+            let first = *first_at.entry(group_id).or_insert(place);
             if first == place {
                 principals.push(Principal { index, place, role, group_id });
             } else {
-                let message = format!("the same group as principals[{first}]");
+                let message = format!("duplicates principals[{first}]");
                 report.add(Finding::field(index, Principal::field(place), "duplicate_group", message));
             }
         }
@@ -186,11 +184,11 @@ fn check(asked: &[AskedBinding], report: &mut Report) -> Vec<Principal> {
     principals
 }
 
-/// Finds the groups, and keeps them from being deleted until the change ends.
+/// Locks the groups against deletion until the transaction ends. Unknown groups become findings.
 async fn find_groups(change: &mut Change, principals: &[Principal], report: &mut Report) -> Result<()> {
-    let asked: Vec<Id<Group>> = principals.iter().map(|principal| principal.group_id).collect();
-    let there = read::lock_groups(change, &asked).await?;
-    for principal in principals.iter().filter(|principal| !there.contains(&principal.group_id.uuid())) {
+    let groups: Vec<Id<Group>> = principals.iter().map(|principal| principal.group_id).collect();
+    let found = read::lock_groups(change, &groups).await?;
+    for principal in principals.iter().filter(|principal| !found.contains(&principal.group_id)) {
         report.add(no_such_group(principal.index, principal.place));
     }
     Ok(())

@@ -1,60 +1,58 @@
-//! Who may do what, a piece at a time: there may be 100,000 users, and nobody has to hold them all.
+//! The effective permissions of all users, page by page: up to 100,000 users that never are in memory at once.
 
 use std::sync::Arc;
-
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization, User};
 
-/// Users that are read together.
-const AT_ONCE: i64 = 1000;
+/// Users per query.
+const USERS_PER_PAGE: i64 = 1000;
 
-/// Somebody who may do something.
+/// A user in a list of permissions.
 #[derive(Clone, Debug)]
-pub struct Holder {
-    /// Who.
+pub struct PermissionHolder {
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// The address as it was written.
+    /// The address as it was entered.
     pub email: String,
-    /// Whether it is a program's account.
+    /// Whether the account is a service account.
     pub is_service_account: bool,
 }
 
-/// A piece of the listing: owners come first, then users.
+/// A page of the list: first the owners, then the users.
 #[derive(Debug)]
-pub enum Part {
+pub enum PermissionPage {
     /// Owners of the organization, by their own level or through a group.
-    Owners(Vec<Holder>),
+    Owners(Vec<PermissionHolder>),
     /// Users.
-    Users(Vec<Holder>),
+    Users(Vec<PermissionHolder>),
 }
 
-/// Who may do what, as far as it has been read.
+/// A cursor over the permissions.
 #[derive(Debug)]
 pub struct Permissions {
     app: Arc<App>,
     organization_id: Id<Organization>,
-    /// The one user that is asked for.
-    only: Option<Holder>,
+    /// The only user to list; `None` for all users.
+    only: Option<PermissionHolder>,
     next: Next,
 }
 
-/// What comes next: whoever stands behind a user; the nil UUID is before all.
+/// The position of the cursor: after a user.
 #[derive(Clone, Copy, Debug)]
 enum Next {
-    Owners(Uuid),
-    Users(Uuid),
-    Nothing,
+    Owners(Id<User>),
+    Users(Id<User>),
+    End,
 }
 
 impl Permissions {
-    /// Begins: all users, or one of them; the owners are all of them either way.
+    /// Starts a list of all users, or of one user. Either list has all owners.
     ///
     /// # Errors
-    /// `forbidden`; `not_found` when there is no such user.
+    /// `forbidden`; `not_found` for an unknown user.
     pub async fn begin(app: Arc<App>, caller: &Caller, user_id: Option<&str>) -> Result<Self> {
         app.authorize(caller, Action::PermissionList).await?;
         let organization_id = caller.organization_id;
@@ -62,65 +60,60 @@ impl Permissions {
             None => None,
             Some(text) => Some(find(&app, organization_id, text).await?),
         };
-        Ok(Self { app, organization_id, only, next: Next::Owners(Uuid::nil()) })
+        Ok(Self { app, organization_id, only, next: Next::Owners(Id::MIN) })
     }
 
-    /// The organization.
+    /// The organization of the list.
     #[must_use]
     pub const fn organization_id(&self) -> Id<Organization> {
         self.organization_id
     }
 
-    /// Reads on. `None` when there is no more.
+    /// Reads the next page. `None` at the end.
     ///
     /// # Errors
-    /// Those of the database.
-    pub async fn next(&mut self) -> Result<Option<Part>> {
-        let (after, is_about_owners) = match self.next {
+    /// A database error.
+    pub async fn next(&mut self) -> Result<Option<PermissionPage>> {
+        let (after, reads_owners) = match self.next {
             Next::Owners(after) => (after, true),
             Next::Users(after) => (after, false),
-            Next::Nothing => return Ok(None),
+            Next::End => return Ok(None),
         };
-        if let Some(only) = self.only.take_if(|_| !is_about_owners) {
-            self.next = Next::Nothing;
-            return Ok(Some(Part::Users(vec![only])));
+        if let Some(only) = self.only.take_if(|_| !reads_owners) {
+            self.next = Next::End;
+            return Ok(Some(PermissionPage::Users(vec![only])));
         }
         let users = users(&self.app, self.organization_id, after).await?;
-        let last = last_of(&users);
-        if is_about_owners {
-            self.next = last.map_or(Next::Users(Uuid::nil()), Next::Owners);
-            return Ok(Some(Part::Owners(users.into_iter().filter(|user| user.is_owner).map(Row::holder).collect())));
+        let is_full = i64::try_from(users.len()).is_ok_and(|count| count >= USERS_PER_PAGE);
+        let last = users.last().filter(|_| is_full).map(|user| user.user_id);
+        if reads_owners {
+            self.next = last.map_or(Next::Users(Id::MIN), Next::Owners);
+            let owners = users.into_iter().filter(|user| user.is_owner).map(UserRow::holder).collect();
+            return Ok(Some(PermissionPage::Owners(owners)));
         }
-        self.next = last.map_or(Next::Nothing, Next::Users);
-        Ok(Some(Part::Users(users.into_iter().map(Row::holder).collect())))
+        self.next = last.map_or(Next::End, Next::Users);
+        Ok(Some(PermissionPage::Users(users.into_iter().map(UserRow::holder).collect())))
     }
 }
 
-/// The last of a piece that has another behind it.
-fn last_of(users: &[Row]) -> Option<Uuid> {
-    let is_full = i64::try_from(users.len()).is_ok_and(|count| count >= AT_ONCE);
-    users.last().filter(|_| is_full).map(|user| user.user_id.uuid())
-}
-
-async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Result<Holder> {
+async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Result<PermissionHolder> {
     let unknown = || Error::new(Code::NotFound, "there is no such user in this organization");
     let user_id: Id<User> = text.parse().map_err(|_| unknown())?;
     let user = sqlx::query_as!(
-        Holder,
+        PermissionHolder,
         r#"
         select user_id as "user_id: Id<User>", email, is_service_account from users
         where organization_id = $1 and user_id = $2
         "#,
-        organization_id.uuid(),
-        user_id.uuid(),
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
     )
     .fetch_optional(&app.db.interactive)
     .await?;
     user.ok_or_else(unknown)
 }
 
-/// A user, and whether they are an owner.
-struct Row {
+struct UserRow {
     user_id: Id<User>,
     email: String,
     is_service_account: bool,
@@ -129,9 +122,9 @@ struct Row {
 
 /// Reads the users after `after`. `offset 0` keeps the permission an index lookup for each user: without it
 /// PostgreSQL may collect all owners first, again for each page.
-async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Result<Vec<Row>> {
+async fn users(app: &App, organization_id: Id<Organization>, after: Id<User>) -> Result<Vec<UserRow>> {
     let users = sqlx::query_as!(
-        Row,
+        UserRow,
         r#"
         select
             user_id as "user_id: Id<User>", email, is_service_account,
@@ -143,17 +136,17 @@ async fn users(app: &App, organization_id: Id<Organization>, after: Uuid) -> Res
         order by user_id
         limit $3
         "#,
-        organization_id.uuid(),
-        after,
-        AT_ONCE,
+        organization_id as Id<Organization>,
+        after as Id<User>,
+        USERS_PER_PAGE,
     )
     .fetch_all(&app.db.interactive)
     .await?;
     Ok(users)
 }
 
-impl Row {
-    fn holder(self) -> Holder {
-        Holder { user_id: self.user_id, email: self.email, is_service_account: self.is_service_account }
+impl UserRow {
+    fn holder(self) -> PermissionHolder {
+        PermissionHolder { user_id: self.user_id, email: self.email, is_service_account: self.is_service_account }
     }
 }

@@ -1,47 +1,47 @@
-//! Changing what groups are bound to.
+//! Writing policy bindings and the results of the SCIM migration.
 
-use uuid::Uuid;
-
-use super::Affected;
+use super::AffectedOwner;
 use crate::audit::Event;
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Group, Id};
+use crate::id::{Group, Id, Organization, User};
 
-/// Binds these groups, which are locked, and no others.
+/// Replaces all bindings of the organization. The groups are locked.
 pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collaborators: Vec<Id<Group>>) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    sqlx::query!("delete from organization_policy_bindings where organization_id = $1", organization_id)
-        .execute(change.connection())
-        .await?;
-    let with_role = |role: PermissionLevel, groups: &[Id<Group>]| -> Vec<(&'static str, Uuid)> {
-        groups.iter().map(|id| (role.as_str(), id.uuid())).collect()
-    };
-    let all =
-        [with_role(PermissionLevel::Owner, &owners), with_role(PermissionLevel::Collaborator, &collaborators)].concat();
-    let (roles, groups): (Vec<&str>, Vec<Uuid>) = all.into_iter().unzip();
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
-        r#"
-        insert into organization_policy_bindings (organization_id, bound_at, role_name, group_id)
-        select $1, $2, role_name, group_id from unnest($3::text[], $4::uuid[]) as asked (role_name, group_id)
-        "#,
-        organization_id,
-        now,
-        &roles as &[&str],
-        &groups,
+        "delete from organization_policy_bindings where organization_id = $1",
+        organization_id as Id<Organization>
     )
     .execute(change.connection())
     .await?;
-    let organization_id = change.organization_id();
+    let with_role = |role: PermissionLevel, groups: &[Id<Group>]| -> Vec<(&'static str, Id<Group>)> {
+        groups.iter().map(|id| (role.as_str(), *id)).collect()
+    };
+    let all =
+        [with_role(PermissionLevel::Owner, &owners), with_role(PermissionLevel::Collaborator, &collaborators)].concat();
+    let (roles, groups): (Vec<&str>, Vec<Id<Group>>) = all.into_iter().unzip();
+    sqlx::query!(
+        r#"
+        insert into organization_policy_bindings (organization_id, bound_at, role_name, group_id)
+        select $1, $2, role_name, group_id from unnest($3::text[], $4::uuid[]) as bound (role_name, group_id)
+        "#,
+        organization_id as Id<Organization>,
+        now,
+        &roles as &[&str],
+        &groups[..] as &[Id<Group>],
+    )
+    .execute(change.connection())
+    .await?;
     change.record(Event::PolicySet { organization_id, owners, collaborators });
     Ok(())
 }
 
-/// Makes collaborators of owners. Locks them by id, as other lists of users do.
-pub(super) async fn make_collaborators(change: &mut Change, users: &[Affected]) -> Result<()> {
+/// Makes owners collaborators. Locks their rows in the order of their IDs, as other lists of users do.
+pub(super) async fn make_collaborators(change: &mut Change, users: &[AffectedOwner]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
-    let user_ids: Vec<Uuid> = users.iter().map(|user| user.user_id.uuid()).collect();
+    let user_ids: Vec<Id<User>> = users.iter().map(|user| user.user_id).collect();
     sqlx::query!(
         r#"
         update users set revision = revision + 1, updated_at = $3
@@ -51,16 +51,16 @@ pub(super) async fn make_collaborators(change: &mut Change, users: &[Affected]) 
         ) as locked
         where organization_id = $1 and users.user_id = locked.user_id
         "#,
-        organization_id.uuid(),
-        &user_ids,
+        organization_id as Id<Organization>,
+        &user_ids[..] as &[Id<User>],
         now,
     )
     .execute(change.connection())
     .await?;
     sqlx::query!(
         "update collaborators set permission_level = 'collaborator' where organization_id = $1 and user_id = any($2)",
-        organization_id.uuid(),
-        &user_ids,
+        organization_id as Id<Organization>,
+        &user_ids[..] as &[Id<User>],
     )
     .execute(change.connection())
     .await?;

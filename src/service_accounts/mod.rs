@@ -1,13 +1,13 @@
-//! Service accounts: accounts of programs. They have no password and no mailbox, and act through API keys only.
+//! Service accounts: the accounts of programs. They have no password and no mailbox and use API keys only.
 //!
 //! # Decisions
 //!
-//! *The address is made of the name, and its host of the organization's id*, as the vendor's client expects. An id
-//! has a `_`, which no host name can have (RFC 952), so the host is `org-` and the id's 26 characters.
+//! *The address is derived from the name, its domain from the organization's ID*, as the vendor's client expects. A
+//! host name can't contain the `_` of an ID (RFC 952), so the domain starts with `org-` and the ID's 26 characters.
 //!
-//! *Names are unique among all collaborators*: the vendor's commands find a service account by its name. Between
-//! service accounts the address sees to that, whoever comes at the same time; the names of people are looked at
-//! before.
+//! *Names are unique among all collaborators*, because the vendor's commands find a service account by its name. The
+//! unique address guarantees this among service accounts, also for concurrent requests; the names of people are checked
+//! before the insert.
 
 mod read;
 
@@ -20,32 +20,32 @@ use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Membership, Organization, User};
 use crate::users::{self, Account, Credential, EmailAddress, Name, NewUser};
 
-/// The longest name, in characters: what stands before the `@` can't be longer (RFC 5321).
+/// The longest name, in characters: the limit for the local part of an address (RFC 5321).
 const LONGEST_NAME: usize = 64;
 
 /// A service account.
 #[derive(Debug)]
 pub struct ServiceAccount {
-    /// The account.
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// Its membership.
+    /// The ID of the membership.
     pub identity_id: Id<Membership>,
-    /// The organization it belongs to.
+    /// The organization of the account.
     pub organization_id: Id<Organization>,
-    /// What it is called.
+    /// The name, unique among the collaborators.
     pub name: String,
-    /// Its address, which has no mailbox.
+    /// The address, which has no mailbox.
     pub email: String,
-    /// What it may.
+    /// The level of the membership.
     pub permission_level: PermissionLevel,
-    /// When it was made.
+    /// When the account was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// Makes a service account, with the level of a collaborator and without a key. For owners.
+/// Creates a service account with the `collaborator` level and without an API key.
 ///
 /// # Errors
-/// `forbidden`; `invalid_request` for a name that makes no address; `conflict` for one that a collaborator has.
+/// `forbidden`; `invalid_request` for an invalid name; `conflict` for the name of another collaborator.
 pub async fn create(app: &App, caller: &Caller, name: Option<&str>) -> Result<ServiceAccount> {
     app.change(caller, Action::ServiceAccountCreate, Target::Nothing, async |change| {
         let (organization_id, created_at) = (change.organization_id(), change.now());
@@ -72,12 +72,12 @@ pub async fn create(app: &App, caller: &Caller, name: Option<&str>) -> Result<Se
     .await
 }
 
-/// The account that goes with a name.
+/// Validates a name and derives the account from it.
 fn new_user(organization_id: Id<Organization>, name: &str) -> Result<NewUser> {
     let rule = || {
         Error::invalid(format!(
-            "`name` of a service account has to have 1 to {LONGEST_NAME} letters, digits, `.`, `-` and `_`, without a \
-             `.` at its start, its end or beside another"
+            "`name` of a service account must be 1 to {LONGEST_NAME} letters, digits, `.`, `-` and `_`, without a \
+             leading, trailing or double `.`"
         ))
     };
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
@@ -98,7 +98,7 @@ fn new_user(organization_id: Id<Organization>, name: &str) -> Result<NewUser> {
 
 fn taken(user: &NewUser) -> Error {
     let name = user.name.as_str();
-    Error::new(Code::Conflict, format!("a collaborator named {name} exists already: take another name"))
+    Error::new(Code::Conflict, format!("a collaborator named `{name}` already exists; choose another name"))
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_makes_an_address_whose_host_is_valid() {
+    fn the_address_of_a_name_has_a_valid_domain() {
         let organization_id = Id::from_uuid(Uuid::from_u128(7));
         let user = new_user(organization_id, "ci_Bot-2.eu").unwrap();
         assert_eq!(user.email.as_str(), "ci_Bot-2.eu@org-00000000000000000000000007.serviceaccount.com");

@@ -63,7 +63,7 @@ async fn a_link_becomes_an_active_account_with_a_password_of_its_own() {
     }
     // Used up, and said so to its holder.
     let answer = accept(&app, &ada(&token)).await;
-    let sentence = "this invitation has been used: the account exists";
+    let sentence = "the invitation has already been accepted; the account exists";
     assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
     assert_eq!(actions(&app, 1).await, [("invitation.accept".to_owned(), "used_invitation".to_owned())]);
 }
@@ -96,12 +96,12 @@ async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
         muster::id::Id::new(app.app.clock.now()),
         muster::id::Id::new(app.app.clock.now()),
     );
-    let expired = "this invitation has expired: ask for a new one";
+    let expired = "the invitation has expired; ask for a new one";
     for (token, sentence) in [
         (token.as_str(), expired),
-        (forged.text().expose(), "this invitation is unknown"),
-        (unknown.text().expose(), "this invitation is unknown"),
-        (nowhere.text().expose(), "this invitation is unknown"),
+        (forged.text().expose(), "unknown invitation"),
+        (unknown.text().expose(), "unknown invitation"),
+        (nowhere.text().expose(), "unknown invitation"),
     ] {
         let answer = accept(&app, &ada(token)).await;
         assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
@@ -119,7 +119,7 @@ async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
 
     // Mistyped, cut, or of another kind: refused without asking the database, with nothing recorded.
     let entries = app.db_value::<i64>("select count(*) from audit_events").await;
-    let sentence = "this is not a valid invitation link: check that all of it was copied";
+    let sentence = "invalid invitation link; check that the whole link was copied";
     for wrong in [&token[..token.len() - 1], "ami_", "x", app.owner.token()] {
         let answer = accept(&app, &ada(wrong)).await;
         assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
@@ -151,7 +151,7 @@ async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
         (json!({"name": "Ada", "password": ""}), "password: must not be empty"),
         (
             json!({"name": "Ada", "is_sso_user": true, "password": PASSWORD}),
-            "password: whoever signs in through SSO has none: leave it out, or is_sso_user",
+            "password: must be absent if `is_sso_user` is set",
         ),
         (
             json!({"name": "a\nb", "lastname": long, "title": "\u{0}", "password": PASSWORD}),
@@ -167,7 +167,7 @@ async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
         let mut body = fields.clone();
         body["token"] = json!(token);
         let answer = accept(&app, &body).await;
-        let detail = format!("the account can't be made: {sentence}");
+        let detail = format!("the account can't be created: {sentence}");
         assert_eq!(
             (answer.status, answer.error()),
             (400, json!({"code": "invalid_request", "detail": detail})),
@@ -234,7 +234,7 @@ async fn who_became_a_member_meanwhile_needs_no_invitation() {
     let (_, token) = invite(&app, "ada@example.com").await;
     assert_eq!(app.owner.create(&json!([sso("ADA@example.com")])).await.status, 200);
     let answer = accept(&app, &ada(&token)).await;
-    let sentence = "this address has an account already: no invitation is needed any more";
+    let sentence = "this address already has an account; the invitation is no longer needed";
     assert_eq!((answer.status, answer.error()), (409, json!({"code": "email_taken", "detail": sentence})));
     let page = submit(&app, &token, &format!("name=Ada&password={PASSWORD}")).await;
     assert_eq!(page.status, 409);

@@ -82,12 +82,12 @@ async fn each_address_gets_its_result_at_its_place() {
         let days = (expires_at - app.app.clock.now()).num_minutes();
         assert!((7 * 1440 - 2..=7 * 1440).contains(&days), "{days}");
     }
-    assert_eq!(results[1], refused(400, "invalid_request", "an address must not be empty"));
+    assert_eq!(results[1], refused(400, "invalid_request", "the address must not be empty"));
     assert_eq!(results[2], refused(400, "invalid_request", "` b`: not a valid e-mail address"));
-    assert_eq!(results[3], refused(409, "email_taken", "MEMBER@example.com is a member of the organization already"));
-    let twice = "Ada@EXAMPLE.com is in the list more than once: the first one counts";
+    assert_eq!(results[3], refused(409, "email_taken", "MEMBER@example.com is already a member of the organization"));
+    let twice = "Ada@EXAMPLE.com is in the list more than once; the first entry is used";
     assert_eq!(results[4], refused(409, "conflict", twice));
-    let level = "eve@example.com: `permission_level` has to be `collaborator` or `owner`";
+    let level = "eve@example.com: `permission_level` must be `collaborator` or `owner`";
     assert_eq!(results[6], refused(400, "invalid_request", level));
 
     assert_eq!(emails(&app.owner, "").await, ["ada@example.com", "grace@example.com"]);
@@ -112,7 +112,7 @@ async fn lists_that_are_none_are_refused_as_a_whole() {
             "invalid_json",
             "the request body is not valid JSON: EOF while parsing a value at line 1 column 0".to_owned(),
         ),
-        ("[]", 400, "empty_batch", "the list is empty: there is nobody to invite".to_owned()),
+        ("[]", 400, "empty_batch", "the list is empty".to_owned()),
         ("{}", 400, "invalid_request", "invalid request body: expected a list at line 1 column 0".to_owned()),
         (
             r#"[{"email": 1}]"#,
@@ -153,8 +153,7 @@ async fn a_newer_invitation_replaces_the_open_one() {
     let details = &events["results"][0];
     assert_eq!((&details["details"]["replaces"], &details["target_id"]), (&json!(first), &json!(second)));
     assert_eq!(events["results"][1]["details"]["replaces"], Value::Null);
-    let sentence =
-        "this invitation has been taken back or replaced by a newer one: use the latest link, or ask for one";
+    let sentence = "the invitation was revoked or replaced by a newer one; use the latest link or ask for a new one";
     let answer = accept(&app, &ada(&old)).await;
     assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
     assert_eq!(accept(&app, &ada(&new)).await.status, 200);
@@ -234,13 +233,13 @@ async fn an_invitation_is_taken_back_once() {
     assert_eq!(actions(&app, 1).await, [("invitation.invalidate".to_owned(), "success".to_owned())]);
     assert_eq!(accept(&app, &ada(&token)).await.status, 404);
     let answer = post(&app.owner, &path, "").await;
-    let sentence = format!("the invitation {id} has been taken back or replaced before");
+    let sentence = format!("invitation {id} has already been revoked or replaced");
     assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": sentence})));
 
     let (id, token) = invite(&app, "grace@example.com").await;
     assert_eq!(accept(&app, &ada(&token)).await.status, 200);
     let answer = post(&app.owner, &format!("{PATH}{id}/invalidate"), "").await;
-    let sentence = format!("the invitation {id} has been accepted: the account can be suspended or deleted");
+    let sentence = format!("invitation {id} has already been accepted; suspend or delete the account instead");
     assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": sentence})));
 
     let unknown = "orginv_01k9h6m3x0e8wbz1v5n7q2r4t6";

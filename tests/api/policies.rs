@@ -154,16 +154,16 @@ async fn every_role_and_group_that_is_wrong_is_named_and_nothing_is_set() {
             422,
             json!({
                 "code": "policy_rejected",
-                "detail": "the policy can't be set; nothing was written: bindings[0].principals[2]: the same group as \
-                           principals[0]; bindings[0].principals[1]: there is no such group; bindings[1].role_name: has \
-                           to be owner or collaborator; bindings[1].principals[0]: there is no such group; \
-                           bindings[2].role_name: the same role as bindings[0]; and 1 more",
+                "detail": "the policy can't be set; nothing was written: bindings[0].principals[2]: duplicates \
+                           principals[0]; bindings[0].principals[1]: there is no such group; bindings[1].role_name: \
+                           must be `owner` or `collaborator`; bindings[1].principals[0]: there is no such group; \
+                           bindings[2].role_name: duplicates the role of bindings[0]; and 1 more",
                 "rows": [
-                    row(0, "principals[2]", "duplicate_group", "the same group as principals[0]"),
+                    row(0, "principals[2]", "duplicate_group", "duplicates principals[0]"),
                     row(0, "principals[1]", "group_not_found", no_group),
-                    row(1, "role_name", "unknown_role", "has to be owner or collaborator"),
+                    row(1, "role_name", "unknown_role", "must be `owner` or `collaborator`"),
                     row(1, "principals[0]", "group_not_found", no_group),
-                    row(2, "role_name", "duplicate_role", "the same role as bindings[0]"),
+                    row(2, "role_name", "duplicate_role", "duplicates the role of bindings[0]"),
                     row(2, "principals[0]", "group_not_found", no_group),
                 ],
             })
@@ -186,12 +186,12 @@ async fn only_ones_own_organization_has_a_policy() {
     let app = TestApp::spawn().await;
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     for (path, detail) in [
-        ("organization/org_01k9h6m3x0e8wbz1v5n7q2r4t6", "there is no such organization: `_` is one's own"),
-        ("organization/usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "there is no such organization: `_` is one's own"),
-        ("organization/%25", "there is no such organization: `_` is one's own"),
-        ("cloud/cld_1", "there is no such cloud: this server has none, only an organization with a policy"),
-        ("project/prj_1", "there is no such project: this server has none, only an organization with a policy"),
-        ("planet/earth", "there are policies of the organization only: `/api/v2/policy/organization/_`"),
+        ("organization/org_01k9h6m3x0e8wbz1v5n7q2r4t6", "no such organization; `_` is the caller's own"),
+        ("organization/usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "no such organization; `_` is the caller's own"),
+        ("organization/%25", "no such organization; `_` is the caller's own"),
+        ("cloud/cld_1", "no such cloud; only the organization has a policy"),
+        ("project/prj_1", "no such project; only the organization has a policy"),
+        ("planet/earth", "unknown resource type; only the organization has a policy: `/api/v2/policy/organization/_`"),
     ] {
         let path = format!("/api/v2/policy/{path}");
         let expected = (404, json!({"code": "not_found", "detail": detail}));

@@ -62,11 +62,11 @@ async fn a_name_that_a_collaborator_has_or_that_makes_no_address_is_refused() {
     let before: i64 = app.db_value("select count(*) from users").await;
     // Also in another case: the address would be the same.
     for name in ["ci", "CI", "Ada"] {
-        let sentence = format!("a collaborator named {name} exists already: take another name");
+        let sentence = format!("a collaborator named `{name}` already exists; choose another name");
         refused(&app.owner.post(&format!("{PATH}?name={name}"), &Value::Null).await, 409, "conflict", &sentence);
     }
-    let rule = "`name` of a service account has to have 1 to 64 letters, digits, `.`, `-` and `_`, without a `.` at its \
-                start, its end or beside another";
+    let rule = "`name` of a service account must be 1 to 64 letters, digits, `.`, `-` and `_`, without a leading, \
+                trailing or double `.`";
     let long = "a".repeat(65);
     let longer = "a".repeat(10_000);
     for query in [

@@ -89,7 +89,7 @@ async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
     let again = ran(&app, &["service-account", "create", "--name", "ci"]);
     assert_eq!(
         (again.status, again.err.as_str()),
-        (Some(1), "error: a collaborator named ci exists already: take another name\n")
+        (Some(1), "error: a collaborator named `ci` already exists; choose another name\n")
     );
     let listed = json(&ran(&app, &["service-account", "list", "-o", "json"]));
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["user_id"]), (1, &account["user_id"]));

@@ -50,7 +50,7 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
         (ran.status, ran.err.as_str()),
         (
             Some(1),
-            "can't invite: member@example.com is a member of the organization already\n\
+            "can't invite: member@example.com is already a member of the organization\n\
              can't invite: `nobody`: not a valid e-mail address\n\
              error: 2 of 3 invitations failed\n"
         )
@@ -96,7 +96,7 @@ async fn an_invitation_is_taken_back_by_id_or_address() {
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["email"], "grace@example.com");
     for (named, status, sentence) in [
-        (id, 1, format!("error: the invitation {id} has been taken back or replaced before\n")),
+        (id, 1, format!("error: invitation {id} has already been revoked or replaced\n")),
         ("ada@example.com", 1, "error: no pending invitation for ada@example.com\n".to_owned()),
         ("..", 2, "error: invalid ID `..`; expected `orginv_…`\n".to_owned()),
     ] {
@@ -111,7 +111,7 @@ async fn an_invitation_is_accepted_with_the_link_and_no_key() {
     let link = invite(&app, "ada@example.com")["link"].as_str().unwrap().to_owned();
     let accept = ["invitation", "accept", "--name", "Ada"];
     let ran = run_with(muster().args(accept).arg(&link), "short\n");
-    let sentence = "error: the account can't be made: password: shorter than 8 characters\n";
+    let sentence = "error: the account can't be created: password: shorter than 8 characters\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
     let ran = run_with(muster().args(accept).arg(&link), "");
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: missing line on standard input: password\n"));
@@ -122,7 +122,14 @@ async fn an_invitation_is_accepted_with_the_link_and_no_key() {
     let typed = muster::secret::Secret::new(PASSWORD);
     assert!(app.app.hasher.verify(typed, stored).await.unwrap().matches);
     let ran = run_with(muster().args(accept).arg(&link), &format!("{PASSWORD}\n"));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: this invitation has been used: the account exists\n"));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            Some(1),
+            "error: the invitation has already been accepted; the \
+                                                          account exists\n"
+        )
+    );
 
     // The link too from standard input; and a bare token, with the server named.
     let link = invite(&app, "grace@example.com")["link"].as_str().unwrap().to_owned();

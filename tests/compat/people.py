@@ -289,7 +289,7 @@ def policies():
         check(f"policy list of {kind}s", ran.status == 0 and ran.printed(f"No {kind}s found."), ran)
         ran = cli("policy", "list", "--resource-type", kind, "-o", "json")
         check(f"policy list of {kind}s -o json", ran.status == 0 and ran.json() == [], ran)
-        sentence = f"there is no such {kind}: this server has none, only an organization with a policy"
+        sentence = f"no such {kind}; only the organization has a policy"
         one = ("--resource-type", kind, "--resource-id", "x_1")
         rejected(f"policy get of a {kind}", cli("policy", "get", *one), f"Failed to get policy: {sentence}")
         rejected(f"policy set of a {kind}", cli("policy", "set", *one, "-f", bound), f"Failed to set policy: {sentence}")

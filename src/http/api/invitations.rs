@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{body, extract, log};
-use crate::invitations::{self, Acceptance, Accepted, Asked, NewInvitation, Summary};
+use crate::invitations::{self, Acceptance, Accepted, InvitationDetails, InvitationRequest, NewInvitation};
 use crate::secret::Secret;
 use crate::users::{Credential, Line};
 
@@ -67,7 +67,7 @@ struct InvitationError {
     #[schema(example = "email_taken")]
     code: &'static str,
     /// For people; names the address.
-    #[schema(example = "ada@example.com is a member of the organization already")]
+    #[schema(example = "ada@example.com is already a member of the organization")]
     detail: String,
     /// The same.
     message: String,
@@ -165,7 +165,7 @@ pub(in crate::http) async fn batch_create(
         let most = app.config.batch.max_users;
         let rule = || format!("more than {most} addresses in one list (setting `batch.max_users`): send several lists");
         let list: Vec<CreateInvitation> = body::list(most, rule, &request, payload, &app.config.server).await?;
-        let asked = |CreateInvitation { email, permission_level }| Asked { email, permission_level };
+        let asked = |CreateInvitation { email, permission_level }| InvitationRequest { email, permission_level };
         Ok(list.into_iter().map(asked).collect())
     };
     let results = invitations::create(&app, &caller, asked).await?;
@@ -269,12 +269,12 @@ fn show_error(error: &Error) -> InvitationError {
     InvitationError { code: error.code().as_str(), detail: error.to_string(), message: error.to_string() }
 }
 
-fn show(invitation: Summary) -> Invitation {
+fn show(invitation: InvitationDetails) -> Invitation {
     Invitation {
         id: invitation.invitation_id.to_string(),
         email: invitation.email,
         organization_id: invitation.organization_id.to_string(),
-        permission_level: invitation.permission_level,
+        permission_level: invitation.permission_level.as_str().to_owned(),
         created_at: invitation.created_at,
         expires_at: invitation.expires_at,
         accepted_at: invitation.accepted_at,

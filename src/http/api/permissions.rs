@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::http::stream::{self, Pieces};
-use crate::policies::{Holder, Part, Permissions};
+use crate::policies::{PermissionHolder, PermissionPage, Permissions};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -54,7 +54,7 @@ struct UserInClouds {
 }
 
 impl OrganizationOwner {
-    fn show(holder: Holder) -> Self {
+    fn show(holder: PermissionHolder) -> Self {
         Self {
             user_id: holder.user_id.to_string(),
             user_email: holder.email,
@@ -120,16 +120,16 @@ impl Pieces for PermissionsBody {
 }
 
 impl PermissionsBody {
-    fn write(&mut self, part: Option<Part>, piece: &mut Vec<u8>) -> Result<()> {
-        if matches!(self.written, Written::Owners(_)) && !matches!(part, Some(Part::Owners(_))) {
+    fn write(&mut self, part: Option<PermissionPage>, piece: &mut Vec<u8>) -> Result<()> {
+        if matches!(self.written, Written::Owners(_)) && !matches!(part, Some(PermissionPage::Owners(_))) {
             piece.extend_from_slice(br#"],"users":["#);
             self.written = Written::Users(true);
         }
         match (part, &mut self.written) {
-            (Some(Part::Owners(owners)), Written::Owners(is_first)) => {
+            (Some(PermissionPage::Owners(owners)), Written::Owners(is_first)) => {
                 stream::items(piece, is_first, owners.into_iter().map(OrganizationOwner::show))?;
             }
-            (Some(Part::Users(users)), Written::Users(is_first)) => {
+            (Some(PermissionPage::Users(users)), Written::Users(is_first)) => {
                 let show = |holder| UserInClouds { user: OrganizationOwner::show(holder), clouds: [] };
                 stream::items(piece, is_first, users.into_iter().map(show))?;
             }

@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::body;
 use crate::http::error::ErrorBody;
-use crate::policies::{self, AskedBinding, Resource};
+use crate::policies::{self, BindingRequest, Resource};
 
 /// What groups are bound to.
 #[derive(Serialize, ToSchema)]
@@ -118,9 +118,9 @@ pub(in crate::http) async fn set(
     Ok(HttpResponse::Ok().json(Single { result: Policy::show(bindings) }))
 }
 
-fn asked(policy: Result<NewPolicy>) -> Result<Vec<AskedBinding>> {
+fn asked(policy: Result<NewPolicy>) -> Result<Vec<BindingRequest>> {
     let bindings = policy?.bindings.into_iter();
-    Ok(bindings.map(|Binding { role_name, principals }| AskedBinding { role_name, principals }).collect())
+    Ok(bindings.map(|Binding { role_name, principals }| BindingRequest { role_name, principals }).collect())
 }
 
 /// The policy of a cloud or a project, of which there is none.

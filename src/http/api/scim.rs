@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
 use crate::id::{Id, Organization};
-use crate::policies::{self, Affected};
+use crate::policies::{self, AffectedOwner};
 
 /// What leaving permissions to a directory's groups changes.
 #[derive(Serialize, ToSchema)]
@@ -50,7 +50,7 @@ struct RoleChange {
 }
 
 impl UserWithChanges {
-    fn show(user: Affected, organization_id: Id<Organization>) -> Self {
+    fn show(user: AffectedOwner, organization_id: Id<Organization>) -> Self {
         Self {
             user_id: user.user_id.to_string(),
             user_email: user.email,
@@ -153,7 +153,7 @@ pub(in crate::http) async fn migrate(
     let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
     let migrated = policies::migrate(&app, &caller, dry_run).await?;
     log::rows(&request, migrated.len());
-    let show = |user: Affected| MigratedUser {
+    let show = |user: AffectedOwner| MigratedUser {
         user_id: user.user_id.to_string(),
         user_email: user.email,
         identity_id: user.identity_id.to_string(),

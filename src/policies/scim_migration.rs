@@ -1,8 +1,9 @@
-//! Leaving permissions to a directory's groups: what the vendor's client calls enforcing them.
+//! The SCIM migration: leaves owner permissions to the groups of a directory. The vendor's client calls this enforcing
+//! them.
 //!
-//! Only where a directory keeps groups (source `scim`) is there anything to leave to it. Then a person who is
-//! an owner by their own level, and would not be one by the groups they are in, becomes a collaborator.
-//! Nobody is removed, and programs' accounts stay what they are: directories know people.
+//! The migration applies only if a directory manages groups (source `scim`). Each person who is an owner by their own
+//! level, but not through a group, becomes a collaborator. Nobody is removed. Service accounts keep their level,
+//! because directories manage people.
 
 use sqlx::PgConnection;
 
@@ -14,33 +15,33 @@ use crate::collaborators::owners;
 use crate::error::Result;
 use crate::id::{Id, Membership, Organization, User};
 
-/// Somebody who is an owner, and becomes a collaborator.
+/// An owner whom the migration makes a collaborator.
 #[derive(Clone, Debug)]
-pub struct Affected {
-    /// Who.
+pub struct AffectedOwner {
+    /// The ID of the account.
     pub user_id: Id<User>,
-    /// Their membership.
+    /// The ID of the membership.
     pub identity_id: Id<Membership>,
-    /// The address as it was written.
+    /// The address as it was entered.
     pub email: String,
     /// The name of the organization.
     pub organization_name: String,
 }
 
-/// Finds out whose permissions would change.
+/// Lists the owners whom the migration would affect.
 ///
 /// # Errors
 /// `forbidden`.
-pub async fn preview(app: &App, caller: &Caller) -> Result<Vec<Affected>> {
+pub async fn preview(app: &App, caller: &Caller) -> Result<Vec<AffectedOwner>> {
     let mut read = app.read(caller, Action::ScimMigrationPreview).await?;
     affected(&mut read, caller.organization_id).await
 }
 
-/// Changes their permissions, or only finds out whose.
+/// Executes the migration, or rolls back in a dry run. Returns the affected owners.
 ///
 /// # Errors
 /// `forbidden`; `last_owner`.
-pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Affected>> {
+pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<AffectedOwner>> {
     app.change(caller, Action::ScimMigration, Target::Organization(caller.organization_id), async |change| {
         owners::lock(change).await?;
         let affected = affected(change.connection(), caller.organization_id).await?;
@@ -55,9 +56,9 @@ pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Af
     .await
 }
 
-async fn affected(connection: &mut PgConnection, organization_id: Id<Organization>) -> Result<Vec<Affected>> {
+async fn affected(connection: &mut PgConnection, organization_id: Id<Organization>) -> Result<Vec<AffectedOwner>> {
     let affected = sqlx::query_as!(
-        Affected,
+        AffectedOwner,
         r#"
         select
             user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Membership>", u.email,
@@ -73,7 +74,7 @@ async fn affected(connection: &mut PgConnection, organization_id: Id<Organizatio
             )
         order by user_id
         "#,
-        organization_id.uuid(),
+        organization_id as Id<Organization>,
     )
     .fetch_all(connection)
     .await?;
