@@ -1,13 +1,12 @@
-//! Who a request comes from when proxies hand it on.
+//! The client address and scheme of a request that comes through reverse proxies.
 //!
 //! # Decisions
 //!
-//! *Nobody is believed who is not named.* What a request says of its origin counts as far as it was written by proxies of
-//! `server.trusted_proxies`: read from the right, where each proxy adds what it saw, up to the first address that is
-//! none of them. What stands left of it was written by whoever sent the request.
+//! *Only proxies in `server.trusted_proxies` are believed.* Each proxy appends what it saw, so the header is read from the
+//! right, up to the first address that is not a trusted proxy. Everything left of it may be forged by the client.
 //!
-//! *One header, and the setting says which.* A proxy that writes one of the two hands the other on as it came, so
-//! whoever reads both believes what a client wrote.
+//! *Only the header that the setting names is read.* A proxy that writes one of the two headers passes the other one on
+//! unchanged, so reading both would mean believing the client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,12 +15,12 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 
-/// Addresses that belong together, in CIDR notation, or one address alone.
+/// A network in CIDR notation, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether the address is one of these.
+    /// Whether the address belongs to the network.
     #[must_use]
     pub fn contains(&self, address: &IpAddr) -> bool {
         self.0.contains(address)
@@ -33,7 +32,7 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.map(Self).map_err(|_| format!("`{text}` is no network such as 10.0.0.0/8, and no address"))
+        network.map(Self).map_err(|_| format!("`{text}` is neither a network such as 10.0.0.0/8 nor an address"))
     }
 }
 
@@ -49,26 +48,26 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// The header in which trusted proxies say whom they serve.
+/// The header in which trusted proxies report the client.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For` and `X-Forwarded-Proto`: what most proxies write.
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`, which most proxies write.
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
 }
 
-/// What is known of who sent a request.
+/// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
-    /// The address, an IPv4 one never in the form of IPv6.
+    /// The address; an IPv4-mapped IPv6 address is converted to IPv4.
     pub address: IpAddr,
-    /// Whether a trusted proxy says that it came to it by HTTPS.
+    /// Whether a trusted proxy received the request over HTTPS.
     pub is_https: bool,
 }
 
-/// Who sent a request that `peer` brought. `header` gives the values of a header, in the order in which they came.
+/// Finds the client of a request from `peer`. `header` returns the values of a header, in order.
 #[must_use]
 pub fn sender<'a, I>(
     peer: IpAddr,
@@ -104,9 +103,9 @@ where
     sender
 }
 
-/// What one proxy says.
+/// The entry of one proxy.
 struct Hop {
-    /// Who it got the request from; `None`: it doesn't tell.
+    /// The address the proxy received the request from; `None` if it is hidden or invalid.
     address: Option<IpAddr>,
     is_https: bool,
 }
@@ -115,7 +114,7 @@ fn is_https(scheme: &str) -> bool {
     scheme.trim().eq_ignore_ascii_case("https")
 }
 
-/// `for=192.0.2.43;proto=https`.
+/// Parses an element of `Forwarded`, such as `for=192.0.2.43;proto=https`.
 fn element(text: &str) -> Hop {
     let mut hop = Hop { address: None, is_https: false };
     for (name, value) in split(text, ';').filter_map(|pair| pair.split_once('=')) {
@@ -129,7 +128,7 @@ fn element(text: &str) -> Hop {
     hop
 }
 
-/// The parts between separators that don't stand in quotes.
+/// Splits at separators outside quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.split(move |c| {
@@ -138,7 +137,7 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// An address, with a port or without: `192.0.2.43:47011`, `[2001:db8::1]:4711`.
+/// Parses an address with an optional port, such as `192.0.2.43:47011` or `[2001:db8::1]:4711`.
 fn address(text: &str) -> Option<IpAddr> {
     let host = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?.0,
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn only_addresses_from_trusted_proxies_are_believed() {
         for (peer, values, expected) in [
             ("192.0.2.9", &["198.51.100.1"][..], "192.0.2.9"),
             (PROXY, &[], PROXY),
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_read_as_rfc_7239_has_it() {
+    fn forwarded_is_parsed_according_to_rfc_7239() {
         for (value, expected) in [
             ("for=192.0.2.60;proto=https;by=203.0.113.43", ("192.0.2.60", true)),
             ("For=\"[2001:db8:cafe::17]:4711\"", ("2001:db8:cafe::17", false)),
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_that_the_setting_does_not_name_is_not_read() {
+    fn the_header_not_named_by_the_setting_is_ignored() {
         let headers =
             [("forwarded", "for=192.0.2.60"), ("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")];
         assert_eq!(sent(PROXY, ForwardedHeader::Forwarded, &headers), ("192.0.2.60".to_owned(), false));
@@ -214,10 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_in_cidr_notation_or_one_address() {
+    fn a_network_is_a_cidr_block_or_an_address() {
         assert_eq!("10.0.0.0/8".parse::<Network>().unwrap().to_string(), "10.0.0.0/8");
         assert_eq!("::1".parse::<Network>().unwrap().to_string(), "::1/128");
         let bad = "proxy.example.org".parse::<Network>().unwrap_err();
-        assert_eq!(bad, "`proxy.example.org` is no network such as 10.0.0.0/8, and no address");
+        assert_eq!(bad, "`proxy.example.org` is neither a network such as 10.0.0.0/8 nor an address");
     }
 }

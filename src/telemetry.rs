@@ -1,7 +1,7 @@
-//! The log: to standard error, one line a request, for people or for machines.
+//! Logging to standard error, as text or as JSON.
 //!
-//! What is logged: what happened and by which key, never a body, an e-mail address, a
-//! token or a password. The fields of the request line stand in `http/log.rs`.
+//! The log names events, routes and key ids, but never contains a body, an e-mail address, a token or a password.
+//! `http/log.rs` lists the fields of the request line.
 
 use std::io::Write;
 
@@ -10,11 +10,11 @@ use tracing_subscriber::fmt;
 
 use crate::config::{self, LogFormat};
 
-/// What others log is not muster's to tell: that a server starts, that PostgreSQL found a table there
-/// already, and which bytes somebody sent that are not HTTP: those have a line like every request, without the bytes.
-const QUIET: &str = "actix_server=warn,actix_http=off,sqlx::postgres::notice=warn";
+/// Filters for the log of dependencies: worker starts, PostgreSQL notices such as "already exists", and the bytes of
+/// malformed requests, which `http/server.rs` logs without the bytes.
+const DEPENDENCIES: &str = "actix_server=warn,actix_http=off,sqlx::postgres::notice=warn";
 
-/// Standard error, whether or not somebody still reads it: a log that is gone ends no server.
+/// Standard error; write errors are ignored, so that a closed log does not stop the server.
 struct Stderr;
 
 impl Write for Stderr {
@@ -28,15 +28,15 @@ impl Write for Stderr {
     }
 }
 
-/// Starts logging. Once, before anything else.
+/// Initializes logging; called once, at startup.
 ///
 /// # Errors
-/// When `log.level` is not a filter.
+/// When `log.level` is not a valid filter.
 pub fn start(config: &config::Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.level)).map_err(|_| {
-        format!("setting `log.level` is `{}`; it has to be error, warn, info, debug or trace", config.level)
+    let filter = EnvFilter::try_new(format!("{DEPENDENCIES},{}", config.level)).map_err(|_| {
+        format!("setting `log.level` is `{}`; it must be error, warn, info, debug or trace", config.level)
     })?;
-    // Where the log can't go, nobody reads that it can't.
+    // Errors of writing the log have nowhere to go.
     let lines = fmt().with_env_filter(filter).with_writer(|| Stderr).with_target(false).log_internal_errors(false);
     match config.format {
         LogFormat::Pretty => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).compact().init(),

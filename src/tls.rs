@@ -1,19 +1,19 @@
-//! TLS: the certificate that the server shows, whose certificates it asks for, and how both are kept current.
+//! TLS: the server certificate, client certificates, and reloading both.
 //!
 //! # Decisions
 //!
-//! *The files are read again every second*, not watched: what watchers report differs between file systems, and
-//! misses the swapped links by which Kubernetes replaces secrets. Three small files cost nothing.
+//! *The files are polled every second*, not watched: file watchers differ between file systems and miss the swapped symbolic
+//! links with which Kubernetes updates secrets. Reading three small files costs nothing.
 //!
-//! *Certificate, key and authorities are replaced together or not at all.* They are tried once they have stood still for
-//! a second, since nobody can write two files in one moment; what can't be used is told once, and the old ones go on.
-//! A connection keeps what it began with.
+//! *Certificate, key and client CAs are replaced together or not at all*, debounced for one second, as nobody can
+//! write two files at the same moment. Files that can't be used are logged once, and the previous ones stay in use. Open
+//! connections keep the certificate they were opened with.
 //!
-//! *A certificate whose time has not come or is over is told, not refused.* At the start it is better than no server:
-//! a clock may be wrong, and some clients don't look. It does not take the place of one that is good, though.
+//! *An expired or not yet valid certificate is logged, not rejected.* At startup it is better than no server: the clock
+//! may be wrong, and some clients don't check. It never replaces a valid certificate, though.
 //!
-//! *No session is resumed where clients need a certificate*: a resumed session is not checked again, and would outlive
-//! the authority that vouched for it.
+//! *Sessions are not resumed where client certificates are required*: a resumed session skips the check, and would outlive
+//! the CA that issued the client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,40 +37,40 @@ use crate::clock::Clock;
 use crate::config::{self, ConfigError};
 use crate::secret::Secret;
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the files are polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a client may speak, what muster would rather speak first (RFC 7301).
+/// The protocols offered to clients by ALPN (RFC 7301), the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
 
-/// The name of HTTP/2 over TLS (RFC 9113, section 3.2).
+/// The ALPN name of HTTP/2 (RFC 9113, section 3.2).
 pub(crate) const HTTP_2: &[u8] = b"h2";
 
-/// The server's side of TLS.
+/// The TLS configuration of the server, kept up to date.
 #[derive(Debug)]
 pub struct Tls {
     files: Files,
     current: watch::Sender<Current>,
-    /// Of the files as they were read first.
+    /// The digest of the files at startup.
     first: [u8; 32],
-    /// How often files that had changed could not be used.
+    /// How often changed files could not be loaded.
     failures: AtomicU64,
 }
 
-/// What new connections get.
+/// The configuration for new connections.
 #[derive(Clone, Debug)]
 struct Current {
     config: Arc<ServerConfig>,
     expires_at: Option<DateTime<Utc>>,
-    begins_at: Option<DateTime<Utc>>,
+    valid_from: Option<DateTime<Utc>>,
 }
 
 impl Current {
-    /// Why clients would not trust it now, after its name; `None` when they may, or its times can't be read.
-    fn untimely(&self) -> Option<String> {
+    /// Why the certificate is not valid now; `None` if it is, or if its validity can't be read.
+    fn validity_error(&self) -> Option<String> {
         let now = Clock::System.now();
         let show = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC");
-        match (self.begins_at, self.expires_at) {
+        match (self.valid_from, self.expires_at) {
             (_, Some(end)) if now >= end => Some(format!("expired {}", show(end))),
             (Some(begin), _) if now < begin => Some(format!("is not valid before {}", show(begin))),
             _ => None,
@@ -78,7 +78,7 @@ impl Current {
     }
 }
 
-/// Where everything comes from.
+/// The paths of the files.
 #[derive(Clone, Debug)]
 struct Files {
     certificate: PathBuf,
@@ -86,7 +86,7 @@ struct Files {
     client_ca: Option<PathBuf>,
 }
 
-/// What stands in the files.
+/// The content of the files.
 struct Material {
     certificate: Vec<u8>,
     key: Secret,
@@ -94,10 +94,10 @@ struct Material {
 }
 
 impl Tls {
-    /// Reads the files that the settings name. `None`: TLS is off.
+    /// Loads the files that the settings name; `None` if TLS is off.
     ///
     /// # Errors
-    /// A file that can't be read or is not what it should be; a key that belongs to another certificate.
+    /// A file that can't be read or is invalid; a key that does not match the certificate.
     pub fn load(config: &config::Server) -> Result<Option<Arc<Self>>, ConfigError> {
         let Some((certificate, key)) = config.certificate_files() else { return Ok(None) };
         let client_ca = &config.tls_client_ca_file;
@@ -110,53 +110,52 @@ impl Tls {
         Ok(Some(Arc::new(Self { files, current, first, failures: AtomicU64::new(0) })))
     }
 
-    /// Accepts connections with what is current.
+    /// An acceptor with the current certificate.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.borrow().config))
     }
 
-    /// When the certificate that is shown expires, or the first of those that vouch for it in its file; `None` when that
-    /// can't be read.
+    /// The earliest expiry in the certificate chain in use; `None` if it can't be read.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.current.borrow().expires_at
     }
 
-    /// Why clients would not trust the certificate now, in a sentence; `None` when they may.
+    /// A message if the certificate in use has expired or is not valid yet.
     #[must_use]
-    pub fn untimely(&self) -> Option<String> {
-        let why = self.current.borrow().untimely()?;
-        Some(format!("the TLS certificate {} {why}: clients don't trust it", self.files.certificate.display()))
+    pub fn validity_error(&self) -> Option<String> {
+        let why = self.current.borrow().validity_error()?;
+        Some(format!("the TLS certificate {} {why}; clients reject it", self.files.certificate.display()))
     }
 
-    /// How often files that had changed, or that a signal said to read again, could not be used.
+    /// How often changed files could not be loaded, including reloads by signal.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Takes new files into use when they change, and at once when `asked` (SIGHUP). Never ends.
-    pub async fn keep_current(self: Arc<Self>, mut asked: Signal) {
+    /// Loads the files when they change, and immediately on `signal` (SIGHUP). Runs forever.
+    pub async fn keep_current(self: Arc<Self>, mut signal: Signal) {
         let (mut used, mut changed) = (self.first, None);
-        // What was good but for its time, until that has come or there is nothing better.
+        // A usable certificate outside its validity, until it becomes valid or the one in use expires.
         let mut waiting: Option<Current> = None;
         loop {
-            let at_once = tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => false,
-                _ = asked.recv() => true,
+            let is_forced = tokio::select! {
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
+                _ = signal.recv() => true,
             };
             let read = self.read().await;
             let found = digest(&read);
-            let stands_still = found != used && changed == Some(found);
-            if at_once || stands_still {
+            let is_stable = found != used && changed == Some(found);
+            if is_forced || is_stable {
                 waiting = self.replace(read);
                 used = found;
             }
-            if self.current.borrow().untimely().is_some()
-                || waiting.as_ref().is_some_and(|new| new.untimely().is_none())
+            if self.current.borrow().validity_error().is_some()
+                || waiting.as_ref().is_some_and(|new| new.validity_error().is_none())
             {
-                waiting.take().into_iter().for_each(|new| self.take_into_use(new));
+                waiting.take().into_iter().for_each(|new| self.activate(new));
             }
             changed = Some(found);
         }
@@ -168,15 +167,16 @@ impl Tls {
         read.unwrap_or_else(|_| Err("the files could not be read".to_owned()))
     }
 
-    /// Takes what was read into use, if it is of use; gives it back if only its time is wrong, and the one before is better.
+    /// Activates the new files if they are usable. Returns a certificate that is only outside its validity while the one in
+    /// use is valid.
     fn replace(&self, read: Result<Material, String>) -> Option<Current> {
         let (error, waiting) = match read.and_then(|material| self.files.config(&material)) {
-            Ok(new) => match new.untimely() {
-                Some(why) if self.current.borrow().untimely().is_none() => {
+            Ok(new) => match new.validity_error() {
+                Some(why) if self.current.borrow().validity_error().is_none() => {
                     (format!("server.tls_certificate_file {} {why}", self.files.certificate.display()), Some(new))
                 }
                 _ => {
-                    self.take_into_use(new);
+                    self.activate(new);
                     return None;
                 }
             },
@@ -184,21 +184,21 @@ impl Tls {
         };
         self.failures.fetch_add(1, Ordering::Relaxed);
         let certificate = self.files.certificate.display();
-        tracing::error!(%certificate, %error, "the new TLS certificate can't be used: the one before it goes on");
+        tracing::error!(%certificate, %error, "the new TLS certificate can't be used; the previous one stays in use");
         waiting
     }
 
-    fn take_into_use(&self, new: Current) {
+    fn activate(&self, new: Current) {
         self.current.send_replace(new);
         let certificate = self.files.certificate.display();
-        tracing::info!(%certificate, "the TLS certificate was read again and is used for new connections");
-        if let Some(sentence) = self.untimely() {
-            tracing::error!("{sentence}");
+        tracing::info!(%certificate, "TLS certificate reloaded; new connections use it");
+        if let Some(message) = self.validity_error() {
+            tracing::error!("{message}");
         }
     }
 }
 
-/// Tells whether the files have changed.
+/// Identifies the content of the files, or the error of reading them, to detect changes.
 fn digest(read: &Result<Material, String>) -> [u8; 32] {
     let parts = match read {
         Ok(Material { certificate, key, client_ca }) => {
@@ -213,10 +213,10 @@ fn digest(read: &Result<Material, String>) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// How many authorities are in a file for `server.tls_client_ca_file`, if it could be used.
+/// The number of certificates in a file for `server.tls_client_ca_file`.
 ///
 /// # Errors
-/// A sentence with the setting and the file.
+/// A message with the setting and the file, if the file can't be used.
 pub(crate) fn count_client_authorities(path: &Path) -> Result<usize, String> {
     let pem = read("tls_client_ca_file", path)?;
     client_verifier(Arc::new(ring::default_provider()), path, &pem)?;
@@ -232,13 +232,13 @@ impl Files {
         let certificate = read("tls_certificate_file", &self.certificate)?;
         let key = read("tls_key_file", &self.key)?;
         let client_ca = self.client_ca.as_ref().map(|path| read("tls_client_ca_file", path)).transpose()?;
-        // What is not text has no key in PEM in it.
+        // A file that is not UTF-8 contains no PEM key; parsing an empty one reports that.
         Ok(Material { certificate, key: Secret::new(String::from_utf8(key).unwrap_or_default()), client_ca })
     }
 
     fn config(&self, material: &Material) -> Result<Current, String> {
         let chain = certificates("tls_certificate_file", &self.certificate, &material.certificate)?;
-        let (begins_at, expires_at) = (beginning(&chain), expiry(&chain));
+        let (valid_from, expires_at) = (not_before(&chain), not_after(&chain));
         let key = PrivateKeyDer::from_pem_slice(material.key.expose().as_bytes()).map_err(|_| {
             format!("server.tls_key_file {} has no private key in PEM without a password", self.key.display())
         })?;
@@ -263,7 +263,7 @@ impl Files {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Current { config: Arc::new(config), expires_at, begins_at })
+        Ok(Current { config: Arc::new(config), expires_at, valid_from })
     }
 }
 
@@ -274,25 +274,25 @@ fn certificates(setting: &str, path: &Path, pem: &[u8]) -> Result<Vec<Certificat
         .ok_or_else(|| format!("server.{setting} {} has no certificate in PEM", path.display()))
 }
 
-/// When the first of a chain expires: one that has expired spoils all of it.
-fn expiry(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
+/// The earliest expiry in a chain: one expired certificate invalidates the chain.
+fn not_after(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
     let ends = chain.iter().map(|one| time(&Certificate::from_der(one).ok()?.tbs_certificate().validity().not_after));
     ends.collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-/// When the last of a chain becomes valid.
-fn beginning(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
+/// When all certificates of a chain are valid.
+fn not_before(chain: &[CertificateDer<'_>]) -> Option<DateTime<Utc>> {
     let begins =
         chain.iter().map(|one| time(&Certificate::from_der(one).ok()?.tbs_certificate().validity().not_before));
     begins.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-/// A time in a certificate.
+/// Converts a time of a certificate; `None` if it is out of range.
 pub(crate) fn time(time: &x509_cert::time::Time) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(time.to_unix_duration().as_secs()).ok()?, 0)
 }
 
-/// What lets in clients with a certificate of one of these authorities.
+/// A verifier that accepts client certificates of the CAs in the file.
 fn client_verifier(
     provider: Arc<CryptoProvider>,
     path: &Path,

@@ -42,7 +42,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         passwords.parallelism,
         config.log.level,
     ))?;
-    if let Some(sentence) = tls.and_then(|tls| tls.untimely()) {
+    if let Some(sentence) = tls.and_then(|tls| tls.validity_error()) {
         output::say(&format!("warning: {sentence}"));
     }
     output::say("the configuration is valid");

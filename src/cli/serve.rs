@@ -124,7 +124,7 @@ impl Server {
     pub(super) async fn start(config: Config) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
         let tls = Tls::load(&config.server).map_err(Exit::usage)?;
-        if let Some(sentence) = tls.as_ref().and_then(|tls| tls.untimely()) {
+        if let Some(sentence) = tls.as_ref().and_then(|tls| tls.validity_error()) {
             tracing::error!("{sentence}");
         }
         let listener = bind(&config.server.listen, "choose another with `--listen`")?;

@@ -111,7 +111,11 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
         // Until that was seen, too.
         tokio::time::sleep(Duration::from_millis(2500)).await;
     }
-    assert!(said().contains("ERROR the new TLS certificate can't be used: the one before it goes on"), "{}", said());
+    assert!(
+        said().contains("ERROR the new TLS certificate can't be used; the previous one stays in use"),
+        "{}",
+        said()
+    );
     assert!(!said().contains("PRIVATE KEY"), "{}", said());
 
     // At once, by a signal, which ends nothing.
@@ -157,7 +161,7 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
     {
         put(second.issue_for(from, to));
         let line = format!(
-            "ERROR the new TLS certificate can't be used: the one before it goes on certificate={path} \
+            "ERROR the new TLS certificate can't be used; the previous one stays in use certificate={path} \
              error=server.tls_certificate_file {path} {why}"
         );
         is_said_within(&said, &line, patience).await;
@@ -168,7 +172,7 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
 
     // At the start there is none before it: it is told at once, and by the check; and what is as bad may follow.
     put(first.issue_for(1990, 2001));
-    let expired = format!("the TLS certificate {path} expired 2001-01-01 00:00 UTC: clients don't trust it");
+    let expired = format!("the TLS certificate {path} expired 2001-01-01 00:00 UTC; clients reject it");
     let mut check = muster();
     check.args(["config", "check", "--data-dir", "/tmp/never-made"]);
     for (name, value) in files.settings() {
@@ -182,7 +186,7 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
     let (server, said) = logged(&files).await;
     assert!(said().contains(&format!("ERROR {expired}")), "{}", said());
     put(first.issue_for(1990, 2002));
-    let line = format!("ERROR the TLS certificate {path} expired 2002-01-01 00:00 UTC: clients don't trust it");
+    let line = format!("ERROR the TLS certificate {path} expired 2002-01-01 00:00 UTC; clients reject it");
     is_said_within(&said, &line, patience).await;
     put(first.issue());
     is_trusted_within(&client, &server, patience).await;
