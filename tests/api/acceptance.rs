@@ -1,4 +1,4 @@
-//! Accepting an invitation: over HTTP as JSON, and on its page.
+//! Accepting invitations: over the API and on the page.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ async fn submit(app: &TestApp, token: &str, form: &str) -> Answer {
     Actor::send(request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned())).await
 }
 
-/// Rows that accepting writes.
+/// Counts the rows that accepting an invitation writes.
 async fn db_counts(app: &TestApp) -> [i64; 4] {
     [
         app.db_value("select count(*) from users").await,
@@ -25,7 +25,7 @@ async fn db_counts(app: &TestApp) -> [i64; 4] {
 }
 
 #[tokio::test]
-async fn a_link_becomes_an_active_account_with_a_password_of_its_own() {
+async fn a_link_creates_an_active_account_with_a_password() {
     let app = TestApp::spawn().await;
     let (id, token) = invite(&app, "Ada@example.com").await;
     let answer = accept(&app, &ada(&token)).await;
@@ -61,7 +61,7 @@ async fn a_link_becomes_an_active_account_with_a_password_of_its_own() {
         assert_eq!((&event["actor_kind"], &event["actor_id"]), (&json!("invitation"), &json!(id)));
         assert_eq!(event["request_id"], answer.header("x-request-id"));
     }
-    // Used up, and said so to its holder.
+    // A used link is reported as used.
     let answer = accept(&app, &ada(&token)).await;
     let sentence = "the invitation has already been accepted; the account exists";
     assert_eq!((answer.status, answer.error()), (404, json!({"code": "not_found", "detail": sentence})));
@@ -69,7 +69,7 @@ async fn a_link_becomes_an_active_account_with_a_password_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_owner_may_be_invited_and_sso_needs_no_password() {
+async fn an_owner_can_be_invited_and_sso_needs_no_password() {
     let app = TestApp::spawn().await;
     let answer = invite_all(&app.owner, &json!([{"email": "o@example.com", "permission_level": "owner"}])).await;
     let link = answer.json()["results"][0]["data"]["link"].as_str().unwrap().to_owned();
@@ -82,8 +82,8 @@ async fn an_owner_may_be_invited_and_sso_needs_no_password() {
 }
 
 #[tokio::test]
-async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
-    // Not after today: ids never go back in time, whatever clock another test of this process has.
+async fn invalid_links_are_not_found_and_are_audited() {
+    // Not in the future: IDs are monotonic within the process, so a later clock would affect other tests.
     let time = Arc::new(Mutex::new("2026-01-05T10:00:00Z".parse::<DateTime<Utc>>().unwrap()));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |config| config.invitations.days = 2).await;
     let (id, token) = invite(&app, "ada@example.com").await;
@@ -114,10 +114,10 @@ async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
         entries.iter().filter(|(action, _)| action == "invitation.accept").map(|(_, reason)| reason.as_str()).collect();
     let mut expected = vec!["unknown_invitation"; 4];
     expected.extend(["expired_invitation"; 2]);
-    // A link that names no organization leaves none.
+    // A link without an organization leaves no event.
     assert_eq!(denied, expected);
 
-    // Mistyped, cut, or of another kind: refused without asking the database, with nothing recorded.
+    // Mistyped, truncated or of another kind: rejected without a query and without an audit event.
     let entries = app.db_value::<i64>("select count(*) from audit_events").await;
     let sentence = "invalid invitation link; check that the whole link was copied";
     for wrong in [&token[..token.len() - 1], "ami_", "x", app.owner.token()] {
@@ -132,7 +132,7 @@ async fn links_that_open_nothing_are_not_found_and_leave_an_entry_each() {
 }
 
 #[tokio::test]
-async fn an_invitations_token_is_no_api_key() {
+async fn an_invitation_token_is_not_an_api_key() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     let answer = app.owner.with_token(&token).get("/api/v2/userinfo/").await;
@@ -140,7 +140,7 @@ async fn an_invitations_token_is_no_api_key() {
 }
 
 #[tokio::test]
-async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
+async fn every_invalid_field_is_reported_and_the_link_stays_valid() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     let before = db_counts(&app).await;
@@ -189,7 +189,7 @@ async fn fields_that_can_not_be_used_are_all_named_and_the_link_stays() {
 }
 
 #[tokio::test]
-async fn a_body_of_more_than_4096_bytes_is_refused() {
+async fn a_body_over_4096_bytes_is_rejected() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     let mut body = ada(&token).to_string();
@@ -204,7 +204,7 @@ async fn a_body_of_more_than_4096_bytes_is_refused() {
 }
 
 #[tokio::test]
-async fn of_many_who_accept_at_the_same_time_one_gets_the_account() {
+async fn of_concurrent_accepts_one_creates_the_account() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     let before = db_counts(&app).await;
@@ -229,7 +229,7 @@ async fn of_many_who_accept_at_the_same_time_one_gets_the_account() {
 }
 
 #[tokio::test]
-async fn who_became_a_member_meanwhile_needs_no_invitation() {
+async fn an_address_that_has_become_a_member_needs_no_invitation() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     assert_eq!(app.owner.create(&json!([sso("ADA@example.com")])).await.status, 200);
@@ -243,7 +243,7 @@ async fn who_became_a_member_meanwhile_needs_no_invitation() {
 }
 
 #[tokio::test]
-async fn the_page_works_without_scripts_and_keeps_what_was_typed_but_the_password() {
+async fn the_page_works_without_scripts_and_keeps_the_input_except_the_password() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "a&'b@example.com").await;
     let page = app.anonymous().get(&format!("/invitations/{token}")).await;
@@ -286,7 +286,7 @@ async fn the_page_works_without_scripts_and_keeps_what_was_typed_but_the_passwor
 }
 
 #[tokio::test]
-async fn forms_that_are_none_are_refused_on_a_page() {
+async fn malformed_forms_are_rejected_with_a_page() {
     let app = TestApp::spawn().await;
     let (_, token) = invite(&app, "ada@example.com").await;
     for form in ["", "name=Ada", "name=Ada&name=Eve&password=x", "name=Ada&password=x&role=owner", "name=%ff"] {

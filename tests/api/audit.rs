@@ -1,4 +1,4 @@
-//! The audit log: what is in it, who may read it, and that it stays.
+//! The audit log: contents, permissions, immutability.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, sso};
 
 #[tokio::test]
-async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
+async fn a_batch_records_one_event_for_itself_and_one_for_each_user() {
     let app = TestApp::spawn().await;
     let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await;
     let user_ids: Vec<Value> =
@@ -39,7 +39,7 @@ async fn a_batch_leaves_one_entry_for_itself_and_one_for_each_user() {
 }
 
 #[tokio::test]
-async fn a_rejected_batch_leaves_an_entry_with_counts() {
+async fn a_rejected_batch_records_an_event_with_counts() {
     let app = TestApp::spawn().await;
     app.owner
         .create(&json!([sso("bad"), sso("a@example.com"), {"name": 1, "email": "worse", "is_sso_user": true}]))
@@ -54,7 +54,7 @@ async fn a_rejected_batch_leaves_an_entry_with_counts() {
 }
 
 #[tokio::test]
-async fn only_owners_read_it() {
+async fn only_owners_can_read_the_audit_log() {
     let app = TestApp::spawn().await;
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let answer = collaborator.get("/api/v2/audit/events").await;
@@ -67,7 +67,7 @@ async fn only_owners_read_it() {
 }
 
 #[tokio::test]
-async fn it_is_read_in_pages_and_by_time() {
+async fn events_are_paged_and_filtered_by_time() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..70).map(|n| sso(&format!("user{n}@example.com"))).collect();
     app.owner.create(&json!(users)).await;
@@ -99,7 +99,7 @@ async fn it_is_read_in_pages_and_by_time() {
 }
 
 #[tokio::test]
-async fn it_is_read_by_who_acted_and_up_to_a_time() {
+async fn events_are_filtered_by_actor_and_end_time() {
     let app = TestApp::spawn().await;
     let (ada, actor) = app.person("ada@example.com", PermissionLevel::Owner).await;
     let users: Vec<Value> = (0..4).map(|n| sso(&format!("user{n}@example.com"))).collect();
@@ -123,7 +123,7 @@ async fn it_is_read_by_who_acted_and_up_to_a_time() {
 }
 
 #[tokio::test]
-async fn what_it_can_not_be_narrowed_by_is_refused() {
+async fn invalid_filters_are_rejected() {
     let app = TestApp::spawn().await;
     let answer = app.owner.get("/api/v2/audit/events?action=nope").await;
     assert_eq!(answer.status, 400);
@@ -149,7 +149,7 @@ async fn what_it_can_not_be_narrowed_by_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_changes_it_not_even_the_owner_of_its_table() {
+async fn the_audit_log_is_immutable_even_for_the_owner_of_its_table() {
     use sqlx::ConnectOptions;
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
@@ -160,7 +160,7 @@ async fn nobody_changes_it_not_even_the_owner_of_its_table() {
 }
 
 #[tokio::test]
-async fn a_change_without_an_entry_is_not_committed() {
+async fn a_change_without_an_event_is_not_committed() {
     let app = TestApp::spawn().await;
     let operator = muster::organizations::operator(&app.app).await.unwrap();
     let (action, target) = (muster::caller::Action::KeyCreate, muster::audit::Target::Nothing);

@@ -1,4 +1,4 @@
-//! Who is let in, who is not, and what is left of it in the audit log.
+//! Authentication and its audit events.
 
 use chrono::Duration;
 use muster::caller::PermissionLevel;
@@ -13,7 +13,7 @@ const ROUTES: [(&str, &str); 4] = [
     ("POST", "/api/v2/users/admin_batch_create"),
 ];
 
-async fn refused_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
+async fn rejected_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
     let before = app.db_counts().await;
     for (method, path) in ROUTES {
         let answer = Actor::send(actor.request(method, path).body(json!([sso("a@example.com")]).to_string())).await;
@@ -24,41 +24,41 @@ async fn refused_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
 }
 
 #[tokio::test]
-async fn without_a_key_nobody_is_let_in() {
+async fn a_request_without_a_key_is_rejected() {
     let app = TestApp::spawn().await;
     let sentence = "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`";
-    refused_everywhere(&app, &app.anonymous(), sentence).await;
+    rejected_everywhere(&app, &app.anonymous(), sentence).await;
 }
 
 #[tokio::test]
-async fn a_malformed_key_is_refused_without_asking_the_database() {
+async fn a_malformed_key_is_rejected_without_a_query() {
     let app = TestApp::spawn().await;
     let token = app.owner.token();
     let sentence = "malformed API key; check that the whole key was copied";
     for wrong in ["aph0_wrong", &token[..token.len() - 1], &token.replace("amk_", "bmk_"), &format!("{token}x")] {
-        refused_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
+        rejected_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
     }
-    // Even with the database away it is refused for what it is.
+    // Rejected as malformed even without a database.
     app.served.close().await;
     assert_eq!(app.owner.with_token("aph0_wrong").get("/api/v2/userinfo/").await.status, 401);
     assert_eq!(app.owner.get("/api/v2/userinfo/").await.status, 503);
 }
 
 #[tokio::test]
-async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
+async fn unknown_expired_and_revoked_keys_are_rejected_and_recorded() {
     let app = TestApp::spawn().await;
     let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
     let unknown = muster::keys::Token::generate(organization, muster::id::Id::new(app.app.clock.now()));
-    refused_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "unknown API key").await;
+    rejected_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "unknown API key").await;
 
     let (expired, _) = app.actor_for(PermissionLevel::Owner, Duration::milliseconds(1)).await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    refused_everywhere(&app, &expired, "the API key has expired").await;
+    rejected_everywhere(&app, &expired, "the API key has expired").await;
 
     let (revoked, key) = app.actor_for(PermissionLevel::Owner, Duration::days(1)).await;
     assert_eq!(revoked.get("/api/v2/userinfo/").await.status, 200);
     app.revoke(&key).await;
-    refused_everywhere(&app, &revoked, "the API key is revoked").await;
+    rejected_everywhere(&app, &revoked, "the API key is revoked").await;
 
     let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
     let reasons: Vec<&str> =
@@ -70,7 +70,7 @@ async fn an_unknown_an_expired_and_a_revoked_key_are_refused_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_right_id_with_a_wrong_secret_is_an_unknown_key() {
+async fn a_valid_id_with_a_wrong_secret_is_an_unknown_key() {
     let app = TestApp::spawn().await;
     let real = muster::keys::Token::parse(app.owner.token()).unwrap();
     let forged = muster::keys::Token::generate(real.organization_id, real.id);
@@ -79,7 +79,7 @@ async fn a_right_id_with_a_wrong_secret_is_an_unknown_key() {
 }
 
 #[tokio::test]
-async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
+async fn a_collaborators_key_can_read_but_not_create_and_the_denial_is_recorded() {
     let app = TestApp::spawn().await;
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     assert_eq!(collaborator.get("/api/v2/userinfo/").await.status, 200);
@@ -91,7 +91,7 @@ async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
         answer.error(),
         json!({"code": "forbidden", "detail": "not permitted: `user.batch_create` requires an owner's API key"})
     );
-    // Refused before its body is looked at.
+    // Rejected before the body is read.
     assert_eq!(collaborator.create_raw("not JSON").await.status, 403);
     assert_eq!(app.db_counts().await, before);
     let events = app.owner.get("/api/v2/audit/events?action=user.batch_create").await.json();
@@ -105,14 +105,14 @@ async fn a_collaborators_key_reads_and_does_not_create_and_that_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_vendors_cookie_and_the_bearer_header_are_the_same_key() {
+async fn the_vendors_cookie_and_the_bearer_header_are_equivalent() {
     let app = TestApp::spawn().await;
     let token = app.owner.token();
     for cookie in [format!("cli_token={token}"), format!("a=b; cli_token={token}; c=d")] {
         let answer = Actor::send(app.anonymous().request("GET", "/api/v2/userinfo/").header("cookie", cookie)).await;
         assert_eq!(answer.status, 200);
     }
-    // The header goes before the cookie.
+    // The header takes precedence over the cookie.
     let request = app
         .anonymous()
         .request("GET", "/api/v2/userinfo/")
@@ -122,7 +122,7 @@ async fn the_vendors_cookie_and_the_bearer_header_are_the_same_key() {
 }
 
 #[tokio::test]
-async fn the_latest_use_of_a_key_is_noted() {
+async fn the_last_use_of_a_key_is_recorded() {
     let app = TestApp::spawn().await;
     assert_eq!(app.db_value::<i64>("select count(*) from api_keys where last_used_at is not null").await, 0);
     app.owner.get("/api/v2/userinfo/").await;
@@ -136,7 +136,7 @@ async fn the_latest_use_of_a_key_is_noted() {
 }
 
 #[tokio::test]
-async fn userinfo_has_everything_that_the_vendors_client_requires() {
+async fn userinfo_has_all_fields_that_the_vendors_client_requires() {
     let app = TestApp::spawn().await;
     let body = app.owner.get("/api/v2/userinfo/").await.json();
     let info = body["result"].as_object().unwrap();
@@ -179,7 +179,7 @@ async fn userinfo_has_everything_that_the_vendors_client_requires() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_nobodys_shows_itself() {
+async fn userinfo_of_a_key_without_a_user_describes_the_key() {
     let app = TestApp::spawn().await;
     let (actor, key) = app.actor_for(PermissionLevel::Collaborator, Duration::days(1)).await;
     let body = actor.get("/api/v2/userinfo/").await.json();

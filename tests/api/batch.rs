@@ -1,4 +1,4 @@
-//! Batches that are created.
+//! Creating batches.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -37,7 +37,7 @@ async fn the_vendors_example_works_word_for_word() {
 }
 
 #[tokio::test]
-async fn an_account_with_an_empty_password_has_none_that_could_match() {
+async fn an_account_with_an_empty_password_accepts_no_password() {
     let app = TestApp::spawn().await;
     let users =
         json!([with_password("a@example.com", ""), {"name": "B", "email": "b@example.com", "is_sso_user": false}]);
@@ -46,7 +46,7 @@ async fn an_account_with_an_empty_password_has_none_that_could_match() {
 }
 
 #[tokio::test]
-async fn results_come_in_the_order_of_the_request() {
+async fn results_have_the_order_of_the_request() {
     let app = TestApp::spawn().await;
     let emails: Vec<String> = (0..200).map(|n| format!("user{}@example.com", (n * 77) % 200)).collect();
     let users: Vec<_> = emails.iter().map(|email| sso(email)).collect();
@@ -62,10 +62,10 @@ async fn results_come_in_the_order_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_password_is_kept_as_argon2id_and_has_to_be_changed() {
+async fn a_password_is_stored_as_argon2id_and_must_be_changed() {
     use argon2::{Argon2, PasswordHash, PasswordVerifier};
     let app = TestApp::spawn().await;
-    // Composed here, decomposed there: one password (NFC).
+    // Composed and decomposed forms are the same password (NFC).
     let users = json!([
         with_password("a@example.com", "Zwölf Boxkämpfer jagen"),
         with_password("b@example.com", "Zwo\u{308}lf Boxka\u{308}mpfer jagen")
@@ -96,7 +96,7 @@ async fn an_sso_user_has_no_password_and_optional_fields_stay_absent() {
 }
 
 #[tokio::test]
-async fn names_beyond_ascii_and_addresses_as_written_come_back() {
+async fn non_ascii_names_and_the_spelling_of_addresses_are_kept() {
     let app = TestApp::spawn().await;
     let users = json!([{"name": "Zoë Ωμέγα 😀", "email": " Zoe@Bücher.example ", "is_sso_user": true}]);
     let body = app.owner.create(&users).await.json();
@@ -109,7 +109,7 @@ async fn names_beyond_ascii_and_addresses_as_written_come_back() {
 }
 
 #[tokio::test]
-async fn the_batch_remembers_what_kind_of_client_it_came_from() {
+async fn the_batch_records_the_kind_of_client() {
     let app = TestApp::spawn().await;
     let body = json!([sso("a@example.com")]).to_string();
     let request = app.owner.request("POST", crate::support::BATCH).header("x-anyscale-client", "CLI").body(body);
@@ -130,7 +130,7 @@ async fn the_largest_batch_allowed_is_created() {
 }
 
 #[tokio::test]
-async fn many_small_batches_at_once_are_all_created() {
+async fn many_small_concurrent_batches_are_all_created() {
     let app = TestApp::spawn().await;
     let mut running = tokio::task::JoinSet::new();
     for n in 0..50 {
@@ -142,9 +142,9 @@ async fn many_small_batches_at_once_are_all_created() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_not_slowed_down_by_what_postgresql_learnt_from_short_ones() {
+async fn a_long_list_is_not_slowed_down_by_query_plans_for_short_ones() {
     let app = TestApp::spawn_with(|config| config.database.batch_connections = 1).await;
-    // Enough for plans to be made and kept, on tables that are known to be tiny.
+    // Enough executions for PostgreSQL to cache generic plans, based on tiny tables.
     for (round, size) in [12; 10].into_iter().chain([2; 10]).enumerate() {
         let users: Vec<_> = (0..size).map(|n| sso(&format!("short{round}-{n}@example.com"))).collect();
         assert_eq!(app.owner.create(&json!(users)).await.status, 200);
@@ -156,14 +156,14 @@ async fn a_long_list_is_not_slowed_down_by_what_postgresql_learnt_from_short_one
     let start = std::time::Instant::now();
     let answer = app.owner.create(&json!(users)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    // It took ten times as long when each new row had all others read.
+    // A plan that scans the table for each new row took ten times as long.
     assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn in_a_young_database_a_row_costs_no_more_the_more_there_are() {
+async fn in_a_new_database_the_cost_of_a_row_is_constant() {
     let app = TestApp::spawn_with(|config| config.database.batch_connections = 1).await;
-    // Plans are made and kept before PostgreSQL knows anything about the tables.
+    // PostgreSQL caches plans before it has statistics of the tables.
     let users: Vec<_> = (0..100).map(|n| sso(&format!("first{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
     let users: Vec<_> = (0..2_000).map(|n| sso(&format!("user{n}@example.com"))).collect();
@@ -177,10 +177,10 @@ async fn in_a_young_database_a_row_costs_no_more_the_more_there_are() {
             .await;
         match read {
             Some(read) => break read,
-            // Counted a second later at most.
+            // PostgreSQL's counters are up to a second late.
             None => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
         }
     };
-    // Each row refers to four others. It was two million when each read all rows before it.
+    // Each row has four references. With sequential scans, it was two million.
     assert!(read < 20 * 2_100, "{read} index entries were read");
 }

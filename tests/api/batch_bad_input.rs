@@ -1,5 +1,4 @@
-//! Batches that can't be understood or kept. Each ends with nothing written, a sentence, and an
-//! entry in the audit log.
+//! Rejected batches: each writes nothing except one audit event, and gets an error message.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{BATCH, TestApp, sso, with_password};
 
-/// Sends it and checks that nothing came of it but the refusal's audit entry.
+/// Sends a body and asserts that only an audit event of the rejection was written.
 async fn refused(app: &TestApp, body: impl Into<reqwest::Body>) -> (u16, Value) {
     let before = app.db_counts().await;
     let answer = app.owner.create_raw(body).await;
@@ -27,7 +26,7 @@ async fn refused(app: &TestApp, body: impl Into<reqwest::Body>) -> (u16, Value) 
 }
 
 #[tokio::test]
-async fn what_is_not_a_list_of_users_is_refused_as_a_whole() {
+async fn a_body_that_is_not_a_list_of_users_is_rejected() {
     let app = TestApp::spawn().await;
     let shape = "the body has to be a JSON array of users: [{\"name\": …, \"email\": …}, …]";
     let cases: [(&[u8], u16, &str, &str); 8] = [
@@ -62,7 +61,7 @@ async fn what_is_not_a_list_of_users_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn every_finding_on_every_row_is_reported_at_once() {
+async fn every_finding_of_every_row_is_reported() {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.create(&json!([sso("taken@example.com")])).await.status, 200);
     let users = json!([
@@ -149,7 +148,7 @@ async fn a_wrong_type_in_one_row_is_a_finding_of_that_row() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_there_twice_is_a_finding() {
+async fn a_duplicate_field_is_a_finding() {
     let app = TestApp::spawn().await;
     let body = r#"[{"name": "a", "email": "a@example.com", "is_sso_user": true, "email": "b@example.com"}]"#;
     let (status, error) = refused(&app, body).await;
@@ -158,7 +157,7 @@ async fn a_field_that_is_there_twice_is_a_finding() {
 }
 
 #[tokio::test]
-async fn no_refusal_repeats_a_password() {
+async fn no_error_repeats_a_password() {
     let app = TestApp::spawn().await;
     for password in ["hunter2", "canary-canary", "c\u{1}nary-correct-horse", &"canary".repeat(100)] {
         let mut user = with_password("canary@example.com", password);
@@ -174,7 +173,7 @@ async fn no_refusal_repeats_a_password() {
 }
 
 #[tokio::test]
-async fn more_users_than_allowed_are_refused() {
+async fn too_many_users_are_rejected() {
     let app = TestApp::spawn().await;
     for count in [10_001, 100_001] {
         let users: Vec<Value> = (0..count).map(|n| sso(&format!("user{n}@example.com"))).collect();
@@ -188,7 +187,7 @@ async fn more_users_than_allowed_are_refused() {
 }
 
 #[tokio::test]
-async fn a_body_of_33_mib_is_refused_whether_or_not_its_length_is_told() {
+async fn a_body_of_33_mib_is_rejected_with_and_without_content_length() {
     let app = TestApp::spawn().await;
     let body = vec![b' '; 33 * 1024 * 1024];
     let expected = json!({"code": "too_large", "detail": "the request body exceeds 33554432 bytes (setting `server.body_limit`); split the list into several batches"});
@@ -199,7 +198,7 @@ async fn a_body_of_33_mib_is_refused_whether_or_not_its_length_is_told() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_in_time_is_refused() {
+async fn a_body_that_does_not_arrive_in_time_is_rejected() {
     let app = TestApp::spawn_with(|config| config.server.limits.body_timeout = Duration::from_secs(1)).await;
     let before = app.db_counts().await;
     let (address, token) = (app.address, app.owner.token().to_owned());
@@ -225,7 +224,7 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
 }
 
 #[tokio::test]
-async fn a_full_hash_queue_is_refused_with_the_time_to_come_again() {
+async fn a_full_hash_queue_rejects_with_retry_after() {
     let app = TestApp::spawn_with(|config| {
         config.passwords.queue = 10;
         config.passwords.threads = 1;
@@ -250,7 +249,7 @@ async fn a_full_hash_queue_is_refused_with_the_time_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_row_of_nothing_but_unknown_fields_gets_a_short_answer() {
+async fn a_row_with_only_unknown_fields_gets_a_short_response() {
     let app = TestApp::spawn().await;
     let fields: Vec<String> = (0..1_000_000).map(|n| format!("\"f{n}\":0")).collect();
     let body = format!(

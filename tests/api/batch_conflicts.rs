@@ -1,4 +1,4 @@
-//! One address, one account: in whatever spelling, and however many ask at once.
+//! One account for each address, in any spelling and with concurrent requests.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const TWINS: [[&str; 2]; 5] = [
 ];
 
 #[tokio::test]
-async fn twins_inside_one_batch_are_found_with_both_places() {
+async fn duplicates_within_a_batch_are_reported_with_both_positions() {
     let app = TestApp::spawn().await;
     let before = app.db_counts().await;
     for [one, other] in TWINS {
@@ -34,7 +34,7 @@ async fn twins_inside_one_batch_are_found_with_both_places() {
 }
 
 #[tokio::test]
-async fn twins_across_batches_are_conflicts() {
+async fn duplicates_across_batches_are_conflicts() {
     let app = TestApp::spawn().await;
     let first: Vec<Value> = TWINS.iter().map(|[one, _]| sso(one)).collect();
     assert_eq!(app.owner.create(&json!(first)).await.status, 200);
@@ -72,7 +72,7 @@ async fn all_conflicts_are_reported_even_if_there_are_a_thousand() {
 }
 
 #[tokio::test]
-async fn overlapping_batches_in_reverse_order_end_with_one_whole_and_one_complete_report() {
+async fn of_two_overlapping_batches_in_reverse_order_one_is_created_and_one_gets_a_complete_report() {
     let app = TestApp::spawn().await;
     for round in 0..10 {
         let shared: Vec<String> = (0..300).map(|n| format!("shared{n}-{round}@example.com")).collect();
@@ -98,7 +98,7 @@ async fn overlapping_batches_in_reverse_order_end_with_one_whole_and_one_complet
 }
 
 #[tokio::test]
-async fn random_overlapping_batches_of_eight_writers_leave_no_duplicate_and_nothing_partial() {
+async fn random_overlapping_batches_of_eight_writers_leave_no_duplicates_and_no_partial_batch() {
     let app = TestApp::spawn().await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..8_u32 {
@@ -143,10 +143,10 @@ async fn random_overlapping_batches_of_eight_writers_leave_no_duplicate_and_noth
 }
 
 #[tokio::test]
-async fn the_same_address_may_exist_in_two_organizations() {
+async fn the_same_address_can_exist_in_two_organizations() {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.create(&json!([sso("a@example.com")])).await.status, 200);
-    // Another tenant, made as a later version would.
+    // Another tenant, inserted directly.
     app.db_execute(
         "insert into organizations values ('00000000-0000-7000-8000-00000000000a', 'Other', 'other', now())",
     )

@@ -1,4 +1,4 @@
-//! Batches as things: made while nobody waits, looked at, stopped, undone.
+//! The life cycle of batches: asynchronous creation, reading, canceling, undoing.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn post(actor: &Actor, path: &str) -> Answer {
     Actor::send(actor.request("POST", path)).await
 }
 
-/// Waits until it is no longer running.
+/// Waits until the batch is no longer running.
 async fn finished(actor: &Actor, location: &str) -> Value {
     let start = Instant::now();
     loop {
@@ -37,7 +37,7 @@ fn path(batch: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_batch_is_made_while_its_client_looks_on() {
+async fn an_asynchronous_batch_reports_its_progress() {
     let app = TestApp::spawn().await;
     let users = many(150);
     let answer = start(&app.owner, "respond-async", &users).await;
@@ -74,7 +74,7 @@ async fn a_batch_is_made_while_its_client_looks_on() {
 }
 
 #[tokio::test]
-async fn what_is_done_in_time_is_answered_at_once() {
+async fn a_fast_batch_is_answered_synchronously() {
     let app = TestApp::spawn().await;
     let answer =
         start(&app.owner, "respond-async, wait=30", &json!([with_password("a@example.com", "kT9$wqzPlr")])).await;
@@ -83,7 +83,7 @@ async fn what_is_done_in_time_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn rows_that_can_not_be_created_are_refused_before_anything_is_promised() {
+async fn invalid_rows_are_rejected_before_the_batch_is_accepted() {
     let app = TestApp::spawn().await;
     let answer = start(&app.owner, "respond-async", &json!([with_password("a@example.com", "short")])).await;
     assert_eq!((answer.status, answer.error()["code"].as_str()), (422, Some("batch_rejected")));
@@ -91,7 +91,7 @@ async fn rows_that_can_not_be_created_are_refused_before_anything_is_promised() 
 }
 
 #[tokio::test]
-async fn a_repeated_request_for_a_running_batch_finds_it() {
+async fn a_retry_finds_the_running_batch() {
     let app = TestApp::spawn().await;
     let users = many(150);
     let send = async || {
@@ -112,7 +112,7 @@ async fn a_repeated_request_for_a_running_batch_finds_it() {
 }
 
 #[tokio::test]
-async fn others_who_take_an_address_meanwhile_fail_the_batch_with_a_report() {
+async fn an_address_taken_in_the_meantime_fails_the_batch_with_a_report() {
     let app = TestApp::spawn().await;
     let answer = start(&app.owner, "respond-async", &many(150)).await;
     assert_eq!(answer.status, 202);
@@ -135,7 +135,7 @@ async fn others_who_take_an_address_meanwhile_fail_the_batch_with_a_report() {
 }
 
 #[tokio::test]
-async fn a_running_batch_is_cancelled_and_nothing_of_it_exists() {
+async fn a_canceled_batch_leaves_no_users() {
     let app = TestApp::spawn().await;
     let answer = start(&app.owner, "respond-async", &many(300)).await;
     let cancel = format!("{}/cancel", answer.header("location"));
@@ -148,7 +148,7 @@ async fn a_running_batch_is_cancelled_and_nothing_of_it_exists() {
         again.error(),
         json!({"code": "conflict", "detail": format!("batch {batch_id} is cancelled; only a running batch can be cancelled")})
     );
-    // Its passwords are out of the queue soon: others don't wait for them.
+    // Its passwords leave the queue soon, so that other requests don't wait for them.
     let start = Instant::now();
     assert_eq!(app.owner.create(&json!([with_password("b@example.com", "kT9$wqzPlr")])).await.status, 200);
     assert!(start.elapsed() < app.app.hasher.time_for(300), "{:?}", start.elapsed());
@@ -158,7 +158,7 @@ async fn a_running_batch_is_cancelled_and_nothing_of_it_exists() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_a_batch_that_is_cancelled_is_told() {
+async fn a_client_that_waits_for_a_canceled_batch_gets_an_error() {
     let app = TestApp::spawn().await;
     let waiting = tokio::spawn({
         let owner = app.owner.clone();
@@ -178,7 +178,7 @@ async fn a_client_that_waits_for_a_batch_that_is_cancelled_is_told() {
 }
 
 #[tokio::test]
-async fn batches_tell_who_made_them_when_and_of_which_file() {
+async fn batches_show_their_creator_time_and_file() {
     use sha2::{Digest, Sha256};
     let app = TestApp::spawn().await;
     let sha256: String = Sha256::digest(b"the file").iter().map(|byte| format!("{byte:02x}")).collect();
@@ -253,7 +253,7 @@ async fn what_can_not_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_of_another_organization_is_seen_or_touched() {
+async fn batches_of_another_organization_are_invisible() {
     let app = TestApp::spawn().await;
     let batch = app.owner.create(&json!([sso("a@example.com")])).await.json()["metadata"].clone();
     app.db_execute(
@@ -276,7 +276,7 @@ async fn nothing_of_another_organization_is_seen_or_touched() {
 }
 
 #[tokio::test]
-async fn undoing_removes_the_users_after_showing_who() {
+async fn undo_deletes_the_users_after_a_preview() {
     let app = TestApp::spawn().await;
     let users = json!([with_password("a@example.com", "kT9$wqzPlr"), {"name": "B", "lastname": "Bee", "email": "b@example.com", "is_sso_user": true}]);
     let created = app.owner.create(&users).await.json();
@@ -312,18 +312,18 @@ async fn undoing_removes_the_users_after_showing_who() {
     assert_eq!(twice.status, 409);
     let batch_id = batch["batch_id"].as_str().unwrap();
     assert_eq!(twice.error(), json!({"code": "conflict", "detail": format!("batch {batch_id} was undone before")}));
-    // The addresses are free again.
+    // The addresses are available again.
     assert_eq!(app.owner.create(&users).await.status, 200);
 }
 
 #[tokio::test]
-async fn users_who_have_been_used_since_keep_all_from_being_removed() {
+async fn undo_deletes_nobody_if_a_user_has_signed_in_or_was_changed() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..6)
         .map(|n| with_password(&format!("user{n}@example.com"), if n == 3 { "kT9$wqzPlr" } else { "" }))
         .collect();
     let created = app.owner.create(&json!(users)).await.json();
-    // As signing in, changing and making keys will write it.
+    // As written by a sign-in, a change and a key creation.
     app.db_execute("update users set first_signed_in_at = now() where email = 'user1@example.com'").await;
     app.db_execute("update users set name = 'Eve', updated_at = now() where email = 'user2@example.com'").await;
     app.db_execute("update passwords set set_at = now()").await;
@@ -381,7 +381,7 @@ async fn users_who_have_been_used_since_keep_all_from_being_removed() {
 }
 
 #[tokio::test]
-async fn users_who_were_put_into_a_group_since_are_not_removed() {
+async fn users_added_to_a_group_are_not_deleted() {
     let app = TestApp::spawn().await;
     let created = app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await.json();
     let group = app.owner.post("/api/v2/user_groups/", &json!({"name": "Owners"})).await.json();
@@ -396,9 +396,9 @@ async fn users_who_were_put_into_a_group_since_are_not_removed() {
 }
 
 #[tokio::test]
-async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
+async fn a_batch_that_would_wait_too_long_gets_retry_after() {
     let app = TestApp::spawn_with(|config| config.batch.max_wait_seconds = 1).await;
-    // So that the pool knows how fast this machine is.
+    // Lets the pool measure this machine's speed.
     assert_eq!(app.owner.create(&many(16)).await.status, 200);
     let users: Value = (0..400).map(|n| with_password(&format!("first{n}@example.com"), "kT9$wqzPlr")).collect();
     assert_eq!(start(&app.owner, "respond-async", &users).await.status, 202);
@@ -412,9 +412,9 @@ async fn a_batch_that_would_wait_too_long_is_told_when_to_come_again() {
     let mut wait: u64 = refused.header("retry-after").parse().unwrap();
     let longest = app.app.hasher.time_for(400).as_secs() + 1;
     assert!((1..=longest).contains(&wait), "{wait} of {longest}");
-    // Whoever needs no hash is not concerned.
+    // Requests without hashing are not affected.
     assert_eq!(app.owner.create(&json!([sso("sso@example.com")])).await.status, 200);
-    // Others use this machine too, and it may be slower than was foreseen; each time it says by how much.
+    // The machine may be busier than estimated; each rejection has a new estimate.
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(wait)).await;
         let answer = app.owner.create(&late).await;

@@ -1,4 +1,4 @@
-//! Memberships: looked at, changed, ended.
+//! Reading, changing and ending memberships.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn path(member: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_member_becomes_an_owner_and_a_collaborator_again() {
+async fn a_member_is_promoted_and_demoted() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("ada@example.com")])).await;
     let ada = member(&app, "ada@example.com").await;
@@ -45,7 +45,7 @@ async fn a_member_becomes_an_owner_and_a_collaborator_again() {
 }
 
 #[tokio::test]
-async fn what_a_group_allows_stays() {
+async fn permissions_from_a_group_remain() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([{"name": "Grace", "email": "Grace@Example.com", "is_sso_user": true}])).await;
     owner_by_group(&app).await;
@@ -55,14 +55,14 @@ async fn what_a_group_allows_stays() {
         let result = answer.json()["result"].clone();
         assert_eq!((&result["permission_level"], &result["base_role"]), (&json!("owner"), &json!(level)));
     }
-    // With an owner by a group, the one who is one by themselves can go.
+    // With another owner through a group, the direct owner can be demoted.
     let me = member(&app, "administrator@muster.invalid").await;
     let answer = send(&app.owner, "PUT", &path(&me), &json!({"permission_level": "collaborator"})).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
 #[tokio::test]
-async fn what_is_no_level_is_refused() {
+async fn an_invalid_level_is_rejected() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("ada@example.com")])).await;
     let path = path(&member(&app, "ada@example.com").await);
@@ -97,7 +97,7 @@ async fn what_is_no_level_is_refused() {
 }
 
 #[tokio::test]
-async fn a_member_who_is_removed_has_no_account() {
+async fn a_removed_member_has_no_account() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("ada@example.com"), sso("robot@example.com")])).await;
     app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
@@ -116,7 +116,7 @@ async fn a_member_who_is_removed_has_no_account() {
 }
 
 #[tokio::test]
-async fn of_two_owners_who_demote_each_other_one_stays() {
+async fn of_two_owners_who_demote_each_other_one_remains() {
     let app = TestApp::spawn().await;
     let bo = json!({"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"});
     app.owner.create(&json!([bo])).await;

@@ -1,4 +1,4 @@
-//! Searching: pieces of names and addresses, with and without the index.
+//! Searching by parts of names and addresses, with and without the index.
 
 use muster::caller::PermissionLevel;
 use muster::clock::Clock;
@@ -13,7 +13,7 @@ const PATH: &str = "/api/v2/organization_collaborators/search";
 
 const INDEX: &str = "select count(*) from pg_index where indexrelid = to_regclass('users_search_text') and indisvalid";
 
-/// 30,000 users whom no search here finds.
+/// 30,000 users that no search of this test matches.
 const MANY: &str = "
     with made as (
         insert into users (organization_id, user_id, email, email_key, email_key_version, name, is_sso_user, status,
@@ -50,7 +50,7 @@ async fn found(actor: &Actor, body: &Value) -> Vec<String> {
     body["results"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn every_search_finds_who_it_should(app: &TestApp) {
+async fn assert_searches(app: &TestApp) {
     let everybody = ["Administrator", "Ada", "Grace", "100% Zoë_Ä", "Adam", "Robot"];
     let only = |query: &str, field: &str, value: Value| json!({"query": query, field: value});
     let plain = |query: &str| json!({"query": query});
@@ -87,14 +87,14 @@ async fn every_search_finds_who_it_should(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn with_the_extension_an_index_is_there_and_searches_find_who_they_should() {
+async fn with_the_extension_searches_use_an_index() {
     let app = app_with_users(TestApp::spawn().await).await;
     assert_eq!(app.db_value::<i64>(INDEX).await, 1);
-    every_search_finds_who_it_should(&app).await;
-    // Among so many PostgreSQL takes it.
+    assert_searches(&app).await;
+    // With so many rows, PostgreSQL uses the index.
     app.db_execute(MANY).await;
     app.db_execute("vacuum analyze users").await;
-    every_search_finds_who_it_should(&app).await;
+    assert_searches(&app).await;
     app.served.close().await;
     let used = "select count(*) from pg_stat_user_indexes where indexrelname = 'users_search_text' and idx_scan > 0";
     let start = std::time::Instant::now();
@@ -105,11 +105,11 @@ async fn with_the_extension_an_index_is_there_and_searches_find_who_they_should(
 }
 
 #[tokio::test]
-async fn without_the_extension_they_find_the_same_and_with_it_the_next_start_makes_the_index() {
+async fn without_the_extension_searches_return_the_same_and_the_next_start_creates_the_index() {
     let database = empty_database().await;
     let name = database.get_database().unwrap().to_owned();
     let mut connection = database.connect().await.unwrap();
-    // Who owns nothing of the database can't create extensions in it.
+    // A role that does not own the database can't create extensions.
     for statement in
         [format!("create role poor_{name} login"), format!("grant create, usage on schema public to poor_{name}")]
     {
@@ -118,15 +118,15 @@ async fn without_the_extension_they_find_the_same_and_with_it_the_next_start_mak
     let poor = database.clone().username(&format!("poor_{name}"));
     let app = app_with_users(TestApp::spawn_on(poor.clone(), Clock::System, |_| {}).await).await;
     assert_eq!(app.db_value::<i64>(INDEX).await, 0);
-    every_search_finds_who_it_should(&app).await;
+    assert_searches(&app).await;
     sqlx::query("create extension pg_trgm").execute(&mut connection).await.unwrap();
     let next = TestApp::spawn_on(poor, Clock::System, |_| {}).await;
     assert_eq!(next.db_value::<i64>(INDEX).await, 1);
-    every_search_finds_who_it_should(&next).await;
+    assert_searches(&next).await;
 }
 
 #[tokio::test]
-async fn an_index_that_was_not_finished_is_made_again() {
+async fn an_incomplete_index_is_rebuilt() {
     let app = TestApp::spawn().await;
     app.db_execute("update pg_index set indisvalid = false where indexrelid = to_regclass('users_search_text')").await;
     assert_eq!(app.db_value::<i64>(INDEX).await, 0);
@@ -135,7 +135,7 @@ async fn an_index_that_was_not_finished_is_made_again() {
 }
 
 #[tokio::test]
-async fn what_is_found_comes_in_pages() {
+async fn search_results_are_paged() {
     let app = TestApp::spawn().await;
     let users: Value = (0..30).map(|n| crate::support::sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&users).await.status, 200);
@@ -154,7 +154,7 @@ async fn what_is_found_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_searched_for_is_named() {
+async fn invalid_searches_are_rejected() {
     let app = TestApp::spawn().await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
     let query = "`query` must be 1 to 200 characters long, without control characters";

@@ -1,4 +1,4 @@
-//! Listing: every filter of the vendor's client, and paging.
+//! Listing collaborators: the filters of the vendor's client, and paging.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn the_queries_of_the_vendors_client_are_answered() {
 }
 
 #[tokio::test]
-async fn programs_and_people_are_told_apart() {
+async fn service_accounts_and_people_are_distinguished() {
     let (app, actor) = app_with_users().await;
     app.db_execute("update users set is_service_account = true where email = 'ada2@example.com'").await;
     let all = ["administrator@muster.invalid", "ada+x@example.com", "Grace@Example.com", "ada2@example.com"];
@@ -91,7 +91,7 @@ async fn programs_and_people_are_told_apart() {
 }
 
 #[tokio::test]
-async fn people_of_one_name_come_in_pages_too() {
+async fn people_with_the_same_name_are_paged() {
     let app = TestApp::spawn().await;
     let user = |n: usize| {
         let (name, lastname) = [("Ada", "King"), ("Ada", "Byron"), ("Ada King", "")][n % 3];
@@ -116,7 +116,7 @@ async fn people_of_one_name_come_in_pages_too() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_or_an_owner_through_a_group_is_listed_as_that() {
+async fn suspended_users_and_owners_through_groups_are_listed_as_such() {
     let (app, actor) = app_with_users().await;
     app.db_execute("update users set status = 'suspended' where email = 'ada2@example.com'").await;
     owner_by_group(&app).await;
@@ -157,7 +157,7 @@ pub async fn owner_by_group(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_row_has_everything_that_the_vendors_client_requires() {
+async fn a_row_has_all_fields_that_the_vendors_client_requires() {
     let (_app, actor) = app_with_users().await;
     let body = actor.get(&format!("{PATH}?name=Ada+Lovelace")).await.json();
     let mut row = body["results"][0].clone();
@@ -175,7 +175,7 @@ async fn a_row_has_everything_that_the_vendors_client_requires() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_until_the_token_is_null() {
+async fn pages_continue_until_the_token_is_null() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..120).map(|n| crate::support::sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
@@ -201,7 +201,7 @@ async fn pages_follow_each_other_until_the_token_is_null() {
 }
 
 #[tokio::test]
-async fn parameters_that_can_not_be_used_are_named() {
+async fn invalid_parameters_are_reported() {
     let (_app, actor) = app_with_users().await;
     for (query, detail) in [
         ("?count=0", "`count` must be a number from 1 to 50"),

@@ -1,6 +1,5 @@
-//! Walks the API's own description: nothing is served that is not described, nothing described
-//! that is not served, every route refuses whoever may not use it, and every writing route leaves
-//! an entry in the audit log.
+//! Walks the OpenAPI description: exactly the described routes are served, every route denies callers without permission,
+//! and every writing route records an audit event.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
-/// Every operation: method, path, operation id, whether it wants a key.
+/// Every operation: method, path, operation ID, whether it needs a key.
 pub fn operations() -> Vec<(String, String, String, bool)> {
     let document = serde_json::to_value(muster::http::openapi_document()).unwrap();
     let mut operations = Vec::new();
@@ -22,7 +21,7 @@ pub fn operations() -> Vec<(String, String, String, bool)> {
     operations
 }
 
-/// Routes that anybody may use: this list should only ever shrink.
+/// Routes without authentication. This list should only shrink.
 const OPEN: [&str; 9] = [
     "cli_usage",
     "invitation_accept",
@@ -35,7 +34,7 @@ const OPEN: [&str; 9] = [
     "readyz",
 ];
 
-/// Routes that take something in and write nothing.
+/// Routes that accept a body and write nothing.
 const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
@@ -56,7 +55,7 @@ const OWNERS_ONLY: [&str; 34] = [
     "invitation_batch_create",
     "invitation_invalidate",
     "invitation_list",
-    // Of others.
+    // Keys of other users.
     "key_get",
     "key_revoke",
     "key_rotate",
@@ -77,8 +76,7 @@ const OWNERS_ONLY: [&str; 34] = [
     "user_update",
 ];
 
-/// What a caller who may sends to each route that takes a body, so that it does its work; [`with_ids`] has made
-/// whom it is about.
+/// A valid body for each route that accepts one. [`with_ids`] has created the resources that it refers to.
 async fn writing_body(app: &TestApp, operation: &str) -> Value {
     match operation {
         "collaborator_search" => json!({"query": "ada"}),
@@ -106,7 +104,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
     }
 }
 
-/// The same as text, with what has to be made for it.
+/// The body as text; creates what it refers to.
 pub async fn body(app: &TestApp, operation: &str) -> String {
     match operation {
         "cli_usage" => String::new(),
@@ -118,7 +116,7 @@ pub async fn body(app: &TestApp, operation: &str) -> String {
     }
 }
 
-/// The name under which the audit log has what the operation did.
+/// The audit action of an operation.
 fn audited_as(operation: &str) -> String {
     match operation {
         "invitation_page_accept" => "invitation.accept".to_owned(),
@@ -128,33 +126,33 @@ fn audited_as(operation: &str) -> String {
     }
 }
 
-/// A number that nothing else has.
+/// A unique number.
 fn number() -> u32 {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A service account without keys.
+/// Creates a service account without keys.
 async fn service_account(app: &TestApp) -> String {
     let path = format!("/api/v2/users/service_accounts?name=program-{}", number());
     let made = app.owner.post(&path, &Value::Null).await.json();
     made["result"]["user_id"].as_str().unwrap().to_owned()
 }
 
-/// A new key of a service account: the key's id, and the account's.
+/// Creates a key of a service account: the IDs of the key and the account.
 async fn key(app: &TestApp) -> (String, String) {
     let user_id = service_account(app).await;
     let made = app.owner.post("/api/v2/api_keys", &json!({"name": "made", "user_id": user_id})).await.json();
     (made["result"]["key_id"].as_str().unwrap().to_owned(), user_id)
 }
 
-/// A login that was started.
+/// Starts a login.
 async fn otp(app: &TestApp) -> String {
     let started = app.anonymous().get("/api/v2/users/create_otp_token").await.json();
     started["result"]["otp"].as_str().unwrap().to_owned()
 }
 
-/// A new invitation: its id, and the token that its link ends in.
+/// Creates an invitation: its ID and the token of its link.
 async fn invite(app: &TestApp) -> (String, String) {
     let invited = json!([{"email": format!("invited{}@example.com", number())}]);
     let request = app.owner.request("POST", "/api/v2/organization_invitations/batch_create");
@@ -163,18 +161,18 @@ async fn invite(app: &TestApp) -> (String, String) {
     (answer["id"].as_str().unwrap().to_owned(), token)
 }
 
-/// A new group of nobody.
+/// Creates an empty group.
 async fn group(app: &TestApp) -> String {
     let named = json!({"name": number().to_string()});
     let made = app.owner.post("/api/v2/user_groups/", &named).await.json();
     made["result"]["id"].as_str().unwrap().to_owned()
 }
 
-/// A new batch that the operation can do its work on.
+/// Creates a batch in the state that the operation needs.
 async fn batch(app: &TestApp, operation: &str) -> String {
     let n = number();
     let users: Vec<Value> = match operation {
-        // Long enough to be stopped.
+        // Long enough to be canceled.
         "batch_cancel" => (0..200).map(|m| with_password(&format!("{n}-{m}@example.com"), "kT9$wqzPlr")).collect(),
         _ => vec![sso(&format!("{n}@example.com"))],
     };
@@ -186,7 +184,7 @@ async fn batch(app: &TestApp, operation: &str) -> String {
     answer["batch_id"].as_str().unwrap().to_owned()
 }
 
-/// A path with the ids of things that there are: something that the route can do its work on.
+/// Replaces the parameters of a path by IDs of existing resources in the state that the operation needs.
 pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     let mut path = path.to_owned();
     if path == "/api/v2/users/service_accounts" {
@@ -228,7 +226,7 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     path
 }
 
-/// A path with the ids of a user who is called after the operation, and in the state that it ends.
+/// Replaces the parameters of a path by the IDs of a new user in the state that the operation needs.
 async fn with_user(app: &TestApp, path: &str, operation: &str) -> String {
     let email = format!("{operation}@example.com");
     app.owner.create(&json!([sso(&email)])).await;
@@ -242,7 +240,7 @@ async fn with_user(app: &TestApp, path: &str, operation: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_described_route_is_served_and_no_other_method() {
+async fn every_described_route_is_served_with_no_other_methods() {
     let app = TestApp::spawn().await;
     let all = operations();
     for (method, template, id, _) in &all {
@@ -251,7 +249,7 @@ async fn every_described_route_is_served_and_no_other_method() {
         assert!(![404, 405].contains(&answer.status), "{id}: {}", answer.status);
         let methods: Vec<&str> =
             all.iter().filter(|(_, path, ..)| path == template).map(|(method, ..)| method.as_str()).collect();
-        // In the order of this list, HEAD with GET.
+        // In the order of this list; HEAD goes with GET.
         let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().filter(|method| methods.contains(method));
         let allowed =
             known.map(|method| if method == "GET" { "GET, HEAD" } else { method }).collect::<Vec<_>>().join(", ");
@@ -270,7 +268,7 @@ async fn every_described_route_is_served_and_no_other_method() {
 }
 
 #[test]
-fn only_the_known_routes_are_open() {
+fn only_known_routes_work_without_a_key() {
     let mut open: Vec<String> =
         operations().into_iter().filter(|(.., secured)| !secured).map(|(_, _, id, _)| id).collect();
     open.sort();
@@ -278,7 +276,7 @@ fn only_the_known_routes_are_open() {
 }
 
 #[tokio::test]
-async fn every_route_refuses_each_caller_who_may_not_use_it() {
+async fn every_route_denies_callers_without_permission() {
     let app = TestApp::spawn().await;
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let (gone, key) = app.actor_for(PermissionLevel::Owner, chrono::Duration::days(1)).await;
@@ -301,7 +299,7 @@ async fn every_route_refuses_each_caller_who_may_not_use_it() {
 }
 
 #[tokio::test]
-async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
+async fn every_writing_route_records_an_event_and_no_reading_route_does() {
     let app = TestApp::spawn().await;
     for (method, path, id, _) in operations() {
         let path = with_ids(&app, &path, &id).await;
@@ -310,7 +308,7 @@ async fn every_writing_route_leaves_an_audit_entry_and_no_reading_one_does() {
         let request = app.owner.request(&method, &path);
         let answer = Actor::send(if method == "GET" { request } else { request.body(body) }).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
-        // By the request: a batch that was stopped records its end when it notices.
+        // Filtered by request: a canceled batch records its end asynchronously.
         let log = app.owner.get("/api/v2/audit/events").await.json();
         let request_id = answer.header("x-request-id");
         let is_recorded = log["results"].as_array().unwrap().iter().any(|entry| entry["request_id"] == request_id);

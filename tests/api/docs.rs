@@ -1,9 +1,9 @@
-//! The API's description, and the page that shows it.
+//! The OpenAPI description and its page.
 
 use crate::support::TestApp;
 
 #[tokio::test]
-async fn the_description_is_served_and_describes_the_error_of_every_refusal() {
+async fn the_openapi_description_is_served_and_describes_every_error() {
     let app = TestApp::spawn().await;
     let answer = app.anonymous().get("/openapi.json").await;
     assert_eq!(answer.status, 200);
@@ -14,7 +14,7 @@ async fn the_description_is_served_and_describes_the_error_of_every_refusal() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["summary"].is_string(), "{method} {path}");
-            // Pages are for people, and say on a page what went wrong.
+            // Pages report errors as HTML.
             let is_page = operation["responses"]["200"]["content"]["text/html"].is_object();
             for (status, response) in operation["responses"].as_object().unwrap() {
                 if is_page {
@@ -29,9 +29,9 @@ async fn the_description_is_served_and_describes_the_error_of_every_refusal() {
 }
 
 #[tokio::test]
-async fn the_page_loads_nothing_from_outside() {
+async fn the_page_loads_no_external_resources() {
     let app = TestApp::spawn().await;
-    // By way of the address without the slash.
+    // Through the redirect from the path without the slash.
     let page = app.anonymous().get("/docs").await;
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"));

@@ -1,4 +1,4 @@
-//! `?dry_run=true`, and plans that a later request is held to.
+//! `?dry_run=true`, and plans.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn people() -> Value {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_be_created_and_writes_nothing_but_an_audit_entry() {
+async fn a_dry_run_previews_the_users_and_writes_only_an_audit_event() {
     let app = TestApp::spawn().await;
     let answer = dry_run(&app.owner, &people()).await;
     let mut body = answer.json();
@@ -46,13 +46,13 @@ async fn a_dry_run_says_what_would_be_created_and_writes_nothing_but_an_audit_en
     assert_eq!(entries["results"].as_array().unwrap().len(), 1);
     assert_eq!(entries["results"][0]["outcome"], "success");
     assert_eq!(entries["results"][0]["details"], json!({"users": 2}));
-    // The vendor's client would write it like this.
+    // The vendor's client writes it like this.
     let request = app.owner.request("POST", &format!("{BATCH}?dry_run=True")).body(people().to_string());
     assert_eq!(Actor::send(request).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_dry_run_gives_the_same_report_as_the_real_one() {
+async fn a_dry_run_has_the_same_report_as_the_request() {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.create(&json!([sso("taken@example.com")])).await.status, 200);
     for users in [
@@ -82,7 +82,7 @@ async fn a_dry_run_hashes_nothing() {
 }
 
 #[tokio::test]
-async fn a_plan_that_still_holds_is_carried_out() {
+async fn a_valid_plan_is_executed() {
     let app = TestApp::spawn().await;
     let plan = plan(&dry_run(&app.owner, &people()).await);
     let answer = planned(&app.owner, &plan, &people()).await;
@@ -91,7 +91,7 @@ async fn a_plan_that_still_holds_is_carried_out() {
 }
 
 #[tokio::test]
-async fn a_plan_does_not_hold_for_another_list() {
+async fn a_plan_does_not_apply_to_another_list() {
     let app = TestApp::spawn().await;
     let plan = plan(&dry_run(&app.owner, &people()).await);
     let mut other = people();
@@ -109,7 +109,7 @@ async fn a_plan_does_not_hold_for_another_list() {
 }
 
 #[tokio::test]
-async fn a_plan_names_the_addresses_that_were_taken_since() {
+async fn an_outdated_plan_reports_the_addresses_taken_since() {
     let app = TestApp::spawn().await;
     let plan = plan(&dry_run(&app.owner, &people()).await);
     assert_eq!(app.owner.create(&json!([sso("Grace@example.com")])).await.status, 200);
@@ -127,7 +127,7 @@ async fn a_plan_names_the_addresses_that_were_taken_since() {
 }
 
 #[tokio::test]
-async fn a_plan_does_not_hold_under_other_settings_or_on_another_server() {
+async fn a_plan_does_not_apply_with_other_settings_or_on_another_server() {
     let key = "a key for fingerprints that both servers have";
     let (mild, strict) = (
         TestApp::spawn_with(|config| config.secrets.fingerprint_key = muster::secret::Secret::new(key)).await,
@@ -151,7 +151,7 @@ async fn a_plan_does_not_hold_under_other_settings_or_on_another_server() {
 }
 
 #[tokio::test]
-async fn what_is_no_plan_is_refused() {
+async fn a_malformed_plan_is_rejected() {
     let app = TestApp::spawn().await;
     for plan in ["plan1_", "x", "plan1_00_00_00"] {
         let answer = planned(&app.owner, plan, &people()).await;

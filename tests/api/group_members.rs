@@ -1,4 +1,4 @@
-//! Who is in a group: lists in and out, all or none; and everybody at once.
+//! Group members: atomic lists, and listing all groups with members.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn remove(app: &TestApp, id: &str, users: &Value) -> Answer {
     send(&app.owner, "POST", &format!("{PATH}{id}/members/remove"), users).await
 }
 
-/// The addresses of those who are in it.
+/// The addresses of the members.
 async fn members(app: &TestApp, id: &str) -> Vec<String> {
     let answer = app.owner.get(&format!("{PATH}{id}/members")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -34,7 +34,7 @@ async fn members(app: &TestApp, id: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn users_are_put_in_and_taken_out_by_id_and_by_address_and_counted() {
+async fn members_are_added_and_removed_by_id_and_address() {
     let app = app_with(4).await;
     let id = group(&app, "team").await;
     let found = app.owner.get("/api/v2/organization_collaborators/?email=user3%40example.com").await.json();
@@ -58,7 +58,7 @@ async fn users_are_put_in_and_taken_out_by_id_and_by_address_and_counted() {
 }
 
 #[tokio::test]
-async fn a_member_is_shown_with_name_and_time() {
+async fn a_member_is_listed_with_name_and_time() {
     let app = TestApp::spawn().await;
     let user = json!([{"name": "Ada", "lastname": "Lovelace", "email": "ada@example.com", "is_sso_user": true}]);
     assert_eq!(app.owner.create(&user).await.status, 200);
@@ -75,7 +75,7 @@ async fn a_member_is_shown_with_name_and_time() {
 }
 
 #[tokio::test]
-async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
+async fn member_lists_are_atomic_with_a_finding_for_every_row() {
     let app = app_with(3).await;
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &users([0])).await.status, 200);
@@ -127,7 +127,7 @@ async fn all_of_a_list_or_none_with_a_finding_for_every_row() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_it_would_come_to_and_changes_nothing() {
+async fn a_dry_run_previews_the_members_and_changes_nothing() {
     let app = app_with(2).await;
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &users([0])).await.status, 200);
@@ -147,7 +147,7 @@ async fn a_dry_run_tells_what_it_would_come_to_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_is_refused() {
+async fn a_body_that_is_not_a_list_is_rejected() {
     let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
     let id = group(&app, "team").await;
     for path in ["add", "remove"] {
@@ -165,7 +165,7 @@ async fn what_is_no_list_is_refused() {
 }
 
 #[tokio::test]
-async fn another_organizations_users_are_nobody() {
+async fn users_of_another_organization_are_not_found() {
     let app = app_with(2).await;
     let id = group(&app, "team").await;
     app.db_execute(
@@ -188,7 +188,7 @@ async fn another_organizations_users_are_nobody() {
 }
 
 #[tokio::test]
-async fn lists_with_common_users_do_not_stand_in_each_others_way() {
+async fn concurrent_lists_with_common_users_succeed() {
     let app = app_with(200).await;
     let (one, two) = (group(&app, "one").await, group(&app, "two").await);
     let (up, down) = (users(0..200), users((0..200).rev()));
@@ -203,7 +203,7 @@ async fn lists_with_common_users_do_not_stand_in_each_others_way() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_deleted_is_in_no_group() {
+async fn a_deleted_user_leaves_all_groups() {
     let app = app_with(2).await;
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &users([0])).await.status, 200);
@@ -213,14 +213,14 @@ async fn a_user_who_is_deleted_is_in_no_group() {
 }
 
 #[tokio::test]
-async fn all_groups_come_with_all_their_members_however_many() {
+async fn all_groups_are_listed_with_all_members() {
     let app = app_with(2500).await;
     let (empty, many, few, last) =
         (group(&app, "empty").await, group(&app, "m\"any").await, group(&app, "few").await, group(&app, "last").await);
     let added = add(&app, &many, &users(0..2500)).await;
     assert_eq!(added.json()["result"]["added"], 2500);
     assert_eq!(add(&app, &few, &users([7, 3])).await.status, 200);
-    // An entry names 1,000 users at most.
+    // An audit event lists at most 1,000 users.
     let log = app.owner.get("/api/v2/audit/events?action=group.add_members").await.json();
     let named: Vec<usize> = log["results"]
         .as_array()
@@ -259,7 +259,7 @@ async fn all_groups_come_with_all_their_members_however_many() {
 }
 
 #[tokio::test]
-async fn more_groups_than_are_looked_at_together_come_all_the_same() {
+async fn more_groups_than_one_query_reads_are_all_listed() {
     let app = app_with(1).await;
     app.db_execute(
         "insert into user_groups (organization_id, group_id, name, name_key, source, created_at, updated_at)

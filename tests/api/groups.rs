@@ -1,4 +1,4 @@
-//! Groups: making, naming, listing, deleting them.
+//! Creating, renaming, listing and deleting groups.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ pub async fn send(actor: &Actor, method: &str, path: &str, body: &Value) -> crat
     Actor::send(actor.request(method, path).body(body.to_string())).await
 }
 
-/// Makes a group; gives its id.
+/// Creates a group and returns its ID.
 pub async fn group(app: &TestApp, name: &str) -> String {
     let answer = send(&app.owner, "POST", PATH, &json!({ "name": name })).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["result"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Ids that are no group's of this server's: an unknown one, one of another kind, and what is no id at all.
+/// IDs without a group: unknown, of another kind, malformed.
 pub const NO_GROUPS: [&str; 3] = ["ug_01k9h6m3x0e8wbz1v5n7q2r4t6", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "%25_'\""];
 
 async fn names(actor: &Actor, query: &str) -> Vec<String> {
@@ -30,7 +30,7 @@ async fn names(actor: &Actor, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_group_has_everything_that_the_vendors_client_requires() {
+async fn a_group_has_all_fields_that_the_vendors_client_requires() {
     let app = TestApp::spawn().await;
     let made = send(&app.owner, "POST", PATH, &json!({"name": " Plattform-Team "})).await;
     assert_eq!(made.status, 200);
@@ -54,7 +54,7 @@ async fn a_group_has_everything_that_the_vendors_client_requires() {
 }
 
 #[tokio::test]
-async fn two_groups_can_not_have_names_that_differ_in_case_or_spelling_only() {
+async fn group_names_are_unique_regardless_of_case_and_spelling() {
     let app = TestApp::spawn().await;
     group(&app, "Straße").await;
     let other = group(&app, "other").await;
@@ -66,13 +66,13 @@ async fn two_groups_can_not_have_names_that_differ_in_case_or_spelling_only() {
         assert_eq!((renamed.status, renamed.error()), (409, taken), "{name}");
     }
     assert_eq!(names(&app.owner, "").await, ["Straße", "other"]);
-    // Its own name is nobody else's.
+    // A group can change the case of its own name.
     let renamed = send(&app.owner, "PATCH", &format!("{PATH}{other}"), &json!({"name": "OTHER"})).await;
     assert_eq!((renamed.status, &renamed.json()["result"]["name"]), (200, &json!("OTHER")));
 }
 
 #[tokio::test]
-async fn of_groups_that_are_made_with_one_name_at_the_same_time_one_is() {
+async fn of_concurrent_groups_with_the_same_name_one_is_created() {
     let app = TestApp::spawn().await;
     let body = json!({"name": "one"});
     let answers = futures_util::future::join_all((0..8).map(|_| send(&app.owner, "POST", PATH, &body))).await;
@@ -83,7 +83,7 @@ async fn of_groups_that_are_made_with_one_name_at_the_same_time_one_is() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_a_name_is_refused() {
+async fn an_invalid_name_is_rejected() {
     let app = TestApp::spawn().await;
     for (body, code, detail) in [
         ("", "invalid_json", "the request body is not valid JSON: EOF while parsing a value at line 1 column 0"),
@@ -115,7 +115,7 @@ async fn what_can_not_be_a_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_group_that_is_deleted_is_gone_with_its_members_and_they_stay() {
+async fn deleting_a_group_keeps_its_users() {
     let app = TestApp::spawn().await;
     let id = group(&app, "short-lived").await;
     let administrator = json!([{"user": "administrator@muster.invalid"}]);
@@ -126,12 +126,12 @@ async fn a_group_that_is_deleted_is_gone_with_its_members_and_they_stay() {
     assert_eq!(names(&app.owner, "").await, Vec::<String>::new());
     assert_eq!(app.db_value::<i64>("select count(*) from user_group_members").await, 0);
     assert_eq!(app.db_value::<i64>("select count(*) from users").await, 1);
-    // The name is free again.
+    // The name is available again.
     group(&app, "SHORT-LIVED").await;
 }
 
 #[tokio::test]
-async fn pages_of_groups_follow_each_other_until_the_token_is_null() {
+async fn pages_of_groups_continue_until_the_token_is_null() {
     let app = TestApp::spawn().await;
     let mut expected = Vec::new();
     for n in 0..5 {
@@ -154,7 +154,7 @@ async fn pages_of_groups_follow_each_other_until_the_token_is_null() {
 }
 
 #[tokio::test]
-async fn parameters_of_groups_that_can_not_be_used_are_named() {
+async fn invalid_parameters_of_groups_are_reported() {
     let app = TestApp::spawn().await;
     let id = group(&app, "one").await;
     for path in [PATH.to_owned(), format!("{PATH}{id}/members")] {
@@ -175,7 +175,7 @@ async fn parameters_of_groups_that_can_not_be_used_are_named() {
 }
 
 #[tokio::test]
-async fn a_group_of_nobodys_is_not_found_by_any_route() {
+async fn an_unknown_group_is_not_found_by_any_route() {
     let app = TestApp::spawn().await;
     let theirs = group(&app, "theirs").await;
     let (rename, nobody) = (json!({"name": "mine"}), json!([{"user": "administrator@muster.invalid"}]));
@@ -197,7 +197,7 @@ async fn a_group_of_nobodys_is_not_found_by_any_route() {
             );
         }
     }
-    // From now on it is another organization's.
+    // Move the group to another organization.
     app.db_execute(
         "insert into organizations (organization_id, name, public_identifier, created_at)
          select '00000000-0000-7000-8000-000000000001', 'Other', 'other', now()",
@@ -218,7 +218,7 @@ async fn a_group_of_nobodys_is_not_found_by_any_route() {
 }
 
 #[tokio::test]
-async fn a_group_that_a_directory_keeps_can_be_looked_at_and_not_edited() {
+async fn a_directory_group_can_be_read_but_not_changed() {
     let app = TestApp::spawn().await;
     let id = group(&app, "from the directory").await;
     app.db_execute("update user_groups set source = 'scim'").await;

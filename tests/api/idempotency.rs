@@ -1,11 +1,11 @@
-//! `Idempotency-Key`: a request that is sent again is carried out once.
+//! `Idempotency-Key`: a retried request is executed once.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::{Actor, Answer, BATCH, TestApp, sso, with_password};
 
-/// Sends a batch under a key, written as it is.
+/// Sends a batch with a raw idempotency key.
 async fn keyed(actor: &Actor, key: &str, users: &Value) -> Answer {
     let request = actor.request("POST", BATCH).header("idempotency-key", key);
     Actor::send(request.body(users.to_string())).await
@@ -16,13 +16,13 @@ fn replayed(answer: &Answer) -> bool {
 }
 
 #[tokio::test]
-async fn a_repeat_gets_the_same_answer_to_the_byte_and_creates_nobody() {
+async fn a_retry_gets_the_same_bytes_and_creates_no_users() {
     let app = TestApp::spawn().await;
     let users = json!([with_password("a@example.com", "kT9$wqzPlr"), sso("Zoë@example.com")]);
     let first = keyed(&app.owner, "one", &users).await;
     assert_eq!((first.status, replayed(&first)), (200, false), "{}", first.text);
     assert_eq!(app.db_counts().await, [2, 2, 1, 1, 3]);
-    // A user who changes later changes nothing about what was answered.
+    // Later changes of the user don't change the stored response.
     app.db_execute("update users set name = 'Changed'").await;
     for key in ["one", "\"one\""] {
         let again = keyed(&app.owner, key, &users).await;
@@ -33,7 +33,7 @@ async fn a_repeat_gets_the_same_answer_to_the_byte_and_creates_nobody() {
 }
 
 #[tokio::test]
-async fn the_same_key_with_one_character_changed_is_refused_and_tells_nothing() {
+async fn a_key_reused_for_a_changed_request_is_rejected_without_details() {
     let app = TestApp::spawn().await;
     let users = json!([with_password("a@example.com", "kT9$wqzPlr")]);
     assert_eq!(keyed(&app.owner, "one", &users).await.status, 200);
@@ -51,7 +51,7 @@ async fn the_same_key_with_one_character_changed_is_refused_and_tells_nothing() 
 }
 
 #[tokio::test]
-async fn a_key_is_its_senders_and_nobody_elses() {
+async fn idempotency_keys_are_scoped_to_the_caller() {
     let app = TestApp::spawn().await;
     let other = app.actor(muster::caller::PermissionLevel::Owner).await;
     let users = json!([sso("a@example.com")]);
@@ -61,21 +61,21 @@ async fn a_key_is_its_senders_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_refused_request_leaves_its_key_free() {
+async fn a_rejected_request_does_not_use_its_key_up() {
     let app = TestApp::spawn().await;
     for (users, status) in [(json!([sso("no address")]), 422), (json!([]), 400), (json!({}), 400)] {
         assert_eq!(keyed(&app.owner, "one", &users).await.status, status);
     }
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
     assert_eq!(keyed(&app.owner, "one", &json!([sso("a@example.com")])).await.status, 200);
-    // A conflict is not kept either: the address may be free the next time.
+    // A conflict is not stored either: the address may become available.
     assert_eq!(keyed(&app.owner, "two", &json!([sso("a@example.com")])).await.status, 409);
     app.db_execute("delete from users where email = 'a@example.com'").await;
     assert_eq!(keyed(&app.owner, "two", &json!([sso("a@example.com")])).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_header_that_is_no_key_is_refused() {
+async fn a_malformed_key_is_rejected() {
     let app = TestApp::spawn().await;
     let users = json!([sso("a@example.com")]);
     let long = "k".repeat(256);
@@ -105,7 +105,7 @@ async fn a_header_that_is_no_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_at_work_is_told_apart_from_one_that_conflicts() {
+async fn a_request_in_progress_is_distinguished_from_a_conflict() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..150).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let users = json!(users);
@@ -125,7 +125,7 @@ async fn a_request_at_work_is_told_apart_from_one_that_conflicts() {
 }
 
 #[tokio::test]
-async fn nothing_kept_of_a_request_can_be_compared_with_a_guess() {
+async fn stored_fingerprints_do_not_allow_guessing_the_request() {
     use sha2::{Digest, Sha256};
     let app = TestApp::spawn().await;
     let users = json!([with_password("a@example.com", "kT9$wqzPlr")]).to_string();
@@ -141,7 +141,7 @@ async fn nothing_kept_of_a_request_can_be_compared_with_a_guess() {
         assert!(!row.contains(&hex(&guess)), "{row}");
     }
     assert!(!row.contains("kT9$wqzPlr"));
-    // Two servers with other keys keep other fingerprints of one request.
+    // Servers with different keys store different fingerprints.
     let other = TestApp::spawn().await;
     assert_eq!(keyed(&other.owner, "one", &serde_json::from_str(&users).unwrap()).await.status, 200);
     let kept = "select encode(fingerprint, 'hex') from batches";
@@ -153,7 +153,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_key_is_forgotten_in_time() {
+async fn a_key_expires() {
     let clock = std::sync::Arc::new(std::sync::Mutex::new(Utc::now()));
     let app = TestApp::spawn_at(muster::clock::Clock::Manual(clock.clone()), |_| {}).await;
     let users = json!([sso("a@example.com")]);
@@ -162,14 +162,14 @@ async fn a_key_is_forgotten_in_time() {
     forward(23);
     assert!(replayed(&keyed(&app.owner, "one", &users).await));
     forward(2);
-    // A new request now, which meets its own users.
+    // Now a new request, which conflicts with its own users.
     assert_eq!(keyed(&app.owner, "one", &users).await.error()["code"], "batch_conflict");
     assert_eq!(keyed(&app.owner, "one", &json!([sso("b@example.com")])).await.status, 200);
     assert_eq!(app.db_value::<i64>("select count(*) from batches where response is not null").await, 1);
 }
 
 #[tokio::test]
-async fn a_key_of_a_batch_that_was_undone_does_not_create_it_again() {
+async fn a_retry_does_not_recreate_an_undone_batch() {
     let app = TestApp::spawn().await;
     let users = json!([sso("a@example.com")]);
     let first = keyed(&app.owner, "one", &users).await.json();
@@ -189,7 +189,7 @@ async fn a_key_of_a_batch_that_was_undone_does_not_create_it_again() {
 }
 
 #[tokio::test]
-async fn a_fingerprint_key_that_was_replaced_is_still_known_while_it_is_listed() {
+async fn an_old_fingerprint_key_is_accepted_while_it_is_listed() {
     let (old, new) = ("an old key that has been in use for long", "a new key that came in its place today..");
     let database = crate::support::empty_database().await;
     let app = |keys: String| {
@@ -215,7 +215,7 @@ async fn a_fingerprint_key_that_was_replaced_is_still_known_while_it_is_listed()
 }
 
 #[tokio::test]
-async fn a_repeat_does_not_start_a_batch_again_that_was_cancelled() {
+async fn a_retry_does_not_restart_a_canceled_batch() {
     let app = TestApp::spawn().await;
     let users: Value = (0..200).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let request = app.owner.request("POST", BATCH).header("prefer", "respond-async").header("idempotency-key", "one");
@@ -242,7 +242,7 @@ async fn a_repeat_does_not_start_a_batch_again_that_was_cancelled() {
 }
 
 #[tokio::test]
-async fn a_request_with_a_key_can_be_looked_at_while_its_client_waits() {
+async fn a_keyed_request_can_be_read_while_its_client_waits() {
     let app = TestApp::spawn().await;
     let users: Value = (0..150).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let waiting = tokio::spawn({

@@ -1,4 +1,4 @@
-//! Hashes that were made elsewhere, and levels per row.
+//! Imported hashes, and permission levels of rows.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn imported(email: &str, hash: &str) -> Value {
 }
 
 #[tokio::test]
-async fn hashes_are_kept_as_they_are_and_weak_ones_are_named() {
+async fn hashes_are_stored_unchanged_and_weak_ones_are_reported() {
     let app = TestApp::spawn().await;
     let users = json!([
         imported("a@example.com", GOOD[0]),
@@ -44,7 +44,7 @@ async fn hashes_are_kept_as_they_are_and_weak_ones_are_named() {
 }
 
 #[tokio::test]
-async fn hashes_out_of_bounds_are_findings_of_their_rows() {
+async fn hashes_beyond_the_limits_are_findings() {
     let app = TestApp::spawn().await;
     let salt = "c29tZSBzYWx0IGZvciBpdA";
     let tag = "Z5XPF/6lHSnRrYoMSEgM3LT2VNwf9RmVFRTGOPnk4VY";
@@ -73,7 +73,7 @@ async fn hashes_out_of_bounds_are_findings_of_their_rows() {
 }
 
 #[tokio::test]
-async fn a_hash_goes_with_nothing_that_contradicts_it() {
+async fn a_hash_conflicts_with_a_password_and_with_sso() {
     let app = TestApp::spawn().await;
     let row = |more: Value| {
         let mut row = sso("a@example.com");
@@ -108,14 +108,14 @@ async fn a_hash_goes_with_nothing_that_contradicts_it() {
         assert_eq!(rows.as_array().unwrap().len(), 1, "{more}: {rows}");
         assert_eq!((rows[0]["field"].as_str(), rows[0]["code"].as_str()), (Some(field), Some(code)), "{more}");
     }
-    // An empty one is none, as for a password.
+    // An empty hash counts as absent, like an empty password.
     let users = json!([row(json!({"is_sso_user": false, "password": "", "password_hash": ""}))]);
     assert_eq!(app.owner.create(&users).await.status, 200);
     assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
 }
 
 #[tokio::test]
-async fn a_row_can_make_an_owner_and_the_audit_log_says_so() {
+async fn a_row_can_create_an_owner_and_is_audited() {
     let app = TestApp::spawn().await;
     let mut owner = sso("owner@example.com");
     owner["permission_level"] = json!("owner");

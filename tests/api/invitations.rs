@@ -1,4 +1,4 @@
-//! Invitations: who is invited, who is listed, and what is taken back.
+//! Creating, listing and invalidating invitations.
 
 use chrono::{DateTime, Utc};
 use muster::caller::PermissionLevel;
@@ -17,7 +17,7 @@ pub async fn invite_all(actor: &Actor, invited: &Value) -> Answer {
     post(actor, &format!("{PATH}batch_create"), invited.to_string()).await
 }
 
-/// The id, and the token that the link ends in.
+/// The ID, and the token of the link.
 pub async fn invite(app: &TestApp, email: &str) -> (String, String) {
     let answer = invite_all(&app.owner, &json!([{"email": email}])).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -52,7 +52,7 @@ pub async fn actions(app: &TestApp, count: usize) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn each_address_gets_its_result_at_its_place() {
+async fn results_have_the_order_of_the_addresses() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("Member@example.com")])).await;
     let asked = json!([
@@ -102,7 +102,7 @@ async fn each_address_gets_its_result_at_its_place() {
 }
 
 #[tokio::test]
-async fn lists_that_are_none_are_refused_as_a_whole() {
+async fn malformed_lists_are_rejected() {
     let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
     let one = json!({"email": "a@example.com"});
     for (body, status, code, detail) in [
@@ -139,7 +139,7 @@ async fn lists_that_are_none_are_refused_as_a_whole() {
     }
     assert_eq!(app.db_value::<i64>("select count(*) from invitations").await, 0);
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    // Refused before the body is looked at.
+    // Rejected before the body is read.
     assert_eq!(post(&collaborator, &format!("{PATH}batch_create"), "not JSON").await.status, 403);
 }
 
@@ -160,7 +160,7 @@ async fn a_newer_invitation_replaces_the_open_one() {
 }
 
 #[tokio::test]
-async fn lists_with_the_same_addresses_at_the_same_time_leave_one_open_invitation_each() {
+async fn concurrent_lists_with_the_same_addresses_leave_one_open_invitation_each() {
     let app = TestApp::spawn().await;
     let mut list: Vec<Value> = (0..200).map(|n| json!({"email": format!("{n}@example.com")})).collect();
     let sending: Vec<_> = (0..6)
@@ -180,7 +180,7 @@ async fn lists_with_the_same_addresses_at_the_same_time_leave_one_open_invitatio
 }
 
 #[tokio::test]
-async fn the_list_has_what_is_open_and_filters_by_address() {
+async fn the_list_contains_open_invitations_and_filters_by_address() {
     let app = TestApp::spawn().await;
     for email in ["ada@example.com", "a_b%c'd@example.com", "gone@example.com", "taken@example.com"] {
         invite(&app, email).await;
@@ -218,7 +218,7 @@ async fn the_list_has_what_is_open_and_filters_by_address() {
 }
 
 #[tokio::test]
-async fn an_invitation_is_taken_back_once() {
+async fn an_invitation_is_invalidated_once() {
     let app = TestApp::spawn().await;
     let (id, token) = invite(&app, "ada@example.com").await;
     let path = format!("{PATH}{id}/invalidate");
@@ -255,7 +255,7 @@ async fn an_invitation_is_taken_back_once() {
 }
 
 #[tokio::test]
-async fn links_begin_with_the_public_url_that_is_set() {
+async fn links_start_with_the_public_url() {
     let app =
         TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/people/".to_owned()).await;
     let answer = invite_all(&app.owner, &json!([{"email": "ada@example.com"}])).await;

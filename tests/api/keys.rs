@@ -1,4 +1,4 @@
-//! API keys: who makes, sees, rotates and revokes which, and what they can be.
+//! API keys: permissions to create, read, rotate and revoke them, and their properties.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::support::{Actor, Answer, TestApp};
 
 const PATH: &str = "/api/v2/api_keys";
 
-/// A key that `actor` makes, and how its holder calls.
+/// Creates a key as `actor`; returns it with its actor.
 async fn made(app: &TestApp, actor: &Actor, wanted: Value) -> (Value, Actor) {
     let answer = actor.post(PATH, &wanted).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -30,7 +30,7 @@ fn one(key: &Value) -> String {
     format!("{PATH}/{}", key["key_id"].as_str().unwrap())
 }
 
-/// The id of the key that somebody calls with.
+/// The ID of an actor's key.
 fn key_of(actor: &Actor) -> String {
     muster::keys::Token::parse(actor.token()).unwrap().id.to_string()
 }
@@ -47,7 +47,7 @@ async fn status(actor: &Actor) -> u16 {
     actor.get("/api/v2/userinfo/").await.status
 }
 
-/// Everything that is listed, by name.
+/// The names of all listed keys.
 async fn names(actor: &Actor, query: &str) -> Vec<String> {
     let answer = actor.get(&format!("{PATH}{query}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -58,7 +58,7 @@ async fn names(actor: &Actor, query: &str) -> Vec<String> {
 const NO_OTHERS: &str = "not permitted: `key.others` requires an owner's API key";
 
 #[tokio::test]
-async fn a_key_of_ones_own_is_made_shown_and_revoked() {
+async fn a_user_creates_reads_and_revokes_an_own_key() {
     let app = TestApp::spawn().await;
     let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let (mut key, holder) = made(&app, &ada, json!({"name": " ci ", "expires_in_seconds": 3600})).await;
@@ -83,7 +83,7 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
             "created_by": key_of(&ada),
         })
     );
-    // The local operator made this one.
+    // Created by the local operator.
     let first = app.owner.get(&format!("{PATH}/{}", key_of(&app.owner))).await.json()["result"].clone();
     assert_eq!((&first["name"], first.get("created_by")), (&json!("first key"), None));
     let listed = ada.get(PATH).await.json()["results"].clone();
@@ -99,7 +99,7 @@ async fn a_key_of_ones_own_is_made_shown_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_key_never_makes_one_that_may_more() {
+async fn a_key_never_creates_a_key_with_more_permissions() {
     let app = TestApp::spawn().await;
     let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let level = "an API key with the collaborator level can't create or rotate a key with more permissions";
@@ -114,7 +114,7 @@ async fn a_key_never_makes_one_that_may_more() {
     {
         refused(&holder.post(PATH, &wanted).await, 403, "forbidden", scopes);
     }
-    // What is not asked for is inherited, not given.
+    // Unspecified permissions are inherited, not granted.
     let (inherited, heir) = made(&app, &holder, json!({"name": "heir"})).await;
     assert_eq!((&inherited["scopes"], &inherited["permission_level"]), (&narrow["scopes"], &json!("owner")));
     assert_eq!(heir.get("/api/v2/audit/events").await.status, 200);
@@ -124,7 +124,7 @@ async fn a_key_never_makes_one_that_may_more() {
         "forbidden",
         "not permitted: `collaborator.list` requires an API key with the scope `users:read`",
     );
-    // Nor does rotating hand out more: the owner's other keys are as good as new ones.
+    // Nor can it rotate a key with more permissions, because that would hand over the new secret.
     let (wide, _) = made(&app, &app.owner, json!({"name": "wide"})).await;
     refused(&holder.post(&rotation(&wide), &json!({})).await, 403, "forbidden", scopes);
     let denied = app.owner.get("/api/v2/audit/events?action=key.create").await.json();
@@ -133,7 +133,7 @@ async fn a_key_never_makes_one_that_may_more() {
 }
 
 #[tokio::test]
-async fn a_key_without_the_scope_for_it_makes_lists_and_rotates_none_and_revokes_itself() {
+async fn a_key_without_key_scopes_can_only_revoke_itself() {
     let app = TestApp::spawn().await;
     let (key, holder) = made(&app, &app.owner, json!({"name": "reader", "scopes": ["users:read"]})).await;
     let needs =
@@ -148,13 +148,13 @@ async fn a_key_without_the_scope_for_it_makes_lists_and_rotates_none_and_revokes
 }
 
 #[tokio::test]
-async fn nobody_but_the_person_has_a_key_that_acts_as_them() {
+async fn only_the_user_can_create_a_key_that_acts_as_the_user() {
     let app = TestApp::spawn().await;
     let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let (grace_id, grace) = app.person("grace@example.com", PermissionLevel::Collaborator).await;
     let (key, holder) = made(&app, &ada, json!({"name": "ada's", "user_id": ada_id})).await;
 
-    // Another collaborator learns nothing, not even whether it is there.
+    // Another collaborator can't even tell whether the key exists.
     let unknown = format!("{PATH}/key_01k9h6m3x0e8wbz1v5n7q2r4t6");
     for path in [&one(&key), &unknown] {
         refused(&grace.get(path).await, 403, "forbidden", NO_OTHERS);
@@ -168,7 +168,7 @@ async fn nobody_but_the_person_has_a_key_that_acts_as_them() {
     assert_eq!(names(&grace, "").await, ["test"]);
     assert_eq!(names(&grace, &format!("?user_id={grace_id}")).await, ["test"]);
 
-    // An owner sees and revokes it, and can't have it.
+    // An owner can read and revoke the key, but not rotate it.
     let person = "a key for another person would act as that person, who can create one with `muster login` or with \
                   an API key of their own";
     refused(&app.owner.post(PATH, &json!({"name": "x", "user_id": ada_id})).await, 403, "forbidden", person);
@@ -182,7 +182,7 @@ async fn nobody_but_the_person_has_a_key_that_acts_as_them() {
 }
 
 #[tokio::test]
-async fn a_key_does_not_reach_into_another_organization() {
+async fn a_key_has_no_access_to_another_organization() {
     let app = TestApp::spawn().await;
     app.db_execute(
         "insert into organizations (organization_id, name, public_identifier, created_at)
@@ -206,7 +206,7 @@ async fn a_key_does_not_reach_into_another_organization() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_nobodys_makes_others_like_it_and_sees_itself() {
+async fn a_key_without_a_user_creates_keys_without_a_user() {
     let app = TestApp::spawn().await;
     let nobody = app.actor(PermissionLevel::Collaborator).await;
     let (key, holder) = made(&app, &nobody, json!({"name": "child"})).await;
@@ -217,7 +217,7 @@ async fn a_key_that_is_nobodys_makes_others_like_it_and_sees_itself() {
 }
 
 #[tokio::test]
-async fn what_a_key_can_not_be_is_said() {
+async fn invalid_keys_are_rejected() {
     let app = TestApp::spawn().await;
     let days = "an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)";
     let name = "an API key's name must be one line of 1 to 100 characters";
@@ -259,12 +259,12 @@ async fn what_a_key_can_not_be_is_said() {
         refused(&app.owner.delete(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
         refused(&app.owner.post(&format!("{PATH}/{id}/rotate"), &json!({})).await, 404, "not_found", sentence);
     }
-    // The longest there may be is one.
+    // The maximum lifetime is accepted.
     made(&app, &app.owner, json!({"name": "é".repeat(100), "expires_in_seconds": 365 * 86400})).await;
 }
 
 #[tokio::test]
-async fn keys_are_listed_in_pages_and_parameters_that_can_not_be_used_are_named() {
+async fn keys_are_paged_and_invalid_parameters_are_reported() {
     let app = TestApp::spawn().await;
     let user_id = service_account(&app, "ci").await;
     for n in 0..5 {
@@ -303,14 +303,14 @@ async fn keys_are_listed_in_pages_and_parameters_that_can_not_be_used_are_named(
 }
 
 #[tokio::test]
-async fn a_rotated_key_opens_with_both_secrets_until_the_overlap_ends_exactly() {
+async fn a_rotated_key_accepts_both_secrets_until_the_overlap_ends() {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let clock = Arc::new(Mutex::new(now));
     let set = |time| *clock.lock().unwrap() = time;
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
     let (key, old) = made(&app, &app.owner, json!({"name": "ci"})).await;
     assert_eq!(status(&old).await, 200);
-    // It rotates itself.
+    // The key rotates itself.
     let rotated = old.post(&rotation(&key), &json!({"overlap_seconds": 60})).await;
     assert_eq!(rotated.status, 200, "{}", rotated.text);
     let rotated = rotated.json()["result"].clone();
@@ -320,7 +320,7 @@ async fn a_rotated_key_opens_with_both_secrets_until_the_overlap_ends_exactly() 
     let new = app.anonymous().with_token(rotated["token"].as_str().unwrap());
     set(now + Duration::milliseconds(59_999));
     assert_eq!((status(&old).await, status(&new).await), (200, 200));
-    // Remembered or not, it is over when it is over.
+    // Cached or not, the overlap ends on time.
     set(now + Duration::seconds(60));
     assert_eq!(old.get("/api/v2/userinfo/").await.error()["detail"], "the API key has expired");
     assert_eq!(status(&new).await, 200);
@@ -328,7 +328,7 @@ async fn a_rotated_key_opens_with_both_secrets_until_the_overlap_ends_exactly() 
 }
 
 #[tokio::test]
-async fn a_key_has_two_secrets_at_most_and_without_overlap_one() {
+async fn a_key_has_at_most_two_secrets_and_one_without_overlap() {
     let app = TestApp::spawn().await;
     let (key, first) = made(&app, &app.owner, json!({"name": "ci"})).await;
     let rotate = async |body: Value| {
@@ -364,7 +364,7 @@ async fn a_key_has_two_secrets_at_most_and_without_overlap_one() {
 }
 
 #[tokio::test]
-async fn rotations_at_once_leave_two_secrets_that_open() {
+async fn concurrent_rotations_leave_two_valid_secrets() {
     let app = TestApp::spawn().await;
     let (key, first) = made(&app, &app.owner, json!({"name": "ci"})).await;
     let rotating: Vec<_> = (0..6)
@@ -389,7 +389,7 @@ async fn rotations_at_once_leave_two_secrets_that_open() {
 }
 
 #[tokio::test]
-async fn a_key_may_what_its_user_may_and_no_more() {
+async fn a_key_has_at_most_the_permissions_of_its_user() {
     let app = TestApp::spawn().await;
     let (_, ada) = app.person("ada@example.com", PermissionLevel::Owner).await;
     let (key, holder) = made(&app, &ada, json!({"name": "ada's"})).await;

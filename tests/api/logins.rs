@@ -1,4 +1,4 @@
-//! Logging in with a one-time password that somebody approves.
+//! Logging in with a one-time password that another user approves.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::support::{Actor, Answer, TestApp};
 
 pub const APPROVE: &str = "/api/v2/users/approve_otp_token";
 
-/// A login for so many seconds: its one-time password and its page.
+/// Starts a login: its one-time password and its page.
 pub async fn started(app: &TestApp, seconds: u64) -> (String, String) {
     let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token?duration_seconds={seconds}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
@@ -35,7 +35,7 @@ fn refused(answer: &Answer, status: u16, code: &str, detail: &str) {
 }
 
 #[tokio::test]
-async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_once() {
+async fn a_login_gets_one_key_that_acts_as_the_approver() {
     let app = TestApp::spawn().await;
     let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let before: i64 = app.db_value("select count(*) from audit_events").await;
@@ -43,7 +43,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     assert_eq!(url, format!("http://{}/login/{otp}", app.address));
     let answer = fetched(&app, &otp).await;
     assert_eq!((answer.status, answer.json(), answer.header("cache-control")), (200, pending(), "no-store"));
-    // Nothing is written for a stranger.
+    // An unauthenticated start writes nothing.
     assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, before);
     assert_eq!(app.db_value::<i64>("select count(*) from login_approvals").await, 0);
 
@@ -54,7 +54,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     assert_eq!(approved, json!({"user_id": user_id, "permission_level": "collaborator"}));
     let again = ada.post(APPROVE, &json!({"otp": otp})).await;
     refused(&again, 409, "conflict", "the login is already approved; start a new one");
-    // Somebody who only looks does not take it away.
+    // Reading the page does not use the password up.
     let head = Actor::send(app.anonymous().request("HEAD", &format!("/api/v2/users/request_otp_token/{otp}"))).await;
     assert_eq!(head.status, 200);
 
@@ -63,7 +63,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     let holder = app.anonymous().with_token(answer["server_session_id"].as_str().unwrap());
     let me = holder.get("/api/v2/userinfo/").await.json()["result"].clone();
     assert_eq!((&me["id"], &me["organization_permission_level"]), (&json!(user_id), &json!("collaborator")));
-    // What was used stays used: it is neither fetched nor approved again.
+    // A used password can be neither fetched nor approved again.
     refused(&fetched(&app, &otp).await, 409, "conflict", SPENT);
     let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
     refused(&again, 409, "conflict", "the login is already approved; start a new one");
@@ -73,7 +73,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     let time = |field: &str| key[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     assert_eq!((&key["name"], time("expires_at") - time("created_at")), (&json!("login"), Duration::days(7)));
     let made = app.owner.get("/api/v2/audit/events?action=key.create&count=1").await.json();
-    // Who approved it made it, from where it was fetched.
+    // The approver is the key's creator; the address is the fetching client's.
     assert_eq!(
         (&made["results"][0]["actor_id"], &made["results"][0]["source_address"]),
         (&keys["results"][0]["key_id"], &json!("127.0.0.1"))
@@ -81,7 +81,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
     let approvals = app.owner.get("/api/v2/audit/events?action=login.approve").await.json();
     let approvals = approvals["results"].as_array().unwrap();
     let ends: Vec<_> = approvals.iter().map(|event| (&event["outcome"], &event["target_id"])).collect();
-    // The owner's attempt on it is theirs, and Ada's are hers.
+    // The target of each approval is the user of its caller.
     let rejected = json!("rejected");
     assert_eq!(
         ends,
@@ -91,7 +91,7 @@ async fn whoever_started_a_login_gets_a_key_that_acts_as_whoever_approved_it_onc
 }
 
 #[tokio::test]
-async fn a_key_that_is_nobodys_and_a_narrow_one_hand_on_what_they_have() {
+async fn keys_without_a_user_and_with_scopes_pass_on_their_own_permissions() {
     let app = TestApp::spawn().await;
     let nobody = app.actor(PermissionLevel::Owner).await;
     let narrow = json!({"name": "narrow", "scopes": ["keys:write", "audit:read"]});
@@ -104,7 +104,7 @@ async fn a_key_that_is_nobodys_and_a_narrow_one_hand_on_what_they_have() {
     let holder = nobody.with_token(&token);
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
     assert_eq!(holder.get("/api/v2/organization_collaborators/").await.status, 403);
-    // As long as there may be.
+    // The maximum lifetime.
     let longest = "select extract(day from expires_at - created_at)::bigint from api_keys where name = 'login'";
     assert_eq!(app.db_value::<i64>(longest).await, 365);
 
@@ -116,7 +116,7 @@ async fn a_key_that_is_nobodys_and_a_narrow_one_hand_on_what_they_have() {
 }
 
 #[tokio::test]
-async fn of_those_who_ask_at_once_one_gets_the_key() {
+async fn of_concurrent_fetches_one_gets_the_key() {
     let app = TestApp::spawn().await;
     let (otp, _) = started(&app, 60).await;
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
@@ -140,10 +140,10 @@ async fn of_those_who_ask_at_once_one_gets_the_key() {
 }
 
 #[tokio::test]
-async fn of_those_who_approve_at_once_one_does() {
+async fn of_concurrent_approvals_one_succeeds() {
     let app = TestApp::spawn().await;
     let (otp, _) = started(&app, 60).await;
-    // Of two organizations.
+    // From two organizations.
     let operator = muster::organizations::operator(&app.app).await.unwrap();
     let identifier = "other".parse().unwrap();
     let (_, key) = muster::organizations::create(&app.app, &operator, "Other", &identifier).await.unwrap();
@@ -163,7 +163,7 @@ async fn of_those_who_approve_at_once_one_does() {
 }
 
 #[tokio::test]
-async fn a_one_time_password_that_muster_has_not_made_or_that_is_too_old_ends_the_login() {
+async fn a_forged_or_expired_one_time_password_ends_the_login() {
     let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let clock = Arc::new(Mutex::new(now));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
@@ -189,14 +189,14 @@ async fn a_one_time_password_that_muster_has_not_made_or_that_is_too_old_ends_th
     let page = app.anonymous().get(url.strip_prefix(&format!("http://{}", app.address)).unwrap()).await;
     assert_eq!(page.status, 404);
     assert!(page.text.contains("<p>This code has expired. Start the login again.</p>"), "{}", page.text);
-    // What was never fetched is forgotten with the next approval.
+    // The next approval deletes expired approvals.
     let (otp, _) = started(&app, 60).await;
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
     assert_eq!(app.db_value::<i64>("select count(*) from login_approvals").await, 1);
 }
 
 #[tokio::test]
-async fn an_approval_by_somebody_without_access_any_longer_is_no_key() {
+async fn an_approval_by_a_user_without_access_gives_no_key() {
     let app = TestApp::spawn().await;
     let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let gone = "whoever approved this login has no access any longer: start it again, and let somebody else approve it";
@@ -215,7 +215,7 @@ async fn an_approval_by_somebody_without_access_any_longer_is_no_key() {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_code_runs_nothing_and_is_kept_nowhere() {
+async fn the_page_shows_the_code_without_scripts_and_is_not_cached() {
     let app = TestApp::spawn().await;
     let (otp, _) = started(&app, 60).await;
     let page = app.anonymous().get(&format!("/login/{otp}")).await;
@@ -237,20 +237,20 @@ async fn the_page_shows_the_code_runs_nothing_and_is_kept_nowhere() {
     for what in ["<script", "http:", "https:", "src=", "href="] {
         assert!(!page.text.contains(what), "{what}");
     }
-    // Nothing of what is asked for comes back.
+    // The error does not repeat the request.
     let page = app.anonymous().get("/login/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert_eq!(page.status, 404);
     assert!(!page.text.contains("script") && page.text.contains("There is no such code."), "{}", page.text);
 }
 
 #[tokio::test]
-async fn a_link_begins_where_people_reach_the_server() {
+async fn a_link_starts_with_the_public_url() {
     let app = TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/x/".to_owned()).await;
     let (otp, url) = started(&app, 60).await;
     assert_eq!(url, format!("https://muster.example.org/x/login/{otp}"));
     let app = TestApp::spawn().await;
     let request = app.anonymous().request("GET", "/api/v2/users/create_otp_token").header("host", "muster.internal:80");
-    // Whoever asks does not say where other people go.
+    // The request must not determine where users are sent.
     let request = request.header("x-forwarded-host", "evil.example").header("forwarded", "host=evil.example");
     let started = Actor::send(request).await.json()["result"].clone();
     let due = format!("http://muster.internal:80/login/{}", started["otp"].as_str().unwrap());
@@ -258,7 +258,7 @@ async fn a_link_begins_where_people_reach_the_server() {
 }
 
 #[tokio::test]
-async fn parameters_that_can_not_be_used_are_named() {
+async fn invalid_parameters_are_reported() {
     let app = TestApp::spawn().await;
     let whole = "`duration_seconds` has to be a whole number";
     let long = format!("?duration_seconds={}", "9".repeat(10_000));

@@ -1,4 +1,4 @@
-//! The HTTP API, from outside: real requests, a real PostgreSQL, exact answers.
+//! The HTTP API from outside: real requests, a real PostgreSQL, exact responses.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Policies: groups that are bound to roles, and what that makes of their members.
+//! Policies: binding groups to roles, and the effective permissions.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn set(actor: &Actor, bindings: &Value) -> Answer {
     send(actor, "PUT", PATH, &json!({ "bindings": bindings })).await
 }
 
-/// With a user who is Ada, in a group.
+/// A server with the user Ada in a group.
 async fn app_with_ada_in(name: &str) -> (TestApp, String) {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.create(&json!([sso("ada@example.com")])).await.status, 200);
@@ -30,7 +30,7 @@ async fn change_ada(actor: &Actor, group_id: &str, what: &str) -> Answer {
     send(actor, "POST", &format!("{GROUPS}{group_id}/members/{what}"), &ada).await
 }
 
-/// Ada, with a key of hers that may do what she may.
+/// Ada, with a key that has all her permissions.
 async fn ada(app: &TestApp) -> Actor {
     let ada = app.actor(PermissionLevel::Owner).await;
     app.db_execute(
@@ -41,7 +41,7 @@ async fn ada(app: &TestApp) -> Actor {
     ada
 }
 
-/// What somebody is: by what they are told, and by what they may do.
+/// The level of a caller: as reported, and as enforced.
 async fn level(actor: &Actor) -> String {
     let told = actor.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"].clone();
     let may = if actor.get("/api/v2/batches").await.status == 200 { "owner" } else { "collaborator" };
@@ -79,7 +79,7 @@ async fn a_policy_is_replaced_as_a_whole_and_read_back() {
     let organization = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organization_ids"][0].clone();
     let by_id = format!("/api/v2/policy/organization/{}", organization.as_str().unwrap());
     assert_eq!(collaborator.get(&by_id).await.json(), shown);
-    // The greater role is the one that a group shows.
+    // A group shows its highest role.
     let groups = collaborator.get(GROUPS).await.json();
     let roles: Vec<&Value> =
         groups["results"].as_array().unwrap().iter().map(|group| &group["organization_permissions"]).collect();
@@ -98,7 +98,7 @@ async fn a_policy_is_replaced_as_a_whole_and_read_back() {
 }
 
 #[tokio::test]
-async fn members_of_a_bound_group_are_owners_at_once_and_until_it_ends() {
+async fn members_of_a_bound_group_are_owners_until_the_binding_ends() {
     let (app, id) = app_with_ada_in("owners").await;
     let ada = ada(&app).await;
     let other = TestApp::spawn_on(app.database.clone(), Clock::System, |_| {}).await;
@@ -111,7 +111,7 @@ async fn members_of_a_bound_group_are_owners_at_once_and_until_it_ends() {
         let done = Instant::now();
         let expected = if makes_owner { "owner" } else { "collaborator" };
         assert_eq!(level(&ada).await, expected);
-        // Another instance believes what it has read for a second.
+        // Another instance may use its cache for a second.
         while there.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"] != expected {
             assert!(done.elapsed() < Duration::from_secs(1), "{expected}");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -132,7 +132,7 @@ async fn members_of_a_bound_group_are_owners_at_once_and_until_it_ends() {
 }
 
 #[tokio::test]
-async fn every_role_and_group_that_is_wrong_is_named_and_nothing_is_set() {
+async fn every_invalid_role_and_group_is_reported_and_nothing_changes() {
     let app = TestApp::spawn().await;
     let id = group(&app, "one").await;
     let before = json!([{"role_name": "collaborator", "principals": [id]}]);
@@ -182,7 +182,7 @@ async fn every_role_and_group_that_is_wrong_is_named_and_nothing_is_set() {
 }
 
 #[tokio::test]
-async fn only_ones_own_organization_has_a_policy() {
+async fn only_the_callers_organization_has_a_policy() {
     let app = TestApp::spawn().await;
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     for (path, detail) in [
@@ -229,7 +229,7 @@ async fn the_last_owner_can_not_be_lost_through_a_group() {
 }
 
 #[tokio::test]
-async fn of_two_last_owners_who_leave_their_groups_at_the_same_time_one_stays() {
+async fn of_two_last_owners_who_leave_their_groups_concurrently_one_remains() {
     let app = TestApp::spawn().await;
     let operator = app.actor(PermissionLevel::Owner).await;
     assert_eq!(app.owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await.status, 200);
@@ -249,7 +249,7 @@ async fn of_two_last_owners_who_leave_their_groups_at_the_same_time_one_stays() 
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_make_owners_makes_none_through_a_group() {
+async fn a_key_without_permission_to_grant_owner_grants_none_through_a_group() {
     let (app, id) = app_with_ada_in("owners").await;
     let policies = app.actor(PermissionLevel::Owner).await;
     app.db_execute(
@@ -275,7 +275,7 @@ async fn a_key_that_may_not_make_owners_makes_none_through_a_group() {
     assert_eq!(set(&policies, &json!([{"role_name": "collaborator", "principals": [id]}])).await.status, 200);
 
     assert_eq!(set(&app.owner, &bound).await.status, 200);
-    // Owners before are owners as before.
+    // Existing owners stay owners.
     assert_eq!(set(&policies, &bound).await.status, 200);
     assert_eq!(change_ada(&groups, &id, "remove").await.status, 200);
     let answer = change_ada(&groups, &id, "add").await;

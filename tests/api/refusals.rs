@@ -1,4 +1,4 @@
-//! Writes that are refused because of what they meet: each leaves one entry in the audit log, and nothing else.
+//! Rejected writes: each leaves one audit event and nothing else.
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -13,7 +13,7 @@ const EVENTS: &str = "/api/v2/audit/events";
 const POLICY: &str = "/api/v2/policy/organization/_";
 const SERVICE_ACCOUNTS: &str = "/api/v2/users/service_accounts";
 
-/// A write that is refused.
+/// A write that is rejected.
 struct Refused {
     method: &'static str,
     path: String,
@@ -21,7 +21,7 @@ struct Refused {
     status: u16,
     action: &'static str,
     reason: &'static str,
-    /// `null` where something would have been made.
+    /// `null` if the target would have been created.
     target: Value,
     details: Value,
 }
@@ -41,7 +41,7 @@ impl Refused {
     }
 }
 
-/// All tables but the audit log as text, without the latest use of keys.
+/// All tables except the audit log as text, without the last use of keys.
 async fn all_else(app: &TestApp) -> Vec<(String, Option<String>)> {
     let mut connection = app.database.connect().await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
@@ -71,8 +71,8 @@ fn ok(answer: Answer) -> Value {
     if answer.text.is_empty() { Value::Null } else { answer.json() }
 }
 
-/// Sends each, and compares what it left.
-async fn leaves_one_entry_each(app: &TestApp, actor: &Actor, kind: &str, cases: Vec<Refused>) {
+/// Sends each write and checks its audit event.
+async fn assert_one_event_each(app: &TestApp, actor: &Actor, kind: &str, cases: Vec<Refused>) {
     for case in cases {
         let name = format!("{} {}", case.method, case.path);
         let (before, entries) = (all_else(app).await, count(app).await);
@@ -115,7 +115,7 @@ async fn leaves_one_entry_each(app: &TestApp, actor: &Actor, kind: &str, cases: 
 }
 
 #[tokio::test]
-async fn a_refused_change_of_a_user_leaves_one_entry_and_nothing_else() {
+async fn a_rejected_change_of_a_user_records_one_event_and_nothing_else() {
     let app = TestApp::spawn().await;
     let me = ok(app.owner.get("/api/v2/organization_collaborators/?count=1").await)["results"][0].clone();
     let (user, membership) = (
@@ -142,7 +142,7 @@ async fn a_refused_change_of_a_user_leaves_one_entry_and_nothing_else() {
         refused("POST", format!("{SERVICE_ACCOUNTS}?name=robot"), Value::Null, conflict)
             .named("service_account.create", &Value::Null),
     ];
-    leaves_one_entry_each(&app, &app.owner, "api_key", cases).await;
+    assert_one_event_each(&app, &app.owner, "api_key", cases).await;
 
     let entries = count(&app).await;
     for (method, path, action) in [
@@ -166,7 +166,7 @@ async fn a_refused_change_of_a_user_leaves_one_entry_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_refused_change_of_groups_policies_keys_and_batches_leaves_one_entry_and_nothing_else() {
+async fn a_rejected_change_of_groups_policies_keys_and_batches_records_one_event_and_nothing_else() {
     let app = TestApp::spawn().await;
     let organization = ok(app.owner.get("/api/v2/userinfo/").await)["result"]["organization_ids"][0].clone();
     let (ours, theirs) = (group(&app, "ours").await, group(&app, "theirs").await);
@@ -210,28 +210,28 @@ async fn a_refused_change_of_groups_policies_keys_and_batches_leaves_one_entry_a
         refused("POST", format!("{batch_path}/cancel"), Value::Null, conflict).named("batch.cancel", &batch),
         refused("POST", APPROVE, json!({"otp": otp}), conflict).named("login.approve", &me),
     ];
-    leaves_one_entry_each(&app, &app.owner, "api_key", cases).await;
+    assert_one_event_each(&app, &app.owner, "api_key", cases).await;
 }
 
 #[tokio::test]
-async fn a_refused_change_of_an_invitation_leaves_one_entry_and_nothing_else() {
+async fn a_rejected_change_of_an_invitation_records_one_event_and_nothing_else() {
     let app = TestApp::spawn().await;
     let (ended, _) = invite(&app, "grace@example.com").await;
     let path = format!("{}{ended}/invalidate", invitations::PATH);
     ok(app.owner.post(&path, &Value::Null).await);
     let case = refused("POST", &path, Value::Null, (409, "conflict")).named("invitation.invalidate", &json!(ended));
-    leaves_one_entry_each(&app, &app.owner, "api_key", vec![case]).await;
+    assert_one_event_each(&app, &app.owner, "api_key", vec![case]).await;
 
     let (open, token) = invite(&app, "ada@example.com").await;
     ok(app.owner.create(&json!([sso("ada@example.com")])).await);
     let path = format!("{}accept", invitations::PATH);
     let case = refused("POST", path, ada(&token), (409, "email_taken")).named("invitation.accept", &json!(open));
-    leaves_one_entry_each(&app, &app.anonymous(), "invitation", vec![case]).await;
+    assert_one_event_each(&app, &app.anonymous(), "invitation", vec![case]).await;
     assert_eq!(accept(&app, &ada(&token)).await.status, 409, "the link stays as it is");
 }
 
 #[tokio::test]
-async fn what_is_no_attempt_on_anything_leaves_no_entry() {
+async fn malformed_requests_and_unknown_targets_record_no_event() {
     let app = TestApp::spawn().await;
     let me = ok(app.owner.get("/api/v2/userinfo/").await)["result"]["id"].as_str().unwrap().to_owned();
     let user = format!("/api/v2/users/{me}");
@@ -256,7 +256,7 @@ async fn what_is_no_attempt_on_anything_leaves_no_entry() {
 }
 
 #[tokio::test]
-async fn a_failure_leaves_no_entry() {
+async fn an_internal_error_records_no_event() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("ada@example.com")).await;
     for (state, status, code) in
@@ -277,7 +277,7 @@ async fn a_failure_leaves_no_entry() {
 }
 
 #[tokio::test]
-async fn a_refusal_needs_no_connection_beside_that_of_its_change() {
+async fn recording_a_rejection_needs_no_second_connection() {
     let app = TestApp::spawn_with(|config| {
         config.database.connections = 1;
         config.database.batch_connections = 1;
@@ -291,7 +291,7 @@ async fn a_refusal_needs_no_connection_beside_that_of_its_change() {
     let statuses: [u16; 8] = <[Answer; 8]>::from(answers).map(|answer| answer.status);
     assert_eq!((statuses, count(&app).await), ([409; 8], entries + 8));
 
-    // Nor does what turns out in the middle of a change not to be allowed.
+    // A rejection in the middle of a change leaves no trace either.
     let narrow = json!({"name": "narrow", "scopes": ["policies:write"]});
     let narrow = ok(app.owner.post("/api/v2/api_keys", &narrow).await)["result"]["token"].clone();
     let narrow = app.owner.with_token(narrow.as_str().unwrap());

@@ -1,4 +1,4 @@
-//! The database's schema keeps its rules.
+//! The rules of the database schema.
 
 use sqlx::ConnectOptions;
 
@@ -10,7 +10,7 @@ async fn column(app: &TestApp, query: &'static str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_organization_is_in_every_key_and_reference_and_tells_no_two_keys_of_a_table_apart() {
+async fn the_organization_is_in_every_key_and_reference_and_last_in_unique_constraints() {
     let app = TestApp::spawn().await;
     let wrong = column(
         &app,
@@ -26,7 +26,7 @@ async fn the_organization_is_in_every_key_and_reference_and_tells_no_two_keys_of
 }
 
 #[tokio::test]
-async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
+async fn the_code_handles_every_unique_constraint_by_name() {
     let app = TestApp::spawn().await;
     let names = column(
         &app,
@@ -34,8 +34,8 @@ async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
          where contype = 'u' and connamespace = 'public'::regnamespace order by conname",
     )
     .await;
-    // `users_email_key_key` becomes `email_taken`, the names of groups and organizations a `conflict`. Identity ids
-    // and one-time passwords are drawn at random, so that two of one value are a bug and an internal error.
+    // `users_email_key_key` becomes `email_taken`, the names of groups and organizations a `conflict`. Membership IDs
+    // and one-time passwords are random, so a duplicate is a bug and an internal error.
     assert_eq!(
         names,
         [
@@ -49,7 +49,7 @@ async fn every_unique_constraint_is_one_that_the_code_knows_by_name() {
 }
 
 #[tokio::test]
-async fn an_organization_stays_and_those_who_create_users_do_not_meet_at_its_row() {
+async fn an_organization_is_permanent_and_creating_users_does_not_lock_it() {
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
     for statement in [
@@ -76,7 +76,7 @@ async fn an_organization_stays_and_those_who_create_users_do_not_meet_at_its_row
 }
 
 #[tokio::test]
-async fn half_filled_audit_entries_are_impossible() {
+async fn incomplete_audit_events_are_impossible() {
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
     for (columns, values, constraint) in [

@@ -1,4 +1,4 @@
-//! Who may do what, and leaving that to a directory's groups.
+//! Effective permissions, and migrating them to a directory's groups.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn permissions_have_the_vendors_shape() {
 }
 
 #[tokio::test]
-async fn permissions_of_nobody_are_not_found() {
+async fn permissions_of_an_unknown_user_are_not_found() {
     let app = TestApp::spawn().await;
     for id in ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "ug_01k9h6m3x0e8wbz1v5n7q2r4t6", "%25", "'", &"x".repeat(10_000)] {
         let answer = app.owner.get(&format!("{PERMISSIONS}?user_id={id}")).await;
@@ -56,7 +56,7 @@ async fn permissions_of_nobody_are_not_found() {
 }
 
 #[tokio::test]
-async fn permissions_of_however_many_users_and_owners_come_whole() {
+async fn permissions_are_listed_completely() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..2500).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
@@ -81,7 +81,7 @@ async fn permissions_of_however_many_users_and_owners_come_whole() {
 }
 
 #[tokio::test]
-async fn without_a_directorys_groups_there_is_nothing_to_migrate() {
+async fn without_directory_groups_there_is_nothing_to_migrate() {
     let app = TestApp::spawn().await;
     group(&app, "made here").await;
     let organization = organization(&app).await;
@@ -119,7 +119,7 @@ async fn owners(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn owners_whom_a_directorys_groups_do_not_make_owners_become_collaborators() {
+async fn owners_without_an_owner_group_in_the_directory_become_collaborators() {
     let app = TestApp::spawn().await;
     let operator = app.actor(PermissionLevel::Owner).await;
     let mut users = [sso("ada@example.com"), sso("grace@example.com")];
@@ -129,7 +129,7 @@ async fn owners_whom_a_directorys_groups_do_not_make_owners_become_collaborators
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
     let id = group(&app, "directory").await;
     app.db_execute("update user_groups set source = 'scim'").await;
-    // The directory has nobody in an owners' group: everybody would go.
+    // The directory has no owners: all owners would lose their permission.
     let refused = Actor::send(operator.request("POST", &format!("{MIGRATE}?dry_run=False"))).await;
     assert_eq!((refused.status, refused.error()["code"].as_str()), (409, Some("last_owner")));
 

@@ -1,4 +1,4 @@
-//! Service accounts and their keys, as the vendor's client makes and rotates them.
+//! Service accounts and their keys, as the vendor's client uses them.
 
 use chrono::{DateTime, Duration, Utc};
 use muster::caller::PermissionLevel;
@@ -24,9 +24,9 @@ fn refused(answer: &Answer, status: u16, code: &str, detail: &str) {
 }
 
 #[tokio::test]
-async fn a_service_account_is_made_with_an_address_whose_host_is_valid() {
+async fn a_service_account_has_an_address_with_a_valid_host() {
     let app = TestApp::spawn().await;
-    // As the vendor's client asks: without a body, and with a content type all the same.
+    // As the vendor's client sends it: a content type without a body.
     let request =
         app.owner.request("POST", &format!("{PATH}?name=ci-Bot_2.eu")).header("content-type", "application/json");
     let answer = Actor::send(request.header("content-length", "0")).await;
@@ -54,13 +54,13 @@ async fn a_service_account_is_made_with_an_address_whose_host_is_valid() {
 }
 
 #[tokio::test]
-async fn a_name_that_a_collaborator_has_or_that_makes_no_address_is_refused() {
+async fn a_name_that_is_taken_or_makes_no_address_is_rejected() {
     let app = TestApp::spawn().await;
     let ada = json!({"name": "Ada", "lastname": "", "email": "ada@example.com", "is_sso_user": true});
     assert_eq!(app.owner.create(&json!([ada])).await.status, 200);
     made(&app, "ci").await;
     let before: i64 = app.db_value("select count(*) from users").await;
-    // Also in another case: the address would be the same.
+    // Also in different case: the address would be the same.
     for name in ["ci", "CI", "Ada"] {
         let sentence = format!("a collaborator named `{name}` already exists; choose another name");
         refused(&app.owner.post(&format!("{PATH}?name={name}"), &Value::Null).await, 409, "conflict", &sentence);
@@ -96,7 +96,7 @@ async fn a_name_that_a_collaborator_has_or_that_makes_no_address_is_refused() {
 }
 
 #[tokio::test]
-async fn of_those_who_take_a_name_at_once_one_gets_it() {
+async fn of_concurrent_creates_with_the_same_name_one_succeeds() {
     let app = TestApp::spawn().await;
     let asking: Vec<_> = (0..6)
         .map(|_| {
@@ -113,7 +113,7 @@ async fn of_those_who_take_a_name_at_once_one_gets_it() {
 }
 
 #[tokio::test]
-async fn the_vendors_hundred_years_are_cut_to_what_there_may_be_and_that_is_recorded() {
+async fn the_vendors_hundred_years_are_cut_to_the_maximum_and_recorded() {
     let app = TestApp::spawn().await;
     let user_id = made(&app, "ci").await["user_id"].clone();
     let answer = app.owner.post(KEY, &json!({"duration": 3_153_600_000_i64, "user_id": user_id})).await;
@@ -135,7 +135,7 @@ async fn the_vendors_hundred_years_are_cut_to_what_there_may_be_and_that_is_reco
         event["details"],
         json!({"permission_level": "collaborator", "expires_at": session["expires_at"], "user_id": user_id, "asked_for_seconds": 3_153_600_000_i64})
     );
-    // Within the bounds it is as long as was asked for.
+    // Within the limits, the lifetime is as requested.
     let answer = app.owner.post(KEY, &json!({"duration": 60, "user_id": user_id, "name": "short"})).await.json();
     let key = app.owner.get(&format!("/api/v2/api_keys/{}", answer["result"]["key_id"].as_str().unwrap())).await.json();
     let time = |field: &str| key["result"][field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
@@ -148,7 +148,7 @@ async fn the_vendors_hundred_years_are_cut_to_what_there_may_be_and_that_is_reco
 }
 
 #[tokio::test]
-async fn no_key_is_made_for_the_caller_in_the_place_of_somebody_else() {
+async fn no_key_is_created_for_the_caller_instead_of_the_requested_account() {
     let app = TestApp::spawn().await;
     let before: i64 = app.db_value("select count(*) from api_keys").await;
     let sentence = "`user_id` is missing: no key is made for the caller in the place of somebody else; for a key of your \
@@ -162,7 +162,7 @@ async fn no_key_is_made_for_the_caller_in_the_place_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn keys_of_a_service_account_are_for_owners_and_keys_of_people_for_nobody() {
+async fn owners_manage_keys_of_service_accounts_but_not_of_people() {
     let app = TestApp::spawn().await;
     let user_id = made(&app, "ci").await["user_id"].clone();
     let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
@@ -196,7 +196,7 @@ async fn keys_of_a_service_account_are_for_owners_and_keys_of_people_for_nobody(
 }
 
 #[tokio::test]
-async fn rotating_revokes_every_key_of_the_account_and_of_nobody_else() {
+async fn rotating_revokes_every_key_of_the_account_and_no_other() {
     let app = TestApp::spawn().await;
     let (ci, other) = (made(&app, "ci").await["user_id"].clone(), made(&app, "other").await["user_id"].clone());
     let key = async |user_id: &Value| {

@@ -1,4 +1,4 @@
-//! What holds for every answer, whatever the route.
+//! Properties of every response.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn every_answer_has_a_request_id_and_a_trace_id() {
         assert!(answer.header("x-request-id").starts_with("req_"), "{path}");
         assert_eq!(answer.header("x-trace-id").len(), 32, "{path}");
     }
-    // The vendor's client sends a span id of zeros.
+    // The vendor's client sends an all-zero span ID.
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app.owner.request("GET", "/livez").header("traceparent", format!("00-{trace}-0000000000000000-01"));
     assert_eq!(Actor::send(request).await.header("x-trace-id"), trace);
@@ -104,7 +104,7 @@ async fn what_can_be_read_can_be_probed_with_head() {
 
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What any answer has beside.
+/// Asserts the headers that every response has.
 const PROTECTED: [(&str, &str); 4] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -135,7 +135,7 @@ async fn every_answer_keeps_browsers_from_doing_more_with_it() {
     ] {
         let answer = Actor::send(request).await;
         assert_eq!(answer.status, status, "{}", answer.text);
-        // Pages allow themselves what they need; to be framed, never.
+        // Pages have their own policy, but never allow framing.
         let is_page = answer.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         let policy = answer.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{policy}");

@@ -1,4 +1,4 @@
-//! Two organizations in one database: neither sees nor touches what is the other's.
+//! Isolation of two organizations in one database.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use crate::coverage::{body, operations, with_ids};
 use crate::support::{Actor, TestApp};
 
-/// The owner of another organization at the same server.
+/// The owner of another organization on the same server.
 pub async fn other_owner(app: &TestApp) -> Actor {
     let operator = organizations::operator(&app.app).await.unwrap();
     let identifier = "other".parse().unwrap();
@@ -17,7 +17,7 @@ pub async fn other_owner(app: &TestApp) -> Actor {
     app.owner.with_token(key.token.expose())
 }
 
-/// All rows of all tables, as JSON, without what changes by itself: uses of keys, and signs of life of batches.
+/// All rows of all tables as JSON, without volatile columns: last uses of keys, and heartbeats of batches.
 async fn db_rows(app: &TestApp) -> Vec<Value> {
     let mut connection = app.database.connect().await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
@@ -39,7 +39,7 @@ async fn db_rows(app: &TestApp) -> Vec<Value> {
     rows
 }
 
-/// Every UUID in rows of an organization, as ids show it.
+/// Every UUID in the rows of an organization, in the format of IDs.
 fn ids_of<'a>(rows: &'a [Value], organization: &'a Value) -> BTreeSet<String> {
     let of_it = rows.iter().filter(|row| row["organization_id"] == *organization);
     let values = of_it.flat_map(|row| row.as_object().unwrap().values());
@@ -53,8 +53,8 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
         if !secured || !template.contains("_id}") {
             continue;
         }
-        // One for each, so that nothing goes on that another route has begun. Hashing takes its time, so that a
-        // batch that is running still is when it is asked for.
+        // One server for each route, so that no request affects another. Slow hashing keeps the batch running during
+        // the request.
         let app = TestApp::spawn_with(|config| config.passwords.iterations = 40).await;
         let other = other_owner(&app).await;
         let path = with_ids(&app, &template, &id).await;
@@ -67,7 +67,7 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
         let after = db_rows(&app).await;
         let changed: Vec<&Value> = after.iter().filter(|row| !before.contains(row)).collect();
         assert!(changed.is_empty() && after.len() == before.len(), "{id}: {changed:?}");
-        // It was there all the time.
+        // It still exists.
         let answer = Actor::send(request(&app.owner).body(sent)).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
         tried.push(id);
@@ -79,7 +79,7 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
 async fn no_list_has_anything_of_another_organization() {
     let app = TestApp::spawn().await;
     let other = other_owner(&app).await;
-    // One of everything.
+    // One resource of each kind.
     for (_, template, id, _) in operations() {
         with_ids(&app, &template, &id).await;
     }

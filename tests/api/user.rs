@@ -1,4 +1,4 @@
-//! One user: looked at, changed, suspended, reactivated, deleted.
+//! Reading, changing, suspending, reactivating and deleting one user.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Actor, Answer, TestApp, sso};
 use crate::tenants::other_owner;
 
-/// Creates an account; gives its `/api/v2/users/…`.
+/// Creates an account and returns its path.
 pub async fn created(app: &TestApp, user: &Value) -> String {
     let created = app.owner.create(&json!([user])).await;
     assert_eq!(created.status, 200, "{}", created.text);
@@ -22,7 +22,7 @@ async fn only_if(actor: &Actor, method: &str, path: &str, tag: &str, body: &Valu
     Actor::send(actor.request(method, path).header("if-match", tag).body(body.to_string())).await
 }
 
-/// A user without what differs from one time to the next.
+/// A user without IDs and times.
 fn without_times(answer: &Answer) -> Value {
     let mut user = answer.json()["result"].clone();
     let fields = user.as_object_mut().unwrap();
@@ -222,7 +222,7 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
 const LAST_OWNER: &str =
     "the change would leave the organization without an active owner; make another user an owner first";
 
-/// A list is refused because of one row, which takes the last owner away.
+/// Asserts that a list is rejected because one row would remove the last owner.
 pub fn last_owner_in(answer: &Answer, index: usize, field: Option<&str>, who: &str) {
     let message = "is an owner, and no other active one would be left";
     let place = field.map_or(format!("users[{index}]"), |field| format!("users[{index}].{field}"));
@@ -260,7 +260,7 @@ async fn the_last_owner_stays() {
             "{path}"
         );
     }
-    // Those who can be taken away are not named.
+    // Rows that could be removed are not reported.
     let list = json!([{"user": suspended_id}, {"user": "r@example.com"}, {"user": me["user_id"]}]);
     for path in ["admin_batch_delete", "admin_batch_delete?dry_run=true"] {
         let answer = send(&app.owner, "POST", &format!("/api/v2/users/{path}"), &list).await;
@@ -271,7 +271,7 @@ async fn the_last_owner_stays() {
     last_owner_in(&answer, 1, Some("user"), "administrator@muster.invalid");
     let answer = app.owner.get(&user).await;
     assert_eq!((answer.header("etag"), answer.json()["result"]["status"].as_str()), ("\"1\"", Some("active")));
-    // Those who are no owners that count go.
+    // Owners that don't count can be removed.
     for path in [robot, suspended] {
         assert_eq!(send(&app.owner, "DELETE", &path, &Value::Null).await.status, 204);
     }
@@ -300,7 +300,7 @@ async fn a_batch_with_the_last_owner_is_not_undone() {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-/// A user of another organization, which there is no door to make.
+/// A user of another organization, inserted directly.
 async fn stranger(app: &TestApp) -> (String, String) {
     app.db_execute(
         "with org as (

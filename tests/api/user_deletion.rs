@@ -1,4 +1,4 @@
-//! What is left of somebody who was deleted: their id in the audit log.
+//! A deleted user leaves only the ID in the audit log.
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};

@@ -1,4 +1,4 @@
-//! Lists of users: changed, suspended, reactivated, deleted; all of them or none.
+//! Changing, suspending, reactivating and deleting lists of users, atomically.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const SUSPEND: &str = "/api/v2/users/admin_batch_suspend";
 const REACTIVATE: &str = "/api/v2/users/admin_batch_reactivate";
 const DELETE: &str = "/api/v2/users/admin_batch_delete";
 
-/// A server with these users; their ids.
+/// A server with these users, and their IDs.
 async fn app_with(emails: &[&str]) -> (TestApp, Vec<String>) {
     let app = TestApp::spawn().await;
     let created = app.owner.create(&emails.iter().map(|email| sso(email)).collect()).await.json();
@@ -24,7 +24,7 @@ async fn post(app: &TestApp, path: &str, list: &Value) -> Answer {
     send(&app.owner, "POST", path, list).await
 }
 
-/// One field of all results.
+/// One field of each result.
 fn all(answer: &Answer, field: &str) -> Vec<String> {
     assert_eq!(answer.status, 200, "{}", answer.text);
     let results = answer.json()["results"].clone();
@@ -186,7 +186,7 @@ async fn an_address_that_somebody_has_is_not_given_to_another() {
             "rows": [row(0, "email", "email_taken", "already exists")],
         })
     );
-    // Of a row that keeps its own, and of two that want the same.
+    // One row keeps its address, two want the same one.
     let same = json!([
         {"user": ids[0], "email": "b@example.com"}, {"user": ids[1], "email": "B@example.com"},
         {"user": ids[2], "email": "x@example.com"}, {"user": ids[3], "email": "X@example.com"},
