@@ -65,8 +65,12 @@ async fn examine(args: &Args, config: &Config) -> Report {
             Ok(local) => Ok(&local.app.db),
             Err(exit) => Err(exit.message().unwrap_or_default().to_owned()),
         },
-        private: local.as_ref().ok().and_then(|local| local.cluster.as_deref()).map(|cluster| cluster.data_dir()),
-        has_passing_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
+        embedded_data_dir: local
+            .as_ref()
+            .ok()
+            .and_then(|local| local.cluster.as_deref())
+            .map(|cluster| cluster.data_dir()),
+        has_ephemeral_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
         certificate: args.certificate.clone().zip(args.key.clone()).or_else(|| config.server.certificate_files()),
         measures_hashing: !args.no_hashing,
         clock: &Clock::System,

@@ -1,42 +1,41 @@
-//! API keys that will soon open nothing.
+//! API keys that expire soon.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Finding;
-use super::read::{self, EndingKey};
-use crate::id::{ApiKey, Id};
+use super::read::{self, ExpiringKey};
 
-/// How long before the end of a key somebody should know, in days.
-const DAYS: i64 = 14;
+/// How many days before a key expires the doctor warns.
+const WARNING_DAYS: i64 = 14;
 
-/// How many are named.
-const NAMED: usize = 5;
+/// How many keys the finding names.
+const MAX_NAMED: usize = 5;
 
 pub(super) async fn examine(connection: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Finding> {
-    Ok(judge(&read::ending_keys(connection, now, now + TimeDelta::days(DAYS)).await?))
+    Ok(assess(&read::expiring_keys(connection, now, now + TimeDelta::days(WARNING_DAYS)).await?))
 }
 
-pub(super) fn judge(keys: &[EndingKey]) -> Finding {
+pub(super) fn assess(keys: &[ExpiringKey]) -> Finding {
     const CHECK: &str = "keys.expiry";
     if keys.is_empty() {
-        return Finding::ok(CHECK, format!("no API key ends within {DAYS} days"));
+        return Finding::ok(CHECK, format!("no API key expires within {WARNING_DAYS} days"));
     }
-    let mut named: Vec<String> = keys.iter().take(NAMED).map(told).collect();
-    let more = keys.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = keys.iter().take(MAX_NAMED).map(describe).collect();
+    let more = keys.len().saturating_sub(MAX_NAMED);
     if more > 0 {
         named.push(format!("and {more} more"));
     }
-    let ends = if keys.len() == 1 { "API key ends" } else { "API keys end" };
+    let expire = if keys.len() == 1 { "API key expires" } else { "API keys expire" };
     Finding::warning(
         CHECK,
-        format!("{} {ends} within {DAYS} days: {}", keys.len(), named.join("; ")),
-        "whoever uses it gets 401 from then on; rotating gives a new secret and leaves that time as it is",
-        "make another with `muster key create`, hand it over, and end the old one with `muster key revoke KEY_ID`",
+        format!("{} {expire} within {WARNING_DAYS} days: {}", keys.len(), named.join("; ")),
+        "its clients will get 401; rotating a key changes its secret and not its expiry",
+        "create a new key with `muster key create`, give it to the clients, and revoke the old one with `muster key revoke KEY_ID`",
     )
 }
 
-fn told(key: &EndingKey) -> String {
-    let key_id: Id<ApiKey> = Id::from_uuid(key.key_id);
-    format!("{} ({key_id}, of {}) on {}", key.name, key.organization, key.expires_at.format("%Y-%m-%d %H:%M UTC"))
+fn describe(key: &ExpiringKey) -> String {
+    let ExpiringKey { key_id, name, organization, expires_at } = key;
+    format!("{name} ({key_id}, of {organization}) on {}", expires_at.format("%Y-%m-%d %H:%M UTC"))
 }

@@ -1,17 +1,14 @@
-//! The doctor: looks at everything that muster stands on, and says what is wrong with it, what that means and what
-//! to do about it.
+//! `muster doctor`: checks everything that muster depends on, and says what is wrong, what that leads to and what to do.
 //!
-//! Reads settings, the database's catalogs and the machine; of tenants it reads the names of API keys that are about to
-//! end, and it changes nothing. So there is no caller and no [`crate::change::Change`]. It is for a first installation, for the minute after an
-//! upgrade, and for the night.
+//! It reads settings, the catalogs of the database and the machine, and changes nothing. Of tenants it reads only the names
+//! of API keys that expire soon. So there is no caller and no [`crate::change::Change`].
 //!
 //! # Decisions
 //!
-//! *What was found and what it means are two steps.* `read.rs` asks the database, `machine.rs` the machine; the
-//! judgements beside them are functions of what was found, so that states are tested that no test can bring about: a
-//! clock that is wrong, a disk that is full.
+//! *Reading and assessing are separate.* `read.rs` queries the database, `machine.rs` reads the machine; pure functions
+//! assess the results, so that unit tests cover what no integration test can cause: a wrong clock, a full disk.
 //!
-//! *Missing migrations are a warning.* A server that is started applies them by itself.
+//! *Missing migrations are a warning*, because a server applies them when it starts.
 
 mod certificate;
 mod database;
@@ -37,20 +34,20 @@ use crate::postgres::Database;
 pub use hashing::Cost;
 pub use schema::{OBJECTS, objects};
 
-/// How bad it is. The worst comes last.
+/// The severity of a finding; the worst comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As it should be.
+    /// No action needed.
     Ok,
-    /// muster works, and will not always, or not as well or as safely as it could.
+    /// muster works, but may stop working, or could be faster or safer.
     Warning,
-    /// muster does not work, or breaks a promise.
+    /// muster does not work, or breaks a guarantee.
     Problem,
 }
 
 impl State {
-    /// Its name, as in JSON.
+    /// The name, as in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,18 +58,18 @@ impl State {
     }
 }
 
-/// One thing that was looked at.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
-    /// What was looked at: a stable dotted name, such as `database.version`.
+    /// The stable name of the check, such as `database.version`.
     pub check: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub state: State,
-    /// What there is, in one line. No password, key or token.
+    /// What the check found, in one line without secrets.
     pub found: String,
-    /// What that leads to; `None` when it is as it should be. Where that can't be told for sure: what it would lead to.
+    /// The consequence; `None` if there is none.
     pub meaning: Option<String>,
-    /// What to do about it; `None` when there is nothing to do.
+    /// What to do; `None` if there is nothing to do.
     pub advice: Option<String>,
 }
 
@@ -81,8 +78,8 @@ impl Finding {
         Self { check, state: State::Ok, found: found.into(), meaning: None, advice: None }
     }
 
-    /// It is fine, unless something that can't be seen from here is not.
-    fn remark(
+    /// Fine unless a condition holds that this process can't see.
+    fn conditional(
         check: &'static str,
         found: impl Into<String>,
         meaning: impl Into<String>,
@@ -111,22 +108,22 @@ impl Finding {
     }
 }
 
-/// All that was found.
+/// The results of all checks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The worst of the findings.
+    /// The worst severity.
     pub state: State,
-    /// The file that settings were read from; `None`: those that are built in, and the environment's.
+    /// The file that settings were read from; `None`: only defaults and the environment.
     pub settings_file: Option<PathBuf>,
-    /// In the order in which one would mend them.
+    /// The findings, in the order in which to fix them.
     pub findings: Vec<Finding>,
-    /// What argon2id costs on this machine, first with the parameters that are set. Empty when it was not to be measured,
-    /// or when there is not the memory for it.
+    /// The cost of Argon2id, first with the configured parameters. Empty if it was not measured, or if memory does not
+    /// suffice.
     pub hash_costs: Vec<Cost>,
 }
 
 impl Report {
-    /// On settings that can't be read or understood, for this reason: without them nothing else is looked at.
+    /// The report on settings that can't be read; without them, no other check runs.
     #[must_use]
     pub fn unusable_settings(settings_file: Option<PathBuf>, why: &str) -> Self {
         let findings = vec![settings::unusable(why)];
@@ -134,34 +131,34 @@ impl Report {
     }
 }
 
-/// What to look at.
+/// What to check.
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// The settings.
     pub config: &'a Config,
-    /// The file that they were read from, if there was one.
+    /// The file that the settings were read from, if any.
     pub settings_file: Option<PathBuf>,
-    /// The database; or why there is none, in one sentence.
+    /// The database, or a message that says why there is none.
     pub database: Result<&'a Database, String>,
-    /// Where the private PostgreSQL keeps its data, if it is that one.
-    pub private: Option<&'a Path>,
-    /// Whether fingerprints are made with a key that ends with the process.
-    pub has_passing_key: bool,
-    /// A certificate to look at, with its key.
+    /// The data directory, if the database is the embedded PostgreSQL.
+    pub embedded_data_dir: Option<&'a Path>,
+    /// Whether the fingerprint key is random and ends with the process.
+    pub has_ephemeral_key: bool,
+    /// The certificate to check, with its private key.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Whether to measure how fast this machine hashes.
+    /// Whether to measure Argon2id.
     pub measures_hashing: bool,
-    /// The time.
+    /// The clock.
     pub clock: &'a Clock,
 }
 
-/// Looks at everything. Takes a second or two, most of it for measuring hashes on every core.
+/// Runs all checks. Takes a second or two, most of it for measuring Argon2id on every core.
 pub async fn examine(subject: &Subject<'_>) -> Report {
     let mut findings = match &subject.database {
         Ok(database) => database::examine(database, subject).await,
         Err(why) => vec![database::unreachable(why)],
     };
-    if let Some(data_dir) = subject.private {
+    if let Some(data_dir) = subject.embedded_data_dir {
         findings.push(space::examine(data_dir));
     }
     findings.extend(settings::examine(subject));
@@ -169,13 +166,14 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         findings.extend(certificate::examine(certificate, key, subject.clock.now()));
     }
     let memory = machine::memory(subject.config);
-    let fits = memory.state != State::Problem;
+    let has_memory = memory.state != State::Problem;
     findings.push(memory);
-    // Before muster itself makes it busy.
+    // Before the measurement causes load itself.
     let load = machine::load(Path::new("/proc"));
-    let hash_costs = if fits && subject.measures_hashing { hashing::measure(subject.config).await } else { Vec::new() };
+    let hash_costs =
+        if has_memory && subject.measures_hashing { hashing::measure(subject.config).await } else { Vec::new() };
     if subject.measures_hashing {
-        findings.push(hashing::judge(subject.config, hash_costs.first(), load));
+        findings.push(hashing::assess(subject.config, hash_costs.first(), load));
     }
     let state = findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
     Report { state, settings_file: subject.settings_file.clone(), findings, hash_costs }

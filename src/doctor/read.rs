@@ -1,29 +1,29 @@
-//! What the database says about itself: catalogs and settings. Of muster's tables the API keys are read, for when they end.
+//! Reads the catalogs and settings of the database, and from muster's own tables the API keys that expire soon.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::id::{ApiKey, Id};
 
-/// What the server is.
+/// The server.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     /// `server_version_num`: 150018 is 15.18.
     pub(super) version: i32,
-    /// Of the database, such as `UTF8`.
+    /// The encoding of the database, such as `UTF8`.
     pub(super) encoding: String,
-    /// Whether it follows another server.
+    /// Whether the server is a standby.
     pub(super) is_standby: bool,
-    /// Whether transactions only read unless they say otherwise.
+    /// `default_transaction_read_only`.
     pub(super) is_read_only: bool,
     pub(super) fsync: String,
     pub(super) full_page_writes: String,
     pub(super) synchronous_commit: String,
     pub(super) synchronous_standby_names: String,
-    /// Servers that follow this one.
+    /// The number of connected standbys.
     pub(super) standbys: i64,
     /// The size of the database, in bytes.
     pub(super) bytes: i64,
@@ -47,12 +47,12 @@ pub(super) async fn server(connection: &mut PgConnection) -> sqlx::Result<Server
     .await
 }
 
-/// Limits that a session starts with, in milliseconds; 0 for none.
+/// The default timeouts of sessions, in milliseconds; 0: none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     pub(super) statement: i64,
     pub(super) idle_session: i64,
-    /// Since PostgreSQL 17; 0 before.
+    /// Since PostgreSQL 17.
     pub(super) transaction: i64,
 }
 
@@ -68,16 +68,16 @@ pub(super) async fn limits(connection: &mut PgConnection) -> sqlx::Result<Limits
     .await
 }
 
-/// How many connections there can be.
+/// The budget of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connections {
-    /// For this role in this database: the least of the limits, without what is kept for superusers.
+    /// The least limit of the server, the role and the database, without connections reserved for superusers.
     pub(super) possible: i64,
-    /// Those of others, now.
+    /// Connections of other programs.
     pub(super) of_others: i64,
 }
 
-/// What kind of session another role's is an ordinary role isn't told: clients have both a role and a database.
+/// An ordinary role can't see the kind of other roles' sessions, but only clients have both a role and a database.
 pub(super) async fn connections(connection: &mut PgConnection) -> sqlx::Result<Connections> {
     sqlx::query_as!(
         Connections,
@@ -95,10 +95,10 @@ pub(super) async fn connections(connection: &mut PgConnection) -> sqlx::Result<C
     .await
 }
 
-/// How the connection is made.
+/// The connection to the server.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
-    /// The server's address; `None` for a socket on this machine.
+    /// The server's address; `None` for a Unix socket.
     pub(super) address: Option<String>,
     pub(super) is_encrypted: bool,
 }
@@ -113,36 +113,36 @@ pub(super) async fn link(connection: &mut PgConnection) -> sqlx::Result<Link> {
     .await
 }
 
-/// What the database's clock shows, and what this machine's does in the middle of asking; and how long that took.
+/// The clocks of the database and of this machine at the same moment, and the duration of a round trip.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) theirs: DateTime<Utc>,
     pub(super) ours: DateTime<Utc>,
-    pub(super) took: Duration,
+    pub(super) round_trip: Duration,
 }
 
-/// How often the time is asked for: the quickest answer counts, since anything may hold up one of them.
-const ASKED: usize = 10;
+/// How often the time is read; the fastest round trip counts.
+const CLOCK_READINGS: u32 = 10;
 
 pub(super) async fn times(connection: &mut PgConnection, clock: &Clock) -> sqlx::Result<Times> {
-    let mut quickest: Option<Times> = None;
-    for _ in 0..ASKED {
-        let (ours, asked) = (clock.now(), Instant::now());
+    let mut fastest: Option<Times> = None;
+    for _ in 0..CLOCK_READINGS {
+        let (ours, start) = (clock.now(), Instant::now());
         let theirs = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&mut *connection).await?;
-        let took = asked.elapsed();
-        let times = Times { theirs, ours: ours + took / 2, took };
-        quickest = Some(quickest.filter(|before| before.took <= took).unwrap_or(times));
+        let round_trip = start.elapsed();
+        let times = Times { theirs, ours: ours + round_trip / 2, round_trip };
+        fastest = Some(fastest.filter(|before| before.round_trip <= round_trip).unwrap_or(times));
     }
-    quickest.ok_or(sqlx::Error::RowNotFound)
+    fastest.ok_or(sqlx::Error::RowNotFound)
 }
 
-/// The role that muster works as.
+/// The role of the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Role {
     pub(super) name: String,
     pub(super) is_superuser: bool,
-    /// What else it may that muster has no use for: `createrole`, `createdb`, `replication`, `bypassrls`.
-    pub(super) powers: Vec<String>,
+    /// Attributes that muster does not need: `createrole`, `createdb`, `replication`, `bypassrls`.
+    pub(super) attributes: Vec<String>,
     pub(super) may_create_tables: bool,
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn role(connection: &mut PgConnection) -> sqlx::Result<Role> {
         r#"select rolname::text as "name!", rolsuper as "is_superuser!",
             array_remove(array[case when rolcreaterole then 'createrole' end, case when rolcreatedb then 'createdb' end,
                 case when rolreplication then 'replication' end, case when rolbypassrls then 'bypassrls' end], null)
-                as "powers!",
+                as "attributes!",
             coalesce(has_schema_privilege(current_schema(), 'create'), false) as "may_create_tables!"
         from pg_roles where rolname = current_user"#
     )
@@ -160,24 +160,24 @@ pub(super) async fn role(connection: &mut PgConnection) -> sqlx::Result<Role> {
     .await
 }
 
-/// One of muster's tables, as far as the role may use it.
+/// A table of muster, and the privileges of the role on it.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) name: String,
-    /// Whether the role owns it, or belongs to a role that does.
+    /// Whether the role owns the table, or is a member of the owner.
     pub(super) is_owned: bool,
-    /// What the role may not do with it and muster does.
-    pub(super) lacking: Vec<String>,
+    /// Missing privileges that muster needs.
+    pub(super) missing: Vec<String>,
 }
 
 impl Table {
-    /// Whether the role may not do this with it.
+    /// Whether the role lacks the privilege.
     pub(super) fn lacks(&self, privilege: &str) -> bool {
-        self.lacking.iter().any(|lacking| lacking == privilege)
+        self.missing.iter().any(|missing| missing == privilege)
     }
 }
 
-/// muster's tables and views: those that have an organization in every row, and the list of migrations.
+/// The tables and views of muster, recognized by their column `organization_id`, and the table of migrations.
 pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Table>> {
     sqlx::query_as!(
         Table,
@@ -186,7 +186,7 @@ pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Ta
                   where not has_table_privilege(c.oid, needed.privilege)
                     and (c.relkind <> 'v' or needed.privilege = 'select')
                     and (c.relname <> 'audit_events' or needed.privilege in ('select', 'insert'))
-                    and (c.relname <> '_sqlx_migrations' or needed.privilege = 'select')) as "lacking!"
+                    and (c.relname <> '_sqlx_migrations' or needed.privilege = 'select')) as "missing!"
         from pg_class c
         where c.relkind in ('r', 'p', 'v') and c.relnamespace = current_schema()::regnamespace
           and (c.relname = '_sqlx_migrations'
@@ -197,23 +197,23 @@ pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Ta
     .await
 }
 
-/// The lock on the audit log.
+/// The trigger that makes the audit log append-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lock {
+pub(super) struct AuditLock {
     /// Whether the trigger is enabled.
     pub(super) is_enabled: bool,
-    /// Whether it comes before updates, deletions and truncation, all of them.
+    /// Whether it fires before updates, deletions and truncation.
     pub(super) covers_all: bool,
-    /// Whether triggers work at all for this role: `session_replication_role`.
-    pub(super) works: bool,
+    /// Whether it fires for this role (`session_replication_role`).
+    pub(super) is_effective: bool,
 }
 
-pub(super) async fn audit_lock(connection: &mut PgConnection) -> sqlx::Result<Option<Lock>> {
-    // tgtype: 2 is before, 8 deletion, 16 update, 32 truncation (src/include/catalog/pg_trigger.h).
+pub(super) async fn audit_lock(connection: &mut PgConnection) -> sqlx::Result<Option<AuditLock>> {
+    // Bits of tgtype: 2 before, 8 delete, 16 update, 32 truncate (src/include/catalog/pg_trigger.h).
     sqlx::query_as!(
-        Lock,
+        AuditLock,
         r#"select tgenabled in ('O', 'A') as "is_enabled!", tgtype & 58 = 58 as "covers_all!",
-            current_setting('session_replication_role') <> 'replica' or tgenabled = 'A' as "works!"
+            current_setting('session_replication_role') <> 'replica' or tgenabled = 'A' as "is_effective!"
         from pg_trigger
         where tgrelid = to_regclass('audit_events') and tgname = 'audit_events_append_only' and not tgisinternal"#
     )
@@ -221,14 +221,14 @@ pub(super) async fn audit_lock(connection: &mut PgConnection) -> sqlx::Result<Op
     .await
 }
 
-/// What searching goes by.
+/// The prerequisites of the user search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Search {
-    /// Whether the server has the files of `pg_trgm`.
+    /// Whether `pg_trgm` can be installed.
     pub(super) is_available: bool,
-    /// Whether the database has the extension.
+    /// Whether `pg_trgm` is installed.
     pub(super) is_installed: bool,
-    /// Whether the index is there and whole.
+    /// Whether the index exists and is valid.
     pub(super) is_indexed: bool,
 }
 
@@ -244,9 +244,9 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
     .await
 }
 
-/// What muster's tables are made of, one a line in the words of `schema.txt`: tables, views, columns, constraints, and
-/// indexes and triggers that work. Not what has a check of its own: the index of searches, and the lock of the audit log. Nor
-/// which columns may be null: PostgreSQL 18 has made constraints of that.
+/// The objects of the schema, one per line as in `schema.txt`: tables, views, columns, constraints, valid indexes and
+/// enabled triggers. Not those with a check of their own (the search index, the trigger of the audit log), and not
+/// `not null`, which PostgreSQL 18 made a constraint.
 pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"with tables as (
@@ -277,30 +277,30 @@ pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<S
     .await
 }
 
-/// An API key that will soon open nothing.
+/// An API key that expires soon.
 #[derive(Clone, Debug)]
-pub(super) struct EndingKey {
-    pub(super) key_id: Uuid,
+pub(super) struct ExpiringKey {
+    pub(super) key_id: Id<ApiKey>,
     pub(super) name: String,
-    /// The identifier of its organization.
+    /// The public identifier of its organization.
     pub(super) organization: String,
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Keys that end between two times, those first that end first; without those that were made for less than that, which
-/// are meant to end. Of all organizations: whoever runs muster is asked about each of them.
-pub(super) async fn ending_keys(
+/// The keys of all organizations that expire between two times, in this order. Keys with a lifetime shorter than that span
+/// are left out: they are meant to expire.
+pub(super) async fn expiring_keys(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
-) -> sqlx::Result<Vec<EndingKey>> {
+) -> sqlx::Result<Vec<ExpiringKey>> {
     sqlx::query_as!(
-        EndingKey,
-        "select key_id, k.name, o.public_identifier as organization, expires_at
+        ExpiringKey,
+        r#"select key_id as "key_id: Id<ApiKey>", k.name, o.public_identifier as organization, expires_at
         from api_keys k join organizations o on o.organization_id = k.organization_id
         where revoked_at is null and expires_at > $1 and expires_at <= $2
             and expires_at - k.created_at > $2::timestamptz - $1::timestamptz
-        order by expires_at, key_id",
+        order by expires_at, key_id"#,
         now,
         until
     )

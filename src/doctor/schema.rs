@@ -1,10 +1,9 @@
-//! Whether the tables are as the migrations made them, by the names of what they are made of.
+//! Whether the schema has all objects that the migrations create.
 //!
 //! # Decisions
 //!
-//! *Compared with a list that is kept beside this file*, not with what the list of applied migrations says: that stays
-//! what it was when somebody drops a table or restores half of a backup. A test makes sure that the list is what the
-//! migrations make. What is there besides is nobody's business: others may have tables and indexes of their own.
+//! *Compared with a list of objects*, not with the recorded migrations: the record does not change when somebody drops a
+//! table or restores half a backup. A test keeps the list current. Additional objects are allowed.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +11,24 @@ use sqlx::PgConnection;
 
 use super::{Finding, read};
 
-/// What the migrations make: `table users`, `column users.name`, `constraint users.users_pkey`, `index users.users_name`.
+/// The objects that the migrations create: `table users`, `column users.name`, `constraint users.users_pkey`, `index users.users_name`.
 pub const OBJECTS: &str = include_str!("schema.txt");
 
-/// How much of what is missing is named.
-const NAMED: usize = 5;
+/// How many missing objects the finding names.
+const MAX_NAMED: usize = 5;
 
-/// What is there, in the words of [`OBJECTS`].
+/// The objects of the database, in the format of [`OBJECTS`].
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     read::objects(connection).await
 }
 
-/// What is missing, tables first. Of a table that is, nothing else is named.
-pub(super) fn missing(there: &[String]) -> Vec<&'static str> {
-    let there: BTreeSet<&str> = there.iter().map(String::as_str).collect();
-    let missing: Vec<&str> = OBJECTS.lines().filter(|object| !there.contains(object)).collect();
+/// The missing objects, tables first, without the columns, constraints, indexes and triggers of missing tables.
+pub(super) fn missing(existing: &[String]) -> Vec<&'static str> {
+    let existing: BTreeSet<&str> = existing.iter().map(String::as_str).collect();
+    let missing: Vec<&str> = OBJECTS.lines().filter(|object| !existing.contains(object)).collect();
     let is_of_missing_table = |object: &&str| {
         let table = object.split_once(' ').and_then(|(_, name)| name.split_once('.')).map(|(table, _)| table);
         table.is_some_and(|table| missing.iter().any(|other| other.strip_prefix("table ") == Some(table)))
@@ -39,20 +38,20 @@ pub(super) fn missing(there: &[String]) -> Vec<&'static str> {
     named
 }
 
-pub(super) fn judge(missing: &[&str]) -> Finding {
+pub(super) fn assess(missing: &[&str]) -> Finding {
     const CHECK: &str = "database.schema";
     if missing.is_empty() {
-        return Finding::ok(CHECK, "nothing of what the migrations made is missing");
+        return Finding::ok(CHECK, "complete");
     }
-    let more = missing.len().saturating_sub(NAMED);
-    let mut named: Vec<String> = missing.iter().take(NAMED).map(|object| (*object).to_owned()).collect();
+    let more = missing.len().saturating_sub(MAX_NAMED);
+    let mut named: Vec<String> = missing.iter().take(MAX_NAMED).map(|object| (*object).to_owned()).collect();
     if more > 0 {
         named.push(format!("{more} more"));
     }
     Finding::problem(
         CHECK,
         format!("missing: {}", named.join(", ")),
-        "requests that need it get 500; where a constraint or a trigger is missing, nothing keeps bad rows out",
-        "find out who removed it, and restore the database from a backup; migrations that have run do not run again",
+        "requests that need them get 500; without a constraint or trigger, invalid rows can be written",
+        "find out who removed them, and restore the database from a backup; applied migrations do not run again",
     )
 }

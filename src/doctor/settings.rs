@@ -1,4 +1,4 @@
-//! Settings: those that can't be used, and those that are allowed and not always meant.
+//! Settings that can't be used, and valid settings that may be a mistake.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -10,13 +10,13 @@ pub(super) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let server = &subject.config.server;
     let address = crate::config::resolve(&server.listen).map(|address: SocketAddr| address.ip()).ok();
     let listen = exposure(&server.listen, address, &server.public_url, subject);
-    let mut findings = vec![fingerprints(subject.has_passing_key), listen];
+    let mut findings = vec![fingerprints(subject.has_ephemeral_key), listen];
     findings.extend(metrics(&subject.config.metrics.listen));
     findings.extend(client_authorities(&server.tls_client_ca_file));
     findings
 }
 
-/// Where the metrics are, if a place is set.
+/// The address of the metrics endpoint, if one is set explicitly.
 fn metrics(listen: &str) -> Option<Finding> {
     const CHECK: &str = "settings.metrics_listen";
     if listen.is_empty() || listen == "auto" {
@@ -26,14 +26,14 @@ fn metrics(listen: &str) -> Option<Finding> {
         Ok(_) => Finding::ok(CHECK, listen),
         Err(_) => Finding::problem(
             CHECK,
-            format!("{listen} is no address of this machine's"),
+            format!("{listen} is not an address of this machine"),
             "muster does not start",
-            "set metrics.listen to HOST:PORT, such as 127.0.0.1:9464; to auto; or to nothing, for none",
+            "set `metrics.listen` to HOST:PORT such as 127.0.0.1:9464, to `auto`, or to nothing to disable metrics",
         ),
     })
 }
 
-/// Who vouches for clients, if they have to show a certificate.
+/// The authorities for client certificates (mutual TLS).
 fn client_authorities(file: &str) -> Option<Finding> {
     const CHECK: &str = "settings.tls_client_ca_file";
     if file.is_empty() {
@@ -44,8 +44,8 @@ fn client_authorities(file: &str) -> Option<Finding> {
         Err(why) => Finding::problem(
             CHECK,
             why,
-            "muster does not start; one that runs goes on with those it had",
-            "give a file with the certificates of those who vouch for clients, in PEM; or none, for clients without",
+            "muster does not start; a running instance keeps the previous authorities",
+            "set a PEM file with certificate authorities; or nothing, if clients have no certificates",
         ),
     })
 }
@@ -54,24 +54,24 @@ pub(super) fn unusable(why: &str) -> Finding {
     Finding::problem(
         "settings.usable",
         why,
-        "muster does not start; nothing else was looked at",
-        "mend the setting that is named, or the file; `muster config check --defaults` prints what each may be",
+        "muster does not start; no other check was run",
+        "correct the setting or the file; `muster config check --defaults` explains each setting",
     )
 }
 
-pub(super) fn fingerprints(has_passing_key: bool) -> Finding {
+pub(super) fn fingerprints(has_ephemeral_key: bool) -> Finding {
     const CHECK: &str = "settings.fingerprint_key";
-    if !has_passing_key {
-        return Finding::ok(CHECK, "lasts");
+    if !has_ephemeral_key {
+        return Finding::ok(CHECK, "persistent");
     }
-    // A service is often given it by what starts it (LoadCredential of systemd, a secret of Kubernetes), and this process
-    // is not the service.
-    Finding::remark(
+    // A supervisor often provides the key only to the service (LoadCredential of systemd, a Kubernetes secret).
+    Finding::conditional(
         CHECK,
-        "this process has none; if the service is given one otherwise (LoadCredential, environment), this is fine",
-        "without one, a request that is sent again with its Idempotency-Key after a restart, or to another instance, is \
-         refused; the log of the service says so when it starts",
-        "if it does, set secrets.fingerprint_key_file to a file with what `openssl rand -hex 32` prints, the same for all instances",
+        "not set for this process; fine if the service gets one in another way (LoadCredential, environment)",
+        "without a key, a retry with an Idempotency-Key is rejected after a restart and on other instances; the service \
+         logs this at startup",
+        "if the service logs this, set `secrets.fingerprint_key_file` to a file with the output of `openssl rand -hex 32`, the \
+         same for all instances",
     )
 }
 
@@ -80,9 +80,9 @@ fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &S
     let Some(address) = address else {
         return Finding::problem(
             CHECK,
-            format!("{listen} is no address of this machine's"),
+            format!("{listen} is not an address of this machine"),
             "muster does not start",
-            "set server.listen to HOST:PORT, such as 127.0.0.1:8080",
+            "set `server.listen` to HOST:PORT such as 127.0.0.1:8080",
         );
     };
     let is_encrypted = subject.config.server.certificate_files().is_some() || public_url.starts_with("https://");
@@ -92,8 +92,8 @@ fn exposure(listen: &str, address: Option<IpAddr>, public_url: &str, subject: &S
     Finding::warning(
         CHECK,
         format!("{listen}, without TLS"),
-        "API keys and passwords can be read on the way, unless something else encrypts them",
-        "set server.tls_certificate_file and server.tls_key_file; or put a proxy that speaks TLS before it, and say so with \
-         server.public_url = \"https://…\"",
+        "API keys and passwords cross the network in clear text, unless something else encrypts them",
+        "set `server.tls_certificate_file` and `server.tls_key_file`; or use a TLS proxy, and set \
+         `server.public_url = \"https://…\"`",
     )
 }

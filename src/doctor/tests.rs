@@ -1,4 +1,4 @@
-//! Judgements of what no test can bring about.
+//! Assessments of states that no integration test can cause.
 
 use std::fs;
 use std::path::Path;
@@ -13,32 +13,32 @@ use crate::config::Config;
 use State::{Ok, Problem, Warning};
 
 #[test]
-fn versions_are_fine_until_nobody_mends_them() {
+fn a_version_is_a_warning_after_its_end_of_life() {
     let today = NaiveDate::from_ymd_opt(2027, 11, 12).unwrap();
     let of = |number| database::version(number, today);
     assert_eq!((of(140_019).state, of(140_019).found.as_str()), (Problem, "PostgreSQL 14.19"));
-    assert_eq!(of(150_018).found, "PostgreSQL 15.18, whose last release came on 2027-11-11");
+    assert_eq!(of(150_018).found, "PostgreSQL 15.18, end of life since 2027-11-11");
     assert_eq!([of(150_018), of(160_010), of(180_000), of(190_000)].map(|one| one.state), [Warning, Ok, Ok, Ok]);
 }
 
 #[test]
-fn clocks_may_be_a_second_apart() {
+fn clock_skew_of_up_to_a_second_is_tolerated() {
     let theirs = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let of = |milliseconds| {
         let ours = theirs + TimeDelta::milliseconds(milliseconds);
-        database::clock(&Times { theirs, ours, took: Duration::ZERO })
+        database::clock(&Times { theirs, ours, round_trip: Duration::ZERO })
     };
     assert_eq!(
         [0, 999, -999, 1001, -9999, 10_001, -86_400_000].map(|apart| of(apart).state),
         [Ok, Ok, Ok, Warning, Warning, Problem, Problem]
     );
-    assert_eq!(of(-2500).found, "2.5 s apart from this machine's");
+    assert_eq!(of(-2500).found, "differs from this machine's clock by 2.5 s");
 }
 
 #[test]
-fn what_is_answered_far_away_or_read_on_the_way_is_a_warning() {
-    let took = |milliseconds| database::answers("muster", Duration::from_millis(milliseconds)).state;
-    assert_eq!([took(1), took(10), took(11)], [Ok, Ok, Warning]);
+fn a_distant_database_or_an_unencrypted_connection_is_a_warning() {
+    let of_latency = |milliseconds| database::latency("muster", Duration::from_millis(milliseconds)).state;
+    assert_eq!([of_latency(1), of_latency(10), of_latency(11)], [Ok, Ok, Warning]);
     let of = |address: Option<&str>, is_encrypted| {
         database::link(&Link { address: address.map(str::to_owned), is_encrypted }).state
     };
@@ -62,12 +62,15 @@ fn server() -> Server {
 }
 
 #[test]
-fn commits_that_wait_for_nobody_or_for_ever_are_found() {
+fn commits_that_block_forever_or_can_be_lost_are_found() {
     let waits = || Server { synchronous_standby_names: "ANY 1 (b, c)".to_owned(), ..server() };
-    assert_eq!(database::replication(&server()).found, "primary; 0 standbys, none waited for");
+    assert_eq!(database::replication(&server()).found, "primary; 0 standbys, asynchronous");
     assert_eq!(database::replication(&waits()).state, Problem);
-    let followed = database::replication(&Server { standbys: 2, ..waits() });
-    assert_eq!((followed.state, followed.found.as_str()), (Ok, "primary; 2 standbys; commits wait for ANY 1 (b, c)"));
+    let replicated = database::replication(&Server { standbys: 2, ..waits() });
+    assert_eq!(
+        (replicated.state, replicated.found.as_str()),
+        (Ok, "primary; 2 standbys; commits wait for ANY 1 (b, c)")
+    );
     let local = "local".to_owned();
     assert_eq!(database::durability(&Server { synchronous_commit: local.clone(), ..server() }).state, Ok);
     assert_eq!(database::durability(&Server { synchronous_commit: local, ..waits() }).state, Warning);
@@ -86,7 +89,7 @@ fn connections_are_counted_for_each_instance() {
 }
 
 #[test]
-fn limits_that_cut_off_a_batch_are_worse_than_those_that_cut_off_a_migration() {
+fn a_timeout_that_cancels_a_batch_is_worse_than_one_that_cancels_a_migration() {
     let of = |limits| database::limits(limits).state;
     assert_eq!(of(Limits::default()), Ok);
     assert_eq!(of(Limits { transaction: 59_999, statement: 1, idle_session: 1 }), Problem);
@@ -96,16 +99,16 @@ fn limits_that_cut_off_a_batch_are_worse_than_those_that_cut_off_a_migration() {
 }
 
 #[test]
-fn the_disk_has_to_have_room() {
+fn low_disk_space_is_found() {
     const GIB: u64 = 1024 * 1024 * 1024;
-    let of = |free, all| space::judge(Path::new("/data"), free, all).state;
+    let of = |free, all| space::assess(Path::new("/data"), free, all).state;
     assert_eq!([of(50 * GIB, 100 * GIB), of(9 * GIB, 100 * GIB), of(GIB, 4 * GIB)], [Ok, Warning, Warning]);
     assert_eq!(of(GIB / 5, GIB), Problem);
-    assert_eq!(space::judge(Path::new("/data"), GIB / 8, GIB).found, "128 MiB of 1024 MiB free in /data");
+    assert_eq!(space::assess(Path::new("/data"), GIB / 8, GIB).found, "128 MiB of 1024 MiB free in /data");
 }
 
 #[test]
-fn the_least_limit_of_memory_counts() {
+fn the_least_memory_limit_counts() {
     const MIB: u64 = 1024 * 1024;
     let dir = tempfile::tempdir().unwrap();
     let (proc, groups) = (dir.path().join("proc"), dir.path().join("cgroup"));
@@ -115,27 +118,27 @@ fn the_least_limit_of_memory_counts() {
     };
     assert_eq!(machine::limit(&proc, &groups), None);
     write(&proc.join("meminfo"), "MemFree: 1 kB\nMemTotal:        1048576 kB\n");
-    let machine_has = Some((1024 * MIB, "of this machine"));
-    assert_eq!(machine::limit(&proc, &groups), machine_has);
-    // Version 2; the group around the process's own has the limit.
+    let of_machine = Some((1024 * MIB, "of this machine"));
+    assert_eq!(machine::limit(&proc, &groups), of_machine);
+    // Version 2; the parent group has the limit.
     write(&proc.join("self/cgroup"), "0::/pods/muster\n");
     write(&groups.join("pods/muster/memory.max"), "max\n");
-    assert_eq!(machine::limit(&proc, &groups), machine_has);
+    assert_eq!(machine::limit(&proc, &groups), of_machine);
     write(&groups.join("pods/memory.max"), "536870912\n");
-    let group_has = |mib| Some((mib * MIB, "that the control group (container) allows"));
-    assert_eq!(machine::limit(&proc, &groups), group_has(512));
-    // In a container of its own view the path is not to be found, and its root is.
+    let of_group = |mib| Some((mib * MIB, "that the control group (container) allows"));
+    assert_eq!(machine::limit(&proc, &groups), of_group(512));
+    // In a container, the path does not exist, but the root does.
     write(&proc.join("self/cgroup"), "0::/../../outside\n");
     write(&groups.join("memory.max"), "268435456\n");
-    assert_eq!(machine::limit(&proc, &groups), group_has(256));
+    assert_eq!(machine::limit(&proc, &groups), of_group(256));
     // Version 1, among others.
     write(&proc.join("self/cgroup"), "12:cpu,cpuacct:/a\n7:memory:/docker/a\n");
     write(&groups.join("memory/docker/a/memory.limit_in_bytes"), "134217728\n");
-    assert_eq!(machine::limit(&proc, &groups), group_has(128));
+    assert_eq!(machine::limit(&proc, &groups), of_group(128));
 
-    let of = |hashing, limit: u64| machine::judge(hashing * MIB, Some((limit * MIB, "of this machine"))).state;
+    let of = |hashing, limit: u64| machine::assess(hashing * MIB, Some((limit * MIB, "of this machine"))).state;
     assert_eq!([of(38, 237), of(38, 238), of(38, 493), of(38, 494)], [Problem, Warning, Warning, Ok]);
-    assert_eq!(machine::judge(38 * MIB, None).state, Ok);
+    assert_eq!(machine::assess(38 * MIB, None).state, Ok);
 }
 
 #[test]
@@ -144,21 +147,21 @@ fn a_hash_that_takes_over_a_second_is_a_warning() {
     config.passwords.threads = 4;
     let cost =
         |milliseconds, per_second| Cost { memory_kib: 19456, iterations: 2, parallelism: 1, milliseconds, per_second };
-    let found = hashing::judge(&config, Some(&cost(20.0, 200.0)), Some(1.0));
+    let found = hashing::assess(&config, Some(&cost(20.0, 200.0)), Some(1.0));
     assert_eq!(found.state, Ok);
     assert_eq!(
         found.found,
-        "argon2id with m=19456 KiB, t=2, p=1: 20 ms a hash, 200 a second on 4 threads; 10000 passwords take 50 s"
+        "argon2id with m=19456 KiB, t=2, p=1: 20 ms per hash, 200 per second on 4 threads; 10000 passwords take 50 s"
     );
-    let busy = hashing::judge(&config, Some(&cost(20.0, 200.0)), Some(2.35));
-    let words = "; measured while others were at work (load 2.4 a core): it is faster alone";
-    assert_eq!((busy.state, busy.found), (Ok, format!("{}{words}", found.found)));
-    assert_eq!(hashing::judge(&config, Some(&cost(1000.1, 4.0)), None).state, Warning);
-    assert_eq!(hashing::judge(&config, None, None).found, "not measured");
+    let busy = hashing::assess(&config, Some(&cost(20.0, 200.0)), Some(2.35));
+    let remark = "; measured under load (2.4 per core), so the machine is faster when idle";
+    assert_eq!((busy.state, busy.found), (Ok, format!("{}{remark}", found.found)));
+    assert_eq!(hashing::assess(&config, Some(&cost(1000.1, 4.0)), None).state, Warning);
+    assert_eq!(hashing::assess(&config, None, None).found, "not measured");
 }
 
 #[test]
-fn the_load_is_that_of_one_core() {
+fn the_load_is_per_core() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(machine::load(dir.path()), None);
     fs::write(dir.path().join("loadavg"), "6.00 1.25 0.50 3/345 12345\n").unwrap();

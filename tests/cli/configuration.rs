@@ -169,7 +169,7 @@ fn a_database_out_of_reach_is_one_sentence() {
         "postgres://u:hunter2@127.0.0.1:9/d",
     ]));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.starts_with("error: the database at 127.0.0.1:9 can't be used: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error: can't use the database at 127.0.0.1:9: "), "{}", ran.err);
     assert!(!ran.err.contains("hunter2") && ran.err.lines().count() == 1, "{}", ran.err);
     let ran = run(muster().args(["serve", "--database-url", "mysql://u:hunter2@h/d", "--listen", "127.0.0.1:0"]));
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: `database.url` must begin with postgres://\n"));
@@ -182,7 +182,7 @@ async fn a_database_behind_a_socket_is_named_by_it() {
     let url = format!("postgres://muster@{}:5433/d", folder.path().to_str().unwrap().replace('/', "%2F"));
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
         let ran = run(muster().args(arguments).env("MUSTER_DATABASE__URL", &url));
-        let named = format!("error: the database at the socket {} can't be used: ", socket.display());
+        let named = format!("error: can't use the database at the socket {}: ", socket.display());
         assert_eq!(ran.status, Some(2), "{arguments:?}");
         assert!(ran.err.starts_with(&named) && ran.err.lines().count() == 1, "{}", ran.err);
     }

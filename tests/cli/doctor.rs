@@ -94,7 +94,7 @@ impl Examined {
         // Other tests have connections to the same PostgreSQL.
         let words = finding["found"].as_str().unwrap().split_whitespace();
         let words: Vec<&str> = words
-            .scan("", |last, word| Some(if std::mem::replace(last, word) == "have" { "some:" } else { word }))
+            .scan("", |last, word| Some(if std::mem::replace(last, word) == "use" { "some;" } else { word }))
             .collect();
         assert_eq!(words.join(" "), found);
         assert!(finding["meaning"].as_str().is_some_and(|text| !text.is_empty()), "{finding}");
@@ -169,21 +169,21 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
             "alter table audit_events disable trigger audit_events_append_only",
             "database.audit_lock",
             "problem",
-            "the trigger audit_events_append_only is switched off",
+            "the trigger audit_events_append_only is disabled",
             "alter table audit_events enable trigger audit_events_append_only",
         ),
         (
             "alter trigger audit_events_append_only on audit_events rename to other",
             "database.audit_lock",
             "problem",
-            "the trigger audit_events_append_only is missing or another",
+            "the trigger audit_events_append_only is missing or changed",
             "alter trigger other on audit_events rename to audit_events_append_only",
         ),
         (
             "alter role {} set session_replication_role = replica",
             "database.audit_lock",
             "problem",
-            "session_replication_role is replica for muster's role: no trigger works",
+            "session_replication_role is `replica` for muster's role, which disables triggers",
             "alter role {} reset session_replication_role",
         ),
         (
@@ -218,14 +218,14 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
             "alter role {} connection limit 20",
             "database.connections",
             "problem",
-            "an instance of muster takes up to 28 of 20, others have some: enough for 0 instances",
+            "an instance of muster uses up to 28 of 20 connections, other programs use some; enough for 0 instances",
             "alter role {} connection limit 40",
         ),
         (
             "select 1",
             "database.connections",
             "warning",
-            "an instance of muster takes up to 28 of 40, others have some: enough for one instance",
+            "an instance of muster uses up to 28 of 40 connections, other programs use some; enough for 1 instance",
             "alter role {} connection limit -1",
         ),
         (
@@ -258,7 +258,7 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
     }
     let examined = database.doctor();
     examined.complains_of("database.search", "warning", "the index is missing");
-    assert_eq!(examined.of("database.search")["advice"], "start muster again: it makes the index");
+    assert_eq!(examined.of("database.search")["advice"], "restart muster, which creates the index");
     assert_eq!(run(database.command().arg("migrate")).status, Some(0));
     database.doctor().is_fine();
 }
@@ -330,12 +330,12 @@ async fn keys_that_are_about_to_end_are_named_and_what_to_do() {
     assert_eq!(examined.complaints(), [("keys.expiry", "warning")], "{}", examined.ran.out);
     let finding = examined.of("keys.expiry");
     let found = finding["found"].as_str().unwrap();
-    assert!(found.starts_with("1 API key ends within 14 days: nightly (key_"), "{found}");
+    assert!(found.starts_with("1 API key expires within 14 days: nightly (key_"), "{found}");
     let day = (Utc::now() + chrono::TimeDelta::days(13)).format("%Y-%m-").to_string();
     assert!(found.contains(&format!(") on {day}")) && found.ends_with(" UTC"), "{found}");
     assert_eq!(
         finding["advice"],
-        "make another with `muster key create`, hand it over, and end the old one with `muster key revoke KEY_ID`"
+        "create a new key with `muster key create`, give it to the clients, and revoke the old one with `muster key revoke KEY_ID`"
     );
 }
 
@@ -366,7 +366,7 @@ async fn migrations_that_lack_or_are_newer_are_told_apart() {
     let latest = "(select max(version) from _sqlx_migrations)";
     database.run(&["create table kept as table _sqlx_migrations"]).await;
     database.run(&[&format!("delete from _sqlx_migrations where version = {latest}")]).await;
-    database.doctor().complains_of("database.migrations", "warning", "1 lacking");
+    database.doctor().complains_of("database.migrations", "warning", "1 missing");
     database.run(&["insert into _sqlx_migrations select * from kept on conflict do nothing"]).await;
     database.run(&[&format!("update _sqlx_migrations set version = 29990101000001 where version = {latest}")]).await;
     let examined = database.doctor();
@@ -410,12 +410,13 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
         (key["state"].as_str(), key["found"].as_str()),
         (
             Some("ok"),
-            Some(
-                "this process has none; if the service is given one otherwise (LoadCredential, environment), this is fine"
-            )
+            Some("not set for this process; fine if the service gets one in another way (LoadCredential, environment)")
         )
     );
-    assert!(key["advice"].as_str().unwrap().starts_with("if it does, set secrets.fingerprint_key_file to "), "{key}");
+    assert!(
+        key["advice"].as_str().unwrap().starts_with("if the service logs this, set `secrets.fingerprint_key_file` to "),
+        "{key}"
+    );
 }
 
 #[test]
@@ -448,12 +449,12 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
             "many",
             "setting `server.workers` in the environment must be a whole number from 0 to 512",
         ),
-        ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "database.url has to start with postgres://"),
+        ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "`database.url` must begin with postgres://"),
         ("MUSTER_SECRETS__FINGERPRINT_KEY", "hunter2", key),
         (
             "MUSTER_TRACES__HEADERS",
             "hunter2",
-            "traces.headers has to have a header a line, such as `authorization: Bearer …`",
+            "`traces.headers` must have one header per line, such as `authorization: Bearer …`",
         ),
         ("MUSTER_CONFIG", "/nowhere/muster.toml", nowhere),
     ] {
@@ -463,8 +464,8 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
             "check": "settings.usable",
             "state": "problem",
             "found": sentence,
-            "meaning": "muster does not start; nothing else was looked at",
-            "advice": "mend the setting that is named, or the file; `muster config check --defaults` prints what each may be",
+            "meaning": "muster does not start; no other check was run",
+            "advice": "correct the setting or the file; `muster config check --defaults` explains each setting",
         });
         let report = json!({"state": "problem", "settings_file": file, "findings": [finding], "hash_costs": []});
         assert_eq!(found.report, report);
@@ -509,7 +510,7 @@ fn a_metrics_address_and_authorities_for_clients_that_no_server_starts_with_are_
             found.of("settings.tls_client_ca_file")["found"],
             format!("server.tls_client_ca_file {} {why}", ca.display())
         );
-        assert_eq!(found.of("settings.metrics_listen")["found"], "no such host:9464 is no address of this machine's");
+        assert_eq!(found.of("settings.metrics_listen")["found"], "no such host:9464 is not an address of this machine");
         let complaints = ["database.connection", "settings.metrics_listen", "settings.tls_client_ca_file"];
         assert_eq!(found.complaints(), complaints.map(|check| (check, "problem")));
     }
@@ -525,7 +526,7 @@ fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
     let ran = at(&["doctor", "--no-hashing"]);
     let lines: Vec<&str> = ran.out.lines().collect();
     let has = |line: &str| assert!(lines.contains(&line), "{line}: {}", ran.out);
-    has("ok       database.role             muster, the only one of the private PostgreSQL");
+    has("ok       database.role             muster, the only role of the embedded PostgreSQL");
     has("ok       database.durability       synchronous_commit = on, fsync = on, full_page_writes = on");
     let disk = format!("free in {}", data_dir.canonicalize().unwrap().display());
     assert!(lines.iter().any(|line| line.contains(" machine.disk ") && line.ends_with(&disk)), "{}", ran.out);
@@ -536,7 +537,7 @@ fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
     command.args(["doctor", "--no-hashing", "--data-dir"]).arg(&data_dir);
     let found = examined(&mut command);
     assert_eq!(found.of("database.replication")["state"], "problem");
-    assert_eq!(found.of("database.replication")["found"], "this is a standby");
+    assert_eq!(found.of("database.replication")["found"], "the server is a standby");
     assert_eq!(found.of("database.migrations")["found"], "up to date");
     assert_eq!(found.ran.status, Some(1));
 }
@@ -558,7 +559,7 @@ fn settings_are_looked_at_as_well() {
     let mut command = muster();
     let found = examined(command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(much).arg("doctor"));
     assert_eq!(found.of("machine.memory")["state"], "problem");
-    assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing takes 131072 MiB of the "));
+    assert!(found.of("machine.memory")["found"].as_str().unwrap().starts_with("hashing needs 131072 MiB of the "));
     assert_eq!(found.of("passwords.speed")["found"], "not measured");
     assert_eq!(found.report["hash_costs"], json!([]));
 }
@@ -601,14 +602,14 @@ fn a_certificate_is_looked_at_before_it_is_used() {
     let good = certificate(dir.path(), "good", (-1, 90));
     let [found, key] = of(&good);
     is(&found, "ok", "for muster.example.org, 10.0.0.1, 8");
-    is(&key, "ok", "closed to others");
+    is(&key, "ok", "not readable by other users");
     is(&of(&certificate(dir.path(), "soon", (-80, 5)))[0], "warning", " days until ");
     is(&of(&certificate(dir.path(), "expired", (-90, -1)))[0], "problem", "for muster.example.org, 10.0.0.1, expired ");
     is(&of(&certificate(dir.path(), "future", (2, 90)))[0], "problem", "not valid before ");
     let other = certificate(dir.path(), "other", (-1, 90));
-    is(&of(&(good.0.clone(), other.1.clone()))[0], "problem", "other.key: is not the key of ");
-    is(&of(&(good.1.clone(), good.1.clone()))[0], "problem", "good.key: no certificate in PEM is in it");
-    is(&of(&(good.0.clone(), good.0.clone()))[0], "problem", "good.pem: no private key in PEM is in it");
+    is(&of(&(good.0.clone(), other.1.clone()))[0], "problem", "other.key: not the private key of ");
+    is(&of(&(good.1.clone(), good.1.clone()))[0], "problem", "good.key: contains no PEM certificate");
+    is(&of(&(good.0.clone(), good.0.clone()))[0], "problem", "good.pem: contains no PEM private key");
     let [found, key] = of(&(dir.path().join("gone.pem"), dir.path().join("gone.key")));
     is(&found, "problem", "gone.pem: No such file or directory");
     is(&key, "problem", "gone.key: No such file or directory");
@@ -622,15 +623,15 @@ fn a_certificate_is_looked_at_before_it_is_used() {
     is(&found, "warning", "for muster.example.org");
     assert_eq!(
         found["meaning"],
-        "the certificates in the file are not each issued by the next: some clients don't trust it"
+        "the chain is out of order (each certificate must be issued by the next), and some clients reject it"
     );
-    is(&key, "warning", "can be read by every user of this machine");
+    is(&key, "warning", "is readable by all users of this machine");
     // Without being told which, that of the settings; which then encrypt what goes to everybody's address.
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").env("MUSTER_SERVER__LISTEN", "0.0.0.0:8443");
     command.env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", &good.0).env("MUSTER_SERVER__TLS_KEY_FILE", &other.1);
     let found = examined(command.args(["doctor", "--no-hashing"]));
-    is(found.of("certificate"), "problem", "other.key: is not the key of ");
+    is(found.of("certificate"), "problem", "other.key: not the private key of ");
     is(found.of("settings.listen"), "ok", "0.0.0.0:8443");
     let ran = run(muster().args(["doctor", "--certificate", "x"]));
     assert_eq!(ran.status, Some(2));
