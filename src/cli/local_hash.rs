@@ -1,17 +1,16 @@
-//! `--hash-locally`: passwords are checked and hashed here, so that none of them travels and the
-//! server is spared the work.
+//! `--hash-locally`: checks and hashes the passwords of a users file on this machine.
 //!
 //! # Decisions
 //!
-//! - The rules are those of muster's built-in settings. A server may have stricter ones, which it
-//!   can't apply to a hash; who runs it and wants them sends passwords.
-//! - **Nothing leaves this machine that could be a password.** A `password` that is no text, and
-//!   the value of a key that no row has (`pasword`), are replaced by an empty value of the same
-//!   kind before they are sent: the server's finding about them is the same.
-//! - A dry run hashes nothing, for nothing of it is kept: the rows get a stand-in of the same
-//!   strength, of which the server can judge as much.
-//! - What the server refuses because of a `password` beside something else (`password_hash`, an SSO
-//!   user) is found here, in its words.
+//! - The password policy is that of muster's default settings. A server may have a stricter one, which can't be applied
+//!   to a hash; operators who need it have passwords sent.
+//! - **Nothing that could be a password leaves this machine.** A `password` that is not text, and the values of unknown
+//!   keys such as `pasword`, are replaced by an empty value of the same type before they are sent. The server's finding
+//!   about them is the same.
+//! - A dry run does not hash: the rows get a placeholder hash with the same parameters, which the server validates in
+//!   the same way.
+//! - Conflicts of a `password` with other fields (`password_hash`, an SSO user) are found here, with the server's codes
+//!   and messages, since the server does not see the password.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +24,15 @@ use crate::config::{Config, Passwords};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
 use crate::users::{CredentialConflict, EmailAddress, UserField, password_context};
 
-/// What became of the rows.
+/// The result of hashing the rows.
 pub(super) enum Hashed {
-    /// They can be sent.
+    /// The rows to send.
     Rows(Vec<Value>),
-    /// Passwords break the rules: what to show.
+    /// Findings about the passwords; nothing was hashed.
     Findings(Vec<RowFinding>),
 }
 
-/// The rows with each password that is not empty replaced by its hash; by a stand-in for it if
-/// nothing is going to be kept.
+/// Replaces each non-empty password by its hash, or by a placeholder hash in a dry run.
 pub(super) async fn rows<'a>(
     rows: impl Iterator<Item = &'a Value>,
     dry_run: bool,
@@ -50,9 +48,9 @@ pub(super) async fn rows<'a>(
     if passwords.is_empty() {
         return Ok(Hashed::Rows(rows));
     }
-    let (places, passwords): (Vec<usize>, Vec<Password>) = passwords.into_iter().unzip();
+    let (indexes, passwords): (Vec<usize>, Vec<Password>) = passwords.into_iter().unzip();
     let hashes = if dry_run {
-        vec![stand_in(&config.passwords); passwords.len()]
+        vec![placeholder_hash(&config.passwords); passwords.len()]
     } else {
         let noun = if passwords.len() == 1 { "password" } else { "passwords" };
         progress.say(&format!("Hashing {} {noun} on this machine...", passwords.len()));
@@ -60,8 +58,8 @@ pub(super) async fn rows<'a>(
         let pool = Pool::start(parameters, 0, usize::MAX, Duration::MAX).map_err(Exit::usage)?;
         hash(&pool, passwords, progress).await?
     };
-    for (place, hash) in places.into_iter().zip(hashes) {
-        if let Some(Value::Object(row)) = rows.get_mut(place) {
+    for (index, hash) in indexes.into_iter().zip(hashes) {
+        if let Some(Value::Object(row)) = rows.get_mut(index) {
             row.insert("password_hash".to_owned(), hash.into());
             row.entry("must_change_password").or_insert(true.into());
         }
@@ -70,14 +68,14 @@ pub(super) async fn rows<'a>(
     Ok(Hashed::Rows(rows))
 }
 
-/// A hash of nothing, written and as strong as one that would be made.
-fn stand_in(passwords: &Passwords) -> String {
+/// A syntactically valid hash of no password, with the parameters of a real one.
+fn placeholder_hash(passwords: &Passwords) -> String {
     let Passwords { memory_kib, iterations, parallelism, .. } = passwords;
     let (salt, hash) = ("A".repeat(22), "A".repeat(43));
     format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${hash}")
 }
 
-/// Takes the password out of a row, and everything that could be one.
+/// Removes the password from a row, and clears every other value that could be one.
 fn take_password(row: &mut Value) -> Option<String> {
     let Value::Object(row) = row else { return None };
     for (key, value) in row.iter_mut() {
@@ -109,8 +107,8 @@ fn empty_of_its_kind(value: &Value) -> Value {
     }
 }
 
-/// The passwords with the places of their rows, and what is wrong with the others. How easy one is
-/// to guess takes its time to find out, so that all cores share them.
+/// Returns the valid passwords with the indexes of their rows, and the findings about the others. Estimating the
+/// strength of passwords takes time, so the rows are divided between all cores.
 fn check(rows: &[Value], texts: &[Option<String>], policy: Policy) -> (Vec<(usize, Password)>, Vec<RowFinding>) {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = rows.len().div_ceil(threads).max(1);
@@ -170,7 +168,7 @@ fn check_some(
     (passwords, findings)
 }
 
-/// All hashes, in the order of the passwords, on all cores.
+/// Hashes the passwords on all cores; the hashes are in the order of the passwords.
 async fn hash(pool: &Pool, passwords: Vec<Password>, progress: &mut Progress) -> Result<Vec<String>, Exit> {
     progress.count(
         u64::try_from(passwords.len()).unwrap_or_default(),
@@ -186,8 +184,8 @@ async fn hash(pool: &Pool, passwords: Vec<Password>, progress: &mut Progress) ->
         }
     };
     let hashes = hashes.map_err(|error| match error {
-        HashError::Failed(why) => Exit::Usage(format!("a password can't be hashed: {why}")),
-        HashError::Busy(_) => Exit::usage("there are too many passwords to hash"),
+        HashError::Failed(why) => Exit::Usage(format!("can't hash a password: {why}")),
+        HashError::Busy(_) => Exit::usage("too many passwords to hash"),
     })?;
     Ok(hashes.iter().map(|hash| hash.as_str().to_owned()).collect())
 }
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dry_run_hashes_nothing_but_sends_a_hash_that_can_be_judged() {
+    async fn a_dry_run_sends_placeholder_hashes() {
         let list: Vec<Value> = (0..2).map(|n| json!({"password": format!("tidal-anchor-Plum-{n}")})).collect();
         let Hashed::Rows(rows) = rows(list.iter(), true, &mut Progress::start()).await.unwrap() else {
             panic!("findings")
@@ -213,12 +211,12 @@ mod tests {
         assert!(argon2::PasswordHash::new(hash).is_ok(), "{hash}");
         assert_eq!(rows[0], rows[1]);
         let short = [json!({"password": "short"})];
-        let judged = super::rows(short.iter(), true, &mut Progress::start()).await.unwrap();
-        assert!(matches!(judged, Hashed::Findings(_)));
+        let checked = super::rows(short.iter(), true, &mut Progress::start()).await.unwrap();
+        assert!(matches!(checked, Hashed::Findings(_)));
     }
 
     #[tokio::test]
-    async fn passwords_become_hashes_and_nothing_else_changes() {
+    async fn passwords_are_replaced_by_hashes_and_nothing_else_changes() {
         let list = json!([
             {"name": "a", "email": "a@x.org", "password": "tidal-anchor-Plum-91", "is_sso_user": false},
             {"name": "b", "email": "b@x.org", "password": "", "is_sso_user": false, "title": "t"},
@@ -227,8 +225,8 @@ mod tests {
             "d@x.org",
         ]);
         let Hashed::Rows(mut rows) = hashed(&list).await else { panic!("findings") };
-        for place in [0, 3] {
-            let hash = rows[place].as_object_mut().unwrap().remove("password_hash").unwrap();
+        for index in [0, 3] {
+            let hash = rows[index].as_object_mut().unwrap().remove("password_hash").unwrap();
             assert!(hash.as_str().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         }
         assert_eq!(
@@ -251,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_password_that_breaks_the_rules_is_a_finding_at_its_row() {
+    async fn every_invalid_password_is_a_finding_of_its_row() {
         let list = json!([
             {"name": "Ada", "email": "ada.lovelace@x.org", "password": "ada.lovelace"},
             {"name": "b", "password": "tidal-anchor-Plum-91"},
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hashes_belong_to_their_rows_over_all_shares() {
+    async fn hashes_match_their_rows_across_threads() {
         use argon2::PasswordVerifier;
         let list: Vec<Value> = (0..40).map(|n| json!({"password": format!("tidal-anchor-Plum-{n}")})).collect();
         let Hashed::Rows(rows) = hashed(&Value::from(list)).await else { panic!("findings") };

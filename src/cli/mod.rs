@@ -1,10 +1,9 @@
-//! The command line. A door like HTTP: parses, calls one operation, renders.
+//! The command line: parses arguments, calls one operation, prints the result.
 //!
-//! `user …`, `batch …`, `group …`, `policy …`, `invitation …`, `api-key …` and `service-account …` commands talk to a
-//! server over HTTP with an API key, from anywhere; `login` gets one. `organization …`, `key …`, `audit …` and `doctor` work on the database itself, as the local
-//! operator: whoever can reach the
-//! database may. Data goes to standard output, words to standard error. Exit status: 0 done,
-//! 1 refused, 2 wrong usage or something could not be reached.
+//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key` and `service-account` talk to a server over HTTP with an
+//! API key, which `login` obtains. `organization`, `key`, `audit` and `doctor` access the database directly, as the
+//! local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
+//! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
 
 mod api_key;
 mod args;
@@ -45,12 +44,12 @@ use clap::{Parser, Subcommand};
 pub use exit::Exit;
 pub use output::say;
 
-/// Creates users on an administrator's word: all of a list or none.
+/// User provisioning: creates all users of a list, or none.
 #[derive(Debug, Parser)]
 #[command(name = "muster", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "\
-Start with `muster quickstart`: it needs no configuration and no database.
-Exit status: 0 done, 1 refused, 2 wrong usage or something could not be reached.")]
+To try muster, run `muster quickstart`; it needs no configuration and no database.
+Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,57 +57,57 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve, create the two users of the example through the HTTP API, show them, go on serving.
+    /// Start a server, create two example users through its HTTP API, and continue serving.
     Quickstart(quickstart::Args),
-    /// Serve the HTTP API.
+    /// Start the server.
     Serve(ServeArgs),
-    /// Bring the database's schema up to date, and make the first organization and key.
+    /// Migrate the database schema and, in a new database, create the first organization and its owner key.
     Migrate(ConfigArgs),
-    /// Create, look up, change, suspend and delete users, through a server's HTTP API.
+    /// Create, list, update, suspend and delete users, through a server's HTTP API.
     #[command(subcommand)]
     User(user::Command),
-    /// Look at batches of users, cancel and undo them, through a server's HTTP API.
+    /// List, show, cancel and undo batches of users, through a server's HTTP API.
     #[command(subcommand)]
     Batch(batch::Command),
-    /// Make service accounts and their API keys, through a server's HTTP API.
+    /// Create service accounts and their API keys, through a server's HTTP API.
     #[command(subcommand)]
     ServiceAccount(service_account::Command),
-    /// Make, list, rotate and revoke API keys, through a server's HTTP API.
+    /// Create, list, rotate and revoke API keys, through a server's HTTP API.
     #[command(subcommand)]
     ApiKey(api_key::Command),
-    /// Get an API key from a server, which somebody who has one approves; or approve it.
+    /// Log in to a server: get an API key once the login is approved; or approve a login.
     Login(login::Args),
-    /// Revoke the API key that `login` got, and forget it.
+    /// Log out of a server: revoke and remove the API key of `login`.
     Logout(login::LogoutArgs),
-    /// Invite people, list and take back invitations, accept one, through a server's HTTP API.
+    /// Create, list, revoke and accept invitations, through a server's HTTP API.
     #[command(subcommand)]
     Invitation(invitation::Command),
-    /// Make, list and rename organizations, in the database, as the local operator.
+    /// Create, list and rename organizations, directly in the database, as the local operator.
     #[command(subcommand)]
     Organization(organization::Command),
-    /// Put users together in groups, through a server's HTTP API.
+    /// Create groups of users and change their members, through a server's HTTP API.
     #[command(subcommand)]
     Group(group::Command),
-    /// Look at and set what the members of groups may do, through a server's HTTP API.
+    /// Show and set the roles of groups, through a server's HTTP API.
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Make, list, rotate and revoke API keys, in the database, as the local operator.
+    /// Create, list, rotate and revoke API keys, directly in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
-    /// Read the audit log, in the database, as the local operator.
+    /// Read the audit log, directly in the database, as the local operator.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Look at the database, the machine and the settings, and say what is wrong with them and what to do.
+    /// Check the database, the machine and the settings, and report problems with advice.
     Doctor(doctor::Args),
-    /// Look at the configuration.
+    /// Check the settings, or print all of them.
     #[command(subcommand)]
     Config(config::Command),
-    /// Ask whether the server with these settings lives: for the health check of a container. Ends with 1 if it can't
-    /// be reached.
+    /// Probe the server with these settings, for the health check of a container. The exit status is 1 if it is not
+    /// alive.
     Healthcheck(ServeArgs),
-    /// Print what a shell needs to complete muster's commands and options.
+    /// Print a shell completion script.
     Completions(completions::Args),
-    /// Print the manual page, or write one for each command into a folder.
+    /// Print the manual page, or write one page per command to a directory.
     Man(man::Args),
 }
 
@@ -116,11 +115,11 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What to tell, and the exit status.
+    /// The error message and the exit status.
     pub fn run(self) -> Result<(), Exit> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(2).enable_all().build().map_err(Exit::usage)?;
-        let ran = runtime.block_on(async {
+        let result = runtime.block_on(async {
             match self.command {
                 Command::Quickstart(args) => quickstart::run(&args).await,
                 Command::Serve(args) => serve::run(&args).await,
@@ -147,7 +146,7 @@ impl Cli {
         // The process exits now. Shutting the runtime down would wait for blocked file reads, and HTTP workers that still
         // use the runtime after a forced shutdown would panic.
         std::mem::forget(runtime);
-        ran
+        result
     }
 }
 
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_tree_is_sound() {
+    fn the_command_tree_is_valid() {
         Cli::command().debug_assert();
     }
 }

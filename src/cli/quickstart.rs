@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     }
     let server = Server::start(config).await?;
     server.announce()?;
-    let handle = server.running_handle();
+    let handle = server.handle();
     let (app, url, first) = (server.local.app.clone(), server.url(), server.first_key.is_some());
     let exit = args.exit;
     // The option that selects this database, if it is not the default one.

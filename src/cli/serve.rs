@@ -1,4 +1,4 @@
-//! `muster serve` and `muster migrate`.
+//! `muster serve`: the lifecycle of a server, from binding its sockets to graceful shutdown; and `muster migrate`.
 
 use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
@@ -22,18 +22,18 @@ use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
 use crate::{http, jobs, telemetry};
 
-/// How often it is checked whether the private PostgreSQL lives.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Interval between checks that the embedded PostgreSQL is running.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long batches have to say that they are given up, and the private PostgreSQL to hear that it is to stop, when
-/// muster is to end at once.
-const LAST_MOMENT: Duration = Duration::from_millis(200);
+/// Timeout of a forced shutdown: for batches to record that they were aborted, and for telling the embedded PostgreSQL
+/// to stop.
+const FORCED_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long statements whose request was cut off may keep their connections to the database.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long statements of aborted requests may keep their database connections.
+const DATABASE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where metrics are read if nobody says otherwise: the port that OpenTelemetry gives to Prometheus' format.
-const METRICS: &str = "127.0.0.1:9464";
+/// Default address of the metrics: OpenTelemetry's port for the Prometheus exporter.
+const DEFAULT_METRICS_ADDRESS: &str = "127.0.0.1:9464";
 
 pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
     let server = Server::start(args.load()?).await?;
@@ -65,29 +65,29 @@ pub(super) struct Server {
     signals: Signals,
 }
 
-/// What asks it for something. From when this exists, a signal does not end the process by itself.
+/// The signals of the process. While this exists, none of them terminates the process by itself.
 struct Signals {
-    stop: Stop,
+    stop: StopSignals,
     reload: Option<Signal>,
 }
 
-/// What asks it to stop: SIGTERM and SIGINT.
-struct Stop(mpsc::UnboundedReceiver<()>);
+/// SIGTERM and SIGINT.
+struct StopSignals(mpsc::UnboundedReceiver<()>);
 
 impl Signals {
     fn listen(tls: Option<&Tls>) -> std::io::Result<Self> {
-        let stop = Stop::listen()?;
-        // A terminal that closes is to end the program; a supervisor that asks for a reload is not.
+        let stop = StopSignals::listen()?;
+        // On a terminal, SIGHUP means that the terminal was closed, and terminates the process.
         let is_reload = tls.is_some() || !std::io::stdin().is_terminal();
         let reload = if is_reload { Some(signal(SignalKind::hangup())?) } else { None };
         Ok(Self { stop, reload })
     }
 }
 
-impl Stop {
-    /// A thread of its own hears the signals: to a runtime that is busy meanwhile, two soon after one another are one.
+impl StopSignals {
+    /// Receives the signals on a thread of its own: a busy runtime would merge two signals in quick succession.
     fn listen() -> std::io::Result<Self> {
-        let (heard, asked) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let listen = async move || {
             let (mut terminate, mut interrupt) =
@@ -98,7 +98,7 @@ impl Stop {
             let _ = ready.send(Ok(()));
             loop {
                 tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
-                if heard.send(()).is_err() {
+                if sender.send(()).is_err() {
                     return;
                 }
             }
@@ -109,7 +109,7 @@ impl Stop {
             }
         })?;
         is_ready.recv().map_err(std::io::Error::other)??;
-        Ok(Self(asked))
+        Ok(Self(receiver))
     }
 
     async fn next(&mut self) {
@@ -120,14 +120,14 @@ impl Stop {
 }
 
 impl Server {
-    /// Takes the address, then the database, then starts.
+    /// Binds the sockets, opens and migrates the database, and starts the server.
     pub(super) async fn start(config: Config) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
         let tls = Tls::load(&config.server).map_err(Exit::usage)?;
         if let Some(sentence) = tls.as_ref().and_then(|tls| tls.validity_error()) {
             tracing::error!("{sentence}");
         }
-        let listener = bind(&config.server.listen, "choose another with `--listen`")?;
+        let listener = bind(&config.server.listen, "choose another address with `--listen`")?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let metrics = bind_metrics(&config.metrics.listen)?;
         let local = Local::open(config, true).await?;
@@ -141,12 +141,12 @@ impl Server {
                     || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
                 started()
                     .map(|(metrics, running)| (first_key, metrics, running))
-                    .map_err(|error: std::io::Error| Exit::Usage(format!("can't serve: {error}")))
+                    .map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))
             }),
             Err(exit) => Err(exit),
         };
         let signals = Signals::listen(tls.as_deref());
-        let signals = signals.map_err(|error| Exit::Usage(format!("signals can't be received: {error}")));
+        let signals = signals.map_err(|error| Exit::Usage(format!("can't receive signals: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
             Ok(((first_key, metrics, running), signals)) => {
                 Ok(Self { local, address, first_key, running, metrics, tls, signals })
@@ -158,18 +158,18 @@ impl Server {
         }
     }
 
-    /// Says what was started, and where.
+    /// Prints the version, database, owner key and addresses.
     pub(super) fn announce(&self) -> Result<(), Exit> {
         if self.local.app.fingerprints.is_passing() {
             tracing::warn!(
-                "no key for fingerprints: a request that is sent again with its Idempotency-Key after a restart, or to \
-                 another instance, can't be recognised and is refused; set secrets.fingerprint_key"
+                "`secrets.fingerprint_key` is not set: requests retried with their Idempotency-Key after a restart or at \
+                 another instance are rejected"
             );
         }
         output::print(&format!("muster {}", env!("CARGO_PKG_VERSION")))?;
         match &self.local.cluster {
             Some(cluster) => output::print(&format!(
-                "database: private PostgreSQL {} in {}",
+                "database: embedded PostgreSQL {} in {}",
                 cluster.major(),
                 cluster.data_dir().display()
             ))?,
@@ -178,7 +178,7 @@ impl Server {
         match &self.first_key {
             Some(key) => announce_key(key)?,
             None => output::print(
-                "keys: shown when they are made, and never again; make another with `muster key create --name NAME --role \
+                "API keys are shown only once, when created; create another with `muster key create --name NAME --role \
                  owner`",
             )?,
         }
@@ -188,129 +188,127 @@ impl Server {
         output::print(&format!("listening on {0} (docs: {0}/docs/)", self.url()))
     }
 
-    /// A handle that stops it.
-    pub(super) fn running_handle(&self) -> ServerHandle {
+    /// A handle that stops the server.
+    pub(super) fn handle(&self) -> ServerHandle {
         self.running.handle()
     }
 
-    /// Where it is reached.
+    /// The URL of the server.
     pub(super) fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// Serves until a signal, then lets requests in flight finish and closes everything. A second signal ends it at once,
-    /// whatever it is at.
+    /// Serves until SIGTERM or SIGINT, then shuts down gracefully. A second signal forces the shutdown.
     pub(super) async fn run(self) -> Result<(), Exit> {
         let Self { local, running, metrics, tls, signals, .. } = self;
-        let Signals { mut stop, reload: asked } = signals;
+        let Signals { mut stop, reload: hangup } = signals;
         let (app, cluster) = (Arc::clone(&local.app), local.cluster.clone());
-        // What goes on beside the requests, and ends with them.
-        let mut beside = JoinSet::new();
-        beside.spawn(jobs::run_housekeeping(Arc::clone(&app)));
+        let mut background = JoinSet::new();
+        background.spawn(jobs::run_housekeeping(Arc::clone(&app)));
         if let Some(cluster) = cluster.clone() {
-            beside.spawn(supervise(cluster));
+            background.spawn(supervise(cluster));
         }
-        if let Some(asked) = asked {
-            beside.spawn(reload(tls, asked));
+        if let Some(hangup) = hangup {
+            background.spawn(reload(tls, hangup));
         }
-        let first = CancellationToken::new();
-        let mut in_order = Box::pin(in_order(local, running, metrics, first.clone(), &mut beside));
-        let second = async {
+        let shutdown = CancellationToken::new();
+        let mut graceful = Box::pin(serve_gracefully(local, running, metrics, shutdown.clone(), &mut background));
+        let second_signal = async {
             stop.next().await;
-            first.cancel();
+            shutdown.cancel();
             stop.next().await;
         };
-        tokio::select! { ended = &mut in_order => return ended, () = second => () }
+        tokio::select! { ended = &mut graceful => return ended, () = second_signal => () }
         let (requests, batches) = (app.metrics.requests.in_flight(), app.jobs_in_progress());
-        app.abort_jobs(LAST_MOMENT).await;
-        drop(in_order);
-        beside.shutdown().await;
+        app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await;
+        drop(graceful);
+        background.shutdown().await;
         if let Some(cluster) = cluster {
-            // Told to stop, it does so by itself; nobody waits for that.
-            let _ = tokio::time::timeout(LAST_MOMENT, cluster.close()).await;
+            // PostgreSQL stops by itself once it has been signaled.
+            let _ = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, cluster.close()).await;
         }
         tracing::warn!(requests, batches, "forced shutdown (second signal)");
         Ok(())
     }
 }
 
-/// Serves until `asked`, and ends in order.
-async fn in_order(
+/// Serves until `shutdown` is cancelled, then shuts down gracefully.
+async fn serve_gracefully(
     local: Local,
     running: actix_web::dev::Server,
     metrics: Option<(SocketAddr, actix_web::dev::Server)>,
-    asked: CancellationToken,
-    beside: &mut JoinSet<()>,
+    shutdown: CancellationToken,
+    background: &mut JoinSet<()>,
 ) -> Result<(), Exit> {
     let app = Arc::clone(&local.app);
     let handle = running.handle();
     let metrics = metrics.map(|(_, running)| (running.handle(), tokio::spawn(running)));
-    let mut drain = tokio::spawn(drain(Arc::clone(&app), handle, asked.clone()));
-    let (result, cut_off) = tokio::select! {
-        // The demonstration stops it without a signal.
-        result = running => (result, if asked.is_cancelled() { (&mut drain).await.ok() } else { None }),
-        cut_off = &mut drain => (Ok(()), cut_off.ok()),
+    let mut drain = tokio::spawn(drain(Arc::clone(&app), handle, shutdown.clone()));
+    let (result, aborted) = tokio::select! {
+        // `muster quickstart` stops the server without a signal.
+        result = running => (result, if shutdown.is_cancelled() { (&mut drain).await.ok() } else { None }),
+        aborted = &mut drain => (Ok(()), aborted.ok()),
     };
     drain.abort();
-    // To the end, or nobody would see how the last requests went.
+    // Metrics stay available to the end, so that the last requests are counted.
     if let Some((handle, running)) = metrics {
         handle.stop(false).await;
         let _ = running.await;
     }
     let traces = Arc::clone(&app.traces);
     let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
-    // Waited for, or the database would still have a user.
-    beside.shutdown().await;
-    let _ = tokio::time::timeout(GOODBYE, app.db.close()).await;
+    // Background tasks use the database: await them before it is closed.
+    background.shutdown().await;
+    let _ = tokio::time::timeout(DATABASE_CLOSE_TIMEOUT, app.db.close()).await;
     local.close_cluster().await;
-    match cut_off.unwrap_or_default() {
-        CutOff { requests: 0, batches: 0 } => tracing::info!("stopped"),
-        CutOff { requests, batches } => {
+    match aborted.unwrap_or_default() {
+        Aborted { requests: 0, batches: 0 } => tracing::info!("stopped"),
+        Aborted { requests, batches } => {
             tracing::warn!(requests, batches, "shutdown timed out; in-flight work was aborted")
         }
     }
-    result.map_err(|error| Exit::Usage(format!("serving ended: {error}")))
+    result.map_err(|error| Exit::Usage(format!("the server failed: {error}")))
 }
 
-/// What did not end in time.
+/// The work that did not finish before the shutdown timeout.
 #[derive(Debug, Default)]
-struct CutOff {
+struct Aborted {
     requests: i64,
     batches: usize,
 }
 
-/// Once `asked`: is not ready any more, and serves on until a load balancer can have noticed; then takes no
-/// new batches and finishes what is in flight, within the time for that.
-async fn drain(app: Arc<App>, server: ServerHandle, asked: CancellationToken) -> CutOff {
-    asked.cancelled().await;
+/// When `shutdown` is cancelled: reports not ready and serves for the drain delay, so that load balancers notice; then
+/// accepts no new batches, and finishes in-flight requests and batches within the shutdown timeout.
+async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken) -> Aborted {
+    shutdown.cancelled().await;
     app.leave();
-    tracing::info!("stopping: requests and batches in flight may finish; a second signal ends them");
+    tracing::info!("graceful shutdown: waiting for in-flight requests and batches; a second signal forces it");
     let (settings, now) = (&app.config.server, Instant::now());
     let deadline = now + Duration::from_secs(settings.shutdown_timeout_seconds);
     tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
     let batches = app.drain(deadline).await;
     let is_late = tokio::time::timeout_at(deadline, server.stop(true)).await.is_err();
-    CutOff { requests: if is_late { app.metrics.requests.in_flight() } else { 0 }, batches }
+    Aborted { requests: if is_late { app.metrics.requests.in_flight() } else { 0 }, batches }
 }
 
-/// Has the private PostgreSQL run.
+/// Restarts the embedded PostgreSQL when it exits.
 async fn supervise(cluster: Arc<EmbeddedPostgres>) {
     loop {
-        tokio::time::sleep(CHECK_EVERY).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         if let Err(error) = cluster.keep_running().await {
-            tracing::error!(%error, "the private PostgreSQL is gone");
+            tracing::error!(%error, "the embedded PostgreSQL is down");
         }
     }
 }
 
-/// What is read again while the program runs: the certificate.
-async fn reload(tls: Option<Arc<Tls>>, mut asked: Signal) {
+/// Reloads the TLS certificate on SIGHUP, and when its files change.
+async fn reload(tls: Option<Arc<Tls>>, mut hangup: Signal) {
     match tls {
-        Some(tls) => tls.keep_current(asked).await,
+        Some(tls) => tls.keep_current(hangup).await,
         None => {
-            while asked.recv().await.is_some() {
-                tracing::info!("SIGHUP: there is nothing to read again, since there is no certificate");
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP ignored: TLS is not configured");
             }
         }
     }
@@ -319,26 +317,26 @@ async fn reload(tls: Option<Arc<Tls>>, mut asked: Signal) {
 fn bind(listen: &str, otherwise: &str) -> Result<TcpListener, Exit> {
     let address = config::resolve(listen).map_err(Exit::usage)?;
     TcpListener::bind(address).map_err(|error| {
-        let problem = match error.kind() {
+        let reason = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                format!("another program listens there; {otherwise}, or port 0 for a free one")
+                format!("address in use; {otherwise}, or use port 0 for a free port")
             }
             _ => error.to_string(),
         };
-        Exit::Usage(format!("can't listen on {listen}: {problem}"))
+        Exit::Usage(format!("can't listen on {listen}: {reason}"))
     })
 }
 
-/// The listener for metrics, if there is to be one.
+/// The listener for metrics, if they are enabled. The default address may be in use by another instance.
 fn bind_metrics(listen: &str) -> Result<Option<TcpListener>, Exit> {
     match listen {
         "" => Ok(None),
-        "auto" => Ok(TcpListener::bind(METRICS)
+        "auto" => Ok(TcpListener::bind(DEFAULT_METRICS_ADDRESS)
             .inspect_err(|error| {
-                tracing::warn!(%error, "no metrics: {METRICS} can't be listened on; set metrics.listen to another address");
+                tracing::warn!(%error, "metrics disabled: can't listen on {DEFAULT_METRICS_ADDRESS}; set `metrics.listen` to another address");
             })
             .ok()),
-        listen => bind(listen, "set metrics.listen to another address").map(Some),
+        listen => bind(listen, "set `metrics.listen` to another address").map(Some),
     }
 }
 
@@ -353,7 +351,7 @@ fn serve_metrics(
 fn announce_key(key: &NewKey) -> Result<(), Exit> {
     output::print(&format!("owner key: {}", key.token.expose()))?;
     output::print(&format!(
-        "           shown this once, works until {}; make another with `muster key create --name NAME --role owner`",
+        "           shown only once; expires at {}; create another with `muster key create --name NAME --role owner`",
         output::time(key.expires_at)
     ))
 }

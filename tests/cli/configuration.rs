@@ -152,7 +152,7 @@ fn a_port_in_use_is_one_sentence() {
         (
             Some(2),
             format!(
-                "error: can't listen on {address}: another program listens there; choose another with `--listen`, or port 0 for a free one\n"
+                "error: can't listen on {address}: address in use; choose another address with `--listen`, or use port 0 for a free port\n"
             )
         )
     );
@@ -199,7 +199,7 @@ async fn a_database_behind_a_socket_is_named_by_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_on_a_database_that_has_keys_says_how_to_make_another() {
     let database = empty_database().await;
-    let hint = "keys: shown when they are made, and never again; make another with `muster key create --name NAME --role \
+    let hint = "API keys are shown only once, when created; create another with `muster key create --name NAME --role \
                 owner`";
     let says = |server: &ServerProcess| server.announced.iter().filter(|line| *line == hint).count();
     let first = ServerProcess::start_on(&database);

@@ -45,7 +45,7 @@ async fn a_server_lives_wherever_it_listens_and_with_its_database_away() {
 fn a_server_that_is_not_there_is_one_sentence_and_exit_1() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let why = std::net::TcpStream::connect(free).unwrap_err();
-    let refused = format!("error: no answer from {free}: {why}\n");
+    let refused = format!("error: no response from {free}: {why}\n");
     assert_eq!(asked(&free.to_string()), (Some(1), String::new(), refused));
 }
 
@@ -54,7 +54,7 @@ fn a_server_that_stands_still_is_given_three_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let start = Instant::now();
-    let said = format!("error: no answer from {address} within 3 s\n");
+    let said = format!("error: no response from {address} within 3 s\n");
     assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
     assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }

@@ -16,7 +16,7 @@ async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
     let output = command.env("MUSTER_METRICS__LISTEN", &address).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    let sentence = "another program listens there; set metrics.listen to another address, or port 0 for a free one";
+    let sentence = "address in use; set `metrics.listen` to another address, or use port 0 for a free port";
     assert_eq!(said, format!("error: can't listen on {address}: {sentence}\n"));
 }
 
@@ -32,7 +32,7 @@ async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_
     assert_eq!(server.actor("").get("/readyz").await.status, 200);
     assert!(!server.announced.iter().any(|line| line.starts_with("metrics:")), "{:?}", server.announced);
     let said = std::fs::read_to_string(log.path()).unwrap();
-    let sentence = "no metrics: 127.0.0.1:9464 can't be listened on; set metrics.listen to another address";
+    let sentence = "metrics disabled: can't listen on 127.0.0.1:9464; set `metrics.listen` to another address";
     assert!(said.contains("WARN") && said.contains(sentence), "{said}");
 }
 
