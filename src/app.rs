@@ -66,6 +66,8 @@ pub struct App {
     leaving: Arc<AtomicBool>,
     /// Background jobs, which shutdown waits for.
     jobs: TaskTracker,
+    /// Short tasks that outlive their request, such as a transaction that is beginning. Shutdown waits for them, too.
+    tasks: TaskTracker,
     /// The program's runtime. The HTTP workers have runtimes of their own, which end earlier.
     runtime: Handle,
     /// Cancelled when background jobs are to end.
@@ -85,7 +87,7 @@ impl App {
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
         let policy = Policy::new(&config.passwords);
-        let (jobs, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let (config, key_holders, unsorted, leaving) =
             (Arc::new(config), Arc::default(), Arc::default(), Arc::default());
@@ -102,6 +104,7 @@ impl App {
             unsorted,
             leaving,
             jobs,
+            tasks,
             runtime,
             stopping,
         })
@@ -216,7 +219,7 @@ impl App {
         change::Context {
             key_holders: Arc::clone(&self.key_holders),
             metrics: Arc::clone(&self.metrics),
-            tasks: self.jobs.clone(),
+            tasks: self.tasks.clone(),
             timeout: self.longest_wait(),
         }
     }
@@ -273,6 +276,14 @@ impl App {
         self.jobs.spawn_on(traces::go_on(job), &self.runtime)
     }
 
+    /// Starts a short task that continues when its request ends.
+    pub(crate) fn start_task<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn_on(traces::go_on(task), &self.runtime)
+    }
+
     /// Counts created users. When there are enough, a background job merges the search index's pending entries.
     pub fn note_created(&self, users: usize) {
         let unsorted = self.unsorted.fetch_add(users, Ordering::Relaxed).saturating_add(users);
@@ -309,7 +320,7 @@ impl App {
     /// rest and returns their number.
     pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.jobs.close();
-        if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {
+        if tokio::time::timeout_at(deadline, self.wait()).await.is_ok() {
             return 0;
         }
         let jobs = self.jobs.len();
@@ -323,7 +334,13 @@ impl App {
     pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        let _ = tokio::time::timeout(timeout, self.jobs.wait()).await;
+        let _ = tokio::time::timeout(timeout, self.wait()).await;
+    }
+
+    async fn wait(&self) {
+        self.jobs.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Records a denial or rejection in the audit log. A failure to record it is logged and changes nothing else.

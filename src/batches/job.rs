@@ -17,7 +17,7 @@ use crate::id::Id;
 use crate::passwords::{self, Password, PasswordHash, Progress};
 use crate::postgres::ErrorClass;
 use crate::report::Finding;
-use crate::traces::{self, stage};
+use crate::traces::stage;
 use crate::users::{Account, Credential, NewUser, StoredPassword};
 
 /// The number of users from which the response is rendered on a thread of its own.
@@ -115,7 +115,7 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
     let file = file.fingerprinted(app);
     let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response };
     let (writing, caller) = (Arc::clone(app), caller.clone());
-    // A job of its own, so that a client that disconnects does not cut the transaction short.
+    // A task of its own, so that a client that disconnects does not cut the transaction short.
     let write = async move {
         let written = write_batch(&writing, &caller, &batch, &created.accounts).await;
         if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
@@ -123,7 +123,7 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
         }
         written
     };
-    stage("batch.write", async { tokio::spawn(traces::go_on(write)).await }).await.map_err(Error::internal)??;
+    stage("batch.write", async { app.start_task(write).await }).await.map_err(Error::internal)??;
     app.note_created(counts.users);
     Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
 }

@@ -69,7 +69,7 @@ impl Lease {
     /// Starts the heartbeat of a row that was just claimed.
     pub(super) fn start(app: &Arc<App>, held: Held) -> Self {
         let lost = CancellationToken::new();
-        let heartbeat = tokio::spawn(beat(Arc::clone(app), held, Counts::default(), None, lost.clone()));
+        let heartbeat = app.start_task(beat(Arc::clone(app), held, Counts::default(), None, lost.clone()));
         Self { app: Arc::clone(app), held, lost, heartbeat, is_announced: false, is_settled: false }
     }
 
@@ -84,7 +84,7 @@ impl Lease {
         self.is_announced = to_client;
         self.heartbeat.abort();
         self.heartbeat =
-            tokio::spawn(beat(Arc::clone(&self.app), self.held, counts, Some(progress), self.lost.clone()));
+            self.app.start_task(beat(Arc::clone(&self.app), self.held, counts, Some(progress), self.lost.clone()));
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Drop for Lease {
         // The lease of an announced batch whose task panicked expires, and the batch is marked as failed.
         if !self.is_settled && !self.is_announced {
             let (app, held) = (Arc::clone(&self.app), self.held);
-            drop(self.app.start_job(async move { log_failure(release(&app, held).await) }));
+            drop(self.app.start_task(async move { log_failure(release(&app, held).await) }));
         }
     }
 }

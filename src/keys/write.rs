@@ -151,7 +151,7 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
 pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
     let pool = app.db.interactive.clone();
     let (organization_id, key_id) = (token.organization_id, token.id);
-    tokio::spawn(async move {
+    drop(app.start_task(async move {
         let recorded = sqlx::query!(
             r#"
             update api_keys set last_used_at = $3
@@ -167,5 +167,5 @@ pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
         if let Err(error) = recorded {
             tracing::warn!(%error, "could not record the last use of an API key");
         }
-    });
+    }));
 }
