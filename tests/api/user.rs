@@ -323,7 +323,7 @@ async fn stranger(app: &TestApp) -> (String, String) {
 }
 
 #[tokio::test]
-async fn whoever_is_not_there_is_not_found_by_any_route() {
+async fn an_unknown_user_is_not_found_by_any_route() {
     let app = TestApp::spawn().await;
     let (user, identity) = stranger(&app).await;
     let me = app.owner.get("/api/v2/organization_collaborators/?count=1").await.json()["results"][0].clone();
