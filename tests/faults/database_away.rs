@@ -7,6 +7,7 @@ use muster::postgres::EmbeddedPostgres;
 use serde_json::json;
 use sqlx::ConnectOptions;
 
+use crate::support::gate::{Gate, TIMEOUT, eventually};
 use crate::support::server::{ServerProcess, muster};
 use crate::support::{Actor, BATCH, db_counts, sso, with_password};
 
@@ -26,25 +27,22 @@ pub async fn restart(cluster: &EmbeddedPostgres) {
     cluster.keep_running().await.unwrap();
 }
 
-/// Between hashing its first batch and writing it, the server waits a moment.
-const WAITS: &str = "1*sleep(1500)->off";
-
-/// A PostgreSQL that the test can stop, and a server on it. `hashed`: what it does between hashing a batch and
-/// writing it.
-pub async fn with_its_own_database(hashed: &str) -> (tempfile::TempDir, EmbeddedPostgres, ServerProcess) {
+/// A PostgreSQL that the test can stop, and a server on it.
+pub async fn with_its_own_database(gate: Option<&Gate>) -> (tempfile::TempDir, EmbeddedPostgres, ServerProcess) {
     let dir = tempfile::Builder::new().prefix("muster-away-").tempdir_in("/tmp").unwrap();
     let path = std::env::var("PATH").unwrap();
     let cluster = EmbeddedPostgres::open(dir.path(), &path, &[("fsync", "off")]).await.unwrap();
     let socket = dir.path().join("run");
     let url = format!("postgres://muster@{}:5432/muster", socket.to_str().unwrap().replace('/', "%2F"));
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url).env("FAILPOINTS", format!("batch::hashed={hashed}"));
+    command.env("MUSTER_DATABASE__URL", url).envs(gate.map(Gate::variable));
     (dir, cluster, ServerProcess::start(&mut command))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
-    let (_dir, cluster, server) = with_its_own_database(WAITS).await;
+    let gate = Gate::closed("batch::hashed");
+    let (_dir, cluster, server) = with_its_own_database(Some(&gate)).await;
     let owner = server.actor(&server.key.clone().unwrap());
 
     // Stopped while the batch is between hashing and its transaction.
@@ -52,8 +50,10 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
         let owner = owner.clone();
         async move { owner.create(&json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")])).await }
     });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    gate.reached().await;
     let pid_file = signal(&cluster, "-INT");
+    eventually("PostgreSQL stops", async || !pid_file.exists()).await;
+    gate.release();
     let answer = batch.await.unwrap();
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(answer.error()["code"], "unavailable");
@@ -61,15 +61,8 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
     assert_eq!(owner.get("/livez").await.status, 200);
     assert_eq!(owner.get("/readyz").await.status, 503);
 
-    while pid_file.exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     cluster.keep_running().await.unwrap();
-    let back = Instant::now();
-    while owner.get("/readyz").await.status != 200 {
-        assert!(back.elapsed() < Duration::from_secs(5), "it does not heal");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the server is ready again", async || owner.get("/readyz").await.status == 200).await;
     let mut connection = cluster.connect_options().connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
     assert_eq!(owner.create(&json!([sso("b@example.com")])).await.status, 200);
@@ -81,24 +74,25 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
 async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothing_else() {
     let database = crate::support::empty_database().await;
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
+        let gate = Gate::open(step);
         let mut command = muster();
-        command
-            .env("MUSTER_DATABASE__URL", crate::support::server::url(&database))
-            .env("FAILPOINTS", format!("{step}=1*sleep(800)->off"));
+        command.env("MUSTER_DATABASE__URL", crate::support::server::url(&database)).envs([gate.variable()]);
         let server = ServerProcess::start(&mut command);
         let mut connection = database.connect().await.unwrap();
         let operator = muster_operator_key(&database).await;
         let owner = server.actor(&operator);
         let before = db_counts(&mut connection).await;
+        gate.close();
         let batch = tokio::spawn({
             let owner = owner.clone();
             async move { owner.create(&json!([sso(&format!("cut-{}@example.com", step.replace("::", "-")))])).await }
         });
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        gate.reached().await;
         sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
             .execute(&mut connection)
             .await
             .unwrap();
+        gate.release();
         let answer = batch.await.unwrap();
         assert_eq!(answer.status, 200, "{step}: {}", answer.text);
         let counts = db_counts(&mut connection).await;
@@ -110,15 +104,16 @@ async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
-    let (_dir, cluster, server) = with_its_own_database(WAITS).await;
+    let gate = Gate::closed("batch::hashed");
+    let (_dir, cluster, server) = with_its_own_database(Some(&gate)).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let request = owner.request("POST", BATCH).header("prefer", "respond-async");
     let accepted = Actor::send(request.body(json!([sso("a@example.com")]).to_string())).await;
     assert_eq!(accepted.status, 202, "{}", accepted.text);
+    gate.reached().await;
     let pid_file = signal(&cluster, "-INT");
-    while pid_file.exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("PostgreSQL stops", async || !pid_file.exists()).await;
+    gate.release();
     // It is ready to be written long before there is a database again.
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.keep_running().await.unwrap();
@@ -129,7 +124,7 @@ async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
             assert_eq!(batch.json()["result"]["state"], "created", "{}", batch.text);
             break;
         }
-        assert!(back.elapsed() < Duration::from_secs(10), "{}", batch.text);
+        assert!(back.elapsed() < TIMEOUT, "{}", batch.text);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut connection = cluster.connect_options().connect().await.unwrap();
@@ -170,9 +165,8 @@ async fn commit_without_an_answer(key: Option<&'static str>) {
     let on = format!("alter database {name} set synchronous_commit = on");
     sqlx::query(sqlx::AssertSqlSafe(on)).execute(&mut connection).await.unwrap();
     let mut command = muster();
-    command
-        .env("MUSTER_DATABASE__URL", crate::support::server::url(&database))
-        .env("FAILPOINTS", "batch::hashed=1*sleep(500)->off");
+    let gate = Gate::closed("batch::hashed");
+    command.env("MUSTER_DATABASE__URL", crate::support::server::url(&database)).envs([gate.variable()]);
     let server = ServerProcess::start(&mut command);
     let owner = server.actor(&server.key.clone().unwrap());
     let send = async move |owner: &Actor| {
@@ -187,14 +181,15 @@ async fn commit_without_an_answer(key: Option<&'static str>) {
     let again = owner.clone();
     let batch = tokio::spawn(async move { send(&owner).await });
     // The batch is claimed, and not yet written. The other databases of this PostgreSQL don't wait for standbys.
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    gate.reached().await;
     sqlx::query("alter system set synchronous_standby_names = 'nobody'").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    gate.release();
     let start = Instant::now();
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and wait_event = 'SyncRep' and query ilike 'commit%'";
     let mut cuts = 0;
-    while !batch.is_finished() && start.elapsed() < Duration::from_secs(10) {
+    while !batch.is_finished() && start.elapsed() < TIMEOUT {
         cuts += sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut connection).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -10,16 +10,16 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::database_away::{restart, with_its_own_database};
+use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, Answer, db_counts, empty_database, sso};
 
-/// Waits until it does what it should again: 5 seconds at most.
-pub async fn heals(mut works: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !works().await {
-        assert!(start.elapsed() < Duration::from_secs(5), "it does not heal");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// A request that gets no connection or lock is given up after 3.1 s; the rest is for a busy machine.
+pub const GIVES_UP_WITHIN: Duration = Duration::from_secs(15);
+
+/// Waits until muster works again, without a restart.
+pub async fn heals(works: impl AsyncFnMut() -> bool) {
+    eventually("muster works again", works).await;
 }
 
 fn assert_come_again_because(answer: &Answer, sentence: &str) {
@@ -88,7 +88,7 @@ async fn asked_at_once(owner: &Actor, user: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
-    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let mut connection = cluster.connect_options().connect().await.unwrap();
     let before = db_counts(&mut connection).await;
@@ -193,7 +193,7 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
     for answer in [one, list, created] {
         assert_come_again_because(&answer, sentence);
     }
-    assert!(start.elapsed() < Duration::from_millis(3500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < GIVES_UP_WITHIN, "{:?}", start.elapsed());
     assert_eq!((ready.status, ready.error()["detail"].as_str()), (503, Some("the database can't be reached")));
     assert_eq!(owner.get("/livez").await.status, 200);
     drop(others);
@@ -211,7 +211,7 @@ async fn take_all(cluster: &EmbeddedPostgres, taken: &mut Vec<sqlx::PgConnection
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
-    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let disk = Disk::fill(&cluster).await;
     let sentence = "the database server's disk is full; nothing was written";
@@ -325,7 +325,7 @@ async fn ask_until(owner: Actor, asker: usize, over: tokio_util::sync::Cancellat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_cut_connections_and_a_restart_of_the_database_give_503_and_lose_nothing() {
-    let (_dir, cluster, server) = with_its_own_database("off").await;
+    let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let over = tokio_util::sync::CancellationToken::new();
     let asking: Vec<_> = (0..6).map(|asker| tokio::spawn(ask_until(owner.clone(), asker, over.clone()))).collect();
