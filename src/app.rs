@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
-use crate::postgres::Database;
+use crate::postgres::{Database, ErrorClass};
 use crate::traces::{self, Traces};
 
 /// The number of new users from which merging the search index's pending entries pays off.
@@ -232,6 +232,20 @@ impl App {
         self.authorize(caller, action).await?;
         // Boxed: opening a connection takes some KiB, which the future of each request would carry.
         Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
+    }
+
+    /// Runs a read, and once more if its connection was broken, which only its first statement finds out.
+    ///
+    /// # Errors
+    /// Those of `read`; the second time, that of a broken connection, too.
+    pub(crate) async fn retry_read<T>(&self, read: impl AsyncFn() -> Result<T>) -> Result<T> {
+        match read().await {
+            Err(error) if error.class() == Some(ErrorClass::Unavailable) && !error.is_unexplained() => {
+                self.db.observe(&error);
+                read().await
+            }
+            result => result,
+        }
     }
 
     /// Adds a timeout, slightly longer than that for a connection, to a future that may be dropped.

@@ -40,6 +40,9 @@ const OTHER_FILES: usize = 256;
 /// How long the server waits for a client to close its side of a connection.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How much longer than the deadline of the shutdown the HTTP library may wait for requests.
+const SHUTDOWN_MARGIN_SECONDS: u64 = 5;
+
 /// Serves on a bound listener, with TLS if given, until the server is stopped through its handle; requests in flight
 /// may then finish.
 ///
@@ -91,10 +94,12 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
         })
     };
     let connections = max_connections(&settings).div_ceil(threads);
+    // The caller's deadline comes first: it reports what was aborted.
+    let shutdown_timeout = settings.shutdown_timeout_seconds + SHUTDOWN_MARGIN_SECONDS;
     let builder = builder
         .workers(threads)
         .max_concurrent_connections(connections)
-        .shutdown_timeout(settings.shutdown_timeout_seconds)
+        .shutdown_timeout(shutdown_timeout)
         .disable_signals();
     Ok(builder.listen("muster", listener, worker)?.run())
 }

@@ -18,7 +18,7 @@ mod rotate;
 pub(crate) mod write;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
@@ -27,7 +27,6 @@ use crate::audit::{Attribution, AuditDenial};
 use crate::caller::{Action, Caller, KeyHolder, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
-use crate::postgres::ErrorClass;
 use crate::secret::Secret;
 use crate::token;
 
@@ -40,9 +39,6 @@ pub(crate) use create::{add, add_spec};
 pub(crate) use read::holder;
 
 use read::Found;
-
-/// A lookup that fails faster than this found a broken connection, not an unavailable database.
-const BROKEN_CONNECTION: Duration = Duration::from_millis(500);
 
 /// The token of an API key.
 pub type Token = token::Token<ApiKey>;
@@ -134,14 +130,7 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
 /// Looks a token up in the database, and caches its holder.
 async fn look_up(app: &App, token: &Token, digest: &[u8; 32]) -> Result<Found> {
     let queried_at = Instant::now();
-    let found = match read::find(app, token, app.clock.now()).await {
-        // Every request needs this lookup, so a connection that broke while idle is worth one retry.
-        Err(error) if error.class() == Some(ErrorClass::Unavailable) && queried_at.elapsed() < BROKEN_CONNECTION => {
-            app.db.observe(&error);
-            read::find(app, token, app.clock.now()).await?
-        }
-        found => found?,
-    };
+    let found = app.retry_read(async || read::find(app, token, app.clock.now()).await).await?;
     if let Found::Holder(holder) = &found {
         app.key_holders.insert(*digest, holder, queried_at);
     }

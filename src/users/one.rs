@@ -21,8 +21,12 @@ use crate::rows;
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDetails> {
     app.authorize(caller, Action::UserGet).await?;
-    let mut connection = app.db.interactive.acquire().await?;
-    let found = read::one(&mut connection, caller.organization_id, user_id).await?;
+    let found = app
+        .retry_read(async || {
+            let mut connection = app.db.interactive.acquire().await?;
+            read::one(&mut connection, caller.organization_id, user_id).await
+        })
+        .await?;
     found.ok_or_else(|| not_found(user_id))
 }
 

@@ -1,6 +1,6 @@
 //! Tables that somebody has locked, and does not let go.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 use sqlx::{ConnectOptions, Connection};
