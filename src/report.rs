@@ -1,4 +1,4 @@
-//! The complete report on a list of users that is refused: every row, every field, every conflict.
+//! The complete report on a rejected list of users: every row, every field, every conflict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,34 +9,34 @@ use utoipa::ToSchema;
 
 use crate::users::UserField;
 
-/// How many findings the one-line summary names; `rows` has them all.
+/// The number of findings in the one-line summary; `rows` has all of them.
 const NAMED: usize = 5;
 
-/// One thing that is wrong with one row.
+/// A finding on one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Finding {
-    /// The row's place in the list, from 0.
+    /// The row's index in the list, from 0.
     #[schema(example = 3)]
     pub index: usize,
-    /// The field; `null` when it is about the row as a whole.
+    /// The field; `null` for a finding on the row as a whole.
     #[schema(example = "email")]
     pub field: Option<String>,
-    /// What kind of thing, as a stable code.
+    /// A stable code.
     #[schema(value_type = String, example = "email_taken")]
     pub code: &'static str,
-    /// The same for people. Never shows a password.
+    /// A message for people. Never contains a password.
     #[schema(example = "already exists")]
     pub message: String,
-    /// The other row, for an address that is in the list twice.
+    /// The index of the other row, for a duplicate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_index: Option<usize>,
-    /// The address that it is about, for the summary.
+    /// The user's address or ID, for the summary.
     #[serde(skip)]
     subject: Option<String>,
 }
 
 impl Finding {
-    /// Something is wrong with a field.
+    /// A finding on a field.
     pub(crate) fn field(
         index: usize,
         field: impl Into<String>,
@@ -46,44 +46,44 @@ impl Finding {
         Self { index, field: Some(field.into()), code, message: message.into(), other_index: None, subject: None }
     }
 
-    /// Something is wrong with the row as a whole.
+    /// A finding on a row as a whole.
     pub(crate) fn row(index: usize, code: &'static str, message: impl Into<String>) -> Self {
         Self { field: None, ..Self::field(index, "", code, message) }
     }
 
-    /// Something about a row's user.
+    /// A finding on the user of a row.
     pub(crate) fn about(index: usize, email: &str, code: &'static str, message: &str) -> Self {
         Self { subject: Some(email.to_owned()), ..Self::row(index, code, message) }
     }
 
-    /// Something about whom the row names.
+    /// A finding on the user that a row names in its field `user`.
     pub(crate) fn user(index: usize, who: &str, code: &'static str, message: &str) -> Self {
         Self { subject: Some(who.to_owned()), ..Self::field(index, "user", code, message) }
     }
 
-    /// The address belongs to a user already.
+    /// A user has the address.
     pub(crate) fn email_taken(index: usize, email: &str) -> Self {
         Self { subject: Some(email.to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }
     }
 
-    /// There is nobody of the id or address in this field; `who` is that, if it can be shown.
+    /// No user has the ID or address in this field; `who` is its value, if it can be shown.
     pub(crate) fn no_such_user(index: usize, field: &str, who: Option<&str>) -> Self {
         Self { subject: who.map(str::to_owned), ..Self::field(index, field, "unknown_user", "there is no such user") }
     }
 
-    /// The row takes an owner away, and no other would be left; `field` is where it names them, if it does.
+    /// The row removes the last owner; `field` is the field that names the user, if there is one.
     pub(crate) fn last_owner(index: usize, field: Option<&str>, who: &str) -> Self {
-        let message = "is an owner, and no other active one would be left";
+        let message = "is an owner, and no other active owner would be left";
         Self { field: field.map(str::to_owned), ..Self::about(index, who, "last_owner", message) }
     }
 
-    /// The user in this field is in an earlier row too.
+    /// An earlier row names the same user in this field.
     pub(crate) fn user_twice(index: usize, first: usize, field: &str) -> Self {
         let message = format!("the same user as users[{first}]");
         Self { other_index: Some(first), ..Self::field(index, field, "user_duplicate", message) }
     }
 
-    /// The address is in an earlier row too.
+    /// An earlier row has the same address.
     pub(crate) fn email_twice(index: usize, first: usize, email: &str) -> Self {
         Self {
             subject: Some(email.to_owned()),
@@ -96,7 +96,7 @@ impl Finding {
 const EMAIL_TAKEN: &str = "email_taken";
 
 impl Finding {
-    /// Where, and what, of a list that has this name.
+    /// Writes place and message; `list` is the name of the list.
     fn write(&self, list: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{list}[{}]", self.index)?;
         if let Some(field) = &self.field {
@@ -112,26 +112,26 @@ impl Finding {
 /// All findings on a list.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What the list is called.
+    /// The name of the list.
     list: &'static str,
     total: usize,
-    /// What was to be done to the users: `created`.
+    /// The participle for messages, such as `created`.
     done: &'static str,
     findings: Vec<Finding>,
 }
 
 impl Report {
-    /// A report on a list of `total` users, with no finding yet.
+    /// An empty report on a list of `total` users to create.
     pub(crate) const fn new(total: usize) -> Self {
         Self::on(total, "created")
     }
 
-    /// The same on users who were to be `done`: changed, suspended.
+    /// An empty report on a list of `total` users; `done` is the participle for messages, such as `suspended`.
     pub(crate) const fn on(total: usize, done: &'static str) -> Self {
         Self { list: "users", total, done, findings: Vec::new() }
     }
 
-    /// A report on a list of `total` bindings of a policy.
+    /// An empty report on a list of `total` bindings of a policy.
     pub(crate) const fn on_bindings(total: usize) -> Self {
         Self { list: "bindings", total, done: "set", findings: Vec::new() }
     }
@@ -144,13 +144,13 @@ impl Report {
         self.findings.is_empty()
     }
 
-    /// How many rows the list has.
+    /// The number of rows in the list.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.total
     }
 
-    /// All findings, by row, and within a row in the order of its fields.
+    /// All findings, sorted by row and field.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
         let mut findings: Vec<&Finding> = self.findings.iter().collect();
@@ -158,13 +158,13 @@ impl Report {
         findings
     }
 
-    /// Whether the rows are fine and only meet accounts that exist.
+    /// Whether all findings are conflicts with existing users.
     #[must_use]
     pub fn only_conflicts(&self) -> bool {
         self.findings.iter().all(|finding| finding.code == EMAIL_TAKEN)
     }
 
-    /// How many findings there are of each code.
+    /// The number of findings for each code.
     #[must_use]
     pub fn counts(&self) -> Map<String, Value> {
         let mut counts = BTreeMap::<&str, u64>::new();
@@ -175,17 +175,17 @@ impl Report {
     }
 }
 
-/// Where a field stands in a row: whom the row is about, the vendor's order; what is unknown comes last.
+/// The sort key of a field: `user`, then the order of a new user's fields, then everything else.
 fn place(field: Option<&str>) -> usize {
     let fields = UserField::NEW_USER;
-    match field.unwrap_or_default() {
-        "user" => 0,
-        field => fields.iter().position(|known| known.as_str() == field).unwrap_or(fields.len()) + 1,
+    match field {
+        Some("user") => 0,
+        field => fields.iter().position(|known| Some(known.as_str()) == field).unwrap_or(fields.len()) + 1,
     }
 }
 
 impl Report {
-    /// How many rows there is something about.
+    /// The number of rows with findings.
     fn rows(&self) -> usize {
         let mut rows: Vec<usize> = self.findings.iter().map(|finding| finding.index).collect();
         rows.sort_unstable();
@@ -193,26 +193,26 @@ impl Report {
         rows.len()
     }
 
-    /// The error's one line without the addresses in it, which are not to outlive their accounts.
+    /// The summary without addresses, for storage: addresses must not outlive their users.
     pub(crate) fn without_addresses(&self, line: &str) -> String {
         let addresses = self.findings.iter().filter_map(|finding| finding.subject.as_deref());
         addresses.fold(line.to_owned(), |line, address| line.replace(&format!(" ({address})"), ""))
     }
 
-    /// The first few findings, and how many more.
+    /// The first findings, and the number of the others.
     pub(crate) fn named(&self) -> String {
         Named(self).to_string()
     }
 
-    /// The same line about users who can't be removed.
+    /// The summary of a rejected undo.
     pub(crate) fn undo_summary(&self) -> String {
         let named = Named(self);
-        format!("{} of {} users have been used since, so nobody was removed: {named}", self.rows(), self.total)
+        format!("{} of {} users were used since; no user was removed: {named}", self.rows(), self.total)
     }
 }
 
 impl fmt::Display for Report {
-    /// One line: how many rows, the first few findings, how many more.
+    /// One line: the number of rows, the first findings, the number of the others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let done = self.done;
         match self.total {
@@ -222,7 +222,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The first few findings, and how many more.
+/// Formats the first findings, and the number of the others.
 struct Named<'a>(&'a Report);
 
 impl fmt::Display for Named<'_> {
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_summary_names_the_first_findings_by_row_and_counts_the_rest() {
+    fn the_summary_names_the_first_findings_by_row_and_counts_the_others() {
         let mut report = Report::new(40);
         report.add(Finding::field(17, "password", "password_too_short", "shorter than 8 characters"));
         report.add(Finding::email_taken(3, "ada@example.com"));
@@ -254,10 +254,10 @@ mod tests {
              users[17].password: shorter than 8 characters"
         );
         for index in 20..26 {
-            report.add(Finding::row(index, "wrong_type", "has to be an object"));
+            report.add(Finding::row(index, "wrong_type", "must be an object"));
         }
         assert!(report.to_string().starts_with("8 of 40 users can't be created: "));
-        assert!(report.to_string().ends_with("users[22]: has to be an object; and 3 more"));
+        assert!(report.to_string().ends_with("users[22]: must be an object; and 3 more"));
         assert!(!report.only_conflicts());
         assert_eq!(
             Value::Object(report.counts()).to_string(),

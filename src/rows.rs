@@ -1,7 +1,7 @@
-//! Reading the JSON of a list: rows of fields, and what is wrong with their types. Pure.
+//! Parsing a JSON list into rows, with findings on types. Pure.
 //!
-//! Which fields a row has is for the list to say: see [`Shape`]. A value of the wrong type is a finding of its row, not the end of reading: only text that
-//! is not JSON at all, or not a list, is refused as a whole.
+//! Each list defines the fields of its rows ([`Shape`]). A value of the wrong type is a finding on its row. Only text
+//! that is not JSON, or not a list, is rejected as a whole.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,22 +14,22 @@ use crate::report::Finding;
 use crate::secret::Secret;
 use crate::users::UserField;
 
-/// The longest unknown field name that is repeated in a finding, in characters.
+/// The maximum length, in characters, of an unknown field name in a finding.
 const LONGEST_NAME_SHOWN: usize = 64;
 
-/// How many unknown fields of one row are named. A mistake in a program is clear after a few, and
-/// the answer to a body of nothing else stays bounded.
+/// The maximum number of unknown fields that are named for a row. A few show the mistake, and the response stays
+/// bounded.
 const MOST_UNKNOWN_NAMED: usize = 5;
 
-/// One field, as far as reading it went.
+/// A field of a row.
 #[derive(Debug, Default)]
 pub(crate) enum Field<T> {
-    /// Not there, or null.
+    /// Absent or null.
     #[default]
     Missing,
-    /// There, of the wrong type; the finding has been made.
+    /// Of the wrong type; the finding was added.
     Wrong,
-    /// There.
+    /// Present.
     Is(T),
 }
 
@@ -52,25 +52,25 @@ impl Field<String> {
     }
 }
 
-/// What the rows of a list are.
+/// A type of row.
 pub(crate) trait Shape: Default {
-    /// The fields that there are.
+    /// The fields that a row may have.
     const FIELDS: &'static [UserField];
 
-    /// What is done to those who are in it, such as `create`.
+    /// The verb for messages: "no users to create".
     const PURPOSE: &'static str;
 
-    /// Takes the value of one of them.
+    /// Sets a field.
     fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value);
 }
 
-/// Rows (`None` for one that is not an object) and what is wrong with their types.
+/// Rows, `None` for one that is not an object, and the findings on their types.
 pub(crate) type Rows<R> = (Vec<Option<R>>, Vec<Finding>);
 
-/// Takes a list apart.
+/// Parses a list.
 ///
 /// # Errors
-/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` when there is no list to report on.
+/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
 pub(crate) fn parse<R: Shape>(body: &[u8], max_users: usize) -> Result<Rows<R>> {
     let mut too_many = false;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -79,22 +79,22 @@ pub(crate) fn parse<R: Shape>(body: &[u8], max_users: usize) -> Result<Rows<R>> 
         .and_then(|rows| deserializer.end().map(|()| rows));
     match rows {
         Ok((rows, _)) if rows.is_empty() => {
-            Err(Error::new(Code::EmptyBatch, format!("the list is empty: there is nobody to {}", R::PURPOSE)))
+            Err(Error::new(Code::EmptyBatch, format!("the list is empty; there are no users to {}", R::PURPOSE)))
         }
         Ok(rows) => Ok(rows),
         Err(_) if too_many => Err(Error::new(
             Code::TooLarge,
-            format!("more than {max_users} users in one batch (setting `batch.max_users`): send several batches"),
+            format!("more than {max_users} users in one batch (setting `batch.max_users`); send several batches"),
         )),
         Err(error) if error.is_data() => {
             let fields: Vec<String> = R::FIELDS.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
-            Err(Error::invalid(format!("the body has to be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
+            Err(Error::invalid(format!("the body must be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
         }
         Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
     }
 }
 
-/// Takes one row apart, which is not in a list.
+/// Parses a single row, which is not in a list.
 ///
 /// # Errors
 /// `invalid_json`.
@@ -153,7 +153,7 @@ struct RowSeed<'a, R> {
 
 impl<R: Shape> RowSeed<'_, R> {
     fn not_an_object(self, found: &str) -> Option<R> {
-        let message = format!("a user has to be an object with {}; this is {found}", UserField::names(R::FIELDS));
+        let message = format!("must be an object with {}, not {found}", UserField::names(R::FIELDS));
         self.findings.push(Finding::row(self.index, "wrong_type", message));
         None
     }
@@ -220,20 +220,20 @@ impl<'de, R: Shape> Visitor<'de> for RowSeed<'_, R> {
     }
 }
 
-/// Takes the values of one row's fields. However many there are, findings stay few.
+/// Reads the fields of a row. The number of findings is bounded.
 pub(crate) struct Fields<'a> {
     known: &'static [UserField],
     index: usize,
     findings: &'a mut Vec<Finding>,
-    /// Which known fields there have been, and whether more than once.
+    /// The known fields read so far, and whether a duplicate was reported.
     seen: Vec<(UserField, bool)>,
-    /// How many unknown ones.
+    /// The number of unknown fields.
     unknown: usize,
 }
 
 impl Fields<'_> {
-    /// The known field of this name, if it is there for the first time. JSON leaves open which of two values of
-    /// one name counts, so a second one is a finding.
+    /// The known field of this name, on its first occurrence. JSON does not define which of two values with the same
+    /// name counts, so a second one is a finding.
     fn new_field(&mut self, key: &str) -> Option<UserField> {
         let Some(known) = UserField::find(self.known, key) else {
             self.unknown(key);
@@ -244,10 +244,10 @@ impl Fields<'_> {
                 self.seen.push((known, false));
                 Some(known)
             }
-            Some((_, told)) => {
-                if !*told {
-                    *told = true;
-                    self.findings.push(Finding::field(self.index, known, "duplicate_field", "is there twice"));
+            Some((_, is_reported)) => {
+                if !*is_reported {
+                    *is_reported = true;
+                    self.findings.push(Finding::field(self.index, known, "duplicate_field", "occurs twice"));
                 }
                 None
             }
@@ -270,7 +270,7 @@ impl Fields<'_> {
         }
     }
 
-    pub(crate) fn wrong<T>(&mut self, field: UserField, due: &str, found: &Value) -> Field<T> {
+    pub(crate) fn wrong<T>(&mut self, field: UserField, expected: &str, found: &Value) -> Field<T> {
         let found = match found {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
@@ -279,7 +279,7 @@ impl Fields<'_> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.findings.push(Finding::field(self.index, field, "wrong_type", format!("has to be {due}, not {found}")));
+        self.findings.push(Finding::field(self.index, field, "wrong_type", format!("must be {expected}, not {found}")));
         Field::Wrong
     }
 
@@ -293,11 +293,11 @@ impl Fields<'_> {
             .take(LONGEST_NAME_SHOWN)
             .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
             .collect();
-        let message = format!("is unknown; a user has {}", UserField::names(self.known));
+        let message = format!("is unknown; the known fields are {}", UserField::names(self.known));
         self.findings.push(Finding::field(self.index, shown, "unknown_field", message));
     }
 
-    /// Says how many unknown fields were not named.
+    /// Adds a finding with the number of unknown fields that were not named.
     fn finish(self) {
         let more = self.unknown.saturating_sub(MOST_UNKNOWN_NAMED);
         if more > 0 {

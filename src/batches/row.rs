@@ -262,10 +262,10 @@ fn permission_level(
         Field::Wrong => None,
         Field::Is(text) => match PermissionLevel::parse(&text) {
             Some(PermissionLevel::Owner) if !limits.may_grant_owner => {
-                refuse("permission_level_forbidden", "only an owner's API key can make owners")
+                refuse("permission_level_forbidden", "only an owner's API key can create owners")
             }
             Some(level) => Some(level),
-            None => refuse("permission_level_unknown", "has to be `collaborator` or `owner`"),
+            None => refuse("permission_level_unknown", "must be `collaborator` or `owner`"),
         },
     }
 }
@@ -299,7 +299,7 @@ impl Given {
         let given = |text: Field<Secret>| text.into_option().filter(|text| !text.expose().is_empty());
         let (password, hash, must_change) = (given(self.password), given(self.hash), self.must_change.into_option());
         if must_change.is_some() && hash.is_none() {
-            let message = "is for a password_hash; what holds for a password is the server's setting";
+            let message = "requires `password_hash`; for a `password`, the setting `passwords.must_change` applies";
             return refuse(UserField::MustChangePassword, "must_change_without_hash", message);
         }
         let mut conflict = |field, conflict: CredentialConflict| refuse(field, conflict.code(), conflict.message());

@@ -156,16 +156,16 @@ mod tests {
         for (row, expected) in [
             ("{}", vec!["0.user: missing: is missing"]),
             (r#"{"user": null}"#, vec!["0.user: missing: is missing"]),
-            (r#"{"user": "a@b.example", "user": "c@d.example"}"#, vec!["0.user: duplicate_field: is there twice"]),
+            (r#"{"user": "a@b.example", "user": "c@d.example"}"#, vec!["0.user: duplicate_field: occurs twice"]),
             (r#"{"user": "nobody"}"#, vec![invalid]),
             (r#"{"user": "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"}"#, vec![invalid]),
-            (r#"{"user": 7}"#, vec!["0.user: wrong_type: has to be text, not a number"]),
-            (r#"{"user": [[{}]]}"#, vec!["0.user: wrong_type: has to be text, not a list"]),
+            (r#"{"user": 7}"#, vec!["0.user: wrong_type: must be text, not a number"]),
+            (r#"{"user": [[{}]]}"#, vec!["0.user: wrong_type: must be text, not a list"]),
             (
                 r#"{"user": "a@b.example", "mail\n": {"x": []}}"#,
-                vec!["0.mail\u{fffd}: unknown_field: is unknown; a user has user"],
+                vec!["0.mail\u{fffd}: unknown_field: is unknown; the known fields are user"],
             ),
-            (r#""a@b.example""#, vec!["0.-: wrong_type: a user has to be an object with user; this is text"]),
+            (r#""a@b.example""#, vec!["0.-: wrong_type: must be an object with user, not text"]),
         ] {
             assert_eq!(findings(&format!("[{row}]")), expected, "{row}");
         }

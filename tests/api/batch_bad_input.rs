@@ -28,7 +28,7 @@ async fn refused(app: &TestApp, body: impl Into<reqwest::Body>) -> (u16, Value) 
 #[tokio::test]
 async fn a_body_that_is_not_a_list_of_users_is_rejected() {
     let app = TestApp::spawn().await;
-    let shape = "the body has to be a JSON array of users: [{\"name\": …, \"email\": …}, …]";
+    let shape = "the body must be a JSON array of users: [{\"name\": …, \"email\": …}, …]";
     let cases: [(&[u8], u16, &str, &str); 8] = [
         (b"hello", 400, "invalid_json", "the body is not valid JSON: expected value at line 1 column 1"),
         (b"", 400, "invalid_json", "the body is not valid JSON: EOF while parsing a value at line 1 column 0"),
@@ -47,7 +47,7 @@ async fn a_body_that_is_not_a_list_of_users_is_rejected() {
         ),
         (b"{\"create_users\": []}", 400, "invalid_request", shape),
         (b"\"users\"", 400, "invalid_request", shape),
-        (b"[]", 400, "empty_batch", "the list is empty: there is nobody to create"),
+        (b"[]", 400, "empty_batch", "the list is empty; there are no users to create"),
     ];
     for (body, status, code, detail) in cases {
         let (found, error) = refused(&app, body).await;
@@ -81,10 +81,10 @@ async fn every_finding_of_every_row_is_reported() {
     assert_eq!(
         error["detail"],
         "8 of 9 users can't be created: users[1].name: is missing; users[1].email: not a valid \
-         e-mail address; users[1].is_sso_user: has to be true or false, not text; users[1].nickname: is unknown; a user \
-         has name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, permission_level; \
-         users[2]: a user has to be an object with name, email, password, is_sso_user, lastname, title, password_hash, \
-         must_change_password, permission_level; this is a number; and 16 more"
+         e-mail address; users[1].is_sso_user: must be true or false, not text; users[1].nickname: is unknown; the known \
+         fields are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, \
+         permission_level; users[2]: must be an object with name, email, password, is_sso_user, lastname, title, \
+         password_hash, must_change_password, permission_level, not a number; and 16 more"
     );
     let mut found: Vec<(u64, String, String)> = error["rows"]
         .as_array()
@@ -141,8 +141,8 @@ async fn a_wrong_type_in_one_row_is_a_finding_of_that_row() {
         error,
         json!({
             "code": "batch_rejected",
-            "detail": "1 of 20 users can't be created: users[17].name: has to be text, not a number",
-            "rows": [{"index": 17, "field": "name", "code": "wrong_type", "message": "has to be text, not a number"}],
+            "detail": "1 of 20 users can't be created: users[17].name: must be text, not a number",
+            "rows": [{"index": 17, "field": "name", "code": "wrong_type", "message": "must be text, not a number"}],
         })
     );
 }
@@ -153,7 +153,7 @@ async fn a_duplicate_field_is_a_finding() {
     let body = r#"[{"name": "a", "email": "a@example.com", "is_sso_user": true, "email": "b@example.com"}]"#;
     let (status, error) = refused(&app, body).await;
     assert_eq!(status, 422);
-    assert_eq!(error["detail"], "the user can't be created: users[0].email: is there twice");
+    assert_eq!(error["detail"], "the user can't be created: users[0].email: occurs twice");
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn too_many_users_are_rejected() {
         assert_eq!(status, 413);
         assert_eq!(
             error,
-            json!({"code": "too_large", "detail": "more than 10000 users in one batch (setting `batch.max_users`): send several batches"})
+            json!({"code": "too_large", "detail": "more than 10000 users in one batch (setting `batch.max_users`); send several batches"})
         );
     }
 }

@@ -349,7 +349,7 @@ async fn undo_deletes_nobody_if_a_user_has_signed_in_or_was_changed() {
         assert_eq!((error["code"].as_str(), &error["rows"]), (Some("batch_in_use"), &due));
         assert!(
             error["detail"].as_str().unwrap().starts_with(
-                "5 of 6 users have been used since, so nobody was removed: users[1] (user1@example.com): has signed in since; "
+                "5 of 6 users were used since; no user was removed: users[1] (user1@example.com): has signed in since; "
             ),
             "{error}"
         );

@@ -100,14 +100,14 @@ async fn all_that_is_wrong_with_a_change_is_told_at_once() {
         answer.error(),
         json!({
             "code": "batch_rejected",
-            "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: has to be text, not null; \
-                users[0].lastname: has to be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; a user has name, email, lastname, title",
+            "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: must be text, not null; \
+                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, lastname, title",
             "rows": [
                 row("name", "empty", "must not be empty"),
-                row("email", "wrong_type", "has to be text, not null"),
-                row("lastname", "wrong_type", "has to be text, not a number"),
+                row("email", "wrong_type", "must be text, not null"),
+                row("lastname", "wrong_type", "must be text, not a number"),
                 row("title", "control_character", "contains a control character (such as a line break, a tab or NUL)"),
-                row("status", "unknown_field", "is unknown; a user has name, email, lastname, title"),
+                row("status", "unknown_field", "is unknown; the known fields are name, email, lastname, title"),
             ],
         })
     );
@@ -224,7 +224,7 @@ const LAST_OWNER: &str =
 
 /// Asserts that a list is rejected because one row would remove the last owner.
 pub fn last_owner_in(answer: &Answer, index: usize, field: Option<&str>, who: &str) {
-    let message = "is an owner, and no other active one would be left";
+    let message = "is an owner, and no other active owner would be left";
     let place = field.map_or(format!("users[{index}]"), |field| format!("users[{index}].{field}"));
     let row = json!({"index": index, "field": field, "code": "last_owner", "message": message});
     let detail = format!("{LAST_OWNER}: {place} ({who}): {message}");

@@ -137,9 +137,9 @@ async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
                 row(4, "if_match", "precondition_failed", "the user has changed since this revision; read the user again and retry"),
                 twice,
                 row(6, "user", "missing", "is missing"),
-                row(6, "name", "unknown_field", "is unknown; a user has user, if_match"),
+                row(6, "name", "unknown_field", "is unknown; the known fields are user, if_match"),
                 {"index": 7, "field": null, "code": "wrong_type",
-                    "message": "a user has to be an object with user, if_match; this is text"},
+                    "message": "must be an object with user, if_match, not text"},
                 row(8, "if_match", "wrong_type", "has to be a revision, as in the ETag, not text"),
             ],
         })
@@ -248,8 +248,8 @@ async fn what_is_no_list_is_refused_as_a_whole() {
         (DELETE, "[{\"user\": …, \"if_match\": …}, …]"),
     ] {
         for (body, status, code, detail) in [
-            ("[]", 400, "empty_batch", "the list is empty: there is nobody to change".to_owned()),
-            ("{}", 400, "invalid_request", format!("the body has to be a JSON array of users: {example}")),
+            ("[]", 400, "empty_batch", "the list is empty; there are no users to change".to_owned()),
+            ("{}", 400, "invalid_request", format!("the body must be a JSON array of users: {example}")),
             (
                 "[",
                 400,
@@ -260,7 +260,7 @@ async fn what_is_no_list_is_refused_as_a_whole() {
                 "[{}, {}, {}, {}]",
                 413,
                 "too_large",
-                "more than 3 users in one batch (setting `batch.max_users`): send several batches".to_owned(),
+                "more than 3 users in one batch (setting `batch.max_users`); send several batches".to_owned(),
             ),
         ] {
             let answer = Actor::send(app.owner.request("POST", path).body(body)).await;

@@ -97,7 +97,7 @@ create_users:
         assert!(err.contains(place), "{place} is not in:\n{err}");
     }
     for words in
-        ["has to be text, not a number", "already exists", "the same address as users[0]", "is unknown; a user has"]
+        ["must be text, not a number", "already exists", "the same address as users[0]", "is unknown; the known fields"]
     {
         assert!(err.contains(words), "{words} is not in:\n{err}");
     }
@@ -140,7 +140,7 @@ async fn an_empty_file_and_an_empty_list_are_refused_in_a_sentence() {
     let ran = create(&app, "create_users: []\n", &[]);
     assert_eq!(ran.status, Some(1));
     assert!(
-        ran.err.ends_with("error: the list is empty: there is nobody to create; nothing was created\n"),
+        ran.err.ends_with("error: the list is empty; there are no users to create; nothing was created\n"),
         "{}",
         ran.err
     );

@@ -148,7 +148,7 @@ hunter2\",true
     for words in [
         "password: shorter than 8 characters\n --> users:2:21\n",
         " --> users:3:4\n",
-        "is_sso_user: has to be true or false, not text\n --> users:3:22\n",
+        "is_sso_user: must be true or false, not text\n --> users:3:22\n",
         "name: is missing\n --> users:4:1\n",
         "email: the same address as users[0]\n --> users:4:2\n",
         " ::: users:2:5\n",

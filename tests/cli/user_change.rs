@@ -174,7 +174,7 @@ async fn what_is_wrong_with_a_file_is_shown_in_it_and_nothing_is_done() {
     assert!(ran.err.ends_with("\n1 of 2 users can't be deleted; nothing was deleted\n"), "{}", ran.err);
     let content = "user\na@example.com\nadministrator@muster.invalid\n";
     let ran = with_file(&app, "suspend", content, ".csv", &[]);
-    let row = "error[last_owner]: user: is an owner, and no other active one would be left\n --> users:3:1\n";
+    let row = "error[last_owner]: user: is an owner, and no other active owner would be left\n --> users:3:1\n";
     assert!(ran.err.starts_with(row), "{}", ran.err);
     assert!(ran.err.ends_with("\n1 of 2 users can't be suspended; nothing was suspended\n"), "{}", ran.err);
     for (command, content, suffix, words) in [

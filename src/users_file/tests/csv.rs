@@ -155,11 +155,11 @@ error[c]: email: m
 fn a_row_that_may_be_shifted_is_hidden() {
     let text = format!("{HEADER}Ann,Doe,ann@example.com,hunter2,false\n");
     let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
-    let output = file.render(&[finding(0, "is_sso_user", "wrong_type", "has to be true or false, not text")], false);
+    let output = file.render(&[finding(0, "is_sso_user", "wrong_type", "must be true or false, not text")], false);
     assert_eq!(
         output,
         "\
-error[wrong_type]: is_sso_user: has to be true or false, not text
+error[wrong_type]: is_sso_user: must be true or false, not text
  --> users.csv:2:25
   |
 2 | *************************************
