@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use muster_client::AuditEvent;
 
 use super::Exit;
 use super::args::LocalArgs;
@@ -12,7 +13,6 @@ use super::output::{self, Format};
 use crate::app::App;
 use crate::audit::{self, ActorFilter, Entry, Filter};
 use crate::caller::{Action, Caller};
-use crate::http::AuditEvent;
 use crate::page::{MAX_COUNT, PageRequest};
 
 /// Default number of entries in a table.

@@ -124,17 +124,19 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse> {
     if *request.method() == Method::TRACE {
         return Ok(not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    Err(Error::new(Code::NotFound, "there is nothing at this address; /docs lists what there is"))
+    Err(Error::new(Code::NotFound, "no such route; see /docs"))
 }
 
 /// The response for a path in the URL table and a method that the path does not allow.
-pub(super) fn method_not_allowed(allowed: &'static str) -> Route {
-    web::to(move || async move { not_allowed(allowed) })
+pub(super) fn method_not_allowed(allow: String) -> Route {
+    web::to(move || std::future::ready(not_allowed(&allow)))
 }
 
-fn not_allowed(allowed: &'static str) -> HttpResponse {
-    let error = Error::new(Code::MethodNotAllowed, format!("this address takes {allowed} only"));
+fn not_allowed(allow: &str) -> HttpResponse {
+    let error = Error::new(Code::MethodNotAllowed, format!("method not allowed; allowed: {allow}"));
     let mut response = HttpResponse::from_error(error);
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
     response
 }

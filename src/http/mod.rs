@@ -38,129 +38,132 @@ mod server;
 mod stream;
 
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, delete, patch, post, put};
+use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
+use utoipa::OpenApi;
 
 use log::RouteTemplate;
 
-pub(crate) use api::audit::AuditEvent;
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
 pub use server::serve;
 
-/// The `Allow` header of a read-only route.
-const READ: &str = "GET, HEAD";
+enum Method {
+    /// GET and HEAD with the read deadline.
+    Read,
+    /// GET and HEAD without the read deadline.
+    Get,
+    /// POST with the read deadline, for a search with a body.
+    Search,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
 
-/// A GET and HEAD route.
-fn read<F, Args>(handler: F) -> Route
+/// A handler with its methods, as in the `Allow` header.
+struct Endpoint {
+    allow: &'static str,
+    route: Route,
+}
+
+fn endpoint<F, Args>(method: Method, handler: F) -> Endpoint
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    reading(get().to(handler))
-}
-
-/// Applies the read deadline to a read-only route: 503 if the database does not answer in time.
-fn reading(route: Route) -> Route {
-    route.wrap(from_fn(deadline::read))
-}
-
-fn get() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-/// The URL table.
-fn routes(config: &mut ServiceConfig) {
-    let mut at = |path, allowed, routes: Vec<Route>| {
-        let resource =
-            web::resource(path).app_data(RouteTemplate(path)).default_service(error::method_not_allowed(allowed));
-        config.service(routes.into_iter().fold(resource, Resource::route));
+    let get = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    // 503 if the database does not respond in time.
+    let with_deadline = |route: Route| route.wrap(from_fn(deadline::read));
+    let (allow, route) = match method {
+        Method::Read => ("GET, HEAD", with_deadline(get().to(handler))),
+        Method::Get => ("GET, HEAD", get().to(handler)),
+        Method::Search => ("POST", with_deadline(web::post().to(handler))),
+        Method::Post => ("POST", web::post().to(handler)),
+        Method::Put => ("PUT", web::put().to(handler)),
+        Method::Patch => ("PATCH", web::patch().to(handler)),
+        Method::Delete => ("DELETE", web::delete().to(handler)),
     };
-    at("/livez", READ, vec![read(health::livez)]);
-    at("/readyz", READ, vec![read(health::readyz)]);
-    at("/openapi.json", READ, vec![read(openapi::json)]);
-    at("/api/v2/userinfo/", READ, vec![read(api::userinfo::get)]);
-    at("/api/v2/users/admin_batch_create", "POST", vec![post().to(api::users::admin_batch_create)]);
-    at("/api/v2/users/admin_batch_update", "POST", vec![post().to(api::user_lists::update)]);
-    at("/api/v2/users/admin_batch_suspend", "POST", vec![post().to(api::user_lists::suspend)]);
-    at("/api/v2/users/admin_batch_reactivate", "POST", vec![post().to(api::user_lists::reactivate)]);
-    at("/api/v2/users/admin_batch_delete", "POST", vec![post().to(api::user_lists::delete)]);
-    at("/api/v2/batches", READ, vec![read(api::batches::list)]);
-    at("/api/v2/batches/{batch_id}", READ, vec![read(api::batches::get)]);
-    at("/api/v2/batches/{batch_id}/results", READ, vec![read(api::batches::results)]);
-    at("/api/v2/batches/{batch_id}/cancel", "POST", vec![post().to(api::batches::cancel)]);
-    at("/api/v2/batches/{batch_id}/undo", "POST", vec![post().to(api::batches::undo)]);
-    at("/api/v2/organization_collaborators/", READ, vec![read(api::collaborators::list)]);
-    at("/api/v2/organization_collaborators/search", "POST", vec![reading(post().to(api::collaborators::search))]);
-    at(
-        "/api/v2/organization_collaborators/{identity_id}",
-        "GET, HEAD, PUT, DELETE",
-        vec![read(api::collaborators::get), put().to(api::collaborators::put), delete().to(api::collaborators::delete)],
-    );
-    at(
-        "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}",
-        "POST",
-        vec![post().to(api::service_accounts::rotate_for_user)],
-    );
-    at("/api/v2/users/service_accounts", "POST", vec![post().to(api::service_accounts::create)]);
-    at("/api/v2/users/create_api_key", "POST", vec![post().to(api::service_accounts::create_api_key)]);
-    at("/api/v2/api_keys", "GET, HEAD, POST", vec![read(api::api_keys::list), post().to(api::api_keys::create)]);
-    at(
-        "/api/v2/api_keys/{key_id}",
-        "GET, HEAD, DELETE",
-        vec![read(api::api_keys::get), delete().to(api::api_keys::revoke)],
-    );
-    at("/api/v2/api_keys/{key_id}/rotate", "POST", vec![post().to(api::api_keys::rotate)]);
-    at("/api/v2/users/create_otp_token", READ, vec![read(api::logins::start)]);
-    at("/api/v2/users/request_otp_token/{otp}", READ, vec![get().to(api::logins::fetch)]);
-    at("/api/v2/users/approve_otp_token", "POST", vec![post().to(api::logins::approve)]);
-    at("/login/{otp}", READ, vec![read(api::logins::page)]);
-    // After the routes with a fixed word in place of the id: the first match wins.
-    at(
-        "/api/v2/users/{user_id}",
-        "GET, HEAD, PATCH, DELETE",
-        vec![read(api::user::get), patch().to(api::user::patch), delete().to(api::user::delete)],
-    );
-    at("/api/v2/users/{user_id}/suspend", "POST", vec![post().to(api::user::suspend)]);
-    at("/api/v2/users/{user_id}/reactivate", "POST", vec![post().to(api::user::reactivate)]);
-    at("/api/v2/organization_invitations/", READ, vec![read(api::invitations::list)]);
-    at("/api/v2/organization_invitations/batch_create", "POST", vec![post().to(api::invitations::batch_create)]);
-    at("/api/v2/organization_invitations/accept", "POST", vec![post().to(api::invitations::accept)]);
-    at(
-        "/api/v2/organization_invitations/{invitation_id}/invalidate",
-        "POST",
-        vec![post().to(api::invitations::invalidate)],
-    );
-    at(
-        "/invitations/{token}",
-        "GET, HEAD, POST",
-        vec![read(pages::invitation::show), post().to(pages::invitation::accept)],
-    );
-    at("/api/v2/user_groups/", "GET, HEAD, POST", vec![read(api::groups::list), post().to(api::groups::create)]);
-    // Before the route with an id in the same place.
-    at("/api/v2/user_groups/memberships/list", READ, vec![read(api::group_members::memberships)]);
-    at(
-        "/api/v2/user_groups/{group_id}",
-        "GET, HEAD, PATCH, DELETE",
-        vec![read(api::groups::get), patch().to(api::groups::update), delete().to(api::groups::delete)],
-    );
-    at("/api/v2/user_groups/{group_id}/members", READ, vec![read(api::group_members::members)]);
-    at("/api/v2/user_groups/{group_id}/members/add", "POST", vec![post().to(api::group_members::add_members)]);
-    at("/api/v2/user_groups/{group_id}/members/remove", "POST", vec![post().to(api::group_members::remove_members)]);
-    at("/api/v2/policy/clouds", READ, vec![read(api::policies::clouds)]);
-    at("/api/v2/policy/projects", READ, vec![read(api::policies::projects)]);
-    at(
-        "/api/v2/policy/{resource_type}/{resource_id}",
-        "GET, HEAD, PUT",
-        vec![read(api::policies::get), put().to(api::policies::set)],
-    );
-    at("/api/v2/scim/list-user-permissions", READ, vec![read(api::permissions::list)]);
-    at("/api/v2/scim/scim-migration-preview", READ, vec![read(api::scim::migration_preview)]);
-    at("/api/v2/scim/migrate-permissions", "POST", vec![post().to(api::scim::migrate)]);
-    at("/api/v2/audit/events", READ, vec![read(api::audit::list)]);
-    at("/api/v2/cli_usage/", "POST", vec![post().to(api::cli_usage::post)]);
-    at("/docs/{part:.*}", READ, vec![read(openapi::page)]);
+    Endpoint { allow, route }
+}
+
+fn resource(path: &'static str, endpoints: Vec<Endpoint>) -> Resource {
+    let allow = endpoints.iter().map(|endpoint| endpoint.allow).collect::<Vec<_>>().join(", ");
+    let resource = web::resource(path).app_data(RouteTemplate(path)).default_service(error::method_not_allowed(allow));
+    endpoints.into_iter().fold(resource, |resource, endpoint| resource.route(endpoint.route))
+}
+
+/// Registers the handlers of each path and includes the same handlers in the OpenAPI document.
+macro_rules! url_table {
+    ($($path:literal => $($method:ident $($handler:ident)::+),+;)+) => {
+        fn api_routes(config: &mut ServiceConfig) {
+            $(config.service(resource($path, vec![$(endpoint(Method::$method, $($handler)::+)),+]));)+
+        }
+
+        #[derive(OpenApi)]
+        #[openapi(paths($($($($handler)::+),+),+))]
+        struct ApiRoutes;
+    };
+}
+
+// The first match wins: a path with a fixed word precedes a path with an ID in the same place.
+url_table! {
+    "/livez" => Read health::livez;
+    "/readyz" => Read health::readyz;
+    "/api/v2/userinfo/" => Read api::userinfo::get;
+    "/api/v2/users/admin_batch_create" => Post api::users::admin_batch_create;
+    "/api/v2/users/admin_batch_update" => Post api::user_lists::update;
+    "/api/v2/users/admin_batch_suspend" => Post api::user_lists::suspend;
+    "/api/v2/users/admin_batch_reactivate" => Post api::user_lists::reactivate;
+    "/api/v2/users/admin_batch_delete" => Post api::user_lists::delete;
+    "/api/v2/batches" => Read api::batches::list;
+    "/api/v2/batches/{batch_id}" => Read api::batches::get;
+    "/api/v2/batches/{batch_id}/results" => Read api::batches::results;
+    "/api/v2/batches/{batch_id}/cancel" => Post api::batches::cancel;
+    "/api/v2/batches/{batch_id}/undo" => Post api::batches::undo;
+    "/api/v2/organization_collaborators/" => Read api::collaborators::list;
+    "/api/v2/organization_collaborators/search" => Search api::collaborators::search;
+    "/api/v2/organization_collaborators/{identity_id}" => Read api::collaborators::get, Put api::collaborators::put, Delete api::collaborators::delete;
+    "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}" => Post api::service_accounts::rotate_for_user;
+    "/api/v2/users/service_accounts" => Post api::service_accounts::create;
+    "/api/v2/users/create_api_key" => Post api::service_accounts::create_api_key;
+    "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;
+    "/api/v2/api_keys/{key_id}" => Read api::api_keys::get, Delete api::api_keys::revoke;
+    "/api/v2/api_keys/{key_id}/rotate" => Post api::api_keys::rotate;
+    "/api/v2/users/create_otp_token" => Read api::logins::start;
+    "/api/v2/users/request_otp_token/{otp}" => Get api::logins::fetch;
+    "/api/v2/users/approve_otp_token" => Post api::logins::approve;
+    "/login/{otp}" => Read api::logins::page;
+    "/api/v2/users/{user_id}" => Read api::user::get, Patch api::user::patch, Delete api::user::delete;
+    "/api/v2/users/{user_id}/suspend" => Post api::user::suspend;
+    "/api/v2/users/{user_id}/reactivate" => Post api::user::reactivate;
+    "/api/v2/organization_invitations/" => Read api::invitations::list;
+    "/api/v2/organization_invitations/batch_create" => Post api::invitations::batch_create;
+    "/api/v2/organization_invitations/accept" => Post api::invitations::accept;
+    "/api/v2/organization_invitations/{invitation_id}/invalidate" => Post api::invitations::invalidate;
+    "/invitations/{token}" => Read pages::invitation::show, Post pages::invitation::accept;
+    "/api/v2/user_groups/" => Read api::groups::list, Post api::groups::create;
+    "/api/v2/user_groups/memberships/list" => Read api::group_members::memberships;
+    "/api/v2/user_groups/{group_id}" => Read api::groups::get, Patch api::groups::update, Delete api::groups::delete;
+    "/api/v2/user_groups/{group_id}/members" => Read api::group_members::members;
+    "/api/v2/user_groups/{group_id}/members/add" => Post api::group_members::add_members;
+    "/api/v2/user_groups/{group_id}/members/remove" => Post api::group_members::remove_members;
+    "/api/v2/policy/clouds" => Read api::policies::clouds;
+    "/api/v2/policy/projects" => Read api::policies::projects;
+    "/api/v2/policy/{resource_type}/{resource_id}" => Read api::policies::get, Put api::policies::set;
+    "/api/v2/scim/list-user-permissions" => Read api::permissions::list;
+    "/api/v2/scim/scim-migration-preview" => Read api::scim_migration::preview;
+    "/api/v2/scim/migrate-permissions" => Post api::scim_migration::migrate;
+    "/api/v2/audit/events" => Read api::audit::list;
+    "/api/v2/cli_usage/" => Post api::cli_usage::post;
+}
+
+/// All routes.
+fn routes(config: &mut ServiceConfig) {
+    api_routes(config);
+    config.service(resource("/openapi.json", vec![endpoint(Method::Read, openapi::json)]));
+    config.service(resource("/docs/{part:.*}", vec![endpoint(Method::Read, openapi::page)]));
     // The page refers to its assets by relative paths, so it needs the trailing slash. The redirect is relative because
     // muster may run behind a path prefix.
     config.service(web::redirect("/docs", "docs/"));

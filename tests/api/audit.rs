@@ -94,7 +94,7 @@ async fn events_are_paged_and_filtered_by_time() {
     let answer = app.owner.get("/api/v2/audit/events?since=yesterday").await;
     assert_eq!(
         answer.error(),
-        json!({"code": "invalid_request", "detail": "`since` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"})
+        json!({"code": "invalid_request", "detail": "invalid `since`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"})
     );
 }
 
@@ -130,10 +130,13 @@ async fn invalid_filters_are_rejected() {
     let error = answer.error();
     assert_eq!(error["code"], "invalid_request");
     let detail = error["detail"].as_str().unwrap();
-    assert!(detail.starts_with("`action` has to be one of organization.create, organization.list, "), "{detail}");
+    assert!(
+        detail.starts_with("invalid `action`; expected one of organization.create, organization.list, "),
+        "{detail}"
+    );
     assert!(detail.ends_with(", scim.migrate, audit.list"), "{detail}");
     for (query, detail) in [
-        ("until=tomorrow", "`until` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"),
+        ("until=tomorrow", "invalid `until`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"),
         (
             "actor_id=ada",
             "`actor_id` must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",

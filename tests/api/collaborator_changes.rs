@@ -70,9 +70,13 @@ async fn an_invalid_level_is_rejected() {
         (
             r#"{"permission_level": "admin"}"#,
             "invalid_request",
-            "`permission_level` has to be `owner` or `collaborator`",
+            "invalid `permission_level`; expected `owner` or `collaborator`",
         ),
-        (r#"{"permission_level": ""}"#, "invalid_request", "`permission_level` has to be `owner` or `collaborator`"),
+        (
+            r#"{"permission_level": ""}"#,
+            "invalid_request",
+            "invalid `permission_level`; expected `owner` or `collaborator`",
+        ),
         ("{}", "invalid_request", "invalid request body: missing field `permission_level` at line 1 column 2"),
         (
             r#"{"permission_level": "owner", "role": 1}"#,

@@ -170,11 +170,14 @@ async fn invalid_searches_are_rejected() {
         (json!({"query": "a", "count": 51}), count),
         (json!({"query": "a", "paging_token": ""}), token),
         (json!({"query": "a", "paging_token": "usr_tampered"}), token),
-        (json!({"query": "a", "status": "gone"}), "`status` has to be `active` or `suspended`"),
-        (json!({"query": "a", "permission_level": "x"}), "`permission_level` has to be `owner` or `collaborator`"),
+        (json!({"query": "a", "status": "gone"}), "invalid `status`; expected `active` or `suspended`"),
+        (
+            json!({"query": "a", "permission_level": "x"}),
+            "invalid `permission_level`; expected `owner` or `collaborator`",
+        ),
         (
             json!({"query": "a", "collaborator_type": "robots"}),
-            "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts",
+            "invalid `collaborator_type`; expected `all_accounts`, `only_service_accounts` or `only_user_accounts`",
         ),
         (json!({}), "invalid request body: missing field `query` at line 1 column 2"),
         (json!({"query": 7}), "invalid request body: expected a string at line 1 column 10"),

@@ -213,7 +213,7 @@ async fn invalid_parameters_are_reported() {
         ("?is_service_account=maybe", "`is_service_account` must be `true` or `false`"),
         (
             "?collaborator_type=robots",
-            "`collaborator_type` has to be all_accounts, only_service_accounts or only_user_accounts",
+            "invalid `collaborator_type`; expected `all_accounts`, `only_service_accounts` or `only_user_accounts`",
         ),
     ] {
         let answer = actor.get(&format!("{PATH}{query}")).await;

@@ -260,7 +260,7 @@ async fn every_described_route_is_served_with_no_other_methods() {
                 assert_eq!(answer.header("allow"), allowed, "{path}");
                 assert_eq!(
                     answer.error(),
-                    json!({"code": "method_not_allowed", "detail": format!("this address takes {allowed} only")})
+                    json!({"code": "method_not_allowed", "detail": format!("method not allowed; allowed: {allowed}")})
                 );
             }
         }

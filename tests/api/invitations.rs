@@ -131,7 +131,7 @@ async fn malformed_lists_are_rejected() {
             &json!([one, one, one, one]).to_string(),
             413,
             "too_large",
-            "more than 3 addresses in one list (setting `batch.max_users`): send several lists".to_owned(),
+            "more than 3 addresses in one list (setting `batch.max_users`); send several lists".to_owned(),
         ),
     ] {
         let answer = post(&app.owner, &format!("{PATH}batch_create"), body.to_owned()).await;

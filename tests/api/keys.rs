@@ -221,9 +221,9 @@ async fn invalid_keys_are_rejected() {
     let app = TestApp::spawn().await;
     let days = "an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)";
     let name = "an API key's name must be one line of 1 to 100 characters";
-    let scopes = "`scopes` has to name one or more of users:read, users:write, invitations:read, invitations:write, \
-                  groups:read, groups:write, policies:read, policies:write, keys:read, keys:write, audit:read; leave it \
-                  out for all that the key that asks has";
+    let scopes = "invalid `scopes`; expected one or more of users:read, users:write, invitations:read, invitations:write, \
+                  groups:read, groups:write, policies:read, policies:write, keys:read, keys:write, audit:read, or no \
+                  `scopes` for those of the calling key";
     for (wanted, detail) in [
         (json!({"name": " "}), name),
         (json!({"name": "a\nb"}), name),
@@ -233,7 +233,10 @@ async fn invalid_keys_are_rejected() {
         (json!({"name": "x", "expires_in_seconds": 365 * 86400 + 1}), days),
         (json!({"name": "x", "expires_in_seconds": i64::MAX}), days),
         (json!({"name": "x", "expires_in_seconds": i64::MIN}), days),
-        (json!({"name": "x", "permission_level": "root"}), "`permission_level` has to be owner or collaborator"),
+        (
+            json!({"name": "x", "permission_level": "root"}),
+            "invalid `permission_level`; expected `owner` or `collaborator`",
+        ),
         (json!({"name": "x", "scopes": []}), scopes),
         (json!({"name": "x", "scopes": ["users:*"]}), scopes),
         (json!({"name": "x", "scopes": ["users:read", "x".repeat(10_000)]}), scopes),

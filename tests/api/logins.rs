@@ -233,14 +233,14 @@ async fn the_page_shows_the_code_without_scripts_and_is_not_cached() {
         assert_eq!(page.header(header), value);
     }
     assert!(page.text.contains(&format!("<pre>muster login approve {otp}</pre>")), "{}", page.text);
-    assert!(page.text.contains("<strong>Approve only what you started yourself, just now.</strong>"));
+    assert!(page.text.contains("<strong>Approve only a login that you started yourself, just now.</strong>"));
     for what in ["<script", "http:", "https:", "src=", "href="] {
         assert!(!page.text.contains(what), "{what}");
     }
     // The error does not repeat the request.
     let page = app.anonymous().get("/login/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert_eq!(page.status, 404);
-    assert!(!page.text.contains("script") && page.text.contains("There is no such code."), "{}", page.text);
+    assert!(!page.text.contains("script") && page.text.contains("Unknown code."), "{}", page.text);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_link_starts_with_the_public_url() {
 #[tokio::test]
 async fn invalid_parameters_are_reported() {
     let app = TestApp::spawn().await;
-    let whole = "`duration_seconds` has to be a whole number";
+    let whole = "invalid `duration_seconds`; expected a whole number";
     let long = format!("?duration_seconds={}", "9".repeat(10_000));
     for (query, detail) in [
         ("?duration_seconds=-1", "`duration_seconds` must be 0 (the maximum) or positive"),

@@ -151,8 +151,7 @@ async fn the_vendors_hundred_years_are_cut_to_the_maximum_and_recorded() {
 async fn no_key_is_created_for_the_caller_instead_of_the_requested_account() {
     let app = TestApp::spawn().await;
     let before: i64 = app.db_value("select count(*) from api_keys").await;
-    let sentence = "`user_id` is missing: no key is made for the caller in the place of somebody else; for a key of your \
-                    own give your own `user_id`, or use POST /api/v2/api_keys";
+    let sentence = "missing `user_id`; for a key of your own, set your own `user_id` or use POST /api/v2/api_keys";
     for body in [json!({"duration": 3_153_600_000_i64}), json!({"duration": 60, "user_id": null, "name": "x"})] {
         refused(&app.owner.post(KEY, &body).await, 400, "invalid_request", sentence);
     }

@@ -36,10 +36,7 @@ async fn an_unknown_address_is_answered_in_the_usual_shape() {
     for path in ["/", "/api/v2/users", "/api/v2/userinfo", "/api/v2/organization_collaborators"] {
         let answer = app.anonymous().get(path).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert_eq!(
-            answer.error(),
-            json!({"code": "not_found", "detail": "there is nothing at this address; /docs lists what there is"})
-        );
+        assert_eq!(answer.error(), json!({"code": "not_found", "detail": "no such route; see /docs"}));
     }
 }
 

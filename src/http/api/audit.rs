@@ -1,95 +1,54 @@
-//! `GET /api/v2/audit/events`.
+//! `GET /api/v2/audit/events`: the audit log.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use muster_client::AuditEvent;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{IntoParams, ToSchema};
 
-use super::{Listing, Metadata};
+use super::Listing;
 use crate::app::App;
 use crate::audit::{self, Entry, Filter, TargetKind};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
-use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
-use crate::page::{Page, PageRequest};
+use crate::page::PageRequest;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Query {
-    /// Only events of this time or later: RFC 3339, such as 2026-11-23T10:00:00Z.
+    /// Earliest time, inclusive, in RFC 3339 format, such as 2026-11-23T10:00:00Z.
     since: Option<String>,
-    /// Only events before this time.
+    /// Latest time, exclusive.
     until: Option<String>,
-    /// Only events of this action, such as `user.batch_create`.
+    /// Name of the action, such as `user.batch_create`.
     #[param(schema_with = actions)]
     action: Option<String>,
-    /// Only what was done with this API key (`key_…`), by this user with any key of theirs (`usr_…`), or with this
-    /// invitation (`orginv_…`).
+    /// ID of the actor: an API key (`key_…`), a user with any of their keys (`usr_…`) or an invitation (`orginv_…`).
     actor_id: Option<String>,
-    /// The `next_paging_token` of the page before.
+    /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
-    /// Rows on a page: 1 to 50, 50 if absent.
+    /// Entries per page: 1 to 50, default 50.
     count: Option<String>,
-}
-
-/// An entry of the audit log: something that was done, or that was refused. People are named by id only.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AuditEvent {
-    #[schema(example = "evt_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    event_id: String,
-    occurred_at: DateTime<Utc>,
-    /// `api_key`, `invitation`, `operator` or `anonymous`.
-    actor_kind: &'static str,
-    actor_id: Option<String>,
-    /// The key's name today.
-    actor_name: Option<String>,
-    #[schema(example = "user.batch_create")]
-    action: String,
-    /// `success`; `denied` when the actor is not let in or may not; `rejected` when what is there, or what is in the
-    /// list, does not allow it.
-    outcome: &'static str,
-    /// Why it was denied or rejected, as a stable code: `last_owner`.
-    reason: Option<String>,
-    target_kind: Option<&'static str>,
-    target_id: Option<String>,
-    batch_id: Option<String>,
-    request_id: Option<String>,
-    source_address: Option<String>,
-    #[schema(value_type = Object)]
-    details: serde_json::Value,
 }
 
 /// List the audit log, newest first
 ///
-/// What was done, and what was refused. For owners.
+/// Contains successful, denied and rejected actions. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/audit/events", operation_id = "audit_list", tag = "audit", params(Query),
-    responses(
-        (status = 200, description = "A page of it.", body = Listing<AuditEvent>),
-        (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+    responses((status = 200, description = "A page of entries.", body = Listing<AuditEvent>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
-    let page = page(&request, &app, &caller).await?;
-    log::rows(&request, page.rows.len());
-    let results = page.rows.into_iter().map(AuditEvent::from).collect();
-    Ok(HttpResponse::Ok().json(Listing { results, metadata: Metadata { total: None, next_paging_token: page.next } }))
-}
-
-async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<Entry>> {
-    let query: Query = extract::query(request)?;
+    let query: Query = extract::query(&request)?;
     let action = |name: String| {
         Action::parse(&name).ok_or_else(|| {
             let known: Vec<&str> = Action::ALL.iter().copied().map(Action::as_str).collect();
-            Error::invalid(format!("`action` has to be one of {}", known.join(", ")))
+            Error::invalid(format!("invalid `action`; expected one of {}", known.join(", ")))
         })
     };
-    let actor = |id: String| id.parse().map_err(|why| Error::invalid(format!("`actor_id` {why}")));
+    let actor = |id: String| id.parse().map_err(|error| Error::invalid(format!("`actor_id` {error}")));
     let filter = Filter {
         since: time("since", query.since)?,
         until: time("until", query.until)?,
@@ -97,17 +56,20 @@ async fn page(request: &HttpRequest, app: &App, caller: &Caller) -> Result<Page<
         actor: query.actor_id.map(actor).transpose()?,
     };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
-    audit::list(app, caller, &filter, &page).await
+    let page = audit::list(&app, &caller, &filter, &page).await?;
+    log::rows(&request, page.rows.len());
+    Ok(HttpResponse::Ok().json(Listing::page(page, AuditEvent::from)))
 }
 
 fn time(name: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>> {
     let time = text.map(|text| DateTime::parse_from_rfc3339(&text)).transpose().map_err(|_| {
-        Error::invalid(format!("`{name}` has to be a time of RFC 3339 with its zone, such as 2026-11-23T10:00:00Z"))
+        Error::invalid(format!(
+            "invalid `{name}`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"
+        ))
     })?;
     Ok(time.map(|time| time.to_utc()))
 }
 
-/// The names of all actions.
 fn actions() -> Schema {
     let names = Action::ALL.iter().copied().map(Action::as_str);
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
@@ -118,18 +80,21 @@ impl From<Entry> for AuditEvent {
         Self {
             event_id: entry.event_id.to_string(),
             occurred_at: entry.occurred_at,
-            actor_kind: entry.actor_kind.as_str(),
+            actor_kind: entry.actor_kind.as_str().to_owned(),
             actor_id: entry.actor_id,
             actor_name: entry.actor_name,
             action: entry.action,
-            outcome: entry.outcome.as_str(),
+            outcome: entry.outcome.as_str().to_owned(),
             reason: entry.reason,
-            target_kind: entry.target_kind.map(TargetKind::as_str),
+            target_kind: entry.target_kind.map(|kind| TargetKind::as_str(kind).to_owned()),
             target_id: entry.target_id,
             batch_id: entry.batch_id.map(|id| id.to_string()),
             request_id: entry.request_id.map(|id| id.to_string()),
             source_address: entry.source_address,
-            details: entry.details,
+            details: match entry.details {
+                Value::Object(details) => details,
+                _ => serde_json::Map::new(),
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The users of a batch, as creating it answers them, and as they are looked at later.
+//! The users of a batch: the response to their creation, and the same data read later.
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -6,17 +6,18 @@ use utoipa::ToSchema;
 
 use crate::batches::{Created, CreatedUser};
 use crate::error::{Error, Result};
+use crate::id::{Batch, Id};
 use crate::report::Finding;
 use crate::users::{Account, Credential, Line};
 
-/// A user who was created.
+/// A created user.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AdminCreatedUser {
     #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: String,
-    /// As it was sent.
+    /// E-mail address, as in the request.
     email: String,
-    /// The same for all users of a batch.
+    /// Creation time, the same for all users of a batch.
     created_at: DateTime<Utc>,
     name: String,
     is_sso_user: bool,
@@ -29,22 +30,22 @@ pub(super) struct AdminCreatedUser {
 /// The users of a batch.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct CreatedUsers {
-    /// In the order of the request.
+    /// The users, in the order of the request.
     results: Vec<AdminCreatedUser>,
     metadata: BatchMetadata,
 }
 
-/// About the users of a batch.
+/// Metadata of a batch.
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchMetadata {
-    /// How many there are.
+    /// Number of users.
     total: usize,
-    /// Always `null`: a batch comes whole.
+    /// Always `null`: a batch is not paged.
     next_paging_token: Option<String>,
-    /// The batch; absent in a dry run.
+    /// ID of the batch; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_id: Option<String>,
-    /// What is worth knowing and stood in nobody's way, such as weak hashes (`weak_hash`).
+    /// Warnings about rows, such as `weak_hash`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Finding>,
 }
@@ -55,10 +56,10 @@ impl BatchMetadata {
     }
 }
 
-/// About as many bytes as the answer has for each user.
-const BYTES_A_USER: usize = 200;
+/// Approximate size of a user in the response, in bytes.
+const BYTES_PER_USER: usize = 200;
 
-/// [`CreatedUsers`], written user by user: they are not copied first.
+/// [`CreatedUsers`], serialized user by user without copying all of them first.
 #[derive(Serialize)]
 struct Rendering<'a> {
     results: Results<'a>,
@@ -69,35 +70,38 @@ struct Results<'a>(&'a Created);
 
 impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.accounts.iter().map(|account| show(account, self.0.created_at)))
+        serializer.collect_seq(self.0.accounts.iter().map(|account| AdminCreatedUser::new(account, self.0.created_at)))
     }
 }
 
-/// Writes the answer about a batch.
+/// Serializes the response to the creation of a batch.
 pub(super) fn render(created: &Created) -> Result<Vec<u8>> {
     let total = created.accounts.len();
     let metadata = BatchMetadata::new(total, Some(created.batch_id.to_string()), created.warnings.clone());
-    let mut body = Vec::with_capacity(total.saturating_mul(BYTES_A_USER));
+    let mut body = Vec::with_capacity(total.saturating_mul(BYTES_PER_USER));
     serde_json::to_writer(&mut body, &Rendering { results: Results(created), metadata }).map_err(Error::internal)?;
     Ok(body)
 }
 
-/// The users of a batch, as they were answered when it was created.
-pub(super) fn show_users(batch_id: String, users: Vec<CreatedUser>, warnings: Vec<Finding>) -> CreatedUsers {
-    let metadata = BatchMetadata::new(users.len(), Some(batch_id), warnings);
-    CreatedUsers { results: users.into_iter().map(AdminCreatedUser::from).collect(), metadata }
+impl CreatedUsers {
+    pub(super) fn new(batch_id: Id<Batch>, users: Vec<CreatedUser>, warnings: Vec<Finding>) -> Self {
+        let metadata = BatchMetadata::new(users.len(), Some(batch_id.to_string()), warnings);
+        Self { results: users.into_iter().map(AdminCreatedUser::from).collect(), metadata }
+    }
 }
 
-fn show(account: &Account, created_at: DateTime<Utc>) -> AdminCreatedUser {
-    let user = &account.user;
-    AdminCreatedUser {
-        user_id: account.user_id.to_string(),
-        email: user.email.as_str().to_owned(),
-        created_at,
-        name: user.name.as_str().to_owned(),
-        is_sso_user: matches!(user.credential, Credential::Sso),
-        lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
-        title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
+impl AdminCreatedUser {
+    fn new(account: &Account, created_at: DateTime<Utc>) -> Self {
+        let user = &account.user;
+        Self {
+            user_id: account.user_id.to_string(),
+            email: user.email.as_str().to_owned(),
+            created_at,
+            name: user.name.as_str().to_owned(),
+            is_sso_user: matches!(user.credential, Credential::Sso),
+            lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
+            title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
+        }
     }
 }
 
@@ -111,6 +115,30 @@ impl From<CreatedUser> for AdminCreatedUser {
             is_sso_user: user.is_sso_user,
             lastname: user.lastname,
             title: user.title,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_created_user_has_the_fields_of_the_client() {
+        let mut user = AdminCreatedUser {
+            user_id: "usr_1".to_owned(),
+            email: "ada@example.com".to_owned(),
+            created_at: DateTime::UNIX_EPOCH,
+            name: "Ada".to_owned(),
+            is_sso_user: true,
+            lastname: Some("Lovelace".to_owned()),
+            title: Some("Countess".to_owned()),
+        };
+        for _ in 0..2 {
+            let json = serde_json::to_value(&user).unwrap();
+            let client: muster_client::AdminCreatedUser = serde_json::from_value(json.clone()).unwrap();
+            assert_eq!(serde_json::to_value(client).unwrap(), json);
+            (user.lastname, user.title) = (None, None);
         }
     }
 }

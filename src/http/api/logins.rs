@@ -1,10 +1,10 @@
-//! Logging in: one-time passwords, their approval, and the page that their link leads to.
+//! Device logins: one-time passwords, their approval, and the page that explains it.
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
+use muster_client::{ApprovedLogin, StartedLogin};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,7 +17,7 @@ use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{body, extract};
 
-/// Nothing may run or be loaded; the page's own style may be used.
+/// Allows only the inline style of the page.
 const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -27,67 +27,55 @@ const FRAME: &str = include_str!("login.html");
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct StartQuery {
-    /// For how long the key is wanted, in seconds, up to the server's setting `keys.max_days`; 0: for as long as
-    /// that. Absent: as `keys.default_days` says.
+    /// Lifetime of the key in seconds, up to the server setting `keys.max_days`; 0 for that maximum. Default:
+    /// `keys.default_days`.
     #[param(value_type = Option<i64>, example = 604_800)]
     duration_seconds: Option<String>,
 }
 
-/// A login that was started.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct StartedLogin {
-    /// A page that says how the login is approved.
-    #[schema(example = "https://muster.example.org/login/otp_…")]
-    url: String,
-    /// The one-time password: for 10 minutes, and for one key. Whoever has it gets the key.
-    #[schema(example = "otp_…")]
-    otp: String,
-}
-
 /// Start a login
 ///
-/// Somebody who has an API key approves the one-time password, and whoever started the login then gets a key that acts
-/// as them. Nothing is written until then.
+/// When a user with an API key approves the one-time password, the client that started the login can fetch a key that
+/// acts as that user. Nothing is written before the approval.
 #[utoipa::path(get, path = "/api/v2/users/create_otp_token", operation_id = "login_start", tag = "logins",
     params(StartQuery),
     responses(
         (status = 200, description = "The one-time password.", body = Single<StartedLogin>),
-        (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
-    ))]
+        (status = 400, description = "Invalid parameter.", body = ErrorBody),
+    ),
+    security(()))]
 pub(in crate::http) async fn start(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
-    let result = started(&request, &app)?;
+    let query: StartQuery = extract::query(&request)?;
+    let duration = query.duration_seconds.map(|text| text.parse()).transpose();
+    let duration = duration.map_err(|_| Error::invalid("invalid `duration_seconds`; expected a whole number"))?;
+    let base = public_url(&request, &app.config.server)?;
+    let otp = device_logins::start(&app, duration)?;
+    let result = StartedLogin { url: format!("{base}/login/{}", otp.as_str()), otp: otp.as_str().into() };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Single { result }))
 }
 
-fn started(request: &HttpRequest, app: &App) -> Result<StartedLogin> {
-    let query: StartQuery = extract::query(request)?;
-    let duration = query.duration_seconds.map(|text| text.parse()).transpose();
-    let duration = duration.map_err(|_| Error::invalid("`duration_seconds` has to be a whole number"))?;
-    let base = public_url(request, &app.config.server)?;
-    let otp = device_logins::start(app, duration)?.as_str().to_owned();
-    Ok(StartedLogin { url: format!("{base}/login/{otp}"), otp })
-}
-
-/// How far a login is.
+/// The state of a login.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct FetchedLogin {
-    /// Whether it was approved, and this is its key.
+    /// Whether the login is approved and this response contains its key.
     valid: bool,
-    /// The key's token; empty while it is not approved.
+    /// Token of the key; empty until the login is approved.
     server_session_id: String,
 }
 
-/// Ask for the key of a login
+/// Fetch the key of a login
 ///
-/// As often as it takes: until it is approved, the answer is that it is not. Its key is given once.
+/// Poll until the login is approved. The key is returned once.
 #[utoipa::path(get, path = "/api/v2/users/request_otp_token/{otp}", operation_id = "login_fetch", tag = "logins",
     params(("otp" = String, Path)),
     responses(
-        (status = 200, description = "Approved, with the key's token, or not (yet).", body = Single<FetchedLogin>),
-        (status = 404, description = "No such one-time password, or it has expired.", body = ErrorBody),
-        (status = 409, description = "Whoever approved it has no access any longer.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ))]
+        (status = 200, description = "The state, with the token of the key if approved.", body = Single<FetchedLogin>),
+        (status = 404, description = "The one-time password is unknown or expired.", body = ErrorBody),
+        (status = 409, description = "The user that approved the login no longer has access.", body = ErrorBody),
+        (status = 503, description = "The server is overloaded or the database is unavailable; see `Retry-After`.",
+            body = ErrorBody),
+    ),
+    security(()))]
 pub(in crate::http) async fn fetch(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
     // A HEAD response has no body, so fetching the key would lose it.
     let key = match *request.method() {
@@ -95,84 +83,65 @@ pub(in crate::http) async fn fetch(request: HttpRequest, app: web::Data<App>) ->
         _ => device_logins::fetch(&app, one_time_password(&request), extract::origin(&request)).await?,
     };
     let server_session_id = key.map(|key| key.token.expose().to_owned()).unwrap_or_default();
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(Single { result: FetchedLogin { valid: !server_session_id.is_empty(), server_session_id } }))
+    let result = FetchedLogin { valid: !server_session_id.is_empty(), server_session_id };
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Single { result }))
 }
 
 fn one_time_password(request: &HttpRequest) -> &str {
     request.match_info().get("otp").unwrap_or_default()
 }
 
-/// A login to be approved.
+/// A login to approve.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Approval {
-    /// The one-time password. Approve only what you started yourself.
+    /// The one-time password. Approve only a login that you started yourself.
     #[schema(example = "otp_…")]
     otp: String,
 }
 
-/// A login that was approved.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ApprovedLogin {
-    /// Who acts when its key is used; absent when that is the key itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<String>,
-    /// What its key will allow.
-    permission_level: &'static str,
-    /// Until when the key can be fetched.
-    expires_at: DateTime<Utc>,
-}
-
 /// Approve a login
 ///
-/// Whoever started it gets an API key that acts as you, with all that the key that asks may. Approve only what you
-/// started yourself.
+/// The client that started the login gets an API key that acts as you and has the permissions of the calling key.
+/// Approve only a login that you started yourself.
 #[utoipa::path(post, path = "/api/v2/users/approve_otp_token", operation_id = "login_approve", tag = "logins",
     request_body = Approval,
     responses(
-        (status = 200, description = "It is approved.", body = Single<ApprovedLogin>),
-        (status = 400, description = "A body that can't be used.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "An API key without the scope `keys:write`.", body = ErrorBody),
-        (status = 404, description = "No such one-time password, or it has expired.", body = ErrorBody),
-        (status = 408, description = "The body took too long to arrive.", body = ErrorBody),
-        (status = 409, description = "It has been approved before.", body = ErrorBody),
-        (status = 413, description = "The body is too long.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+        (status = 200, description = "The approved login.", body = Single<ApprovedLogin>),
+        (status = 404, description = "The one-time password is unknown or expired.", body = ErrorBody),
+        (status = 409, description = "The login is already approved.", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn approve(
     request: HttpRequest,
     app: web::Data<App>,
     caller: Caller,
     payload: Payload,
 ) -> Result<HttpResponse> {
-    let asked: Approval = body::object(&request, payload, &app.config.server).await?;
-    let approved = device_logins::approve(&app, &caller, &asked.otp, None).await?;
+    let body: Approval = body::object(&request, payload, &app.config.server).await?;
+    let approved = device_logins::approve(&app, &caller, &body.otp, None).await?;
     let result = ApprovedLogin {
         user_id: approved.user_id.map(|user_id| user_id.to_string()),
-        permission_level: approved.permission_level.as_str(),
+        permission_level: approved.permission_level.as_str().to_owned(),
         expires_at: approved.otp.expires_at,
     };
     Ok(HttpResponse::Ok().json(Single { result }))
 }
 
-/// How to approve a login, for people
+/// Show how to approve a login
 ///
-/// What the link of a started login leads to. Approves nothing by itself.
+/// The page behind the link of a started login. It does not approve the login.
 #[utoipa::path(get, path = "/login/{otp}", operation_id = "login_page", tag = "logins",
     params(("otp" = String, Path)),
     responses(
         (status = 200, description = "The page.", content_type = "text/html", body = String),
-        (status = 404, description = "A page that says what is wrong with the one-time password.",
+        (status = 404, description = "The one-time password is unknown or expired; the page says which.",
             content_type = "text/html", body = String),
-    ))]
+    ),
+    security(()))]
 pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     let (mut response, content) = match device_logins::check(&app, one_time_password(&request)) {
-        Ok(otp) => (HttpResponse::Ok(), how_to_approve(&otp)),
-        Err(bad) => (HttpResponse::NotFound(), what_is_wrong(bad).to_owned()),
+        Ok(otp) => (HttpResponse::Ok(), instructions(&otp)),
+        Err(error) => (HttpResponse::NotFound(), explanation(error).to_owned()),
     };
     response
         .content_type("text/html; charset=utf-8")
@@ -183,21 +152,21 @@ pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> 
         .body(FRAME.replace("{content}", &content))
 }
 
-/// A one-time password that was recognised has no character that HTML would take for its own.
-fn how_to_approve(otp: &Otp) -> String {
+/// A valid one-time password contains no characters that HTML would need escaped.
+fn instructions(otp: &Otp) -> String {
     let (code, until) = (otp.as_str(), otp.expires_at.format("%H:%M UTC"));
     format!(
-        "<p>A program asks for an API key. Its code, until {until}:</p>\n<p><code>{code}</code></p>\n\
-         <p>To give it a key that acts as you, with all that your own key may, run on a machine where you are logged \
-         in:</p>\n<pre>muster login approve {code}</pre>\n\
-         <p><strong>Approve only what you started yourself, just now.</strong> If somebody else sent you here, they \
-         would get the key: close this page.</p>"
+        "<p>A program requests an API key. Its code, valid until {until}:</p>\n<p><code>{code}</code></p>\n\
+         <p>To give the program a key that acts as you, with all permissions of your own key, run this command on a \
+         machine where you are logged in:</p>\n<pre>muster login approve {code}</pre>\n\
+         <p><strong>Approve only a login that you started yourself, just now.</strong> If somebody else sent you \
+         this link, they would get the key: close this page.</p>"
     )
 }
 
-const fn what_is_wrong(bad: BadOtp) -> &'static str {
-    match bad {
-        BadOtp::Unknown => "<p>There is no such code. Check that all of the link was copied.</p>",
+const fn explanation(error: BadOtp) -> &'static str {
+    match error {
+        BadOtp::Unknown => "<p>Unknown code. Check that you copied the whole link.</p>",
         BadOtp::Expired => "<p>This code has expired. Start the login again.</p>",
     }
 }

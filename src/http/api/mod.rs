@@ -1,4 +1,4 @@
-//! The resources, one file each: what comes in, what goes out, and the one operation between.
+//! The routes of the API, one resource per file: parse the request, call one operation, render the result.
 
 pub(super) mod api_keys;
 pub(super) mod audit;
@@ -12,7 +12,7 @@ pub(super) mod invitations;
 pub(super) mod logins;
 pub(super) mod permissions;
 pub(super) mod policies;
-pub(super) mod scim;
+pub(super) mod scim_migration;
 pub(super) mod service_accounts;
 pub(super) mod user;
 pub(super) mod user_lists;
@@ -21,36 +21,64 @@ pub(super) mod users;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{ETAG, HeaderValue};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-/// One thing.
+use crate::page::Page;
+
+/// A response with one resource.
 #[derive(Serialize, ToSchema)]
 struct Single<T: ToSchema> {
     result: T,
 }
 
-/// A list, or a page of one.
+/// A response with a list, or a page of a list.
 #[derive(Serialize, ToSchema)]
 struct Listing<T: ToSchema> {
     results: Vec<T>,
     metadata: Metadata,
 }
 
-/// About a list.
+/// Metadata of a list.
 #[derive(Serialize, ToSchema)]
 struct Metadata {
-    /// How many there are in all; `null` where counting would cost too much.
+    /// Number of items on all pages; `null` where counting is too expensive.
     total: Option<usize>,
-    /// Asks for the next page, as `paging_token`; `null` on the last one.
+    /// The `paging_token` of the next page; `null` on the last page.
     next_paging_token: Option<String>,
 }
 
-/// One thing that has a revision, which its `ETag` tells.
-fn revised<T: Serialize + ToSchema>(revision: i64, result: T) -> HttpResponse {
+impl<T: ToSchema> Listing<T> {
+    fn page<R>(page: Page<R>, convert: impl FnMut(R) -> T) -> Self {
+        let metadata = Metadata { total: None, next_paging_token: page.next };
+        Self { results: page.rows.into_iter().map(convert).collect(), metadata }
+    }
+
+    fn complete(results: Vec<T>) -> Self {
+        let metadata = Metadata { total: Some(results.len()), next_paging_token: None };
+        Self { results, metadata }
+    }
+}
+
+/// A response with one resource and its revision as `ETag`.
+fn with_etag<T: Serialize + ToSchema>(revision: i64, result: T) -> HttpResponse {
     let mut response = HttpResponse::Ok().json(Single { result });
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{revision}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
+}
+
+/// Rejects all query parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes what http::headers reads")]
+struct IfMatch {
+    /// Expected `ETag`; the request is rejected with 412 if it differs.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
 }

@@ -1,7 +1,8 @@
-//! `GET /api/v2/scim/list-user-permissions`: who may do what.
+//! `GET /api/v2/scim/list-user-permissions`: the permissions of users.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use muster_client::PermissionHolder;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -9,52 +10,41 @@ use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::http::stream::{self, Pieces};
-use crate::policies::{PermissionHolder, PermissionPage, Permissions};
+use crate::policies::{self, PermissionPage, Permissions};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct PermissionsQuery {
-    /// Only this user; all of them if it is empty or absent.
+    /// Only this user; all users if empty or absent.
     user_id: Option<String>,
 }
 
-/// Who may do what: what is written piece by piece.
+/// The permissions of users. The response is streamed in this format.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct UserPermissions {
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: String,
-    /// All owners, by their own level or through a group.
-    org_owners: Vec<OrganizationOwner>,
-    /// All users, or the one that was asked for.
+    /// All owners, by their membership or through a group.
+    org_owners: Vec<PermissionHolder>,
+    /// All users, or the requested user.
     users: Vec<UserInClouds>,
 }
 
-/// Somebody who is an owner.
-#[derive(Serialize, ToSchema)]
-struct OrganizationOwner {
-    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    user_id: String,
-    #[schema(example = "ada@example.com")]
-    user_email: String,
-    is_service_account: bool,
-}
-
-/// A user, and what they may do in clouds.
+/// A user and their permissions in clouds.
 #[derive(Serialize, ToSchema)]
 struct UserInClouds {
     #[serde(flatten)]
-    user: OrganizationOwner,
+    user: PermissionHolder,
     /// Always empty: this server has no clouds.
     #[schema(value_type = Vec<Object>)]
     clouds: [(); 0],
 }
 
-impl OrganizationOwner {
-    fn show(holder: PermissionHolder) -> Self {
+impl From<policies::PermissionHolder> for PermissionHolder {
+    fn from(holder: policies::PermissionHolder) -> Self {
         Self {
             user_id: holder.user_id.to_string(),
             user_email: holder.email,
@@ -63,20 +53,12 @@ impl OrganizationOwner {
     }
 }
 
-/// List who may do what
+/// List the permissions of users
 ///
-/// All owners and all users in one answer, however many they are: it is written while it is read. For owners.
+/// All owners and all users in one response of any size, which is streamed. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/scim/list-user-permissions", operation_id = "permission_list", tag = "policies",
     params(PermissionsQuery),
-    responses(
-        (status = 200, description = "Who may do what.", body = Single<UserPermissions>),
-        (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 404, description = "No such user in this organization.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+    responses((status = 200, description = "The permissions.", body = Single<UserPermissions>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: PermissionsQuery = extract::query(&request)?;
     let user_id = query.user_id.as_deref().filter(|user_id| !user_id.is_empty());
@@ -84,19 +66,19 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     stream::answer(PermissionsBody { permissions, written: Written::Nothing }).await
 }
 
-/// What is written piece by piece, and how far.
+/// The streamed body of [`list`].
 struct PermissionsBody {
     permissions: Permissions,
     written: Written,
 }
 
-/// What was written last.
+/// The last element that was written.
 #[derive(Clone, Copy)]
 enum Written {
     Nothing,
-    /// Owners; whether there is none yet.
+    /// Owners; `true` before the first one.
     Owners(bool),
-    /// Users; whether there is none yet.
+    /// Users; `true` before the first one.
     Users(bool),
     All,
 }
@@ -127,11 +109,11 @@ impl PermissionsBody {
         }
         match (part, &mut self.written) {
             (Some(PermissionPage::Owners(owners)), Written::Owners(is_first)) => {
-                stream::items(piece, is_first, owners.into_iter().map(OrganizationOwner::show))?;
+                stream::items(piece, is_first, owners.into_iter().map(PermissionHolder::from))?;
             }
             (Some(PermissionPage::Users(users)), Written::Users(is_first)) => {
-                let show = |holder| UserInClouds { user: OrganizationOwner::show(holder), clouds: [] };
-                stream::items(piece, is_first, users.into_iter().map(show))?;
+                let user = |holder| UserInClouds { user: PermissionHolder::from(holder), clouds: [] };
+                stream::items(piece, is_first, users.into_iter().map(user))?;
             }
             _ => {
                 piece.extend_from_slice(b"]}}");

@@ -1,8 +1,9 @@
-//! `POST /api/v2/users/service_accounts`, and API keys as the vendor's client makes and rotates them.
+//! `POST /api/v2/users/service_accounts`, and the vendor's routes for API keys.
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
+use muster_client::ServiceAccount;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,105 +16,76 @@ use crate::http::{body, extract};
 use crate::keys::{self, KeySpec, Lifetime};
 use crate::service_accounts;
 
-/// A service account.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ServiceAccount {
-    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    user_id: String,
-    /// Its membership's id, with which it is removed.
-    #[schema(example = "ide_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    identity_id: String,
-    #[schema(example = "ci")]
-    name: String,
-    organization_id: String,
-    /// Has no mailbox.
-    #[schema(example = "ci@org-01k9h6m3x0e8wbz1v5n7q2r4t6.serviceaccount.com")]
-    email: String,
-    permission_level: &'static str,
-    created_at: DateTime<Utc>,
-}
-
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Query {
-    /// What it is called: 1 to 64 letters, digits, `.`, `-` and `_`; no collaborator has this name.
+    /// Name of the account: 1 to 64 letters, digits, `.`, `-` and `_`, not used by another collaborator.
     #[param(required = true, example = "ci")]
     name: Option<String>,
 }
 
-/// Make a service account
+/// Create a service account
 ///
-/// An account for a program: it has no password, and acts through API keys, which are made for it. For owners.
+/// An account for a program. It has no password and acts through API keys. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/service_accounts", operation_id = "service_account_create",
     tag = "service accounts", params(Query),
     responses(
-        (status = 200, description = "It is made.", body = Single<ServiceAccount>),
-        (status = 400, description = "A name that can't be used.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 409, description = "A collaborator has this name.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+        (status = 200, description = "The created account.", body = Single<ServiceAccount>),
+        (status = 409, description = "Another collaborator has this name.", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn create(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
     let account = service_accounts::create(&app, &caller, query.name.as_deref()).await?;
     let result = ServiceAccount {
         user_id: account.user_id.to_string(),
-        identity_id: account.identity_id.to_string(),
+        identity_id: Some(account.identity_id.to_string()),
         name: account.name,
         organization_id: account.organization_id.to_string(),
         email: account.email,
-        permission_level: account.permission_level.as_str(),
+        permission_level: account.permission_level.as_str().to_owned(),
         created_at: account.created_at,
     };
     Ok(HttpResponse::Ok().json(Single { result }))
 }
 
-/// An API key as the vendor's client asks for it.
+/// A request of the vendor's client to create an API key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewKey {
-    /// For how long, in seconds. More than the server's setting `keys.max_days` is cut to it: the vendor's client
-    /// asks for a hundred years.
+    /// Lifetime in seconds, capped at the server setting `keys.max_days`: the vendor's client requests a hundred
+    /// years.
     #[schema(example = 3_153_600_000_i64)]
     duration: i64,
-    /// Whose: a service account's, or one's own. Required, though the vendor's client may leave it out.
+    /// ID of the service account or of the caller. Required, although the vendor's client may omit it.
     #[schema(required = true, nullable = false, example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: Option<String>,
-    /// What it is for.
+    /// Name of the key.
     #[schema(example = "ci")]
     name: Option<String>,
 }
 
-/// An API key as the vendor's client gets it.
+/// An API key in the format of the vendor's client.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct ServerSession {
-    /// The token, shown this once.
+    /// The token, which is shown only once.
     #[schema(example = "amk_…")]
     server_session_id: String,
     key_id: String,
-    /// When it stops working.
+    /// Expiration time.
     expires_at: DateTime<Utc>,
 }
 
-/// Make an API key for a service account, as the vendor's client does
+/// Create an API key for a service account (vendor's route)
 ///
-/// It allows what the service account may and the key that asks allows. `POST /api/v2/api_keys` can be told more.
+/// The key has the permissions of the service account, limited to those of the calling key. `POST /api/v2/api_keys` has
+/// more options.
 #[utoipa::path(post, path = "/api/v2/users/create_api_key", operation_id = "key_create_for_user",
     tag = "service accounts", request_body = NewKey,
     responses(
-        (status = 200, description = "It is made.", body = Single<ServerSession>),
-        (status = 400, description = "A body that can't be used, or one without `user_id`.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key, or another person's account.", body = ErrorBody),
+        (status = 200, description = "The created key.", body = Single<ServerSession>),
         (status = 404, description = "No such user in this organization.", body = ErrorBody),
-        (status = 408, description = "The body took too long to arrive.", body = ErrorBody),
-        (status = 413, description = "The body is too long.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+    ))]
 pub(in crate::http) async fn create_api_key(
     request: HttpRequest,
     app: web::Data<App>,
@@ -121,13 +93,10 @@ pub(in crate::http) async fn create_api_key(
     payload: Payload,
 ) -> Result<HttpResponse> {
     let new: NewKey = body::object(&request, payload, &app.config.server).await?;
-    // The vendor's client leaves it out when it did not find one, and would take a key of the caller's for the
-    // service account's.
+    // The vendor's client omits `user_id` if it did not find the service account, and would mistake a key of the caller
+    // for one of the service account.
     let user_id = new.user_id.ok_or_else(|| {
-        Error::invalid(
-            "`user_id` is missing: no key is made for the caller in the place of somebody else; for a key of your \
-             own give your own `user_id`, or use POST /api/v2/api_keys",
-        )
+        Error::invalid("missing `user_id`; for a key of your own, set your own `user_id` or use POST /api/v2/api_keys")
     })?;
     let spec = KeySpec {
         name: new.name.unwrap_or_else(|| "api key".to_owned()),
@@ -145,30 +114,25 @@ pub(in crate::http) async fn create_api_key(
     Ok(HttpResponse::Ok().json(Single { result }))
 }
 
-/// What was revoked.
+/// The result of revoking all keys of a user.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Rotated {
     #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: String,
-    /// How many keys.
+    /// Number of revoked keys.
     keys: usize,
 }
 
 /// Revoke all API keys of a user
 ///
-/// The vendor's client calls this before it makes a new one. For a change without an interruption, `POST
-/// /api/v2/api_keys/{key_id}/rotate` leaves the old secret open for a while. For owners.
+/// The vendor's client does this before it creates a new key. For a rotation without interruption use `POST
+/// /api/v2/api_keys/{key_id}/rotate`, which keeps the previous secret valid for a while. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}",
     operation_id = "key_rotate_for_user", tag = "service accounts", params(("user_id" = String, Path)),
     responses(
-        (status = 200, description = "None of them opens anything any longer.", body = Single<Rotated>),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 404, description = "No such user in this organization.", body = ErrorBody),
-        (status = 409, description = "The user has no API key that works.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+        (status = 200, description = "The number of revoked keys.", body = Single<Rotated>),
+        (status = 409, description = "The user has no active API key.", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn rotate_for_user(
     request: HttpRequest,
     app: web::Data<App>,

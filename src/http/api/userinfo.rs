@@ -1,4 +1,4 @@
-//! `GET /api/v2/userinfo/`: who am I? The first thing that the vendor's client asks.
+//! `GET /api/v2/userinfo/`: the caller. The vendor's client requests it first.
 
 use actix_web::HttpResponse;
 use serde::Serialize;
@@ -6,18 +6,17 @@ use utoipa::ToSchema;
 
 use super::Single;
 use crate::caller::KeyHolder;
-use crate::http::error::ErrorBody;
 use crate::http::extract::WhoAmI;
 
-/// Who calls. Fields that a key doesn't have are empty: the vendor's client needs them there.
+/// The caller. Fields without a value are empty, because the vendor's client requires them.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct UserInfo {
-    /// The user whose API key it is, or the key itself if it is nobody's.
+    /// ID of the user, or of the key if it has no user.
     #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     id: String,
-    /// The user's; for a key that is nobody's one that has no mailbox.
+    /// E-mail address of the user; for a key without a user, an address without a mailbox.
     email: String,
-    /// The user's name, or the key's.
+    /// Name of the user, or of the key if it has no user.
     name: String,
     lastname: Option<String>,
     username: String,
@@ -41,14 +40,9 @@ struct Organization {
     is_usage_blocked: bool,
 }
 
-/// Who the key is, and in which organization
+/// Get the caller and their organization
 #[utoipa::path(get, path = "/api/v2/userinfo/", operation_id = "user_info", tag = "client",
-    responses(
-        (status = 200, description = "Who calls.", body = Single<UserInfo>),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+    responses((status = 200, description = "The caller.", body = Single<UserInfo>)))]
 pub(in crate::http) async fn get(WhoAmI(holder): WhoAmI) -> HttpResponse {
     HttpResponse::Ok().json(Single { result: info(&holder) })
 }

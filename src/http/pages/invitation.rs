@@ -1,4 +1,4 @@
-//! `/invitations/{token}`: where the link of an invitation leads.
+//! `/invitations/{token}`: the page behind the link of an invitation.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -7,83 +7,85 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Text, answer, page};
+use super::{Text, html, page};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::http::{body, extract};
 use crate::invitations::{self, Acceptance, Invited};
 use crate::secret::Secret;
 
-/// What the page's form sends.
+/// The form of the page.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct InvitationForm {
-    /// First name, or the whole of it.
+    /// First name or full name.
     #[schema(min_length = 1, max_length = 255, example = "Ada")]
     name: String,
     /// Last name; may be empty.
     #[serde(default)]
     #[schema(max_length = 255, example = "Lovelace")]
     lastname: String,
-    /// The password of their choice.
+    /// Password.
     #[schema(value_type = String, max_length = 256, format = "password")]
     password: Secret,
 }
 
 /// Show the page of an invitation
 ///
-/// For people: a form that works without scripts.
+/// An HTML form that works without scripts.
 #[utoipa::path(get, path = "/invitations/{token}", operation_id = "invitation_page", tag = "invitations",
     params(("token" = String, Path)),
     responses(
         (status = 200, description = "The form.", body = String, content_type = "text/html"),
-        (status = 404, description = "The link opens nothing: a page that says why.", body = String,
+        (status = 404, description = "The link is invalid; the page says why.", body = String,
             content_type = "text/html"),
-        (status = 503, description = "The database is away: a page that says so.", body = String,
+        (status = 503, description = "The database is unavailable.", body = String,
             content_type = "text/html"),
-    ))]
+    ),
+    security(()))]
 pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     match invitations::open(&app, token(&request), extract::origin(&request)).await {
-        Ok(invited) => answer(StatusCode::OK).body(form(&invited, &app, None, ("", ""))),
+        Ok(invited) => html(StatusCode::OK).body(show_form(&invited, &app, None, ("", ""))),
         Err(error) => failed(error),
     }
 }
 
 /// Accept an invitation on its page
 ///
-/// As `POST /api/v2/organization_invitations/accept`, for browsers.
+/// `POST /api/v2/organization_invitations/accept` for browsers.
 #[utoipa::path(post, path = "/invitations/{token}", operation_id = "invitation_page_accept", tag = "invitations",
     params(("token" = String, Path)),
     request_body(content = InvitationForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "The account is there: a page that says so.", body = String,
+        (status = 200, description = "The account is created.", body = String,
             content_type = "text/html"),
-        (status = 400, description = "Fields that can't be used: the form, with what is wrong.", body = String,
+        (status = 400, description = "Invalid fields; the page is the form with an error message.", body = String,
             content_type = "text/html"),
-        (status = 404, description = "The link opens nothing: a page that says why.", body = String,
+        (status = 404, description = "The link is invalid; the page says why.", body = String,
             content_type = "text/html"),
-        (status = 409, description = "The address has an account meanwhile.", body = String,
+        (status = 409, description = "An account with the address exists.", body = String,
             content_type = "text/html"),
-        (status = 413, description = "Too many bytes.", body = String, content_type = "text/html"),
-        (status = 503, description = "Too busy, or the database is away; see `Retry-After`.", body = String,
+        (status = 413, description = "The body is too long.", body = String, content_type = "text/html"),
+        (status = 503, description = "The server is overloaded or the database is unavailable; see `Retry-After`.", body = String,
             content_type = "text/html"),
-    ))]
+    ),
+    security(()))]
 pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, payload: Payload) -> HttpResponse {
-    let sent: InvitationForm = match body::small_form(&request, payload, &app.config.server).await {
-        Ok(sent) => sent,
+    let form: InvitationForm = match body::small_form(&request, payload, &app.config.server).await {
+        Ok(form) => form,
         Err(error) => return failed(error),
     };
-    match try_accept(&request, &app, &sent).await {
-        Ok(email) => answer(StatusCode::OK).body(page(
+    match try_accept(&request, &app, &form).await {
+        Ok(email) => html(StatusCode::OK).body(page(
             "Your account is ready",
-            &format!("<p>You are a member now, as <strong>{}</strong>. This link has done its work.</p>", Text(&email)),
+            &format!("<p>You are now a member as <strong>{}</strong>. This link is no longer valid.</p>", Text(&email)),
         )),
-        // What can be mended is, in the form itself.
+        // Show the form again for errors that the user can fix.
         Err(error) if matches!(error.code(), Code::InvalidRequest | Code::Overloaded) => {
             match invitations::open(&app, token(&request), extract::origin(&request)).await {
                 Ok(invited) => {
-                    let again = form(&invited, &app, Some(&error), (&sent.name, &sent.lastname));
-                    respond(error, again)
+                    let content = show_form(&invited, &app, Some(&error), (&form.name, &form.lastname));
+                    respond(error, content)
                 }
                 Err(error) => failed(error),
             }
@@ -92,12 +94,12 @@ pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, p
     }
 }
 
-async fn try_accept(request: &HttpRequest, app: &App, sent: &InvitationForm) -> Result<String> {
+async fn try_accept(request: &HttpRequest, app: &App, form: &InvitationForm) -> Result<String> {
     let acceptance = Acceptance {
-        name: sent.name.clone(),
-        lastname: Some(sent.lastname.clone()),
+        name: form.name.clone(),
+        lastname: Some(form.lastname.clone()),
         title: None,
-        password: Some(sent.password.clone()),
+        password: Some(form.password.clone()),
         is_sso_user: false,
     };
     let accepted = invitations::accept(app, token(request), acceptance, extract::origin(request)).await?;
@@ -108,11 +110,11 @@ fn token(request: &HttpRequest) -> &str {
     request.match_info().get("token").unwrap_or_default()
 }
 
-/// The form, with what was wrong, and what was written before; never the password.
-fn form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (&str, &str)) -> String {
+/// The form, with an error message and the previous input except the password.
+fn show_form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (&str, &str)) -> String {
     let alert = error.map(|error| format!("<p role=\"alert\">{}</p>\n", Text(&error.to_string()))).unwrap_or_default();
     let content = format!(
-        "{alert}<p>This makes the account <strong>{email}</strong>.</p>\n\
+        "{alert}<p>Create the account <strong>{email}</strong>.</p>\n\
          <form method=\"post\">\n\
          <label for=\"name\">Name</label>\n\
          <input id=\"name\" name=\"name\" value=\"{name}\" autocomplete=\"given-name\" maxlength=\"255\" required>\n\
@@ -121,8 +123,8 @@ fn form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (
          <label for=\"password\">Password</label>\n\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" \
          aria-describedby=\"rule\" required>\n\
-         <small id=\"rule\">{least} characters at least, and not easy to guess: several unrelated words are good.</small>\n\
-         <button>Make the account</button>\n\
+         <small id=\"rule\">At least {least} characters and hard to guess, for example several unrelated words.</small>\n\
+         <button>Create account</button>\n\
          </form>",
         email = Text(invited.email.as_str()),
         name = Text(name),
@@ -132,15 +134,15 @@ fn form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (
     page(&format!("Join {}", invited.organization_name), &content)
 }
 
-/// A page that says what went wrong.
+/// A page with an error message.
 fn failed(error: Error) -> HttpResponse {
-    let body = page("This did not work", &format!("<p role=\"alert\">{}</p>", Text(&error.to_string())));
+    let body = page("Something went wrong", &format!("<p role=\"alert\">{}</p>", Text(&error.to_string())));
     respond(error, body)
 }
 
 fn respond(error: Error, body: String) -> HttpResponse {
     let mut response = HttpResponse::from_error(error);
-    for (name, value) in answer(response.status()).finish().headers() {
+    for (name, value) in html(response.status()).finish().headers() {
         response.headers_mut().insert(name.clone(), value.clone());
     }
     response.set_body(BoxBody::new(body))

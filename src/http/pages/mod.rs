@@ -1,11 +1,11 @@
-//! Pages for people, few and plain: HTML from here, one style in the page, no script, nothing from elsewhere.
+//! HTML pages: one inline style, no scripts, no external resources.
 //!
 //! # Decisions
 //!
-//! *No template engine*: a page is a few lines, and every value goes through [`Text`], which escapes it.
+//! *No template engine*: a page is a few lines, and [`Text`] escapes every value.
 //!
-//! *The policy forbids what the pages don't need*: it lets the browser apply the one style that it knows the digest
-//! of, and send forms back here; scripts, images, frames and other addresses are refused, whatever a page says.
+//! *A strict Content Security Policy*: it allows only the style with the given digest and forms to this server. Scripts,
+//! images, frames and other origins are blocked.
 
 pub(super) mod invitation;
 
@@ -27,7 +27,7 @@ button{font:inherit;margin-top:1.5rem;padding:.5rem 1.5rem}\
 [role=alert]{border-left:.3rem solid #c00;padding-left:.7rem}\
 small{display:block}";
 
-/// A text as a part of HTML, between tags or inside quotes.
+/// Text escaped for HTML content and quoted attributes.
 struct Text<'a>(&'a str);
 
 impl fmt::Display for Text<'_> {
@@ -43,9 +43,8 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// What every page is answered with: kept nowhere, framed by nobody, and its address, which may be a secret, told to
-/// nobody.
-fn answer(status: StatusCode) -> HttpResponseBuilder {
+/// A response that is not cached or framed, and whose URL, which may contain a secret, is not sent as a referrer.
+fn html(status: StatusCode) -> HttpResponseBuilder {
     let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let mut response = HttpResponse::build(status);
     response
@@ -63,7 +62,7 @@ fn answer(status: StatusCode) -> HttpResponseBuilder {
     response
 }
 
-/// A whole page. `content` is HTML.
+/// A complete page. `content` is HTML.
 fn page(title: &str, content: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_becomes_markup() {
+    fn text_is_escaped() {
         assert_eq!(
             Text("<a href=\"x\" title='y'>&amp;</a>").to_string(),
             "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;"

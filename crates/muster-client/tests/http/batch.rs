@@ -108,9 +108,9 @@ async fn a_rejected_batch_has_all_findings() {
         },
     ];
     assert_eq!(error.rows(), rows);
-    let Error::Rejected(rejection) = error else { panic!("{error:?}") };
+    let Error::Rejected(error_body) = error else { panic!("{error:?}") };
     assert_eq!(
-        *rejection,
+        *error_body,
         ApiError {
             status: 422,
             code: "batch_rejected".to_owned(),

@@ -25,7 +25,7 @@ fn single(state: &str, more: &str) -> Answer {
     Answer::new("200 OK", format!(r#"{{"result":{}}}"#, batch(state, more)))
 }
 
-fn refusal(status: &'static str, code: &str, rows: &str) -> Answer {
+fn error_response(status: &'static str, code: &str, rows: &str) -> Answer {
     Answer::new(status, format!(r#"{{"error":{{"code":"{code}","detail":"in words"{rows}}}}}"#))
 }
 
@@ -65,7 +65,7 @@ async fn waiting_survives_lost_connections_and_a_restart() {
         single("running", r#","hashed":1,"estimated_seconds_left":2"#),
         Answer::none(),
         single("running", r#","hashed":2,"estimated_seconds_left":1"#).cut(100),
-        refusal("503 Service Unavailable", "unavailable", "").header("retry-after", "0"),
+        error_response("503 Service Unavailable", "unavailable", "").header("retry-after", "0"),
         single("running", r#","hashed":2,"estimated_seconds_left":1"#),
         single("created", r#","hashed":3"#),
         Answer::none(),
@@ -120,8 +120,8 @@ async fn a_batch_that_ends_without_users_is_an_error() {
 
 #[tokio::test]
 async fn an_unknown_batch_is_an_error_and_waiting_has_a_limit() {
-    let error = wait_for([refusal("404 Not Found", "not_found", "")]).await.unwrap_err();
-    assert!(matches!(&error, Error::Rejected(rejection) if rejection.status == 404), "{error:?}");
+    let error = wait_for([error_response("404 Not Found", "not_found", "")]).await.unwrap_err();
+    assert!(matches!(&error, Error::Rejected(error_body) if error_body.status == 404), "{error:?}");
     // Further connections are refused.
     let error = wait_for([single("running", ""), Answer::none()]).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
@@ -172,7 +172,7 @@ async fn an_interrupted_batch_is_resubmitted_with_the_same_key() {
         failed("interrupted"),
         accepted(),
         failed("unavailable"),
-        refusal("503 Service Unavailable", "unavailable", "").header("retry-after", "0"),
+        error_response("503 Service Unavailable", "unavailable", "").header("retry-after", "0"),
         Answer::new("200 OK", CREATED),
     ])
     .await;
@@ -249,7 +249,8 @@ async fn undoing_returns_removed_and_kept_users() {
         "kept":[{"user_id":"usr_2","email":"c@x.org","name":"C","reason":"signed_in"}],
         "metadata":{"total":1,"next_paging_token":null}}"#;
     let in_use = r#","rows":[{"index":1,"field":null,"code":"signed_in","message":"has signed in"}]"#;
-    let server = Server::start([Answer::new("200 OK", body), refusal("409 Conflict", "batch_in_use", in_use)]).await;
+    let server =
+        Server::start([Answer::new("200 OK", body), error_response("409 Conflict", "batch_in_use", in_use)]).await;
     let client = server.client();
     let user = |id: &str, email: &str, name: &str, lastname: Option<&str>| BatchUser {
         user_id: id.to_owned(),

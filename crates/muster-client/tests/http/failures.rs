@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::server::{Answer, Server, TOKEN};
 
 /// The URL of a port without a listener.
-async fn nobody() -> String {
+async fn unused_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
@@ -21,14 +21,14 @@ async fn an_invalid_key_returns_the_servers_message() {
     let error = server.client().user_info().await.unwrap_err();
     assert_eq!(error.to_string(), "the API key is unknown or revoked");
     assert_eq!(error.rows(), []);
-    let Error::Rejected(rejection) = error else { panic!("{error:?}") };
-    assert_eq!((rejection.status, rejection.code.as_str()), (401, "unauthenticated"));
-    assert_eq!(rejection.request_id.as_deref(), Some("req_3"));
+    let Error::Rejected(error_body) = error else { panic!("{error:?}") };
+    assert_eq!((error_body.status, error_body.code.as_str()), (401, "unauthenticated"));
+    assert_eq!(error_body.request_id.as_deref(), Some("req_3"));
 }
 
 #[tokio::test]
 async fn a_refused_connection_names_the_url_and_the_cause() {
-    let url = nobody().await;
+    let url = unused_url().await;
     let error = Client::new(&url, TOKEN).unwrap().admin_batch_create(&[]).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no response from `{url}`: Connection refused (os error 111)"));
     assert!(!error.outcome_unknown());
@@ -102,7 +102,7 @@ async fn a_relative_redirect_names_the_same_host() {
 async fn errors_do_not_contain_the_token() {
     let server = Server::start([Answer::new("200 OK", "nonsense")]).await;
     let invalid = server.client().user_info().await.unwrap_err();
-    let unreachable = Client::new(&nobody().await, TOKEN).unwrap().user_info().await.unwrap_err();
+    let unreachable = Client::new(&unused_url().await, TOKEN).unwrap().user_info().await.unwrap_err();
     for error in [invalid, unreachable] {
         assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
     }

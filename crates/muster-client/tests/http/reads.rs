@@ -134,6 +134,6 @@ async fn a_503_without_retry_after_is_not_retried() {
     let body = r#"{"error":{"code":"overloaded","detail":"later"}}"#;
     let server = Server::start([Answer::new("429 Too Many Requests", body), Answer::new("200 OK", USER_INFO)]).await;
     let error = server.client().user_info().await.unwrap_err();
-    assert!(matches!(&error, Error::Rejected(rejection) if rejection.status == 429), "{error:?}");
+    assert!(matches!(&error, Error::Rejected(error_body) if error_body.status == 429), "{error:?}");
     assert_eq!(server.requests().len(), 1);
 }

@@ -8,17 +8,17 @@ use tokio::net::TcpListener;
 use crate::batch::{CREATED, users};
 use crate::server::{Answer, Request, Server, TOKEN, exchange};
 
-fn refusal(status: &'static str, code: &str) -> Answer {
+fn error_response(status: &'static str, code: &str) -> Answer {
     let body = format!(r#"{{"error":{{"code":"{code}","detail":"in words","request_id":"req_1"}}}}"#);
     Answer::new(status, body)
 }
 
 fn busy(seconds: &str) -> Answer {
-    refusal("503 Service Unavailable", "overloaded").header("retry-after", seconds)
+    error_response("503 Service Unavailable", "overloaded").header("retry-after", seconds)
 }
 
 fn in_use() -> Answer {
-    refusal("409 Conflict", "idempotency_key_in_use").header("retry-after", "1")
+    error_response("409 Conflict", "idempotency_key_in_use").header("retry-after", "1")
 }
 
 fn replay() -> Answer {
@@ -94,9 +94,9 @@ async fn a_request_in_progress_is_awaited_beyond_the_limit() {
 
 #[tokio::test]
 async fn a_reused_key_is_not_retried() {
-    let server = Server::start([refusal("422 Unprocessable Entity", "idempotency_key_reused")]).await;
+    let server = Server::start([error_response("422 Unprocessable Entity", "idempotency_key_reused")]).await;
     let error = server.client().batch(&users()).idempotency_key("k").send().await.unwrap_err();
-    assert!(matches!(&error, Error::Rejected(rejection) if rejection.code == "idempotency_key_reused"), "{error:?}");
+    assert!(matches!(&error, Error::Rejected(error_body) if error_body.code == "idempotency_key_reused"), "{error:?}");
     assert_eq!((error.outcome_unknown(), error.idempotency_key()), (false, None));
     assert_eq!(server.requests().len(), 1);
 }

@@ -37,7 +37,7 @@ async fn serve_once() -> u16 {
 }
 
 /// The TLS error for `url`. Nothing of the request may have been sent.
-async fn distrust(url: &str, authority: &str) -> String {
+async fn tls_error(url: &str, authority: &str) -> String {
     let client = Client::builder(url).token(TOKEN).trust_certificates(authority).build().unwrap();
     let error = client.admin_batch_create(&[]).await.unwrap_err();
     assert!(!error.outcome_unknown());
@@ -55,14 +55,14 @@ async fn an_added_authority_is_trusted() {
 #[tokio::test]
 async fn an_unknown_authority_is_rejected() {
     let url = format!("https://localhost:{}", serve_once().await);
-    let sentence = distrust(&url, OTHER_AUTHORITY).await;
+    let sentence = tls_error(&url, OTHER_AUTHORITY).await;
     assert_eq!(sentence, format!("no response from `{url}`: invalid peer certificate: UnknownIssuer"));
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_rejected() {
     let url = format!("https://127.0.0.1:{}", serve_once().await);
-    let sentence = distrust(&url, AUTHORITY).await;
+    let sentence = tls_error(&url, AUTHORITY).await;
     let start = format!("no response from `{url}`: invalid peer certificate: certificate not valid for name");
     assert!(sentence.starts_with(&start), "{sentence}");
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the certificates of the TLS tests anew, valid for a hundred years. Two authorities and a
-# server certificate of the first for `localhost`; only the server's key is kept.
+# Recreates the certificates of the TLS tests, valid for a hundred years: two authorities, and a server certificate for
+# `localhost` from the first one. Only the key of the server is kept.
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$(mktemp -d)

@@ -1,4 +1,4 @@
-//! `/api/v2/scim/…`: leaving permissions to a directory's groups.
+//! `/api/v2/scim/…`: the migration of permissions to the groups of a directory.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -13,18 +13,18 @@ use crate::http::{extract, log};
 use crate::id::{Id, Organization};
 use crate::policies::{self, AffectedOwner};
 
-/// What leaving permissions to a directory's groups changes.
+/// The changes that the migration would make.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct MigrationPreview {
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: String,
     users_with_changes: Vec<UserWithChanges>,
-    /// Always empty: nobody is removed.
+    /// Always empty: the migration removes no users.
     #[schema(value_type = Vec<Object>)]
     users_to_remove: [(); 0],
 }
 
-/// Somebody who would be allowed something else.
+/// A user whose permissions would change.
 #[derive(Serialize, ToSchema)]
 struct UserWithChanges {
     user_id: String,
@@ -38,7 +38,7 @@ struct UserWithChanges {
     org_role_change: RoleChange,
 }
 
-/// What somebody is in the organization, and would be.
+/// A change of the role in the organization.
 #[derive(Serialize, ToSchema)]
 struct RoleChange {
     resource_id: String,
@@ -50,7 +50,7 @@ struct RoleChange {
 }
 
 impl UserWithChanges {
-    fn show(user: AffectedOwner, organization_id: Id<Organization>) -> Self {
+    fn new(user: AffectedOwner, organization_id: Id<Organization>) -> Self {
         Self {
             user_id: user.user_id.to_string(),
             user_email: user.email,
@@ -66,20 +66,14 @@ impl UserWithChanges {
     }
 }
 
-/// Find out what leaving permissions to a directory's groups would change
+/// Preview the migration of permissions to the groups of a directory
 ///
-/// Where no directory keeps groups: nothing. Else people who are owners by their own level, and would not be by
-/// the groups they are in, would become collaborators. For owners.
+/// Users that are owners by their membership, but not through a group, would become collaborators. If no directory
+/// manages groups, nothing would change. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/scim/scim-migration-preview", operation_id = "scim_migration_preview",
     tag = "policies",
-    responses(
-        (status = 200, description = "What would change.", body = Single<MigrationPreview>),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 503, description = "The database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
-pub(in crate::http) async fn migration_preview(
+    responses((status = 200, description = "The changes.", body = Single<MigrationPreview>)))]
+pub(in crate::http) async fn preview(
     request: HttpRequest,
     app: web::Data<App>,
     caller: Caller,
@@ -89,7 +83,7 @@ pub(in crate::http) async fn migration_preview(
     let organization_id = caller.organization_id;
     let result = MigrationPreview {
         organization_id: organization_id.to_string(),
-        users_with_changes: affected.into_iter().map(|user| UserWithChanges::show(user, organization_id)).collect(),
+        users_with_changes: affected.into_iter().map(|user| UserWithChanges::new(user, organization_id)).collect(),
         users_to_remove: [],
     };
     Ok(HttpResponse::Ok().json(Single { result }))
@@ -99,51 +93,57 @@ pub(in crate::http) async fn migration_preview(
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct MigrationQuery {
-    /// `false`: do it. `true` or absent: only find out what it would do. Also as Python spells them.
+    /// `false` to migrate; `true` (default) to report the changes only. Optionally capitalized as in Python.
     dry_run: Option<String>,
 }
 
-/// What leaving permissions to a directory's groups has changed.
+/// The result of the migration.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct Migration {
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: String,
     total_users_processed: usize,
     users_migrated: Vec<MigratedUser>,
-    /// Always empty: it is done as a whole, or refused.
+    /// Always empty: the migration succeeds or fails as a whole.
     #[schema(value_type = Vec<String>)]
     errors: [(); 0],
-    /// Always empty: nobody is removed.
+    /// Always empty: the migration removes no users.
     #[schema(value_type = Vec<Object>)]
     users_to_remove: [(); 0],
     dry_run: bool,
 }
 
-/// Somebody who is allowed something else.
+/// A user whose permissions changed.
 #[derive(Serialize, ToSchema)]
 struct MigratedUser {
     user_id: String,
     user_email: String,
     #[schema(example = "ide_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     identity_id: String,
-    /// Always: an owner is a collaborator.
+    /// Always true.
     org_owner_demoted: bool,
 }
 
-/// Leave permissions to a directory's groups
+impl From<AffectedOwner> for MigratedUser {
+    fn from(user: AffectedOwner) -> Self {
+        Self {
+            user_id: user.user_id.to_string(),
+            user_email: user.email,
+            identity_id: user.identity_id.to_string(),
+            org_owner_demoted: true,
+        }
+    }
+}
+
+/// Migrate permissions to the groups of a directory
 ///
-/// Does what the preview tells, all of it or nothing. For owners.
+/// Makes the changes of the preview, all or none. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/scim/migrate-permissions", operation_id = "scim_migrate", tag = "policies",
     params(MigrationQuery),
     responses(
-        (status = 200, description = "It is done, or could be.", body = Single<Migration>),
-        (status = 400, description = "A parameter that can't be used.", body = ErrorBody),
-        (status = 401, description = "No valid API key.", body = ErrorBody),
-        (status = 403, description = "Not an owner's API key.", body = ErrorBody),
-        (status = 409, description = "Nobody would be an owner (`last_owner`).", body = ErrorBody),
-        (status = 503, description = "Too busy, or the database is away.", body = ErrorBody),
-    ),
-    security(("bearer" = []), ("cookie" = [])))]
+        (status = 200, description = "The changes.", body = Single<Migration>),
+        (status = 409, description = "No owner would remain (`last_owner`).", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn migrate(
     request: HttpRequest,
     app: web::Data<App>,
@@ -153,16 +153,10 @@ pub(in crate::http) async fn migrate(
     let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
     let migrated = policies::migrate(&app, &caller, dry_run).await?;
     log::rows(&request, migrated.len());
-    let show = |user: AffectedOwner| MigratedUser {
-        user_id: user.user_id.to_string(),
-        user_email: user.email,
-        identity_id: user.identity_id.to_string(),
-        org_owner_demoted: true,
-    };
     let result = Migration {
         organization_id: caller.organization_id.to_string(),
         total_users_processed: migrated.len(),
-        users_migrated: migrated.into_iter().map(show).collect(),
+        users_migrated: migrated.into_iter().map(MigratedUser::from).collect(),
         errors: [],
         users_to_remove: [],
         dry_run,
