@@ -1,4 +1,4 @@
-//! Others who write at the same time.
+//! Concurrent transactions.
 
 use serde_json::json;
 use sqlx::postgres::PgConnectOptions;

@@ -1,4 +1,4 @@
-//! A database that is there, and does not do what it should.
+//! A database that can be reached, and fails: read-only, full, without connections, or with cut ones.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub async fn heals(works: impl AsyncFnMut() -> bool) {
     eventually("muster works again", works).await;
 }
 
-fn assert_come_again_because(answer: &Answer, sentence: &str) {
+fn assert_unavailable_because(answer: &Answer, sentence: &str) {
     assert_come_again(answer);
     assert_eq!(answer.error(), json!({"code": "unavailable", "detail": sentence}));
 }
@@ -33,7 +33,7 @@ pub fn assert_come_again(answer: &Answer) {
     assert_eq!(answer.error()["code"], "unavailable");
 }
 
-/// Creates somebody; gives their path.
+/// Creates a user. Returns the path.
 pub async fn created(owner: &Actor) -> String {
     let created = owner.create(&json!([sso("a@example.com")])).await;
     assert_eq!(created.status, 200, "{}", created.text);
@@ -41,7 +41,7 @@ pub async fn created(owner: &Actor) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_was_cut_fails_nobody_who_asks_for_a_user() {
+async fn a_cut_connection_fails_no_user_lookup() {
     let database = empty_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
@@ -49,13 +49,13 @@ async fn a_connection_that_was_cut_fails_nobody_who_asks_for_a_user() {
     let mut operator = database.connect().await.unwrap();
     for _ in 0..10 {
         // They have connections, who has the key is known, and nothing has been idle for long.
-        asked_at_once(&owner, &user).await;
+        look_up_at_once(&owner, &user).await;
         cut_connections(&mut operator).await;
-        asked_at_once(&owner, &user).await;
+        look_up_at_once(&owner, &user).await;
     }
 }
 
-/// Cuts all connections to this database but one, and waits for their end.
+/// Terminates all connections to this database but one, and waits until they are gone.
 async fn cut_connections(operator: &mut sqlx::PgConnection) {
     let cut: Vec<i32> = sqlx::query_scalar(
         "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
@@ -70,7 +70,7 @@ async fn cut_connections(operator: &mut sqlx::PgConnection) {
     while sqlx::query_scalar::<_, i64>(there).bind(&cut).fetch_one(&mut *operator).await.unwrap() > 0 {}
 }
 
-async fn asked_at_once(owner: &Actor, user: &str) {
+async fn look_up_at_once(owner: &Actor, user: &str) {
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (owner, user) = (owner.clone(), user.to_owned());
@@ -87,7 +87,7 @@ async fn asked_at_once(owner: &Actor, user: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
+async fn a_read_only_database_serves_reads_and_recovers() {
     let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let mut connection = cluster.connect_options().connect().await.unwrap();
@@ -95,7 +95,7 @@ async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
     set_read_only(&cluster, true).await;
     heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 503).await;
     let refused = owner.create(&json!([sso("b@example.com")])).await;
-    assert_come_again_because(
+    assert_unavailable_because(
         &refused,
         "the database is read-only (a standby, or `default_transaction_read_only`); nothing was written",
     );
@@ -113,7 +113,7 @@ async fn a_database_that_takes_no_writes_is_read_from_and_heals_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_takes_writes_again_gets_them_from_instances_that_connected_while_it_took_none() {
+async fn connections_opened_while_the_database_was_read_only_are_replaced() {
     let database = empty_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
@@ -138,14 +138,14 @@ async fn a_database_that_takes_writes_again_gets_them_from_instances_that_connec
     assert_come_again(&owner.create(&json!([sso("a@example.com")])).await);
     set(&mut operator, "reset default_transaction_read_only").await;
     heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 200).await;
-    // All of them, not only one that was renewed by chance.
+    // On all connections, not only on one that was replaced by chance.
     for n in 0..40 {
         let created = owner.create(&json!([sso(&format!("b{n}@example.com"))])).await;
         assert_eq!(created.status, 200, "{}", created.text);
     }
 }
 
-/// Changes the setting of the whole PostgreSQL, as a provider does whose disk is full.
+/// Changes the setting of the whole server, as a provider does when the disk is full.
 async fn set_read_only(cluster: &EmbeddedPostgres, on: bool) {
     let mut connection = cluster.connect_options().connect().await.unwrap();
     let set = if on {
@@ -160,7 +160,7 @@ async fn set_read_only(cluster: &EmbeddedPostgres, on: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itself() {
+async fn a_database_without_free_connections_is_reported_and_recovers() {
     let dir = tempfile::Builder::new().prefix("muster-full-").tempdir_in("/tmp").unwrap();
     let few = [("fsync", "off"), ("max_connections", "20")];
     let cluster = EmbeddedPostgres::open(dir.path(), &std::env::var("PATH").unwrap(), &few).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
         .execute(others.first_mut().unwrap())
         .await
         .unwrap();
-    // Until those that were cut are gone, all places are taken, and muster no longer trusts the ones it had.
+    // All slots stay taken until the terminated connections are gone, and muster pings the ones it had.
     for _ in 0..25 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         take_all(&cluster, &mut others).await;
@@ -191,7 +191,7 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
         owner.get("/readyz")
     );
     for answer in [one, list, created] {
-        assert_come_again_because(&answer, sentence);
+        assert_unavailable_because(&answer, sentence);
     }
     assert!(start.elapsed() < GIVES_UP_WITHIN, "{:?}", start.elapsed());
     assert_eq!((ready.status, ready.error()["detail"].as_str()), (503, Some("the database can't be reached")));
@@ -202,7 +202,7 @@ async fn a_database_without_a_connection_left_is_told_as_such_and_heals_by_itsel
     cluster.close().await.unwrap();
 }
 
-/// Takes every connection that is left.
+/// Takes every free connection.
 async fn take_all(cluster: &EmbeddedPostgres, taken: &mut Vec<sqlx::PgConnection>) {
     while let Ok(connection) = cluster.connect_options().connect().await {
         taken.push(connection);
@@ -210,17 +210,17 @@ async fn take_all(cluster: &EmbeddedPostgres, taken: &mut Vec<sqlx::PgConnection
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
+async fn a_full_disk_is_reported_and_recovers() {
     let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let disk = Disk::fill(&cluster).await;
     let sentence = "the database server's disk is full; nothing was written";
     let create = json!([sso("a@example.com")]);
-    assert_come_again_because(&owner.create(&create).await, sentence);
+    assert_unavailable_because(&owner.create(&create).await, sentence);
     for path in ["/livez", "/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
         assert_eq!(owner.get(path).await.status, 200, "{path}");
     }
-    assert_come_again_because(&owner.get("/readyz").await, "the database server's disk is full");
+    assert_unavailable_because(&owner.get("/readyz").await, "the database server's disk is full");
     let mut connection = cluster.connect_options().connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [0, 0, 0, 0, 0]);
     disk.empty(&cluster).await;
@@ -230,8 +230,8 @@ async fn a_full_disk_is_told_as_such_and_heals_by_itself() {
     cluster.close().await.unwrap();
 }
 
-/// A disk that batches are on, and that is full: a real one for root, who may have one. Others have it said by
-/// PostgreSQL, with the same SQLSTATE.
+/// A full disk for the table of batches: a real one if the test runs as root. Otherwise PostgreSQL raises the same
+/// SQLSTATE.
 struct Disk(Option<tempfile::TempDir>);
 
 impl Disk {
@@ -294,7 +294,7 @@ async fn run(cluster: &EmbeddedPostgres, statements: &[&str]) {
     connection.close().await.unwrap();
 }
 
-/// What an asker got while the database was in trouble: how often an answer, how often to come again.
+/// The responses of a client during the faults: successes and 503s.
 #[derive(Default)]
 struct Tally {
     answered: i64,
@@ -324,7 +324,7 @@ async fn ask_until(owner: Actor, asker: usize, over: tokio_util::sync::Cancellat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_load_cut_connections_and_a_restart_of_the_database_give_503_and_lose_nothing() {
+async fn under_load_cut_connections_and_a_database_restart_give_503_and_lose_nothing() {
     let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let over = tokio_util::sync::CancellationToken::new();

@@ -10,7 +10,7 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, empty_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_that_start_at_once_on_an_empty_database_all_serve_and_make_one_organization() {
+async fn instances_that_start_at_once_on_an_empty_database_create_one_organization() {
     let database = empty_database().await;
     let starting: Vec<_> = (0..4)
         .map(|_| {
@@ -20,7 +20,7 @@ async fn instances_that_start_at_once_on_an_empty_database_all_serve_and_make_on
         .collect();
     let servers: Vec<ServerProcess> = starting.into_iter().map(|starting| starting.join().unwrap()).collect();
     let keys: Vec<&str> = servers.iter().filter_map(|server| server.key.as_deref()).collect();
-    assert_eq!(keys.len(), 1, "one of them made the first key");
+    assert_eq!(keys.len(), 1, "one instance creates the first key");
     for (n, server) in servers.iter().enumerate() {
         assert_eq!(Actor::new(server.address, None).get("/readyz").await.status, 200);
         let answer = server.actor(keys[0]).create(&json!([sso(&format!("user{n}@example.com"))])).await;
@@ -33,7 +33,7 @@ async fn instances_that_start_at_once_on_an_empty_database_all_serve_and_make_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_a_newer_muster_is_refused_in_a_sentence() {
+async fn a_database_of_a_newer_version_is_rejected_with_one_line() {
     let database = empty_database().await;
     drop(ServerProcess::start_on(&database));
     let mut connection = database.connect().await.unwrap();
@@ -56,7 +56,7 @@ async fn a_database_of_a_newer_muster_is_refused_in_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_revoked_beside_the_instances_is_refused_by_all_within_a_second() {
+async fn a_key_revoked_on_the_command_line_is_rejected_by_all_instances_within_a_second() {
     let database = empty_database().await;
     let (one, other) = (ServerProcess::start_on(&database), ServerProcess::start_on(&database));
     let key = one.key.clone().unwrap();
@@ -72,7 +72,7 @@ async fn a_key_revoked_beside_the_instances_is_refused_by_all_within_a_second() 
     }
 }
 
-/// A statement that holds a migration up in the middle of the set, as a great table would.
+/// A statement that blocks a migration in the middle of the set, as a large table would.
 const LINGER: &str = "
     create function linger() returns event_trigger language plpgsql as $$
     begin
@@ -83,11 +83,11 @@ const LINGER: &str = "
     create event trigger linger on ddl_command_end when tag in ('CREATE TABLE') execute function linger();";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_three_first_starts_at_once_one_is_killed_while_it_migrates_and_the_others_serve() {
+async fn an_instance_killed_while_it_migrates_does_not_keep_others_from_starting() {
     let database = empty_database().await;
     let mut connection = database.connect().await.unwrap();
     sqlx::raw_sql(LINGER).execute(&mut connection).await.unwrap();
-    // Each comes as somebody else, so that the database tells which of them migrates.
+    // Each has its own role, so that the database shows which one migrates.
     let roles = ["first", "second", "third"];
     for role in roles {
         // Roles are of the whole PostgreSQL, which other tests use too.
@@ -119,7 +119,7 @@ async fn of_three_first_starts_at_once_one_is_killed_while_it_migrates_and_the_o
     let mut servers: Vec<ServerProcess> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
     servers.push(ServerProcess::when_it_listens(start(role)));
     let keys: Vec<&str> = servers.iter().filter_map(|server| server.key.as_deref()).collect();
-    assert_eq!(keys.len(), 1, "one of them made the first key");
+    assert_eq!(keys.len(), 1, "one instance creates the first key");
     for (n, server) in servers.iter().enumerate() {
         let answer = server.actor(keys[0]).create(&json!([sso(&format!("user{n}@example.com"))])).await;
         assert_eq!(answer.status, 200, "{}", answer.text);

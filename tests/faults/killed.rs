@@ -1,12 +1,11 @@
-//! `kill -9` at every step of a batch: afterwards there are all users or none.
+//! `kill -9` at every step of a batch: afterwards all of its users exist, or none.
 
 use sqlx::ConnectOptions;
 
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{BATCH, db_counts, empty_database, with_password};
 
-/// Every step at which a batch can be interrupted, in their order, and how many of its three users
-/// there are after a restart.
+/// Every step at which a batch can be interrupted, in order, and how many of its three users exist after a restart.
 const STEPS: [(&str, i64); 9] = [
     ("batch::authorized", 0),
     ("batch::received", 0),
@@ -20,7 +19,7 @@ const STEPS: [(&str, i64); 9] = [
 ];
 
 #[test]
-fn the_steps_are_all_there_are() {
+fn the_steps_are_complete() {
     let mut known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
     let sources = ["batches/create.rs", "batches/job.rs", "batches/write.rs", "change.rs"]
         .map(|file| std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap());
@@ -29,7 +28,7 @@ fn the_steps_are_all_there_are() {
         .flat_map(|text| text.split("failpoints::reach(\"").skip(1))
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
-    // Reached only when somebody else was faster: see `contention.rs`.
+    // Reached only in a conflict: see `contention.rs`.
     known.push("batch::conflict");
     known.sort_unstable();
     found.sort_unstable();
@@ -37,7 +36,7 @@ fn the_steps_are_all_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_is_killed_at_any_step_is_wholly_there_or_wholly_absent() {
+async fn a_batch_killed_at_any_step_exists_as_a_whole_or_not_at_all() {
     let users = serde_json::json!([
         with_password("a@example.com", "kT9$wqzPlr"),
         with_password("b@example.com", ""),

@@ -17,13 +17,13 @@ use crate::support::{Actor, Answer, BATCH, empty_database, sso};
 const NGINX: &str = include_str!("../../deploy/load-balancer/nginx.conf");
 const HAPROXY: &str = include_str!("../../deploy/load-balancer/haproxy.cfg");
 
-/// How long an instance is taken to live without a sign of life, in seconds.
+/// The lease of a batch, in seconds.
 const LEASE: u64 = 2;
 
-/// Who send requests, each one after the other.
+/// The number of clients, each of which sends one request after the other.
 const CLIENTS: usize = 6;
 
-/// How long a load balancer has to notice that an instance is back, before the next one is stopped.
+/// The time for a load balancer to notice that an instance is back, before the next one is stopped.
 const PAUSE: Duration = Duration::from_millis(2500);
 
 struct Balancer {
@@ -87,7 +87,7 @@ impl Balancer {
     }
 }
 
-/// The example, for these instances.
+/// The example configuration with the addresses of these instances.
 fn with_addresses(example: &str, instances: &[SocketAddr; 3]) -> String {
     let mut config = example.to_owned();
     for (instance, written) in instances.iter().zip(["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"]) {
@@ -98,7 +98,7 @@ fn with_addresses(example: &str, instances: &[SocketAddr; 3]) -> String {
     config
 }
 
-/// A program of a server's, which an ordinary user does not have on the PATH.
+/// A server program, which may not be on an ordinary user's PATH.
 fn find(program: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap();
     std::env::split_paths(&path)
@@ -108,7 +108,7 @@ fn find(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{program} is missing: run scripts/prerequisites.sh"))
 }
 
-/// Addresses at which nobody listens.
+/// Free addresses.
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
@@ -125,18 +125,18 @@ fn instance(database: &PgConnectOptions, address: SocketAddr, drain_delay: u64) 
     ServerProcess::start_at(&address.to_string(), &mut command)
 }
 
-/// What the clients saw.
+/// The results of the clients.
 #[derive(Default)]
 struct Seen {
-    /// How many batches were created.
+    /// The number of created batches.
     batches: i64,
-    /// How many lists were read.
+    /// The number of lists read.
     lists: usize,
-    /// When the first try of a request failed, and how.
+    /// When the first attempt of a request failed, and how.
     failures: Vec<(Instant, String)>,
 }
 
-/// One try. `Err`: it is to be tried once more, after the time.
+/// One attempt. `Err`: retry it after the wait.
 async fn attempt(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     let response = request.send().await.map_err(|error| format!("{error:?}"))?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -149,7 +149,7 @@ async fn attempt(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     }
 }
 
-/// Sends it, and once more if that failed.
+/// Sends a request, and retries it once.
 async fn deliver(seen: &mut Seen, wait: Duration, request: impl Fn() -> reqwest::RequestBuilder) -> Answer {
     match attempt(request()).await {
         Ok(answer) => answer,
@@ -189,13 +189,13 @@ async fn ask_until(over: CancellationToken, actor: Actor, client: usize) -> Seen
     seen
 }
 
-/// When an instance was told to stop, and when it had.
+/// When an instance got SIGTERM, and when it exited.
 struct Stop {
     from: Instant,
     until: Instant,
 }
 
-/// Kills each of the instances, starts it again, tells it to stop, and starts it again.
+/// Kills and restarts each instance, then stops and restarts it.
 async fn stop_one_after_the_other(
     database: &PgConnectOptions,
     instances: &mut [ServerProcess; 3],
@@ -220,7 +220,7 @@ async fn stop_one_after_the_other(
     stops
 }
 
-/// All of it: gives what the clients saw, and when instances were told to stop.
+/// Runs the clients during a rolling restart. Returns their results, and when instances got SIGTERM.
 async fn roll(start: impl FnOnce(&[SocketAddr; 3]) -> Balancer, drain_delay: u64) -> (Seen, Vec<Stop>) {
     let database = empty_database().await;
     let addresses = free_addresses::<3>();
@@ -251,7 +251,7 @@ async fn roll(start: impl FnOnce(&[SocketAddr; 3]) -> Balancer, drain_delay: u64
     (seen, stops)
 }
 
-/// Each batch that was answered is there, once and whole, and nothing else is.
+/// Each batch with a successful response exists once and as a whole, and no other.
 async fn assert_all_or_nothing(database: &PgConnectOptions, seen: &Seen) {
     assert!(seen.batches > 100 && seen.lists > 100, "too little to tell: {} batches", seen.batches);
     let mut connection = database.connect().await.unwrap();
@@ -268,7 +268,7 @@ async fn assert_all_or_nothing(database: &PgConnectOptions, seen: &Seen) {
     assert_eq!(counts, (2 * seen.batches, seen.batches, 0, 0));
 }
 
-/// A key that all instances have let in just now is revoked through the load balancer.
+/// Revokes, through the load balancer, a key that all instances have just accepted.
 async fn assert_revoked_everywhere(owner: &Actor, addresses: &[SocketAddr; 3]) {
     let made = owner.post("/api/v2/api_keys", &json!({"name": "to be revoked"})).await;
     assert_eq!(made.status, 200, "{}", made.text);
@@ -286,13 +286,13 @@ async fn assert_revoked_everywhere(owner: &Actor, addresses: &[SocketAddr; 3]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn behind_nginx_instances_are_killed_and_stopped_and_every_request_succeeds_when_sent_once_more() {
+async fn behind_nginx_every_request_succeeds_after_one_retry_while_instances_are_killed_and_stopped() {
     let (seen, _) = roll(Balancer::nginx, 0).await;
     assert!(!seen.failures.is_empty(), "nobody noticed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn behind_haproxy_instances_that_are_told_to_stop_are_not_noticed_at_all() {
+async fn behind_haproxy_no_request_fails_while_instances_are_stopped() {
     let (seen, stops) = roll(Balancer::haproxy, 3).await;
     for Stop { from, until } in stops {
         let failed: Vec<_> = seen.failures.iter().filter(|(at, _)| (from..until).contains(at)).collect();

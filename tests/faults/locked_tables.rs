@@ -1,4 +1,4 @@
-//! Tables that somebody has locked, and does not let go.
+//! Tables that another transaction keeps locked.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::support::server::ServerProcess;
 use crate::support::{db_counts, empty_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_by_itself() {
+async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_recovers() {
     let database = empty_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
@@ -47,7 +47,7 @@ async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_b
         }
         assert!(time < GIVES_UP_WITHIN, "{time:?}: {}", answer.text);
     }
-    // Whoever comes while it lasts.
+    // A request that arrives while the table is locked.
     let start = Instant::now();
     let late = owner.create(&json!([sso("late@example.com")])).await;
     assert_come_again(&late);
@@ -64,7 +64,7 @@ async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_heals_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_makes_a_change_does_not_wait_for_the_end_of_a_lock() {
+async fn a_change_does_not_wait_for_the_end_of_a_lock() {
     let database = empty_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
@@ -102,6 +102,6 @@ async fn whoever_makes_a_change_does_not_wait_for_the_end_of_a_lock() {
         transaction.rollback().await.unwrap();
         heals(async || owner.create(&json!([sso(&format!("{table}@example.com"))])).await.status == 200).await;
     }
-    // The first, and one after each of the locks.
+    // One before, and one after each of the locks.
     assert_eq!(db_counts(&mut rival).await[0], 5);
 }

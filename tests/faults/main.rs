@@ -1,7 +1,7 @@
-//! What happens when something breaks in the middle: the program is killed at each step of a
-//! batch, clients hang up, the database goes away, several instances start at once.
+//! Fault injection: the server is killed at each step of a batch, clients disconnect, the database fails, several
+//! instances start at once.
 //!
-//! Real processes of the real program; the feature `failpoints` lets a test choose the step.
+//! The tests run real server processes. The feature `failpoints` lets a test choose the step.
 
 #![allow(
     clippy::unwrap_used,

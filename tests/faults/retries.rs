@@ -1,4 +1,4 @@
-//! Requests that are sent again: to other instances, after processes were killed or stood still.
+//! Retried requests: on other instances, after processes were killed or suspended.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ async fn keyed(actor: &Actor, key: &str, users: &Value) -> Result<Answer, reqwes
     Ok(Answer { status, headers, text: response.text().await? })
 }
 
-/// Sends it until it is no longer at work elsewhere.
+/// Retries until the request is no longer in progress elsewhere.
 async fn keyed_until_answered(actor: &Actor, key: &str, users: &Value) -> Answer {
     let start = Instant::now();
     loop {
@@ -89,13 +89,13 @@ async fn fifty_identical_requests_on_three_instances_create_once() {
     }
 }
 
-/// How long a hundred passwords take: enough to stop a process in the middle.
+/// A hundred passwords: they take long enough to stop a process in the middle.
 fn many() -> Value {
     (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_stood_still_for_longer_than_its_lease_rolls_back() {
+async fn an_instance_suspended_for_longer_than_its_lease_rolls_back() {
     let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
     let still = held(&database, &gate, "2");
     let key = still.key.clone().unwrap();
@@ -127,7 +127,7 @@ async fn an_instance_that_stood_still_for_longer_than_its_lease_rolls_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_that_stood_still_and_was_not_missed_goes_on() {
+async fn an_instance_suspended_alone_resumes_its_batch() {
     // No other instance is there to take it over: a lease that expires unnoticed costs nothing.
     let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
     let still = held(&database, &gate, "60");
@@ -146,7 +146,7 @@ async fn an_instance_that_stood_still_and_was_not_missed_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_whose_process_was_killed_is_failed_for_all_to_see_and_nothing_of_it_exists() {
+async fn a_batch_whose_process_was_killed_fails_and_no_user_exists() {
     let database = empty_database().await;
     let mut doomed = instance(&database);
     let key = doomed.key.clone().unwrap();
@@ -185,7 +185,7 @@ async fn a_batch_whose_process_was_killed_is_failed_for_all_to_see_and_nothing_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_has_to_look_for_a_dead_batch_to_be_failed() {
+async fn an_interrupted_batch_fails_without_a_request_for_it() {
     let database = empty_database().await;
     let mut doomed = instance(&database);
     let key = doomed.key.clone().unwrap();
@@ -202,7 +202,7 @@ async fn nobody_has_to_look_for_a_dead_batch_to_be_failed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
+async fn a_commit_in_progress_can_not_be_cancelled() {
     let database = empty_database().await;
     let gate = Gate::open("change::audited");
     let server = held(&database, &gate, "60");
@@ -223,13 +223,13 @@ async fn a_commit_that_is_under_way_is_not_cancelled_any_more() {
     assert!(
         cancelled.error()["detail"].as_str().unwrap().ends_with(" is created; only a running batch can be cancelled")
     );
-    // Of the batch there are its own entry, that of its user, and that it could not be cancelled.
+    // The audit events: the batch, its user, and the rejected cancellation.
     let mut connection = database.connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [1, 1, 0, 1, 3]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_stopped_finishes_its_batches() {
+async fn a_shutdown_finishes_batches() {
     let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
     let mut server = ServerProcess::start(
         command(&database, "60").env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "300").envs([gate.variable()]),
@@ -254,7 +254,7 @@ async fn a_server_that_is_stopped_finishes_its_batches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_takes_longer_than_the_server_may_to_stop_is_failed_at_once() {
+async fn a_batch_that_exceeds_the_shutdown_timeout_fails_at_once() {
     let database = empty_database().await;
     let gate = Gate::closed("batch::hashing");
     let mut server = ServerProcess::start(
@@ -277,13 +277,13 @@ async fn a_batch_that_takes_longer_than_the_server_may_to_stop_is_failed_at_once
     assert_eq!(db_counts(&mut connection).await[..3], [0, 0, 0]);
 }
 
-/// How often processes are killed; `MUSTER_TEST_KILLS=1000` for a long night.
+/// The number of kills; `MUSTER_TEST_KILLS=1000` for a long run.
 fn kills() -> usize {
     std::env::var("MUSTER_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn killed_at_random_moments_a_request_that_is_sent_again_is_carried_out_once() {
+async fn a_request_retried_after_random_kills_is_executed_once() {
     const STREAMS: usize = 5;
     let database = empty_database().await;
     let first = instance(&database);
@@ -324,8 +324,7 @@ async fn killed_at_random_moments_a_request_that_is_sent_again_is_carried_out_on
     connection.close().await.unwrap();
 }
 
-/// One server, killed after a moment of a batch, and the same batch again on the next. Whether the
-/// first answer was lost.
+/// Kills a server during a batch and retries the batch on the next one. Returns whether the first response was lost.
 async fn kill_and_repeat(database: &PgConnectOptions, key: &str, usual: Duration, stream: usize, round: usize) -> bool {
     let users = json!([
         with_password(&format!("p{stream}-{round}@example.com"), "kT9$wqzPlr"),
@@ -357,7 +356,7 @@ async fn kill_and_repeat(database: &PgConnectOptions, key: &str, usual: Duration
     let again = keyed_until_answered(&next.actor(key), &name, &users).await;
     assert_eq!(again.status, 200, "{}", again.text);
     if let Some(first) = &acknowledged {
-        assert_eq!((first.status, &first.text), (200, &again.text), "what was acknowledged is what there is");
+        assert_eq!((first.status, &first.text), (200, &again.text), "an acknowledged batch exists");
     }
     acknowledged.is_none()
 }

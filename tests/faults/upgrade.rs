@@ -1,4 +1,4 @@
-//! A database of an earlier version, with people in it; and instances of two versions together.
+//! Upgrades: a database of the previous version, and instances of two versions side by side.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use uuid::Uuid;
 use crate::support::server::ServerProcess;
 use crate::support::{Actor, empty_database, sso, with_password};
 
-/// The first migration that the earlier version does not have.
+/// The first migration that the previous version does not have.
 const AFTER: &str = "20261126";
 
-/// What the earlier version sends.
+/// The statements of the previous version.
 const STATEMENTS: &str = include_str!("../golden/statements-20261125.sql");
 
-/// Migrates as the earlier version does.
+/// Migrates as the previous version does.
 async fn migrate_as_before(connection: &mut PgConnection) {
     let dir = tempfile::tempdir().unwrap();
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
@@ -34,8 +34,8 @@ async fn migrate_as_before(connection: &mut PgConnection) {
     migrator.run(connection).await.unwrap();
 }
 
-/// What the earlier version writes for an organization: an owner with a key, a batch of two, one of them with a
-/// password, a batch that failed, and its audit events. Gives the key.
+/// Writes an organization as the previous version does: an owner with a key, a batch of two users, one of them with a
+/// password, a failed batch, and the audit events. Returns the key.
 async fn write_as_before(connection: &mut PgConnection, organization: u128, name: &str) -> String {
     let id = |n: u128| Uuid::from_u128(organization << 64 | 0x7000_8000_0000_0000_0000 | n);
     let organization_id = id(1);
@@ -90,7 +90,7 @@ async fn write_as_before(connection: &mut PgConnection, organization: u128, name
     token.text().expose().to_owned()
 }
 
-/// Whoever was there before finds everything, and can go on.
+/// The organization's data is complete, and can be changed.
 async fn goes_on(owner: &Actor, name: &str) {
     let me = owner.get("/api/v2/userinfo/").await;
     assert_eq!((me.status, &me.json()["result"]["email"]), (200, &json!(format!("owner@{name}"))), "{}", me.text);
@@ -119,7 +119,7 @@ async fn goes_on(owner: &Actor, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_the_version_before_is_migrated_with_everything_in_it_and_serves_that_version_too() {
+async fn a_database_of_the_previous_version_is_migrated_and_still_serves_that_version() {
     let database = empty_database().await;
     let mut connection = database.connect().await.unwrap();
     migrate_as_before(&mut connection).await;
@@ -137,7 +137,7 @@ async fn a_database_of_the_version_before_is_migrated_with_everything_in_it_and_
     assert_eq!(server.key, None, "there is an owner already");
     goes_on(&server.actor(&key), "early.example").await;
 
-    // An instance of the version before goes on meanwhile, on connections that it had and on new ones.
+    // An instance of the previous version continues, on connections that it had and on new ones.
     let late = write_as_before(&mut connection, 2, "late.example").await;
     goes_on(&server.actor(&late), "late.example").await;
     let mut new = database.connect().await.unwrap();
@@ -162,7 +162,7 @@ async fn an_instance_stays_ready_when_a_newer_one_has_migrated_the_database() {
         .unwrap();
     assert_eq!(owner.get("/readyz").await.status, 200);
     assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
-    // One that it has never applied itself is another matter.
+    // A migration that the instance has not applied itself is different.
     sqlx::query("delete from _sqlx_migrations where version = 20261126000007").execute(&mut connection).await.unwrap();
     sqlx::query("delete from _sqlx_migrations where version = 29990101000000").execute(&mut connection).await.unwrap();
     let lacking = owner.get("/readyz").await;
