@@ -137,7 +137,7 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
         return Ok(None);
     }
     let reused = |message: &str| Err(Error::new(Code::IdempotencyKeyReused, message.to_owned()));
-    match app.fingerprints.recognise(&found.fingerprint_key, &found.fingerprint, REQUEST, body) {
+    match app.fingerprints.recognize(&found.fingerprint_key, &found.fingerprint, REQUEST, body) {
         Some(true) => {}
         Some(false) => return reused("this Idempotency-Key was used for a different request; use a new key"),
         None => {

@@ -81,7 +81,7 @@ impl Plan {
     /// # Errors
     /// `plan_changed`.
     pub(super) fn check_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
-        match fingerprints.recognise(&self.key_id, &self.list, "planned list", list) {
+        match fingerprints.recognize(&self.key_id, &self.list, "planned list", list) {
             Some(true) => Ok(()),
             Some(false) => Err(changed("the list differs from the planned one")),
             None => Err(changed("the plan was made with a `secrets.fingerprint_key` that this server does not have")),
@@ -93,7 +93,7 @@ impl Plan {
     /// # Errors
     /// `plan_changed`.
     pub(super) fn check_outcome(&self, fingerprints: &Fingerprints, outcome: &Outcome<'_>) -> Result<()> {
-        match fingerprints.recognise(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
+        match fingerprints.recognize(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
             Some(true) => Ok(()),
             _ => Err(changed(
                 "the list is the planned one, but would create different accounts: it was planned in another \

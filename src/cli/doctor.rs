@@ -70,7 +70,7 @@ async fn examine(args: &Args, config: &Config) -> Report {
             .ok()
             .and_then(|local| local.cluster.as_deref())
             .map(|cluster| cluster.data_dir()),
-        has_ephemeral_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_passing()),
+        has_ephemeral_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_ephemeral()),
         certificate: args.certificate.clone().zip(args.key.clone()).or_else(|| config.server.certificate_files()),
         measures_hashing: !args.no_hashing,
         clock: &Clock::System,

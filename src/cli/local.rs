@@ -103,7 +103,7 @@ impl Local {
 
 /// The file with the fingerprint key of an embedded database, created if missing.
 fn fingerprint_key_file(data_dir: &Path) -> Result<String, Exit> {
-    fingerprint::make_file(data_dir)
+    fingerprint::create_file(data_dir)
         .map_err(|error| Exit::Usage(format!("can't write to {}: {error}", data_dir.display())))?;
     Ok(data_dir.join(fingerprint::FILE_NAME).to_string_lossy().into_owned())
 }

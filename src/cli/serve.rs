@@ -160,7 +160,7 @@ impl Server {
 
     /// Prints the version, database, owner key and addresses.
     pub(super) fn announce(&self) -> Result<(), Exit> {
-        if self.local.app.fingerprints.is_passing() {
+        if self.local.app.fingerprints.is_ephemeral() {
             tracing::warn!(
                 "`secrets.fingerprint_key` is not set: requests retried with their Idempotency-Key after a restart or at \
                  another instance are rejected"

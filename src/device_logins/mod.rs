@@ -1,19 +1,17 @@
-//! Logging in: somebody without a key shows a one-time password, somebody with one approves it, and the first gets a
-//! key that acts as the second. So a person gets a key onto a machine without carrying one there.
+//! Device logins: a client without an API key shows a one-time password, a caller with an API key approves it, and the
+//! client fetches a new API key that acts as the approver. So a person gets a key onto a machine without copying one.
 //!
 //! # Decisions
 //!
-//! *Asking for a one-time password writes nothing.* Anybody may ask, without a key, so a row for each would be theirs
-//! to fill the database with. The password is its own record: it is recognised by muster's signature in it
-//! ([`Otp`]). A row is written when somebody approves it, and marked as used in the change that makes the key: of two
-//! who ask at once, one gets it, and the other is told.
+//! *Starting a login writes nothing.* Unauthenticated clients can start logins, so a row for each would let them fill
+//! the database. A one-time password is recognized by muster's signature ([`Otp`]). The approval is written as a row,
+//! which is marked as fetched in the change that creates the key: of concurrent fetches, exactly one gets the key.
 //!
-//! *Approving is done with the API key one has*, through `muster login approve` or `POST
-//! /api/v2/users/approve_otp_token`, not with a click on the page: a page that a link leads to must not be able to do
-//! it (whoever started the login gets the key).
+//! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, not a click on
+//! the login's page: the client that started the login gets the key, so following a link must not be enough.
 //!
-//! *What opens nothing at the time of fetching is not handed on*: an approval by a key that was revoked since, or for
-//! a user who was suspended, makes no key.
+//! *An approval ends with the approver's access.* No key is created if the approving key has been revoked or the user
+//! has been suspended or deleted in the meantime.
 
 mod otp;
 mod read;
@@ -28,64 +26,62 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
 use crate::keys::{self, KeySpec, Lifetime, NewKey};
 
-pub use otp::{BadOtp, Otp};
+pub use otp::{InvalidOtp, Otp};
 
 use read::Approval;
 
-/// Starts a login: makes a one-time password. For anybody; nothing is written.
+/// Starts a login by creating a one-time password. Needs no caller and writes nothing.
 ///
-/// `duration_seconds`: for how long the key is wanted; 0 for as long as there may be, `None` for as long as
-/// the setting `keys.default_days` says.
+/// `duration_seconds` is the lifetime of the key: 0 for the maximum, `None` for the setting `keys.default_days`.
 ///
 /// # Errors
-/// `invalid_request` for a duration below 0.
+/// `invalid_request` for a negative duration.
 pub fn start(app: &App, duration_seconds: Option<i64>) -> Result<Otp> {
-    let usual = Duration::days(i64::from(app.config.keys.default_days));
-    let duration_seconds = duration_seconds.unwrap_or_else(|| usual.num_seconds());
+    let default = Duration::days(i64::from(app.config.keys.default_days));
+    let duration_seconds = duration_seconds.unwrap_or_else(|| default.num_seconds());
     if duration_seconds < 0 {
         return Err(Error::invalid("`duration_seconds` must be 0 (the maximum) or positive"));
     }
-    // More than a hundred years are cut to `keys.max_days` like them.
+    // The lifetime is limited to `keys.max_days`, so a longer duration than `u32` holds makes no difference.
     let duration_seconds = u32::try_from(duration_seconds).unwrap_or(u32::MAX);
     Ok(Otp::new(&app.fingerprints, app.clock.now(), duration_seconds))
 }
 
-/// Recognises a one-time password, approved or not.
+/// Parses a one-time password, approved or not.
 ///
 /// # Errors
-/// See [`BadOtp`].
-pub fn check(app: &App, otp: &str) -> std::result::Result<Otp, BadOtp> {
+/// See [`InvalidOtp`].
+pub fn check(app: &App, otp: &str) -> std::result::Result<Otp, InvalidOtp> {
     Otp::parse(&app.fingerprints, app.clock.now(), otp)
 }
 
 fn checked(app: &App, otp: &str) -> Result<Otp> {
-    check(app, otp).map_err(|bad| {
-        let sentence = match bad {
-            BadOtp::Unknown => "unknown one-time password; check that the whole password was copied",
-            BadOtp::Expired => "the one-time password has expired; start the login again",
+    check(app, otp).map_err(|error| {
+        let message = match error {
+            InvalidOtp::Unknown => "unknown one-time password; check that the whole password was copied",
+            InvalidOtp::Expired => "the one-time password has expired; start the login again",
         };
-        Error::new(Code::NotFound, sentence)
+        Error::new(Code::NotFound, message)
     })
 }
 
-/// A login that was approved.
+/// An approved login.
 #[derive(Debug)]
-pub struct Approved {
-    /// Who will act when its key is used; `None`: the key acts for itself.
+pub struct ApprovedLogin {
+    /// The user on whose behalf the new key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,
-    /// What it will allow.
+    /// The level of the new key.
     pub permission_level: PermissionLevel,
     /// The one-time password.
     pub otp: Otp,
 }
 
-/// Lets whoever has a one-time password act as the caller, with all that the caller's key may. The local operator
-/// says as whom.
+/// Approves a login: its key gets the user and all permissions of the caller's key. The local operator names a user.
 ///
 /// # Errors
-/// `forbidden`; `not_found` for a one-time password that is none or has expired, or a user who isn't there;
-/// `conflict` when it has been approved before.
-pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<User>>) -> Result<Approved> {
+/// `forbidden`; `not_found` for an unknown or expired one-time password, or an unknown user; `conflict` for a login
+/// that is already approved.
+pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<User>>) -> Result<ApprovedLogin> {
     let target = user_id.or(caller.user_id()).map_or(Target::Organization(caller.organization_id), Target::User);
     app.change(caller, Action::LoginApprove, target, async |change| {
         let otp = checked(app, otp)?;
@@ -103,43 +99,43 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
                 ));
             }
         };
-        write::forget_expired(change).await?;
+        write::delete_expired(change).await?;
         let approval = Approval { user_id, permission_level, scopes };
         if !write::approve(change, &otp, &approval).await? {
             return Err(Error::new(Code::Conflict, "the login is already approved; start a new one"));
         }
         change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
-        Ok(Approved { user_id, permission_level, otp })
+        Ok(ApprovedLogin { user_id, permission_level, otp })
     })
     .await
 }
 
-fn spent() -> Error {
-    let sentence = "the key of this login has been fetched already: if it was not fetched by whoever started the login, \
-                    revoke it, and start another";
-    Error::new(Code::Conflict, sentence)
+fn already_fetched() -> Error {
+    let message = "the API key of the login was already fetched; if the person who started the login did not fetch it, \
+                   revoke the key and start a new login";
+    Error::new(Code::Conflict, message)
 }
 
-/// Asks for the key of a login: `None` until it is approved. It is given once. For anybody who has the one-time
-/// password.
+/// Fetches the key of a login: `None` until the login is approved. The key is returned once, to any client with the
+/// one-time password.
 ///
 /// # Errors
-/// `not_found` for a one-time password that is none or has expired; `conflict` when it was approved with something
-/// that opens nothing any longer.
+/// `not_found` for an unknown or expired one-time password; `conflict` if the key was already fetched or the access of
+/// the approver has ended.
 pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey>> {
     let otp = checked(app, otp)?;
-    let Some(found) = read::pending(app, &otp).await? else { return Ok(None) };
-    if found.is_spent {
-        return Err(spent());
+    let Some(login) = read::approved(app, &otp).await? else { return Ok(None) };
+    if login.is_fetched {
+        return Err(already_fetched());
     }
-    if !found.still_holds {
-        let sentence = "whoever approved this login has no access any longer: start it again, and let somebody else \
-                        approve it";
-        return Err(Error::new(Code::Conflict, sentence));
+    if !login.is_valid {
+        let message =
+            "the access of the login's approver has ended; start a new login and have another person approve it";
+        return Err(Error::new(Code::Conflict, message));
     }
-    let caller = Caller { organization_id: found.organization_id, principal: found.approved_by, origin };
+    let caller = Caller { organization_id: login.organization_id, principal: login.approved_by, origin };
     app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
-        let approval = write::take(change, &otp).await?.ok_or_else(spent)?;
+        let approval = write::fetch(change, &otp).await?.ok_or_else(already_fetched)?;
         let lifetime = match otp.duration_seconds {
             0 => Lifetime::Longest,
             seconds => Lifetime::AtMost(i64::from(seconds)),

@@ -1,4 +1,4 @@
-//! Finding approvals.
+//! Reading approvals.
 
 use chrono::{DateTime, Utc};
 
@@ -8,36 +8,35 @@ use crate::caller::{PermissionLevel, Principal, Scopes};
 use crate::error::Result;
 use crate::id::{ApiKey, Id, Organization, User};
 
-/// What was approved.
+/// The user and the permissions that a login's key gets.
 #[derive(Debug)]
 pub(super) struct Approval {
-    /// Who will act; `None`: the key for itself.
     pub(super) user_id: Option<Id<User>>,
     pub(super) permission_level: PermissionLevel,
     pub(super) scopes: Scopes,
 }
 
-/// An approval that waits to be fetched.
-pub(super) struct Pending {
+/// A login with an approval.
+pub(super) struct Login {
     pub(super) organization_id: Id<Organization>,
-    /// Who approved.
+    /// The approver, with the permissions at the time of approval.
     pub(super) approved_by: Principal,
-    /// Whether its key has been given out.
-    pub(super) is_spent: bool,
-    /// Whether whoever approved, and whoever will act, are still let in.
-    pub(super) still_holds: bool,
+    pub(super) is_fetched: bool,
+    /// Whether the approving key is still valid and the user is active.
+    pub(super) is_valid: bool,
 }
 
-/// Finds the approval of a one-time password. By that alone: whoever shows it does not know the organization, which
-/// is what this finds.
-pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
+/// Finds the approval of a one-time password in all organizations: the client does not know the approver's.
+pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
     let now: DateTime<Utc> = app.clock.now();
     let row = sqlx::query!(
         r#"
         select
             a.organization_id as "organization_id: Id<Organization>", a.user_id as "user_id: Id<User>",
-            a.permission_level, a.scopes, a.approved_by_id as "approved_by_id: Id<ApiKey>",
-            a.fetched_at, k.revoked_at as "revoked_at?", k.expires_at as "key_expires_at?", u.status as "status?"
+            a.permission_level as "permission_level: PermissionLevel", a.scopes,
+            a.approved_by_id as "approved_by_id: Id<ApiKey>", a.fetched_at is not null as "is_fetched!",
+            coalesce(k.revoked_at is null and k.expires_at > $2, false) as "is_key_valid!",
+            coalesce(u.status <> 'suspended', false) as "is_user_active!"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
         left join users u on u.organization_id = a.organization_id and u.user_id = a.user_id
@@ -48,21 +47,18 @@ pub(super) async fn pending(app: &App, otp: &Otp) -> Result<Option<Pending>> {
     )
     .fetch_optional(&app.db.interactive)
     .await?;
-    Ok(row.map(|row| {
-        let lives = row.revoked_at.is_none() && row.key_expires_at.is_some_and(|expires_at| expires_at > now);
-        Pending {
-            organization_id: row.organization_id,
-            is_spent: row.fetched_at.is_some(),
-            still_holds: (row.approved_by_id.is_none() || lives) && row.status.as_deref() != Some("suspended"),
-            approved_by: match row.approved_by_id {
-                None => Principal::Operator,
-                Some(id) => Principal::ApiKey {
-                    id,
-                    user_id: row.user_id,
-                    permission: PermissionLevel::from_database(&row.permission_level),
-                    scopes: Scopes::from_database(row.scopes.as_deref()),
-                },
+    Ok(row.map(|row| Login {
+        organization_id: row.organization_id,
+        is_fetched: row.is_fetched,
+        is_valid: (row.approved_by_id.is_none() || row.is_key_valid) && (row.user_id.is_none() || row.is_user_active),
+        approved_by: match row.approved_by_id {
+            None => Principal::Operator,
+            Some(id) => Principal::ApiKey {
+                id,
+                user_id: row.user_id,
+                permission: row.permission_level,
+                scopes: Scopes::from_database(row.scopes.as_deref()),
             },
-        }
+        },
     }))
 }

@@ -1,15 +1,15 @@
-//! Writing down approvals, and taking them.
+//! Writing and fetching approvals.
 
 use super::Otp;
 use super::read::Approval;
 use crate::caller::{PermissionLevel, Scopes};
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Id, User};
+use crate::id::{Id, Organization, User};
 
-/// Forgets approvals that have expired, fetched or not.
-pub(super) async fn forget_expired(change: &mut Change) -> Result<()> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
+/// Deletes expired approvals of the organization, fetched or not.
+pub(super) async fn delete_expired(change: &mut Change) -> Result<()> {
+    let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         delete from login_approvals
@@ -20,7 +20,7 @@ pub(super) async fn forget_expired(change: &mut Change) -> Result<()> {
             for update skip locked
         )
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         now,
     )
     .execute(change.connection())
@@ -28,10 +28,10 @@ pub(super) async fn forget_expired(change: &mut Change) -> Result<()> {
     Ok(())
 }
 
-/// Writes an approval down. `false`: there is one, in this organization or another.
+/// Writes an approval. `false` if the one-time password is already approved, in this or another organization.
 pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval) -> Result<bool> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let (actor, scopes) = (change.actor(), approval.scopes.to_database());
+    let (organization_id, now, actor) = (change.organization_id(), change.now(), change.actor());
+    let scopes = approval.scopes.to_database();
     let approved = sqlx::query!(
         r#"
         insert into login_approvals
@@ -40,9 +40,9 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict do nothing
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         otp.sha256.as_slice(),
-        approval.user_id.map(Id::uuid),
+        approval.user_id as Option<Id<User>>,
         approval.permission_level.as_str(),
         scopes.as_deref(),
         actor.kind(),
@@ -55,24 +55,25 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
     Ok(approved.rows_affected() == 1)
 }
 
-/// Takes an approval, which stays as used until it would have expired. `None`: somebody else has taken it.
-pub(super) async fn take(change: &mut Change, otp: &Otp) -> Result<Option<Approval>> {
-    let (organization_id, now) = (change.organization_id().uuid(), change.now());
-    let taken = sqlx::query!(
+/// Marks an approval as fetched; its row stays until it expires. `None` if another request has fetched it.
+pub(super) async fn fetch(change: &mut Change, otp: &Otp) -> Result<Option<Approval>> {
+    let (organization_id, now) = (change.organization_id(), change.now());
+    let fetched = sqlx::query!(
         r#"
         update login_approvals set fetched_at = $3
         where organization_id = $1 and otp_sha256 = $2 and fetched_at is null
-        returning user_id as "user_id: Id<User>", permission_level, scopes
+        returning
+            user_id as "user_id: Id<User>", permission_level as "permission_level: PermissionLevel", scopes
         "#,
-        organization_id,
+        organization_id as Id<Organization>,
         otp.sha256.as_slice(),
         now,
     )
     .fetch_optional(change.connection())
     .await?;
-    Ok(taken.map(|row| Approval {
+    Ok(fetched.map(|row| Approval {
         user_id: row.user_id,
-        permission_level: PermissionLevel::from_database(&row.permission_level),
+        permission_level: row.permission_level,
         scopes: Scopes::from_database(row.scopes.as_deref()),
     }))
 }

@@ -241,12 +241,19 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
 }
 
 /// Deletes users and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
-/// keys (`on delete cascade`). API keys, invitations to the users' addresses and the stored responses of their batches
-/// are deleted explicitly.
+/// keys (`on delete cascade`). API keys, approvals of device logins, invitations to the users' addresses and the stored
+/// responses of their batches are deleted explicitly.
 pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Option<Id<Batch>>) -> Result<()> {
     let organization_id = change.organization_id();
     sqlx::query!(
         "delete from api_keys where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "delete from login_approvals where organization_id = $1 and user_id = any($2)",
         organization_id as Id<Organization>,
         users as &[Id<User>]
     )

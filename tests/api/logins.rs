@@ -23,8 +23,8 @@ async fn fetched(app: &TestApp, otp: &str) -> Answer {
     app.anonymous().get(&format!("/api/v2/users/request_otp_token/{otp}")).await
 }
 
-const SPENT: &str = "the key of this login has been fetched already: if it was not fetched by whoever started the login, \
-                     revoke it, and start another";
+const ALREADY_FETCHED: &str = "the API key of the login was already fetched; if the person who started the login did not \
+                               fetch it, revoke the key and start a new login";
 
 fn pending() -> Value {
     json!({"result": {"valid": false, "server_session_id": ""}})
@@ -64,7 +64,7 @@ async fn a_login_gets_one_key_that_acts_as_the_approver() {
     let me = holder.get("/api/v2/userinfo/").await.json()["result"].clone();
     assert_eq!((&me["id"], &me["organization_permission_level"]), (&json!(user_id), &json!("collaborator")));
     // A used password can be neither fetched nor approved again.
-    refused(&fetched(&app, &otp).await, 409, "conflict", SPENT);
+    refused(&fetched(&app, &otp).await, 409, "conflict", ALREADY_FETCHED);
     let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
     refused(&again, 409, "conflict", "the login is already approved; start a new one");
 
@@ -132,7 +132,7 @@ async fn of_concurrent_fetches_one_gets_the_key() {
         if answer.status == 200 {
             given += u32::from(answer.json()["result"]["valid"] == true);
         } else {
-            refused(&answer, 409, "conflict", SPENT);
+            refused(&answer, 409, "conflict", ALREADY_FETCHED);
         }
     }
     assert_eq!(given, 1);
@@ -199,7 +199,7 @@ async fn a_forged_or_expired_one_time_password_ends_the_login() {
 async fn an_approval_by_a_user_without_access_gives_no_key() {
     let app = TestApp::spawn().await;
     let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
-    let gone = "whoever approved this login has no access any longer: start it again, and let somebody else approve it";
+    let gone = "the access of the login's approver has ended; start a new login and have another person approve it";
     let (otp, _) = started(&app, 60).await;
     let (other, _) = started(&app, 60).await;
     assert_eq!(ada.post(APPROVE, &json!({"otp": otp})).await.status, 200);
@@ -212,6 +212,21 @@ async fn an_approval_by_a_user_without_access_gives_no_key() {
     assert_eq!(ada.delete(&format!("/api/v2/api_keys/{key_id}")).await.status, 200);
     refused(&fetched(&app, &other).await, 409, "conflict", gone);
     assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
+
+    // A deleted user leaves no approval; one left by the previous version of muster yields no key.
+    let (grace_id, grace) = app.person("grace@example.com", PermissionLevel::Collaborator).await;
+    let (otp, _) = started(&app, 60).await;
+    let (leftover, _) = started(&app, 60).await;
+    assert_eq!(grace.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    assert_eq!(app.owner.delete(&format!("/api/v2/users/{grace_id}")).await.status, 200);
+    assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], false);
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    let ada_id = app.person("ada.king@example.com", PermissionLevel::Collaborator).await.0.parse().unwrap();
+    muster::device_logins::approve(&app.app, &operator, &leftover, Some(ada_id)).await.unwrap();
+    app.db_execute("delete from api_keys where user_id in (select user_id from users where email like 'ada.king@%')")
+        .await;
+    app.db_execute("delete from users where email like 'ada.king@%'").await;
+    refused(&fetched(&app, &leftover).await, 409, "conflict", gone);
 }
 
 #[tokio::test]

@@ -237,7 +237,8 @@ async fn migrate_makes_a_database_ready_once() {
 fn a_fingerprint_key_that_can_not_be_used_is_found_by_the_check() {
     let (empty, short) = (file(b"\n", ".key"), file(b"a key that is long enough to be one of them\nshort\n", ".key"));
     let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
-    let too_short = "secrets.fingerprint_key has to have 32 characters at least, such as `openssl rand -hex 32` prints";
+    let too_short =
+        "`secrets.fingerprint_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
     for (name, value, sentence) in [
         ("MUSTER_SECRETS__FINGERPRINT_KEY", "short".to_owned(), too_short.to_owned()),
         ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", path(&short), too_short.to_owned()),

@@ -442,7 +442,7 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
 #[test]
 fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
     let nowhere = "the configuration /nowhere/muster.toml can't be read: No such file or directory (os error 2)";
-    let key = "secrets.fingerprint_key has to have 32 characters at least, such as `openssl rand -hex 32` prints";
+    let key = "`secrets.fingerprint_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
     for (name, value, sentence) in [
         (
             "MUSTER_SERVER__WORKERS",

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
-use crate::device_logins::{self, BadOtp, Otp};
+use crate::device_logins::{self, InvalidOtp, Otp};
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
@@ -164,9 +164,9 @@ fn instructions(otp: &Otp) -> String {
     )
 }
 
-const fn explanation(error: BadOtp) -> &'static str {
+const fn explanation(error: InvalidOtp) -> &'static str {
     match error {
-        BadOtp::Unknown => "<p>Unknown code. Check that you copied the whole link.</p>",
-        BadOtp::Expired => "<p>This code has expired. Start the login again.</p>",
+        InvalidOtp::Unknown => "<p>Unknown code. Check that you copied the whole link.</p>",
+        InvalidOtp::Expired => "<p>This code has expired. Start the login again.</p>",
     }
 }
