@@ -281,7 +281,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List)
         let is_plain = matches!(user.credential, Credential::Password(_));
         let mut account = job::account(now, user);
         if is_plain {
-            account.password = Some(StoredPassword { hash: PasswordHash::stand_in(), must_change: true });
+            account.password = Some(StoredPassword { hash: PasswordHash::placeholder(), must_change: true });
         }
         account
     };

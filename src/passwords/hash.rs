@@ -1,4 +1,4 @@
-//! One hash.
+//! Hashing with Argon2id.
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -8,37 +8,37 @@ use super::policy::Password;
 const SALT_LEN: usize = 16;
 const TAG_LEN: usize = 32;
 
-/// Argon2id's cost parameters, above the floor.
+/// Argon2id's cost parameters, at least as strong as OWASP's minimum.
 #[derive(Clone, Debug)]
 pub struct Parameters(Params);
 
 impl Parameters {
-    /// Takes parameters that are at least one row of the table of OWASP ASVS 5.0, appendix C.
+    /// Checks the parameters against OWASP ASVS 5.0, appendix C.
     ///
     /// # Errors
-    /// A sentence that says what is allowed.
+    /// A message with the permitted values.
     pub fn new(memory_kib: u32, iterations: u32, parallelism: u32) -> Result<Self, String> {
         if memory_kib < least_memory_kib(iterations) {
             return Err(format!(
-                "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP ASVS 5.0 allows: \
+                "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP ASVS 5.0 allows; \
                  use 47104 KiB with 1, 19456 with 2, or 12288 with 3 or more"
             ));
         }
         if memory_kib > 4 * 1024 * 1024 || iterations > 1000 || !(1..=64).contains(&parallelism) {
-            return Err("argon2id can be used with 4194304 KiB, 1000 iterations and 64 lanes at most".to_owned());
+            return Err("argon2id must have at most 4194304 KiB, 1000 iterations and 64 lanes".to_owned());
         }
         Params::new(memory_kib, iterations, parallelism, Some(TAG_LEN)).map(Self).map_err(|error| error.to_string())
     }
 }
 
 impl Parameters {
-    /// Argon2's own view of them.
+    /// The parameters as the `argon2` crate takes them.
     pub(super) const fn params(&self) -> &Params {
         &self.0
     }
 }
 
-/// The least memory that OWASP ASVS 5.0, appendix C, allows with so many iterations, in KiB.
+/// The minimum memory in KiB that OWASP ASVS 5.0, appendix C, permits with this number of iterations.
 pub(super) const fn least_memory_kib(iterations: u32) -> u32 {
     match iterations {
         0 => u32::MAX,
@@ -48,23 +48,22 @@ pub(super) const fn least_memory_kib(iterations: u32) -> u32 {
     }
 }
 
-/// A hashed password: a PHC string, or one of bcrypt's. Not secret like a password, but nobody's
-/// business either.
+/// A password hash, as a PHC string or in bcrypt's form. Kept out of debug output.
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// What stands for a hash where none is made, and none is kept: in a dry run.
-    pub(crate) fn stand_in() -> Self {
+    /// A placeholder for the hash in a dry run, which is never stored.
+    pub(crate) fn placeholder() -> Self {
         Self("$argon2id$".to_owned())
     }
 
-    /// Takes a hash that was made elsewhere and found to be in order.
+    /// A valid imported hash.
     pub(super) const fn imported(text: String) -> Self {
         Self(text)
     }
 
-    /// The text, to be stored.
+    /// The text to store.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -77,7 +76,7 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// Hashes one password after another in the same block of memory.
+/// Hashes passwords in one reusable block of memory.
 pub(super) struct Hasher {
     argon2: Argon2<'static>,
     params: ParamsString,
@@ -85,7 +84,7 @@ pub(super) struct Hasher {
 }
 
 impl Hasher {
-    /// Takes the memory: `memory_kib` of it.
+    /// Allocates `memory_kib` of memory.
     pub(super) fn new(parameters: &Parameters) -> Result<Self, String> {
         let params = parameters.0.clone();
         Ok(Self {
@@ -95,12 +94,12 @@ impl Hasher {
         })
     }
 
-    /// The memory, for whoever else has something to hash on this thread.
+    /// The memory, for a verification on the same thread.
     pub(super) fn memory(&mut self) -> &mut [Block] {
         &mut self.memory
     }
 
-    /// Hashes with a new salt.
+    /// Hashes with a random salt.
     pub(super) fn hash(&mut self, password: &Password) -> Result<PasswordHash, String> {
         let salt: [u8; SALT_LEN] = rand::random();
         let mut tag = [0_u8; TAG_LEN];
@@ -118,19 +117,19 @@ impl Hasher {
     }
 }
 
-/// The block of memory that a thread hashes in, on huge pages where the system has them: Argon2
-/// jumps through all of it, and with small pages many jumps miss the processor's table of pages.
+/// Allocates the memory of a hashing thread, on huge pages where the system has them: Argon2 accesses memory at random,
+/// and with small pages many accesses miss the TLB.
 fn memory(blocks: usize) -> Vec<Block> {
     let mut memory: Vec<Block> = Vec::with_capacity(blocks);
     #[cfg(target_os = "linux")]
     advise_huge_pages(memory.as_mut_ptr().cast(), blocks * Block::SIZE);
-    // Touched only now, so that the advice is known when the pages are handed out.
+    // The pages are first touched here, after the advice.
     memory.resize(blocks, Block::default());
     memory
 }
 
-/// Measured with `cargo bench` on two cores: a batch of 500 passwords took 1.054 times as long as bare
-/// hashing on small pages without this, and 1.007 times with it (medians of 7 alternating pairs).
+/// Measured with `cargo bench` on two cores: a batch of 500 passwords took 1.054 times as long as bare hashing without
+/// huge pages, 1.007 times with them (medians of 7 alternating pairs).
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "advice about pages has no safe interface; measured above")]
 fn advise_huge_pages(start: *mut std::ffi::c_void, length: usize) {
@@ -140,7 +139,7 @@ fn advise_huge_pages(start: *mut std::ffi::c_void, length: usize) {
     let whole = length.saturating_sub(skip) / PAGE * PAGE;
     let Some(start) = std::ptr::NonNull::new(start.wrapping_byte_add(skip)) else { return };
     // SAFETY: the range lies within one live allocation, and MADV_HUGEPAGE changes no content.
-    // Should the system refuse, hashing is a little slower.
+    // If the system rejects the advice, hashing is slightly slower.
     let _ = unsafe { madvise(start, whole, MmapAdvise::MADV_HUGEPAGE) };
 }
 
@@ -152,7 +151,7 @@ mod tests {
     use crate::passwords::Policy;
 
     #[test]
-    fn the_floor_is_the_asvs_table() {
+    fn the_minimum_is_the_asvs_table() {
         for (memory, iterations, allowed) in [
             (47104, 1, true),
             (47103, 1, false),
@@ -168,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_argon2id_in_phc_form_and_verifies_by_another_reading() {
+    fn a_hash_is_argon2id_in_phc_form_and_verifies_with_another_implementation() {
         let mut config = crate::config::Config::built_in().unwrap().passwords;
         config.min_strength = 0;
         let password = Policy::new(&config).check("correct horse", &[]).unwrap();
         let mut hasher = Hasher::new(&Parameters::new(19456, 2, 1).unwrap()).unwrap();
         let (one, two) = (hasher.hash(&password).unwrap(), hasher.hash(&password).unwrap());
-        assert_ne!(one.as_str(), two.as_str(), "each has a salt of its own");
+        assert_ne!(one.as_str(), two.as_str(), "each hash has its own salt");
         assert!(one.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let parsed = argon2::PasswordHash::new(one.as_str()).unwrap();
         assert_eq!(parsed.salt.as_ref().map(|salt| salt.as_ref().len()), Some(16));

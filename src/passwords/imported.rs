@@ -1,34 +1,33 @@
-//! Hashes that were made elsewhere and are brought along, so that people keep their passwords.
+//! Imported password hashes, with which migrated users keep their passwords.
 //!
-//! Argon2, scrypt and PBKDF2 in PHC form, and bcrypt in its own. Every number in such a text was
-//! chosen by somebody else, so all of them are bounded, here and again before one is verified.
+//! Argon2, scrypt and PBKDF2 in PHC form, and bcrypt in its own. Every number in a hash is untrusted input, so all of
+//! them are checked against limits, on import and again before verification.
 //!
 //! # Decisions
 //!
-//! *What one hash may cost.* 256 MiB, and for argon2 10 iterations and 16 lanes: Ory Kratos' limits
-//! with a quarter of its memory. PBKDF2 has sixteen times OWASP's 600,000 iterations. bcrypt ends
-//! with cost 16, 64 times the work of OWASP's 10. The dearest of each took, on one core of a server
-//! of two: argon2 2.6 s, bcrypt 5.5 s, PBKDF2 7.2 s, scrypt (16 times 256 MiB) 10 s; bcrypt with 17
-//! would be the dearest of all. Only who may create users brings hashes, and only the sign-in of the
-//! person concerned takes that long.
+//! *Limits of the costs.* 256 MiB, and for argon2 10 iterations and 16 lanes: the limits of Ory Kratos with a quarter of
+//! its memory. PBKDF2 is limited to sixteen times OWASP's 600,000 iterations, bcrypt to cost 16, which is 64 times the
+//! work of OWASP's 10. The most expensive hash of each took, on one core of a server with two: argon2 2.6 s, bcrypt
+//! 5.5 s, PBKDF2 7.2 s, scrypt (16 times 256 MiB) 10 s; bcrypt with cost 17 would exceed them all. Only callers who may
+//! create users can import hashes, and only the sign-in of the affected user takes that long.
 //!
-//! *Numbers have to be there.* Where a PHC string leaves a cost out, libraries fill in defaults of
-//! their own, and not the same ones. Only argon2's version may be missing, which means 16.
+//! *Costs are mandatory.* Where a PHC string omits a cost, libraries fill in different defaults. Only argon2's version
+//! can be omitted, which means 16.
 //!
-//! *No salt that is short.* 16 bytes, as NIST SP 800-132 and the makers of all four schemes advise.
+//! *No short salts.* At least 16 bytes, as NIST SP 800-132 and the authors of all four schemes recommend.
 //!
-//! *bcrypt's `$2x$`* marks hashes of a broken implementation: it is refused. `$2a$` is read as
-//! `$2b$`: the two differ only for passwords of 255 bytes and more, which nobody has.
+//! *bcrypt's `$2x$`* marks hashes of a broken implementation and is rejected. `$2a$` is read as `$2b$`: they differ only
+//! for passwords of 255 bytes and more.
 
 use std::fmt;
 
 use argon2::{Algorithm, Version};
 
-use super::bad_hash::BadHash;
 use super::hash::{PasswordHash, least_memory_kib};
+use super::invalid_hash::InvalidHash;
 use super::parts::{Digest, Parts, Scheme};
 
-/// A password hash from elsewhere that muster can verify, at a cost within bounds.
+/// An imported password hash that muster can verify, with costs within the limits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImportedHash {
     text: String,
@@ -36,18 +35,16 @@ pub struct ImportedHash {
 }
 
 impl ImportedHash {
-    /// Takes a hash as it was written elsewhere, to the letter: nothing is trimmed. Neither the work
-    /// nor the memory for this depends on the costs that the text names.
+    /// Parses a hash without trimming or changing it. Time and memory do not depend on the costs in the text.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, BadHash> {
+    /// The first error of the hash.
+    pub fn parse(text: &str) -> Result<Self, InvalidHash> {
         Ok(Self { scheme: Parts::of(text)?.scheme, text: text.to_owned() })
     }
 
-    /// What is weaker about it than what OWASP advises today, as a sentence for people; `None` if
-    /// nothing is. Such a hash can be used all the same. (Sources: OWASP ASVS 5.0, appendix C, for
-    /// argon2; OWASP's password storage cheat sheet for the others.)
+    /// The reason why the hash is weaker than OWASP recommends, as a message; `None` if it is not. A weak hash is still
+    /// accepted. Sources: OWASP ASVS 5.0, appendix C, for argon2; OWASP's password storage cheat sheet for the others.
     #[must_use]
     pub fn weakness(&self) -> Option<String> {
         let weakness = match self.scheme {
@@ -60,16 +57,16 @@ impl ImportedHash {
                 (cost < 10).then(|| format!("bcrypt with cost {cost} is weaker than OWASP's cost 10"))
             }
         };
-        weakness.map(|weakness| format!("{weakness}; it is hashed anew at the next sign-in"))
+        weakness.map(|weakness| format!("{weakness}; the password is rehashed at the next sign-in"))
     }
 }
 
 fn argon2_weakness(algorithm: Algorithm, version: Version, memory_kib: u32, iterations: u32) -> Option<String> {
     let least = least_memory_kib(iterations);
     match (algorithm, version) {
-        (Algorithm::Argon2i, _) => Some("argon2i is guessed faster than argon2id, which OWASP advises".to_owned()),
+        (Algorithm::Argon2i, _) => Some("argon2i is easier to crack than argon2id, which OWASP recommends".to_owned()),
         (Algorithm::Argon2d, _) => {
-            Some("argon2d can be watched at work where argon2id, which OWASP advises, can't".to_owned())
+            Some("argon2d is vulnerable to side-channel attacks; OWASP recommends argon2id".to_owned())
         }
         (_, Version::V0x10) => Some("argon2id of version 16 is weaker than version 19".to_owned()),
         _ if memory_kib < least => Some(format!(
@@ -79,7 +76,7 @@ fn argon2_weakness(algorithm: Algorithm, version: Version, memory_kib: u32, iter
     }
 }
 
-/// OWASP's table has N from 2^17 down to 2^13, all with r = 8, and the less memory the more p.
+/// OWASP's table has N from 2^17 down to 2^13, all with r = 8; less memory requires a higher p.
 fn scrypt_weakness(log_n: u8, r: u32, p: u32) -> Option<String> {
     let memory = u64::from(r) << log_n;
     let is_enough = [(17, 1), (16, 2), (15, 3), (14, 5), (13, 10)]
@@ -87,7 +84,7 @@ fn scrypt_weakness(log_n: u8, r: u32, p: u32) -> Option<String> {
         .any(|(least_log_n, least_p)| memory >= 8 << least_log_n && p >= least_p);
     let weak = || {
         format!(
-            "scrypt with ln={log_n}, r={r} and p={p} is weaker than OWASP's ln=17, r=8 and p=1 or what equals it, such \
+            "scrypt with ln={log_n}, r={r} and p={p} is weaker than OWASP's ln=17, r=8 and p=1 or an equivalent, such \
              as ln=16 with p=2"
         )
     };
@@ -125,7 +122,7 @@ mod tests {
     const TAG: &str = "ATsMz00JXy3Yf/ITGYzLCvC0FKN28vSlP9RtlNb2wDU";
     const BCRYPT: &str = "abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq";
 
-    /// A hash with this in front of its salt.
+    /// A hash with this text in front of its salt.
     fn phc(start: &str) -> String {
         format!("{start}${SALT}${TAG}")
     }
@@ -135,31 +132,31 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(text: &str, code: &str, message: &str) {
-        let bad = ImportedHash::parse(text).unwrap_err();
-        assert_eq!((bad.code(), bad.message().as_str()), (code, message), "{text}");
+    fn rejected(text: &str, code: &str, message: &str) {
+        let error = ImportedHash::parse(text).unwrap_err();
+        assert_eq!((error.code(), error.message().as_str()), (code, message), "{text}");
     }
 
     #[test]
-    fn what_is_not_a_hash_is_told_apart() {
-        refused("", "hash_malformed", "empty");
-        let plain = "not a password hash: those start with `$` and the name of their scheme, such as `$argon2id$`";
+    fn text_that_is_not_a_hash_is_rejected() {
+        rejected("", "hash_malformed", "empty");
+        let plain = "not a password hash; a hash starts with `$` and the name of its scheme, such as `$argon2id$`";
         for text in ["hunter2", "5f4dcc3b5aa765d61d8327deb882cf99", "pbkdf2_sha256$600000$salt$hash"] {
-            refused(text, "hash_malformed", plain);
+            rejected(text, "hash_malformed", plain);
         }
-        let odd = "has white space or characters beyond ASCII, which no password hash has";
+        let odd = "contains white space or non-ASCII characters, which no password hash does";
         for text in ["correct horse", "pässword", "$2b$04$\n", &format!("{} ", argon2id("m=19456,t=2,p=1"))] {
-            refused(text, "hash_malformed", odd);
+            rejected(text, "hash_malformed", odd);
         }
         let long = "longer than 512 bytes, which no password hash is";
-        refused(&"$".repeat(513), "hash_malformed", long);
-        refused(&format!("$argon2id${}", "A".repeat(1 << 20)), "hash_malformed", long);
+        rejected(&"$".repeat(513), "hash_malformed", long);
+        rejected(&format!("$argon2id${}", "A".repeat(1 << 20)), "hash_malformed", long);
     }
 
     #[test]
-    fn schemes_that_are_not_verified_are_named_as_that() {
-        let message = "of a scheme that muster doesn't verify: it takes argon2id, argon2i, argon2d, scrypt, \
-                       pbkdf2-sha256 and pbkdf2-sha512 in PHC form, and bcrypt ($2a$, $2b$, $2y$)";
+    fn unsupported_schemes_are_rejected() {
+        let message = "unsupported scheme; supported are argon2id, argon2i, argon2d, scrypt, pbkdf2-sha256 and \
+                       pbkdf2-sha512 in PHC form, and bcrypt ($2a$, $2b$, $2y$)";
         for text in [
             "$1$abcdefgh$uq6x4VcIZl1YZEK3zlWYx1",
             "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8",
@@ -176,44 +173,44 @@ mod tests {
             &format!("$2x$04${BCRYPT}"),
             &format!("$2$04${BCRYPT}"),
         ] {
-            refused(text, "hash_unknown_scheme", message);
+            rejected(text, "hash_unknown_scheme", message);
         }
     }
 
     #[test]
-    fn costs_above_the_bounds_are_refused() {
-        let memory = "too costly to verify: argon2's memory (m) may be 262144 KiB, which is 256 MiB, at most";
+    fn costs_above_the_limits_are_rejected() {
+        let memory = "too costly to verify: argon2's memory (m) must be at most 262144 KiB (256 MiB)";
         for m in ["262145", "4194304", "4294967296", "99999999999999999999999999"] {
-            refused(&argon2id(&format!("m={m},t=2,p=1")), "hash_too_costly", memory);
+            rejected(&argon2id(&format!("m={m},t=2,p=1")), "hash_too_costly", memory);
         }
-        let iterations = "too costly to verify: argon2's iterations (t) may be 10 at most";
+        let iterations = "too costly to verify: argon2's iterations (t) must be at most 10";
         for t in ["11", "2147483648"] {
-            refused(&argon2id(&format!("m=65536,t={t},p=1")), "hash_too_costly", iterations);
+            rejected(&argon2id(&format!("m=65536,t={t},p=1")), "hash_too_costly", iterations);
         }
-        let lanes = "too costly to verify: argon2's lanes (p) may be 16 at most";
+        let lanes = "too costly to verify: argon2's lanes (p) must be at most 16";
         for p in ["17", "16777216"] {
-            refused(&argon2id(&format!("m=65536,t=3,p={p}")), "hash_too_costly", lanes);
+            rejected(&argon2id(&format!("m=65536,t=3,p={p}")), "hash_too_costly", lanes);
         }
-        let memory = "too costly to verify: scrypt's memory (128 bytes times N times r, where ln is N's logarithm) may \
-                      be 256 MiB at most";
+        let memory = "too costly to verify: scrypt's memory (128 bytes times N times r, where ln is N's logarithm) must be \
+                      at most 256 MiB";
         for costs in ["ln=19,r=8,p=1", "ln=18,r=9,p=1", "ln=12,r=1024,p=1", "ln=64,r=1,p=1", "ln=4294967297,r=8,p=1"] {
-            refused(&phc(&format!("$scrypt${costs}")), "hash_too_costly", memory);
+            rejected(&phc(&format!("$scrypt${costs}")), "hash_too_costly", memory);
         }
-        let block = "too costly to verify: scrypt's block size (r) may be 1024 at most";
-        refused(&phc("$scrypt$ln=1,r=1048576,p=1"), "hash_too_costly", block);
-        let lanes = "too costly to verify: scrypt's parallelism (p) may be 16 at most";
-        refused(&phc("$scrypt$ln=14,r=8,p=17"), "hash_too_costly", lanes);
-        let iterations = "too costly to verify: PBKDF2's iterations (i) may be 10000000 at most";
-        refused(&phc("$pbkdf2-sha256$i=10000001"), "hash_too_costly", iterations);
-        refused(&phc("$pbkdf2-sha512$i=4294967296,l=32"), "hash_too_costly", iterations);
+        let block = "too costly to verify: scrypt's block size (r) must be at most 1024";
+        rejected(&phc("$scrypt$ln=1,r=1048576,p=1"), "hash_too_costly", block);
+        let lanes = "too costly to verify: scrypt's parallelism (p) must be at most 16";
+        rejected(&phc("$scrypt$ln=14,r=8,p=17"), "hash_too_costly", lanes);
+        let iterations = "too costly to verify: PBKDF2's iterations (i) must be at most 10000000";
+        rejected(&phc("$pbkdf2-sha256$i=10000001"), "hash_too_costly", iterations);
+        rejected(&phc("$pbkdf2-sha512$i=4294967296,l=32"), "hash_too_costly", iterations);
         for cost in ["17", "31", "99"] {
             let cost = format!("$2b${cost}${BCRYPT}");
-            refused(&cost, "hash_too_costly", "too costly to verify: bcrypt's cost may be 16 at most");
+            rejected(&cost, "hash_too_costly", "too costly to verify: bcrypt's cost must be at most 16");
         }
     }
 
     #[test]
-    fn costs_at_the_bounds_are_taken() {
+    fn costs_at_the_limits_are_accepted() {
         for text in [
             argon2id("m=262144,t=10,p=16"),
             argon2id("m=8,t=1,p=1"),
@@ -245,25 +242,25 @@ mod tests {
         for (salt, tag) in [(16, 16), (16, 64), (64, 16), (64, 64), (20, 33)] {
             assert!(ImportedHash::parse(&of(salt, tag)).is_ok(), "{salt} {tag}");
         }
-        refused(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes: it has to have 16 to 64");
-        refused(&of(15, 32), "hash_salt_length", "has a salt of 15 bytes: it has to have 16 to 64");
-        refused(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes: it has to have 16 to 64");
-        refused(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes: it has to have 16 to 64");
-        refused(&of(16, 15), "hash_output_length", "has a hash of 15 bytes: it has to have 16 to 64");
-        refused(&of(16, 65), "hash_output_length", "has a hash of 65 bytes: it has to have 16 to 64");
+        rejected(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes: it has to have 16 to 64");
+        rejected(&of(15, 32), "hash_salt_length", "has a salt of 15 bytes: it has to have 16 to 64");
+        rejected(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes: it has to have 16 to 64");
+        rejected(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes: it has to have 16 to 64");
+        rejected(&of(16, 15), "hash_output_length", "has a hash of 15 bytes: it has to have 16 to 64");
+        rejected(&of(16, 65), "hash_output_length", "has a hash of 65 bytes: it has to have 16 to 64");
     }
 
     #[test]
-    fn what_is_cut_off_or_changed_is_refused() {
-        let cut = "cut off or changed: its last field is not base64 (the standard alphabet, without `=`)";
-        let salt = "cut off or changed: its salt is not base64 (the standard alphabet, without `=`)";
+    fn truncated_and_modified_hashes_are_rejected() {
+        let cut = "truncated or modified: the last field is not base64 (standard alphabet, no padding)";
+        let salt = "truncated or modified: the salt is not base64 (standard alphabet, no padding)";
         let whole = argon2id("m=19456,t=2,p=1");
-        refused(whole.get(..whole.len() - 2).unwrap(), "hash_malformed", cut);
-        refused(&format!("{whole}="), "hash_malformed", cut);
-        refused(&whole.replace("/IT", "_IT"), "hash_malformed", cut);
-        refused(&whole.replace("ODw$", "ODx$"), "hash_malformed", salt);
-        let length = "cut off, or of another length than its `l=` says";
-        refused(&phc("$pbkdf2-sha256$i=600000,l=64"), "hash_malformed", length);
+        rejected(whole.get(..whole.len() - 2).unwrap(), "hash_malformed", cut);
+        rejected(&format!("{whole}="), "hash_malformed", cut);
+        rejected(&whole.replace("/IT", "_IT"), "hash_malformed", cut);
+        rejected(&whole.replace("ODw$", "ODx$"), "hash_malformed", salt);
+        let length = "truncated, or of a different length than `l=` states";
+        rejected(&phc("$pbkdf2-sha256$i=600000,l=64"), "hash_malformed", length);
         let form = "not in argon2's form, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`";
         for costs in [
             "",
@@ -279,26 +276,26 @@ mod tests {
             "M=19456,t=2,p=1",
             "m=19456;t=2;p=1",
         ] {
-            refused(&argon2id(costs), "hash_malformed", form);
+            rejected(&argon2id(costs), "hash_malformed", form);
         }
         for text in ["$argon2id$", "$argon2id$v=19", "$argon2id$v=19$m=8,t=1,p=1", &format!("{whole}$more")] {
-            refused(text, "hash_malformed", form);
+            rejected(text, "hash_malformed", form);
         }
-        let version = "of a version of argon2 that is neither 19 nor 16";
-        refused(&phc("$argon2id$v=18$m=19456,t=2,p=1"), "hash_malformed", version);
-        let keyed = "made with a secret key or with data beside the password, which muster hasn't";
-        refused(&argon2id("m=19456,t=2,p=1,keyid=AA"), "hash_malformed", keyed);
+        let version = "argon2 version is neither 19 nor 16";
+        rejected(&phc("$argon2id$v=18$m=19456,t=2,p=1"), "hash_malformed", version);
+        let keyed = "made with a secret key or associated data, which muster does not have";
+        rejected(&argon2id("m=19456,t=2,p=1,keyid=AA"), "hash_malformed", keyed);
         let least = "argon2 with less than one iteration, one lane, or 8 KiB for each lane";
         for costs in ["m=7,t=1,p=1", "m=31,t=1,p=4", "m=8,t=0,p=1", "m=8,t=1,p=0"] {
-            refused(&argon2id(costs), "hash_malformed", least);
+            rejected(&argon2id(costs), "hash_malformed", least);
         }
-        refused(&phc("$scrypt$ln=0,r=8,p=1"), "hash_malformed", "scrypt with ln, r or p below 1");
+        rejected(&phc("$scrypt$ln=0,r=8,p=1"), "hash_malformed", "scrypt with ln, r or p below 1");
         let form = "not in scrypt's form, `$scrypt$ln=…,r=…,p=…$salt$hash`";
-        refused("$scrypt$16384$8$1$AAAA$AAAA", "hash_malformed", form);
+        rejected("$scrypt$16384$8$1$AAAA$AAAA", "hash_malformed", form);
         // Passlib's own form.
         let form = "not in PBKDF2's PHC form, `$pbkdf2-sha256$i=…,l=…$salt$hash`";
-        refused(&phc("$pbkdf2-sha256$29000"), "hash_malformed", form);
-        refused(&phc("$pbkdf2-sha256$i=0"), "hash_malformed", "PBKDF2 with no iteration");
+        rejected(&phc("$pbkdf2-sha256$29000"), "hash_malformed", form);
+        rejected(&phc("$pbkdf2-sha256$i=0"), "hash_malformed", "PBKDF2 with no iteration");
         let form = "not in bcrypt's form: `$2b$`, a cost of two digits, `$`, and 53 characters";
         for text in [
             "$2b$",
@@ -310,14 +307,14 @@ mod tests {
             &format!("$2b$04${BCRYPT}x"),
             &format!("$2b$04${}", BCRYPT.replace('Y', "+")),
         ] {
-            refused(text, "hash_malformed", form);
+            rejected(text, "hash_malformed", form);
         }
-        refused(&format!("$2b$03${BCRYPT}"), "hash_malformed", "bcrypt with a cost below 4");
+        rejected(&format!("$2b$03${BCRYPT}"), "hash_malformed", "bcrypt with a cost below 4");
     }
 
     #[test]
-    fn what_is_weaker_than_owasps_table_is_named() {
-        let again = "; it is hashed anew at the next sign-in";
+    fn hashes_weaker_than_owasp_recommends_are_reported() {
+        let again = "; the password is rehashed at the next sign-in";
         let weak = |text: &str| ImportedHash::parse(text).unwrap().weakness();
         for (text, weakness) in [
             (
@@ -329,14 +326,14 @@ mod tests {
                 "argon2id with 4096 KiB and 1 iterations is weaker than OWASP's 47104 KiB with as many",
             ),
             (phc("$argon2id$v=16$m=65536,t=3,p=1"), "argon2id of version 16 is weaker than version 19"),
-            (phc("$argon2i$v=19$m=65536,t=3,p=1"), "argon2i is guessed faster than argon2id, which OWASP advises"),
+            (phc("$argon2i$v=19$m=65536,t=3,p=1"), "argon2i is easier to crack than argon2id, which OWASP recommends"),
             (
                 phc("$argon2d$v=19$m=65536,t=3,p=1"),
-                "argon2d can be watched at work where argon2id, which OWASP advises, can't",
+                "argon2d is vulnerable to side-channel attacks; OWASP recommends argon2id",
             ),
             (
                 phc("$scrypt$ln=14,r=8,p=1"),
-                "scrypt with ln=14, r=8 and p=1 is weaker than OWASP's ln=17, r=8 and p=1 or what equals it, such as ln=16 with p=2",
+                "scrypt with ln=14, r=8 and p=1 is weaker than OWASP's ln=17, r=8 and p=1 or an equivalent, such as ln=16 with p=2",
             ),
             (phc("$pbkdf2-sha256$i=599999"), "pbkdf2-sha256 with 599999 iterations is weaker than OWASP's 600000"),
             (phc("$pbkdf2-sha512$i=209999"), "pbkdf2-sha512 with 209999 iterations is weaker than OWASP's 210000"),
@@ -366,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_does_not_show_itself() {
+    fn debug_output_does_not_contain_the_hash() {
         let hash = ImportedHash::parse(&argon2id("m=19456,t=2,p=1")).unwrap();
         assert_eq!(format!("{hash:?}"), "ImportedHash(…)");
         assert_eq!(format!("{:?}", PasswordHash::from(hash)), "PasswordHash(…)");
@@ -374,12 +371,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_reading_panic(text in "\\PC{0,200}") {
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
             let _ = ImportedHash::parse(&text);
         }
 
         #[test]
-        fn no_text_that_looks_like_a_hash_makes_reading_panic(
+        fn no_text_similar_to_a_hash_makes_the_parser_panic(
             start in "\\$(argon2id|argon2i|scrypt|pbkdf2-sha256|2b)(\\$v=[0-9]{0,3})?",
             costs in "\\$(ln|m|i|[0-9]{2})?=?[0-9]{0,22}(,[trpl]=[0-9]{0,22}){0,3}",
             rest in "(\\$[A-Za-z0-9+/.]{0,90}){0,3}",
@@ -388,7 +385,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_costs_no_more_than_allowed(m in 0_u64..600_000, t in 0_u64..30, p in 0_u64..40) {
+        fn parsed_costs_are_within_the_limits(m in 0_u64..600_000, t in 0_u64..30, p in 0_u64..40) {
             let fits = m <= 262_144 && (1..=10).contains(&t) && (1..=16).contains(&p) && m >= 8 * p;
             prop_assert_eq!(ImportedHash::parse(&argon2id(&format!("m={m},t={t},p={p}"))).is_ok(), fits);
         }

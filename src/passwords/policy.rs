@@ -1,14 +1,13 @@
-//! What a password has to be.
+//! The password policy.
 //!
 //! # Decisions
 //!
-//! *No shorter look at a password's strength.* It takes nearly all of a check's time: on one core of
-//! a server of two about 25 µs for 8 random characters, 50 for 12, 90 for 16, 200 for 24 and for
-//! anything longer; the same for three or four words. Looking at a shorter start first would be
-//! faster, and would let weak passwords pass. The start of a known word often looks like chance: of
-//! the 14,906 words of more than 10 characters that zxcvbn knows and refuses, forwards or backwards,
-//! 3,252 have a start of 10 that it takes for random, `application` among them; of those of more than
-//! 16 there are still some. Its longest word has 23 characters, so that a start of 24 cuts none.
+//! *Strength is estimated from the first 24 characters, not fewer.* The estimate takes nearly all of the time of a
+//! check: on one core, about 25 µs for 8 random characters, 50 for 12, 90 for 16, 200 for 24 or more; the same for three
+//! or four words. A shorter prefix would be faster, and would let weak passwords pass, since the start of a known word
+//! often looks random: of the 14,906 words of more than 10 characters that zxcvbn knows, forwards or backwards, 3,252
+//! have a 10-character prefix that it takes for random, `application` among them; a few of those longer than 16 do so
+//! with 16. Its longest word has 23 characters, so 24 characters truncate none.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
@@ -17,15 +16,15 @@ use icu_properties::props::GeneralCategory;
 use crate::config;
 use crate::secret::Secret;
 
-/// The most code points, and the most bytes of UTF-8. Enough for any passphrase; a bound
-/// for the work that one can cause.
+/// The maximum number of code points, and of bytes in UTF-8: enough for any passphrase, and a limit on the work per
+/// password.
 const LONGEST: usize = 256;
 const LONGEST_BYTES: usize = 1024;
 
-/// How much of a password is looked at for its strength first, in characters.
+/// The number of characters that the strength is estimated from first.
 const STRENGTH_LENGTH: usize = 24;
 
-/// A password that keeps the policy, normalised. The only way to one is [`Policy::check`].
+/// A normalized password that satisfies the policy. Only [`Policy::check`] creates one.
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
 
@@ -37,28 +36,28 @@ impl Password {
     }
 }
 
-/// The rules.
+/// The password policy.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     min_length: usize,
     min_strength: u8,
 }
 
-/// Why a password is refused.
+/// The policy rule that a password breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weakness {
-    /// Fewer characters than this.
+pub enum PasswordError {
+    /// Fewer characters than this minimum.
     TooShort(usize),
-    /// More characters or bytes than fit.
+    /// Too many characters or bytes.
     TooLong,
-    /// Characters that no keyboard has the same everywhere: control characters, unassigned ones.
+    /// A control character or an unassigned code point.
     ForbiddenCharacter,
-    /// Found by guessing too soon; it is common, or made of the person's own name.
+    /// Too easy to guess: common, a pattern, or derived from the person's name.
     TooEasy,
 }
 
-impl Weakness {
-    /// A stable code.
+impl PasswordError {
+    /// The code of the finding.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -69,16 +68,15 @@ impl Weakness {
         }
     }
 
-    /// What is due, for people. Never shows the password.
+    /// The message, without the password.
     #[must_use]
     pub fn message(self) -> String {
         match self {
             Self::TooShort(min) => format!("shorter than {min} characters"),
             Self::TooLong => format!("longer than {LONGEST} characters or {LONGEST_BYTES} bytes"),
-            Self::ForbiddenCharacter => "has a control character or one that Unicode doesn't assign".to_owned(),
+            Self::ForbiddenCharacter => "contains a control character or an unassigned Unicode character".to_owned(),
             Self::TooEasy => {
-                "too easy to guess: it is common, follows a pattern or repeats the person's name or address; \
-                 several unrelated words are better"
+                "too easy to guess: common, a pattern, or the person's name or address; use several unrelated words"
                     .to_owned()
             }
         }
@@ -86,44 +84,43 @@ impl Weakness {
 }
 
 impl Policy {
-    /// The rules that the settings give.
+    /// The policy of the settings.
     #[must_use]
     pub const fn new(config: &config::Passwords) -> Self {
         Self { min_length: config.min_length, min_strength: config.min_strength }
     }
 
-    /// Checks a password that is to be set. `context` is what an attacker who knows the person
-    /// tries first: name, address. No rules about composition (NIST SP 800-63B-4, section 3.1.1.2).
+    /// Checks a new password. `context` is what an attacker who knows the person tries first: the name and the e-mail
+    /// address. There are no composition rules (NIST SP 800-63B-4, section 3.1.1.2).
     ///
     /// # Errors
-    /// The first rule that it breaks.
-    pub fn check(&self, text: &str, context: &[&str]) -> Result<Password, Weakness> {
-        // Before normalising, so that the work is bounded.
+    /// The first rule that the password breaks.
+    pub fn check(&self, text: &str, context: &[&str]) -> Result<Password, PasswordError> {
+        // Checked before normalization, to limit its work.
         if text.len() > LONGEST_BYTES {
-            return Err(Weakness::TooLong);
+            return Err(PasswordError::TooLong);
         }
         let normal = ComposingNormalizerBorrowed::new_nfc().normalize(text);
         let length = normal.chars().count();
         if length > LONGEST || normal.len() > LONGEST_BYTES {
-            return Err(Weakness::TooLong);
+            return Err(PasswordError::TooLong);
         }
         if length < self.min_length {
-            return Err(Weakness::TooShort(self.min_length));
+            return Err(PasswordError::TooShort(self.min_length));
         }
         if normal.chars().any(is_forbidden) {
-            return Err(Weakness::ForbiddenCharacter);
+            return Err(PasswordError::ForbiddenCharacter);
         }
         if !self.is_strong(&normal, context) {
-            return Err(Weakness::TooEasy);
+            return Err(PasswordError::TooEasy);
         }
         Ok(Password(Secret::new(normal)))
     }
 }
 
 impl Policy {
-    /// The work grows faster than the length, and a password is no easier to guess than its start:
-    /// the whole is looked at only where its start is not enough, or cuts through something that
-    /// belongs to the person.
+    /// The work grows faster than the length, and a password is at least as strong as its prefix. So the whole password
+    /// is estimated only if its prefix is too weak or truncates a word of the context.
     fn is_strong(&self, normal: &str, context: &[&str]) -> bool {
         let is_enough = |text: &str| u8::from(zxcvbn::zxcvbn(text, context).score()) >= self.min_strength;
         if self.min_strength == 0 {
@@ -135,8 +132,8 @@ impl Policy {
     }
 }
 
-/// Whether something that belongs to the person goes on beyond the start of the password. The whole
-/// may be guessed at once then, though its start can't be: an address of 30 characters, for instance.
+/// Whether a word of the context extends beyond the prefix. The whole password can then be easier to guess than its
+/// prefix, such as an e-mail address of 30 characters.
 fn is_cut(whole: &str, start: &str, context: &[&str]) -> bool {
     let (whole, start) = (whole.to_lowercase(), start.to_lowercase());
     context.iter().filter(|word| !word.is_empty()).any(|word| {
@@ -145,8 +142,7 @@ fn is_cut(whole: &str, start: &str, context: &[&str]) -> bool {
     })
 }
 
-/// Unassigned code points may normalise differently in a later version of Unicode, which would
-/// lock their user out.
+/// Unassigned code points can normalize differently in a later version of Unicode, which would lock the user out.
 fn is_forbidden(c: char) -> bool {
     matches!(
         CodePointMapData::<GeneralCategory>::new().get(c),
@@ -162,47 +158,47 @@ mod tests {
 
     const POLICY: Policy = Policy { min_length: 8, min_strength: 2 };
 
-    fn weakness(text: &str) -> Option<Weakness> {
+    fn error(text: &str) -> Option<PasswordError> {
         POLICY.check(text, &["Ada", "Lovelace", "ada.lovelace"]).err()
     }
 
     #[test]
     fn the_rules_hold_at_their_edges() {
-        assert_eq!(weakness("kT9$wqz"), Some(Weakness::TooShort(8)));
-        assert_eq!(weakness("kT9$wqzP"), None);
+        assert_eq!(error("kT9$wqz"), Some(PasswordError::TooShort(8)));
+        assert_eq!(error("kT9$wqzP"), None);
         // Characters count, not bytes.
-        assert_eq!(weakness("äöüß🦀éñ"), Some(Weakness::TooShort(8)));
+        assert_eq!(error("äöüß🦀éñ"), Some(PasswordError::TooShort(8)));
         let long: String = "kT9$wqzP".repeat(32);
-        assert_eq!(weakness(&long), None);
-        assert_eq!(weakness(&format!("{long}x")), Some(Weakness::TooLong));
-        assert_eq!(weakness(&"🦀".repeat(257)), Some(Weakness::TooLong));
-        assert_eq!(weakness("kT9$wqzP\0"), Some(Weakness::ForbiddenCharacter));
-        assert_eq!(weakness("kT9$wqzP\u{378}"), Some(Weakness::ForbiddenCharacter));
+        assert_eq!(error(&long), None);
+        assert_eq!(error(&format!("{long}x")), Some(PasswordError::TooLong));
+        assert_eq!(error(&"🦀".repeat(257)), Some(PasswordError::TooLong));
+        assert_eq!(error("kT9$wqzP\0"), Some(PasswordError::ForbiddenCharacter));
+        assert_eq!(error("kT9$wqzP\u{378}"), Some(PasswordError::ForbiddenCharacter));
     }
 
     #[test]
-    fn what_is_guessed_first_is_refused() {
+    fn common_passwords_are_rejected() {
         for easy in ["password", "12345678", "qwertyuiop", "Password123!", "lovelace", "ada.lovelace"] {
-            assert_eq!(weakness(easy), Some(Weakness::TooEasy), "{easy}");
+            assert_eq!(error(easy), Some(PasswordError::TooEasy), "{easy}");
         }
-        assert_eq!(weakness("  correct horse battery staple  "), None);
+        assert_eq!(error("  correct horse battery staple  "), None);
     }
 
     #[test]
-    fn a_long_address_is_no_password_of_its_own() {
+    fn a_long_address_is_no_password_for_its_owner() {
         let address = "ada@muster-company-berlin.example";
         let context = ["muster", "Ada", address, "ada", "muster-company-berlin.example"];
         for easy in [address.to_owned(), address.to_uppercase(), format!("{address}1"), format!("1{address}")] {
-            assert_eq!(POLICY.check(&easy, &context).err(), Some(Weakness::TooEasy), "{easy}");
+            assert_eq!(POLICY.check(&easy, &context).err(), Some(PasswordError::TooEasy), "{easy}");
         }
         assert!(POLICY.check("ada@muster-company-berlin.example", &[]).is_ok());
         assert!(POLICY.check(&format!("{address} kT9$wqzP"), &context).is_ok());
     }
 
     #[test]
-    fn long_words_are_refused_though_their_starts_look_random() {
+    fn long_words_are_rejected_even_if_their_prefixes_look_random() {
         for easy in ["application", "responsibilities", "nord-pas-de-calais", "tfahcsniemegsgnutlawrev"] {
-            assert_eq!(weakness(easy), Some(Weakness::TooEasy), "{easy}");
+            assert_eq!(error(easy), Some(PasswordError::TooEasy), "{easy}");
         }
     }
 
@@ -214,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_spellings_of_a_character_are_one_password(text in "[a-zäöüéñ]{12,40}") {
+        fn composed_and_decomposed_characters_are_the_same_password(text in "[a-zäöüéñ]{12,40}") {
             let policy = Policy { min_length: 8, min_strength: 0 };
             let decomposed = icu_normalizer::DecomposingNormalizerBorrowed::new_nfd().normalize(&text).into_owned();
             let (one, other) = (policy.check(&text, &[]).unwrap(), policy.check(&decomposed, &[]).unwrap());
@@ -222,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_easy_as_a_whole_and_not_longer_than_the_first_look_is_refused(
+        fn a_password_within_the_prefix_length_is_rejected_exactly_if_it_is_weak(
             start in "[a-z]{0,3}",
             word in "(application|Responsibilities|c0nservation|noitazinagro|12345678|qwertyuiop)",
             end in "[0-9]{0,3}",

@@ -1,53 +1,53 @@
-//! Whether a password is the one that a stored hash was made of.
+//! Verification of passwords against stored hashes.
 //!
 //! # Decisions
 //!
-//! *Costs in the database are not trusted.* They came from elsewhere once, and somebody may have
-//! changed them since: they are bounded here again, before any work.
+//! *Costs in the database are not trusted.* They were imported, and could have been changed since, so they are checked
+//! against the limits again before any work.
 //!
-//! *bcrypt sees 72 bytes.* A longer password is compared as bcrypt does everywhere: by its first 72
-//! bytes. Refusing it would lock out people who have always signed in so. Their password is hashed
-//! anew then, whole. A password with a NUL never matches a bcrypt hash: C implementations would cut
-//! it there, and in bcrypt's repeated key `a` and `a\0a` are the same.
+//! *bcrypt uses 72 bytes.* A longer password is compared by its first 72 bytes, as in every bcrypt implementation.
+//! Rejecting it would lock out users who have always signed in with it. The whole password is rehashed then. A password
+//! with a NUL never matches a bcrypt hash: C implementations truncate it there, and bcrypt's repeated key is the same
+//! for `a` and `a\0a`.
 //!
-//! *Bytes are compared, not characters.* Hashes made elsewhere may be of passwords that were not
-//! normalised; what a caller gives is what is hashed.
+//! *Bytes are compared, not characters.* Imported hashes can be of passwords that were not normalized, so the bytes are
+//! hashed as given.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::bad_hash::BadHash;
 use super::hash::Parameters;
+use super::invalid_hash::InvalidHash;
 use super::parts::{Digest, Parts, Scheme};
 
-/// How much of a password bcrypt looks at, in bytes.
+/// The number of bytes of a password that bcrypt uses.
 const BCRYPT_LONGEST: usize = 72;
 
-/// What came out.
+/// The result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The password is the one.
+    /// Whether the password matches.
     pub matches: bool,
-    /// The hash is not made as new ones are: argon2id version 19 with exactly the current parameters.
-    /// Once a password matches, its hash should be replaced.
+    /// Whether to replace the hash once the password matches: it is not Argon2id version 19 with exactly the current
+    /// parameters.
     pub needs_rehash: bool,
 }
 
-/// Why there is no answer.
+/// The error of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VerifyError {
-    /// What is stored is not a hash, or costs too much.
-    BadHash(BadHash),
-    /// The hash function itself failed: there is no memory, for instance.
+    /// The stored hash is invalid or costs too much.
+    InvalidHash(InvalidHash),
+    /// The hash function failed, for lack of memory for example.
     Failed(String),
 }
 
 impl std::fmt::Display for VerifyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::BadHash(bad) => write!(f, "the stored hash is {}", bad.message()),
+            Self::InvalidHash(error) => write!(f, "invalid stored hash: {}", error.message()),
             Self::Failed(error) => f.write_str(error),
         }
     }
@@ -55,24 +55,23 @@ impl std::fmt::Display for VerifyError {
 
 impl std::error::Error for VerifyError {}
 
-/// Verifies a password, given as its bytes in NFC, against a stored hash. Takes as long as the hash's
-/// own costs say, seconds at worst: elsewhere than on a thread that has other things to do, use
-/// [`super::Pool::verify`]. Takes the same time whether it matches or not.
+/// Verifies a password, given as its bytes in NFC, against a stored hash, in constant time. This blocks for as long as
+/// the costs of the hash imply, which can be seconds; async code uses [`super::Pool::verify`].
 ///
 /// # Errors
-/// [`VerifyError::BadHash`] without any work.
+/// [`VerifyError::InvalidHash`] before any work.
 pub fn verify(stored: &str, password: &[u8], current: &Parameters) -> Result<Verified, VerifyError> {
     verify_in(stored, password, current, &mut [])
 }
 
-/// [`verify()`], in this memory if it is enough.
+/// As [`verify()`], in the given memory if that is large enough.
 pub(super) fn verify_in(
     stored: &str,
     password: &[u8],
     current: &Parameters,
     memory: &mut [Block],
 ) -> Result<Verified, VerifyError> {
-    let Parts { scheme, salt, tag } = Parts::of(stored).map_err(VerifyError::BadHash)?;
+    let Parts { scheme, salt, tag } = Parts::of(stored).map_err(VerifyError::InvalidHash)?;
     let mut made = Zeroizing::new(vec![0; tag.len()]);
     let mut can_match = true;
     match scheme {
@@ -106,7 +105,7 @@ pub(super) fn verify_in(
     Ok(Verified { matches, needs_rehash: !is_current(scheme, tag.len(), current) })
 }
 
-/// bcrypt's key is the password with a NUL behind it, cut at 72 bytes.
+/// bcrypt's key is the password followed by a NUL, truncated to 72 bytes.
 fn bcrypt(cost: u32, salt: [u8; 16], password: &[u8]) -> [u8; 24] {
     let mut key = Zeroizing::new([0; BCRYPT_LONGEST]);
     key.iter_mut().zip(password).for_each(|(place, byte)| *place = *byte);
@@ -148,7 +147,7 @@ mod tests {
         "$argon2i$v=19$m=256,t=3,p=1$AAECAwQFBgcICQoLDA0ODw$O2megNOn6Rk4S54uVReZ6+SjfpIRmbQ2jfNtdaBmzv8",
         "$argon2i$v=16$m=256,t=3,p=2$ZGVmZ2hpamtsbW5vcHFyc3R1dnc$d6gOG8eJAwiHIv2D+a13NA",
         "$argon2d$v=19$m=256,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$IgGVG+iGwmRAfkBLIXToXlp/LcszNurTyfBaJxzQGtc",
-        // The last but two as it was written before argon2 had versions: without one.
+        // The third last, without a version, as written before argon2 had versions.
         "$argon2i$m=256,t=3,p=2$ZGVmZ2hpamtsbW5vcHFyc3R1dnc$d6gOG8eJAwiHIv2D+a13NA",
         // Python 3.11's `hashlib.scrypt(password, salt=salt, n=1 << ln, r=r, p=p, dklen=…)`, by OpenSSL.
         "$scrypt$ln=10,r=8,p=1$AAECAwQFBgcICQoLDA0ODw$NA1JnoADoy7T6MamjAwUZp/8VZGfwGgbZtl29Ljrz2w",
@@ -164,14 +163,14 @@ mod tests {
         "$2b$05$iP1kGziayfr5mh/c7QwLtuk9G9Ox6NNfnm8MQmPP0FnKA5xZRq/tS",
         // libxcrypt: `crypt(password, "$2y$05$abcdefghijklmnopqrstuu")`.
         "$2y$05$abcdefghijklmnopqrstuuhXRNGPwu3GQ.8gMh.X2uMrMq.UFCBfC",
-        // The same with a bit left over behind the salt, which libxcrypt reads as the same salt.
+        // The same with an unused trailing bit set in the salt, which libxcrypt ignores.
         "$2y$05$abcdefghijklmnopqrstuvhXRNGPwu3GQ.8gMh.X2uMrMq.UFCBfC",
     ];
 
-    /// By libxcrypt, with the salt of above and cost 4: 80 bytes, `0123456789` eight times.
+    /// By libxcrypt, with the same salt and cost 4: 80 bytes, `0123456789` eight times.
     const EIGHTY_BYTES: &str = "$2b$04$abcdefghijklmnopqrstuum2G75IXDN/xsgbNa/hCiPSKyIHQd70S";
 
-    /// The same of the first 71 of them.
+    /// The same for the first 71 bytes.
     const SEVENTY_ONE_BYTES: &str = "$2b$04$abcdefghijklmnopqrstuukow.iL/GuIgNNTSpCKVqIJG617.YQsi";
 
     fn matches(stored: &str, password: &str) -> bool {
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn any_memory_gives_the_same_answer() {
+    fn the_result_does_not_depend_on_the_memory_given() {
         for length in [0, 1, 255, 256, 512, 2000] {
             let mut memory = vec![Block::default(); length];
             for stored in BY_OTHERS {
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_argon2id_with_exactly_the_current_parameters_needs_no_new_hash() {
+    fn only_argon2id_with_exactly_the_current_parameters_needs_no_rehash() {
         // By argon2-cffi, as above.
         let stored =
             "$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$hfvLvKGQdyp49qfPL0PHzk8AwpgeddNHTV6Oe0yg2Sk";
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_hash_that_costs_too_much_is_refused_without_work() {
+    fn a_stored_hash_that_costs_too_much_is_rejected_before_any_work() {
         for stored in [
             "$argon2id$v=19$m=4294967295,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$hfvLvKGQdyp49qfPL0PHzg",
             "$scrypt$ln=30,r=8,p=1$AAECAwQFBgcICQoLDA0ODw$NA1JnoADoy7T6MamjAwUZg",
@@ -253,7 +252,7 @@ mod tests {
         ] {
             let start = std::time::Instant::now();
             match verify(stored, PASSWORD.as_bytes(), &current()) {
-                Err(VerifyError::BadHash(bad)) => assert_eq!(bad.code(), "hash_too_costly"),
+                Err(VerifyError::InvalidHash(error)) => assert_eq!(error.code(), "hash_too_costly"),
                 other => panic!("{other:?}"),
             }
             assert!(start.elapsed().as_millis() < 50);

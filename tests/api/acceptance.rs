@@ -160,8 +160,7 @@ async fn every_invalid_field_is_reported_and_the_link_stays_valid() {
         ),
         (
             json!({"name": "Ada", "password": "ada@example.com"}),
-            "password: too easy to guess: it is common, follows a pattern or repeats the person's name or address; \
-             several unrelated words are better",
+            "password: too easy to guess: common, a pattern, or the person's name or address; use several unrelated words",
         ),
     ] {
         let mut body = fields.clone();

@@ -1,4 +1,4 @@
-//! How long passwords wait for a thread, and how long a hash takes.
+//! Histograms of waiting and hashing times.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::lanes::Task;
+use super::queue::Task;
 
-/// Upper bounds of waiting, in seconds: a sign-in waits for one hash, a batch up to `batch.max_wait_seconds`.
+/// Upper bounds of waiting times, in seconds: a sign-in waits for one hash, a batch up to `batch.max_wait_seconds`.
 const WAITING: [f64; 12] = [0.001, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0, 120.0];
 
-/// Upper bounds of one hash, in seconds.
+/// Upper bounds of hashing times, in seconds.
 const HASHING: [f64; 10] = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0];
 
 const SINGLE: Lane = Lane { lane: "single" };
@@ -40,7 +40,7 @@ impl Default for Measured {
 }
 
 impl Measured {
-    /// Adds both to what is read.
+    /// Registers the histograms.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "How long a single password, or a batch for its first one, waited for a hash thread";
         registry.register("hash_wait_seconds", help, self.waits.clone());
