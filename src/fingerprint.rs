@@ -2,7 +2,7 @@
 //!
 //! A request that creates users, or the file it came from, can contain passwords. With a plain digest in the database,
 //! anyone who obtains the database could guess those passwords at the speed of SHA-256, bypassing argon2. So muster
-//! stores an HMAC-SHA256 (RFC 2104) under a key that is not in the database: the setting `secrets.fingerprint_key`.
+//! stores an HMAC-SHA256 (RFC 2104) under a key that is not in the database: the setting `secrets.server_key`.
 //!
 //! # Decisions
 //!
@@ -60,7 +60,7 @@ impl Fingerprints {
     /// # Errors
     /// If a key is too short or its file can't be read.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let (texts, is_ephemeral) = match config.fingerprint_keys()? {
+        let (texts, is_ephemeral) = match config.server_keys()? {
             Some(texts) => (texts, false),
             None => match config.database_password()? {
                 Some(password) => (vec![derive(&password)], false),
@@ -70,7 +70,7 @@ impl Fingerprints {
         let mut keys = texts.iter().map(Key::new).collect::<Option<Vec<_>>>().unwrap_or_default().into_iter();
         let current = keys.next().ok_or_else(|| {
             ConfigError::starting(format!(
-                "`secrets.fingerprint_key` must have at least {SHORTEST_KEY} characters; generate a key with \
+                "`secrets.server_key` must have at least {SHORTEST_KEY} characters; generate a key with \
                  `openssl rand -hex 32`"
             ))
         })?;
@@ -195,7 +195,7 @@ mod tests {
 
     fn with_keys(keys: &[&str]) -> Fingerprints {
         let mut config = Config::built_in().unwrap();
-        config.secrets.fingerprint_key = Secret::new(keys.join("\n"));
+        config.secrets.server_key = Secret::new(keys.join("\n"));
         Fingerprints::new(&config).unwrap()
     }
 
@@ -235,9 +235,9 @@ mod tests {
     #[test]
     fn a_short_key_is_rejected_and_no_key_is_in_debug_output() {
         let mut config = Config::built_in().unwrap();
-        config.secrets.fingerprint_key = Secret::new("short");
+        config.secrets.server_key = Secret::new("short");
         let error = Fingerprints::new(&config).unwrap_err().to_string();
-        assert!(error.starts_with("`secrets.fingerprint_key` must have at least 32 characters"), "{error}");
+        assert!(error.starts_with("`secrets.server_key` must have at least 32 characters"), "{error}");
         assert_eq!(format!("{:?}", with_keys(&[OLD])), "Fingerprints { keys: 1, .. }");
     }
 

@@ -1,22 +1,21 @@
-//! Text that must not be seen: no `Display`, no `Serialize`, a `Debug` that says
-//! nothing, and memory that is wiped when it goes.
+//! Secret text: without `Display` and `Serialize`, redacted by `Debug`, and zeroed in memory when dropped.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A secret text. [`Secret::expose`] is the only way to it, and easy to search for.
-#[derive(Clone)]
+/// Secret text. [`Secret::expose`] is the only access, and easy to search for.
+#[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text in as a secret.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_does_not_show_itself() {
+    fn debug_output_does_not_contain_the_secret() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(…)");
     }
 }

@@ -142,7 +142,7 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
         Some(false) => return reused("this Idempotency-Key was used for a different request; use a new key"),
         None => {
             return reused(
-                "this Idempotency-Key was used before, but the server's `secrets.fingerprint_key` has changed since, so it \
+                "this Idempotency-Key was used before, but the server's `secrets.server_key` has changed since, so it \
                  can't tell whether for the same request; check whether its users exist, then retry with a new key",
             );
         }

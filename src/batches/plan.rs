@@ -84,7 +84,7 @@ impl Plan {
         match fingerprints.recognize(&self.key_id, &self.list, "planned list", list) {
             Some(true) => Ok(()),
             Some(false) => Err(changed("the list differs from the planned one")),
-            None => Err(changed("the plan was made with a `secrets.fingerprint_key` that this server does not have")),
+            None => Err(changed("the plan was made with a `secrets.server_key` that this server does not have")),
         }
     }
 

@@ -42,8 +42,8 @@ impl Local {
                 }
                 let path = environment("PATH").unwrap_or_default();
                 let cluster = EmbeddedPostgres::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
-                if config.fingerprint_keys().map_err(Exit::usage)?.is_none() {
-                    config.secrets.fingerprint_key_file = fingerprint_key_file(cluster.data_dir())?;
+                if config.server_keys().map_err(Exit::usage)?.is_none() {
+                    config.secrets.server_key_file = fingerprint_key_file(cluster.data_dir())?;
                 }
                 (cluster.connect_options(), Some(Arc::new(cluster)))
             }

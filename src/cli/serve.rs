@@ -162,7 +162,7 @@ impl Server {
     pub(super) fn announce(&self) -> Result<(), Exit> {
         if self.local.app.fingerprints.is_ephemeral() {
             tracing::warn!(
-                "`secrets.fingerprint_key` is not set: requests retried with their Idempotency-Key after a restart or at \
+                "`secrets.server_key` is not set: requests retried with their Idempotency-Key after a restart or at \
                  another instance are rejected"
             );
         }

@@ -100,8 +100,9 @@ impl Config {
                 figment = figment.merge(Serialized::default(key, value));
             }
         }
-        let config: Self = figment.extract().map_err(|error| ConfigError(messages::describe(error)))?;
+        let mut config: Self = figment.extract().map_err(|error| ConfigError(messages::describe(error)))?;
         config.validate()?;
+        config.secrets.rename_former();
         ranges::validate(&figment)?;
         Ok(config)
     }
@@ -151,8 +152,9 @@ impl Config {
                 "`database.url` and `database.url_file` can't both be set",
             ),
             (
-                self.secrets.fingerprint_key.expose().is_empty() || self.secrets.fingerprint_key_file.is_empty(),
-                "`secrets.fingerprint_key` and `secrets.fingerprint_key_file` can't both be set",
+                self.secrets.has_one_source(),
+                "only one of `secrets.server_key`, `secrets.server_key_file` and their former names \
+                 `secrets.fingerprint_key`, `secrets.fingerprint_key_file` can be set",
             ),
             (
                 (1..=self.keys.max_days).contains(&self.keys.default_days),
@@ -229,14 +231,13 @@ impl Config {
             .collect()
     }
 
-    /// The fingerprint keys, the current one first; `None` if none is set.
+    /// The server keys, the current one first; `None` if none is set.
     ///
     /// # Errors
-    /// When `fingerprint_key_file` can't be read or is empty.
-    pub fn fingerprint_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
-        let Secrets { fingerprint_key, fingerprint_key_file: file } = &self.secrets;
-        let text =
-            if file.is_empty() { fingerprint_key.clone() } else { read_secret("secrets.fingerprint_key_file", file)? };
+    /// When `server_key_file` can't be read or is empty.
+    pub fn server_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
+        let Secrets { server_key, server_key_file: file, .. } = &self.secrets;
+        let text = if file.is_empty() { server_key.clone() } else { read_secret("secrets.server_key_file", file)? };
         let keys: Vec<Secret> =
             text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect();
         Ok((!keys.is_empty()).then_some(keys))

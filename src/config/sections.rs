@@ -82,8 +82,37 @@ pub struct Invitations {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secrets {
-    pub fingerprint_key: Secret,
-    pub fingerprint_key_file: String,
+    pub server_key: Secret,
+    pub server_key_file: String,
+    /// The former name of `server_key`.
+    #[serde(default)]
+    fingerprint_key: Secret,
+    /// The former name of `server_key_file`.
+    #[serde(default)]
+    fingerprint_key_file: String,
+}
+
+impl Secrets {
+    /// Whether at most one of the four settings is set.
+    pub(super) fn has_one_source(&self) -> bool {
+        let texts = [
+            self.server_key.expose(),
+            &self.server_key_file,
+            self.fingerprint_key.expose(),
+            &self.fingerprint_key_file,
+        ];
+        texts.iter().filter(|text| !text.is_empty()).count() <= 1
+    }
+
+    /// Moves the values of the former names to the current ones. At most one of them is set.
+    pub(super) fn rename_former(&mut self) {
+        if !self.fingerprint_key.expose().is_empty() {
+            self.server_key = std::mem::take(&mut self.fingerprint_key);
+        }
+        if !self.fingerprint_key_file.is_empty() {
+            self.server_key_file = std::mem::take(&mut self.fingerprint_key_file);
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -95,7 +95,7 @@ mod tests {
 
     fn fingerprints(keys: &str) -> Fingerprints {
         let mut config = Config::built_in().unwrap();
-        config.secrets.fingerprint_key = Secret::new(keys);
+        config.secrets.server_key = Secret::new(keys);
         Fingerprints::new(&config).unwrap()
     }
 

@@ -70,7 +70,7 @@ pub(super) fn fingerprints(has_ephemeral_key: bool) -> Finding {
         "not set for this process; fine if the service gets one in another way (LoadCredential, environment)",
         "without a key, a retry with an Idempotency-Key is rejected after a restart and on other instances; the service \
          logs this at startup",
-        "if the service logs this, set `secrets.fingerprint_key_file` to a file with the output of `openssl rand -hex 32`, the \
+        "if the service logs this, set `secrets.server_key_file` to a file with the output of `openssl rand -hex 32`, the \
          same for all instances",
     )
 }

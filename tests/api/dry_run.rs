@@ -130,14 +130,14 @@ async fn an_outdated_plan_reports_the_addresses_taken_since() {
 async fn a_plan_does_not_apply_with_other_settings_or_on_another_server() {
     let key = "a key for fingerprints that both servers have";
     let (mild, strict) = (
-        TestApp::spawn_with(|config| config.secrets.fingerprint_key = muster::secret::Secret::new(key)).await,
+        TestApp::spawn_with(|config| config.secrets.server_key = muster::secret::Secret::new(key)).await,
         TestApp::spawn_with(|_| {}).await,
     );
     let plan = plan(&dry_run(&mild.owner, &people()).await);
     let answer = planned(&strict.owner, &plan, &people()).await;
     assert_eq!((answer.status, answer.error()["code"].as_str()), (409, Some("plan_changed")));
     let other = TestApp::spawn_on(mild.database.clone(), muster::clock::Clock::System, |config| {
-        config.secrets.fingerprint_key = muster::secret::Secret::new(key);
+        config.secrets.server_key = muster::secret::Secret::new(key);
         config.passwords.must_change = false;
     })
     .await;

@@ -196,7 +196,7 @@ async fn an_old_fingerprint_key_is_accepted_while_it_is_listed() {
         let database = database.clone();
         async move {
             TestApp::spawn_on(database, muster::clock::Clock::System, |config| {
-                config.secrets.fingerprint_key = muster::secret::Secret::new(keys);
+                config.secrets.server_key = muster::secret::Secret::new(keys);
             })
             .await
         }
@@ -211,7 +211,7 @@ async fn an_old_fingerprint_key_is_accepted_while_it_is_listed() {
     let only_new = app(new.to_owned()).await;
     let refused = keyed(&only_new.at(&first.owner), "one", &users).await;
     assert_eq!((refused.status, refused.error()["code"].as_str()), (422, Some("idempotency_key_reused")));
-    assert!(refused.text.contains("secrets.fingerprint_key"), "{}", refused.text);
+    assert!(refused.text.contains("secrets.server_key"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -464,7 +464,7 @@ fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Com
     command.env("MUSTER_DATABASE__URL", server::url(database));
     for (name, value) in [
         ("BATCH__LEASE_SECONDS", "2"),
-        ("SECRETS__FINGERPRINT_KEY", "thirty-two characters, or a few more"),
+        ("SECRETS__SERVER_KEY", "thirty-two characters, or a few more"),
         ("PASSWORDS__THREADS", "1"),
         ("PASSWORDS__ITERATIONS", "4"),
         ("SERVER__SHUTDOWN_TIMEOUT_SECONDS", "1"),

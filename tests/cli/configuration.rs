@@ -91,7 +91,7 @@ fn a_setting_of_an_earlier_version_that_is_fixed_now_is_named_with_its_value() {
 fn a_line_that_can_not_be_read_is_not_repeated_since_it_may_be_a_secret() {
     for (text, why) in [
         ("[database]\nurl = postgres://u:hunter2@h/d\n", "line 2, column 7: invalid string"),
-        ("[secrets]\nfingerprint_key = \"hunter2\n", "line 2, column 27: invalid basic string"),
+        ("[secrets]\nserver_key = \"hunter2\n", "line 2, column 22: invalid basic string"),
         ("[database]\nurl = \"a\"\nurl = \"hunter2\"\n", "line 3, column 1: duplicate key `url` in table `database`"),
         ("[traces]\nheaders = \"a: hunter2\\q\"\n", "line 2, column 24: invalid escape sequence: expected "),
     ] {
@@ -115,11 +115,7 @@ fn a_line_that_can_not_be_read_is_not_repeated_since_it_may_be_a_secret() {
 fn a_secret_in_the_place_of_its_file_is_not_repeated() {
     for (name, setting, secret) in [
         ("MUSTER_DATABASE__URL_FILE", "database.url_file", "postgres://u:hunter2@h/d"),
-        (
-            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
-            "secrets.fingerprint_key_file",
-            "hunter2-hunter2-hunter2-hunter2-hunter2",
-        ),
+        ("MUSTER_SECRETS__SERVER_KEY_FILE", "secrets.server_key_file", "hunter2-hunter2-hunter2-hunter2-hunter2"),
     ] {
         let sentence = format!("error: {setting} must be the path of an existing file; its value is not shown\n");
         let ran = run(muster().args(["config", "check"]).env(name, secret));
@@ -234,29 +230,47 @@ async fn migrate_makes_a_database_ready_once() {
 }
 
 #[test]
-fn a_fingerprint_key_that_can_not_be_used_is_found_by_the_check() {
+fn an_unusable_server_key_is_found_by_the_check() {
     let (empty, short) = (file(b"\n", ".key"), file(b"a key that is long enough to be one of them\nshort\n", ".key"));
     let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
-    let too_short =
-        "`secrets.fingerprint_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
+    let too_short = "`secrets.server_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
     for (name, value, sentence) in [
-        ("MUSTER_SECRETS__FINGERPRINT_KEY", "short".to_owned(), too_short.to_owned()),
-        ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", path(&short), too_short.to_owned()),
+        ("MUSTER_SECRETS__SERVER_KEY", "short".to_owned(), too_short.to_owned()),
+        ("MUSTER_SECRETS__SERVER_KEY_FILE", path(&short), too_short.to_owned()),
+        ("MUSTER_SECRETS__SERVER_KEY_FILE", path(&empty), format!("secrets.server_key_file {} is empty", path(&empty))),
         (
-            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
-            path(&empty),
-            format!("secrets.fingerprint_key_file {} is empty", path(&empty)),
-        ),
-        (
-            "MUSTER_SECRETS__FINGERPRINT_KEY_FILE",
+            "MUSTER_SECRETS__SERVER_KEY_FILE",
             "/nowhere/key".to_owned(),
-            "secrets.fingerprint_key_file /nowhere/key can't be read: No such file or directory (os error 2)"
-                .to_owned(),
+            "secrets.server_key_file /nowhere/key can't be read: No such file or directory (os error 2)".to_owned(),
         ),
     ] {
         let ran = run(muster().args(["config", "check"]).env(name, value));
         assert_eq!((ran.status, ran.err), (Some(2), format!("error: {sentence}\n")), "{name}");
     }
+}
+
+#[test]
+fn the_former_names_of_the_server_key_are_accepted_but_not_together_with_the_current_ones() {
+    let key = "a key that is long enough to be one of them";
+    let key_file = file(key.as_bytes(), ".key");
+    let values = [
+        ("MUSTER_SECRETS__FINGERPRINT_KEY", key),
+        ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", key_file.path().to_str().unwrap()),
+        ("MUSTER_SECRETS__SERVER_KEY", key),
+        ("MUSTER_SECRETS__SERVER_KEY_FILE", key_file.path().to_str().unwrap()),
+    ];
+    for one in values {
+        let ran = run(muster().args(["config", "check"]).envs([one]));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{}", one.0);
+        for other in values.into_iter().filter(|other| other.0 != one.0) {
+            let ran = run(muster().args(["config", "check"]).envs([one, other]));
+            let error = "error: only one of `secrets.server_key`, `secrets.server_key_file` and their former names \
+                         `secrets.fingerprint_key`, `secrets.fingerprint_key_file` can be set\n";
+            assert_eq!((ran.status, ran.err.as_str()), (Some(2), error), "{} {}", one.0, other.0);
+        }
+    }
+    let short = run(muster().args(["config", "check"]).env("MUSTER_SECRETS__FINGERPRINT_KEY", "short"));
+    assert!(short.err.starts_with("error: `secrets.server_key` must have at least 32 characters"), "{}", short.err);
 }
 
 #[test]
@@ -268,7 +282,7 @@ fn a_file_of_a_secret_that_is_empty_or_no_file_is_refused_and_nothing_is_started
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for (variable, setting) in [
         ("MUSTER_DATABASE__URL_FILE", "database.url_file"),
-        ("MUSTER_SECRETS__FINGERPRINT_KEY_FILE", "secrets.fingerprint_key_file"),
+        ("MUSTER_SECRETS__SERVER_KEY_FILE", "secrets.server_key_file"),
         ("MUSTER_TRACES__HEADERS_FILE", "traces.headers_file"),
     ] {
         for (path, problem) in [
@@ -384,9 +398,9 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
              brackets also in the environment",
         ),
         (
-            "SECRETS__FINGERPRINT_KEY",
+            "SECRETS__SERVER_KEY",
             "1234567890",
-            "setting `secrets.fingerprint_key` in the environment must be text; put quotes around a number or a \
+            "setting `secrets.server_key` in the environment must be text; put quotes around a number or a \
              list, also in the environment: '\"1234\"'",
         ),
         ("PASSWORDS__MUST_CHANGE", "yes", "setting `passwords.must_change` in the environment must be true or false"),
@@ -422,7 +436,7 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
     }
     let quoted = run(muster()
         .args(["config", "check", "--data-dir", "/tmp/never-made"])
-        .env("MUSTER_SECRETS__FINGERPRINT_KEY", "\"12345678901234567890123456789012\"")
+        .env("MUSTER_SECRETS__SERVER_KEY", "\"12345678901234567890123456789012\"")
         .env("MUSTER_PORT_8080_TCP", "tcp://10.0.0.1:8080"));
     assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is valid\n"));
 }

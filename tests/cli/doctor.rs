@@ -50,7 +50,7 @@ impl Database {
     fn command(&self) -> Command {
         let mut command = muster();
         command.env("MUSTER_DATABASE__URL", url(&self.admin).replace("//muster@", &format!("//{}@", self.name)));
-        command.env("MUSTER_SECRETS__FINGERPRINT_KEY", "a key that is long enough to be one of them");
+        command.env("MUSTER_SECRETS__SERVER_KEY", "a key that is long enough to be one of them");
         command
     }
 
@@ -414,7 +414,7 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
         )
     );
     assert!(
-        key["advice"].as_str().unwrap().starts_with("if the service logs this, set `secrets.fingerprint_key_file` to "),
+        key["advice"].as_str().unwrap().starts_with("if the service logs this, set `secrets.server_key_file` to "),
         "{key}"
     );
 }
@@ -423,7 +423,7 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
 fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", "postgres://u:hunter2@127.0.0.1:9/d");
-    command.env("MUSTER_SECRETS__FINGERPRINT_KEY", "a key that is long enough to be one of them");
+    command.env("MUSTER_SECRETS__SERVER_KEY", "a key that is long enough to be one of them");
     let found = examined(command.args(["doctor", "--no-hashing"]));
     assert_eq!(found.complaints(), [("database.connection", "problem")]);
     let sentence = found.of("database.connection")["found"].as_str().unwrap();
@@ -442,7 +442,7 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
 #[test]
 fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
     let nowhere = "the configuration /nowhere/muster.toml can't be read: No such file or directory (os error 2)";
-    let key = "`secrets.fingerprint_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
+    let key = "`secrets.server_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
     for (name, value, sentence) in [
         (
             "MUSTER_SERVER__WORKERS",
@@ -450,7 +450,7 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
             "setting `server.workers` in the environment must be a whole number from 0 to 512",
         ),
         ("MUSTER_DATABASE__URL", "mysql://u:hunter2@h/d", "`database.url` must begin with postgres://"),
-        ("MUSTER_SECRETS__FINGERPRINT_KEY", "hunter2", key),
+        ("MUSTER_SECRETS__SERVER_KEY", "hunter2", key),
         (
             "MUSTER_TRACES__HEADERS",
             "hunter2",

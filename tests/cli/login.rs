@@ -125,12 +125,12 @@ async fn a_second_login_revokes_the_key_of_the_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_local_operator_approves_for_a_user() {
     const KEY: &str = "a key that the server and the operator share";
-    let app = TestApp::spawn_with(|config| config.secrets.fingerprint_key = Secret::new(KEY)).await;
+    let app = TestApp::spawn_with(|config| config.secrets.server_key = Secret::new(KEY)).await;
     let (ada_id, _) = app.person("ada@example.com", PermissionLevel::Owner).await;
     let folder = tempfile::tempdir().unwrap();
     let approve = |code: &str, user: &str| {
         let mut command = muster();
-        command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__FINGERPRINT_KEY", KEY);
+        command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__SERVER_KEY", KEY);
         run(command.args(["login", "approve", code, "--local", "--user", user]))
     };
     let (child, code) = start(&app, folder.path(), &[]);

@@ -202,7 +202,7 @@ class Chart(unittest.TestCase):
             self.assertFalse([kind for kind, _ in made if kind == "Secret"])
             for pod in pods(made):
                 for name in environment(pod):
-                    self.assertNotIn(name, ("MUSTER_DATABASE__URL", "MUSTER_SECRETS__FINGERPRINT_KEY"))
+                    self.assertNotIn(name, ("MUSTER_DATABASE__URL", "MUSTER_SECRETS__SERVER_KEY"))
         pod = next(pods(rendered(EVERYTHING)))
         files = [value for name, value in environment(pod).items() if name.endswith("_FILE")]
         mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
@@ -251,7 +251,7 @@ class Chart(unittest.TestCase):
             "an unknown section": {**LEAST, "settings": {"sever": {"x": 1}}},
             "a secret in the settings": {**LEAST, "settings": {"database": {"url": "postgres://u:p@h/d"}}},
             "headers with a token": {**LEAST, "settings": {"traces": {"headers": "authorization: Bearer x"}}},
-            "the section for secrets": {**LEAST, "settings": {"secrets": {"fingerprint_key": "x"}}},
+            "the section for secrets": {**LEAST, "settings": {"secrets": {"server_key": "x"}}},
             "no limits": {**LEAST, "resources": {"requests": {}, "limits": {"cpu": None, "memory": None}}},
             "an ingress without a host": {**LEAST, "ingress": {"enabled": True}},
             "an invalid digest": {**LEAST, "image": {"digest": "latest"}},

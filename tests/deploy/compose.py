@@ -73,7 +73,7 @@ class Compose(unittest.TestCase):
     def test_muster_accepts_the_settings(self):
         settings = dict(self.services["muster"]["environment"])
         # These files exist only in the volume.
-        for name in ("MUSTER_DATABASE__URL_FILE", "MUSTER_SECRETS__FINGERPRINT_KEY_FILE"):
+        for name in ("MUSTER_DATABASE__URL_FILE", "MUSTER_SECRETS__SERVER_KEY_FILE"):
             settings.pop(name)
         settings["MUSTER_DATABASE__URL"] = "postgres://muster@database/muster"
         ran = subprocess.run([MUSTER, "config", "check"], env=settings, capture_output=True, text=True, check=False)

@@ -98,7 +98,7 @@ environment=(
     "MUSTER_SERVER__LISTEN=0.0.0.0:$http_port"
     MUSTER_LOG__FORMAT=json
     "MUSTER_DATABASE__URL_FILE=$secrets/database_url"
-    "MUSTER_SECRETS__FINGERPRINT_KEY_FILE=$secrets/fingerprint_key"
+    "MUSTER_SECRETS__SERVER_KEY_FILE=$secrets/fingerprint_key"
     "PATH=$PATH"
 )
 in_image() { env -i "${environment[@]}" "${inside[@]}" "$program" "$@"; }

@@ -118,7 +118,7 @@ fn instance(database: &PgConnectOptions, address: SocketAddr, drain_delay: u64) 
     let mut command = muster();
     command
         .env("MUSTER_DATABASE__URL", url(database))
-        .env("MUSTER_SECRETS__FINGERPRINT_KEY", "a key for fingerprints that all instances have")
+        .env("MUSTER_SECRETS__SERVER_KEY", "a key for fingerprints that all instances have")
         .env("MUSTER_BATCH__LEASE_SECONDS", LEASE.to_string())
         .env("MUSTER_LOG__LEVEL", "error")
         .env("MUSTER_SERVER__DRAIN_DELAY_SECONDS", drain_delay.to_string());

@@ -28,7 +28,7 @@ fn command(database: &PgConnectOptions, lease_seconds: &str) -> Command {
     let mut command = muster();
     command
         .env("MUSTER_DATABASE__URL", url(database))
-        .env("MUSTER_SECRETS__FINGERPRINT_KEY", FINGERPRINT_KEY)
+        .env("MUSTER_SECRETS__SERVER_KEY", FINGERPRINT_KEY)
         .env("MUSTER_BATCH__LEASE_SECONDS", lease_seconds);
     command
 }

@@ -58,7 +58,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: MUSTER_DATABASE__URL_FILE
   value: /run/muster/database/{{ .Values.database.key }}
 {{- if .Values.fingerprintKey.existingSecret }}
-- name: MUSTER_SECRETS__FINGERPRINT_KEY_FILE
+- name: MUSTER_SECRETS__SERVER_KEY_FILE
   value: /run/muster/fingerprint/{{ .Values.fingerprintKey.key }}
 {{- end }}
 {{- if .Values.tls.existingSecret }}
