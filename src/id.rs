@@ -115,8 +115,8 @@ pub const ENCODED_LEN: usize = 26;
 
 /// Encodes 128 bits as 26 characters.
 #[must_use]
-pub fn encode(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
+pub fn encode(id: impl Into<Uuid>) -> String {
+    let bits = id.into().as_u128();
     (0..ENCODED_LEN)
         .rev()
         .map(|place| {

@@ -85,8 +85,8 @@ impl<K: HasToken> Token<K> {
         let body = format!(
             "{}{}{}_{}",
             K::TOKEN_PREFIX,
-            id::encode(self.organization_id.uuid()),
-            id::encode(self.id.uuid()),
+            id::encode(self.organization_id),
+            id::encode(self.id),
             self.secret.expose()
         );
         let checksum = checksum_of(&body);

@@ -85,7 +85,7 @@ fn new_user(organization_id: Id<Organization>, name: &str) -> Result<NewUser> {
     if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(is_allowed) || !is_dot_atom {
         return Err(rule());
     }
-    let host = format!("org-{}.serviceaccount.com", id::encode(organization_id.uuid()));
+    let host = format!("org-{}.serviceaccount.com", id::encode(organization_id));
     Ok(NewUser {
         name: Name::parse(name.to_owned()).map_err(|_| rule())?,
         email: EmailAddress::parse(&format!("{name}@{host}")).map_err(|_| rule())?,
