@@ -43,7 +43,7 @@ async fn db_rows(app: &TestApp) -> Vec<Value> {
 fn ids_of<'a>(rows: &'a [Value], organization: &'a Value) -> BTreeSet<String> {
     let of_it = rows.iter().filter(|row| row["organization_id"] == *organization);
     let values = of_it.flat_map(|row| row.as_object().unwrap().values());
-    values.filter_map(|value| Some(muster::id::encode(value.as_str()?.parse().ok()?))).collect()
+    values.filter_map(|value| Some(muster::id::encode(value.as_str()?.parse::<uuid::Uuid>().ok()?))).collect()
 }
 
 #[tokio::test]
