@@ -117,7 +117,7 @@ impl App {
     pub async fn authorize(&self, caller: &Caller, action: Action) -> Result<()> {
         let checked = caller.check(action);
         if checked.is_err() {
-            self.refused(caller, action, &AuditDenial::Forbidden).await;
+            self.record_denial(caller, action, &AuditDenial::Forbidden).await;
         }
         checked
     }
@@ -156,11 +156,14 @@ impl App {
     ) -> Result<T> {
         let (now, mut retries) = (self.clock.now(), Retries::new(TxLimits::Batch));
         loop {
-            let mut change = self.begin_many(caller, action, retries.limits(), now).await?;
-            if dry_run {
-                change.dry_run();
-            }
-            match change.run(action, target, &mut work).await {
+            let attempt = async {
+                let mut change = self.begin_many(caller, action, retries.limits(), now).await?;
+                if dry_run {
+                    change.dry_run();
+                }
+                change.run(action, target, &mut work).await
+            };
+            match attempt.await {
                 Ok(done) => return Ok(done),
                 Err(FailedChange { error, denial }) => {
                     if let Err(error) = self.retry(&mut retries, error).await {
@@ -208,7 +211,7 @@ impl App {
             Ok(done) => Ok(done),
             Err(FailedChange { error, denial }) => {
                 if let Some((action, denial)) = denial {
-                    self.refused(caller, action, &denial).await;
+                    self.record_denial(caller, action, &denial).await;
                 }
                 Err(error)
             }
@@ -358,12 +361,12 @@ impl App {
     }
 
     /// Records a denial or rejection in the audit log. A failure to record it is logged and changes nothing else.
-    pub async fn refused(&self, attribution: impl Into<Attribution>, action: Action, refusal: &AuditDenial) {
+    pub async fn record_denial(&self, attribution: impl Into<Attribution>, action: Action, denial: &AuditDenial) {
         let attribution = attribution.into();
         // Boxed, as in `read`.
         let written = Box::pin(async {
             let mut connection = self.db.interactive.acquire().await?;
-            audit::write::deny(&mut connection, attribution, self.clock.now(), action, refusal).await
+            audit::write::deny(&mut connection, attribution, self.clock.now(), action, denial).await
         });
         let error = match tokio::time::timeout(RECORD_TIMEOUT, written).await {
             Ok(Ok(())) => return,

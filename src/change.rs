@@ -91,6 +91,12 @@ pub(crate) struct FailedChange {
     pub(crate) denial: Option<(Action, AuditDenial)>,
 }
 
+impl From<Error> for FailedChange {
+    fn from(error: Error) -> Self {
+        Self { error, denial: None }
+    }
+}
+
 /// The time limits of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TxLimits {

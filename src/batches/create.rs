@@ -303,6 +303,6 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List)
 /// Records a rejected list in the audit log.
 async fn record_denial(app: &App, caller: &Caller, action: Action, batch_id: Option<Id<Batch>>, error: &Error) {
     if let Some(denial) = AuditDenial::of_list(batch_id, error) {
-        app.refused(caller, action, &denial).await;
+        app.record_denial(caller, action, &denial).await;
     }
 }

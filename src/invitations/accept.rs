@@ -81,7 +81,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
             }
         },
     };
-    app.refused(
+    app.record_denial(
         Attribution { organization_id, actor, origin },
         Action::InvitationAccept,
         &AuditDenial::Unauthenticated(reason),
@@ -124,7 +124,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     if is_taken(app, &caller, &user.email).await? {
         let error = taken();
         if let Some(refusal) = AuditDenial::of_change(Target::Invitation(invitation_id), &error) {
-            app.refused(&caller, Action::InvitationAccept, &refusal).await;
+            app.record_denial(&caller, Action::InvitationAccept, &refusal).await;
         }
         return Err(error);
     }

@@ -96,7 +96,7 @@ impl Rights {
 
 /// Records a denial, for a reason that [`Caller::check`] does not know.
 async fn deny(app: &App, caller: &Caller, action: Action, reason: &str) -> Error {
-    app.refused(caller, action, &AuditDenial::Forbidden).await;
+    app.record_denial(caller, action, &AuditDenial::Forbidden).await;
     Error::new(Code::Forbidden, reason)
 }
 
@@ -116,7 +116,7 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
             Found::Holder(holder) => holder,
             Found::Denied { reason, message, actor } => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
-                app.refused(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
+                app.record_denial(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
                 return Err(Error::new(Code::Unauthenticated, message));
             }
         },

@@ -103,7 +103,7 @@ pub async fn change_all(
         && !dry_run
         && let Some(denial) = AuditDenial::of_list(None, error)
     {
-        app.refused(caller, operation.action(), &denial).await;
+        app.record_denial(caller, operation.action(), &denial).await;
     }
     let list = list?;
     app.change_many(caller, operation.action(), Target::Nothing, dry_run, async |change| list.write(change).await).await
