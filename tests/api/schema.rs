@@ -1,5 +1,8 @@
 //! The rules of the database schema.
 
+use std::path::Path;
+
+use serde_json::Value;
 use sqlx::ConnectOptions;
 
 use crate::support::TestApp;
@@ -91,4 +94,59 @@ async fn incomplete_audit_events_are_impossible() {
         let error = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap_err();
         assert_eq!(error.as_database_error().unwrap().constraint(), Some(constraint));
     }
+}
+
+/// The equations of two `organization_id` columns in a statement that the rule of the test below rejects.
+fn equations(statement: &str) -> Vec<String> {
+    let spaced = statement.replace('(', " ( ").replace(')', " ) ").replace('=', " = ").replace(',', " , ");
+    let tokens: Vec<&str> = spaced.split_whitespace().collect();
+    let at = |index: usize| tokens.get(index).copied().unwrap_or_default();
+    let is_column = |token: &str| token.rsplit('.').next() == Some("organization_id");
+    let (mut equations, mut parentheses, mut is_pinned) = (Vec::new(), Vec::new(), false);
+    for (index, token) in tokens.iter().enumerate() {
+        match *token {
+            "(" => parentheses.push(matches!(at(index + 1), "select" | "with" | "insert" | "update" | "delete")),
+            ")" => drop(parentheses.pop()),
+            _ => {}
+        }
+        let is_subquery = parentheses.contains(&true);
+        let (left, sign, right) = (at(index), at(index + 1), at(index + 2));
+        if is_column(left) && sign == "=" && right.starts_with('$') && !is_subquery {
+            is_pinned = true;
+        }
+        let is_using =
+            left == "using" && tokens[index..].iter().take_while(|token| **token != ")").any(|token| is_column(token));
+        if is_using || (is_column(left) && sign == "=" && is_column(right)) {
+            equations.push((is_subquery, format!("{left} {sign} {right}")));
+        }
+    }
+    equations.into_iter().filter(|(is_subquery, _)| *is_subquery || !is_pinned).map(|(_, equation)| equation).collect()
+}
+
+/// The tables can be distributed by `organization_id` only if each statement about one organization names it as a
+/// parameter in every place. So `x.organization_id = y.organization_id` and `using (organization_id, …)` are allowed
+/// only outside subqueries, and only if the same level also has `organization_id = $n`: PostgreSQL and Citus then apply
+/// the parameter to each table of the join. In a subquery, each table has its own `organization_id = $n`.
+#[test]
+fn statements_name_the_organization_as_a_parameter_in_every_subquery() {
+    // These two look in all organizations: for a one-time password, and for API keys that are about to expire.
+    let spanning = ["from login_approvals a", "from api_keys k join organizations o on"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let mut statements = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let query = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let query: Value = serde_json::from_str(&query).unwrap();
+        let statement = query["query"].as_str().unwrap();
+        statements += 1;
+        if !spanning.iter().any(|part| statement.contains(part)) {
+            assert_eq!(equations(statement), Vec::<String>::new(), "{statement}");
+        }
+    }
+    assert!(statements > 100, "{statements}");
+    let (pinned, correlated) = ("u.organization_id = $1", "u.organization_id = m.organization_id");
+    let join = "select from users u join collaborators c using (organization_id, user_id) where";
+    assert_eq!(equations(&format!("{join} {pinned}")), Vec::<String>::new());
+    assert_eq!(equations(&format!("{join} u.user_id = $1")), ["using ( organization_id"]);
+    assert_eq!(equations(&format!("select from m where exists (select from users u where {correlated})")).len(), 1);
+    assert_eq!(equations(&format!("select from m where m.organization_id = $1 and exists ({join} {pinned})")).len(), 1);
 }
