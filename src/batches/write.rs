@@ -47,13 +47,10 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
         return Ok(false);
     }
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
-    let free = users::write::insert(change, Some(batch.batch_id), accounts).await?;
-    if free < accounts.len() {
+    if users::write::create(change, Some(batch.batch_id), accounts).await?.is_err() {
         failpoints::reach("batch::conflict").await;
         return Err(Box::pin(conflicts(change, batch.batch_id, accounts)).await?);
     }
-    users::write::insert_collaborators(change, accounts).await?;
-    users::write::insert_passwords(change, accounts).await?;
     Ok(true)
 }
 

@@ -11,6 +11,7 @@ use crate::id::{Id, Invitation, Organization, User};
 use crate::passwords::Policy;
 use crate::secret::Secret;
 use crate::token::InvalidToken;
+use crate::users::write::AddressTaken;
 use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context};
 
 /// The fields that the invited person enters.
@@ -149,11 +150,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
             return Err(Error::new(Code::NotFound, detail));
         }
         let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
-        if users::write::insert(change, None, &account).await? == 0 {
-            return Err(taken());
-        }
-        users::write::insert_collaborators(change, &account).await?;
-        users::write::insert_passwords(change, &account).await?;
+        users::write::create(change, None, &account).await?.map_err(|AddressTaken| taken())?;
         let [Account { user_id, user, .. }] = account;
         write::accept(change, invitation_id, user_id).await?;
         Ok(Accepted { user_id, user, created_at: now, organization_id })

@@ -14,6 +14,7 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
 use crate::keys::{self, NewKey};
+use crate::users::write::AddressTaken;
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
 pub use read::{Summary, first, list};
@@ -47,9 +48,8 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
             password: None,
         };
         let user_id = administrator.user_id;
-        let administrator = [administrator];
-        users::write::insert(change, None, &administrator).await?;
-        users::write::insert_collaborators(change, &administrator).await?;
+        let created = users::write::create(change, None, &[administrator]).await?;
+        created.map_err(|AddressTaken| Error::internal("a new organization has a user already"))?;
         let lifetime = Duration::days(i64::from(app.config.keys.default_days));
         let key = keys::add(change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
         let (name, public_identifier) = (name.to_owned(), public_identifier.clone());

@@ -18,6 +18,7 @@ use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Membership, Organization, User};
+use crate::users::write::AddressTaken;
 use crate::users::{self, Account, Credential, EmailAddress, Name, NewUser};
 
 /// The longest name, in characters: the limit for the local part of an address (RFC 5321).
@@ -54,10 +55,8 @@ pub async fn create(app: &App, caller: &Caller, name: Option<&str>) -> Result<Se
             return Err(taken(&user));
         }
         let account = Account { user_id: Id::new(created_at), identity_id: Id::new(created_at), user, password: None };
-        if !users::write::insert_service_account(change, &account).await? {
-            return Err(taken(&account.user));
-        }
-        users::write::insert_collaborators(change, std::slice::from_ref(&account)).await?;
+        let created = users::write::create_service_account(change, &account).await?;
+        created.map_err(|AddressTaken| taken(&account.user))?;
         change.record(Event::ServiceAccountCreated(account.user_id));
         Ok(ServiceAccount {
             user_id: account.user_id,

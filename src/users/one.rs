@@ -70,10 +70,11 @@ pub async fn update(
     .await
 }
 
-/// Suspends a user: from now on their API keys are rejected, by every instance within a second.
+/// Suspends a user: from now on their API keys are rejected, by every instance within a second. Idempotent: for a
+/// suspended user, nothing is written or recorded.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`; `conflict` for a suspended user; `last_owner`.
+/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
 pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<UserDetails> {
     app.change(caller, Action::UserSuspend, Target::User(user_id), async |change| {
         owners::lock(change).await?;
@@ -84,10 +85,11 @@ pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &E
     .await
 }
 
-/// Reactivates a suspended user: their API keys work again.
+/// Reactivates a suspended user: their API keys work again. Idempotent: for an active user, nothing is written or
+/// recorded.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`; `conflict` for an active user.
+/// `forbidden`; `not_found`; `precondition_failed`.
 pub async fn reactivate(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<UserDetails> {
     app.change(caller, Action::UserReactivate, Target::User(user_id), async |change| {
         set_status(change, user_id, expected, Status::Active).await?;
@@ -114,7 +116,8 @@ pub async fn delete(app: &App, caller: &Caller, user_id: Id<User>, expected: &Ex
 async fn set_status(change: &mut Change, user_id: Id<User>, expected: &Expected, status: Status) -> Result<()> {
     let user = lock(change, user_id, expected).await?;
     if user.status == status {
-        return Err(Error::new(Code::Conflict, format!("the user {user_id} is already {status}")));
+        change.dry_run();
+        return Ok(());
     }
     write::set_status(change, &[user_id], status).await
 }

@@ -7,21 +7,51 @@ use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Membership, Organization, User};
+use crate::postgres::is_unique_violation;
 
-/// Returns how many of the accounts were created: fewer than `accounts` if an address is taken.
-///
-/// Inserts in the order of the keys, so that two batches with common addresses wait for each other instead of
-/// deadlocking. A taken address is skipped; the caller compares the count and rolls back.
-pub(crate) async fn insert(change: &mut Change, batch_id: Option<Id<Batch>>, accounts: &[Account]) -> Result<usize> {
-    insert_as(change, batch_id, false, accounts).await
+/// An address of a new account belongs to another user. Nothing was recorded; the change must be rolled back.
+#[derive(Debug)]
+pub(crate) struct AddressTaken;
+
+/// Creates people's accounts with their memberships and passwords.
+pub(crate) async fn create(
+    change: &mut Change,
+    batch_id: Option<Id<Batch>>,
+    accounts: &[Account],
+) -> Result<std::result::Result<(), AddressTaken>> {
+    create_as(change, batch_id, false, accounts).await
 }
 
-/// The same for one service account. `false`: its address is taken.
-pub(crate) async fn insert_service_account(change: &mut Change, account: &Account) -> Result<bool> {
-    Ok(insert_as(change, None, true, std::slice::from_ref(account)).await? == 1)
+/// Creates a service account with its membership.
+pub(crate) async fn create_service_account(
+    change: &mut Change,
+    account: &Account,
+) -> Result<std::result::Result<(), AddressTaken>> {
+    create_as(change, None, true, std::slice::from_ref(account)).await
 }
 
-async fn insert_as(
+async fn create_as(
+    change: &mut Change,
+    batch_id: Option<Id<Batch>>,
+    is_service_account: bool,
+    accounts: &[Account],
+) -> Result<std::result::Result<(), AddressTaken>> {
+    if insert(change, batch_id, is_service_account, accounts).await? < accounts.len() {
+        return Ok(Err(AddressTaken));
+    }
+    for account in accounts {
+        let permission_level = account.user.permission_level;
+        change.record(Event::UserCreated { user_id: account.user_id, batch_id, permission_level });
+    }
+    insert_collaborators(change, accounts).await?;
+    insert_passwords(change, accounts).await?;
+    Ok(Ok(()))
+}
+
+/// Inserts users whose addresses are free and returns how many. Inserts in the order of the keys, so that two batches
+/// with common addresses wait for each other instead of deadlocking. Counts the rows returned: with Citus, the row
+/// count of `insert … select … on conflict do nothing` includes the rows that were skipped.
+async fn insert(
     change: &mut Change,
     batch_id: Option<Id<Batch>>,
     is_service_account: bool,
@@ -37,7 +67,7 @@ async fn insert_as(
     let titles: Vec<Option<&str>> =
         accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
     let sso: Vec<bool> = accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
-    let inserted = sqlx::query!(
+    let inserted = sqlx::query_scalar!(
         r#"
         insert into users
             (organization_id, email_key_version, status, batch_id, created_at, updated_at,
@@ -47,6 +77,7 @@ async fn insert_as(
             as account (user_id, email, email_key, name, lastname, title, is_sso_user)
         order by email_key collate "C"
         on conflict on constraint users_email_key_key do nothing
+        returning true as "inserted!"
         "#,
         organization_id as Id<Organization>,
         EMAIL_KEY_VERSION,
@@ -61,17 +92,13 @@ async fn insert_as(
         &sso,
         is_service_account,
     )
-    .execute(change.connection())
+    .fetch_all(change.connection())
     .await?;
-    for account in accounts {
-        let permission_level = account.user.permission_level;
-        change.record(Event::UserCreated { user_id: account.user_id, batch_id, permission_level });
-    }
-    Ok(usize::try_from(inserted.rows_affected()).unwrap_or_default())
+    Ok(inserted.len())
 }
 
 /// Inserts the memberships of new users.
-pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
+async fn insert_collaborators(change: &mut Change, accounts: &[Account]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let actor = change.actor();
     let user_ids: Vec<Id<User>> = accounts.iter().map(|account| account.user_id).collect();
@@ -98,7 +125,7 @@ pub(crate) async fn insert_collaborators(change: &mut Change, accounts: &[Accoun
 }
 
 /// Inserts the initial passwords of the accounts that have one.
-pub(crate) async fn insert_passwords(change: &mut Change, accounts: &[Account]) -> Result<()> {
+async fn insert_passwords(change: &mut Change, accounts: &[Account]) -> Result<()> {
     let given = || accounts.iter().filter_map(|account| Some((account.user_id, account.password.as_ref()?)));
     let user_ids: Vec<Id<User>> = given().map(|(user_id, _)| user_id).collect();
     if user_ids.is_empty() {
@@ -186,14 +213,12 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
     Ok(())
 }
 
-/// Maps a violated unique constraint to `email_taken`.
+/// Maps a unique violation to `email_taken`: of the columns that an update sets, only the address is unique.
 fn taken(error: sqlx::Error) -> Error {
-    match error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) {
-        Some("users_email_key_key") => {
-            Error::new(Code::EmailTaken, "the e-mail address belongs to another account; nothing was written")
-        }
-        _ => error.into(),
+    if is_unique_violation(&error) {
+        return Error::new(Code::EmailTaken, "the e-mail address belongs to another account; nothing was written");
     }
+    error.into()
 }
 
 /// Releases the addresses that other users of the list take, because PostgreSQL checks uniqueness after each row rather

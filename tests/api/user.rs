@@ -189,7 +189,7 @@ async fn a_change_can_be_for_one_revision_only() {
 }
 
 #[tokio::test]
-async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
+async fn a_suspended_users_key_is_rejected_until_they_are_reactivated_and_both_are_idempotent() {
     let app = TestApp::spawn().await;
     created(&app, &json!({"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"}))
         .await;
@@ -205,18 +205,16 @@ async fn a_suspended_users_key_opens_nothing_until_they_are_reactivated() {
         (401, json!({"code": "unauthenticated", "detail": "the user of the API key is suspended"}))
     );
     let again = send(&other, "POST", &format!("{path}/suspend"), &Value::Null).await;
-    assert_eq!(
-        (again.status, again.error()),
-        (409, json!({"code": "conflict", "detail": format!("the user {me} is already suspended")}))
-    );
+    assert_eq!((again.status, again.json(), again.header("etag")), (200, answer.json(), "\"2\""));
     let answer = send(&other, "POST", &format!("{path}/reactivate"), &Value::Null).await;
     assert_eq!((answer.status, answer.json()["result"]["status"].as_str()), (200, Some("active")));
     assert_eq!(app.owner.get("/api/v2/userinfo/").await.status, 200);
     let again = send(&other, "POST", &format!("{path}/reactivate"), &Value::Null).await;
-    assert_eq!(
-        (again.status, again.error()),
-        (409, json!({"code": "conflict", "detail": format!("the user {me} is already active")}))
-    );
+    assert_eq!((again.status, again.json(), again.header("etag")), (200, answer.json(), "\"3\""));
+    for action in ["user.suspend", "user.reactivate"] {
+        let events = other.get(&format!("/api/v2/audit/events?action={action}")).await.json();
+        assert_eq!(events["results"].as_array().unwrap().len(), 1, "{events}");
+    }
 }
 
 const LAST_OWNER: &str =

@@ -118,13 +118,12 @@ pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, c
 /// Suspend a user
 ///
 /// Their data is kept, and their API keys are invalid until the user is reactivated. The last owner can't be suspended.
-/// Requires an owner.
+/// Idempotent: a suspended user is returned unchanged. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/{user_id}/suspend", operation_id = "user_suspend", tag = "users",
     params(("user_id" = String, Path), IfMatch),
     responses(
         (status = 200, description = "The suspended user.", body = Single<User>, headers(("ETag" = String))),
-        (status = 409, description = "The user is already suspended (`conflict`), or no owner would remain \
-            (`last_owner`).", body = ErrorBody),
+        (status = 409, description = "No owner would remain (`last_owner`).", body = ErrorBody),
     ))]
 pub(in crate::http) async fn suspend(
     request: HttpRequest,
@@ -137,12 +136,11 @@ pub(in crate::http) async fn suspend(
 
 /// Reactivate a suspended user
 ///
-/// Their API keys are valid again. Requires an owner.
+/// Their API keys are valid again. Idempotent: an active user is returned unchanged. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/{user_id}/reactivate", operation_id = "user_reactivate", tag = "users",
     params(("user_id" = String, Path), IfMatch),
     responses(
         (status = 200, description = "The reactivated user.", body = Single<User>, headers(("ETag" = String))),
-        (status = 409, description = "The user is already active.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn reactivate(
     request: HttpRequest,
