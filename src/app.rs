@@ -290,7 +290,7 @@ impl App {
 
     /// Starts a background job: it continues when its request ends, and shutdown waits for it.
     pub fn start_job<T: Send + 'static>(&self, job: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.jobs.spawn_on(traces::go_on(job), &self.runtime)
+        self.jobs.spawn_on(traces::in_current_trace(job), &self.runtime)
     }
 
     /// Starts a short task that continues when its request ends.

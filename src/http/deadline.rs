@@ -1,15 +1,14 @@
-//! How long a request that only reads may take.
+//! The deadline of read-only requests.
 //!
 //! # Decisions
 //!
-//! *It is given up a little after the time for which it may wait for a connection.* A table that somebody has locked
-//! keeps whoever reads it waiting without an end, connection after connection: those who come later get 503
-//! once they have waited for one, and so do those who have one. Their statements end when the lock does, and
-//! their connections are of use again then.
+//! *A read is abandoned shortly after the timeout for acquiring a connection.* Reads of a locked table would wait without
+//! limit and use up all connections, and later requests would get 503 after waiting for a connection. With the deadline,
+//! all of them get 503. Their statements end when the lock is released.
 //!
-//! *Not by a `lock_timeout` of PostgreSQL's*: that would be state of a connection, which a pooler in between hands to
-//! others ([`crate::change`]). And only reads: a write that is given up may have happened. Of a request that writes, it
-//! is finding out who asks.
+//! *Not with PostgreSQL's `lock_timeout`*: that is session state, which a connection pooler in between would pass on to
+//! other clients ([`crate::change`]). And only reads: an abandoned write may have been committed. In a request that writes,
+//! only authentication has this deadline.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -18,7 +17,7 @@ use actix_web::web;
 
 use crate::app::App;
 
-/// Answers 503 when there is no other answer in time.
+/// Responds with 503 if the handler does not finish in time.
 pub(super) async fn read(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -26,9 +25,9 @@ pub(super) async fn read(
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let asked = request.request().clone();
+    let original = request.request().clone();
     match app.in_time(next.call(request)).await {
-        Ok(answer) => Ok(answer?.map_into_boxed_body()),
-        Err(error) => Ok(ServiceResponse::from_err(error, asked)),
+        Ok(response) => Ok(response?.map_into_boxed_body()),
+        Err(error) => Ok(ServiceResponse::from_err(error, original)),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether muster lives, and whether it can work.
+//! Liveness and readiness probes.
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -8,21 +8,21 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::postgres::{self, MigrateError};
 
-/// The process runs and answers. Never looks at the database: a restart would not mend that.
+/// The process responds. Does not check the database, as a restart would not fix that.
 #[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "health",
-    responses((status = 200, description = "It lives.")),
+    responses((status = 200, description = "The process responds.")),
     security(()))]
 pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// The database answers, has the migrations that this version needs, and has refused no request in the last four seconds
-/// because its disk was full or it had no memory left. It may have newer migrations: while instances
-/// are replaced, those of the version before serve on (`migrations/README.md`, rule 3).
+/// The database responds, has the migrations of this version, and did not run out of disk or memory in the last four
+/// seconds. Newer migrations are allowed: during a rolling upgrade, instances of the previous version continue to
+/// serve (`migrations/README.md`, rule 3).
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "health",
     responses(
-        (status = 200, description = "Requests can be served."),
-        (status = 503, description = "Not now; `detail` says why.", body = ErrorBody),
+        (status = 200, description = "Ready for requests."),
+        (status = 503, description = "Not ready; `detail` has the reason.", body = ErrorBody),
     ),
     security(()))]
 pub(super) async fn readyz(app: web::Data<App>) -> Result<HttpResponse> {
@@ -41,7 +41,7 @@ async fn ready(app: &App) -> Result<()> {
         .await
         .map_err(|error| Error::unavailable("the database can't be reached").with_source(error.to_string()))?;
     match postgres::is_current(&mut connection).await {
-        // The last two keep an instance from starting; one that runs goes on.
+        // Dirty or changed migrations prevent a start, but a running instance continues.
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
             app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::unavailable(trouble.as_str())))
         }

@@ -26,7 +26,7 @@ use actix_web::{HttpMessage, HttpRequest, error, web};
 use crate::app::App;
 use crate::id::{ApiKey, Id, Request};
 use crate::metrics::known_method;
-use crate::traces::{Answered, Parent, Recording};
+use crate::traces::{Outcome, Parent, Recording};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
@@ -61,8 +61,8 @@ pub(super) async fn request(
     let app = request.app_data::<web::Data<App>>().cloned();
     let app = app.ok_or_else(|| error::ErrorInternalServerError("no app"))?;
     let request_id = Id::new(app.clock.now());
-    let parent = request.headers().get("traceparent").and_then(|value| Parent::read(value.to_str().ok()?));
-    let trace = parent.map_or_else(|| request_id.uuid().into_bytes(), |parent| parent.trace_id);
+    let parent = request.headers().get("traceparent").and_then(|value| Parent::parse(value.to_str().ok()?));
+    let trace = parent.as_ref().map_or_else(|| request_id.uuid().into_bytes(), Parent::trace_id);
     let trace_id = hex::encode(trace);
     request.extensions_mut().insert(Note { request_id, caller: None, rows: None, code: None, error: None });
     let _in_flight = app.metrics.requests.begin();
@@ -70,7 +70,7 @@ pub(super) async fn request(
 
     let mut response = match &recording {
         None => next.call(request).await?,
-        Some(recording) => recording.over(next.call(request)).await?,
+        Some(recording) => recording.run(next.call(request)).await?,
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, header(&request_id.to_string()));
@@ -104,7 +104,7 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
     app.metrics.requests.record(route, method, status, *code, took);
     if let Some(recording) = recording {
         let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
-        recording.answered(&Answered { method, route, status, request_id, caller, rows, code });
+        recording.finish(&Outcome { method, route, status, request_id, caller, rows, code });
     }
 }
 

@@ -1,9 +1,9 @@
-//! `/metrics`, on a port of its own: for whoever watches muster, not for those who use it.
+//! `/metrics`, on a port of its own.
 //!
 //! # Decisions
 //!
-//! *A server of its own, with one thread*: the metrics of a server all of whose threads are busy are the ones that are
-//! wanted most, and whoever may read them is decided by who reaches the port.
+//! *Metrics have a server of their own, with one thread*: they matter most when all HTTP workers are busy. Access is
+//! controlled by who can reach the port.
 
 use std::io;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use actix_web::{App as HttpApp, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::metrics::{Format, Metrics};
 
-/// Serves metrics on a listener that is bound already, until it is stopped.
+/// Serves metrics on a bound listener until the server is stopped.
 ///
 /// # Errors
 /// When the listener can't be used.
@@ -40,7 +40,7 @@ async fn read(request: HttpRequest, metrics: web::Data<Metrics>) -> HttpResponse
     match metrics.write(format) {
         Ok(written) => HttpResponse::Ok().insert_header((CONTENT_TYPE, format.content_type())).body(written),
         Err(error) => {
-            tracing::error!(%error, "metrics could not be written");
+            tracing::error!(%error, "failed to write metrics");
             HttpResponse::InternalServerError().finish()
         }
     }

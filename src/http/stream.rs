@@ -1,8 +1,8 @@
-//! Answers that are written while they are read, a piece at a time: what is too long to be held whole.
+//! Streamed JSON responses, for results too large to hold in memory.
 //!
-//! The first piece is there before the answer begins, so whatever can be refused is refused as everywhere. If
-//! a later one fails, the connection is broken off in the middle of the answer, which no client takes for
-//! whole, and the log says why.
+//! The first piece is produced before the response begins, so that its errors become ordinary error responses. If a later
+//! piece fails, the connection is closed in the middle of the response, which clients detect as incomplete, and the error
+//! is logged.
 
 use actix_web::HttpResponse;
 use bytes::Bytes;
@@ -11,20 +11,20 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// Gives an answer piece by piece.
+/// Produces a response piece by piece.
 pub(super) trait Pieces {
-    /// The next piece; `None` behind the last one.
+    /// The next piece; `None` after the last one.
     async fn next(&mut self) -> Result<Option<Bytes>>;
 }
 
-/// Answers with JSON that comes in pieces.
+/// Responds with the pieces of a JSON document.
 pub(super) async fn answer(mut pieces: impl Pieces + 'static) -> Result<HttpResponse> {
     let first = pieces.next().await?;
     let all = stream::try_unfold((first, pieces), |(ready, mut pieces)| async move {
         let piece = match ready {
             Some(piece) => Some(piece),
             None => pieces.next().await.inspect_err(|error| {
-                tracing::error!(error = error.chain(), "an answer was broken off: {error}");
+                tracing::error!(error = error.chain(), "streamed response aborted: {error}");
             })?,
         };
         Ok::<_, Error>(piece.map(|piece| (piece, (None, pieces))))
@@ -32,7 +32,7 @@ pub(super) async fn answer(mut pieces: impl Pieces + 'static) -> Result<HttpResp
     Ok(HttpResponse::Ok().content_type("application/json").streaming(all))
 }
 
-/// Writes items of a JSON array that go on in the next piece. `is_first`: whether none has been written yet.
+/// Writes items of a JSON array that may continue in the next piece. `is_first` is true until an item is written.
 pub(super) fn items<T: Serialize>(
     piece: &mut Vec<u8>,
     is_first: &mut bool,

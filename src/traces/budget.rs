@@ -1,24 +1,24 @@
-//! How many traces there may be in a second.
+//! The limit of recorded traces per second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// So many a second, and no more.
+/// A fixed number of permits per second.
 #[derive(Debug)]
 pub(super) struct Budget {
     per_second: u32,
     start: Instant,
-    /// The second, in the upper half, and how many were taken in it.
+    /// The current second in the upper 32 bits, the permits taken in it in the lower 32.
     taken: AtomicU64,
 }
 
 impl Budget {
-    /// 0: no bound.
+    /// `per_second` 0 means no limit.
     pub(super) fn new(per_second: u32) -> Self {
         Self { per_second, start: Instant::now(), taken: AtomicU64::new(0) }
     }
 
-    /// Whether there may be one more.
+    /// Takes a permit, if there is one.
     pub(super) fn take(&self) -> bool {
         self.per_second == 0 || self.take_in(self.start.elapsed().as_secs())
     }
@@ -37,14 +37,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_second_has_so_many_and_no_more() {
+    fn each_second_has_its_own_permits() {
         let budget = Budget::new(3);
         let taken = |second| (0..5).filter(|_| budget.take_in(second)).count();
         assert_eq!([taken(0), taken(0), taken(1), taken(7)], [3, 0, 3, 3]);
     }
 
     #[test]
-    fn without_a_bound_there_are_as_many_as_there_are_requests() {
+    fn zero_means_no_limit() {
         let budget = Budget::new(0);
         assert_eq!((0..1000).filter(|_| budget.take()).count(), 1000);
     }

@@ -1,4 +1,4 @@
-//! Sending spans to a collector.
+//! Exports spans to a collector.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,29 +14,29 @@ use opentelemetry_sdk::trace::SpanData;
 use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
 
-use super::queue::Waiting;
+use super::queue::QueueLen;
 use crate::config::{Config, ConfigError};
 use crate::metrics::SpanMetrics;
 
-/// Where a collector takes traces, under its address (OTLP/HTTP).
+/// The path for traces in OTLP/HTTP.
 const PATH: &str = "/v1/traces";
 
-/// How long a collector may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the collector may take to respond.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often the log says that it doesn't.
-const COMPLAINT: Duration = Duration::from_secs(60);
+/// How often at most a failed export is logged.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a collector answers is read up to here: it has nothing to tell.
-const LONGEST_ANSWER: usize = 64 * 1024;
+/// The largest part of a response that is read, in bytes; its content does not matter.
+const MAX_RESPONSE: usize = 64 * 1024;
 
-/// Sends, counts, and complains when it can't.
+/// An OTLP exporter that counts spans and logs failures.
 #[derive(Debug)]
 pub(super) struct Exporter {
     otlp: SpanExporter,
     spans: SpanMetrics,
-    waiting: Waiting,
-    complained: Mutex<Option<Instant>>,
+    queued: QueueLen,
+    warned_at: Mutex<Option<Instant>>,
 }
 
 impl Exporter {
@@ -44,13 +44,14 @@ impl Exporter {
         config: &Config,
         headers: HashMap<String, String>,
         spans: SpanMetrics,
-        waiting: Waiting,
+        queued: QueueLen,
     ) -> Result<Self, ConfigError> {
-        let unusable = |error: &dyn std::fmt::Display| ConfigError::starting(format!("traces can't be sent: {error}"));
-        // The one that muster uses everywhere; a second time is no fault.
+        let unusable =
+            |error: &dyn std::fmt::Display| ConfigError::starting(format!("traces can't be exported: {error}"));
+        // Fails if a provider is installed already, which is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .redirect(Policy::none())
             .no_proxy()
             .build()
@@ -66,14 +67,14 @@ impl Exporter {
             .with_http_client(Client { client, runtime })
             .build()
             .map_err(|error| unusable(&error))?;
-        Ok(Self { otlp, spans, waiting, complained: Mutex::default() })
+        Ok(Self { otlp, spans, queued, warned_at: Mutex::default() })
     }
 
-    fn complain(&self, error: &dyn std::fmt::Display, spans: usize) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|latest| latest.elapsed() >= COMPLAINT) {
-            *complained = Some(Instant::now());
-            tracing::warn!(%error, spans, "traces can't be sent to traces.endpoint and are dropped; said once a minute");
+    fn warn(&self, error: &dyn std::fmt::Display, spans: usize) {
+        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_none_or(|latest| latest.elapsed() >= WARN_INTERVAL) {
+            *warned_at = Some(Instant::now());
+            tracing::warn!(%error, spans, "traces can't be exported to `traces.endpoint` and are dropped; logged once a minute");
         }
     }
 }
@@ -81,13 +82,13 @@ impl Exporter {
 impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.waiting.leave(count);
+        self.queued.remove(count);
         let sent = self.otlp.export(batch).await;
         match &sent {
             Ok(()) => self.spans.sent(count),
             Err(error) => {
                 self.spans.failed(count);
-                self.complain(error, count);
+                self.warn(error, count);
             }
         }
         sent
@@ -106,7 +107,7 @@ impl opentelemetry_sdk::trace::SpanExporter for Exporter {
     }
 }
 
-/// HTTP by the program's own runtime: spans are collected on a thread that has none.
+/// Sends HTTP requests on the program's runtime: the batch processor runs on a thread without one.
 #[derive(Debug)]
 struct Client {
     client: reqwest::Client,
@@ -123,12 +124,12 @@ impl HttpClient for Client {
         let client = self.client.clone();
         self.runtime
             .spawn(async move {
-                // Without the URL: it may have a key in it.
-                let mut answer = client.execute(request).await.map_err(reqwest::Error::without_url)?;
-                let status = answer.status();
+                // Without the URL, which may contain a key.
+                let mut response = client.execute(request).await.map_err(reqwest::Error::without_url)?;
+                let status = response.status();
                 let mut body = Vec::new();
-                while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-                    if body.len() + chunk.len() > LONGEST_ANSWER {
+                while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+                    if body.len() + chunk.len() > MAX_RESPONSE {
                         break;
                     }
                     body.extend_from_slice(&chunk);

@@ -1,26 +1,24 @@
-//! How requests went, for a collector of traces: one span a request, and in it one for each step worth
-//! knowing the time of. Sent as OTLP (OpenTelemetry's protocol, version 1, protobuf over HTTP).
+//! Distributed tracing: one span per request, with child spans for its main steps, exported by OTLP (protobuf over HTTP).
 //!
-//! A request's trace is that of its `traceparent` (W3C Trace Context), or a new one with the request's own id. Its id
-//! is in the answer's `x-trace-id` and in the log line, whether or not the trace is recorded.
+//! A request continues the trace of its `traceparent` header (W3C Trace Context), or starts a trace with its own request
+//! id. The trace id is in the `x-trace-id` response header and in the log line, whether or not the trace is recorded.
 //!
-//! | attribute | what |
+//! | attribute | value |
 //! |---|---|
-//! | `http.request.method`, `http.route`, `http.response.status_code` | OpenTelemetry's conventions; the route's template, never the path |
-//! | `error.type` | the error's code, if the status is 5xx |
+//! | `http.request.method`, `http.route`, `http.response.status_code` | OpenTelemetry semantic conventions; the route is a template, never the path |
+//! | `error.type` | the error code, for a 5xx |
 //! | `muster.request_id`, `muster.caller`, `muster.rows`, `muster.code` | as in the log line ([`crate::http`]) |
 //!
 //! # Decisions
 //!
-//! *At most so many traces a second* (`traces.per_second`), not one of so many requests: a server that is asked little is
-//! seen in full, and one that is asked much spends the same on it, whoever sets the flag of a `traceparent`. A
-//! request whose `traceparent` says that it is not recorded (flag 00) isn't: its trace would lack its beginning.
+//! *Sampling is limited to a number of traces per second* (`traces.per_second`), not a fraction of requests: a server with
+//! little load is traced completely, and a busy one has bounded cost, whoever sets the flag of a `traceparent`. A request
+//! whose `traceparent` is not sampled (flag 00) is not recorded, as its trace would lack the start.
 //!
-//! *Spans are begun here, not by `tracing`*: what a collector gets to see stands in this folder, and no line that is
-//! logged somewhere is told to it by accident. A request that is not recorded costs a comparison.
+//! *Spans are created here, not by a `tracing` layer*: this folder determines what a collector receives, and no log event
+//! is exported by accident. A request that is not recorded costs one comparison.
 //!
-//! *What can't be sent is dropped*, and counted: spans wait in a queue of 2,048, and whoever serves requests never waits
-//! for it.
+//! *Spans that can't be sent are dropped and counted*: 2,048 spans wait in a queue, and requests never wait for it.
 
 mod budget;
 mod export;
@@ -34,8 +32,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use opentelemetry::trace::{
-    FutureExt, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
-    Tracer, TracerProvider,
+    FutureExt, SpanBuilder, SpanId, SpanKind, Status, TraceContextExt, TraceId, Tracer, TracerProvider,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
@@ -49,19 +46,19 @@ use crate::metrics::Metrics;
 
 use budget::Budget;
 pub(crate) use parent::Parent;
-use queue::{Queue, Waiting};
+use queue::{CountingQueue, QueueLen};
 
-/// Spans that may wait to be sent.
+/// The largest number of spans that wait to be sent.
 const QUEUE: usize = 2_048;
 
-/// How many are sent at once, and after how long at the latest.
-const AT_ONCE: usize = 512;
-const AT_LATEST: Duration = Duration::from_secs(2);
+/// The largest number of spans in one export, and the longest time between exports.
+const EXPORT_SIZE: usize = 512;
+const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long sending the last ones may take when the program ends.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the final export may delay the shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where traces go. Nowhere until it is started.
+/// The trace recorder; inactive until it is started.
 #[derive(Debug, Default)]
 pub struct Traces(OnceLock<Recorder>);
 
@@ -72,26 +69,26 @@ struct Recorder {
     budget: Budget,
 }
 
-/// What is begun beside a request that is recorded, for the steps in it.
+/// The tracer for child spans, carried in the context of a recorded request.
 #[derive(Clone)]
-struct Steps(SdkTracer);
+struct StepTracer(SdkTracer);
 
 impl Traces {
-    /// Starts sending, if an endpoint is set. Needs a runtime, which sends.
+    /// Starts recording and exporting, if `traces.endpoint` is set. Needs a runtime for the exports.
     ///
     /// # Errors
-    /// Settings that can't be used, in a sentence.
+    /// Invalid settings.
     pub fn start(&self, config: &Config, metrics: &Metrics) -> Result<(), ConfigError> {
         let headers = config.trace_headers()?;
         if config.traces.endpoint.is_empty() {
             return Ok(());
         }
-        let waiting = Waiting::default();
-        let exporter = export::Exporter::new(config, headers, metrics.spans.clone(), waiting.clone())?;
+        let queued = QueueLen::default();
+        let exporter = export::Exporter::new(config, headers, metrics.spans.clone(), queued.clone())?;
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
-            .with_max_export_batch_size(AT_ONCE)
-            .with_scheduled_delay(AT_LATEST)
+            .with_max_export_batch_size(EXPORT_SIZE)
+            .with_scheduled_delay(EXPORT_INTERVAL)
             .build();
         let instance = format!("{:016x}", rand::random::<u64>());
         let resource = Resource::builder_empty()
@@ -102,10 +99,10 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_id_generator(Ids::default())
             .with_resource(resource)
-            .with_span_processor(Queue {
+            .with_span_processor(CountingQueue {
                 next: BatchSpanProcessor::builder(exporter).with_batch_config(batches).build(),
-                waiting,
-                longest: QUEUE,
+                queued,
+                max: QUEUE,
                 spans: metrics.spans.clone(),
             })
             .build();
@@ -114,45 +111,39 @@ impl Traces {
         Ok(())
     }
 
-    /// Begins the span of a request, in the trace of its parent or in one of its own with this id; none if
-    /// it isn't recorded.
+    /// Starts the span of a request, in the trace of its parent or in a new one with this id; `None` if the request is
+    /// not recorded.
     pub(crate) fn begin(&self, trace_id: [u8; 16], parent: Option<&Parent>) -> Option<Recording> {
         let recorder = self.0.get()?;
-        if parent.is_some_and(|parent| !parent.is_recorded()) || !recorder.budget.take() {
+        if parent.is_some_and(|parent| !parent.is_sampled()) || !recorder.budget.take() {
             return None;
         }
         let trace_id = TraceId::from_bytes(trace_id);
-        let before = match parent.and_then(|parent| parent.span_id) {
-            Some(span_id) => Context::new().with_remote_span_context(SpanContext::new(
-                trace_id,
-                SpanId::from_bytes(span_id),
-                TraceFlags::SAMPLED,
-                true,
-                TraceState::NONE,
-            )),
+        let parent = match parent.and_then(Parent::span) {
+            Some(span) => Context::new().with_remote_span_context(span.clone()),
             None => Context::new(),
         };
         let builder = SpanBuilder::from_name("request").with_kind(SpanKind::Server);
-        let span = Ids::with(trace_id, || recorder.tracer.build_with_context(builder, &before));
-        let context = Context::new().with_span(span).with_value(Steps(recorder.tracer.clone()));
+        let span = Ids::with_trace_id(trace_id, || recorder.tracer.build_with_context(builder, &parent));
+        let context = Context::new().with_span(span).with_value(StepTracer(recorder.tracer.clone()));
         Some(Recording(context))
     }
 
-    /// Sends what waits, for a few seconds at most, and stops. Blocks.
+    /// Exports the queued spans, for a few seconds at most, and stops. Blocks.
     pub fn stop(&self) {
         if let Some(recorder) = self.0.get()
-            && let Err(error) = recorder.provider.shutdown_with_timeout(LAST_WORDS)
+            && let Err(error) = recorder.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
         {
-            tracing::warn!(%error, "the last traces could not be sent");
+            tracing::warn!(%error, "the last traces could not be exported");
         }
     }
 }
 
-/// A request that is recorded.
+/// A request that is being recorded.
 pub(crate) struct Recording(Context);
 
-/// What is known of a request in the end.
-pub(crate) struct Answered {
+/// The outcome of a request.
+pub(crate) struct Outcome {
     pub(crate) method: &'static str,
     pub(crate) route: &'static str,
     pub(crate) status: u16,
@@ -163,14 +154,14 @@ pub(crate) struct Answered {
 }
 
 impl Recording {
-    /// Has the steps of `work` be part of it.
-    pub(crate) fn over<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    /// Runs `work` in the context of the request, so that its steps become child spans.
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
         work.with_context(self.0.clone())
     }
 
-    /// Ends it.
-    pub(crate) fn answered(self, answered: &Answered) {
-        let Answered { method, route, status, request_id, caller, rows, code } = answered;
+    /// Ends the span of the request.
+    pub(crate) fn finish(self, outcome: &Outcome) {
+        let Outcome { method, route, status, request_id, caller, rows, code } = outcome;
         let span = self.0.span();
         span.update_name(format!("{method} {route}"));
         span.set_attribute(KeyValue::new("http.request.method", *method));
@@ -194,12 +185,13 @@ impl Recording {
     }
 }
 
-/// Does `work` as a step of the request that is recorded; if none is, just does it. The names of steps are code, never data.
+/// Runs `work` as a step of the current request, with a child span if the request is recorded. Step names are constants,
+/// never data.
 ///
-/// No `async fn`, which would take twice the room of `work`.
+/// Not an `async fn`: that would need twice the memory of `work`.
 pub(crate) fn stage<T>(name: &'static str, work: impl Future<Output = T>) -> impl Future<Output = T> {
     let context = Context::map_current(|current| {
-        let Steps(tracer) = current.get::<Steps>()?;
+        let StepTracer(tracer) = current.get::<StepTracer>()?;
         Some(current.with_span(tracer.build_with_context(SpanBuilder::from_name(name), current)))
     });
     match context {
@@ -211,32 +203,32 @@ pub(crate) fn stage<T>(name: &'static str, work: impl Future<Output = T>) -> imp
     }
 }
 
-/// Has the steps of `work` be part of the request that is recorded here, when it goes on in another task.
-pub(crate) fn go_on<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+/// Keeps the context of the current request for `work` that moves to another task.
+pub(crate) fn in_current_trace<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     work.with_current_context()
 }
 
 thread_local! {
-    /// The id of the trace that is begun on this thread.
-    static BEGUN: Cell<Option<TraceId>> = const { Cell::new(None) };
+    /// The id of the trace that this thread is starting.
+    static NEW_TRACE: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
-/// Ids of traces that are known before the trace is begun; all others are random.
+/// Generates random ids, except for a trace whose id is known before it starts.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 
 impl Ids {
-    fn with<T>(trace_id: TraceId, begin: impl FnOnce() -> T) -> T {
-        BEGUN.set(Some(trace_id));
-        let begun = begin();
-        BEGUN.set(None);
-        begun
+    fn with_trace_id<T>(trace_id: TraceId, start: impl FnOnce() -> T) -> T {
+        NEW_TRACE.set(Some(trace_id));
+        let started = start();
+        NEW_TRACE.set(None);
+        started
     }
 }
 
 impl IdGenerator for Ids {
     fn new_trace_id(&self) -> TraceId {
-        BEGUN.get().unwrap_or_else(|| self.0.new_trace_id())
+        NEW_TRACE.get().unwrap_or_else(|| self.0.new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

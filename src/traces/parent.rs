@@ -1,40 +1,47 @@
-//! `traceparent`: the trace that a request is part of (W3C Trace Context, level 1, section 3.2).
+//! The trace context of a request, from its `traceparent` header (W3C Trace Context).
 
-/// What a `traceparent` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use std::collections::HashMap;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+const HEADER: &str = "traceparent";
+
+/// An all-zero parent span, and a stand-in for it. The vendor's client sends zeros, which the specification calls invalid,
+/// to start a trace with an id of its own.
+const NO_SPAN: &str = "-0000000000000000-";
+const STAND_IN: &str = "-ffffffffffffffff-";
+
+/// A valid `traceparent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parent {
-    /// The trace.
-    pub(crate) trace_id: [u8; 16],
-    /// The span that the request is sent in. The vendor's client sends an all-zero one, which the
-    /// recommendation calls invalid: its trace is taken all the same, without a span before the request's.
-    pub(crate) span_id: Option<[u8; 8]>,
-    flags: u8,
+    context: SpanContext,
+    /// Whether the request itself is the root of the trace.
+    is_root: bool,
 }
 
 impl Parent {
-    /// Reads `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`, in lower case. What is no such thing is ignored, as
-    /// the recommendation has it; of a later version, what follows is.
-    pub(crate) fn read(header: &str) -> Option<Self> {
-        let mut parts = header.trim().split('-');
-        let mut bytes = |digits: usize| {
-            let part = parts.next()?;
-            let is_hex = part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            if part.len() == digits && is_hex { hex::decode(part).ok() } else { None }
-        };
-        let [version] = bytes(2)?.try_into().ok()?;
-        let trace_id: [u8; 16] = bytes(32)?.try_into().ok()?;
-        let span_id: [u8; 8] = bytes(16)?.try_into().ok()?;
-        let [flags] = bytes(2)?.try_into().ok()?;
-        let is_at_its_end = parts.next().is_none();
-        if version == 0xff || (version == 0 && !is_at_its_end) || trace_id == [0; 16] {
-            return None;
-        }
-        Some(Self { trace_id, span_id: Some(span_id).filter(|id| *id != [0; 8]), flags })
+    /// Parses the header; `None` if it is invalid, as the specification has invalid headers ignored.
+    pub(crate) fn parse(header: &str) -> Option<Self> {
+        let is_root = header.contains(NO_SPAN);
+        let carrier = HashMap::from([(HEADER.to_owned(), header.replace(NO_SPAN, STAND_IN))]);
+        let context = TraceContextPropagator::new().extract(&carrier).span().span_context().clone();
+        context.is_valid().then_some(Self { context, is_root })
     }
 
-    /// Whether what comes before the request is recorded, or nothing does.
-    pub(crate) const fn is_recorded(&self) -> bool {
-        self.span_id.is_none() || self.flags & 1 == 1
+    pub(crate) fn trace_id(&self) -> [u8; 16] {
+        self.context.trace_id().to_bytes()
+    }
+
+    /// The context of the parent span; `None` if the request is the root of the trace.
+    pub(super) fn span(&self) -> Option<&SpanContext> {
+        (!self.is_root).then_some(&self.context)
+    }
+
+    /// Whether the trace is sampled. The flag of a root is ignored: no other span depends on it.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.is_root || self.context.is_sampled()
     }
 }
 
@@ -45,25 +52,25 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn a_traceparent_is_read_as_the_recommendation_has_it() {
-        let read = Parent::read(&format!("00-{TRACE}-00f067aa0ba902b7-01")).unwrap();
-        assert_eq!(hex::encode(read.trace_id), TRACE);
-        assert_eq!(read.span_id.map(hex::encode).as_deref(), Some("00f067aa0ba902b7"));
-        assert!(read.is_recorded());
-        assert!(!Parent::read(&format!("00-{TRACE}-00f067aa0ba902b7-00")).unwrap().is_recorded());
-        assert!(Parent::read(&format!("cc-{TRACE}-00f067aa0ba902b7-03-what-comes")).unwrap().is_recorded());
+    fn a_traceparent_is_parsed_according_to_w3c_trace_context() {
+        let parent = Parent::parse(&format!("00-{TRACE}-00f067aa0ba902b7-01")).unwrap();
+        assert_eq!(hex::encode(parent.trace_id()), TRACE);
+        assert_eq!(parent.span().map(|span| span.span_id().to_string()).as_deref(), Some("00f067aa0ba902b7"));
+        assert!(parent.is_sampled());
+        assert!(!Parent::parse(&format!("00-{TRACE}-00f067aa0ba902b7-00")).unwrap().is_sampled());
+        assert!(Parent::parse(&format!("cc-{TRACE}-00f067aa0ba902b7-03-later-version")).unwrap().is_sampled());
     }
 
     #[test]
-    fn an_all_zero_span_has_a_trace_and_no_parent() {
-        let read = Parent::read(&format!("00-{TRACE}-0000000000000000-00")).unwrap();
-        assert_eq!((hex::encode(read.trace_id).as_str(), read.span_id), (TRACE, None));
-        assert!(read.is_recorded());
+    fn an_all_zero_span_id_means_a_trace_without_a_parent_span() {
+        let parent = Parent::parse(&format!("00-{TRACE}-0000000000000000-00")).unwrap();
+        assert_eq!((hex::encode(parent.trace_id()).as_str(), parent.span()), (TRACE, None));
+        assert!(parent.is_sampled());
     }
 
     #[test]
-    fn what_is_no_traceparent_is_ignored() {
-        for junk in [
+    fn an_invalid_traceparent_is_ignored() {
+        for invalid in [
             "",
             "00",
             "junk",
@@ -74,7 +81,7 @@ mod tests {
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e473é-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(Parent::read(junk), None, "{junk}");
+            assert_eq!(Parent::parse(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,4 +1,9 @@
-//! The queue before the one of the library, which drops what it has no room for without telling how much.
+//! Counts dropped spans.
+//!
+//! # Decisions
+//!
+//! *`BatchSpanProcessor` is wrapped*: it drops spans when its queue is full, but does not report how many, and
+//! `muster_trace_spans_total` promises that. The wrapper counts the queued spans itself and drops before the processor does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,39 +16,39 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanProcessor
 
 use crate::metrics::SpanMetrics;
 
-/// How many spans wait to be sent.
+/// The number of queued spans.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<AtomicUsize>);
+pub(super) struct QueueLen(Arc<AtomicUsize>);
 
-impl Waiting {
-    /// Takes the place of one, if there is any of so many.
-    fn take_place(&self, of: usize) -> bool {
-        let take = |waiting| (waiting < of).then_some(waiting + 1);
+impl QueueLen {
+    /// Adds one, unless there are `max` already.
+    fn try_add(&self, max: usize) -> bool {
+        let take = |queued| (queued < max).then_some(queued + 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// These are on their way.
-    pub(super) fn leave(&self, spans: usize) {
+    /// Removes spans that are being exported.
+    pub(super) fn remove(&self, spans: usize) {
         self.0.fetch_sub(spans, Ordering::Relaxed);
     }
 }
 
-/// Hands spans on while there is room for them, and counts those that there is none for.
+/// A bounded queue in front of the exporter.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct CountingQueue {
     pub(super) next: BatchSpanProcessor,
-    pub(super) waiting: Waiting,
-    pub(super) longest: usize,
+    pub(super) queued: QueueLen,
+    pub(super) max: usize,
     pub(super) spans: SpanMetrics,
 }
 
-impl SpanProcessor for Queue {
+impl SpanProcessor for CountingQueue {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.next.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.waiting.take_place(self.longest) {
+        if self.queued.try_add(self.max) {
             self.next.on_end(span);
         } else {
             self.spans.dropped(1);

@@ -96,10 +96,7 @@ async fn a_malformed_key_is_rejected() {
     assert_eq!(Actor::send(request).await.status, 400);
     let twice = app.owner.request("POST", BATCH).header("idempotency-key", "a").header("idempotency-key", "b");
     let twice = Actor::send(twice.body(users.to_string())).await;
-    assert_eq!(
-        (twice.status, twice.error()["detail"].as_str()),
-        (400, Some("`Idempotency-Key` is there more than once"))
-    );
+    assert_eq!((twice.status, twice.error()["detail"].as_str()), (400, Some("header `Idempotency-Key` is repeated")));
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
     assert_eq!(keyed(&app.owner, &"k".repeat(255), &users).await.status, 200);
 }

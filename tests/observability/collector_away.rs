@@ -60,7 +60,7 @@ async fn is_not_noticed(endpoint: String) {
     assert!(with.server.wait().success());
     assert!(start.elapsed() < Duration::from_secs(10), "it took {:?} to end", start.elapsed());
     let said = std::fs::read_to_string(log.path()).unwrap();
-    let complaint = "traces can't be sent to traces.endpoint and are dropped; said once a minute";
+    let complaint = "traces can't be exported to `traces.endpoint` and are dropped; logged once a minute";
     assert_eq!(said.matches(complaint).count(), 1, "{said}");
 }
 
