@@ -298,7 +298,7 @@ impl App {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.tasks.spawn_on(traces::go_on(task), &self.runtime)
+        self.tasks.spawn_on(traces::in_current_trace(task), &self.runtime)
     }
 
     /// Counts created users. When there are enough, a background job merges the search index's pending entries.
