@@ -134,7 +134,7 @@ async fn a_batch_is_undone_when_it_is_said_so() {
     assert_eq!(app.db_counts().await[0], 2);
 
     let ran = batch(&app, &["undo", &id, "--yes", "-o", "json"]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users removed\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users deleted\n"));
     let undone: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((undone["removed"].as_array().unwrap().len(), &undone["kept"]), (2, &json!([])));
     assert_eq!(app.db_counts().await[0], 0);
@@ -161,7 +161,7 @@ async fn users_who_were_used_since_are_in_the_way_unless_they_may_stay() {
     assert_eq!(app.db_counts().await[0], 3);
 
     let ran = batch(&app, &["undo", &id, "--yes", "--keep-used"]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users removed, 1 kept\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users deleted, 1 kept\n"));
     assert!(ran.out.lines().nth(3).unwrap().starts_with("b@example.com  "), "{}", ran.out);
     assert_eq!(app.db_counts().await[0], 1);
 }
