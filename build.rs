@@ -1,4 +1,4 @@
-//! Builds again when a migration was added: `sqlx::migrate!` reads the folder unseen by cargo.
+//! Rebuilds when a migration changes: cargo does not see that `sqlx::migrate!` reads the directory.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -31,7 +31,6 @@
 //! *This module imports no module that can fail.* The conversions are next to what they convert: in `postgres` and
 //! `passwords`.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::report::Report;
@@ -40,7 +39,8 @@ use crate::report::Report;
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(2);
 
 /// The error of an operation.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct Error {
     code: Code,
     message: String,
@@ -253,17 +253,5 @@ impl Error {
             next = cause.source();
         }
         Some(parts.join(": "))
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| -> &(dyn std::error::Error + 'static) { source.as_ref() })
     }
 }

@@ -140,19 +140,12 @@ pub fn decode(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(bits))
 }
 
-/// A text that is not the id of a `K`.
-#[derive(Debug)]
+/// The text is not the ID of a `K`.
+#[derive(Debug, thiserror::Error)]
+#[error("not an id; expected `{prefix}_` and {ENCODED_LEN} characters")]
 pub struct ParseIdError {
     prefix: &'static str,
 }
-
-impl fmt::Display for ParseIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not an id; expected `{}_` and {ENCODED_LEN} characters", self.prefix)
-    }
-}
-
-impl std::error::Error for ParseIdError {}
 
 impl<K: Kind> FromStr for Id<K> {
     type Err = ParseIdError;

@@ -1,4 +1,4 @@
-//! The command line, from the tree of its commands.
+//! The page of the command line, from the tree of commands.
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use muster::cli::Cli;
@@ -6,19 +6,17 @@ use muster::cli::Cli;
 use crate::markdown::{head, text};
 
 const INTRODUCTION: &str = "\
-What each command does, with all it takes. `muster COMMAND --help` says the same, and `muster man | man -l -` is this as
-a manual page.
+All commands and their arguments. `muster COMMAND --help` prints the same; `muster man | man -l -` shows the manual page.
 
 `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account` and `login` commands talk to a server over
-HTTP, from anywhere. `organization`, `key`, `audit`, `migrate` and `doctor` work on the database itself: whoever can reach
-it may.
-Data goes to standard output, words to standard error.
+HTTP. `organization`, `key`, `audit`, `migrate` and `doctor` work on the database directly and need access to it instead of
+an API key. Data goes to standard output, messages to standard error.
 
 | exit status | |
 |---|---|
-| 0 | done |
-| 1 | understood and refused: nothing was changed |
-| 2 | wrong usage, or something could not be reached; of `muster healthcheck`, 1 is a server that can't be; of `muster doctor`, 1 is a problem, also one of the settings |
+| 0 | success |
+| 1 | the request was rejected and nothing was changed; `muster healthcheck`: the server is unreachable; `muster doctor`: a problem was found, in the settings or elsewhere |
+| 2 | wrong usage, or the server or the database is unreachable |
 ";
 
 pub fn page() -> String {
@@ -31,7 +29,7 @@ pub fn page() -> String {
     format!("{}\n", page.trim_end())
 }
 
-/// A command under a heading, and those below it under smaller ones.
+/// Adds a command, and its subcommands under headings of the next level.
 fn add(page: &mut String, command: &Command, heading: &str) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     page.push_str(&format!("\n{heading} {name}\n\n"));
@@ -51,7 +49,7 @@ fn add(page: &mut String, command: &Command, heading: &str) {
     command.get_subcommands().for_each(|below| add(page, below, &format!("{heading}#")));
 }
 
-/// An argument as an item of a list.
+/// An argument as a list item.
 fn item(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help()).map(ToString::to_string).unwrap_or_default();
     let mut sentences = vec![sentence(&help)];
@@ -77,7 +75,7 @@ fn item(argument: &Arg) -> String {
     item
 }
 
-/// Help on one line, with the full stop that clap takes away.
+/// The help text on one line, with the full stop that clap removes.
 fn sentence(help: &str) -> String {
     let words: Vec<&str> = help.split_whitespace().collect();
     let line = text(&words.join(" "));

@@ -1,4 +1,4 @@
-//! The settings, from `config/muster.toml`: it is the manual, the default, and the source of this page.
+//! The page of the settings, from `config/muster.toml`.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use muster::config::MANUAL;
 
 use crate::markdown::{head, text};
 
-/// Settings that stand together under one explanation.
+/// Settings with a common explanation.
 #[derive(Default)]
 struct Group<'m> {
     explanation: Vec<&'m str>,
@@ -50,7 +50,7 @@ fn write_group(page: &mut String, section: &str, group: &Group<'_>) -> std::fmt:
     write_explanation(page, &group.explanation)
 }
 
-/// Paragraphs, and indented lines as they stand.
+/// Writes paragraphs as text and indented lines verbatim.
 fn write_explanation(page: &mut String, lines: &[&str]) -> std::fmt::Result {
     for line in lines {
         let is_code = line.starts_with("    ");

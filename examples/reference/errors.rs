@@ -1,4 +1,4 @@
-//! The codes of errors, from where they are declared: `src/error.rs`.
+//! The page of the error codes, from their declaration in `src/error.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,16 +8,16 @@ use crate::markdown::head;
 const SOURCE: &str = include_str!("../../src/error.rs");
 
 const INTRODUCTION: &str = "\
-Every answer that is an error has the same body, whatever the route:
+All error responses have the same body:
 
 ```json
 {\"error\": {\"code\": \"batch_rejected\", \"detail\": \"…\", \"rows\": [], \"request_id\": \"req_01m8…\"}}
 ```
 
-`code` is one of these and never changes its meaning; `detail` is one line for people and may change; `rows` is there
-where a list was refused, and names every row and field. `request_id` is in the log too.
+`code` is one of the codes below and never changes its meaning. `detail` is one line for people and may change. `rows`
+lists the findings on each row and field of a rejected list. `request_id` identifies the request in the server log.
 
-| code | status | what it means | what to do |
+| code | status | meaning | what to do |
 |---|---|---|---|
 ";
 
@@ -41,13 +41,13 @@ pub fn page() -> Result<String, Box<dyn std::error::Error>> {
     Ok(page)
 }
 
-/// The module's own table: what the caller should do about each code.
+/// What the client should do about each code, from the table in the module documentation.
 fn advice() -> BTreeMap<&'static str, &'static str> {
     let mut advice = BTreeMap::new();
     for line in SOURCE.lines().filter_map(|line| line.strip_prefix("//! | `")) {
         let mut cells = line.trim_end_matches(" |").split(" | ");
         if let (Some(codes), Some(_), Some(what_to_do)) = (cells.next(), cells.next(), cells.next()) {
-            // The codes stand in backticks, and a remark may follow them.
+            // The cell has codes in backticks, and sometimes a remark.
             let codes = codes.split_once(" (").map_or(codes, |(codes, _)| codes);
             advice.extend(codes.split(", ").map(|code| (code.trim_matches('`'), what_to_do)));
         }

@@ -1,4 +1,4 @@
-//! The HTTP API, from the OpenAPI document that `/openapi.json` serves.
+//! The page of the HTTP API, from the OpenAPI document that `/openapi.json` serves.
 
 #![allow(clippy::indexing_slicing, reason = "what JSON lacks is null, not a panic")]
 
@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use crate::markdown::{cell, head, text};
 
 const INTRODUCTION: &str = "\
-A server describes itself at `/openapi.json`, and shows that at `/docs/`; this is the same to read here. Bodies are
-JSON. An API key goes into `Authorization: Bearer`, or into the cookie `cli_token` as the vendor's client sends it.
-Every answer has the headers `x-request-id` and `x-trace-id`. [Errors](errors.md) all have one shape.
+A server provides this description at `/openapi.json` (OpenAPI) and `/docs/`. Bodies are JSON. Send the API key as
+`Authorization: Bearer`, or in the cookie `cli_token`, as the vendor's client does. Every response has the headers
+`x-request-id` and `x-trace-id`. All [errors](errors.md) have the same body.
 
-An answer of 503 has `Retry-After`, in seconds. Lists come in pages: `count` bounds one, and `next_paging_token` of its
-`metadata` is the next one's `paging_token`; it is null on the last.
+A 503 response has `Retry-After`, in seconds. Lists are paginated: `count` is the maximum page size; pass
+`metadata.next_paging_token` as `paging_token` to get the next page. It is null on the last page.
 ";
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -34,7 +34,7 @@ pub fn page() -> Result<String, Box<dyn Error>> {
             }
         }
     }
-    page.push_str("\n## What requests and answers are made of\n");
+    page.push_str("\n## Schemas\n");
     for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
         add_schema(&mut page, name, schema, &document);
     }
@@ -102,7 +102,7 @@ fn add_schema(page: &mut String, name: &str, schema: &Value, document: &Value) {
     }
 }
 
-/// The fields of a schema, with those of the schemas that it is put together of.
+/// Collects the fields of a schema, including those of schemas that it refers to.
 fn collect<'d>(
     schema: &'d Value,
     document: &'d Value,
@@ -117,7 +117,7 @@ fn collect<'d>(
     required.extend(list(&schema["required"]).iter().filter_map(Value::as_str));
 }
 
-/// What a value may be, in a few words.
+/// The type of a value, in a few words.
 fn kind(schema: &Value) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return format!("[{name}](#{})", name.to_lowercase());

@@ -1,4 +1,4 @@
-//! Writes the reference in `docs/reference/` from the code, or says whether it is current.
+//! Generates `docs/reference/` from the code, or checks that it is current.
 //!
 //! ```console
 //! $ cargo run --example reference            # writes
@@ -7,8 +7,8 @@
 //!
 //! # Decisions
 //!
-//! *Files in the repository, not pages made when somebody asks.* They can be read and searched where the code is,
-//! and a change to a setting, a command or an answer shows in its diff what its users will see.
+//! *Generated files are committed.* They can be read and searched in the repository, and the diff of a change shows what its
+//! users will see.
 
 mod cli;
 mod configuration;
@@ -52,5 +52,5 @@ fn main() -> Result<(), Box<dyn Error>> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!("docs/reference is not what the code says: {}; run `make docs`", stale.join(", ")).into())
+    Err(format!("docs/reference is out of date: {}; run `make docs`", stale.join(", ")).into())
 }

@@ -1,11 +1,11 @@
-//! Plain text as Markdown.
+//! Markdown from plain text.
 
-/// What stands at the top of every page.
+/// The head of a page.
 pub fn head(title: &str, source: &str) -> String {
-    format!("# {title}\n\n<!-- Made from {source} by `make docs`: change that, not this. -->\n\n")
+    format!("# {title}\n\n<!-- Generated from {source} by `make docs`; do not edit. -->\n\n")
 }
 
-/// Text in which nothing is Markdown but `code`.
+/// Escapes Markdown, except `code`.
 pub fn text(plain: &str) -> String {
     let mut is_code = false;
     let mut escaped = String::with_capacity(plain.len());
@@ -21,7 +21,7 @@ pub fn text(plain: &str) -> String {
     escaped
 }
 
-/// Markdown on one line, for a cell of a table.
+/// Markdown on one line, for a table cell.
 pub fn cell(markdown: &str) -> String {
     let words: Vec<&str> = markdown.split_whitespace().collect();
     words.join(" ").replace('|', "\\|")

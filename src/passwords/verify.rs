@@ -36,24 +36,15 @@ pub struct Verified {
 }
 
 /// The error of a verification.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// The stored hash is invalid or costs too much.
+    #[error("invalid stored hash: {}", .0.message())]
     InvalidHash(InvalidHash),
     /// The hash function failed, for lack of memory for example.
+    #[error("{0}")]
     Failed(String),
 }
-
-impl std::fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::InvalidHash(error) => write!(f, "invalid stored hash: {}", error.message()),
-            Self::Failed(error) => f.write_str(error),
-        }
-    }
-}
-
-impl std::error::Error for VerifyError {}
 
 /// Verifies a password, given as its bytes in NFC, against a stored hash, in constant time. This blocks for as long as
 /// the costs of the hash imply, which can be seconds; async code uses [`super::Pool::verify`].

@@ -11,9 +11,10 @@ use super::show::{Block, Printer, Severity};
 use super::{Contents, FileFormat};
 
 /// Why there are no rows to send.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can't be opened or read; the reason is the source.
+    #[error("can't read `{}`", path.escape_debug())]
     Unreadable {
         /// As given by the user.
         path: String,
@@ -21,11 +22,17 @@ pub enum FileError {
         source: io::Error,
     },
     /// It has more than [`MAX_BYTES`](super::MAX_BYTES).
+    #[error(
+        "`{}` is larger than {} MiB: split it into several files",
+        path.escape_debug(),
+        super::MAX_BYTES / (1024 * 1024)
+    )]
     TooLarge {
         /// As given by the user.
         path: String,
     },
     /// It isn't a list of users in its format; [`FormError::render`] says where.
+    #[error("{0}")]
     Form(FormError),
 }
 
@@ -128,30 +135,6 @@ pub(super) fn not_utf8(
         _ => (super::parse_as(contents, format, &text).hidden, problem),
     };
     FileError::Form(FormError::new(contents, path, text, hidden, vec![problem]))
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { path, .. } => write!(f, "can't read `{}`", path.escape_debug()),
-            Self::TooLarge { path } => write!(
-                f,
-                "`{}` is larger than {} MiB: split it into several files",
-                path.escape_debug(),
-                super::MAX_BYTES / (1024 * 1024),
-            ),
-            Self::Form(form) => form.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreadable { source, .. } => Some(source),
-            Self::TooLarge { .. } | Self::Form(_) => None,
-        }
-    }
 }
 
 /// The plain [`render`](FormError::render), without the last line feed.
