@@ -216,7 +216,7 @@ impl Change {
         let transaction = stage("change.begin", begin(pool, context, limits)).await?;
         Ok(Self {
             transaction,
-            caller: caller.clone(),
+            caller: *caller,
             now,
             events: Vec::new(),
             target: Target::Nothing,

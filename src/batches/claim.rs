@@ -133,7 +133,7 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
     };
     let (batch_id, state) = (found.batch_id, found.state);
     if found.key_expires_at <= app.clock.now() && state != BatchState::Running {
-        expire_key(app, caller.organization_id, batch_id).await?;
+        jobs::expire_key(app, caller.organization_id, batch_id).await?;
         return Ok(None);
     }
     let reused = |message: &str| Err(Error::new(Code::IdempotencyKeyReused, message.to_owned()));
@@ -185,21 +185,4 @@ async fn replay(app: &App, caller: &Caller, batch_id: Id<Batch>, users: i32) -> 
             Ok(response.map(|response| Claim::Replay { batch_id, response, users }))
         }
     }
-}
-
-/// Clears a key that has expired, for a request that wants to use it again.
-async fn expire_key(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<()> {
-    sqlx::query!(
-        r#"
-        update batches
-        set idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null
-        where organization_id = $1 and batch_id = $2 and state <> 'running' and key_expires_at <= $3
-        "#,
-        organization_id as Id<Organization>,
-        batch_id as Id<Batch>,
-        app.clock.now(),
-    )
-    .execute(&app.db.batch)
-    .await?;
-    Ok(())
 }

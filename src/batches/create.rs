@@ -199,7 +199,7 @@ impl Prepared {
     ) -> Result<Answer> {
         let batch_id = lease.held().batch_id;
         lease.announce(self.job.counts(), self.job.hashing.progress(), wait.is_some()).await?;
-        let creating = app.start_job(self.run_to_end(Arc::clone(app), caller.clone(), lease));
+        let creating = app.start_job(self.run_to_end(Arc::clone(app), *caller, lease));
         let created = match wait {
             None => creating.await,
             Some(wait) => match tokio::time::timeout(wait, creating).await {

@@ -114,7 +114,7 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
     let (created, body, response) = render_response(render, created, held.is_some()).await?;
     let file = file.fingerprinted(app);
     let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response };
-    let (writing, caller) = (Arc::clone(app), caller.clone());
+    let (writing, caller) = (Arc::clone(app), *caller);
     // A task of its own, so that a client that disconnects does not cut the transaction short.
     let write = async move {
         let written = write_batch(&writing, &caller, &batch, &created.accounts).await;

@@ -39,6 +39,11 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
     }
 }
 
+/// Clears the key of one batch, for a request that wants to use the key again.
+pub(crate) async fn expire_key(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<()> {
+    expire(app, organization_id, &[batch_id], app.clock.now()).await.map(|_| ())
+}
+
 async fn expire(
     app: &App,
     organization_id: Id<Organization>,

@@ -23,6 +23,7 @@ use crate::change::{self, TxLimits};
 use crate::error::{Code, Result};
 use crate::id::{Batch, Id, Organization};
 
+pub(crate) use idempotency_keys::expire_key;
 pub(crate) use lapsed_batches::fail_if_lapsed;
 
 /// The pause between two rounds.
