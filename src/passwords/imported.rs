@@ -242,12 +242,12 @@ mod tests {
         for (salt, tag) in [(16, 16), (16, 64), (64, 16), (64, 64), (20, 33)] {
             assert!(ImportedHash::parse(&of(salt, tag)).is_ok(), "{salt} {tag}");
         }
-        rejected(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes: it has to have 16 to 64");
-        rejected(&of(15, 32), "hash_salt_length", "has a salt of 15 bytes: it has to have 16 to 64");
-        rejected(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes: it has to have 16 to 64");
-        rejected(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes: it has to have 16 to 64");
-        rejected(&of(16, 15), "hash_output_length", "has a hash of 15 bytes: it has to have 16 to 64");
-        rejected(&of(16, 65), "hash_output_length", "has a hash of 65 bytes: it has to have 16 to 64");
+        rejected(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes; the salt must have 16 to 64 bytes");
+        rejected(&of(15, 32), "hash_salt_length", "has a salt of 15 bytes; the salt must have 16 to 64 bytes");
+        rejected(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes; the salt must have 16 to 64 bytes");
+        rejected(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes; the salt must have 16 to 64 bytes");
+        rejected(&of(16, 15), "hash_output_length", "has a hash of 15 bytes; the hash must have 16 to 64 bytes");
+        rejected(&of(16, 65), "hash_output_length", "has a hash of 65 bytes; the hash must have 16 to 64 bytes");
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn at_most(number: u64, most: u64, limit: &'static str) -> Result<(), InvalidHas
 
 /// Converts a number whose limit has been checked.
 fn small(number: u64) -> Result<u32, InvalidHash> {
-    u32::try_from(number).map_err(|_| InvalidHash::TooCostly("its costs must be at most 10000000"))
+    u32::try_from(number).map_err(|_| InvalidHash::TooCostly("the costs must be at most 10000000"))
 }
 
 fn with_salt_and_tag(scheme: Scheme, salt: &str, tag: &str) -> Result<Parts, InvalidHash> {
