@@ -320,7 +320,7 @@ mod tests {
         config.passwords.memory_kib = 19455;
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "[passwords] argon2id with 19455 KiB and 2 iterations is weaker than OWASP ASVS 5.0 allows: use 47104 \
+            "[passwords] argon2id with 19455 KiB and 2 iterations is weaker than OWASP ASVS 5.0 allows; use 47104 \
              KiB with 1, 19456 with 2, or 12288 with 3 or more"
         );
     }
