@@ -45,8 +45,8 @@ container-check:
 vm-check:
 	@tests/deploy/one-vm.sh
 
-## Check formatting, lints and rustdoc.
-lint:
+## Check formatting, lints, rustdoc, spelling and words.
+lint: words
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --features failpoints --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
