@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_golden_keys_hold() {
+    fn keys_match_the_golden_file() {
         let golden = include_str!("../../tests/golden/email_keys.tsv");
         let lines: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(lines.len() >= 30);
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_is_its_own_key(local in "[\\PC&&[^@ ]]{1,20}", domain in "[a-zäß]{1,10}\\.[a-z]{2,5}") {
+        fn the_key_of_a_key_is_the_key(local in "[\\PC&&[^@ ]]{1,20}", domain in "[a-zäß]{1,10}\\.[a-z]{2,5}") {
             if let Ok(address) = EmailAddress::parse(&format!("{local}@{domain}")) {
                 let again = EmailAddress::parse(address.key()).map(|address| address.key().to_owned());
                 prop_assert_eq!(again.as_deref(), Ok(address.key()));
@@ -160,14 +160,14 @@ mod tests {
         }
 
         #[test]
-        fn case_never_makes_another_address(local in "[a-z0-9.+-]{1,20}", domain in "[a-z]{1,10}\\.[a-z]{2,5}") {
+        fn case_does_not_change_the_key(local in "[a-z0-9.+-]{1,20}", domain in "[a-z]{1,10}\\.[a-z]{2,5}") {
             let (lower, upper) = (format!("{local}@{domain}"), format!("{local}@{domain}").to_uppercase());
             let key = |text: &str| EmailAddress::parse(text).map(|address| address.key().to_owned());
             prop_assert_eq!(key(&lower), key(&upper));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,80}@?\\PC{0,80}") {
+        fn parsing_never_panics(text in "\\PC{0,80}@?\\PC{0,80}") {
             let _ = EmailAddress::parse(&text);
         }
     }
