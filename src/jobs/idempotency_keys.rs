@@ -30,7 +30,7 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
         .await?;
         let mut expired = 0;
         for (organization_id, batch_ids) in by_organization(due) {
-            expired += rows_written(organization_id, expire(app, organization_id, &batch_ids, now).await)?;
+            expired += rows_written(app, organization_id, expire(app, organization_id, &batch_ids, now).await);
         }
         // Rows that stay because of an error are left to the next round.
         if expired < LIMIT {

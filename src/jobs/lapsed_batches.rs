@@ -27,7 +27,7 @@ pub(super) async fn fail_all(app: &App) -> Result<()> {
     .fetch_all(&app.db.interactive)
     .await?;
     for (organization_id, batch_ids) in by_organization(due) {
-        rows_written(organization_id, fail(app, organization_id, &batch_ids).await)?;
+        rows_written(app, organization_id, fail(app, organization_id, &batch_ids).await);
     }
     Ok(())
 }

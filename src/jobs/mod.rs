@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::change::{self, TxLimits};
-use crate::error::{Code, Result};
+use crate::error::Result;
 use crate::id::{Batch, Id, Organization};
 
 pub(crate) use idempotency_keys::expire_key;
@@ -37,9 +37,11 @@ pub async fn run_housekeeping(app: Arc<App>) {
         let round = if was_away { ping(&app).await } else { lapsed_batches::fail_all(&app).await };
         was_away = round.is_err();
         if let Err(error) = round {
+            app.db.observe(&error);
             tracing::warn!(error = error.chain(), "could not look for batches whose lease has expired");
         }
         if let Err(error) = idempotency_keys::expire_all(&app).await {
+            app.db.observe(&error);
             tracing::warn!(error = error.chain(), "could not look for expired idempotency keys");
         }
         tokio::time::sleep(INTERVAL).await;
@@ -66,16 +68,11 @@ fn by_organization(mut due: Vec<Due>) -> Vec<(Id<Organization>, Vec<Id<Batch>>)>
 }
 
 /// The number of rows written for an organization. An error is logged, and the rows are due again in the next round.
-///
-/// # Errors
-/// `unavailable`: an outage ends the round.
-fn rows_written(organization_id: Id<Organization>, written: Result<usize>) -> Result<usize> {
-    written.or_else(|error| match error.code() {
-        Code::Unavailable => Err(error),
-        _ => {
-            tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
-            Ok(0)
-        }
+fn rows_written(app: &App, organization_id: Id<Organization>, written: Result<usize>) -> usize {
+    written.unwrap_or_else(|error| {
+        app.db.observe(&error);
+        tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
+        0
     })
 }
 

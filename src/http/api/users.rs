@@ -21,7 +21,7 @@ use crate::users::{Credential, Line, NewUser};
 /// A user to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes what batches::check reads, which reports on wrong types too")]
+#[expect(dead_code, reason = "describes what batches::List parses, which reports on wrong types too")]
 pub(in crate::http) struct AdminCreateUser {
     /// First name or full name: 1 to 255 characters, no control characters.
     #[schema(min_length = 1, max_length = 255, example = "name1")]
