@@ -90,7 +90,7 @@ impl Served {
 
     /// Starts a server with changed settings.
     pub fn start_with(change: impl FnOnce(&mut Command)) -> Self {
-        let database = block_on(support::empty_database());
+        let database = block_on(support::migrated_database());
         let mut command = muster();
         command
             .env("MUSTER_DATABASE__URL", url(&database))

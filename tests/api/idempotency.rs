@@ -188,7 +188,7 @@ async fn a_retry_does_not_recreate_an_undone_batch() {
 #[tokio::test]
 async fn an_old_fingerprint_key_is_accepted_while_it_is_listed() {
     let (old, new) = ("an old key that has been in use for long", "a new key that came in its place today..");
-    let database = crate::support::empty_database().await;
+    let database = crate::support::migrated_database().await;
     let app = |keys: String| {
         let database = database.clone();
         async move {

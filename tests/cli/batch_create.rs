@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::ConnectOptions;
 
 use crate::support::server::{self, ServerProcess};
-use crate::support::{TestApp, db_counts, empty_database, file, sso};
+use crate::support::{TestApp, db_counts, file, migrated_database, sso};
 use crate::{Ran, muster_at, run};
 
 const EXAMPLE: &str = "\
@@ -493,7 +493,7 @@ fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Chi
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
     use std::io::Read;
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
     let key = first.key.clone().unwrap();
     let file = file(many(200).as_bytes(), ".yaml");
@@ -525,7 +525,7 @@ async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_sent_again_when_the_server_was_stopped_and_started() {
     use std::io::Read;
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
     let key = first.key.clone().unwrap();
     let file = file(many(400).as_bytes(), ".yaml");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::run;
 use crate::support::server::{ServerProcess, muster};
-use crate::support::{TestApp, empty_database, file};
+use crate::support::{TestApp, file, migrated_database};
 
 /// What is said of a server at an address.
 fn asked(listen: &str) -> (Option<i32>, String, String) {
@@ -119,7 +119,7 @@ fn a_port_that_is_not_known_is_wrong_usage() {
 
 #[tokio::test]
 async fn it_asks_where_the_settings_of_the_server_say() {
-    let mut server = ServerProcess::start_on(&empty_database().await);
+    let mut server = ServerProcess::start_on(&migrated_database().await);
     let settings = file(format!("[server]\nlisten = \"{}\"\n", server.address).as_bytes(), ".toml");
     let mut command = muster();
     command.arg("healthcheck").env("MUSTER_CONFIG", settings.path());

@@ -6,11 +6,11 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, empty_database, sso, with_password};
+use crate::support::{Actor, migrated_database, sso, with_password};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
     command
@@ -69,7 +69,7 @@ async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_any_more_ends_no_server() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).stderr(Stdio::piped());
     let mut server = ServerProcess::start(&mut command);
@@ -88,7 +88,7 @@ async fn a_log_that_nobody_reads_any_more_ends_no_server() {
 async fn a_method_that_http_does_not_know_is_not_repeated_in_the_log() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(File::create(log.path()).unwrap());
+    command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).stderr(File::create(log.path()).unwrap());
     let mut server = ServerProcess::start(&mut command);
     let canary = Actor::new(server.address, None).request("amk_canary", "/livez");
     assert_eq!(Actor::send(canary).await.status, 405);

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::support::gate::{Gate, eventually};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Answer, db_counts, empty_database, sso};
+use crate::support::{Answer, db_counts, migrated_database, sso};
 
 const RIVAL: &str = "insert into users (organization_id, user_id, email, email_key, email_key_version, name, is_sso_user,
         status, created_at, updated_at)
@@ -27,7 +27,7 @@ pub async fn waits_for_a_lock(database: &PgConnectOptions, connections: i64) {
 /// A batch whose insert waits for a concurrent transaction that takes one of its addresses. `meanwhile` runs between the
 /// insert, which finds the conflict, and the query for its report.
 async fn conflict(meanwhile: Option<&'static str>) -> (Answer, [i64; 5]) {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::conflict"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::conflict"));
     let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();
@@ -66,7 +66,7 @@ async fn a_conflicting_user_deleted_before_the_report_is_no_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_is_never_seen_by_a_client() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();
@@ -84,7 +84,7 @@ async fn a_deadlock_is_never_seen_by_a_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start(
         muster().env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_DATABASE__BATCH_CONNECTIONS", "4"),
     );

@@ -72,7 +72,7 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothing_else() {
-    let database = crate::support::empty_database().await;
+    let database = crate::support::migrated_database().await;
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
         let gate = Gate::open(step);
         let mut command = muster();
@@ -159,7 +159,7 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn commit_without_an_answer(key: Option<&'static str>) {
     let _alone = ALONE.lock().await;
-    let database = crate::support::empty_database().await;
+    let database = crate::support::migrated_database().await;
     let mut connection = database.connect().await.unwrap();
     let name = database.get_database().unwrap();
     let on = format!("alter database {name} set synchronous_commit = on");

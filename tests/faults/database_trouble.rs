@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use crate::database_away::{restart, with_its_own_database};
 use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, Answer, db_counts, empty_database, sso};
+use crate::support::{Actor, Answer, db_counts, migrated_database, sso};
 
 /// A request that gets no connection or lock is given up after 3.1 s; the rest is for a busy machine.
 pub const GIVES_UP_WITHIN: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ pub async fn created(owner: &Actor) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_connection_fails_no_user_lookup() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let user = created(&owner).await;
@@ -114,7 +114,7 @@ async fn a_read_only_database_serves_reads_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_opened_while_the_database_was_read_only_are_replaced() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let mut operator = database.connect().await.unwrap();

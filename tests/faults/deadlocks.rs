@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::contention::waits_for_a_lock;
 use crate::support::gate::eventually;
 use crate::support::server::ServerProcess;
-use crate::support::{Actor, Answer, empty_database, sso};
+use crate::support::{Actor, Answer, migrated_database, sso};
 
 /// Sends a list of two users, while a rival transaction locks the second user, then the first one.
 async fn deadlocked(database: &PgConnectOptions, owner: &Actor, method: &'static str, path: String) -> Answer {
@@ -33,7 +33,7 @@ async fn deadlocked(database: &PgConnectOptions, owner: &Actor, method: &'static
 
 /// A server with two users, whose IDs are in the order of their addresses.
 async fn server_with_users() -> (PgConnectOptions, ServerProcess, Actor) {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let created = owner.create(&json!([sso("a@example.com"), sso("b@example.com")])).await;

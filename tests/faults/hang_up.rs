@@ -10,7 +10,7 @@ use sqlx::ConnectOptions;
 
 use crate::support::gate::{Gate, TIMEOUT};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, BATCH, db_counts, empty_database, sso, with_password};
+use crate::support::{Actor, BATCH, db_counts, migrated_database, sso, with_password};
 
 /// Sends a batch and hangs up when the server has reached the gate's step.
 async fn hang_up_at(gate: &Gate, server: &ServerProcess, token: &str, body: &str) {
@@ -53,7 +53,7 @@ async fn a_hundred_requests_are_answered(actor: &Actor) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
-    let (database, gate) = (empty_database().await, Gate::open("batch::hashing"));
+    let (database, gate) = (migrated_database().await, Gate::open("batch::hashing"));
     let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
     let key = server.key.clone().unwrap();
     let passwords = |users: usize| -> serde_json::Value {
@@ -86,7 +86,7 @@ async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
-        let (database, gate) = (empty_database().await, Gate::open(step));
+        let (database, gate) = (migrated_database().await, Gate::open(step));
         let mut command = muster();
         command
             .env("MUSTER_DATABASE__URL", url(&database))
@@ -105,7 +105,7 @@ async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_with_a_key_goes_on_without_its_client_who_gets_the_answer_later() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let key = server.key.clone().unwrap();
     let users: Vec<_> = (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();

@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use crate::support::empty_database;
 use crate::support::gate::eventually;
+use crate::support::migrated_database;
 use crate::support::server::ServerProcess;
 
 /// Another organization, and in each one a batch whose lease expires in a second.
@@ -25,7 +25,7 @@ async fn count(database: &PgConnectOptions, query: &'static str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lapsed_batch_fails_while_the_one_of_another_organization_is_locked() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let _server = ServerProcess::start_on(&database);
     let mut rival = database.connect().await.unwrap();
     sqlx::query(LAPSING).execute(&mut rival).await.unwrap();

@@ -3,7 +3,7 @@
 use sqlx::ConnectOptions;
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{BATCH, db_counts, empty_database, with_password};
+use crate::support::{BATCH, db_counts, migrated_database, with_password};
 
 /// Every step at which a batch can be interrupted, in order, and how many of its three users exist after a restart.
 const STEPS: [(&str, i64); 9] = [
@@ -43,7 +43,7 @@ async fn a_batch_killed_at_any_step_exists_as_a_whole_or_not_at_all() {
         crate::support::sso("c@example.com"),
     ]);
     for (step, expected) in STEPS {
-        let database = empty_database().await;
+        let database = migrated_database().await;
         let first = ServerProcess::start_on(&database);
         let key = first.key.clone().unwrap();
         drop(first);

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, Answer, BATCH, empty_database, sso};
+use crate::support::{Actor, Answer, BATCH, migrated_database, sso};
 
 const NGINX: &str = include_str!("../../deploy/load-balancer/nginx.conf");
 const HAPROXY: &str = include_str!("../../deploy/load-balancer/haproxy.cfg");
@@ -222,7 +222,7 @@ async fn stop_one_after_the_other(
 
 /// Runs the clients during a rolling restart. Returns their results, and when instances got SIGTERM.
 async fn roll(start: impl FnOnce(&[SocketAddr; 3]) -> Balancer, drain_delay: u64) -> (Seen, Vec<Stop>) {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let addresses = free_addresses::<3>();
     let first = instance(&database, addresses[0], drain_delay);
     let key = first.key.clone().unwrap();

@@ -8,11 +8,11 @@ use sqlx::{ConnectOptions, Connection};
 use crate::contention::waits_for_a_lock;
 use crate::database_trouble::{GIVES_UP_WITHIN, assert_come_again, created, heals};
 use crate::support::server::ServerProcess;
-use crate::support::{db_counts, empty_database, sso};
+use crate::support::{db_counts, migrated_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_recovers() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let user = created(&owner).await;
@@ -65,7 +65,7 @@ async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_recover
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_does_not_wait_for_the_end_of_a_lock() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     created(&owner).await;

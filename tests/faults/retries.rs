@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::contention::waits_for_a_lock;
 use crate::support::gate::{Gate, TIMEOUT, eventually};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, Answer, BATCH, db_counts, empty_database, sso, with_password};
+use crate::support::{Actor, Answer, BATCH, db_counts, migrated_database, sso, with_password};
 
 const FINGERPRINT_KEY: &str = "a key for fingerprints that all instances have";
 
@@ -55,7 +55,7 @@ async fn keyed_until_answered(actor: &Actor, key: &str, users: &Value) -> Answer
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_identical_requests_on_three_instances_create_once() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let first = instance(&database);
     let key = first.key.clone().unwrap();
     let instances = [first, instance(&database), instance(&database)];
@@ -96,7 +96,7 @@ fn many() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_suspended_for_longer_than_its_lease_rolls_back() {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
     let still = held(&database, &gate, "2");
     let key = still.key.clone().unwrap();
     let other = instance(&database);
@@ -129,7 +129,7 @@ async fn an_instance_suspended_for_longer_than_its_lease_rolls_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_suspended_alone_resumes_its_batch() {
     // No other instance is there to take it over: a lease that expires unnoticed costs nothing.
-    let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
     let still = held(&database, &gate, "60");
     let key = still.key.clone().unwrap();
     let first = tokio::spawn({
@@ -147,7 +147,7 @@ async fn an_instance_suspended_alone_resumes_its_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_process_was_killed_fails_and_no_user_exists() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut doomed = instance(&database);
     let key = doomed.key.clone().unwrap();
     let request = doomed.actor(&key).request("POST", BATCH).header("prefer", "respond-async").body(many().to_string());
@@ -186,7 +186,7 @@ async fn a_batch_whose_process_was_killed_fails_and_no_user_exists() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_batch_fails_without_a_request_for_it() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut doomed = instance(&database);
     let key = doomed.key.clone().unwrap();
     let other = instance(&database);
@@ -203,7 +203,7 @@ async fn an_interrupted_batch_fails_without_a_request_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_in_progress_can_not_be_cancelled() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let gate = Gate::open("change::audited");
     let server = held(&database, &gate, "60");
     let key = server.key.clone().unwrap();
@@ -230,7 +230,7 @@ async fn a_commit_in_progress_can_not_be_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_finishes_batches() {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
     let mut server = ServerProcess::start(
         command(&database, "60").env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "300").envs([gate.variable()]),
     );
@@ -255,7 +255,7 @@ async fn a_shutdown_finishes_batches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_exceeds_the_shutdown_timeout_fails_at_once() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let gate = Gate::closed("batch::hashing");
     let mut server = ServerProcess::start(
         command(&database, "60").env("MUSTER_SERVER__SHUTDOWN_TIMEOUT_SECONDS", "1").envs([gate.variable()]),
@@ -285,7 +285,7 @@ fn kills() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_request_retried_after_random_kills_is_executed_once() {
     const STREAMS: usize = 5;
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let first = instance(&database);
     let key = first.key.clone().unwrap();
     let start = Instant::now();

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::support::gate::{Gate, eventually};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, BATCH, db_counts, empty_database, sso, with_password};
+use crate::support::{Actor, BATCH, db_counts, migrated_database, sso, with_password};
 
 fn with_passwords(users: usize) -> Value {
     (0..users).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
@@ -27,7 +27,7 @@ async fn is_not_ready(server: &ServerProcess) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_shutting_down_reports_not_ready_and_serves_new_connections_during_the_drain_delay() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut command = muster();
     command
         .env("MUSTER_DATABASE__URL", url(&database))
@@ -53,7 +53,7 @@ async fn a_server_that_is_shutting_down_reports_not_ready_and_serves_new_connect
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_exits_after_its_drain_delay_and_not_before() {
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_SERVER__DRAIN_DELAY_SECONDS", "2");
     let mut server = ServerProcess::start(&mut command);
@@ -65,7 +65,7 @@ async fn a_server_exits_after_its_drain_delay_and_not_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_in_progress_is_finished_and_answered_during_shutdown() {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::hashed"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashed"));
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]);
     let mut server = ServerProcess::start(&mut command);
@@ -114,7 +114,7 @@ async fn is_ended_by_the_second_signal(server: &mut ServerProcess, signals: [&st
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_forces_the_shutdown_and_rolls_back_the_batch_in_progress() {
     for (prefer, requests, batches) in [("respond-async", 0, 1), ("wait", 1, 0)] {
-        let (database, gate) = (empty_database().await, Gate::closed("batch::hashing"));
+        let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
         let (mut server, log) = held(&database, &gate, "300");
         let key = server.key.clone().unwrap();
         let request = server.actor(&key).request("POST", BATCH).header("prefer", prefer);
@@ -150,7 +150,7 @@ async fn begin_body(server: &ServerProcess, gate: &Gate, key: &str) -> TcpStream
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_forces_the_shutdown_while_a_request_body_is_being_received() {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::authorized"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::authorized"));
     let (mut server, log) = held(&database, &gate, "300");
     let key = server.key.clone().unwrap();
     let mut client = begin_body(&server, &gate, &key).await;
@@ -163,7 +163,7 @@ async fn a_second_signal_forces_the_shutdown_while_a_request_body_is_being_recei
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_log_line_says_what_a_timed_out_shutdown_cut_off() {
-    let (database, gate) = (empty_database().await, Gate::closed("batch::authorized"));
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::authorized"));
     let (mut server, log) = held(&database, &gate, "25");
     let key = server.key.clone().unwrap();
     server.signal("-TERM");

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::net::TcpListener;
 
-use crate::support::empty_database;
+use crate::support::migrated_database;
 use crate::support::server::{ServerProcess, muster, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let mut command = muster();
     command.args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATABASE__URL", url(&database));
     let output = command.env("MUSTER_METRICS__LISTEN", &address).output().unwrap();
@@ -24,7 +24,7 @@ async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
 async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_and_says_so() {
     // If this fails, another program has it, which serves as well.
     let _taken = TcpListener::bind("127.0.0.1:9464");
-    let database = empty_database().await;
+    let database = migrated_database().await;
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).env_remove("MUSTER_METRICS__LISTEN");

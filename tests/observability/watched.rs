@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, Answer, empty_database};
+use crate::support::{Actor, Answer, migrated_database};
 
 pub struct Watched {
     pub server: ServerProcess,
@@ -15,7 +15,7 @@ pub struct Watched {
 
 impl Watched {
     pub async fn start(change: impl FnOnce(&mut Command)) -> Self {
-        let database = empty_database().await;
+        let database = migrated_database().await;
         let mut command = muster();
         command
             .env("MUSTER_DATABASE__URL", url(&database))

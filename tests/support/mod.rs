@@ -24,7 +24,7 @@ use muster::caller::{Caller, PermissionLevel};
 use muster::clock::Clock;
 use muster::config::Config;
 use muster::keys::{KeySpec, Lifetime};
-use muster::postgres::{Database, EmbeddedPostgres};
+use muster::postgres::{Database, EmbeddedPostgres, MigrateError, migrate};
 use muster::{http, keys, organizations, setup};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -75,13 +75,33 @@ fn end_with_this_process(dir: &std::path::Path) {
     std::mem::forget(child);
 }
 
-/// Creates an empty database.
+/// Creates a database without a schema.
 pub async fn empty_database() -> PgConnectOptions {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+    create_database(cluster, "template1").await
+}
+
+/// Creates a database with the current schema, as a copy of one that was migrated once for this test binary.
+pub async fn migrated_database() -> PgConnectOptions {
+    static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+    let cluster = tokio::task::spawn_blocking(cluster).await.unwrap();
+    let template = TEMPLATE.get_or_init(async || {
+        let options = create_database(cluster, "template1").await;
+        let mut connection = options.connect().await.unwrap();
+        migrate(&mut connection, async || Ok::<_, MigrateError>(())).await.unwrap();
+        // A copy needs a template without sessions.
+        connection.close().await.unwrap();
+        options.get_database().unwrap().to_owned()
+    });
+    create_database(cluster, template.await).await
+}
+
+async fn create_database(cluster: &EmbeddedPostgres, template: &str) -> PgConnectOptions {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let create = format!("create database {name} template {template}");
     let mut connection = cluster.connect_options().connect().await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await.unwrap();
+    sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     cluster.connect_options().database(&name)
 }
@@ -118,7 +138,7 @@ impl TestApp {
 
     /// Starts a server with a clock that the test controls.
     pub async fn spawn_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
-        Self::spawn_on(empty_database().await, clock, change).await
+        Self::spawn_on(migrated_database().await, clock, change).await
     }
 
     /// Starts a server on an existing database; if it has an owner already, `owner` is a new key.

@@ -26,13 +26,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use support::empty_database;
+use support::migrated_database;
 use support::server::{ServerProcess, muster, url};
 
 /// The program on a database of its own, with settings: `("SERVER__WORKERS", "1")`.
 async fn serve(settings: &[(&str, &str)]) -> ServerProcess {
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).env("MUSTER_LOG__LEVEL", "error");
+    command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).env("MUSTER_LOG__LEVEL", "error");
     for (name, value) in settings {
         command.env(format!("MUSTER_{name}"), value);
     }

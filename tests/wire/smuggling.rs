@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{self, empty_database};
+use crate::support::{self, migrated_database};
 use crate::{LIVEZ, connect, serve, to_the_end};
 
 /// The start of a request whose handler reads the body, without the empty line after the headers.
@@ -78,7 +78,7 @@ async fn malformed_requests_are_logged_and_counted() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
     command
-        .env("MUSTER_DATABASE__URL", url(&empty_database().await))
+        .env("MUSTER_DATABASE__URL", url(&migrated_database().await))
         .env("MUSTER_METRICS__LISTEN", "127.0.0.1:0")
         .stderr(std::fs::File::create(log.path()).unwrap());
     let server = ServerProcess::start(&mut command);

@@ -8,7 +8,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Version};
 
 use crate::certificates::{Authority, Files, serve_tls};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, empty_database};
+use crate::support::{Actor, migrated_database};
 use crate::{LIVEZ, connect, to_the_end};
 
 /// A client that trusts this authority only, and keeps no connection.
@@ -58,7 +58,7 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
     let files = Files::new(&first);
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
     for (name, value) in files.settings() {
         command.env(format!("MUSTER_{name}"), value);
     }
@@ -129,7 +129,7 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
 async fn logged(files: &Files) -> (ServerProcess, impl Fn() -> String) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
     for (name, value) in files.settings() {
         command.env(format!("MUSTER_{name}"), value);
     }
@@ -224,7 +224,7 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     let trusted = files.write("people.pem", &people.pem);
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
-    command.env("MUSTER_DATABASE__URL", url(&empty_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
+    command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).stderr(Stdio::from(log.reopen().unwrap()));
     command.env("MUSTER_SERVER__TLS_CLIENT_CA_FILE", trusted);
     for (name, value) in files.settings() {
         command.env(format!("MUSTER_{name}"), value);
