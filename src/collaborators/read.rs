@@ -11,6 +11,7 @@
 //! page order, however many users share the name.
 
 use chrono::{DateTime, Utc};
+use muster_client::CollaboratorType;
 use sqlx::PgConnection;
 
 use crate::app::App;
@@ -83,17 +84,6 @@ macro_rules! collaborators {
 }
 pub(super) use collaborators;
 
-/// A filter by kind of account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CollaboratorType {
-    /// People and service accounts.
-    All,
-    /// Service accounts.
-    OnlyServiceAccounts,
-    /// People.
-    OnlyUserAccounts,
-}
-
 /// The kinds of account that match both filters, by type and by `is_service_account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccountKinds {
@@ -108,7 +98,7 @@ pub(super) enum AccountKinds {
 impl AccountKinds {
     pub(super) fn of(collaborator_type: Option<CollaboratorType>, is_service_account: Option<bool>) -> Self {
         let by_type = match collaborator_type {
-            None | Some(CollaboratorType::All) => None,
+            None | Some(CollaboratorType::AllAccounts) => None,
             Some(CollaboratorType::OnlyServiceAccounts) => Some(true),
             Some(CollaboratorType::OnlyUserAccounts) => Some(false),
         };

@@ -11,7 +11,6 @@
 //! prepared statement ends up with, would be wrong for one of the two. The setting for custom plans is local to a
 //! transaction, so that a connection pooler may give the connection to another client afterwards.
 
-use super::CollaboratorType;
 use super::read::{AccountKinds, Collaborator, collaborators};
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
@@ -19,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::Status;
+use muster_client::CollaboratorType;
 
 /// The longest search text, in characters.
 pub const LONGEST_QUERY: usize = 200;

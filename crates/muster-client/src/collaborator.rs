@@ -87,6 +87,14 @@ impl CollaboratorFilter {
 }
 
 impl CollaboratorType {
+    /// Parses the value of [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::AllAccounts, Self::OnlyServiceAccounts, Self::OnlyUserAccounts]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
     /// The value in JSON and in queries.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

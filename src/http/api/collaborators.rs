@@ -2,14 +2,14 @@
 
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use muster_client::Collaborator;
+use muster_client::{Collaborator, CollaboratorType};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{IfMatch, Listing, NoQuery, Single, with_etag};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::collaborators::{self, CollaboratorFilter, CollaboratorType, Search, SearchText};
+use crate::collaborators::{self, CollaboratorFilter, Search, SearchText};
 use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::{body, extract, headers, log};
@@ -36,15 +36,11 @@ pub(in crate::http) struct Query {
 }
 
 fn collaborator_type(text: Option<&str>) -> Result<Option<CollaboratorType>> {
-    match text {
-        None => Ok(None),
-        Some("all_accounts") => Ok(Some(CollaboratorType::All)),
-        Some("only_service_accounts") => Ok(Some(CollaboratorType::OnlyServiceAccounts)),
-        Some("only_user_accounts") => Ok(Some(CollaboratorType::OnlyUserAccounts)),
-        Some(_) => Err(Error::invalid(
-            "invalid `collaborator_type`; expected `all_accounts`, `only_service_accounts` or `only_user_accounts`",
-        )),
-    }
+    let invalid = || {
+        let kinds = "`all_accounts`, `only_service_accounts` or `only_user_accounts`";
+        Error::invalid(format!("invalid `collaborator_type`; expected {kinds}"))
+    };
+    text.map(|text| CollaboratorType::parse(text).ok_or_else(invalid)).transpose()
 }
 
 fn permission_level(text: &str) -> Result<PermissionLevel> {
