@@ -33,13 +33,6 @@ impl PermissionLevel {
         }
     }
 
-    /// Reads what [`Self::as_str`] wrote. The database's check constraint allows nothing
-    /// else; should it ever, the lesser level is the safe reading.
-    #[must_use]
-    pub fn from_database(text: &str) -> Self {
-        if text == "owner" { Self::Owner } else { Self::Collaborator }
-    }
-
     /// Parses a name, as [`Self::as_str`] writes it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

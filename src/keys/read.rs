@@ -13,6 +13,7 @@ use crate::caller::{Action, Caller, KeyHolder, KeyUser, PermissionLevel, Princip
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::page::{Page, PageRequest};
+use crate::users::Status;
 
 /// A key, without its secret.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub struct Summary {
     pub key_id: Id<ApiKey>,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,
-    /// The user's status, `active` or `suspended`; `None` for a key without a user.
-    pub user_status: Option<String>,
+    /// The user's status; `None` for a key without a user.
+    pub user_status: Option<Status>,
     /// The name.
     pub name: String,
     /// The level. The level of the user limits it further.
@@ -98,7 +99,9 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
             permission_level as "permission_level: PermissionLevel", scopes, created_at,
             created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
             previous_expires_at, revoked_at,
-            (select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id) as user_status
+            (
+                select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
+            ) as "user_status: Status"
         from api_keys
         where organization_id = $1
             and ($2::uuid is null or key_id > $2)
@@ -150,7 +153,9 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
             permission_level as "permission_level: PermissionLevel", scopes, created_at,
             created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
             previous_expires_at, revoked_at,
-            (select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id) as user_status
+            (
+                select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
+            ) as "user_status: Status"
         from api_keys
         where organization_id = $1 and key_id = $2
         "#,
@@ -240,7 +245,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             k.name as key_name, k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at,
             k.permission_level as "permission_level: PermissionLevel", k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
             o.name as organization_name, o.public_identifier,
-            u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?",
+            u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?: Status",
             exists (
                 select from effective_owners e where e.organization_id = $1 and e.user_id = k.user_id
             ) as "is_owner!"
@@ -288,7 +293,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     if expires_at <= now {
         return denied("expired_key", "the API key has expired");
     }
-    if row.status.as_deref() == Some("suspended") {
+    if row.status == Some(Status::Suspended) {
         return denied("suspended_user", "the user of the API key is suspended");
     }
     Ok(Found::Holder(Arc::new(holder)))

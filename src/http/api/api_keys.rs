@@ -22,7 +22,7 @@ fn to_api_key(key: Summary, now: DateTime<Utc>) -> ApiKey {
         status: key.status(now).to_owned(),
         key_id: key.key_id.to_string(),
         user_id: key.user_id.map(|user_id| user_id.to_string()),
-        user_status: key.user_status,
+        user_status: key.user_status.map(|status| status.as_str().to_owned()),
         name: key.name,
         permission_level: key.permission_level.as_str().to_owned(),
         scopes: key.scopes,
