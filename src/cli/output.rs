@@ -15,7 +15,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::Exit;
-use crate::users_file::is_invisible;
+use crate::users::is_invisible;
 
 /// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,8 +13,7 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
-use crate::users::{self, EmailAddress, InvalidEmail};
-use crate::users_file::is_invisible;
+use crate::users::{self, EmailAddress, InvalidEmail, is_invisible};
 
 /// How much of a malformed address is shown in an error, in characters.
 const LONGEST_SHOWN: usize = 100;

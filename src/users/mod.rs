@@ -24,6 +24,7 @@ pub(crate) use field::{CredentialConflict, UserField, password_context};
 pub use list::{ListOperation, change_all};
 pub use one::{delete, get, reactivate, suspend, update};
 pub use read::UserDetails;
+pub(crate) use text::is_invisible;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;

@@ -96,7 +96,13 @@ fn is_forbidden(c: char) -> bool {
 
 /// Whitespace and zero-width characters.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+    c.is_whitespace() || is_invisible(c)
+}
+
+/// Default-ignorable characters (bidirectional controls included), line separators and interlinear annotations.
+pub(crate) fn is_invisible(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]

@@ -1,25 +1,26 @@
-//! Makes rows with places from CSV; its cells come from [`super::cells`], its columns from
-//! [`super::header`].
+//! Makes rows with places from CSV; its cells come from [`super::csv_cells`], its columns from
+//! [`super::csv_header`].
 
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::cells::{Cell, Cells, Fault, MOST};
-use super::error::Problem;
-use super::header::{self, place};
-use super::hide::{self, comment};
+use super::csv_cells::{Cell, Cells, MAX_CELLS, QuoteError};
+use super::csv_header::{self, place};
+use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
-use super::{Contents, Field, Row};
+use super::redact::{self, comment};
+use super::{Contents, FileField, FileRow};
 use crate::users::UserField;
 
 /// A table of users, its first row the names of the columns.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
-    let mut table = Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), doubt: false };
-    let rows = table.read().unwrap_or_else(|problem| {
+    let mut table =
+        Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
+    let rows = table.read().unwrap_or_else(|error| {
         // What is behind was not read.
-        table.notes.hide(problem.span.end..text.len());
-        table.notes.problems.push(*problem);
+        table.notes.hide(error.span.end..text.len());
+        table.notes.errors.push(*error);
         Vec::new()
     });
     table.notes.into_parsed(rows)
@@ -34,37 +35,39 @@ struct Table<'t> {
     notes: Notes,
     /// Whether a quote was wrong, so that nothing is known for certain any more about what is a
     /// password.
-    doubt: bool,
+    is_unreliable: bool,
 }
 
 impl<'t> Table<'t> {
-    fn read(&mut self) -> Read<Vec<Row>> {
+    fn read(&mut self) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
-        let mut cells = header::cells(contents, self.text);
+        let mut cells = csv_header::cells(contents, self.text);
         let mut row = Vec::new();
         let Some(read) = cells.next(&mut row) else {
-            return Err(Box::new(Problem::new("the file is empty", 0..0).help(header::first_row_help(contents))));
+            return Err(Box::new(
+                SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)),
+            ));
         };
         let start = place(&row).start;
         self.notes.hidden.push(comment(0..start));
-        if let Err(fault) = read {
+        if let Err(error) = read {
             self.notes.hide(start..self.text.len());
-            return Err(Box::new(fault_at(fault)));
+            return Err(Box::new(quote_error(error)));
         }
         let width = row.len();
-        self.tail = header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
-        self.columns = header::read(&row, width, &cells, &mut self.notes)?;
+        self.tail = csv_header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
+        self.columns = csv_header::read(&row, width, &cells, &mut self.notes)?;
         self.rows(cells, row)
     }
 
-    fn rows(&mut self, mut cells: Cells<'t>, mut row: Vec<Cell<'t>>) -> Read<Vec<Row>> {
+    fn rows(&mut self, mut cells: Cells<'t>, mut row: Vec<Cell<'t>>) -> Read<Vec<FileRow>> {
         let mut rows = Vec::new();
         while let Some(read) = cells.next(&mut row) {
             let span = place(&row);
-            if let Err(fault) = read {
-                self.doubt = true;
+            if let Err(error) = read {
+                self.is_unreliable = true;
                 self.notes.hide(span.start..self.text.len());
-                self.notes.note(fault_at(fault))?;
+                self.notes.note(quote_error(error))?;
                 continue;
             }
             if row.iter().all(|cell| cell.text.is_empty()) {
@@ -98,7 +101,7 @@ impl<'t> Table<'t> {
             if !cell.text.is_empty() {
                 filled = true;
                 if !std::mem::replace(noted, true) {
-                    self.notes.note(header::no_name(self.notes.contents, place.clone()))?;
+                    self.notes.note(csv_header::no_name(self.notes.contents, place.clone()))?;
                 }
             }
         }
@@ -108,26 +111,26 @@ impl<'t> Table<'t> {
         Ok(filled)
     }
 
-    fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> Problem {
+    fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> SyntaxError {
         let cells = |count: usize| match count {
             1 => "1 cell".to_owned(),
-            MOST => format!("{MOST} cells or more"),
+            MAX_CELLS => format!("{MAX_CELLS} cells or more"),
             count => format!("{count} cells"),
         };
-        let sentence = format!("this row has {}, but the header has {}", cells(row.len()), self.columns.len());
-        let problem = Problem::new(sentence, span);
+        let message = format!("this row has {}, but the header has {}", cells(row.len()), self.columns.len());
+        let error = SyntaxError::new(message, span);
         if row.first().is_some_and(|cell| cell.text.starts_with('#')) {
-            problem.help("comments can only stand above the header")
+            error.help("comments are only allowed above the header")
         } else if row.len() > self.columns.len() {
-            problem.help("put text that has the separator in it in double quotes")
+            error.help("put text that contains the separator in double quotes")
         } else {
-            problem.help("leave a cell empty for what isn't set, but write its separator")
+            error.help("leave the cell of a missing value empty, but write its separator")
         }
     }
 
     /// Hides what isn't known to be harmless: of a row that may be shifted, everything.
     fn hide(&mut self, row: &[Cell<'_>], span: &Range<usize>) {
-        if self.doubt {
+        if self.is_unreliable {
             return;
         }
         let cells = || self.columns.iter().zip(row);
@@ -141,25 +144,25 @@ impl<'t> Table<'t> {
             return;
         }
         for (column, cell) in self.columns.iter().zip(row) {
-            if column.is_none_or(UserField::is_secret) || hide::is_suspect(&cell.text) {
+            if column.is_none_or(UserField::is_secret) || redact::mentions_password(&cell.text) {
                 self.notes.hide(cell.span.clone());
             }
         }
     }
 
-    fn row(&self, row: &[Cell<'_>], span: Range<usize>) -> Row {
+    fn row(&self, row: &[Cell<'_>], span: Range<usize>) -> FileRow {
         let mut map = Map::new();
         let mut fields = Vec::with_capacity(row.len());
         for (column, cell) in self.columns.iter().zip(row) {
             let Some(field) = *column else { continue };
-            fields.push(Field::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
+            fields.push(FileField::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
             if !cell.text.is_empty() {
                 let flag = if field.is_flag() { flag(&cell.text) } else { None };
                 let value = flag.map_or_else(|| Value::String(cell.text.clone().into_owned()), Value::Bool);
                 map.insert(field.into(), value);
             }
         }
-        Row::object(map, span, fields)
+        FileRow::object(map, span, fields)
     }
 }
 
@@ -175,13 +178,13 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-fn fault_at(fault: Fault) -> Problem {
-    match fault {
-        Fault::Unclosed(at) => Problem::new("this quote is never closed", at..at + 1),
-        Fault::Inside(at) => Problem::new("a quote can't stand inside of a cell without quotes around it", at..at + 1)
+fn quote_error(error: QuoteError) -> SyntaxError {
+    match error {
+        QuoteError::Unclosed(at) => SyntaxError::new("unclosed quote", at..at + 1),
+        QuoteError::Inside(at) => SyntaxError::new("quote inside an unquoted cell", at..at + 1)
             .help("put the whole cell in double quotes, and write \"\" for a quote inside"),
-        Fault::Behind(start, at) => Problem::new("the cell goes on behind its closing quote", at..at)
-            .other(start..start + 1, "the quote that opens it")
-            .help("write \"\" for a quote inside of a cell"),
+        QuoteError::Behind(start, at) => SyntaxError::new("text after the closing quote of a cell", at..at)
+            .other(start..start + 1, "opening quote")
+            .help("write \"\" for a quote inside a cell"),
     }
 }

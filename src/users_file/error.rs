@@ -6,32 +6,28 @@ use std::io;
 use std::ops::Range;
 use std::string::FromUtf8Error;
 
-use super::hide::{self, Hidden};
-use super::show::{Block, Printer, Severity};
+use super::redact::{self, Redaction};
+use super::snippet::{Block, Printer, Severity};
 use super::{Contents, FileFormat};
 
-/// Why there are no rows to send.
+/// Why a users file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It can't be opened or read; the reason is the source.
+    /// The file can't be opened or read.
     #[error("can't read `{}`", path.escape_debug())]
     Unreadable {
-        /// As given by the user.
+        /// The path as given.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It has more than [`MAX_BYTES`](super::MAX_BYTES).
-    #[error(
-        "`{}` is larger than {} MiB: split it into several files",
-        path.escape_debug(),
-        super::MAX_BYTES / (1024 * 1024)
-    )]
+    /// The file is larger than [`MAX_BYTES`](super::MAX_BYTES).
+    #[error("`{}` is larger than {} MiB; split it into several files", path.escape_debug(), super::MAX_BYTES / (1024 * 1024))]
     TooLarge {
-        /// As given by the user.
+        /// The path as given.
         path: String,
     },
-    /// It isn't a list of users in its format; [`FormError::render`] says where.
+    /// The file is not a list of users in its format; [`FormError::render`] shows all errors.
     #[error("{0}")]
     Form(FormError),
 }
@@ -40,14 +36,14 @@ pub enum FileError {
 pub struct FormError {
     path: String,
     text: String,
-    hidden: Vec<Hidden>,
-    problems: Vec<Problem>,
+    hidden: Vec<Redaction>,
+    errors: Vec<SyntaxError>,
 }
 
 /// One problem of the form. `sentence` and `help` never quote a value of the file.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub sentence: String,
+pub(super) struct SyntaxError {
+    pub message: String,
     pub span: Range<usize>,
     /// A place that has to do with it, and what to say there.
     pub other: Option<(Range<usize>, &'static str)>,
@@ -57,9 +53,9 @@ pub(super) struct Problem {
     pub unparsed: bool,
 }
 
-impl Problem {
-    pub fn new(sentence: impl Into<String>, span: Range<usize>) -> Self {
-        Self { sentence: sentence.into(), span, other: None, help: None, unparsed: false }
+impl SyntaxError {
+    pub fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { message: message.into(), span, other: None, help: None, unparsed: false }
     }
 
     pub fn help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
@@ -83,40 +79,40 @@ impl FormError {
         contents: &Contents,
         path: String,
         text: String,
-        mut hidden: Vec<Hidden>,
-        mut problems: Vec<Problem>,
+        mut hidden: Vec<Redaction>,
+        mut errors: Vec<SyntaxError>,
     ) -> Self {
-        problems.sort_by_key(|problem| problem.span.start);
-        for problem in problems.iter().filter(|problem| problem.unparsed) {
-            let places = std::iter::once(&problem.span).chain(problem.other.as_ref().map(|(place, _)| place));
-            hidden.extend(places.flat_map(|place| hide::unparsed_line(contents, &text, place.start)));
+        errors.sort_by_key(|error| error.span.start);
+        for error in errors.iter().filter(|error| error.unparsed) {
+            let places = std::iter::once(&error.span).chain(error.other.as_ref().map(|(place, _)| place));
+            hidden.extend(places.flat_map(|place| redact::unparsed_line(contents, &text, place.start)));
         }
-        hide::tidy(&mut hidden);
-        Self { path, text, hidden, problems }
+        redact::tidy(&mut hidden);
+        Self { path, text, hidden, errors }
     }
 
     /// One block of lines for each problem, in file order, an empty line between them, ready for
     /// stderr.
     #[must_use]
-    pub fn render(&self, colour: bool) -> String {
-        let blocks: Vec<Block<'_>> = self.problems.iter().map(block).collect();
-        Printer::new(&self.path, &self.text, &self.hidden, colour).print(&blocks)
+    pub fn render(&self, color: bool) -> String {
+        let blocks: Vec<Block<'_>> = self.errors.iter().map(block).collect();
+        Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
     }
 }
 
-fn block(problem: &Problem) -> Block<'_> {
+fn block(error: &SyntaxError) -> Block<'_> {
     Block {
         severity: Severity::Error,
-        title: problem.sentence.clone(),
+        title: error.message.clone(),
         code: "",
-        place: Some(problem.span.clone()),
-        other: problem.other.clone(),
-        help: problem.help.as_deref(),
+        place: Some(error.span.clone()),
+        other: error.other.clone(),
+        help: error.help.as_deref(),
     }
 }
 
 /// The error for bytes that aren't text, pointing at the first of them.
-pub(super) fn not_utf8(
+pub(super) fn invalid_utf8(
     contents: &'static Contents,
     path: String,
     format: FileFormat,
@@ -125,16 +121,16 @@ pub(super) fn not_utf8(
     let bytes = refused.as_bytes();
     let at = refused.utf8_error().valid_up_to();
     let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let help = if utf16 { "this looks like UTF-16: save the file as UTF-8" } else { "save the file as UTF-8" };
+    let help = if utf16 { "the file seems to be UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     // Everything before `at` is valid, so the place is the same in the repaired text.
-    let at = at - super::without_mark(&mut text);
-    let problem = Problem::new("not UTF-8 text", at..at).help(help);
-    let (hidden, problem) = match format {
-        FileFormat::Yaml => (Vec::new(), problem.unparsed()),
-        _ => (super::parse_as(contents, format, &text).hidden, problem),
+    let at = at - super::strip_bom(&mut text);
+    let error = SyntaxError::new("invalid UTF-8", at..at).help(help);
+    let (hidden, error) = match format {
+        FileFormat::Yaml => (Vec::new(), error.unparsed()),
+        _ => (super::parse_as(contents, format, &text).hidden, error),
     };
-    FileError::Form(FormError::new(contents, path, text, hidden, vec![problem]))
+    FileError::Form(FormError::new(contents, path, text, hidden, vec![error]))
 }
 
 /// The plain [`render`](FormError::render), without the last line feed.
@@ -147,6 +143,6 @@ impl fmt::Display for FormError {
 /// Without the text: it holds passwords.
 impl fmt::Debug for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FormError").field("path", &self.path).field("problems", &self.problems).finish_non_exhaustive()
+        f.debug_struct("FormError").field("path", &self.path).field("problems", &self.errors).finish_non_exhaustive()
     }
 }

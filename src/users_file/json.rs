@@ -1,27 +1,27 @@
 //! Makes rows with places from JSON, and from lines of JSON.
 //!
-//! The top level is read here, values in [`super::value`]. JSON is read as strictly as RFC 8259 says.
+//! The top level is read here, values in [`super::json_value`]. JSON is read as strictly as RFC 8259 says.
 //! A problem that leaves the rest readable is noted and reading goes on; in a file of lines, that is
 //! any problem of a line.
 
-use super::error::Problem;
-use super::hide::Show;
-use super::parsed::{Parsed, Read, TopLevel, push, twice};
-use super::value::Reader;
-use super::{Contents, Row};
+use super::error::SyntaxError;
+use super::json_value::JsonReader;
+use super::parsed::{Parsed, Read, TopLevel, duplicate, push};
+use super::redact::Visibility;
+use super::{Contents, FileRow};
 
 fn expected(contents: &Contents) -> String {
-    format!("a users file is a list of users, or an object with such a list under `{}`", contents.list)
+    format!("a users file is a list of users, or an object with the list under `{}`", contents.list)
 }
 
-const LINES: &str = "one user a line is another format: `--format ndjson`, or a file that ends in .ndjson";
+const LINES: &str = "for one user per line, use `--format ndjson` or a file name that ends in .ndjson";
 
 /// An array of users, or an object with one under its key.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
-    let mut reader = Reader::new(contents, text, false);
-    let rows = document(&mut reader).unwrap_or_else(|problem| {
+    let mut reader = JsonReader::new(contents, text, false);
+    let rows = document(&mut reader).unwrap_or_else(|error| {
         reader.hide_rest();
-        reader.notes.problems.push(*problem);
+        reader.notes.errors.push(*error);
         Vec::new()
     });
     reader.notes.into_parsed(rows)
@@ -35,7 +35,7 @@ fn one_of(contents: &Contents) -> String {
     )
 }
 
-fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
+fn document(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
     let contents = reader.notes.contents;
     let start = reader.skip();
     let (rows, keys) = match reader.peek() {
@@ -46,35 +46,35 @@ fn document(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
         }
         Some(_) => {
             return reader
-                .fail(start, Problem::new("there is no list of users here", start..start).help(expected(contents)));
+                .fail(start, SyntaxError::new("expected a list of users", start..start).help(expected(contents)));
         }
-        None => return reader.fail(start, Problem::new("the file is empty", 0..0).help(expected(contents))),
+        None => return reader.fail(start, SyntaxError::new("the file is empty", 0..0).help(expected(contents))),
     };
     let end = reader.skip();
     if let Some(next) = reader.peek() {
-        let problem = Problem::new("the list has ended, but the file goes on", end..end);
-        return reader.fail(end, if next == b'{' { problem.help(LINES) } else { problem });
+        let error = SyntaxError::new("unexpected text after the list", end..end);
+        return reader.fail(end, if next == b'{' { error.help(LINES) } else { error });
     }
     if let Some(keys) = keys {
         if keys.is_a_user(contents) {
             return Err(Box::new(
-                Problem::new("a list of users is due here, and this is one user", start..start + 1)
+                SyntaxError::new("expected a list of users, found a single user", start..start + 1)
                     .help(one_of(contents)),
             ));
         }
-        keys.judge(start, &format!("`{}` is missing", contents.list), expected(contents), &mut reader.notes)?;
+        keys.check(start, &format!("`{}` is missing", contents.list), expected(contents), &mut reader.notes)?;
     }
     Ok(rows)
 }
 
-fn list(reader: &mut Reader<'_>) -> Read<Vec<Row>> {
+fn list(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
     let mut rows = Vec::new();
-    reader.items(Show::Rows, |_, row| push(&mut rows, row))?;
+    reader.items(Visibility::Rows, |_, row| push(&mut rows, row))?;
     Ok(rows)
 }
 
 /// An object around the list.
-fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
+fn top_level(reader: &mut JsonReader<'_>) -> Read<(Vec<FileRow>, TopLevel)> {
     let contents = reader.notes.contents;
     let start = reader.open()?;
     let (mut rows, mut keys) = (Vec::new(), TopLevel::default());
@@ -86,19 +86,19 @@ fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
             // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that only
             // keys are shown.
             let named = reader.named(&name, &key);
-            reader.value(Show::Rows)?;
+            reader.value(Visibility::Rows)?;
             keys.others.push((if named { name } else { String::new() }, key));
         } else if let Some(first) = &keys.list {
-            let problem = twice(&format!("`{}`", contents.list), key, first.clone());
-            reader.value(Show::Rows)?;
-            reader.notes.note(problem)?;
+            let error = duplicate(&format!("key `{}`", contents.list), key, first.clone());
+            reader.value(Visibility::Rows)?;
+            reader.notes.note(error)?;
         } else if reader.peek() == Some(b'[') {
             rows = list(reader)?;
             keys.list = Some(key);
         } else {
-            let end = reader.value(Show::Rows)?.span.end;
+            let end = reader.value(Visibility::Rows)?.span.end;
             keys.list = Some(key);
-            reader.notes.note(Problem::new(format!("`{}` must be a list", contents.list), at..end))?;
+            reader.notes.note(SyntaxError::new(format!("`{}` must be a list", contents.list), at..end))?;
         }
         more = reader.more(start, b'}')?;
     }
@@ -107,7 +107,7 @@ fn top_level(reader: &mut Reader<'_>) -> Read<(Vec<Row>, TopLevel)> {
 
 /// A user on each line that isn't blank.
 pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
-    let mut reader = Reader::new(contents, text, true);
+    let mut reader = JsonReader::new(contents, text, true);
     let mut rows = Vec::new();
     let mut end = 0;
     for line in text.split_inclusive('\n') {
@@ -117,31 +117,31 @@ pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
         if reader.peek().is_none() {
             continue;
         }
-        let read = one(&mut reader).or_else(|problem| {
+        let read = one(&mut reader).or_else(|error| {
             reader.hide_rest();
-            reader.notes.note(*problem).map(|()| None)
+            reader.notes.note(*error).map(|()| None)
         });
-        if let Err(problem) = read.and_then(|row| row.map_or(Ok(()), |row| push(&mut rows, row))) {
-            reader.notes.problems.push(*problem);
+        if let Err(error) = read.and_then(|row| row.map_or(Ok(()), |row| push(&mut rows, row))) {
+            reader.notes.errors.push(*error);
             reader.notes.hide(end..text.len());
             return reader.notes.into_parsed(Vec::new());
         }
     }
-    if rows.is_empty() && reader.notes.problems.is_empty() {
-        let problem = Problem::new("the file is empty", 0..0);
-        reader.notes.problems.push(problem.help("a file of lines has one user a line, as a JSON object"));
+    if rows.is_empty() && reader.notes.errors.is_empty() {
+        let error = SyntaxError::new("the file is empty", 0..0);
+        reader.notes.errors.push(error.help("an NDJSON file has one JSON object per line"));
     }
     reader.notes.into_parsed(rows)
 }
 
 /// The value of a line.
-fn one(reader: &mut Reader<'_>) -> Read<Option<Row>> {
-    let row = reader.value(Show::Rows)?;
+fn one(reader: &mut JsonReader<'_>) -> Read<Option<FileRow>> {
+    let row = reader.value(Visibility::Rows)?;
     let end = reader.skip();
     if reader.peek().is_some() {
         return reader.fail(
             end,
-            Problem::new("the user has ended, but the line goes on", end..end).help("each user has a line of its own"),
+            SyntaxError::new("unexpected text after the user", end..end).help("write each user on a line of its own"),
         );
     }
     Ok(Some(row))

@@ -18,7 +18,7 @@
 //!    |            ^^^^^^^^^^^^^^^
 //! ```
 //!
-//! How it is put together: `yaml`, `json` and `csv` make `Row`s (a JSON value, and where it, its
+//! How it is put together: `yaml`, `json` and `csv` make `FileRow`s (a JSON value, and where it, its
 //! keys and its values stand) from text; another format needs only such a function. Below them,
 //! `node`, `value` and `cells` read the pieces. `show` knows text and ranges of bytes, and no
 //! format. `hide` decides what of the file may be shown at all.
@@ -78,26 +78,26 @@
 //! - A value that comes from a merge (`<<: *defaults`) is underlined where it is written, not where
 //!   it is merged.
 
-mod alias;
-mod cells;
 mod contents;
 mod csv;
+mod csv_cells;
+mod csv_header;
 mod error;
 mod format;
-mod header;
-mod hide;
 mod input;
 mod json;
-mod node;
+mod json_value;
 mod parsed;
 mod positions;
+mod redact;
 mod row;
-mod scalar;
-mod show;
-mod syntax;
+mod snippet;
 mod template;
-mod value;
 mod yaml;
+mod yaml_alias;
+mod yaml_errors;
+mod yaml_node;
+mod yaml_scalar;
 
 use std::fmt;
 use std::ops::Range;
@@ -109,11 +109,10 @@ use serde_json::Value;
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
-use hide::Hidden;
 use parsed::Parsed;
-use row::{Field, Row};
-pub(crate) use show::is_invisible;
-use show::{Block, Printer, Severity};
+use redact::Redaction;
+use row::{FileField, FileRow};
+use snippet::{Block, Printer, Severity};
 pub use template::{TemplateFormat, template};
 
 use crate::users::UserField;
@@ -130,8 +129,8 @@ pub struct UsersFile {
     name: Option<String>,
     sha256: String,
     text: String,
-    rows: Vec<Row>,
-    hidden: Vec<Hidden>,
+    rows: Vec<FileRow>,
+    hidden: Vec<Redaction>,
 }
 
 impl UsersFile {
@@ -156,7 +155,7 @@ impl UsersFile {
         };
         let text = match String::from_utf8(input.bytes) {
             Ok(text) => text,
-            Err(refused) => return Err(error::not_utf8(contents, shown, format, &refused)),
+            Err(refused) => return Err(error::invalid_utf8(contents, shown, format, &refused)),
         };
         Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format, contents)? })
     }
@@ -179,12 +178,12 @@ impl UsersFile {
         format: FileFormat,
         contents: &'static Contents,
     ) -> Result<Self, FileError> {
-        without_mark(&mut text);
-        let Parsed { rows, hidden, problems } = parse_as(contents, format, &text);
-        if problems.is_empty() {
+        strip_bom(&mut text);
+        let Parsed { rows, hidden, errors } = parse_as(contents, format, &text);
+        if errors.is_empty() {
             Ok(Self { path, name: None, sha256, text, rows, hidden })
         } else {
-            Err(FileError::Form(FormError::new(contents, path, text, hidden, problems)))
+            Err(FileError::Form(FormError::new(contents, path, text, hidden, errors)))
         }
     }
 
@@ -219,20 +218,20 @@ impl UsersFile {
     /// `colour` adds ANSI sequences; without it nothing but printable text and line feeds comes
     /// out.
     #[must_use]
-    pub fn render(&self, findings: &[RowFinding], colour: bool) -> String {
-        self.render_as(Severity::Error, findings, colour)
+    pub fn render(&self, findings: &[RowFinding], color: bool) -> String {
+        self.render_as(Severity::Error, findings, color)
     }
 
     /// The same for what is odd and need not be mended.
     #[must_use]
-    pub fn render_warnings(&self, findings: &[RowFinding], colour: bool) -> String {
-        self.render_as(Severity::Warning, findings, colour)
+    pub fn render_warnings(&self, findings: &[RowFinding], color: bool) -> String {
+        self.render_as(Severity::Warning, findings, color)
     }
 
-    fn render_as(&self, severity: Severity, findings: &[RowFinding], colour: bool) -> String {
+    fn render_as(&self, severity: Severity, findings: &[RowFinding], color: bool) -> String {
         let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(severity, finding)).collect();
         blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
-        Printer::new(&self.path, &self.text, &self.hidden, colour).print(&blocks)
+        Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
     }
 
     fn block<'a>(&self, severity: Severity, finding: &'a RowFinding) -> Block<'a> {
@@ -240,7 +239,7 @@ impl UsersFile {
         let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
         let named = |name: &str| match self.field(finding.index, finding) {
             Some(field) => field.named,
-            None => hide::is_word(name, true),
+            None => redact::is_printable_key(name, true),
         };
         let field = finding.field.as_deref().map(|name| if named(name) { name } else { "this key" });
         let title = match (field, &place) {
@@ -271,7 +270,7 @@ impl UsersFile {
     }
 
     /// The field of row `index` that a finding is about, if it is there.
-    fn field(&self, index: usize, finding: &RowFinding) -> Option<&Field> {
+    fn field(&self, index: usize, finding: &RowFinding) -> Option<&FileField> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
         let field = row.field(name);
         if name == UserField::PasswordHash.as_str() && field.is_none_or(|field| field.value.is_empty()) {
@@ -292,7 +291,7 @@ fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Pars
 }
 
 /// Takes a byte order mark away; gives its length.
-fn without_mark(text: &mut String) -> usize {
+fn strip_bom(text: &mut String) -> usize {
     let length = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     text.drain(..length);
     length

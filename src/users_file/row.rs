@@ -9,46 +9,46 @@ use crate::users::UserField;
 
 /// One entry of the list, in whatever format it was written.
 #[derive(Clone)]
-pub(super) struct Row {
+pub(super) struct FileRow {
     /// What is sent.
     pub value: Value,
     /// Where it stands, in bytes of the text.
     pub span: Range<usize>,
     /// Where its keys and values stand, in order of the name; empty unless it is a mapping.
-    pub fields: Vec<Field>,
+    pub fields: Vec<FileField>,
 }
 
 #[derive(Clone)]
-pub(super) struct Field {
+pub(super) struct FileField {
     pub name: Cow<'static, str>,
-    /// Whether the name can be printed; see [`is_word`](super::hide::is_word).
+    /// Whether the name can be printed; see [`is_printable_key`](super::redact::is_printable_key).
     pub named: bool,
     pub key: Range<usize>,
     /// Empty when nothing is written after the key.
     pub value: Range<usize>,
 }
 
-impl Row {
+impl FileRow {
     /// A value without fields.
     pub fn new(value: Value, span: Range<usize>) -> Self {
         Self { value, span, fields: Vec::new() }
     }
 
     /// A mapping.
-    pub fn object(map: Map<String, Value>, span: Range<usize>, mut fields: Vec<Field>) -> Self {
+    pub fn object(map: Map<String, Value>, span: Range<usize>, mut fields: Vec<FileField>) -> Self {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         fields.shrink_to_fit();
         Self { value: Value::Object(map), span, fields }
     }
 
     /// The field of this name, if it is there.
-    pub fn field(&self, name: &str) -> Option<&Field> {
+    pub fn field(&self, name: &str) -> Option<&FileField> {
         let found = self.fields.binary_search_by(|field| field.name.as_ref().cmp(name)).ok()?;
         self.fields.get(found)
     }
 }
 
-impl Field {
+impl FileField {
     pub fn new(name: &str, named: bool, key: Range<usize>, value: Range<usize>) -> Self {
         let known = UserField::find(UserField::NEW_USER, name);
         let name = known.map_or_else(|| Cow::Owned(name.to_owned()), |field| Cow::Borrowed(field.as_str()));

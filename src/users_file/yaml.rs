@@ -1,7 +1,7 @@
 //! Makes rows with places from YAML.
 //!
-//! The top level is read by [`Reader::document`] (one mapping with the list), everything
-//! below it by [`Reader::node`] (in [`super::node`]), which turns one node into a JSON value,
+//! The top level is read by [`YamlReader::document`] (one mapping with the list), everything
+//! below it by [`YamlReader::node`] (in [`super::yaml_node`]), which turns one node into a JSON value,
 //! whatever it is. A problem that leaves the rest readable is noted and reading goes on; the others
 //! end it.
 
@@ -11,20 +11,20 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Parser, Span, StrInput, options};
 
-use super::error::Problem;
-use super::hide;
-use super::node::Node;
-use super::parsed::{DEPTH, Notes, Parsed, Read, TopLevel, push, twice};
-use super::{Contents, Row, syntax};
+use super::error::SyntaxError;
+use super::parsed::{MAX_DEPTH, Notes, Parsed, Read, TopLevel, duplicate, push};
+use super::redact;
+use super::yaml_node::Node;
+use super::{Contents, FileRow, yaml_errors};
 
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
-    let mut reader = Reader::new(contents, text);
-    let rows = reader.document().unwrap_or_else(|problem| {
-        reader.notes.problems.push(*problem);
+    let mut reader = YamlReader::new(contents, text);
+    let rows = reader.document().unwrap_or_else(|error| {
+        reader.notes.errors.push(*error);
         // The parser looks ahead: even the lines of earlier problems may not have been read to
         // their end.
-        for problem in &mut reader.notes.problems {
-            problem.unparsed = true;
+        for error in &mut reader.notes.errors {
+            error.unparsed = true;
         }
         Vec::new()
     });
@@ -32,7 +32,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
 }
 
 fn expected(contents: &Contents) -> String {
-    format!("a users file is `{}:` with a list of users under it", contents.list)
+    format!("a users file has the key `{}:` with a list of users", contents.list)
 }
 
 /// That there is no list.
@@ -41,20 +41,20 @@ fn missing(contents: &Contents) -> String {
 }
 
 /// Goes through the parser's events once, from the first to the last.
-pub(super) struct Reader<'t> {
+pub(super) struct YamlReader<'t> {
     pub(super) text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     /// What aliases stand for, and what a copy of it costs.
-    pub(super) anchors: HashMap<usize, (Rc<Row>, usize)>,
+    pub(super) anchors: HashMap<usize, (Rc<FileRow>, usize)>,
     pub(super) copied: usize,
     pub(super) notes: Notes,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> YamlReader<'t> {
     fn new(contents: &'static Contents, text: &'t str) -> Self {
         let options = options! {
-            flow_nesting_limit: DEPTH,
-            block_nesting_limit: DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
             // To hide them; the text is bounded already.
             emit_comments: true,
             max_buffered_comment_events: usize::MAX,
@@ -76,31 +76,31 @@ impl<'t> Reader<'t> {
         loop {
             match self.parser.next_event() {
                 Some(Ok((Event::Comment(..), span))) => {
-                    self.notes.hidden.push(hide::comment(range(&span)));
+                    self.notes.hidden.push(redact::comment(range(&span)));
                 }
-                Some(Ok((Event::Anchor(..), span))) => self.notes.hidden.push(hide::value(range(&span))),
+                Some(Ok((Event::Anchor(..), span))) => self.notes.hidden.push(redact::value(range(&span))),
                 Some(Ok(event)) => return Ok(event),
-                Some(Err(error)) => return Err(Box::new(syntax::problem(self.text, &error))),
-                None => return Err(Box::new(self.end("the file ends too early"))),
+                Some(Err(error)) => return Err(Box::new(yaml_errors::error(self.text, &error))),
+                None => return Err(Box::new(self.end("unexpected end of file"))),
             }
         }
     }
 
     /// A problem at the end of the file.
-    fn end(&self, sentence: &str) -> Problem {
+    fn end(&self, message: &str) -> SyntaxError {
         let end = self.text.trim_end().len();
-        Problem::new(sentence, end..end).unparsed()
+        SyntaxError::new(message, end..end).unparsed()
     }
 
-    pub(super) fn note(&mut self, problem: Problem) -> Read<()> {
-        self.notes.note(problem)
+    pub(super) fn note(&mut self, error: SyntaxError) -> Read<()> {
+        self.notes.note(error)
     }
 
-    fn document(&mut self) -> Read<Vec<Row>> {
+    fn document(&mut self) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
         self.next()?; // the stream's start
         if matches!(self.next()?.0, Event::StreamEnd) {
-            return Err(Box::new(Problem::new("the file is empty", 0..0).help(expected(contents))));
+            return Err(Box::new(SyntaxError::new("the file is empty", 0..0).help(expected(contents))));
         }
         let (event, span) = self.next()?;
         let rows = match event {
@@ -111,35 +111,35 @@ impl<'t> Reader<'t> {
             Event::SequenceStart(..) => {
                 let start = range(&span).start;
                 self.node(Node::row(event, span))?;
-                let problem = Problem::new(missing(contents), start..start);
-                self.note(problem.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
+                let error = SyntaxError::new(missing(contents), start..start);
+                self.note(error.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
                 Vec::new()
             }
             // A table, a text, or a list whose head lacks its colon: any word of it can be a
             // password.
             _ => {
                 return Err(Box::new(
-                    Problem::new(missing(contents), range(&span)).unparsed().help(expected(contents)),
+                    SyntaxError::new(missing(contents), range(&span)).unparsed().help(expected(contents)),
                 ));
             }
         };
         self.next()?; // the document's end
         if let (Event::DocumentStart(..), span) = self.next()? {
-            let problem = Problem::new("a second document begins here", range(&span)).unparsed();
-            self.note(problem.help("a users file is one document: remove the `---`"))?;
+            let error = SyntaxError::new("a second YAML document starts here", range(&span)).unparsed();
+            self.note(error.help("a users file is a single document; remove the `---`"))?;
         }
         Ok(rows)
     }
 
     /// The keys of the file: that of the list, and no other.
-    fn top_level(&mut self, place: Range<usize>) -> Read<Vec<Row>> {
+    fn top_level(&mut self, place: Range<usize>) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
         let mut rows = Vec::new();
         let mut keys = TopLevel::default();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                keys.judge(place.start, &missing(contents), expected(contents), &mut self.notes)?;
+                keys.check(place.start, &missing(contents), expected(contents), &mut self.notes)?;
                 return Ok(rows);
             }
             let (name, key) = self.key(event, span)?;
@@ -151,9 +151,9 @@ impl<'t> Reader<'t> {
                 let name = if self.named(&name, &key, &value) { name } else { String::new() };
                 keys.others.push((name, key));
             } else if let Some(first) = &keys.list {
-                let problem = twice(&format!("`{}`", contents.list), key, first.clone());
+                let error = duplicate(&format!("key `{}`", contents.list), key, first.clone());
                 self.node(Node::row(event, span))?;
-                self.note(problem)?;
+                self.note(error)?;
             } else {
                 rows = self.list(&key, event, span)?;
                 keys.list = Some(key);
@@ -162,7 +162,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of the list's key.
-    fn list(&mut self, key: &Range<usize>, event: Event<'t>, span: Span) -> Read<Vec<Row>> {
+    fn list(&mut self, key: &Range<usize>, event: Event<'t>, span: Span) -> Read<Vec<FileRow>> {
         let mut rows = Vec::new();
         if let Event::SequenceStart(_, _, tag) = &event {
             self.tag(tag.as_deref(), "seq", &span)?;
@@ -170,10 +170,10 @@ impl<'t> Reader<'t> {
             let name = self.notes.contents.list;
             let node = self.node(Node::row(event, span))?;
             let place = if node.span.is_empty() { key.clone() } else { node.span };
-            self.note(Problem::new(format!("`{name}` must be a list"), place).help(if node.value.is_null() {
-                format!("for no users at all, write `{name}: []`")
+            self.note(SyntaxError::new(format!("`{name}` must be a list"), place).help(if node.value.is_null() {
+                format!("for an empty list, write `{name}: []`")
             } else {
-                "begin every user with `- `".to_owned()
+                "start every user with `- `".to_owned()
             }))?;
             return Ok(rows);
         }

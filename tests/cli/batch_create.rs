@@ -118,7 +118,7 @@ async fn a_missing_key_points_to_its_row() {
 async fn a_file_that_can_not_be_read_is_refused_before_anything_is_sent() {
     let app = TestApp::spawn().await;
     for (content, words) in [
-        ("create_users:\n\t- name: a\n", "a tab can't indent YAML: use spaces"),
+        ("create_users:\n\t- name: a\n", "YAML can't be indented with tabs; use spaces"),
         ("users:\n  - name: a\n", "create_users"),
         ("- name: a\n", "create_users"),
         ("create_users: 5\n", "list"),

@@ -167,21 +167,21 @@ async fn a_file_of_the_wrong_form_is_refused_before_anything_is_sent() {
     let utf16: Vec<u8> = CSV.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16 = [b"\xff\xfe", utf16.as_slice()].concat();
     for (suffix, content, words) in [
-        (".csv", &b"name,email\nAnn,ann@example.com\n"[..], "the column `is_sso_user` is missing\n --> users:1:1\n"),
+        (".csv", &b"name,email\nAnn,ann@example.com\n"[..], "missing column `is_sso_user`\n --> users:1:1\n"),
         (".csv", b"name,email,is_sso_user,phone\nAnn,a,no,5\n", "unknown column `phone`\n --> users:1:24\n"),
         (
             ".csv",
             b"name,email,is_sso_user\nAnn,a,no,5\n",
             "this row has 4 cells, but the header has 3\n --> users:2:1\n",
         ),
-        (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "this quote is never closed\n --> users:2:5\n"),
-        (".csv", &utf16, "this looks like UTF-16: save the file as UTF-8"),
-        (".csv", b"Ann,a,hunter2,no\n", "the columns `name`, `email` and `is_sso_user` are missing\n --> users:1:1\n"),
+        (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "unclosed quote\n --> users:2:5\n"),
+        (".csv", &utf16, "the file seems to be UTF-16; save it as UTF-8"),
+        (".csv", b"Ann,a,hunter2,no\n", "missing columns `name`, `email` and `is_sso_user`\n --> users:1:1\n"),
         (".csv", b"", "the file is empty\n"),
-        (".json", b"[{\"name\": \"Ann\",}]", "a `,` stands behind the last entry\n --> users:1:16\n"),
-        (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "`name` is given twice\n --> users:1:18\n"),
+        (".json", b"[{\"name\": \"Ann\",}]", "trailing comma\n --> users:1:16\n"),
+        (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "duplicate key `name`\n --> users:1:18\n"),
         (".json", b"{\"users\": []}", "did you mean `create_users`?"),
-        (".ndjson", b"{}\n{\"password\": hunter2}\n", "this is no JSON value\n --> users:2:14\n"),
+        (".ndjson", b"{}\n{\"password\": hunter2}\n", "invalid JSON value\n --> users:2:14\n"),
     ] {
         let ran = create(&app, content, suffix, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
@@ -216,7 +216,7 @@ async fn a_file_that_is_far_too_large_is_refused_at_once() {
                 (
                     Some(1),
                     format!(
-                        "error: `{shown}` is larger than 64 MiB: split it into several files; nothing was created\n"
+                        "error: `{shown}` is larger than 64 MiB; split it into several files; nothing was created\n"
                     )
                     .as_str()
                 )

@@ -178,7 +178,7 @@ async fn what_is_wrong_with_a_file_is_shown_in_it_and_nothing_is_done() {
     assert!(ran.err.starts_with(row), "{}", ran.err);
     assert!(ran.err.ends_with("\n1 of 2 users can't be suspended; nothing was suspended\n"), "{}", ran.err);
     for (command, content, suffix, words) in [
-        ("update", "name\nAl\n", ".csv", "the column `user` is missing\n"),
+        ("update", "name\nAl\n", ".csv", "missing column `user`\n"),
         ("update", "user,password\na@example.com,hunter2\n", ".csv", "unknown column `password`\n --> users:1:6\n"),
         ("suspend", "create_users: []\n", ".yaml", "did you mean `users`?"),
         ("suspend", "{\"user\": \"a@example.com\"}", ".json", "write `[{\"user\": …}]` or `{\"users\": […]}`"),

@@ -92,7 +92,7 @@ fn comments_and_empty_lines_can_stand_above_the_header() {
     assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
     assert_eq!(
         refused("name,email,is_sso_user\n# no\n"),
-        "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments can only stand above the header"
+        "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments are only allowed above the header"
     );
 }
 
@@ -176,7 +176,7 @@ fn all_problems_of_the_columns_are_reported_together() {
             "name,Email,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n"
         ),
         "\
-error: the columns `email` and `is_sso_user` are missing
+error: missing columns `email` and `is_sso_user`
  --> users:1:1
   |
 1 | name,Email,department,,title,title
@@ -206,7 +206,7 @@ error: this column has no name
   |
   = help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password and permission_level
 
-error: the column `title` is given twice
+error: duplicate column `title`
  --> users:1:30
   |
 1 | name,Email,department,,title,title
@@ -215,7 +215,7 @@ error: the column `title` is given twice
  ::: users:1:24
   |
 1 | name,Email,department,,title,title
-  |                        ----- first given here
+  |                        ----- first defined here
 
 error: this row has 5 cells, but the header has 6
  --> users:2:1
@@ -223,7 +223,7 @@ error: this row has 5 cells, but the header has 6
 2 | ******************************
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: leave a cell empty for what isn't set, but write its separator
+  = help: leave the cell of a missing value empty, but write its separator
 
 error: this row has 7 cells, but the header has 6
  --> users:3:1
@@ -231,7 +231,7 @@ error: this row has 7 cells, but the header has 6
 3 | ********************
   | ^^^^^^^^^^^^^^^^^^^^
   |
-  = help: put text that has the separator in it in double quotes"
+  = help: put text that contains the separator in double quotes"
     );
 }
 
@@ -255,14 +255,11 @@ fn an_unknown_column_is_named_where_the_header_is_surely_one() {
 fn a_file_without_a_header_is_refused_and_hidden() {
     let help = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
     let text = refusal_as(FileFormat::Csv, "Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
-    assert_eq!(
-        said(&text),
-        format!("error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1\n{help}")
-    );
+    assert_eq!(said(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
     assert!(text.contains("1 | *********************************\n"), "{text}");
     assert_eq!(
         refused("create_users: []\n"),
-        format!("error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1\n{help}")
+        format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}")
     );
     assert_eq!(refused(""), format!("error: the file is empty\n--> 1:1\n{help}"));
     assert_eq!(refused("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
@@ -276,13 +273,13 @@ fn a_quote_that_is_never_closed_is_pointed_to() {
             &format!("{HEADER}Ann,a,x,false,x\nBo,b,\"hunter2,false,x\nCy,c,hunter3,false,x\n")
         ),
         "\
-error: this quote is never closed
+error: unclosed quote
  --> users:3:6
   |
 3 | *********************
   |      ^"
     );
-    assert_eq!(refused("name,\"email\n"), "error: this quote is never closed\n--> 1:6");
+    assert_eq!(refused("name,\"email\n"), "error: unclosed quote\n--> 1:6");
 }
 
 #[test]
@@ -296,16 +293,16 @@ fn quotes_in_the_wrong_place_are_refused_and_reading_goes_on() {
     assert_eq!(
         said(&text),
         "\
-error: a quote can't stand inside of a cell without quotes around it
+error: quote inside an unquoted cell
 --> 2:5
 = help: put the whole cell in double quotes, and write \"\" for a quote inside
-error: the cell goes on behind its closing quote
+error: text after the closing quote of a cell
 --> 3:5
-= help: write \"\" for a quote inside of a cell
+= help: write \"\" for a quote inside a cell
 error: this row has 4 cells, but the header has 5
 --> 4:1
-= help: leave a cell empty for what isn't set, but write its separator
-error: this quote is never closed
+= help: leave the cell of a missing value empty, but write its separator
+error: unclosed quote
 --> 5:1"
     );
     assert!(!text.contains("hunter"), "{text}");
@@ -315,7 +312,7 @@ error: this quote is never closed
 fn the_number_of_problems_and_cells_has_a_limit() {
     let text = refused(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
     assert_eq!(text.matches("this row has 2 cells").count(), 100);
-    assert!(text.ends_with("error: too many problems: the rest of the file was not read\n--> 102:1"), "{text}");
+    assert!(text.ends_with("error: too many errors; the rest of the file was not read\n--> 102:1"), "{text}");
     let text = refused(&format!("{HEADER}x{}\n", ",".repeat(100_000)));
     assert!(text.starts_with("error: this row has 256 cells or more, but the header has 5\n"), "{text}");
 }
@@ -346,7 +343,7 @@ fn a_column_without_a_name_that_is_not_empty_is_pointed_to_once() {
         format!(
             "error: this column has no name\n--> 1:25\n{COLUMNS}\n\
              error: this row has 2 cells, but the header has 3\n--> 5:1\n\
-             = help: leave a cell empty for what isn't set, but write its separator"
+             = help: leave the cell of a missing value empty, but write its separator"
         )
     );
     assert!(!text.contains("hunter"), "{text}");
@@ -355,7 +352,7 @@ fn a_column_without_a_name_that_is_not_empty_is_pointed_to_once() {
 #[test]
 fn a_header_in_other_words_is_told_what_is_missing_and_what_is_unknown() {
     let first = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
-    let missing = "error: the columns `name`, `email` and `is_sso_user` are missing\n--> 1:1";
+    let missing = "error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1";
     for text in ["Vorname;E-Mail;SSO\nAnn;ann@example.com;nein\n", "Vorname,E-Mail,SSO\n"] {
         assert_eq!(
             refused(text),

@@ -10,14 +10,14 @@ fn refused(text: &str) -> String {
     said(&refusal(text))
 }
 
-const EXPECTED: &str = "= help: a users file is `create_users:` with a list of users under it";
+const EXPECTED: &str = "= help: a users file has the key `create_users:` with a list of users";
 
 #[test]
 fn a_tab_cannot_indent() {
     assert_eq!(
         refusal("create_users:\n- name: Ann\n\temail: ann@example.com\n"),
         "\
-error: a tab can't indent YAML: use spaces
+error: YAML can't be indented with tabs; use spaces
  --> users.yaml:3:1
   |
 3 |     email: ann@example.com
@@ -30,7 +30,11 @@ error: a tab can't indent YAML: use spaces
         ("create_users:\n- name: |\n\tx\n", "3:1"),
         ("create_users: [\n\t{a: b}]\n- x", "2:1"),
     ] {
-        assert_eq!(refused(text), format!("error: a tab can't indent YAML: use spaces\n--> {place}"), "{text}");
+        assert_eq!(
+            refused(text),
+            format!("error: YAML can't be indented with tabs; use spaces\n--> {place}"),
+            "{text}"
+        );
     }
 }
 
@@ -68,7 +72,7 @@ error: unknown key `token`
 2 | token: *******
   | ^^^^^
   |
-  = help: a users file has no key but `create_users`"
+  = help: the only key of a users file is `create_users`"
     );
 }
 
@@ -76,11 +80,11 @@ error: unknown key `token`
 fn it_must_be_a_list() {
     assert_eq!(
         refused("create_users:\n"),
-        "error: `create_users` must be a list\n--> 1:1\n= help: for no users at all, write `create_users: []`"
+        "error: `create_users` must be a list\n--> 1:1\n= help: for an empty list, write `create_users: []`"
     );
     assert_eq!(
         refused("create_users:\n  name: x\n"),
-        "error: `create_users` must be a list\n--> 2:3\n= help: begin every user with `- `"
+        "error: `create_users` must be a list\n--> 2:3\n= help: start every user with `- `"
     );
 }
 
@@ -88,7 +92,7 @@ fn it_must_be_a_list() {
 fn a_file_is_one_document() {
     assert_eq!(
         refused("---\ncreate_users: []\n---\ncreate_users: []\n"),
-        "error: a second document begins here\n--> 3:1\n= help: a users file is one document: remove the `---`"
+        "error: a second YAML document starts here\n--> 3:1\n= help: a users file is a single document; remove the `---`"
     );
     assert_eq!(file("---\ncreate_users: []\n...\n").len(), 0);
 }
@@ -98,7 +102,7 @@ fn a_key_given_twice_shows_both_and_all() {
     assert_eq!(
         refusal("create_users:\n- name: x\n  name: y\n- {password: hunter2, password: hunter3}\n"),
         "\
-error: `name` is given twice
+error: duplicate key `name`
  --> users.yaml:3:3
   |
 3 |   name: y
@@ -107,9 +111,9 @@ error: `name` is given twice
  ::: users.yaml:2:3
   |
 2 | - name: x
-  |   ---- first given here
+  |   ---- first defined here
 
-error: `password` is given twice
+error: duplicate key `password`
  --> users.yaml:4:23
   |
 4 | - {password: *******, password: *******}
@@ -118,21 +122,21 @@ error: `password` is given twice
  ::: users.yaml:4:4
   |
 4 | - {password: *******, password: *******}
-  |    -------- first given here"
+  |    -------- first defined here"
     );
-    assert_eq!(refused("create_users: []\ncreate_users: []\n"), "error: `create_users` is given twice\n--> 2:1");
+    assert_eq!(refused("create_users: []\ncreate_users: []\n"), "error: duplicate key `create_users`\n--> 2:1");
 }
 
 #[test]
 fn what_yaml_would_take_for_something_else_is_refused_and_hidden() {
     for (value, sentence) in [
-        ("&hunter2", "a value that begins with `&` is a YAML anchor, not text"),
-        ("!hunter2", "a value that begins with `!` has a YAML tag, which can't be used here"),
-        ("!!binary aGk=", "a value that begins with `!` has a YAML tag, which can't be used here"),
-        ("*hunter2", "a value that begins with `*` is a YAML alias, and nothing has that name"),
-        ("@hunter2", "a value can't begin with `@`"),
-        ("%hunter2", "a value can't begin with `%`"),
-        ("`hunter2", "a value can't begin with ``"),
+        ("&hunter2", "a value that starts with `&` is a YAML anchor, not text"),
+        ("!hunter2", "a value that starts with `!` is a YAML tag, which is not supported here"),
+        ("!!binary aGk=", "a value that starts with `!` is a YAML tag, which is not supported here"),
+        ("*hunter2", "a value that starts with `*` is a YAML alias, and there is no anchor with this name"),
+        ("@hunter2", "a value can't start with `@`"),
+        ("%hunter2", "a value can't start with `%`"),
+        ("`hunter2", "a value can't start with ``"),
     ] {
         let text = refusal(&format!("create_users:\n- name: x\n  password: {value}\n"));
         assert!(said(&text).starts_with(&format!("error: {sentence}")), "{text}");
@@ -146,7 +150,7 @@ fn a_control_character_is_named_not_printed() {
     assert_eq!(
         refusal("create_users:\n- name: Ann\u{1b}[31m\n"),
         "\
-error: a control character can't stand in YAML
+error: control characters are not allowed in YAML
  --> users.yaml:2:12
   |
 2 | - name: Ann\\u{1b}[31m
@@ -159,26 +163,26 @@ error: a control character can't stand in YAML
 #[test]
 fn syntax_errors_are_explained() {
     for (rows, expected) in [
-        ("- name: \"x\n", "error: this quote is never closed\n--> 2:9"),
-        ("- {name: x\n", "error: this `{` is never closed\n--> 2:3"),
-        ("- name: x\n  title y\n", "error: `: ` is missing behind the key on this line\n--> 3:3"),
+        ("- name: \"x\n", "error: unclosed quote\n--> 2:9"),
+        ("- {name: x\n", "error: unclosed `{`\n--> 2:3"),
+        ("- name: x\n  title y\n", "error: missing `: ` after the key on this line\n--> 3:3"),
         (
             "- name: x\n title: y\n",
-            "error: this line doesn't fit the lines above it\n--> 3:2\n= help: indent all keys of a user alike, and all `- ` alike",
+            "error: inconsistent indentation\n--> 3:2\n= help: indent all keys of a user equally, and all `- ` equally",
         ),
         (
             "- title: Head: sales\n",
-            "error: a `:` can't stand here\n--> 2:14\n= help: check the lines above for a missing `:` or another \
+            "error: unexpected `:`\n--> 2:14\n= help: check the lines above for a missing `:` or another \
              indentation; put text with `: ` in quotes",
         ),
         (
             "- name: \"a\\qb\"\n",
-            "error: a `\\` in this value begins no escape that YAML knows\n--> 2:9\n= help: write `\\\\` for a backslash, \
+            "error: invalid escape sequence\n--> 2:9\n= help: write `\\\\` for a backslash, \
              or use single quotes",
         ),
-        ("- &a [*a]\n", "error: an alias can't stand inside of what it stands for\n--> 2:7"),
-        ("- <<: 1\n", "error: `<<` merges a mapping, or a list of mappings\n--> 2:7"),
-        ("- name: [[\n", "error: this `[` is never closed\n--> 2:10"),
+        ("- &a [*a]\n", "error: an alias can't refer to a value that contains it\n--> 2:7"),
+        ("- <<: 1\n", "error: `<<` requires a mapping or a list of mappings\n--> 2:7"),
+        ("- name: [[\n", "error: unclosed `[`\n--> 2:10"),
     ] {
         assert_eq!(refused(&format!("create_users:\n{rows}")), expected);
     }
@@ -212,20 +216,20 @@ fn aliases_have_a_budget() {
         let aliases = vec![format!("*a{}", level - 1); 10].join(",");
         writeln!(text, "- a: &a{level} [{aliases}]").unwrap();
     }
-    assert!(refused(&text).starts_with("error: the aliases up to here stand for more than 256 MiB\n"));
+    assert!(refused(&text).starts_with("error: the aliases so far expand to more than 256 MiB\n"));
 }
 
 #[test]
 fn nesting_has_a_limit() {
     let text = format!("create_users: {}", "[".repeat(100_000));
-    assert_eq!(refused(&text), "error: this is nested too deeply\n--> 1:47");
+    assert_eq!(refused(&text), "error: nested too deeply\n--> 1:47");
 }
 
 #[test]
 fn the_number_of_problems_has_a_limit() {
     let text = refused(&format!("create_users: [{{{}}}]", "a: 1, ".repeat(1000)));
     assert_eq!(text.matches("given twice").count(), 100);
-    assert!(text.contains("error: too many problems: the rest of the file was not read"), "{text}");
+    assert!(text.contains("error: too many errors; the rest of the file was not read"), "{text}");
 }
 
 fn read(bytes: &[u8]) -> Result<UsersFile, FileError> {
@@ -237,7 +241,7 @@ fn read(bytes: &[u8]) -> Result<UsersFile, FileError> {
 #[test]
 fn a_file_must_be_utf_8() {
     let text = read(b"create_users:\n- name: Jos\xe9\n  password: hunter2\n").expect_err("not UTF-8").to_string();
-    assert!(text.starts_with("error: not UTF-8 text\n"), "{text}");
+    assert!(text.starts_with("error: invalid UTF-8\n"), "{text}");
     assert!(
         text.ends_with(":2:12\n  |\n2 | - name: Jos\u{fffd}\n  |            ^\n  |\n  = help: save the file as UTF-8"),
         "{text}"
@@ -245,7 +249,7 @@ fn a_file_must_be_utf_8() {
     let text = read(b"create_users:\n- password: hunter2\xe9\n").expect_err("not UTF-8").to_string();
     assert!(text.contains("2 | - password: ********\n"), "{text}");
     let text = read(b"\xff\xfec\0r\0").expect_err("not UTF-8").to_string();
-    assert!(text.ends_with("= help: this looks like UTF-16: save the file as UTF-8"), "{text}");
+    assert!(text.ends_with("= help: the file seems to be UTF-16; save it as UTF-8"), "{text}");
 }
 
 #[test]
@@ -257,7 +261,7 @@ fn a_file_is_read_up_to_a_size() {
     bytes.push(b'x');
     let refused = read(&bytes).expect_err("too large");
     assert!(matches!(refused, FileError::TooLarge { .. }));
-    assert!(refused.to_string().ends_with("` is larger than 64 MiB: split it into several files"));
+    assert!(refused.to_string().ends_with("` is larger than 64 MiB; split it into several files"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_file_knows_its_name_and_the_digest_of_its_bytes() {
 fn text_that_is_not_utf_8_is_refused_in_every_format() {
     let (_folder, path) = stored("u.csv", b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n");
     let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
-    assert!(text.starts_with("error: not UTF-8 text\n") && text.contains("u.csv:2:4\n"), "{text}");
+    assert!(text.starts_with("error: invalid UTF-8\n") && text.contains("u.csv:2:4\n"), "{text}");
     assert!(text.contains("2 | Jos\u{fffd},jose@example.com,*******,false\n"), "{text}");
     let (_folder, path) = stored("u.json", b"[{\"password\": \"hunter2\xe9\"}]");
     let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
@@ -64,7 +64,7 @@ fn text_that_is_not_utf_8_is_refused_in_every_format() {
         let (_folder, path) = stored(name, &utf16);
         let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
         assert!(
-            text.contains(":1:1\n") && text.ends_with("= help: this looks like UTF-16: save the file as UTF-8"),
+            text.contains(":1:1\n") && text.ends_with("= help: the file seems to be UTF-16; save it as UTF-8"),
             "{text}"
         );
         assert!(!text.contains("hunter"), "{text}");
@@ -81,7 +81,7 @@ fn a_file_has_a_limited_number_of_users() {
         (FileFormat::Csv, "name,email,is_sso_user\n", "x,,\n", "x,,\n"),
     ] {
         let text = refusal_as(format, &format!("{head}{}{end}", user(row)));
-        assert!(text.starts_with("error: a file has up to 100000 users, and here begins one more\n"), "{text}");
+        assert!(text.starts_with("error: a file can have at most 100000 users\n"), "{text}");
         assert!(text.ends_with("= help: split it into several files"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-const EXPECTED: &str = "= help: a users file is a list of users, or an object with such a list under `create_users`";
+const EXPECTED: &str = "= help: a users file is a list of users, or an object with the list under `create_users`";
 
 fn rows(text: &str) -> Value {
     rows_as(FileFormat::Json, text)
@@ -98,84 +98,84 @@ fn what_is_no_json_is_refused() {
     for (text, expected) in [
         ("", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
         (" \n", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
-        ("create_users: []", format!("error: there is no list of users here\n--> 1:1\n{EXPECTED}")),
+        ("create_users: []", format!("error: expected a list of users\n--> 1:1\n{EXPECTED}")),
         ("{}", format!("error: `create_users` is missing\n--> 1:1\n{EXPECTED}")),
         ("{\"x\": 1}", format!("error: `create_users` is missing\n--> 1:2\n{EXPECTED}")),
         (
             "{\"name\": \"Ann\", \"x\": 1}",
-            "error: a list of users is due here, and this is one user\n--> 1:1\n\
+            "error: expected a list of users, found a single user\n--> 1:1\n\
              = help: write `[{\"name\": …}]` or `{\"create_users\": […]}`"
                 .to_owned(),
         ),
         ("{\"users\": []}", "error: unknown key `users`\n--> 1:2\n= help: did you mean `create_users`?".to_owned()),
         (
             "{\"create_users\": [], \"version\": 1}",
-            "error: unknown key `version`\n--> 1:22\n= help: a users file has no key but `create_users`".to_owned(),
+            "error: unknown key `version`\n--> 1:22\n= help: the only key of a users file is `create_users`".to_owned(),
         ),
         ("{\"create_users\": {}}", "error: `create_users` must be a list\n--> 1:18".to_owned()),
-        ("{\"create_users\": [], \"create_users\": []}", "error: `create_users` is given twice\n--> 1:22".to_owned()),
-        ("[1,]", "error: a `,` stands behind the last entry\n--> 1:3\n= help: remove it".to_owned()),
-        ("[,1]", "error: a value is missing here\n--> 1:2".to_owned()),
-        ("[1", "error: this `[` is never closed\n--> 1:1".to_owned()),
-        ("[{\"a\": 1\n", "error: this `{` is never closed\n--> 1:2".to_owned()),
-        ("[{\"a\":\n", "error: a value is missing here\n--> 1:7".to_owned()),
-        ("[\"a]", "error: this quote is never closed\n--> 1:2".to_owned()),
+        ("{\"create_users\": [], \"create_users\": []}", "error: duplicate key `create_users`\n--> 1:22".to_owned()),
+        ("[1,]", "error: trailing comma\n--> 1:3\n= help: remove it".to_owned()),
+        ("[,1]", "error: missing value\n--> 1:2".to_owned()),
+        ("[1", "error: unclosed `[`\n--> 1:1".to_owned()),
+        ("[{\"a\": 1\n", "error: unclosed `{`\n--> 1:2".to_owned()),
+        ("[{\"a\":\n", "error: missing value\n--> 1:7".to_owned()),
+        ("[\"a]", "error: unclosed quote\n--> 1:2".to_owned()),
         (
             "[{\"name\": \"Ann,\n\"email\": \"x\"}]",
-            "error: this quote is not closed on its line\n--> 1:11\n= help: inside of text, a line break is written as `\\n`"
+            "error: unclosed quote on this line\n--> 1:11\n= help: write a line break inside text as `\\n`"
                 .to_owned(),
         ),
         (
             "[\"a\tb\"]",
-            "error: a control character can't stand in JSON\n--> 1:4\n= help: remove it, or write it as an escape like \\u0007"
+            "error: control characters are not allowed in JSON\n--> 1:4\n= help: remove it, or write it as an escape like \\u0007"
                 .to_owned(),
         ),
         (
             "[\"a\\d\"]",
-            "error: a `\\` in this text begins no escape that JSON knows\n--> 1:4\n= help: write `\\\\` for a backslash"
+            "error: invalid escape sequence\n--> 1:4\n= help: write `\\\\` for a backslash"
                 .to_owned(),
         ),
         (
             "[\"\\\\\\ud800\"]",
-            "error: an escape in this text is only half of a character\n--> 1:2\n= help: characters beyond \\uffff are \
+            "error: incomplete surrogate pair\n--> 1:2\n= help: characters beyond \\uffff are \
              written as two escapes, or as themselves"
                 .to_owned(),
         ),
         (
             "[007]",
-            "error: this is no number that JSON can have\n--> 1:2\n= help: text stands in double quotes".to_owned(),
+            "error: invalid JSON number\n--> 1:2\n= help: put text in double quotes".to_owned(),
         ),
         (
             "[1e999e]",
-            "error: this is no number that JSON can have\n--> 1:2\n= help: text stands in double quotes".to_owned(),
+            "error: invalid JSON number\n--> 1:2\n= help: put text in double quotes".to_owned(),
         ),
-        ("[1e999]", "error: this number is too large\n--> 1:2".to_owned()),
-        (&format!("[-1{}.5]", "0".repeat(400)), "error: this number is too large\n--> 1:2".to_owned()),
+        ("[1e999]", "error: number out of range\n--> 1:2".to_owned()),
+        (&format!("[-1{}.5]", "0".repeat(400)), "error: number out of range\n--> 1:2".to_owned()),
         (
             "[True]",
-            "error: this is no JSON value\n--> 1:2\n= help: text stands in double quotes; true, false and null in small letters"
+            "error: invalid JSON value\n--> 1:2\n= help: put text in double quotes; write true, false and null in lower case"
                 .to_owned(),
         ),
-        ("['a']", "error: no JSON value begins like this\n--> 1:2\n= help: text stands in double quotes".to_owned()),
-        ("[1] // x", "error: the list has ended, but the file goes on\n--> 1:5".to_owned()),
+        ("['a']", "error: invalid JSON value\n--> 1:2\n= help: put text in double quotes".to_owned()),
+        ("[1] // x", "error: unexpected text after the list\n--> 1:5".to_owned()),
         ("[// x\n1]", "error: JSON has no comments\n--> 1:2".to_owned()),
-        ("[{a: 1}]", "error: a key in double quotes is due here\n--> 1:3".to_owned()),
-        ("[{\"a\" 1}]", "error: a `:` is missing behind this key\n--> 1:3".to_owned()),
+        ("[{a: 1}]", "error: expected a key in double quotes\n--> 1:3".to_owned()),
+        ("[{\"a\" 1}]", "error: missing `:` after this key\n--> 1:3".to_owned()),
         (
             "[{\"a\": 1 \"b\": 2}]",
-            "error: a `,` or `}` is due here\n--> 1:10\n= help: look for a quote that is missing, or in the wrong place"
+            "error: expected `,` or `}`\n--> 1:10\n= help: check for a missing or misplaced quote"
                 .to_owned(),
         ),
         (
             "{\"name\": \"a\"}\n{\"name\": \"b\"}\n",
-            "error: the list has ended, but the file goes on\n--> 2:1\n= help: one user a line is another format: \
+            "error: unexpected text after the list\n--> 2:1\n= help: one user a line is another format: \
              `--format ndjson`, or a file that ends in .ndjson"
                 .to_owned(),
         ),
     ] {
         assert_eq!(refused(text), expected, "{text}");
     }
-    assert_eq!(refused(&"[".repeat(100_000)), "error: this is nested too deeply\n--> 1:33");
+    assert_eq!(refused(&"[".repeat(100_000)), "error: nested too deeply\n--> 1:33");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_key_given_twice_shows_both() {
             "[{\"name\": 1, \"name\": 2},\n {\"password\": \"hunter2\", \"password\": \"hunter3\"}]"
         ),
         "\
-error: `name` is given twice
+error: duplicate key `name`
  --> users:1:14
   |
 1 | [{\"name\": 1, \"name\": 2},
@@ -195,9 +195,9 @@ error: `name` is given twice
  ::: users:1:3
   |
 1 | [{\"name\": 1, \"name\": 2},
-  |   ------ first given here
+  |   ------ first defined here
 
-error: `password` is given twice
+error: duplicate key `password`
  --> users:2:26
   |
 2 |  {\"password\": *********, \"password\": *********}]
@@ -206,7 +206,7 @@ error: `password` is given twice
  ::: users:2:3
   |
 2 |  {\"password\": *********, \"password\": *********}]
-  |   ---------- first given here"
+  |   ---------- first defined here"
     );
 }
 
@@ -215,24 +215,24 @@ fn every_bad_line_is_reported() {
     assert_eq!(
         refused_lines("{\"a\": 1}\n{\"a\": }\n{\"a\": 1} {}\n{\"a\": 1}\n[\n{\"b\": 1, \"b\": 2}"),
         "\
-error: a value is missing here
+error: missing value
 --> 2:7
-error: the user has ended, but the line goes on
+error: unexpected text after the user
 --> 3:10
-= help: each user has a line of its own
-error: this `[` is never closed
+= help: write each user on a line of its own
+error: unclosed `[`
 --> 5:1
-= help: each user has to be on one line
-error: `b` is given twice
+= help: each user must be on one line
+error: duplicate key `b`
 --> 6:10"
     );
     assert_eq!(
         refused_lines("\n"),
-        "error: the file is empty\n--> 1:1\n= help: a file of lines has one user a line, as a JSON object"
+        "error: the file is empty\n--> 1:1\n= help: an NDJSON file has one JSON object per line"
     );
     let many = refused_lines(&"{\n".repeat(1000));
     assert_eq!(many.matches("is never closed").count(), 100);
-    assert!(many.contains("error: too many problems: the rest of the file was not read\n--> 101:1"), "{many}");
+    assert!(many.contains("error: too many errors; the rest of the file was not read\n--> 101:1"), "{many}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn slice<'a>(file: &'a UsersFile, span: &Range<usize>) -> &'a str {
     file.text.get(span.clone()).unwrap()
 }
 
-fn check(file: &UsersFile, row: &Row, entry: &Entry) {
+fn check(file: &UsersFile, row: &FileRow, entry: &Entry) {
     let pairs = match entry {
         Entry::Block(pairs) | Entry::Flow(pairs) => pairs,
         Entry::Scalar(scalar) => {

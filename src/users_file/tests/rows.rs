@@ -46,7 +46,7 @@ fn a_list_may_be_empty() {
 #[test]
 fn wrong_and_unknown_things_are_sent_as_they_are() {
     assert_eq!(
-        rows("create_users: [text, 1, ~, [a], {name: 123, colour: {a: [b]}}, {}]"),
+        rows("create_users: [text, 1, ~, [a], {name: 123, color: {a: [b]}}, {}]"),
         json!(["text", 1, null, ["a"], {"name": 123, "colour": {"a": ["b"]}}, {}])
     );
 }

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::Contents;
-use super::cells::{Cell, Cells};
-use super::error::Problem;
-use super::hide;
-use super::parsed::{Notes, Read, twice};
+use super::csv_cells::{Cell, Cells};
+use super::error::SyntaxError;
+use super::parsed::{Notes, Read, duplicate};
+use super::redact;
 use crate::users::UserField;
 
 /// Names of columns in a row that is taken for a header; fewer where there need not be more.
@@ -32,8 +32,8 @@ pub(super) fn first_row_help(contents: &Contents) -> String {
 const MANY: usize = 10;
 const NAMED: usize = 5;
 /// The longest cell, and the longest word in one, that is taken for a name among unknown ones.
-const LONGEST_NAME: usize = 40;
-const LONGEST_WORD: usize = 24;
+const MAX_NAME_LENGTH: usize = 40;
+const MAX_WORD_LENGTH: usize = 24;
 
 /// Where the rows of a file begin, and what separates its cells.
 pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
@@ -121,7 +121,7 @@ pub(super) fn read(
         let Some(field) = column else { continue };
         let before = columns.iter().zip(header).take(index).find(|(other, _)| *other == column);
         if let Some((_, first)) = before {
-            notes.note(twice(&format!("the column `{field}`"), cell.span.clone(), first.span.clone()))?;
+            notes.note(duplicate(&format!("column `{field}`"), cell.span.clone(), first.span.clone()))?;
         }
     }
     if known < enough(contents) {
@@ -133,13 +133,13 @@ pub(super) fn read(
     Ok(columns)
 }
 
-fn missing_columns(missing: &[UserField], place: Range<usize>) -> Problem {
+fn missing_columns(missing: &[UserField], place: Range<usize>) -> SyntaxError {
     let names: Vec<_> = missing.iter().map(|field| format!("`{field}`")).collect();
-    Problem::new(
+    SyntaxError::new(
         match names.split_last() {
-            Some((last, [])) => format!("the column {last} is missing"),
-            Some((last, first)) => format!("the columns {} and {last} are missing", first.join(", ")),
-            None => "columns are missing".to_owned(),
+            Some((last, [])) => format!("missing column {last}"),
+            Some((last, first)) => format!("missing columns {} and {last}", first.join(", ")),
+            None => "missing columns".to_owned(),
         },
         place,
     )
@@ -152,7 +152,7 @@ pub(super) fn place(cells: &[Cell<'_>]) -> Range<usize> {
 
 /// Whether a cell of the first row is written like the name of a column: short, and made of words.
 fn could_be_a_name(cell: &str) -> bool {
-    cell.chars().count() <= LONGEST_NAME && cell.chars().all(|c| c.is_alphanumeric() || " -_".contains(c))
+    cell.chars().count() <= MAX_NAME_LENGTH && cell.chars().all(|c| c.is_alphanumeric() || " -_".contains(c))
 }
 
 /// Whether it may as well be a value, perhaps a secret one: it has digits, capital letters inside of
@@ -160,7 +160,7 @@ fn could_be_a_name(cell: &str) -> bool {
 fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
     let odd = |word: &str| {
         let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
-        word.chars().count() > LONGEST_WORD || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
+        word.chars().count() > MAX_WORD_LENGTH || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
     };
     contents.field(cell).is_none()
         && (cell.contains(char::is_numeric)
@@ -173,7 +173,7 @@ fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
     let contents = notes.contents;
     let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
         cells.iter().copied().partition(|cell| cell.text.trim().is_empty());
-    let can_be_shown = |cell: &Cell<'_>| shown && hide::is_word(cell.text.trim(), true);
+    let can_be_shown = |cell: &Cell<'_>| shown && redact::is_printable_key(cell.text.trim(), true);
     for cell in named.iter().filter(|cell| !can_be_shown(cell)) {
         notes.hide(cell.span.clone());
     }
@@ -186,25 +186,27 @@ fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
             format!(": {} and {} more", names.join(", "), named.len() - names.len())
         };
         let place = named.first().map_or(0..0, |cell| cell.span.clone());
-        notes
-            .note(Problem::new(format!("{} unknown columns{list}", named.len()), place).help(columns_help(contents)))?;
+        notes.note(
+            SyntaxError::new(format!("{} unknown columns{list}", named.len()), place).help(columns_help(contents)),
+        )?;
     } else {
         for cell in named {
             let name = if can_be_shown(cell) { format!(" `{}`", cell.text.trim()) } else { String::new() };
-            notes
-                .note(Problem::new(format!("unknown column{name}"), cell.span.clone()).help(columns_help(contents)))?;
+            notes.note(
+                SyntaxError::new(format!("unknown column{name}"), cell.span.clone()).help(columns_help(contents)),
+            )?;
         }
     }
     if nameless.len() > MANY {
         let place = nameless.first().map_or(0..0, |cell| cell.span.clone());
         return notes.note(
-            Problem::new(format!("{} columns have no name", nameless.len()), place).help(columns_help(contents)),
+            SyntaxError::new(format!("{} columns have no name", nameless.len()), place).help(columns_help(contents)),
         );
     }
     nameless.iter().try_for_each(|cell| notes.note(no_name(contents, cell.span.clone())))
 }
 
 /// A column whose cells can't be told.
-pub(super) fn no_name(contents: &Contents, place: Range<usize>) -> Problem {
-    Problem::new("this column has no name", place).help(columns_help(contents))
+pub(super) fn no_name(contents: &Contents, place: Range<usize>) -> SyntaxError {
+    SyntaxError::new("this column has no name", place).help(columns_help(contents))
 }

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::error::Problem;
+use super::error::SyntaxError;
 
-const QUOTES: &str = "put the whole value in quotes";
+const QUOTE_VALUE: &str = "put the whole value in quotes";
 
-pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
+pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
     let at = error.marker().byte_offset().unwrap_or_default();
     // At the end of the file there is nothing to see: point behind the last text.
     let at = text.floor_char_boundary(at.min(text.trim_end().len()));
     if let Some(tab) = indenting_tab(text, at, error.kind()) {
-        return Problem::new("a tab can't indent YAML: use spaces", tab).unparsed();
+        return SyntaxError::new("YAML can't be indented with tabs; use spaces", tab).unparsed();
     }
     let place = match error.kind() {
         // The parser names where its scalar begins.
@@ -23,11 +23,11 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
         }
         _ => at..at,
     };
-    let (sentence, help) = words(error.kind());
-    let problem = Problem::new(sentence, place).unparsed();
+    let (message, help) = words(error.kind());
+    let error = SyntaxError::new(message, place).unparsed();
     match help {
-        Some(help) => problem.help(help),
-        None => problem,
+        Some(help) => error.help(help),
+        None => error,
     }
 }
 
@@ -58,40 +58,38 @@ fn indenting_tab(text: &str, at: usize, kind: &ErrorKind) -> Option<Range<usize>
 /// A sentence, and what helps. Never a piece of the file beyond one character: it may be a
 /// password's.
 fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
-    let (sentence, help) = match kind {
+    let (message, help) = match kind {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
-            "a `:` can't stand here",
-            Some("check the lines above for a missing `:` or another indentation; put text with `: ` in quotes"),
+            "unexpected `:`",
+            Some("check the lines above for a missing `:` or a different indentation; quote text that contains `: `"),
         ),
-        ErrorKind::SimpleKeyExpected => ("`: ` is missing behind the key on this line", None),
+        ErrorKind::SimpleKeyExpected => ("missing `: ` after the key on this line", None),
         ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockSequenceEntry => {
-            ("this line doesn't fit the lines above it", Some("indent all keys of a user alike, and all `- ` alike"))
+            ("inconsistent indentation", Some("indent all keys of a user equally, and all `- ` equally"))
         }
-        ErrorKind::UnclosedQuotedScalar => ("this quote is never closed", None),
-        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "text goes on behind the closing quote",
-            Some("inside of '…' write '' for a quote, inside of \"…\" write \\\""),
-        ),
-        ErrorKind::UnknownQuotedScalarEscape => (
-            "a `\\` in this value begins no escape that YAML knows",
-            Some("write `\\\\` for a backslash, or use single quotes"),
-        ),
+        ErrorKind::UnclosedQuotedScalar => ("unclosed quote", None),
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            ("text after the closing quote", Some("inside of '…' write '' for a quote, inside of \"…\" write \\\""))
+        }
+        ErrorKind::UnknownQuotedScalarEscape => {
+            ("invalid escape sequence", Some("write `\\\\` for a backslash, or use single quotes"))
+        }
         ErrorKind::UnknownAnchor => {
-            ("a value that begins with `*` is a YAML alias, and nothing has that name", Some(QUOTES))
+            ("a value that starts with `*` is a YAML alias, and there is no anchor with this name", Some(QUOTE_VALUE))
         }
-        ErrorKind::MissingAnchorOrAliasName => ("a value can't begin with `&` or `*`", Some(QUOTES)),
+        ErrorKind::MissingAnchorOrAliasName => ("a value can't start with `&` or `*`", Some(QUOTE_VALUE)),
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
-            "a control character can't stand in YAML",
+            "control characters are not allowed in YAML",
             Some("remove it, or write it as an escape like \"\\x07\" in double quotes"),
         ),
         ErrorKind::UnexpectedCharacter { character } => {
-            return (format!("a value can't begin with `{character}`"), Some(QUOTES));
+            return (format!("a value can't start with `{character}`"), Some(QUOTE_VALUE));
         }
         ErrorKind::UnclosedFlowCollection { open } => {
-            return (format!("this `{open}` is never closed"), None);
+            return (format!("unclosed `{open}`"), None);
         }
-        ErrorKind::RecursionLimitExceeded => ("this is nested too deeply", None),
-        other => return (format!("YAML can't be read here: {other}"), None),
+        ErrorKind::RecursionLimitExceeded => ("nested too deeply", None),
+        other => return (format!("invalid YAML: {other}"), None),
     };
-    (sentence.to_owned(), help)
+    (message.to_owned(), help)
 }

@@ -6,15 +6,15 @@ use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
 
-use super::error::Problem;
-use super::hide::{self, Show};
-use super::parsed::{DEPTH, Notes, Read, twice};
-use super::{Contents, Field, Row};
+use super::error::SyntaxError;
+use super::parsed::{MAX_DEPTH, Notes, Read, duplicate};
+use super::redact::{self, Visibility};
+use super::{Contents, FileField, FileRow};
 
-const ONE_LINE: &str = "each user has to be on one line";
+const ONE_LINE: &str = "each user must be on one line";
 
 /// Goes through a text once.
-pub(super) struct Reader<'t> {
+pub(super) struct JsonReader<'t> {
     text: &'t str,
     pub(super) at: usize,
     /// Where the reading ends: the end of the text, or of a line.
@@ -25,7 +25,7 @@ pub(super) struct Reader<'t> {
     pub(super) notes: Notes,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> JsonReader<'t> {
     pub fn new(contents: &'static Contents, text: &'t str, lines: bool) -> Self {
         Self { text, at: 0, end: text.len(), depth: 0, lines, notes: Notes::new(contents) }
     }
@@ -52,9 +52,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Ends the reading. From `unknown` on nothing is shown.
-    pub fn fail<T>(&mut self, unknown: usize, problem: Problem) -> Read<T> {
+    pub fn fail<T>(&mut self, unknown: usize, error: SyntaxError) -> Read<T> {
         self.at = unknown;
-        Err(Box::new(problem))
+        Err(Box::new(error))
     }
 
     /// Hides what a failure left unread.
@@ -63,7 +63,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Any value.
-    pub fn value(&mut self, show: Show) -> Read<Row> {
+    pub fn value(&mut self, show: Visibility) -> Read<FileRow> {
         let start = self.skip();
         let value = match self.peek() {
             Some(b'{') => return self.object(show),
@@ -72,29 +72,29 @@ impl<'t> Reader<'t> {
             Some(b'-' | b'0'..=b'9') => Value::Number(self.number()?),
             Some(b'a'..=b'z' | b'A'..=b'Z') => self.word()?,
             Some(b',' | b'}' | b']' | b':') => {
-                return self.fail(start, Problem::new("a value is missing here", start..start));
+                return self.fail(start, SyntaxError::new("missing value", start..start));
             }
-            Some(b'/' | b'#') => return self.fail(start, Problem::new("JSON has no comments", start..start)),
+            Some(b'/' | b'#') => return self.fail(start, SyntaxError::new("JSON has no comments", start..start)),
             Some(_) => {
-                let problem = Problem::new("no JSON value begins like this", start..start);
-                return self.fail(start, problem.help("text stands in double quotes"));
+                let error = SyntaxError::new("invalid JSON value", start..start);
+                return self.fail(start, error.help("put text in double quotes"));
             }
             None => {
                 let last = self.text.get(..start).unwrap_or_default().trim_end().len();
-                return self.fail(start, Problem::new("a value is missing here", last..last));
+                return self.fail(start, SyntaxError::new("missing value", last..last));
             }
         };
         let place = start..self.at;
-        let suspect = show == Show::Public && value.as_str().is_some_and(hide::is_suspect);
-        if show == Show::Rows || suspect {
+        let suspect = show == Visibility::Public && value.as_str().is_some_and(redact::mentions_password);
+        if show == Visibility::Rows || suspect {
             self.notes.hide(place.clone());
         }
-        Ok(Row::new(value, place))
+        Ok(FileRow::new(value, place))
     }
 
-    fn object(&mut self, show: Show) -> Read<Row> {
+    fn object(&mut self, show: Visibility) -> Read<FileRow> {
         let start = self.open()?;
-        let (mut map, mut fields) = (Map::new(), Vec::<Field>::new());
+        let (mut map, mut fields) = (Map::new(), Vec::<FileField>::new());
         let mut more = self.any(start, b'}')?;
         while more {
             let (name, key) = self.key()?;
@@ -102,28 +102,33 @@ impl<'t> Reader<'t> {
             let named = self.named(&name, &key);
             if map.contains_key(&name) {
                 let first = fields.iter().find(|field| field.name == name).map(|field| field.key.clone());
-                let what = if named && show != Show::Nothing { format!("`{name}`") } else { "a key".to_owned() };
-                self.notes.note(twice(&what, key, first.unwrap_or_default()))?;
+                let what =
+                    if named && show != Visibility::Nothing { format!("key `{name}`") } else { "key".to_owned() };
+                self.notes.note(duplicate(&what, key, first.unwrap_or_default()))?;
             } else {
-                fields.push(Field::new(&name, named, key, value.span));
+                fields.push(FileField::new(&name, named, key, value.span));
                 map.insert(name, value.value);
             }
             more = self.more(start, b'}')?;
         }
-        Ok(Row::object(map, start..self.at, fields))
+        Ok(FileRow::object(map, start..self.at, fields))
     }
 
-    fn array(&mut self, show: Show) -> Read<Row> {
+    fn array(&mut self, show: Visibility) -> Read<FileRow> {
         let mut values = Vec::new();
         let span = self.items(show, |_, item| {
             values.push(item.value);
             Ok(())
         })?;
-        Ok(Row::new(Value::Array(values), span))
+        Ok(FileRow::new(Value::Array(values), span))
     }
 
     /// An array, item by item; gives its place.
-    pub fn items(&mut self, show: Show, mut take: impl FnMut(&mut Notes, Row) -> Read<()>) -> Read<Range<usize>> {
+    pub fn items(
+        &mut self,
+        show: Visibility,
+        mut take: impl FnMut(&mut Notes, FileRow) -> Read<()>,
+    ) -> Read<Range<usize>> {
         let start = self.open()?;
         let mut more = self.any(start, b']')?;
         while more {
@@ -137,8 +142,8 @@ impl<'t> Reader<'t> {
     /// Enters an object or array; gives its beginning.
     pub fn open(&mut self) -> Read<usize> {
         let start = self.at;
-        if self.depth == DEPTH {
-            return self.fail(start, Problem::new("this is nested too deeply", start..start));
+        if self.depth == MAX_DEPTH {
+            return self.fail(start, SyntaxError::new("nested too deeply", start..start));
         }
         self.depth += 1;
         self.at += 1;
@@ -156,9 +161,9 @@ impl<'t> Reader<'t> {
             }
             Some(_) => Ok(true),
             None => {
-                let open = if close == b'}' { "this `{` is never closed" } else { "this `[` is never closed" };
-                let problem = Problem::new(open, start..start + 1);
-                self.fail(self.at, if self.lines { problem.help(ONE_LINE) } else { problem })
+                let open = if close == b'}' { "unclosed `{`" } else { "unclosed `[`" };
+                let error = SyntaxError::new(open, start..start + 1);
+                self.fail(self.at, if self.lines { error.help(ONE_LINE) } else { error })
             }
         }
     }
@@ -170,14 +175,14 @@ impl<'t> Reader<'t> {
             return Ok(false);
         }
         if self.peek() != Some(b',') {
-            let due = if close == b'}' { "a `,` or `}` is due here" } else { "a `,` or `]` is due here" };
-            let problem = Problem::new(due, at..at);
-            return self.fail(at, problem.help("look for a quote that is missing, or in the wrong place"));
+            let due = if close == b'}' { "expected `,` or `}`" } else { "expected `,` or `]`" };
+            let error = SyntaxError::new(due, at..at);
+            return self.fail(at, error.help("check for a missing or misplaced quote"));
         }
         self.at += 1;
         if !self.any(start, close)? {
-            let problem = Problem::new("a `,` stands behind the last entry", at..at + 1);
-            return self.fail(self.at, problem.help("remove it"));
+            let error = SyntaxError::new("trailing comma", at..at + 1);
+            return self.fail(self.at, error.help("remove it"));
         }
         Ok(true)
     }
@@ -186,15 +191,15 @@ impl<'t> Reader<'t> {
     pub fn key(&mut self) -> Read<(String, Range<usize>)> {
         let start = self.skip();
         if self.peek() != Some(b'"') {
-            let problem = Problem::new("a key in double quotes is due here", start..start);
-            return self.fail(start, problem);
+            let error = SyntaxError::new("expected a key in double quotes", start..start);
+            return self.fail(start, error);
         }
         let name = self.string()?;
         let place = start..self.at;
         let at = self.skip();
         if self.peek() != Some(b':') {
             let unknown = if self.notes.contents.field(&name).is_some() { at } else { start };
-            return self.fail(unknown, Problem::new("a `:` is missing behind this key", place));
+            return self.fail(unknown, SyntaxError::new("missing `:` after this key", place));
         }
         self.at += 1;
         Ok((name, place))
@@ -202,7 +207,7 @@ impl<'t> Reader<'t> {
 
     /// Whether a key can be printed; hides it otherwise.
     pub fn named(&mut self, name: &str, key: &Range<usize>) -> bool {
-        let named = hide::is_word(name, true);
+        let named = redact::is_printable_key(name, true);
         if !named {
             self.notes.hide(key.clone());
         }
@@ -210,15 +215,15 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of a key, hidden unless it is known to be harmless.
-    fn field(&mut self, name: &str, show: Show) -> Read<Row> {
+    fn field(&mut self, name: &str, show: Visibility) -> Read<FileRow> {
         let inner = show.inside(self.notes.contents, name);
         let start = self.skip();
         let read = self.value(inner);
-        if show != Show::Nothing && inner == Show::Nothing {
+        if show != Visibility::Nothing && inner == Visibility::Nothing {
             let end = read.as_ref().map_or(self.end, |value| value.span.end);
             self.notes.hide(start..end);
         }
-        if let Some(value) = read.as_ref().ok().filter(|value| hide::is_odd(name, &value.value)) {
+        if let Some(value) = read.as_ref().ok().filter(|value| redact::may_be_password(name, &value.value)) {
             self.notes.hide(value.span.clone());
         }
         read
@@ -237,15 +242,15 @@ impl<'t> Reader<'t> {
                     at += 2;
                 }
                 Some(b'\n' | b'\r') => {
-                    let problem = Problem::new("this quote is not closed on its line", quote.clone());
-                    return self.fail(quote.end, problem.help("inside of text, a line break is written as `\\n`"));
+                    let error = SyntaxError::new("unclosed quote on this line", quote.clone());
+                    return self.fail(quote.end, error.help("write a line break inside text as `\\n`"));
                 }
                 Some(0..0x20) => {
-                    let problem = Problem::new("a control character can't stand in JSON", at..at + 1);
-                    return self.fail(quote.end, problem.help("remove it, or write it as an escape like \\u0007"));
+                    let error = SyntaxError::new("control characters are not allowed in JSON", at..at + 1);
+                    return self.fail(quote.end, error.help("remove it, or write it as an escape like \\u0007"));
                 }
                 Some(_) => at += 1,
-                None => return self.fail(quote.end, Problem::new("this quote is never closed", quote)),
+                None => return self.fail(quote.end, SyntaxError::new("unclosed quote", quote)),
             }
         }
         let source = self.text.get(start..=at).unwrap_or_default();
@@ -273,14 +278,13 @@ impl<'t> Reader<'t> {
                 after => after.is_some_and(|byte| b"\"\\/bfnrt".contains(&byte)),
             };
             if !fine {
-                let problem =
-                    Problem::new("a `\\` in this text begins no escape that JSON knows", start + at..start + at + 1);
-                return self.fail(start + 1, problem.help("write `\\\\` for a backslash"));
+                let error = SyntaxError::new("invalid escape sequence", start + at..start + at + 1);
+                return self.fail(start + 1, error.help("write `\\\\` for a backslash"));
             }
             at += 2;
         }
-        let problem = Problem::new("an escape in this text is only half of a character", start..start + source.len());
-        self.fail(start + 1, problem.help("characters beyond \\uffff are written as two escapes, or as themselves"))
+        let error = SyntaxError::new("incomplete surrogate pair", start..start + source.len());
+        self.fail(start + 1, error.help("characters beyond \\uffff must be written as two escapes, or literally"))
     }
 
     fn number(&mut self) -> Read<Number> {
@@ -292,10 +296,10 @@ impl<'t> Reader<'t> {
         let source = self.text.get(start..end).unwrap_or_default();
         let Ok(number) = serde_json::from_str(source) else {
             if is_number(source) {
-                return self.fail(start, Problem::new("this number is too large", start..end));
+                return self.fail(start, SyntaxError::new("number out of range", start..end));
             }
-            let problem = Problem::new("this is no number that JSON can have", start..end);
-            return self.fail(start, problem.help("text stands in double quotes"));
+            let error = SyntaxError::new("invalid JSON number", start..end);
+            return self.fail(start, error.help("put text in double quotes"));
         };
         self.at = end;
         Ok(number)
@@ -312,9 +316,9 @@ impl<'t> Reader<'t> {
             Some("false") => Value::Bool(false),
             Some("null") => Value::Null,
             _ => {
-                let problem = Problem::new("this is no JSON value", start..end);
+                let error = SyntaxError::new("invalid JSON value", start..end);
                 return self
-                    .fail(start, problem.help("text stands in double quotes; true, false and null in small letters"));
+                    .fail(start, error.help("put text in double quotes; write true, false and null in lower case"));
             }
         };
         self.at = end;

@@ -7,21 +7,21 @@ use std::rc::Rc;
 use granit_parser::{Span, Tag};
 use serde_json::Value;
 
-use super::Row;
-use super::error::Problem;
-use super::hide::{self, Show};
+use super::FileRow;
+use super::error::SyntaxError;
 use super::parsed::Read;
-use super::yaml::{Reader, range};
+use super::redact::{self, Visibility};
+use super::yaml::{YamlReader, range};
 
 /// Bytes that anchors and aliases may copy: far more than a real file does, far less than a
 /// "billion laughs".
-const COPIES: usize = 256 * 1024 * 1024;
+const MAX_COPIED_BYTES: usize = 256 * 1024 * 1024;
 /// What a copied value takes beside its text.
 const NODE: usize = 64;
 
-impl Reader<'_> {
+impl YamlReader<'_> {
     /// Keeps a value for the aliases that may come; `id` 0 is none.
-    pub(super) fn anchor(&mut self, id: usize, row: &Row) -> Read<()> {
+    pub(super) fn anchor(&mut self, id: usize, row: &FileRow) -> Read<()> {
         if id != 0 {
             let cost = weigh(&row.value);
             self.copy(cost, &row.span)?;
@@ -31,25 +31,25 @@ impl Reader<'_> {
     }
 
     /// A copy of what an alias stands for, at its place.
-    pub(super) fn alias(&mut self, id: usize, place: Range<usize>, show: Show) -> Read<Row> {
+    pub(super) fn alias(&mut self, id: usize, place: Range<usize>, show: Visibility) -> Read<FileRow> {
         let Some((row, cost)) = self.anchors.get(&id).cloned() else {
-            let problem = Problem::new("an alias can't stand inside of what it stands for", place);
-            return Err(Box::new(problem));
+            let error = SyntaxError::new("an alias can't refer to a value that contains it", place);
+            return Err(Box::new(error));
         };
         self.copy(cost, &place)?;
-        if show == Show::Nothing {
+        if show == Visibility::Nothing {
             // Somewhere it is a secret: hidden where it is written, too.
-            self.notes.hidden.push(hide::value(row.span.clone()));
+            self.notes.hidden.push(redact::value(row.span.clone()));
         }
-        Ok(Row { span: place, ..Row::clone(&row) })
+        Ok(FileRow { span: place, ..FileRow::clone(&row) })
     }
 
     /// Accounts for a copy of a value.
     fn copy(&mut self, cost: usize, place: &Range<usize>) -> Read<()> {
         self.copied = self.copied.saturating_add(cost);
-        if self.copied > COPIES {
-            let sentence = format!("the aliases up to here stand for more than {} MiB", COPIES / (1024 * 1024));
-            return Err(Box::new(Problem::new(sentence, place.clone())));
+        if self.copied > MAX_COPIED_BYTES {
+            let message = format!("the aliases so far expand to more than {} MiB", MAX_COPIED_BYTES / (1024 * 1024));
+            return Err(Box::new(SyntaxError::new(message, place.clone())));
         }
         Ok(())
     }
@@ -60,18 +60,19 @@ impl Reader<'_> {
         let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
         if !fits {
             let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
-            self.notes.hidden.push(hide::value(place.clone()));
-            let problem = Problem::new("a value that begins with `!` has a YAML tag, which can't be used here", place);
-            self.note(problem.help("if the `!` belongs to the text, put all of it in quotes"))?;
+            self.notes.hidden.push(redact::value(place.clone()));
+            let error =
+                SyntaxError::new("a value that starts with `!` is a YAML tag, which is not supported here", place);
+            self.note(error.help("if the `!` is part of the text, quote the whole value"))?;
         }
         Ok(fits)
     }
 
     /// An anchor with nothing behind it, before `end`: most likely text that should be in quotes.
-    pub(super) fn lone_anchor(&self, end: usize) -> Problem {
+    pub(super) fn lone_anchor(&self, end: usize) -> SyntaxError {
         let start = self.text.get(..end).and_then(|before| before.rfind('&')).unwrap_or(end);
-        Problem::new("a value that begins with `&` is a YAML anchor, not text", start..end)
-            .help("if the `&` belongs to the text, put all of it in quotes")
+        SyntaxError::new("a value that starts with `&` is a YAML anchor, not text", start..end)
+            .help("if the `&` is part of the text, quote the whole value")
     }
 }
 

@@ -19,8 +19,9 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Padding, Renderer, Snippet};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::hide::Hidden;
 use super::positions::Positions;
+use super::redact::Redaction;
+use crate::users::is_invisible;
 
 /// Columns of a line that are shown, at most (and a few for the marks of the cuts).
 const WIDTH: usize = 140;
@@ -33,7 +34,7 @@ const CHARS: usize = 400;
 /// What stands for the rest of a line.
 const CUT: &str = "...";
 /// Longest title or help.
-const SENTENCE: usize = 500;
+const MAX_MESSAGE_LENGTH: usize = 500;
 
 /// Whether something has to be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +60,15 @@ pub(super) struct Block<'a> {
 pub(super) struct Printer<'a> {
     path: String,
     text: &'a str,
-    hidden: &'a [Hidden],
+    hidden: &'a [Redaction],
     positions: Positions,
     renderer: Renderer,
 }
 
 impl<'a> Printer<'a> {
-    /// `hidden` must be [tidy](super::hide::tidy).
-    pub fn new(path: &str, text: &'a str, hidden: &'a [Hidden], colour: bool) -> Self {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    /// `hidden` must be [tidy](super::redact::tidy).
+    pub fn new(path: &str, text: &'a str, hidden: &'a [Redaction], color: bool) -> Self {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         Self {
             path: printable(path),
             text,
@@ -197,7 +198,7 @@ impl<'a> Printer<'a> {
     }
 
     /// The hidden pieces that end after `at`.
-    fn after(&self, at: usize) -> &'a [Hidden] {
+    fn after(&self, at: usize) -> &'a [Redaction] {
         let first = self.hidden.partition_point(|piece| piece.span.end <= at);
         self.hidden.get(first..).unwrap_or_default()
     }
@@ -232,7 +233,7 @@ fn columns(c: char) -> usize {
 fn printable(text: &str) -> String {
     let mut out = String::new();
     for (count, c) in text.chars().enumerate() {
-        if count == SENTENCE {
+        if count == MAX_MESSAGE_LENGTH {
             out.push_str(CUT);
             break;
         }
@@ -248,15 +249,4 @@ fn push_printable(out: &mut String, c: char) {
         c if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
         c => out.push(c),
     }
-}
-
-/// Default-ignorable characters, the bidirectional controls among them, and the line
-/// separators.
-pub(crate) fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e0fff}')
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 /// The most cells of a row that are kept. No list of users has so many columns.
-pub(super) const MOST: usize = 256;
+pub(super) const MAX_CELLS: usize = 256;
 
 /// One cell.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) struct Cell<'t> {
 
 /// What is wrong with the quotes of a row; the place is that of the row's first such quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum QuoteError {
     /// The quote that opens here is never closed.
     Unclosed(usize),
     /// A quote inside of a cell that has none around it.
@@ -45,22 +45,22 @@ impl<'t> Cells<'t> {
         self.text.as_bytes().get(at).copied()
     }
 
-    /// Reads the next row into `cells`, or the first [`MOST`] of them; `None` behind the last row.
-    pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), Fault>> {
+    /// Reads the next row into `cells`, or the first [`MAX_CELLS`] of them; `None` behind the last row.
+    pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), QuoteError>> {
         cells.clear();
         while let Some(b'\n' | b'\r') = self.byte(self.at) {
             self.at += 1;
         }
         self.byte(self.at)?;
-        let mut fault = None;
+        let mut error = None;
         loop {
             let (cell, wrong) = if self.byte(self.at) == Some(b'"') { self.quoted() } else { self.bare() };
-            if cells.len() < MOST {
+            if cells.len() < MAX_CELLS {
                 cells.push(cell);
             }
-            fault = fault.or(wrong);
+            error = error.or(wrong);
             if self.byte(self.at) != Some(self.delimiter) {
-                return Some(fault.map_or(Ok(()), Err));
+                return Some(error.map_or(Ok(()), Err));
             }
             self.at += 1;
         }
@@ -73,15 +73,15 @@ impl<'t> Cells<'t> {
         at + length.unwrap_or(rest.len())
     }
 
-    fn bare(&mut self) -> (Cell<'t>, Option<Fault>) {
+    fn bare(&mut self) -> (Cell<'t>, Option<QuoteError>) {
         let span = self.at..self.end(self.at);
         self.at = span.end;
         let text = self.text.get(span.clone()).unwrap_or_default();
-        let fault = text.find('"').map(|quote| Fault::Inside(span.start + quote));
-        (Cell { text: Cow::Borrowed(text), span }, fault)
+        let error = text.find('"').map(|quote| QuoteError::Inside(span.start + quote));
+        (Cell { text: Cow::Borrowed(text), span }, error)
     }
 
-    fn quoted(&mut self) -> (Cell<'t>, Option<Fault>) {
+    fn quoted(&mut self) -> (Cell<'t>, Option<QuoteError>) {
         let start = self.at;
         let mut end = start + 1;
         let mut doubled = false;
@@ -102,13 +102,13 @@ impl<'t> Cells<'t> {
         let text = if doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) };
         let behind = if closed { end + 1 } else { end };
         self.at = self.end(behind);
-        let fault = if !closed {
-            Some(Fault::Unclosed(start))
+        let error = if !closed {
+            Some(QuoteError::Unclosed(start))
         } else if self.at > behind {
-            Some(Fault::Behind(start, behind))
+            Some(QuoteError::Behind(start, behind))
         } else {
             None
         };
-        (Cell { text, span: start..self.at }, fault)
+        (Cell { text, span: start..self.at }, error)
     }
 }

@@ -14,24 +14,24 @@ use crate::users::UserField;
 
 /// A piece of the text of which every column is printed as `with`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hidden {
+pub(super) struct Redaction {
     pub span: Range<usize>,
     pub with: char,
 }
 
 /// A value, printed as stars.
-pub(super) fn value(span: Range<usize>) -> Hidden {
-    Hidden { span, with: '*' }
+pub(super) fn value(span: Range<usize>) -> Redaction {
+    Redaction { span, with: '*' }
 }
 
 /// A comment, left out.
-pub(super) fn comment(span: Range<usize>) -> Hidden {
-    Hidden { span, with: ' ' }
+pub(super) fn comment(span: Range<usize>) -> Redaction {
+    Redaction { span, with: ' ' }
 }
 
 /// What of a node may be shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Show {
+pub(super) enum Visibility {
     /// The value of a public key.
     Public,
     /// A place for rows: mappings are read key by key, anything else is hidden.
@@ -40,7 +40,7 @@ pub(super) enum Show {
     Nothing,
 }
 
-impl Show {
+impl Visibility {
     /// What may be shown of the value of this key.
     pub fn inside(self, contents: &Contents, key: &str) -> Self {
         if self != Self::Nothing && contents.is_public(key) { Self::Public } else { Self::Nothing }
@@ -49,26 +49,26 @@ impl Show {
 
 /// Whether a value of a public key may be a password all the same: who is asked whether to change
 /// it may have written the new one.
-pub(super) fn is_odd(key: &str, value: &Value) -> bool {
+pub(super) fn may_be_password(key: &str, value: &Value) -> bool {
     key == UserField::MustChangePassword.as_str() && !matches!(value, Value::Bool(_) | Value::Null)
 }
 
 /// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is
 /// missing.
-pub(super) fn is_suspect(text: &str) -> bool {
+pub(super) fn mentions_password(text: &str) -> bool {
     text.as_bytes().windows(5).any(|window| window.eq_ignore_ascii_case(b"passw"))
 }
 
 /// Whether a key looks like one. Others are hidden like values: they come from a quote, a brace or
 /// a colon that is missing, or in the wrong place. `{password hunter2, name: Ann}` has a key of two
 /// words, without a value.
-pub(super) fn is_word(key: &str, has_value: bool) -> bool {
-    let spaces = has_value && !is_suspect(key);
+pub(super) fn is_printable_key(key: &str, has_value: bool) -> bool {
+    let spaces = has_value && !mentions_password(key);
     key.chars().count() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c) || (c == ' ' && spaces))
 }
 
-/// Puts pieces in order, without overlaps, as [`super::show`] needs them.
-pub(super) fn tidy(hidden: &mut Vec<Hidden>) {
+/// Puts pieces in order, without overlaps, as [`super::snippet`] needs them.
+pub(super) fn tidy(hidden: &mut Vec<Redaction>) {
     hidden.retain(|piece| !piece.span.is_empty());
     hidden.sort_by_key(|piece| piece.span.start);
     hidden.dedup_by(|next, piece| {
@@ -85,7 +85,7 @@ pub(super) fn tidy(hidden: &mut Vec<Hidden>) {
 const LOOK_BACK: usize = 1000;
 
 /// What to hide of the line around `at` when the file couldn't be parsed there.
-pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<Hidden> {
+pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<Redaction> {
     let before = text.get(..at).unwrap_or_default();
     let start = before.rfind(is_break).map_or(0, |end| end + 1);
     let line = text.get(start..).unwrap_or_default();
