@@ -1,5 +1,4 @@
-//! Makes rows with places from CSV; its cells come from [`super::csv_cells`], its columns from
-//! [`super::csv_header`].
+//! Parses CSV into rows; see [`super::csv_cells`] for the cells and [`super::csv_header`] for the columns.
 
 use std::ops::Range;
 
@@ -13,12 +12,12 @@ use super::redact::{self, comment};
 use super::{Contents, FileField, FileRow};
 use crate::users::UserField;
 
-/// A table of users, its first row the names of the columns.
+/// Parses a table of users whose first row names the columns.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut table =
         Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
     let rows = table.read().unwrap_or_else(|error| {
-        // What is behind was not read.
+        // The rest was not read, so nothing is known about it.
         table.notes.hide(error.span.end..text.len());
         table.notes.errors.push(*error);
         Vec::new()
@@ -29,12 +28,10 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
 struct Table<'t> {
     text: &'t str,
     columns: Vec<Option<UserField>>,
-    /// The columns without a name behind them: where they stand, and whether that was noted since
-    /// they are not empty.
+    /// The unnamed columns at the end of the header: their byte ranges, and whether a value in them was reported.
     tail: Vec<(Range<usize>, bool)>,
     notes: Notes,
-    /// Whether a quote was wrong, so that nothing is known for certain any more about what is a
-    /// password.
+    /// Whether a quoting error occurred: from then on, any cell may be a password.
     is_unreliable: bool,
 }
 
@@ -89,8 +86,8 @@ impl<'t> Table<'t> {
         Ok(rows)
     }
 
-    /// Takes the empty cells away that a spreadsheet writes behind the last column. Whether they are
-    /// not all empty: then their columns need a name.
+    /// Removes the empty cells that spreadsheets write after the last column. Returns whether any has a value: then its
+    /// column needs a name.
     fn tail(&mut self, row: &mut Vec<Cell<'_>>) -> Read<bool> {
         let width = self.columns.len();
         if row.len() <= width || row.len() > width + self.tail.len() {
@@ -128,7 +125,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Hides what isn't known to be harmless: of a row that may be shifted, everything.
+    /// Hides everything that may be a secret. If the cells may be shifted, hides the whole row.
     fn hide(&mut self, row: &[Cell<'_>], span: &Range<usize>) {
         if self.is_unreliable {
             return;
@@ -166,7 +163,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// What a cell of a flag means, if it is one.
+/// The value of a flag's cell, if it is valid.
 fn flag(text: &str) -> Option<bool> {
     let is = |word: &&str| text.eq_ignore_ascii_case(word);
     if ["true", "yes", "on", "1"].iter().any(is) {
@@ -183,7 +180,7 @@ fn quote_error(error: QuoteError) -> SyntaxError {
         QuoteError::Unclosed(at) => SyntaxError::new("unclosed quote", at..at + 1),
         QuoteError::Inside(at) => SyntaxError::new("quote inside an unquoted cell", at..at + 1)
             .help("put the whole cell in double quotes, and write \"\" for a quote inside"),
-        QuoteError::Behind(start, at) => SyntaxError::new("text after the closing quote of a cell", at..at)
+        QuoteError::TrailingText(start, at) => SyntaxError::new("text after the closing quote of a cell", at..at)
             .other(start..start + 1, "opening quote")
             .help("write \"\" for a quote inside a cell"),
     }

@@ -1,34 +1,34 @@
-//! Takes CSV apart (RFC 4180): rows of cells that know their places. Knows no users.
+//! A CSV tokenizer (RFC 4180): rows of cells with their byte ranges.
 //!
-//! Lines end with LF, CRLF or CR. Lines without anything on them are no rows.
+//! Lines end with LF, CRLF or CR. Empty lines are skipped.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The most cells of a row that are kept. No list of users has so many columns.
+/// Maximum number of cells kept per row.
 pub(super) const MAX_CELLS: usize = 256;
 
 /// One cell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cell<'t> {
-    /// What it says, without the quotes around it.
+    /// The unquoted text.
     pub text: Cow<'t, str>,
-    /// Where it stands, quotes included.
+    /// The byte range in the file, quotes included.
     pub span: Range<usize>,
 }
 
-/// What is wrong with the quotes of a row; the place is that of the row's first such quote.
+/// A quoting error, with its byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QuoteError {
-    /// The quote that opens here is never closed.
+    /// An unclosed quote.
     Unclosed(usize),
-    /// A quote inside of a cell that has none around it.
+    /// A quote inside an unquoted cell.
     Inside(usize),
-    /// The quote that opens at the first place closes before the second, where the cell goes on.
-    Behind(usize, usize),
+    /// Text after a closing quote; offsets of the opening quote and of the text.
+    TrailingText(usize, usize),
 }
 
-/// The rows of a text, one after the other.
+/// Iterates over the rows of a text.
 #[derive(Clone)]
 pub(super) struct Cells<'t> {
     text: &'t str,
@@ -45,7 +45,7 @@ impl<'t> Cells<'t> {
         self.text.as_bytes().get(at).copied()
     }
 
-    /// Reads the next row into `cells`, or the first [`MAX_CELLS`] of them; `None` behind the last row.
+    /// Reads the first [`MAX_CELLS`] cells of the next row into `cells`; `None` after the last row.
     pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), QuoteError>> {
         cells.clear();
         while let Some(b'\n' | b'\r') = self.byte(self.at) {
@@ -66,7 +66,7 @@ impl<'t> Cells<'t> {
         }
     }
 
-    /// Where the cell ends whose rest begins at `at`.
+    /// The end of the cell that contains `at`.
     fn end(&self, at: usize) -> usize {
         let rest = self.text.as_bytes().get(at..).unwrap_or_default();
         let length = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r') || *byte == self.delimiter);
@@ -105,7 +105,7 @@ impl<'t> Cells<'t> {
         let error = if !closed {
             Some(QuoteError::Unclosed(start))
         } else if self.at > behind {
-            Some(QuoteError::Behind(start, behind))
+            Some(QuoteError::TrailingText(start, behind))
         } else {
             None
         };

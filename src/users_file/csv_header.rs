@@ -1,4 +1,4 @@
-//! The first row of a CSV file: which column is which field.
+//! The header of a CSV file: detects the separator and maps columns to fields.
 
 use std::ops::Range;
 
@@ -9,14 +9,13 @@ use super::parsed::{Notes, Read, duplicate};
 use super::redact;
 use crate::users::UserField;
 
-/// Names of columns in a row that is taken for a header; fewer where there need not be more.
-const ENOUGH: usize = 2;
+/// Minimum number of known columns in a header, unless fewer are required.
+const MIN_KNOWN_COLUMNS: usize = 2;
 
-fn enough(contents: &Contents) -> usize {
-    ENOUGH.min(contents.required.len())
+fn min_known_columns(contents: &Contents) -> usize {
+    MIN_KNOWN_COLUMNS.min(contents.required.len())
 }
 
-/// Which columns there are.
 fn columns_help(contents: &Contents) -> String {
     match contents.fields.split_last() {
         Some((last, others)) => format!("the columns are {} and {last}", UserField::names(others)),
@@ -28,16 +27,16 @@ pub(super) fn first_row_help(contents: &Contents) -> String {
     format!("the first row names the columns, such as: {}", contents.example)
 }
 
-/// More unknown columns than this are one problem, which names the first few.
+/// More unknown columns than this are reported in one error, which names the first few.
 const MANY: usize = 10;
 const NAMED: usize = 5;
-/// The longest cell, and the longest word in one, that is taken for a name among unknown ones.
+/// Maximum length of an unknown column name, and of a word in it, in characters.
 const MAX_NAME_LENGTH: usize = 40;
 const MAX_WORD_LENGTH: usize = 24;
 
-/// Where the rows of a file begin, and what separates its cells.
+/// Finds the header and the separator.
 pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
-    if let Some((start, delimiter)) = hint(text) {
+    if let Some((start, delimiter)) = separator_line(text) {
         return Cells::new(text, start + first_row(text.get(start..).unwrap_or_default()), delimiter);
     }
     let start = first_row(text);
@@ -45,7 +44,7 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     let line = line.split(['\n', '\r']).next().unwrap_or_default();
     let fits = |delimiter: &char| {
         let name = |piece: &str| contents.field(piece.trim().trim_matches('"')).is_some();
-        line.split(*delimiter).filter(|piece| name(piece)).count() >= enough(contents)
+        line.split(*delimiter).filter(|piece| name(piece)).count() >= min_known_columns(contents)
     };
     let others = [';', '\t'];
     let other = if line.contains(',') {
@@ -56,9 +55,8 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     Cells::new(text, start, other.and_then(|other| u8::try_from(other).ok()).unwrap_or(b','))
 }
 
-/// A first line such as `sep=;`, by which a spreadsheet is told the separator: where it ends, and
-/// what it says.
-fn hint(text: &str) -> Option<(usize, u8)> {
+/// A first line such as `sep=;`, which tells spreadsheets the separator: its end and the separator.
+fn separator_line(text: &str) -> Option<(usize, u8)> {
     let line = text.split(['\n', '\r']).next()?;
     let (name, separator) = line.trim_matches('"').split_once('=')?;
     match separator.as_bytes() {
@@ -69,7 +67,7 @@ fn hint(text: &str) -> Option<(usize, u8)> {
     }
 }
 
-/// Behind the empty lines, and those that begin with `#`.
+/// The offset after empty lines and comments.
 fn first_row(text: &str) -> usize {
     let mut start = 0;
     for line in text.split_inclusive(['\n', '\r']) {
@@ -81,18 +79,16 @@ fn first_row(text: &str) -> usize {
     start
 }
 
-/// Takes the cells without a name away that a spreadsheet writes behind the last column; gives their
-/// places.
+/// Removes the unnamed cells that spreadsheets write after the last column; returns their byte ranges.
 pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
     let named = header.iter().rposition(|cell| !cell.text.trim().is_empty()).map_or(0, |last| last + 1);
     header.drain(named..).map(|cell| cell.span).collect()
 }
 
-/// Reads the header. The field of each column, in order; `None` for one that is none.
+/// Returns the field of each column, in order; `None` for an unknown column.
 ///
-/// `cells` stand behind it: the row that follows shows whether the names of unknown columns can be
-/// printed. Without it, or with another number of cells than the `width` of the first row, the
-/// header may have got data into it, such as when a line break is missing.
+/// `cells` are positioned after the header. The next row tells whether names of unknown columns may be shown: if it is
+/// missing or its length is not the header's `width`, the header may contain data, such as after a missing line break.
 pub(super) fn read(
     header: &[Cell<'_>],
     width: usize,
@@ -108,8 +104,8 @@ pub(super) fn read(
     let follows = cells.clone().next(&mut first) == Some(Ok(())) && first.len() == width;
     let names = header.iter().all(|cell| could_be_a_name(cell.text.trim()))
         && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(contents, cell.text.trim())));
-    if known < enough(contents) && !names {
-        // Perhaps it is a user.
+    if known < min_known_columns(contents) && !names {
+        // The row may be a user.
         notes.hide(place.clone());
         return Err(Box::new(missing_columns(&missing, place.start..place.start).help(first_row_help(contents))));
     }
@@ -124,7 +120,7 @@ pub(super) fn read(
             notes.note(duplicate(&format!("column `{field}`"), cell.span.clone(), first.span.clone()))?;
         }
     }
-    if known < enough(contents) {
+    if known < min_known_columns(contents) {
         return Err(Box::new(missing_columns(&missing, place).help(first_row_help(contents))));
     }
     if !missing.is_empty() {
@@ -145,18 +141,18 @@ fn missing_columns(missing: &[UserField], place: Range<usize>) -> SyntaxError {
     )
 }
 
-/// From the first to the last cell of a row.
+/// The byte range of a row.
 pub(super) fn place(cells: &[Cell<'_>]) -> Range<usize> {
     cells.first().map_or(0, |cell| cell.span.start)..cells.last().map_or(0, |cell| cell.span.end)
 }
 
-/// Whether a cell of the first row is written like the name of a column: short, and made of words.
+/// Whether a cell looks like a column name: short, and made of words.
 fn could_be_a_name(cell: &str) -> bool {
     cell.chars().count() <= MAX_NAME_LENGTH && cell.chars().all(|c| c.is_alphanumeric() || " -_".contains(c))
 }
 
-/// Whether it may as well be a value, perhaps a secret one: it has digits, capital letters inside of
-/// a word or a very long word, or is a flag.
+/// Whether a cell may be a value, possibly a secret: it has digits, capitals inside a word or a very long word, or is a
+/// flag.
 fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
     let odd = |word: &str| {
         let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
@@ -168,7 +164,7 @@ fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
             || cell.split([' ', '-', '_']).any(odd))
 }
 
-/// Notes the columns that are none of a user's, and those without a name.
+/// Reports unknown columns and columns without a name.
 fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
     let contents = notes.contents;
     let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
@@ -206,7 +202,6 @@ fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
     nameless.iter().try_for_each(|cell| notes.note(no_name(contents, cell.span.clone())))
 }
 
-/// A column whose cells can't be told.
 pub(super) fn no_name(contents: &Contents, place: Range<usize>) -> SyntaxError {
     SyntaxError::new("this column has no name", place).help(columns_help(contents))
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a users file before any row is looked at, and how it is said.
+//! Errors in the form of a users file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,7 +32,7 @@ pub enum FileError {
     Form(FormError),
 }
 
-/// The problems of a file's form, with their places.
+/// All errors in the form of a file, with their places.
 pub struct FormError {
     path: String,
     text: String,
@@ -40,16 +40,15 @@ pub struct FormError {
     errors: Vec<SyntaxError>,
 }
 
-/// One problem of the form. `sentence` and `help` never quote a value of the file.
+/// An error in the form. `message` and `help` never quote a value of the file.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub message: String,
     pub span: Range<usize>,
-    /// A place that has to do with it, and what to say there.
+    /// A related place and its label.
     pub other: Option<(Range<usize>, &'static str)>,
     pub help: Option<Cow<'static, str>>,
-    /// The file couldn't be read at this place, and it is not known what on this line is a
-    /// password: words decide.
+    /// Whether the line could not be parsed; then [`redact::unparsed_line`] decides what is shown of it.
     pub unparsed: bool,
 }
 
@@ -91,8 +90,7 @@ impl FormError {
         Self { path, text, hidden, errors }
     }
 
-    /// One block of lines for each problem, in file order, an empty line between them, ready for
-    /// stderr.
+    /// Renders all errors in file order, separated by empty lines; see [`super::UsersFile::render`].
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let blocks: Vec<Block<'_>> = self.errors.iter().map(block).collect();
@@ -111,19 +109,19 @@ fn block(error: &SyntaxError) -> Block<'_> {
     }
 }
 
-/// The error for bytes that aren't text, pointing at the first of them.
+/// The error for invalid UTF-8, at the first invalid byte.
 pub(super) fn invalid_utf8(
     contents: &'static Contents,
     path: String,
     format: FileFormat,
-    refused: &FromUtf8Error,
+    source: &FromUtf8Error,
 ) -> FileError {
-    let bytes = refused.as_bytes();
-    let at = refused.utf8_error().valid_up_to();
+    let bytes = source.as_bytes();
+    let at = source.utf8_error().valid_up_to();
     let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
     let help = if utf16 { "the file seems to be UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
     let mut text = String::from_utf8_lossy(bytes).into_owned();
-    // Everything before `at` is valid, so the place is the same in the repaired text.
+    // Everything before `at` is valid, so the offset also holds in the lossy text.
     let at = at - super::strip_bom(&mut text);
     let error = SyntaxError::new("invalid UTF-8", at..at).help(help);
     let (hidden, error) = match format {
@@ -133,14 +131,14 @@ pub(super) fn invalid_utf8(
     FileError::Form(FormError::new(contents, path, text, hidden, vec![error]))
 }
 
-/// The plain [`render`](FormError::render), without the last line feed.
+/// [`render`](FormError::render) without color and without the last line feed.
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.render(false).trim_end_matches('\n'))
     }
 }
 
-/// Without the text: it holds passwords.
+/// Omits the text, which contains passwords.
 impl fmt::Debug for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FormError").field("path", &self.path).field("problems", &self.errors).finish_non_exhaustive()

@@ -1,24 +1,24 @@
-//! The formats of users files.
+//! File formats.
 
 use std::path::Path;
 
 use clap::ValueEnum;
 
-/// How a users file is written.
+/// The format of a users file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FileFormat {
-    /// A list under `create_users`, as the vendor's client reads it; `users` for commands that change users.
+    /// A list under `create_users`, as for Anyscale's client; under `users` for commands that change users.
     Yaml,
-    /// An array of users, or an object with one under the same name.
+    /// An array of users, or an object with the array under the same key as in YAML.
     Json,
-    /// One user a line, as a JSON object.
+    /// JSON lines: one JSON object per line.
     Ndjson,
-    /// A table whose first row names the columns.
+    /// A table with a header row.
     Csv,
 }
 
 impl FileFormat {
-    /// The format of a file by the end of its name, in any case: `.yaml`, `.yml`, `.json`,
+    /// The format by file extension, case-insensitive: `.yaml`, `.yml`, `.json`,
     /// `.ndjson`, `.jsonl` or `.csv`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! Takes a file's bytes in, up to a bound.
+//! Reads a file up to a size limit, and hashes it.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,24 +9,24 @@ use sha2::{Digest as _, Sha256};
 
 use super::MAX_BYTES;
 
-/// Bytes read at a time.
+/// Size of the read buffer in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// A file's content as it is.
+/// The content of a file.
 pub(super) struct Input {
     pub bytes: Vec<u8>,
-    /// Hex digits, in small letters.
+    /// SHA-256 in lower-case hex digits.
     pub sha256: String,
 }
 
-/// Reads a file, or standard input for `-`. `None` if there are more than [`MAX_BYTES`]: a regular
-/// file is then not read at all, anything else no further than that.
+/// Reads a file, or standard input for `-`. Returns `None` if it is larger than [`MAX_BYTES`]: a regular file is not
+/// read at all then, a stream only up to the limit.
 pub(super) fn read(path: &Path) -> io::Result<Option<Input>> {
     if path == Path::new("-") {
         return read_from(io::stdin().lock());
     }
     let file = File::open(path)?;
-    // A pipe's length is 0.
+    // The length of a pipe is 0.
     if file.metadata()?.len() > MAX_BYTES { Ok(None) } else { read_from(file) }
 }
 
@@ -44,23 +44,23 @@ fn read_from(source: impl Read) -> io::Result<Option<Input>> {
         };
         let read = chunk.get(..read).unwrap_or_default();
         hash.update(read);
-        make_room(&mut bytes, read.len());
+        reserve(&mut bytes, read.len());
         bytes.extend_from_slice(read);
     }
     let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= MAX_BYTES);
     Ok(fits.then(|| Input { bytes, sha256: hex(&hash.finalize()) }))
 }
 
-/// Grows by doubling, but never far beyond what may be read.
-fn make_room(bytes: &mut Vec<u8>, more: usize) {
-    let due = bytes.len() + more;
-    if due > bytes.capacity() {
+/// Doubles the capacity, but not beyond the size limit.
+fn reserve(bytes: &mut Vec<u8>, more: usize) {
+    let needed = bytes.len() + more;
+    if needed > bytes.capacity() {
         let most = usize::try_from(MAX_BYTES).unwrap_or(usize::MAX).saturating_add(1);
-        bytes.reserve_exact((2 * due).min(most).max(due) - bytes.len());
+        bytes.reserve_exact((2 * needed).min(most).max(needed) - bytes.len());
     }
 }
 
-/// The SHA-256 of a text, in hex digits.
+/// The SHA-256 of a text in lower-case hex digits.
 #[cfg(test)]
 pub(super) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))

@@ -1,8 +1,7 @@
-//! Makes rows with places from JSON, and from lines of JSON.
+//! Parses JSON (RFC 8259, strictly) and JSON lines into rows.
 //!
-//! The top level is read here, values in [`super::json_value`]. JSON is read as strictly as RFC 8259 says.
-//! A problem that leaves the rest readable is noted and reading goes on; in a file of lines, that is
-//! any problem of a line.
+//! The top level is parsed here, values in [`super::json_value`]. Parsing continues after an error if the rest is
+//! unambiguous; with JSON lines, it continues at the next line.
 
 use super::error::SyntaxError;
 use super::json_value::JsonReader;
@@ -16,7 +15,7 @@ fn expected(contents: &Contents) -> String {
 
 const LINES: &str = "for one user per line, use `--format ndjson` or a file name that ends in .ndjson";
 
-/// An array of users, or an object with one under its key.
+/// Parses an array of users, or an object with the array under its key.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut reader = JsonReader::new(contents, text, false);
     let rows = document(&mut reader).unwrap_or_else(|error| {
@@ -73,7 +72,7 @@ fn list(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
     Ok(rows)
 }
 
-/// An object around the list.
+/// Parses the object around the list.
 fn top_level(reader: &mut JsonReader<'_>) -> Read<(Vec<FileRow>, TopLevel)> {
     let contents = reader.notes.contents;
     let start = reader.open()?;
@@ -83,8 +82,7 @@ fn top_level(reader: &mut JsonReader<'_>) -> Read<(Vec<FileRow>, TopLevel)> {
         let (name, key) = reader.key()?;
         let at = reader.skip();
         if name != contents.list {
-            // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that only
-            // keys are shown.
+            // Possibly the list under a misspelled key: parsed like rows, so that only keys are shown.
             let named = reader.named(&name, &key);
             reader.value(Visibility::Rows)?;
             keys.others.push((if named { name } else { String::new() }, key));
@@ -105,7 +103,7 @@ fn top_level(reader: &mut JsonReader<'_>) -> Read<(Vec<FileRow>, TopLevel)> {
     Ok((rows, keys))
 }
 
-/// A user on each line that isn't blank.
+/// Parses one user per non-blank line.
 pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
     let mut reader = JsonReader::new(contents, text, true);
     let mut rows = Vec::new();
@@ -134,7 +132,7 @@ pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
     reader.notes.into_parsed(rows)
 }
 
-/// The value of a line.
+/// Parses the value of a line.
 fn one(reader: &mut JsonReader<'_>) -> Read<Option<FileRow>> {
     let row = reader.value(Visibility::Rows)?;
     let end = reader.skip();

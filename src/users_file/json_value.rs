@@ -1,6 +1,4 @@
-//! Reads JSON values (RFC 8259) that know their places; the lower half of [`super::json`].
-//!
-//! Where reading fails, everything before is known exactly, and everything behind is hidden.
+//! Parses JSON values (RFC 8259) with their byte ranges. After a syntax error, the rest of the text is hidden.
 
 use std::ops::Range;
 
@@ -13,14 +11,14 @@ use super::{Contents, FileField, FileRow};
 
 const ONE_LINE: &str = "each user must be on one line";
 
-/// Goes through a text once.
+/// A parser for one pass over a text.
 pub(super) struct JsonReader<'t> {
     text: &'t str,
     pub(super) at: usize,
-    /// Where the reading ends: the end of the text, or of a line.
+    /// The end of the text, or of the line.
     pub(super) end: usize,
     depth: usize,
-    /// Whether each line is a text of its own.
+    /// Whether the text is JSON lines.
     lines: bool,
     pub(super) notes: Notes,
 }
@@ -30,7 +28,7 @@ impl<'t> JsonReader<'t> {
         Self { text, at: 0, end: text.len(), depth: 0, lines, notes: Notes::new(contents) }
     }
 
-    /// Reads on at another place, up to `end`.
+    /// Continues at `at`, up to `end`.
     pub fn go_to(&mut self, at: usize, end: usize) {
         (self.at, self.end, self.depth) = (at, end, 0);
     }
@@ -43,7 +41,7 @@ impl<'t> JsonReader<'t> {
         self.text.as_bytes().get(at).copied().filter(|_| at < self.end)
     }
 
-    /// Skips white space; gives the place behind it.
+    /// Skips white space and returns the offset after it.
     pub fn skip(&mut self) -> usize {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
@@ -51,18 +49,18 @@ impl<'t> JsonReader<'t> {
         self.at
     }
 
-    /// Ends the reading. From `unknown` on nothing is shown.
+    /// Stops with an error. Nothing from `unknown` on is shown.
     pub fn fail<T>(&mut self, unknown: usize, error: SyntaxError) -> Read<T> {
         self.at = unknown;
         Err(Box::new(error))
     }
 
-    /// Hides what a failure left unread.
+    /// Hides the unparsed rest.
     pub fn hide_rest(&mut self) {
         self.notes.hide(self.at..self.end);
     }
 
-    /// Any value.
+    /// Parses any value.
     pub fn value(&mut self, show: Visibility) -> Read<FileRow> {
         let start = self.skip();
         let value = match self.peek() {
@@ -123,7 +121,7 @@ impl<'t> JsonReader<'t> {
         Ok(FileRow::new(Value::Array(values), span))
     }
 
-    /// An array, item by item; gives its place.
+    /// Parses an array and passes each item to `take`; returns its byte range.
     pub fn items(
         &mut self,
         show: Visibility,
@@ -139,7 +137,7 @@ impl<'t> JsonReader<'t> {
         Ok(start..self.at)
     }
 
-    /// Enters an object or array; gives its beginning.
+    /// Enters an object or array and returns its start.
     pub fn open(&mut self) -> Read<usize> {
         let start = self.at;
         if self.depth == MAX_DEPTH {
@@ -150,7 +148,7 @@ impl<'t> JsonReader<'t> {
         Ok(start)
     }
 
-    /// Behind the beginning of an object or array: whether there is something in it.
+    /// After an opening bracket: whether there is an entry.
     pub fn any(&mut self, start: usize, close: u8) -> Read<bool> {
         self.skip();
         match self.peek() {
@@ -168,7 +166,7 @@ impl<'t> JsonReader<'t> {
         }
     }
 
-    /// Behind an entry: whether there is one more.
+    /// After an entry: whether there is another one.
     pub fn more(&mut self, start: usize, close: u8) -> Read<bool> {
         let at = self.skip();
         if !self.any(start, close)? {
@@ -187,7 +185,7 @@ impl<'t> JsonReader<'t> {
         Ok(true)
     }
 
-    /// A key with its colon.
+    /// Parses a key and its colon.
     pub fn key(&mut self) -> Read<(String, Range<usize>)> {
         let start = self.skip();
         if self.peek() != Some(b'"') {
@@ -205,7 +203,7 @@ impl<'t> JsonReader<'t> {
         Ok((name, place))
     }
 
-    /// Whether a key can be printed; hides it otherwise.
+    /// Whether a key may be shown; hides it otherwise.
     pub fn named(&mut self, name: &str, key: &Range<usize>) -> bool {
         let named = redact::is_printable_key(name, true);
         if !named {
@@ -214,7 +212,7 @@ impl<'t> JsonReader<'t> {
         named
     }
 
-    /// The value of a key, hidden unless it is known to be harmless.
+    /// Parses the value of a key; hides it unless the key is public.
     fn field(&mut self, name: &str, show: Visibility) -> Read<FileRow> {
         let inner = show.inside(self.notes.contents, name);
         let start = self.skip();
@@ -266,7 +264,7 @@ impl<'t> JsonReader<'t> {
         Ok(text)
     }
 
-    /// Says which escape of a text is wrong.
+    /// Reports the invalid escape of a string.
     fn bad_escape<T>(&mut self, start: usize, source: &str) -> Read<T> {
         let mut at = 0;
         while let Some(escape) = source.get(at..).and_then(|rest| rest.find('\\')) {
@@ -326,7 +324,7 @@ impl<'t> JsonReader<'t> {
     }
 }
 
-/// Whether a text is a number as RFC 8259 writes it, of whatever size.
+/// Whether a text is a number of RFC 8259, of any size.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {

@@ -1,14 +1,10 @@
-//! The users file of `muster user batch-create -f users.yaml`, and of the commands that change users who exist (then
-//! the list stands under `users`, and rows have other fields; see [`Contents`]): reads it, and shows every finding at
-//! its place in it. It is YAML, JSON, lines of JSON or CSV ([`FileFormat`]), in a file or from
-//! standard input.
+//! Users files: `muster user batch-create -f users.yaml`, and the commands that change existing users (see
+//! [`Contents`]). Parses YAML, JSON, JSON lines and CSV ([`FileFormat`]), and renders findings at their places.
 //!
-//! The file is checked in two steps, by two judges. This module judges only the *form*: is it text,
-//! is it YAML, is there a list under `create_users`. What is inside the rows goes to the server
-//! **as it is** (wrong types, missing and unknown keys included), because only then one report
-//! covers everything. The report names rows by index and fields by name; [`UsersFile::render`]
-//! turns each of its findings back into a path, a line, a column and an underlined piece of the
-//! file.
+//! This module checks only the *form* of a file: whether it is text in its format, with a list under the expected key.
+//! The rows are sent to the server **unchanged**, wrong types and unknown fields included, so that one report covers
+//! everything. The report names rows by index and fields by name; [`UsersFile::render`] maps each finding to a path, a
+//! line, a column and an underlined range.
 //!
 //! ```text
 //! error[email_taken]: email: already exists
@@ -18,65 +14,48 @@
 //!    |            ^^^^^^^^^^^^^^^
 //! ```
 //!
-//! How it is put together: `yaml`, `json` and `csv` make `FileRow`s (a JSON value, and where it, its
-//! keys and its values stand) from text; another format needs only such a function. Below them,
-//! `node`, `value` and `cells` read the pieces. `show` knows text and ranges of bytes, and no
-//! format. `hide` decides what of the file may be shown at all.
+//! `yaml`, `json` and `csv` parse text into `FileRow`s: a JSON value and the byte ranges of its keys and values. Another
+//! format needs only one such function. `snippet` renders excerpts, independent of the format. `redact` decides what may
+//! be shown.
 //!
 //! # Decisions
 //!
-//! - **`granit-parser`, not serde.** It is the parser below serde-saphyr, and its events carry the
-//!   byte range and the style of every key and value. Through serde we would need `Spanned` around
-//!   every value of an unknown shape, would not see whether a scalar was quoted, and would get keys
-//!   without a place. A tree from events is some 250 lines, and its limits are our own
-//!   (serde-saphyr's default budget stops at 250,000 nodes; a file of 100,000 rows has 1.2
-//!   million).
-//! - **Shown is only what is known to be harmless**: keys, and the values of `name`, `email`,
-//!   `lastname`, `title`, `is_sso_user`, `must_change_password` and `permission_level`. Every other
-//!   value is printed as `*`, so that `pasword: hunter2` stays a secret too, and so does a
-//!   `must_change_password` that is neither true nor false; comments are left out. YAML that can't
-//!   be parsed has no known places; there, words decide (see `hide`). JSON and CSV are known up to
-//!   the place that can't be read, and hidden from there on.
-//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` and `must_change_password` only.**
-//!   The vendor's client reads YAML 1.1, where they always are, and where a Norwegian's `title: no`
-//!   is refused. Here it is the text that was written.
-//! - **A number is what `PyYAML` and JSON both call one**, since it is sent as JSON. `007`, `0x1F`,
-//!   `1_000`, `12:30`, `1e5` and dates are the text that was written: turning them into other
-//!   digits first would help nobody.
-//! - **A value that is only `&word`, and any tag but `!!str`, is refused here.** YAML would read
-//!   `password: &secret` as "no password", and `password: !secret` likewise: an account without the
-//!   password that somebody wrote down.
-//! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server says that it is
-//!   no object.
-//! - **A given format wins** over what the file's name says: who gives one knows better. Without
-//!   either it is YAML, as for the vendor's client.
-//! - **JSON has a reader of its own**, since YAML is no superset of it where it matters: it takes
-//!   trailing commas, single quotes and comments, and knows other numbers and escapes. `serde_json`
-//!   gives no places of values, and the first of two equal keys is lost. It still reads the escapes
-//!   and numbers; a property holds the reader to accept what it accepts, and nothing else.
-//! - **CSV is taken apart by a small tokenizer, not by the crate `csv`**, which gives places of rows,
-//!   but not of cells, and which accepts quotes that are never closed and text behind a closing
-//!   quote: a list that lost its second half in somebody's password would be created.
-//! - **A CSV cell is text, and an empty one is no field at all.** Only flags are turned into what they
-//!   mean (true, yes, on, 1, …); the server says what is wrong with others.
-//! - **Columns are judged here**: each is wrong once for the whole file, not once for each user. So is
-//!   the number of cells of a row, without which nobody knows which cell is the password. Such rows
-//!   are hidden as a whole, and so are rows that may be shifted (a flag that is none, a line break in
-//!   a public cell) and what may be data in the header's place.
-//! - **What spreadsheets write besides the users is no mistake**: columns without a name at the end
-//!   and rows, as long as all their cells are empty, and a first line like `sep=;`.
-//! - **The names of unknown columns are shown if the first row is surely one of names**: made of
-//!   short words only, none of which may be a value (a flag, or with digits or capitals inside), or
-//!   with a known name among them and a row of the same length below. A first row without any known
-//!   name may be somebody's data, and an e-mail address or a flag gives it away.
-//! - A CSV finding about a cell points to the cell even where the key is meant: the header would not
-//!   tell which user.
-//! - Lines that begin with `#` are skipped above the header of a CSV file and nowhere else. RFC 4180
-//!   has no comments, and a name can begin with `#`.
-//! - **A file has at most 100,000 users**, which is the most that any server takes: 64 MiB of empty
-//!   ones would be gigabytes of rows.
-//! - A value that comes from a merge (`<<: *defaults`) is underlined where it is written, not where
-//!   it is merged.
+//! - **`granit-parser`, not serde.** It is the parser below serde-saphyr; its events have the byte range and the style of
+//!   every key and value. Serde would need `Spanned` around every value, hides whether a scalar was quoted, and has no
+//!   ranges for keys. Converting events takes some 250 lines, with limits of our own: serde-saphyr's default budget is
+//!   250,000 nodes, and a file of 100,000 rows has 1.2 million.
+//! - **Only values that can't be secrets are shown**: keys, and the values of known fields other than `password` and
+//!   `password_hash`. All other values are shown as `*`, so that `pasword: hunter2` stays secret, and so does a
+//!   `must_change_password` that is not a boolean. Comments are hidden. For lines of YAML that can't be parsed, see
+//!   `redact`. JSON and CSV are hidden from a syntax error on.
+//! - **`yes`, `no`, `on` and `off` are booleans in `is_sso_user` and `must_change_password` only.** Anyscale's client
+//!   reads YAML 1.1, where they are booleans everywhere, so that it rejects `title: no`. Here that is text.
+//! - **A number is what both `PyYAML` and JSON accept**, since it is sent as JSON. `007`, `0x1F`, `1_000`, `12:30`, `1e5`
+//!   and dates are text: a conversion would change the digits.
+//! - **A value that is only `&word`, and any tag but `!!str`, is an error.** YAML would read `password: &secret` and
+//!   `password: !secret` as an account without a password.
+//! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server reports that it is not an object.
+//! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client.
+//! - **JSON has its own parser.** YAML is not a superset in practice: it accepts trailing commas, single quotes and
+//!   comments, and has other numbers and escapes. `serde_json` has no positions and drops the first of two equal keys. It
+//!   still parses escapes and numbers, and a property test compares the parser with it.
+//! - **CSV has its own tokenizer.** The crate `csv` has positions of rows but not of cells, and accepts unclosed quotes
+//!   and text after a closing quote: the second half of a list could end up in a password.
+//! - **A CSV cell is text, and an empty cell is a missing field.** Only flags are converted (true, yes, on, 1, …); the
+//!   server reports invalid ones.
+//! - **CSV columns are checked here**, once for the file instead of once per user, and so is the number of cells in a row,
+//!   without which any cell may be the password. Rows of the wrong length are hidden completely, and so are rows that may
+//!   be shifted (an invalid flag, a line break in a public cell) and a header that may be data.
+//! - **Artifacts of spreadsheets are accepted**: unnamed columns at the end and rows, as long as all their cells are
+//!   empty, and a first line such as `sep=;`.
+//! - **Names of unknown columns are shown only if the first row is certainly a header**: it consists of short words that
+//!   can't be values (flags, or with digits or inner capitals), or has a known name and a row of the same length below.
+//! - A CSV finding points to the cell even if it is about the key: the header would not identify the user.
+//! - Lines that start with `#` are comments above the header of a CSV file only. RFC 4180 has no comments, and a name can
+//!   start with `#`.
+//! - **A file has at most 100,000 users**, the upper limit of any server: 64 MiB of empty users would become gigabytes of
+//!   rows.
+//! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
 mod contents;
 mod csv;
@@ -117,13 +96,13 @@ pub use template::{TemplateFormat, template};
 
 use crate::users::UserField;
 
-/// No users file is larger: 100,000 rows of YAML are about 15 MB.
+/// Maximum size of a users file; 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What standard input is called where a path is printed.
+/// The path shown for standard input.
 const STDIN: &str = "<stdin>";
 
-/// A users file that has the right form: rows to send, and the text to point into.
+/// A users file with a valid form: the rows to send, and the text for excerpts.
 pub struct UsersFile {
     path: String,
     name: Option<String>,
@@ -134,13 +113,13 @@ pub struct UsersFile {
 }
 
 impl UsersFile {
-    /// Reads and parses a file, or standard input for `-`; `path` is printed as given.
+    /// Reads and parses a file, or standard input for `-`; messages show `path` as given.
     ///
-    /// The format is `format`, else what the file's name [says](FileFormat::of), else YAML.
+    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML.
     ///
     /// # Errors
-    /// [`FileError::Unreadable`], [`FileError::TooLarge`] for more than [`MAX_BYTES`] (no more than
-    /// that is read), [`FileError::Form`] when it isn't a list of users in its format.
+    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::Form`] if the file is
+    /// not a list of users in its format.
     pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
         let (shown, name) = if path == Path::new("-") {
             (STDIN.to_owned(), None)
@@ -155,16 +134,15 @@ impl UsersFile {
         };
         let text = match String::from_utf8(input.bytes) {
             Ok(text) => text,
-            Err(refused) => return Err(error::invalid_utf8(contents, shown, format, &refused)),
+            Err(error) => return Err(error::invalid_utf8(contents, shown, format, &error)),
         };
         Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format, contents)? })
     }
 
-    /// Parses the text of a file of users who are created; `path` is only printed.
+    /// Parses the text of a file of new users; `path` is only shown.
     ///
     /// # Errors
-    /// [`FileError::Form`] with every problem of the file's form, or the first one that makes the
-    /// rest unreadable.
+    /// [`FileError::Form`] with all errors up to the first one after which parsing can't continue.
     #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
         let sha256 = input::sha256(&text);
@@ -187,26 +165,25 @@ impl UsersFile {
         }
     }
 
-    /// The file's name without its folders; `None` for standard input and for a mere text.
+    /// The file name without directories; `None` for standard input.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The SHA-256 of the file's bytes, as they are: 64 hex digits in small letters.
+    /// The SHA-256 of the file in lower-case hex digits.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// The rows in the order of the file, as they are to be sent. Mostly objects, but nothing was
-    /// checked.
+    /// The rows to send, in file order. They are unchecked: a row may be any JSON value.
     #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &Value> {
         self.rows.iter().map(|row| &row.value)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -222,7 +199,7 @@ impl UsersFile {
         self.render_as(Severity::Error, findings, color)
     }
 
-    /// The same for what is odd and need not be mended.
+    /// Renders warnings in the same way.
     #[must_use]
     pub fn render_warnings(&self, findings: &[RowFinding], color: bool) -> String {
         self.render_as(Severity::Warning, findings, color)
@@ -260,7 +237,7 @@ impl UsersFile {
         }
     }
 
-    /// What to underline in row `index` for a finding: the value, the key, or the row's beginning.
+    /// The range to underline in row `index`: the value, the key, or the row.
     fn place(&self, index: usize, finding: &RowFinding) -> Option<Range<usize>> {
         Some(match self.field(index, finding) {
             Some(field) if field.value.is_empty() || finding.code == "unknown_field" => field.key.clone(),
@@ -269,7 +246,8 @@ impl UsersFile {
         })
     }
 
-    /// The field of row `index` that a finding is about, if it is there.
+    /// The field of row `index` that a finding is about, if present. A `password_hash` that is not in the file was made
+    /// from the `password`.
     fn field(&self, index: usize, finding: &RowFinding) -> Option<&FileField> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
         let field = row.field(name);
@@ -280,7 +258,6 @@ impl UsersFile {
     }
 }
 
-/// The reader of a format.
 fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Parsed {
     match format {
         FileFormat::Yaml => yaml::parse(contents, text),
@@ -290,14 +267,14 @@ fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Pars
     }
 }
 
-/// Takes a byte order mark away; gives its length.
+/// Removes a byte order mark and returns its length.
 fn strip_bom(text: &mut String) -> usize {
     let length = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     text.drain(..length);
     length
 }
 
-/// Without the text and the values: they hold passwords.
+/// Omits the text and the values, which contain passwords.
 impl fmt::Debug for UsersFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UsersFile").field("path", &self.path).field("rows", &self.rows.len()).finish_non_exhaustive()

@@ -1,5 +1,4 @@
-//! What the readers of all formats have in common: what comes of a text, and the keys of its top
-//! level.
+//! The result of parsing a file, in every format, and the checks of its top-level keys.
 
 use std::ops::Range;
 
@@ -7,27 +6,26 @@ use super::error::SyntaxError;
 use super::redact::{self, Redaction};
 use super::{Contents, FileRow};
 
-/// Problems after which reading ends.
+/// Maximum number of errors; parsing stops after that many.
 const MAX_ERRORS: usize = 100;
-/// Users in one file. No server takes more in one batch (`batch.max_users` is bounded alike), and
-/// the memory for a file of nothing but empty users is bounded.
+/// Maximum number of users in a file, equal to the upper limit of `batch.max_users`. Also bounds the memory for a file
+/// of empty users.
 const MAX_ROWS: usize = 100_000;
 
-/// How deep values can be nested: a users file is three levels deep. The bound keeps every recursion
-/// over values small.
+/// Maximum nesting depth; a valid file needs three levels. Bounds recursion.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// What came of a text: rows, or problems.
+/// The rows of a file, or its errors.
 pub(super) struct Parsed {
     pub rows: Vec<FileRow>,
     pub hidden: Vec<Redaction>,
     pub errors: Vec<SyntaxError>,
 }
 
-/// The problem that ends the reading.
+/// The result of parsing a part; an error stops parsing.
 pub(super) type Read<T> = Result<T, Box<SyntaxError>>;
 
-/// What was found out about a text beside its rows.
+/// The errors and redactions found while parsing.
 pub(super) struct Notes {
     pub contents: &'static Contents,
     pub hidden: Vec<Redaction>,
@@ -39,7 +37,7 @@ impl Notes {
         Self { contents, hidden: Vec::new(), errors: Vec::new() }
     }
 
-    /// Keeps a problem that leaves the rest readable, unless there are too many.
+    /// Adds an error after which parsing can continue; fails if there are too many.
     pub fn note(&mut self, error: SyntaxError) -> Read<()> {
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(error);
@@ -48,7 +46,7 @@ impl Notes {
         Err(Box::new(SyntaxError::new("too many errors; the rest of the file was not read", error.span)))
     }
 
-    /// Replaces a piece of the text by stars wherever it would be shown.
+    /// Shows asterisks in place of a range of the text.
     pub fn hide(&mut self, span: Range<usize>) {
         if !span.is_empty() {
             self.hidden.push(redact::value(span));
@@ -62,7 +60,7 @@ impl Notes {
     }
 }
 
-/// Adds a row, up to the most that a file can have.
+/// Adds a row, up to [`MAX_ROWS`].
 pub(super) fn push(rows: &mut Vec<FileRow>, row: FileRow) -> Read<()> {
     if rows.len() == MAX_ROWS {
         let error = SyntaxError::new("a file can have at most 100000 users", row.span);
@@ -72,25 +70,24 @@ pub(super) fn push(rows: &mut Vec<FileRow>, row: FileRow) -> Read<()> {
     Ok(())
 }
 
-/// The keys beside and around the list, of which there should be none.
+/// The top-level keys of a file; only the list's key is valid.
 #[derive(Default)]
 pub(super) struct TopLevel {
-    /// Where the key of the list stands.
+    /// The byte range of the list's key.
     pub list: Option<Range<usize>>,
-    /// Other names, and where; a name that can't be printed is empty.
+    /// Other keys and their byte ranges; a key that must not be shown is empty.
     pub others: Vec<(String, Range<usize>)>,
 }
 
 impl TopLevel {
-    /// Whether they are those of a user, who stands where the list should be.
+    /// Whether the keys are those of a user in place of the list.
     pub fn is_a_user(&self, contents: &Contents) -> bool {
         let known = |name: &str| contents.field(name).is_some();
         let list = self.list.is_some() || self.others.iter().any(|(name, _)| is_near(name) && !known(name));
         !list && self.others.iter().any(|(name, _)| known(name))
     }
 
-    /// Notes what is wrong with them. `missing` and `expected` say so when there is no list in the
-    /// file that begins at `start`.
+    /// Reports unknown keys, or the missing list with the message `missing` and the help `expected`.
     pub fn check(self, start: usize, missing: &str, expected: String, notes: &mut Notes) -> Read<()> {
         let list = notes.contents.list;
         if self.list.is_none() {
@@ -113,12 +110,12 @@ fn unknown(key: &str, place: Range<usize>) -> SyntaxError {
     SyntaxError::new(if key.is_empty() { "unknown key".to_owned() } else { format!("unknown key `{key}`") }, place)
 }
 
-/// Something that is there for the second time.
+/// The error for a repeated key or column.
 pub(super) fn duplicate(what: &str, place: Range<usize>, first: Range<usize>) -> SyntaxError {
     SyntaxError::new(format!("duplicate {what}"), place).other(first, "first defined here")
 }
 
-/// Whether somebody who wrote this key meant that of the list.
+/// Whether a key is likely a misspelling of the list's key.
 fn is_near(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key.contains("user") || key.contains("create")

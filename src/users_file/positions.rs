@@ -1,8 +1,6 @@
-//! Finds line and column of a byte, both from 1, columns in characters, without reading the text
-//! again.
+//! Maps byte offsets to lines and columns, both from 1, columns in characters.
 
-/// The places of a text that were looked up once: one for each [`Self::STEP`] bytes, in order,
-/// whatever the lines are like.
+/// An index with one entry for each [`Self::STEP`] bytes, so that lookups don't depend on the length of lines.
 pub(super) struct Positions {
     marks: Vec<Mark>,
 }
@@ -15,7 +13,7 @@ struct Mark {
 }
 
 impl Mark {
-    /// The place further on in the text, at `to`.
+    /// Moves forward to the offset `to`.
     fn advance(mut self, text: &str, to: usize) -> Self {
         let rest = text.as_bytes().get(self.offset..).unwrap_or_default();
         let next = rest.iter().skip(1).map(Some).chain([None]);
@@ -24,7 +22,7 @@ impl Mark {
                 self.line += 1;
                 self.column = 1;
             } else if byte & 0b1100_0000 != 0b1000_0000 {
-                // Not inside of a character.
+                // The first byte of a character.
                 self.column += 1;
             }
         }
@@ -45,7 +43,7 @@ impl Positions {
         Self { marks }
     }
 
-    /// Line and column of the byte at `at`.
+    /// The line and column of an offset.
     pub fn find(&self, text: &str, at: usize) -> (usize, usize) {
         let after = self.marks.partition_point(|mark| mark.offset <= at);
         let here = self.marks.get(after.saturating_sub(1)).map(|mark| mark.advance(text, at));

@@ -1,9 +1,7 @@
-//! What of a users file may be shown on a terminal, and what is replaced: passwords, above all.
+//! Redaction: hides everything in excerpts of a users file that may be a password.
 //!
-//! Of a parsed file the places of all values are known, and [`Contents::is_public`] decides by key. Of YAML
-//! that can't be parsed nothing is known but words, so [`unparsed_line`] shows only the words that
-//! are surely harmless: the known keys, and what stands behind a public one; at the first other
-//! key, the rest of the line is hidden.
+//! In parsed text, [`Contents::is_public`] decides by key. For a line of YAML that can't be parsed, [`unparsed_line`]
+//! shows only known keys and the values of public keys; from the first other key on, it hides the rest of the line.
 
 use std::ops::Range;
 
@@ -12,62 +10,60 @@ use serde_json::Value;
 use super::Contents;
 use crate::users::UserField;
 
-/// A piece of the text of which every column is printed as `with`.
+/// A range of the text that is shown as a repeated character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Redaction {
     pub span: Range<usize>,
     pub with: char,
 }
 
-/// A value, printed as stars.
+/// Shows a value as asterisks.
 pub(super) fn value(span: Range<usize>) -> Redaction {
     Redaction { span, with: '*' }
 }
 
-/// A comment, left out.
+/// Shows a comment as spaces.
 pub(super) fn comment(span: Range<usize>) -> Redaction {
     Redaction { span, with: ' ' }
 }
 
-/// What of a node may be shown.
+/// What may be shown of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Visibility {
-    /// The value of a public key.
+    /// Everything: the value of a public key.
     Public,
-    /// A place for rows: mappings are read key by key, anything else is hidden.
+    /// Mappings by key, nothing else: a place for rows.
     Rows,
-    /// Inside a value that is hidden as a whole.
+    /// Nothing: inside a hidden value.
     Nothing,
 }
 
 impl Visibility {
-    /// What may be shown of the value of this key.
+    /// What may be shown of the value of `key`.
     pub fn inside(self, contents: &Contents, key: &str) -> Self {
         if self != Self::Nothing && contents.is_public(key) { Self::Public } else { Self::Nothing }
     }
 }
 
-/// Whether a value of a public key may be a password all the same: who is asked whether to change
-/// it may have written the new one.
+/// Whether the value of a public key may be a password: users may write a new password as the value of
+/// `must_change_password`.
 pub(super) fn may_be_password(key: &str, value: &Value) -> bool {
     key == UserField::MustChangePassword.as_str() && !matches!(value, Value::Bool(_) | Value::Null)
 }
 
-/// Whether a text speaks of passwords, perhaps because a quote or a line feed before one is
-/// missing.
+/// Whether a text mentions passwords, such as after a missing quote or line feed.
 pub(super) fn mentions_password(text: &str) -> bool {
     text.as_bytes().windows(5).any(|window| window.eq_ignore_ascii_case(b"passw"))
 }
 
-/// Whether a key looks like one. Others are hidden like values: they come from a quote, a brace or
-/// a colon that is missing, or in the wrong place. `{password hunter2, name: Ann}` has a key of two
-/// words, without a value.
+/// Whether a key may be shown. Others are hidden like values: they result from a missing or misplaced quote, brace or
+/// colon. `{password hunter2, name: Ann}` has the key `password hunter2`, without a value.
 pub(super) fn is_printable_key(key: &str, has_value: bool) -> bool {
     let spaces = has_value && !mentions_password(key);
     key.chars().count() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c) || (c == ' ' && spaces))
 }
 
-/// Puts pieces in order, without overlaps, as [`super::snippet`] needs them.
+/// Sorts redactions and merges overlaps, as [`super::snippet`] requires.
 pub(super) fn tidy(hidden: &mut Vec<Redaction>) {
     hidden.retain(|piece| !piece.span.is_empty());
     hidden.sort_by_key(|piece| piece.span.start);
@@ -81,10 +77,10 @@ pub(super) fn tidy(hidden: &mut Vec<Redaction>) {
     });
 }
 
-/// How many lines before an unreadable one are asked which key it may belong to.
+/// How many lines before an unparsed line are searched for its key.
 const LOOK_BACK: usize = 1000;
 
-/// What to hide of the line around `at` when the file couldn't be parsed there.
+/// The redactions of an unparsed line, which contains `at`.
 pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<Redaction> {
     let before = text.get(..at).unwrap_or_default();
     let start = before.rfind(is_break).map_or(0, |end| end + 1);
@@ -106,16 +102,16 @@ fn is_break(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
-/// What the words of one line say.
+/// The result of scanning a line.
 #[derive(Default)]
 struct Words {
     hidden: Vec<Range<usize>>,
     has_key: bool,
-    /// Whether the line ends inside a value that can be shown.
+    /// Whether the line ends inside a public value.
     open: bool,
 }
 
-/// Reads a line word by word; `open` is whether it may continue a value that can be shown.
+/// Scans a line word by word; `open` is whether it may continue a public value.
 fn words(contents: &Contents, line: &str, open: bool) -> Words {
     let mut found = Words { open, ..Words::default() };
     let mut end = 0;
@@ -144,7 +140,7 @@ fn words(contents: &Contents, line: &str, open: bool) -> Words {
         } else if !known && !found.open {
             found.hidden.push(start..until);
         } else if !found.has_key {
-            // The first word of a line without a key: perhaps a key whose colon was forgotten.
+            // The first word of a line without a key: possibly a key without its colon.
             let word = core.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(core.len());
             found.hidden.push(at + word..until);
             found.open = false;
@@ -153,7 +149,7 @@ fn words(contents: &Contents, line: &str, open: bool) -> Words {
     found
 }
 
-/// Where a value begins whose key ends at `at`.
+/// The start of the value of a key that ends at `at`.
 fn behind(line: &str, at: usize) -> usize {
     let rest = line.get(at..).unwrap_or_default();
     let value = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start();
@@ -161,7 +157,7 @@ fn behind(line: &str, at: usize) -> usize {
     line.len() - value.len()
 }
 
-/// When nothing behind this word may be shown: how many bytes of the word itself can be.
+/// If nothing after this word may be shown: how many bytes of the word may be.
 fn secret(core: &str, key: bool, open: bool) -> Option<usize> {
     let lower = core.to_ascii_lowercase();
     for word in [UserField::PasswordHash, UserField::Password].map(UserField::as_str) {

@@ -1,4 +1,4 @@
-//! One entry of the list, with the places of all that is in it.
+//! A row of a users file with the byte ranges of its keys and values.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,24 +7,24 @@ use serde_json::{Map, Value};
 
 use crate::users::UserField;
 
-/// One entry of the list, in whatever format it was written.
+/// A row, independent of the file format.
 #[derive(Clone)]
 pub(super) struct FileRow {
-    /// What is sent.
+    /// The value to send.
     pub value: Value,
-    /// Where it stands, in bytes of the text.
+    /// The byte range of the row.
     pub span: Range<usize>,
-    /// Where its keys and values stand, in order of the name; empty unless it is a mapping.
+    /// The fields sorted by name; empty unless the row is a mapping.
     pub fields: Vec<FileField>,
 }
 
 #[derive(Clone)]
 pub(super) struct FileField {
     pub name: Cow<'static, str>,
-    /// Whether the name can be printed; see [`is_printable_key`](super::redact::is_printable_key).
+    /// Whether the name may be shown; see [`is_printable_key`](super::redact::is_printable_key).
     pub named: bool,
     pub key: Range<usize>,
-    /// Empty when nothing is written after the key.
+    /// Empty if the key has no value.
     pub value: Range<usize>,
 }
 
@@ -41,7 +41,6 @@ impl FileRow {
         Self { value: Value::Object(map), span, fields }
     }
 
-    /// The field of this name, if it is there.
     pub fn field(&self, name: &str) -> Option<&FileField> {
         let found = self.fields.binary_search_by(|field| field.name.as_ref().cmp(name)).ok()?;
         self.fields.get(found)

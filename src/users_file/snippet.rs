@@ -1,18 +1,15 @@
-//! Shows places of a text: path, line, column, the line itself with the place underlined.
+//! Renders excerpts of a text: path, line and column, and the line with a range underlined.
 //!
-//! Knows text, ranges of bytes, and what to hide; no format and no users. The work for one block
-//! doesn't grow with the file, nor with its longest line (a file may be one line): places are
-//! looked up in [`Positions`], and only [`LEFT`] and [`WIDTH`] columns around them are read.
+//! The cost of an excerpt does not depend on the size of the file or the length of its lines (a file may be one line):
+//! [`Positions`] finds the place, and only [`LEFT`] and [`WIDTH`] columns around it are read.
 //!
 //! # Decisions
 //!
-//! - The drawing is done by `annotate-snippets`, but it never sees the file. It gets one finished
-//!   line (cut, hidden, without anything a terminal could obey) and the position as numbers,
-//!   because it would index the whole text for each block, and count columns in the text it is
-//!   given.
-//! - Hence the odd groups in [`Printer::block`]: `Origin` takes a position as numbers, and a
-//!   `Snippet` without a path draws lines only. Both in the very first group would draw one bar too
-//!   many; an empty one comes first.
+//! - `annotate-snippets` draws the excerpt, but never gets the file: only one prepared line (cut, redacted, without
+//!   control characters) and the position as numbers. It would index the whole text for each excerpt and count columns
+//!   in the prepared line.
+//! - Therefore [`Printer::block`] uses separate groups: `Origin` takes the position, and a `Snippet` without a path draws
+//!   the line. An empty first group avoids a redundant bar.
 
 use std::ops::Range;
 
@@ -23,40 +20,39 @@ use super::positions::Positions;
 use super::redact::Redaction;
 use crate::users::is_invisible;
 
-/// Columns of a line that are shown, at most (and a few for the marks of the cuts).
+/// Maximum number of columns shown of a line, without the ellipses.
 const WIDTH: usize = 140;
-/// Columns before the place up to which a line is shown from its beginning.
+/// Maximum number of columns before the place for which a line is shown from its start.
 const LEFT: usize = 100;
-/// Columns before the place that are shown otherwise.
+/// Number of columns shown before the place otherwise.
 const CUT_LEFT: usize = 40;
-/// Characters on either side, for text of marks without width.
+/// Maximum number of characters on either side, for characters without width.
 const CHARS: usize = 400;
-/// What stands for the rest of a line.
+/// Marks a cut line.
 const CUT: &str = "...";
-/// Longest title or help.
+/// Maximum length of a title or help in characters.
 const MAX_MESSAGE_LENGTH: usize = 500;
 
-/// Whether something has to be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
     Error,
     Warning,
 }
 
-/// What to print at one place.
+/// A message about one place.
 pub(super) struct Block<'a> {
     pub severity: Severity,
     pub title: String,
-    /// Printed in brackets; may be empty.
+    /// Shown in brackets unless empty.
     pub code: &'a str,
-    /// What to underline; without it only the path is given.
+    /// The range to underline; without it, only the path is shown.
     pub place: Option<Range<usize>>,
-    /// A second place, and what to say there.
+    /// A related place and its label.
     pub other: Option<(Range<usize>, &'static str)>,
     pub help: Option<&'a str>,
 }
 
-/// Prints blocks for one file.
+/// Renders the messages about one file.
 pub(super) struct Printer<'a> {
     path: String,
     text: &'a str,
@@ -74,12 +70,12 @@ impl<'a> Printer<'a> {
             text,
             hidden,
             positions: Positions::new(text),
-            // Lines come cut already.
+            // Lines are cut already.
             renderer: renderer.term_width(20 * WIDTH),
         }
     }
 
-    /// The blocks, an empty line between them.
+    /// Renders the messages, separated by empty lines.
     pub fn print(&self, blocks: &[Block<'_>]) -> String {
         let mut out = String::new();
         for block in blocks {
@@ -126,7 +122,7 @@ impl<'a> Printer<'a> {
         Origin::path(self.path.as_str()).line(excerpt.line).char_column(excerpt.column)
     }
 
-    /// The line in which `place` begins, ready for the terminal, and where in it to underline.
+    /// The line in which `place` starts, prepared for the terminal, and the range to underline.
     fn excerpt(&self, place: &Range<usize>) -> Excerpt {
         let at = self.text.floor_char_boundary(place.start);
         let (line, column) = self.positions.find(self.text, at);
@@ -158,7 +154,7 @@ impl<'a> Printer<'a> {
                 hidden = hidden.get(1..).unwrap_or_default();
             }
             match hidden.first().filter(|piece| piece.span.start <= index) {
-                // The indentation of a text over several lines.
+                // The indentation of a multi-line value.
                 Some(_) if c.is_whitespace() && shown.trim_start().is_empty() => {
                     push_printable(&mut shown, c);
                 }
@@ -174,8 +170,7 @@ impl<'a> Printer<'a> {
         Excerpt { line, column, shown, underline }
     }
 
-    /// Where to begin showing the line of `at`, how many columns that is before it, and whether
-    /// something is cut.
+    /// Where the excerpt of the line of `at` starts, how many columns before `at` that is, and whether the line is cut.
     fn window(&self, at: usize) -> (usize, usize, bool) {
         let before = self.text.get(..at).unwrap_or_default();
         let mut from = at;
@@ -197,14 +192,14 @@ impl<'a> Printer<'a> {
         (from, width, false)
     }
 
-    /// The hidden pieces that end after `at`.
+    /// The redactions that end after `at`.
     fn after(&self, at: usize) -> &'a [Redaction] {
         let first = self.hidden.partition_point(|piece| piece.span.end <= at);
         self.hidden.get(first..).unwrap_or_default()
     }
 }
 
-/// One line of the file as it is shown.
+/// One line of the file as shown.
 struct Excerpt {
     line: usize,
     column: usize,
@@ -225,7 +220,7 @@ fn is_break(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 
-/// How many columns a character takes on the terminal, before [`push_printable`] spells it out.
+/// The width of a character on the terminal, before [`push_printable`] escapes it.
 fn columns(c: char) -> usize {
     if c == '\t' { 4 } else { c.width().unwrap_or(1) }
 }
@@ -242,7 +237,7 @@ fn printable(text: &str) -> String {
     out
 }
 
-/// Appends a character as a terminal can show it: nothing that it would obey or keep invisible.
+/// Appends a character; escapes control and invisible characters.
 fn push_printable(out: &mut String, c: char) {
     match c {
         '\t' => out.push_str("    "),

@@ -1,18 +1,18 @@
-//! Examples of users files, to begin with.
+//! Example users files.
 
 use clap::ValueEnum;
 
-/// The formats that there are examples of: those that people write, and that can hold comments.
+/// The formats of the example: those that allow comments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TemplateFormat {
-    /// For text editors.
+    /// YAML, for text editors.
     #[default]
     Yaml,
-    /// For spreadsheets.
+    /// CSV, for spreadsheets.
     Csv,
 }
 
-/// A users file with every field explained, whose users could be created as they are.
+/// A valid users file that explains every field.
 #[must_use]
 pub const fn template(format: TemplateFormat) -> &'static str {
     match format {

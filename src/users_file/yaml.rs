@@ -1,9 +1,8 @@
-//! Makes rows with places from YAML.
+//! Parses YAML into rows.
 //!
-//! The top level is read by [`YamlReader::document`] (one mapping with the list), everything
-//! below it by [`YamlReader::node`] (in [`super::yaml_node`]), which turns one node into a JSON value,
-//! whatever it is. A problem that leaves the rest readable is noted and reading goes on; the others
-//! end it.
+//! [`YamlReader::document`] parses the top level, a mapping with the list; [`YamlReader::node`] (in
+//! [`super::yaml_node`]) converts any node below it into a JSON value. Parsing continues after an error if the rest is
+//! unambiguous.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,8 +20,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut reader = YamlReader::new(contents, text);
     let rows = reader.document().unwrap_or_else(|error| {
         reader.notes.errors.push(*error);
-        // The parser looks ahead: even the lines of earlier problems may not have been read to
-        // their end.
+        // The parser looks ahead, so even the lines of earlier errors may not have been parsed to their end.
         for error in &mut reader.notes.errors {
             error.unparsed = true;
         }
@@ -35,16 +33,15 @@ fn expected(contents: &Contents) -> String {
     format!("a users file has the key `{}:` with a list of users", contents.list)
 }
 
-/// That there is no list.
 fn missing(contents: &Contents) -> String {
     format!("`{}:` is missing", contents.list)
 }
 
-/// Goes through the parser's events once, from the first to the last.
+/// Converts the parser's events in one pass.
 pub(super) struct YamlReader<'t> {
     pub(super) text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
-    /// What aliases stand for, and what a copy of it costs.
+    /// The anchored values and the cost of copying each.
     pub(super) anchors: HashMap<usize, (Rc<FileRow>, usize)>,
     pub(super) copied: usize,
     pub(super) notes: Notes,
@@ -55,11 +52,11 @@ impl<'t> YamlReader<'t> {
         let options = options! {
             flow_nesting_limit: MAX_DEPTH,
             block_nesting_limit: MAX_DEPTH,
-            // To hide them; the text is bounded already.
+            // Comments are hidden in excerpts. Their number is bounded by the size of the file.
             emit_comments: true,
             max_buffered_comment_events: usize::MAX,
             emit_anchor_events: true,
-            // As PyYAML does, and with it the vendor's client.
+            // As PyYAML, and therefore Anyscale's client, does.
             block_scalar_eof_without_line_feed: true,
         };
         Self {
@@ -71,7 +68,7 @@ impl<'t> YamlReader<'t> {
         }
     }
 
-    /// The next event that is part of a value. Comments, and the names of anchors, are hidden.
+    /// The next event of a value. Hides comments and anchor names.
     pub(super) fn next(&mut self) -> Read<(Event<'t>, Span)> {
         loop {
             match self.parser.next_event() {
@@ -86,7 +83,7 @@ impl<'t> YamlReader<'t> {
         }
     }
 
-    /// A problem at the end of the file.
+    /// An error at the end of the file.
     fn end(&self, message: &str) -> SyntaxError {
         let end = self.text.trim_end().len();
         SyntaxError::new(message, end..end).unparsed()
@@ -115,8 +112,7 @@ impl<'t> YamlReader<'t> {
                 self.note(error.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
                 Vec::new()
             }
-            // A table, a text, or a list whose head lacks its colon: any word of it can be a
-            // password.
+            // Text, such as a table or a list whose key lacks its colon: any word may be a password.
             _ => {
                 return Err(Box::new(
                     SyntaxError::new(missing(contents), range(&span)).unparsed().help(expected(contents)),
@@ -131,7 +127,7 @@ impl<'t> YamlReader<'t> {
         Ok(rows)
     }
 
-    /// The keys of the file: that of the list, and no other.
+    /// Parses the top-level mapping.
     fn top_level(&mut self, place: Range<usize>) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
         let mut rows = Vec::new();
@@ -145,8 +141,7 @@ impl<'t> YamlReader<'t> {
             let (name, key) = self.key(event, span)?;
             let (event, span) = self.next()?;
             if name != contents.list {
-                // Perhaps the list under a misspelt name, perhaps anything: read like rows, so that
-                // only keys are shown.
+                // Possibly the list under a misspelled key: parsed like rows, so that only keys are shown.
                 let value = self.node(Node::row(event, span))?;
                 let name = if self.named(&name, &key, &value) { name } else { String::new() };
                 keys.others.push((name, key));
@@ -161,7 +156,7 @@ impl<'t> YamlReader<'t> {
         }
     }
 
-    /// The value of the list's key.
+    /// Parses the value of the list's key.
     fn list(&mut self, key: &Range<usize>, event: Event<'t>, span: Span) -> Read<Vec<FileRow>> {
         let mut rows = Vec::new();
         if let Event::SequenceStart(_, _, tag) = &event {
@@ -189,6 +184,6 @@ impl<'t> YamlReader<'t> {
 }
 
 pub(super) fn range(span: &Span) -> Range<usize> {
-    // The parser gives offsets for every text in memory.
+    // The parser always has offsets for text in memory.
     span.byte_range().unwrap_or_default()
 }

@@ -1,5 +1,4 @@
-//! Anchors, aliases and tags of YAML: what may be copied how often, and what is more likely a
-//! password.
+//! YAML anchors, aliases and tags: limits on copies, and errors for values that are more likely passwords.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -13,14 +12,13 @@ use super::parsed::Read;
 use super::redact::{self, Visibility};
 use super::yaml::{YamlReader, range};
 
-/// Bytes that anchors and aliases may copy: far more than a real file does, far less than a
-/// "billion laughs".
+/// Maximum number of bytes copied by anchors and aliases, against "billion laughs" attacks.
 const MAX_COPIED_BYTES: usize = 256 * 1024 * 1024;
-/// What a copied value takes beside its text.
-const NODE: usize = 64;
+/// Memory overhead of a copied value in bytes.
+const NODE_OVERHEAD: usize = 64;
 
 impl YamlReader<'_> {
-    /// Keeps a value for the aliases that may come; `id` 0 is none.
+    /// Stores the value of an anchor for later aliases; `id` 0 means no anchor.
     pub(super) fn anchor(&mut self, id: usize, row: &FileRow) -> Read<()> {
         if id != 0 {
             let cost = weigh(&row.value);
@@ -30,7 +28,7 @@ impl YamlReader<'_> {
         Ok(())
     }
 
-    /// A copy of what an alias stands for, at its place.
+    /// A copy of the anchored value, at the place of the alias.
     pub(super) fn alias(&mut self, id: usize, place: Range<usize>, show: Visibility) -> Read<FileRow> {
         let Some((row, cost)) = self.anchors.get(&id).cloned() else {
             let error = SyntaxError::new("an alias can't refer to a value that contains it", place);
@@ -38,13 +36,13 @@ impl YamlReader<'_> {
         };
         self.copy(cost, &place)?;
         if show == Visibility::Nothing {
-            // Somewhere it is a secret: hidden where it is written, too.
+            // Used as a secret here, so it is also hidden where it was defined.
             self.notes.hidden.push(redact::value(row.span.clone()));
         }
         Ok(FileRow { span: place, ..FileRow::clone(&row) })
     }
 
-    /// Accounts for a copy of a value.
+    /// Counts a copy towards the limit.
     fn copy(&mut self, cost: usize, place: &Range<usize>) -> Read<()> {
         self.copied = self.copied.saturating_add(cost);
         if self.copied > MAX_COPIED_BYTES {
@@ -54,7 +52,7 @@ impl YamlReader<'_> {
         Ok(())
     }
 
-    /// Whether a node has the tag that it may have; any other is a problem.
+    /// Whether a node has the `allowed` tag; any other tag is an error.
     pub(super) fn tag(&mut self, tag: Option<&Tag>, allowed: &str, span: &Span) -> Read<bool> {
         let Some(tag) = tag else { return Ok(false) };
         let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
@@ -68,7 +66,7 @@ impl YamlReader<'_> {
         Ok(fits)
     }
 
-    /// An anchor with nothing behind it, before `end`: most likely text that should be in quotes.
+    /// An anchor without a value: most likely text that should be quoted.
     pub(super) fn lone_anchor(&self, end: usize) -> SyntaxError {
         let start = self.text.get(..end).and_then(|before| before.rfind('&')).unwrap_or(end);
         SyntaxError::new("a value that starts with `&` is a YAML anchor, not text", start..end)
@@ -76,12 +74,13 @@ impl YamlReader<'_> {
     }
 }
 
-/// About how much memory a copy takes.
+/// Estimates the memory of a copy in bytes.
 fn weigh(value: &Value) -> usize {
-    NODE + match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(weigh).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| NODE + key.len() + weigh(value)).sum(),
-        _ => 0,
-    }
+    NODE_OVERHEAD
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(weigh).sum(),
+            Value::Object(map) => map.iter().map(|(key, value)| NODE_OVERHEAD + key.len() + weigh(value)).sum(),
+            _ => 0,
+        }
 }

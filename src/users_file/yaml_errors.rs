@@ -1,4 +1,4 @@
-//! Says in plain words what the YAML parser refuses.
+//! Translates the errors of the YAML parser into messages with advice.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ const QUOTE_VALUE: &str = "put the whole value in quotes";
 
 pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
     let at = error.marker().byte_offset().unwrap_or_default();
-    // At the end of the file there is nothing to see: point behind the last text.
+    // At the end of the file, point after the last text.
     let at = text.floor_char_boundary(at.min(text.trim_end().len()));
     if let Some(tab) = indenting_tab(text, at, error.kind()) {
         return SyntaxError::new("YAML can't be indented with tabs; use spaces", tab).unparsed();
     }
     let place = match error.kind() {
-        // The parser names where its scalar begins.
+        // The parser reports the start of the scalar.
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
             let at = at + text.get(at..).and_then(|rest| rest.find(*character)).unwrap_or_default();
             at..at + character.len_utf8()
@@ -31,7 +31,7 @@ pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
     }
 }
 
-/// The tab that indents the line of `at`, or a line near it if the parser complains about a tab.
+/// The tab that indents the line of `at`, or a line after it if the parser reports a tab.
 fn indenting_tab(text: &str, at: usize, kind: &ErrorKind) -> Option<Range<usize>> {
     let lines = match kind {
         ErrorKind::TabNotAllowed
@@ -55,8 +55,7 @@ fn indenting_tab(text: &str, at: usize, kind: &ErrorKind) -> Option<Range<usize>
     None
 }
 
-/// A sentence, and what helps. Never a piece of the file beyond one character: it may be a
-/// password's.
+/// The message and the help. They quote at most one character of the file, since it may be part of a password.
 fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
     let (message, help) = match kind {
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (

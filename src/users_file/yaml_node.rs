@@ -1,4 +1,4 @@
-//! Turns one YAML node into a JSON value that knows its places; the second half of [`super::yaml`].
+//! Converts YAML nodes into JSON values with their byte ranges.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,12 +12,12 @@ use super::redact::{self, Visibility};
 use super::yaml::{YamlReader, range};
 use super::{FileField, FileRow, yaml_scalar};
 
-/// An event that begins a node, and what is known about the place it stands at.
+/// The first event of a node, with its context.
 pub(super) struct Node<'t> {
     event: Event<'t>,
     span: Span,
     show: Visibility,
-    /// The value of `is_sso_user` or `must_change_password`.
+    /// Whether the node is the value of a true-or-false field.
     flag: bool,
 }
 
@@ -26,17 +26,17 @@ impl<'t> Node<'t> {
         Self { event, span, show, flag: false }
     }
 
-    /// A node where a row is expected.
+    /// A node in place of a row.
     pub fn row(event: Event<'t>, span: Span) -> Self {
         Self::new((event, span), Visibility::Rows)
     }
 }
 
-/// The parts of a scalar's event.
+/// The parts of a scalar event.
 type Scalar<'t> = (Cow<'t, str>, ScalarStyle, usize, Option<Cow<'t, Tag>>);
 
 impl<'t> YamlReader<'t> {
-    /// Any value, with the events that belong to it.
+    /// Converts any value, consuming its events.
     pub(super) fn node(&mut self, node: Node<'t>) -> Read<FileRow> {
         let Node { event, span, show, flag } = node;
         let place = range(&span);
@@ -133,7 +133,7 @@ impl<'t> YamlReader<'t> {
         Ok(FileRow::object(map, start.start..end, fields))
     }
 
-    /// A key: its name, or its source text when it is no scalar.
+    /// A key: its name, or its source text if it is not a scalar.
     pub(super) fn key(&mut self, event: Event<'t>, span: Span) -> Read<(String, Range<usize>)> {
         let place = range(&span);
         let name = match &event {
@@ -149,7 +149,7 @@ impl<'t> YamlReader<'t> {
         Ok((name, place))
     }
 
-    /// Whether a key can be printed; hides it otherwise.
+    /// Whether a key may be shown; hides it otherwise.
     pub(super) fn named(&mut self, name: &str, key: &Range<usize>, value: &FileRow) -> bool {
         let named = redact::is_printable_key(name, !value.span.is_empty());
         if !named {
@@ -158,7 +158,7 @@ impl<'t> YamlReader<'t> {
         named
     }
 
-    /// The value of a key, hidden unless it is known to be harmless.
+    /// Converts the value of a key; hides it unless the key is public.
     fn value(&mut self, name: &str, key: &Range<usize>, show: Visibility) -> Read<FileRow> {
         let inner = show.inside(self.notes.contents, name);
         let read = self.next().and_then(|next| {
@@ -167,8 +167,7 @@ impl<'t> YamlReader<'t> {
         });
         if show != Visibility::Nothing && inner == Visibility::Nothing {
             let end = read.as_ref().map_or(self.text.len(), |value| value.span.end);
-            // Anchors and tags are hidden with it: what looks like one may be the beginning of a
-            // password.
+            // Also hides anchors and tags: a password may start like one.
             let rest = self.text.get(key.end..end).unwrap_or_default().trim_start();
             let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
             self.notes.hidden.push(redact::value(end.saturating_sub(rest.len())..end));
@@ -179,8 +178,7 @@ impl<'t> YamlReader<'t> {
         read
     }
 
-    /// The value of `<<`: a mapping or a list of them, whose keys count unless the mapping has its
-    /// own.
+    /// Converts the value of `<<`: one or several mappings, whose keys the mapping itself overrides.
     fn merge(&mut self, merged: &mut Vec<FileRow>, show: Visibility) -> Read<usize> {
         let show = if show == Visibility::Nothing { Visibility::Nothing } else { Visibility::Rows };
         let (event, span) = self.next()?;
@@ -208,7 +206,7 @@ impl<'t> YamlReader<'t> {
     }
 }
 
-/// Adds what a merged row has and the mapping has not.
+/// Adds the fields of a merged row that the mapping does not have.
 fn add(map: &mut Map<String, Value>, fields: &mut Vec<FileField>, row: FileRow) {
     let Value::Object(mut values) = row.value else {
         return;
@@ -222,7 +220,7 @@ fn add(map: &mut Map<String, Value>, fields: &mut Vec<FileField>, row: FileRow) 
     }
 }
 
-/// The range without the white space at its ends.
+/// The range without leading and trailing white space.
 fn trim(text: &str, range: Range<usize>) -> Range<usize> {
     let piece = text.get(range.clone()).unwrap_or_default();
     let start = range.start + (piece.len() - piece.trim_start().len());

@@ -1,11 +1,10 @@
-//! What a scalar without quotes means; see the decisions in [`super`].
+//! The types of plain YAML scalars; see the decisions in [`super`].
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-/// Reads a plain scalar. `flag`: it is the value of `is_sso_user` or `must_change_password`, where
-/// YAML 1.1's other booleans count.
+/// Converts a plain scalar. With `flag`, the booleans of YAML 1.1 such as `yes` and `off` are accepted.
 pub(super) fn plain(text: Cow<'_, str>, flag: bool) -> Value {
     match text.as_ref() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -20,12 +19,12 @@ pub(super) fn plain(text: Cow<'_, str>, flag: bool) -> Value {
     }
 }
 
-/// What both YAML 1.1 (as `PyYAML` has it) and JSON read as a number.
+/// A number in both YAML 1.1 (as in `PyYAML`) and JSON.
 fn number(word: &str) -> Option<Number> {
     if !word.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return None;
     }
-    // PyYAML wants a point and a sign: `1.5e+3`. Without them it is text, such as `12e34567`.
+    // PyYAML requires a point and a sign (`1.5e+3`); `12e34567` is text.
     let exponent = word.split_once(['e', 'E']);
     if exponent.is_some_and(|(base, power)| !base.contains('.') || !power.starts_with(['+', '-'])) {
         return None;

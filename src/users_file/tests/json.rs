@@ -94,7 +94,7 @@ error[c]: password_hash: m
 }
 
 #[test]
-fn what_is_no_json_is_refused() {
+fn malformed_json_is_rejected() {
     for (text, expected) in [
         ("", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
         (" \n", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
@@ -137,8 +137,8 @@ fn what_is_no_json_is_refused() {
         ),
         (
             "[\"\\\\\\ud800\"]",
-            "error: incomplete surrogate pair\n--> 1:2\n= help: characters beyond \\uffff are \
-             written as two escapes, or as themselves"
+            "error: incomplete surrogate pair\n--> 1:2\n= help: characters beyond \\uffff must be \
+             written as two escapes, or literally"
                 .to_owned(),
         ),
         (
@@ -168,8 +168,8 @@ fn what_is_no_json_is_refused() {
         ),
         (
             "{\"name\": \"a\"}\n{\"name\": \"b\"}\n",
-            "error: unexpected text after the list\n--> 2:1\n= help: one user a line is another format: \
-             `--format ndjson`, or a file that ends in .ndjson"
+            "error: unexpected text after the list\n--> 2:1\n= help: for one user per line, use \
+             `--format ndjson` or a file name that ends in .ndjson"
                 .to_owned(),
         ),
     ] {
@@ -231,12 +231,12 @@ error: duplicate key `b`
         "error: the file is empty\n--> 1:1\n= help: an NDJSON file has one JSON object per line"
     );
     let many = refused_lines(&"{\n".repeat(1000));
-    assert_eq!(many.matches("is never closed").count(), 100);
+    assert_eq!(many.matches("unclosed `{`").count(), 100);
     assert!(many.contains("error: too many errors; the rest of the file was not read\n--> 101:1"), "{many}");
 }
 
 #[test]
-fn what_is_behind_a_problem_is_hidden() {
+fn text_after_an_error_is_hidden() {
     for (text, line) in [
         (r#"[{"name": "Ann, "password": "hunter2"}]"#, r#"[{"name": "Ann, "**********************"#),
         (r#"[{"name": "Ann" "password": "hunter2"}]"#, r#"[{"name": "Ann" ***********************"#),

@@ -9,7 +9,7 @@ mod random_formats;
 mod render;
 mod rows;
 
-/// The file of a text that must have the right form.
+/// Parses a valid users file.
 fn file(text: &str) -> UsersFile {
     match UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml) {
         Ok(file) => file,
@@ -17,7 +17,7 @@ fn file(text: &str) -> UsersFile {
     }
 }
 
-/// What is said about a text that doesn't.
+/// The errors of an invalid users file.
 fn refusal(text: &str) -> String {
     UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).expect_err("must be refused").to_string()
 }
@@ -32,14 +32,14 @@ fn finding(index: usize, field: &str, code: &str, message: &str) -> RowFinding {
     }
 }
 
-/// Title, position and help of every problem, without the drawing.
+/// Title, position and help of every error, without the excerpt.
 fn said(text: &str) -> String {
     let keep = |line: &&str| line.starts_with("error") || line.contains("-->") || line.contains("= help");
     let lines: Vec<&str> = text.lines().filter(keep).map(str::trim).collect();
     lines.join("\n").replace("--> users.yaml:", "--> ").replace("--> users:", "--> ")
 }
 
-/// The rows of a text of another format.
+/// Parses the rows of a valid users file in another format.
 fn rows_as(format: FileFormat, text: &str) -> Value {
     match UsersFile::parse("users", text.to_owned(), format) {
         Ok(file) => file.rows().cloned().collect(),
@@ -47,7 +47,7 @@ fn rows_as(format: FileFormat, text: &str) -> Value {
     }
 }
 
-/// What is said about a text of another format that doesn't have the right form.
+/// The errors of an invalid users file in another format.
 fn refusal_as(format: FileFormat, text: &str) -> String {
     UsersFile::parse("users", text.to_owned(), format).expect_err("must be refused").to_string()
 }
