@@ -189,11 +189,8 @@ impl UsersFile {
         self.rows.len()
     }
 
-    /// One block of lines for each finding, in file order, an empty line between them, ready for
-    /// stderr.
-    ///
-    /// `colour` adds ANSI sequences; without it nothing but printable text and line feeds comes
-    /// out.
+    /// Renders findings in file order, separated by empty lines, for standard error. Without `color`, the text has no
+    /// control characters but line feeds.
     #[must_use]
     pub fn render(&self, findings: &[RowFinding], color: bool) -> String {
         self.render_as(Severity::Error, findings, color)
