@@ -69,7 +69,7 @@ pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, DataDirError> {
         fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     if me.is_root()
-        && let Some(closed) = data_dir.ancestors().find(|folder| !is_open_to_others(folder))
+        && let Some(closed) = data_dir.ancestors().find(|directory| !is_open_to_others(directory))
     {
         return Err(DataDirError {
             why: format!(
@@ -83,8 +83,8 @@ pub(super) fn prepare(data_dir: &Path) -> Result<PathBuf, DataDirError> {
     Ok(data_dir)
 }
 
-fn is_open_to_others(folder: &Path) -> bool {
-    fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
+fn is_open_to_others(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
 }
 
 /// Creates a directory that only `owner` can access, unless it exists.

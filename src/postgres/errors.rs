@@ -161,9 +161,9 @@ impl UnavailableReason {
     }
 }
 
-/// A database failure that no error of sqlx reports.
+/// A database error that muster detects itself.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum DetectedError {
     #[error("a concurrent transaction was in the way and has ended since")]
     Contended,
     #[error("no response from the database in time")]
@@ -199,13 +199,14 @@ impl Error {
     /// A concurrent transaction was in the way; a retry may succeed.
     #[must_use]
     pub fn contended() -> Self {
-        Self::overloaded(BUSY, RETRY_SOON).with_source(Failure::Contended)
+        Self::overloaded(BUSY, RETRY_SOON).with_source(DetectedError::Contended)
     }
 
     /// The database did not respond in time.
     #[must_use]
     pub fn timed_out() -> Self {
-        Self::unavailable("the database did not respond in time; nothing was written").with_source(Failure::NoResponse)
+        Self::unavailable("the database did not respond in time; nothing was written")
+            .with_source(DetectedError::NoResponse)
     }
 
     /// The connection was lost during a commit, which may or may not have taken effect.
@@ -213,13 +214,13 @@ impl Error {
         Self::unavailable(
             "the database connection was lost during the commit; the change may be done, check before you retry",
         )
-        .with_source(Failure::CommitUnknown(error))
+        .with_source(DetectedError::CommitUnknown(error))
     }
 
     /// Has the transaction retried, as after a deadlock: an error that a concurrent transaction caused.
     #[must_use]
     pub(crate) fn retryable(self) -> Self {
-        self.with_source(Failure::Contended)
+        self.with_source(DetectedError::Contended)
     }
 
     /// The database can be reached and rejects requests for this reason.
@@ -231,11 +232,11 @@ impl Error {
     /// The class of the database error behind it; `None` if the error has another cause.
     #[must_use]
     pub fn class(&self) -> Option<ErrorClass> {
-        match (self.cause::<sqlx::Error>(), self.cause::<Failure>()) {
+        match (self.cause::<sqlx::Error>(), self.cause::<DetectedError>()) {
             (Some(error), _) => Some(ErrorClass::of(error)),
-            (None, Some(Failure::Contended)) => Some(ErrorClass::Contended),
-            (None, Some(Failure::NoResponse)) => Some(ErrorClass::Unavailable),
-            (None, Some(Failure::CommitUnknown(_))) => Some(ErrorClass::OutcomeUnknown),
+            (None, Some(DetectedError::Contended)) => Some(ErrorClass::Contended),
+            (None, Some(DetectedError::NoResponse)) => Some(ErrorClass::Unavailable),
+            (None, Some(DetectedError::CommitUnknown(_))) => Some(ErrorClass::OutcomeUnknown),
             (None, None) => None,
         }
     }
@@ -250,7 +251,8 @@ impl Error {
     /// the reason.
     #[must_use]
     pub fn is_unexplained(&self) -> bool {
-        matches!(self.cause(), Some(Failure::NoResponse)) || matches!(self.cause(), Some(sqlx::Error::PoolTimedOut))
+        matches!(self.cause(), Some(DetectedError::NoResponse))
+            || matches!(self.cause(), Some(sqlx::Error::PoolTimedOut))
     }
 
     fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {

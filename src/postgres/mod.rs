@@ -41,7 +41,7 @@ use crate::error::Error;
 /// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The timeout of [`Database::diagnose`]: within what [`crate::http`] promises for a 503.
+/// The timeout of [`Database::diagnose`]: a small part of the time in which a request gets its 503.
 const DIAGNOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long a diagnosis is reused.
@@ -133,9 +133,9 @@ impl Usage {
 /// The address of a database for messages: host and port, or the socket as psql names it.
 fn address(options: &PgConnectOptions) -> String {
     let (host, port) = (options.get_host(), options.get_port());
-    let socket = |folder: &Path| format!("the socket {}", folder.join(format!(".s.PGSQL.{port}")).display());
+    let socket = |directory: &Path| format!("the socket {}", directory.join(format!(".s.PGSQL.{port}")).display());
     match options.get_socket() {
-        Some(folder) => socket(folder),
+        Some(directory) => socket(directory),
         None if host.starts_with('/') => socket(Path::new(host)),
         None => format!("{host}:{port}"),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// A directory with `postgres` and `initdb`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
-    folder: PathBuf,
+    directory: PathBuf,
     /// The major version, such as 17.
     pub major: u32,
 }
@@ -59,16 +59,16 @@ impl Programs {
     /// The path of a program.
     #[must_use]
     pub fn program(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.directory.join(name)
     }
 
-    fn at(folder: PathBuf) -> Option<Self> {
-        if !folder.join("postgres").is_file() || !folder.join("initdb").is_file() {
+    fn at(directory: PathBuf) -> Option<Self> {
+        if !directory.join("postgres").is_file() || !directory.join("initdb").is_file() {
             return None;
         }
-        let output = std::process::Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+        let output = std::process::Command::new(directory.join("postgres")).arg("--version").output().ok()?;
         let major = parse_major(&String::from_utf8_lossy(&output.stdout))?;
-        Some(Self { folder, major })
+        Some(Self { directory, major })
     }
 }
 
@@ -81,7 +81,7 @@ fn parse_major(version: &str) -> Option<u32> {
 fn candidates(search_path: &str) -> Vec<PathBuf> {
     // A link on PATH (`/usr/local/bin/initdb`) leads to the directory with the other programs.
     let on_path = std::env::split_paths(search_path)
-        .filter_map(|folder| folder.join("initdb").canonicalize().ok())
+        .filter_map(|directory| directory.join("initdb").canonicalize().ok())
         .filter_map(|program| program.parent().map(Path::to_path_buf));
     let installed = [
         ("/usr/lib/postgresql", "bin"),
