@@ -1,4 +1,4 @@
-//! What is told of the server's certificate.
+//! Metrics of the server certificate.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use crate::watched::Watched;
 const EXPIRY: &str = "muster_tls_certificate_expiry_timestamp_seconds";
 const FAILURES: &str = "muster_tls_certificate_reload_failures_total";
 
-/// A certificate and its key.
+/// The certificate files of a server.
 pub struct Files(tempfile::TempDir);
 
 impl Files {
-    /// That expire so many days from today.
+    /// Creates a certificate that expires in so many days.
     pub fn new(days: u64) -> Self {
         let files = Self(tempfile::tempdir().unwrap());
         files.replace(days);
@@ -25,7 +25,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Gives when it expires, in seconds since 1970.
+    /// Replaces the certificate; returns its expiry, in seconds since 1970.
     fn replace(&self, days: u64) -> f64 {
         let day = Utc::now().date_naive() + Days::new(days);
         let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -38,7 +38,7 @@ impl Files {
     }
 }
 
-/// A server that shows it.
+/// Starts a server with this certificate.
 pub async fn watched(files: &Files) -> Watched {
     Watched::start(|command| {
         command.env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", files.path("pem"));
@@ -56,7 +56,7 @@ async fn becomes(watched: &Watched, series: &str, value: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_certificate_expires_is_told_and_what_became_of_a_new_one() {
+async fn metrics_show_the_expiry_of_the_certificate_and_failed_reloads() {
     let files = Files::new(0);
     let first = files.replace(10);
     let watched = watched(&files).await;
@@ -69,14 +69,14 @@ async fn when_the_certificate_expires_is_told_and_what_became_of_a_new_one() {
 
     std::fs::write(files.path("pem"), "no certificate").unwrap();
     becomes(&watched, FAILURES, 1.0).await;
-    assert_eq!(watched.read().await.get(EXPIRY), second, "the one before it goes on");
+    assert_eq!(watched.read().await.get(EXPIRY), second, "the previous certificate stays in use");
     let third = files.replace(91);
     watched.server.signal("-HUP");
     becomes(&watched, EXPIRY, third).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_tls_there_is_nothing_to_tell_of_a_certificate() {
+async fn without_tls_there_are_no_certificate_metrics() {
     let values = Watched::start(|_| {}).await.read().await;
     let names = values.names();
     assert!(names.contains(&"muster_users_created_total"), "{names:?}");

@@ -1,4 +1,4 @@
-//! A real collector of OpenTelemetry between the server and the receiver: it understands what it is sent, and hands it on.
+//! A real OpenTelemetry collector between the server and the receiver.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::watched::Watched;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
-/// `rotel`, until it is dropped.
+/// A `rotel` process, killed on drop.
 struct Collector {
     child: Child,
     address: SocketAddr,
 }
 
 impl Collector {
-    /// Takes traces by OTLP over HTTP, and hands them on to there by the same.
+    /// Starts a collector that receives OTLP over HTTP and forwards it to `to`.
     async fn start(to: SocketAddr) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/observability/collector.sh");
         let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
@@ -54,13 +54,13 @@ impl Drop for Collector {
     }
 }
 
-/// What has no span of its own in the trace before it.
+/// The spans whose parent is not among these spans.
 fn roots(spans: &[Span]) -> Vec<&Span> {
     spans.iter().filter(|span| spans.iter().all(|other| other.span_id != span.parent_span_id)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_collector_understands_the_traces_and_hands_them_on_as_they_were() {
+async fn a_real_collector_accepts_and_forwards_the_traces_unchanged() {
     let receiver = Receiver::start();
     let collector = Collector::start(receiver.address).await;
     let mut watched = Watched::start(|command| {
@@ -100,7 +100,7 @@ async fn a_real_collector_understands_the_traces_and_hands_them_on_as_they_were(
     let values = watched.read().await;
     assert_eq!(values.get("muster_trace_spans_total{outcome=\"failed\"}"), 0.0);
 
-    // Those that wait when it ends get there, too.
+    // Queued spans are exported at shutdown.
     let last = Actor::send(watched.owner.request("GET", "/livez")).await;
     watched.server.signal("-TERM");
     assert!(watched.server.wait().success());

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints where the program of a collector of OpenTelemetry is: rotel, from PyPI, in a virtual environment under target/.
+# Installs the OpenTelemetry collector rotel from PyPI into a virtual environment under target/ and prints its path.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/lib.sh

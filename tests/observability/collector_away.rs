@@ -1,4 +1,4 @@
-//! A collector that is away: nobody waits for it, and nothing piles up.
+//! An unreachable collector: requests do not wait for it, and memory does not grow.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use crate::watched::Watched;
 
 const REQUESTS: usize = 1_500;
 
-/// The median and the longest of requests one after another.
+/// The median and the maximum latency of sequential requests.
 async fn latencies(watched: &Watched) -> (Duration, Duration) {
     let mut times = Vec::with_capacity(REQUESTS);
     for _ in 0..REQUESTS {
@@ -20,7 +20,7 @@ async fn latencies(watched: &Watched) -> (Duration, Duration) {
     (times[REQUESTS / 2], times[REQUESTS - 1])
 }
 
-async fn is_not_noticed(endpoint: String) {
+async fn does_not_affect_requests(endpoint: String) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let without = Watched::start(|_| {}).await;
     let mut with = Watched::start(|command| {
@@ -33,10 +33,10 @@ async fn is_not_noticed(endpoint: String) {
     let (usual, _) = latencies(&without).await;
     let (median, longest) = latencies(&with).await;
     assert!(median < usual * 2, "{median:?}, and {usual:?} without traces");
-    // Far less than the collector would be waited for.
+    // Far less than the timeout of an export.
     assert!(longest < Duration::from_secs(2), "{longest:?}");
 
-    // The queue is full by now: 3,000 spans were begun.
+    // The queue is full by now: 3,000 spans were started.
     let memory = async || with.read().await.get("process_resident_memory_bytes");
     let before = memory().await;
     latencies(&with).await;
@@ -46,10 +46,10 @@ async fn is_not_noticed(endpoint: String) {
 
     let start = Instant::now();
     while with.read().await.get(r#"muster_trace_spans_total{outcome="failed"}"#) == 0.0 {
-        assert!(start.elapsed() < Duration::from_secs(15), "no span was given up");
+        assert!(start.elapsed() < Duration::from_secs(15), "no span was counted as failed");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Each request has a span, and one for finding out who asks. Those that are not counted as lost wait, or are being sent.
+    // Each request has two spans, one of them for authentication. Spans not counted as lost are queued or being exported.
     let figures = with.read().await;
     let [sent, failed, dropped] = ["sent", "failed", "dropped"]
         .map(|outcome| figures.get(&format!(r#"muster_trace_spans_total{{outcome="{outcome}"}}"#)));
@@ -60,19 +60,19 @@ async fn is_not_noticed(endpoint: String) {
     assert!(with.server.wait().success());
     assert!(start.elapsed() < Duration::from_secs(10), "it took {:?} to end", start.elapsed());
     let said = std::fs::read_to_string(log.path()).unwrap();
-    let complaint = "traces can't be exported to `traces.endpoint` and are dropped; logged once a minute";
-    assert_eq!(said.matches(complaint).count(), 1, "{said}");
+    let warning = "traces can't be exported to `traces.endpoint` and are dropped; logged once a minute";
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_refuses_connections_is_not_noticed_by_anybody() {
+async fn a_collector_that_refuses_connections_does_not_affect_requests() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    is_not_noticed(format!("http://{gone}")).await;
+    does_not_affect_requests(format!("http://{gone}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_never_answers_is_not_noticed_by_anybody() {
-    // Connections wait in its queue, and nobody takes them.
+async fn a_collector_that_never_responds_does_not_affect_requests() {
+    // The kernel accepts connections, but no program does.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    is_not_noticed(format!("http://{}", silent.local_addr().unwrap())).await;
+    does_not_affect_requests(format!("http://{}", silent.local_addr().unwrap())).await;
 }

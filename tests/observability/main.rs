@@ -1,7 +1,7 @@
-//! What somebody sees who watches muster: metrics with a real Prometheus, alert rules and the dashboard with
-//! its own tools, traces with a real collector, and with a receiver that reads OTLP's protobuf.
+//! Monitoring: metrics with a real Prometheus, alert rules and dashboard with Prometheus' own tools, traces with a real
+//! collector and with a receiver that decodes OTLP.
 //!
-//! Real processes of the real program.
+//! The tests use real server processes.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Where metrics are read.
+//! The address of the metrics server.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use crate::support::migrated_database;
 use crate::support::server::{ServerProcess, muster, url};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
+async fn a_configured_metrics_address_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let database = migrated_database().await;
@@ -21,8 +21,8 @@ async fn an_address_for_metrics_that_is_taken_is_refused_in_one_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_and_says_so() {
-    // If this fails, another program has it, which serves as well.
+async fn the_default_metrics_address_in_use_leaves_a_second_server_without_metrics() {
+    // If this fails, another program uses the address, which is just as good.
     let _taken = TcpListener::bind("127.0.0.1:9464");
     let database = migrated_database().await;
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -37,7 +37,7 @@ async fn the_usual_address_that_is_taken_leaves_a_second_server_without_metrics_
 }
 
 #[test]
-fn an_address_that_is_none_is_refused() {
+fn an_invalid_metrics_address_is_an_error() {
     let output = muster().args(["config", "check"]).env("MUSTER_METRICS__LISTEN", "everywhere").output().unwrap();
     let sentence = "error: `metrics.listen` must be HOST:PORT such as 0.0.0.0:9464, `auto` or empty\n";
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(2), sentence));

@@ -1,4 +1,4 @@
-//! A real Prometheus that reads a real server; and what is handed to people who have one.
+//! A real Prometheus that scrapes a real server, and the files in `deploy/observability`.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ fn deployed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/observability").join(name)
 }
 
-/// `prometheus`, until it is dropped.
+/// A `prometheus` process, killed on drop.
 struct Prometheus {
     child: Child,
     api: Actor,
@@ -23,7 +23,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Reads from the server, twice a second.
+    /// Starts a Prometheus that scrapes the server twice a second.
     async fn start(watched: &Watched) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = std::fs::read_to_string(deployed("prometheus.yml")).unwrap();
@@ -49,7 +49,7 @@ impl Prometheus {
         Self { child, api: Actor::new(free, None), _folder: folder }
     }
 
-    /// What a PromQL query gives.
+    /// The result of a PromQL query.
     async fn query(&self, query: &str) -> Vec<Value> {
         let encoded = percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC);
         let answer = self.api.get(&format!("/api/v1/query?query={encoded}")).await;
@@ -57,7 +57,7 @@ impl Prometheus {
         answer.json()["data"]["result"].as_array().unwrap().clone()
     }
 
-    /// The only value of a query, once it is this one.
+    /// Waits until a query returns a single series with this value.
     async fn becomes(&self, query: &str, value: &str) {
         let start = Instant::now();
         loop {
@@ -79,7 +79,7 @@ impl Drop for Prometheus {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_prometheus_reads_a_real_server_and_answers_for_it() {
+async fn prometheus_scrapes_the_server_and_evaluates_rules_and_panels() {
     let watched = Watched::start(|_| {}).await;
     let prometheus = Prometheus::start(&watched).await;
     prometheus.becomes(r#"up{job="muster"}"#, "1").await;
@@ -94,7 +94,7 @@ async fn a_real_prometheus_reads_a_real_server_and_answers_for_it() {
     prometheus.becomes(created, "2").await;
     assert_eq!(prometheus.query(created).await[0]["metric"]["route"], crate::support::BATCH);
     prometheus.becomes(r#"sum(increase(muster_refusals_total{code="batch_conflict"}[1m])) > bool 0"#, "1").await;
-    // A rate needs a series that was there before.
+    // A rate needs a series that existed before.
     for count in ["1", "2"] {
         assert_eq!(watched.owner.get("/api/v2/userinfo/").await.status, 200);
         prometheus.becomes(r#"muster_http_requests_total{route="/api/v2/userinfo/"}"#, count).await;
@@ -103,7 +103,7 @@ async fn a_real_prometheus_reads_a_real_server_and_answers_for_it() {
         "histogram_quantile(0.5, sum by (le) (rate(muster_http_request_duration_seconds_bucket[1m]))) > bool 0";
     prometheus.becomes(median, "1").await;
 
-    // Every alert can be evaluated, and none is about a server that is well.
+    // Every alert rule is valid, and none fires for a healthy server.
     let rules = prometheus.api.get("/api/v1/rules").await.json();
     let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap().clone();
     assert_eq!(rules.len(), 19);
@@ -111,7 +111,7 @@ async fn a_real_prometheus_reads_a_real_server_and_answers_for_it() {
         assert_eq!((rule["health"].as_str(), rule["state"].as_str()), (Some("ok"), Some("inactive")), "{rule}");
     }
 
-    // Every panel of the dashboard is answered, and with something.
+    // Every panel of the dashboard shows data.
     for (title, expression) in panels() {
         let expression = expression.replace("$__rate_interval", "30s").replace("$__range", "30s");
         let result = prometheus.query(&expression.replace("$instance", ".*")).await;
@@ -126,7 +126,7 @@ async fn a_real_prometheus_reads_a_real_server_and_answers_for_it() {
     prometheus.becomes(r#"ALERTS{alertname="MusterDown", alertstate="pending"}"#, "1").await;
 }
 
-/// Titles and queries.
+/// The titles and queries of the panels.
 fn panels() -> Vec<(String, String)> {
     let dashboard: Value = serde_json::from_slice(&std::fs::read(deployed("dashboard.json")).unwrap()).unwrap();
     let panels = dashboard["panels"].as_array().unwrap().iter();
@@ -139,21 +139,21 @@ fn panels() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The names of muster's metrics in a text.
+/// The names of metrics in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let own = words.filter(|word| word.starts_with("muster_") || word.starts_with("process_"));
     own.map(base).filter(|name| !name.ends_with('_')).collect()
 }
 
-/// Without what a histogram has behind its name.
+/// The name without the suffix of a histogram series.
 fn base(name: &str) -> String {
     let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
     histogram.unwrap_or(name).to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn alerts_dashboard_and_manual_speak_of_metrics_that_are_there_and_the_manual_of_all() {
+async fn alerts_and_dashboard_use_existing_metrics_and_the_readme_lists_all() {
     let watched = Watched::start(|_| {}).await;
     watched.owner.get("/api/v2/userinfo/").await;
     let values = watched.read().await;
@@ -171,7 +171,7 @@ async fn alerts_dashboard_and_manual_speak_of_metrics_that_are_there_and_the_man
 }
 
 #[test]
-fn promtool_checks_the_rules_runs_their_unit_tests_and_checks_the_settings() {
+fn promtool_accepts_rules_unit_tests_and_configuration() {
     for arguments in
         [["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"], ["check", "config", "prometheus.yml"]]
     {

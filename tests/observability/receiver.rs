@@ -1,4 +1,4 @@
-//! What takes traces in place of a collector: OTLP over HTTP, read with the protocol's own messages.
+//! A receiver of traces in place of a collector: OTLP over HTTP, decoded with the protobuf messages of the protocol.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
-/// One request to it.
+/// A request that the receiver got.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub headers: Vec<(String, String)>,
@@ -44,7 +44,7 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
-    /// All spans so far.
+    /// All spans received so far.
     pub fn spans(&self) -> Vec<Span> {
         let messages = self.received().into_iter().map(|received| received.message);
         messages
@@ -54,7 +54,7 @@ impl Receiver {
             .collect()
     }
 
-    /// The spans of a trace, once there are so many.
+    /// The spans of a trace; waits until there are so many.
     pub async fn trace(&self, trace_id: &str, spans: usize) -> Vec<Span> {
         let start = Instant::now();
         loop {
@@ -86,7 +86,7 @@ async fn take(request: HttpRequest, received: web::Data<Mutex<Vec<Received>>>, b
     HttpResponse::Ok().content_type("application/x-protobuf").finish()
 }
 
-/// An attribute, as text.
+/// The value of an attribute, as text.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let found = attributes.iter().find(|attribute| attribute.key == key)?;
     Some(match found.value.as_ref()?.value.as_ref()? {

@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Exported traces.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,7 +20,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_is_part_of_the_trace_that_it_comes_in_and_answer_log_and_collector_agree() {
+async fn a_request_continues_the_trace_of_its_traceparent_in_response_log_and_export() {
     let receiver = Receiver::start();
     let headers = file(b"authorization: Bearer canary-of-the-collector\n\nx-scope: muster\n", ".txt");
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -78,7 +78,7 @@ async fn a_request_is_part_of_the_trace_that_it_comes_in_and_answer_log_and_coll
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_without_a_span_begins_here_under_its_id_and_one_that_is_not_recorded_is_not() {
+async fn an_all_zero_span_id_starts_a_trace_and_an_unsampled_trace_is_not_recorded() {
     let receiver = Receiver::start();
     let mut watched = Watched::start(|command| {
         command.env("MUSTER_TRACES__ENDPOINT", format!("http://{}/v1/traces", receiver.address));
@@ -90,12 +90,12 @@ async fn a_trace_without_a_span_begins_here_under_its_id_and_one_that_is_not_rec
         Actor::send(request).await.header("x-trace-id").to_owned()
     };
     let other = "0af7651916cd43dd8448eb211c80319c";
-    // What the vendor's client sends.
+    // The vendor's client sends this.
     assert_eq!(ask(&format!("00-{TRACE}-0000000000000000-01")).await, TRACE);
     assert_eq!(ask(&format!("00-{other}-{SPAN}-00")).await, other);
     let own = ask("").await;
     let junk = ask("00-junk").await;
-    // Those that wait are sent when it ends, not lost.
+    // Queued spans are exported at shutdown.
     watched.server.signal("-TERM");
     assert!(watched.server.wait().success());
     let spans: BTreeMap<String, Span> =
@@ -109,7 +109,7 @@ async fn a_trace_without_a_span_begins_here_under_its_id_and_one_that_is_not_rec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_goes_on_by_itself() {
+async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_is_detached() {
     let receiver = Receiver::start();
     let watched = Watched::start(|command| {
         command.env("MUSTER_TRACES__ENDPOINT", format!("http://{}", receiver.address));
@@ -151,7 +151,7 @@ async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_goes_on_by_itself() 
     let spans = receiver.trace(refused.header("x-trace-id"), 4).await;
     let request = named(&spans, "POST /api/v2/users/admin_batch_create");
     assert_eq!(attribute(&request.attributes, "muster.code").as_deref(), Some("batch_conflict"));
-    assert_eq!(request.status.clone().unwrap_or_default().code, StatusCode::Unset as i32, "the client's fault");
+    assert_eq!(request.status.clone().unwrap_or_default().code, StatusCode::Unset as i32, "a client error");
 
     owner.get("/api/v2/canary-path").await;
     let sent = watched.read().await.get(r#"muster_trace_spans_total{outcome="sent"}"#);
@@ -163,7 +163,7 @@ async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_goes_on_by_itself() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_requests_than_the_bound_are_served_and_not_recorded() {
+async fn requests_over_the_sampling_limit_are_served_but_not_recorded() {
     let receiver = Receiver::start();
     let mut watched = Watched::start(|command| {
         command
@@ -179,6 +179,6 @@ async fn more_requests_than_the_bound_are_served_and_not_recorded() {
     watched.server.signal("-TERM");
     assert!(watched.server.wait().success());
     let recorded = receiver.spans().len() as u64;
-    // The seconds are the server's, so that one more can have begun.
+    // The server counts seconds of its own, so one more may have started.
     assert!((5..=5 * (seconds + 1)).contains(&recorded) && recorded < 300, "{recorded} in {seconds} s");
 }

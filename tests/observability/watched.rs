@@ -1,4 +1,4 @@
-//! A server that is watched, and what its metrics say.
+//! A server with metrics, and the values of its metrics.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -67,7 +67,7 @@ impl Values {
         *self.0.get(series).unwrap_or_else(|| panic!("no {series} in {:#?}", known()))
     }
 
-    /// The names that are there, histograms as Prometheus' users write them.
+    /// The names of all series.
     pub fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.0.keys().map(|series| series.split('{').next().unwrap()).collect();
         names.dedup();

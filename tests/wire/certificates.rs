@@ -1,10 +1,10 @@
-//! Certificates, made for the test that needs them.
+//! Certificates for tests.
 
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority {
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
@@ -20,17 +20,17 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// The key of its own certificate.
+    /// The private key of the CA, in PEM.
     pub fn key(&self) -> String {
         self.issuer.key().serialize_pem()
     }
 
-    /// A certificate for this machine, and its key.
+    /// A certificate for this machine and its key, in PEM.
     pub fn issue(&self) -> (String, String) {
         self.issue_for(1975, 4096)
     }
 
-    /// The same, valid from the beginning of a year to that of another.
+    /// As [`Self::issue`], valid from January 1 of one year to January 1 of another.
     pub fn issue_for(&self, from: i32, to: i32) -> (String, String) {
         let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
@@ -39,13 +39,13 @@ impl Authority {
     }
 }
 
-/// Where a server finds its own.
+/// The certificate files of a server.
 pub struct Files {
     dir: tempfile::TempDir,
 }
 
 impl Files {
-    /// With a first certificate of this authority.
+    /// Creates the files with a certificate of this CA.
     pub fn new(authority: &Authority) -> Self {
         let files = Self { dir: tempfile::tempdir().unwrap() };
         files.replace(authority);
@@ -61,21 +61,21 @@ impl Files {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// A new certificate and key in the places of those before.
+    /// Overwrites the files with a new certificate and key.
     pub fn replace(&self, authority: &Authority) {
         let (certificate, key) = authority.issue();
         self.write("server.pem", &certificate);
         self.write("server.key", &key);
     }
 
-    /// The settings that name them.
+    /// The settings with the paths of the files.
     pub fn settings(&self) -> [(&'static str, String); 2] {
         let text = |name| self.path(name).to_str().unwrap().to_owned();
         [("SERVER__TLS_CERTIFICATE_FILE", text("server.pem")), ("SERVER__TLS_KEY_FILE", text("server.key"))]
     }
 }
 
-/// A server that speaks TLS, with more settings.
+/// Starts a server with TLS and more settings.
 pub async fn serve_tls(files: &Files, more: &[(&str, &str)]) -> crate::support::server::ServerProcess {
     let own = files.settings();
     let mut settings: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -1,4 +1,4 @@
-//! HTTP/2 from clients that mean no good: frames by hand, over TLS.
+//! Malicious HTTP/2 clients, with handwritten frames over TLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ const END_HEADERS: u8 = 4;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection that has agreed on HTTP/2 and said so.
+/// Opens an HTTP/2 connection and sends the preface.
 fn open(server: &ServerProcess, authority: &Authority) -> Tls {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
@@ -44,23 +44,23 @@ fn open(server: &ServerProcess, authority: &Authority) -> Tls {
     stream
 }
 
-/// RFC 9113, section 4.1.
+/// Encodes a frame (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The head of a request, without Huffman's code (RFC 7541): indexed fields, and literal ones by the name's index.
+/// Encodes the head of a request with HPACK (RFC 7541), without Huffman coding.
 fn head(method: u8, path: &str) -> Vec<u8> {
     let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
-    // `:scheme` is https, `:authority` and `:path` are spelled out.
+    // `:scheme` https is indexed; `:authority` and `:path` are literals.
     [&[method, 0x87][..], &literal(0x01, "localhost"), &literal(0x04, path)].concat()
 }
 
 const GET: u8 = 0x82;
 const POST: u8 = 0x83;
 
-/// The next frame: its kind and what it carries.
+/// Reads the next frame: its type and payload.
 fn receive(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
     let mut start = [0; 9];
     stream.read_exact(&mut start)?;
@@ -70,12 +70,12 @@ fn receive(stream: &mut Tls) -> std::io::Result<(u8, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connection_is() {
+async fn requests_over_the_limit_are_rejected_and_then_the_connection_is_closed() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let server = serve_tls(&files, &[("TEST_LIMITS", "http2_requests=10")]).await;
     let mut stream = open(&server, &authority);
-    // Each waits for a body that doesn't come.
+    // Each request waits for its body.
     let ask = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head(POST, "/api/v2/organization_invitations/accept"));
     for n in 0..30 {
         stream.write_all(&ask(n)).unwrap();
@@ -89,18 +89,18 @@ async fn requests_over_the_bound_of_a_connection_are_refused_and_then_the_connec
     }
     let sentence = r#"{"error":{"code":"overloaded","detail":"more than 10 concurrent requests on this connection","#;
     assert!(refused.iter().all(|body| body.starts_with(sentence)), "{refused:?}");
-    // The ten go on waiting; who does not stop asking is not answered for ever.
+    // The ten keep waiting; a client that keeps sending requests is disconnected.
     let mut more = 30..5_000;
     let ended = more.find(|n| stream.write_all(&ask(*n)).is_err() || receive(&mut stream).is_err());
     assert!(ended.is_some_and(|n| n > 100), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers() {
+async fn a_rapid_reset_flood_does_not_delay_other_clients() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let server = serve_tls(&files, &[("SERVER__WORKERS", "2")]).await;
-    // What the server is worth without.
+    // Another client, which measures the latency.
     let mut calm = open(&server, &authority);
     let mut stream_id = 1;
     let mut livez = || {
@@ -115,15 +115,15 @@ async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers
     let over = AtomicBool::new(false);
     let (worst, floods) = std::thread::scope(|scope| {
         let flooding = scope.spawn(|| {
-            // Each of these asks the database before it answers.
+            // Each request queries the database.
             let (mut floods, start) = (0, Instant::now());
             while start.elapsed() < Duration::from_secs(3) {
                 let mut stream = open(&server, &authority);
                 for n in 0..2_000 {
                     let asked = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head(GET, "/readyz"));
                     // CANCEL.
-                    let taken_back = frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8]);
-                    if stream.write_all(&[asked, taken_back].concat()).is_err() {
+                    let reset = frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8]);
+                    if stream.write_all(&[asked, reset].concat()).is_err() {
                         break;
                     }
                     floods += 1;
@@ -146,7 +146,7 @@ async fn a_flood_of_requests_that_are_taken_back_leaves_the_others_their_answers
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_have_the_same_bounds_as_in_http_1_1() {
+async fn header_limits_are_those_of_http_1_1() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let server = serve_tls(&files, &[]).await;
@@ -163,7 +163,7 @@ async fn headers_have_the_same_bounds_as_in_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_with_two_lengths_is_refused_as_in_http_1_1() {
+async fn a_repeated_content_length_is_rejected_as_in_http_1_1() {
     let authority = Authority::new();
     let server = serve_tls(&Files::new(&authority), &[]).await;
     let mut stream = open(&server, &authority);
@@ -180,7 +180,7 @@ async fn a_request_with_two_lengths_is_refused_as_in_http_1_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops() {
+async fn an_idle_connection_does_not_delay_the_shutdown() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let mut server = serve_tls(&files, &[]).await;
@@ -194,7 +194,7 @@ async fn a_connection_that_nothing_is_asked_on_does_not_keep_a_server_that_stops
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_nothing_of_its_answers_loses_the_connection_whatever_else_it_says() {
+async fn a_client_that_reads_no_responses_is_disconnected_despite_its_pings() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let settings = [("TEST_LIMITS", "send_timeout=2 http2_requests=20")];
@@ -202,7 +202,7 @@ async fn a_client_that_takes_nothing_of_its_answers_loses_the_connection_whateve
     let before = resident(&server);
     let mut silent: Vec<Tls> = (0..20).map(|_| open(&server, &authority)).collect();
     for stream in &mut silent {
-        // SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113, section 6.5.2: nothing may be sent of any answer.
+        // SETTINGS_INITIAL_WINDOW_SIZE 0 (RFC 9113, section 6.5.2): the server may send no response data.
         stream.write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
         for n in 0..100 {
             let ask = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head(GET, "/openapi.json"));
@@ -218,11 +218,11 @@ async fn a_client_that_takes_nothing_of_its_answers_loses_the_connection_whateve
         match said {
             Ok(0) => break,
             Err(error) if !is_waiting(&error) => break,
-            _ => assert!(start.elapsed() < Duration::from_secs(6), "it is still there"),
+            _ => assert!(start.elapsed() < Duration::from_secs(6), "the connection is still open"),
         }
     }
     assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
-    // 2,000 answers of more than 100 KiB were asked for.
+    // The clients requested 2,000 responses of more than 100 KiB each.
     let grown = resident(&server).saturating_sub(before);
     assert!(grown < 40 * 1024, "{grown} KiB");
 }

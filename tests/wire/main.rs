@@ -1,6 +1,6 @@
-//! What reaches the server before it is a request: TLS, and bytes from clients that mean no good.
+//! The server below the HTTP API: TLS, timeouts, limits and malicious clients.
 //!
-//! Real processes of the real program, raw sockets, loopback only.
+//! The tests use real server processes and raw sockets on the loopback interface.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use support::migrated_database;
 use support::server::{ServerProcess, muster, url};
 
-/// The program on a database of its own, with settings: `("SERVER__WORKERS", "1")`.
+/// Starts a server on an empty database, with settings such as `("SERVER__WORKERS", "1")`.
 async fn serve(settings: &[(&str, &str)]) -> ServerProcess {
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).env("MUSTER_LOG__LEVEL", "error");
@@ -39,10 +39,10 @@ async fn serve(settings: &[(&str, &str)]) -> ServerProcess {
     ServerProcess::start(&mut command)
 }
 
-/// A request that is answered without looking at anything.
+/// A request that needs no database.
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// A connection that waits no longer than a test should.
+/// Connects with a timeout of ten seconds for reads and writes.
 fn connect(server: &ServerProcess) -> TcpStream {
     let stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -50,19 +50,19 @@ fn connect(server: &ServerProcess) -> TcpStream {
     stream
 }
 
-/// What comes until the server ends the connection, and how long that takes.
+/// Reads until the server closes the connection; returns the data and the time that took.
 fn to_the_end(stream: &mut impl Read) -> (String, Duration) {
     let (start, mut bytes) = (Instant::now(), Vec::new());
     if let Err(error) = stream.read_to_end(&mut bytes) {
-        // With a reset, when there was more to read than the server wanted.
+        // The server resets the connection if it did not read everything.
         let ends = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::UnexpectedEof];
-        assert!(ends.contains(&error.kind()), "the server does not end the connection: {error}");
+        assert!(ends.contains(&error.kind()), "the server does not close the connection: {error}");
     }
     (String::from_utf8_lossy(&bytes).into_owned(), start.elapsed())
 }
 
-/// Sends a byte over and over until the server ends the connection, but no longer than ten seconds: what it said to it,
-/// and after how long.
+/// Sends a byte every 100 ms until the server closes the connection, for at most ten seconds; returns the response and the
+/// time.
 fn drip(stream: &mut TcpStream, byte: &[u8]) -> (String, Duration) {
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let (start, mut said, mut some) = (Instant::now(), Vec::new(), [0; 4096]);

@@ -9,7 +9,7 @@ use crate::support::Actor;
 use crate::support::server::ServerProcess;
 use crate::{LIVEZ, connect, serve, to_the_end};
 
-/// KiB of resident memory.
+/// The resident memory of the server, in KiB.
 pub fn resident(server: &ServerProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
@@ -17,8 +17,8 @@ pub fn resident(server: &ServerProcess) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_connections_leave_the_others_their_answers() {
-    // As many as this machine lets the test and the server have, if it is fewer.
+async fn ten_thousand_idle_connections_do_not_delay_other_clients() {
+    // Fewer if the file descriptor limit of this machine is lower.
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let many = usize::try_from(hard.min(11_000) - 1_000).unwrap();
@@ -28,7 +28,7 @@ async fn ten_thousand_connections_leave_the_others_their_answers() {
     let mut held: Vec<_> = (0..many)
         .map(|n| {
             let mut stream = connect(&server);
-            // Some say nothing, some do not come to an end.
+            // Half of them send nothing, half an incomplete head.
             let begun: &[u8] = if n % 2 == 0 { b"GET /livez HTTP/1.1\r\nHost: x\r\n" } else { b"" };
             stream.write_all(begun).unwrap();
             stream
@@ -41,18 +41,18 @@ async fn ten_thousand_connections_leave_the_others_their_answers() {
     }
     let each = (resident(&server) - before) / u64::try_from(many).unwrap();
     assert!(each <= 40, "{each} KiB for each of {many}");
-    // They are served, too, once they ask.
+    // A held connection is served once its request is complete.
     held[0].write_all(b"Connection: close\r\n\r\n").unwrap();
     assert!(to_the_end(&mut held[0]).0.starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_allowed_wait_for_their_turn() {
+async fn connections_over_the_limit_wait() {
     let server =
         serve(&[("SERVER__WORKERS", "1"), ("SERVER__MAX_CONNECTIONS", "20"), ("TEST_LIMITS", "header_timeout=2")])
             .await;
     let mut silent: Vec<_> = (0..20).map(|_| connect(&server)).collect();
-    // So that they are the first ones.
+    // Until the server has accepted them.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let start = Instant::now();
     let mut one_more = connect(&server);

@@ -1,4 +1,4 @@
-//! Whom proxies speak for.
+//! Client addresses behind reverse proxies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,8 +10,7 @@ use crate::support::{Actor, BATCH, sso};
 
 static N: AtomicUsize = AtomicUsize::new(0);
 
-/// Creates somebody, with headers; gives the address that the audit log has of it, and whether the answer keeps browsers
-/// to HTTPS.
+/// Creates a user with these request headers; returns the address in the audit log, and whether the response has HSTS.
 async fn recorded(server: &ServerProcess, headers: &[(&str, &str)]) -> (Value, bool) {
     let owner = server.actor(server.key.as_deref().unwrap());
     let email = format!("user{}@example.com", N.fetch_add(1, Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! HTTPS: what is spoken, how certificates are replaced, and who is let in.
+//! TLS: protocols, certificate reload and client certificates.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -11,9 +11,9 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, migrated_database};
 use crate::{LIVEZ, connect, to_the_end};
 
-/// A client that trusts this authority only, and keeps no connection.
+/// A client that trusts only this CA and reuses no connections.
 pub fn trusting(authority: &Authority) -> ClientBuilder {
-    // Installs the cryptography that `reqwest` is to use.
+    // Installs the crypto provider for `reqwest`.
     drop(Actor::new(([127, 0, 0, 1], 1).into(), None));
     let trusted = Certificate::from_pem(authority.pem.as_bytes()).unwrap();
     Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([trusted])
@@ -23,17 +23,17 @@ async fn livez(client: &Client, server: &ServerProcess) -> Result<reqwest::Respo
     client.get(format!("https://{}/livez", server.address)).send().await
 }
 
-/// Waits until a new connection is trusted by this client.
+/// Waits until the client trusts the server.
 async fn is_trusted_within(client: &Client, server: &ServerProcess, patience: Duration) {
     let start = Instant::now();
     while livez(client, server).await.is_err() {
-        assert!(start.elapsed() < patience, "the certificate is still the old one");
+        assert!(start.elapsed() < patience, "the server still uses the old certificate");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http_2_and_http_1_1_are_spoken_and_browsers_are_told_to_stay_with_https() {
+async fn http_2_and_http_1_1_are_served_with_hsts() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let server = serve_tls(&files, &[]).await;
@@ -46,14 +46,14 @@ async fn http_2_and_http_1_1_are_spoken_and_browsers_are_told_to_stay_with_https
         assert_eq!(answer.headers()["strict-transport-security"], "max-age=63072000; includeSubDomains");
         assert_eq!(answer.text().await.unwrap(), r#"{"status":"ok"}"#);
     }
-    // In plain text there is nothing.
+    // Plain HTTP is not served.
     let plain = Actor::new(server.address, None).request("GET", "/livez").send().await;
     assert!(plain.is_err(), "{plain:?}");
     assert!(livez(&trusting(&Authority::new()).build().unwrap(), &server).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_nothing() {
+async fn a_new_certificate_is_loaded_without_a_restart_and_an_invalid_one_is_not() {
     let (first, second, third) = (Authority::new(), Authority::new(), Authority::new());
     let files = Files::new(&first);
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -67,12 +67,12 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
     let [one, two, three] = [&first, &second, &third].map(|authority| trusting(authority).build().unwrap());
     assert_eq!(livez(&one, &server).await.unwrap().status(), 200);
 
-    // Noticed, within seconds.
+    // Files are polled.
     files.replace(&second);
     is_trusted_within(&two, &server, Duration::from_secs(6)).await;
-    assert!(livez(&one, &server).await.is_err(), "the old one is no longer shown");
+    assert!(livez(&one, &server).await.is_err(), "the old certificate is no longer used");
 
-    // Broken in each way: noticed, told once, and not used.
+    // Invalid files are logged once and not used.
     let (_, key) = second.issue();
     let path = |name: &str| files.path(name).to_str().unwrap().to_owned();
     for (name, content, problem) in [
@@ -101,14 +101,14 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
         let line = format!("error={problem}");
         let start = Instant::now();
         while !said().contains(&line) {
-            assert!(start.elapsed() < Duration::from_secs(6), "nothing about {name}: {}", said());
+            assert!(start.elapsed() < Duration::from_secs(6), "no log line about {name}: {}", said());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(livez(&two, &server).await.unwrap().status(), 200, "the one before it goes on");
+        assert_eq!(livez(&two, &server).await.unwrap().status(), 200, "the previous certificate stays in use");
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert_eq!(said().matches(&line).count(), 1, "it is told once: {}", said());
+        assert_eq!(said().matches(&line).count(), 1, "logged once: {}", said());
         files.write(name, &before);
-        // Until that was seen, too.
+        // Until the restored file was polled, too.
         tokio::time::sleep(Duration::from_millis(2500)).await;
     }
     assert!(
@@ -118,14 +118,14 @@ async fn a_certificate_is_replaced_without_a_restart_and_a_broken_one_changes_no
     );
     assert!(!said().contains("PRIVATE KEY"), "{}", said());
 
-    // At once, by a signal, which ends nothing.
+    // SIGHUP reloads immediately and does not stop the server.
     files.replace(&third);
     server.signal("-HUP");
     is_trusted_within(&three, &server, Duration::from_millis(800)).await;
     assert_eq!(livez(&three, &server).await.unwrap().status(), 200);
 }
 
-/// A server with these files whose log is kept, and what the log says so far.
+/// Starts a server with these files; returns it with a function that reads its log.
 async fn logged(files: &Files) -> (ServerProcess, impl Fn() -> String) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
@@ -136,16 +136,16 @@ async fn logged(files: &Files) -> (ServerProcess, impl Fn() -> String) {
     (ServerProcess::start(&mut command), move || std::fs::read_to_string(log.path()).unwrap())
 }
 
-async fn is_said_within(said: impl Fn() -> String, line: &str, patience: Duration) {
+async fn is_logged_within(said: impl Fn() -> String, line: &str, patience: Duration) {
     let start = Instant::now();
     while !said().contains(line) {
-        assert!(start.elapsed() < patience, "not said: {line}; but {}", said());
+        assert!(start.elapsed() < patience, "not logged: {line}; but {}", said());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good() {
+async fn an_expired_certificate_is_logged_and_replaces_no_valid_one() {
     let patience = Duration::from_secs(6);
     let (first, second) = (Authority::new(), Authority::new());
     let files = Files::new(&first);
@@ -164,13 +164,13 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
             "ERROR the new TLS certificate can't be used; the previous one stays in use certificate={path} \
              error=server.tls_certificate_file {path} {why}"
         );
-        is_said_within(&said, &line, patience).await;
-        assert_eq!(livez(&client, &server).await.unwrap().status(), 200, "the one before it goes on");
+        is_logged_within(&said, &line, patience).await;
+        assert_eq!(livez(&client, &server).await.unwrap().status(), 200, "the previous certificate stays in use");
     }
     put(second.issue());
     is_trusted_within(&trusting(&second).build().unwrap(), &server, patience).await;
 
-    // At the start there is none before it: it is told at once, and by the check; and what is as bad may follow.
+    // At startup an expired certificate is used and logged, also by `config check`; another expired one may replace it.
     put(first.issue_for(1990, 2001));
     let expired = format!("the TLS certificate {path} expired 2001-01-01 00:00 UTC; clients reject it");
     let mut check = muster();
@@ -187,13 +187,13 @@ async fn an_expired_certificate_is_told_and_takes_the_place_of_none_that_is_good
     assert!(said().contains(&format!("ERROR {expired}")), "{}", said());
     put(first.issue_for(1990, 2002));
     let line = format!("ERROR the TLS certificate {path} expired 2002-01-01 00:00 UTC; clients reject it");
-    is_said_within(&said, &line, patience).await;
+    is_logged_within(&said, &line, patience).await;
     put(first.issue());
     is_trusted_within(&client, &server, patience).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_a_pipe_or_has_no_end_is_not_read_and_keeps_no_server_from_stopping() {
+async fn a_certificate_file_that_is_a_pipe_or_too_long_is_not_read_and_does_not_block_the_shutdown() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let (mut server, said) = logged(&files).await;
@@ -208,7 +208,7 @@ async fn a_certificate_that_is_a_pipe_or_has_no_end_is_not_read_and_keeps_no_ser
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(files.path(target), &path).unwrap();
         let line = format!("error=server.tls_certificate_file {} can't be read: {why}", path.display());
-        is_said_within(&said, &line, Duration::from_secs(6)).await;
+        is_logged_within(&said, &line, Duration::from_secs(6)).await;
         assert_eq!(livez(&client, &server).await.unwrap().status(), 200);
     }
     let start = Instant::now();
@@ -218,7 +218,7 @@ async fn a_certificate_that_is_a_pipe_or_has_no_end_is_not_read_and_keeps_no_ser
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
+async fn clients_without_a_valid_client_certificate_are_rejected() {
     let (authority, people, others) = (Authority::new(), Authority::new(), Authority::new());
     let files = Files::new(&authority);
     let trusted = files.write("people.pem", &people.pem);
@@ -239,12 +239,12 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
     let without = trusting(&authority).build().unwrap();
     assert!(livez(&without, &server).await.is_err(), "without a certificate");
     let unknown = trusting(&authority).identity(holding(&others)).build().unwrap();
-    assert!(livez(&unknown, &server).await.is_err(), "with one of somebody else");
-    // Whom the authority is exchanged for is let in; whom it vouched for no more.
+    assert!(livez(&unknown, &server).await.is_err(), "with a certificate of another CA");
+    // The client CA is reloaded, too.
     files.write("people.pem", &others.pem);
     is_trusted_within(&unknown, &server, Duration::from_secs(6)).await;
-    assert!(livez(&known, &server).await.is_err(), "with one of the authority before");
-    // What asks in plain text whether it lives is not in the log.
+    assert!(livez(&known, &server).await.is_err(), "with a certificate of the previous CA");
+    // A plaintext health check is not logged.
     std::net::TcpStream::connect(server.address).unwrap().write_all(LIVEZ).unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let said = std::fs::read_to_string(log.path()).unwrap();
@@ -258,7 +258,7 @@ async fn where_clients_need_a_certificate_nobody_else_gets_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
+async fn an_incomplete_handshake_times_out() {
     let files = Files::new(&Authority::new());
     let server = serve_tls(&files, &[("TEST_LIMITS", "header_timeout=1")]).await;
     let (said, took) = to_the_end(&mut connect(&server));
@@ -267,7 +267,7 @@ async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_a_certificate_has_nothing_to_read_again_and_goes_on() {
+async fn sighup_is_ignored_without_tls() {
     let server = crate::serve(&[]).await;
     server.signal("-HUP");
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -275,7 +275,7 @@ async fn a_server_without_a_certificate_has_nothing_to_read_again_and_goes_on() 
 }
 
 #[test]
-fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
+fn invalid_tls_settings_are_reported_in_one_line() {
     let (one, other) = (Authority::new().issue(), Authority::new().issue());
     let files = Files::new(&Authority::new());
     let [certificate, _] = [files.write("one.pem", &one.0), files.write("one.key", &one.1)];
@@ -321,12 +321,12 @@ fn settings_of_tls_that_can_not_be_used_are_one_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_trusts_a_private_authority_that_ssl_cert_file_names() {
+async fn the_command_line_trusts_the_ca_in_ssl_cert_file() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     let server = serve_tls(&files, &[]).await;
     let host = format!("https://{}", server.address);
-    // Of the same name.
+    // A CA with the same name and another key.
     let other = Authority::new();
     for (pem, status, words) in [
         (&authority.pem, 0, String::new()),
@@ -342,7 +342,7 @@ async fn the_command_line_trusts_a_private_authority_that_ssl_cert_file_names() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_whose_certificate_is_an_authoritys_own_is_not_trusted() {
+async fn a_server_that_uses_a_ca_certificate_is_not_trusted() {
     let authority = Authority::new();
     let files = Files::new(&authority);
     files.write("server.pem", &authority.pem);
