@@ -150,8 +150,8 @@ pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Resu
 }
 
 /// Adds a list of users to a group, all or none, with a complete report. Each row of the JSON array has `user`, an ID
-/// or an address. Users who are already members are unchanged. A dry run executes everything and rolls back. The body is
-/// read after the permission check.
+/// or an address. Users who are already members are unchanged. A dry run executes everything and rolls back. The body
+/// is read after the permission check.
 ///
 /// # Errors
 /// `forbidden`, also for a caller who can't make owners if the group is one of owners; any error of reading the body;

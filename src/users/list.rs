@@ -249,8 +249,8 @@ fn validate(operation: ListOperation, row: &Row, user: &LockedUser, report: &mut
     }
 }
 
-/// Applies the edits, without those that change nothing. An address that belongs to a user outside the list, or that two
-/// rows take, becomes a finding.
+/// Applies the edits, without those that change nothing. An address that belongs to a user outside the list, or that
+/// two rows take, becomes a finding.
 async fn updates(change: &mut Change, found: &[(&Row, LockedUser)], report: &mut Report) -> Result<Vec<Update>> {
     let edited = found.iter().filter_map(|(row, user)| Some((row.index, user.apply(&row.edit)?)));
     let updates: Vec<(usize, Update)> = edited.collect();

@@ -122,25 +122,27 @@ async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
     ]);
     let answer = post(&app, DELETE, &list).await;
     assert_eq!(answer.status, 422, "{}", answer.text);
+    let changed = "the user has changed since this revision; read the user again and retry";
     let twice = json!({"index": 5, "field": "user", "code": "user_duplicate", "message": "the same user as users[0]", "other_index": 0});
     assert_eq!(
         answer.error(),
         json!({
             "code": "batch_rejected",
             "detail": "8 of 9 users can't be deleted: users[1].user (nobody@example.com): there is no such user; \
-                users[2].user (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: must be a user ID (`usr_…`) or an e-mail address; users[4].if_match: the user has changed since this revision; read the user again and retry; \
-                users[5].user: the same user as users[0]; and 4 more",
+                users[2].user (usr_01k9h6m3x0e8wbz1v5n7q2r4t6): there is no such user; users[3].user: must be a user ID \
+                (`usr_…`) or an e-mail address; users[4].if_match: the user has changed since this revision; read the \
+                user again and retry; users[5].user: the same user as users[0]; and 4 more",
             "rows": [
                 row(1, "user", "unknown_user", "there is no such user"),
                 row(2, "user", "unknown_user", "there is no such user"),
                 row(3, "user", "user_invalid", "must be a user ID (`usr_…`) or an e-mail address"),
-                row(4, "if_match", "precondition_failed", "the user has changed since this revision; read the user again and retry"),
+                row(4, "if_match", "precondition_failed", changed),
                 twice,
                 row(6, "user", "missing", "is missing"),
                 row(6, "name", "unknown_field", "is unknown; the known fields are user, if_match"),
                 {"index": 7, "field": null, "code": "wrong_type",
                     "message": "must be an object with user, if_match, not text"},
-                row(8, "if_match", "wrong_type", "has to be a revision, as in the ETag, not text"),
+                row(8, "if_match", "wrong_type", "must be a revision, as in the ETag, not text"),
             ],
         })
     );
