@@ -100,21 +100,20 @@ impl Client {
         Ok(single.result)
     }
 
-    /// Suspends a user. Their API keys are invalid until the user is reactivated.
+    /// Suspends a user. Their API keys are invalid until the user is reactivated. Idempotent.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 if the user is already suspended or the last owner (`last_owner`), 412 if the
-    /// revision differs.
+    /// [`Error::Rejected`] with status 409 if the user is the last owner (`last_owner`), 412 if the revision differs.
     pub async fn suspend_user(&self, user_id: &str, revision: Option<i64>) -> Result<User, Error> {
         let write = Write::new(Method::POST, path(user_id, "/suspend")?).if_match(revision);
         let single: Single<User> = self.http.write_for(write).await?;
         Ok(single.result)
     }
 
-    /// Reactivates a suspended user.
+    /// Reactivates a suspended user. Idempotent.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 409 if the user is already active, 412 if the revision differs.
+    /// [`Error::Rejected`] with status 412 if the revision differs.
     pub async fn reactivate_user(&self, user_id: &str, revision: Option<i64>) -> Result<User, Error> {
         let write = Write::new(Method::POST, path(user_id, "/reactivate")?).if_match(revision);
         let single: Single<User> = self.http.write_for(write).await?;
