@@ -120,7 +120,7 @@ fn why_ended(
 /// now; `overloaded` if the hashing queue is full. After any of these the invitation stays open.
 pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Origin) -> Result<Accepted> {
     let invited = open(app, token, origin).await?;
-    let (caller, invitation_id) = (invited.caller.clone(), invited.invitation_id);
+    let (caller, invitation_id) = (invited.caller, invited.invitation_id);
     let user = validate(acceptance, invited, &app.policy)?;
     if is_taken(app, &caller, &user.email).await? {
         let error = taken();
