@@ -483,7 +483,11 @@ async fn a_database_with_a_migration_half_done_or_changed_is_not_served_on() {
         let findings = report["findings"].as_array().unwrap();
         let found = findings.iter().find(|finding| finding["check"] == "database.migrations").unwrap();
         assert_eq!((&found["state"], &found["found"]), (&"problem".into(), &sentence.into()));
-        assert_eq!(Actor::new(running.address, None).get("/readyz").await.status, 200, "one that runs goes on");
+        assert_eq!(
+            Actor::new(running.address, None).get("/readyz").await.status,
+            200,
+            "a running instance stays ready"
+        );
         connection.execute(update(back)).await.unwrap();
     }
     drop(ServerProcess::start_on(&database));

@@ -88,7 +88,7 @@ async fn users_go_in_and_out_by_argument_and_by_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_can_not_be_added_is_pointed_to_in_the_file() {
+async fn members_that_can_not_be_added_are_located_in_the_file() {
     let app = app_with(1).await;
     let id = group(&app, "team");
     let list = file(b"users:\n- user: user0@example.com\n- user: nobody@example.com\n", ".yaml");

@@ -1,4 +1,4 @@
-//! `muster serve` with nothing: the private PostgreSQL.
+//! `muster serve` without a database: the embedded PostgreSQL.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ fn postgres_pid(dir: &Path) -> Option<String> {
 }
 
 fn is_alive(pid: &str) -> bool {
-    // Ended, and not waited for by whoever has inherited it: as good as gone.
+    // A zombie: the process has exited, but its parent has not reaped it.
     if fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z")) {
         return false;
     }
@@ -129,7 +129,7 @@ fn keys_are_made_beside_the_server_and_without_it() {
         assert!(key["token"].as_str().unwrap().starts_with("amk_"));
     };
     create();
-    assert!(postgres_pid(dir.path()).is_some(), "the server's PostgreSQL goes on");
+    assert!(postgres_pid(dir.path()).is_some(), "the server's PostgreSQL keeps running");
     server.signal("-TERM");
     server.wait();
     create();

@@ -113,7 +113,7 @@ async fn a_batch_with_a_key_goes_on_without_its_client_who_gets_the_answer_later
     let (stream, start) = (send(&server, &key, "Idempotency-Key: one\r\n", &body), Instant::now());
     // It is known to be running once it is claimed, and how much there is to hash once nothing but that is left.
     while server.actor(&key).get("/api/v2/batches?state=running").await.json()["results"][0]["hash_count"] != 100 {
-        assert!(start.elapsed() < TIMEOUT, "it is not at work");
+        assert!(start.elapsed() < TIMEOUT, "the batch is not in progress");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     hang_up(&stream);

@@ -169,7 +169,7 @@ async fn ask_until(over: CancellationToken, actor: Actor, client: usize) -> Seen
         }
         let name = format!("{client}-{n}");
         let users = json!([sso(&format!("a{name}@example.com")), sso(&format!("b{name}@example.com"))]).to_string();
-        // By then whoever was killed at work on it is taken for dead.
+        // By then the lease of a killed instance has expired.
         let after_the_lease = Duration::from_secs(LEASE + 1);
         let created = deliver(&mut seen, after_the_lease, || {
             actor.request("POST", BATCH).header("idempotency-key", &name).body(users.clone())
