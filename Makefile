@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: quickstart build test schemathesis crashes deploy-check container-check vm-check lint words deny sbom bench sqlx docs clean
+.PHONY: quickstart build test test-postgres schemathesis crashes deploy-check container-check vm-check lint words deny sbom bench sqlx docs clean
 
 ## Install missing prerequisites, build, and start a server with two example users. ARGS=--exit stops it after the demonstration.
 quickstart: build
@@ -18,6 +18,11 @@ test:
 	@$(CARGO) test --workspace --features failpoints --locked
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
+
+## The HTTP tests on the newest PostgreSQL (from PyPI) as well. THIRD=third runs a third of them, another one for each commit.
+test-postgres:
+	@scripts/prerequisites.sh tests
+	@tests/postgres/run.sh $(THIRD)
 
 ## Fuzz the HTTP API with requests generated from its OpenAPI description, for SECONDS=300. SEED=n repeats a run.
 schemathesis:

@@ -52,6 +52,9 @@ async fn found(actor: &Actor, body: &Value) -> Vec<String> {
 
 async fn assert_searches(app: &TestApp) {
     let everybody = ["Administrator", "Ada", "Grace", "100% Zoë_Ä", "Adam", "Robot"];
+    // A PostgreSQL that was built without ICU ignores the case of ASCII letters only.
+    let folds_all_letters: bool =
+        app.db_value("select exists (select from pg_collation where collname = 'und-x-icu')").await;
     let only = |query: &str, field: &str, value: Value| json!({"query": query, field: value});
     let plain = |query: &str| json!({"query": query});
     for (body, expected) in [
@@ -66,7 +69,7 @@ async fn assert_searches(app: &TestApp) {
         (plain("_"), vec!["100% Zoë_Ä"]),
         (plain("\\"), vec!["100% Zoë_Ä"]),
         (plain("o'neil \\ \""), vec!["100% Zoë_Ä"]),
-        (plain("ZOË_ä"), vec!["100% Zoë_Ä"]),
+        (plain("ZOË_ä"), if folds_all_letters { vec!["100% Zoë_Ä"] } else { vec![] }),
         (plain("' or ''='"), vec![]),
         (plain("xn--bcher"), vec!["100% Zoë_Ä"]),
         (plain(&"a".repeat(200)), vec![]),
