@@ -61,7 +61,7 @@ impl Local {
         })
     }
 
-    /// Fails if the database can't be reached or lacks migrations.
+    /// Fails if the database can't be reached or its schema is outdated.
     async fn check(&self) -> Result<(), Exit> {
         let mut connection =
             self.app.db.connect().await.map_err(|error| self.unusable(MigrateError::Database(error)))?;

@@ -45,7 +45,7 @@ async fn ready(app: &App) -> Result<()> {
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
             app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::unavailable(trouble.as_str())))
         }
-        Ok(false) => Err(Error::unavailable("the database lacks migrations: run `muster migrate`")),
+        Ok(false) => Err(Error::unavailable("the database schema is outdated; run `muster migrate`")),
         Err(error) => Err(Error::unavailable("the database can't be used; see the log").with_source(error)),
     }
 }

@@ -89,7 +89,7 @@ async fn an_sso_user_has_no_password_and_optional_fields_stay_absent() {
     let body = app.owner.create(&users).await.json();
     let user = body["results"][0].as_object().unwrap();
     assert_eq!(user["is_sso_user"], json!(true));
-    assert!(!user.contains_key("lastname"), "absent comes back absent");
+    assert!(!user.contains_key("lastname"), "absent in the request, absent in the response");
     assert_eq!(user["title"], json!(""), "empty comes back empty");
     assert!(!user.contains_key("password"));
     assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);

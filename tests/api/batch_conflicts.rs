@@ -135,7 +135,7 @@ async fn random_overlapping_batches_of_eight_writers_leave_no_duplicates_and_no_
     assert_eq!(i64::try_from(created.len()).unwrap(), count, "an address was created twice");
     let counts = app.db_counts().await;
     assert_eq!((counts[0], counts[1]), (count, count));
-    assert!(count > 1000, "most batches met each other: {count}");
+    assert!(count > 1000, "too many batches conflicted: {count}");
     let partial: i64 = app
         .db_value("select count(*) from batches where user_count <> (select count(*) from users where users.batch_id = batches.batch_id)")
         .await;
@@ -159,5 +159,5 @@ async fn the_same_address_can_exist_in_two_organizations() {
     let other = app.owner.with_token(key.token.expose());
     assert_eq!(other.create(&json!([sso("a@example.com")])).await.status, 200);
     let listed = other.get("/api/v2/organization_collaborators/").await.json();
-    assert_eq!(listed["results"].as_array().unwrap().len(), 1, "nothing of the other organization is seen: {listed}");
+    assert_eq!(listed["results"].as_array().unwrap().len(), 1, "users of the other organization are listed: {listed}");
 }

@@ -48,7 +48,7 @@ async fn an_asynchronous_batch_reports_its_progress() {
     assert_eq!((batch["state"].as_str(), batch["user_count"].as_u64()), (Some("running"), Some(150)));
     assert_eq!((batch["hash_count"].as_u64(), batch["hashed"].as_u64()), (Some(150), Some(0)));
     assert!((1..=60).contains(&batch["estimated_seconds_left"].as_i64().unwrap()), "{batch}");
-    assert_eq!(app.db_counts().await[0], 0, "nothing exists before all of it does");
+    assert_eq!(app.db_counts().await[0], 0, "no user exists before the commit");
     let results = app.owner.get(&format!("{}/results", path(&batch))).await;
     assert_eq!((results.status, results.error()["code"].as_str()), (409, Some("conflict")));
 
@@ -56,7 +56,7 @@ async fn an_asynchronous_batch_reports_its_progress() {
     let done = loop {
         let batch = app.owner.get(&path(&batch)).await.json()["result"].clone();
         let hashed = batch["hashed"].as_u64().unwrap();
-        assert!(hashed >= seen, "it went backwards");
+        assert!(hashed >= seen, "the progress decreased");
         seen = hashed;
         if batch["state"] != "running" {
             break batch;
@@ -220,7 +220,7 @@ async fn batches_show_their_creator_time_and_file() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_used_is_refused() {
+async fn invalid_parameters_of_batches_are_rejected() {
     let app = TestApp::spawn().await;
     let user = json!([sso("a@example.com")]).to_string();
     for (header, value) in [
@@ -292,7 +292,7 @@ async fn undo_deletes_the_users_after_a_preview() {
     });
     let shown = post(&app.owner, &format!("{undo}?dry_run=true")).await;
     assert_eq!((shown.status, shown.json()), (200, due.clone()));
-    assert_eq!(app.db_counts().await[..3], [3, 3, 1], "a dry run removes nobody");
+    assert_eq!(app.db_counts().await[..3], [3, 3, 1], "a dry run removes no user");
 
     let undone = post(&app.owner, &undo).await;
     assert_eq!((undone.status, undone.json()), (200, due));
@@ -317,7 +317,7 @@ async fn undo_deletes_the_users_after_a_preview() {
 }
 
 #[tokio::test]
-async fn undo_deletes_nobody_if_a_user_has_signed_in_or_was_changed() {
+async fn undo_deletes_no_user_if_one_has_signed_in_or_was_changed() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..6)
         .map(|n| with_password(&format!("user{n}@example.com"), if n == 3 { "kT9$wqzPlr" } else { "" }))
@@ -377,7 +377,7 @@ async fn undo_deletes_nobody_if_a_user_has_signed_in_or_was_changed() {
     assert_eq!(kept.len(), 5);
     assert_eq!(app.db_counts().await[0], 5);
     let results = app.owner.get(&format!("{}/results", path(&created["metadata"]))).await.json();
-    assert_eq!(results["results"].as_array().unwrap().len(), 5, "those who were kept are still its users");
+    assert_eq!(results["results"].as_array().unwrap().len(), 5, "the remaining users still belong to the batch");
 }
 
 #[tokio::test]
@@ -423,5 +423,5 @@ async fn a_batch_that_would_wait_too_long_gets_retry_after() {
         }
         wait = answer.header("retry-after").parse().unwrap();
     }
-    panic!("it is not taken when it was told to come again");
+    panic!("the batch is rejected again after the time in `Retry-After`");
 }

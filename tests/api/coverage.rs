@@ -100,7 +100,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "group_update" => json!({"name": "Written again"}),
         "group_add_members" | "group_remove_members" => json!([{"user": "administrator@muster.invalid"}]),
         "policy_set" => json!({"bindings": []}),
-        other => panic!("say here what {other} is sent"),
+        other => panic!("add a body for {other} here"),
     }
 }
 
@@ -222,7 +222,7 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     if path.contains("{token}") {
         path = path.replace("{token}", &invite(app).await.1);
     }
-    assert!(!path.contains('{'), "say here how to make what {path} names");
+    assert!(!path.contains('{'), "add the creation of the resource in {path} here");
     path
 }
 
@@ -316,7 +316,7 @@ async fn every_writing_route_records_an_event_and_no_reading_route_does() {
         if writes {
             let dotted = audited_as(&id);
             let named = app.owner.get(&format!("/api/v2/audit/events?action={dotted}")).await.json();
-            assert!(!named["results"].as_array().unwrap().is_empty(), "no entry is named {dotted}");
+            assert!(!named["results"].as_array().unwrap().is_empty(), "no event has the action {dotted}");
         }
     }
 }

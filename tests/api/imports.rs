@@ -40,7 +40,7 @@ async fn hashes_are_stored_unchanged_and_weak_ones_are_reported() {
     let batch = app.owner.get("/api/v2/batches").await.json()["results"][0].clone();
     assert_eq!((batch["weak_hash_count"].as_u64(), batch["hash_count"].as_u64()), (Some(1), Some(0)));
     let results = format!("/api/v2/batches/{}/results", batch["batch_id"].as_str().unwrap());
-    assert_eq!(app.owner.get(&results).await.json(), answer.json(), "looked at later it is the same");
+    assert_eq!(app.owner.get(&results).await.json(), answer.json(), "a later read returns the same");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn hashes_beyond_the_limits_are_findings() {
     assert_eq!(codes, table.iter().map(|(_, code)| *code).collect::<Vec<_>>(), "{rows}");
     assert!(rows.as_array().unwrap().iter().all(|row| row["field"] == "password_hash"));
     for (hash, _) in &table {
-        assert!(!answer.text.contains(hash.as_str()), "a hash is shown: {}", answer.text);
+        assert!(!answer.text.contains(hash.as_str()), "the response contains a hash: {}", answer.text);
     }
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
 }

@@ -11,7 +11,7 @@ use crate::support::{Actor, TestApp};
 const ME: &str = "/api/v2/userinfo/";
 
 /// The number of lookups of API keys by id, from PostgreSQL's statistics. Each backend buffers its counters, so the
-/// backends of all connections are told to flush them.
+/// backends of all connections are made to flush them.
 async fn lookups(app: &TestApp) -> i64 {
     let mut connections = Vec::new();
     let pool = &app.served.interactive;
@@ -41,7 +41,7 @@ async fn a_key_in_use_is_looked_up_about_once_a_second_whatever_the_traffic() {
     let (least, most) = (seconds / 0.95 - 1.0, seconds / 0.95 + 1.0);
     let made = f64::from(i32::try_from(made).unwrap());
     assert!((least..=most).contains(&made), "{made} lookups in {seconds} s");
-    assert!(f64::from(requests) > 10.0 * most, "{requests} requests are too few to tell");
+    assert!(f64::from(requests) > 10.0 * most, "too few requests: {requests}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,7 @@ async fn without_the_database_cached_callers_are_served_for_less_than_a_second()
             break;
         }
         (served, latest) = (served + 1, asked);
-        assert!(cached.elapsed() < Duration::from_secs(5), "served without end");
+        assert!(cached.elapsed() < Duration::from_secs(5), "the cached holder does not expire");
     }
     assert!(served > 0 && latest - cached < Duration::from_secs(1), "{served} in {:?}", latest - cached);
 }

@@ -208,7 +208,7 @@ async fn only_the_callers_organization_has_a_policy() {
 }
 
 #[tokio::test]
-async fn the_last_owner_can_not_be_lost_through_a_group() {
+async fn the_last_owner_cannot_be_lost_through_a_group() {
     let (app, id) = app_with_ada_in("owners").await;
     let operator = app.actor(PermissionLevel::Owner).await;
     assert_eq!(set(&operator, &json!([{"role_name": "owner", "principals": [id]}])).await.status, 200);

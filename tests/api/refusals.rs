@@ -227,7 +227,7 @@ async fn a_rejected_change_of_an_invitation_records_one_event_and_nothing_else()
     let path = format!("{}accept", invitations::PATH);
     let case = refused("POST", path, ada(&token), (409, "email_taken")).named("invitation.accept", &json!(open));
     assert_one_event_each(&app, &app.anonymous(), "invitation", vec![case]).await;
-    assert_eq!(accept(&app, &ada(&token)).await.status, 409, "the link stays as it is");
+    assert_eq!(accept(&app, &ada(&token)).await.status, 409, "the invitation stays open");
 }
 
 #[tokio::test]

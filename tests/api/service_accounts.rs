@@ -230,7 +230,7 @@ async fn rotating_revokes_every_key_of_the_account_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_batch_can_not_take_the_address_of_a_service_account() {
+async fn a_batch_cannot_use_the_address_of_a_service_account() {
     let app = TestApp::spawn().await;
     let email = made(&app, "ci").await["email"].as_str().unwrap().to_owned();
     let answer = app.owner.create(&json!([sso(&email)])).await;
@@ -238,7 +238,7 @@ async fn a_batch_can_not_take_the_address_of_a_service_account() {
 }
 
 #[tokio::test]
-async fn nobody_rotates_away_the_key_that_asks() {
+async fn the_key_in_use_cannot_revoke_itself_by_rotation() {
     let app = TestApp::spawn().await;
     let (me, owner) = app.person("ada@example.com", PermissionLevel::Owner).await;
     let sentence = "the API key in use is among the keys to revoke; revoke or rotate your own keys one by one";
@@ -247,7 +247,7 @@ async fn nobody_rotates_away_the_key_that_asks() {
 }
 
 #[tokio::test]
-async fn a_list_is_not_taken_for_an_object() {
+async fn a_list_instead_of_an_object_is_rejected() {
     let app = TestApp::spawn().await;
     let sentence = "the request body must be a JSON object, not an array";
     for (path, body) in [

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Actor, TestApp};
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_and_a_trace_id() {
+async fn every_response_has_a_request_id_and_a_trace_id() {
     let app = TestApp::spawn().await;
     for path in [
         "/livez",
@@ -31,7 +31,7 @@ async fn every_answer_has_a_request_id_and_a_trace_id() {
 }
 
 #[tokio::test]
-async fn an_unknown_address_is_answered_in_the_usual_shape() {
+async fn an_unknown_path_gets_an_error_in_the_usual_format() {
     let app = TestApp::spawn().await;
     for path in ["/", "/api/v2/users", "/api/v2/userinfo", "/api/v2/organization_collaborators"] {
         let answer = app.anonymous().get(path).await;
@@ -50,7 +50,7 @@ async fn a_doubled_slash_is_accepted() {
 }
 
 #[tokio::test]
-async fn usage_reports_are_answered_and_forgotten() {
+async fn usage_reports_are_accepted_and_discarded() {
     let app = TestApp::spawn().await;
     for body in [r#"{"flags_used": ["--email=a@b"]}"#, "not JSON", ""] {
         let answer = Actor::send(app.anonymous().request("POST", "/api/v2/cli_usage/").body(body)).await;
@@ -59,7 +59,7 @@ async fn usage_reports_are_answered_and_forgotten() {
 }
 
 #[tokio::test]
-async fn health_tells_life_from_readiness() {
+async fn health_checks_distinguish_liveness_from_readiness() {
     let app = TestApp::spawn().await;
     assert_eq!(app.anonymous().get("/livez").await.text, r#"{"status":"ok"}"#);
     assert_eq!(app.anonymous().get("/readyz").await.text, r#"{"status":"ok"}"#);
@@ -67,7 +67,7 @@ async fn health_tells_life_from_readiness() {
     let answer = app.anonymous().get("/readyz").await;
     assert_eq!(
         (answer.status, answer.error()),
-        (503, json!({"code": "unavailable", "detail": "the database lacks migrations: run `muster migrate`"}))
+        (503, json!({"code": "unavailable", "detail": "the database schema is outdated; run `muster migrate`"}))
     );
     app.served.close().await;
     let answer = app.anonymous().get("/readyz").await;
@@ -76,7 +76,7 @@ async fn health_tells_life_from_readiness() {
 }
 
 #[tokio::test]
-async fn with_the_database_away_requests_are_refused_with_the_time_to_come_again() {
+async fn without_the_database_requests_get_503_with_retry_after() {
     let app = TestApp::spawn().await;
     app.served.close().await;
     for path in ["/api/v2/userinfo/", "/api/v2/organization_collaborators/"] {
@@ -91,7 +91,7 @@ async fn with_the_database_away_requests_are_refused_with_the_time_to_come_again
 }
 
 #[tokio::test]
-async fn what_can_be_read_can_be_probed_with_head() {
+async fn every_get_route_accepts_head() {
     let app = TestApp::spawn().await;
     for path in ["/livez", "/readyz", "/openapi.json", "/docs/", "/api/v2/userinfo/"] {
         let answer = Actor::send(app.owner.request("HEAD", path)).await;
@@ -110,7 +110,7 @@ const PROTECTED: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn every_answer_keeps_browsers_from_doing_more_with_it() {
+async fn every_response_has_the_security_headers() {
     let app = TestApp::spawn().await;
     let owner = &app.owner;
     let long = "y".repeat(40_000);
@@ -140,13 +140,13 @@ async fn every_answer_keeps_browsers_from_doing_more_with_it() {
         for (name, value) in PROTECTED {
             assert_eq!(answer.header(name), value, "{status}");
         }
-        assert!(!answer.headers.contains_key("strict-transport-security"), "nobody came by HTTPS");
+        assert!(!answer.headers.contains_key("strict-transport-security"), "the request did not use HTTPS");
         assert!(!answer.headers.contains_key("server"), "no banner");
     }
 }
 
 #[tokio::test]
-async fn other_origins_are_given_no_leave() {
+async fn cross_origin_requests_get_no_cors_headers() {
     let app = TestApp::spawn().await;
     for method in ["OPTIONS", "GET", "POST"] {
         let request = app.owner.request(method, "/api/v2/userinfo/");

@@ -76,7 +76,7 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
 }
 
 #[tokio::test]
-async fn no_list_has_anything_of_another_organization() {
+async fn no_list_contains_resources_of_another_organization() {
     let app = TestApp::spawn().await;
     let other = other_owner(&app).await;
     // One resource of each kind.
@@ -102,7 +102,7 @@ async fn no_list_has_anything_of_another_organization() {
         assert!(seen.is_empty(), "{id} shows {seen:?}");
         shown += usize::from(ids.iter().any(|known| of_mine.text.contains(known.as_str())));
     }
-    assert!(lists >= 5 && shown >= 4, "{shown} of {lists} lists show anything at all");
+    assert!(lists >= 5 && shown >= 4, "only {shown} of {lists} lists show resources");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn two_organizations_have_people_with_the_same_addresses() {
 }
 
 #[tokio::test]
-async fn only_the_local_operator_makes_and_lists_organizations() {
+async fn only_the_local_operator_can_create_and_list_organizations() {
     let app = TestApp::spawn().await;
     let key = muster::keys::Token::parse(app.owner.token()).unwrap();
     let mut owner = organizations::operator(&app.app).await.unwrap();

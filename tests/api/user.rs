@@ -75,7 +75,7 @@ async fn a_user_is_changed_field_by_field() {
 }
 
 #[tokio::test]
-async fn a_change_that_makes_nothing_different_writes_nothing() {
+async fn a_change_to_the_current_values_writes_nothing() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("ada@example.com")).await;
     let before: i64 = app.db_value("select count(*) from audit_events").await;
@@ -88,7 +88,7 @@ async fn a_change_that_makes_nothing_different_writes_nothing() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_with_a_change_is_told_at_once() {
+async fn all_findings_about_a_change_are_reported_together() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("ada@example.com")).await;
     let body = json!({"name": " ", "email": null, "lastname": 7, "title": "a\nb", "status": "suspended"});
@@ -125,7 +125,7 @@ async fn all_that_is_wrong_with_a_change_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_address_of_somebody_else_can_not_be_taken() {
+async fn the_address_of_another_user_is_rejected() {
     let app = TestApp::spawn().await;
     created(&app, &sso("grace@example.com")).await;
     let path = created(&app, &sso("ada@example.com")).await;
@@ -139,7 +139,7 @@ async fn an_address_of_somebody_else_can_not_be_taken() {
 }
 
 #[tokio::test]
-async fn of_a_service_account_only_the_title_changes() {
+async fn only_the_title_of_a_service_account_can_be_changed() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("robot@example.com")).await;
     app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
@@ -154,7 +154,7 @@ async fn of_a_service_account_only_the_title_changes() {
 }
 
 #[tokio::test]
-async fn a_change_can_be_for_one_revision_only() {
+async fn a_change_can_require_a_revision() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("ada@example.com")).await;
     let change = json!({"title": "Countess"});
@@ -276,7 +276,7 @@ async fn the_last_owner_stays() {
 }
 
 #[tokio::test]
-async fn a_batch_with_the_last_owner_is_not_undone() {
+async fn a_batch_with_the_last_owner_cannot_be_undone() {
     let app = TestApp::spawn().await;
     let created = app
         .owner
@@ -371,7 +371,7 @@ async fn an_unknown_user_is_not_found_by_any_route() {
 }
 
 #[tokio::test]
-async fn who_may_only_read_changes_nobody() {
+async fn a_read_only_caller_cannot_change_users() {
     let app = TestApp::spawn().await;
     let path = created(&app, &sso("ada@example.com")).await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
@@ -390,7 +390,7 @@ async fn who_may_only_read_changes_nobody() {
 }
 
 #[tokio::test]
-async fn of_many_users_who_are_asked_for_at_once_each_answer_is_about_the_one_who_was_asked_for() {
+async fn concurrent_reads_of_many_users_each_return_the_requested_user() {
     let app = TestApp::spawn().await;
     let list: Vec<Value> = (0..150).map(|n| sso(&format!("ada{n}@example.com"))).collect();
     let created = app.owner.create(&json!(list)).await.json();

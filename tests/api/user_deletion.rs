@@ -42,7 +42,7 @@ const KEY: &str = "
     from users where email like 'zenobia%'";
 
 #[tokio::test]
-async fn nothing_names_somebody_who_was_deleted_and_the_audit_log_is_whole() {
+async fn a_deleted_user_leaves_no_personal_data_and_the_audit_log_keeps_its_events() {
     let app = TestApp::spawn().await;
     let user = |n: usize| {
         json!({"name": "Zenobia", "lastname": "Palmyra", "title": "Queen", "email": format!("zenobia{n}@example.com"),
@@ -75,7 +75,7 @@ async fn nothing_names_somebody_who_was_deleted_and_the_audit_log_is_whole() {
         assert_eq!(found, Vec::<&str>::new());
     }
     for event in events {
-        assert!(after.lines().any(|line| line == event), "{event} is gone");
+        assert!(after.lines().any(|line| line == event), "{event} is missing");
     }
     let deleted = app.owner.get("/api/v2/audit/events?action=user.delete").await.json();
     let mut ids: Vec<&str> =

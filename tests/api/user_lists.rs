@@ -44,7 +44,7 @@ async fn actions(app: &TestApp, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_list_goes_through_its_life_in_the_order_it_was_sent() {
+async fn a_list_is_suspended_reactivated_changed_and_deleted_in_its_order() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
     let list = json!([{"user": ids[2]}, {"user": "A@example.com"}]);
     let order = [ids[2].clone(), ids[0].clone()];
@@ -80,7 +80,7 @@ async fn a_list_goes_through_its_life_in_the_order_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_dry_run_finds_the_same_and_does_nothing() {
+async fn a_dry_run_has_the_same_findings_and_writes_nothing() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
     let events: i64 = app.db_value("select count(*) from audit_events").await;
     let list = json!([{"user": ids[0]}]);
@@ -107,7 +107,7 @@ async fn a_dry_run_finds_the_same_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
+async fn with_one_unknown_user_nothing_is_written_and_all_findings_are_reported() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com"]).await;
     let list = json!([
         {"user": ids[0]},
@@ -157,7 +157,7 @@ async fn one_unknown_user_and_nothing_is_done_and_everything_is_told() {
 }
 
 #[tokio::test]
-async fn who_is_suspended_or_active_already_is_a_finding() {
+async fn an_already_suspended_or_active_user_is_a_finding() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
     assert_eq!(post(&app, SUSPEND, &json!([{"user": ids[0]}])).await.status, 200);
     let list = json!([{"user": "a@example.com"}, {"user": ids[1]}]);
@@ -175,7 +175,7 @@ async fn who_is_suspended_or_active_already_is_a_finding() {
 }
 
 #[tokio::test]
-async fn an_address_that_somebody_has_is_not_given_to_another() {
+async fn an_address_in_use_is_rejected() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com", "c@example.com", "d@example.com"]).await;
     let taken = json!([{"user": ids[0], "email": "D@example.com", "name": "Al"}, {"user": ids[1], "name": "Bo"}]);
     let answer = post(&app, UPDATE, &taken).await;
@@ -188,7 +188,7 @@ async fn an_address_that_somebody_has_is_not_given_to_another() {
             "rows": [row(0, "email", "email_taken", "already exists")],
         })
     );
-    // One row keeps its address, two want the same one.
+    // One row keeps its address; two rows request the same one.
     let same = json!([
         {"user": ids[0], "email": "b@example.com"}, {"user": ids[1], "email": "B@example.com"},
         {"user": ids[2], "email": "x@example.com"}, {"user": ids[3], "email": "X@example.com"},
@@ -217,7 +217,7 @@ async fn addresses_are_swapped_within_a_list() {
 }
 
 #[tokio::test]
-async fn of_service_accounts_in_a_list_only_titles_change() {
+async fn only_the_titles_of_service_accounts_in_a_list_can_be_changed() {
     let (app, ids) = app_with(&["robot@example.com"]).await;
     app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
     let answer =
@@ -240,7 +240,7 @@ async fn a_list_that_changes_nothing_writes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_is_refused_as_a_whole() {
+async fn a_body_that_is_not_a_list_is_rejected() {
     let app = TestApp::spawn_with(|config| config.batch.max_users = 3).await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
     for (path, example) in [
@@ -280,7 +280,7 @@ async fn what_is_no_list_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn lists_that_meet_in_another_order_wait_for_each_other() {
+async fn concurrent_lists_in_different_order_wait_for_each_other() {
     let emails: Vec<String> = (0..40).map(|n| format!("{n}@example.com")).collect();
     let (app, ids) = app_with(&emails.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let list = |ids: &mut dyn Iterator<Item = &String>, title: &str| -> Value {
@@ -291,12 +291,12 @@ async fn lists_that_meet_in_another_order_wait_for_each_other() {
         let (one, other) = tokio::join!(post(&app, UPDATE, &up), post(&app, UPDATE, &down));
         assert_eq!([one.status, other.status], [200, 200], "{} {}", one.text, other.text);
         let titles: i64 = app.db_value("select count(distinct title) from users where batch_id is not null").await;
-        assert_eq!(titles, 1, "one of the lists is whole");
+        assert_eq!(titles, 1, "one of the lists applies as a whole");
     }
 }
 
 #[tokio::test]
-async fn of_two_lists_that_want_one_address_one_gets_it() {
+async fn of_two_concurrent_lists_with_the_same_new_address_one_succeeds() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
     for round in 0..10 {
         let email = format!("wanted{round}@example.com");

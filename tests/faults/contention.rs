@@ -73,7 +73,7 @@ async fn a_deadlock_is_never_seen_by_a_client() {
     sqlx::query("set deadlock_timeout = '10s'").execute(&mut rival).await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "z@"))).execute(&mut *transaction).await.unwrap();
-    // The batch takes a@ first and then waits for z@, which the rival has; then the rival wants a@.
+    // The batch locks a@ and waits for z@, which the rival has locked; then the rival requests a@.
     let batch = tokio::spawn(async move { owner.create(&json!([sso("z@example.com"), sso("a@example.com")])).await });
     waits_for_a_lock(&database, 1).await;
     sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "a@"))).execute(&mut *transaction).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_deadlock_is_never_seen_by_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
+async fn batches_that_wait_for_the_database_leave_connections_for_other_requests() {
     let database = migrated_database().await;
     let server = ServerProcess::start(
         muster().env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_DATABASE__BATCH_CONNECTIONS", "4"),
@@ -92,7 +92,7 @@ async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
     let mut rival = database.connect().await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query("lock table collaborators in exclusive mode").execute(&mut *transaction).await.unwrap();
-    // More than there are connections for batches: all of those wait in their transactions.
+    // More batches than the batch pool has connections; each connection waits in a transaction.
     let mut stuck = tokio::task::JoinSet::new();
     for n in 0..8 {
         let owner = owner.clone();
@@ -106,7 +106,7 @@ async fn batches_that_wait_for_the_database_leave_other_requests_theirs() {
     for answer in stuck.join_all().await {
         match answer.status {
             200 => {}
-            // There was no connection for it in time.
+            // The batch got no connection in time.
             503 => assert_eq!(answer.error()["code"], "unavailable", "{}", answer.text),
             other => panic!("{other}: {}", answer.text),
         }

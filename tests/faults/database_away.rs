@@ -1,4 +1,4 @@
-//! A database that goes away, and comes back.
+//! A database that stops and returns.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ fn signal(cluster: &EmbeddedPostgres, signal: &str) -> PathBuf {
     file
 }
 
-/// Stops it at once, ending all connections, and starts it again.
+/// Stops PostgreSQL immediately, which terminates all connections, and starts it again.
 pub async fn restart(cluster: &EmbeddedPostgres) {
     let pid_file = signal(cluster, "-INT");
     while pid_file.exists() {
@@ -40,12 +40,12 @@ pub async fn with_its_own_database(gate: Option<&Gate>) -> (tempfile::TempDir, E
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_heals_by_itself() {
+async fn a_database_that_stops_during_a_batch_gives_503_without_a_write_and_muster_recovers() {
     let gate = Gate::closed("batch::hashed");
     let (_dir, cluster, server) = with_its_own_database(Some(&gate)).await;
     let owner = server.actor(&server.key.clone().unwrap());
 
-    // Stopped while the batch is between hashing and its transaction.
+    // The database stops while the batch is between hashing and its transaction.
     let batch = tokio::spawn({
         let owner = owner.clone();
         async move { owner.create(&json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")])).await }
@@ -71,7 +71,7 @@ async fn a_database_that_stops_during_a_batch_gives_503_and_nothing_written_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothing_else() {
+async fn a_batch_whose_connection_is_terminated_in_the_transaction_is_retried() {
     let database = crate::support::migrated_database().await;
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
         let gate = Gate::open(step);
@@ -103,7 +103,7 @@ async fn connections_that_are_cut_in_the_transaction_cost_another_try_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
+async fn an_asynchronous_batch_waits_for_its_database_to_return() {
     let gate = Gate::closed("batch::hashed");
     let (_dir, cluster, server) = with_its_own_database(Some(&gate)).await;
     let owner = server.actor(&server.key.clone().unwrap());
@@ -114,7 +114,7 @@ async fn a_batch_that_is_looked_on_waits_for_its_database_to_come_back() {
     let pid_file = signal(&cluster, "-INT");
     eventually("PostgreSQL stops", async || !pid_file.exists()).await;
     gate.release();
-    // It is ready to be written long before there is a database again.
+    // All passwords are hashed long before the database returns.
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.keep_running().await.unwrap();
     let back = Instant::now();
@@ -142,19 +142,19 @@ async fn muster_operator_key(database: &sqlx::postgres::PgConnectOptions) -> Str
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-/// PostgreSQL with a standby that never answers: it has committed, and waits before it says so.
-/// Ending the connection then is a commit whose answer is lost.
+/// With a synchronous standby that never responds, PostgreSQL commits locally and waits before it confirms. Terminating
+/// the connection then loses the confirmation of the commit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_whose_commit_is_not_answered_is_found_to_have_happened() {
+async fn a_batch_whose_commit_is_unconfirmed_is_found_to_be_committed() {
     commit_without_an_answer(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_with_a_key_whose_commit_is_not_answered_is_read_not_repeated() {
+async fn a_batch_with_a_key_whose_commit_is_unconfirmed_is_not_repeated() {
     commit_without_an_answer(Some("one")).await;
 }
 
-/// Both change a setting of the whole PostgreSQL.
+/// Serializes the two tests, because both change a setting of the whole PostgreSQL.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 async fn commit_without_an_answer(key: Option<&'static str>) {
@@ -180,7 +180,7 @@ async fn commit_without_an_answer(key: Option<&'static str>) {
     };
     let again = owner.clone();
     let batch = tokio::spawn(async move { send(&owner).await });
-    // The batch is claimed, and not yet written. The other databases of this PostgreSQL don't wait for standbys.
+    // The batch is claimed and not yet written. Commits in other databases of this PostgreSQL don't wait for standbys.
     gate.reached().await;
     sqlx::query("alter system set synchronous_standby_names = 'nobody'").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
@@ -195,7 +195,7 @@ async fn commit_without_an_answer(key: Option<&'static str>) {
     }
     sqlx::query("alter system reset synchronous_standby_names").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
-    assert!(cuts >= 1, "nobody waited to commit");
+    assert!(cuts >= 1, "no commit waited for the standby");
     let answer = batch.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2);

@@ -1,4 +1,4 @@
-//! A database that can be reached, and fails: read-only, full, without connections, or with cut ones.
+//! A database that is reachable and fails: read-only, disk full, no free connections, or terminated connections.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, Answer, db_counts, migrated_database, sso};
 
-/// A request that gets no connection or lock is given up after 3.1 s; the rest is for a busy machine.
+/// A request without a connection or lock fails after 3.1 s; the rest is a margin for a busy machine.
 pub const GIVES_UP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Waits until muster works again, without a restart.
@@ -23,11 +23,12 @@ pub async fn heals(works: impl AsyncFnMut() -> bool) {
 }
 
 fn assert_unavailable_because(answer: &Answer, sentence: &str) {
-    assert_come_again(answer);
+    assert_retryable(answer);
     assert_eq!(answer.error(), json!({"code": "unavailable", "detail": sentence}));
 }
 
-pub fn assert_come_again(answer: &Answer) {
+/// Asserts a 503 with code `unavailable` and a `Retry-After`.
+pub fn assert_retryable(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(answer.header("retry-after"), "2");
     assert_eq!(answer.error()["code"], "unavailable");
@@ -41,21 +42,21 @@ pub async fn created(owner: &Actor) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_connection_fails_no_user_lookup() {
+async fn a_terminated_connection_fails_no_user_lookup() {
     let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let user = created(&owner).await;
     let mut operator = database.connect().await.unwrap();
     for _ in 0..10 {
-        // They have connections, who has the key is known, and nothing has been idle for long.
+        // The pools have connections, the key holder is cached, and no connection has been idle for a second.
         look_up_at_once(&owner, &user).await;
         cut_connections(&mut operator).await;
         look_up_at_once(&owner, &user).await;
     }
 }
 
-/// Terminates all connections to this database but one, and waits until they are gone.
+/// Terminates all other connections to this database, and waits until they are closed.
 async fn cut_connections(operator: &mut sqlx::PgConnection) {
     let cut: Vec<i32> = sqlx::query_scalar(
         "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
@@ -107,7 +108,7 @@ async fn a_read_only_database_serves_reads_and_recovers() {
     heals(async || owner.create(&json!([sso("b@example.com")])).await.status == 200).await;
     let after = db_counts(&mut connection).await;
     assert_eq!((after[0] - counts[0], after[3] - counts[3]), (1, 1));
-    assert!(counts[0] - before[0] <= 1, "the first may have been written before the database heard of it");
+    assert!(counts[0] - before[0] <= 1, "only the first request may precede the reload of the setting");
     drop((server, connection));
     cluster.close().await.unwrap();
 }
@@ -135,10 +136,10 @@ async fn connections_opened_while_the_database_was_read_only_are_replaced() {
         refused.status == 503 && owner.get("/api/v2/organization_collaborators/").await.status == 200
     })
     .await;
-    assert_come_again(&owner.create(&json!([sso("a@example.com")])).await);
+    assert_retryable(&owner.create(&json!([sso("a@example.com")])).await);
     set(&mut operator, "reset default_transaction_read_only").await;
     heals(async || owner.create(&json!([sso("a@example.com")])).await.status == 200).await;
-    // On all connections, not only on one that was replaced by chance.
+    // On all connections, not only on one that happened to be replaced.
     for n in 0..40 {
         let created = owner.create(&json!([sso(&format!("b{n}@example.com"))])).await;
         assert_eq!(created.status, 200, "{}", created.text);
@@ -173,7 +174,7 @@ async fn a_database_without_free_connections_is_reported_and_recovers() {
         .execute(others.first_mut().unwrap())
         .await
         .unwrap();
-    // All slots stay taken until the terminated connections are gone, and muster pings the ones it had.
+    // Keep all slots taken until the terminated connections are closed and muster has pinged its own.
     for _ in 0..25 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         take_all(&cluster, &mut others).await;
@@ -280,7 +281,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if let Some(dir) = &self.0 {
-            // PostgreSQL has files open there.
+            // Detached lazily, because PostgreSQL still has files open there.
             let _ = Command::new("umount").arg("--lazy").arg(dir.path()).status();
         }
     }
@@ -298,25 +299,25 @@ async fn run(cluster: &EmbeddedPostgres, statements: &[&str]) {
 #[derive(Default)]
 struct Tally {
     answered: i64,
-    told_to_come_again: usize,
+    unavailable: usize,
 }
 
-async fn ask_until(owner: Actor, asker: usize, over: tokio_util::sync::CancellationToken) -> Tally {
+async fn send_requests_until(over: tokio_util::sync::CancellationToken, owner: Actor, client: usize) -> Tally {
     let mut tally = Tally::default();
     for n in 0.. {
         if over.is_cancelled() {
             break;
         }
-        let answer = if asker.is_multiple_of(2) {
-            owner.create(&json!([sso(&format!("user{asker}-{n}@example.com"))])).await
+        let answer = if client.is_multiple_of(2) {
+            owner.create(&json!([sso(&format!("user{client}-{n}@example.com"))])).await
         } else {
             owner.get("/api/v2/organization_collaborators/").await
         };
         if answer.status == 200 {
             tally.answered += 1;
         } else {
-            assert_come_again(&answer);
-            tally.told_to_come_again += 1;
+            assert_retryable(&answer);
+            tally.unavailable += 1;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -324,11 +325,12 @@ async fn ask_until(owner: Actor, asker: usize, over: tokio_util::sync::Cancellat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_load_cut_connections_and_a_database_restart_give_503_and_lose_nothing() {
+async fn under_load_terminated_connections_and_a_database_restart_give_503_and_lose_no_data() {
     let (_dir, cluster, server) = with_its_own_database(None).await;
     let owner = server.actor(&server.key.clone().unwrap());
     let over = tokio_util::sync::CancellationToken::new();
-    let asking: Vec<_> = (0..6).map(|asker| tokio::spawn(ask_until(owner.clone(), asker, over.clone()))).collect();
+    let asking: Vec<_> =
+        (0..6).map(|client| tokio::spawn(send_requests_until(over.clone(), owner.clone(), client))).collect();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let mut connection = cluster.connect_options().connect().await.unwrap();
     for _ in 0..3 {
@@ -346,13 +348,13 @@ async fn under_load_cut_connections_and_a_database_restart_give_503_and_lose_not
     tokio::time::sleep(Duration::from_millis(300)).await;
     over.cancel();
     let (mut created, mut refused) = (0, 0);
-    for (asker, asking) in asking.into_iter().enumerate() {
+    for (client, asking) in asking.into_iter().enumerate() {
         let tally = asking.await.unwrap();
-        assert!(tally.answered > 0, "asker {asker} got nothing");
-        created += if asker.is_multiple_of(2) { tally.answered } else { 0 };
-        refused += tally.told_to_come_again;
+        assert!(tally.answered > 0, "client {client} got no success");
+        created += if client.is_multiple_of(2) { tally.answered } else { 0 };
+        refused += tally.unavailable;
     }
-    assert!(refused > 0, "nobody noticed");
+    assert!(refused > 0, "no request failed: the faults had no effect");
     let mut connection = cluster.connect_options().connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [created, created, 0, created, 2 * created]);
     for _ in 0..20 {

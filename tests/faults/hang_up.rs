@@ -1,5 +1,4 @@
-//! Clients that hang up: their batch is wholly there or wholly absent, and the connections to the
-//! database stay healthy.
+//! Clients that disconnect: all users of their batch exist or none, and the database connections stay usable.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,7 +11,7 @@ use crate::support::gate::{Gate, TIMEOUT};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, BATCH, db_counts, migrated_database, sso, with_password};
 
-/// Sends a batch and hangs up when the server has reached the gate's step.
+/// Sends a batch and disconnects when the server has reached the gate's step.
 async fn hang_up_at(gate: &Gate, server: &ServerProcess, token: &str, body: &str) {
     gate.close();
     let stream = send(server, token, "", body);
@@ -34,7 +33,7 @@ fn send(server: &ServerProcess, token: &str, header: &str, body: &str) -> TcpStr
     stream
 }
 
-/// With a reset, not a polite goodbye, once the stream is dropped.
+/// Makes dropping the stream send a reset (RST) instead of an orderly close (FIN).
 fn hang_up(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
     socket.set_linger(Some(Duration::ZERO)).unwrap();
@@ -52,7 +51,7 @@ async fn a_hundred_requests_are_answered(actor: &Actor) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
+async fn a_client_that_disconnects_during_hashing_leaves_no_partial_batch() {
     let (database, gate) = (migrated_database().await, Gate::open("batch::hashing"));
     let server = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
     let key = server.key.clone().unwrap();
@@ -64,7 +63,7 @@ async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
         if round % 2 == 0 {
             hang_up_at(&gate, &server, &key, &body).await;
         } else {
-            // In the middle of the hashes, most likely.
+            // Most likely during hashing.
             let stream = send(&server, &key, "", &body);
             tokio::time::sleep(Duration::from_millis(200)).await;
             hang_up(&stream);
@@ -77,14 +76,14 @@ async fn a_client_that_hangs_up_while_hashing_leaves_nothing_half_done() {
     let mut connection = database.connect().await.unwrap();
     let counts = db_counts(&mut connection).await;
     assert_eq!(counts, [50, 50, 0, 50, 100], "nothing of the five batches exists");
-    // The hashes of the five batches are dropped with their clients: nobody waits for 2,000 of them.
+    // Hashing stops when the clients disconnect: no later batch waits for 2,000 hashes.
     let start = Instant::now();
     assert_eq!(owner.create(&passwords(50)).await.status, 200);
     assert!(took < 40 * start.elapsed(), "{took:?}, and {:?} for 50 hashes", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
+async fn a_client_that_disconnects_during_the_transaction_does_not_abort_it() {
     for step in ["batch::begun", "batch::inserted", "change::audited"] {
         let (database, gate) = (migrated_database().await, Gate::open(step));
         let mut command = muster();
@@ -104,14 +103,14 @@ async fn a_client_that_hangs_up_in_the_transaction_leaves_it_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_with_a_key_goes_on_without_its_client_who_gets_the_answer_later() {
+async fn a_batch_with_a_key_continues_after_a_disconnect_and_a_retry_gets_its_response() {
     let database = migrated_database().await;
     let server = ServerProcess::start_on(&database);
     let key = server.key.clone().unwrap();
     let users: Vec<_> = (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let body = json!(users).to_string();
     let (stream, start) = (send(&server, &key, "Idempotency-Key: one\r\n", &body), Instant::now());
-    // It is known to be running once it is claimed, and how much there is to hash once nothing but that is left.
+    // The batch is listed as running once it is claimed, and its passwords are counted before hashing starts.
     while server.actor(&key).get("/api/v2/batches?state=running").await.json()["results"][0]["hash_count"] != 100 {
         assert!(start.elapsed() < TIMEOUT, "the batch is not in progress");
         tokio::time::sleep(Duration::from_millis(20)).await;

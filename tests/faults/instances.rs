@@ -10,7 +10,7 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, empty_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_that_start_at_once_on_an_empty_database_create_one_organization() {
+async fn instances_that_start_concurrently_on_an_empty_database_create_one_organization() {
     let database = empty_database().await;
     let starting: Vec<_> = (0..4)
         .map(|_| {
@@ -83,14 +83,14 @@ const LINGER: &str = "
     create event trigger linger on ddl_command_end when tag in ('CREATE TABLE') execute function linger();";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_killed_while_it_migrates_does_not_keep_others_from_starting() {
+async fn an_instance_killed_while_it_migrates_does_not_prevent_others_from_starting() {
     let database = empty_database().await;
     let mut connection = database.connect().await.unwrap();
     sqlx::raw_sql(LINGER).execute(&mut connection).await.unwrap();
     // Each has its own role, so that the database shows which one migrates.
     let roles = ["first", "second", "third"];
     for role in roles {
-        // Roles are of the whole PostgreSQL, which other tests use too.
+        // Roles belong to the whole PostgreSQL, which other tests use too.
         let make = format!("create role {role} login superuser");
         sqlx::query(AssertSqlSafe(make)).execute(&mut connection).await.unwrap();
     }
@@ -105,7 +105,7 @@ async fn an_instance_killed_while_it_migrates_does_not_keep_others_from_starting
     let migrating: String = loop {
         match sqlx::query_scalar(lingering).fetch_optional(&mut connection).await.unwrap() {
             Some(role) => break role,
-            None => assert!(began.elapsed() < Duration::from_secs(20), "nobody migrates"),
+            None => assert!(began.elapsed() < Duration::from_secs(20), "no instance migrates"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };

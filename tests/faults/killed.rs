@@ -52,7 +52,7 @@ async fn a_batch_killed_at_any_step_exists_as_a_whole_or_not_at_all() {
         command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_KILL_AT", step);
         let mut doomed = ServerProcess::start(&mut command);
         let answer = doomed.actor(&key).request("POST", BATCH).body(users.to_string()).send().await;
-        assert!(answer.is_err(), "{step}: it should have died");
+        assert!(answer.is_err(), "{step}: the server should have been killed");
         assert!(!doomed.wait().success());
 
         let again = ServerProcess::start_on(&database);
@@ -60,7 +60,7 @@ async fn a_batch_killed_at_any_step_exists_as_a_whole_or_not_at_all() {
         let passwords = if expected > 0 { 1 } else { 0 };
         let whole = [expected, expected, passwords, expected.min(1), if expected > 0 { 4 } else { 0 }];
         assert_eq!(db_counts(&mut connection).await, whole, "{step}");
-        // And the next one works: it creates them, or finds them.
+        // A repeated request succeeds, or conflicts with the users that exist.
         let status = again.actor(&key).create(&users).await.status;
         assert_eq!(status, if expected > 0 { 409 } else { 200 }, "{step}");
         assert_eq!(db_counts(&mut connection).await, [3, 3, 1, 1, 4], "{step}");

@@ -42,7 +42,7 @@ impl Drop for Balancer {
 impl Balancer {
     fn start(program: &str, config: &str, arguments: impl FnOnce(&Path) -> Vec<String>, address: SocketAddr) -> Self {
         let dir = tempfile::Builder::new().prefix("muster-balancer-").tempdir_in("/tmp").unwrap();
-        // nginx's workers are somebody else when it runs as root.
+        // Started as root, nginx runs its workers as another user, who must be able to read the directory.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let file = dir.path().join("balancer.conf");
         std::fs::write(&file, config.replace("DIR", dir.path().to_str().unwrap())).unwrap();
@@ -59,7 +59,7 @@ impl Balancer {
     fn nginx(instances: &[SocketAddr; 3]) -> Self {
         let address = free_addresses::<1>()[0];
         let site = with_addresses(NGINX, instances).replace("listen 443 ssl http2", &format!("listen {address}"));
-        // The certificate, and nothing else, is left out.
+        // Omits only the certificate.
         let site: String = site
             .lines()
             .filter(|line| !line.trim_start().starts_with("ssl_certificate"))
@@ -94,7 +94,7 @@ fn with_addresses(example: &str, instances: &[SocketAddr; 3]) -> String {
         assert!(config.contains(written), "the example has {written}");
         config = config.replace(written, &instance.to_string());
     }
-    assert!(config.contains("443 ssl"), "the example speaks TLS");
+    assert!(config.contains("443 ssl"), "the example uses TLS");
     config
 }
 
@@ -143,7 +143,7 @@ async fn attempt(request: reqwest::RequestBuilder) -> Result<Answer, String> {
     let text = response.text().await.map_err(|error| format!("{error:?}"))?;
     match status {
         200 => Ok(Answer { status, headers, text }),
-        // 409: the one who worked on it is dead, and not yet taken for it.
+        // 409: the instance that processed the request was killed, and its lease has not expired yet.
         409 | 502 | 503 | 504 => Err(format!("{status} {text}")),
         _ => panic!("{status}: {text}"),
     }
@@ -161,7 +161,7 @@ async fn deliver(seen: &mut Seen, wait: Duration, request: impl Fn() -> reqwest:
     }
 }
 
-async fn ask_until(over: CancellationToken, actor: Actor, client: usize) -> Seen {
+async fn send_requests_until(over: CancellationToken, actor: Actor, client: usize) -> Seen {
     let mut seen = Seen::default();
     for n in 0.. {
         if over.is_cancelled() {
@@ -235,7 +235,7 @@ async fn roll(start: impl FnOnce(&[SocketAddr; 3]) -> Balancer, drain_delay: u64
     }
     let over = CancellationToken::new();
     let asking: Vec<_> = (0..CLIENTS)
-        .map(|client| tokio::spawn(ask_until(over.clone(), Actor::new(balancer.address, Some(&key)), client)))
+        .map(|client| tokio::spawn(send_requests_until(over.clone(), Actor::new(balancer.address, Some(&key)), client)))
         .collect();
     let stops = stop_one_after_the_other(&database, &mut instances, drain_delay).await;
     over.cancel();
@@ -253,7 +253,7 @@ async fn roll(start: impl FnOnce(&[SocketAddr; 3]) -> Balancer, drain_delay: u64
 
 /// Each batch with a successful response exists once and as a whole, and no other.
 async fn assert_all_or_nothing(database: &PgConnectOptions, seen: &Seen) {
-    assert!(seen.batches > 100 && seen.lists > 100, "too little to tell: {} batches", seen.batches);
+    assert!(seen.batches > 100 && seen.lists > 100, "too few requests: {} batches", seen.batches);
     let mut connection = database.connect().await.unwrap();
     let counts: (i64, i64, i64, i64) = sqlx::query_as(
         "select (select count(*) from users where batch_id is not null),
@@ -288,7 +288,7 @@ async fn assert_revoked_everywhere(owner: &Actor, addresses: &[SocketAddr; 3]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn behind_nginx_every_request_succeeds_after_one_retry_while_instances_are_killed_and_stopped() {
     let (seen, _) = roll(Balancer::nginx, 0).await;
-    assert!(!seen.failures.is_empty(), "nobody noticed");
+    assert!(!seen.failures.is_empty(), "no request failed: the kills had no effect");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::contention::waits_for_a_lock;
-use crate::database_trouble::{GIVES_UP_WITHIN, assert_come_again, created, heals};
+use crate::database_trouble::{GIVES_UP_WITHIN, assert_retryable, created, heals};
 use crate::support::server::ServerProcess;
 use crate::support::{db_counts, migrated_database, sso};
 
@@ -39,18 +39,18 @@ async fn a_locked_table_that_takes_all_connections_gives_503_in_time_and_recover
     assert_eq!(owner.get("/livez").await.status, 200);
     let answers = asking.join_all().await;
     let refused = answers.iter().filter(|(answer, _)| answer.status == 503).count();
-    assert!(refused >= 20, "all who need users have to wait: {refused}");
+    assert!(refused >= 20, "every request that reads the table waits: {refused}");
     for (answer, time) in answers {
-        // Those who were let in by a key that was remembered, and needed no users.
+        // Requests with a cached key holder that do not read the table succeed.
         if answer.status != 200 {
-            assert_come_again(&answer);
+            assert_retryable(&answer);
         }
         assert!(time < GIVES_UP_WITHIN, "{time:?}: {}", answer.text);
     }
     // A request that arrives while the table is locked.
     let start = Instant::now();
     let late = owner.create(&json!([sso("late@example.com")])).await;
-    assert_come_again(&late);
+    assert_retryable(&late);
     assert!(start.elapsed() < GIVES_UP_WITHIN, "{:?}", start.elapsed());
 
     transaction.rollback().await.unwrap();
@@ -80,7 +80,7 @@ async fn a_change_does_not_wait_for_the_end_of_a_lock() {
             asking.spawn(async move {
                 let start = Instant::now();
                 let answer = match n % 4 {
-                    // Nothing to write but that it was refused.
+                    // A rejected list, which writes only the audit event of the denial.
                     0 => owner.create(&json!([{"name": "", "email": "x"}])).await,
                     1 => owner.post("/api/v2/user_groups/", &json!({"name": format!("{table}{n}")})).await,
                     _ => owner.create(&json!([sso(&format!("{table}{n}@example.com"))])).await,
@@ -89,9 +89,9 @@ async fn a_change_does_not_wait_for_the_end_of_a_lock() {
             });
         }
         for (kind, answer, time) in asking.join_all().await {
-            // For a connection, and then for the lock.
+            // The time to wait for a connection, and then for the lock.
             assert!(time < GIVES_UP_WITHIN, "{table}, {kind}: {time:?}: {}", answer.text);
-            // What needs nothing of that table is done, or refused as ever.
+            // Requests that do not use the locked table get their usual response.
             let expected: &[u16] = match kind {
                 0 => &[422, 503],
                 1 => &[200, 503],
@@ -102,6 +102,6 @@ async fn a_change_does_not_wait_for_the_end_of_a_lock() {
         transaction.rollback().await.unwrap();
         heals(async || owner.create(&json!([sso(&format!("{table}@example.com"))])).await.status == 200).await;
     }
-    // One before, and one after each of the locks.
+    // One user created before, and one after each of the locks.
     assert_eq!(db_counts(&mut rival).await[0], 5);
 }

@@ -1,5 +1,5 @@
 //! Fault injection: the server is killed at each step of a batch, clients disconnect, the database fails, several
-//! instances start at once.
+//! instances start at the same time.
 //!
 //! The tests run real server processes. The feature `failpoints` lets a test choose the step.
 

@@ -19,7 +19,7 @@ fn instance(database: &PgConnectOptions) -> ServerProcess {
     ServerProcess::start(&mut command(database, "2"))
 }
 
-/// One that a test holds at a step.
+/// An instance that a test holds at a step.
 fn held(database: &PgConnectOptions, gate: &Gate, lease_seconds: &str) -> ServerProcess {
     ServerProcess::start(command(database, lease_seconds).envs([gate.variable()]))
 }
@@ -80,7 +80,7 @@ async fn fifty_identical_requests_on_three_instances_create_once() {
     }
     assert_eq!(created, 1);
     bodies.dedup();
-    assert_eq!(bodies.len(), 1, "everybody got the same answer");
+    assert_eq!(bodies.len(), 1, "all clients got the same response");
     let mut connection = database.connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await[..4], [2, 2, 1, 1]);
     for instance in &instances {
@@ -89,7 +89,7 @@ async fn fifty_identical_requests_on_three_instances_create_once() {
     }
 }
 
-/// A hundred passwords: they take long enough to stop a process in the middle.
+/// A hundred users with passwords: hashing takes long enough to suspend a process in the middle.
 fn many() -> Value {
     (0..100).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
 }
@@ -128,7 +128,7 @@ async fn an_instance_suspended_for_longer_than_its_lease_rolls_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_suspended_alone_resumes_its_batch() {
-    // No other instance is there to take it over: a lease that expires unnoticed costs nothing.
+    // No other instance takes the batch over, so an expired lease has no effect.
     let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
     let still = held(&database, &gate, "60");
     let key = still.key.clone().unwrap();
@@ -202,7 +202,7 @@ async fn an_interrupted_batch_fails_without_a_request_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_in_progress_can_not_be_cancelled() {
+async fn a_commit_in_progress_cannot_be_cancelled() {
     let database = migrated_database().await;
     let gate = Gate::open("change::audited");
     let server = held(&database, &gate, "60");
@@ -292,7 +292,7 @@ async fn a_request_retried_after_random_kills_is_executed_once() {
     let undisturbed =
         keyed(&first.actor(&key), "first", &json!([with_password("first@example.com", "kT9$wqzPlr")])).await;
     assert_eq!(undisturbed.unwrap().status, 200);
-    // Each stream shares the machine with the others.
+    // All streams share the machine.
     let usual = start.elapsed() * u32::try_from(STREAMS).unwrap();
     drop(first);
     let mut streams = tokio::task::JoinSet::new();

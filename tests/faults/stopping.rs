@@ -16,7 +16,7 @@ fn with_passwords(users: usize) -> Value {
     (0..users).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
 }
 
-/// Waits until the server has handled a signal: a new connection gets 503 from `/readyz`, or is not accepted any more.
+/// Waits until the server has handled a signal: a new connection gets 503 from `/readyz`, or is no longer accepted.
 async fn is_not_ready(server: &ServerProcess) {
     eventually("the server is not ready", async || {
         let request = Actor::new(server.address, None).request("GET", "/readyz").timeout(Duration::from_secs(10));
@@ -102,7 +102,7 @@ fn last_line(log: &tempfile::NamedTempFile) -> String {
     line.split_once("Z ").map_or(line, |(_, rest)| rest).trim().to_owned()
 }
 
-/// The first signal lets work in progress go on; the second one ends the process, with exit status 0.
+/// The first signal lets the work in progress finish; the second one ends the process with exit status 0.
 async fn is_ended_by_the_second_signal(server: &mut ServerProcess, signals: [&str; 2]) {
     server.signal(signals[0]);
     is_not_ready(server).await;
@@ -158,11 +158,11 @@ async fn a_second_signal_forces_the_shutdown_while_a_request_body_is_being_recei
     assert_eq!(last_line(&log), "WARN forced shutdown (second signal) requests=1 batches=0");
     let mut answer = Vec::new();
     let _ = client.read_to_end(&mut answer).await;
-    assert_eq!(String::from_utf8(answer).unwrap(), "", "no answer says that it was done");
+    assert_eq!(String::from_utf8(answer).unwrap(), "", "no response reports success");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_log_line_says_what_a_timed_out_shutdown_cut_off() {
+async fn the_last_log_line_counts_the_work_that_a_timed_out_shutdown_aborted() {
     let (database, gate) = (migrated_database().await, Gate::closed("batch::authorized"));
     let (mut server, log) = held(&database, &gate, "25");
     let key = server.key.clone().unwrap();
@@ -180,7 +180,7 @@ async fn the_last_log_line_says_what_a_timed_out_shutdown_cut_off() {
 }
 
 #[test]
-fn a_delay_that_leaves_no_time_to_finish_is_refused() {
+fn a_drain_delay_that_is_not_less_than_the_shutdown_timeout_is_rejected() {
     let refused = muster()
         .env("MUSTER_SERVER__DRAIN_DELAY_SECONDS", "25")
         .args(["serve", "--listen", "127.0.0.1:0"])

@@ -90,8 +90,8 @@ async fn write_as_before(connection: &mut PgConnection, organization: u128, name
     token.text().expose().to_owned()
 }
 
-/// The organization's data is complete, and can be changed.
-async fn goes_on(owner: &Actor, name: &str) {
+/// Checks that the organization's data is complete and can be changed.
+async fn is_usable(owner: &Actor, name: &str) {
     let me = owner.get("/api/v2/userinfo/").await;
     assert_eq!((me.status, &me.json()["result"]["email"]), (200, &json!(format!("owner@{name}"))), "{}", me.text);
     let list = owner.get("/api/v2/organization_collaborators/").await.json();
@@ -134,12 +134,12 @@ async fn a_database_of_the_previous_version_is_migrated_and_still_serves_that_ve
     }
 
     let server = ServerProcess::start_on(&database);
-    assert_eq!(server.key, None, "there is an owner already");
-    goes_on(&server.actor(&key), "early.example").await;
+    assert_eq!(server.key, None, "the database already has an owner");
+    is_usable(&server.actor(&key), "early.example").await;
 
     // An instance of the previous version continues, on connections that it had and on new ones.
     let late = write_as_before(&mut connection, 2, "late.example").await;
-    goes_on(&server.actor(&late), "late.example").await;
+    is_usable(&server.actor(&late), "late.example").await;
     let mut new = database.connect().await.unwrap();
     for statement in &statements {
         prepare(&mut connection, statement)
@@ -162,10 +162,10 @@ async fn an_instance_stays_ready_when_a_newer_one_has_migrated_the_database() {
         .unwrap();
     assert_eq!(owner.get("/readyz").await.status, 200);
     assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
-    // A migration that the instance has not applied itself is different.
+    // A missing migration of the instance's own version makes it not ready.
     sqlx::query("delete from _sqlx_migrations where version = 20261126000007").execute(&mut connection).await.unwrap();
     sqlx::query("delete from _sqlx_migrations where version = 29990101000000").execute(&mut connection).await.unwrap();
     let lacking = owner.get("/readyz").await;
     assert_eq!(lacking.status, 503, "{}", lacking.text);
-    assert_eq!(lacking.error()["detail"], "the database lacks migrations: run `muster migrate`");
+    assert_eq!(lacking.error()["detail"], "the database schema is outdated; run `muster migrate`");
 }

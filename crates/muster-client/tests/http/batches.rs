@@ -156,7 +156,7 @@ fn told(events: &mut Vec<String>) -> impl FnMut(BatchEvent<'_>) {
     |event| {
         events.push(match event {
             BatchEvent::Running(batch) => batch.state.to_string(),
-            BatchEvent::NoResponse => "no answer".to_owned(),
+            BatchEvent::NoResponse => "no response".to_owned(),
             BatchEvent::NotReady => "not ready".to_owned(),
             BatchEvent::Resubmitted(batch) => format!("again after {}", batch.batch_id),
             other => panic!("{other:?}"),
@@ -183,7 +183,16 @@ async fn an_interrupted_batch_is_resubmitted_with_the_same_key() {
     assert_eq!(created.users.len(), 2);
     assert_eq!(
         events,
-        ["running", "no answer", "failed", "again after bat_1", "running", "failed", "again after bat_1", "not ready"]
+        [
+            "running",
+            "no response",
+            "failed",
+            "again after bat_1",
+            "running",
+            "failed",
+            "again after bat_1",
+            "not ready"
+        ]
     );
     let posts: Vec<_> = server.requests().into_iter().filter(|request| request.line.starts_with("POST")).collect();
     assert_eq!(posts.len(), 4);
