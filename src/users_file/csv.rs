@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::csv_cells::{Cell, Cells, MAX_CELLS, QuoteError};
+use super::csv_cells::{Cell, Cells, MAX_CELLS};
 use super::csv_header::{self, place};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
@@ -19,7 +19,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let rows = table.read().unwrap_or_else(|error| {
         // The rest was not read, so nothing is known about it.
         table.notes.hide(error.span.end..text.len());
-        table.notes.errors.push(*error);
+        table.notes.errors.push(error);
         Vec::new()
     });
     table.notes.into_parsed(rows)
@@ -41,15 +41,13 @@ impl<'t> Table<'t> {
         let mut cells = csv_header::cells(contents, self.text);
         let mut row = Vec::new();
         let Some(read) = cells.next(&mut row) else {
-            return Err(Box::new(
-                SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)),
-            ));
+            return Err(SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)));
         };
         let start = place(&row).start;
         self.notes.hidden.push(comment(0..start));
         if let Err(error) = read {
             self.notes.hide(start..self.text.len());
-            return Err(Box::new(quote_error(error)));
+            return Err(error);
         }
         let width = row.len();
         self.tail = csv_header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
@@ -64,7 +62,7 @@ impl<'t> Table<'t> {
             if let Err(error) = read {
                 self.is_unreliable = true;
                 self.notes.hide(span.start..self.text.len());
-                self.notes.note(quote_error(error))?;
+                self.notes.note(error)?;
                 continue;
             }
             if row.iter().all(|cell| cell.text.is_empty()) {
@@ -172,16 +170,5 @@ fn flag(text: &str) -> Option<bool> {
         Some(false)
     } else {
         None
-    }
-}
-
-fn quote_error(error: QuoteError) -> SyntaxError {
-    match error {
-        QuoteError::Unclosed(at) => SyntaxError::new("unclosed quote", at..at + 1),
-        QuoteError::Inside(at) => SyntaxError::new("quote inside an unquoted cell", at..at + 1)
-            .help("put the whole cell in double quotes, and write \"\" for a quote inside"),
-        QuoteError::TrailingText(start, at) => SyntaxError::new("text after the closing quote of a cell", at..at)
-            .other(start..start + 1, "opening quote")
-            .help("write \"\" for a quote inside a cell"),
     }
 }

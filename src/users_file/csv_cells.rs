@@ -5,27 +5,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::error::SyntaxError;
+
 /// Maximum number of cells kept per row.
 pub(super) const MAX_CELLS: usize = 256;
 
 /// One cell.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cell<'t> {
     /// The unquoted text.
     pub text: Cow<'t, str>,
     /// The byte range in the file, quotes included.
     pub span: Range<usize>,
-}
-
-/// A quoting error, with its byte offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QuoteError {
-    /// An unclosed quote.
-    Unclosed(usize),
-    /// A quote inside an unquoted cell.
-    Inside(usize),
-    /// Text after a closing quote; offsets of the opening quote and of the text.
-    TrailingText(usize, usize),
 }
 
 /// Iterates over the rows of a text.
@@ -46,7 +36,7 @@ impl<'t> Cells<'t> {
     }
 
     /// Reads the first [`MAX_CELLS`] cells of the next row into `cells`; `None` after the last row.
-    pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), QuoteError>> {
+    pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), SyntaxError>> {
         cells.clear();
         while let Some(b'\n' | b'\r') = self.byte(self.at) {
             self.at += 1;
@@ -73,15 +63,19 @@ impl<'t> Cells<'t> {
         at + length.unwrap_or(rest.len())
     }
 
-    fn bare(&mut self) -> (Cell<'t>, Option<QuoteError>) {
+    fn bare(&mut self) -> (Cell<'t>, Option<SyntaxError>) {
         let span = self.at..self.end(self.at);
         self.at = span.end;
         let text = self.text.get(span.clone()).unwrap_or_default();
-        let error = text.find('"').map(|quote| QuoteError::Inside(span.start + quote));
+        let error = text.find('"').map(|quote| {
+            let at = span.start + quote;
+            SyntaxError::new("quote inside an unquoted cell", at..at + 1)
+                .help("put the whole cell in double quotes, and write \"\" for a quote inside")
+        });
         (Cell { text: Cow::Borrowed(text), span }, error)
     }
 
-    fn quoted(&mut self) -> (Cell<'t>, Option<QuoteError>) {
+    fn quoted(&mut self) -> (Cell<'t>, Option<SyntaxError>) {
         let start = self.at;
         let mut end = start + 1;
         let mut doubled = false;
@@ -103,9 +97,10 @@ impl<'t> Cells<'t> {
         let behind = if closed { end + 1 } else { end };
         self.at = self.end(behind);
         let error = if !closed {
-            Some(QuoteError::Unclosed(start))
+            Some(SyntaxError::new("unclosed quote", start..start + 1))
         } else if self.at > behind {
-            Some(QuoteError::TrailingText(start, behind))
+            let error = SyntaxError::new("text after the closing quote of a cell", behind..behind);
+            Some(error.other(start..start + 1, "opening quote").help("write \"\" for a quote inside a cell"))
         } else {
             None
         };

@@ -101,13 +101,13 @@ pub(super) fn read(
     let known = columns.iter().flatten().count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
-    let follows = cells.clone().next(&mut first) == Some(Ok(())) && first.len() == width;
+    let follows = matches!(cells.clone().next(&mut first), Some(Ok(()))) && first.len() == width;
     let names = header.iter().all(|cell| could_be_a_name(cell.text.trim()))
         && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(contents, cell.text.trim())));
     if known < min_known_columns(contents) && !names {
         // The row may be a user.
         notes.hide(place.clone());
-        return Err(Box::new(missing_columns(&missing, place.start..place.start).help(first_row_help(contents))));
+        return Err(missing_columns(&missing, place.start..place.start).help(first_row_help(contents)));
     }
     let shown = (missing.is_empty() && follows) || names;
     let others: Vec<_> =
@@ -121,7 +121,7 @@ pub(super) fn read(
         }
     }
     if known < min_known_columns(contents) {
-        return Err(Box::new(missing_columns(&missing, place).help(first_row_help(contents))));
+        return Err(missing_columns(&missing, place).help(first_row_help(contents)));
     }
     if !missing.is_empty() {
         notes.note(missing_columns(&missing, place))?;

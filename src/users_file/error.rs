@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::string::FromUtf8Error;
 
 use super::redact::{self, Redaction};
-use super::snippet::{Block, Printer, Severity};
+use super::snippet::{Block, Level, Printer};
 use super::{Contents, FileFormat};
 
 /// Why a users file can't be used.
@@ -100,7 +100,7 @@ impl FormError {
 
 fn block(error: &SyntaxError) -> Block<'_> {
     Block {
-        severity: Severity::Error,
+        level: Level::ERROR,
         title: error.message.clone(),
         code: "",
         place: Some(error.span.clone()),

@@ -20,7 +20,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut reader = JsonReader::new(contents, text, false);
     let rows = document(&mut reader).unwrap_or_else(|error| {
         reader.hide_rest();
-        reader.notes.errors.push(*error);
+        reader.notes.errors.push(error);
         Vec::new()
     });
     reader.notes.into_parsed(rows)
@@ -56,10 +56,8 @@ fn document(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
     }
     if let Some(keys) = keys {
         if keys.is_a_user(contents) {
-            return Err(Box::new(
-                SyntaxError::new("expected a list of users, found a single user", start..start + 1)
-                    .help(one_of(contents)),
-            ));
+            return Err(SyntaxError::new("expected a list of users, found a single user", start..start + 1)
+                .help(one_of(contents)));
         }
         keys.check(start, &format!("`{}` is missing", contents.list), expected(contents), &mut reader.notes)?;
     }
@@ -83,9 +81,9 @@ fn top_level(reader: &mut JsonReader<'_>) -> Read<(Vec<FileRow>, TopLevel)> {
         let at = reader.skip();
         if name != contents.list {
             // Possibly the list under a misspelled key: parsed like rows, so that only keys are shown.
-            let named = reader.named(&name, &key);
+            let shown = reader.notes.is_shown(&name, &key, true);
             reader.value(Visibility::Rows)?;
-            keys.others.push((if named { name } else { String::new() }, key));
+            keys.others.push((if shown { name } else { String::new() }, key));
         } else if let Some(first) = &keys.list {
             let error = duplicate(&format!("key `{}`", contents.list), key, first.clone());
             reader.value(Visibility::Rows)?;
@@ -115,12 +113,15 @@ pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
         if reader.peek().is_none() {
             continue;
         }
-        let read = one(&mut reader).or_else(|error| {
-            reader.hide_rest();
-            reader.notes.note(*error).map(|()| None)
-        });
-        if let Err(error) = read.and_then(|row| row.map_or(Ok(()), |row| push(&mut rows, row))) {
-            reader.notes.errors.push(*error);
+        let read = match one(&mut reader) {
+            Ok(row) => push(&mut rows, row),
+            Err(error) => {
+                reader.hide_rest();
+                reader.notes.note(error)
+            }
+        };
+        if let Err(error) = read {
+            reader.notes.errors.push(error);
             reader.notes.hide(end..text.len());
             return reader.notes.into_parsed(Vec::new());
         }
@@ -133,7 +134,7 @@ pub(super) fn parse_lines(contents: &'static Contents, text: &str) -> Parsed {
 }
 
 /// Parses the value of a line.
-fn one(reader: &mut JsonReader<'_>) -> Read<Option<FileRow>> {
+fn one(reader: &mut JsonReader<'_>) -> Read<FileRow> {
     let row = reader.value(Visibility::Rows)?;
     let end = reader.skip();
     if reader.peek().is_some() {
@@ -142,5 +143,5 @@ fn one(reader: &mut JsonReader<'_>) -> Read<Option<FileRow>> {
             SyntaxError::new("unexpected text after the user", end..end).help("write each user on a line of its own"),
         );
     }
-    Ok(Some(row))
+    Ok(row)
 }

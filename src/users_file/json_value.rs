@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Number, Value};
+use serde::de::IgnoredAny;
+use serde_json::{Number, Value};
 
 use super::error::SyntaxError;
-use super::parsed::{MAX_DEPTH, Notes, Read, duplicate};
+use super::parsed::{MAX_DEPTH, Mapping, Notes, Read};
 use super::redact::{self, Visibility};
-use super::{Contents, FileField, FileRow};
+use super::{Contents, FileRow};
 
 const ONE_LINE: &str = "each user must be on one line";
 
@@ -52,7 +53,7 @@ impl<'t> JsonReader<'t> {
     /// Stops with an error. Nothing from `unknown` on is shown.
     pub fn fail<T>(&mut self, unknown: usize, error: SyntaxError) -> Read<T> {
         self.at = unknown;
-        Err(Box::new(error))
+        Err(error)
     }
 
     /// Hides the unparsed rest.
@@ -92,24 +93,15 @@ impl<'t> JsonReader<'t> {
 
     fn object(&mut self, show: Visibility) -> Read<FileRow> {
         let start = self.open()?;
-        let (mut map, mut fields) = (Map::new(), Vec::<FileField>::new());
+        let mut mapping = Mapping::default();
         let mut more = self.any(start, b'}')?;
         while more {
             let (name, key) = self.key()?;
             let value = self.field(&name, show)?;
-            let named = self.named(&name, &key);
-            if map.contains_key(&name) {
-                let first = fields.iter().find(|field| field.name == name).map(|field| field.key.clone());
-                let what =
-                    if named && show != Visibility::Nothing { format!("key `{name}`") } else { "key".to_owned() };
-                self.notes.note(duplicate(&what, key, first.unwrap_or_default()))?;
-            } else {
-                fields.push(FileField::new(&name, named, key, value.span));
-                map.insert(name, value.value);
-            }
+            mapping.add(name, key, value, show, &mut self.notes)?;
             more = self.more(start, b'}')?;
         }
-        Ok(FileRow::object(map, start..self.at, fields))
+        Ok(mapping.into_row(start..self.at))
     }
 
     fn array(&mut self, show: Visibility) -> Read<FileRow> {
@@ -203,15 +195,6 @@ impl<'t> JsonReader<'t> {
         Ok((name, place))
     }
 
-    /// Whether a key may be shown; hides it otherwise.
-    pub fn named(&mut self, name: &str, key: &Range<usize>) -> bool {
-        let named = redact::is_printable_key(name, true);
-        if !named {
-            self.notes.hide(key.clone());
-        }
-        named
-    }
-
     /// Parses the value of a key; hides it unless the key is public.
     fn field(&mut self, name: &str, show: Visibility) -> Read<FileRow> {
         let inner = show.inside(self.notes.contents, name);
@@ -220,9 +203,6 @@ impl<'t> JsonReader<'t> {
         if show != Visibility::Nothing && inner == Visibility::Nothing {
             let end = read.as_ref().map_or(self.end, |value| value.span.end);
             self.notes.hide(start..end);
-        }
-        if let Some(value) = read.as_ref().ok().filter(|value| redact::may_be_password(name, &value.value)) {
-            self.notes.hide(value.span.clone());
         }
         read
     }
@@ -293,7 +273,8 @@ impl<'t> JsonReader<'t> {
         }
         let source = self.text.get(start..end).unwrap_or_default();
         let Ok(number) = serde_json::from_str(source) else {
-            if is_number(source) {
+            // Checks the syntax, not the range.
+            if serde_json::from_str::<IgnoredAny>(source).is_ok() {
                 return self.fail(start, SyntaxError::new("number out of range", start..end));
             }
             let error = SyntaxError::new("invalid JSON number", start..end);
@@ -322,22 +303,4 @@ impl<'t> JsonReader<'t> {
         self.at = end;
         Ok(value)
     }
-}
-
-/// Whether a text is a number of RFC 8259, of any size.
-fn is_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
-        None => (text, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (mantissa, None),
-    };
-    let whole = whole.strip_prefix('-').unwrap_or(whole);
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(digits)
 }

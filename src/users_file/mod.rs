@@ -84,6 +84,7 @@ use std::path::Path;
 
 use muster_client::RowFinding;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub use contents::Contents;
 pub use error::{FileError, FormError};
@@ -91,7 +92,7 @@ pub use format::FileFormat;
 use parsed::Parsed;
 use redact::Redaction;
 use row::{FileField, FileRow};
-use snippet::{Block, Printer, Severity};
+use snippet::{Block, Level, Printer};
 pub use template::{TemplateFormat, template};
 
 use crate::users::UserField;
@@ -127,16 +128,16 @@ impl UsersFile {
             (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
         };
         let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
-        let input = match input::read(path) {
-            Ok(Some(input)) => input,
+        let bytes = match input::read(path) {
+            Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(FileError::TooLarge { path: shown }),
             Err(source) => return Err(FileError::Unreadable { path: shown, source }),
         };
-        let text = match String::from_utf8(input.bytes) {
+        let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => return Err(error::invalid_utf8(contents, shown, format, &error)),
         };
-        Ok(Self { name, ..Self::from_text(shown, text, input.sha256, format, contents)? })
+        Ok(Self { name, ..Self::from_text(shown, text, format, contents)? })
     }
 
     /// Parses the text of a file of new users; `path` is only shown.
@@ -145,17 +146,16 @@ impl UsersFile {
     /// [`FileError::Form`] with all errors up to the first one after which parsing can't continue.
     #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
-        let sha256 = input::sha256(&text);
-        Self::from_text(path.into(), text, sha256, format, Contents::CREATED)
+        Self::from_text(path.into(), text, format, Contents::CREATED)
     }
 
     fn from_text(
         path: String,
         mut text: String,
-        sha256: String,
         format: FileFormat,
         contents: &'static Contents,
     ) -> Result<Self, FileError> {
+        let sha256 = hex::encode(Sha256::digest(&text));
         strip_bom(&mut text);
         let Parsed { rows, hidden, errors } = parse_as(contents, format, &text);
         if errors.is_empty() {
@@ -193,22 +193,22 @@ impl UsersFile {
     /// control characters but line feeds.
     #[must_use]
     pub fn render(&self, findings: &[RowFinding], color: bool) -> String {
-        self.render_as(Severity::Error, findings, color)
+        self.render_as(&Level::ERROR, findings, color)
     }
 
     /// Renders warnings in the same way.
     #[must_use]
     pub fn render_warnings(&self, findings: &[RowFinding], color: bool) -> String {
-        self.render_as(Severity::Warning, findings, color)
+        self.render_as(&Level::WARNING, findings, color)
     }
 
-    fn render_as(&self, severity: Severity, findings: &[RowFinding], color: bool) -> String {
-        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(severity, finding)).collect();
+    fn render_as(&self, level: &Level<'static>, findings: &[RowFinding], color: bool) -> String {
+        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(level.clone(), finding)).collect();
         blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
         Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
     }
 
-    fn block<'a>(&self, severity: Severity, finding: &'a RowFinding) -> Block<'a> {
+    fn block<'a>(&self, level: Level<'static>, finding: &'a RowFinding) -> Block<'a> {
         let place = self.place(finding.index, finding);
         let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
         let named = |name: &str| match self.field(finding.index, finding) {
@@ -223,7 +223,7 @@ impl UsersFile {
             (None, None) => format!("users[{}]: {}", finding.index, finding.message),
         };
         Block {
-            severity,
+            level,
             title,
             code: &finding.code,
             place,

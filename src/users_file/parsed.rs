@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use serde_json::{Map, Value};
+
 use super::error::SyntaxError;
-use super::redact::{self, Redaction};
-use super::{Contents, FileRow};
+use super::redact::{self, Redaction, Visibility};
+use super::{Contents, FileField, FileRow};
 
 /// Maximum number of errors; parsing stops after that many.
 const MAX_ERRORS: usize = 100;
@@ -23,7 +25,7 @@ pub(super) struct Parsed {
 }
 
 /// The result of parsing a part; an error stops parsing.
-pub(super) type Read<T> = Result<T, Box<SyntaxError>>;
+pub(super) type Read<T> = Result<T, SyntaxError>;
 
 /// The errors and redactions found while parsing.
 pub(super) struct Notes {
@@ -43,7 +45,7 @@ impl Notes {
             self.errors.push(error);
             return Ok(());
         }
-        Err(Box::new(SyntaxError::new("too many errors; the rest of the file was not read", error.span)))
+        Err(SyntaxError::new("too many errors; the rest of the file was not read", error.span))
     }
 
     /// Shows asterisks in place of a range of the text.
@@ -51,6 +53,15 @@ impl Notes {
         if !span.is_empty() {
             self.hidden.push(redact::value(span));
         }
+    }
+
+    /// Whether a key may be shown; hides it otherwise.
+    pub fn is_shown(&mut self, key: &str, place: &Range<usize>, has_value: bool) -> bool {
+        let shown = redact::is_printable_key(key, has_value);
+        if !shown {
+            self.hide(place.clone());
+        }
+        shown
     }
 
     pub fn into_parsed(self, rows: Vec<FileRow>) -> Parsed {
@@ -64,10 +75,59 @@ impl Notes {
 pub(super) fn push(rows: &mut Vec<FileRow>, row: FileRow) -> Read<()> {
     if rows.len() == MAX_ROWS {
         let error = SyntaxError::new("a file can have at most 100000 users", row.span);
-        return Err(Box::new(error.help("split it into several files")));
+        return Err(error.help("split it into several files"));
     }
     rows.push(row);
     Ok(())
+}
+
+/// A mapping of a row while it is parsed. The first of equal keys is kept.
+#[derive(Default)]
+pub(super) struct Mapping {
+    map: Map<String, Value>,
+    fields: Vec<FileField>,
+}
+
+impl Mapping {
+    /// Adds a key and its value, or reports a duplicate key.
+    pub fn add(
+        &mut self,
+        name: String,
+        key: Range<usize>,
+        value: FileRow,
+        show: Visibility,
+        notes: &mut Notes,
+    ) -> Read<()> {
+        if redact::may_be_password(&name, &value.value) {
+            notes.hide(value.span.clone());
+        }
+        let shown = notes.is_shown(&name, &key, !value.span.is_empty());
+        if self.map.contains_key(&name)
+            && let Some(first) = self.fields.iter().find(|field| field.name == name)
+        {
+            let what = if shown && show != Visibility::Nothing { format!("key `{name}`") } else { "key".to_owned() };
+            return notes.note(duplicate(&what, key, first.key.clone()));
+        }
+        self.fields.push(FileField::new(&name, shown, key, value.span));
+        self.map.insert(name, value.value);
+        Ok(())
+    }
+
+    /// Adds the fields of a merged row that the mapping does not have.
+    pub fn merge(&mut self, row: FileRow) {
+        let Value::Object(mut values) = row.value else { return };
+        for field in row.fields {
+            let name = field.name.as_ref();
+            if let Some(value) = values.remove(name).filter(|_| !self.map.contains_key(name)) {
+                self.map.insert(name.to_owned(), value);
+                self.fields.push(field);
+            }
+        }
+    }
+
+    pub fn into_row(self, span: Range<usize>) -> FileRow {
+        FileRow::object(self.map, span, self.fields)
+    }
 }
 
 /// The top-level keys of a file; only the list's key is valid.

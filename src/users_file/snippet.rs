@@ -13,7 +13,8 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Padding, Renderer, Snippet};
+pub(super) use annotate_snippets::Level;
+use annotate_snippets::{AnnotationKind, Element, Group, Origin, Padding, Renderer, Snippet};
 use unicode_width::UnicodeWidthChar as _;
 
 use super::positions::Positions;
@@ -33,15 +34,9 @@ const CUT: &str = "...";
 /// Maximum length of a title or help in characters.
 const MAX_MESSAGE_LENGTH: usize = 500;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
-    Error,
-    Warning,
-}
-
 /// A message about one place.
 pub(super) struct Block<'a> {
-    pub severity: Severity,
+    pub level: Level<'static>,
     pub title: String,
     /// Shown in brackets unless empty.
     pub code: &'a str,
@@ -89,15 +84,11 @@ impl<'a> Printer<'a> {
     }
 
     fn block(&self, block: &Block<'_>) -> String {
-        let level = match block.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut title = level.clone().primary_title(printable(&block.title));
+        let mut title = block.level.clone().primary_title(printable(&block.title));
         if !block.code.is_empty() {
             title = title.id(printable(block.code));
         }
-        let drawing = || Group::with_level(level.clone());
+        let drawing = || Group::with_level(block.level.clone());
         let mut groups = vec![drawing()];
         let mut last = if let Some(place) = &block.place {
             let excerpt = self.excerpt(place);

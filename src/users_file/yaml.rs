@@ -1,6 +1,6 @@
 //! Parses YAML into rows.
 //!
-//! [`YamlReader::document`] parses the top level, a mapping with the list; [`YamlReader::node`] (in
+//! [`YamlReader::document`] parses the top level, a mapping with the list; [`YamlReader::row`] (in
 //! [`super::yaml_node`]) converts any node below it into a JSON value. Parsing continues after an error if the rest is
 //! unambiguous.
 
@@ -13,13 +13,12 @@ use granit_parser::{Event, Parser, Span, StrInput, options};
 use super::error::SyntaxError;
 use super::parsed::{MAX_DEPTH, Notes, Parsed, Read, TopLevel, duplicate, push};
 use super::redact;
-use super::yaml_node::Node;
 use super::{Contents, FileRow, yaml_errors};
 
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut reader = YamlReader::new(contents, text);
     let rows = reader.document().unwrap_or_else(|error| {
-        reader.notes.errors.push(*error);
+        reader.notes.errors.push(error);
         // The parser looks ahead, so even the lines of earlier errors may not have been parsed to their end.
         for error in &mut reader.notes.errors {
             error.unparsed = true;
@@ -75,10 +74,10 @@ impl<'t> YamlReader<'t> {
                 Some(Ok((Event::Comment(..), span))) => {
                     self.notes.hidden.push(redact::comment(range(&span)));
                 }
-                Some(Ok((Event::Anchor(..), span))) => self.notes.hidden.push(redact::value(range(&span))),
+                Some(Ok((Event::Anchor(..), span))) => self.notes.hide(range(&span)),
                 Some(Ok(event)) => return Ok(event),
-                Some(Err(error)) => return Err(Box::new(yaml_errors::error(self.text, &error))),
-                None => return Err(Box::new(self.end("unexpected end of file"))),
+                Some(Err(error)) => return Err(yaml_errors::error(self.text, &error)),
+                None => return Err(self.end("unexpected end of file")),
             }
         }
     }
@@ -89,15 +88,11 @@ impl<'t> YamlReader<'t> {
         SyntaxError::new(message, end..end).unparsed()
     }
 
-    pub(super) fn note(&mut self, error: SyntaxError) -> Read<()> {
-        self.notes.note(error)
-    }
-
     fn document(&mut self) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
         self.next()?; // the stream's start
         if matches!(self.next()?.0, Event::StreamEnd) {
-            return Err(Box::new(SyntaxError::new("the file is empty", 0..0).help(expected(contents))));
+            return Err(SyntaxError::new("the file is empty", 0..0).help(expected(contents)));
         }
         let (event, span) = self.next()?;
         let rows = match event {
@@ -107,22 +102,21 @@ impl<'t> YamlReader<'t> {
             }
             Event::SequenceStart(..) => {
                 let start = range(&span).start;
-                self.node(Node::row(event, span))?;
+                self.row((event, span))?;
                 let error = SyntaxError::new(missing(contents), start..start);
-                self.note(error.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
+                self.notes
+                    .note(error.help(format!("write `{}:` on a line of its own above the list", contents.list)))?;
                 Vec::new()
             }
             // Text, such as a table or a list whose key lacks its colon: any word may be a password.
             _ => {
-                return Err(Box::new(
-                    SyntaxError::new(missing(contents), range(&span)).unparsed().help(expected(contents)),
-                ));
+                return Err(SyntaxError::new(missing(contents), range(&span)).unparsed().help(expected(contents)));
             }
         };
         self.next()?; // the document's end
         if let (Event::DocumentStart(..), span) = self.next()? {
             let error = SyntaxError::new("a second YAML document starts here", range(&span)).unparsed();
-            self.note(error.help("a users file is a single document; remove the `---`"))?;
+            self.notes.note(error.help("a users file is a single document; remove the `---`"))?;
         }
         Ok(rows)
     }
@@ -142,13 +136,13 @@ impl<'t> YamlReader<'t> {
             let (event, span) = self.next()?;
             if name != contents.list {
                 // Possibly the list under a misspelled key: parsed like rows, so that only keys are shown.
-                let value = self.node(Node::row(event, span))?;
-                let name = if self.named(&name, &key, &value) { name } else { String::new() };
+                let value = self.row((event, span))?;
+                let name = if self.notes.is_shown(&name, &key, !value.span.is_empty()) { name } else { String::new() };
                 keys.others.push((name, key));
             } else if let Some(first) = &keys.list {
                 let error = duplicate(&format!("key `{}`", contents.list), key, first.clone());
-                self.node(Node::row(event, span))?;
-                self.note(error)?;
+                self.row((event, span))?;
+                self.notes.note(error)?;
             } else {
                 rows = self.list(&key, event, span)?;
                 keys.list = Some(key);
@@ -163,13 +157,15 @@ impl<'t> YamlReader<'t> {
             self.tag(tag.as_deref(), "seq", &span)?;
         } else {
             let name = self.notes.contents.list;
-            let node = self.node(Node::row(event, span))?;
+            let node = self.row((event, span))?;
             let place = if node.span.is_empty() { key.clone() } else { node.span };
-            self.note(SyntaxError::new(format!("`{name}` must be a list"), place).help(if node.value.is_null() {
-                format!("for an empty list, write `{name}: []`")
-            } else {
-                "start every user with `- `".to_owned()
-            }))?;
+            self.notes.note(SyntaxError::new(format!("`{name}` must be a list"), place).help(
+                if node.value.is_null() {
+                    format!("for an empty list, write `{name}: []`")
+                } else {
+                    "start every user with `- `".to_owned()
+                },
+            ))?;
             return Ok(rows);
         }
         loop {
@@ -177,7 +173,7 @@ impl<'t> YamlReader<'t> {
             if matches!(event, Event::SequenceEnd) {
                 return Ok(rows);
             }
-            let row = self.node(Node::row(event, span))?;
+            let row = self.row((event, span))?;
             push(&mut rows, row)?;
         }
     }

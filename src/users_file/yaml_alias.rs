@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::FileRow;
 use super::error::SyntaxError;
 use super::parsed::Read;
-use super::redact::{self, Visibility};
+use super::redact::Visibility;
 use super::yaml::{YamlReader, range};
 
 /// Maximum number of bytes copied by anchors and aliases, against "billion laughs" attacks.
@@ -32,12 +32,12 @@ impl YamlReader<'_> {
     pub(super) fn alias(&mut self, id: usize, place: Range<usize>, show: Visibility) -> Read<FileRow> {
         let Some((row, cost)) = self.anchors.get(&id).cloned() else {
             let error = SyntaxError::new("an alias can't refer to a value that contains it", place);
-            return Err(Box::new(error));
+            return Err(error);
         };
         self.copy(cost, &place)?;
         if show == Visibility::Nothing {
             // Used as a secret here, so it is also hidden where it was defined.
-            self.notes.hidden.push(redact::value(row.span.clone()));
+            self.notes.hide(row.span.clone());
         }
         Ok(FileRow { span: place, ..FileRow::clone(&row) })
     }
@@ -47,7 +47,7 @@ impl YamlReader<'_> {
         self.copied = self.copied.saturating_add(cost);
         if self.copied > MAX_COPIED_BYTES {
             let message = format!("the aliases so far expand to more than {} MiB", MAX_COPIED_BYTES / (1024 * 1024));
-            return Err(Box::new(SyntaxError::new(message, place.clone())));
+            return Err(SyntaxError::new(message, place.clone()));
         }
         Ok(())
     }
@@ -58,10 +58,10 @@ impl YamlReader<'_> {
         let fits = tag.is_yaml_core_schema_tag(allowed) || (tag.handle().is_empty() && tag.suffix() == "!");
         if !fits {
             let place = span.tag_span().map_or_else(|| range(span), |tag| range(&tag));
-            self.notes.hidden.push(redact::value(place.clone()));
+            self.notes.hide(place.clone());
             let error =
                 SyntaxError::new("a value that starts with `!` is a YAML tag, which is not supported here", place);
-            self.note(error.help("if the `!` is part of the text, quote the whole value"))?;
+            self.notes.note(error.help("if the `!` is part of the text, quote the whole value"))?;
         }
         Ok(fits)
     }

@@ -167,7 +167,7 @@ proptest! {
                     prop_assert_eq!(ours.unwrap().rows().cloned().collect::<Vec<_>>(), rows);
                 }
                 Ok(Value::Array(_)) => {
-                    prop_assert!(ours.unwrap_err().to_string().contains("is given twice"), "{}", text);
+                    prop_assert!(ours.unwrap_err().to_string().contains("duplicate key"), "{}", text);
                 }
                 Ok(_) => {}
                 Err(_) => prop_assert!(ours.is_err(), "{}", text),
