@@ -4,12 +4,13 @@
 //! lingers before it closes the connection.
 
 use std::fmt;
+use std::future::{Ready, ready};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use actix_web::HttpRequest;
+use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::web::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -17,7 +18,7 @@ use serde_json::error::Category;
 
 use super::connection::ConnState;
 use super::extract::{form_encoded, one_line};
-use crate::config;
+use crate::app::App;
 use crate::error::{Code, Error, Result};
 
 /// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
@@ -26,132 +27,110 @@ const FIRST_BUFFER: usize = 1024 * 1024;
 /// The largest body from a client without an API key, in bytes: room for a name and a password.
 const SMALL: usize = 4096;
 
-/// Reads the whole body.
-///
-/// # Errors
-/// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body.
-pub(super) async fn read(request: &HttpRequest, payload: Payload, config: &config::Server) -> Result<Bytes> {
-    let limit = config.body_limit;
-    let too_large = || {
-        let advice = "(setting `server.body_limit`); split the list into several batches";
-        Error::new(Code::TooLarge, format!("the request body exceeds {limit} bytes {advice}"))
-    };
-    read_up_to(limit, too_large, request, payload, config).await
+/// The body of a request, which is read by one of the methods.
+pub(super) struct Body {
+    pub(super) request: HttpRequest,
+    app: web::Data<App>,
+    payload: Payload,
 }
 
-/// Reads a body of at most [`SMALL`] bytes.
-async fn read_small(request: &HttpRequest, payload: Payload, config: &config::Server) -> Result<Bytes> {
-    let too_large = || Error::new(Code::TooLarge, format!("the request body exceeds {SMALL} bytes"));
-    read_up_to(SMALL, too_large, request, payload, config).await
-}
+impl FromRequest for Body {
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
 
-async fn read_up_to(
-    limit: usize,
-    too_large: impl Fn() -> Error,
-    request: &HttpRequest,
-    mut payload: Payload,
-    config: &config::Server,
-) -> Result<Bytes> {
-    let announced =
-        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let app = request.app_data::<web::Data<App>>().cloned().ok_or_else(|| Error::internal("no app"));
+        ready(app.map(|app| Self { request: request.clone(), app, payload: payload.take() }))
     }
-    let deadline = tokio::time::Instant::now() + config.limits.body_timeout;
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(FIRST_BUFFER));
-    loop {
-        let chunk = tokio::time::timeout_at(deadline, payload.next()).await.map_err(|_| {
-            let seconds = config.limits.body_timeout.as_secs();
-            let detail = format!("the request body did not arrive within {seconds} seconds");
-            Error::new(Code::RequestTimeout, detail)
-        })?;
-        match chunk {
-            None => return Ok(body.freeze()),
-            Some(Err(error)) => {
-                if let Some(state) = request.conn_data::<Rc<ConnState>>() {
-                    state.note_malformed_body();
+}
+
+impl Body {
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body.
+    pub(super) async fn read(&mut self) -> Result<Bytes> {
+        let advice = " (setting `server.body_limit`); split the list into several batches";
+        self.read_up_to(self.app.config.server.body_limit, advice).await
+    }
+
+    async fn read_up_to(&mut self, limit: usize, advice: &str) -> Result<Bytes> {
+        let too_large = || Error::new(Code::TooLarge, format!("the request body exceeds {limit} bytes{advice}"));
+        let announced = self.request.headers().get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let time = self.app.config.server.limits.body_timeout;
+        let deadline = tokio::time::Instant::now() + time;
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(FIRST_BUFFER));
+        loop {
+            let chunk = tokio::time::timeout_at(deadline, self.payload.next()).await.map_err(|_| {
+                let detail = format!("the request body did not arrive within {} seconds", time.as_secs());
+                Error::new(Code::RequestTimeout, detail)
+            })?;
+            match chunk {
+                None => return Ok(body.freeze()),
+                Some(Err(error)) => {
+                    if let Some(state) = self.request.conn_data::<Rc<ConnState>>() {
+                        state.note_malformed_body();
+                    }
+                    return Err(Error::invalid(format!("the request body ended prematurely: {error}")));
                 }
-                return Err(Error::invalid(format!("the request body ended prematurely: {error}")));
+                Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),
+                Some(Ok(chunk)) => body.extend_from_slice(&chunk),
             }
-            Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),
-            Some(Ok(chunk)) => body.extend_from_slice(&chunk),
         }
     }
-}
 
-/// Reads and deserializes a JSON object.
-///
-/// # Errors
-/// As [`read`]; `invalid_json`; `invalid_request` for a missing or unknown field, or one of the wrong type. The message
-/// contains no values, as they may be passwords.
-pub(super) async fn object<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    config: &config::Server,
-) -> Result<T> {
-    let body = read(request, payload, config).await?;
-    parse(&body)
-}
+    /// Reads and deserializes a JSON object.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; `invalid_json`; `invalid_request` for a missing or unknown field, or one of the wrong type. The
+    /// message contains no values, as they may be passwords.
+    pub(super) async fn object<T: DeserializeOwned>(&mut self) -> Result<T> {
+        parse(&self.read().await?)
+    }
 
-/// As [`object`]; an empty body stands for an object without fields.
-///
-/// # Errors
-/// As [`object`].
-pub(super) async fn optional_object<T: DeserializeOwned + Default>(
-    request: &HttpRequest,
-    payload: Payload,
-    config: &config::Server,
-) -> Result<T> {
-    let body = read(request, payload, config).await?;
-    if body.is_empty() { Ok(T::default()) } else { parse(&body) }
-}
+    /// As [`Self::object`]; an empty body stands for an object without fields.
+    pub(super) async fn optional_object<T: DeserializeOwned + Default>(&mut self) -> Result<T> {
+        let body = self.read().await?;
+        if body.is_empty() { Ok(T::default()) } else { parse(&body) }
+    }
 
-/// As [`object`], with at most [`SMALL`] bytes, for clients without an API key.
-///
-/// # Errors
-/// As [`object`].
-pub(super) async fn small_object<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    config: &config::Server,
-) -> Result<T> {
-    let body = read_small(request, payload, config).await?;
-    parse(&body)
-}
+    /// As [`Self::object`], with at most [`SMALL`] bytes, for clients without an API key.
+    pub(super) async fn small_object<T: DeserializeOwned>(&mut self) -> Result<T> {
+        parse(&self.read_up_to(SMALL, "").await?)
+    }
 
-/// Reads the form of a page (`application/x-www-form-urlencoded`), with at most [`SMALL`] bytes.
-///
-/// # Errors
-/// As [`read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
-pub(super) async fn small_form<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    config: &config::Server,
-) -> Result<T> {
-    let body = read_small(request, payload, config).await?;
-    let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
-    form_encoded("form", text)
-}
+    /// Reads the form of a page (`application/x-www-form-urlencoded`), with at most [`SMALL`] bytes.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
+    pub(super) async fn small_form<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let body = self.read_up_to(SMALL, "").await?;
+        let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
+        form_encoded("form", text)
+    }
 
-/// Reads and deserializes a JSON array of at most `max` items; parsing stops at the first item over the limit.
-///
-/// # Errors
-/// As [`object`]; `too_large` with the message `too_large` for more than `max` items.
-pub(super) async fn list<T: DeserializeOwned>(
-    max: usize,
-    too_large: impl FnOnce() -> String,
-    request: &HttpRequest,
-    payload: Payload,
-    config: &config::Server,
-) -> Result<Vec<T>> {
-    let body = read(request, payload, config).await?;
-    let mut deserializer = serde_json::Deserializer::from_slice(&body);
-    let mut too_many = false;
-    let read = ListSeed { max, too_many: &mut too_many, item: PhantomData }.deserialize(&mut deserializer);
-    match read.and_then(|list| deserializer.end().map(|()| list)) {
-        Ok(list) => Ok(list),
-        Err(_) if too_many => Err(Error::new(Code::TooLarge, too_large())),
-        Err(error) => Err(parse_error(error)),
+    /// Reads and deserializes a JSON array of at most `max` items; parsing stops at the first item over the limit.
+    ///
+    /// # Errors
+    /// As [`Self::object`]; `too_large` with the message `too_large` for more than `max` items.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &mut self,
+        max: usize,
+        too_large: impl FnOnce() -> String,
+    ) -> Result<Vec<T>> {
+        let body = self.read().await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&body);
+        let mut too_many = false;
+        let read = ListSeed { max, too_many: &mut too_many, item: PhantomData }.deserialize(&mut deserializer);
+        match read.and_then(|list| deserializer.end().map(|()| list)) {
+            Ok(list) => Ok(list),
+            Err(_) if too_many => Err(Error::new(Code::TooLarge, too_large())),
+            Err(error) => Err(parse_error(error)),
+        }
     }
 }
 

@@ -112,7 +112,7 @@ url_table! {
     "/livez" => Read health::livez;
     "/readyz" => Read health::readyz;
     "/api/v2/userinfo/" => Read api::userinfo::get;
-    "/api/v2/users/admin_batch_create" => Post api::users::admin_batch_create;
+    "/api/v2/users/admin_batch_create" => Post api::users::create;
     "/api/v2/users/admin_batch_update" => Post api::user_lists::update;
     "/api/v2/users/admin_batch_suspend" => Post api::user_lists::suspend;
     "/api/v2/users/admin_batch_reactivate" => Post api::user_lists::reactivate;
@@ -127,7 +127,7 @@ url_table! {
     "/api/v2/organization_collaborators/{identity_id}" => Read api::collaborators::get, Put api::collaborators::put, Delete api::collaborators::delete;
     "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}" => Post api::service_accounts::rotate_for_user;
     "/api/v2/users/service_accounts" => Post api::service_accounts::create;
-    "/api/v2/users/create_api_key" => Post api::service_accounts::create_api_key;
+    "/api/v2/users/create_api_key" => Post api::service_accounts::create_key;
     "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;
     "/api/v2/api_keys/{key_id}" => Read api::api_keys::get, Delete api::api_keys::revoke;
     "/api/v2/api_keys/{key_id}/rotate" => Post api::api_keys::rotate;
@@ -147,8 +147,8 @@ url_table! {
     "/api/v2/user_groups/memberships/list" => Read api::group_members::memberships;
     "/api/v2/user_groups/{group_id}" => Read api::groups::get, Patch api::groups::update, Delete api::groups::delete;
     "/api/v2/user_groups/{group_id}/members" => Read api::group_members::members;
-    "/api/v2/user_groups/{group_id}/members/add" => Post api::group_members::add_members;
-    "/api/v2/user_groups/{group_id}/members/remove" => Post api::group_members::remove_members;
+    "/api/v2/user_groups/{group_id}/members/add" => Post api::group_members::add;
+    "/api/v2/user_groups/{group_id}/members/remove" => Post api::group_members::remove;
     "/api/v2/policy/clouds" => Read api::policies::clouds;
     "/api/v2/policy/projects" => Read api::policies::projects;
     "/api/v2/policy/{resource_type}/{resource_id}" => Read api::policies::get, Put api::policies::set;

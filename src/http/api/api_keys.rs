@@ -1,18 +1,18 @@
 //! `/api/v2/api_keys`: creating, reading, rotating and revoking API keys.
 
-use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, Utc};
 use muster_client::{ApiKey, ApiKeyWithToken};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Listing, Single};
+use super::{Listing, Single, single};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, log};
+use crate::http::extract;
 use crate::id::{self, Id};
 use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, NewSecret, Summary};
 use crate::page::PageRequest;
@@ -90,9 +90,8 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     let filter = Filter { user_id: query.user_id.as_deref().map(user_id).transpose()? };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = keys::list(&app, &caller, filter, &page).await?;
-    log::rows(&request, page.rows.len());
     let now = app.clock.now();
-    Ok(HttpResponse::Ok().json(Listing::page(page, |key| to_api_key(key, now))))
+    Ok(super::page(&request, page, |key| to_api_key(key, now)))
 }
 
 /// A request to create an API key.
@@ -155,15 +154,10 @@ fn scopes(names: &[String]) -> Result<Scopes> {
         (status = 200, description = "The created key.", body = Single<ApiKeyWithToken>),
         (status = 404, description = "No such user in this organization.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn create(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let new: NewApiKey = body::object(&request, payload, &app.config.server).await?;
+pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let new: NewApiKey = body.object().await?;
     let key = keys::create(&app, &caller, new.into_spec()?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: ApiKeyWithToken::from(key) }))
+    Ok(single(ApiKeyWithToken::from(key)))
 }
 
 /// Get an API key
@@ -174,7 +168,7 @@ pub(in crate::http) async fn create(
     responses((status = 200, description = "The key.", body = Single<ApiKey>)))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let key = keys::get(&app, &caller, key_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_api_key(key, app.clock.now()) }))
+    Ok(single(to_api_key(key, app.clock.now())))
 }
 
 /// Revoke an API key
@@ -190,7 +184,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
     ))]
 pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let key = keys::revoke(&app, &caller, key_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_api_key(key, app.clock.now()) }))
+    Ok(single(to_api_key(key, app.clock.now())))
 }
 
 /// A request to rotate an API key.
@@ -215,16 +209,11 @@ pub(in crate::http) struct Rotation {
             body = Single<ApiKeyWithToken>),
         (status = 409, description = "The key is revoked or expired.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn rotate(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let key_id = key_id(&request)?;
-    let rotation: Rotation = body::optional_object(&request, payload, &app.config.server).await?;
+pub(in crate::http) async fn rotate(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let key_id = key_id(&body.request)?;
+    let rotation: Rotation = body.optional_object().await?;
     let overlap = rotation.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
     let NewSecret { key, token } = keys::rotate(&app, &caller, key_id, overlap).await?;
     let result = ApiKeyWithToken { key: to_api_key(key, app.clock.now()), token: token.expose().into() };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::audit::{self, Entry, Filter, TargetKind};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
-use crate::http::{extract, log};
+use crate::http::extract;
 use crate::page::PageRequest;
 
 #[derive(Deserialize, IntoParams)]
@@ -57,8 +57,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = audit::list(&app, &caller, &filter, &page).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, AuditEvent::from)))
+    Ok(super::page(&request, page, AuditEvent::from))
 }
 
 fn time(name: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>> {

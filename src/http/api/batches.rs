@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::created_users::CreatedUsers;
-use super::{Listing, Metadata, Single};
+use super::{Listing, Metadata, Single, single};
 use crate::app::App;
 use crate::batches::{self, BatchFilter, BatchMember, BatchState, BatchSummary, UndoOptions, Undone};
 use crate::caller::Caller;
@@ -74,8 +74,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     let filter = BatchFilter { state, file_sha256 };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = batches::list(&app, &caller, &filter, &page).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, |batch| to_batch(batch, &app.clock))))
+    Ok(super::page(&request, page, |batch| to_batch(batch, &app.clock)))
 }
 
 fn batch_id(request: &HttpRequest) -> Result<Id<id::Batch>> {
@@ -90,7 +89,7 @@ fn batch_id(request: &HttpRequest) -> Result<Id<id::Batch>> {
     responses((status = 200, description = "The batch.", body = Single<Batch>)))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let batch = batches::get(&app, &caller, batch_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_batch(batch, &app.clock) }))
+    Ok(single(to_batch(batch, &app.clock)))
 }
 
 /// List the users of a batch
@@ -125,7 +124,7 @@ pub(in crate::http) async fn results(
     ))]
 pub(in crate::http) async fn cancel(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let batch = batches::cancel(&app, &caller, batch_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_batch(batch, &app.clock) }))
+    Ok(single(to_batch(batch, &app.clock)))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,7 +1,6 @@
 //! `/api/v2/organization_collaborators/`: the members of the organization.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{Collaborator, CollaboratorType};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -11,8 +10,9 @@ use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
 use crate::collaborators::{self, CollaboratorFilter, Search, SearchText};
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, headers, log};
+use crate::http::{extract, headers};
 use crate::id::{self, Id};
 use crate::page::PageRequest;
 use crate::users::Status;
@@ -64,8 +64,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
         name: query.name,
     };
     let page = collaborators::list(&app, &caller, &filter, &page).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, Collaborator::from)))
+    Ok(super::page(&request, page, Collaborator::from))
 }
 
 impl From<collaborators::Collaborator> for Collaborator {
@@ -132,18 +131,12 @@ impl SearchBody {
 #[utoipa::path(post, path = "/api/v2/organization_collaborators/search", operation_id = "collaborator_search",
     tag = "collaborators", request_body = SearchBody,
     responses((status = 200, description = "A page of members.", body = Listing<Collaborator>)))]
-pub(in crate::http) async fn search(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    extract::query::<NoQuery>(&request)?;
-    let body: SearchBody = body::object(&request, payload, &app.config.server).await?;
-    let page = PageRequest::new(body.count, body.paging_token.as_deref())?;
-    let page = collaborators::search(&app, &caller, &body.search()?, &page).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, Collaborator::from)))
+pub(in crate::http) async fn search(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&body.request)?;
+    let search: SearchBody = body.object().await?;
+    let page = PageRequest::new(search.count, search.paging_token.as_deref())?;
+    let page = collaborators::search(&app, &caller, &search.search()?, &page).await?;
+    Ok(super::page(&body.request, page, Collaborator::from))
 }
 
 fn identity_id(request: &HttpRequest) -> Result<Id<id::Membership>> {
@@ -184,18 +177,13 @@ pub(in crate::http) struct LevelBody {
         (status = 200, description = "The changed member.", body = Single<Collaborator>, headers(("ETag" = String))),
         (status = 409, description = "No owner would remain (`last_owner`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn put(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    extract::query::<NoQuery>(&request)?;
-    let (identity_id, expected) = (identity_id(&request)?, headers::if_match(&request)?);
+pub(in crate::http) async fn put(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    extract::query::<NoQuery>(&body.request)?;
+    let (identity_id, expected) = (identity_id(&body.request)?, headers::if_match(&body.request)?);
     // The operation reads the body only after the permission check.
     let level = async {
-        let body: LevelBody = body::object(&request, payload, &app.config.server).await?;
-        permission_level(&body.permission_level)
+        let level: LevelBody = body.object().await?;
+        permission_level(&level.permission_level)
     };
     let member = collaborators::set_permission_level(&app, &caller, identity_id, &expected, level).await?;
     Ok(with_etag(member.revision, Collaborator::from(member)))

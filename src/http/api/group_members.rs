@@ -1,21 +1,21 @@
 //! `/api/v2/user_groups/{group_id}/members`: the members of a group, and of all groups.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use muster_client::{GroupMember, GroupMembership, GroupUser};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::groups::{PageQuery, group_id, page};
-use super::{Listing, NoQuery, Single};
+use super::{DryRun, Listing, NoQuery, Single, is_dry_run, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::groups::{self, MemberCounts, MembershipPart, Memberships};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::stream::{self, Pieces};
-use crate::http::{body, extract, log};
+use crate::http::{extract, log};
 
 impl From<groups::GroupMember> for GroupMember {
     fn from(member: groups::GroupMember) -> Self {
@@ -40,43 +40,21 @@ pub(in crate::http) async fn members(
     caller: Caller,
 ) -> Result<HttpResponse> {
     let page = groups::members(&app, &caller, group_id(&request)?, &page(&request)?).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, GroupMember::from)))
+    Ok(super::page(&request, page, GroupMember::from))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(in crate::http) struct DryRun {
-    /// `true` to validate the list without writing.
-    dry_run: Option<String>,
-}
-
-fn is_dry_run(request: &HttpRequest) -> Result<bool> {
-    let query: DryRun = extract::query(request)?;
-    Ok(extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false))
-}
-
-/// The result of adding users to a group.
+/// The result of adding users to a group or removing them.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct MembersAdded {
+pub(in crate::http) struct MembersChanged {
     group_id: String,
-    /// Number of users added.
+    /// Number of users added; absent if users were removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 2)]
-    added: usize,
-    /// Number of users that already were members.
-    #[schema(example = 0)]
-    unchanged: usize,
-}
-
-/// The result of removing users from a group.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct MembersRemoved {
-    group_id: String,
-    /// Number of users removed.
-    #[schema(example = 2)]
-    removed: usize,
-    /// Number of users that were not members.
+    added: Option<usize>,
+    /// Number of users removed; absent if users were added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<usize>,
+    /// Number of users that already were members, or were not members.
     #[schema(example = 0)]
     unchanged: usize,
 }
@@ -89,22 +67,17 @@ pub(in crate::http) struct MembersRemoved {
     tag = "groups", params(("group_id" = String, Path), DryRun),
     request_body = Vec<GroupUser>,
     responses(
-        (status = 200, description = "The number of added users.", body = Single<MembersAdded>),
+        (status = 200, description = "The number of added users.", body = Single<MembersChanged>),
         (status = 409, description = "A directory manages the group.", body = ErrorBody),
         (status = 422, description = "Rows with unknown or duplicate users.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn add_members(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
-    let body = body::read(&request, payload, &app.config.server);
-    let MemberCounts { changed, unchanged } = groups::add_members(&app, &caller, group_id, dry_run, body).await?;
-    log::rows(&request, changed);
-    let result = MembersAdded { group_id: group_id.to_string(), added: changed, unchanged };
-    Ok(HttpResponse::Ok().json(Single { result }))
+pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
+    let MemberCounts { changed, unchanged } =
+        groups::add_members(&app, &caller, group_id, dry_run, body.read()).await?;
+    log::rows(&body.request, changed);
+    let group_id = group_id.to_string();
+    Ok(single(MembersChanged { group_id, added: Some(changed), removed: None, unchanged }))
 }
 
 /// Remove users from a group
@@ -115,23 +88,18 @@ pub(in crate::http) async fn add_members(
     tag = "groups", params(("group_id" = String, Path), DryRun),
     request_body = Vec<GroupUser>,
     responses(
-        (status = 200, description = "The number of removed users.", body = Single<MembersRemoved>),
+        (status = 200, description = "The number of removed users.", body = Single<MembersChanged>),
         (status = 409, description = "A directory manages the group (`conflict`), or no owner would remain \
             (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with unknown or duplicate users.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn remove_members(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let (group_id, dry_run) = (group_id(&request)?, is_dry_run(&request)?);
-    let body = body::read(&request, payload, &app.config.server);
-    let MemberCounts { changed, unchanged } = groups::remove_members(&app, &caller, group_id, dry_run, body).await?;
-    log::rows(&request, changed);
-    let result = MembersRemoved { group_id: group_id.to_string(), removed: changed, unchanged };
-    Ok(HttpResponse::Ok().json(Single { result }))
+pub(in crate::http) async fn remove(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
+    let MemberCounts { changed, unchanged } =
+        groups::remove_members(&app, &caller, group_id, dry_run, body.read()).await?;
+    log::rows(&body.request, changed);
+    let group_id = group_id.to_string();
+    Ok(single(MembersChanged { group_id, removed: Some(changed), added: None, unchanged }))
 }
 
 /// All groups with their members. The response is streamed in this format.

@@ -1,18 +1,18 @@
 //! `/api/v2/user_groups/`: groups. `group_members.rs` has their members.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{Group, GroupPermissions};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Listing, Single};
+use super::{Listing, Single, single};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
 use crate::error::Result;
 use crate::groups;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, log};
+use crate::http::extract;
 use crate::id::{self, Id, Kind, Organization};
 use crate::page::PageRequest;
 
@@ -58,8 +58,7 @@ pub(super) fn group_id(request: &HttpRequest) -> Result<Id<id::Group>> {
     responses((status = 200, description = "A page of groups.", body = Listing<Group>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let page = groups::list(&app, &caller, &page(&request)?).await?;
-    log::rows(&request, page.rows.len());
-    Ok(HttpResponse::Ok().json(Listing::page(page, |group| to_group(group, caller.organization_id))))
+    Ok(super::page(&request, page, |group| to_group(group, caller.organization_id)))
 }
 
 /// The name of a group.
@@ -71,8 +70,8 @@ pub(in crate::http) struct GroupName {
     name: String,
 }
 
-async fn name(request: &HttpRequest, payload: Payload, app: &App) -> Result<String> {
-    Ok(body::object::<GroupName>(request, payload, &app.config.server).await?.name)
+async fn name(body: &mut Body) -> Result<String> {
+    Ok(body.object::<GroupName>().await?.name)
 }
 
 /// Create an empty group
@@ -84,14 +83,9 @@ async fn name(request: &HttpRequest, payload: Payload, app: &App) -> Result<Stri
         (status = 200, description = "The created group.", body = Single<Group>),
         (status = 409, description = "Another group has this name.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn create(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let group = groups::create(&app, &caller, name(&request, payload, &app)).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_group(group, caller.organization_id) }))
+pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let group = groups::create(&app, &caller, name(&mut body)).await?;
+    Ok(single(to_group(group, caller.organization_id)))
 }
 
 /// Get a group
@@ -100,7 +94,7 @@ pub(in crate::http) async fn create(
     responses((status = 200, description = "The group.", body = Single<Group>)))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let group = groups::get(&app, &caller, group_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_group(group, caller.organization_id) }))
+    Ok(single(to_group(group, caller.organization_id)))
 }
 
 /// Rename a group
@@ -113,15 +107,10 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         (status = 200, description = "The renamed group.", body = Single<Group>),
         (status = 409, description = "Another group has this name, or a directory manages the group.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn update(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let name = name(&request, payload, &app);
-    let group = groups::rename(&app, &caller, group_id(&request)?, name).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_group(group, caller.organization_id) }))
+pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let group_id = group_id(&body.request)?;
+    let group = groups::rename(&app, &caller, group_id, name(&mut body)).await?;
+    Ok(single(to_group(group, caller.organization_id)))
 }
 
 /// Delete a group
@@ -137,5 +126,5 @@ pub(in crate::http) async fn update(
     ))]
 pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let group = groups::delete(&app, &caller, group_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_group(group, caller.organization_id) }))
+    Ok(single(to_group(group, caller.organization_id)))
 }

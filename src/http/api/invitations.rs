@@ -1,18 +1,18 @@
 //! `/api/v2/organization_invitations`: inviting people and accepting invitations.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{AcceptedInvitation, CreatedInvitation, Invitation};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Listing, Single};
+use super::{Listing, Single, complete, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
-use crate::http::{body, extract, log};
+use crate::http::{extract, log};
 use crate::invitations::{self, Acceptance, Accepted, InvitationDetails, InvitationRequest, NewInvitation};
 use crate::secret::Secret;
 use crate::users::{Credential, Line};
@@ -99,24 +99,19 @@ pub(in crate::http) struct AcceptInvitation {
 #[utoipa::path(post, path = "/api/v2/organization_invitations/batch_create", operation_id = "invitation_batch_create",
     tag = "invitations", request_body = Vec<CreateInvitation>,
     responses((status = 200, description = "The outcomes.", body = InvitedList)))]
-pub(in crate::http) async fn batch_create(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
+pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let mut url = String::new();
     let requests = async {
         // Fails before anything is written, because a link can't be shown later.
-        url = public_url(&request, &app.config.server)?;
+        url = public_url(&body.request, &app.config.server)?;
         let most = app.config.batch.max_users;
         let rule = || format!("more than {most} addresses in one list (setting `batch.max_users`); send several lists");
-        let list: Vec<CreateInvitation> = body::list(most, rule, &request, payload, &app.config.server).await?;
+        let list: Vec<CreateInvitation> = body.list(most, rule).await?;
         let request = |CreateInvitation { email, permission_level }| InvitationRequest { email, permission_level };
         Ok(list.into_iter().map(request).collect())
     };
     let results = invitations::create(&app, &caller, requests).await?;
-    log::rows(&request, results.len());
+    log::rows(&body.request, results.len());
     let results = results.into_iter().map(|result| InvitedItem::new(&url, result)).collect();
     Ok(HttpResponse::Ok().json(InvitedList { results }))
 }
@@ -152,9 +147,7 @@ impl InvitedItem {
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
     let invitations = invitations::list(&app, &caller, query.email.as_deref()).await?;
-    log::rows(&request, invitations.len());
-    let results = invitations.into_iter().map(Invitation::from).collect();
-    Ok(HttpResponse::Ok().json(Listing::complete(results)))
+    Ok(complete::<_, Invitation>(&request, invitations))
 }
 
 impl From<InvitationDetails> for Invitation {
@@ -188,7 +181,7 @@ pub(in crate::http) async fn invalidate(
 ) -> Result<HttpResponse> {
     let invitation_id = extract::id(&request, "invitation_id", "invitation")?;
     let invitation = invitations::invalidate(&app, &caller, invitation_id).await?;
-    Ok(HttpResponse::Ok().json(Single { result: Invitation::from(invitation) }))
+    Ok(single(Invitation::from(invitation)))
 }
 
 /// Accept an invitation
@@ -208,16 +201,11 @@ pub(in crate::http) async fn invalidate(
             body = ErrorBody),
     ),
     security(()))]
-pub(in crate::http) async fn accept(
-    request: HttpRequest,
-    app: web::Data<App>,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let body: AcceptInvitation = body::small_object(&request, payload, &app.config.server).await?;
-    let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = body;
+pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = body.small_object().await?;
     let acceptance = Acceptance { name, lastname, title, password, is_sso_user: is_sso_user.unwrap_or(false) };
-    let accepted = invitations::accept(&app, token.expose(), acceptance, extract::origin(&request)).await?;
-    Ok(HttpResponse::Ok().json(Single { result: AcceptedInvitation::from(accepted) }))
+    let accepted = invitations::accept(&app, token.expose(), acceptance, extract::origin(&body.request)).await?;
+    Ok(single(AcceptedInvitation::from(accepted)))
 }
 
 impl From<Accepted> for AcceptedInvitation {

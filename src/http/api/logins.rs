@@ -2,20 +2,20 @@
 
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{ApprovedLogin, StartedLogin};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Single;
+use super::{Single, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::device_logins::{self, InvalidOtp, Otp};
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
+use crate::http::extract;
 use crate::http::public_url::public_url;
-use crate::http::{body, extract};
 
 /// Allows only the inline style of the page.
 const PAGE_POLICY: &str =
@@ -111,20 +111,15 @@ pub(in crate::http) struct Approval {
         (status = 404, description = "The one-time password is unknown or expired.", body = ErrorBody),
         (status = 409, description = "The login is already approved.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn approve(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let body: Approval = body::object(&request, payload, &app.config.server).await?;
-    let approved = device_logins::approve(&app, &caller, &body.otp, None).await?;
+pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let Approval { otp } = body.object().await?;
+    let approved = device_logins::approve(&app, &caller, &otp, None).await?;
     let result = ApprovedLogin {
         user_id: approved.user_id.map(|user_id| user_id.to_string()),
         permission_level: approved.permission_level.as_str().to_owned(),
         expires_at: approved.otp.expires_at,
     };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }
 
 /// Show how to approve a login

@@ -19,11 +19,13 @@ pub(super) mod user_lists;
 pub(super) mod userinfo;
 pub(super) mod users;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{ETAG, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::error::Result;
+use crate::http::{extract, log};
 use crate::page::Page;
 
 /// A response with one resource.
@@ -48,21 +50,38 @@ struct Metadata {
     next_paging_token: Option<String>,
 }
 
-impl<T: ToSchema> Listing<T> {
-    fn page<R>(page: Page<R>, convert: impl FnMut(R) -> T) -> Self {
-        let metadata = Metadata { total: None, next_paging_token: page.next };
-        Self { results: page.rows.into_iter().map(convert).collect(), metadata }
-    }
+fn single<T: Serialize + ToSchema>(result: T) -> HttpResponse {
+    HttpResponse::Ok().json(Single { result })
+}
 
-    fn complete(results: Vec<T>) -> Self {
-        let metadata = Metadata { total: Some(results.len()), next_paging_token: None };
-        Self { results, metadata }
-    }
+fn page<R, T: Serialize + ToSchema>(request: &HttpRequest, page: Page<R>, convert: impl FnMut(R) -> T) -> HttpResponse {
+    log::rows(request, page.rows.len());
+    let metadata = Metadata { total: None, next_paging_token: page.next };
+    HttpResponse::Ok().json(Listing { results: page.rows.into_iter().map(convert).collect(), metadata })
+}
+
+fn complete<R, T: Serialize + ToSchema + From<R>>(request: &HttpRequest, rows: Vec<R>) -> HttpResponse {
+    log::rows(request, rows.len());
+    let metadata = Metadata { total: Some(rows.len()), next_paging_token: None };
+    HttpResponse::Ok().json(Listing { results: rows.into_iter().map(T::from).collect(), metadata })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DryRun {
+    /// `true` to validate the list without writing.
+    dry_run: Option<String>,
+}
+
+fn is_dry_run(request: &HttpRequest) -> Result<bool> {
+    let query: DryRun = extract::query(request)?;
+    Ok(extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false))
 }
 
 /// A response with one resource and its revision as `ETag`.
 fn with_etag<T: Serialize + ToSchema>(revision: i64, result: T) -> HttpResponse {
-    let mut response = HttpResponse::Ok().json(Single { result });
+    let mut response = single(result);
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{revision}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -1,16 +1,15 @@
 //! `/api/v2/policy/…`: the policy of the organization, which assigns roles to groups.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{Policy, PolicyBinding};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Listing, Single};
+use super::{Listing, Metadata, Single, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::http::body;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::policies::{self, BindingRequest, Resource};
 
@@ -59,7 +58,7 @@ fn resource(request: &HttpRequest) -> Resource {
     responses((status = 200, description = "The policy.", body = Single<Policy>)))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let bindings = policies::get(&app, &caller, &resource(&request)).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_policy(bindings) }))
+    Ok(single(to_policy(bindings)))
 }
 
 /// Replace the policy of the organization
@@ -80,15 +79,11 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         (status = 422, description = "Unknown or duplicate roles or groups (`policy_rejected`).",
             body = ErrorBody),
     ))]
-pub(in crate::http) async fn set(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let bindings = async { binding_requests(body::object(&request, payload, &app.config.server).await) };
-    let bindings = policies::set(&app, &caller, &resource(&request), bindings).await?;
-    Ok(HttpResponse::Ok().json(Single { result: to_policy(bindings) }))
+pub(in crate::http) async fn set(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let resource = resource(&body.request);
+    let bindings = async { binding_requests(body.object().await) };
+    let bindings = policies::set(&app, &caller, &resource, bindings).await?;
+    Ok(single(to_policy(bindings)))
 }
 
 fn binding_requests(policy: Result<NewPolicy>) -> Result<Vec<BindingRequest>> {
@@ -126,5 +121,6 @@ pub(in crate::http) async fn projects(app: web::Data<App>, caller: Caller) -> Re
 
 async fn none(app: &App, caller: &Caller) -> Result<HttpResponse> {
     policies::list_none(app, caller).await?;
-    Ok(HttpResponse::Ok().json(Listing::<ResourcePolicy>::complete(Vec::new())))
+    let metadata = Metadata { total: Some(0), next_paging_token: None };
+    Ok(HttpResponse::Ok().json(Listing::<ResourcePolicy> { results: Vec::new(), metadata }))
 }

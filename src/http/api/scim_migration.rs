@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Single;
+use super::{Single, single};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
 use crate::error::Result;
@@ -86,7 +86,7 @@ pub(in crate::http) async fn preview(
         users_with_changes: affected.into_iter().map(|user| UserWithChanges::new(user, organization_id)).collect(),
         users_to_remove: [],
     };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -161,5 +161,5 @@ pub(in crate::http) async fn migrate(
         users_to_remove: [],
         dry_run,
     };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }

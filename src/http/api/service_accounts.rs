@@ -1,18 +1,18 @@
 //! `POST /api/v2/users/service_accounts`, and the vendor's routes for API keys.
 
-use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use muster_client::ServiceAccount;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Single, api_keys};
+use super::{Single, api_keys, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract};
+use crate::http::extract;
 use crate::keys::{self, KeySpec, Lifetime};
 use crate::service_accounts;
 
@@ -46,7 +46,7 @@ pub(in crate::http) async fn create(request: HttpRequest, app: web::Data<App>, c
         permission_level: account.permission_level.as_str().to_owned(),
         created_at: account.created_at,
     };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }
 
 /// A request of the vendor's client to create an API key.
@@ -86,13 +86,8 @@ pub(in crate::http) struct ServerSession {
         (status = 200, description = "The created key.", body = Single<ServerSession>),
         (status = 404, description = "No such user in this organization.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn create_api_key(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let new: NewKey = body::object(&request, payload, &app.config.server).await?;
+pub(in crate::http) async fn create_key(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let new: NewKey = body.object().await?;
     // The vendor's client omits `user_id` if it did not find the service account, and would mistake a key of the caller
     // for one of the service account.
     let user_id = new.user_id.ok_or_else(|| {
@@ -111,7 +106,7 @@ pub(in crate::http) async fn create_api_key(
         key_id: key.key_id.to_string(),
         expires_at: key.expires_at,
     };
-    Ok(HttpResponse::Ok().json(Single { result }))
+    Ok(single(result))
 }
 
 /// The result of revoking all keys of a user.
@@ -140,5 +135,5 @@ pub(in crate::http) async fn rotate_for_user(
 ) -> Result<HttpResponse> {
     let user_id = extract::id(&request, "user_id", "user")?;
     let keys = keys::revoke_all(&app, &caller, user_id).await?;
-    Ok(HttpResponse::Ok().json(Single { result: Rotated { user_id: user_id.to_string(), keys } }))
+    Ok(single(Rotated { user_id: user_id.to_string(), keys }))
 }

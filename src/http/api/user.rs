@@ -1,7 +1,6 @@
 //! `/api/v2/users/{user_id}`: reading, changing, suspending, reactivating and deleting a user.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::User;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,8 +9,9 @@ use super::{IfMatch, NoQuery, Single, with_etag};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, headers};
+use crate::http::{extract, headers};
 use crate::id::{self, Id};
 use crate::users::{self, UserDetails};
 
@@ -87,16 +87,9 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
             account (`conflict`).", body = ErrorBody),
         (status = 422, description = "Invalid fields.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn patch(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-    Ok(response(
-        users::update(&app, &caller, user_id, &expected, body::read(&request, payload, &app.config.server)).await?,
-    ))
+pub(in crate::http) async fn patch(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let (user_id, expected) = (user_id(&body.request)?, headers::if_match(&body.request)?);
+    Ok(response(users::update(&app, &caller, user_id, &expected, body.read()).await?))
 }
 
 /// Delete a user

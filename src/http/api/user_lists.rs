@@ -1,18 +1,16 @@
 //! `/api/v2/users/admin_batch_…`: changing, suspending, reactivating or deleting a list of users, all or none.
 
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpResponse, web};
 use muster_client::User;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::Listing;
-use super::users::Query;
+use super::{DryRun, Listing, complete, is_dry_run};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, log};
 use crate::users::{self, ListOperation};
 
 /// A user in a list.
@@ -59,20 +57,15 @@ pub(in crate::http) struct UserChangeRow {
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_update", operation_id = "user_batch_update", tag = "users",
-    params(Query),
+    params(DryRun),
     request_body = Vec<UserChangeRow>,
     responses(
         (status = 200, description = "The users after the change.", body = Listing<User>),
         (status = 409, description = "Addresses belong to other accounts (`batch_conflict`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn update(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, ListOperation::Update).await
+pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, &mut body, ListOperation::Update).await
 }
 
 /// Suspend a list of users, all or none
@@ -81,20 +74,15 @@ pub(in crate::http) async fn update(
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_suspend", operation_id = "user_batch_suspend", tag = "users",
-    params(Query),
+    params(DryRun),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The suspended users.", body = Listing<User>),
         (status = 409, description = "No owner would remain (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn suspend(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, ListOperation::Suspend).await
+pub(in crate::http) async fn suspend(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, &mut body, ListOperation::Suspend).await
 }
 
 /// Reactivate a list of users, all or none
@@ -103,19 +91,14 @@ pub(in crate::http) async fn suspend(
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_reactivate", operation_id = "user_batch_reactivate", tag = "users",
-    params(Query),
+    params(DryRun),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The reactivated users.", body = Listing<User>),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn reactivate(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, ListOperation::Reactivate).await
+pub(in crate::http) async fn reactivate(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, &mut body, ListOperation::Reactivate).await
 }
 
 /// Delete a list of users, all or none
@@ -124,33 +107,19 @@ pub(in crate::http) async fn reactivate(
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_delete", operation_id = "user_batch_delete", tag = "users",
-    params(Query),
+    params(DryRun),
     request_body = Vec<UserRow>,
     responses(
         (status = 200, description = "The last state of the deleted users.", body = Listing<User>),
         (status = 409, description = "No owner would remain (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn delete(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
-    change(&request, &app, &caller, payload, ListOperation::Delete).await
+pub(in crate::http) async fn delete(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, &mut body, ListOperation::Delete).await
 }
 
-async fn change(
-    request: &HttpRequest,
-    app: &App,
-    caller: &Caller,
-    payload: Payload,
-    operation: ListOperation,
-) -> Result<HttpResponse> {
-    let query: Query = extract::query(request)?;
-    let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false);
-    let changed =
-        users::change_all(app, caller, operation, dry_run, body::read(request, payload, &app.config.server)).await?;
-    log::rows(request, changed.len());
-    Ok(HttpResponse::Ok().json(Listing::complete(changed.into_iter().map(User::from).collect())))
+async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOperation) -> Result<HttpResponse> {
+    let dry_run = is_dry_run(&body.request)?;
+    let changed = users::change_all(app, caller, operation, dry_run, body.read()).await?;
+    Ok(complete::<_, User>(&body.request, changed))
 }

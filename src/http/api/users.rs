@@ -1,21 +1,21 @@
 //! `POST /api/v2/users/admin_batch_create`: creating a list of users.
 
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{Batch, PlannedUser};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Single;
 use super::batches::to_batch;
 use super::created_users::{BatchMetadata, CreatedUsers, render};
+use super::{DryRun, Single, is_dry_run};
 use crate::app::App;
 use crate::batches::{self, Mode, Planned, Request};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{body, extract, headers, log};
+use crate::http::{extract, headers, log};
 use crate::users::{Credential, Line, NewUser};
 
 /// A user to create.
@@ -52,14 +52,6 @@ pub(in crate::http) struct AdminCreateUser {
     /// Permission level: `collaborator` (default) or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct Query {
-    /// `true` to validate the list without writing.
-    pub(super) dry_run: Option<String>,
 }
 
 #[derive(IntoParams)]
@@ -113,7 +105,7 @@ pub(in crate::http) enum CreatedOrPlanned {
 /// A request with an `Idempotency-Key` can be retried until there is a response; it is executed once. With `Prefer:
 /// respond-async`, the server responds to a batch with many passwords with 202 and its `Location` once the rows are valid.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_create", operation_id = "user_batch_create", tag = "users",
-    params(Query, Headers),
+    params(DryRun, Headers),
     request_body = Vec<AdminCreateUser>,
     responses(
         (status = 200, description = "The created users or, with `dry_run`, the plan.",
@@ -127,23 +119,17 @@ pub(in crate::http) enum CreatedOrPlanned {
         (status = 422, description = "Rows with findings (`batch_rejected`), or the key belongs to a different request \
             (`idempotency_key_reused`).", body = ErrorBody),
     ))]
-pub(in crate::http) async fn admin_batch_create(
-    request: HttpRequest,
-    app: web::Data<App>,
-    caller: Caller,
-    payload: Payload,
-) -> Result<HttpResponse> {
+pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let app = app.into_inner();
-    let create = create_request(&request)?;
-    let body = body::read(&request, payload, &app.config.server);
-    let answer = batches::create(&app, &caller, create, body).await?;
+    let create = create_request(&body.request)?;
+    let answer = batches::create(&app, &caller, create, body.read()).await?;
     let mut response = match &answer {
         batches::Answer::Running(_) => HttpResponse::Accepted(),
         _ => HttpResponse::Ok(),
     };
     Ok(match answer {
         batches::Answer::Created(created) => {
-            log::rows(&request, created.users);
+            log::rows(&body.request, created.users);
             if created.is_replayed {
                 response.insert_header(("idempotency-replayed", "true"));
             }
@@ -158,21 +144,21 @@ pub(in crate::http) async fn admin_batch_create(
                 .json(Single { result: to_batch(*batch, &app.clock) })
         }
         batches::Answer::Planned(planned) => {
-            log::rows(&request, planned.users.len());
+            log::rows(&body.request, planned.users.len());
             response.json(PlannedUsers::from(planned))
         }
     })
 }
 
 fn create_request(request: &HttpRequest) -> Result<Request> {
-    let query: Query = extract::query(request)?;
+    let is_dry_run = is_dry_run(request)?;
     let plan = headers::plan(request)?;
-    let mode = match extract::flag("dry_run", query.dry_run.as_deref())? {
-        Some(true) if plan.is_some() => {
+    let mode = match is_dry_run {
+        true if plan.is_some() => {
             return Err(Error::invalid("a dry run does not accept a plan; omit `Muster-Plan`"));
         }
-        Some(true) => Mode::DryRun,
-        Some(false) | None => Mode::Create { wait: headers::prefer_async(request) },
+        true => Mode::DryRun,
+        false => Mode::Create { wait: headers::prefer_async(request) },
     };
     Ok(Request {
         source: extract::source(request),

@@ -2,15 +2,15 @@
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Text, html, page};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
-use crate::http::{body, extract};
+use crate::http::body::Body;
+use crate::http::extract;
 use crate::invitations::{self, Acceptance, Invited};
 use crate::secret::Secret;
 
@@ -70,19 +70,19 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
             content_type = "text/html"),
     ),
     security(()))]
-pub(in crate::http) async fn accept(request: HttpRequest, app: web::Data<App>, payload: Payload) -> HttpResponse {
-    let form: InvitationForm = match body::small_form(&request, payload, &app.config.server).await {
+pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> HttpResponse {
+    let form: InvitationForm = match body.small_form().await {
         Ok(form) => form,
         Err(error) => return failed(error),
     };
-    match try_accept(&request, &app, &form).await {
+    match try_accept(&body.request, &app, &form).await {
         Ok(email) => html(StatusCode::OK).body(page(
             "Your account is ready",
             &format!("<p>You are now a member as <strong>{}</strong>. This link is no longer valid.</p>", Text(&email)),
         )),
         // Show the form again for errors that the user can fix.
         Err(error) if matches!(error.code(), Code::InvalidRequest | Code::Overloaded) => {
-            match invitations::open(&app, token(&request), extract::origin(&request)).await {
+            match invitations::open(&app, token(&body.request), extract::origin(&body.request)).await {
                 Ok(invited) => {
                     let content = show_form(&invited, &app, Some(&error), (&form.name, &form.lastname));
                     respond(error, content)
