@@ -1,4 +1,4 @@
-//! `muster api-key …` and `muster service-account …`, over HTTP; `muster key rotate` and `show` beside it.
+//! `muster api-key …` and `muster service-account …` over HTTP; `muster key rotate` and `show` on the database.
 
 use muster::caller::PermissionLevel;
 use serde_json::Value;
@@ -25,7 +25,7 @@ async fn status(app: &TestApp, token: &Value) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_manages_keys_from_afar() {
+async fn an_owner_manages_keys_remotely() {
     let app = TestApp::spawn().await;
     let made = ran(
         &app,
@@ -56,7 +56,7 @@ async fn an_owner_manages_keys_from_afar() {
     let listed = ran(&app, &["api-key", "list"]);
     let row = listed.out.lines().find(|line| line.contains(id)).unwrap();
     assert!(row.contains("users:read audit:read") && row.contains("active") && !listed.out.contains("amk_"), "{row}");
-    // With whose key it was made.
+    // The last column is the key that created it.
     assert!(row.trim_end().ends_with(&format!("  {}", key["created_by"].as_str().unwrap())), "{row}");
     assert_eq!(json(&ran(&app, &["api-key", "get", id, "-o", "json"]))["name"], "ci");
 
@@ -83,7 +83,7 @@ async fn an_owner_manages_keys_from_afar() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
+async fn a_service_account_is_created_and_its_key_is_rotated() {
     let app = TestApp::spawn().await;
     let account = json(&ran(&app, &["service-account", "create", "--name", "ci", "-o", "json"]));
     let again = ran(&app, &["service-account", "create", "--name", "ci"]);
@@ -108,7 +108,7 @@ async fn a_service_account_is_made_gets_a_key_and_another_in_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_local_operator_makes_rotates_and_shows_keys_of_users() {
+async fn the_local_operator_creates_rotates_and_shows_keys_of_users() {
     let app = TestApp::spawn().await;
     let (ada_id, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let made = json(&local(

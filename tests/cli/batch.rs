@@ -15,14 +15,14 @@ fn words(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split_whitespace().collect()).collect()
 }
 
-/// Creates SSO users through the API; gives the batch's id.
+/// Creates SSO users through the API; returns the batch's ID.
 async fn created(app: &TestApp, emails: &[&str]) -> String {
     let users: Vec<Value> = emails.iter().map(|email| sso(email)).collect();
     let answer = app.owner.create(&json!(users)).await;
     answer.json()["metadata"]["batch_id"].as_str().unwrap().to_owned()
 }
 
-/// Starts to create users with passwords, which takes a while.
+/// Starts a batch of users with passwords, which takes a while; returns its ID.
 async fn running(app: &TestApp, count: usize) -> String {
     let users: Vec<Value> = (0..count).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let request = app.owner.request("POST", BATCH).header("prefer", "respond-async").body(json!(users).to_string());
@@ -32,7 +32,7 @@ async fn running(app: &TestApp, count: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_are_listed_with_when_who_and_which_file() {
+async fn batches_are_listed_with_time_creator_and_file() {
     let app = TestApp::spawn().await;
     let first = created(&app, &["a@example.com"]).await;
     let file = file(b"create_users:\n  - {name: b, email: b@example.com, is_sso_user: true}\n", ".yaml");
@@ -61,7 +61,7 @@ async fn batches_are_listed_with_when_who_and_which_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_batches_than_a_page_are_listed_up_to_the_number_that_is_asked_for() {
+async fn batches_on_several_pages_are_listed_up_to_the_requested_number() {
     let app = TestApp::spawn().await;
     for n in 0..52 {
         created(&app, &[&format!("user{n}@example.com")]).await;
@@ -93,7 +93,7 @@ async fn a_batch_is_shown_in_two_columns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_that_failed_is_shown_with_its_findings() {
+async fn a_failed_batch_is_shown_with_its_findings() {
     let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
     let id = running(&app, 100).await;
     created(&app, &["user7@example.com"]).await;
@@ -116,7 +116,7 @@ async fn a_batch_that_failed_is_shown_with_its_findings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_undone_when_it_is_said_so() {
+async fn undoing_a_batch_requires_confirmation() {
     let app = TestApp::spawn().await;
     let id = created(&app, &["a@example.com", "b@example.com"]).await;
     let ran = batch(&app, &["undo", &id]);
@@ -145,7 +145,7 @@ async fn a_batch_is_undone_when_it_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_who_were_used_since_are_in_the_way_unless_they_may_stay() {
+async fn used_users_prevent_an_undo_unless_they_are_kept() {
     let app = TestApp::spawn().await;
     let id = created(&app, &["a@example.com", "b@example.com", "c@example.com"]).await;
     app.db_execute("update users set first_signed_in_at = now() where email = 'b@example.com'").await;
@@ -181,7 +181,7 @@ async fn only_a_running_batch_can_be_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_are_for_owners() {
+async fn batch_commands_require_an_owners_key() {
     let app = TestApp::spawn().await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
     let id = created(&app, &["a@example.com"]).await;
@@ -193,7 +193,7 @@ async fn batches_are_for_owners() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_that_are_cut_say_so_in_every_format() {
+async fn truncated_lists_say_so_in_every_format() {
     let app = TestApp::spawn().await;
     for n in 0..3 {
         assert_eq!(app.owner.create(&json!([sso(&format!("user{n}@example.com"))])).await.status, 200);

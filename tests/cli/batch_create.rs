@@ -24,7 +24,7 @@ create_users:
     title: title2
 ";
 
-/// Runs it on a file of this content, which is called `users.yaml` in what comes back.
+/// Runs the command on a file with this content; the file's name is `users.yaml` in the output.
 fn create(app: &TestApp, content: &str, arguments: &[&str]) -> Ran {
     let file = file(content.as_bytes(), ".yaml");
     let path = file.path().to_str().unwrap();
@@ -32,7 +32,7 @@ fn create(app: &TestApp, content: &str, arguments: &[&str]) -> Ran {
     Ran { err: ran.err.replace(path, "users.yaml"), ..ran }
 }
 
-/// `+0.5s` with the time left out.
+/// Replaces times such as `+0.5s` by a placeholder.
 fn without_times(text: &str) -> String {
     let mut parts = text.split("(muster +");
     let mut result = parts.next().unwrap().to_owned();
@@ -46,7 +46,7 @@ fn without_times(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_says_what_the_vendors_pages_show() {
+async fn the_output_is_that_of_the_vendors_documentation() {
     let app = TestApp::spawn().await;
     let ran = create(&app, EXAMPLE, &[]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
@@ -94,15 +94,15 @@ create_users:
         "--> users.yaml:10:54",
         "--> users.yaml:10:81",
     ] {
-        assert!(err.contains(place), "{place} is not in:\n{err}");
+        assert!(err.contains(place), "no {place} in:\n{err}");
     }
     for words in
         ["must be text, not a number", "already exists", "the same address as users[0]", "is unknown; the known fields"]
     {
-        assert!(err.contains(words), "{words} is not in:\n{err}");
+        assert!(err.contains(words), "no {words} in:\n{err}");
     }
     assert!(err.ends_with("\n3 of 3 users can't be created; nothing was created\n"), "{err}");
-    assert!(!err.contains("hunter2") && !err.contains("short,"), "a password is shown:\n{err}");
+    assert!(!err.contains("hunter2") && !err.contains("short,"), "the output contains a password:\n{err}");
     assert_eq!(app.db_counts().await[0], 1);
 }
 
@@ -115,7 +115,7 @@ async fn a_missing_key_points_to_its_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_can_not_be_read_is_refused_before_anything_is_sent() {
+async fn a_malformed_file_is_rejected_before_anything_is_sent() {
     let app = TestApp::spawn().await;
     for (content, words) in [
         ("create_users:\n\t- name: a\n", "YAML can't be indented with tabs; use spaces"),
@@ -135,7 +135,7 @@ async fn a_file_that_can_not_be_read_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_file_and_an_empty_list_are_refused_in_a_sentence() {
+async fn an_empty_file_and_an_empty_list_are_rejected() {
     let app = TestApp::spawn().await;
     let ran = create(&app, "create_users: []\n", &[]);
     assert_eq!(ran.status, Some(1));
@@ -148,7 +148,7 @@ async fn an_empty_file_and_an_empty_list_are_refused_in_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_file_again_names_who_exists_already() {
+async fn resending_a_file_reports_the_users_that_exist() {
     let app = TestApp::spawn().await;
     assert_eq!(create(&app, EXAMPLE, &[]).status, Some(0));
     let ran = create(&app, EXAMPLE, &[]);
@@ -178,7 +178,7 @@ async fn slow_app() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_shows_who_would_be_created_and_its_plan_creates_just_them() {
+async fn a_dry_run_shows_the_users_and_its_plan_creates_exactly_them() {
     let app = TestApp::spawn().await;
     let file = file(EXAMPLE.as_bytes(), ".yaml");
     let path = file.path().to_str().unwrap();
@@ -209,7 +209,7 @@ async fn a_dry_run_shows_who_would_be_created_and_its_plan_creates_just_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_no_longer_holds_is_refused_with_what_has_changed() {
+async fn an_outdated_plan_is_rejected_with_the_reason() {
     let app = TestApp::spawn().await;
     let dry = create(&app, EXAMPLE, &["--dry-run"]);
     let plan = dry.err.trim_end().rsplit_once(" --plan ").unwrap().1.to_owned();
@@ -239,7 +239,7 @@ async fn a_plan_that_no_longer_holds_is_refused_with_what_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_key_again_creates_nobody_twice() {
+async fn a_repeated_idempotency_key_creates_no_user_twice() {
     let app = TestApp::spawn().await;
     let key = ["--idempotency-key", "import-1", "-o", "csv"];
     let first = create(&app, EXAMPLE, &key);
@@ -261,7 +261,7 @@ async fn the_same_key_again_creates_nobody_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
+async fn a_lost_response_is_retried_with_the_same_key() {
     let app = TestApp::spawn().await;
     let proxy = losing_answers(app.address, 2);
     let file = file(EXAMPLE.as_bytes(), ".yaml");
@@ -276,7 +276,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_key() {
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
 }
 
-/// An address that leads to the server. The first connections are cut when the answer is there.
+/// A proxy in front of the server; it closes the first `count` connections when their responses arrive. Returns its URL.
 fn losing_answers(server: std::net::SocketAddr, count: usize) -> String {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
@@ -302,7 +302,7 @@ fn losing_answers(server: std::net::SocketAddr, count: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_batch_goes_on_at_the_server_and_is_followed() {
+async fn a_long_batch_continues_on_the_server_and_its_progress_is_shown() {
     let app = slow_app().await;
     let ran = create(&app, &many(200), &["-o", "json"]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
@@ -324,7 +324,7 @@ async fn a_long_batch_goes_on_at_the_server_and_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_command_says_that_the_batch_goes_on() {
+async fn an_interrupted_command_says_that_the_batch_continues() {
     use std::io::{BufRead, BufReader, Read};
     let app = slow_app().await;
     let file = file(many(400).as_bytes(), ".yaml");
@@ -362,7 +362,7 @@ async fn an_interrupted_command_says_that_the_batch_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_is_interrupted_before_the_answer_says_how_to_find_out() {
+async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome() {
     use std::io::Read;
     let app = slow_app().await;
     let file = file(many(100).as_bytes(), ".yaml");
@@ -388,7 +388,7 @@ async fn a_command_that_is_interrupted_before_the_answer_says_how_to_find_out() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn passwords_hashed_locally_are_hashes_that_have_to_be_changed() {
+async fn locally_hashed_passwords_must_be_changed_at_the_first_sign_in() {
     let app = TestApp::spawn().await;
     let ran = create(&app, &many(3), &["--hash-locally"]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
@@ -423,7 +423,7 @@ async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_pla
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_that_breaks_the_rules_is_found_before_anything_is_sent() {
+async fn a_password_that_violates_the_policy_is_reported_before_anything_is_sent() {
     let app = TestApp::spawn().await;
     let content = many(2).replace("tidal-anchor-Plum-1", "hunter2");
     let ran = create(&app, &content, &["--hash-locally"]);
@@ -434,14 +434,14 @@ async fn a_password_that_breaks_the_rules_is_found_before_anything_is_sent() {
         ran.err
     );
     assert!(ran.err.ends_with("\n1 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
-    assert!(!ran.err.contains("hunter2"), "a password is shown:\n{}", ran.err);
+    assert!(!ran.err.contains("hunter2"), "the output contains a password:\n{}", ran.err);
     assert_eq!(app.db_value::<i64>("select count(*) from audit_events where action = 'user.batch_create'").await, 0);
     let both = create(&app, EXAMPLE, &["--hash-locally", "--plan", "plan1_x"]);
     assert_eq!(both.status, Some(2), "{}", both.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_weak_hash_is_a_warning_at_its_place_and_no_obstacle() {
+async fn a_weak_hash_is_a_warning_that_points_into_the_file() {
     let app = TestApp::spawn().await;
     let hash = "$2b$04$abcdefghijklmnopqrstuuOZ7lkQ1gzh0g6XAXcVXGDI0jRtM9jOq";
     let content = format!(
@@ -457,8 +457,7 @@ async fn a_weak_hash_is_a_warning_at_its_place_and_no_obstacle() {
     assert_eq!(app.db_counts().await[0], 1);
 }
 
-/// A server in a process of its own whose batches are free two seconds after its end, and that takes
-/// seconds for a hundred passwords.
+/// A server process whose leases expire two seconds after it exits, and that needs seconds to hash a hundred passwords.
 fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Command {
     let mut command = server::muster();
     command.env("MUSTER_DATABASE__URL", server::url(database));
@@ -474,7 +473,7 @@ fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Com
     command
 }
 
-/// The command on a file of so many users, running, and what it says; up to where the server hashes.
+/// Starts the command on a users file and waits until the server hashes; returns the process and the rest of its output.
 fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Child, impl std::io::BufRead + use<>) {
     use std::io::{BufRead, BufReader};
     let mut command = server::muster();
@@ -491,7 +490,7 @@ fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Chi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
+async fn the_command_resubmits_a_batch_after_the_server_was_killed() {
     use std::io::Read;
     let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
@@ -500,7 +499,7 @@ async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
     let (mut child, mut err) = followed(&first, &key, file.path().to_str().unwrap());
     first.signal("-KILL");
     first.wait();
-    // Longer than a connection is tried where nobody has answered yet.
+    // Longer than the client tries to reach a server that has never responded.
     std::thread::sleep(std::time::Duration::from_secs(3));
     let second = ServerProcess::start_at(&first.address.to_string(), &mut restartable(&database));
     assert_eq!(second.address, first.address);
@@ -523,7 +522,7 @@ async fn a_batch_outlives_the_servers_process_for_the_command_sends_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_is_sent_again_when_the_server_was_stopped_and_started() {
+async fn the_command_resubmits_a_batch_after_the_server_was_restarted() {
     use std::io::Read;
     let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));

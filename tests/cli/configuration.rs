@@ -1,4 +1,4 @@
-//! Settings: where they come from, and what is said about one that can't be used.
+//! Settings: their sources and precedence, and the messages about invalid ones.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn the_built_in_configuration_is_fine_and_documented() {
 }
 
 #[test]
-fn flags_go_before_the_environment_and_the_environment_before_the_file() {
+fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let settings = file(b"[server]\nlisten = \"127.0.0.1:1\"\n[batch]\nmax_users = 7\n", ".toml");
     let mut command = muster();
     command.arg("config").arg("check").arg("--config").arg(settings.path());
@@ -36,7 +36,7 @@ fn flags_go_before_the_environment_and_the_environment_before_the_file() {
 }
 
 #[test]
-fn a_setting_that_can_not_be_used_is_named_with_its_place() {
+fn an_invalid_setting_is_reported_with_its_source() {
     let unknown = file(b"[server]\nlisten_on = \"x\"\n", ".toml");
     let ran = run(muster().arg("serve").arg("--config").arg(unknown.path()));
     assert_eq!(ran.status, Some(2));
@@ -62,7 +62,7 @@ fn a_setting_that_can_not_be_used_is_named_with_its_place() {
 }
 
 #[test]
-fn a_setting_of_an_earlier_version_that_is_fixed_now_is_named_with_its_value() {
+fn a_removed_setting_is_reported_with_its_fixed_value() {
     let old = file(b"[server]\nheader_limit = 65536\n", ".toml");
     let place = old.path().display().to_string();
     let ran = run(muster().arg("serve").arg("--config").arg(old.path()));
@@ -88,7 +88,7 @@ fn a_setting_of_an_earlier_version_that_is_fixed_now_is_named_with_its_value() {
 }
 
 #[test]
-fn a_line_that_can_not_be_read_is_not_repeated_since_it_may_be_a_secret() {
+fn a_malformed_line_is_not_quoted_because_it_may_contain_a_secret() {
     for (text, why) in [
         ("[database]\nurl = postgres://u:hunter2@h/d\n", "line 2, column 7: invalid string"),
         ("[secrets]\nserver_key = \"hunter2\n", "line 2, column 22: invalid basic string"),
@@ -112,7 +112,7 @@ fn a_line_that_can_not_be_read_is_not_repeated_since_it_may_be_a_secret() {
 }
 
 #[test]
-fn a_secret_in_the_place_of_its_file_is_not_repeated() {
+fn a_secret_in_place_of_its_path_is_not_quoted() {
     for (name, setting, secret) in [
         ("MUSTER_DATABASE__URL_FILE", "database.url_file", "postgres://u:hunter2@h/d"),
         ("MUSTER_SECRETS__SERVER_KEY_FILE", "secrets.server_key_file", "hunter2-hunter2-hunter2-hunter2-hunter2"),
@@ -124,7 +124,7 @@ fn a_secret_in_the_place_of_its_file_is_not_repeated() {
 }
 
 #[test]
-fn a_level_that_would_silence_the_log_is_refused() {
+fn a_level_that_would_silence_the_log_is_rejected() {
     let settings = file(b"[log]\nlevel = \"foo\"\n", ".toml");
     let sentence = "error: `log.level` must be error, warn, info, debug or trace, or a filter with one of these for \
                     everything else, such as `info,sqlx=warn`\n";
@@ -139,7 +139,7 @@ fn a_level_that_would_silence_the_log_is_refused() {
 }
 
 #[test]
-fn a_port_in_use_is_one_sentence() {
+fn a_port_in_use_is_reported_in_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ran = run(muster().args(["serve", "--listen", &address, "--data-dir", "/tmp/never-made"]));
@@ -156,7 +156,7 @@ fn a_port_in_use_is_one_sentence() {
 }
 
 #[test]
-fn a_database_out_of_reach_is_one_sentence() {
+fn an_unreachable_database_is_reported_in_one_line() {
     let ran = run(muster().args([
         "serve",
         "--listen",
@@ -172,7 +172,7 @@ fn a_database_out_of_reach_is_one_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_behind_a_socket_is_named_by_it() {
+async fn a_database_on_a_socket_is_reported_with_the_socket() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join(".s.PGSQL.5433");
     let url = format!("postgres://muster@{}:5433/d", folder.path().to_str().unwrap().replace('/', "%2F"));
@@ -193,7 +193,7 @@ async fn a_database_behind_a_socket_is_named_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_on_a_database_that_has_keys_says_how_to_make_another() {
+async fn a_start_on_a_database_with_keys_says_how_to_create_another() {
     let database = empty_database().await;
     let hint = "API keys are shown only once, when created; create another with `muster key create --name NAME --role \
                 owner`";
@@ -214,7 +214,7 @@ async fn the_url_may_come_from_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_makes_a_database_ready_once() {
+async fn migrate_prepares_a_database_and_is_idempotent() {
     let database = empty_database().await;
     let url = crate::support::server::url(&database);
     let ran = run(muster().args(["key", "list"]).env("MUSTER_DATABASE__URL", &url));
@@ -274,7 +274,7 @@ fn the_former_names_of_the_server_key_are_accepted_but_not_together_with_the_cur
 }
 
 #[test]
-fn a_file_of_a_secret_that_is_empty_or_no_file_is_refused_and_nothing_is_started() {
+fn an_empty_or_irregular_secret_file_is_rejected_before_anything_starts() {
     let (empty, blank) = (file(b"", ".secret"), file(b" \n\t\n", ".secret"));
     let long = file("x".repeat(1024 * 1024 + 1).as_bytes(), ".secret");
     let folder = tempfile::tempdir().unwrap();
@@ -303,7 +303,7 @@ fn a_file_of_a_secret_that_is_empty_or_no_file_is_refused_and_nothing_is_started
                 serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data).env(variable, path);
                 let ran = run(&mut serve);
                 assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence));
-                assert!(!data.exists(), "no private database was made");
+                assert!(!data.exists(), "no embedded database was created");
             }
         }
     }
@@ -325,7 +325,7 @@ fn numbers() -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_number_at_its_extremes_is_refused_by_check_and_serve_alike_or_serves() {
+async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works() {
     let database = empty_database().await;
     let url = crate::support::server::url(&database);
     let mut served = Vec::new();
@@ -359,7 +359,7 @@ async fn every_number_at_its_extremes_is_refused_by_check_and_serve_alike_or_ser
             );
             let is_due = [" must be from ", " must be a whole number from ", " must be less than ", "[passwords] "];
             assert!(is_due.iter().any(|words| checked.err.contains(words)), "{name}={value}: {}", checked.err);
-            // One process more for each would take long; this value is the worst.
+            // Another process for every value would take long; this one tests the worst value.
             if value == "18446744073709551615" {
                 let refused = run(&mut command(&["serve", "--listen", "127.0.0.1:0"]));
                 assert_eq!((refused.status, refused.out, refused.err), (Some(2), String::new(), checked.err));
@@ -381,7 +381,7 @@ async fn every_number_at_its_extremes_is_refused_by_check_and_serve_alike_or_ser
 }
 
 #[test]
-fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
+fn messages_about_settings_name_the_expected_values() {
     let listen = "`server.listen` must be HOST:PORT such as 127.0.0.1:8080";
     for (variable, value, sentence) in [
         ("SERVER__WORKERS", "5000", "`server.workers` must be from 0 to 512"),
@@ -426,7 +426,7 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
         for words in [&["config", "check"][..], &["serve"]] {
             let mut command = muster();
             command.args(words).args(["--data-dir", "/tmp/never-made"]).env(format!("MUSTER_{variable}"), value);
-            // Found only when all else is ready to start.
+            // `serve` checks the headers last, after the database.
             if variable == "TRACES__HEADERS" && words == ["serve"] {
                 continue;
             }
@@ -442,7 +442,7 @@ fn what_a_setting_has_to_be_is_said_in_words_for_operators() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_with_a_migration_half_done_or_changed_is_not_served_on() {
+async fn a_database_with_a_failed_or_changed_migration_is_not_served() {
     use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
     let database = empty_database().await;
     let url = crate::support::server::url(&database);

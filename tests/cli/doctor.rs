@@ -1,4 +1,4 @@
-//! `muster doctor`: against real databases, whole ones and such as something was done to.
+//! `muster doctor` on real databases, intact and damaged.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl Database {
         database
     }
 
-    /// As the administrator, with the database's name, which is the role's, for `{}`.
+    /// Runs statements as the administrator. `{}` stands for the name of the database, which is also the name of its role.
     async fn run(&self, statements: &[&str]) {
         let mut connection = self.admin.connect().await.unwrap();
         for statement in statements {
@@ -59,7 +59,7 @@ impl Database {
     }
 }
 
-/// What the doctor said, and how it ended.
+/// The report, and the exit status.
 struct Examined {
     ran: Ran,
     report: Value,
@@ -80,18 +80,18 @@ impl Examined {
             .unwrap_or_else(|| panic!("no {check}: {}", self.ran.out))
     }
 
-    /// The checks that are not fine, with their states.
+    /// The checks with warnings or problems, and their states.
     fn complaints(&self) -> Vec<(&str, &str)> {
         let findings = self.report["findings"].as_array().unwrap().iter();
         let bad = findings.filter(|finding| finding["state"] != "ok");
         bad.map(|finding| (finding["check"].as_str().unwrap(), finding["state"].as_str().unwrap())).collect()
     }
 
-    /// Exactly this is not fine; the exit status goes with it, and the sentence about it.
+    /// Asserts that exactly this check has this state, and that the texts and the exit status agree.
     fn complains_of(&self, check: &str, state: &str, found: &str) {
         assert_eq!(self.complaints(), [(check, state)], "{}", self.ran.out);
         let finding = self.of(check);
-        // Other tests have connections to the same PostgreSQL.
+        // Other tests use connections to the same PostgreSQL.
         let words = finding["found"].as_str().unwrap().split_whitespace();
         let words: Vec<&str> = words
             .scan("", |last, word| Some(if std::mem::replace(last, word) == "use" { "some;" } else { word }))
@@ -111,7 +111,7 @@ impl Examined {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_installation_is_fine_and_is_told_what_hashes_cost() {
+async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
     let database = Database::migrated().await;
     let examined = examined(database.command().arg("doctor"));
     examined.is_fine();
@@ -161,9 +161,9 @@ async fn a_whole_installation_is_fine_and_is_told_what_hashes_cost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
+async fn each_fault_of_a_database_is_found_and_nothing_else() {
     let database = Database::migrated().await;
-    // What is done, what is then found, and how it is undone.
+    // A statement that causes the fault, the finding, and a statement that repairs it.
     let cases: [(&str, &str, &str, &str, &str); 13] = [
         (
             "alter table audit_events disable trigger audit_events_append_only",
@@ -264,7 +264,7 @@ async fn each_thing_that_was_done_to_a_database_is_found_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_doctor_compares_tables_with_is_what_the_migrations_make() {
+async fn the_expected_schema_is_that_of_the_migrations() {
     let database = Database::migrated().await;
     let mut connection = database.admin.connect().await.unwrap();
     let mut made = muster::doctor::objects(&mut connection).await.unwrap();
@@ -277,7 +277,7 @@ async fn what_the_doctor_compares_tables_with_is_what_the_migrations_make() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_removed_from_the_tables_is_named() {
+async fn objects_missing_from_the_schema_are_named() {
     let database = Database::migrated().await;
     database.run(&["alter table organizations disable trigger organizations_permanent"]).await;
     let missing = "missing: trigger organizations.organizations_permanent";
@@ -311,7 +311,7 @@ async fn what_somebody_removed_from_the_tables_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_about_to_end_are_named_and_what_to_do() {
+async fn keys_that_expire_soon_are_named_with_advice() {
     let database = Database::migrated().await;
     for name in ["nightly", "revoked", "short"] {
         let ran = run(database.command().args(["key", "create", "--name", name, "--role", "owner"]));
@@ -340,7 +340,7 @@ async fn keys_that_are_about_to_end_are_named_and_what_to_do() {
 }
 
 #[test]
-fn which_file_the_settings_came_from_is_said_first() {
+fn the_first_line_names_the_settings_file() {
     let settings = file(b"database.url = \"postgres://u@127.0.0.1:9/d\"\n", ".toml");
     let path = settings.path().to_str().unwrap();
     let ran = run(muster().args(["doctor", "--no-hashing", "--config", path]));
@@ -358,7 +358,7 @@ fn which_file_the_settings_came_from_is_said_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrations_that_lack_or_are_newer_are_told_apart() {
+async fn missing_and_newer_migrations_are_distinguished() {
     let database = Database::empty().await;
     let examined = database.doctor();
     examined.complains_of("database.migrations", "warning", "the database is empty");
@@ -379,8 +379,8 @@ async fn migrations_that_lack_or_are_newer_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_can_not_be_used_as_it_is_is_told() {
-    // Of others: nobody but its owner makes tables there (PostgreSQL 15 and newer).
+async fn missing_rights_wrong_encoding_and_low_durability_are_found() {
+    // Another role's database: only its owner can create tables there (PostgreSQL 15 and newer).
     let (database, stranger) = (Database::empty().await, Database::empty().await);
     let mut command = stranger.command();
     command.env("MUSTER_DATABASE__URL", url(&database.admin).replace("//muster@", &format!("//{}@", stranger.name)));
@@ -389,7 +389,7 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
     assert_eq!(found.of("database.rights")["found"], format!("{} may not create tables", stranger.name));
     assert_eq!((found.ran.status, found.ran.err.as_str()), (Some(1), "error: 1 problem and 1 warning\n"));
 
-    // Latin letters only.
+    // An encoding without most of Unicode.
     let latin = "create database {}_latin owner {} encoding 'LATIN1' locale 'C' template template0";
     database.run(&[latin]).await;
     let admin = database.admin.clone().database(&format!("{}_latin", database.name));
@@ -398,13 +398,13 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
     assert_eq!(found.complaints(), [("database.encoding", "problem"), ("database.migrations", "warning")]);
     assert_eq!(found.of("database.encoding")["found"], "LATIN1");
 
-    // A crash would cost data.
+    // A crash would lose data.
     let found =
         examined(muster().env("MUSTER_DATABASE__URL", url(&empty_database().await)).args(["doctor", "--no-hashing"]));
     let durability = found.of("database.durability");
     assert_eq!(durability["state"], "problem");
     assert_eq!(durability["found"], "synchronous_commit = off, fsync = off, full_page_writes = off");
-    // Nor is there a key for fingerprints.
+    // No server key is set either.
     let key = found.of("settings.fingerprint_key");
     assert_eq!(
         (key["state"].as_str(), key["found"].as_str()),
@@ -420,7 +420,7 @@ async fn a_database_that_can_not_be_used_as_it_is_is_told() {
 }
 
 #[test]
-fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
+fn an_unreachable_database_is_one_problem_and_the_other_checks_run() {
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", "postgres://u:hunter2@127.0.0.1:9/d");
     command.env("MUSTER_SECRETS__SERVER_KEY", "a key that is long enough to be one of them");
@@ -436,11 +436,11 @@ fn a_database_out_of_reach_is_one_problem_and_the_rest_is_looked_at() {
     let found = examined(muster().args(["doctor", "--no-hashing", "--data-dir"]).arg(nowhere.path()));
     let sentence = found.of("database.connection")["found"].as_str().unwrap();
     assert!(sentence.starts_with("no embedded database in "), "{sentence}");
-    assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0, "looking makes nothing");
+    assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0, "a check creates nothing");
 }
 
 #[test]
-fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
+fn invalid_settings_are_the_only_finding_in_every_format() {
     let nowhere = "the configuration /nowhere/muster.toml can't be read: No such file or directory (os error 2)";
     let key = "`secrets.server_key` must have at least 32 characters; generate a key with `openssl rand -hex 32`";
     for (name, value, sentence) in [
@@ -474,7 +474,7 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
         for (format, start) in [("table", "problem  settings.usable           "), ("csv", "problem,settings.usable,")] {
             let ran = run(muster().args(["doctor", "-o", format]).env(name, value));
             let line = ran.out.lines().nth(1).unwrap();
-            // CSV has it in quotes if there is a comma in it.
+            // In CSV, text with a comma is quoted.
             assert!(line.strip_prefix(start).unwrap().trim_start_matches('"').starts_with(sentence), "{ran:?}");
             assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: 1 problem\n"));
             assert!(!ran.out.contains("hunter2"), "{ran:?}");
@@ -483,7 +483,7 @@ fn settings_that_no_server_starts_with_are_the_one_problem_in_every_format() {
 }
 
 #[test]
-fn a_metrics_address_and_authorities_for_clients_that_no_server_starts_with_are_problems() {
+fn an_unusable_metrics_address_or_client_ca_file_is_a_problem() {
     let files = tempfile::tempdir().unwrap();
     let (certificate, key) = certificate(files.path(), "server", (-1, 60));
     let nowhere = files.path().join("nowhere.pem");
@@ -517,7 +517,7 @@ fn a_metrics_address_and_authorities_for_clients_that_no_server_starts_with_are_
 }
 
 #[test]
-fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
+fn the_embedded_database_is_checked_and_a_standby_is_a_problem() {
     let dir = tempfile::Builder::new().prefix("muster-test-").tempdir_in("/tmp").unwrap();
     let data_dir = dir.path().join("data");
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -531,7 +531,7 @@ fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
     let disk = format!("free in {}", data_dir.canonicalize().unwrap().display());
     assert!(lines.iter().any(|line| line.contains(" machine.disk ") && line.ends_with(&disk)), "{}", ran.out);
 
-    // Its files as those of a standby: it starts, follows nobody, and lets itself be read.
+    // With this file, PostgreSQL starts as a standby without a primary, and is readable.
     std::fs::write(data_dir.join("postgres/standby.signal"), "").unwrap();
     let mut command = muster();
     command.args(["doctor", "--no-hashing", "--data-dir"]).arg(&data_dir);
@@ -543,7 +543,7 @@ fn the_private_database_is_looked_at_and_a_standby_is_a_problem() {
 }
 
 #[test]
-fn settings_are_looked_at_as_well() {
+fn settings_are_checked() {
     let of = |settings: &[(&str, &str)], check: &str| {
         let mut command = muster();
         command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(settings.iter().copied());
@@ -554,7 +554,7 @@ fn settings_are_looked_at_as_well() {
     assert_eq!(of(&[open], "settings.listen"), ("warning".to_owned(), "0.0.0.0:8080, without TLS".to_owned()));
     let public = ("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org");
     assert_eq!(of(&[open, public], "settings.listen"), ("ok".to_owned(), "0.0.0.0:8080".to_owned()));
-    // 512 threads with 256 MiB each are more than this machine has: neither measured nor good.
+    // 512 threads with 256 MiB each exceed the memory of this machine: a problem, and the speed is not measured.
     let much = [("MUSTER_PASSWORDS__MEMORY_KIB", "262144"), ("MUSTER_PASSWORDS__THREADS", "512")];
     let mut command = muster();
     let found = examined(command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").envs(much).arg("doctor"));
@@ -564,7 +564,7 @@ fn settings_are_looked_at_as_well() {
     assert_eq!(found.report["hash_costs"], json!([]));
 }
 
-/// A certificate that is valid from and until so many days from today, and its key.
+/// A certificate and its key; `days` are the start and the end of its validity, relative to today.
 fn certificate(dir: &Path, name: &str, days: (i64, i64)) -> (PathBuf, PathBuf) {
     let day = |days: i64| {
         let today = Utc::now().date_naive();
@@ -585,7 +585,7 @@ fn certificate(dir: &Path, name: &str, days: (i64, i64)) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_certificate_is_looked_at_before_it_is_used() {
+fn a_certificate_is_checked_before_it_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let of = |(certificate, key): &(PathBuf, PathBuf)| {
         let mut command = muster();
@@ -615,7 +615,7 @@ fn a_certificate_is_looked_at_before_it_is_used() {
     is(&key, "problem", "gone.key: No such file or directory");
     let broken = file(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", ".pem");
     assert_eq!(of(&(broken.path().to_owned(), good.1.clone()))[0]["state"], "problem");
-    // Two that have nothing to do with each other are no chain.
+    // Two unrelated certificates are not a chain.
     let both = [std::fs::read(&good.0).unwrap(), std::fs::read(&other.0).unwrap()].concat();
     let both = file(&both, ".pem");
     std::fs::set_permissions(&good.1, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -626,7 +626,7 @@ fn a_certificate_is_looked_at_before_it_is_used() {
         "the chain is out of order (each certificate must be issued by the next), and some clients reject it"
     );
     is(&key, "warning", "is readable by all users of this machine");
-    // Without being told which, that of the settings; which then encrypt what goes to everybody's address.
+    // By default, the doctor checks the certificate of the settings; with TLS, listening on all addresses is fine.
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", "postgres://u@127.0.0.1:9/d").env("MUSTER_SERVER__LISTEN", "0.0.0.0:8443");
     command.env("MUSTER_SERVER__TLS_CERTIFICATE_FILE", &good.0).env("MUSTER_SERVER__TLS_KEY_FILE", &other.1);

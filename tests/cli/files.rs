@@ -36,7 +36,7 @@ name,email,password,is_sso_user,lastname,title
 Bo,bo@DOMAIN,,1,,
 ";
 
-/// Runs it on a file of this content, which is called `users` in what comes back.
+/// Runs the command on a file with this content; the file's name is `users` in the output.
 fn create(app: &TestApp, content: &[u8], suffix: &str, arguments: &[&str]) -> Ran {
     let file = file(content, suffix);
     let path = file.path().to_str().unwrap();
@@ -44,14 +44,14 @@ fn create(app: &TestApp, content: &[u8], suffix: &str, arguments: &[&str]) -> Ra
     Ran { err: ran.err.replace(path, "users"), ..ran }
 }
 
-/// Runs it on standard input.
+/// Runs the command with this content on standard input.
 fn create_from_input(app: &TestApp, content: &[u8], arguments: &[&str]) -> Ran {
     let file = file(content, "");
     let input = Stdio::from(File::open(file.path()).unwrap());
     run(muster_at(app).args(["user", "batch-create", "-f", "-"]).args(arguments).stdin(input))
 }
 
-/// The users who were created, without what differs from one time to the next.
+/// The created users, without IDs and times.
 fn created(ran: &Ran, domain: &str) -> Vec<Value> {
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     let mut users: Vec<Value> = serde_json::from_str(&ran.out.replace(domain, "DOMAIN")).unwrap();
@@ -103,7 +103,7 @@ async fn each_format_creates_the_same_users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn semicolons_and_tabs_are_fine() {
+async fn semicolons_and_tabs_are_accepted_as_delimiters() {
     let app = TestApp::spawn().await;
     for (number, separator) in [";", "\t"].into_iter().enumerate() {
         let text = format!("name,email,is_sso_user,title\nAda,ada{number}@example.com,yes,\n").replace(',', separator);
@@ -114,7 +114,7 @@ async fn semicolons_and_tabs_are_fine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dash_is_standard_input() {
+async fn a_dash_reads_standard_input() {
     let app = TestApp::spawn().await;
     for (number, (content, format)) in
         [(YAML, None), (JSON, Some("json")), (NDJSON, Some("ndjson")), (CSV, Some("csv"))].into_iter().enumerate()
@@ -162,7 +162,7 @@ hunter2\",true
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_the_wrong_form_is_refused_before_anything_is_sent() {
+async fn an_invalid_file_is_rejected_before_anything_is_sent() {
     let app = TestApp::spawn().await;
     let utf16: Vec<u8> = CSV.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16 = [b"\xff\xfe", utf16.as_slice()].concat();
@@ -194,7 +194,7 @@ async fn a_file_of_the_wrong_form_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_far_too_large_is_refused_at_once() {
+async fn a_file_over_the_size_limit_is_rejected_without_reading_it_all() {
     let app = TestApp::spawn().await;
     for suffix in [".yaml", ".json", ".ndjson", ".csv"] {
         let file = file(b"", suffix);
@@ -202,7 +202,7 @@ async fn a_file_that_is_far_too_large_is_refused_at_once() {
         for path in [file.path().to_str().unwrap(), "-"] {
             let muster = muster_at(&app);
             let mut limited = Command::new("sh");
-            // In KiB: 100 MiB of memory that is written to.
+            // In KiB: limits the data segment to 100 MiB.
             limited.args(["-c", "ulimit -d 102400 && exec \"$0\" \"$@\""]).arg(muster.get_program());
             limited.args(["user", "batch-create", "--format", &suffix[1..], "-f", path]);
             limited.envs(muster.get_envs().filter_map(|(name, value)| Some((name, value?))));

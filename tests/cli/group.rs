@@ -16,7 +16,7 @@ fn muster(app: &TestApp, args: &[&str]) -> Ran {
     run(muster_at(app).args(args))
 }
 
-/// Makes a group; gives its id.
+/// Creates a group; returns its ID.
 fn group(app: &TestApp, name: &str) -> String {
     let ran = muster(app, &["group", "create", name, "-o", "json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
@@ -29,7 +29,7 @@ fn first_words(text: &str, words: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_is_made_renamed_listed_and_deleted() {
+async fn a_group_is_created_renamed_listed_and_deleted() {
     let app = TestApp::spawn().await;
     let id = group(&app, "ops");
     let ran = muster(&app, &["group", "create", "OPS"]);
@@ -58,7 +58,7 @@ async fn a_group_is_made_renamed_listed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_go_in_and_out_by_argument_and_by_file() {
+async fn members_are_added_and_removed_by_argument_and_by_file() {
     let app = app_with(60).await;
     let id = group(&app, "team");
     let ran = muster(&app, &["group", "add", &id, "USER1@example.com", "user2@example.com"]);
@@ -88,7 +88,7 @@ async fn users_go_in_and_out_by_argument_and_by_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_that_can_not_be_added_are_located_in_the_file() {
+async fn findings_about_members_point_into_the_file() {
     let app = app_with(1).await;
     let id = group(&app, "team");
     let list = file(b"users:\n- user: user0@example.com\n- user: nobody@example.com\n", ".yaml");
@@ -114,7 +114,7 @@ async fn members_that_can_not_be_added_are_located_in_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_is_set_and_shown_and_so_is_who_is_an_owner_by_it() {
+async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
     let app = app_with(1).await;
     let (owners, others) = (group(&app, "owners"), group(&app, "others"));
     assert_eq!(muster(&app, &["group", "add", &owners, "user0@example.com"]).status, Some(0));

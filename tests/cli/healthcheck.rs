@@ -1,4 +1,4 @@
-//! `muster healthcheck`: what a container's health check asks.
+//! `muster healthcheck`, for the health check of a container.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,13 +8,13 @@ use crate::run;
 use crate::support::server::{ServerProcess, muster};
 use crate::support::{TestApp, file, migrated_database};
 
-/// What is said of a server at an address.
+/// Runs the health check with this listen address.
 fn asked(listen: &str) -> (Option<i32>, String, String) {
     let ran = run(muster().arg("healthcheck").env("MUSTER_LISTEN", listen));
     (ran.status, ran.out, ran.err)
 }
 
-/// Another program, which answers so.
+/// A program that responds with these bytes.
 fn answering(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,18 +31,18 @@ fn lives() -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn a_server_lives_wherever_it_listens_and_with_its_database_away() {
+async fn a_server_is_alive_on_any_listen_address_and_without_its_database() {
     let app = TestApp::spawn().await;
     let port = app.address.port();
     assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
-    // As in a container, where it listens on all addresses.
+    // As in a container, where the server listens on all addresses.
     assert_eq!(asked(&format!("0.0.0.0:{port}")), lives());
     app.served.close().await;
     assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
 }
 
 #[test]
-fn a_server_that_is_not_there_is_one_sentence_and_exit_1() {
+fn a_missing_server_is_reported_in_one_line_with_exit_status_1() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let why = std::net::TcpStream::connect(free).unwrap_err();
     let refused = format!("error: no response from {free}: {why}\n");
@@ -50,7 +50,7 @@ fn a_server_that_is_not_there_is_one_sentence_and_exit_1() {
 }
 
 #[test]
-fn a_server_that_stands_still_is_given_three_seconds() {
+fn an_unresponsive_server_times_out_after_three_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let start = Instant::now();
@@ -60,7 +60,7 @@ fn a_server_that_stands_still_is_given_three_seconds() {
 }
 
 #[test]
-fn another_program_on_the_port_is_not_a_server_that_lives() {
+fn another_program_on_the_port_is_not_alive() {
     let not_found: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     for answer in [not_found, b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"220 mail.example.org ESMTP\r\n", b"HTTP"] {
         let address = answering(answer);
@@ -69,7 +69,7 @@ fn another_program_on_the_port_is_not_a_server_that_lives() {
     }
 }
 
-/// A server that speaks nothing but TLS: without a certificate, since it does not come so far here.
+/// Provides no certificate: the handshake of these tests ends before one is needed.
 #[derive(Debug)]
 struct NoCertificate;
 
@@ -80,7 +80,7 @@ impl rustls::server::ResolvesServerCert for NoCertificate {
 }
 
 #[test]
-fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
+fn the_tls_alert_of_a_tls_server_counts_as_alive() {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_no_client_auth().with_cert_resolver(std::sync::Arc::new(NoCertificate));
@@ -90,7 +90,7 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut tls = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
-            // It does not understand plain text, and says so.
+            // Responds to plain text with a TLS alert.
             let _ = tls.complete_io(&mut stream.unwrap());
         }
     });
@@ -104,7 +104,7 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
         (ran.status, ran.out, ran.err)
     };
     assert_eq!(asked_for_tls(address), lives());
-    // Of another program than the one that is asked for, it is none; nor is what TLS does not say.
+    // Without TLS in the settings, an alert is unexpected; with TLS, a plaintext response is.
     let another = |address| (Some(1), String::new(), format!("error: unexpected response from {address}\n"));
     assert_eq!(asked(&address.to_string()), another(address));
     let plain = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -112,13 +112,13 @@ fn the_alert_of_a_server_that_speaks_tls_is_a_sign_of_life() {
 }
 
 #[test]
-fn a_port_that_is_not_known_is_wrong_usage() {
+fn a_random_port_is_a_usage_error() {
     let said = "error: can't check a server on a random port; set `server.listen` to a fixed port\n".to_owned();
     assert_eq!(asked("127.0.0.1:0"), (Some(2), String::new(), said));
 }
 
 #[tokio::test]
-async fn it_asks_where_the_settings_of_the_server_say() {
+async fn the_address_comes_from_the_settings() {
     let mut server = ServerProcess::start_on(&migrated_database().await);
     let settings = file(format!("[server]\nlisten = \"{}\"\n", server.address).as_bytes(), ".toml");
     let mut command = muster();

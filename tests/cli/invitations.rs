@@ -11,7 +11,7 @@ use crate::{Ran, muster_at, run};
 
 const PASSWORD: &str = "tidal-anchor-Plum-91";
 
-/// Runs it with lines on standard input.
+/// Runs the command with lines on standard input.
 fn run_with(command: &mut Command, input: &str) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
@@ -30,7 +30,7 @@ fn invite(app: &TestApp, email: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
+async fn links_are_printed_once_and_rejected_addresses_are_named() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("member@example.com")])).await;
     let ran = run(muster_at(&app).args(["invitation", "create", "ada@example.com", "grace@example.com"]));
@@ -73,7 +73,7 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
             collaborator("ivy@example.com")
         ]
     );
-    assert!(!ran.out.contains("ami_"), "a link is shown once");
+    assert!(!ran.out.contains("ami_"), "a link is shown only once");
     let ran = run(muster_at(&app).args(["invitation", "list", "--email", "EVE@example.com", "-o", "json"]));
     let found: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((found.len(), &found[0]["email"]), (1, &json!("eve@example.com")));
@@ -86,7 +86,7 @@ async fn links_are_printed_once_and_those_who_could_not_be_invited_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_is_taken_back_by_id_or_address() {
+async fn an_invitation_is_revoked_by_id_or_address() {
     let app = TestApp::spawn().await;
     let (ada, _) = (invite(&app, "ada@example.com"), invite(&app, "grace@example.com"));
     let id = ada["id"].as_str().unwrap();
@@ -106,7 +106,7 @@ async fn an_invitation_is_taken_back_by_id_or_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_is_accepted_with_the_link_and_no_key() {
+async fn an_invitation_is_accepted_with_the_link_and_without_a_key() {
     let app = TestApp::spawn().await;
     let link = invite(&app, "ada@example.com")["link"].as_str().unwrap().to_owned();
     let accept = ["invitation", "accept", "--name", "Ada"];
@@ -131,7 +131,7 @@ async fn an_invitation_is_accepted_with_the_link_and_no_key() {
         )
     );
 
-    // The link too from standard input; and a bare token, with the server named.
+    // The link can come from standard input, too; a bare token requires the server's address.
     let link = invite(&app, "grace@example.com")["link"].as_str().unwrap().to_owned();
     let mut command = muster();
     command.args(["invitation", "accept", "-", "--name", "Grace", "--lastname", "Hopper", "-o", "json"]);

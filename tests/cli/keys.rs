@@ -1,4 +1,4 @@
-//! `muster key …` and `muster audit list`, beside a running server.
+//! `muster key …` and `muster audit list`, while a server runs.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn local(app: &TestApp, arguments: &[&str]) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
+async fn a_key_is_created_used_listed_and_revoked_while_a_server_runs() {
     let app = TestApp::spawn().await;
     let ran = local(&app, &["key", "create", "--name", "ci", "--role", "owner", "--expires-in", "90d", "-o", "json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
@@ -27,7 +27,7 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
     let ran = local(&app, &["key", "list"]);
     let row = ran.out.lines().find(|line| line.contains(id)).unwrap();
     assert!(row.contains("ci  ") && row.contains("owner") && row.contains("active"), "{row}");
-    assert!(!ran.out.contains(token), "a token is shown once");
+    assert!(!ran.out.contains(token), "a token is shown only once");
 
     let ran = local(&app, &["key", "revoke", id]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("revoked {id}\n")));
@@ -39,7 +39,7 @@ async fn a_key_is_made_used_listed_and_revoked_beside_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_alone_goes_to_standard_output_and_the_words_do_not() {
+async fn only_the_token_goes_to_standard_output() {
     let app = TestApp::spawn().await;
     let ran = local(&app, &["key", "create", "--name", "reader"]);
     assert_eq!(ran.status, Some(0));
@@ -52,7 +52,7 @@ async fn the_token_alone_goes_to_standard_output_and_the_words_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
+async fn invalid_keys_are_rejected_in_one_line() {
     let app = TestApp::spawn().await;
     for (arguments, status, sentence) in [
         (&["key", "create", "--name", ""][..], 1, "error: an API key's name must be one line of 1 to 100 characters\n"),
@@ -84,7 +84,7 @@ async fn what_can_not_be_a_key_is_refused_in_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_log_is_listed_for_people_and_programs() {
+async fn the_audit_log_is_listed_in_every_format() {
     let app = TestApp::spawn().await;
     local(&app, &["key", "create", "--name", "ci"]);
     let ran = local(&app, &["audit", "list"]);
@@ -106,7 +106,7 @@ async fn the_audit_log_is_listed_for_people_and_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
+async fn a_truncated_list_says_so_and_json_and_csv_are_complete() {
     let app = TestApp::spawn().await;
     let users: Vec<Value> = (0..60).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
@@ -124,7 +124,7 @@ async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
     let all: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((all.len(), ran.err.as_str()), (64, ""));
     assert!(ran.out.starts_with("[\n  {\n    \"event_id\"") && ran.out.ends_with("\n    \"details\": {}\n  }\n]\n"));
-    assert_eq!(ran.out.matches("\n  },\n  {\n").count(), 63, "as other lists are written");
+    assert_eq!(ran.out.matches("\n  },\n  {\n").count(), 63, "the format of other lists");
     let ran = local(&app, &["audit", "list", "-o", "csv"]);
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
     let first = ran.out.lines().nth(64).unwrap();
@@ -138,7 +138,7 @@ async fn a_list_that_is_cut_says_so_and_what_programs_get_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_audit_log_is_narrowed_by_times_and_by_who_it_was() {
+async fn the_audit_log_is_filtered_by_time_and_actor() {
     let app = TestApp::spawn().await;
     let (ada, actor) = app.person("ada@example.com", PermissionLevel::Owner).await;
     assert_eq!(actor.create(&json!([sso("grace@example.com")])).await.status, 200);
@@ -167,7 +167,7 @@ async fn the_audit_log_is_narrowed_by_times_and_by_who_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_that_there_is_not_is_refused_with_those_that_there_are() {
+async fn an_unknown_action_is_rejected_with_the_known_ones() {
     let app = TestApp::spawn().await;
     for name in ["nope", "user.created", ""] {
         let ran = local(&app, &["audit", "list", "--action", name]);
@@ -181,11 +181,11 @@ async fn an_action_that_there_is_not_is_refused_with_those_that_there_are() {
         ran.err
     );
     let ran = run(muster().args(["completions", "bash"]));
-    assert!(ran.out.contains(" user.batch_create "), "shells complete them");
+    assert!(ran.out.contains(" user.batch_create "), "shells complete actions");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_whose_user_is_suspended_is_told_from_one_that_opens() {
+async fn a_key_of_a_suspended_user_is_marked_in_lists() {
     let app = TestApp::spawn().await;
     let (ada, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let list = || local(&app, &["key", "list", "--user", &ada, "-o", "csv"]).out;
@@ -204,7 +204,13 @@ async fn a_key_whose_user_is_suspended_is_told_from_one_that_opens() {
     let none = local(&app, &["key", "create", "--name", "ci"]);
     assert_eq!(none.status, Some(0));
     let table = local(&app, &["key", "list"]).out;
-    assert!(table.lines().any(|line| line.contains("  ci         -  ")), "a mark for people: {table}");
+    assert!(
+        table.lines().any(|line| line.contains("  ci         -  ")),
+        "the table marks an absent user with `-`: {table}"
+    );
     let csv = local(&app, &["key", "list", "-o", "csv"]).out;
-    assert!(csv.lines().any(|line| line.contains(",ci,,collaborator,all,active,")), "nothing for programs: {csv}");
+    assert!(
+        csv.lines().any(|line| line.contains(",ci,,collaborator,all,active,")),
+        "CSV leaves an absent user empty: {csv}"
+    );
 }

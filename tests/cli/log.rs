@@ -1,4 +1,4 @@
-//! The server's log: one line a request, and nothing in it that is nobody's business.
+//! The server's log: one line for each request, without secrets and personal data.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -68,7 +68,7 @@ async fn each_request_is_one_line_without_bodies_addresses_tokens_or_passwords()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_any_more_ends_no_server() {
+async fn a_closed_log_pipe_does_not_stop_the_server() {
     let database = migrated_database().await;
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).stderr(Stdio::piped());
@@ -85,7 +85,7 @@ async fn a_log_that_nobody_reads_any_more_ends_no_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_that_http_does_not_know_is_not_repeated_in_the_log() {
+async fn an_unknown_http_method_is_not_logged_verbatim() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&migrated_database().await)).stderr(File::create(log.path()).unwrap());

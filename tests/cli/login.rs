@@ -13,14 +13,14 @@ use crate::run;
 use crate::support::server::{muster, url};
 use crate::support::{Actor, TestApp};
 
-/// `muster`, pointed at a test's server, of somebody whose files are in this folder.
+/// `muster` for the server of a test, with the configuration files in this folder.
 fn muster_of(app: &TestApp, folder: &Path) -> Command {
     let mut command = muster();
     command.env("MUSTER_HOST", format!("http://{}/", app.address)).env("XDG_CONFIG_HOME", folder);
     command
 }
 
-/// `muster login`, as far as its code.
+/// Starts `muster login` and waits for its code.
 fn start(app: &TestApp, folder: &Path, arguments: &[&str]) -> (Child, String) {
     let mut command = muster_of(app, folder);
     command.args(["login", "--no-browser", "--poll-interval", "50"]).args(arguments);
@@ -42,7 +42,7 @@ fn stored(folder: &Path) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the_logout() {
+async fn an_approved_login_stores_a_key_that_commands_use_until_the_logout() {
     let app = TestApp::spawn().await;
     let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let folder = tempfile::tempdir().unwrap();
@@ -65,7 +65,7 @@ async fn a_login_that_is_approved_leaves_a_key_that_later_commands_use_until_the
 
     let ran = run(muster_of(&app, folder.path()).args(["user", "list", "-o", "json"]));
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
-    // The environment goes first.
+    // The environment takes precedence.
     let ran = run(muster_of(&app, folder.path()).env("ANYSCALE_CLI_TOKEN", "amk_wrong").args(["user", "list"]));
     assert_eq!(ran.status, Some(1));
 
@@ -105,7 +105,7 @@ async fn a_second_login_revokes_the_key_of_the_first() {
     assert_eq!(said, format!("revoked the API key of the previous login, {}", id(&first)));
     assert_eq!((status(&first).await, status(&second).await), (401, 200));
 
-    // One that can't be revoked is no reason not to be logged in.
+    // If the previous key can't be revoked, the login succeeds anyway.
     let second_id = id(&second).to_string();
     assert_eq!(ada.delete(&format!("/api/v2/api_keys/{second_id}")).await.status, 200);
     let (third, said) = log_in();
@@ -149,7 +149,7 @@ async fn the_local_operator_approves_for_a_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key() {
+async fn a_logout_without_the_server_removes_the_key_and_reports_that_it_is_not_revoked() {
     let app = TestApp::spawn().await;
     let folder = tempfile::tempdir().unwrap();
     let made = app.owner.post("/api/v2/api_keys", &serde_json::json!({"name": "ci"})).await.json()["result"].clone();
@@ -169,7 +169,7 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
         "error: removed the API key from this machine, but can't revoke it: no response from `http://127.0.0.1:9`: "
     );
     assert!(ran.err.starts_with(&start), "{}", ran.err);
-    // What else is in the file stays.
+    // The other entries of the file remain.
     assert_eq!(stored(folder.path()), serde_json::json!({"hosts": {"http://other": {"token": "amk_x"}}}));
 
     keep(0o644);
@@ -186,7 +186,7 @@ async fn a_logout_that_the_server_does_not_hear_of_says_so_and_forgets_the_key()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_nobody_can_approve_ends_with_a_sentence() {
+async fn a_login_that_cannot_be_approved_fails_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(muster().env("XDG_CONFIG_HOME", folder.path()).args(["login", "--host", "http://127.0.0.1:9"]));
     assert_eq!(ran.status, Some(2));

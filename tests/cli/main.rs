@@ -1,4 +1,4 @@
-//! The command line, from outside: the real program, exact words, exit status.
+//! The command line: the real program, its exact output and exit status.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,7 +32,7 @@ mod user_change;
 
 use std::process::{Command, Output};
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 struct Ran {
     status: Option<i32>,
@@ -45,7 +45,7 @@ fn run(command: &mut Command) -> Ran {
     Ran { status: status.code(), out: String::from_utf8(stdout).unwrap(), err: String::from_utf8(stderr).unwrap() }
 }
 
-/// `muster`, pointed at a test's server.
+/// `muster` for the server of a test.
 fn muster_at(app: &support::TestApp) -> Command {
     let mut command = support::server::muster();
     command.env("MUSTER_HOST", format!("http://{}", app.address)).env("MUSTER_TOKEN", app.owner.token());

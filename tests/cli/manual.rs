@@ -1,4 +1,4 @@
-//! `muster completions` and `muster man`: every command is in them, and what reads them can.
+//! `muster completions` and `muster man`: they contain every command, and shells and `man` accept them.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -8,7 +8,7 @@ use crate::run;
 use crate::support::file;
 use crate::support::server::muster;
 
-/// The commands below one, by its own help.
+/// The subcommands of a command, from its help.
 fn below(path: &[&str]) -> Vec<String> {
     let help = run(muster().args(path).arg("--help")).out;
     let Some((_, commands)) = help.split_once("\nCommands:\n") else { return Vec::new() };
@@ -17,7 +17,7 @@ fn below(path: &[&str]) -> Vec<String> {
     names.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
 }
 
-/// Every command, as it is typed.
+/// Every command as typed, without `muster`.
 fn commands() -> Vec<String> {
     let mut all = Vec::new();
     for group in below(&[]) {
@@ -28,7 +28,7 @@ fn commands() -> Vec<String> {
     all
 }
 
-/// What bash offers after some words.
+/// The completions that bash offers after these words.
 fn completed(words: &[&str]) -> BTreeSet<String> {
     let script = file(run(muster().args(["completions", "bash"])).out.as_bytes(), ".bash");
     let checked = run(Command::new("bash").arg("-n").arg(script.path()));
@@ -69,7 +69,7 @@ fn every_command_is_in_the_completions_of_each_shell() {
     assert!(ran.err.contains("[possible values: bash, zsh, fish]"), "{}", ran.err);
 }
 
-/// A page as it is read, if there is a program here that shows it.
+/// The formatted page, if this machine has a program that formats it.
 fn shown(page: &str) -> Option<String> {
     let mut groff = Command::new("groff");
     groff.args(["-man", "-Tutf8", "-P-c", "-ww", "-rLL=200n"]);
@@ -79,8 +79,8 @@ fn shown(page: &str) -> Option<String> {
     let writing = std::thread::spawn(move || stdin.write_all(page.as_bytes()).unwrap());
     let output = child.wait_with_output().unwrap();
     writing.join().unwrap();
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "groff has nothing to complain of");
-    // Bold is overstruck.
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "groff reports nothing");
+    // groff writes bold letters by overstriking.
     let text = String::from_utf8(output.stdout).unwrap();
     let mut plain = String::new();
     for c in text.chars() {
@@ -113,7 +113,7 @@ fn every_command_has_a_heading_on_the_manual_page() {
 }
 
 #[test]
-fn every_command_has_a_page_in_a_folder() {
+fn every_command_has_its_own_page_in_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("man1");
     let ran = run(muster().args(["man", "--dir"]).arg(&dir));

@@ -16,7 +16,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organization_is_made_with_an_owner_whose_key_works() {
+async fn an_organization_is_created_with_an_owner_whose_key_works() {
     let app = TestApp::spawn().await;
     let ran = local(&app, &["organization", "create", "Acme, Inc."]);
     let token = ran.out.trim_end();
@@ -49,7 +49,7 @@ async fn an_organization_is_made_with_an_owner_whose_key_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_not_be_an_organization_is_refused_in_a_sentence() {
+async fn invalid_organizations_are_rejected_in_one_line() {
     let app = TestApp::spawn().await;
     let long = "x".repeat(256);
     let rule = "must be 1 to 63 lowercase letters (a-z), digits and `-`, starting with a letter or digit";
@@ -88,7 +88,7 @@ async fn what_can_not_be_an_organization_is_refused_in_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organization_is_renamed_and_its_members_see_it_at_once() {
+async fn an_organization_is_renamed_and_its_members_see_the_new_name() {
     let app = TestApp::spawn().await;
     let before = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organizations"][0].clone();
     let id = before["id"].as_str().unwrap();
@@ -96,7 +96,7 @@ async fn an_organization_is_renamed_and_its_members_see_it_at_once() {
     assert_eq!((&renamed["organization_id"], &renamed["name"]), (&before["id"], &"Example".into()));
     let ran = local(&app, &["organization", "rename", id, "Example & Co."]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
-    // Another process did it: remembered for a second at most.
+    // Another process renamed it: the server caches the old name for up to a second.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let after = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organizations"][0].clone();
     assert_eq!((&after["name"], &after["public_identifier"]), (&"Example & Co.".into(), &"default".into()));
@@ -109,9 +109,13 @@ async fn an_organization_is_renamed_and_its_members_see_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_several_organizations_the_operator_says_which() {
+async fn with_several_organizations_the_operator_must_name_one() {
     let app = TestApp::spawn().await;
-    assert_eq!(local(&app, &["key", "create", "--name", "a"]).status, Some(0), "one needs no name");
+    assert_eq!(
+        local(&app, &["key", "create", "--name", "a"]).status,
+        Some(0),
+        "a single organization need not be named"
+    );
     let made = json(&local(&app, &["organization", "create", "Other", "-o", "json"]));
     let sentence = "error: there are several organizations; choose one with `--organization` or `MUSTER_ORGANIZATION` \
                     (default, other)\n";
@@ -135,7 +139,7 @@ async fn with_several_organizations_the_operator_says_which() {
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     let actor = Actor::new(app.address, Some(ran.out.trim_end()));
     assert_eq!(actor.get("/api/v2/userinfo/").await.json()["result"]["organization_ids"][0], id);
-    // The flag goes before the environment. Keys of others are unknown.
+    // The flag takes precedence over the environment. Keys of another organization are unknown.
     let (key_id, mut command) = (made["key"]["key_id"].as_str().unwrap(), muster());
     command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_ORGANIZATION", "other");
     let ran = run(command.args(["key", "revoke", key_id, "--organization", "default"]));

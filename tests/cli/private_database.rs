@@ -11,7 +11,7 @@ use crate::run;
 use crate::support::server::{ServerProcess, muster};
 use crate::support::sso;
 
-/// A folder that PostgreSQL's own user can reach, too.
+/// A folder that PostgreSQL's own user can reach.
 fn data_dir() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -36,7 +36,7 @@ fn is_alive(pid: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
+async fn it_needs_no_setup_keeps_its_data_and_stops_cleanly() {
     let dir = data_dir();
     let start = Instant::now();
     let mut server = serve(dir.path());
@@ -45,7 +45,7 @@ async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
     let owner = server.actor(&key);
     assert_eq!(owner.create(&json!([sso("a@example.com")])).await.status, 200);
     let pid = postgres_pid(dir.path()).unwrap();
-    // What PostgreSQL refuses, it does not repeat: it would name people.
+    // PostgreSQL does not log rejected values, because they contain personal data.
     let info = owner.get("/api/v2/userinfo/").await.json();
     let own = format!("/api/v2/users/{}", info["result"]["id"].as_str().unwrap());
     let taken = owner.request("PATCH", &own).body(json!({"email": "a@example.com"}).to_string());
@@ -66,7 +66,7 @@ async fn it_needs_nothing_keeps_its_data_and_stops_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_it_goes_on_with_the_postgresql_that_still_runs() {
+async fn after_a_kill_the_server_continues_with_the_running_postgresql() {
     let dir = data_dir();
     let mut server = serve(dir.path());
     let key = server.key.clone().unwrap();
@@ -94,7 +94,7 @@ async fn after_a_crash_of_the_machine_a_stale_pid_file_does_not_matter() {
     while is_alive(&pid) {
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Its number now belongs to another program, as happens in containers: this test.
+    // The PID now belongs to another program (this test), as happens in containers.
     let file = dir.path().join("postgres/postmaster.pid");
     let stale = fs::read_to_string(&file).unwrap().replacen(&pid, &std::process::id().to_string(), 1);
     fs::write(&file, stale).unwrap();
@@ -103,7 +103,7 @@ async fn after_a_crash_of_the_machine_a_stale_pid_file_does_not_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgresql_that_dies_is_started_again() {
+async fn postgresql_is_restarted_when_it_exits() {
     let dir = data_dir();
     let server = serve(dir.path());
     let owner = server.actor(&server.key.clone().unwrap());
@@ -116,7 +116,7 @@ async fn a_postgresql_that_dies_is_started_again() {
 }
 
 #[test]
-fn keys_are_made_beside_the_server_and_without_it() {
+fn keys_are_created_with_and_without_a_running_server() {
     let dir = data_dir();
     let ran = run(muster().args(["key", "list"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
@@ -133,11 +133,11 @@ fn keys_are_made_beside_the_server_and_without_it() {
     server.signal("-TERM");
     server.wait();
     create();
-    assert_eq!(postgres_pid(dir.path()), None, "what was started for a moment is stopped again");
+    assert_eq!(postgres_pid(dir.path()), None, "a PostgreSQL started for a command is stopped again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_share_one_data_directory_and_the_last_one_out_stops_postgresql() {
+async fn two_servers_share_one_data_directory_and_the_last_one_stops_postgresql() {
     let dir = data_dir();
     let mut one = serve(dir.path());
     let key = one.key.clone().unwrap();
@@ -151,12 +151,12 @@ async fn two_servers_share_one_data_directory_and_the_last_one_out_stops_postgre
 }
 
 #[test]
-fn without_postgresqls_programs_it_says_what_to_install() {
+fn without_a_matching_postgresql_the_error_names_the_version_to_install() {
     let dir = data_dir();
     let mut first = serve(dir.path());
     first.signal("-TERM");
     first.wait();
-    // Nobody has version 6, whatever is installed here.
+    // No machine has version 6.
     fs::write(dir.path().join("postgres/PG_VERSION"), "6\n").unwrap();
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
     assert_eq!(ran.status, Some(2));
@@ -169,10 +169,10 @@ fn without_postgresqls_programs_it_says_what_to_install() {
 }
 
 #[test]
-fn a_data_directory_that_can_not_be_used_is_one_sentence() {
+fn an_unusable_data_directory_is_reported_in_one_line() {
     let dir = data_dir();
     let ran = if nix::unistd::Uid::effective().is_root() {
-        // As root PostgreSQL runs as somebody else, who has to get there.
+        // Started by root, PostgreSQL runs as another user, who must be able to reach the directory.
         let closed = dir.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
@@ -190,10 +190,10 @@ fn a_data_directory_that_can_not_be_used_is_one_sentence() {
 }
 
 #[test]
-fn the_data_directory_of_another_user_is_refused() {
+fn the_data_directory_of_another_user_is_rejected() {
     let dir = data_dir();
     let command = if nix::unistd::Uid::effective().is_root() {
-        // Root does not work in a folder where somebody else can put links.
+        // Root must not write to a folder in which another user can create links.
         std::os::unix::fs::chown(dir.path(), Some(65534), Some(65534)).unwrap();
         let mut command = muster();
         command.env("MUSTER_DATA_DIR", dir.path());
@@ -233,7 +233,7 @@ fn quickstart_shows_two_users_and_finds_them_again() {
 }
 
 #[test]
-fn a_folder_with_something_else_in_it_is_refused_and_left_alone() {
+fn a_folder_with_other_files_is_rejected_and_left_unchanged() {
     let dir = data_dir();
     let precious = dir.path().join("postgres/data/base/t");
     fs::create_dir_all(precious.parent().unwrap()).unwrap();
@@ -246,7 +246,7 @@ fn a_folder_with_something_else_in_it_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_folder_that_others_can_write_to_is_refused() {
+fn a_folder_that_is_writable_by_others_is_rejected() {
     let dir = data_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let ran = run(muster().args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATA_DIR", dir.path()));
@@ -255,7 +255,7 @@ fn a_folder_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn a_first_start_that_is_killed_at_any_moment_is_followed_by_one_that_works() {
+fn after_a_first_start_that_was_killed_at_any_moment_the_next_one_works() {
     for moment in [50, 200, 350, 450, 500, 550, 650] {
         let dir = data_dir();
         let mut command = muster();

@@ -38,7 +38,7 @@ async fn users_are_listed_over_all_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_user_is_shown_or_said_to_be_missing() {
+async fn a_user_is_shown_or_reported_as_missing() {
     let app = app_with(2).await;
     let ran = run(muster_at(&app).args(["user", "get", "--email", "USER1@example.com", "-o", "json"]));
     assert_eq!(ran.status, Some(0));
@@ -51,7 +51,7 @@ async fn one_user_is_shown_or_said_to_be_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_exits_with_1_and_a_server_out_of_reach_with_2() {
+async fn a_rejection_exits_with_1_and_an_unreachable_server_with_2() {
     let app = app_with(1).await;
     let ran = run(muster_at(&app).env("MUSTER_TOKEN", "amk_wrong").args(["user", "list"]));
     assert_eq!(
@@ -82,7 +82,7 @@ async fn the_vendors_variables_are_the_fallback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_tries_again_says_so() {
+async fn a_command_that_retries_says_so() {
     let app = app_with(1).await;
     let mut connection = app.database.connect().await.unwrap();
     sqlx::query("begin").execute(&mut connection).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_command_that_tries_again_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_show_who_is_suspended() {
+async fn lists_show_suspended_users() {
     let app = app_with(2).await;
     let ran = run(muster_at(&app).args(["user", "suspend", "user1@example.com"]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);

@@ -16,7 +16,7 @@ fn user(app: &TestApp, arguments: &[&str]) -> Ran {
     run(muster_at(app).arg("user").args(arguments))
 }
 
-/// With a file of this content, which is called `users` in what comes back.
+/// Runs the command on a file with this content; the file's name is `users` in the output.
 fn with_file(app: &TestApp, command: &str, content: &str, suffix: &str, arguments: &[&str]) -> Ran {
     let file = file(content.as_bytes(), suffix);
     let path = file.path().to_str().unwrap();
@@ -29,7 +29,7 @@ fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.out).unwrap()
 }
 
-/// The addresses, states and titles of those who were made by the test.
+/// The addresses, states, last names and titles of the users that the test created.
 async fn people(app: &TestApp) -> String {
     app.db_value(
         "select string_agg(concat_ws(' ', email, status, lastname, title), ', ' order by user_id) from users
@@ -147,7 +147,7 @@ async fn a_file_of_each_format_changes_its_users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_file_is_shown_in_it_and_nothing_is_done() {
+async fn findings_point_into_the_file_and_nothing_is_changed() {
     let app = app_with(&["a@example.com", "b@example.com"]).await;
     let content =
         "user,name,email\na@example.com,Al,b@example.com\nnobody@example.com,Bo,\nb@example.com,,no address\n";
