@@ -190,8 +190,8 @@ impl App {
         Change::begin(&self.db.batch, &self.change_context(), limits, caller, now).await
     }
 
-    /// Waits, with jitter, before a change is retried that was rolled back because of a concurrent one or because the
-    /// database was away.
+    /// Waits, with jitter, before the retry of a change that was rolled back because of a concurrent one or because the
+    /// database was unavailable.
     ///
     /// # Errors
     /// `error`, if the change is not to be retried.
@@ -237,10 +237,10 @@ impl App {
         Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
     }
 
-    /// Runs a read, and once more if its connection was broken, which only its first statement finds out.
+    /// Runs a read, and again if its connection was broken, which shows only at its first statement.
     ///
     /// # Errors
-    /// Those of `read`; the second time, that of a broken connection, too.
+    /// Those of `read`, including a broken connection on the second attempt.
     pub(crate) async fn retry_read<T>(&self, read: impl AsyncFn() -> Result<T>) -> Result<T> {
         match read().await {
             Err(error) if error.class() == Some(ErrorClass::Unavailable) && !error.is_unexplained() => {
@@ -282,7 +282,7 @@ impl App {
         TokioContext::new(work, self.runtime.clone())
     }
 
-    /// The program's runtime, for polling what is not a future; see [`App::in_runtime`].
+    /// The program's runtime, for polls outside of a future; see [`App::in_runtime`].
     #[must_use]
     pub const fn runtime(&self) -> &Handle {
         &self.runtime
@@ -346,7 +346,7 @@ impl App {
         jobs
     }
 
-    /// Tells background jobs to end and waits up to `timeout` for them. A job in its transaction finishes; another one
+    /// Cancels background jobs and waits up to `timeout` for them. A job in its transaction finishes it; any other job
     /// only marks its batch as failed.
     pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();

@@ -8,10 +8,10 @@ use muster_client::{RowFinding, Warning};
 use super::{Exit, output};
 use crate::users_file::{FileError, UsersFile};
 
-/// The number of warnings shown. Errors are shown all, because all have to be fixed.
+/// The maximum number of warnings shown. All errors are shown, because all must be fixed.
 const MAX_WARNINGS: usize = 20;
 
-/// Reports a file that is not a list of users; `done` is what was to happen to the users, such as `created`.
+/// Reports a file that is not a list of users; `done` is the participle of the command, such as `created`.
 pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
     match error {
         FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),

@@ -187,7 +187,7 @@ pub struct PlannedUser {
     pub permission_level: String,
 }
 
-/// Selects batches. A batch has to match all fields that are set.
+/// Selects batches. A batch must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchFilter {
     /// State of the batch.

@@ -33,7 +33,7 @@ pub struct Collaborator {
     pub created_at: DateTime<Utc>,
 }
 
-/// Selects members. A member has to match all fields that are set.
+/// Selects members. A member must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollaboratorFilter {
     /// E-mail address.

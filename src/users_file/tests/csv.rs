@@ -35,7 +35,7 @@ fn cells_become_fields_and_empty_ones_are_absent() {
 }
 
 #[test]
-fn quotes_hold_commas_quotes_and_line_breaks() {
+fn quoted_cells_may_contain_commas_quotes_and_line_breaks() {
     let due = json!([
         {"name": "Doe, \"Ann\"", "email": "a\nb\r\nc", "is_sso_user": true, "title": "007"},
         {"name": "\"", "email": "x", "is_sso_user": false},
@@ -47,7 +47,7 @@ fn quotes_hold_commas_quotes_and_line_breaks() {
 }
 
 #[test]
-fn lines_end_as_on_any_system_and_a_byte_order_mark_is_fine() {
+fn all_line_endings_and_a_byte_order_mark_are_accepted() {
     let due =
         json!([{"name": "A", "email": "a", "is_sso_user": true}, {"name": "B", "email": "b", "is_sso_user": true}]);
     for end in ["\n", "\r\n", "\r"] {
@@ -80,14 +80,14 @@ fn a_flag_is_written_in_many_ways() {
 }
 
 #[test]
-fn semicolons_and_tabs_are_known_by_the_header() {
+fn semicolons_and_tabs_are_detected_in_the_header() {
     let due = json!([{"name": "A,B", "email": "a;b", "is_sso_user": true}]);
     assert_eq!(rows("name;email;is_sso_user\nA,B;\"a;b\";true\n"), due);
     assert_eq!(rows("# a, comment\n\"name\"\temail\tis_sso_user\nA,B\ta;b\ttrue\n"), due);
 }
 
 #[test]
-fn comments_and_empty_lines_can_stand_above_the_header() {
+fn comments_and_empty_lines_are_accepted_above_the_header() {
     let text = "\n# name,email\r\n#\n \n name , email,is_sso_user \nA,a,1\n";
     assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
     assert_eq!(
@@ -169,7 +169,7 @@ error[wrong_type]: is_sso_user: must be true or false, not text
 }
 
 #[test]
-fn all_problems_of_the_columns_are_reported_together() {
+fn all_errors_in_the_header_are_reported_together() {
     assert_eq!(
         refusal_as(
             FileFormat::Csv,
@@ -236,7 +236,7 @@ error: this row has 7 cells, but the header has 6
 }
 
 #[test]
-fn an_unknown_column_is_named_where_the_header_is_surely_one() {
+fn an_unknown_column_is_named_only_if_the_first_row_is_clearly_a_header() {
     let header = "name,email,is_sso_user,department";
     let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
     assert_eq!(refused(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
@@ -252,7 +252,7 @@ fn an_unknown_column_is_named_where_the_header_is_surely_one() {
 }
 
 #[test]
-fn a_file_without_a_header_is_refused_and_hidden() {
+fn a_file_without_a_header_is_rejected_and_hidden() {
     let help = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
     let text = refusal_as(FileFormat::Csv, "Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
     assert_eq!(said(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
@@ -266,7 +266,7 @@ fn a_file_without_a_header_is_refused_and_hidden() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_is_pointed_to() {
+fn an_unclosed_quote_is_reported_with_its_position() {
     assert_eq!(
         refusal_as(
             FileFormat::Csv,
@@ -283,7 +283,7 @@ error: unclosed quote
 }
 
 #[test]
-fn quotes_in_the_wrong_place_are_refused_and_reading_goes_on() {
+fn misplaced_quotes_are_rejected_and_reading_continues() {
     let text = refusal_as(
         FileFormat::Csv,
         &format!(
@@ -309,7 +309,7 @@ error: unclosed quote
 }
 
 #[test]
-fn the_number_of_problems_and_cells_has_a_limit() {
+fn the_number_of_errors_and_cells_has_a_limit() {
     let text = refused(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
     assert_eq!(text.matches("this row has 2 cells").count(), 100);
     assert!(text.ends_with("error: too many errors; the rest of the file was not read\n--> 102:1"), "{text}");
@@ -318,7 +318,7 @@ fn the_number_of_problems_and_cells_has_a_limit() {
 }
 
 #[test]
-fn what_a_spreadsheet_writes_around_the_users_is_passed_over() {
+fn sep_lines_empty_rows_and_empty_columns_of_spreadsheets_are_ignored() {
     let due = json!([
         {"name": "A", "email": "a", "is_sso_user": true},
         {"name": "B", "email": "b", "is_sso_user": true},
@@ -336,7 +336,7 @@ fn what_a_spreadsheet_writes_around_the_users_is_passed_over() {
 }
 
 #[test]
-fn a_column_without_a_name_that_is_not_empty_is_pointed_to_once() {
+fn a_nonempty_column_without_a_name_is_reported_once() {
     let text = refusal_as(FileFormat::Csv, "name,email,is_sso_user,,\nA,a,1,,\nB,b,1,,hunter2\nC,c,1,,hunter3\nD,d\n");
     assert_eq!(
         said(&text),
@@ -350,7 +350,7 @@ fn a_column_without_a_name_that_is_not_empty_is_pointed_to_once() {
 }
 
 #[test]
-fn a_header_in_other_words_is_told_what_is_missing_and_what_is_unknown() {
+fn a_header_with_other_names_reports_missing_and_unknown_columns() {
     let first = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
     let missing = "error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1";
     for text in ["Vorname;E-Mail;SSO\nAnn;ann@example.com;nein\n", "Vorname,E-Mail,SSO\n"] {
@@ -372,7 +372,7 @@ fn a_header_in_other_words_is_told_what_is_missing_and_what_is_unknown() {
 }
 
 #[test]
-fn more_than_ten_unknown_columns_are_one_problem() {
+fn more_than_ten_unknown_columns_are_one_error() {
     let columns: Vec<_> = (b'a'..=b'k').map(|c| format!("col {}", char::from(c))).collect();
     let header = format!("name,email,is_sso_user,{}", columns.join(","));
     assert_eq!(

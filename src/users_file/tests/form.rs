@@ -1,4 +1,4 @@
-//! What is said about files of the wrong form.
+//! Error messages about malformed files.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ error: YAML can't be indented with tabs; use spaces
 }
 
 #[test]
-fn the_list_must_be_there() {
+fn a_missing_list_is_rejected() {
     assert_eq!(refused(""), format!("error: the file is empty\n--> 1:1\n{EXPECTED}"));
     assert_eq!(refused("# nothing\n"), format!("error: the file is empty\n--> 1:1\n{EXPECTED}"));
     assert_eq!(refused("people: []\n"), format!("error: `create_users:` is missing\n--> 1:1\n{EXPECTED}"));
@@ -52,7 +52,7 @@ fn the_list_must_be_there() {
 }
 
 #[test]
-fn a_near_miss_is_guessed() {
+fn a_similar_key_is_suggested() {
     for key in ["create_user", "createUsers", "create-users", "users", "CREATE_USERS", "creat_users"] {
         assert_eq!(
             refused(&format!("version: 1\n{key}:\n- name: x\n")),
@@ -62,7 +62,7 @@ fn a_near_miss_is_guessed() {
 }
 
 #[test]
-fn no_other_key_may_stand_beside_it() {
+fn other_top_level_keys_are_rejected() {
     assert_eq!(
         refusal("create_users: []\ntoken: hunter2\n"),
         "\
@@ -77,7 +77,7 @@ error: unknown key `token`
 }
 
 #[test]
-fn it_must_be_a_list() {
+fn create_users_must_be_a_list() {
     assert_eq!(
         refused("create_users:\n"),
         "error: `create_users` must be a list\n--> 1:1\n= help: for an empty list, write `create_users: []`"
@@ -98,7 +98,7 @@ fn a_file_is_one_document() {
 }
 
 #[test]
-fn a_key_given_twice_shows_both_and_all() {
+fn all_duplicate_keys_are_reported_with_both_positions() {
     assert_eq!(
         refusal("create_users:\n- name: x\n  name: y\n- {password: hunter2, password: hunter3}\n"),
         "\
@@ -128,7 +128,7 @@ error: duplicate key `password`
 }
 
 #[test]
-fn what_yaml_would_take_for_something_else_is_refused_and_hidden() {
+fn yaml_syntax_at_the_start_of_a_value_is_rejected_and_hidden() {
     for (value, sentence) in [
         ("&hunter2", "a value that starts with `&` is a YAML anchor, not text"),
         ("!hunter2", "a value that starts with `!` is a YAML tag, which is not supported here"),
@@ -210,7 +210,7 @@ fn an_unreadable_line_shows_no_password() {
 }
 
 #[test]
-fn aliases_have_a_budget() {
+fn the_expansion_of_aliases_has_a_limit() {
     let mut text = "create_users:\n- a: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(",");
@@ -253,7 +253,7 @@ fn a_file_must_be_utf_8() {
 }
 
 #[test]
-fn a_file_is_read_up_to_a_size() {
+fn a_file_has_a_maximum_size() {
     let limit = usize::try_from(MAX_BYTES).unwrap();
     let mut bytes = b"create_users: []\n#".to_vec();
     bytes.resize(limit, b'x');

@@ -1,4 +1,4 @@
-//! What all formats have in common: how a file is read, what is known about it, and the examples.
+//! Reading files, their metadata, and the examples, in all formats.
 
 use std::io::Write as _;
 
@@ -14,7 +14,7 @@ fn stored(name: &str, content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf)
 }
 
 #[test]
-fn the_name_says_the_format_unless_another_is_given() {
+fn the_format_comes_from_the_name_unless_it_is_specified() {
     for (name, format) in [
         ("u.yaml", Some(FileFormat::Yaml)),
         ("u.YML", Some(FileFormat::Yaml)),
@@ -38,7 +38,7 @@ fn the_name_says_the_format_unless_another_is_given() {
 }
 
 #[test]
-fn a_file_knows_its_name_and_the_digest_of_its_bytes() {
+fn a_file_has_its_name_and_the_digest_of_its_bytes() {
     let content = "\u{feff}[]\r\n";
     let (_folder, path) = stored("Users März.json", content.as_bytes());
     let file = UsersFile::read(&path, None, Contents::CREATED).unwrap();
@@ -51,7 +51,7 @@ fn a_file_knows_its_name_and_the_digest_of_its_bytes() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_refused_in_every_format() {
+fn text_that_is_not_utf_8_is_rejected_in_every_format() {
     let (_folder, path) = stored("u.csv", b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n");
     let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
     assert!(text.starts_with("error: invalid UTF-8\n") && text.contains("u.csv:2:4\n"), "{text}");
@@ -126,7 +126,7 @@ fn a_new_password_in_the_wrong_place_is_hidden() {
 }
 
 #[test]
-fn the_examples_are_read_and_both_say_the_same() {
+fn the_examples_are_valid_and_equal() {
     let hash = |rows: &Value| rows[2]["password_hash"].as_str().unwrap().to_owned();
     let rows = rows_as(FileFormat::Csv, template(TemplateFormat::Csv));
     let hashed = hash(&rows);

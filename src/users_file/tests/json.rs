@@ -1,4 +1,4 @@
-//! JSON, and lines of JSON.
+//! JSON and NDJSON.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ fn a_list_is_read_with_and_without_an_object_around_it() {
 }
 
 #[test]
-fn a_byte_order_mark_is_fine() {
+fn a_byte_order_mark_is_accepted() {
     assert_eq!(rows("\u{feff}[1]"), json!([1]));
     assert_eq!(rows_as(FileFormat::Ndjson, "\u{feff}{}\n"), json!([{}]));
 }
@@ -179,7 +179,7 @@ fn malformed_json_is_rejected() {
 }
 
 #[test]
-fn a_key_given_twice_shows_both() {
+fn a_duplicate_key_is_reported_with_both_positions() {
     assert_eq!(
         refusal_as(
             FileFormat::Json,

@@ -1,5 +1,4 @@
-//! Random files: rows survive the way through YAML, places are right, nothing panics, no secret
-//! gets out.
+//! Random files: rows round-trip through YAML, positions are correct, parsing does not panic, and no secret is printed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +7,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
-/// A scalar as it is written, and what it means.
+/// The source text of a scalar, and its value.
 #[derive(Debug, Clone)]
 struct Written {
     source: String,
@@ -117,7 +116,7 @@ fn check(file: &UsersFile, row: &FileRow, entry: &Entry) {
     }
 }
 
-/// Findings of every sort for a file.
+/// Findings of every kind for a file.
 fn findings(file: &UsersFile) -> Vec<RowFinding> {
     let mut findings = Vec::new();
     for index in 0..=file.len() {
@@ -224,10 +223,10 @@ proptest! {
         let mut text = format!("create_users:\n{rows}");
         let cut = cut % text.len();
         let end = (cut + remove).min(text.len());
-        // Don't make a key or a name of the password.
+        // The inserted text must not turn the password into a key or a name.
         let piece = piece.replace('?', "").replace("name:", "");
         text.replace_range(cut..end, piece.get(..piece.floor_char_boundary(6)).unwrap());
-        // Without its key, it is a name like any other.
+        // Without its key, the password is an ordinary name.
         prop_assume!(text.matches("password").count() >= 2);
         let output = all_output(&text);
         prop_assert!(!output.contains("S3CRET"), "{}\n{}", text, output);

@@ -1,5 +1,5 @@
-//! Random files of the other formats: rows survive the way through them, places are right, nothing
-//! panics, no secret gets out.
+//! Random files of the other formats: rows round-trip, positions are correct, parsing does not panic, and no secret is
+//! printed.
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -27,7 +27,7 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof![prop::sample::select(UserField::NEW_USER).prop_map(|field| field.as_str().to_owned()), any::<String>()]
 }
 
-/// A user whose fields are text or flags, as a table can hold them.
+/// A user whose fields are text or flags, the only values that a table can contain.
 fn user() -> impl Strategy<Value = Map<String, Value>> {
     let text = || prop_oneof![Just(String::new()), "[a-z0-9,;\t\"'\r\n# ]{0,8}", any::<String>()];
     (text(), text(), text(), any::<bool>(), prop::option::of(any::<bool>()), text()).prop_map(
@@ -223,7 +223,7 @@ proptest! {
         }
         let place = place % text.len();
         let end = (place + remove).min(text.len());
-        // Don't make a key or a column of another name.
+        // The inserted text must not turn the password into a key or a column name.
         let piece = piece.replace("name", "").replace("email", "").replace("is_sso_user", "");
         text.replace_range(place..end, piece.get(..piece.floor_char_boundary(6)).unwrap());
         prop_assume!(text.matches("password").count() >= if ALL[format] == FileFormat::Csv { 1 } else { 2 });

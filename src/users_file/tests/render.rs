@@ -1,4 +1,4 @@
-//! How findings look.
+//! Rendering of findings.
 
 use super::*;
 
@@ -133,7 +133,7 @@ error[name_script]: name: hm
 }
 
 #[test]
-fn a_password_is_only_ever_stars() {
+fn a_password_is_shown_as_stars() {
     let all: Vec<RowFinding> =
         (0..6).flat_map(|row| ["", "name", "email", "password"].map(|field| finding(row, field, "c", "m"))).collect();
     let output = shown(&all);
@@ -161,7 +161,7 @@ error[password_short]: password: too short
 }
 
 #[test]
-fn a_row_that_is_not_there_is_named() {
+fn a_finding_about_an_unknown_row_is_shown_without_an_excerpt() {
     assert_eq!(
         shown(&[finding(17, "email", "c", "odd"), finding(18, "", "c", "odd")]),
         "error[c]: users[17].email: odd\n--> users.yaml\n\nerror[c]: users[18]: odd\n--> users.yaml\n"
@@ -169,7 +169,7 @@ fn a_row_that_is_not_there_is_named() {
 }
 
 #[test]
-fn nothing_reaches_the_terminal_raw() {
+fn control_characters_are_escaped() {
     let text = "create_users:\n- name: \"\u{202e}x\u{85}\t.\"\n  \"a\tb\u{200b}\": 1\n".to_owned();
     let file = UsersFile::parse("u\u{1b}[2J.yaml", text, FileFormat::Yaml).unwrap();
     let odd = [
@@ -201,7 +201,7 @@ error[unknown_field]: this key: unknown
 }
 
 #[test]
-fn a_long_line_is_cut_around_the_place() {
+fn a_long_line_is_truncated_around_the_position() {
     let rows: Vec<String> = (0..1000).map(|i| format!("{{name: N{i}, email: 密{i}@example.com}}")).collect();
     let file = file(&format!("create_users: [{}]", rows.join(", ")));
     assert_eq!(
@@ -217,7 +217,7 @@ error[c]: email: m
 }
 
 #[test]
-fn a_long_value_is_cut() {
+fn a_long_value_is_truncated() {
     let file = file(&format!("create_users: [{{name: {}}}]", "x".repeat(5000)));
     let output = file.render(&[finding(0, "name", "c", "m")], false);
     assert!(output.lines().all(|line| line.len() < 160), "{output}");
@@ -225,7 +225,7 @@ fn a_long_value_is_cut() {
 }
 
 #[test]
-fn colours_change_nothing_else() {
+fn colors_change_nothing_else() {
     let findings = [
         RowFinding { other_index: Some(0), ..finding(1, "email", "c", "m") },
         finding(0, "", "c", "m"),
@@ -256,7 +256,7 @@ fn no_findings_give_no_text() {
 }
 
 #[test]
-fn lines_and_columns_are_counted_as_if_from_the_start() {
+fn positions_equal_a_count_from_the_start_of_the_file() {
     let pieces = ["ab\n", "\r\n", "é", "\r", "x\r\r\n", "密密密密", "\n\n"];
     let text: String = (0..3000).map(|index| pieces[(index * index + index / 7) % pieces.len()]).collect();
     let positions = positions::Positions::new(&text);
@@ -273,7 +273,7 @@ fn lines_and_columns_are_counted_as_if_from_the_start() {
 }
 
 #[test]
-fn a_warning_points_into_the_file_and_is_called_one() {
+fn a_warning_is_labeled_and_points_into_the_file() {
     let text = "create_users:\n  - name: a\n    title: error[weak_hash]\n";
     let file = UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).unwrap();
     let odd = RowFinding {

@@ -1,4 +1,4 @@
-//! What is sent for what is written.
+//! The rows sent to the server.
 
 use serde_json::json;
 
@@ -73,7 +73,7 @@ fn yes_and_no_are_booleans_in_is_sso_user_only() {
 }
 
 #[test]
-fn a_number_is_what_yaml_1_1_and_json_call_one() {
+fn numbers_are_those_of_yaml_1_1_and_json() {
     assert_eq!(rows("create_users: [0, -0, 42, -7, 1.5, 1.5e+3]"), json!([0, -0.0, 42, -7, 1.5, 1500.0]));
     for text in
         ["007", "0x1F", "0o17", "1_000", "12:30", "1e5", "12e34567", "+1", "1.", ".5", ".inf", "-x", "2024-01-31"]
@@ -92,7 +92,7 @@ fn quoted_and_block_scalars_are_text() {
 }
 
 #[test]
-fn nothing_is_null() {
+fn an_empty_value_is_null() {
     assert_eq!(
         rows("create_users:\n- a:\n  b: ~\n  c: null\n  d: NULL\n  e: # later\n-\n"),
         json!([{"a": null, "b": null, "c": null, "d": null, "e": null}, null])
@@ -100,7 +100,7 @@ fn nothing_is_null() {
 }
 
 #[test]
-fn keys_that_are_no_text_are_taken_as_written() {
+fn keys_that_are_not_text_are_kept_as_written() {
     assert_eq!(
         rows("create_users: [{1: a, ~: b, no: c, 'd e': d, [x, y]: e}]"),
         json!([{"1": "a", "~": "b", "no": "c", "d e": "d", "[x, y]": "e"}])
@@ -136,7 +136,7 @@ create_users:
 }
 
 #[test]
-fn a_byte_order_mark_and_windows_line_ends_are_fine() {
+fn a_byte_order_mark_and_windows_line_endings_are_accepted() {
     let file = file("\u{feff}create_users:\r\n- name: Ann\r\n  title: x\r\n");
     assert_eq!(file.rows().cloned().collect::<Value>(), json!([{"name": "Ann", "title": "x"}]));
     assert_eq!(

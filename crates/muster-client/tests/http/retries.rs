@@ -25,7 +25,7 @@ fn replay() -> Answer {
     Answer::new("200 OK", CREATED).header("idempotency-replayed", "true")
 }
 
-/// The key of all requests, which have to be identical.
+/// Asserts that all requests are identical, and returns their key.
 fn only_key(requests: &[Request]) -> String {
     let first = &requests[0];
     for request in requests {

@@ -36,7 +36,7 @@ async fn serve_once() -> u16 {
     port
 }
 
-/// The TLS error for `url`. Nothing of the request may have been sent.
+/// The TLS error for `url`. Asserts that no part of the request was sent.
 async fn tls_error(url: &str, authority: &str) -> String {
     let client = Client::builder(url).token(TOKEN).trust_certificates(authority).build().unwrap();
     let error = client.admin_batch_create(&[]).await.unwrap_err();
