@@ -10,7 +10,7 @@ pub enum Clock {
     /// The system clock.
     #[default]
     System,
-    /// A clock that only a test moves.
+    /// A clock that only tests advance.
     Manual(Arc<Mutex<DateTime<Utc>>>),
 }
 

@@ -99,8 +99,8 @@ impl Fingerprints {
         self.keys().map(|key| key.mac(purpose, text).to_vec()).collect()
     }
 
-    /// Whether a fingerprint is of this text; `None` if the key that created it is not configured. Of `mac`, the first
-    /// bytes are enough. Compares in constant time.
+    /// Whether a fingerprint is of this text; `None` if the key that created it is not configured. `mac` can be truncated
+    /// to its first bytes. Compares in constant time.
     #[must_use]
     pub fn recognize(&self, key_id: &[u8], mac: &[u8], purpose: &str, text: &[u8]) -> Option<bool> {
         let key = self.keys().find(|key| key.id == key_id)?;

@@ -125,7 +125,7 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
 /// Whether a batch was committed, when the response to the `COMMIT` was lost. See the decisions of [`super`].
 ///
 /// # Errors
-/// When the database does not come back in time: the outcome stays unknown, and the message says so.
+/// If the database does not recover in time; the message says that the outcome is unknown.
 pub(super) async fn was_committed(app: &App, caller: &Caller, batch: &NewBatch) -> Result<bool> {
     app.db.mark_suspect();
     let mut last = Error::internal("the outcome of a commit was never queried");
@@ -144,7 +144,7 @@ pub(super) async fn was_committed(app: &App, caller: &Caller, batch: &NewBatch) 
     Err(Error::unavailable(message).with_source(last))
 }
 
-/// Asks once, in a change that is rolled back.
+/// Queries the outcome once, in a change that is rolled back.
 async fn query_outcome(app: &App, caller: &Caller, batch: &NewBatch) -> Result<bool> {
     let limits = TxLimits::DetachedBatch;
     let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, batch.created_at).await?;

@@ -1,5 +1,5 @@
-//! The fields of a user in lists: what requests, users files and reports call them. One definition for the server and
-//! the command line.
+//! The fields of a user in lists, and their names in requests, users files and reports. The server and the command line
+//! share this definition.
 
 use std::fmt;
 

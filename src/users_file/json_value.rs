@@ -50,7 +50,7 @@ impl<'t> JsonReader<'t> {
         self.at
     }
 
-    /// Stops with an error. Nothing from `unknown` on is shown.
+    /// Stops with an error, and hides the text from `unknown` on.
     pub fn fail<T>(&mut self, unknown: usize, error: SyntaxError) -> Read<T> {
         self.at = unknown;
         Err(error)
