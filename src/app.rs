@@ -373,7 +373,7 @@ impl App {
             Ok(Err(error)) => error,
             Err(_) => Error::timed_out(),
         };
-        tracing::error!(%action, error = error.chain(), "could not record a rejection in the audit log");
+        tracing::error!(%action, error = error.chain(), "failed to record a rejection in the audit log");
     }
 }
 

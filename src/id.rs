@@ -1,4 +1,4 @@
-//! Typed ids: a UUIDv7 with a Rust type for each kind of object, so that ids of different kinds can't be swapped.
+//! Typed IDs: a UUIDv7 with a Rust type for each kind of object, so that IDs of different kinds can't be swapped.
 //!
 //! The text form is a [TypeID](https://github.com/jetify-com/typeid): the prefix of the kind, `_`, and the 128 bits as
 //! 26 characters of Crockford's base 32 in lowercase, such as `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Ids of one kind sort by
@@ -19,7 +19,7 @@ use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-/// A kind of object with an id. Prefixes are the vendor's where it has one.
+/// A kind of object with an ID. Prefixes are the vendor's where it has one.
 pub trait Kind: 'static {
     /// The part of the text form before the `_`.
     const PREFIX: &'static str;
@@ -57,13 +57,13 @@ kinds! {
     Request = "req";
 }
 
-/// The id of a `K`.
+/// The ID of a `K`.
 pub struct Id<K> {
     uuid: Uuid,
     kind: PhantomData<fn() -> K>,
 }
 
-/// The counter of the process, which orders ids of the same millisecond.
+/// The counter of the process, which orders IDs of the same millisecond.
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
 impl<K: Kind> Id<K> {
@@ -73,7 +73,7 @@ impl<K: Kind> Id<K> {
     /// The highest UUID.
     pub const MAX: Self = Self::from_uuid(Uuid::max());
 
-    /// Creates an id that starts with the time `now`, in milliseconds.
+    /// Creates an ID that starts with the time `now`, in milliseconds.
     #[must_use]
     pub fn new(now: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
@@ -81,14 +81,14 @@ impl<K: Kind> Id<K> {
         Self::from_uuid(Uuid::new_v7(timestamp))
     }
 
-    /// The lowest possible id of an object created at `time` or later: a bound for queries by time.
+    /// The lowest possible ID of an object created at `time` or later: a bound for queries by time.
     #[must_use]
     pub fn lowest_at(time: DateTime<Utc>) -> Self {
         let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
         Self::from_uuid(Uuid::from_u128(millis << 80))
     }
 
-    /// Types a UUID that is known to be the id of a `K`.
+    /// Types a UUID that is known to be the ID of a `K`.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self { uuid, kind: PhantomData }
@@ -142,7 +142,7 @@ pub fn decode(text: &str) -> Option<Uuid> {
 
 /// The text is not the ID of a `K`.
 #[derive(Debug, thiserror::Error)]
-#[error("not an id; expected `{prefix}_` and {ENCODED_LEN} characters")]
+#[error("not an ID; expected `{prefix}_` and {ENCODED_LEN} characters")]
 pub struct ParseIdError {
     prefix: &'static str,
 }
@@ -258,7 +258,7 @@ mod tests {
     fn an_id_of_another_kind_is_rejected() {
         let id: Id<User> = Id::from_uuid(Uuid::from_u128(7));
         let error = id.to_string().parse::<Id<Organization>>().unwrap_err();
-        assert_eq!(error.to_string(), "not an id; expected `org_` and 26 characters");
+        assert_eq!(error.to_string(), "not an ID; expected `org_` and 26 characters");
     }
 
     #[test]

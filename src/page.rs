@@ -15,7 +15,7 @@ pub const MAX_COUNT: u16 = 50;
 pub struct PageRequest<K: Kind> {
     /// The maximum number of rows.
     pub count: u16,
-    /// The id of the last row of the previous page; `None` for the first page.
+    /// The ID of the last row of the previous page; `None` for the first page.
     pub after: Option<Id<K>>,
 }
 

@@ -1,6 +1,6 @@
 //! Logging to standard error, as text or as JSON.
 //!
-//! The log names events, routes and key ids, but never contains a body, an e-mail address, a token or a password.
+//! The log names events, routes and key IDs, but never contains a body, an e-mail address, a token or a password.
 //! `http/log.rs` lists the fields of the request line.
 
 use std::io::Write;

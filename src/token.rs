@@ -40,7 +40,7 @@ impl HasToken for Invitation {
 pub struct Token<K> {
     /// The organization.
     pub organization_id: Id<Organization>,
-    /// The id of the API key or the invitation.
+    /// The ID of the API key or the invitation.
     pub id: Id<K>,
     secret: Secret,
 }

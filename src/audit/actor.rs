@@ -41,7 +41,7 @@ impl ActorKind {
         }
     }
 
-    /// The prefix of ids of this kind; `None` for kinds whose ids have no type yet.
+    /// The prefix of IDs of this kind; `None` for kinds whose IDs have no type yet.
     pub(super) const fn id_prefix(self) -> Option<&'static str> {
         match self {
             Self::ApiKey => Some(ApiKey::PREFIX),
@@ -56,7 +56,7 @@ impl ActorKind {
 pub struct ActorRef {
     /// The kind of actor.
     pub kind: ActorKind,
-    /// The actor's id; `None` for kinds without one.
+    /// The actor's ID; `None` for kinds without one.
     pub id: Option<Uuid>,
 }
 
@@ -76,7 +76,7 @@ impl ActorRef {
         self.kind.as_str()
     }
 
-    /// The id.
+    /// The ID.
     #[must_use]
     pub const fn id(self) -> Option<Uuid> {
         self.id

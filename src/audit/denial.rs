@@ -16,7 +16,7 @@ pub enum AuditDenial {
     Unauthenticated(&'static str),
     /// The caller has the permission, but the request conflicts with the stored state or has findings.
     Rejected {
-        /// The target. For a list of new users: the batch, if it already had an id.
+        /// The target. For a list of new users: the batch, if it already had an ID.
         target: Target,
         /// The error's code.
         code: &'static str,

@@ -4,7 +4,7 @@
 //! other. Denials change nothing and are written on their own: failed authentication, missing permissions, conflicts
 //! with the stored state, and lists with findings.
 //!
-//! Events identify people by id. They never contain a password, token or hash, or a person's name or e-mail address,
+//! Events identify people by ID. They never contain a password, token or hash, or a person's name or e-mail address,
 //! so the log can be kept after a person's data has been deleted.
 
 mod actor;

@@ -16,13 +16,13 @@ use crate::page::{Page, PageRequest};
 /// An entry of the log.
 #[derive(Debug)]
 pub struct Entry {
-    /// The event's id.
+    /// The event's ID.
     pub event_id: Id<Event>,
     /// The time of the change or the denial, in UTC.
     pub occurred_at: DateTime<Utc>,
     /// The kind of actor.
     pub actor_kind: ActorKind,
-    /// The actor's id; `None` for kinds without one.
+    /// The actor's ID; `None` for kinds without one.
     pub actor_id: Option<String>,
     /// The current name of an API key.
     pub actor_name: Option<String>,
@@ -34,7 +34,7 @@ pub struct Entry {
     pub reason: Option<String>,
     /// The kind of target.
     pub target_kind: Option<TargetKind>,
-    /// The target's id.
+    /// The target's ID.
     pub target_id: Option<String>,
     /// The batch that the event is part of.
     pub batch_id: Option<Id<Batch>>,
@@ -59,8 +59,8 @@ pub struct Filter {
     pub actor: Option<ActorFilter>,
 }
 
-/// The id of an API key, an invitation, or a user. A user's id selects the events of all API keys that the user has
-/// now; for the keys of a deleted user, filter by each key's id.
+/// The ID of an API key, an invitation, or a user. A user's ID selects the events of all API keys that the user has
+/// now; for the keys of a deleted user, filter by each key's ID.
 #[derive(Clone, Copy, Debug)]
 pub struct ActorFilter(Uuid);
 
@@ -73,13 +73,13 @@ impl FromStr for ActorFilter {
             .or_else(|_| text.parse::<Id<User>>().map(Uuid::from))
             .or_else(|_| text.parse::<Id<Invitation>>().map(Uuid::from))
             .map(Self)
-            .map_err(|_| "must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)")
+            .map_err(|_| "must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)")
     }
 }
 
 /// Lists entries, newest first.
 ///
-/// The order is that of the event ids, which start with `occurred_at`. The log only grows, so a page keeps its
+/// The order is that of the event IDs, which start with `occurred_at`. The log only grows, so a page keeps its
 /// content, and new entries appear before the first page only. Time limits and pages are ranges of the primary key.
 /// Actions and actors are filtered row by row within the range: an index for each would cost a write with every
 /// event, for a filter that is rarely used.

@@ -7,7 +7,7 @@ use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, User};
 /// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
-    /// No object with an id: the action would have created one.
+    /// No object with an ID: the action would have created one.
     Nothing,
     /// The organization as a whole.
     Organization(Id<Organization>),
@@ -55,7 +55,7 @@ impl TargetKind {
         }
     }
 
-    /// The prefix of ids of this kind.
+    /// The prefix of IDs of this kind.
     pub(super) const fn id_prefix(self) -> &'static str {
         match self {
             Self::Organization => Organization::PREFIX,
@@ -82,7 +82,7 @@ impl Target {
         }
     }
 
-    /// The id, without its type: `audit_events.target_id` holds ids of all kinds.
+    /// The ID, without its type: `audit_events.target_id` holds IDs of all kinds.
     pub(crate) fn id(self) -> Option<Uuid> {
         match self {
             Self::Nothing => None,
@@ -95,7 +95,7 @@ impl Target {
         }
     }
 
-    /// The id of a batch; `None` for other kinds.
+    /// The ID of a batch; `None` for other kinds.
     pub(crate) const fn batch_id(self) -> Option<Id<Batch>> {
         match self {
             Self::Batch(id) => Some(id),

@@ -136,7 +136,7 @@ fn failure(error: &Error) -> Value {
 
 fn log_failure(given_up: Result<()>) {
     if let Err(error) = given_up {
-        tracing::warn!(error = error.chain(), "could not end the lease of a batch; it will expire");
+        tracing::warn!(error = error.chain(), "failed to end the lease of a batch; the lease will expire");
     }
 }
 
@@ -158,7 +158,7 @@ async fn beat(app: Arc<App>, held: Held, counts: Counts, progress: Option<Arc<Pr
         match renew(&app, held, counts, progress.as_deref()).await {
             Ok(true) => {}
             Ok(false) => return lost.cancel(),
-            Err(error) => tracing::warn!(error = error.chain(), "could not renew the lease of a batch; retrying"),
+            Err(error) => tracing::warn!(error = error.chain(), "failed to renew the lease of a batch; retrying"),
         }
     }
 }

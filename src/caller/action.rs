@@ -6,7 +6,7 @@ use super::Scope;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $dotted:literal;)*) => {
-        /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation id (with `_`) and as
+        /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation ID (with `_`) and as
         /// CLI command.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Action {

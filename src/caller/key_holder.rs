@@ -28,7 +28,7 @@ const CAPACITY: usize = 10_000;
 /// The holder of a valid API key: the key, its user, and their organization.
 #[derive(Debug)]
 pub struct KeyHolder {
-    /// The key's id.
+    /// The key's ID.
     pub key_id: Id<ApiKey>,
     /// The key's name.
     pub key_name: String,
@@ -36,7 +36,7 @@ pub struct KeyHolder {
     pub(crate) expires_at: DateTime<Utc>,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user: Option<KeyUser>,
-    /// The organization's id.
+    /// The organization's ID.
     pub organization_id: Id<Organization>,
     /// The organization's name.
     pub organization_name: String,
@@ -53,7 +53,7 @@ pub struct KeyHolder {
 /// The user of an API key.
 #[derive(Clone, Debug)]
 pub struct KeyUser {
-    /// The user's id.
+    /// The user's ID.
     pub user_id: Id<User>,
     /// The first name, or the full name.
     pub name: String,

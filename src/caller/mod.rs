@@ -75,7 +75,7 @@ pub enum Principal {
 /// The origin of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin {
-    /// The request's id; `None` for the local operator.
+    /// The request's ID; `None` for the local operator.
     pub request_id: Option<Id<Request>>,
     /// The IP address of the client.
     pub address: Option<IpAddr>,

@@ -74,10 +74,10 @@ pub(super) struct GroupArgs {
 pub(super) struct UsersArgs {
     #[command(flatten)]
     group: GroupArgs,
-    /// Email addresses or user IDs.
+    /// E-mail addresses or user IDs.
     #[arg(value_name = "USER", required_unless_present = "users_file")]
     users: Vec<String>,
-    /// Users file with a list under `users`. Each row has `user`, as for `muster user suspend`, or is an email address
+    /// Users file with a list under `users`. Each row has `user`, as for `muster user suspend`, or is an e-mail address
     /// or user ID.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
@@ -195,7 +195,7 @@ fn users(count: u64) -> String {
     output::users(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// Turns a row that is only an email address or ID into an object; leaves other rows to the server's validation.
+/// Turns a row that is only an e-mail address or ID into an object; leaves other rows to the server's validation.
 fn row(row: &Value) -> Value {
     if row.is_string() { json!({ "user": row }) } else { row.clone() }
 }

@@ -18,14 +18,14 @@ use crate::config::environment;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Create an invitation for each email address. Prints the links to standard output, only once.
+    /// Create an invitation for each e-mail address. Prints the links to standard output, only once.
     ///
-    /// muster sends no email. A new invitation replaces a pending one for the same address. Each address is processed
+    /// muster sends no e-mail. A new invitation replaces a pending one for the same address. Each address is processed
     /// on its own; the exit status is 1 if any of them fails.
     Create(CreateArgs),
     /// List pending invitations. Links are not stored.
     List {
-        /// Only the invitation for this email address; case-insensitive.
+        /// Only the invitation for this e-mail address; case-insensitive.
         #[arg(long)]
         email: Option<String>,
         #[command(flatten)]
@@ -33,7 +33,7 @@ pub(super) enum Command {
     },
     /// Revoke an invitation, effective immediately.
     Invalidate {
-        /// Invitation ID, as `muster invitation list` shows it, or email address.
+        /// Invitation ID, as `muster invitation list` shows it, or e-mail address.
         #[arg(value_name = "ID|EMAIL")]
         invitation: String,
         #[command(flatten)]
@@ -45,10 +45,10 @@ pub(super) enum Command {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct CreateArgs {
-    /// Email addresses.
+    /// E-mail addresses.
     #[arg(value_name = "EMAIL", required_unless_present = "file")]
     emails: Vec<String>,
-    /// File of email addresses, one per line; `-` reads standard input. Empty lines and lines that start with # are
+    /// File of e-mail addresses, one per line; `-` reads standard input. Empty lines and lines that start with # are
     /// ignored.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<PathBuf>,
@@ -126,7 +126,7 @@ async fn create(args: &CreateArgs) -> Result<(), Exit> {
         emails.extend(addresses(&read(file)?));
     }
     if emails.is_empty() {
-        return Err(Exit::usage("the file contains no email address"));
+        return Err(Exit::usage("the file contains no e-mail address"));
     }
     // Collaborator is the default of every server; an Anyscale server does not know the field.
     let permission_level = matches!(args.role, Role::Owner).then_some(PermissionLevel::Owner);

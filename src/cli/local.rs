@@ -108,7 +108,7 @@ fn fingerprint_key_file(data_dir: &Path) -> Result<String, Exit> {
     Ok(data_dir.join(fingerprint::FILE_NAME).to_string_lossy().into_owned())
 }
 
-/// Finds a user by ID or email address.
+/// Finds a user by ID or e-mail address.
 pub(super) async fn user_of(app: &App, caller: &Caller, text: &str) -> Result<Id<User>, Exit> {
     if let Ok(user_id) = text.parse() {
         return Ok(user_id);

@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[command(flatten)]
         remote: RemoteArgs,
     },
-    /// Show one user, by email address, name or ID.
+    /// Show one user, by e-mail address, name or ID.
     Get {
         /// User ID; shows more fields.
         #[arg(long, conflicts_with_all = ["email", "name", "collaborator_type", "service_account"])]
@@ -48,7 +48,7 @@ pub(super) enum Command {
         #[command(flatten)]
         remote: RemoteArgs,
     },
-    /// Search users by a part of their name or email address.
+    /// Search users by a part of their name or e-mail address.
     Search(SearchArgs),
     /// Update a user, or the users of a file: all or none. If any row is invalid, reports every error.
     Update(user_change::UpdateArgs),
@@ -81,7 +81,7 @@ pub(super) enum Command {
 /// The filters of `muster user search`.
 #[derive(clap::Args, Debug)]
 pub(super) struct SearchArgs {
-    /// Part of the name or email address; case-insensitive.
+    /// Part of the name or e-mail address; case-insensitive.
     query: String,
     /// Type of account.
     #[arg(long, value_enum)]

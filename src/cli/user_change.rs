@@ -20,7 +20,7 @@ use crate::users_file::{Contents, FileFormat};
 /// The arguments of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// Email addresses or user IDs.
+    /// E-mail addresses or user IDs.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     users: Vec<String>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(super) struct UpdateArgs {
     /// New title; an empty value removes it.
     #[arg(long, conflicts_with = "users_file")]
     title: Option<String>,
-    /// New email address.
+    /// New e-mail address.
     #[arg(long, conflicts_with = "users_file")]
     email: Option<String>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub(super) struct UpdateArgs {
 
 #[derive(clap::Args, Debug)]
 struct CommonArgs {
-    /// Users file: YAML with a list under `users`, JSON, JSON lines or CSV. Each row has `user` (an email address or
+    /// Users file: YAML with a list under `users`, JSON, JSON lines or CSV. Each row has `user` (an e-mail address or
     /// user ID), the new values for `update` and, optionally, `if_match` (the expected revision). `-` reads standard
     /// input.
     #[arg(short = 'f', long, value_name = "FILE")]

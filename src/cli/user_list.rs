@@ -14,7 +14,7 @@ pub(super) enum UserList {
 }
 
 impl UserList {
-    /// Users by email address or ID.
+    /// Users by e-mail address or ID.
     pub(super) fn of(users: &[String]) -> Self {
         Self::Arguments(users.iter().map(|user| json!({ "user": user })).collect())
     }

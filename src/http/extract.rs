@@ -64,7 +64,7 @@ async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     Ok((holder, origin))
 }
 
-/// The request id and the address of the client, for the audit log.
+/// The request ID and the address of the client, for the audit log.
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
@@ -132,7 +132,7 @@ pub(super) fn form_encoded<T: DeserializeOwned>(what: &str, text: &str) -> Resul
 pub(super) fn id<K: Kind>(request: &HttpRequest, name: &str, thing: &str) -> Result<Id<K>> {
     let text = request.match_info().get(name).unwrap_or_default();
     text.parse().map_err(|_| {
-        let rule = format!("no such {thing}; an id is `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
+        let rule = format!("no such {thing}; an ID is `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
         Error::new(Code::NotFound, rule)
     })
 }

@@ -6,7 +6,7 @@
 //! | `route` | the template of the route, never the path: a path may name a person |
 //! | `status` | the status of the response |
 //! | `ms` | the time from the head of the request to the head of the response |
-//! | `caller` | the id of the API key; absent if there was none or it was invalid |
+//! | `caller` | the ID of the API key; absent if there was none or it was invalid |
 //! | `rows` | the number of items in the response |
 //! | `code` | the error code of an error response |
 //! | `error` | the cause of a 5xx |
@@ -52,7 +52,7 @@ pub(super) fn rows(request: &HttpRequest, rows: usize) {
     }
 }
 
-/// Assigns the request id, logs the response, and records it in metrics and traces.
+/// Assigns the request ID, logs the response, and records it in metrics and traces.
 pub(super) async fn request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -38,11 +38,11 @@ pub async fn run_housekeeping(app: Arc<App>) {
         was_away = round.is_err();
         if let Err(error) = round {
             app.db.observe(&error);
-            tracing::warn!(error = error.chain(), "could not look for batches whose lease has expired");
+            tracing::warn!(error = error.chain(), "failed to look up batches with expired leases");
         }
         if let Err(error) = idempotency_keys::expire_all(&app).await {
             app.db.observe(&error);
-            tracing::warn!(error = error.chain(), "could not look for expired idempotency keys");
+            tracing::warn!(error = error.chain(), "failed to look up expired idempotency keys");
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -46,7 +46,7 @@ pub type Token = token::Token<ApiKey>;
 /// A key that has just been created. Its token is not stored and can only be shown now.
 #[derive(Debug)]
 pub struct NewKey {
-    /// The key's id.
+    /// The key's ID.
     pub key_id: Id<ApiKey>,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,

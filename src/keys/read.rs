@@ -18,7 +18,7 @@ use crate::users::Status;
 /// A key, without its secret.
 #[derive(Debug)]
 pub struct Summary {
-    /// The key's id.
+    /// The key's ID.
     pub key_id: Id<ApiKey>,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,

@@ -120,7 +120,7 @@ pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bo
     Ok(true)
 }
 
-/// Revokes all active keys of a user and returns their ids. The keys are locked in the order of their ids, so that
+/// Revokes all active keys of a user and returns their IDs. The keys are locked in the order of their IDs, so that
 /// concurrent calls do not deadlock.
 pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
     let (organization_id, now) = (change.organization_id(), change.now());
@@ -165,7 +165,7 @@ pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
         .execute(&pool)
         .await;
         if let Err(error) = recorded {
-            tracing::warn!(%error, "could not record the last use of an API key");
+            tracing::warn!(%error, "failed to record the last use of an API key");
         }
     }));
 }

@@ -89,7 +89,7 @@ pub async fn operator(app: &App) -> Result<Caller> {
     Ok(Caller::operator(first(app).await?.ok_or_else(read::none_yet)?))
 }
 
-/// The local operator, in the organization with the given id or identifier, or else in the only organization.
+/// The local operator, in the organization with the given ID or identifier, or else in the only organization.
 ///
 /// # Errors
 /// `not_found` if there is no such organization, or none at all; `conflict` if there are several and `named` is `None`.

@@ -10,7 +10,7 @@ use crate::id::{Id, Organization};
 /// An organization.
 #[derive(Debug)]
 pub struct Summary {
-    /// The organization's id.
+    /// The organization's ID.
     pub organization_id: Id<Organization>,
     /// The display name.
     pub name: String,
@@ -52,7 +52,7 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
     Ok(organizations)
 }
 
-/// The organization with this id or identifier. The two can't be confused: only an id contains `_`.
+/// The organization with this ID or identifier. The two can't be confused: only an ID contains `_`.
 pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organization>>> {
     let id = named.parse::<Id<Organization>>().ok();
     let found = sqlx::query_scalar!(

@@ -70,7 +70,7 @@ fn argon2_weakness(algorithm: Algorithm, version: Version, memory_kib: u32, iter
         }
         (_, Version::V0x10) => Some("argon2id of version 16 is weaker than version 19".to_owned()),
         _ if memory_kib < least => Some(format!(
-            "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP's {least} KiB with as many"
+            "argon2id with {memory_kib} KiB and {iterations} iterations is weaker than OWASP's {least} KiB for as many iterations"
         )),
         _ => None,
     }
@@ -319,11 +319,11 @@ mod tests {
         for (text, weakness) in [
             (
                 argon2id("m=12287,t=3,p=1"),
-                "argon2id with 12287 KiB and 3 iterations is weaker than OWASP's 12288 KiB with as many",
+                "argon2id with 12287 KiB and 3 iterations is weaker than OWASP's 12288 KiB for as many iterations",
             ),
             (
                 argon2id("m=4096,t=1,p=4"),
-                "argon2id with 4096 KiB and 1 iterations is weaker than OWASP's 47104 KiB with as many",
+                "argon2id with 4096 KiB and 1 iterations is weaker than OWASP's 47104 KiB for as many iterations",
             ),
             (phc("$argon2id$v=16$m=65536,t=3,p=1"), "argon2id of version 16 is weaker than version 19"),
             (phc("$argon2i$v=19$m=65536,t=3,p=1"), "argon2i is easier to crack than argon2id, which OWASP recommends"),

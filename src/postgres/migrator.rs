@@ -176,6 +176,6 @@ pub(super) async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool
 pub(super) async fn unlock(connection: &mut PgConnection) {
     let unlocked = sqlx::query("select pg_advisory_unlock($1)").bind(LOCK_ID).execute(connection).await;
     if let Err(error) = unlocked {
-        tracing::warn!(%error, "could not release the migration lock");
+        tracing::warn!(%error, "failed to release the migration lock");
     }
 }

@@ -27,7 +27,7 @@ pub async fn ensure_search_index(connection: &mut PgConnection) {
 pub(super) async fn merge_pending(pool: &PgPool) {
     let merged = sqlx::query("select gin_clean_pending_list(to_regclass('users_search_text'))").execute(pool).await;
     if let Err(error) = merged {
-        tracing::debug!(%error, "could not merge the pending list of the search index");
+        tracing::debug!(%error, "failed to merge the pending list of the search index");
     }
 }
 

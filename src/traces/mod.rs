@@ -111,7 +111,7 @@ impl Traces {
         Ok(())
     }
 
-    /// Starts the span of a request, in the trace of its parent or in a new one with this id; `None` if the request is
+    /// Starts the span of a request, in the trace of its parent or in a new one with this ID; `None` if the request is
     /// not recorded.
     pub(crate) fn begin(&self, trace_id: [u8; 16], parent: Option<&Parent>) -> Option<Recording> {
         let recorder = self.0.get()?;
@@ -134,7 +134,7 @@ impl Traces {
         if let Some(recorder) = self.0.get()
             && let Err(error) = recorder.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
         {
-            tracing::warn!(%error, "the last traces could not be exported");
+            tracing::warn!(%error, "failed to export the last traces");
         }
     }
 }
@@ -209,11 +209,11 @@ pub(crate) fn in_current_trace<T>(work: impl Future<Output = T>) -> impl Future<
 }
 
 thread_local! {
-    /// The id of the trace that this thread is starting.
+    /// The ID of the trace that this thread is starting.
     static NEW_TRACE: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
-/// Generates random ids, except for a trace whose id is known before it starts.
+/// Generates random IDs, except for a trace whose ID is known before it starts.
 #[derive(Debug, Default)]
 struct Ids(RandomIdGenerator);
 

@@ -9,7 +9,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const HEADER: &str = "traceparent";
 
 /// An all-zero parent span, and a stand-in for it. The vendor's client sends zeros, which the specification calls invalid,
-/// to start a trace with an id of its own.
+/// to start a trace with an ID of its own.
 const NO_SPAN: &str = "-0000000000000000-";
 const STAND_IN: &str = "-ffffffffffffffff-";
 

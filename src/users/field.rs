@@ -17,7 +17,7 @@ pub(crate) enum UserField {
     PasswordHash,
     MustChangePassword,
     PermissionLevel,
-    /// The email address or ID of an existing user.
+    /// The e-mail address or ID of an existing user.
     User,
     /// The revision that an existing user must have.
     IfMatch,

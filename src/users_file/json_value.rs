@@ -225,7 +225,8 @@ impl<'t> JsonReader<'t> {
                 }
                 Some(0..0x20) => {
                     let error = SyntaxError::new("control characters are not allowed in JSON", at..at + 1);
-                    return self.fail(quote.end, error.help("remove it, or write it as an escape like \\u0007"));
+                    return self
+                        .fail(quote.end, error.help("remove the character, or write it as an escape like \\u0007"));
                 }
                 Some(_) => at += 1,
                 None => return self.fail(quote.end, SyntaxError::new("unclosed quote", quote)),

@@ -79,7 +79,7 @@ fn words(kind: &ErrorKind) -> (String, Option<&'static str>) {
         ErrorKind::MissingAnchorOrAliasName => ("a value can't start with `&` or `*`", Some(QUOTE_VALUE)),
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
             "control characters are not allowed in YAML",
-            Some("remove it, or write it as an escape like \"\\x07\" in double quotes"),
+            Some("remove the character, or write it as an escape like \"\\x07\" in double quotes"),
         ),
         ErrorKind::UnexpectedCharacter { character } => {
             return (format!("a value can't start with `{character}`"), Some(QUOTE_VALUE));

@@ -139,7 +139,7 @@ async fn invalid_filters_are_rejected() {
         ("until=tomorrow", "invalid `until`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"),
         (
             "actor_id=ada",
-            "`actor_id` must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
+            "`actor_id` must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
         ),
     ] {
         let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;

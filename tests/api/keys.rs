@@ -242,7 +242,7 @@ async fn invalid_keys_are_rejected() {
         (json!({"name": "x", "scopes": ["users:read", "x".repeat(10_000)]}), scopes),
         (
             json!({"name": "x", "user_id": "key_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
-            "`user_id` is not an id; expected `usr_` and 26 characters",
+            "`user_id` is not an ID; expected `usr_` and 26 characters",
         ),
         (json!({}), "invalid request body: missing field `name` at line 1 column 2"),
     ] {
@@ -257,7 +257,7 @@ async fn invalid_keys_are_rejected() {
     let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
     refused(&app.owner.post(PATH, &nobody).await, 404, "not_found", sentence);
     for id in ["usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "x", "%25_"] {
-        let sentence = "no such API key; an id is `key_` and 26 characters";
+        let sentence = "no such API key; an ID is `key_` and 26 characters";
         refused(&app.owner.get(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
         refused(&app.owner.delete(&format!("{PATH}/{id}")).await, 404, "not_found", sentence);
         refused(&app.owner.post(&format!("{PATH}/{id}/rotate"), &json!({})).await, 404, "not_found", sentence);
@@ -285,7 +285,7 @@ async fn keys_are_paged_and_invalid_parameters_are_reported() {
     assert_eq!(names(&app.owner, "?user_id=usr_01k9h6m3x0e8wbz1v5n7q2r4t6").await, [""; 0]);
     let count = "`count` must be a number from 1 to 50";
     let token = "`paging_token` must be the `next_paging_token` of the previous page";
-    let user = "`user_id` is not an id; expected `usr_` and 26 characters";
+    let user = "`user_id` is not an ID; expected `usr_` and 26 characters";
     let long = format!("?user_id={}", "x".repeat(10_000));
     for (query, detail) in [
         ("?count=0", count),

@@ -187,7 +187,7 @@ async fn owners_manage_keys_of_service_accounts_but_not_of_people() {
         (json!({"duration": "x", "user_id": user_id}), "invalid request body: expected i64 at line 1 column 15"),
         (
             json!({"duration": 60, "user_id": "ide_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
-            "`user_id` is not an id; expected `usr_` and 26 characters",
+            "`user_id` is not an ID; expected `usr_` and 26 characters",
         ),
     ] {
         refused(&app.owner.post(KEY, &body).await, 400, "invalid_request", detail);
@@ -220,7 +220,7 @@ async fn rotating_revokes_every_key_of_the_account_and_no_other() {
     let unknown = json!("usr_01k9h6m3x0e8wbz1v5n7q2r4t6");
     let sentence = "there is no user usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
     refused(&app.owner.post(&rotation(&unknown), &Value::Null).await, 404, "not_found", sentence);
-    let sentence = "no such user; an id is `usr_` and 26 characters";
+    let sentence = "no such user; an ID is `usr_` and 26 characters";
     for id in ["ide_01k9h6m3x0e8wbz1v5n7q2r4t6", "%25", "x"] {
         refused(&app.owner.post(&rotation(&json!(id)), &Value::Null).await, 404, "not_found", sentence);
     }

@@ -326,7 +326,7 @@ async fn an_unknown_user_is_not_found_by_any_route() {
     let (user, identity) = stranger(&app).await;
     let me = app.owner.get("/api/v2/organization_collaborators/?count=1").await.json()["results"][0].clone();
     let unknown = |prefix: &str| format!("{prefix}_01k9h6m3x0e8wbz1v5n7q2r4t6");
-    let rule = |kind: &str, prefix: &str| format!("no such {kind}; an id is `{prefix}_` and 26 characters");
+    let rule = |kind: &str, prefix: &str| format!("no such {kind}; an ID is `{prefix}_` and 26 characters");
     let user_id = |id: String| (id.clone(), format!("there is no user {id}"));
     let identity_id = |id: String| (id.clone(), format!("there is no collaborator {id}"));
     let users = [

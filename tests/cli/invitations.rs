@@ -82,7 +82,7 @@ async fn links_are_printed_once_and_rejected_addresses_are_named() {
         assert_eq!(run(muster_at(&app).arg("invitation").args(arguments)).status, Some(2), "{arguments:?}");
     }
     let ran = run_with(muster_at(&app).args(["invitation", "create", "-f", "-"]), "# nobody\n");
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: the file contains no email address\n"));
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: the file contains no e-mail address\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,7 @@ async fn invalid_keys_are_rejected_in_one_line() {
     }
     let ran = local(&app, &["key", "revoke", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.contains("not an id; expected `key_` and 26 characters"), "{}", ran.err);
+    assert!(ran.err.contains("not an ID; expected `key_` and 26 characters"), "{}", ran.err);
     let ran = local(&app, &["key", "create", "--name", "x", "--expires-in", "soon"]);
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("expected a number with a unit, such as 90d, 12h or 30m"), "{}", ran.err);
@@ -162,7 +162,7 @@ async fn the_audit_log_is_filtered_by_time_and_actor() {
 
     let ran = local(&app, &["audit", "list", "--actor", "ada@example.com"]);
     assert_eq!(ran.status, Some(2));
-    let sentence = "must be the id of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
+    let sentence = "must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
     assert!(ran.err.contains(sentence), "{}", ran.err);
 }
 

@@ -67,7 +67,7 @@ async fn one_user_is_changed_by_address_or_id() {
             1,
             &format!("error: {id} can't be changed: email: already exists\n"),
         ),
-        (&["get", "--id", "ada"], 1, "error: no such user; an id is `usr_` and 26 characters\n"),
+        (&["get", "--id", "ada"], 1, "error: no such user; an ID is `usr_` and 26 characters\n"),
     ] {
         let ran = user(&app, arguments);
         assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(status), "", sentence), "{arguments:?}");

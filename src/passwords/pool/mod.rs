@@ -81,7 +81,7 @@ impl Pool {
                     priority::lower();
                     shared.work(&parameters);
                 })
-                .map_err(|error| ConfigError::starting(format!("could not start a hashing thread: {error}")))?;
+                .map_err(|error| ConfigError::starting(format!("failed to start a hashing thread: {error}")))?;
         }
         Ok(pool)
     }

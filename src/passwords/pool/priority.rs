@@ -47,7 +47,7 @@ pub(super) fn lower() {
     let result = unsafe { syscall(SYS_sched_setattr, 0, &raw const attributes, 0_u32) };
     if result != 0 {
         // A sandbox can forbid the call. Hashing works without it.
-        tracing::debug!(error = %std::io::Error::last_os_error(), "could not lower the priority of a hashing thread");
+        tracing::debug!(error = %std::io::Error::last_os_error(), "failed to lower the priority of a hashing thread");
     }
 }
 

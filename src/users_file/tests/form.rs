@@ -156,7 +156,7 @@ error: control characters are not allowed in YAML
 2 | - name: Ann\\u{1b}[31m
   |            ^^^^^^
   |
-  = help: remove it, or write it as an escape like \"\\x07\" in double quotes"
+  = help: remove the character, or write it as an escape like \"\\x07\" in double quotes"
     );
 }
 

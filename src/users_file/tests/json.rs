@@ -127,7 +127,7 @@ fn malformed_json_is_rejected() {
         ),
         (
             "[\"a\tb\"]",
-            "error: control characters are not allowed in JSON\n--> 1:4\n= help: remove it, or write it as an escape like \\u0007"
+            "error: control characters are not allowed in JSON\n--> 1:4\n= help: remove the character, or write it as an escape like \\u0007"
                 .to_owned(),
         ),
         (
