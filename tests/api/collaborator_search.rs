@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use crate::collaborators::owner_by_group;
-use crate::support::{Actor, TestApp, migrated_database};
+use crate::support::{Actor, TestApp, empty_database};
 use crate::user::send;
 
 const PATH: &str = "/api/v2/organization_collaborators/search";
@@ -109,7 +109,7 @@ async fn with_the_extension_searches_use_an_index() {
 
 #[tokio::test]
 async fn without_the_extension_searches_return_the_same_and_the_next_start_creates_the_index() {
-    let database = migrated_database().await;
+    let database = empty_database().await;
     let name = database.get_database().unwrap().to_owned();
     let mut connection = database.connect().await.unwrap();
     // A role that does not own the database can't create extensions.

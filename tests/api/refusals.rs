@@ -137,7 +137,6 @@ async fn a_rejected_change_of_a_user_records_one_event_and_nothing_else() {
         refused("DELETE", &membership, Value::Null, last_owner).named("collaborator.remove", &me["user_id"]),
         refused("PATCH", &ada, json!({"email": "Grace@example.com"}), (409, "email_taken"))
             .named("user.update", &ada_id),
-        refused("POST", format!("{ada}/reactivate"), Value::Null, conflict).named("user.reactivate", &ada_id),
         refused("PATCH", &robot, json!({"name": "Other"}), conflict).named("user.update", &robot_id),
         refused("POST", format!("{SERVICE_ACCOUNTS}?name=robot"), Value::Null, conflict)
             .named("service_account.create", &Value::Null),

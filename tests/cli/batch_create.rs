@@ -337,8 +337,7 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
         line.clear();
         assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
     }
-    let id = line.split_whitespace().find(|word| word.starts_with("bat_")).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    let id = line.split_whitespace().find(|word| word.starts_with("bat_")).unwrap().trim_end_matches(':');
     let sent = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
     assert!(sent.success());
     assert_eq!(child.wait().unwrap().code(), Some(1));
@@ -419,7 +418,7 @@ async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_pla
     );
     let help = run(muster_at(&app).args(["user", "batch-create", "--help"])).out;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains("it can't be used with --plan or --idempotency-key"), "{help}");
+    assert!(help.contains("Each run creates new hashes, so --plan and --idempotency-key can't be used"), "{help}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

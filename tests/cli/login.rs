@@ -95,7 +95,7 @@ async fn a_second_login_revokes_the_key_of_the_first() {
         let (status, err) = end(child);
         assert_eq!(status, Some(0), "{err}");
         let token = stored(folder.path())["hosts"][&host]["token"].as_str().unwrap().to_owned();
-        (token, err.lines().skip_while(|line| !line.starts_with("logged in: ")).skip(1).collect::<Vec<_>>().join("\n"))
+        (token, err.lines().skip_while(|line| !line.starts_with("logged in; ")).skip(1).collect::<Vec<_>>().join("\n"))
     };
     let id = |token: &str| muster::keys::Token::parse(token).unwrap().id;
     let status = async |token: &str| Actor::new(app.address, Some(token)).get("/api/v2/userinfo/").await.status;

@@ -108,7 +108,7 @@ fn every_command_has_a_heading_on_the_manual_page() {
     if let Some(text) = shown(&ran.out) {
         let has = |line: &str| text.lines().any(|shown| shown.trim_end() == line);
         assert!(has("NAME") && has("NOTES") && has("muster key") && has("   muster key create"), "{text}");
-        assert!(text.contains("Exit status: 0 done, 1 refused"), "{text}");
+        assert!(text.contains("Exit status: 0 success, 1 rejected"), "{text}");
     }
 }
 
