@@ -126,7 +126,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
                 return Ok(Step::Answer(Answer::Created(response)));
             }
             Claim::Running(batch_id) if wait.is_some() => {
-                return Ok(Step::Answer(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))));
+                return Ok(Step::Answer(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))));
             }
             Claim::Running(_) => return Err(Error::key_in_use()),
         },
@@ -204,7 +204,7 @@ impl Prepared {
             None => creating.await,
             Some(wait) => match tokio::time::timeout(wait, creating).await {
                 Ok(created) => created,
-                Err(_) => return Ok(Answer::Running(Box::new(read::get(app, caller, batch_id).await?))),
+                Err(_) => return Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))),
             },
         };
         created.map_err(Error::internal)?.map(Answer::Created)

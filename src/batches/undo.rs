@@ -20,6 +20,7 @@ use crate::report::{Finding, Report};
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` when the batch is not running.
 pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result<BatchSummary> {
+    app.authorize(caller, Action::BatchCancel).await?;
     // A batch whose process died is marked as failed, not as cancelled.
     jobs::fail_if_lapsed(app, caller.organization_id, batch_id).await?;
     app.change_many(caller, Action::BatchCancel, Target::Batch(batch_id), false, async |change| {
@@ -33,7 +34,7 @@ pub async fn cancel(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Res
         }
     })
     .await?;
-    read::get(app, caller, batch_id).await
+    read::find(app, caller, batch_id).await
 }
 
 /// Options for [`undo`].

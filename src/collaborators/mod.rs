@@ -48,7 +48,7 @@ pub async fn set_permission_level(
         owners::require_one(change).await
     })
     .await?;
-    get(app, caller, identity_id).await
+    read::find(app, caller, identity_id).await
 }
 
 /// Deletes a membership together with its account: see [`users::delete`].

@@ -241,9 +241,14 @@ impl ListQuery {
 /// # Errors
 /// `forbidden`; `not_found`.
 pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
-    let mut read = app.read(caller, Action::CollaboratorList).await?;
+    app.authorize(caller, Action::CollaboratorList).await?;
+    find(app, caller, identity_id).await
+}
+
+/// As [`get`], for a caller who has just changed the collaborator: permission to read is not required.
+pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
     collaborators!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
-        .fetch_optional(&mut *read)
+        .fetch_optional(&app.db.interactive)
         .await?
         .ok_or_else(|| not_found(identity_id))
 }

@@ -7,7 +7,7 @@ use muster::caller::PermissionLevel;
 use muster::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, TestApp};
+use crate::support::{Actor, Answer, BATCH, TestApp, sso, with_password};
 
 const PATH: &str = "/api/v2/api_keys";
 
@@ -405,4 +405,33 @@ async fn a_key_has_at_most_the_permissions_of_its_user() {
     app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
     app.app.key_holders.clear();
     assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the user of the API key is suspended");
+}
+
+#[tokio::test]
+async fn a_key_that_may_only_write_gets_the_result_of_what_it_wrote() {
+    let app = TestApp::spawn().await;
+    let (_, writer) =
+        made(&app, &app.owner, json!({"name": "ci", "permission_level": "owner", "scopes": ["users:write"]})).await;
+    let users: Value = (0..200).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let request = writer.request("POST", BATCH).header("prefer", "respond-async");
+    let accepted = Actor::send(request.body(users.to_string())).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    let path = format!("/api/v2/batches/{}", accepted.json()["result"]["batch_id"].as_str().unwrap());
+    let cancelled = Actor::send(writer.request("POST", &format!("{path}/cancel"))).await;
+    assert_eq!((cancelled.status, cancelled.json()["result"]["state"].as_str()), (200, Some("cancelled")));
+
+    assert_eq!(writer.create(&json!([sso("ada@example.com")])).await.status, 200);
+    let ada =
+        app.owner.get("/api/v2/organization_collaborators/?email=ada@example.com").await.json()["results"][0].clone();
+    let path = format!("/api/v2/organization_collaborators/{}", ada["id"].as_str().unwrap());
+    let request = writer.request("PUT", &path).body(json!({"permission_level": "owner"}).to_string());
+    let updated = Actor::send(request).await;
+    assert_eq!(
+        (updated.status, updated.json()["result"]["permission_level"].as_str()),
+        (200, Some("owner")),
+        "{}",
+        updated.text
+    );
+    // Reading is still denied.
+    assert_eq!((writer.get(&path).await.status, writer.get("/api/v2/batches").await.status), (403, 403));
 }

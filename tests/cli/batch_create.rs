@@ -355,7 +355,7 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
     let cancelled = run(muster_at(&app).args(["batch", "cancel", id]));
     assert_eq!(
         (cancelled.status, cancelled.out.as_str(), cancelled.err),
-        (Some(0), "", format!("{id} is cancelled; nothing was created\n"))
+        (Some(0), "", format!("{id} is cancelled; no user was created\n"))
     );
     assert_eq!(app.db_counts().await[0], 0);
 }

@@ -114,8 +114,8 @@ async fn a_second_login_revokes_the_key_of_the_first() {
         .await;
     app.db_execute("create trigger fail before update of revoked_at on api_keys execute function fail()").await;
     let (fourth, said) = log_in();
-    let warning = "warning: can't revoke the API key of the previous login: an error inside muster; its log has the \
-                   details under this request id";
+    let warning = "warning: can't revoke the API key of the previous login: internal error; see the server log for \
+                   this request ID";
     assert!(said.starts_with(warning), "{said}");
     let advice = format!("; revoke it with `muster api-key revoke {}`", id(&third));
     assert!(said.ends_with(&advice) && said.lines().count() == 1, "{said}");
