@@ -2,8 +2,8 @@
 //!
 //! # Decisions
 //!
-//! *Metrics have a server of their own, with one thread*: they matter most when all HTTP workers are busy. Access is
-//! controlled by who can reach the port.
+//! *Metrics have a server of their own, with one thread*: they matter most when all HTTP workers are busy. There is no
+//! authentication; restrict access to the port instead.
 
 use std::io;
 use std::net::TcpListener;

@@ -12,8 +12,9 @@
 //! # Decisions
 //!
 //! *Sampling is limited to a number of traces per second* (`traces.per_second`), not a fraction of requests: a server with
-//! little load is traced completely, and a busy one has bounded cost, whoever sets the flag of a `traceparent`. A request
-//! whose `traceparent` is not sampled (flag 00) is not recorded, as its trace would lack the start.
+//! little load is traced completely, and a busy one has bounded cost, even if clients set the flag of every
+//! `traceparent`. A request whose `traceparent` is not sampled (flag 00) is not recorded, as its trace would lack the
+//! start.
 //!
 //! *Spans are created here, not by a `tracing` layer*: this folder determines what a collector receives, and no log event
 //! is exported by accident. A request that is not recorded costs one comparison.

@@ -107,9 +107,9 @@ in_image() { env -i "${environment[@]}" "${inside[@]}" "$program" "$@"; }
 if [ "$(id -u)" -eq 0 ]; then
     status=0
     env -i "PATH=$PATH" "${inside[@]}" "$program" serve 2>"$work/output" || status=$?
-    if [ "$status" != 2 ] || ! grep -q 'give the address of a running server' "$work/output"; then
+    if [ "$status" != 2 ] || ! grep -q 'address of a running server with `--database-url`' "$work/output"; then
         cat "$work/output" >&2
-        fail 'it does not report the missing database'
+        fail 'the error does not say how to set a database'
     fi
 fi
 if in_image healthcheck 2>/dev/null; then fail 'healthy before the start'; fi

@@ -232,10 +232,10 @@ fn colors_change_nothing_else() {
         finding(9, "", "c", "m"),
     ];
     let file = file(USERS);
-    let coloured = file.render(&findings, true);
-    assert!(coloured.contains("\u{1b}["));
+    let colored = file.render(&findings, true);
+    assert!(colored.contains("\u{1b}["));
     let mut plain = String::new();
-    for (part, piece) in coloured.split("\u{1b}[").enumerate() {
+    for (part, piece) in colored.split("\u{1b}[").enumerate() {
         plain.push_str(if part == 0 { piece } else { piece.split_once('m').unwrap().1 });
     }
     assert_eq!(plain, file.render(&findings, false));
