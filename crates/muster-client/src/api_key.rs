@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Single, by_id, paged};
+use crate::client::{by_id, paged};
 use crate::secret::expose;
 use crate::{Client, Error, Page, PermissionLevel};
 
@@ -150,8 +151,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 403 if the caller lacks the permission, 404 if the user does not exist.
     pub async fn create_api_key(&self, key: &NewApiKey) -> Result<ApiKeyWithToken, Error> {
-        let single: Single<ApiKeyWithToken> = self.http.post_json("/api/v2/api_keys", key).await?;
-        Ok(single.result)
+        self.http.post("/api/v2/api_keys").body(key)?.one().await
     }
 
     /// Gets an API key: one of the caller's own or, as an owner, any.
@@ -159,8 +159,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 404 if the key does not exist.
     pub async fn get_api_key(&self, key_id: &str) -> Result<ApiKey, Error> {
-        let single: Single<ApiKey> = self.http.get(&path(key_id, "")?, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(&path(key_id, "")?, &[]).await
     }
 
     /// Rotates the secret of an API key. The previous secret remains valid for `overlap`: up to 7 days; `None` for the
@@ -174,8 +173,7 @@ impl Client {
     /// [`Error::Rejected`] with status 409 if the key is revoked or expired.
     pub async fn rotate_api_key(&self, key_id: &str, overlap: Option<Duration>) -> Result<ApiKeyWithToken, Error> {
         let body = Rotation { overlap_seconds: overlap.map(|overlap| overlap.as_secs()) };
-        let single: Single<ApiKeyWithToken> = self.http.post_json(&path(key_id, "/rotate")?, &body).await?;
-        Ok(single.result)
+        self.http.post(&path(key_id, "/rotate")?).body(&body)?.one().await
     }
 
     /// Revokes an API key. A key can revoke itself.
@@ -183,8 +181,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if the key is already revoked.
     pub async fn revoke_api_key(&self, key_id: &str) -> Result<ApiKey, Error> {
-        let single: Single<ApiKey> = self.http.delete(&path(key_id, "")?).await?;
-        Ok(single.result)
+        self.http.write(Method::DELETE, &path(key_id, "")?).one().await
     }
 
     /// Creates an API key for a service account through the vendor's route, which caps the lifetime at the server's
@@ -199,8 +196,8 @@ impl Client {
         name: Option<&str>,
     ) -> Result<SecretString, Error> {
         let body = VendorKey { duration: lifetime.as_secs(), user_id, name };
-        let single: Single<ServerSession> = self.http.post_json("/api/v2/users/create_api_key", &body).await?;
-        Ok(single.result.server_session_id)
+        let session: ServerSession = self.http.post("/api/v2/users/create_api_key").body(&body)?.one().await?;
+        Ok(session.server_session_id)
     }
 
     /// Revokes all API keys of a user and returns their number. Requires an owner.
@@ -209,8 +206,7 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the user does not exist, 409 if the user has no active key.
     pub async fn rotate_api_keys_for_user(&self, user_id: &str) -> Result<usize, Error> {
         let path = by_id("/api/v2/organization_collaborators/rotate_api_key_for_user", user_id, "", "usr")?;
-        let single: Single<Rotated> = self.http.post(&path, &[]).await?;
-        Ok(single.result.keys)
+        Ok(self.http.post(&path).one::<Rotated>().await?.keys)
     }
 }
 

@@ -9,8 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::batch::{CreatedBody, PlannedBody};
-use crate::client::Single;
-use crate::http::Rows;
+use crate::http::{Rows, Single};
 use crate::retry::{Retry, RetryReason};
 use crate::{Batch, BatchEvent, BatchOutcome, Client, CreatedBatch, Error, PlannedBatch, random};
 

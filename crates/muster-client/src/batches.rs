@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::batch::{CreatedBody, UndoneBody};
-use crate::client::{Single, by_id, paged};
+use crate::client::{by_id, paged};
+use crate::http::Single;
 use crate::retry::{Retry, RetryReason};
 use crate::{Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error, Page, UndoneBatch};
 
@@ -26,8 +27,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 404 if the batch does not exist.
     pub async fn get_batch(&self, batch_id: &str) -> Result<Batch, Error> {
-        let single: Single<Batch> = self.http.get(&path(batch_id, "")?, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(&path(batch_id, "")?, &[]).await
     }
 
     /// Lists batches, newest first, `count` (1 to 50) per page; for paging see
@@ -57,8 +57,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if the batch is not running.
     pub async fn cancel_batch(&self, batch_id: &str) -> Result<Batch, Error> {
-        let single: Single<Batch> = self.http.post(&path(batch_id, "/cancel")?, &[]).await?;
-        Ok(single.result)
+        self.http.post(&path(batch_id, "/cancel")?).one().await
     }
 
     /// Undoes a batch: removes all its users, or none if any of them has been used (has signed in, was changed, or is
@@ -70,12 +69,8 @@ impl Client {
     /// [`Error::Rejected`] with status 409 and code `batch_in_use` if users have been used ([`Error::rows`] lists them by
     /// their index in the batch), or `conflict` if there is nothing to undo.
     pub async fn undo_batch(&self, batch_id: &str, dry_run: bool, keep_used: bool) -> Result<UndoneBatch, Error> {
-        let query: Vec<_> = [("dry_run", dry_run), ("keep_used", keep_used)]
-            .into_iter()
-            .filter(|(_, set)| *set)
-            .map(|(name, _)| (name, "true".to_owned()))
-            .collect();
-        let body: UndoneBody = self.http.post(&path(batch_id, "/undo")?, &query).await?;
+        let undo = self.http.post(&path(batch_id, "/undo")?);
+        let body: UndoneBody = undo.flag("dry_run", dry_run).flag("keep_used", keep_used).parse().await?;
         Ok(body.into())
     }
 

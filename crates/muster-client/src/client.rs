@@ -4,7 +4,7 @@ use std::env::VarError;
 use std::fmt;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::http::Http;
 use crate::{
@@ -84,8 +84,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 401 if the key is invalid.
     pub async fn user_info(&self) -> Result<UserInfo, Error> {
-        let single: Single<UserInfo> = self.http.get("/api/v2/userinfo/", &[]).await?;
-        Ok(single.result)
+        self.http.get_one("/api/v2/userinfo/", &[]).await
     }
 
     /// Lists the members of the organization, `count` (1 to 50) per page.
@@ -138,12 +137,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("host", &self.http.base.to_string()).finish_non_exhaustive()
     }
-}
-
-/// Envelope of a response that is not a list.
-#[derive(Deserialize)]
-pub(crate) struct Single<T> {
-    pub(crate) result: T,
 }
 
 /// Appends the paging parameters in the order of the vendor's client.

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde::Serialize;
 
-use crate::client::{Single, by_id};
-use crate::http::Write;
+use crate::client::by_id;
 use crate::{Client, Collaborator, CollaboratorType, Error, Page, PermissionLevel};
 
 /// A search for members. A member has to match all fields that are set.
@@ -60,8 +59,8 @@ impl Client {
         count: u8,
         paging_token: Option<&str>,
     ) -> Result<Page<Collaborator>, Error> {
-        let write = Write::new(Method::POST, "/api/v2/organization_collaborators/search".to_owned());
-        self.http.write_for(write.body(&PagedSearch { search, count, paging_token })?).await
+        let body = PagedSearch { search, count, paging_token };
+        self.http.post("/api/v2/organization_collaborators/search").body(&body)?.parse().await
     }
 
     /// Gets a member by the ID of the membership (`ide_…`).
@@ -69,8 +68,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 404 if the membership does not exist.
     pub async fn get_collaborator(&self, identity_id: &str) -> Result<Collaborator, Error> {
-        let single: Single<Collaborator> = self.http.get(&path(identity_id)?, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(&path(identity_id)?, &[]).await
     }
 
     /// Sets the permission level of a membership, if `revision` is `None` or the current revision of the user. The
@@ -84,9 +82,12 @@ impl Client {
         permission_level: PermissionLevel,
         revision: Option<i64>,
     ) -> Result<Collaborator, Error> {
-        let write = Write::new(Method::PUT, path(identity_id)?).body(&Level { permission_level })?.if_match(revision);
-        let single: Single<Collaborator> = self.http.write_for(write).await?;
-        Ok(single.result)
+        self.http
+            .write(Method::PUT, &path(identity_id)?)
+            .body(&Level { permission_level })?
+            .if_match(revision)
+            .one()
+            .await
     }
 
     /// Removes a member and deletes the account. Requires an owner. The request is not retried.
@@ -94,7 +95,7 @@ impl Client {
     /// # Errors
     /// The same as [`set_permission_level`](Self::set_permission_level).
     pub async fn remove_collaborator(&self, identity_id: &str, revision: Option<i64>) -> Result<(), Error> {
-        self.http.write(Write::new(Method::DELETE, path(identity_id)?).if_match(revision)).await.map(|_| ())
+        self.http.write(Method::DELETE, &path(identity_id)?).if_match(revision).send().await.map(|_| ())
     }
 }
 

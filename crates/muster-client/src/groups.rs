@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde::Serialize;
 
-use crate::client::{Single, by_id, paged};
+use crate::client::{by_id, paged};
 use crate::group::{Memberships, NewPolicy};
-use crate::http::Write;
+use crate::http::Single;
 use crate::{
     Client, Error, Group, GroupChanged, GroupMember, GroupMembership, Page, Policy, PolicyBinding, UserPermissions,
 };
@@ -35,8 +35,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 404 if the group does not exist.
     pub async fn get_group(&self, group_id: &str) -> Result<Group, Error> {
-        let single: Single<Group> = self.http.get(&path(group_id, "")?, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(&path(group_id, "")?, &[]).await
     }
 
     /// Creates an empty group. Like all methods that change groups and policies, it requires an owner.
@@ -44,11 +43,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if a group has the name, regardless of case.
     pub async fn create_group(&self, name: &str) -> Result<Group, Error> {
-        let single: Single<Group> = self
-            .http
-            .write_for(Write::new(Method::POST, "/api/v2/user_groups/".to_owned()).body(&Name { name })?)
-            .await?;
-        Ok(single.result)
+        self.http.post("/api/v2/user_groups/").body(&Name { name })?.one().await
     }
 
     /// Renames a group.
@@ -57,9 +52,7 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the group does not exist, 409 if another group has the name or a directory
     /// manages the group.
     pub async fn rename_group(&self, group_id: &str, name: &str) -> Result<Group, Error> {
-        let single: Single<Group> =
-            self.http.write_for(Write::new(Method::PATCH, path(group_id, "")?).body(&Name { name })?).await?;
-        Ok(single.result)
+        self.http.write(Method::PATCH, &path(group_id, "")?).body(&Name { name })?.one().await
     }
 
     /// Deletes a group and returns its last state. The accounts of its members remain.
@@ -68,8 +61,7 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the group does not exist; 409 with code `last_owner` if no owner would
     /// remain, or `conflict` if a directory manages the group.
     pub async fn delete_group(&self, group_id: &str) -> Result<Group, Error> {
-        let single: Single<Group> = self.http.write_for(Write::new(Method::DELETE, path(group_id, "")?)).await?;
-        Ok(single.result)
+        self.http.write(Method::DELETE, &path(group_id, "")?).one().await
     }
 
     /// Lists the members of a group, `count` (1 to 50) per page.
@@ -108,7 +100,8 @@ impl Client {
         rows: &[R],
         dry_run: bool,
     ) -> Result<GroupChanged, Error> {
-        self.change_group_members(path(group_id, "/members/add")?, rows, dry_run).await
+        let path = path(group_id, "/members/add")?;
+        self.http.post(&path).body(rows)?.flag("dry_run", dry_run).one().await
     }
 
     /// Removes users from a group, all or none. Users that are not members are not an error.
@@ -121,21 +114,8 @@ impl Client {
         rows: &[R],
         dry_run: bool,
     ) -> Result<GroupChanged, Error> {
-        self.change_group_members(path(group_id, "/members/remove")?, rows, dry_run).await
-    }
-
-    async fn change_group_members<R: Serialize>(
-        &self,
-        path: String,
-        rows: &[R],
-        dry_run: bool,
-    ) -> Result<GroupChanged, Error> {
-        let mut write = Write::new(Method::POST, path).body(rows)?;
-        if dry_run {
-            write = write.query("dry_run", "true");
-        }
-        let single: Single<GroupChanged> = self.http.write_for(write).await?;
-        Ok(single.result)
+        let path = path(group_id, "/members/remove")?;
+        self.http.post(&path).body(rows)?.flag("dry_run", dry_run).one().await
     }
 
     /// Gets the policy of the organization: the roles of its groups.
@@ -143,8 +123,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn policy(&self) -> Result<Policy, Error> {
-        let single: Single<Policy> = self.http.get(POLICY, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(POLICY, &[]).await
     }
 
     /// Replaces the policy. It takes effect immediately.
@@ -153,9 +132,7 @@ impl Client {
     /// [`Error::rows`] contains unknown and duplicate roles and groups. [`Error::Rejected`] with status 409 and code
     /// `last_owner` if no owner would remain.
     pub async fn set_policy(&self, bindings: &[PolicyBinding]) -> Result<Policy, Error> {
-        let single: Single<Policy> =
-            self.http.write_for(Write::new(Method::PUT, POLICY.to_owned()).body(&NewPolicy { bindings })?).await?;
-        Ok(single.result)
+        self.http.write(Method::PUT, POLICY).body(&NewPolicy { bindings })?.one().await
     }
 
     /// Lists all owners, and all users or one of them. Requires an owner.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::base::Base;
@@ -49,23 +49,24 @@ pub(crate) struct Rows<'a, B: ?Sized> {
     pub(crate) key: Option<&'a str>,
 }
 
-/// A request that is not retried.
-pub(crate) struct Write {
+/// A write that is not retried and, like all writes, has no timeout.
+pub(crate) struct Write<'a> {
+    http: &'a Http,
     method: Method,
-    path: String,
-    query: Vec<(&'static str, String)>,
+    url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl Write {
-    pub(crate) fn new(method: Method, path: String) -> Self {
-        Self { method, path, query: Vec::new(), headers: HeaderMap::new(), body: Vec::new() }
+impl Write<'_> {
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        self.url.query_pairs_mut().append_pair(name, value);
+        self
     }
 
-    pub(crate) fn query(mut self, name: &'static str, value: &str) -> Self {
-        self.query.push((name, value.to_owned()));
-        self
+    /// Adds a query parameter `true` if `is_set`.
+    pub(crate) fn flag(self, name: &str, is_set: bool) -> Self {
+        if is_set { self.query(name, "true") } else { self }
     }
 
     /// Sets the JSON body.
@@ -82,6 +83,28 @@ impl Write {
         }
         self
     }
+
+    pub(crate) async fn send(mut self) -> Result<Received, Error> {
+        self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        self.http.execute(self.http.client.request(self.method, self.url).headers(self.headers).body(self.body)).await
+    }
+
+    /// Sends the request and parses the response.
+    pub(crate) async fn parse<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let http = self.http;
+        http.parse(&self.send().await?)
+    }
+
+    /// Sends the request and returns the resource in the response.
+    pub(crate) async fn one<T: DeserializeOwned>(self) -> Result<T, Error> {
+        Ok(self.parse::<Single<T>>().await?.result)
+    }
+}
+
+/// Envelope of a response that is not a list.
+#[derive(Deserialize)]
+pub(crate) struct Single<T> {
+    pub(crate) result: T,
 }
 
 /// A successful response.
@@ -101,6 +124,11 @@ impl Http {
     /// Reads; retries a 429 or 503 with `Retry-After`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
         self.get_within(path, query, 1).await
+    }
+
+    /// Reads one resource.
+    pub(crate) async fn get_one<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
+        Ok(self.get::<Single<T>>(path, query).await?.result)
     }
 
     /// Reads with a multiple of the read timeout.
@@ -146,35 +174,12 @@ impl Http {
         }
     }
 
-    /// Sends a write without a body. Like all writes, it has no timeout.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, Error> {
-        let request = self.client.post(self.base.join(path, query)).header(CONTENT_LENGTH, "0");
-        self.parse(&self.execute(request).await?)
+    pub(crate) fn write(&self, method: Method, path: &str) -> Write<'_> {
+        Write { http: self, method, url: self.base.join(path, &[]), headers: HeaderMap::new(), body: Vec::new() }
     }
 
-    pub(crate) async fn write(&self, write: Write) -> Result<Received, Error> {
-        let url = self.base.join(&write.path, &write.query);
-        let mut headers = write.headers;
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(write.body.len()));
-        self.execute(self.client.request(write.method, url).headers(headers).body(write.body)).await
-    }
-
-    /// Sends a write and parses the response.
-    pub(crate) async fn write_for<T: DeserializeOwned>(&self, write: Write) -> Result<T, Error> {
-        self.parse(&self.write(write).await?)
-    }
-
-    /// Sends a POST request with a JSON body.
-    pub(crate) async fn post_json<B: Serialize + ?Sized, T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &B,
-    ) -> Result<T, Error> {
-        self.write_for(Write::new(Method::POST, path.to_owned()).body(body)?).await
-    }
-
-    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.parse(&self.execute(self.client.delete(self.base.join(path, &[]))).await?)
+    pub(crate) fn post(&self, path: &str) -> Write<'_> {
+        self.write(Method::POST, path)
     }
 
     /// Sends rows without a timeout (the server may hash thousands of passwords) and retries. `on_retry` is called before

@@ -1,9 +1,8 @@
 //! Methods for invitations.
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 
-use crate::client::{Single, by_id};
-use crate::http::Write;
+use crate::client::by_id;
 use crate::invitation::{InvitedBody, InvitedItem};
 use crate::{
     AcceptInvitation, AcceptedInvitation, Client, CreatedInvitation, Error, Invitation, InvitationError, NewInvitation,
@@ -24,8 +23,7 @@ impl Client {
         &self,
         invitations: &[NewInvitation],
     ) -> Result<Vec<Result<CreatedInvitation, InvitationError>>, Error> {
-        let write = Write::new(Method::POST, format!("{PATH}/batch_create")).body(invitations)?;
-        let body: InvitedBody = self.http.write_for(write).await?;
+        let body: InvitedBody = self.http.post(&format!("{PATH}/batch_create")).body(invitations)?.parse().await?;
         let outcomes: Option<Vec<_>> = body.results.into_iter().map(InvitedItem::outcome).collect();
         outcomes.filter(|outcomes| outcomes.len() == invitations.len()).ok_or_else(|| {
             self.http.invalid_response(StatusCode::OK, "the results do not match the request".to_owned())
@@ -49,8 +47,7 @@ impl Client {
     /// replaced.
     pub async fn invalidate_invitation(&self, invitation_id: &str) -> Result<Invitation, Error> {
         let path = by_id(PATH, invitation_id, "/invalidate", "orginv")?;
-        let single: Single<Invitation> = self.http.post(&path, &[]).await?;
-        Ok(single.result)
+        self.http.post(&path).one().await
     }
 
     /// Accepts an invitation, which creates the account. Requires no API key: see
@@ -60,8 +57,6 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the link is not valid, 400 for invalid fields, 409 if an account with the
     /// address exists.
     pub async fn accept_invitation(&self, acceptance: &AcceptInvitation) -> Result<AcceptedInvitation, Error> {
-        let write = Write::new(Method::POST, format!("{PATH}/accept")).body(acceptance)?;
-        let single: Single<AcceptedInvitation> = self.http.write_for(write).await?;
-        Ok(single.result)
+        self.http.post(&format!("{PATH}/accept")).body(acceptance)?.one().await
     }
 }

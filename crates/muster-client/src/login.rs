@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Single, by_id};
+use crate::client::by_id;
 use crate::secret::expose;
 use crate::{Client, Error};
 
@@ -57,8 +57,7 @@ impl Client {
     /// See [`Error`].
     pub async fn start_login(&self, lifetime: Duration) -> Result<StartedLogin, Error> {
         let query = [("duration_seconds", lifetime.as_secs().to_string())];
-        let single: Single<StartedLogin> = self.http.get("/api/v2/users/create_otp_token", &query).await?;
-        Ok(single.result)
+        self.http.get_one("/api/v2/users/create_otp_token", &query).await
     }
 
     /// Fetches the API key of a login: `None` until the login is approved. The key is returned once. Requires no API key.
@@ -67,8 +66,8 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the one-time password is expired, after 10 minutes.
     pub async fn fetch_login(&self, otp: &SecretString) -> Result<Option<SecretString>, Error> {
         let path = by_id("/api/v2/users/request_otp_token", otp.expose_secret(), "", "otp")?;
-        let single: Single<FetchedLogin> = self.http.get(&path, &[]).await?;
-        Ok(Some(single.result).filter(|login| login.valid).map(|login| login.server_session_id))
+        let login: FetchedLogin = self.http.get_one(&path, &[]).await?;
+        Ok(login.valid.then_some(login.server_session_id))
     }
 
     /// Approves a login: its holder receives an API key that acts as the caller and has the permissions of the calling
@@ -78,7 +77,6 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the one-time password is unknown or expired, 409 if it is already approved.
     pub async fn approve_login(&self, otp: &str) -> Result<ApprovedLogin, Error> {
         let body = serde_json::json!({ "otp": otp });
-        let single: Single<ApprovedLogin> = self.http.post_json("/api/v2/users/approve_otp_token", &body).await?;
-        Ok(single.result)
+        self.http.post("/api/v2/users/approve_otp_token").body(&body)?.one().await
     }
 }

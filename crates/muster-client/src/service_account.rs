@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::client::Single;
 use crate::{Client, Error};
 
 /// A service account.
@@ -33,8 +32,6 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 400 for an invalid name, 409 if a collaborator has the name.
     pub async fn create_service_account(&self, name: &str) -> Result<ServiceAccount, Error> {
-        let query = [("name", name.to_owned())];
-        let single: Single<ServiceAccount> = self.http.post("/api/v2/users/service_accounts", &query).await?;
-        Ok(single.result)
+        self.http.post("/api/v2/users/service_accounts").query("name", name).one().await
     }
 }

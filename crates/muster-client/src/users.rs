@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Single, by_id};
-use crate::http::Write;
+use crate::client::by_id;
 use crate::{Client, Error, Page};
 
 /// An account of a person or a service account.
@@ -84,8 +83,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 404 if the user does not exist.
     pub async fn get_user(&self, user_id: &str) -> Result<User, Error> {
-        let single: Single<User> = self.http.get(&path(user_id, "")?, &[]).await?;
-        Ok(single.result)
+        self.http.get_one(&path(user_id, "")?, &[]).await
     }
 
     /// Changes a user, if `revision` is `None` or the current revision. Like all methods that change users, it requires
@@ -95,9 +93,7 @@ impl Client {
     /// [`Error::Rejected`] with status 409 if the address belongs to another account, 412 if the revision differs, 422
     /// with [`Error::rows`] for invalid fields.
     pub async fn update_user(&self, user_id: &str, change: &UserChange, revision: Option<i64>) -> Result<User, Error> {
-        let write = Write::new(Method::PATCH, path(user_id, "")?).body(change)?.if_match(revision);
-        let single: Single<User> = self.http.write_for(write).await?;
-        Ok(single.result)
+        self.http.write(Method::PATCH, &path(user_id, "")?).body(change)?.if_match(revision).one().await
     }
 
     /// Suspends a user. Their API keys are invalid until the user is reactivated. Idempotent.
@@ -105,9 +101,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if the user is the last owner (`last_owner`), 412 if the revision differs.
     pub async fn suspend_user(&self, user_id: &str, revision: Option<i64>) -> Result<User, Error> {
-        let write = Write::new(Method::POST, path(user_id, "/suspend")?).if_match(revision);
-        let single: Single<User> = self.http.write_for(write).await?;
-        Ok(single.result)
+        self.http.post(&path(user_id, "/suspend")?).if_match(revision).one().await
     }
 
     /// Reactivates a suspended user. Idempotent.
@@ -115,9 +109,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 412 if the revision differs.
     pub async fn reactivate_user(&self, user_id: &str, revision: Option<i64>) -> Result<User, Error> {
-        let write = Write::new(Method::POST, path(user_id, "/reactivate")?).if_match(revision);
-        let single: Single<User> = self.http.write_for(write).await?;
-        Ok(single.result)
+        self.http.post(&path(user_id, "/reactivate")?).if_match(revision).one().await
     }
 
     /// Deletes a user and everything that refers to them.
@@ -125,7 +117,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if the user is the last owner, 412 if the revision differs.
     pub async fn delete_user(&self, user_id: &str, revision: Option<i64>) -> Result<(), Error> {
-        self.http.write(Write::new(Method::DELETE, path(user_id, "")?).if_match(revision)).await.map(|_| ())
+        self.http.write(Method::DELETE, &path(user_id, "")?).if_match(revision).send().await.map(|_| ())
     }
 
     /// Changes a list of users, all or none, and returns them in the order of the list. Rows are [`UserRow`]s or any
@@ -162,12 +154,8 @@ impl Client {
     }
 
     async fn change_users<R: Serialize>(&self, action: &str, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
-        let mut write = Write::new(Method::POST, format!("/api/v2/users/admin_batch_{action}")).body(rows)?;
-        if dry_run {
-            write = write.query("dry_run", "true");
-        }
-        let page: Page<User> = self.http.write_for(write).await?;
-        Ok(page.results)
+        let write = self.http.post(&format!("/api/v2/users/admin_batch_{action}")).body(rows)?;
+        Ok(write.flag("dry_run", dry_run).parse::<Page<User>>().await?.results)
     }
 }
 
