@@ -1,6 +1,6 @@
 //! `muster key …`: API keys, directly in the database, as the local operator.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use muster_client::{ApiKey, ApiKeyWithToken};
 
 use super::Exit;
@@ -11,7 +11,7 @@ use super::output;
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::id::{ApiKey as Key, Id, User};
-use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary};
+use crate::keys::{self, Filter, KeySpec, Lifetime};
 use crate::page::{MAX_COUNT, PageRequest};
 
 #[derive(clap::Subcommand, Debug)]
@@ -83,7 +83,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
                 let user_id = find_user(app, caller, user.as_deref()).await?;
                 Ok(keys::create(app, caller, KeySpec { user_id, ..spec }).await?)
             });
-            show_token(local.output, &new_key(created.await?))
+            show_token(local.output, &created.await?.into())
         }
         Command::List { user, local } => {
             let keys =
@@ -92,7 +92,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Show { key_id, local } => {
             let key = with_operator(local.config.load()?, async |app, caller| {
-                Ok(api_key(keys::get(app, caller, key_id).await?, app.clock.now()))
+                Ok(keys::get(app, caller, key_id).await?.into_api_key(app.clock.now()))
             });
             output::print_one(local.output, &key.await?)
         }
@@ -100,7 +100,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             let rotated = with_operator(local.config.load()?, async |app, caller| {
                 let rotated = keys::rotate(app, caller, key_id, overlap).await?;
                 let token = rotated.token.expose().into();
-                Ok(ApiKeyWithToken { key: api_key(rotated.key, app.clock.now()), token })
+                Ok(ApiKeyWithToken { key: rotated.key.into_api_key(app.clock.now()), token })
             });
             show_token(local.output, &rotated.await?)
         }
@@ -126,49 +126,9 @@ async fn list(app: &App, caller: &Caller, user: Option<&str>) -> Result<Vec<ApiK
     loop {
         let page = keys::list(app, caller, Filter { user_id }, &PageRequest { count: MAX_COUNT, after }).await?;
         after = page.rows.last().map(|key| key.key_id);
-        listed.extend(page.rows.into_iter().map(|key| api_key(key, app.clock.now())));
+        listed.extend(page.rows.into_iter().map(|key| key.into_api_key(app.clock.now())));
         if page.next.is_none() {
             return Ok(listed);
         }
     }
-}
-
-/// The key as the HTTP API represents it.
-fn api_key(key: Summary, now: DateTime<Utc>) -> ApiKey {
-    ApiKey {
-        status: key.status(now).to_owned(),
-        key_id: key.key_id.to_string(),
-        user_id: key.user_id.map(|user_id| user_id.to_string()),
-        user_status: key.user_status.map(|status| status.as_str().to_owned()),
-        name: key.name,
-        permission_level: key.permission_level.as_str().to_owned(),
-        scopes: key.scopes,
-        created_at: key.created_at,
-        created_by: key.created_by.map(|key_id| key_id.to_string()),
-        expires_at: key.expires_at,
-        last_used_at: key.last_used_at,
-        rotated_at: key.rotated_at,
-        previous_expires_at: key.previous_expires_at.filter(|until| *until > now),
-        revoked_at: key.revoked_at,
-    }
-}
-
-fn new_key(key: NewKey) -> ApiKeyWithToken {
-    let shown = ApiKey {
-        key_id: key.key_id.to_string(),
-        user_id: key.user_id.map(|user_id| user_id.to_string()),
-        user_status: None,
-        name: key.name,
-        permission_level: key.permission_level.as_str().to_owned(),
-        scopes: key.scopes.to_database(),
-        status: "active".to_owned(),
-        created_at: key.created_at,
-        created_by: key.created_by.map(|key_id| key_id.to_string()),
-        expires_at: key.expires_at,
-        last_used_at: None,
-        rotated_at: None,
-        previous_expires_at: None,
-        revoked_at: None,
-    };
-    ApiKeyWithToken { key: shown, token: key.token.expose().into() }
 }

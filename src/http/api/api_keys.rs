@@ -17,22 +17,25 @@ use crate::id::{self, Id};
 use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, NewSecret, Summary};
 use crate::page::PageRequest;
 
-fn to_api_key(key: Summary, now: DateTime<Utc>) -> ApiKey {
-    ApiKey {
-        status: key.status(now).to_owned(),
-        key_id: key.key_id.to_string(),
-        user_id: key.user_id.map(|user_id| user_id.to_string()),
-        user_status: key.user_status.map(|status| status.as_str().to_owned()),
-        name: key.name,
-        permission_level: key.permission_level.as_str().to_owned(),
-        scopes: key.scopes,
-        created_at: key.created_at,
-        created_by: key.created_by.map(|key_id| key_id.to_string()),
-        expires_at: key.expires_at,
-        last_used_at: key.last_used_at,
-        rotated_at: key.rotated_at,
-        previous_expires_at: key.previous_expires_at.filter(|until| *until > now),
-        revoked_at: key.revoked_at,
+impl Summary {
+    /// The key as the API and the command line represent it.
+    pub(crate) fn into_api_key(self, now: DateTime<Utc>) -> ApiKey {
+        ApiKey {
+            status: self.status(now).to_owned(),
+            key_id: self.key_id.to_string(),
+            user_id: self.user_id.map(|user_id| user_id.to_string()),
+            user_status: self.user_status.map(|status| status.as_str().to_owned()),
+            name: self.name,
+            permission_level: self.permission_level.as_str().to_owned(),
+            scopes: self.scopes,
+            created_at: self.created_at,
+            created_by: self.created_by.map(|key_id| key_id.to_string()),
+            expires_at: self.expires_at,
+            last_used_at: self.last_used_at,
+            rotated_at: self.rotated_at,
+            previous_expires_at: self.previous_expires_at.filter(|until| *until > now),
+            revoked_at: self.revoked_at,
+        }
     }
 }
 
@@ -91,7 +94,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = keys::list(&app, &caller, filter, &page).await?;
     let now = app.clock.now();
-    Ok(super::page(&request, page, |key| to_api_key(key, now)))
+    Ok(super::page(&request, page, |key| key.into_api_key(now)))
 }
 
 /// A request to create an API key.
@@ -168,7 +171,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
     responses((status = 200, description = "The key.", body = Single<ApiKey>)))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let key = keys::get(&app, &caller, key_id(&request)?).await?;
-    Ok(single(to_api_key(key, app.clock.now())))
+    Ok(single(key.into_api_key(app.clock.now())))
 }
 
 /// Revoke an API key
@@ -184,7 +187,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
     ))]
 pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let key = keys::revoke(&app, &caller, key_id(&request)?).await?;
-    Ok(single(to_api_key(key, app.clock.now())))
+    Ok(single(key.into_api_key(app.clock.now())))
 }
 
 /// A request to rotate an API key.
@@ -214,6 +217,6 @@ pub(in crate::http) async fn rotate(app: web::Data<App>, caller: Caller, mut bod
     let rotation: Rotation = body.optional_object().await?;
     let overlap = rotation.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
     let NewSecret { key, token } = keys::rotate(&app, &caller, key_id, overlap).await?;
-    let result = ApiKeyWithToken { key: to_api_key(key, app.clock.now()), token: token.expose().into() };
+    let result = ApiKeyWithToken { key: key.into_api_key(app.clock.now()), token: token.expose().into() };
     Ok(single(result))
 }
