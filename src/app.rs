@@ -178,7 +178,7 @@ impl App {
     /// ends the change and retries it.
     ///
     /// # Errors
-    /// `forbidden`, or `unavailable` when the database does not answer.
+    /// `forbidden`, or `unavailable` when the database does not respond.
     pub(crate) async fn begin_many(
         &self,
         caller: &Caller,
@@ -230,7 +230,7 @@ impl App {
     /// A connection to read with, if the caller has the permission.
     ///
     /// # Errors
-    /// `forbidden`, or `unavailable` when the database does not answer.
+    /// `forbidden`, or `unavailable` when the database does not respond.
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
         // Boxed: opening a connection takes some KiB, which the future of each request would carry.

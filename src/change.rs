@@ -187,7 +187,7 @@ impl Retries {
 /// Begins a transaction within `limits`, and within `context.timeout`.
 ///
 /// # Errors
-/// `unavailable` when the database does not answer. A task that answers later drops its transaction.
+/// `unavailable` when the database does not respond. A transaction that begins later is dropped.
 pub(crate) async fn begin(
     pool: &PgPool,
     context: &Context,

@@ -1,4 +1,4 @@
-//! [`Error`]: what the caller of an operation is told, and the private cause, which only the log gets.
+//! [`Error`]: the code and message for the caller of an operation, and the private cause, which only the log gets.
 //!
 //! | code family | HTTP | the client should |
 //! |---|---|---|

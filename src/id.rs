@@ -1,7 +1,7 @@
 //! Typed IDs: a UUIDv7 with a Rust type for each kind of object, so that IDs of different kinds can't be swapped.
 //!
 //! The text form is a [TypeID](https://github.com/jetify-com/typeid): the prefix of the kind, `_`, and the 128 bits as
-//! 26 characters of Crockford's base 32 in lowercase, such as `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. Ids of one kind sort by
+//! 26 characters of Crockford's base 32 in lowercase, such as `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. IDs of one kind sort by
 //! their time of creation, both as text and as UUID.
 
 use std::cmp::Ordering;

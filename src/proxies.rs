@@ -2,11 +2,12 @@
 //!
 //! # Decisions
 //!
-//! *Only proxies in `server.trusted_proxies` are believed.* Each proxy appends what it saw, so the header is read from the
-//! right, up to the first address that is not a trusted proxy. Everything left of it may be forged by the client.
+//! *Only proxies in `server.trusted_proxies` are trusted.* Each proxy appends the address of its client, so the header is
+//! read from the right, up to the first address that is not a trusted proxy. The client may have forged everything left
+//! of it.
 //!
 //! *Only the header that the setting names is read.* A proxy that writes one of the two headers passes the other one on
-//! unchanged, so reading both would mean believing the client.
+//! unchanged, so reading both would mean trusting the client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn only_addresses_from_trusted_proxies_are_believed() {
+    fn only_addresses_from_trusted_proxies_are_used() {
         for (peer, values, expected) in [
             ("192.0.2.9", &["198.51.100.1"][..], "192.0.2.9"),
             (PROXY, &[], PROXY),

@@ -2,7 +2,7 @@
 //!
 //! - `amk_`: an API key; `ami_`: an invitation. The prefixes never change, so secret scanners can rely on them. The
 //!   vendor's client accepts tokens that start with `a` and contain a `_`.
-//! - organization and id: the two ids, 26 characters each ([`crate::id::encode`]). They locate the object in its
+//! - organization and id: the two IDs, 26 characters each ([`crate::id::encode`]). They locate the object in its
 //!   organization, and identify a leaked token so that it can be revoked.
 //! - secret: 43 random characters of 62, which are 256 bits.
 //! - checksum: the CRC-32 of everything before it, as 6 characters. A mistyped or truncated token is rejected without
@@ -60,7 +60,7 @@ impl<K: HasToken> Token<K> {
     /// Parses a token.
     ///
     /// # Errors
-    /// [`InvalidToken`] for any text that [`Token::text`] does not write.
+    /// [`InvalidToken`] for any text that is not the output of [`Token::text`].
     pub fn parse(text: &str) -> Result<Self, InvalidToken> {
         let (body, checksum) = text.split_at_checked(text.len().saturating_sub(CHECKSUM_LEN)).ok_or(InvalidToken)?;
         if checksum_of(body) != checksum {

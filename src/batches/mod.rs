@@ -4,13 +4,14 @@
 //!
 //! 1. It checks the caller's permission before it reads the body.
 //! 2. It parses the body (`rows.rs`, `row.rs`).
-//! 3. A request with an `Idempotency-Key` (`key.rs`) is looked up: if its batch was created, it gets the stored
-//!    response; if its batch is in progress, it is told so. Otherwise it claims a row of its own in state `running`
+//! 3. It looks up a request with an `Idempotency-Key` (`key.rs`): if the batch was created, the request gets the stored
+//!    response; if the batch is in progress, 409. Otherwise the request claims a row of its own in state `running`
 //!    (`claim.rs`, `lease.rs`).
 //! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding.
-//! 5. One query finds the addresses that exist; they join the same [`crate::report::Report`]. (A list that is written
-//!    at once, without hashing, skips the query: step 8 finds the same.)
-//! 6. Any finding ends it here, before passwords are hashed. The response has the complete report.
+//! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
+//!    passwords to hash skips the query: step 8 finds the same conflicts.)
+//! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
+//!    report.
 //! 7. The pool hashes the passwords, outside any transaction (`job.rs`).
 //! 8. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), changes a claimed
 //!    row from `running` to `created`, and stores the response for the key. It runs in a task of its own, so that a
@@ -29,15 +30,15 @@
 //! `ON CONFLICT DO NOTHING` also skips rows because of transactions that its snapshot does not see.
 //!
 //! *When the connection breaks during the commit, muster finds out whether the commit took effect.* It locks a claimed
-//! row and reads its state: the lock waits for the lost transaction, should it still run. For a batch without a claimed
-//! row it inserts the row again, in a transaction that it rolls back: that succeeds exactly if the lost one failed. A
-//! plain read would miss a transaction that is about to commit.
+//! row and reads its state: the lock waits for the lost transaction if that is still running. For a batch without a claimed
+//! row, it inserts the row again, in a transaction that it rolls back: the insert succeeds only if the lost transaction
+//! failed. A plain read would miss a transaction that is about to commit.
 //!
-//! *Two requests are the same if their bodies are, byte for byte.* A retry sends the same bytes; two texts with one
-//! meaning come from two requests.
+//! *Two requests are the same if their bodies are identical, byte for byte.* A retry sends the same bytes; two different
+//! texts with the same meaning come from two requests.
 //!
-//! *A list is checked, and its passwords are in the queue, before the response 202 promises that it continues without
-//! its client.* A failure that can be known in advance is reported at once.
+//! *A list is validated, and its passwords are in the queue, before the response 202 promises that the batch continues
+//! without its client.* A failure that can be known in advance is reported immediately.
 
 mod claim;
 mod create;

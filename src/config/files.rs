@@ -30,11 +30,11 @@ pub(crate) fn read_file(setting: &str, file: &Path) -> Result<Vec<u8>, ConfigErr
     Err(unreadable(format!("longer than {MAX_LENGTH} bytes")))
 }
 
-/// Reads the secret in the file that `setting` names. An empty file is an error: it may be in the course of being written.
+/// Reads the secret in the file that `setting` names. An empty file is an error: another program may be writing it.
 ///
 /// # Errors
-/// A message with the setting, and with its value only if the value looks like a path: somebody may have set the secret
-/// itself.
+/// A message with the setting, and with its value only if the value looks like a path: the value may be the secret
+/// itself, set by mistake.
 pub(super) fn read_secret(setting: &str, file: &str) -> Result<Secret, ConfigError> {
     if (!file.contains('/') || file.contains("://")) && !Path::new(file).exists() {
         return Err(ConfigError(format!("{setting} must be the path of an existing file; its value is not shown")));

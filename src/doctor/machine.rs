@@ -7,7 +7,7 @@ use crate::config::Config;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Memory besides hashing, with a batch of the maximum length.
+/// Memory in addition to hashing, with a batch of the maximum length.
 const BASE: u64 = 200 * MIB;
 
 /// The additional memory of verifying an imported hash.

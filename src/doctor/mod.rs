@@ -1,7 +1,7 @@
-//! `muster doctor`: checks everything that muster depends on, and says what is wrong, what that leads to and what to do.
+//! `muster doctor`: checks everything that muster depends on, and reports each problem, its consequence and the remedy.
 //!
-//! It reads settings, the catalogs of the database and the machine, and changes nothing. Of tenants it reads only the names
-//! of API keys that expire soon. So there is no caller and no [`crate::change::Change`].
+//! It reads the settings, the catalogs of the database and the state of the machine, and changes nothing. The only data of
+//! tenants that it reads are the names of API keys that expire soon. So there is no caller and no [`crate::change::Change`].
 //!
 //! # Decisions
 //!
@@ -142,7 +142,7 @@ pub struct Subject<'a> {
     pub database: Result<&'a Database, String>,
     /// The data directory, if the database is the embedded PostgreSQL.
     pub embedded_data_dir: Option<&'a Path>,
-    /// Whether the fingerprint key is random and ends with the process.
+    /// Whether the server key was generated at this start and is lost when the process exits.
     pub has_ephemeral_key: bool,
     /// The certificate to check, with its private key.
     pub certificate: Option<(PathBuf, PathBuf)>,

@@ -2,8 +2,8 @@
 //!
 //! # Decisions
 //!
-//! *Compared with a list of objects*, not with the recorded migrations: the record does not change when somebody drops a
-//! table or restores half a backup. A test keeps the list current. Additional objects are allowed.
+//! *The schema is compared with a list of objects*, not with the recorded migrations: the record does not change when an
+//! administrator drops a table or restores half a backup. A test keeps the list current. Additional objects are allowed.
 
 use std::collections::BTreeSet;
 

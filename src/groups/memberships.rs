@@ -1,4 +1,4 @@
-//! All groups with all their members, page by page: up to 100,000 members that never are in memory at once. Each page
+//! All groups with all their members, page by page, so that up to 100,000 members are not in memory at once. Each page
 //! is read by one or two queries on primary keys, and the connection is released before the page is sent.
 
 use std::collections::VecDeque;

@@ -127,7 +127,7 @@ impl ConnState {
         Rc::strong_count(&self.responses) - 1
     }
 
-    /// Counts a request, or rejects it if `max` are in progress or being answered.
+    /// Counts a request, or rejects it if `max` requests are in progress or their responses are being sent.
     pub(super) fn begin_request(self: &Rc<Self>, max: usize) -> Option<RequestGuard> {
         self.head.take();
         if self.requests() + self.responses() >= max {

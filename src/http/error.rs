@@ -107,8 +107,8 @@ fn note(request: &HttpRequest, error: &Error) -> Option<String> {
     Some(note.request_id.to_string())
 }
 
-/// Records what the database reports about its own state, and asks for its state when an error does not say why the
-/// database failed to respond in time.
+/// Records what the database reports about its own state. If an error does not say why the database failed to respond in
+/// time, queries the state.
 async fn explain(request: &HttpRequest, error: &Error) -> Option<Error> {
     let app = request.app_data::<web::Data<App>>()?;
     app.db.observe(error);

@@ -5,11 +5,12 @@
 //!
 //! # Decisions
 //!
-//! *An invalid link is `not_found`, whatever the reason.* Only a client that has the secret of a link is told that the
+//! *An invalid link is `not_found`, regardless of the reason.* Only a client with the secret of a link learns that the
 //! invitation has expired, was revoked or was accepted. An unknown link and a wrong secret are indistinguishable.
 //!
 //! *An address has at most one open invitation.* A new invitation replaces it, so that only the latest link works.
-//! Lists of one organization are written one after the other, so that concurrent lists can't both keep theirs.
+//! Lists of one organization are written one after the other, so that concurrent lists can't both keep an invitation
+//! open.
 
 mod accept;
 mod create;

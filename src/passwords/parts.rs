@@ -21,8 +21,8 @@ const MOST_PBKDF2_ITERATIONS: u64 = 10_000_000;
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// The limit of scrypt's block size, in units of 128 bytes. It is 8 in practice; the memory besides the table grows
-/// with it.
+/// The limit of scrypt's block size, in units of 128 bytes. It is 8 in practice; the memory in addition to the table
+/// grows with it.
 const MOST_SCRYPT_BLOCK: u64 = 1024;
 
 /// In PHC strings, unused trailing bits are zero.

@@ -10,7 +10,7 @@
 //! [`Action::PolicySet`]. Otherwise an API key that may only set policies could make owners.
 //!
 //! *Only the organization has a policy.* The vendor's client also has policies of clouds and projects, which muster
-//! does not have; they are answered with `not_found`.
+//! does not have; requests for them get `not_found`.
 
 mod permissions;
 mod read;

@@ -1,4 +1,4 @@
-//! The effective permissions of all users, page by page: up to 100,000 users that never are in memory at once.
+//! The effective permissions of all users, page by page, so that up to 100,000 users are not in memory at the same time.
 
 use std::sync::Arc;
 

@@ -366,7 +366,7 @@ impl EmbeddedPostgres {
     }
 }
 
-/// Whether the process is the PostgreSQL of this data directory, as far as the system tells.
+/// Whether the process is the PostgreSQL of this data directory, as far as the system reports it.
 fn is_postgres_of(pid: Pid, data_dir: &Path) -> bool {
     if kill(pid, None) == Err(nix::errno::Errno::ESRCH) {
         return false;
@@ -374,7 +374,8 @@ fn is_postgres_of(pid: Pid, data_dir: &Path) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         // `4711 (postgres) S …`; `Z` is a zombie.
         Ok(stat) if stat.contains("(postgres) Z") => false,
-        // The working directory of PostgreSQL is its data directory, which tells it from a process with a recycled ID.
+        // The working directory of PostgreSQL is its data directory, which distinguishes it from a process with a
+        // recycled PID.
         Ok(stat) => match fs::read_link(format!("/proc/{pid}/cwd")) {
             Ok(cwd) => cwd == data_dir,
             Err(_) => stat.contains("(postgres) "),

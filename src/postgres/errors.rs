@@ -1,17 +1,19 @@
-//! Classifies database errors by SQLSTATE (PostgreSQL documentation, appendix A), and says what clients are told.
+//! Classifies database errors by SQLSTATE (PostgreSQL documentation, appendix A), and maps them to errors for clients.
 //!
 //! # Decisions
 //!
-//! *The conversions have no side effects.* [`super::Database::observe`] learns from errors, where an operation ends.
+//! *The conversions have no side effects.* [`super::Database::observe`] updates the state of the pools from an error, at
+//! the end of an operation.
 //!
 //! *Constraint violations are recognized by SQLSTATE, not by the name of the constraint.* Citus does not pass the name
-//! on, and reports a violation on a worker that receives rows by `COPY` as `XX000`; only the message tells then.
+//! on, and reports a violation on a worker that receives rows by `COPY` as `XX000`, so that only the message identifies
+//! it.
 
 use sqlx::error::DatabaseError;
 
 use crate::error::{Error, RETRY_SOON};
 
-/// The class of a database error: it decides whether to retry and what the client is told.
+/// The class of a database error, which determines whether to retry and which error the client gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
     /// Rolled back because of a concurrent transaction: serialization failure, deadlock or lock timeout. The same
@@ -106,7 +108,7 @@ fn violates(error: &sqlx::Error, sqlstate: &str, message: &str) -> bool {
     })
 }
 
-/// Why a database that can be reached rejects requests, where its error says so.
+/// Why a reachable database rejects requests, as far as its error says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnavailableReason {
     /// The disk is full.
@@ -164,7 +166,7 @@ impl UnavailableReason {
 /// A database error that muster detects itself.
 #[derive(Debug, thiserror::Error)]
 enum DetectedError {
-    #[error("a concurrent transaction was in the way and has ended since")]
+    #[error("conflict with a concurrent transaction, which has ended since")]
     Contended,
     #[error("no response from the database in time")]
     NoResponse,
@@ -181,9 +183,9 @@ impl From<sqlx::Error> for Error {
                 Some(reason) => Self::unavailable_because(reason),
                 None => Self::unavailable("the database can't be reached; nothing was written"),
             },
-            ErrorClass::OutcomeUnknown => {
-                Self::unavailable("the database does not tell whether the change was committed; check before you retry")
-            }
+            ErrorClass::OutcomeUnknown => Self::unavailable(
+                "the outcome of the commit is unknown; check whether the change was made before you retry",
+            ),
             ErrorClass::AbortedTransaction | ErrorClass::InvalidText | ErrorClass::Internal => {
                 return Self::internal(error);
             }
@@ -196,7 +198,7 @@ const BUSY: &str = "the database is too busy; nothing was written";
 
 /// Errors of the database.
 impl Error {
-    /// A concurrent transaction was in the way; a retry may succeed.
+    /// A conflict with a concurrent transaction; a retry may succeed.
     #[must_use]
     pub fn contended() -> Self {
         Self::overloaded(BUSY, RETRY_SOON).with_source(DetectedError::Contended)

@@ -55,7 +55,7 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     Cells::new(text, start, other.and_then(|other| u8::try_from(other).ok()).unwrap_or(b','))
 }
 
-/// A first line such as `sep=;`, which tells spreadsheets the separator: its end and the separator.
+/// A first line such as `sep=;`, which specifies the separator for spreadsheets: its end and the separator.
 fn separator_line(text: &str) -> Option<(usize, u8)> {
     let line = text.split(['\n', '\r']).next()?;
     let (name, separator) = line.trim_matches('"').split_once('=')?;
@@ -87,8 +87,9 @@ pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
 
 /// Returns the field of each column, in order; `None` for an unknown column.
 ///
-/// `cells` are positioned after the header. The next row tells whether names of unknown columns may be shown: if it is
-/// missing or its length is not the header's `width`, the header may contain data, such as after a missing line break.
+/// `cells` are positioned after the header. The next row determines whether names of unknown columns may be shown: if the
+/// row is missing or its length is not the header's `width`, the header may contain data, such as after a missing line
+/// break.
 pub(super) fn read(
     header: &[Cell<'_>],
     width: usize,

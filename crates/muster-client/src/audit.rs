@@ -41,7 +41,7 @@ pub struct AuditEvent {
     pub details: Map<String, Value>,
 }
 
-/// Selects entries of the audit log. An entry has to match all fields that are set.
+/// Selects entries of the audit log. An entry must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     /// Earliest time, inclusive.
