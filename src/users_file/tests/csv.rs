@@ -9,11 +9,15 @@ const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_use
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
-    rows_as(FileFormat::Csv, text)
+    super::rows(FileFormat::Csv, text)
 }
 
-fn refused(text: &str) -> String {
-    said(&refusal_as(FileFormat::Csv, text))
+fn errors(text: &str) -> String {
+    super::errors(FileFormat::Csv, text)
+}
+
+fn rejected(text: &str) -> String {
+    summary(&errors(text))
 }
 
 #[test]
@@ -23,7 +27,7 @@ fn the_help_names_all_columns() {
 }
 
 #[test]
-fn cells_become_fields_and_empty_ones_are_absent() {
+fn empty_cells_are_missing_fields() {
     assert_eq!(
         rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\n,,\"\",,  \n")),
         json!([
@@ -35,7 +39,7 @@ fn cells_become_fields_and_empty_ones_are_absent() {
 }
 
 #[test]
-fn quoted_cells_may_contain_commas_quotes_and_line_breaks() {
+fn quoted_cells_may_contain_separators_quotes_and_line_breaks() {
     let due = json!([
         {"name": "Doe, \"Ann\"", "email": "a\nb\r\nc", "is_sso_user": true, "title": "007"},
         {"name": "\"", "email": "x", "is_sso_user": false},
@@ -58,40 +62,35 @@ fn all_line_endings_and_a_byte_order_mark_are_accepted() {
 }
 
 #[test]
-fn a_flag_is_written_in_many_ways() {
-    for (word, value) in [
-        ("true", json!(true)),
-        ("YES", json!(true)),
-        ("On", json!(true)),
-        ("1", json!(true)),
-        ("False", json!(false)),
-        ("no", json!(false)),
-        ("OFF", json!(false)),
-        ("0", json!(false)),
-        ("y", json!("y")),
-        (" true", json!(" true")),
-        ("wahr", json!("wahr")),
+fn flags_have_several_spellings() {
+    for (words, value) in [
+        (["true", "YES", "On", "1"], Some(true)),
+        (["False", "no", "OFF", "0"], Some(false)),
+        (["y", " true", "wahr", "01"], None),
     ] {
-        let text = format!("name,email,is_sso_user,must_change_password,title\nno,1,{word},{word},{word}\n");
-        let due =
-            json!([{"name": "no", "email": "1", "is_sso_user": value, "must_change_password": value, "title": word}]);
-        assert_eq!(rows(&text), due);
+        for word in words {
+            let value = value.map_or(json!(word), Value::Bool);
+            assert_eq!(
+                rows(&format!("name,email,is_sso_user,must_change_password,title\nno,1,{word},{word},{word}\n")),
+                json!([{"name": "no", "email": "1", "is_sso_user": value, "must_change_password": value, "title": word}])
+            );
+        }
     }
 }
 
 #[test]
-fn semicolons_and_tabs_are_detected_in_the_header() {
+fn the_header_sets_the_separator() {
     let due = json!([{"name": "A,B", "email": "a;b", "is_sso_user": true}]);
     assert_eq!(rows("name;email;is_sso_user\nA,B;\"a;b\";true\n"), due);
     assert_eq!(rows("# a, comment\n\"name\"\temail\tis_sso_user\nA,B\ta;b\ttrue\n"), due);
 }
 
 #[test]
-fn comments_and_empty_lines_are_accepted_above_the_header() {
+fn comments_and_empty_lines_are_allowed_above_the_header() {
     let text = "\n# name,email\r\n#\n \n name , email,is_sso_user \nA,a,1\n";
     assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
     assert_eq!(
-        refused("name,email,is_sso_user\n# no\n"),
+        rejected("name,email,is_sso_user\n# no\n"),
         "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments are only allowed above the header"
     );
 }
@@ -100,7 +99,7 @@ fn comments_and_empty_lines_are_accepted_above_the_header() {
 fn findings_point_to_cells() {
     let text =
         format!("{HEADER}Ann,ann@example.com,hunter2,false,Boss\n\"Bo\nBo\",bo,\"hunter\n2\",no,\"Head, of\"\n,,,,x\n");
-    let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
+    let file = parse(FileFormat::Csv, &text).unwrap();
     assert_eq!(
         file.render(
             &[
@@ -114,36 +113,36 @@ fn findings_point_to_cells() {
         ),
         "\
 error[c]: lastname: m
- --> users.csv:2:1
+ --> users:2:1
   |
 2 | Ann,ann@example.com,*******,false,Boss
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
 error[c]: email: m
- --> users.csv:2:5
+ --> users:2:5
   |
 2 | Ann,ann@example.com,*******,false,Boss
   |     ^^^^^^^^^^^^^^^
 
 error[c]: password: m
- --> users.csv:2:21
+ --> users:2:21
   |
 2 | Ann,ann@example.com,*******,false,Boss
   |                     ^^^^^^^
 
 error[c]: title: m
- --> users.csv:5:7
+ --> users:5:7
   |
 5 | ****************
   |       ^^^^^^^^^^
 
 error[c]: email: m
- --> users.csv:6:2
+ --> users:6:2
   |
 6 | ,,,,x
   |  ^
   |
- ::: users.csv:2:5
+ ::: users:2:5
   |
 2 | Ann,ann@example.com,*******,false,Boss
   |     --------------- first used here
@@ -154,13 +153,13 @@ error[c]: email: m
 #[test]
 fn a_row_that_may_be_shifted_is_hidden() {
     let text = format!("{HEADER}Ann,Doe,ann@example.com,hunter2,false\n");
-    let file = UsersFile::parse("users.csv", text, FileFormat::Csv).unwrap();
+    let file = parse(FileFormat::Csv, &text).unwrap();
     let output = file.render(&[finding(0, "is_sso_user", "wrong_type", "must be true or false, not text")], false);
     assert_eq!(
         output,
         "\
 error[wrong_type]: is_sso_user: must be true or false, not text
- --> users.csv:2:25
+ --> users:2:25
   |
 2 | *************************************
   |                         ^^^^^^^
@@ -169,10 +168,9 @@ error[wrong_type]: is_sso_user: must be true or false, not text
 }
 
 #[test]
-fn all_errors_in_the_header_are_reported_together() {
+fn all_column_errors_are_reported_together() {
     assert_eq!(
-        refusal_as(
-            FileFormat::Csv,
+        errors(
             "name,Email,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n"
         ),
         "\
@@ -236,42 +234,36 @@ error: this row has 7 cells, but the header has 6
 }
 
 #[test]
-fn an_unknown_column_is_named_only_if_the_first_row_is_clearly_a_header() {
+fn an_unknown_column_is_named_if_the_first_row_is_certainly_a_header() {
     let header = "name,email,is_sso_user,department";
     let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
-    assert_eq!(refused(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
-    assert_eq!(refused(&format!("{header}\n")), named);
+    assert_eq!(rejected(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
+    assert_eq!(rejected(&format!("{header}\n")), named);
     let odd = "name,email,is_sso_user,hunter2";
-    assert_eq!(refused(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
     // A line break is missing behind the header.
-    let text = refusal_as(
-        FileFormat::Csv,
-        "name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n",
-    );
+    let text = errors("name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n");
     assert!(!text.contains("hunter") && text.contains("error: unknown column\n"), "{text}");
 }
 
 #[test]
 fn a_file_without_a_header_is_rejected_and_hidden() {
     let help = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
-    let text = refusal_as(FileFormat::Csv, "Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
-    assert_eq!(said(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
+    let text = errors("Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
+    assert_eq!(summary(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
     assert!(text.contains("1 | *********************************\n"), "{text}");
     assert_eq!(
-        refused("create_users: []\n"),
+        rejected("create_users: []\n"),
         format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}")
     );
-    assert_eq!(refused(""), format!("error: the file is empty\n--> 1:1\n{help}"));
-    assert_eq!(refused("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
+    assert_eq!(rejected(""), format!("error: the file is empty\n--> 1:1\n{help}"));
+    assert_eq!(rejected("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
 }
 
 #[test]
-fn an_unclosed_quote_is_reported_with_its_position() {
+fn an_unclosed_quote_is_located() {
     assert_eq!(
-        refusal_as(
-            FileFormat::Csv,
-            &format!("{HEADER}Ann,a,x,false,x\nBo,b,\"hunter2,false,x\nCy,c,hunter3,false,x\n")
-        ),
+        errors(&format!("{HEADER}Ann,a,x,false,x\nBo,b,\"hunter2,false,x\nCy,c,hunter3,false,x\n")),
         "\
 error: unclosed quote
  --> users:3:6
@@ -279,19 +271,16 @@ error: unclosed quote
 3 | *********************
   |      ^"
     );
-    assert_eq!(refused("name,\"email\n"), "error: unclosed quote\n--> 1:6");
+    assert_eq!(rejected("name,\"email\n"), "error: unclosed quote\n--> 1:6");
 }
 
 #[test]
-fn misplaced_quotes_are_rejected_and_reading_continues() {
-    let text = refusal_as(
-        FileFormat::Csv,
-        &format!(
-            "{HEADER}Ann \"hunter2\",a,b,false,x\n\"Bo\" hunter3,b,x,false,x\nCy,c,hunter4,false\n\"Di,d,hunter5,false,x\n"
-        ),
-    );
+fn parsing_continues_after_a_misplaced_quote() {
+    let text = errors(&format!(
+        "{HEADER}Ann \"hunter2\",a,b,false,x\n\"Bo\" hunter3,b,x,false,x\nCy,c,hunter4,false\n\"Di,d,hunter5,false,x\n"
+    ));
     assert_eq!(
-        said(&text),
+        summary(&text),
         "\
 error: quote inside an unquoted cell
 --> 2:5
@@ -309,16 +298,16 @@ error: unclosed quote
 }
 
 #[test]
-fn the_number_of_errors_and_cells_has_a_limit() {
-    let text = refused(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
+fn the_numbers_of_errors_and_cells_are_limited() {
+    let text = rejected(&format!("{HEADER}{}", "a,b\n".repeat(1000)));
     assert_eq!(text.matches("this row has 2 cells").count(), 100);
     assert!(text.ends_with("error: too many errors; the rest of the file was not read\n--> 102:1"), "{text}");
-    let text = refused(&format!("{HEADER}x{}\n", ",".repeat(100_000)));
+    let text = rejected(&format!("{HEADER}x{}\n", ",".repeat(100_000)));
     assert!(text.starts_with("error: this row has 256 cells or more, but the header has 5\n"), "{text}");
 }
 
 #[test]
-fn sep_lines_empty_rows_and_empty_columns_of_spreadsheets_are_ignored() {
+fn artifacts_of_spreadsheets_are_ignored() {
     let due = json!([
         {"name": "A", "email": "a", "is_sso_user": true},
         {"name": "B", "email": "b", "is_sso_user": true},
@@ -331,15 +320,15 @@ fn sep_lines_empty_rows_and_empty_columns_of_spreadsheets_are_ignored() {
         assert_eq!(rows(text), due);
     }
     let text = "sep=,\nname,email,is_sso_user,\n,,,\nAnn,ann@example.com,no,\n";
-    let file = UsersFile::parse("users", text.to_owned(), FileFormat::Csv).unwrap();
+    let file = parse(FileFormat::Csv, text).unwrap();
     assert!(file.render(&[finding(0, "email", "c", "m")], false).contains("--> users:4:5\n"));
 }
 
 #[test]
-fn a_nonempty_column_without_a_name_is_reported_once() {
-    let text = refusal_as(FileFormat::Csv, "name,email,is_sso_user,,\nA,a,1,,\nB,b,1,,hunter2\nC,c,1,,hunter3\nD,d\n");
+fn a_nameless_column_with_values_is_reported_once() {
+    let text = errors("name,email,is_sso_user,,\nA,a,1,,\nB,b,1,,hunter2\nC,c,1,,hunter3\nD,d\n");
     assert_eq!(
-        said(&text),
+        summary(&text),
         format!(
             "error: this column has no name\n--> 1:25\n{COLUMNS}\n\
              error: this row has 2 cells, but the header has 3\n--> 5:1\n\
@@ -350,12 +339,12 @@ fn a_nonempty_column_without_a_name_is_reported_once() {
 }
 
 #[test]
-fn a_header_with_other_names_reports_missing_and_unknown_columns() {
+fn a_header_in_other_words_reports_missing_and_unknown_columns() {
     let first = "= help: the first row names the columns, such as: name,email,password,is_sso_user,lastname,title";
     let missing = "error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1";
     for text in ["Vorname;E-Mail;SSO\nAnn;ann@example.com;nein\n", "Vorname,E-Mail,SSO\n"] {
         assert_eq!(
-            refused(text),
+            rejected(text),
             format!(
                 "error: unknown column `Vorname`\n--> 1:1\n{COLUMNS}\n{missing}\n{first}\n\
                  error: unknown column `E-Mail`\n--> 1:9\n{COLUMNS}\nerror: unknown column `SSO`\n--> 1:16\n{COLUMNS}"
@@ -363,11 +352,11 @@ fn a_header_with_other_names_reports_missing_and_unknown_columns() {
         );
     }
     for text in ["Ann,a,hunter2,no\n", "Ann,Doe,secret,false\n", "Ann,xkTrQwz\n", "Ann,ann@example.com,secret\n"] {
-        assert_eq!(refused(text), format!("{missing}\n{first}"));
-        let shown = refusal_as(FileFormat::Csv, text);
+        assert_eq!(rejected(text), format!("{missing}\n{first}"));
+        let shown = errors(text);
         assert!(!shown.contains("hunter") && !shown.contains(": secret") && !shown.contains("Ann"), "{shown}");
     }
-    let named = refused("name,Address2\nAnn,x\n");
+    let named = rejected("name,Address2\nAnn,x\n");
     assert!(named.contains("error: unknown column `Address2`\n"), "{named}");
 }
 
@@ -376,11 +365,11 @@ fn more_than_ten_unknown_columns_are_one_error() {
     let columns: Vec<_> = (b'a'..=b'k').map(|c| format!("col {}", char::from(c))).collect();
     let header = format!("name,email,is_sso_user,{}", columns.join(","));
     assert_eq!(
-        refused(&format!("{header}\n")),
+        rejected(&format!("{header}\n")),
         format!(
             "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{COLUMNS}"
         )
     );
     let header = format!("name,email,is_sso_user{},title", ",".repeat(12));
-    assert_eq!(refused(&format!("{header}\n")), format!("error: 12 columns have no name\n--> 1:24\n{COLUMNS}"));
+    assert_eq!(rejected(&format!("{header}\n")), format!("error: 12 columns have no name\n--> 1:24\n{COLUMNS}"));
 }

@@ -1,6 +1,6 @@
-//! Reading files, their metadata, and the examples, in all formats.
+//! Reading files of all formats, and the templates.
 
-use std::io::Write as _;
+use std::error::Error as _;
 
 use serde_json::json;
 
@@ -9,12 +9,12 @@ use super::*;
 fn stored(name: &str, content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    std::fs::File::create(&path).unwrap().write_all(content).unwrap();
+    std::fs::write(&path, content).unwrap();
     (folder, path)
 }
 
 #[test]
-fn the_format_comes_from_the_name_unless_it_is_specified() {
+fn the_file_extension_sets_the_format_unless_one_is_given() {
     for (name, format) in [
         ("u.yaml", Some(FileFormat::Yaml)),
         ("u.YML", Some(FileFormat::Yaml)),
@@ -38,7 +38,7 @@ fn the_format_comes_from_the_name_unless_it_is_specified() {
 }
 
 #[test]
-fn a_file_has_its_name_and_the_digest_of_its_bytes() {
+fn a_file_has_its_name_and_the_sha256_of_its_bytes() {
     let content = "\u{feff}[]\r\n";
     let (_folder, path) = stored("Users März.json", content.as_bytes());
     let file = UsersFile::read(&path, None, Contents::CREATED).unwrap();
@@ -51,28 +51,50 @@ fn a_file_has_its_name_and_the_digest_of_its_bytes() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_rejected_in_every_format() {
-    let (_folder, path) = stored("u.csv", b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n");
-    let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
-    assert!(text.starts_with("error: invalid UTF-8\n") && text.contains("u.csv:2:4\n"), "{text}");
-    assert!(text.contains("2 | Jos\u{fffd},jose@example.com,*******,false\n"), "{text}");
-    let (_folder, path) = stored("u.json", b"[{\"password\": \"hunter2\xe9\"}]");
-    let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
-    assert!(text.contains("u.json:1:23\n") && text.contains("1 | [{\"password\": **********}]\n"), "{text}");
+fn invalid_utf_8_is_rejected_in_every_format() {
     let utf16: Vec<u8> = "\u{feff}name,email\nhunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for name in ["u.csv", "u.json", "u.ndjson", "u.yaml"] {
-        let (_folder, path) = stored(name, &utf16);
+    let (save, seems) = ("save the file as UTF-8", "the file seems to be UTF-16; save it as UTF-8");
+    let csv = b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n";
+    for (name, bytes, place, line, help) in [
+        ("u.csv", &csv[..], "2:4", "2 | Jos\u{fffd},jose@example.com,*******,false\n", save),
+        ("u.json", b"[{\"password\": \"hunter2\xe9\"}]", "1:23", "1 | [{\"password\": **********}]\n", save),
+        ("u.yaml", b"create_users:\n- name: Jos\xe9\n  title: x\n", "2:12", "2 | - name: Jos\u{fffd}\n", save),
+        ("u.yaml", b"create_users:\n- password: hunter2\xe9\n", "2:20", "2 | - password: ********\n", save),
+        ("u.csv", &utf16, "1:1", "", seems),
+        ("u.json", &utf16, "1:1", "", seems),
+        ("u.ndjson", &utf16, "1:1", "", seems),
+        ("u.yaml", &utf16, "1:1", "", seems),
+    ] {
+        let (_folder, path) = stored(name, bytes);
         let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
-        assert!(
-            text.contains(":1:1\n") && text.ends_with("= help: the file seems to be UTF-16; save it as UTF-8"),
-            "{text}"
-        );
+        assert!(text.starts_with("error: invalid UTF-8\n") && text.contains(&format!("{name}:{place}\n")), "{text}");
+        assert!(text.contains(line) && text.ends_with(&format!("= help: {help}")), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }
 
 #[test]
-fn a_file_has_a_limited_number_of_users() {
+fn the_file_size_is_limited() {
+    let mut bytes = b"create_users: []\n#".to_vec();
+    bytes.resize(usize::try_from(MAX_BYTES).unwrap(), b'x');
+    let (_folder, path) = stored("u.yaml", &bytes);
+    assert_eq!(UsersFile::read(&path, None, Contents::CREATED).unwrap().len(), 0);
+    bytes.push(b'x');
+    let (_folder, path) = stored("u.yaml", &bytes);
+    let error = UsersFile::read(&path, None, Contents::CREATED).expect_err("too large");
+    assert!(matches!(error, FileError::TooLarge { .. }));
+    assert!(error.to_string().ends_with("` is larger than 64 MiB; split it into several files"));
+}
+
+#[test]
+fn a_missing_file_has_the_error_of_the_operating_system() {
+    let error = UsersFile::read(Path::new("/does/not/exist.yaml"), None, Contents::CREATED).expect_err("missing");
+    assert_eq!(error.to_string(), "can't read `/does/not/exist.yaml`");
+    assert!(error.source().unwrap().to_string().contains("No such file"));
+}
+
+#[test]
+fn the_number_of_users_is_limited() {
     let user = |row: &str| row.repeat(100_000);
     for (format, head, row, end) in [
         (FileFormat::Yaml, "create_users:\n", "- {}\n", "- {}\n"),
@@ -80,14 +102,14 @@ fn a_file_has_a_limited_number_of_users() {
         (FileFormat::Ndjson, "", "{}\n", "{}\n"),
         (FileFormat::Csv, "name,email,is_sso_user\n", "x,,\n", "x,,\n"),
     ] {
-        let text = refusal_as(format, &format!("{head}{}{end}", user(row)));
+        let text = errors(format, &format!("{head}{}{end}", user(row)));
         assert!(text.starts_with("error: a file can have at most 100000 users\n"), "{text}");
         assert!(text.ends_with("= help: split it into several files"), "{text}");
     }
 }
 
 #[test]
-fn a_hash_in_place_of_a_password_is_shown_at_the_password() {
+fn a_finding_about_a_computed_hash_points_to_the_password() {
     for (format, text, place) in [
         (FileFormat::Yaml, "create_users:\n- {name: A, password: hunter2}", "2:23"),
         (FileFormat::Json, "[{\"name\": \"A\", \"password\": \"hunter2\"}]", "1:28"),
@@ -95,25 +117,25 @@ fn a_hash_in_place_of_a_password_is_shown_at_the_password() {
         (FileFormat::Csv, "name,email,password,password_hash,is_sso_user\nA,a,hunter2,,false\n", "2:5"),
         (FileFormat::Csv, "name,email,password,is_sso_user\nA,a,hunter2,false\n", "2:5"),
     ] {
-        let file = UsersFile::parse("users", text.to_owned(), format).unwrap();
+        let file = parse(format, text).unwrap();
         let output = file.render(&[finding(0, "password_hash", "hash", "is wrong")], false);
         assert!(output.starts_with("error[hash]: password_hash: is wrong\n"), "{output}");
         assert!(output.contains(&format!("--> users:{place}\n")) && !output.contains("hunter"), "{output}");
     }
     let text = "[{\"password\": \"x\", \"password_hash\": \"y\"}]";
-    let file = UsersFile::parse("users", text.to_owned(), FileFormat::Json).unwrap();
+    let file = parse(FileFormat::Json, text).unwrap();
     let output = file.render(&[finding(0, "password_hash", "c", "m")], false);
     assert!(output.contains("--> users:1:37\n"), "{output}");
 }
 
 #[test]
-fn a_new_password_in_the_wrong_place_is_hidden() {
+fn a_password_in_must_change_password_is_hidden() {
     for (format, text) in [
         (FileFormat::Yaml, "create_users:\n- {name: A, must_change_password: hunter2, permission_level: owner}"),
         (FileFormat::Json, "[{\"must_change_password\": \"hunter2\", \"permission_level\": \"owner\"}]"),
         (FileFormat::Csv, "name,email,must_change_password,is_sso_user,permission_level\nA,a,hunter2,yes,owner\n"),
     ] {
-        let file = UsersFile::parse("users", text.to_owned(), format).unwrap();
+        let file = parse(format, text).unwrap();
         let output = file.render(&[finding(0, "must_change_password", "c", "m")], false);
         assert!(!output.contains("hunter") && output.contains("*******"), "{output}");
         assert_eq!(output.contains("owner"), format != FileFormat::Csv, "{output}");
@@ -121,39 +143,38 @@ fn a_new_password_in_the_wrong_place_is_hidden() {
         let output = file.unwrap().render(&[finding(0, "must_change_password", "c", "m")], false);
         assert!(output.contains("true") && output.contains("owner") && !output.contains('*'), "{output}");
     }
-    let text = refusal("create_users:\n- name: Ann\n  must_change_password: hunter2: x\n");
+    let text = errors(FileFormat::Yaml, "create_users:\n- name: Ann\n  must_change_password: hunter2: x\n");
     assert!(!text.contains("hunter"), "{text}");
 }
 
 #[test]
-fn the_examples_are_valid_and_equal() {
-    let hash = |rows: &Value| rows[2]["password_hash"].as_str().unwrap().to_owned();
-    let rows = rows_as(FileFormat::Csv, template(TemplateFormat::Csv));
-    let hashed = hash(&rows);
-    assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && hashed.len() == 97, "{hashed}");
+fn the_templates_have_the_same_users() {
+    let csv = rows(FileFormat::Csv, template(TemplateFormat::Csv));
+    let hash = csv[2]["password_hash"].as_str().unwrap();
+    assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && hash.len() == 97, "{hash}");
     assert_eq!(
-        rows,
+        csv,
         json!([
             {"name": "Ann", "email": "ann@example.com", "password": "replace, 7Kq2-mXw9-Tz4v", "is_sso_user": false,
              "lastname": "Example", "title": "Head of \"R&D\""},
             {"name": "Bo", "email": "bo@example.com", "is_sso_user": true, "permission_level": "owner"},
-            {"name": "Cy", "email": "cy@example.com", "password_hash": hashed, "must_change_password": true,
+            {"name": "Cy", "email": "cy@example.com", "password_hash": hash, "must_change_password": true,
              "is_sso_user": false},
             {"name": "Di", "email": "di@example.com", "is_sso_user": false},
         ])
     );
-    let mut yaml = rows_as(FileFormat::Yaml, template(TemplateFormat::Yaml));
+    let mut yaml = rows(FileFormat::Yaml, template(TemplateFormat::Yaml));
     assert_eq!(yaml[0]["password"], "replace: 7Kq2-mXw9-Tz4v");
     assert_eq!(yaml[0]["title"], "Head of Research");
     assert_eq!(yaml[3]["password"], "");
-    yaml[0]["password"] = rows[0]["password"].clone();
-    yaml[0]["title"] = rows[0]["title"].clone();
+    yaml[0]["password"] = csv[0]["password"].clone();
+    yaml[0]["title"] = csv[0]["title"].clone();
     yaml[3].as_object_mut().unwrap().remove("password");
-    assert_eq!(yaml, rows);
+    assert_eq!(yaml, csv);
 }
 
 #[test]
-fn the_examples_explain_every_field() {
+fn the_templates_explain_every_field() {
     for format in [TemplateFormat::Yaml, TemplateFormat::Csv] {
         for field in UserField::NEW_USER {
             let explained = |line: &str| line.starts_with('#') && line.contains(&format!("  {field}"));

@@ -1,44 +1,40 @@
-//! JSON and NDJSON.
+//! JSON and JSON lines.
 
 use serde_json::json;
 
 use super::*;
 
-const EXPECTED: &str = "= help: a users file is a list of users, or an object with the list under `create_users`";
+const EXPECTED: &str = "a users file is a list of users, or an object with the list under `create_users`";
 
-fn rows(text: &str) -> Value {
-    rows_as(FileFormat::Json, text)
+fn rejected(text: &str) -> String {
+    summary(&errors(FileFormat::Json, text))
 }
 
-fn refused(text: &str) -> String {
-    said(&refusal_as(FileFormat::Json, text))
-}
-
-fn refused_lines(text: &str) -> String {
-    said(&refusal_as(FileFormat::Ndjson, text))
+fn rejected_lines(text: &str) -> String {
+    summary(&errors(FileFormat::Ndjson, text))
 }
 
 #[test]
-fn a_list_is_read_with_and_without_an_object_around_it() {
+fn the_list_may_be_inside_an_object() {
     let list =
         r#"[{"name": "A\u00e9\ud83d\ude00\n", "is_sso_user": true, "title": null, "x": [1, -2.5e3, {}]}, "text", []]"#;
     let due = json!([{"name": "Aé😀\n", "is_sso_user": true, "title": null, "x": [1, -2500.0, {}]}, "text", []]);
-    assert_eq!(rows(list), due);
-    assert_eq!(rows(&format!(" \r\n{{\t\"create_users\" : {list} }}\n")), due);
-    assert_eq!(rows("[]"), json!([]));
-    assert_eq!(rows_as(FileFormat::Ndjson, "{\"name\": \"A\"}\r\n\n  \n5\n{}"), json!([{"name": "A"}, 5, {}]));
+    assert_eq!(rows(FileFormat::Json, list), due);
+    assert_eq!(rows(FileFormat::Json, &format!(" \r\n{{\t\"create_users\" : {list} }}\n")), due);
+    assert_eq!(rows(FileFormat::Json, "[]"), json!([]));
+    assert_eq!(rows(FileFormat::Ndjson, "{\"name\": \"A\"}\r\n\n  \n5\n{}"), json!([{"name": "A"}, 5, {}]));
 }
 
 #[test]
-fn a_byte_order_mark_is_accepted() {
-    assert_eq!(rows("\u{feff}[1]"), json!([1]));
-    assert_eq!(rows_as(FileFormat::Ndjson, "\u{feff}{}\n"), json!([{}]));
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(rows(FileFormat::Json, "\u{feff}[1]"), json!([1]));
+    assert_eq!(rows(FileFormat::Ndjson, "\u{feff}{}\n"), json!([{}]));
 }
 
 #[test]
 fn findings_point_into_the_file() {
     let text = "{\"create_users\": [\n  {\"name\": \"Ann\", \"password\": \"hunter2\",\n   \"email\": \"ann\", \"pasword\": [\"hunter2\"]}]}";
-    let file = UsersFile::parse("users.json", text.to_owned(), FileFormat::Json).unwrap();
+    let file = parse(FileFormat::Json, text).unwrap();
     assert_eq!(
         file.render(
             &[
@@ -51,25 +47,25 @@ fn findings_point_into_the_file() {
         ),
         "\
 error[missing]: is_sso_user: is missing
- --> users.json:2:3
+ --> users:2:3
   |
 2 |   {\"name\": \"Ann\", \"password\": *********,
   |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
 error[c]: password: too short
- --> users.json:2:31
+ --> users:2:31
   |
 2 |   {\"name\": \"Ann\", \"password\": *********,
   |                               ^^^^^^^^^
 
 error[c]: email: m
- --> users.json:3:13
+ --> users:3:13
   |
 3 |    \"email\": \"ann\", \"pasword\": ***********}]}
   |             ^^^^^
 
 error[unknown_field]: pasword: unknown
- --> users.json:3:20
+ --> users:3:20
   |
 3 |    \"email\": \"ann\", \"pasword\": ***********}]}
   |                    ^^^^^^^^^
@@ -78,110 +74,88 @@ error[unknown_field]: pasword: unknown
 }
 
 #[test]
-fn a_finding_points_to_its_line() {
+fn findings_point_to_lines_of_ndjson() {
     let text = "{\"name\": \"Ann\"}\n\n{\"name\": \"Bo\", \"password_hash\": \"hunter2\"}\n";
-    let file = UsersFile::parse("users.ndjson", text.to_owned(), FileFormat::Ndjson).unwrap();
-    assert_eq!(
-        file.render(&[finding(1, "password_hash", "c", "m")], false),
-        "\
-error[c]: password_hash: m
- --> users.ndjson:3:33
-  |
-3 | {\"name\": \"Bo\", \"password_hash\": *********}
-  |                                 ^^^^^^^^^
-"
-    );
+    let output = parse(FileFormat::Ndjson, text).unwrap().render(&[finding(1, "password_hash", "c", "m")], false);
+    assert!(output.contains("--> users:3:33\n  |\n3 | {\"name\": \"Bo\", \"password_hash\": *********}\n"), "{output}");
 }
 
 #[test]
 fn malformed_json_is_rejected() {
-    for (text, expected) in [
-        ("", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
-        (" \n", format!("error: the file is empty\n--> 1:1\n{EXPECTED}")),
-        ("create_users: []", format!("error: expected a list of users\n--> 1:1\n{EXPECTED}")),
-        ("{}", format!("error: `create_users` is missing\n--> 1:1\n{EXPECTED}")),
-        ("{\"x\": 1}", format!("error: `create_users` is missing\n--> 1:2\n{EXPECTED}")),
+    let quotes = "put text in double quotes";
+    for (text, title, place, help) in [
+        ("", "the file is empty", "1:1", EXPECTED),
+        (" \n", "the file is empty", "1:1", EXPECTED),
+        ("create_users: []", "expected a list of users", "1:1", EXPECTED),
+        ("{}", "`create_users` is missing", "1:1", EXPECTED),
+        ("{\"x\": 1}", "`create_users` is missing", "1:2", EXPECTED),
         (
             "{\"name\": \"Ann\", \"x\": 1}",
-            "error: expected a list of users, found a single user\n--> 1:1\n\
-             = help: write `[{\"name\": …}]` or `{\"create_users\": […]}`"
-                .to_owned(),
+            "expected a list of users, found a single user",
+            "1:1",
+            "write `[{\"name\": …}]` or `{\"create_users\": […]}`",
         ),
-        ("{\"users\": []}", "error: unknown key `users`\n--> 1:2\n= help: did you mean `create_users`?".to_owned()),
+        ("{\"users\": []}", "unknown key `users`", "1:2", "did you mean `create_users`?"),
         (
             "{\"create_users\": [], \"version\": 1}",
-            "error: unknown key `version`\n--> 1:22\n= help: the only key of a users file is `create_users`".to_owned(),
+            "unknown key `version`",
+            "1:22",
+            "the only key of a users file is `create_users`",
         ),
-        ("{\"create_users\": {}}", "error: `create_users` must be a list\n--> 1:18".to_owned()),
-        ("{\"create_users\": [], \"create_users\": []}", "error: duplicate key `create_users`\n--> 1:22".to_owned()),
-        ("[1,]", "error: trailing comma\n--> 1:3\n= help: remove it".to_owned()),
-        ("[,1]", "error: missing value\n--> 1:2".to_owned()),
-        ("[1", "error: unclosed `[`\n--> 1:1".to_owned()),
-        ("[{\"a\": 1\n", "error: unclosed `{`\n--> 1:2".to_owned()),
-        ("[{\"a\":\n", "error: missing value\n--> 1:7".to_owned()),
-        ("[\"a]", "error: unclosed quote\n--> 1:2".to_owned()),
+        ("{\"create_users\": {}}", "`create_users` must be a list", "1:18", ""),
+        ("{\"create_users\": [], \"create_users\": []}", "duplicate key `create_users`", "1:22", ""),
+        ("[1,]", "trailing comma", "1:3", "remove it"),
+        ("[,1]", "missing value", "1:2", ""),
+        ("[1", "unclosed `[`", "1:1", ""),
+        ("[{\"a\": 1\n", "unclosed `{`", "1:2", ""),
+        ("[{\"a\":\n", "missing value", "1:7", ""),
+        ("[\"a]", "unclosed quote", "1:2", ""),
         (
             "[{\"name\": \"Ann,\n\"email\": \"x\"}]",
-            "error: unclosed quote on this line\n--> 1:11\n= help: write a line break inside text as `\\n`"
-                .to_owned(),
+            "unclosed quote on this line",
+            "1:11",
+            "write a line break inside text as `\\n`",
         ),
         (
             "[\"a\tb\"]",
-            "error: control characters are not allowed in JSON\n--> 1:4\n= help: remove the character, or write it as an escape like \\u0007"
-                .to_owned(),
+            "control characters are not allowed in JSON",
+            "1:4",
+            "remove the character, or write it as an escape like \\u0007",
         ),
-        (
-            "[\"a\\d\"]",
-            "error: invalid escape sequence\n--> 1:4\n= help: write `\\\\` for a backslash"
-                .to_owned(),
-        ),
+        ("[\"a\\d\"]", "invalid escape sequence", "1:4", "write `\\\\` for a backslash"),
         (
             "[\"\\\\\\ud800\"]",
-            "error: incomplete surrogate pair\n--> 1:2\n= help: characters beyond \\uffff must be \
-             written as two escapes, or literally"
-                .to_owned(),
+            "incomplete surrogate pair",
+            "1:2",
+            "characters beyond \\uffff must be written as two escapes, or literally",
         ),
-        (
-            "[007]",
-            "error: invalid JSON number\n--> 1:2\n= help: put text in double quotes".to_owned(),
-        ),
-        (
-            "[1e999e]",
-            "error: invalid JSON number\n--> 1:2\n= help: put text in double quotes".to_owned(),
-        ),
-        ("[1e999]", "error: number out of range\n--> 1:2".to_owned()),
-        (&format!("[-1{}.5]", "0".repeat(400)), "error: number out of range\n--> 1:2".to_owned()),
-        (
-            "[True]",
-            "error: invalid JSON value\n--> 1:2\n= help: put text in double quotes; write true, false and null in lower case"
-                .to_owned(),
-        ),
-        ("['a']", "error: invalid JSON value\n--> 1:2\n= help: put text in double quotes".to_owned()),
-        ("[1] // x", "error: unexpected text after the list\n--> 1:5".to_owned()),
-        ("[// x\n1]", "error: JSON has no comments\n--> 1:2".to_owned()),
-        ("[{a: 1}]", "error: expected a key in double quotes\n--> 1:3".to_owned()),
-        ("[{\"a\" 1}]", "error: missing `:` after this key\n--> 1:3".to_owned()),
-        (
-            "[{\"a\": 1 \"b\": 2}]",
-            "error: expected `,` or `}`\n--> 1:10\n= help: check for a missing or misplaced quote"
-                .to_owned(),
-        ),
+        ("[007]", "invalid JSON number", "1:2", quotes),
+        ("[1e999e]", "invalid JSON number", "1:2", quotes),
+        ("[1e999]", "number out of range", "1:2", ""),
+        (&format!("[-1{}.5]", "0".repeat(400)), "number out of range", "1:2", ""),
+        ("[True]", "invalid JSON value", "1:2", "put text in double quotes; write true, false and null in lower case"),
+        ("['a']", "invalid JSON value", "1:2", quotes),
+        ("[1] // x", "unexpected text after the list", "1:5", ""),
+        ("[// x\n1]", "JSON has no comments", "1:2", ""),
+        ("[{a: 1}]", "expected a key in double quotes", "1:3", ""),
+        ("[{\"a\" 1}]", "missing `:` after this key", "1:3", ""),
+        ("[{\"a\": 1 \"b\": 2}]", "expected `,` or `}`", "1:10", "check for a missing or misplaced quote"),
         (
             "{\"name\": \"a\"}\n{\"name\": \"b\"}\n",
-            "error: unexpected text after the list\n--> 2:1\n= help: for one user per line, use \
-             `--format ndjson` or a file name that ends in .ndjson"
-                .to_owned(),
+            "unexpected text after the list",
+            "2:1",
+            "for one user per line, use `--format ndjson` or a file name that ends in .ndjson",
         ),
+        (&"[".repeat(100_000), "nested too deeply", "1:33", ""),
     ] {
-        assert_eq!(refused(text), expected, "{text}");
+        assert_eq!(rejected(text), error(title, place, help));
     }
-    assert_eq!(refused(&"[".repeat(100_000)), "error: nested too deeply\n--> 1:33");
 }
 
 #[test]
-fn a_duplicate_key_is_reported_with_both_positions() {
+fn a_duplicate_key_shows_both_places() {
     assert_eq!(
-        refusal_as(
+        errors(
             FileFormat::Json,
             "[{\"name\": 1, \"name\": 2},\n {\"password\": \"hunter2\", \"password\": \"hunter3\"}]"
         ),
@@ -211,9 +185,9 @@ error: duplicate key `password`
 }
 
 #[test]
-fn every_bad_line_is_reported() {
+fn every_malformed_line_is_reported() {
     assert_eq!(
-        refused_lines("{\"a\": 1}\n{\"a\": }\n{\"a\": 1} {}\n{\"a\": 1}\n[\n{\"b\": 1, \"b\": 2}"),
+        rejected_lines("{\"a\": 1}\n{\"a\": }\n{\"a\": 1} {}\n{\"a\": 1}\n[\n{\"b\": 1, \"b\": 2}"),
         "\
 error: missing value
 --> 2:7
@@ -227,10 +201,10 @@ error: duplicate key `b`
 --> 6:10"
     );
     assert_eq!(
-        refused_lines("\n"),
+        rejected_lines("\n"),
         "error: the file is empty\n--> 1:1\n= help: an NDJSON file has one JSON object per line"
     );
-    let many = refused_lines(&"{\n".repeat(1000));
+    let many = rejected_lines(&"{\n".repeat(1000));
     assert_eq!(many.matches("unclosed `{`").count(), 100);
     assert!(many.contains("error: too many errors; the rest of the file was not read\n--> 101:1"), "{many}");
 }
@@ -247,7 +221,7 @@ fn text_after_an_error_is_hidden() {
         (r#"[{"title": "password: hunter2", }]"#, r#"[{"title": *******************, }*"#),
         (r#"["hunter2",]"#, r#"[*********,]"#),
     ] {
-        let output = refusal_as(FileFormat::Json, text);
+        let output = errors(FileFormat::Json, text);
         assert!(!output.contains("hunter"), "{output}");
         assert!(output.contains(&format!("1 | {line}\n")), "{line}\n{output}");
     }

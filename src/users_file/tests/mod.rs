@@ -1,25 +1,43 @@
 use super::*;
 
 mod csv;
-mod form;
 mod formats;
 mod json;
 mod random;
-mod random_formats;
 mod render;
-mod rows;
+mod yaml;
+mod yaml_errors;
 
-/// Parses a valid users file.
-fn file(text: &str) -> UsersFile {
-    match UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml) {
-        Ok(file) => file,
-        Err(error) => panic!("{error}"),
-    }
+fn parse(format: FileFormat, text: &str) -> Result<UsersFile, FileError> {
+    UsersFile::parse("users", text.to_owned(), format)
 }
 
-/// The errors of an invalid users file.
-fn refusal(text: &str) -> String {
-    UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).expect_err("must be refused").to_string()
+/// Parses a valid YAML file.
+fn file(text: &str) -> UsersFile {
+    parse(FileFormat::Yaml, text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The rows of a valid file.
+fn rows(format: FileFormat, text: &str) -> Value {
+    parse(format, text).unwrap_or_else(|error| panic!("{error}")).rows().cloned().collect()
+}
+
+/// The errors of an invalid file, with excerpts.
+fn errors(format: FileFormat, text: &str) -> String {
+    parse(format, text).expect_err("must be rejected").to_string()
+}
+
+/// The title, position and help of every error, without excerpts.
+fn summary(errors: &str) -> String {
+    let keep = |line: &&str| line.starts_with("error") || line.contains("-->") || line.contains("= help");
+    let lines: Vec<&str> = errors.lines().filter(keep).map(str::trim).collect();
+    lines.join("\n").replace("--> users:", "--> ")
+}
+
+/// One error of a [`summary`]; an empty `help` is absent.
+fn error(title: &str, place: &str, help: &str) -> String {
+    let help = if help.is_empty() { String::new() } else { format!("\n= help: {help}") };
+    format!("error: {title}\n--> {place}{help}")
 }
 
 fn finding(index: usize, field: &str, code: &str, message: &str) -> RowFinding {
@@ -30,24 +48,4 @@ fn finding(index: usize, field: &str, code: &str, message: &str) -> RowFinding {
         message: message.to_owned(),
         other_index: None,
     }
-}
-
-/// Title, position and help of every error, without the excerpt.
-fn said(text: &str) -> String {
-    let keep = |line: &&str| line.starts_with("error") || line.contains("-->") || line.contains("= help");
-    let lines: Vec<&str> = text.lines().filter(keep).map(str::trim).collect();
-    lines.join("\n").replace("--> users.yaml:", "--> ").replace("--> users:", "--> ")
-}
-
-/// Parses the rows of a valid users file in another format.
-fn rows_as(format: FileFormat, text: &str) -> Value {
-    match UsersFile::parse("users", text.to_owned(), format) {
-        Ok(file) => file.rows().cloned().collect(),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-/// The errors of an invalid users file in another format.
-fn refusal_as(format: FileFormat, text: &str) -> String {
-    UsersFile::parse("users", text.to_owned(), format).expect_err("must be refused").to_string()
 }

@@ -1,4 +1,4 @@
-//! Rendering of findings.
+//! Rendered findings.
 
 use super::*;
 
@@ -25,63 +25,52 @@ fn shown(findings: &[RowFinding]) -> String {
 }
 
 #[test]
-fn a_value_is_underlined() {
+fn findings_underline_values_keys_and_rows_in_file_order() {
     assert_eq!(
-        shown(&[finding(0, "email", "email_taken", "already exists")]),
-        "\
-error[email_taken]: email: already exists
- --> users.yaml:3:12
-  |
-3 |     email: ann@example.com
-  |            ^^^^^^^^^^^^^^^
-"
-    );
-}
-
-#[test]
-fn an_unknown_key_is_underlined_and_its_value_hidden() {
-    assert_eq!(
-        shown(&[finding(1, "pasword", "unknown_field", "unknown; did you mean `password`?")]),
-        "\
-error[unknown_field]: pasword: unknown; did you mean `password`?
- --> users.yaml:8:5
-  |
-8 |     pasword: *******
-  |     ^^^^^^^
-"
-    );
-}
-
-#[test]
-fn a_missing_field_underlines_the_first_line_without_its_comment() {
-    assert_eq!(
-        shown(&[finding(0, "lastname", "missing", "missing"), finding(2, "", "bad", "all wrong")]),
+        shown(&[
+            finding(2, "", "bad", "all wrong"),
+            finding(1, "title", "title_type", "must be text"),
+            finding(1, "pasword", "unknown_field", "unknown; did you mean `password`?"),
+            finding(1, "name", "name_script", "wide characters"),
+            finding(0, "lastname", "missing", "missing"),
+            finding(0, "email", "email_taken", "already exists"),
+        ]),
         "\
 error[missing]: lastname: missing
- --> users.yaml:2:5
+ --> users:2:5
   |
 2 |   - name: Ann Example
   |     ^^^^^^^^^^^^^^^^^
 
-error[bad]: all wrong
-  --> users.yaml:10:5
-   |
-10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
-   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-"
-    );
-}
+error[email_taken]: email: already exists
+ --> users:3:12
+  |
+3 |     email: ann@example.com
+  |            ^^^^^^^^^^^^^^^
 
-#[test]
-fn an_empty_value_underlines_its_key() {
-    assert_eq!(
-        shown(&[finding(1, "title", "title_type", "must be text")]),
-        "\
+error[name_script]: name: wide characters
+ --> users:6:11
+  |
+6 |   - name: 山田太郎
+  |           ^^^^^^^^
+
+error[unknown_field]: pasword: unknown; did you mean `password`?
+ --> users:8:5
+  |
+8 |     pasword: *******
+  |     ^^^^^^^
+
 error[title_type]: title: must be text
- --> users.yaml:9:5
+ --> users:9:5
   |
 9 |     title:
   |     ^^^^^
+
+error[bad]: all wrong
+  --> users:10:5
+   |
+10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
+   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 "
     );
 }
@@ -94,23 +83,23 @@ fn a_duplicate_shows_both_places() {
         shown(&[duplicate, first]),
         "\
 error[email_duplicate]: email: twice in this list
-  --> users.yaml:3:12
+  --> users:3:12
    |
  3 |     email: ann@example.com
    |            ^^^^^^^^^^^^^^^
    |
-  ::: users.yaml:10:47
+  ::: users:10:47
    |
 10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
    |                                                 -- also used here
 
 error[email_duplicate]: email: twice in this list
- --> users.yaml:7:12
+ --> users:7:12
   |
 7 |     email: 'Ann@Example.com'
   |            ^^^^^^^^^^^^^^^^^
   |
- ::: users.yaml:3:12
+ ::: users:3:12
   |
 3 |     email: ann@example.com
   |            --------------- first used here
@@ -119,21 +108,7 @@ error[email_duplicate]: email: twice in this list
 }
 
 #[test]
-fn wide_characters_are_underlined_in_full_width() {
-    assert_eq!(
-        shown(&[finding(1, "name", "name_script", "hm")]),
-        "\
-error[name_script]: name: hm
- --> users.yaml:6:11
-  |
-6 |   - name: 山田太郎
-  |           ^^^^^^^^
-"
-    );
-}
-
-#[test]
-fn a_password_is_shown_as_stars() {
+fn passwords_are_shown_as_asterisks() {
     let all: Vec<RowFinding> =
         (0..6).flat_map(|row| ["", "name", "email", "password"].map(|field| finding(row, field, "c", "m"))).collect();
     let output = shown(&all);
@@ -146,13 +121,13 @@ fn a_password_is_shown_as_stars() {
         ]),
         "\
 error[not_object]: must be an object
-  --> users.yaml:11:5
+  --> users:11:5
    |
 11 |   - **********************
    |     ^^^^^^^^^^^^^^^^^^^^^^
 
 error[password_short]: password: too short
-  --> users.yaml:14:7
+  --> users:14:7
    |
 14 |       *******
    |       ^^^^^^^
@@ -161,15 +136,15 @@ error[password_short]: password: too short
 }
 
 #[test]
-fn a_finding_about_an_unknown_row_is_shown_without_an_excerpt() {
+fn a_row_outside_of_the_file_is_named() {
     assert_eq!(
         shown(&[finding(17, "email", "c", "odd"), finding(18, "", "c", "odd")]),
-        "error[c]: users[17].email: odd\n--> users.yaml\n\nerror[c]: users[18]: odd\n--> users.yaml\n"
+        "error[c]: users[17].email: odd\n--> users\n\nerror[c]: users[18]: odd\n--> users\n"
     );
 }
 
 #[test]
-fn control_characters_are_escaped() {
+fn control_and_invisible_characters_are_escaped() {
     let text = "create_users:\n- name: \"\u{202e}x\u{85}\t.\"\n  \"a\tb\u{200b}\": 1\n".to_owned();
     let file = UsersFile::parse("u\u{1b}[2J.yaml", text, FileFormat::Yaml).unwrap();
     let odd = [
@@ -201,14 +176,14 @@ error[unknown_field]: this key: unknown
 }
 
 #[test]
-fn a_long_line_is_truncated_around_the_position() {
+fn a_long_line_is_cut_around_the_place() {
     let rows: Vec<String> = (0..1000).map(|i| format!("{{name: N{i}, email: 密{i}@example.com}}")).collect();
     let file = file(&format!("create_users: [{}]", rows.join(", ")));
     assert_eq!(
         file.render(&[finding(500, "email", "c", "m")], false),
         "\
 error[c]: email: m
- --> users.yaml:1:19316
+ --> users:1:19316
   |
 1 | ...密499@example.com}, {name: N500, email: 密500@example.com}, {name: N501, email: 密501@example.com}, {name: N502, email: 密502@example.com},...
   |                                            ^^^^^^^^^^^^^^^^^
@@ -217,7 +192,7 @@ error[c]: email: m
 }
 
 #[test]
-fn a_long_value_is_truncated() {
+fn a_long_value_is_cut() {
     let file = file(&format!("create_users: [{{name: {}}}]", "x".repeat(5000)));
     let output = file.render(&[finding(0, "name", "c", "m")], false);
     assert!(output.lines().all(|line| line.len() < 160), "{output}");
@@ -246,17 +221,17 @@ fn a_merged_value_is_shown_where_it_is_written() {
     let file = file("create_users:\n- &a {name: Ann, email: x}\n- <<: *a\n  name: Bob\n");
     assert_eq!(
         file.render(&[finding(1, "email", "c", "m")], false),
-        "error[c]: email: m\n --> users.yaml:2:25\n  |\n2 | - ** {name: Ann, email: x}\n  |                         ^\n"
+        "error[c]: email: m\n --> users:2:25\n  |\n2 | - ** {name: Ann, email: x}\n  |                         ^\n"
     );
 }
 
 #[test]
-fn no_findings_give_no_text() {
+fn no_findings_render_nothing() {
     assert_eq!(shown(&[]), "");
 }
 
 #[test]
-fn positions_equal_a_count_from_the_start_of_the_file() {
+fn positions_equal_those_counted_from_the_start() {
     let pieces = ["ab\n", "\r\n", "é", "\r", "x\r\r\n", "密密密密", "\n\n"];
     let text: String = (0..3000).map(|index| pieces[(index * index + index / 7) % pieces.len()]).collect();
     let positions = positions::Positions::new(&text);
@@ -273,17 +248,11 @@ fn positions_equal_a_count_from_the_start_of_the_file() {
 }
 
 #[test]
-fn a_warning_is_labeled_and_points_into_the_file() {
+fn a_warning_is_labeled_as_one() {
     let text = "create_users:\n  - name: a\n    title: error[weak_hash]\n";
-    let file = UsersFile::parse("users.yaml", text.to_owned(), FileFormat::Yaml).unwrap();
-    let odd = RowFinding {
-        index: 0,
-        field: Some("title".to_owned()),
-        code: "weak_hash".to_owned(),
-        message: "is weak".to_owned(),
-        other_index: None,
-    };
+    let file = parse(FileFormat::Yaml, text).unwrap();
+    let odd = finding(0, "title", "weak_hash", "is weak");
     let shown = file.render_warnings(std::slice::from_ref(&odd), false);
-    assert!(shown.starts_with("warning[weak_hash]: title: is weak\n --> users.yaml:3:12\n"), "{shown}");
+    assert!(shown.starts_with("warning[weak_hash]: title: is weak\n --> users:3:12\n"), "{shown}");
     assert!(shown.contains("title: error[weak_hash]"), "{shown}");
 }
