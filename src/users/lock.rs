@@ -37,16 +37,18 @@ impl LockedUser {
             None => old.clone(),
             Some(line) => line.as_ref().map(|line| line.as_str().to_owned()),
         };
+        let Edit { name, lastname, title, email } = edit;
         let update = Update {
             user_id: self.user_id,
-            name: edit.name.as_ref().map_or(self.name.as_str(), Name::as_str).to_owned(),
-            lastname: text(&edit.lastname, &self.lastname),
-            title: text(&edit.title, &self.title),
-            email: edit.email.as_ref().map_or(self.email.as_str(), |email| email.as_str()).to_owned(),
-            email_key: edit.email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
+            name: name.as_ref().map_or(self.name.as_str(), Name::as_str).to_owned(),
+            lastname: text(lastname, &self.lastname),
+            title: text(title, &self.title),
+            email: email.as_ref().map_or(self.email.as_str(), |email| email.as_str()).to_owned(),
+            email_key: email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
             email_key_before: self.email_key.clone(),
             fields: Vec::new(),
         };
+        // One entry for each field of an edit: a field without one is neither written nor recorded.
         let fields: Vec<&'static str> = [
             ("name", update.name != self.name),
             ("lastname", update.lastname != self.lastname),

@@ -52,6 +52,21 @@ async fn the_code_handles_every_unique_constraint_by_name() {
 }
 
 #[tokio::test]
+async fn undo_knows_every_table_with_data_of_a_user() {
+    let app = TestApp::spawn().await;
+    let tables = column(
+        &app,
+        "select distinct conrelid::regclass::text from pg_constraint
+         where contype = 'f' and confrelid = 'users'::regclass order by 1",
+    )
+    .await;
+    // Deleting a user deletes the rows of these tables. A new one belongs into `members` of `src/batches/read.rs`, which
+    // decides whether a user was used since, or undoing a batch loses its data.
+    // `invitations` refers to the user who accepted one, who is not of a batch.
+    assert_eq!(tables, ["api_keys", "collaborators", "invitations", "passwords", "user_group_members"]);
+}
+
+#[tokio::test]
 async fn an_organization_is_permanent_and_creating_users_does_not_lock_it() {
     let app = TestApp::spawn().await;
     let mut connection = app.database.connect().await.unwrap();
