@@ -266,7 +266,7 @@ impl App {
         self.config.database.acquire_timeout + TIMEOUT_MARGIN
     }
 
-    /// As [`App::read`], for statements that are to be planned for their values: in a read-only transaction.
+    /// As [`App::read`], in a read-only transaction whose statements are planned with the values of their parameters.
     ///
     /// # Errors
     /// As [`App::read`].

@@ -8,7 +8,7 @@
 //!
 //! *A change is a closure that is passed to [`App::change`](crate::app::App::change) or
 //! [`App::change_many`](crate::app::App::change_many)*; operations do not begin and end one themselves. Commit,
-//! rollback, retries and audit records of denials therefore stand in one place.
+//! rollback, retries and audit records of denials are therefore in one place.
 //!
 //! *A denial is recorded after the change was rolled back and has released its connection.* Recording it on a second
 //! connection could deadlock the pool: if rejected changes held all connections, each would wait for another. For the
@@ -87,7 +87,7 @@ pub struct Change {
 #[derive(Debug)]
 pub(crate) struct FailedChange {
     pub(crate) error: Error,
-    /// The audit record of it, if there is to be one.
+    /// The audit record of the denial or rejection, if it is to be recorded.
     pub(crate) denial: Option<(Action, AuditDenial)>,
 }
 
@@ -102,7 +102,7 @@ impl From<Error> for FailedChange {
 pub(crate) enum TxLimits {
     /// A change of one thing: 5 s a statement, 2 s for a lock.
     Single,
-    /// A query that is planned for its values.
+    /// A read whose queries are planned with the values of their parameters.
     PlannedRead,
     /// A change of many rows: 30 s a statement, 2 s for a lock, and no sequential scans. PostgreSQL caches the plans
     /// of foreign key checks for each connection. In a nearly empty database it plans sequential scans, and would
@@ -120,8 +120,8 @@ impl TxLimits {
         }
     }
 
-    /// The lock timeout, if `left` remains of the time for a connection and a lock together. Where a locked table
-    /// keeps all connections busy, those that wait get one when the holders time out.
+    /// The lock timeout, if `left` remains of the time for a connection and a lock together. If a locked table keeps all
+    /// connections busy, waiting requests get a connection when the holders time out.
     fn lock_timeout(self, left: Duration) -> Duration {
         match self {
             Self::DetachedBatch => Duration::from_secs(10),
@@ -205,7 +205,7 @@ pub(crate) async fn begin(
 }
 
 impl Change {
-    /// Begins a change. Only [`App`](crate::app::App) does, after it has checked the permission.
+    /// Begins a change. Called only by [`App`](crate::app::App), after the permission check.
     pub(crate) async fn begin(
         pool: &PgPool,
         context: &Context,

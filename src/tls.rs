@@ -5,8 +5,8 @@
 //! *The files are polled every second*, not watched: file watchers differ between file systems and miss the swapped symbolic
 //! links with which Kubernetes updates secrets. Reading three small files costs nothing.
 //!
-//! *Certificate, key and client CAs are replaced together or not at all*, debounced for one second, as nobody can
-//! write two files at the same moment. Files that can't be used are logged once, and the previous ones stay in use. Open
+//! *Certificate, key and client CAs are replaced together or not at all*, debounced for one second, because two files
+//! can't be written at the same moment. Files that can't be used are logged once, and the previous ones stay in use. Open
 //! connections keep the certificate they were opened with.
 //!
 //! *An expired or not yet valid certificate is logged, not rejected.* At startup it is better than no server: the clock

@@ -4,8 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// Whether the text is a level, or a filter with a level for everything that it does not name. `EnvFilter` would take a
-/// misspelled level for the name of a module and silence all others.
+/// Whether the text is a level, or a filter with a default level. `EnvFilter` would treat a misspelled level as the name of
+/// a module and silence all other modules.
 pub(super) fn is_valid(filter: &str) -> bool {
     let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
     let is_directive = |word: &str| {

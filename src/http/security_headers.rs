@@ -2,9 +2,9 @@
 //!
 //! # Decisions
 //!
-//! *Every response of a route has the headers that OWASP recommends for APIs*, including errors and health checks: a browser
-//! that is made to open one of them runs no script, embeds nothing and sends no referrer. Pages that need other values set
-//! them themselves.
+//! *Every response of a route has the headers that OWASP recommends for APIs*, including errors and health checks. A browser
+//! that an attacker lures to such a response runs no script, embeds nothing and sends no referrer. Pages that need other
+//! values set them themselves.
 //!
 //! *`Strict-Transport-Security` is sent only over HTTPS*, to muster itself or to a trusted proxy (RFC 6797, section 7.2).
 //!
@@ -23,7 +23,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Two years, which the HSTS preload lists of browsers ask for.
+/// Two years, as recommended for the HSTS preload lists of browsers.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
 
 /// Adds the headers that the response does not set itself.

@@ -8,7 +8,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 const HEADER: &str = "traceparent";
 
-/// An all-zero parent span, and a stand-in for it. The vendor's client sends zeros, which the specification calls invalid,
+/// The all-zero parent span, and its replacement. The vendor's client sends zeros, which are invalid in the specification,
 /// to start a trace with an ID of its own.
 const NO_SPAN: &str = "-0000000000000000-";
 const STAND_IN: &str = "-ffffffffffffffff-";
@@ -22,7 +22,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// Parses the header; `None` if it is invalid, as the specification has invalid headers ignored.
+    /// Parses the header; `None` if it is invalid: the specification requires that invalid headers are ignored.
     pub(crate) fn parse(header: &str) -> Option<Self> {
         let is_root = header.contains(NO_SPAN);
         let carrier = HashMap::from([(HEADER.to_owned(), header.replace(NO_SPAN, STAND_IN))]);
