@@ -144,8 +144,8 @@ impl TxLimits {
         )
     }
 
-    /// How long a change is retried while the database is away. A detached batch is worth a longer wait: its client
-    /// would have to have all passwords hashed again.
+    /// How long a change is retried while the database is unavailable. A detached batch waits longer, because a retry of
+    /// its request would hash all passwords again.
     const fn outage(self) -> Duration {
         match self {
             Self::Single | Self::PlannedRead => Duration::ZERO,

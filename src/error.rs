@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use crate::report::Report;
 
-/// How long a client should wait before it retries a request that met a transient failure.
+/// How long a client should wait before it retries a request after a transient failure.
 pub(crate) const RETRY_SOON: Duration = Duration::from_secs(2);
 
 /// The error of an operation.
@@ -98,7 +98,7 @@ codes! {
     RequestTimeout = "request_timeout", 408;
     /// The rows are valid, but accounts with these addresses exist.
     BatchConflict = "batch_conflict", 409;
-    /// The list differs from the planned one, or would no longer do what was planned.
+    /// The list differs from the planned one, or its outcome would.
     PlanChanged = "plan_changed", 409;
     /// The request with this `Idempotency-Key` is in progress.
     IdempotencyKeyInUse = "idempotency_key_in_use", 409;
@@ -160,7 +160,7 @@ impl Error {
         Self::new(Code::PolicyRejected, message).with_report(report)
     }
 
-    /// A planned batch that meets a conflict which the plan did not have.
+    /// A planned batch with a conflict that did not exist when the plan was made.
     #[must_use]
     pub fn plan_changed(report: Report) -> Self {
         let message = format!("the plan no longer applies; nothing was written: {report}");
@@ -174,7 +174,7 @@ impl Error {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::IdempotencyKeyInUse, message) }
     }
 
-    /// The server has more work than it can take; capacity is expected after `retry_after`.
+    /// The server is overloaded; capacity is expected after `retry_after`.
     pub fn overloaded(message: impl Into<String>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::Overloaded, message) }
     }

@@ -42,8 +42,8 @@ impl From<&Report> for Findings {
 
 impl AuditDenial {
     /// A change that failed with `error`. Only conflicts (409), failed preconditions (412) and rejected values (422) are
-    /// recorded: malformed requests and unknown objects are no attempt on anything, missing permissions are recorded
-    /// where they are checked, and server errors are not the caller's.
+    /// recorded. Malformed requests and unknown objects affect no object, missing permissions are recorded by the
+    /// permission check, and the caller does not cause server errors.
     pub(crate) fn of_change(target: Target, error: &Error) -> Option<Self> {
         let code = error.code();
         let findings = error.report().map(Findings::from);

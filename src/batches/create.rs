@@ -63,7 +63,7 @@ async fn parse(app: &App, body: Bytes) -> Result<List> {
     off_thread(body.len(), move || List::parse(body, max_users)).await?
 }
 
-/// Runs work for the processor on a thread of its own if it takes long, since this thread serves other requests.
+/// Runs CPU-bound work for a long body on a thread of its own, because this thread serves other requests.
 async fn off_thread<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     if bytes < THREAD_THRESHOLD {
         return Ok(work());
@@ -82,7 +82,7 @@ pub async fn create_list(app: &Arc<App>, caller: &Caller, list: List, request: R
     let answer = match next_step(app, caller, list, request).await {
         Ok(Step::Answer(answer)) => Ok(answer),
         Ok(Step::Create(prepared)) => prepared.run(app, caller).await,
-        // Continues without its client, and records its own outcome.
+        // The detached batch continues without its client, and records its own outcome.
         Ok(Step::CreateDetached(prepared, lease, wait)) => {
             return Box::pin(prepared.run_detached(app, caller, lease, wait)).await;
         }
@@ -142,7 +142,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
     };
     match wait {
         None => Ok(Step::Create(prepared)),
-        // Clients can watch this batch, so it needs a row.
+        // Clients can poll this batch, so it needs a row.
         Some(_) => {
             let opening = Opening { source: request.source, file: request.file, key: None };
             match app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await?? {
@@ -244,8 +244,8 @@ async fn validate(
     let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
     let check = off_thread(list.bytes().len(), move || list.check(&limits));
     let CheckedList { users, mut report, warnings } = stage("batch.check", check).await?;
-    // The query is an extra round trip. The insert finds the same, if no password has to be hashed before it and no
-    // response is sent before it.
+    // The query is an extra round trip. If no password is hashed and no response is sent before the insert, the insert
+    // finds the same addresses.
     let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();

@@ -92,7 +92,7 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
         Some(lease) => tokio::select! {
             biased;
             () = lease.lost() => {
-                // The one that ended the lease has counted the batch.
+                // The request or housekeeping round that ended the lease has counted the batch.
                 running.finish();
                 return Err(Box::pin(lease.lost_error()).await);
             }

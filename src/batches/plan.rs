@@ -38,7 +38,7 @@ impl fmt::Display for InvalidPlan {
     }
 }
 
-/// What decides which accounts a list becomes, beside the list itself.
+/// The inputs, in addition to the list, that determine the accounts.
 pub(super) struct Outcome<'a> {
     pub(super) organization_id: Id<Organization>,
     /// Whether users must change their password at the first sign-in.
@@ -47,7 +47,7 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// A digest of everything that decides what a row becomes.
+    /// A digest of everything that determines the accounts.
     fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update(Uuid::from(self.organization_id));

@@ -1,4 +1,4 @@
-//! The actions that muster can do.
+//! The actions, which permissions and the audit log refer to.
 
 use std::fmt;
 

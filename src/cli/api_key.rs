@@ -160,7 +160,7 @@ impl TableRow for ApiKey {
         &["KEY ID", "NAME", "USER ID", "ROLE", "SCOPES", "STATUS", "EXPIRES", "LAST USED", "CREATED BY"];
 
     fn cells(&self, format: Format) -> Vec<String> {
-        // The key of a suspended user is valid, but authenticates nobody.
+        // The key of a suspended user is valid, but rejected.
         let is_suspended = self.status == "active" && self.user_status.as_deref() == Some("suspended");
         vec![
             self.key_id.clone(),

@@ -48,7 +48,7 @@ pub(super) struct Args {
     /// Create only if the file and the result are unchanged since the dry run that printed this digest.
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
-    /// Hash the passwords on this machine: they are not sent, and the server does not have to hash them. Each run
+    /// Hash the passwords on this machine: they are not sent, and the server hashes none of them. Each run
     /// creates new hashes, so --plan and --idempotency-key can't be used.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     hash_locally: bool,

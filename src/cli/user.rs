@@ -104,7 +104,7 @@ pub(super) struct SearchArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct FilterArgs {
-    /// Email address; case-insensitive.
+    /// E-mail address; case-insensitive.
     #[arg(long)]
     email: Option<String>,
     /// Full display name; exact match.

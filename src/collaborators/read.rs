@@ -59,7 +59,7 @@ impl Collaborator {
     }
 }
 
-/// Selects collaborators: `$condition` completes the `where` clause over `users u` and `collaborators c`, and may go on
+/// Selects collaborators: `$condition` completes the `where` clause over `users u` and `collaborators c`, and may continue
 /// with `order by` and `limit`. `$1` is the organization.
 macro_rules! collaborators {
     ($condition:literal, $($values:tt)+) => {
@@ -120,7 +120,7 @@ impl AccountKinds {
 /// The filters of a list. A collaborator matches if all filters that are present match.
 #[derive(Debug, Default)]
 pub struct CollaboratorFilter {
-    /// The address, in any spelling. A malformed address matches nobody.
+    /// The address, in any spelling. A malformed address matches no collaborator.
     pub email: Option<String>,
     /// The exact name: the name, or first and last name.
     pub name: Option<String>,

@@ -4,12 +4,12 @@
 //!
 //! *All fields are searched in one column*, `users.search_text`, which PostgreSQL keeps in lower case. So each user
 //! costs one comparison of bytes: without any index, a million users are read in less than a second (0.2 s on two
-//! cores). With the extension `pg_trgm` an index finds rare text at once (10 ms; `postgres/search_index.rs`).
+//! cores). With the extension `pg_trgm`, an index finds rare text in 10 ms (`postgres/search_index.rs`).
 //!
 //! *PostgreSQL plans each search with the actual text.* Text that many users match fills a page from the primary key;
-//! text that few users match needs the index. The statistics tell which is which, but a generic plan, which a
-//! prepared statement ends up with, would be wrong for one of the two. The setting for custom plans is local to a
-//! transaction, so that a connection pooler may give the connection to another client afterwards.
+//! text that few users match needs the index. The statistics distinguish the two, but PostgreSQL eventually uses a generic
+//! plan for a prepared statement, which is wrong for one of them. The setting for custom plans is local to a transaction,
+//! so that a connection pooler can give the connection to another client afterwards.
 
 use super::read::{AccountKinds, Collaborator, collaborators};
 use crate::app::App;

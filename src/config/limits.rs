@@ -1,4 +1,5 @@
-//! Limits that were settings once and are fixed now: nobody had a reason to change them. Tests set the fields.
+//! Limits that were settings in earlier versions and are fixed now, because no operator had a reason to change them. Tests
+//! set the fields.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ pub struct HttpLimits {
     /// The longest request line and headers together, in bytes. Common servers and proxies allow 8 to 64 KiB.
     pub header_bytes: usize,
     /// How long a client may take to send the headers of a request, or for the TLS handshake. Slowloris attacks hold
-    /// connections by sending them slowly; the slowest honest client needs a few round trips.
+    /// connections by sending them slowly; the slowest legitimate client needs a few round trips.
     pub header_timeout: Duration,
     /// How long a client may take to send the body of a request: 32 MiB at 5 Mbit/s.
     pub body_timeout: Duration,
@@ -57,8 +58,8 @@ pub(super) const fn acquire_timeout() -> Duration {
     Duration::from_secs(3)
 }
 
-/// Passwords that may wait for hashing, over all batches: a bound on memory (about 20 MiB), beside the bound on time,
-/// `batch.max_wait_seconds`. A single batch is always accepted when nothing waits.
+/// The maximum number of queued passwords of all batches: a limit on memory (about 20 MiB), in addition to the limit on
+/// time, `batch.max_wait_seconds`. If the queue is empty, a batch is always accepted.
 pub(super) const fn hash_queue() -> usize {
     20_000
 }

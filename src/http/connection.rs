@@ -3,8 +3,8 @@
 //! # Decisions
 //!
 //! *The stream itself enforces timeouts*, against slowloris and slow-read attacks: the HTTP library bounds only the head of
-//! the first request on a connection. While no request is in progress, the next head has to arrive in time; while a
-//! response is being sent, the client has to take some of it in time. `body` bounds request bodies.
+//! the first request on a connection. While no request is in progress, the next head must arrive in time; while a
+//! response is being sent, the client must read some of it in time. `body` bounds request bodies.
 //!
 //! *HTTP/2 connections end here at shutdown*, once nothing was sent on them for a second: the library ends only idle HTTP/1.1
 //! connections, and an idle HTTP/2 connection would delay the shutdown until its timeout.
@@ -187,7 +187,7 @@ pub(super) struct Connection {
     is_http_2: bool,
     /// When something was last sent, or the connection was opened.
     sent_at: Instant,
-    /// Since when the client takes nothing of what is to be sent.
+    /// Since when the client has read nothing of the data to be sent.
     blocked_since: Option<Instant>,
     /// For HTTP/2 only.
     shutdown: Option<Shutdown>,
@@ -247,7 +247,7 @@ impl Connection {
         &self.state
     }
 
-    /// When the next bytes have to be received; none while requests are in progress and no response is being sent.
+    /// When the next bytes must be received; none while requests are in progress and no response is being sent.
     fn receive_by(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
         if self.state.responses() > 0 {
             return Some(self.state.progress_at.get() + self.timeouts.send);
@@ -331,7 +331,7 @@ impl AsyncWrite for Connection {
         this.written(cx, written)
     }
 
-    /// Only HTTP/2: in HTTP/1.1, [`Self::poll_write`] has to see a whole response.
+    /// Only HTTP/2: in HTTP/1.1, [`Self::poll_write`] must see a whole response.
     fn is_write_vectored(&self) -> bool {
         self.is_http_2
             && match &self.socket {

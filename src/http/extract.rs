@@ -125,10 +125,10 @@ pub(super) fn form_encoded<T: DeserializeOwned>(what: &str, text: &str) -> Resul
     })
 }
 
-/// Parses the path parameter `name`, the id of a `thing`.
+/// Parses the path parameter `name`, the ID of a `thing`.
 ///
 /// # Errors
-/// `not_found` for anything that is not an id of a `K`.
+/// `not_found` for any text that is not the ID of a `K`.
 pub(super) fn id<K: Kind>(request: &HttpRequest, name: &str, thing: &str) -> Result<Id<K>> {
     let text = request.match_info().get(name).unwrap_or_default();
     text.parse().map_err(|_| {

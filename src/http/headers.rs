@@ -13,7 +13,7 @@ use crate::users::Expected;
 /// The largest length of a file name, in characters.
 const MAX_FILE_NAME: usize = 255;
 
-/// The longest wait that a client can ask for, in seconds; no request lasts that long.
+/// The longest wait that a client can request, in seconds; no request lasts that long.
 const MAX_WAIT: u64 = 86_400;
 
 /// The value of a header that may occur once.

@@ -29,7 +29,7 @@ pub struct Acceptance {
     pub is_sso_user: bool,
 }
 
-/// An open invitation whose secret the client has shown.
+/// An open invitation whose secret the client has presented.
 #[derive(Debug)]
 pub struct Invited {
     /// The invited person, who may only accept the invitation.

@@ -2,10 +2,10 @@
 //!
 //! # Decisions
 //!
-//! *Nobody creates a key that acts as another person.* The holder of such a key is that person to every other part of
-//! muster, and to the audit log. So keys are created for oneself, by an owner for a service account, or by the local
-//! operator for any user. A rotated secret is as good as a new key, so the same holds for rotation. Owners can revoke
-//! any key.
+//! *A caller can't create a key that acts as another person.* Every other part of muster, and the audit log, treats the
+//! holder of such a key as that person. So callers create keys for themselves, owners also for service accounts, and the
+//! local operator for any user. A rotated secret is equivalent to a new key, so the same rule applies to rotation. Owners
+//! can revoke any key.
 //!
 //! *A key never creates a key with more permissions.* Its level and its scopes limit those of the keys that it creates
 //! or rotates. What a request leaves out is inherited.

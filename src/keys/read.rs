@@ -139,7 +139,7 @@ pub(super) struct Known {
     pub(super) is_of_service_account: bool,
 }
 
-/// Finds a key that the caller may do `action` to. Only owners learn whether a key of another user exists.
+/// Finds a key to which the caller may apply `action`. Only owners learn whether a key of another user exists.
 ///
 /// # Errors
 /// `forbidden`; `not_found`.

@@ -43,7 +43,7 @@ pub struct Policy {
     min_strength: u8,
 }
 
-/// The policy rule that a password breaks.
+/// The policy rule that a password violates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordError {
     /// Fewer characters than this minimum.
@@ -94,7 +94,7 @@ impl Policy {
     /// address. There are no composition rules (NIST SP 800-63B-4, section 3.1.1.2).
     ///
     /// # Errors
-    /// The first rule that the password breaks.
+    /// The first rule that the password violates.
     pub fn check(&self, text: &str, context: &[&str]) -> Result<Password, PasswordError> {
         // Checked before normalization, to limit its work.
         if text.len() > LONGEST_BYTES {

@@ -214,24 +214,24 @@ impl Error {
     /// The connection was lost during a commit, which may or may not have taken effect.
     pub(crate) fn commit_unknown(error: sqlx::Error) -> Self {
         Self::unavailable(
-            "the database connection was lost during the commit; the change may be done, check before you retry",
+            "the database connection was lost during the commit; check whether the change was made before you retry",
         )
         .with_source(DetectedError::CommitUnknown(error))
     }
 
-    /// Has the transaction retried, as after a deadlock: an error that a concurrent transaction caused.
+    /// Marks an error that a concurrent transaction caused, so that the transaction is retried, as after a deadlock.
     #[must_use]
     pub(crate) fn retryable(self) -> Self {
         self.with_source(DetectedError::Contended)
     }
 
-    /// The database can be reached and rejects requests for this reason.
+    /// The database is reachable and rejects requests for this reason.
     #[must_use]
     pub fn unavailable_because(reason: UnavailableReason) -> Self {
         Self::unavailable(format!("{}; nothing was written", reason.as_str()))
     }
 
-    /// The class of the database error behind it; `None` if the error has another cause.
+    /// The class of the database error that is the cause; `None` for another cause.
     #[must_use]
     pub fn class(&self) -> Option<ErrorClass> {
         match (self.cause::<sqlx::Error>(), self.cause::<DetectedError>()) {
@@ -249,8 +249,8 @@ impl Error {
         self.cause().and_then(UnavailableReason::of)
     }
 
-    /// Whether all that is known is that the database did not respond in time. [`super::Database::diagnose`] may find
-    /// the reason.
+    /// Whether the database did not respond in time, for an unknown reason. [`super::Database::diagnose`] may find the
+    /// reason.
     #[must_use]
     pub fn is_unexplained(&self) -> bool {
         matches!(self.cause(), Some(DetectedError::NoResponse))

@@ -136,7 +136,7 @@ pub async fn schema(connection: &mut PgConnection) -> Result<Schema, MigrateErro
     }
 }
 
-/// Migrates the database and runs `then` under the same lock: what has to happen once in the life of a database, such as
+/// Migrates the database and runs `then` under the same lock, for work that must be done once per database, such as
 /// creating the first organization.
 ///
 /// # Errors

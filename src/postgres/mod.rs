@@ -2,7 +2,7 @@
 //!
 //! # Decisions
 //!
-//! *A pooled connection is pinged before use only if it may be dead*: after a second idle, or when another connection
+//! *A pooled connection is pinged before use only if it may be broken*: after a second idle, or when another connection
 //! has broken since it was last used. sqlx would ping before each use, an extra round trip for every statement outside a
 //! transaction. The first statement after a restart of PostgreSQL fails, as one in flight would; later ones get live
 //! connections.
@@ -47,8 +47,8 @@ const DIAGNOSE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a diagnosis is reused.
 const DIAGNOSIS_LIFETIME: Duration = Duration::from_secs(1);
 
-/// How long the instance is not ready after the server reported that it is out of a resource. Meanwhile a load balancer
-/// sends it no requests that would show otherwise.
+/// How long the instance reports not ready after the server reported that it is out of a resource. During this time a load
+/// balancer sends no requests, which would show whether the server has recovered.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(4);
 
 /// How long an idle connection is used without a ping.
@@ -57,20 +57,20 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// The shortest time between two renewals of all connections because of a read-only server.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What errors have shown about the server.
+/// The state of the server, as known from errors.
 #[derive(Debug, Default)]
 struct Health {
-    /// The last time a connection broke: others may be dead, too.
+    /// The last time a connection broke: others may be broken, too.
     suspect_since: Option<Instant>,
-    /// The last time a write was rejected as read-only. Connections from before may stay read-only when the server no
-    /// longer is, or may lead to a former primary.
+    /// The last time a write was rejected as read-only. Older connections may stay read-only after the server has become
+    /// writable, or may lead to a former primary.
     read_only_since: Option<Instant>,
     /// The last time the server was out of a resource.
     exhausted: Option<(Instant, UnavailableReason)>,
 }
 
 impl Health {
-    /// Whether a connection that was idle for this long is taken to be alive.
+    /// Whether a connection that was idle for this long is used without a ping.
     fn is_trusted(&self, idle_for: Duration) -> bool {
         idle_for <= TRUSTED_IDLE && self.suspect_since.is_none_or(|since| since.elapsed() > idle_for)
     }
@@ -228,7 +228,8 @@ impl Database {
         reason
     }
 
-    /// Learns from the error of an operation. Called where operations end, before they are retried.
+    /// Updates the known state of the server from the error of an operation. Called at the end of an operation, before a
+    /// retry.
     pub fn observe(&self, error: &Error) {
         if error.class().is_some_and(ErrorClass::is_unknown_after_commit) {
             self.mark_suspect();
@@ -238,12 +239,12 @@ impl Database {
         }
     }
 
-    /// Has connections pinged before they are used again, because one has broken.
+    /// Makes all connections be pinged before their next use, because one has broken.
     pub(crate) fn mark_suspect(&self) {
         lock(&self.health).suspect_since = Some(Instant::now());
     }
 
-    /// The resource that the server reported to be out of in the last seconds.
+    /// The resource that the server reported as exhausted in the last few seconds.
     pub(crate) fn exhaustion(&self) -> Option<UnavailableReason> {
         let exhausted = lock(&self.health).exhausted;
         exhausted.filter(|(at, _)| at.elapsed() < EXHAUSTED_FOR).map(|(_, reason)| reason)

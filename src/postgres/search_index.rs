@@ -23,7 +23,7 @@ pub async fn ensure_search_index(connection: &mut PgConnection) {
     }
 }
 
-/// Merges the pending list of the index. PostgreSQL also does so by itself from time to time.
+/// Merges the pending list of the index. PostgreSQL also does so automatically, from time to time.
 pub(super) async fn merge_pending(pool: &PgPool) {
     let merged = sqlx::query("select gin_clean_pending_list(to_regclass('users_search_text'))").execute(pool).await;
     if let Err(error) = merged {

@@ -1,7 +1,7 @@
 //! Distributed tracing: one span per request, with child spans for its main steps, exported by OTLP (protobuf over HTTP).
 //!
 //! A request continues the trace of its `traceparent` header (W3C Trace Context), or starts a trace with its own request
-//! id. The trace id is in the `x-trace-id` response header and in the log line, whether or not the trace is recorded.
+//! ID. The trace ID is in the `x-trace-id` response header and in the log line, whether or not the trace is recorded.
 //!
 //! | attribute | value |
 //! |---|---|

@@ -17,7 +17,7 @@ pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
     let mut table =
         Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
     let rows = table.read().unwrap_or_else(|error| {
-        // The rest was not read, so nothing is known about it.
+        // The rest was not parsed, so any part of it may be a password.
         table.notes.hide(error.span.end..text.len());
         table.notes.errors.push(error);
         Vec::new()

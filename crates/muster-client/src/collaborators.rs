@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::client::by_id;
 use crate::{Client, Collaborator, CollaboratorType, Error, Page, PermissionLevel};
 
-/// A search for members. A member has to match all fields that are set.
+/// A search for members. A member must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CollaboratorSearch {
     /// Part of the name, the full name or the e-mail address, case-insensitive.

@@ -3,7 +3,7 @@
 //! # Decisions
 //!
 //! - Reads are retried after `Retry-After`. Writes are retried only with an idempotency key; `retry` decides for how long.
-//!   A write without a key is not retried: if its response is lost, the caller has to check the outcome
+//!   A write without a key is not retried: if its response is lost, the caller must check the outcome
 //!   ([`Error::outcome_unknown`]).
 //! - A retry is identical to the first attempt. The body is serialized once.
 //! - Redirects are not followed: they lead to a sign-in page or to another host, which must not receive the token.

@@ -50,7 +50,7 @@ pub struct AdminCreateUser {
     /// `$scrypt$…`, `$pbkdf2-sha256$…`, `$pbkdf2-sha512$…`) or a bcrypt hash (`$2a$…`, `$2b$…`, `$2y$…`).
     #[serde(default, serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<SecretString>,
-    /// Whether the user has to change the password at the first sign-in; only with `password_hash`, where `None` means
+    /// Whether the user must change the password at the first sign-in; only with `password_hash`, where `None` means
     /// no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub must_change_password: Option<bool>,
@@ -128,7 +128,7 @@ impl AdminCreateUser {
         Self { password_hash: Some(hash.into()), ..self }
     }
 
-    /// Sets whether the user has to change the imported password at the first sign-in.
+    /// Sets whether the user must change the imported password at the first sign-in.
     #[must_use]
     pub fn must_change_password(self, must_change: bool) -> Self {
         Self { must_change_password: Some(must_change), ..self }

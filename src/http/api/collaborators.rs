@@ -85,7 +85,7 @@ impl From<collaborators::Collaborator> for Collaborator {
     }
 }
 
-/// A search for members. A member has to match all fields that are present.
+/// A search for members. A member must match all fields that are present.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct SearchBody {

@@ -46,7 +46,7 @@ pub(in crate::http) struct AdminCreateUser {
     /// than the current recommendation.
     #[schema(max_length = 512, example = "$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW")]
     password_hash: Option<String>,
-    /// Whether the user has to change the password at the first sign-in; only with `password_hash`. Default: false. For
+    /// Whether the user must change the password at the first sign-in; only with `password_hash`. Default: false. For
     /// `password`, a server setting applies.
     must_change_password: Option<bool>,
     /// Permission level: `collaborator` (default) or `owner`.
