@@ -1,7 +1,5 @@
 //! `muster batch …`: list, show, cancel and undo batches, over HTTP, with an owner's API key.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use muster_client::{Batch, BatchFilter, BatchState, Client};
@@ -68,26 +66,10 @@ fn parse_state(text: &str) -> Result<BatchState, String> {
 }
 
 /// The SHA-256 of a file, which identifies it to the server, in lower-case hex digits.
-pub(super) fn sha256(path: &Path) -> Result<String, Exit> {
-    let unreadable =
-        |error| Exit::Usage(format!("can't read `{}`: {error}", path.display().to_string().escape_debug()));
-    let mut digest = Sha256::new();
-    let mut file = File::open(path).map_err(unreadable)?;
-    std::io::copy(&mut file, &mut DigestWriter(&mut digest)).map_err(unreadable)?;
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct DigestWriter<'a>(&'a mut Sha256);
-
-impl Write for DigestWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+fn sha256(path: &Path) -> Result<String, Exit> {
+    let contents = std::fs::read(path)
+        .map_err(|error| Exit::Usage(format!("can't read `{}`: {error}", path.display().to_string().escape_debug())))?;
+    Ok(hex::encode(Sha256::digest(contents)))
 }
 
 async fn list(args: &ListArgs) -> Result<(), Exit> {
@@ -161,11 +143,8 @@ fn details(batch: &Batch) -> Vec<(&'static str, String)> {
 
 async fn cancel(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
     let batch = client.cancel_batch(batch_id).await?;
-    if format == Format::Table {
-        output::say(&format!("{} is {}; no user was created", output::clean(&batch.batch_id), batch.state));
-        return Ok(());
-    }
-    output::print_one(format, &batch)
+    let message = format!("{} is {}; no user was created", output::clean(&batch.batch_id), batch.state);
+    output::say_or_print(format, &message, &batch)
 }
 
 #[cfg(test)]
@@ -183,12 +162,6 @@ mod tests {
         });
         batch.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(batch).unwrap()
-    }
-
-    #[test]
-    fn unknown_states_are_rejected() {
-        assert_eq!(parse_state("undone"), Ok(BatchState::Undone));
-        assert_eq!(parse_state("done").unwrap_err(), "expected one of running, created, failed, cancelled, undone");
     }
 
     #[test]
@@ -221,12 +194,5 @@ mod tests {
         assert_eq!(lines[1], ("error", "1 of 3 users can't be created [email_taken]".to_owned()));
         assert!(lines.contains(&("weak hashes", "1".to_owned())), "{lines:?}");
         assert!(lines.contains(&("finished", "2026-11-23T10:00:09Z".to_owned())), "{lines:?}");
-    }
-
-    #[test]
-    fn sha256_matches_the_reference_digest() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "abc").unwrap();
-        assert_eq!(sha256(file.path()).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -101,11 +101,8 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Delete { group, remote } => {
             let group = remote.client()?.delete_group(&group.group_id).await?;
-            if remote.output == Format::Table {
-                output::say(&format!("deleted {} ({})", output::clean(&group.id), output::clean(&group.name)));
-                return Ok(());
-            }
-            output::print_one(remote.output, &group)
+            let message = format!("deleted {} ({})", output::clean(&group.id), output::clean(&group.name));
+            output::say_or_print(remote.output, &message, &group)
         }
         Command::List { max_items, remote } => {
             let client = remote.client()?;

@@ -201,13 +201,8 @@ async fn revoke(client: &Client, named: &str, format: Format) -> Result<(), Exit
         named.to_owned()
     };
     let invitation = client.invalidate_invitation(&id).await?;
-    match format {
-        Format::Table => {
-            output::say(&format!("revoked {} for {}", invitation.id, output::clean(&invitation.email)));
-            Ok(())
-        }
-        _ => output::print_one(format, &invitation),
-    }
+    let message = format!("revoked {} for {}", invitation.id, output::clean(&invitation.email));
+    output::say_or_print(format, &message, &invitation)
 }
 
 async fn accept(args: AcceptArgs) -> Result<(), Exit> {
@@ -219,13 +214,8 @@ async fn accept(args: AcceptArgs) -> Result<(), Exit> {
     let AcceptArgs { name, lastname, title, sso, output, .. } = args;
     let acceptance = AcceptInvitation { token, name, lastname, title, password, is_sso_user: sso };
     let accepted = client.accept_invitation(&acceptance).await?;
-    match output {
-        Format::Table => {
-            output::say(&format!("created the account of {}: {}", output::clean(&accepted.email), accepted.user_id));
-            Ok(())
-        }
-        _ => output::print_one(output, &accepted),
-    }
+    let message = format!("created the account of {}: {}", output::clean(&accepted.email), accepted.user_id);
+    output::say_or_print(output, &message, &accepted)
 }
 
 /// Splits a link into server and token; a bare token has no server.

@@ -71,6 +71,15 @@ pub(super) fn print_one<T: TableRow>(format: Format, value: &T) -> Result<(), Ex
     print_rows(format, value, T::HEADER, [value.cells(format)])
 }
 
+/// Prints a message instead of a table, else one resource.
+pub(super) fn say_or_print<T: TableRow>(format: Format, message: &str, value: &T) -> Result<(), Exit> {
+    if format == Format::Table {
+        say(message);
+        return Ok(());
+    }
+    print_one(format, value)
+}
+
 /// Prints a list of resources: an array as JSON, else a header and a row for each.
 pub(super) fn print_list<T: TableRow>(format: Format, values: &[T]) -> Result<(), Exit> {
     print_rows(format, &values, T::HEADER, values.iter().map(|value| value.cells(format)))

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType};
 
 use super::output::{self, Format, TableRow};
@@ -84,8 +85,8 @@ pub(super) struct SearchArgs {
     /// Part of the name or e-mail address; case-insensitive.
     query: String,
     /// Type of account.
-    #[arg(long, value_enum)]
-    collaborator_type: Option<AccountType>,
+    #[arg(long, value_parser = account_type())]
+    collaborator_type: Option<CollaboratorType>,
     /// Only service accounts.
     #[arg(long)]
     service_account: bool,
@@ -111,31 +112,16 @@ pub(super) struct FilterArgs {
     #[arg(long)]
     name: Option<String>,
     /// Type of account.
-    #[arg(long, value_enum)]
-    collaborator_type: Option<AccountType>,
+    #[arg(long, value_parser = account_type())]
+    collaborator_type: Option<CollaboratorType>,
     /// Service accounts instead of people.
     #[arg(long)]
     service_account: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum AccountType {
-    #[value(name = "all_accounts")]
-    All,
-    #[value(name = "only_service_accounts")]
-    OnlyService,
-    #[value(name = "only_user_accounts")]
-    OnlyUser,
-}
-
-impl From<AccountType> for CollaboratorType {
-    fn from(kind: AccountType) -> Self {
-        match kind {
-            AccountType::All => Self::AllAccounts,
-            AccountType::OnlyService => Self::OnlyServiceAccounts,
-            AccountType::OnlyUser => Self::OnlyUserAccounts,
-        }
-    }
+fn account_type() -> impl TypedValueParser<Value = CollaboratorType> {
+    let names = PossibleValuesParser::new(CollaboratorType::ALL.map(CollaboratorType::as_str));
+    names.try_map(|name| CollaboratorType::parse(&name).ok_or("unknown type"))
 }
 
 impl From<FilterArgs> for CollaboratorFilter {
@@ -143,7 +129,7 @@ impl From<FilterArgs> for CollaboratorFilter {
         Self {
             email: args.email,
             name: args.name,
-            collaborator_type: args.collaborator_type.map(CollaboratorType::from),
+            collaborator_type: args.collaborator_type,
             is_service_account: args.service_account.then_some(true),
         }
     }
@@ -177,7 +163,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 async fn search(args: &SearchArgs) -> Result<(), Exit> {
     let client = args.remote.client()?;
     let search = CollaboratorSearch {
-        collaborator_type: args.collaborator_type.map(CollaboratorType::from),
+        collaborator_type: args.collaborator_type,
         permission_level: args.permission.map(Into::into),
         is_service_account: args.service_account.then_some(true),
         status: args.status.clone(),

@@ -33,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::bare_lf::BareLfFilter;
 use crate::config;
@@ -200,10 +201,7 @@ enum Shutdown {
     Since(Instant),
 }
 
-enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+type Socket = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl Connection {
     /// Accepts a connection, after the TLS handshake if there is one.
@@ -220,13 +218,13 @@ impl Connection {
         // A response in several writes must not wait for acknowledgements (Nagle's algorithm).
         stream.set_nodelay(true)?;
         let (socket, is_http_2) = match tls {
-            None => (Socket::Plain(stream), false),
+            None => (Either::Left(stream), false),
             Some(tls) => {
                 // Boxed: otherwise every connection keeps the memory of a handshake for its lifetime.
                 let handshake = Box::pin(timeout(timeouts.head, tls.acceptor().accept(stream))).await;
                 let stream = handshake.map_err(|_| Error::from(ErrorKind::TimedOut))?.inspect_err(log_tls_error)?;
                 let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-                (Socket::Tls(Box::new(stream)), is_http_2)
+                (Either::Right(Box::new(stream)), is_http_2)
             }
         };
         let connection = Self {
@@ -288,10 +286,7 @@ impl AsyncRead for Connection {
             return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
         let before = buffer.filled().len();
-        let read = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
+        let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
         if read.is_pending()
             && let Some(due) = this.receive_by(cx)
         {
@@ -315,37 +310,27 @@ impl AsyncWrite for Connection {
         if own.is_empty() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write(cx, own),
-            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, own),
-        };
+        let written = Pin::new(&mut this.socket).poll_write(cx, own);
         this.written(cx, written)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-        };
+        let written = Pin::new(&mut this.socket).poll_write_vectored(cx, parts);
         this.written(cx, written)
     }
 
     /// Only HTTP/2: in HTTP/1.1, [`Self::poll_write`] must see a whole response.
     fn is_write_vectored(&self) -> bool {
-        self.is_http_2
-            && match &self.socket {
-                Socket::Plain(stream) => stream.is_write_vectored(),
-                Socket::Tls(stream) => stream.is_write_vectored(),
-            }
+        self.is_http_2 && self.socket.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
         match &mut this.socket {
             // A TCP socket has no buffer of its own.
-            Socket::Plain(_) => Poll::Ready(Ok(())),
-            Socket::Tls(stream) => {
+            Either::Left(_) => Poll::Ready(Ok(())),
+            Either::Right(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
                 if flushed.is_ready() && this.blocked_since.is_none() {
                     return flushed;
@@ -356,10 +341,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
 }
 

@@ -34,23 +34,8 @@ impl FromRequest for Caller {
     }
 }
 
-/// The holder of the API key, with the name, for the route that returns it.
-pub(super) struct WhoAmI(pub(super) Arc<KeyHolder>);
-
-impl FromRequest for WhoAmI {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self>>>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let (holder, _) = key_holder(&request).await?;
-            Ok(Self(holder))
-        })
-    }
-}
-
-async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
+/// Authenticates the API key of a request.
+pub(super) async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
     let token = token(request).ok_or_else(|| {
         Error::unauthenticated("an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`")

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use chrono::Duration;
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{NewInvitation, Token, write};
 use crate::app::App;
@@ -19,11 +21,15 @@ use crate::users::{self, EmailAddress, InvalidEmail, is_invisible};
 const LONGEST_SHOWN: usize = 100;
 
 /// An invitation as the client requests it, before validation.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CreateInvitation)]
 pub struct InvitationRequest {
-    /// The address to invite.
+    /// E-mail address. Compared without regard to case and encoding (Unicode or punycode).
+    #[schema(max_length = 254, example = "ada@example.com")]
     pub email: String,
-    /// The level of the future membership; `None` for `collaborator`.
+    /// Permission level of the account: `collaborator` (default) or `owner`.
+    #[schema(example = "collaborator")]
     pub permission_level: Option<String>,
 }
 

@@ -19,6 +19,9 @@ mod write;
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel};
@@ -50,11 +53,14 @@ pub struct Binding {
 }
 
 /// A binding as the client sends it, before validation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BindingRequest {
     /// `owner` or `collaborator`.
+    #[schema(example = "owner")]
     pub role_name: String,
     /// IDs of groups.
+    #[schema(example = json!(["ug_01k9h6m3x0e8wbz1v5n7q2r4t6"]))]
     pub principals: Vec<String>,
 }
 

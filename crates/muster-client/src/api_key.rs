@@ -221,25 +221,3 @@ impl ApiKeyWithToken {
 fn path(key_id: &str, rest: &str) -> Result<String, Error> {
     by_id("/api/v2/api_keys", key_id, rest, "key")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unset_fields_of_a_new_key_are_not_sent() {
-        let json = |key: &NewApiKey| serde_json::to_value(key).unwrap();
-        assert_eq!(json(&NewApiKey::new("ci")), serde_json::json!({"name": "ci"}));
-        let all = NewApiKey {
-            permission_level: Some(PermissionLevel::Owner),
-            scopes: Some(vec!["users:read".to_owned()]),
-            expires_in_seconds: Some(60),
-            ..NewApiKey::new("ci").for_user("usr_1")
-        };
-        assert_eq!(
-            json(&all),
-            serde_json::json!({"name": "ci", "user_id": "usr_1", "permission_level": "owner", "scopes": ["users:read"],
-                "expires_in_seconds": 60})
-        );
-    }
-}

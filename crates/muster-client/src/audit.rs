@@ -4,6 +4,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::client::present;
+
 /// An entry of the audit log: an action that succeeded, was denied or was rejected. People appear by ID only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -57,15 +59,12 @@ pub struct AuditFilter {
 impl AuditFilter {
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         let format = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        [
+        present([
             ("since", self.since.map(format)),
             ("until", self.until.map(format)),
             ("action", self.action.clone()),
             ("actor_id", self.actor_id.clone()),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+        ])
     }
 }
 

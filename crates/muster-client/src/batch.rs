@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::client::present;
 use crate::retry::RetryReason;
 use crate::{AdminCreatedUser, RowFinding};
 
@@ -287,13 +288,10 @@ impl fmt::Display for BatchState {
 
 impl BatchFilter {
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
-        [
+        present([
             ("state", self.state.as_ref().map(|state| state.as_str().to_owned())),
             ("file_sha256", self.file_sha256.clone()),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+        ])
     }
 }
 
@@ -379,12 +377,5 @@ mod tests {
         let unknown = Batch { state: BatchState::Other("paused".to_owned()), ..batch };
         assert!(!unknown.has_ended());
         assert!(Batch { finished_at: Some(unknown.created_at), ..unknown }.has_ended());
-    }
-
-    #[test]
-    fn unset_fields_of_a_filter_are_not_sent() {
-        assert_eq!(BatchFilter::default().query(), []);
-        let filter = BatchFilter { state: Some(BatchState::Created), file_sha256: Some("ab".to_owned()) };
-        assert_eq!(filter.query(), [("state", "created".to_owned()), ("file_sha256", "ab".to_owned())]);
     }
 }

@@ -139,6 +139,11 @@ impl fmt::Debug for Client {
     }
 }
 
+/// The parameters that have a value.
+pub(crate) fn present<const N: usize>(query: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
 /// Appends the paging parameters in the order of the vendor's client.
 pub(crate) fn paged(
     mut query: Vec<(&'static str, String)>,

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::client::present;
+
 /// The membership of a user or service account in the organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -74,25 +76,23 @@ impl CollaboratorFilter {
     /// The query in the format of the vendor's client, including its capitalized booleans.
     pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
         let flag = |yes| if yes { "True" } else { "False" }.to_owned();
-        [
+        present([
             ("email", self.email.clone()),
             ("name", self.name.clone()),
             ("collaborator_type", self.collaborator_type.map(|kind| kind.as_str().to_owned())),
             ("is_service_account", self.is_service_account.map(flag)),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+        ])
     }
 }
 
 impl CollaboratorType {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::AllAccounts, Self::OnlyServiceAccounts, Self::OnlyUserAccounts];
+
     /// Parses the value of [`as_str`](Self::as_str).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::AllAccounts, Self::OnlyServiceAccounts, Self::OnlyUserAccounts]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
     /// The value in JSON and in queries.
@@ -111,34 +111,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_filter_has_no_query() {
-        assert_eq!(CollaboratorFilter::default().query(), []);
-    }
-
-    #[test]
-    fn a_filter_has_the_query_of_the_vendors_client() {
-        let filter = CollaboratorFilter {
-            email: Some("a+b@x.y".to_owned()),
-            name: Some("N N".to_owned()),
-            collaborator_type: Some(CollaboratorType::OnlyUserAccounts),
-            is_service_account: Some(false),
-        };
-        assert_eq!(
-            filter.query(),
-            [
-                ("email", "a+b@x.y".to_owned()),
-                ("name", "N N".to_owned()),
-                ("collaborator_type", "only_user_accounts".to_owned()),
-                ("is_service_account", "False".to_owned()),
-            ]
-        );
-    }
-
-    #[test]
     fn a_collaborator_type_has_the_same_name_in_json_and_in_queries() {
-        for kind in
-            [CollaboratorType::AllAccounts, CollaboratorType::OnlyServiceAccounts, CollaboratorType::OnlyUserAccounts]
-        {
+        for kind in CollaboratorType::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }

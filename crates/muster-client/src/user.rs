@@ -217,6 +217,7 @@ impl fmt::Debug for Redacted {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AdminCreatedUser {
     /// ID of the user, `usr_…`.
+    #[cfg_attr(feature = "schema", schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"))]
     pub user_id: String,
     /// First name or full name.
     pub name: String,

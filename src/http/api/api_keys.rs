@@ -6,9 +6,10 @@ use muster_client::{ApiKey, ApiKeyWithToken};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::collaborators::permission_level;
 use super::{Listing, Single, single};
 use crate::app::App;
-use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
+use crate::caller::{Caller, Scope, Scopes};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
@@ -120,16 +121,12 @@ pub(in crate::http) struct NewApiKey {
 
 impl NewApiKey {
     fn into_spec(self) -> Result<KeySpec> {
-        let level = self.permission_level.as_deref().map(|level| {
-            PermissionLevel::parse(level)
-                .ok_or_else(|| Error::invalid("invalid `permission_level`; expected `owner` or `collaborator`"))
-        });
         // `keys.max_days` rejects a lifetime that `Duration` can't represent.
         let lifetime = |seconds| Lifetime::Exactly(Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
         Ok(KeySpec {
             name: self.name,
             user_id: self.user_id.as_deref().map(user_id).transpose()?,
-            permission_level: level.transpose()?,
+            permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
             scopes: self.scopes.as_deref().map(scopes).transpose()?,
             lifetime: self.expires_in_seconds.map_or(Lifetime::Default, lifetime),
         })

@@ -43,7 +43,7 @@ fn collaborator_type(text: Option<&str>) -> Result<Option<CollaboratorType>> {
     text.map(|text| CollaboratorType::parse(text).ok_or_else(invalid)).transpose()
 }
 
-fn permission_level(text: &str) -> Result<PermissionLevel> {
+pub(super) fn permission_level(text: &str) -> Result<PermissionLevel> {
     PermissionLevel::parse(text)
         .ok_or_else(|| Error::invalid("invalid `permission_level`; expected `owner` or `collaborator`"))
 }

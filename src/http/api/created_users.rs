@@ -1,6 +1,7 @@
 //! The users of a batch: the response to their creation, and the same data read later.
 
 use chrono::{DateTime, Utc};
+use muster_client::AdminCreatedUser;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -9,23 +10,6 @@ use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::report::Finding;
 use crate::users::{Account, Credential, Line};
-
-/// A created user.
-#[derive(Serialize, ToSchema)]
-pub(super) struct AdminCreatedUser {
-    #[schema(example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
-    user_id: String,
-    /// E-mail address, as in the request.
-    email: String,
-    /// Creation time, the same for all users of a batch.
-    created_at: DateTime<Utc>,
-    name: String,
-    is_sso_user: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lastname: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-}
 
 /// The users of a batch.
 #[derive(Serialize, ToSchema)]
@@ -70,7 +54,7 @@ struct Results<'a>(&'a Created);
 
 impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.accounts.iter().map(|account| AdminCreatedUser::new(account, self.0.created_at)))
+        serializer.collect_seq(self.0.accounts.iter().map(|account| to_created_user(account, self.0.created_at)))
     }
 }
 
@@ -90,18 +74,16 @@ impl CreatedUsers {
     }
 }
 
-impl AdminCreatedUser {
-    fn new(account: &Account, created_at: DateTime<Utc>) -> Self {
-        let user = &account.user;
-        Self {
-            user_id: account.user_id.to_string(),
-            email: user.email.as_str().to_owned(),
-            created_at,
-            name: user.name.as_str().to_owned(),
-            is_sso_user: matches!(user.credential, Credential::Sso),
-            lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
-            title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
-        }
+fn to_created_user(account: &Account, created_at: DateTime<Utc>) -> AdminCreatedUser {
+    let user = &account.user;
+    AdminCreatedUser {
+        user_id: account.user_id.to_string(),
+        name: user.name.as_str().to_owned(),
+        email: user.email.as_str().to_owned(),
+        created_at,
+        is_sso_user: matches!(user.credential, Credential::Sso),
+        lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
+        title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
     }
 }
 
@@ -109,45 +91,12 @@ impl From<CreatedUser> for AdminCreatedUser {
     fn from(user: CreatedUser) -> Self {
         Self {
             user_id: user.user_id.to_string(),
+            name: user.name,
             email: user.email,
             created_at: user.created_at,
-            name: user.name,
             is_sso_user: user.is_sso_user,
             lastname: user.lastname,
             title: user.title,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_created_user_has_the_fields_of_the_client() {
-        let mut user = AdminCreatedUser {
-            user_id: "usr_1".to_owned(),
-            email: "ada@example.com".to_owned(),
-            created_at: DateTime::UNIX_EPOCH,
-            name: "Ada".to_owned(),
-            is_sso_user: true,
-            lastname: Some("Lovelace".to_owned()),
-            title: Some("Countess".to_owned()),
-        };
-        // Written out, so that a field of one side alone does not compile or is not equal.
-        let mut client = muster_client::AdminCreatedUser {
-            user_id: "usr_1".to_owned(),
-            email: "ada@example.com".to_owned(),
-            created_at: DateTime::UNIX_EPOCH,
-            name: "Ada".to_owned(),
-            is_sso_user: true,
-            lastname: Some("Lovelace".to_owned()),
-            title: Some("Countess".to_owned()),
-        };
-        for _ in 0..2 {
-            assert_eq!(serde_json::to_value(&user).unwrap(), serde_json::to_value(&client).unwrap());
-            (user.lastname, user.title) = (None, None);
-            (client.lastname, client.title) = (None, None);
         }
     }
 }

@@ -17,18 +17,6 @@ use crate::invitations::{self, Acceptance, Accepted, InvitationDetails, Invitati
 use crate::secret::Secret;
 use crate::users::{Credential, Line};
 
-/// A person to invite.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct CreateInvitation {
-    /// E-mail address. Compared without regard to case and encoding (Unicode or punycode).
-    #[schema(max_length = 254, example = "ada@example.com")]
-    email: String,
-    /// Permission level of the account: `collaborator` (default) or `owner`.
-    #[schema(example = "collaborator")]
-    permission_level: Option<String>,
-}
-
 /// The outcomes, in the order of the request.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct InvitedList {
@@ -97,7 +85,7 @@ pub(in crate::http) struct AcceptInvitation {
 /// outcome for each address in the order of the request. All valid addresses are invited, in one transaction. An
 /// invitation replaces the open invitation for the same address. muster does not send e-mail. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/organization_invitations/batch_create", operation_id = "invitation_batch_create",
-    tag = "invitations", request_body = Vec<CreateInvitation>,
+    tag = "invitations", request_body = Vec<InvitationRequest>,
     responses((status = 200, description = "The outcomes.", body = InvitedList)))]
 pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let mut url = String::new();
@@ -106,9 +94,7 @@ pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, m
         url = public_url(&body.request, &app.config.server)?;
         let most = app.config.batch.max_users;
         let rule = || format!("more than {most} addresses in one list (setting `batch.max_users`); send several lists");
-        let list: Vec<CreateInvitation> = body.list(most, rule).await?;
-        let request = |CreateInvitation { email, permission_level }| InvitationRequest { email, permission_level };
-        Ok(list.into_iter().map(request).collect())
+        body.list(most, rule).await
     };
     let results = invitations::create(&app, &caller, requests).await?;
     log::rows(&body.request, results.len());

@@ -1,7 +1,7 @@
 //! Device logins: one-time passwords, their approval, and the page that explains it.
 
-use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{ApprovedLogin, StartedLogin};
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,8 @@ use crate::device_logins::{self, InvalidOtp, Otp};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::extract;
 use crate::http::public_url::public_url;
+use crate::http::{extract, pages};
 
 /// Allows only the inline style of the page.
 const PAGE_POLICY: &str =
@@ -134,17 +134,12 @@ pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut bo
     ),
     security(()))]
 pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
-    let (mut response, content) = match device_logins::check(&app, one_time_password(&request)) {
-        Ok(otp) => (HttpResponse::Ok(), instructions(&otp)),
-        Err(error) => (HttpResponse::NotFound(), explanation(error).to_owned()),
+    let (status, content) = match device_logins::check(&app, one_time_password(&request)) {
+        Ok(otp) => (StatusCode::OK, instructions(&otp)),
+        Err(error) => (StatusCode::NOT_FOUND, explanation(error).to_owned()),
     };
-    response
-        .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(FRAME.replace("{content}", &content))
+    let mut response = pages::html(status);
+    response.insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY)).body(FRAME.replace("{content}", &content))
 }
 
 /// A valid one-time password contains no characters that HTML would need escaped.

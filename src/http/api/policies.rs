@@ -13,24 +13,12 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::policies::{self, BindingRequest, Resource};
 
-/// A role and the groups that have it.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct NewBinding {
-    /// `owner` or `collaborator`.
-    #[schema(example = "owner")]
-    role_name: String,
-    /// IDs of groups.
-    #[schema(example = json!(["ug_01k9h6m3x0e8wbz1v5n7q2r4t6"]))]
-    principals: Vec<String>,
-}
-
 /// A new policy.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewPolicy {
     /// All bindings of the new policy, each role once.
-    bindings: Vec<NewBinding>,
+    bindings: Vec<BindingRequest>,
 }
 
 fn to_policy(bindings: Vec<policies::Binding>) -> Policy {
@@ -81,14 +69,9 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
     ))]
 pub(in crate::http) async fn set(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let resource = resource(&body.request);
-    let bindings = async { binding_requests(body.object().await) };
+    let bindings = async { Ok(body.object::<NewPolicy>().await?.bindings) };
     let bindings = policies::set(&app, &caller, &resource, bindings).await?;
     Ok(single(to_policy(bindings)))
-}
-
-fn binding_requests(policy: Result<NewPolicy>) -> Result<Vec<BindingRequest>> {
-    let bindings = policy?.bindings.into_iter();
-    Ok(bindings.map(|NewBinding { role_name, principals }| BindingRequest { role_name, principals }).collect())
 }
 
 /// The policy of a cloud or a project. There are none.

@@ -1,12 +1,13 @@
 //! `GET /api/v2/userinfo/`: the caller. The vendor's client requests it first.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Single;
+use super::{Single, single};
 use crate::caller::KeyHolder;
-use crate::http::extract::WhoAmI;
+use crate::error::Result;
+use crate::http::extract;
 
 /// The caller. Fields without a value are empty, because the vendor's client requires them.
 #[derive(Serialize, ToSchema)]
@@ -43,8 +44,9 @@ struct Organization {
 /// Get the caller and their organization
 #[utoipa::path(get, path = "/api/v2/userinfo/", operation_id = "user_info", tag = "client",
     responses((status = 200, description = "The caller.", body = Single<UserInfo>)))]
-pub(in crate::http) async fn get(WhoAmI(holder): WhoAmI) -> HttpResponse {
-    HttpResponse::Ok().json(Single { result: info(&holder) })
+pub(in crate::http) async fn get(request: HttpRequest) -> Result<HttpResponse> {
+    let (holder, _) = extract::key_holder(&request).await?;
+    Ok(single(info(&holder)))
 }
 
 fn info(holder: &KeyHolder) -> UserInfo {

@@ -44,7 +44,7 @@ impl fmt::Display for Text<'_> {
 }
 
 /// A response that is not cached or framed, and whose URL, which may contain a secret, is not sent as a referrer.
-fn html(status: StatusCode) -> HttpResponseBuilder {
+pub(super) fn html(status: StatusCode) -> HttpResponseBuilder {
     let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let mut response = HttpResponse::build(status);
     response
