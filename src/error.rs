@@ -141,6 +141,11 @@ impl Error {
         Self::new(Code::InvalidRequest, message)
     }
 
+    /// A resource that does not exist; `kind` is its name in messages, such as `user`.
+    pub fn not_found(kind: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(Code::NotFound, format!("there is no {kind} {id}"))
+    }
+
     /// No valid API key. Unknown keys and wrong secrets get the same message.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(Code::Unauthenticated, message)

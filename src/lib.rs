@@ -70,6 +70,7 @@ pub mod device_logins;
 pub mod doctor;
 pub mod error;
 pub mod failpoints;
+pub(crate) mod field;
 pub mod fingerprint;
 pub mod groups;
 pub mod http;

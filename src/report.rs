@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// The number of findings in the one-line summary; `rows` has all of them.
 const NAMED: usize = 5;

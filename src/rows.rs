@@ -10,9 +10,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
+use crate::field::UserField;
 use crate::report::Finding;
 use crate::secret::Secret;
-use crate::users::UserField;
 
 /// The maximum length, in characters, of an unknown field name in a finding.
 const LONGEST_NAME_SHOWN: usize = 64;

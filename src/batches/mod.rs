@@ -68,9 +68,9 @@ use crate::users::{Account, NewUser};
 pub use create::{create, create_list};
 pub use key::{IdempotencyKey, InvalidKey};
 pub use plan::{InvalidPlan, Plan};
-pub use read::{BatchFilter, BatchMember, BatchSummary, CreatedUser, get, list, results};
+pub use read::{BatchFilter, BatchMember, BatchSummary, CreatedUser, Use, get, list, results};
 pub use row::{CheckedList, CheckedUser, Limits, List};
-pub use undo::{UndoOptions, Undone, Use, cancel, undo};
+pub use undo::{UndoOptions, Undone, cancel, undo};
 
 /// The state of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::undo::Use;
 use super::{BatchState, Source};
 use crate::app::App;
 use crate::audit::ActorKind;
@@ -215,6 +214,38 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     };
     let warnings = users.iter().enumerate().filter_map(warning).collect();
     Ok((users, warnings))
+}
+
+/// How a user was used after the batch was created, so that removing the user would lose data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Use {
+    /// The user has signed in.
+    SignedIn,
+    /// The user's profile, password, permission level or groups were changed.
+    Changed,
+    /// The user has an API key.
+    InUse,
+}
+
+impl Use {
+    /// A stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::SignedIn => "signed_in",
+            Self::Changed => "changed",
+            Self::InUse => "in_use",
+        }
+    }
+
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::SignedIn => "has signed in since",
+            Self::Changed => "was changed since",
+            Self::InUse => "has an API key",
+        }
+    }
 }
 
 /// A user of a batch that is undone.

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use crate::caller::PermissionLevel;
 use crate::error::Result;
+use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{ImportedHash, Policy};
 use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
 use crate::secret::Secret;
-use crate::users::{Credential, CredentialConflict, EmailAddress, Line, Name, NewUser, UserField, password_context};
+use crate::users::{Credential, EmailAddress, Line, Name, NewUser, password_context};
 
 /// The number of rows from which they are divided between threads.
 const THREADS_THRESHOLD: usize = 64;

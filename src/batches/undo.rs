@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::BatchState;
-use super::read::{self, BatchMember, BatchSummary};
+use super::read::{self, BatchMember, BatchSummary, Use};
 use super::write;
 use crate::app::App;
 use crate::audit::Target;
@@ -53,38 +53,6 @@ pub struct Undone {
     pub removed: Vec<BatchMember>,
     /// Users who are kept, and the reason.
     pub kept: Vec<(BatchMember, Use)>,
-}
-
-/// How a user was used after the batch was created, so that removing the user would lose data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Use {
-    /// The user has signed in.
-    SignedIn,
-    /// The user's profile, password, permission level or groups were changed.
-    Changed,
-    /// The user has an API key.
-    InUse,
-}
-
-impl Use {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::SignedIn => "signed_in",
-            Self::Changed => "changed",
-            Self::InUse => "in_use",
-        }
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Self::SignedIn => "has signed in since",
-            Self::Changed => "was changed since",
-            Self::InUse => "has an API key",
-        }
-    }
 }
 
 /// Undoes a batch: removes its users who have never signed in and were not changed since, with their memberships and

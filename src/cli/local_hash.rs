@@ -21,8 +21,9 @@ use serde_json::{Map, Value};
 use super::Exit;
 use super::progress::Progress;
 use crate::config::{Config, Passwords};
+use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
-use crate::users::{CredentialConflict, EmailAddress, UserField, password_context};
+use crate::users::{EmailAddress, password_context};
 
 /// The result of hashing the rows.
 pub(super) enum Hashed {

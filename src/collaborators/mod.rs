@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
 use crate::users::{self, Expected};
@@ -69,7 +69,7 @@ pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Membership>, exp
 /// Locks the user of a membership and makes the user the target of the change.
 async fn lock(change: &mut Change, identity_id: Id<Membership>, expected: &Expected) -> Result<LockedMember> {
     let member = users::lock::member(change, identity_id).await?;
-    let member = member.ok_or_else(|| read::not_found(identity_id))?;
+    let member = member.ok_or_else(|| Error::not_found("collaborator", identity_id))?;
     change.set_target(Target::User(member.user_id));
     expected.check(member.revision)?;
     Ok(member)

@@ -16,7 +16,7 @@ use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::{EmailAddress, Status};
@@ -250,9 +250,5 @@ pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>
     collaborators!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
         .fetch_optional(&app.db.interactive)
         .await?
-        .ok_or_else(|| not_found(identity_id))
-}
-
-pub(super) fn not_found(identity_id: Id<Membership>) -> Error {
-    Error::new(Code::NotFound, format!("there is no collaborator {identity_id}"))
+        .ok_or_else(|| Error::not_found("collaborator", identity_id))
 }

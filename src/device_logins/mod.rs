@@ -90,7 +90,6 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
             (Principal::Operator, Some(user_id)) => {
                 let organization_id = change.organization_id();
                 let holder = keys::holder(change.connection(), organization_id, user_id).await?;
-                let holder = holder.ok_or_else(|| Error::new(Code::NotFound, format!("there is no user {user_id}")))?;
                 (Some(user_id), holder.level, Scopes::All)
             }
             _ => {

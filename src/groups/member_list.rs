@@ -9,10 +9,10 @@ use sqlx::PgConnection;
 
 use crate::change::Change;
 use crate::error::{Error, Result};
+use crate::field::UserField;
 use crate::id::{Id, Organization, User};
 use crate::report::{Finding, Report};
 use crate::rows::{self, Field, Fields, Shape};
-use crate::users::UserField;
 use crate::users::user_ref::{self, UserRef};
 
 /// A list whose rows have been validated without the database.

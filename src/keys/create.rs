@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::change::Change;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::id::{Id, User};
 
 /// The maximum length of a key's name, in characters.
@@ -94,17 +94,12 @@ async fn level_of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result
     let mut connection = app.read(caller, Action::KeyCreate).await?;
     let holder = read::holder(&mut connection, caller.organization_id, user_id).await?;
     drop(connection);
-    let holder = holder.ok_or_else(|| no_user(user_id))?;
     if holder.is_service_account || caller.principal == Principal::Operator {
         return Ok(holder.level);
     }
     let reason = "a key for another person would act as that person, who can create one with `muster login` or with \
                   an API key of their own";
     Err(deny(app, caller, Action::KeyCreate, reason).await)
-}
-
-pub(super) fn no_user(user_id: Id<User>) -> Error {
-    Error::new(Code::NotFound, format!("there is no user {user_id}"))
 }
 
 fn name(text: &str) -> Result<&str> {

@@ -10,7 +10,7 @@ use super::Token;
 use crate::app::App;
 use crate::audit::ActorRef;
 use crate::caller::{Action, Caller, KeyHolder, KeyUser, PermissionLevel, Principal, Scopes};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::Status;
@@ -165,7 +165,7 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
     .fetch_optional(&mut *read)
     .await?;
     let user = match key.as_ref().and_then(|key| key.user_id) {
-        Some(user_id) => holder(&mut read, caller.organization_id, user_id).await?,
+        Some(user_id) => Some(holder(&mut read, caller.organization_id, user_id).await?),
         None => None,
     };
     drop(read);
@@ -174,15 +174,11 @@ pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: 
         app.authorize(caller, Action::KeyOthers).await?;
     }
     Ok(Known {
-        key: key.ok_or_else(|| no_key(key_id))?,
+        key: key.ok_or_else(|| Error::not_found("API key", key_id))?,
         is_own,
         user_level: user.as_ref().map(|user| user.level),
         is_of_service_account: user.is_some_and(|user| user.is_service_account),
     })
-}
-
-pub(super) fn no_key(key_id: Id<ApiKey>) -> Error {
-    Error::new(Code::NotFound, format!("there is no API key {key_id}"))
 }
 
 /// A user as a holder of keys.
@@ -194,11 +190,14 @@ pub(crate) struct Holder {
 }
 
 /// Finds a user as a holder of keys.
+///
+/// # Errors
+/// `not_found`.
 pub(crate) async fn holder(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     user_id: Id<User>,
-) -> Result<Option<Holder>> {
+) -> Result<Holder> {
     let row = sqlx::query!(
         r#"
         select
@@ -213,8 +212,9 @@ pub(crate) async fn holder(
         user_id as Id<User>,
     )
     .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| Holder { is_service_account: row.is_service_account, level: level(row.is_owner) }))
+    .await?
+    .ok_or_else(|| Error::not_found("user", user_id))?;
+    Ok(Holder { is_service_account: row.is_service_account, level: level(row.is_owner) })
 }
 
 /// The effective permission of a user.

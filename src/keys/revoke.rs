@@ -1,6 +1,5 @@
 //! Revoking keys.
 
-use super::create::no_user;
 use super::{Summary, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
@@ -34,14 +33,11 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Su
 /// left without one.
 pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>) -> Result<usize> {
     app.change(caller, Action::KeyRotateForUser, Target::User(user_id), async |change| {
-        let organization_id = change.organization_id();
         if caller.user_id() == Some(user_id) {
             let message = "the API key in use is among the keys to revoke; revoke or rotate your own keys one by one";
             return Err(Error::new(Code::Conflict, message));
         }
-        if read::holder(change.connection(), organization_id, user_id).await?.is_none() {
-            return Err(no_user(user_id));
-        }
+        read::holder(change.connection(), caller.organization_id, user_id).await?;
         let revoked = write::revoke_all(change, user_id).await?;
         if revoked.is_empty() {
             let message = format!("user {user_id} has no active API key; create one");

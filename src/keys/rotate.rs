@@ -43,7 +43,7 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
     let mut key = found.key;
     app.change(caller, Action::KeyRotate, Target::ApiKey(key_id), async |change| {
         let now = change.now();
-        let state = write::lock(change, key_id).await?.ok_or_else(|| read::no_key(key_id))?;
+        let state = write::lock(change, key_id).await?.ok_or_else(|| Error::not_found("API key", key_id))?;
         if state.revoked_at.is_some() || state.expires_at <= now {
             let message = format!("API key {key_id} is revoked or expired and can't be rotated; create a new one");
             return Err(Error::new(Code::Conflict, message));

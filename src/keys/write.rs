@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use super::create::no_user;
 use super::{NewKey, Token};
 use crate::app::App;
 use crate::audit::Event;
@@ -42,7 +41,7 @@ pub(super) async fn create(
     .await
     .map_err(|error| match key.user_id {
         // The user was deleted after the lookup.
-        Some(user_id) if is_foreign_key_violation(&error) => no_user(user_id),
+        Some(user_id) if is_foreign_key_violation(&error) => Error::not_found("user", user_id),
         _ => Error::from(error),
     })?;
     change.record(Event::KeyCreated {

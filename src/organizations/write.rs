@@ -47,7 +47,7 @@ pub(super) async fn rename(change: &mut Change, name: &str) -> Result<Summary> {
     )
     .fetch_optional(change.connection())
     .await?
-    .ok_or_else(|| Error::new(Code::NotFound, format!("there is no organization {organization_id}")))?;
+    .ok_or_else(|| Error::not_found("organization", organization_id))?;
     change.record(Event::OrganizationRenamed(organization_id));
     let (public_identifier, created_at) = (renamed.public_identifier, renamed.created_at);
     Ok(Summary { organization_id, name: name.to_owned(), public_identifier, created_at })

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::user_ref::UserRef;
-use super::{EmailAddress, Line, Name, UserField};
+use super::{EmailAddress, Line, Name};
+use crate::field::UserField;
 use crate::report::Finding;
 use crate::rows::{Field, Fields, Shape};
 

@@ -6,7 +6,6 @@
 mod edit;
 mod email;
 mod expected;
-mod field;
 mod list;
 pub(crate) mod lock;
 mod one;
@@ -20,7 +19,6 @@ use std::fmt;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
-pub(crate) use field::{CredentialConflict, UserField, password_context};
 pub use list::{ListOperation, change_all};
 pub use one::{delete, get, reactivate, suspend, update};
 pub use read::UserDetails;
@@ -152,4 +150,20 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// The words that a password must not be built from: those that an attacker who knows the user would try first.
+pub(crate) fn password_context<'a>(
+    name: Option<&'a str>,
+    lastname: Option<&'a str>,
+    email: Option<&'a EmailAddress>,
+) -> Vec<&'a str> {
+    let mut context = vec!["muster"];
+    context.extend(name);
+    context.extend(lastname);
+    if let Some(email) = email {
+        context.push(email.as_str());
+        context.extend(email.key().split('@'));
+    }
+    context
 }

@@ -27,11 +27,7 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
             read::one(&mut connection, caller.organization_id, user_id).await
         })
         .await?;
-    found.ok_or_else(|| not_found(user_id))
-}
-
-fn not_found(user_id: Id<User>) -> Error {
-    Error::new(Code::NotFound, format!("there is no user {user_id}"))
+    found.ok_or_else(|| Error::not_found("user", user_id))
 }
 
 /// Changes the fields that the body has: name, last name, title or address. An edit without effect writes and records
@@ -123,7 +119,7 @@ async fn set_status(change: &mut Change, user_id: Id<User>, expected: &Expected,
 }
 
 async fn lock(change: &mut Change, user_id: Id<User>, expected: &Expected) -> Result<LockedUser> {
-    let user = lock::one(change, user_id).await?.ok_or_else(|| not_found(user_id))?;
+    let user = lock::one(change, user_id).await?.ok_or_else(|| Error::not_found("user", user_id))?;
     expected.check(user.revision)?;
     Ok(user)
 }
@@ -132,5 +128,5 @@ async fn lock(change: &mut Change, user_id: Id<User>, expected: &Expected) -> Re
 async fn details(change: &mut Change, user_id: Id<User>) -> Result<UserDetails> {
     let organization_id = change.organization_id();
     let found = read::one(change.connection(), organization_id, user_id).await?;
-    found.ok_or_else(|| not_found(user_id))
+    found.ok_or_else(|| Error::not_found("user", user_id))
 }

@@ -1,6 +1,6 @@
 //! What a users file contains: new users, changes to users, or only the names of users.
 
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// The expected contents of a users file.
 #[derive(Debug)]

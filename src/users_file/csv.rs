@@ -10,7 +10,7 @@ use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
 use super::redact::{self, comment};
 use super::{Contents, FileField, FileRow};
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// Parses a table of users whose first row names the columns.
 pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {

@@ -7,7 +7,7 @@ use super::csv_cells::{Cell, Cells};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Read, duplicate};
 use super::redact;
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// Minimum number of known columns in a header, unless fewer are required.
 const MIN_KNOWN_COLUMNS: usize = 2;

@@ -95,7 +95,7 @@ use row::{FileField, FileRow};
 use snippet::{Block, Level, Printer};
 pub use template::{TemplateFormat, template};
 
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// Maximum size of a users file; 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;

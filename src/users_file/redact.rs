@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::Contents;
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// A range of the text that is shown as a repeated character.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use crate::users::UserField;
+use crate::field::UserField;
 
 /// A row, independent of the file format.
 #[derive(Clone)]

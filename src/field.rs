@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use super::EmailAddress;
-
 /// A field of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UserField {
@@ -119,20 +117,4 @@ impl CredentialConflict {
             Self::PasswordForSsoUser => "an SSO user can't have a password; remove it, or set is_sso_user to false",
         }
     }
-}
-
-/// The words that a password must not be built from: those that an attacker who knows the user would try first.
-pub(crate) fn password_context<'a>(
-    name: Option<&'a str>,
-    lastname: Option<&'a str>,
-    email: Option<&'a EmailAddress>,
-) -> Vec<&'a str> {
-    let mut context = vec!["muster"];
-    context.extend(name);
-    context.extend(lastname);
-    if let Some(email) = email {
-        context.push(email.as_str());
-        context.extend(email.key().split('@'));
-    }
-    context
 }
