@@ -140,6 +140,12 @@ impl Report {
         self.findings.push(finding);
     }
 
+    /// Adds findings.
+    pub(crate) fn with(mut self, findings: Vec<Finding>) -> Self {
+        self.findings.extend(findings);
+        self
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.findings.is_empty()
     }

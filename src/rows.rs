@@ -1,10 +1,9 @@
 //! Parsing a JSON list into rows, with findings on types. Pure.
 //!
-//! Each list defines the fields of its rows ([`Shape`]). A value of the wrong type is a finding on its row. Only text
-//! that is not JSON, or not a list, is rejected as a whole.
+//! Each kind of list has some of the fields of [`Row`]. A value of the wrong type is a finding on its row. Only text that
+//! is not JSON, or not a list, is rejected as a whole.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -24,9 +23,11 @@ const MOST_UNKNOWN_NAMED: usize = 5;
 /// A field of a row.
 #[derive(Debug, Default)]
 pub(crate) enum Field<T> {
-    /// Absent or null.
+    /// Absent.
     #[default]
     Missing,
+    /// Present with the value null.
+    Null,
     /// Of the wrong type; the finding was added.
     Wrong,
     /// Present.
@@ -37,49 +38,66 @@ impl<T> Field<T> {
     pub(crate) fn into_option(self) -> Option<T> {
         match self {
             Self::Is(value) => Some(value),
-            Self::Missing | Self::Wrong => None,
+            Self::Missing | Self::Null | Self::Wrong => None,
         }
+    }
+
+    /// Whether the field has no value: absent or null.
+    pub(crate) const fn is_empty(&self) -> bool {
+        matches!(self, Self::Missing | Self::Null)
     }
 }
 
-impl Field<String> {
-    pub(crate) fn into_secret(self) -> Field<Secret> {
-        match self {
-            Self::Is(text) => Field::Is(Secret::new(text)),
-            Self::Wrong => Field::Wrong,
-            Self::Missing => Field::Missing,
-        }
-    }
+/// A row as it was sent. The fields that its list does not have stay missing.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) user: Field<String>,
+    pub(crate) if_match: Field<i64>,
+    pub(crate) name: Field<String>,
+    pub(crate) email: Field<String>,
+    pub(crate) lastname: Field<String>,
+    pub(crate) title: Field<String>,
+    pub(crate) password: Field<Secret>,
+    pub(crate) password_hash: Field<Secret>,
+    pub(crate) must_change_password: Field<bool>,
+    pub(crate) is_sso_user: Field<bool>,
+    pub(crate) permission_level: Field<String>,
 }
 
-/// A type of row.
-pub(crate) trait Shape: Default {
-    /// The fields that a row may have.
-    const FIELDS: &'static [UserField];
-
-    /// The verb for messages: "no users to create".
-    const PURPOSE: &'static str;
-
-    /// Sets a field.
-    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value);
+impl Row {
+    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
+        match field {
+            UserField::User => self.user = fields.text(field, value),
+            UserField::IfMatch => self.if_match = fields.revision(field, &value),
+            UserField::Name => self.name = fields.text(field, value),
+            UserField::Email => self.email = fields.text(field, value),
+            UserField::Lastname => self.lastname = fields.text(field, value),
+            UserField::Title => self.title = fields.text(field, value),
+            UserField::Password => self.password = fields.text(field, value),
+            UserField::PasswordHash => self.password_hash = fields.text(field, value),
+            UserField::MustChangePassword => self.must_change_password = fields.flag(field, &value),
+            UserField::IsSsoUser => self.is_sso_user = fields.flag(field, &value),
+            UserField::PermissionLevel => self.permission_level = fields.text(field, value),
+        }
+    }
 }
 
 /// Rows, `None` for one that is not an object, and the findings on their types.
-pub(crate) type Rows<R> = (Vec<Option<R>>, Vec<Finding>);
+pub(crate) type Rows = (Vec<Option<Row>>, Vec<Finding>);
 
-/// Parses a list.
+/// Parses a list whose rows have `fields`; `purpose` is the verb for messages: "no users to create".
 ///
 /// # Errors
 /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
-pub(crate) fn parse<R: Shape>(body: &[u8], max_users: usize) -> Result<Rows<R>> {
+pub(crate) fn parse(body: &[u8], max_users: usize, fields: &'static [UserField], purpose: &str) -> Result<Rows> {
     let mut too_many = false;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let rows = ListSeed { max_users, too_many: &mut too_many, rows: PhantomData }
+    let rows = ListSeed { max_users, too_many: &mut too_many, fields }
         .deserialize(&mut deserializer)
         .and_then(|rows| deserializer.end().map(|()| rows));
     match rows {
         Ok((rows, _)) if rows.is_empty() => {
-            Err(Error::new(Code::EmptyBatch, format!("the list is empty; there are no users to {}", R::PURPOSE)))
+            Err(Error::new(Code::EmptyBatch, format!("the list is empty; there are no users to {purpose}")))
         }
         Ok(rows) => Ok(rows),
         Err(_) if too_many => Err(Error::new(
@@ -87,21 +105,21 @@ pub(crate) fn parse<R: Shape>(body: &[u8], max_users: usize) -> Result<Rows<R>> 
             format!("more than {max_users} users in one batch (setting `batch.max_users`); send several batches"),
         )),
         Err(error) if error.is_data() => {
-            let fields: Vec<String> = R::FIELDS.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
+            let fields: Vec<String> = fields.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
             Err(Error::invalid(format!("the body must be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
         }
         Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
     }
 }
 
-/// Parses a single row, which is not in a list.
+/// Parses a single row with `fields`, which is not in a list.
 ///
 /// # Errors
 /// `invalid_json`.
-pub(crate) fn parse_one<R: Shape>(body: &[u8]) -> Result<(Option<R>, Vec<Finding>)> {
+pub(crate) fn parse_one(body: &[u8], fields: &'static [UserField]) -> Result<(Option<Row>, Vec<Finding>)> {
     let mut findings = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let row = RowSeed { index: 0, findings: &mut findings, row: PhantomData }
+    let row = RowSeed { index: 0, findings: &mut findings, fields }
         .deserialize(&mut deserializer)
         .and_then(|row| deserializer.end().map(|()| row));
     match row {
@@ -110,31 +128,31 @@ pub(crate) fn parse_one<R: Shape>(body: &[u8]) -> Result<(Option<R>, Vec<Finding
     }
 }
 
-struct ListSeed<'a, R> {
+struct ListSeed<'a> {
     max_users: usize,
     too_many: &'a mut bool,
-    rows: PhantomData<R>,
+    fields: &'static [UserField],
 }
 
-impl<'de, R: Shape> DeserializeSeed<'de> for ListSeed<'_, R> {
-    type Value = Rows<R>;
+impl<'de> DeserializeSeed<'de> for ListSeed<'_> {
+    type Value = Rows;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows<R>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de, R: Shape> Visitor<'de> for ListSeed<'_, R> {
-    type Value = Rows<R>;
+impl<'de> Visitor<'de> for ListSeed<'_> {
+    type Value = Rows;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of users")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows<R>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows, A::Error> {
         let (mut rows, mut findings) = (Vec::new(), Vec::new());
         loop {
-            let seed = RowSeed { index: rows.len(), findings: &mut findings, row: PhantomData };
+            let seed = RowSeed { index: rows.len(), findings: &mut findings, fields: self.fields };
             let Some(row) = list.next_element_seed(seed)? else { return Ok((rows, findings)) };
             if rows.len() >= self.max_users {
                 *self.too_many = true;
@@ -145,38 +163,38 @@ impl<'de, R: Shape> Visitor<'de> for ListSeed<'_, R> {
     }
 }
 
-struct RowSeed<'a, R> {
+struct RowSeed<'a> {
     index: usize,
     findings: &'a mut Vec<Finding>,
-    row: PhantomData<R>,
+    fields: &'static [UserField],
 }
 
-impl<R: Shape> RowSeed<'_, R> {
-    fn not_an_object(self, found: &str) -> Option<R> {
-        let message = format!("must be an object with {}, not {found}", UserField::names(R::FIELDS));
+impl RowSeed<'_> {
+    fn not_an_object(self, found: &str) -> Option<Row> {
+        let message = format!("must be an object with {}, not {found}", UserField::names(self.fields));
         self.findings.push(Finding::row(self.index, "wrong_type", message));
         None
     }
 }
 
-impl<'de, R: Shape> DeserializeSeed<'de> for RowSeed<'_, R> {
-    type Value = Option<R>;
+impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
+    type Value = Option<Row>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<R>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<Row>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, R: Shape> Visitor<'de> for RowSeed<'_, R> {
-    type Value = Option<R>;
+impl<'de> Visitor<'de> for RowSeed<'_> {
+    type Value = Option<Row>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a user")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<R>, A::Error> {
-        let mut row = R::default();
-        let (known, index, findings) = (R::FIELDS, self.index, self.findings);
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
+        let mut row = Row::default();
+        let Self { index, findings, fields: known } = self;
         let mut fields = Fields { known, index, findings, seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
             match fields.new_field(&key) {
@@ -190,38 +208,38 @@ impl<'de, R: Shape> Visitor<'de> for RowSeed<'_, R> {
         Ok(Some(row))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Option<R>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Option<Row>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(self.not_an_object("a list"))
     }
 
-    fn visit_str<E>(self, _: &str) -> std::result::Result<Option<R>, E> {
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("text"))
     }
 
-    fn visit_bool<E>(self, _: bool) -> std::result::Result<Option<R>, E> {
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("true or false"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> std::result::Result<Option<R>, E> {
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_u64<E>(self, _: u64) -> std::result::Result<Option<R>, E> {
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_f64<E>(self, _: f64) -> std::result::Result<Option<R>, E> {
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("a number"))
     }
 
-    fn visit_unit<E>(self) -> std::result::Result<Option<R>, E> {
+    fn visit_unit<E>(self) -> std::result::Result<Option<Row>, E> {
         Ok(self.not_an_object("null"))
     }
 }
 
 /// Reads the fields of a row. The number of findings is bounded.
-pub(crate) struct Fields<'a> {
+struct Fields<'a> {
     known: &'static [UserField],
     index: usize,
     findings: &'a mut Vec<Finding>,
@@ -254,23 +272,34 @@ impl Fields<'_> {
         }
     }
 
-    pub(crate) fn text(&mut self, field: UserField, value: Value) -> Field<String> {
+    fn text<T: From<String>>(&mut self, field: UserField, value: Value) -> Field<T> {
         match value {
-            Value::String(text) => Field::Is(text),
-            Value::Null => Field::Missing,
+            Value::String(text) => Field::Is(text.into()),
+            Value::Null => Field::Null,
             other => self.wrong(field, "text", &other),
         }
     }
 
-    pub(crate) fn flag(&mut self, field: UserField, value: Value) -> Field<bool> {
+    fn flag(&mut self, field: UserField, value: &Value) -> Field<bool> {
         match value {
-            Value::Bool(flag) => Field::Is(flag),
-            Value::Null => Field::Missing,
-            other => self.wrong(field, "true or false", &other),
+            Value::Bool(flag) => Field::Is(*flag),
+            Value::Null => Field::Null,
+            other => self.wrong(field, "true or false", other),
         }
     }
 
-    pub(crate) fn wrong<T>(&mut self, field: UserField, expected: &str, found: &Value) -> Field<T> {
+    /// Reads a revision: a number, or the text of an `ETag`. CSV files contain text only.
+    fn revision(&mut self, field: UserField, value: &Value) -> Field<i64> {
+        let revision = match value {
+            Value::Null => return Field::Null,
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim_matches('"').parse().ok(),
+            _ => None,
+        };
+        revision.map_or_else(|| self.wrong(field, "a revision, as in the ETag", value), Field::Is)
+    }
+
+    fn wrong<T>(&mut self, field: UserField, expected: &str, found: &Value) -> Field<T> {
         let found = match found {
             Value::Null => "null",
             Value::Bool(_) => "true or false",

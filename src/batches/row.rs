@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{ImportedHash, Policy};
 use crate::report::{Finding, Report};
-use crate::rows::{self, Field, Fields, Shape};
+use crate::rows::{self, Field, Row};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser, password_context};
 
@@ -75,48 +74,13 @@ impl CheckedUser {
     }
 }
 
-/// The fields of a row as they were sent.
-#[derive(Debug, Default)]
-struct Row {
-    name: Field<String>,
-    email: Field<String>,
-    password: Field<Secret>,
-    is_sso_user: Field<bool>,
-    lastname: Field<String>,
-    title: Field<String>,
-    password_hash: Field<Secret>,
-    must_change_password: Field<bool>,
-    permission_level: Field<String>,
-}
-
-impl Shape for Row {
-    const FIELDS: &'static [UserField] = UserField::NEW_USER;
-    const PURPOSE: &'static str = "create";
-
-    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
-        match field {
-            UserField::Name => self.name = fields.text(field, value),
-            UserField::Email => self.email = fields.text(field, value),
-            UserField::Lastname => self.lastname = fields.text(field, value),
-            UserField::Title => self.title = fields.text(field, value),
-            UserField::PermissionLevel => self.permission_level = fields.text(field, value),
-            UserField::Password => self.password = fields.text(field, value).into_secret(),
-            UserField::PasswordHash => self.password_hash = fields.text(field, value).into_secret(),
-            UserField::MustChangePassword => self.must_change_password = fields.flag(field, value),
-            UserField::IsSsoUser => self.is_sso_user = fields.flag(field, value),
-            // Not in `FIELDS`.
-            UserField::User | UserField::IfMatch => {}
-        }
-    }
-}
-
 impl List {
     /// Parses the JSON text of a list.
     ///
     /// # Errors
     /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
     pub fn parse(bytes: Bytes, max_users: usize) -> Result<Self> {
-        let (rows, findings) = rows::parse::<Row>(&bytes, max_users)?;
+        let (rows, findings) = rows::parse(&bytes, max_users, UserField::NEW_USER, "create")?;
         Ok(Self { bytes, rows, findings })
     }
 
@@ -130,8 +94,7 @@ impl List {
     pub fn check(self, limits: &Limits) -> CheckedList {
         let Self { bytes, rows, findings } = self;
         drop(bytes);
-        let mut report = Report::new(rows.len());
-        findings.into_iter().for_each(|finding| report.add(finding));
+        let mut report = Report::new(rows.len()).with(findings);
         let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
         let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
         let mut warnings = Vec::new();
@@ -171,7 +134,7 @@ struct CheckedRow {
 /// between the cores, which have nothing to hash yet.
 fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<CheckedRow> {
     let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
-        rows.into_iter().map(|(index, row)| row.check(index, &limits)).collect()
+        rows.into_iter().map(|(index, row)| check_row(row, index, &limits)).collect()
     };
     if rows.len() < THREADS_THRESHOLD {
         return check(rows);
@@ -193,44 +156,42 @@ fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<Checke
     })
 }
 
-impl Row {
-    /// Checks all fields.
-    fn check(self, index: usize, limits: &Limits) -> CheckedRow {
-        let mut findings = Vec::new();
-        let wrong = matches!(self.lastname, Field::Wrong) || matches!(self.title, Field::Wrong);
-        let name = required(index, UserField::Name, self.name, &mut findings).and_then(|name| {
-            let name = Name::parse(name);
-            name.map_err(|why| findings.push(Finding::field(index, UserField::Name, why.code(), why.message()))).ok()
-        });
-        let email = required(index, UserField::Email, self.email, &mut findings).and_then(|email| {
-            let email = EmailAddress::parse(&email);
-            email.map_err(|why| findings.push(Finding::field(index, UserField::Email, why.code(), why.message()))).ok()
-        });
-        let is_sso_user = required(index, UserField::IsSsoUser, self.is_sso_user, &mut findings);
-        let lastname = line(index, UserField::Lastname, self.lastname, &mut findings);
-        let title = line(index, UserField::Title, self.title, &mut findings);
-        let permission_level = permission_level(index, self.permission_level, limits, &mut findings);
+/// Checks all fields of a row.
+fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
+    let mut findings = Vec::new();
+    let wrong = matches!(row.lastname, Field::Wrong) || matches!(row.title, Field::Wrong);
+    let name = required(index, UserField::Name, row.name, &mut findings).and_then(|name| {
+        let name = Name::parse(name);
+        name.map_err(|why| findings.push(Finding::field(index, UserField::Name, why.code(), why.message()))).ok()
+    });
+    let email = required(index, UserField::Email, row.email, &mut findings).and_then(|email| {
+        let email = EmailAddress::parse(&email);
+        email.map_err(|why| findings.push(Finding::field(index, UserField::Email, why.code(), why.message()))).ok()
+    });
+    let is_sso_user = required(index, UserField::IsSsoUser, row.is_sso_user, &mut findings);
+    let lastname = line(index, UserField::Lastname, row.lastname, &mut findings);
+    let title = line(index, UserField::Title, row.title, &mut findings);
+    let permission_level = permission_level(index, row.permission_level, limits, &mut findings);
 
-        let context = password_context(
-            name.as_ref().map(Name::as_str),
-            lastname.iter().flatten().map(Line::as_str).next(),
-            email.as_ref(),
-        );
-        let given = Given { password: self.password, hash: self.password_hash, must_change: self.must_change_password };
-        let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
-        let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
-        let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
-            (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
-                Ok(NewUser { name, email, lastname, title, credential, permission_level })
-            }
-            _ => Err(email),
-        });
-        CheckedRow { index, user, findings, warning }
-    }
+    let context = password_context(
+        name.as_ref().map(Name::as_str),
+        lastname.iter().flatten().map(Line::as_str).next(),
+        email.as_ref(),
+    );
+    let given = Given { password: row.password, hash: row.password_hash, must_change: row.must_change_password };
+    let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
+    let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
+    let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
+        (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
+            Ok(NewUser { name, email, lastname, title, credential, permission_level })
+        }
+        _ => Err(email),
+    });
+    CheckedRow { index, user, findings, warning }
 }
 
 fn required<T>(index: usize, field: UserField, value: Field<T>, findings: &mut Vec<Finding>) -> Option<T> {
-    if matches!(value, Field::Missing) {
+    if value.is_empty() {
         findings.push(Finding::field(index, field, "missing", "is missing"));
     }
     value.into_option()
@@ -259,7 +220,7 @@ fn permission_level(
         None
     };
     match level {
-        Field::Missing => Some(PermissionLevel::Collaborator),
+        Field::Missing | Field::Null => Some(PermissionLevel::Collaborator),
         Field::Wrong => None,
         Field::Is(text) => match PermissionLevel::parse(&text) {
             Some(PermissionLevel::Owner) if !limits.may_grant_owner => {

@@ -1,10 +1,9 @@
 //! Lists of users to add to a group or to remove from it: each row of the JSON array has `user`, an ID or an address.
 //! All findings are collected, as for a batch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::change::Change;
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, Organization, User};
 use crate::report::{Finding, Report};
-use crate::rows::{self, Field, Fields, Shape};
+use crate::rows;
 use crate::users::user_ref::{self, UserRef};
 
 /// A list whose rows have been validated without the database.
@@ -20,23 +19,8 @@ use crate::users::user_ref::{self, UserRef};
 pub(super) struct MemberList {
     rows: Vec<(usize, UserRef)>,
     report: Report,
-    /// The index in `rows` of each user that was found.
-    places: HashMap<Id<User>, usize>,
-}
-
-/// A row as it was sent.
-#[derive(Debug, Default)]
-struct MemberRow {
-    user: Field<String>,
-}
-
-impl Shape for MemberRow {
-    const FIELDS: &'static [UserField] = UserField::MEMBER_ROW;
-    const PURPOSE: &'static str = "add or remove";
-
-    fn set(&mut self, fields: &mut Fields<'_>, field: UserField, value: Value) {
-        self.user = fields.text(field, value);
-    }
+    /// The users that were found, with the place of each in `rows`.
+    found: Vec<(usize, Id<User>)>,
 }
 
 impl MemberList {
@@ -49,15 +33,14 @@ impl MemberList {
     }
 
     fn read(body: &[u8], max_users: usize, done: &'static str) -> Result<Self> {
-        let (sent, mut findings) = rows::parse::<MemberRow>(body, max_users)?;
-        let mut report = Report::on(sent.len(), done);
+        let (sent, mut findings) = rows::parse(body, max_users, UserField::MEMBER_ROW, "add or remove")?;
+        let report = Report::on(sent.len(), done);
         let mut rows = Vec::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
             let user = row.and_then(|row| UserRef::check(row.user, index, &mut findings));
             rows.extend(user.map(|user| (index, user)));
         }
-        findings.into_iter().for_each(|finding| report.add(finding));
-        Ok(Self { rows, report, places: HashMap::new() })
+        Ok(Self { rows, report: report.with(findings), found: Vec::new() })
     }
 
     /// Finds the users, in the order of their IDs, and locks them against deletion until the transaction ends.
@@ -67,31 +50,22 @@ impl MemberList {
     pub(super) async fn find(&mut self, change: &mut Change) -> Result<Vec<Id<User>>> {
         let organization_id = change.organization_id();
         // A retry runs this again, so it starts from the report of the validation.
-        let (rows, mut report, mut places) = (&self.rows, self.report.clone(), HashMap::<_, usize>::new());
-        let refs: Vec<&UserRef> = rows.iter().map(|(_, user)| user).collect();
+        let mut report = self.report.clone();
+        let refs: Vec<&UserRef> = self.rows.iter().map(|(_, user)| user).collect();
         let ids = user_ref::ids(change, &refs).await?;
         let known: Vec<Id<User>> = ids.iter().flatten().copied().collect();
         let users = lock(change.connection(), organization_id, &known).await?;
         let found: HashSet<Id<User>> = users.iter().copied().collect();
-        for ((place, (index, user)), user_id) in rows.iter().enumerate().zip(ids) {
-            match user_id.filter(|user_id| found.contains(user_id)) {
-                None => report.add(Finding::no_such_user(*index, "user", Some(&user.shown()))),
-                Some(user_id) => match places.get(&user_id).and_then(|first| rows.get(*first)) {
-                    Some((first, _)) => report.add(Finding::user_twice(*index, *first, "user")),
-                    None => {
-                        places.insert(user_id, place);
-                    }
-                },
-            }
-        }
-        self.places = places;
+        let rows = self.rows.iter().map(|(index, user)| (*index, user));
+        self.found = user_ref::distinct(rows, ids, |_, id| found.contains(&id), &mut report);
         if report.is_empty() { Ok(users) } else { Err(Error::rejected(report)) }
     }
 
     /// A report with a finding for each of these owners, who are in the list.
     pub(super) fn last_owners(&self, owners: &[Id<User>]) -> Report {
         let mut report = self.report.clone();
-        for (index, user) in owners.iter().filter_map(|id| self.rows.get(*self.places.get(id)?)) {
+        let removed = self.found.iter().filter(|(_, id)| owners.contains(id));
+        for (index, user) in removed.filter_map(|(place, _)| self.rows.get(*place)) {
             report.add(Finding::last_owner(*index, Some("user"), &user.shown()));
         }
         report

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::edit::{Edit, EditRow, ListRow, TargetRow};
+use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
 use super::write::{self, Update};
@@ -23,6 +23,7 @@ use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
+use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::{Finding, Report};
 use crate::rows;
@@ -112,29 +113,25 @@ pub async fn change_all(
 impl List {
     /// Parses a list and validates each row by itself, on a thread of its own.
     async fn parse(operation: ListOperation, body: Bytes, max_users: usize) -> Result<Self> {
-        let list = tokio::task::spawn_blocking(move || match operation {
-            ListOperation::Update => Self::parse_rows::<EditRow>(operation, &body, max_users),
-            ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => {
-                Self::parse_rows::<TargetRow>(operation, &body, max_users)
-            }
-        });
-        list.await.map_err(Error::internal)?
+        tokio::task::spawn_blocking(move || Self::read(operation, &body, max_users)).await.map_err(Error::internal)?
     }
 
-    fn parse_rows<R: ListRow>(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
-        let (sent, mut findings) = rows::parse::<R>(body, max_users)?;
-        let mut report = Report::on(sent.len(), operation.done());
+    fn read(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
+        let fields = match operation {
+            ListOperation::Update => UserField::EDIT_ROW,
+            ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => UserField::TARGET_ROW,
+        };
+        let (sent, mut findings) = rows::parse(body, max_users, fields, "change")?;
+        let report = Report::on(sent.len(), operation.done());
         let mut rows = Vec::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
-            let Some(row) = row else { continue };
-            let (target, fields) = row.parts();
-            let edit = fields.check(index, &mut findings);
-            if let Some((user, revision)) = target.check(index, &mut findings) {
-                rows.push(Row { index, user, revision, edit });
-            }
+            let Some(mut row) = row else { continue };
+            let user = UserRef::check(std::mem::take(&mut row.user), index, &mut findings);
+            let revision = std::mem::take(&mut row.if_match).into_option();
+            let edit = Edit::check(row, index, &mut findings);
+            rows.extend(user.map(|user| Row { index, user, revision, edit }));
         }
-        findings.into_iter().for_each(|finding| report.add(finding));
-        Ok(Self { operation, rows, report })
+        Ok(Self { operation, rows, report: report.with(findings) })
     }
 
     /// Validates the list against the database and writes it.
@@ -202,27 +199,14 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
     let ids: Vec<Id<User>> = ids_of_rows.iter().flatten().copied().collect();
     let locked = lock::all(change, &ids).await?;
     let mut locked: HashMap<Id<User>, LockedUser> = locked.into_iter().map(|user| (user.user_id, user)).collect();
-    let mut first_with: HashMap<Id<User>, usize> = HashMap::new();
-    let mut found = Vec::with_capacity(rows.len());
-    for (row, user_id) in rows.iter().zip(ids_of_rows) {
-        if let Some(first) = user_id.and_then(|id| first_with.get(&id)) {
-            report.add(Finding::user_twice(row.index, *first, "user"));
-            continue;
-        }
-        // The address may have moved to another user before the row was locked.
-        let user = user_id.and_then(|id| locked.remove(&id)).filter(|user| match &row.user {
-            UserRef::ById(_) => true,
-            UserRef::ByAddress(address) => address.key() == user.email_key(),
-        });
-        match user {
-            Some(user) => {
-                first_with.insert(user.user_id, row.index);
-                found.push((row, user));
-            }
-            None => report.add(Finding::no_such_user(row.index, "user", Some(&row.user.shown()))),
-        }
-    }
-    Ok(found)
+    // The address may have moved to another user before the row was locked.
+    let is_of = |reference: &UserRef, user: &LockedUser| match reference {
+        UserRef::ById(_) => true,
+        UserRef::ByAddress(address) => address.key() == user.email_key(),
+    };
+    let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|locked| is_of(user, locked));
+    let places = user_ref::distinct(rows.iter().map(|row| (row.index, &row.user)), ids_of_rows, is_found, report);
+    Ok(places.into_iter().filter_map(|(place, id)| Some((rows.get(place)?, locked.remove(&id)?))).collect())
 }
 
 /// Validates the operation against the current state of the user.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::edit::EditBody;
+use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::{Expected, Status, UserDetails, read, write};
 use crate::app::App;
@@ -11,6 +11,7 @@ use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
+use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::Report;
 use crate::rows;
@@ -44,10 +45,9 @@ pub async fn update(
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<UserDetails> {
     app.authorize(caller, Action::UserUpdate).await?;
-    let (fields, mut findings) = rows::parse_one::<EditBody>(&body.await?)?;
-    let edit = fields.map(|EditBody(fields)| fields.check(0, &mut findings)).unwrap_or_default();
-    let mut report = Report::on(1, "changed");
-    findings.into_iter().for_each(|finding| report.add(finding));
+    let (row, mut findings) = rows::parse_one(&body.await?, UserField::EDIT)?;
+    let edit = row.map(|row| Edit::check(row, 0, &mut findings)).unwrap_or_default();
+    let report = Report::on(1, "changed").with(findings);
     if !report.is_empty() {
         return Err(Error::rejected(report));
     }

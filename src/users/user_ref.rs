@@ -7,7 +7,7 @@ use super::{EmailAddress, read};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, User};
-use crate::report::Finding;
+use crate::report::{Finding, Report};
 use crate::rows::Field;
 
 /// A reference to a user.
@@ -22,7 +22,7 @@ impl UserRef {
     pub(crate) fn check(sent: Field<String>, index: usize, findings: &mut Vec<Finding>) -> Option<Self> {
         match sent {
             Field::Wrong => None,
-            Field::Missing => {
+            Field::Missing | Field::Null => {
                 findings.push(Finding::field(index, "user", "missing", "is missing"));
                 None
             }
@@ -75,4 +75,30 @@ pub(crate) async fn ids(change: &mut Change, users: &[&UserRef]) -> Result<Vec<O
         UserRef::ByAddress(address) => holders.get(address.key()).copied(),
     };
     Ok(users.iter().map(id_of).collect())
+}
+
+/// Matches the rows of a list, each with its index and its reference, with the users that were resolved and that
+/// `is_found` accepts. Unknown users, and users that an earlier row names, become findings. Returns the other rows, by
+/// their place in `rows`.
+pub(crate) fn distinct<'a>(
+    rows: impl Iterator<Item = (usize, &'a UserRef)>,
+    ids: Vec<Option<Id<User>>>,
+    is_found: impl Fn(&UserRef, Id<User>) -> bool,
+    report: &mut Report,
+) -> Vec<(usize, Id<User>)> {
+    let mut first_with: HashMap<Id<User>, usize> = HashMap::with_capacity(ids.len());
+    let mut distinct = Vec::with_capacity(ids.len());
+    for (place, ((index, user), id)) in rows.zip(ids).enumerate() {
+        match id.filter(|id| is_found(user, *id)) {
+            None => report.add(Finding::no_such_user(index, "user", Some(&user.shown()))),
+            Some(id) => match first_with.get(&id) {
+                Some(first) => report.add(Finding::user_twice(index, *first, "user")),
+                None => {
+                    first_with.insert(id, index);
+                    distinct.push((place, id));
+                }
+            },
+        }
+    }
+    distinct
 }
