@@ -251,7 +251,7 @@ async fn validate(
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
         let taken = app.in_time(Box::pin(async {
             let mut connection = app.db.batch.acquire().await?;
-            users::read::taken(&mut connection, caller.organization_id, &emails).await
+            users::read::taken(&mut connection, caller.organization_id, &emails, None).await
         }));
         for place in stage("batch.find_taken", taken).await?? {
             if let Some(user) = users.get(place) {

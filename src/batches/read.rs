@@ -259,12 +259,15 @@ pub struct BatchMember {
     pub name: String,
     /// Last name.
     pub lastname: Option<String>,
+    /// How the user was used after the batch was created; `None` for a user who can be removed.
+    pub used: Option<Use>,
 }
 
-/// Locks the users of a batch, in the order of its list; each with how it was used since, if at all.
-pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<Vec<(BatchMember, Option<Use>)>> {
+/// Locks the users of a batch, in the order of its list.
+pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<Vec<BatchMember>> {
     let organization_id = change.organization_id();
-    let rows = sqlx::query!(
+    let members = sqlx::query_as!(
+        BatchMember,
         r#"
         select
             user_id as "user_id: Id<User>", email, name, lastname,
@@ -279,7 +282,7 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
                         and c.user_id = users.user_id and c.granted_at = users.created_at) then 'changed'
                 when exists (select from api_keys k where k.organization_id = $1
                     and k.user_id = users.user_id) then 'in_use'
-            end as "reason: Use"
+            end as "used: Use"
         from users
         where organization_id = $1 and batch_id = $2
         order by user_id
@@ -290,10 +293,5 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
     )
     .fetch_all(change.connection())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (BatchMember { user_id: row.user_id, email: row.email, name: row.name, lastname: row.lastname }, row.reason)
-        })
-        .collect())
+    Ok(members)
 }

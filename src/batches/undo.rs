@@ -103,8 +103,8 @@ async fn members(
     let found = read::members(change, batch_id).await?;
     let mut report = Report::new(found.len());
     let (mut removed, mut kept) = (Vec::with_capacity(found.len()), Vec::new());
-    for (index, (member, reason)) in found.into_iter().enumerate() {
-        match reason {
+    for (index, member) in found.into_iter().enumerate() {
+        match member.used {
             None => removed.push((index, member)),
             Some(reason) => {
                 report.add(Finding::about(index, &member.email, reason.code(), reason.message()));

@@ -54,10 +54,12 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     Ok(true)
 }
 
-/// The report on the addresses that were taken.
+/// The report on the addresses that were taken. A separate statement after the insert, so that it sees rows that were
+/// committed meanwhile.
 async fn conflicts(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) -> Result<Error> {
     let emails: Vec<_> = accounts.iter().map(|account| &account.user.email).collect();
-    let taken = users::read::taken_before(change, batch_id, &emails).await?;
+    let organization_id = change.organization_id();
+    let taken = users::read::taken(change.connection(), organization_id, &emails, Some(batch_id)).await?;
     let mut report = Report::new(accounts.len());
     for (index, email) in taken.into_iter().filter_map(|index| Some((index, *emails.get(index)?))) {
         report.add(Finding::email_taken(index, email.as_str()));

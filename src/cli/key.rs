@@ -1,7 +1,7 @@
 //! `muster key …`: API keys, directly in the database, as the local operator.
 
 use chrono::Duration;
-use muster_client::{ApiKey, ApiKeyWithToken};
+use muster_client::ApiKey;
 
 use super::Exit;
 use super::api_key::{parse_scope, show_revoked, show_token};
@@ -81,9 +81,9 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             };
             let created = with_operator(local.config.load()?, async |app, caller| {
                 let user_id = find_user(app, caller, user.as_deref()).await?;
-                Ok(keys::create(app, caller, KeySpec { user_id, ..spec }).await?)
+                Ok(keys::create(app, caller, KeySpec { user_id, ..spec }).await?.into_api_key(app.clock.now()))
             });
-            show_token(local.output, &created.await?.into())
+            show_token(local.output, &created.await?)
         }
         Command::List { user, local } => {
             let keys =
@@ -98,9 +98,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Rotate { key_id, overlap, local } => {
             let rotated = with_operator(local.config.load()?, async |app, caller| {
-                let rotated = keys::rotate(app, caller, key_id, overlap).await?;
-                let token = rotated.token.expose().into();
-                Ok(ApiKeyWithToken { key: rotated.key.into_api_key(app.clock.now()), token })
+                Ok(keys::rotate(app, caller, key_id, overlap).await?.into_api_key(app.clock.now()))
             });
             show_token(local.output, &rotated.await?)
         }

@@ -6,6 +6,7 @@ use super::Exit;
 use super::args::{ConfigArgs, Operator};
 use super::local::{with_database, with_operator};
 use super::output::{self, Format};
+use crate::keys::NewKey;
 use crate::organizations::{self, Identifier, Summary};
 
 #[derive(clap::Subcommand, Debug)]
@@ -62,12 +63,12 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
     let identifier = identifier.or_else(|| Identifier::of_name(name)).ok_or_else(|| {
         Exit::usage("can't derive an identifier from the name: it has no letters (a-z) or digits; add `--identifier`")
     })?;
-    let (organization, key) = with_database(config.load()?, async |app| {
+    let (organization, NewKey { key, token }) = with_database(config.load()?, async |app| {
         let caller = organizations::operator(app).await?;
         Ok(organizations::create(app, &caller, name, &identifier).await?)
     })
     .await?;
-    let (id, token) = (organization.organization_id, key.token.expose());
+    let (id, token) = (organization.organization_id, token.expose());
     match format {
         Format::Json => {
             let mut shown = show(&organization);

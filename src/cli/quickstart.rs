@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         let spec = KeySpec { lifetime, ..KeySpec::new(name, PermissionLevel::Owner) };
         let key = keys::create(&app, &caller, spec).await?;
         let shown = demonstrate(&url, &key).await;
-        keys::revoke(&app, &caller, key.key_id).await?;
+        keys::revoke(&app, &caller, key.key.key_id).await?;
         if shown.is_ok() && !exit {
             print_next_steps(&url, &data_dir, first)?;
         }

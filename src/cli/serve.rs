@@ -352,6 +352,6 @@ fn announce_key(key: &NewKey) -> Result<(), Exit> {
     output::print(&format!("owner key: {}", key.token.expose()))?;
     output::print(&format!(
         "           shown only once; expires at {}; create another with `muster key create --name NAME --role owner`",
-        output::time(key.expires_at)
+        output::time(key.key.expires_at)
     ))
 }

@@ -146,7 +146,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
             scopes: Some(approval.scopes),
             lifetime,
         };
-        Ok(Some(keys::add_spec(app, change, &spec).await?))
+        Ok(Some(keys::add(app, change, &spec).await?))
     })
     .await
 }

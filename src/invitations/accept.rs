@@ -142,8 +142,8 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
         // Of two concurrent requests, the second waits here.
         let ended = match read::lock(change, invitation_id).await? {
             None => Some(UNKNOWN),
-            Some((locked, invalidated_at)) => {
-                why_ended(now, locked.expires_at, locked.accepted_at, invalidated_at).map(|(_, detail)| detail)
+            Some(locked) => {
+                why_ended(now, locked.expires_at, locked.accepted_at, locked.invalidated_at).map(|(_, detail)| detail)
             }
         };
         if let Some(detail) = ended {
@@ -160,7 +160,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
 
 async fn is_taken(app: &App, caller: &Caller, email: &EmailAddress) -> Result<bool> {
     let mut connection = app.db.interactive.acquire().await?;
-    Ok(!users::read::taken(&mut connection, caller.organization_id, &[email]).await?.is_empty())
+    Ok(!users::read::taken(&mut connection, caller.organization_id, &[email], None).await?.is_empty())
 }
 
 fn taken() -> Error {

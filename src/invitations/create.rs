@@ -128,7 +128,7 @@ fn malformed(text: &str, why: InvalidEmail) -> Error {
 async fn members(change: &mut Change, invitees: &[&Invitee]) -> Result<HashSet<String>> {
     let organization_id = change.organization_id();
     let emails: Vec<&EmailAddress> = invitees.iter().map(|invitee| &invitee.email).collect();
-    let taken = users::read::taken(change.connection(), organization_id, &emails).await?;
+    let taken = users::read::taken(change.connection(), organization_id, &emails, None).await?;
     Ok(taken.into_iter().filter_map(|index| Some(emails.get(index)?.key().to_owned())).collect())
 }
 

@@ -56,8 +56,8 @@ pub struct NewInvitation {
 pub async fn invalidate(app: &App, caller: &Caller, invitation_id: Id<Invitation>) -> Result<InvitationDetails> {
     app.change(caller, Action::InvitationInvalidate, Target::Invitation(invitation_id), async |change| {
         let found = read::lock(change, invitation_id).await?;
-        let (invitation, invalidated_at) = found.ok_or_else(|| Error::not_found("invitation", invitation_id))?;
-        let ended = match (invitation.accepted_at, invalidated_at) {
+        let invitation = found.ok_or_else(|| Error::not_found("invitation", invitation_id))?;
+        let ended = match (invitation.accepted_at, invitation.invalidated_at) {
             (Some(_), _) => Some("has already been accepted; suspend or delete the account instead"),
             (None, Some(_)) => Some("has already been revoked or replaced"),
             (None, None) => None,

@@ -27,6 +27,26 @@ pub struct InvitationDetails {
     pub expires_at: DateTime<Utc>,
     /// When the account was created.
     pub accepted_at: Option<DateTime<Utc>>,
+    /// When the invitation was revoked or replaced.
+    pub invalidated_at: Option<DateTime<Utc>>,
+}
+
+/// Selects invitations: `$condition` completes the `where` clause. `$1` is the organization.
+macro_rules! invitations {
+    ($condition:literal, $($values:tt)+) => {
+        sqlx::query_as!(
+            InvitationDetails,
+            r#"
+            select
+                invitation_id as "invitation_id: Id<Invitation>", organization_id as "organization_id: Id<Organization>",
+                email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at,
+                invalidated_at
+            from invitations
+            where organization_id = $1 and
+            "# + $condition,
+            $($values)+
+        )
+    };
 }
 
 /// Lists the open invitations, oldest first, or the one for an address. There are no pages, because the vendor's client
@@ -41,15 +61,9 @@ pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec
         Some(Ok(address)) => Some(address.key().to_owned()),
         Some(Err(_)) => return Ok(Vec::new()),
     };
-    let invitations = sqlx::query_as!(
-        InvitationDetails,
+    let invitations = invitations!(
         r#"
-        select
-            invitation_id as "invitation_id: Id<Invitation>", organization_id as "organization_id: Id<Organization>",
-            email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at
-        from invitations
-        where organization_id = $1 and accepted_at is null and invalidated_at is null and expires_at > $2
-            and ($3::text is null or email_key = $3)
+        accepted_at is null and invalidated_at is null and expires_at > $2 and ($3::text is null or email_key = $3)
         order by invitation_id
         "#,
         caller.organization_id as Id<Organization>,
@@ -61,38 +75,15 @@ pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec
     Ok(invitations)
 }
 
-/// Locks an invitation. Returns it with the time at which it was revoked or replaced.
-pub(super) async fn lock(
-    change: &mut Change,
-    invitation_id: Id<Invitation>,
-) -> Result<Option<(InvitationDetails, Option<DateTime<Utc>>)>> {
+/// Locks an invitation.
+pub(super) async fn lock(change: &mut Change, invitation_id: Id<Invitation>) -> Result<Option<InvitationDetails>> {
     let organization_id = change.organization_id();
-    let row = sqlx::query!(
-        r#"
-        select
-            email, permission_level as "permission_level: PermissionLevel", created_at, expires_at, accepted_at,
-            invalidated_at
-        from invitations
-        where organization_id = $1 and invitation_id = $2
-        for update
-        "#,
+    let invitation = invitations!(
+        "invitation_id = $2 for update",
         organization_id as Id<Organization>,
-        invitation_id as Id<Invitation>,
-    )
-    .fetch_optional(change.connection())
-    .await?;
-    Ok(row.map(|row| {
-        let invitation = InvitationDetails {
-            invitation_id,
-            organization_id,
-            email: row.email,
-            permission_level: row.permission_level,
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            accepted_at: row.accepted_at,
-        };
-        (invitation, row.invalidated_at)
-    }))
+        invitation_id as Id<Invitation>
+    );
+    Ok(invitation.fetch_optional(change.connection()).await?)
 }
 
 /// The invitation that a link names. The secret of the link has not been verified.

@@ -2,7 +2,7 @@
 
 use chrono::Duration;
 
-use super::{NewKey, Rights, Token, deny, read, write};
+use super::{NewKey, Rights, Summary, Token, deny, read, write};
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
@@ -140,23 +140,11 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
     }
 }
 
-/// Creates a key with all scopes as part of a change.
-pub(crate) async fn add(
-    change: &mut Change,
-    name: &str,
-    level: PermissionLevel,
-    lifetime: Duration,
-    user_id: Option<Id<User>>,
-) -> Result<NewKey> {
-    let rights = Rights { level, scopes: Scopes::All };
-    add_with(change, name, user_id, rights, &Span { lifetime, asked_for_seconds: None }).await
-}
-
 /// Creates a key as part of a change. The caller's permission for such a key has already been checked.
 ///
 /// # Errors
 /// `invalid_request` for an invalid lifetime; `not_found` for a user deleted in the meantime.
-pub(crate) async fn add_spec(app: &App, change: &mut Change, spec: &KeySpec) -> Result<NewKey> {
+pub(crate) async fn add(app: &App, change: &mut Change, spec: &KeySpec) -> Result<NewKey> {
     let own = Rights::of(change.caller());
     let rights =
         Rights { level: spec.permission_level.unwrap_or(own.level), scopes: spec.scopes.unwrap_or(own.scopes) };
@@ -175,17 +163,21 @@ async fn add_with(
         Principal::ApiKey { id, .. } => Some(id),
         Principal::Invitation(_) | Principal::Operator => None,
     };
-    let key = NewKey {
+    let key = Summary {
         key_id: token.id,
         user_id,
-        token: token.text(),
+        user_status: None,
         name: name.to_owned(),
         permission_level: rights.level,
-        scopes: rights.scopes,
+        scopes: rights.scopes.to_database(),
         created_at: change.now(),
         created_by,
         expires_at: change.now() + span.lifetime,
+        last_used_at: None,
+        rotated_at: None,
+        previous_expires_at: None,
+        revoked_at: None,
     };
-    write::create(change, &key, &token.sha256(), span.asked_for_seconds).await?;
-    Ok(key)
+    write::create(change, &key, rights.scopes, &token.sha256(), span.asked_for_seconds).await?;
+    Ok(NewKey { key, token: token.text() })
 }

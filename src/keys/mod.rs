@@ -20,22 +20,20 @@ pub(crate) mod write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
-
 use crate::app::App;
 use crate::audit::{Attribution, AuditDenial};
 use crate::caller::{Action, Caller, KeyHolder, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Id, User};
+use crate::id::ApiKey;
 use crate::secret::Secret;
 use crate::token;
 
 pub use create::{KeySpec, Lifetime, create};
 pub use read::{Filter, Summary, get, list};
 pub use revoke::{revoke, revoke_all};
-pub use rotate::{LONGEST_OVERLAP_DAYS, NewSecret, rotate};
+pub use rotate::{LONGEST_OVERLAP_DAYS, rotate};
 
-pub(crate) use create::{add, add_spec};
+pub(crate) use create::add;
 pub(crate) use read::holder;
 
 use read::Found;
@@ -43,27 +41,13 @@ use read::Found;
 /// The token of an API key.
 pub type Token = token::Token<ApiKey>;
 
-/// A key that has just been created. Its token is not stored and can only be shown now.
+/// A key with a new token: it has just been created or rotated.
 #[derive(Debug)]
 pub struct NewKey {
-    /// The key's ID.
-    pub key_id: Id<ApiKey>,
-    /// The user on whose behalf the key acts; `None` for a key without a user.
-    pub user_id: Option<Id<User>>,
-    /// The token to authenticate with.
+    /// The key.
+    pub key: Summary,
+    /// The token to authenticate with. It is not stored and can only be shown now.
     pub token: Secret,
-    /// The name.
-    pub name: String,
-    /// The level.
-    pub permission_level: PermissionLevel,
-    /// The scopes.
-    pub scopes: Scopes,
-    /// The time of creation.
-    pub created_at: DateTime<Utc>,
-    /// The key that created this one; `None` for the local operator.
-    pub created_by: Option<Id<ApiKey>>,
-    /// The end of the lifetime.
-    pub expires_at: DateTime<Utc>,
 }
 
 /// The permissions that a caller can pass on to a key.

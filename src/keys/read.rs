@@ -22,7 +22,7 @@ pub struct Summary {
     pub key_id: Id<ApiKey>,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user_id: Option<Id<User>>,
-    /// The user's status; `None` for a key without a user.
+    /// The user's status; `None` for a key without a user, and for one that was just created.
     pub user_status: Option<Status>,
     /// The name.
     pub name: String,
@@ -69,6 +69,28 @@ impl Summary {
     }
 }
 
+/// Selects keys: `$condition` completes the `where` clause. `$1` is the organization.
+macro_rules! keys {
+    ($condition:literal, $($values:tt)+) => {
+        sqlx::query_as!(
+            Summary,
+            r#"
+            select
+                key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
+                permission_level as "permission_level: PermissionLevel", scopes, created_at,
+                created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at,
+                revoked_at,
+                (
+                    select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
+                ) as "user_status: Status"
+            from api_keys
+            where organization_id = $1 and
+            "# + $condition,
+            $($values)+
+        )
+    };
+}
+
 /// Restricts a list of keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
@@ -91,22 +113,9 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         _ => (filter.user_id, None),
     };
     let mut read = app.read(caller, Action::KeyList).await?;
-    let keys = sqlx::query_as!(
-        Summary,
+    let keys = keys!(
         r#"
-        select
-            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
-            permission_level as "permission_level: PermissionLevel", scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
-            previous_expires_at, revoked_at,
-            (
-                select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
-            ) as "user_status: Status"
-        from api_keys
-        where organization_id = $1
-            and ($2::uuid is null or key_id > $2)
-            and ($3::uuid is null or user_id = $3)
-            and ($4::uuid is null or key_id = $4)
+        ($2::uuid is null or key_id > $2) and ($3::uuid is null or user_id = $3) and ($4::uuid is null or key_id = $4)
         order by key_id
         limit $5
         "#,
@@ -145,25 +154,9 @@ pub(super) struct Known {
 /// `forbidden`; `not_found`.
 pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: Id<ApiKey>) -> Result<Known> {
     let mut read = app.read(caller, action).await?;
-    let key = sqlx::query_as!(
-        Summary,
-        r#"
-        select
-            key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
-            permission_level as "permission_level: PermissionLevel", scopes, created_at,
-            created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at,
-            previous_expires_at, revoked_at,
-            (
-                select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
-            ) as "user_status: Status"
-        from api_keys
-        where organization_id = $1 and key_id = $2
-        "#,
-        caller.organization_id as Id<Organization>,
-        key_id as Id<ApiKey>,
-    )
-    .fetch_optional(&mut *read)
-    .await?;
+    let key = keys!("key_id = $2", caller.organization_id as Id<Organization>, key_id as Id<ApiKey>)
+        .fetch_optional(&mut *read)
+        .await?;
     let user = match key.as_ref().and_then(|key| key.user_id) {
         Some(user_id) => Some(holder(&mut read, caller.organization_id, user_id).await?),
         None => None,

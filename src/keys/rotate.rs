@@ -2,25 +2,15 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Rights, Summary, Token, deny, read, write};
+use super::{NewKey, Rights, Token, deny, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id};
-use crate::secret::Secret;
 
 /// How long the previous secret can stay valid after a rotation, in days.
 pub const LONGEST_OVERLAP_DAYS: u32 = 7;
-
-/// A key that has just been rotated.
-#[derive(Debug)]
-pub struct NewSecret {
-    /// The key.
-    pub key: Summary,
-    /// The new token. It is not stored and can only be shown now.
-    pub token: Secret,
-}
 
 /// Generates a new secret for a key. The previous secret stays valid for `overlap`, so that the key's users can be
 /// changed over one after the other (`None`: the setting `keys.rotation_overlap_hours`). Older secrets become invalid.
@@ -30,7 +20,7 @@ pub struct NewSecret {
 /// `invalid_request` for a negative overlap or one of more than 7 days; `forbidden` for another person's key (an owner
 /// may rotate keys of service accounts and keys without a user), or for a key with more permissions than the caller;
 /// `not_found`; `conflict` for a revoked or expired key.
-pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Option<Duration>) -> Result<NewSecret> {
+pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Option<Duration>) -> Result<NewKey> {
     let found = read::allowed(app, caller, Action::KeyRotate, key_id).await?;
     let overlap = overlap.unwrap_or_else(|| Duration::hours(i64::from(app.config.keys.rotation_overlap_hours)));
     if overlap < Duration::zero() || overlap > Duration::days(i64::from(LONGEST_OVERLAP_DAYS)) {
@@ -54,7 +44,7 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
         key.previous_expires_at = (previous_expires_at > now).then_some(previous_expires_at);
         write::rotate(change, key_id, &token.sha256(), key.previous_expires_at).await?;
         change.record(Event::KeyRotated { key_id, previous_expires_at });
-        Ok(NewSecret { key, token: token.text() })
+        Ok(NewKey { key, token: token.text() })
     })
     .await
 }

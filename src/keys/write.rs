@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{NewKey, Token};
+use super::{Summary, Token};
 use crate::app::App;
 use crate::audit::Event;
+use crate::caller::Scopes;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
@@ -12,12 +13,13 @@ use crate::postgres::is_foreign_key_violation;
 
 pub(super) async fn create(
     change: &mut Change,
-    key: &NewKey,
+    key: &Summary,
+    scopes: Scopes,
     secret_sha256: &[u8],
     asked_for_seconds: Option<i64>,
 ) -> Result<()> {
     let organization_id = change.organization_id();
-    let (actor, scopes) = (change.actor(), key.scopes.to_database());
+    let actor = change.actor();
     sqlx::query!(
         r#"
         insert into api_keys
@@ -35,7 +37,7 @@ pub(super) async fn create(
         key.created_at,
         key.expires_at,
         key.user_id as Option<Id<User>>,
-        scopes.as_deref(),
+        key.scopes.as_deref(),
     )
     .execute(change.connection())
     .await
@@ -48,7 +50,7 @@ pub(super) async fn create(
         key_id: key.key_id,
         user_id: key.user_id,
         permission_level: key.permission_level,
-        scopes: key.scopes,
+        scopes,
         expires_at: key.expires_at,
         asked_for_seconds,
     });

@@ -6,14 +6,12 @@ mod write;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::Duration;
-
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
-use crate::keys::{self, NewKey};
+use crate::keys::{self, KeySpec, NewKey};
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
@@ -50,8 +48,8 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
         let user_id = administrator.user_id;
         let created = users::write::create(change, None, &[administrator]).await?;
         created.map_err(|AddressTaken| Error::internal("a new organization has a user already"))?;
-        let lifetime = Duration::days(i64::from(app.config.keys.default_days));
-        let key = keys::add(change, "first key", PermissionLevel::Owner, lifetime, Some(user_id)).await?;
+        let spec = KeySpec { user_id: Some(user_id), ..KeySpec::new("first key", PermissionLevel::Owner) };
+        let key = keys::add(app, change, &spec).await?;
         let (name, public_identifier) = (name.to_owned(), public_identifier.clone());
         Ok((Summary { organization_id, name, public_identifier, created_at: change.now() }, key))
     })

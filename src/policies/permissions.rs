@@ -19,6 +19,29 @@ pub struct PermissionHolder {
     pub email: String,
     /// Whether the account is a service account.
     pub is_service_account: bool,
+    /// Whether the user is an owner, by their own level or through a group.
+    pub is_owner: bool,
+}
+
+/// Selects users with their permission: `$condition` completes the `where` clause over `users u`. `$1` is the
+/// organization. `offset 0` keeps the permission an index lookup for each user: without it PostgreSQL may collect all
+/// owners first, again for each page.
+macro_rules! holders {
+    ($condition:literal, $($values:tt)+) => {
+        sqlx::query_as!(
+            PermissionHolder,
+            r#"
+            select
+                user_id as "user_id: Id<User>", email, is_service_account,
+                exists (
+                    select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id offset 0
+                ) as "is_owner!"
+            from users u
+            where organization_id = $1 and
+            "# + $condition,
+            $($values)+
+        )
+    };
 }
 
 /// A page of the list: first the owners, then the users.
@@ -88,65 +111,28 @@ impl Permissions {
         let last = users.last().filter(|_| is_full).map(|user| user.user_id);
         if reads_owners {
             self.next = last.map_or(Next::Users(Id::MIN), Next::Owners);
-            let owners = users.into_iter().filter(|user| user.is_owner).map(UserRow::holder).collect();
+            let owners = users.into_iter().filter(|user| user.is_owner).collect();
             return Ok(Some(PermissionPage::Owners(owners)));
         }
         self.next = last.map_or(Next::End, Next::Users);
-        Ok(Some(PermissionPage::Users(users.into_iter().map(UserRow::holder).collect())))
+        Ok(Some(PermissionPage::Users(users)))
     }
 }
 
 async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Result<PermissionHolder> {
     let unknown = || Error::new(Code::NotFound, "there is no such user in this organization");
     let user_id: Id<User> = text.parse().map_err(|_| unknown())?;
-    let user = sqlx::query_as!(
-        PermissionHolder,
-        r#"
-        select user_id as "user_id: Id<User>", email, is_service_account from users
-        where organization_id = $1 and user_id = $2
-        "#,
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-    )
-    .fetch_optional(&app.db.interactive)
-    .await?;
-    user.ok_or_else(unknown)
+    let user = holders!("user_id = $2", organization_id as Id<Organization>, user_id as Id<User>);
+    user.fetch_optional(&app.db.interactive).await?.ok_or_else(unknown)
 }
 
-struct UserRow {
-    user_id: Id<User>,
-    email: String,
-    is_service_account: bool,
-    is_owner: bool,
-}
-
-/// Reads the users after `after`. `offset 0` keeps the permission an index lookup for each user: without it
-/// PostgreSQL may collect all owners first, again for each page.
-async fn users(app: &App, organization_id: Id<Organization>, after: Id<User>) -> Result<Vec<UserRow>> {
-    let users = sqlx::query_as!(
-        UserRow,
-        r#"
-        select
-            user_id as "user_id: Id<User>", email, is_service_account,
-            exists (
-                select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id offset 0
-            ) as "is_owner!"
-        from users u
-        where organization_id = $1 and user_id > $2
-        order by user_id
-        limit $3
-        "#,
+/// Reads the users after `after`.
+async fn users(app: &App, organization_id: Id<Organization>, after: Id<User>) -> Result<Vec<PermissionHolder>> {
+    let users = holders!(
+        "user_id > $2 order by user_id limit $3",
         organization_id as Id<Organization>,
         after as Id<User>,
         USERS_PER_PAGE,
-    )
-    .fetch_all(&app.db.interactive)
-    .await?;
-    Ok(users)
-}
-
-impl UserRow {
-    fn holder(self) -> PermissionHolder {
-        PermissionHolder { user_id: self.user_id, email: self.email, is_service_account: self.is_service_account }
-    }
+    );
+    Ok(users.fetch_all(&app.db.interactive).await?)
 }

@@ -242,7 +242,7 @@ async fn updates(change: &mut Change, found: &[(&Row, LockedUser)], report: &mut
     if !moving.is_empty() {
         let keys: Vec<&str> = moving.iter().map(|(_, update)| update.email_key.as_str()).collect();
         let organization_id = change.organization_id();
-        let holders = read::by_address(change.connection(), organization_id, &keys).await?;
+        let holders = read::by_address(change.connection(), organization_id, &keys, None).await?;
         let given_up: HashSet<Id<User>> = moving.iter().map(|(_, update)| update.user_id).collect();
         let holders: HashSet<String> =
             holders.into_iter().filter(|(_, id)| !given_up.contains(id)).map(|(key, _)| key).collect();

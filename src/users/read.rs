@@ -11,14 +11,13 @@
 //! then assumes ten elements. If it sees two, it prefers a custom plan each time, and planning takes four times as long
 //! as the lookup: 2,000 instead of 12,900 queries per second for two users each.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{EmailAddress, Status};
 use crate::caller::PermissionLevel;
-use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Batch, Id, Membership, Organization, User};
 
@@ -100,84 +99,42 @@ pub(super) async fn details(
     Ok(users.fetch_all(connection).await?)
 }
 
-/// Finds the holders of addresses, by key.
+/// Finds the holders of addresses, by key; without the users of the batch `except`.
 pub(crate) async fn by_address(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     keys: &[&str],
-) -> Result<Vec<(String, Id<User>)>> {
+    except: Option<Id<Batch>>,
+) -> Result<HashMap<String, Id<User>>> {
     let found = sqlx::query!(
         r#"
         select wanted.email_key as "email_key!", found.user_id as "user_id!: Id<User>"
         from
             (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
             lateral (
-                select user_id from users where organization_id = $1 and users.email_key = wanted.email_key offset 0
+                select user_id from users
+                where organization_id = $1 and users.email_key = wanted.email_key
+                    and ($3::uuid is null or batch_id is distinct from $3)
+                offset 0
             ) as found
         "#,
         organization_id as Id<Organization>,
         keys as &[&str],
+        except as Option<Id<Batch>>,
     )
     .fetch_all(connection)
     .await?;
     Ok(found.into_iter().map(|row| (row.email_key, row.user_id)).collect())
 }
 
-/// Finds the addresses that already belong to a user, by their index in the list.
+/// Finds the addresses that belong to a user, by their index in the list; without the users of the batch `except`.
 pub(crate) async fn taken(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     emails: &[&EmailAddress],
+    except: Option<Id<Batch>>,
 ) -> Result<Vec<usize>> {
     let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
-    let taken = sqlx::query_scalar!(
-        r#"
-        select wanted.email_key as "email_key!"
-        from
-            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
-            lateral (
-                select from users where organization_id = $1 and users.email_key = wanted.email_key offset 0
-            ) as taken
-        "#,
-        organization_id as Id<Organization>,
-        &keys as &[&str],
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(indexes(&keys, taken))
-}
-
-/// As [`taken`], within the change of a batch, without the rows of the batch itself. A separate statement after the
-/// insert, so that it sees rows that were committed meanwhile.
-pub(crate) async fn taken_before(
-    change: &mut Change,
-    batch_id: Id<Batch>,
-    emails: &[&EmailAddress],
-) -> Result<Vec<usize>> {
-    let organization_id = change.organization_id();
-    let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
-    let taken = sqlx::query_scalar!(
-        r#"
-        select wanted.email_key as "email_key!"
-        from
-            (select email_key from unnest($2::text[]) as list (email_key) order by email_key collate "C") as wanted,
-            lateral (
-                select from users
-                where organization_id = $1 and users.email_key = wanted.email_key and batch_id is distinct from $3
-                offset 0
-            ) as taken
-        "#,
-        organization_id as Id<Organization>,
-        &keys as &[&str],
-        batch_id as Id<Batch>,
-    )
-    .fetch_all(change.connection())
-    .await?;
-    Ok(indexes(&keys, taken))
-}
-
-/// The indexes in `keys` of the keys that were found.
-fn indexes(keys: &[&str], found: Vec<String>) -> Vec<usize> {
-    let found: HashSet<String> = found.into_iter().collect();
-    keys.iter().enumerate().filter(|(_, key)| found.contains(**key)).map(|(index, _)| index).collect()
+    let holders = by_address(connection, organization_id, &keys, except).await?;
+    Ok(keys.iter().enumerate().filter(|(_, key)| holders.contains_key(**key)).map(|(index, _)| index).collect())
 }

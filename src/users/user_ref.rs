@@ -68,7 +68,7 @@ pub(crate) async fn ids(change: &mut Change, users: &[&UserRef]) -> Result<Vec<O
     let organization_id = change.organization_id();
     let holders: HashMap<String, Id<User>> = match addresses.is_empty() {
         true => HashMap::new(),
-        false => read::by_address(change.connection(), organization_id, &addresses).await?.into_iter().collect(),
+        false => read::by_address(change.connection(), organization_id, &addresses, None).await?,
     };
     let id_of = |user: &&UserRef| match user {
         UserRef::ById(user_id) => Some(*user_id),

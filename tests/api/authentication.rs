@@ -184,8 +184,8 @@ async fn userinfo_of_a_key_without_a_user_describes_the_key() {
     let (actor, key) = app.actor_for(PermissionLevel::Collaborator, Duration::days(1)).await;
     let body = actor.get("/api/v2/userinfo/").await.json();
     let info = &body["result"];
-    assert_eq!(info["id"], json!(key.key_id));
+    assert_eq!(info["id"], json!(key.key.key_id));
     assert_eq!(info["name"], "test");
-    assert_eq!(info["email"], format!("{}@api-key.invalid", key.key_id));
+    assert_eq!(info["email"], format!("{}@api-key.invalid", key.key.key_id));
     assert_eq!(info["organization_permission_level"], "collaborator");
 }

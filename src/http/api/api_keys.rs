@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::id::{self, Id};
-use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, NewSecret, Summary};
+use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary};
 use crate::page::PageRequest;
 
 impl Summary {
@@ -40,26 +40,10 @@ impl Summary {
     }
 }
 
-impl From<NewKey> for ApiKeyWithToken {
-    fn from(key: NewKey) -> Self {
-        let token = key.token.expose().into();
-        let key = ApiKey {
-            key_id: key.key_id.to_string(),
-            user_id: key.user_id.map(|user_id| user_id.to_string()),
-            user_status: None,
-            name: key.name,
-            permission_level: key.permission_level.as_str().to_owned(),
-            scopes: key.scopes.to_database(),
-            status: "active".to_owned(),
-            created_at: key.created_at,
-            created_by: key.created_by.map(|key_id| key_id.to_string()),
-            expires_at: key.expires_at,
-            last_used_at: None,
-            rotated_at: None,
-            previous_expires_at: None,
-            revoked_at: None,
-        };
-        Self { key, token }
+impl NewKey {
+    /// The key as the API and the command line represent it, with its token.
+    pub(crate) fn into_api_key(self, now: DateTime<Utc>) -> ApiKeyWithToken {
+        ApiKeyWithToken { key: self.key.into_api_key(now), token: self.token.expose().into() }
     }
 }
 
@@ -157,7 +141,7 @@ fn scopes(names: &[String]) -> Result<Scopes> {
 pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let new: NewApiKey = body.object().await?;
     let key = keys::create(&app, &caller, new.into_spec()?).await?;
-    Ok(single(ApiKeyWithToken::from(key)))
+    Ok(single(key.into_api_key(app.clock.now())))
 }
 
 /// Get an API key
@@ -213,7 +197,5 @@ pub(in crate::http) async fn rotate(app: web::Data<App>, caller: Caller, mut bod
     let key_id = key_id(&body.request)?;
     let rotation: Rotation = body.optional_object().await?;
     let overlap = rotation.overlap_seconds.map(|seconds| Duration::try_seconds(seconds).unwrap_or(Duration::MAX));
-    let NewSecret { key, token } = keys::rotate(&app, &caller, key_id, overlap).await?;
-    let result = ApiKeyWithToken { key: key.into_api_key(app.clock.now()), token: token.expose().into() };
-    Ok(single(result))
+    Ok(single(keys::rotate(&app, &caller, key_id, overlap).await?.into_api_key(app.clock.now())))
 }

@@ -100,9 +100,9 @@ pub(in crate::http) async fn create_key(app: web::Data<App>, caller: Caller, mut
         scopes: None,
         lifetime: Lifetime::AtMost(new.duration),
     };
-    let key = keys::create(&app, &caller, spec).await?;
+    let keys::NewKey { key, token } = keys::create(&app, &caller, spec).await?;
     let result = ServerSession {
-        server_session_id: key.token.expose().to_owned(),
+        server_session_id: token.expose().to_owned(),
         key_id: key.key_id.to_string(),
         expires_at: key.expires_at,
     };
