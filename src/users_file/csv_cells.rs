@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::SyntaxError;
+use super::slice;
 
 /// Maximum number of cells kept per row.
 pub(super) const MAX_CELLS: usize = 256;
@@ -66,7 +67,7 @@ impl<'t> Cells<'t> {
     fn bare(&mut self) -> (Cell<'t>, Option<SyntaxError>) {
         let span = self.at..self.end(self.at);
         self.at = span.end;
-        let text = self.text.get(span.clone()).unwrap_or_default();
+        let text = slice(self.text, span.clone());
         let error = text.find('"').map(|quote| {
             let at = span.start + quote;
             SyntaxError::new("quote inside an unquoted cell", at..at + 1)
@@ -92,7 +93,7 @@ impl<'t> Cells<'t> {
             doubled = true;
             end += 2;
         };
-        let text = self.text.get(start + 1..end).unwrap_or_default();
+        let text = slice(self.text, start + 1..end);
         let text = if doubled { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) };
         let behind = if closed { end + 1 } else { end };
         self.at = self.end(behind);

@@ -7,6 +7,7 @@ use super::csv_cells::{Cell, Cells};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Read, duplicate};
 use super::redact;
+use super::slice;
 use crate::field::UserField;
 
 /// Minimum number of known columns in a header, unless fewer are required.
@@ -37,11 +38,11 @@ const MAX_WORD_LENGTH: usize = 24;
 /// Finds the header and the separator.
 pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     if let Some((start, delimiter)) = separator_line(text) {
-        return Cells::new(text, start + first_row(text.get(start..).unwrap_or_default()), delimiter);
+        return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
     }
     let start = first_row(text);
-    let line = text.get(start..).unwrap_or_default();
-    let line = line.split(['\n', '\r']).next().unwrap_or_default();
+    // `split` has at least one item.
+    let line = slice(text, start..).split(['\n', '\r']).next().unwrap_or("");
     let fits = |delimiter: &char| {
         let name = |piece: &str| contents.field(piece.trim().trim_matches('"')).is_some();
         line.split(*delimiter).filter(|piece| name(piece)).count() >= min_known_columns(contents)
@@ -170,35 +171,36 @@ fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
     let contents = notes.contents;
     let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
         cells.iter().copied().partition(|cell| cell.text.trim().is_empty());
-    let can_be_shown = |cell: &Cell<'_>| shown && redact::is_printable_key(cell.text.trim(), true);
-    for cell in named.iter().filter(|cell| !can_be_shown(cell)) {
-        notes.hide(cell.span.clone());
+    let mut names = Vec::new();
+    for cell in &named {
+        let name = cell.text.trim();
+        let shown = shown && redact::is_printable_key(name, true);
+        if !shown {
+            notes.hide(cell.span.clone());
+        }
+        names.push(shown.then(|| format!("`{name}`")));
     }
-    if named.len() > MANY {
-        let first: Vec<_> = named.iter().filter(|cell| can_be_shown(cell)).take(NAMED).collect();
-        let names: Vec<_> = first.iter().map(|cell| format!("`{}`", cell.text.trim())).collect();
-        let list = if names.is_empty() {
-            String::new()
-        } else {
-            format!(": {} and {} more", names.join(", "), named.len() - names.len())
-        };
-        let place = named.first().map_or(0..0, |cell| cell.span.clone());
-        notes.note(
-            SyntaxError::new(format!("{} unknown columns{list}", named.len()), place).help(columns_help(contents)),
-        )?;
+    let error =
+        |message: String, cell: &Cell<'_>| SyntaxError::new(message, cell.span.clone()).help(columns_help(contents));
+    if let [first, ..] = named[..]
+        && named.len() > MANY
+    {
+        let names: Vec<_> = names.into_iter().flatten().take(NAMED).collect();
+        let more = named.len() - names.len();
+        let list = if names.is_empty() { String::new() } else { format!(": {} and {more} more", names.join(", ")) };
+        notes.note(error(format!("{} unknown columns{list}", named.len()), first))?;
     } else {
-        for cell in named {
-            let name = if can_be_shown(cell) { format!(" `{}`", cell.text.trim()) } else { String::new() };
-            notes.note(
-                SyntaxError::new(format!("unknown column{name}"), cell.span.clone()).help(columns_help(contents)),
-            )?;
+        for (cell, name) in named.iter().zip(names) {
+            notes.note(error(
+                name.map_or_else(|| "unknown column".to_owned(), |name| format!("unknown column {name}")),
+                cell,
+            ))?;
         }
     }
-    if nameless.len() > MANY {
-        let place = nameless.first().map_or(0..0, |cell| cell.span.clone());
-        return notes.note(
-            SyntaxError::new(format!("{} columns have no name", nameless.len()), place).help(columns_help(contents)),
-        );
+    if let [first, ..] = nameless[..]
+        && nameless.len() > MANY
+    {
+        return notes.note(error(format!("{} columns have no name", nameless.len()), first));
     }
     nameless.iter().try_for_each(|cell| notes.note(no_name(contents, cell.span.clone())))
 }

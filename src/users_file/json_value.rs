@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 use super::error::SyntaxError;
 use super::parsed::{MAX_DEPTH, Mapping, Notes, Read};
 use super::redact::{self, Visibility};
-use super::{Contents, FileRow};
+use super::{Contents, FileRow, slice};
 
 const ONE_LINE: &str = "each user must be on one line";
 
@@ -79,7 +79,7 @@ impl<'t> JsonReader<'t> {
                 return self.fail(start, error.help("put text in double quotes"));
             }
             None => {
-                let last = self.text.get(..start).unwrap_or_default().trim_end().len();
+                let last = slice(self.text, ..start).trim_end().len();
                 return self.fail(start, SyntaxError::new("missing value", last..last));
             }
         };
@@ -232,14 +232,14 @@ impl<'t> JsonReader<'t> {
                 None => return self.fail(quote.end, SyntaxError::new("unclosed quote", quote)),
             }
         }
-        let source = self.text.get(start..=at).unwrap_or_default();
+        let source = slice(self.text, start..=at);
         let text = if escapes {
             match serde_json::from_str(source) {
                 Ok(text) => text,
                 Err(_) => return self.bad_escape(start, source),
             }
         } else {
-            self.text.get(quote.end..at).unwrap_or_default().to_owned()
+            slice(self.text, quote.end..at).to_owned()
         };
         self.at = at + 1;
         Ok(text)
@@ -272,7 +272,7 @@ impl<'t> JsonReader<'t> {
         while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.byte(end) {
             end += 1;
         }
-        let source = self.text.get(start..end).unwrap_or_default();
+        let source = slice(self.text, start..end);
         let Ok(number) = serde_json::from_str(source) else {
             // Checks the syntax, not the range.
             if serde_json::from_str::<IgnoredAny>(source).is_ok() {
@@ -291,10 +291,10 @@ impl<'t> JsonReader<'t> {
         while self.byte(end).is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             end += 1;
         }
-        let value = match self.text.get(start..end) {
-            Some("true") => Value::Bool(true),
-            Some("false") => Value::Bool(false),
-            Some("null") => Value::Null,
+        let value = match slice(self.text, start..end) {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "null" => Value::Null,
             _ => {
                 let error = SyntaxError::new("invalid JSON value", start..end);
                 return self

@@ -81,6 +81,7 @@ mod yaml_scalar;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::slice::SliceIndex;
 
 use muster_client::RowFinding;
 use serde_json::Value;
@@ -262,6 +263,13 @@ fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Pars
         FileFormat::Ndjson => json::parse_lines(contents, text),
         FileFormat::Csv => csv::parse(contents, text),
     }
+}
+
+/// The text in a byte range. Ranges begin and end at ASCII characters or at the ends of the text, so that they are valid.
+fn slice(text: &str, range: impl SliceIndex<str, Output = str>) -> &str {
+    let piece = text.get(range);
+    debug_assert!(piece.is_some(), "a range must be inside the text");
+    piece.unwrap_or_default()
 }
 
 /// Removes a byte order mark and returns its length.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::Contents;
+use super::{Contents, slice};
 use crate::field::UserField;
 
 /// A range of the text that is shown as a repeated character.
@@ -82,13 +82,11 @@ const LOOK_BACK: usize = 1000;
 
 /// The redactions of an unparsed line, which contains `at`.
 pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<Redaction> {
-    let before = text.get(..at).unwrap_or_default();
+    let before = slice(text, ..at);
     let start = before.rfind(is_break).map_or(0, |end| end + 1);
-    let line = text.get(start..).unwrap_or_default();
-    let line = line.split(is_break).next().unwrap_or_default();
-    let open = before
-        .get(..start)
-        .unwrap_or_default()
+    // `split` has at least one item.
+    let line = slice(text, start..).split(is_break).next().unwrap_or("");
+    let open = slice(before, ..start)
         .rsplit(is_break)
         .take(LOOK_BACK)
         .map(|line| words(contents, line, false))
@@ -151,7 +149,7 @@ fn words(contents: &Contents, line: &str, open: bool) -> Words {
 
 /// The start of the value of a key that ends at `at`.
 fn behind(line: &str, at: usize) -> usize {
-    let rest = line.get(at..).unwrap_or_default();
+    let rest = slice(line, at..);
     let value = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start();
     let value = value.strip_prefix([':', '=']).unwrap_or(value).trim_start();
     line.len() - value.len()

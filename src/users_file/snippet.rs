@@ -19,6 +19,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 use super::positions::Positions;
 use super::redact::Redaction;
+use super::slice;
 use crate::users::is_invisible;
 
 /// Maximum number of columns shown of a line, without the ellipses.
@@ -122,7 +123,7 @@ impl<'a> Printer<'a> {
         let mut underline = shown.len()..usize::MAX;
         let mut width = WIDTH.saturating_sub(left);
         let mut hidden = self.after(from);
-        let rest = self.text.get(from..).unwrap_or_default();
+        let rest = slice(self.text, from..);
         for (index, c) in rest.char_indices() {
             let index = from + index;
             if index == at {
@@ -163,7 +164,7 @@ impl<'a> Printer<'a> {
 
     /// Where the excerpt of the line of `at` starts, how many columns before `at` that is, and whether the line is cut.
     fn window(&self, at: usize) -> (usize, usize, bool) {
-        let before = self.text.get(..at).unwrap_or_default();
+        let before = slice(self.text, ..at);
         let mut from = at;
         let mut width = 0;
         let mut kept = (at, 0);

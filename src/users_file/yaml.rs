@@ -180,6 +180,6 @@ impl<'t> YamlReader<'t> {
 }
 
 pub(super) fn range(span: &Span) -> Range<usize> {
-    // The parser always has offsets for text in memory.
-    span.byte_range().unwrap_or_default()
+    // The parser always has offsets for text in memory. Without them, everything would be hidden.
+    span.byte_range().unwrap_or(0..usize::MAX)
 }

@@ -5,11 +5,12 @@ use std::ops::Range;
 use granit_parser::{ErrorKind, ScanError};
 
 use super::error::SyntaxError;
+use super::slice;
 
 const QUOTE_VALUE: &str = "put the whole value in quotes";
 
 pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
-    let at = error.marker().byte_offset().unwrap_or_default();
+    let at = error.marker().byte_offset().unwrap_or(usize::MAX);
     // At the end of the file, point after the last text.
     let at = text.floor_char_boundary(at.min(text.trim_end().len()));
     if let Some(tab) = indenting_tab(text, at, error.kind()) {
@@ -18,7 +19,7 @@ pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
     let place = match error.kind() {
         // The parser reports the start of the scalar.
         ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
-            let at = at + text.get(at..).and_then(|rest| rest.find(*character)).unwrap_or_default();
+            let at = slice(text, at..).find(*character).map_or(at, |found| at + found);
             at..at + character.len_utf8()
         }
         _ => at..at,

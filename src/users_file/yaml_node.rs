@@ -9,7 +9,7 @@ use super::error::SyntaxError;
 use super::parsed::{Mapping, Read};
 use super::redact::{self, Visibility};
 use super::yaml::{YamlReader, range};
-use super::{FileRow, yaml_scalar};
+use super::{FileRow, slice, yaml_scalar};
 
 impl<'t> YamlReader<'t> {
     /// Converts a value in place of a row, consuming its events.
@@ -109,7 +109,7 @@ impl<'t> YamlReader<'t> {
         } else {
             self.node((event, span), Visibility::Nothing, false)?.span
         };
-        let name = name.unwrap_or_else(|| self.text.get(place.clone()).unwrap_or_default().to_owned());
+        let name = name.unwrap_or_else(|| slice(self.text, place.clone()).to_owned());
         Ok((name, place))
     }
 
@@ -133,11 +133,11 @@ impl<'t> YamlReader<'t> {
     /// Converts the value of `<<`: one or several mappings, whose keys the mapping itself overrides.
     fn merge(&mut self, merged: &mut Vec<FileRow>, show: Visibility) -> Read<usize> {
         let show = if show == Visibility::Nothing { Visibility::Nothing } else { Visibility::Rows };
-        let (event, span) = self.next()?;
-        let place = range(&span);
+        let start = self.next()?;
+        let place = range(&start.1);
         let mut end = place.end;
         let first = merged.len();
-        if matches!(event, Event::SequenceStart(..)) {
+        if matches!(start.0, Event::SequenceStart(..)) {
             loop {
                 let (event, span) = self.next()?;
                 if matches!(event, Event::SequenceEnd) {
@@ -147,7 +147,7 @@ impl<'t> YamlReader<'t> {
                 merged.push(self.node((event, span), show, false)?);
             }
         } else {
-            let row = self.node((event, span), show, false)?;
+            let row = self.node(start, show, false)?;
             end = row.span.end;
             merged.push(row);
         }
@@ -160,7 +160,7 @@ impl<'t> YamlReader<'t> {
 
 /// The range without leading and trailing white space.
 fn trim(text: &str, range: Range<usize>) -> Range<usize> {
-    let piece = text.get(range.clone()).unwrap_or_default();
+    let piece = slice(text, range.clone());
     let start = range.start + (piece.len() - piece.trim_start().len());
     start..start + piece.trim().len()
 }
