@@ -24,7 +24,7 @@ lists the findings on each row and field of a rejected list. `request_id` identi
 pub fn page() -> Result<String, Box<dyn std::error::Error>> {
     let advice = advice();
     let block = SOURCE.split_once("\ncodes! {\n").and_then(|(_, rest)| rest.split_once("\n}"));
-    let (block, _) = block.ok_or("src/error.rs has no `codes!` as it is read here")?;
+    let (block, _) = block.ok_or("src/error.rs has no `codes!` block in the expected format")?;
     let mut page = head("Errors", "`src/error.rs`") + INTRODUCTION;
     let mut meaning = Vec::new();
     for line in block.lines().map(str::trim) {

@@ -1,4 +1,4 @@
-//! Claiming a batch: the first request with an idempotency key works on it, later ones get its outcome.
+//! Claiming a batch: the first request with an idempotency key processes the batch, later requests get its outcome.
 //!
 //! The row that [`super::lease`] renews is written here, before the list is checked. A unique index over the caller and
 //! the key decides which request is first. Keys expire; a failed batch frees its key at once.

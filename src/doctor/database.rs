@@ -182,7 +182,7 @@ pub(super) fn durability(server: &Server) -> Finding {
         return Finding::problem(
             CHECK,
             found,
-            "a crash can lose batches that were answered with 200",
+            "a crash can lose batches that were acknowledged with 200",
             "set it to `on` in postgresql.conf, or only for muster: `alter role … set synchronous_commit = on`",
         );
     }
@@ -190,7 +190,7 @@ pub(super) fn durability(server: &Server) -> Finding {
         return Finding::warning(
             CHECK,
             found,
-            "a failover can lose batches that were answered with 200",
+            "a failover can lose batches that were acknowledged with 200",
             "set it to `on`",
         );
     }

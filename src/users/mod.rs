@@ -123,7 +123,7 @@ pub struct StoredPassword {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Status {
-    /// The account works.
+    /// The user has access.
     Active,
     /// All access is denied; the account's data is kept.
     Suspended,

@@ -155,7 +155,7 @@ hunter2\",true
         " --> users:4:18\n",
         "\n3 of 3 users can't be created; nothing was created\n",
     ] {
-        assert!(ran.err.contains(words), "{words} is not in:\n{}", ran.err);
+        assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
     }
     assert!(!ran.err.contains("hunter"), "{}", ran.err);
     assert_eq!(app.db_counts().await[0], 0);
@@ -185,7 +185,7 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
     ] {
         let ran = create(&app, content, suffix, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
-        assert!(ran.err.contains(words), "{words} is not in:\n{}", ran.err);
+        assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
         assert!(ran.err.ends_with("\nnothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
     }
     let ran = create(&app, b"", ".csv", &["--format", "xlsx"]);

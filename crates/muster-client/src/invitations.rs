@@ -18,7 +18,7 @@ impl Client {
     /// The request is not retried. If its response is lost, so are the links; inviting again replaces them.
     ///
     /// # Errors
-    /// On an error nobody was invited, unless [`Error::outcome_unknown`] is true.
+    /// On an error no one was invited, unless [`Error::outcome_unknown`] is true.
     pub async fn create_invitations(
         &self,
         invitations: &[NewInvitation],

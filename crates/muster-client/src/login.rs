@@ -63,7 +63,7 @@ impl Client {
     /// Fetches the API key of a login: `None` until the login is approved. The key is returned once. Requires no API key.
     ///
     /// # Errors
-    /// [`Error::Rejected`] with status 404 if the one-time password is expired, after 10 minutes.
+    /// [`Error::Rejected`] with status 404 if the one-time password has expired (after 10 minutes).
     pub async fn fetch_login(&self, otp: &SecretString) -> Result<Option<SecretString>, Error> {
         let path = by_id("/api/v2/users/request_otp_token", otp.expose_secret(), "", "otp")?;
         let login: FetchedLogin = self.http.get_one(&path, &[]).await?;
