@@ -55,14 +55,11 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     }
 }
 
-const STATES: [BatchState; 5] =
-    [BatchState::Running, BatchState::Created, BatchState::Failed, BatchState::Cancelled, BatchState::Undone];
-
 fn parse_state(text: &str) -> Result<BatchState, String> {
-    STATES
+    BatchState::ALL
         .into_iter()
         .find(|state| state.as_str() == text)
-        .ok_or_else(|| format!("expected one of {}", STATES.each_ref().map(BatchState::as_str).join(", ")))
+        .ok_or_else(|| format!("expected one of {}", BatchState::ALL.each_ref().map(BatchState::as_str).join(", ")))
 }
 
 /// The SHA-256 of a file, which identifies it to the server, in lower-case hex digits.

@@ -37,10 +37,10 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     let count = |state| report.findings.iter().filter(|finding| finding.state == state).count();
     match (count(State::Problem), count(State::Warning)) {
         (0, 0) => output::say("no problems found"),
-        (0, warnings) => output::say(&counted(warnings, "warning")),
-        (problems, 0) => return Err(Exit::Rejected(Some(counted(problems, "problem")))),
+        (0, warnings) => output::say(&output::count(warnings, "warning")),
+        (problems, 0) => return Err(Exit::Rejected(Some(output::count(problems, "problem")))),
         (problems, warnings) => {
-            let (problems, warnings) = (counted(problems, "problem"), counted(warnings, "warning"));
+            let (problems, warnings) = (output::count(problems, "problem"), output::count(warnings, "warning"));
             return Err(Exit::rejected(format!("{problems} and {warnings}")));
         }
     }
@@ -80,10 +80,6 @@ async fn examine(args: &Args, config: &Config) -> Report {
         local.close().await;
     }
     report
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn show(report: &Report, format: Format) -> Result<(), Exit> {

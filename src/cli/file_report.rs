@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
-use muster_client::{RowFinding, Warning};
+use muster_client::RowFinding;
 
 use super::{Exit, output};
 use crate::users_file::{FileError, UsersFile};
@@ -61,25 +61,15 @@ fn rejected_rows(findings: &[RowFinding]) -> usize {
 }
 
 /// Reports warnings at their places in the file.
-pub(super) fn warnings(file: &UsersFile, warnings: &[Warning]) {
+pub(super) fn warnings(file: &UsersFile, warnings: &[RowFinding]) {
     if warnings.is_empty() {
         return;
     }
-    let shown: Vec<RowFinding> = warnings
-        .iter()
-        .take(MAX_WARNINGS)
-        .map(|Warning { index, field, code, message }| RowFinding {
-            index: *index,
-            field: field.clone(),
-            code: code.clone(),
-            message: message.clone(),
-            other_index: None,
-        })
-        .collect();
-    output::say(file.render_warnings(&shown, use_color()).trim_end());
+    let shown = warnings.get(..MAX_WARNINGS).unwrap_or(warnings);
+    output::say(file.render_warnings(shown, use_color()).trim_end());
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     if more > 0 {
-        output::say(&format!("\n{more} more warning{} not shown", if more == 1 { "" } else { "s" }));
+        output::say(&format!("\n{} not shown", output::count(more, "more warning")));
     }
 }
 

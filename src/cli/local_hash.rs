@@ -18,8 +18,8 @@ use std::time::Duration;
 use muster_client::RowFinding;
 use serde_json::{Map, Value};
 
-use super::Exit;
 use super::progress::Progress;
+use super::{Exit, output};
 use crate::config::{Config, Passwords};
 use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{self, HashError, Password, Policy, Pool};
@@ -53,8 +53,7 @@ pub(super) async fn rows<'a>(
     let hashes = if dry_run {
         vec![placeholder_hash(&config.passwords); passwords.len()]
     } else {
-        let noun = if passwords.len() == 1 { "password" } else { "passwords" };
-        progress.say(&format!("Hashing {} {noun} on this machine...", passwords.len()));
+        progress.say(&format!("Hashing {} on this machine...", output::count(passwords.len(), "password")));
         let parameters = config.argon2().map_err(Exit::usage)?;
         let pool = Pool::start(parameters, 0, usize::MAX, Duration::MAX).map_err(Exit::usage)?;
         hash(&pool, passwords, progress).await?

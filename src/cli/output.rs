@@ -175,7 +175,12 @@ pub(super) fn seconds(seconds: u64) -> String {
 
 /// `1 user`, `2 users`.
 pub(super) fn users(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "user" } else { "users" })
+    self::count(count, "user")
+}
+
+/// A number with a noun, whose plural ends in `s`.
+pub(super) fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `this user`, `these 2 users`.

@@ -68,7 +68,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             let client = remote.client()?;
             let user_id = user_id(find(&client, &name).await?)?;
             let revoked = client.rotate_api_keys_for_user(&user_id).await?;
-            output::say(&format!("revoked {revoked} API key{}", if revoked == 1 { "" } else { "s" }));
+            output::say(&format!("revoked {}", output::count(revoked, "API key")));
             create_key(&client, user_id, &key, remote.output).await
         }
         Command::Delete { name, server } => {

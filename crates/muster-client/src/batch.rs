@@ -97,20 +97,6 @@ pub struct BatchError {
     pub rows: Vec<RowFinding>,
 }
 
-/// A warning about a row, which does not prevent its creation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
-    /// Zero-based index of the row in the request.
-    pub index: usize,
-    /// Name of the field; `None` if the warning is about the whole row.
-    #[serde(default)]
-    pub field: Option<String>,
-    /// Stable code, such as `weak_hash`.
-    pub code: String,
-    /// Message for people. Contains neither a password nor a hash.
-    pub message: String,
-}
-
 /// A batch whose users exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedBatch {
@@ -118,8 +104,8 @@ pub struct CreatedBatch {
     pub users: Vec<AdminCreatedUser>,
     /// ID of the batch, `bat_…`; `None` from a server that does not send it.
     pub batch_id: Option<String>,
-    /// Warnings about rows.
-    pub warnings: Vec<Warning>,
+    /// Warnings about rows, which did not prevent the creation.
+    pub warnings: Vec<RowFinding>,
     /// Whether an earlier request with the same idempotency key created the users.
     pub replayed: bool,
 }
@@ -165,7 +151,7 @@ pub struct PlannedBatch {
     /// Digest of the plan, `plan1_…`, for [`BatchRequest::plan`](crate::BatchRequest::plan).
     pub plan: String,
     /// Warnings about rows.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<RowFinding>,
 }
 
 /// A user that would be created.
@@ -198,11 +184,13 @@ pub struct BatchFilter {
 }
 
 /// Result of undoing a batch, or of a dry run of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UndoneBatch {
     /// The removed users.
+    #[serde(rename = "results")]
     pub users: Vec<BatchUser>,
     /// The users that remain because they have been used.
+    #[serde(default, deserialize_with = "crate::page::null_as_default")]
     pub kept: Vec<KeptUser>,
 }
 
@@ -253,6 +241,9 @@ impl Batch {
 }
 
 impl BatchState {
+    /// All known states.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Created, Self::Failed, Self::Cancelled, Self::Undone];
+
     /// The value in JSON and in queries.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -269,14 +260,7 @@ impl BatchState {
 
 impl From<&str> for BatchState {
     fn from(text: &str) -> Self {
-        match text {
-            "running" => Self::Running,
-            "created" => Self::Created,
-            "failed" => Self::Failed,
-            "cancelled" => Self::Cancelled,
-            "undone" => Self::Undone,
-            other => Self::Other(other.to_owned()),
-        }
+        Self::ALL.into_iter().find(|state| state.as_str() == text).unwrap_or_else(|| Self::Other(text.to_owned()))
     }
 }
 
@@ -312,20 +296,12 @@ pub(crate) struct PlannedBody {
     plan: String,
 }
 
-/// Response body of undoing a batch.
-#[derive(Deserialize)]
-pub(crate) struct UndoneBody {
-    results: Vec<BatchUser>,
-    #[serde(default, deserialize_with = "crate::page::null_as_default")]
-    kept: Vec<KeptUser>,
-}
-
 #[derive(Default, Deserialize)]
 struct BatchMetadata {
     #[serde(default)]
     batch_id: Option<String>,
     #[serde(default, deserialize_with = "crate::page::null_as_default")]
-    warnings: Vec<Warning>,
+    warnings: Vec<RowFinding>,
 }
 
 impl CreatedBody {
@@ -338,12 +314,6 @@ impl CreatedBody {
 impl From<PlannedBody> for PlannedBatch {
     fn from(body: PlannedBody) -> Self {
         Self { users: body.results, plan: body.plan, warnings: body.metadata.warnings }
-    }
-}
-
-impl From<UndoneBody> for UndoneBatch {
-    fn from(body: UndoneBody) -> Self {
-        Self { users: body.results, kept: body.kept }
     }
 }
 

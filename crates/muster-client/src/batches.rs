@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::batch::{CreatedBody, UndoneBody};
+use crate::batch::CreatedBody;
 use crate::client::{by_id, paged};
 use crate::http::Single;
 use crate::retry::{Retry, RetryReason};
@@ -70,8 +70,7 @@ impl Client {
     /// their index in the batch), or `conflict` if there is nothing to undo.
     pub async fn undo_batch(&self, batch_id: &str, dry_run: bool, keep_used: bool) -> Result<UndoneBatch, Error> {
         let undo = self.http.post(&path(batch_id, "/undo")?);
-        let body: UndoneBody = undo.flag("dry_run", dry_run).flag("keep_used", keep_used).parse().await?;
-        Ok(body.into())
+        undo.flag("dry_run", dry_run).flag("keep_used", keep_used).parse().await
     }
 
     /// Polls a batch about once a second until it ends, and returns its users. `progress` receives each state.

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::client::by_id;
 use crate::{Client, Collaborator, CollaboratorType, Error, Page, PermissionLevel};
@@ -42,11 +43,6 @@ struct PagedSearch<'a> {
     paging_token: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct Level {
-    permission_level: PermissionLevel,
-}
-
 impl Client {
     /// Searches the members of the organization, `count` (1 to 50) per page; for paging see
     /// [`list_collaborators`](Self::list_collaborators).
@@ -84,7 +80,7 @@ impl Client {
     ) -> Result<Collaborator, Error> {
         self.http
             .write(Method::PUT, &path(identity_id)?)
-            .body(&Level { permission_level })?
+            .body(&json!({ "permission_level": permission_level }))?
             .if_match(revision)
             .one()
             .await

@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::client::{by_id, paged};
-use crate::group::{Memberships, NewPolicy};
+use crate::group::Memberships;
 use crate::http::Single;
 use crate::{
     Client, Error, Group, GroupChanged, GroupMember, GroupMembership, Page, Policy, PolicyBinding, UserPermissions,
@@ -14,11 +15,6 @@ use crate::{
 const FULL_LIST_TIMEOUT_FACTOR: u32 = 10;
 
 const POLICY: &str = "/api/v2/policy/organization/_";
-
-#[derive(Serialize)]
-struct Name<'a> {
-    name: &'a str,
-}
 
 impl Client {
     /// Lists groups in the order of their creation, `count` (1 to 50) per page; for paging see
@@ -43,7 +39,7 @@ impl Client {
     /// # Errors
     /// [`Error::Rejected`] with status 409 if a group has the name, regardless of case.
     pub async fn create_group(&self, name: &str) -> Result<Group, Error> {
-        self.http.post("/api/v2/user_groups/").body(&Name { name })?.one().await
+        self.http.post("/api/v2/user_groups/").body(&json!({ "name": name }))?.one().await
     }
 
     /// Renames a group.
@@ -52,7 +48,7 @@ impl Client {
     /// [`Error::Rejected`] with status 404 if the group does not exist, 409 if another group has the name or a directory
     /// manages the group.
     pub async fn rename_group(&self, group_id: &str, name: &str) -> Result<Group, Error> {
-        self.http.write(Method::PATCH, &path(group_id, "")?).body(&Name { name })?.one().await
+        self.http.write(Method::PATCH, &path(group_id, "")?).body(&json!({ "name": name }))?.one().await
     }
 
     /// Deletes a group and returns its last state. The accounts of its members remain.
@@ -132,7 +128,7 @@ impl Client {
     /// [`Error::rows`] contains unknown and duplicate roles and groups. [`Error::Rejected`] with status 409 and code
     /// `last_owner` if no owner would remain.
     pub async fn set_policy(&self, bindings: &[PolicyBinding]) -> Result<Policy, Error> {
-        self.http.write(Method::PUT, POLICY).body(&NewPolicy { bindings })?.one().await
+        self.http.write(Method::PUT, POLICY).body(&json!({ "bindings": bindings }))?.one().await
     }
 
     /// Lists all owners, and all users or one of them. Requires an owner.

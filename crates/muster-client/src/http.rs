@@ -160,18 +160,12 @@ impl Http {
         path: &str,
         timeout: Duration,
         retry: &mut Retry,
-        mut on_retry: impl FnMut(RetryReason),
+        on_retry: impl FnMut(RetryReason),
     ) -> Result<T, Error> {
-        loop {
-            let request = self.client.get(self.base.join(path, &[])).timeout(timeout);
-            match self.execute(request).await {
-                Ok(response) => {
-                    retry.reset();
-                    return self.parse(&response);
-                }
-                Err(error) => tokio::time::sleep(delay(error, retry, &mut on_retry)?).await,
-            }
-        }
+        let request = self.client.get(self.base.join(path, &[])).timeout(timeout);
+        let response = self.execute_with_retry(request, retry, on_retry).await?;
+        retry.reset();
+        self.parse(&response)
     }
 
     pub(crate) fn write(&self, method: Method, path: &str) -> Write<'_> {
@@ -188,22 +182,27 @@ impl Http {
         &self,
         Rows { path, query, headers, rows, key }: Rows<'_, B>,
         mut retry: Retry,
-        mut on_retry: impl FnMut(RetryReason),
+        on_retry: impl FnMut(RetryReason),
     ) -> Result<Received, Error> {
         let body = json(rows)?;
         let url = self.base.join(path, query);
         let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
+        let response = self.execute_with_retry(request, &mut retry, on_retry).await;
+        response.map_err(|error| if error.is_retryable() { error.with_key(key) } else { error })
+    }
+
+    async fn execute_with_retry(
+        &self,
+        request: RequestBuilder,
+        retry: &mut Retry,
+        mut on_retry: impl FnMut(RetryReason),
+    ) -> Result<Received, Error> {
         loop {
             let attempt =
                 request.try_clone().ok_or_else(|| Error::Config("the request can't be retried".to_owned()))?;
-            let error = match self.execute(attempt).await {
+            match self.execute(attempt).await {
                 Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            match delay(error, &mut retry, &mut on_retry) {
-                Ok(delay) => tokio::time::sleep(delay).await,
-                Err(error) if error.is_retryable() => return Err(error.with_key(key)),
-                Err(error) => return Err(error),
+                Err(error) => tokio::time::sleep(delay(error, retry, &mut on_retry)?).await,
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muster_client::{
     AdminCreateUser, AdminCreatedUser, ApiError, BatchOutcome, BatchState, Client, CreatedBatch, Error, PlannedBatch,
-    PlannedUser, RowFinding, Warning,
+    PlannedUser, RowFinding,
 };
 use serde_json::json;
 
@@ -147,11 +147,12 @@ async fn options_become_headers_and_the_response_names_the_batch() {
         .await
         .unwrap();
 
-    let warning = Warning {
+    let warning = RowFinding {
         index: 1,
         field: Some("password_hash".to_owned()),
         code: "weak_hash".to_owned(),
         message: "is rehashed at the next sign-in".to_owned(),
+        other_index: None,
     };
     let created =
         CreatedBatch { users: vec![], batch_id: Some("bat_1".to_owned()), warnings: vec![warning], replayed: false };
