@@ -141,7 +141,7 @@ impl Source {
     }
 }
 
-/// The parameters of a request, beside the list.
+/// The parameters of a request, in addition to the list.
 #[derive(Debug)]
 pub struct Request {
     /// The kind of client.

@@ -130,7 +130,7 @@ struct CheckedRow {
     warning: Option<Box<Finding>>,
 }
 
-/// Checks each row by itself, in order. Estimating the strength of passwords takes time, so a long list is divided
+/// Checks each row on its own, in order. Estimating the strength of passwords takes time, so a long list is divided
 /// between the cores, which have nothing to hash yet.
 fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<CheckedRow> {
     let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {

@@ -65,7 +65,7 @@ pub(super) struct Server {
     signals: Signals,
 }
 
-/// The signals of the process. While this exists, none of them terminates the process by itself.
+/// The signals of the process. While this exists, the default actions of the signals, such as termination, are off.
 struct Signals {
     stop: StopSignals,
     reload: Option<Signal>,
@@ -225,7 +225,7 @@ impl Server {
         drop(graceful);
         background.shutdown().await;
         if let Some(cluster) = cluster {
-            // PostgreSQL stops by itself once it has been signaled.
+            // PostgreSQL finishes its shutdown on its own once it has been signaled.
             let _ = tokio::time::timeout(FORCED_SHUTDOWN_TIMEOUT, cluster.close()).await;
         }
         tracing::warn!(requests, batches, "forced shutdown (second signal)");

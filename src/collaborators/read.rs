@@ -4,7 +4,7 @@
 //!
 //! *Each filter has a statement of its own* instead of one with `$1 is null or …`. PostgreSQL switches to a generic
 //! plan, made without knowing which parameters are null, once a connection has used a statement often enough; that
-//! plan reads a million users to find one. Each of these statements has one good plan, whatever its parameters: the
+//! plan reads a million users to find one. Each of these statements has one good plan for all parameters: the
 //! primary key after the previous page, or the index of the filtered column.
 //!
 //! *A name is looked up twice*, as a first name and as first and last name: each index returns its first few users in

@@ -13,7 +13,7 @@
 //! that the client has reset. Requests over the limit are rejected without any work, and a client that continues
 //! loses the connection. A response counts until it is sent, so that a client with a flow-control window of 0
 //! can't make the server buffer any number of responses; such a client loses the connection after the send
-//! timeout, whatever else it sends.
+//! timeout, even if it keeps sending data.
 //!
 //! *A malformed request body gets one response*: the handler that reads the body responds, and the library then adds a 400 of
 //! its own. A proxy could take that for the response to its next request, so it is discarded.

@@ -6,9 +6,9 @@
 //! limit and use up all connections, and later requests would get 503 after waiting for a connection. With the deadline,
 //! all of them get 503. Their statements end when the lock is released.
 //!
-//! *Not with PostgreSQL's `lock_timeout`*: that is session state, which a connection pooler in between would pass on to
-//! other clients ([`crate::change`]). And only reads: an abandoned write may have been committed. In a request that writes,
-//! only authentication has this deadline.
+//! *PostgreSQL's `lock_timeout` is not used*: it is session state, which a connection pooler would pass on to other clients
+//! ([`crate::change`]). Only reads have the deadline, because an abandoned write may have been committed. In a request that
+//! writes, only authentication has it.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

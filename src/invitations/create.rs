@@ -44,7 +44,7 @@ struct Invitee {
 /// make. The body is read after the permission check.
 ///
 /// # Errors
-/// `forbidden`; any error of reading the body; `empty_batch`; a database error. Then nobody is invited.
+/// `forbidden`; any error of reading the body; `empty_batch`; a database error. Then no one is invited.
 pub async fn create(
     app: &App,
     caller: &Caller,
@@ -88,7 +88,7 @@ pub async fn create(
     Ok(validated.into_iter().map(|entry| entry.and_then(&mut result)).collect())
 }
 
-/// Validates each entry by itself and against the preceding entries.
+/// Validates each entry on its own and against the preceding entries.
 fn validate(requests: Vec<InvitationRequest>, may_grant_owner: bool) -> Vec<Result<Invitee>> {
     let mut seen = HashSet::new();
     let validate_one = |request: InvitationRequest| {

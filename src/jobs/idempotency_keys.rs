@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::id::{Batch, Id, Organization};
 
-/// The most keys that are read at once.
+/// The maximum number of keys read by one query.
 const LIMIT: usize = 1000;
 
 /// Clears the keys that have expired.
@@ -32,7 +32,7 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
         for (organization_id, batch_ids) in by_organization(due) {
             expired += rows_written(app, organization_id, expire(app, organization_id, &batch_ids, now).await);
         }
-        // Rows that stay because of an error are left to the next round.
+        // Rows that remain because of an error are cleared in the next round.
         if expired < LIMIT {
             return Ok(());
         }

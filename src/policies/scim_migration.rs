@@ -2,7 +2,7 @@
 //! them.
 //!
 //! The migration applies only if a directory manages groups (source `scim`). Each person who is an owner by their own
-//! level, but not through a group, becomes a collaborator. Nobody is removed. Service accounts keep their level,
+//! level, but not through a group, becomes a collaborator. No user is removed. Service accounts keep their level,
 //! because directories manage people.
 
 use sqlx::PgConnection;

@@ -111,7 +111,7 @@ pub async fn change_all(
 }
 
 impl List {
-    /// Parses a list and validates each row by itself, on a thread of its own.
+    /// Parses a list and validates its rows one by one, on a separate thread.
     async fn parse(operation: ListOperation, body: Bytes, max_users: usize) -> Result<Self> {
         tokio::task::spawn_blocking(move || Self::read(operation, &body, max_users)).await.map_err(Error::internal)?
     }

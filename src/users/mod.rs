@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::id::{Id, Membership, User};
 use crate::passwords::{ImportedHash, Password, PasswordHash};
 
-/// A user to be created. Each field is valid by itself.
+/// A user to be created. Each field is valid on its own.
 #[derive(Debug)]
 pub struct NewUser {
     /// First name or full name.

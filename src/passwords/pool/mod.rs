@@ -1,7 +1,7 @@
 //! The hash pool: the only place where passwords are hashed.
 //!
 //! By default, the pool has one thread per core. Each thread reuses its own block of memory, so hashing needs `threads ×
-//! memory_kib` whatever the load. The queue has two lanes: one for single passwords that a request waits for (a
+//! memory_kib` regardless of the load. The queue has two lanes: one for single passwords that a request waits for (a
 //! sign-in), one for batches. A free thread takes single passwords first, so a sign-in waits for at most one hash of a
 //! batch. After seven single passwords in a row, a batch gets a turn, so neither lane starves.
 //!

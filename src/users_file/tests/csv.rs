@@ -241,7 +241,7 @@ fn an_unknown_column_is_named_if_the_first_row_is_certainly_a_header() {
     assert_eq!(rejected(&format!("{header}\n")), named);
     let odd = "name,email,is_sso_user,hunter2";
     assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
-    // A line break is missing behind the header.
+    // The line break after the header is missing.
     let text = errors("name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n");
     assert!(!text.contains("hunter") && text.contains("error: unknown column\n"), "{text}");
 }
