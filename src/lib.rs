@@ -1,61 +1,63 @@
-//! muster creates users on an administrator's word: a list of people becomes accounts, all of
-//! them or none, with a complete report when it can't be, and a record of who did it.
+//! muster creates users from an administrator's list: all of them or none, with a complete report when the list is
+//! rejected, and a record of who did it.
 //!
-//! # The map of the house
+//! # Map
 //!
-//! Three words are enough to find one's way. A **door** is a way in: it parses, calls one
-//! operation and renders, and knows neither SQL nor rules. An **operation** is a function of a
-//! noun's folder: the rules, and the SQL, of one thing muster can do. A **table** is a table.
+//! A request arrives at an *interface*, [`http`] or [`cli`], which parses it, calls one operation and renders the result;
+//! it contains neither SQL nor rules. An *operation* is a function of a resource's module, with the rules and the SQL of
+//! one action.
 //!
-//! | room | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | [`http`] | the HTTP door. `http/mod.rs` is the URL table; `http/api/` one resource a file, `http/pages/` pages for people |
-//! | [`cli`] | the command line, one command a file |
-//! | [`batches`] | the heart: lists of users, from JSON to commit, told as a story |
-//! | [`users`], [`collaborators`] | accounts and memberships, one or a list of them; searching; the last owner; what an e-mail address is |
-//! | [`passwords`] | what a password has to be; the pool of threads that hash |
+//! | [`http`] | the HTTP server: `http/mod.rs` has the URL table, `http/api/` one file for each resource, `http/pages/` the pages for people |
+//! | [`cli`] | the command line, one file for each command |
+//! | [`batches`] | creating lists of users, from JSON to the commit; its documentation lists the steps |
+//! | [`users`], [`collaborators`] | accounts and memberships, one or a list; search; the last-owner rule; e-mail addresses |
+//! | [`passwords`] | the password policy, the pool of hashing threads, imported hashes |
 //! | [`keys`], [`organizations`] | API keys; tenants |
-//! | [`service_accounts`], [`device_logins`] | accounts of programs; handing a key to whoever shows a one-time password |
-//! | [`invitations`] | links that each end in one account |
-//! | [`groups`], [`policies`] | users who get permissions together; what those are, and who has them |
-//! | [`jobs`] | background work: batches whose process died, expired keys |
-//! | [`audit`] | the append-only log: a closed list of events |
-//! | [`postgres`] | pools, migrations, the private cluster, what database errors mean |
-//! | [`doctor`] | what is wrong with what muster stands on: database, machine, settings, certificate |
-//! | [`app`], [`caller`], [`change`] | put together once; who asks; the one way to write |
-//! | [`setup`] | migrations and the first organization |
-//! | [`report`], `rows` | what is wrong with a list that is refused: all of it; reading lists |
-//! | [`fingerprint`] | recognising requests, files and plans without keeping what they hold |
-//! | [`metrics`], [`traces`] | what muster counts about itself, for Prometheus; how requests went, for a collector by OTLP |
-//! | [`tls`], [`proxies`] | the certificate, kept current; whom proxies speak for |
-//! | [`config`], [`telemetry`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | one thing each, as named |
+//! | [`service_accounts`], [`device_logins`] | accounts of programs; API keys for clients that a person approves with a one-time password |
+//! | [`invitations`] | links that each create one account |
+//! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
+//! | [`audit`] | the append-only audit log: a closed list of events |
+//! | [`jobs`] | background work: failing batches whose lease has expired, expiring idempotency keys |
+//! | [`doctor`] | checks of the database, the machine, the settings and the certificate |
+//! | [`setup`] | migrations and the first organization of a database |
+//! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
+//! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
+//! | `field`, `rows`, [`report`] | the fields of a user in lists; parsing lists; all findings on a rejected list |
+//! | `users_file` | users files in YAML, JSON and CSV, for the command line |
+//! | [`fingerprint`] | recognizing requests, files and plans without storing them |
+//! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
+//! | [`tls`], [`proxies`] | the certificate, reloaded when it changes; addresses of clients behind proxies |
+//! | [`config`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; secret text; tokens of keys and links |
 //!
-//! Inside a noun: `mod.rs` has the types and the operations, `read.rs` the queries, `write.rs`
-//! the only `INSERT`, `UPDATE` and `DELETE`. The tables are explained in `migrations/`.
-//! `crates/muster-client` is what other programs use; the command line uses it too.
+//! In a resource's module, `mod.rs` has the types and the operations, `read.rs` the queries, and `write.rs` the
+//! `INSERT`, `UPDATE` and `DELETE` statements. `migrations/` explains the tables. `crates/muster-client` is the Rust
+//! client, with the types of requests and responses; the server and the command line use it, too.
 //!
-//! # One request, walked through
+//! # The path of a request
 //!
-//! `POST /api/v2/users/admin_batch_create` comes in at `http/api/users.rs`. The [`caller::Caller`]
-//! extractor turns the API key into somebody, or into 401. The handler hands the body, unread, to
-//! [`batches::create()`], which checks the permission (403, recorded), reads the body within its
-//! bounds, claims the request's key if it has one, takes the rows apart, asks which addresses exist,
-//! and refuses with all findings if there is one. [`passwords::Pool`] hashes. The answer is rendered.
-//! Then `App::begin_many` begins a [`change::Change`]; the functions in `write.rs` files
-//! write through it and record what they did; its `commit` appends the audit events and commits.
-//! The handler sends the answer.
+//! `POST /api/v2/users/admin_batch_create` is handled in `http/api/users.rs`. The extractor of [`caller::Caller`]
+//! authenticates the API key, or responds with 401. The handler passes the unread body to [`batches::create()`], which
+//! checks the permission (a denial gets 403 and an audit event), reads the body within its limits, claims the
+//! idempotency key if there is one, validates all rows, looks up the addresses, and rejects the list with all findings
+//! if there are any. [`passwords::Pool`] hashes the passwords. The response is rendered. `App::begin_many` begins a
+//! [`change::Change`]; the functions in `write.rs` files write through it and record events; its `commit` appends the
+//! events to the audit log and commits. Then the handler sends the response.
 //!
 //! # Rules
 //!
-//! 1. `INSERT`, `UPDATE` and `DELETE` stand in `write.rs` files, on a `&mut Change`. Three exceptions,
-//!    all said where they are: refusals, the latest use of a key, and the claims on batches that are
-//!    being made (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
+//! 1. `INSERT`, `UPDATE` and `DELETE` are in `write.rs` files, on a `&mut Change`. The exceptions say so: audit events of
+//!    denials, the last use of a key, and the rows of running batches (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
 //! 2. Nothing leaves the process before the commit.
-//! 3. The database judges uniqueness, by the constraint's name.
-//! 4. SQL goes through the checked macros; `.sqlx/` is committed, so a build needs no database.
-//! 5. What is parsed can't be wrong: an [`users::EmailAddress`] or a [`passwords::Password`] exists
-//!    only if valid. What is secret can't be shown.
-//! 6. Time and ids come from [`app::App`]'s clock; the environment is read in [`config`] only.
+//! 3. The database decides uniqueness: a statement is judged by the rows that it returns (`on conflict do nothing`) or by
+//!    the SQLSTATE of its error, never by a query before it.
+//! 4. SQL uses sqlx's checked macros; `.sqlx/` is committed, so that a build needs no database.
+//! 5. A parsed value is valid: an [`users::EmailAddress`] or a [`passwords::Password`] exists only if it is. A secret
+//!    can't be displayed.
+//! 6. Time and IDs come from [`app::App`]'s clock. Only [`config`] reads the environment.
+//! 7. Modules import only modules below them; there are no import cycles, except between the files of `users_file`'s YAML
+//!    reader.
 
 pub mod app;
 pub mod audit;

@@ -244,30 +244,3 @@ impl fmt::Display for Named<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_names_the_first_findings_by_row_and_counts_the_others() {
-        let mut report = Report::new(40);
-        report.add(Finding::field(17, "password", "password_too_short", "shorter than 8 characters"));
-        report.add(Finding::email_taken(3, "ada@example.com"));
-        assert_eq!(
-            report.to_string(),
-            "2 of 40 users can't be created: users[3].email (ada@example.com): already exists; \
-             users[17].password: shorter than 8 characters"
-        );
-        for index in 20..26 {
-            report.add(Finding::row(index, "wrong_type", "must be an object"));
-        }
-        assert!(report.to_string().starts_with("8 of 40 users can't be created: "));
-        assert!(report.to_string().ends_with("users[22]: must be an object; and 3 more"));
-        assert!(!report.only_conflicts());
-        assert_eq!(
-            Value::Object(report.counts()).to_string(),
-            r#"{"email_taken":1,"password_too_short":1,"wrong_type":6}"#
-        );
-    }
-}

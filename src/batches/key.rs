@@ -1,7 +1,5 @@
 //! The header `Idempotency-Key`, which makes retries of a request idempotent.
 
-use std::fmt;
-
 /// The maximum length of a key.
 const MAX_LEN: usize = 255;
 
@@ -10,7 +8,8 @@ const MAX_LEN: usize = 255;
 pub struct IdempotencyKey(String);
 
 /// An invalid header.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`Idempotency-Key` must be 1 to {MAX_LEN} visible ASCII characters, such as a UUID")]
 pub struct InvalidKey;
 
 impl IdempotencyKey {
@@ -32,12 +31,6 @@ impl IdempotencyKey {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for InvalidKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`Idempotency-Key` must be 1 to {MAX_LEN} visible ASCII characters, such as a UUID")
     }
 }
 

@@ -29,14 +29,9 @@ pub struct Plan {
 }
 
 /// A string that is not a plan.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("`Muster-Plan` must be the `plan` of a dry run")]
 pub struct InvalidPlan;
-
-impl fmt::Display for InvalidPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`Muster-Plan` must be the `plan` of a dry run")
-    }
-}
 
 /// The inputs, in addition to the list, that determine the accounts.
 pub(super) struct Outcome<'a> {

@@ -47,7 +47,7 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
         return Ok(false);
     }
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
-    if users::write::create(change, Some(batch.batch_id), accounts).await?.is_err() {
+    if users::write::create(change, Some(batch.batch_id), false, accounts).await?.is_err() {
         failpoints::reach("batch::conflict").await;
         return Err(Box::pin(conflicts(change, batch.batch_id, accounts)).await?);
     }

@@ -149,59 +149,60 @@ pub async fn delete(app: &App, caller: &Caller, group_id: Id<id::Group>) -> Resu
     .await
 }
 
-/// Adds a list of users to a group, all or none, with a complete report. Each row of the JSON array has `user`, an ID
-/// or an address. Users who are already members are unchanged. A dry run executes everything and rolls back. The body
-/// is read after the permission check.
+/// A change of a group's members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// Adds users.
+    Add,
+    /// Removes users.
+    Remove,
+}
+
+/// Adds a list of users to a group or removes them, all or none, with a complete report. Each row of the JSON array has
+/// `user`, an ID or an address. Users who are already members, or are not, are unchanged. A dry run executes everything
+/// and rolls back. The body is read after the permission check.
 ///
 /// # Errors
-/// `forbidden`, also for a caller who can't make owners if the group is one of owners; any error of reading the body;
-/// `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the complete report;
-/// `not_found`; `conflict` for a group that a directory manages.
-pub async fn add_members(
+/// `forbidden`, also for a caller who can't make owners and adds users to a group of owners; any error of reading the
+/// body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the complete report;
+/// `not_found`; `conflict` for a group that a directory manages; `last_owner` with a finding for each owner.
+pub async fn change_members(
     app: &App,
     caller: &Caller,
     group_id: Id<id::Group>,
+    kind: MemberChange,
     dry_run: bool,
     body: impl Future<Output = Result<Bytes>>,
 ) -> Result<MemberCounts> {
-    app.authorize(caller, Action::GroupAddMembers).await?;
-    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "added").await?;
-    app.change_many(caller, Action::GroupAddMembers, Target::Group(group_id), dry_run, async |change| {
+    let (action, done) = match kind {
+        MemberChange::Add => (Action::GroupAddMembers, "added"),
+        MemberChange::Remove => (Action::GroupRemoveMembers, "removed"),
+    };
+    app.authorize(caller, action).await?;
+    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, done).await?;
+    app.change_many(caller, action, Target::Group(group_id), dry_run, async |change| {
+        if kind == MemberChange::Remove {
+            owners::lock(change).await?;
+        }
         lock(change, group_id).await?;
-        if read::grants_owner(change, group_id).await? {
+        if kind == MemberChange::Add && read::grants_owner(change, group_id).await? {
             change.authorize(Action::OwnerGrant)?;
         }
         let users = list.find(change).await?;
-        let added = write::add(change, group_id, &users).await?;
-        let counts = MemberCounts { changed: added.len(), unchanged: users.len() - added.len() };
-        record(change, added, |users| Event::GroupMembersAdded { group_id, users });
-        Ok(counts)
-    })
-    .await
-}
-
-/// Removes a list of users from a group, all or none, with a complete report. Users who are not members are unchanged.
-///
-/// # Errors
-/// As [`add_members`]; `last_owner` with a finding for each owner.
-pub async fn remove_members(
-    app: &App,
-    caller: &Caller,
-    group_id: Id<id::Group>,
-    dry_run: bool,
-    body: impl Future<Output = Result<Bytes>>,
-) -> Result<MemberCounts> {
-    app.authorize(caller, Action::GroupRemoveMembers).await?;
-    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, "removed").await?;
-    app.change_many(caller, Action::GroupRemoveMembers, Target::Group(group_id), dry_run, async |change| {
-        owners::lock(change).await?;
-        lock(change, group_id).await?;
-        let users = list.find(change).await?;
-        let owners = owners::among(change, &users).await?;
-        let removed = write::remove(change, group_id, &users).await?;
-        owners::require_one_or_report(change, list.last_owners(&owners)).await?;
-        let counts = MemberCounts { changed: removed.len(), unchanged: users.len() - removed.len() };
-        record(change, removed, |users| Event::GroupMembersRemoved { group_id, users });
+        let changed = match kind {
+            MemberChange::Add => write::add(change, group_id, &users).await?,
+            MemberChange::Remove => {
+                let owners = owners::among(change, &users).await?;
+                let removed = write::remove(change, group_id, &users).await?;
+                owners::require_one_or_report(change, list.last_owners(&owners)).await?;
+                removed
+            }
+        };
+        let counts = MemberCounts { changed: changed.len(), unchanged: users.len() - changed.len() };
+        record(change, changed, |users| match kind {
+            MemberChange::Add => Event::GroupMembersAdded { group_id, users },
+            MemberChange::Remove => Event::GroupMembersRemoved { group_id, users },
+        });
         Ok(counts)
     })
     .await

@@ -150,7 +150,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
             return Err(Error::new(Code::NotFound, detail));
         }
         let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
-        users::write::create(change, None, &account).await?.map_err(|AddressTaken| taken())?;
+        users::write::create(change, None, false, &account).await?.map_err(|AddressTaken| taken())?;
         let [Account { user_id, user, .. }] = account;
         write::accept(change, invitation_id, user_id).await?;
         Ok(Accepted { user_id, user, created_at: now, organization_id })

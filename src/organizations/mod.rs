@@ -46,7 +46,7 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
             password: None,
         };
         let user_id = administrator.user_id;
-        let created = users::write::create(change, None, &[administrator]).await?;
+        let created = users::write::create(change, None, false, &[administrator]).await?;
         created.map_err(|AddressTaken| Error::internal("a new organization has a user already"))?;
         let spec = KeySpec { user_id: Some(user_id), ..KeySpec::new("first key", PermissionLevel::Owner) };
         let key = keys::add(app, change, &spec).await?;

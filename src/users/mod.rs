@@ -20,7 +20,7 @@ pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
 pub use list::{ListOperation, change_all};
-pub use one::{delete, get, reactivate, suspend, update};
+pub use one::{delete, get, set_status, update};
 pub use read::UserDetails;
 pub(crate) use text::is_invisible;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};

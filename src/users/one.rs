@@ -66,29 +66,33 @@ pub async fn update(
     .await
 }
 
-/// Suspends a user: from now on their API keys are rejected, by every instance within a second. Idempotent: for a
-/// suspended user, nothing is written or recorded.
+/// Suspends a user, whose API keys are then rejected, by every instance within a second; or reactivates one, whose keys
+/// work again. Idempotent: for a user with this status, nothing is written or recorded.
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
-pub async fn suspend(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<UserDetails> {
-    app.change(caller, Action::UserSuspend, Target::User(user_id), async |change| {
-        owners::lock(change).await?;
-        set_status(change, user_id, expected, Status::Suspended).await?;
-        owners::require_one(change).await?;
-        details(change, user_id).await
-    })
-    .await
-}
-
-/// Reactivates a suspended user: their API keys work again. Idempotent: for an active user, nothing is written or
-/// recorded.
-///
-/// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`.
-pub async fn reactivate(app: &App, caller: &Caller, user_id: Id<User>, expected: &Expected) -> Result<UserDetails> {
-    app.change(caller, Action::UserReactivate, Target::User(user_id), async |change| {
-        set_status(change, user_id, expected, Status::Active).await?;
+pub async fn set_status(
+    app: &App,
+    caller: &Caller,
+    user_id: Id<User>,
+    status: Status,
+    expected: &Expected,
+) -> Result<UserDetails> {
+    let action = match status {
+        Status::Suspended => Action::UserSuspend,
+        Status::Active => Action::UserReactivate,
+    };
+    app.change(caller, action, Target::User(user_id), async |change| {
+        if status == Status::Suspended {
+            owners::lock(change).await?;
+        }
+        match lock(change, user_id, expected).await? {
+            user if user.status == status => change.dry_run(),
+            _ => write::set_status(change, &[user_id], status).await?,
+        }
+        if status == Status::Suspended {
+            owners::require_one(change).await?;
+        }
         details(change, user_id).await
     })
     .await
@@ -107,15 +111,6 @@ pub async fn delete(app: &App, caller: &Caller, user_id: Id<User>, expected: &Ex
         owners::require_one(change).await
     })
     .await
-}
-
-async fn set_status(change: &mut Change, user_id: Id<User>, expected: &Expected, status: Status) -> Result<()> {
-    let user = lock(change, user_id, expected).await?;
-    if user.status == status {
-        change.dry_run();
-        return Ok(());
-    }
-    write::set_status(change, &[user_id], status).await
 }
 
 async fn lock(change: &mut Change, user_id: Id<User>, expected: &Expected) -> Result<LockedUser> {

@@ -13,24 +13,8 @@ use crate::postgres::is_unique_violation;
 #[derive(Debug)]
 pub(crate) struct AddressTaken;
 
-/// Creates people's accounts with their memberships and passwords.
+/// Creates accounts with their memberships and passwords.
 pub(crate) async fn create(
-    change: &mut Change,
-    batch_id: Option<Id<Batch>>,
-    accounts: &[Account],
-) -> Result<std::result::Result<(), AddressTaken>> {
-    create_as(change, batch_id, false, accounts).await
-}
-
-/// Creates a service account with its membership.
-pub(crate) async fn create_service_account(
-    change: &mut Change,
-    account: &Account,
-) -> Result<std::result::Result<(), AddressTaken>> {
-    create_as(change, None, true, std::slice::from_ref(account)).await
-}
-
-async fn create_as(
     change: &mut Change,
     batch_id: Option<Id<Batch>>,
     is_service_account: bool,

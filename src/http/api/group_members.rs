@@ -11,7 +11,7 @@ use super::{DryRun, Listing, NoQuery, Single, is_dry_run, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::groups::{self, MemberCounts, MembershipPart, Memberships};
+use crate::groups::{self, MemberChange, MemberCounts, MembershipPart, Memberships};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::stream::{self, Pieces};
@@ -74,7 +74,7 @@ pub(in crate::http) struct MembersChanged {
 pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
     let MemberCounts { changed, unchanged } =
-        groups::add_members(&app, &caller, group_id, dry_run, body.read()).await?;
+        groups::change_members(&app, &caller, group_id, MemberChange::Add, dry_run, body.read()).await?;
     log::rows(&body.request, changed);
     let group_id = group_id.to_string();
     Ok(single(MembersChanged { group_id, added: Some(changed), removed: None, unchanged }))
@@ -96,7 +96,7 @@ pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, mut body: 
 pub(in crate::http) async fn remove(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
     let MemberCounts { changed, unchanged } =
-        groups::remove_members(&app, &caller, group_id, dry_run, body.read()).await?;
+        groups::change_members(&app, &caller, group_id, MemberChange::Remove, dry_run, body.read()).await?;
     log::rows(&body.request, changed);
     let group_id = group_id.to_string();
     Ok(single(MembersChanged { group_id, removed: Some(changed), added: None, unchanged }))

@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, headers};
 use crate::id::{self, Id};
-use crate::users::{self, UserDetails};
+use crate::users::{self, Status, UserDetails};
 
 impl From<UserDetails> for User {
     fn from(user: UserDetails) -> Self {
@@ -124,7 +124,7 @@ pub(in crate::http) async fn suspend(
     caller: Caller,
 ) -> Result<HttpResponse> {
     let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-    Ok(response(users::suspend(&app, &caller, user_id, &expected).await?))
+    Ok(response(users::set_status(&app, &caller, user_id, Status::Suspended, &expected).await?))
 }
 
 /// Reactivate a suspended user
@@ -141,5 +141,5 @@ pub(in crate::http) async fn reactivate(
     caller: Caller,
 ) -> Result<HttpResponse> {
     let (user_id, expected) = (user_id(&request)?, headers::if_match(&request)?);
-    Ok(response(users::reactivate(&app, &caller, user_id, &expected).await?))
+    Ok(response(users::set_status(&app, &caller, user_id, Status::Active, &expected).await?))
 }
