@@ -292,8 +292,8 @@ async fn a_request_retried_after_random_kills_is_executed_once() {
     let undisturbed =
         keyed(&first.actor(&key), "first", &json!([with_password("first@example.com", "kT9$wqzPlr")])).await;
     assert_eq!(undisturbed.unwrap().status, 200);
-    // All streams share the machine.
-    let usual = start.elapsed() * u32::try_from(STREAMS).unwrap();
+    // The streams share the machine: each request takes longer than this one alone.
+    let usual = start.elapsed() * 2;
     drop(first);
     let mut streams = tokio::task::JoinSet::new();
     for stream in 0..STREAMS {
