@@ -4,10 +4,10 @@ use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
 use crate::support::{Actor, BATCH, TestApp, file, sso, with_password};
-use crate::{Ran, muster_at, run};
+use crate::{Ran, muster_at, remote, run};
 
 fn batch(app: &TestApp, arguments: &[&str]) -> Ran {
-    run(muster_at(app).arg("batch").args(arguments))
+    remote(app, &[&["batch"], arguments].concat())
 }
 
 /// The words of each line.
@@ -37,7 +37,7 @@ async fn batches_are_listed_with_time_creator_and_file() {
     let first = created(&app, &["a@example.com"]).await;
     let file = file(b"create_users:\n  - {name: b, email: b@example.com, is_sso_user: true}\n", ".yaml");
     let path = file.path().to_str().unwrap();
-    assert_eq!(run(muster_at(&app).args(["user", "batch-create", "-f", path])).status, Some(0));
+    assert_eq!(remote(&app, &["user", "batch-create", "-f", path]).status, Some(0));
 
     let ran = batch(&app, &["list"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));

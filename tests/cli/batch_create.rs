@@ -1,12 +1,15 @@
 //! `muster user batch-create`.
 
-use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
+use serde_json::Value;
 use sqlx::ConnectOptions;
 
 use crate::support::server::{self, ServerProcess};
 use crate::support::{TestApp, db_counts, file, migrated_database, sso};
-use crate::{Ran, muster_at, run};
+use crate::{Ran, muster_at, remote, run, with_file};
 
 const EXAMPLE: &str = "\
 create_users:
@@ -24,12 +27,8 @@ create_users:
     title: title2
 ";
 
-/// Runs the command on a file with this content; the file's name is `users.yaml` in the output.
 fn create(app: &TestApp, content: &str, arguments: &[&str]) -> Ran {
-    let file = file(content.as_bytes(), ".yaml");
-    let path = file.path().to_str().unwrap();
-    let ran = run(muster_at(app).args(["user", "batch-create", "-f", path]).args(arguments));
-    Ran { err: ran.err.replace(path, "users.yaml"), ..ran }
+    with_file(app, "batch-create", content.as_bytes(), ".yaml", arguments)
 }
 
 /// Replaces times such as `+0.5s` by a placeholder.
@@ -86,14 +85,9 @@ create_users:
     let ran = create(&app, content, &[]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     let err = without_times(&ran.err);
-    for place in [
-        "--> users.yaml:2:11",
-        "--> users.yaml:7:12",
-        "--> users.yaml:8:15",
-        "users.yaml:10:26",
-        "--> users.yaml:10:54",
-        "--> users.yaml:10:81",
-    ] {
+    for place in
+        ["--> users:2:11", "--> users:7:12", "--> users:8:15", "users:10:26", "--> users:10:54", "--> users:10:81"]
+    {
         assert!(err.contains(place), "no {place} in:\n{err}");
     }
     for words in
@@ -111,7 +105,7 @@ async fn a_missing_key_points_to_its_row() {
     let app = TestApp::spawn().await;
     let ran = create(&app, "create_users:\n  - name: a\n    email: a@example.com\n    password: ''\n", &[]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> users.yaml:2:5") && ran.err.contains("is_sso_user: is missing"), "{}", ran.err);
+    assert!(ran.err.contains("--> users:2:5") && ran.err.contains("is_sso_user: is missing"), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,13 +116,13 @@ async fn a_malformed_file_is_rejected_before_anything_is_sent() {
         ("users:\n  - name: a\n", "create_users"),
         ("- name: a\n", "create_users"),
         ("create_users: 5\n", "list"),
-        ("create_users: [\n", "users.yaml:"),
+        ("create_users: [\n", "--> users:"),
     ] {
         let ran = create(&app, content, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{content}");
         assert!(ran.err.contains(words) && ran.err.ends_with("nothing was created\n"), "{content}: {}", ran.err);
     }
-    let ran = run(muster_at(&app).args(["user", "batch-create", "-f", "/nowhere/users.yaml"]));
+    let ran = remote(&app, &["user", "batch-create", "-f", "/nowhere/users.yaml"]);
     assert_eq!(ran.status, Some(2), "{}", ran.err);
     assert!(ran.err.contains("/nowhere/users.yaml"), "{}", ran.err);
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
@@ -153,7 +147,7 @@ async fn resending_a_file_reports_the_users_that_exist() {
     assert_eq!(create(&app, EXAMPLE, &[]).status, Some(0));
     let ran = create(&app, EXAMPLE, &[]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> users.yaml:3:12") && ran.err.contains("--> users.yaml:9:12"), "{}", ran.err);
+    assert!(ran.err.contains("--> users:3:12") && ran.err.contains("--> users:9:12"), "{}", ran.err);
     assert!(ran.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
 }
 
@@ -226,7 +220,7 @@ async fn an_outdated_plan_is_rejected_with_the_reason() {
     assert_eq!(app.owner.create(&serde_json::json!([sso("test2@anyscale.com")])).await.status, 200);
     let late = create(&app, EXAMPLE, &["--plan", &plan]);
     assert_eq!(late.status, Some(1));
-    assert!(late.err.contains("error[email_taken]: email: already exists\n --> users.yaml:9:12\n"), "{}", late.err);
+    assert!(late.err.contains("error[email_taken]: email: already exists\n --> users:9:12\n"), "{}", late.err);
     assert!(
         late.err.ends_with(
             "1 of 2 users can't be created; nothing was created\n\
@@ -278,8 +272,6 @@ async fn a_lost_response_is_retried_with_the_same_key() {
 
 /// A proxy in front of the server; it closes the first `count` connections when their responses arrive. Returns its URL.
 fn losing_answers(server: std::net::SocketAddr, count: usize) -> String {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -325,22 +317,11 @@ async fn a_long_batch_continues_on_the_server_and_its_progress_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_command_says_that_the_batch_continues() {
-    use std::io::{BufRead, BufReader, Read};
     let app = slow_app().await;
     let file = file(many(400).as_bytes(), ".yaml");
-    let mut command = muster_at(&app);
-    command.args(["user", "batch-create", "-f", file.path().to_str().unwrap()]).stderr(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("hashing the passwords of batch ") {
-        line.clear();
-        assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
-    }
-    let id = line.split_whitespace().find(|word| word.starts_with("bat_")).unwrap().trim_end_matches(':');
-    let sent = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let (mut child, output, mut err) = followed(&mut muster_at(&app), file.path().to_str().unwrap());
+    let id = output.split_whitespace().find(|word| word.starts_with("bat_")).unwrap().trim_end_matches(':');
+    interrupt(&mut child);
     let mut rest = String::new();
     err.read_to_string(&mut rest).unwrap();
     assert_eq!(
@@ -350,9 +331,9 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
              with `muster batch cancel {id}`\n"
         )
     );
-    let shown = run(muster_at(&app).args(["batch", "show", id]));
+    let shown = remote(&app, &["batch", "show", id]);
     assert!(shown.out.contains("running"), "{}", shown.out);
-    let cancelled = run(muster_at(&app).args(["batch", "cancel", id]));
+    let cancelled = remote(&app, &["batch", "cancel", id]);
     assert_eq!(
         (cancelled.status, cancelled.out.as_str(), cancelled.err),
         (Some(0), "", format!("{id} is cancelled; no user was created\n"))
@@ -362,25 +343,22 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome() {
-    use std::io::Read;
     let app = slow_app().await;
     let file = file(many(100).as_bytes(), ".yaml");
     let path = file.path().to_str().unwrap();
     let mut command = muster_at(&app);
-    command.args(["user", "batch-create", "-f", path]).stderr(std::process::Stdio::piped());
+    command.args(["user", "batch-create", "-f", path]).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     while app.db_value::<i64>("select count(*) from batches").await == 0 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let sent = std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    interrupt(&mut child);
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     let words =
         "error: interrupted before the server responded; the outcome is unknown: retry safely with `--idempotency-key ";
     let key = err.split_once(words).unwrap_or_else(|| panic!("{err}")).1.split('`').next().unwrap();
-    let ran = run(muster_at(&app).args(["user", "batch-create", "-f", path, "--idempotency-key", key]));
+    let ran = remote(&app, &["user", "batch-create", "-f", path, "--idempotency-key", key]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert!(ran.err.ends_with(" 100 users created.\n"), "{}", ran.err);
     assert_eq!(app.db_counts().await[..4], [100, 100, 100, 1]);
@@ -416,7 +394,7 @@ async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_pla
         "{}",
         ran.err
     );
-    let help = run(muster_at(&app).args(["user", "batch-create", "--help"])).out;
+    let help = remote(&app, &["user", "batch-create", "--help"]).out;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(help.contains("Each run creates new hashes, so --plan and --idempotency-key can't be used"), "{help}");
 }
@@ -428,7 +406,7 @@ async fn a_password_that_violates_the_policy_is_reported_before_anything_is_sent
     let ran = create(&app, &content, &["--hash-locally"]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     assert!(
-        ran.err.starts_with("error[password_too_short]: password: shorter than 8 characters\n --> users.yaml:3:55\n"),
+        ran.err.starts_with("error[password_too_short]: password: shorter than 8 characters\n --> users:3:55\n"),
         "{}",
         ran.err
     );
@@ -450,14 +428,14 @@ async fn a_weak_hash_is_a_warning_that_points_into_the_file() {
         let ran = create(&app, &content, arguments);
         assert_eq!(ran.status, Some(0), "{}", ran.err);
         assert!(ran.err.contains("warning[weak_hash]: password_hash: "), "{}", ran.err);
-        assert!(ran.err.contains("\n --> users.yaml:5:20\n"), "{}", ran.err);
+        assert!(ran.err.contains("\n --> users:5:20\n"), "{}", ran.err);
         assert!(!ran.err.contains("$2b$") && !ran.err.contains("error"), "{}", ran.err);
     }
     assert_eq!(app.db_counts().await[0], 1);
 }
 
 /// A server process whose leases expire two seconds after it exits, and that needs seconds to hash a hundred passwords.
-fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Command {
+fn restartable(database: &sqlx::postgres::PgConnectOptions) -> Command {
     let mut command = server::muster();
     command.env("MUSTER_DATABASE__URL", server::url(database));
     for (name, value) in [
@@ -472,30 +450,37 @@ fn restartable(database: &sqlx::postgres::PgConnectOptions) -> std::process::Com
     command
 }
 
-/// Starts the command on a users file and waits until the server hashes; returns the process and the rest of its output.
-fn followed(server: &ServerProcess, key: &str, path: &str) -> (std::process::Child, impl std::io::BufRead + use<>) {
-    use std::io::{BufRead, BufReader};
-    let mut command = server::muster();
-    command.env("MUSTER_HOST", format!("http://{}", server.address)).env("MUSTER_TOKEN", key);
-    command.args(["user", "batch-create", "-f", path]).stderr(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
+/// Starts `muster user batch-create` on a file and waits until the server hashes; returns the process, its output up to
+/// then, and the rest.
+fn followed(command: &mut Command, path: &str) -> (Child, String, BufReader<ChildStderr>) {
+    let mut child = command.args(["user", "batch-create", "-f", path]).stderr(Stdio::piped()).spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("hashing the passwords of batch ") {
-        line.clear();
-        assert_ne!(err.read_line(&mut line).unwrap(), 0, "it ended too soon");
+    let mut output = String::new();
+    while !output.contains("hashing the passwords of batch ") {
+        assert_ne!(err.read_line(&mut output).unwrap(), 0, "it ended too soon");
     }
-    (child, err)
+    (child, output, err)
+}
+
+fn interrupt(child: &mut Child) {
+    let sent = Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// `muster` for a server in a process of its own.
+fn muster_for(server: &ServerProcess) -> Command {
+    let mut command = server::muster();
+    command.env("MUSTER_HOST", format!("http://{}", server.address)).env("MUSTER_TOKEN", server.key.as_ref().unwrap());
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_resubmits_a_batch_after_the_server_was_killed() {
-    use std::io::Read;
     let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
-    let key = first.key.clone().unwrap();
     let file = file(many(200).as_bytes(), ".yaml");
-    let (mut child, mut err) = followed(&first, &key, file.path().to_str().unwrap());
+    let (mut child, _, mut err) = followed(&mut muster_for(&first), file.path().to_str().unwrap());
     first.signal("-KILL");
     first.wait();
     // Longer than the client tries to reach a server that has never responded.
@@ -522,12 +507,10 @@ async fn the_command_resubmits_a_batch_after_the_server_was_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_resubmits_a_batch_after_the_server_was_restarted() {
-    use std::io::Read;
     let database = migrated_database().await;
     let mut first = ServerProcess::start(&mut restartable(&database));
-    let key = first.key.clone().unwrap();
     let file = file(many(400).as_bytes(), ".yaml");
-    let (mut child, mut err) = followed(&first, &key, file.path().to_str().unwrap());
+    let (mut child, _, mut err) = followed(&mut muster_for(&first), file.path().to_str().unwrap());
     first.signal("-TERM");
     first.wait();
     let second = ServerProcess::start_at(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::{TestApp, file};
-use crate::{Ran, muster_at, run};
+use crate::{Ran, muster_at, remote, run, with_file};
 
 const YAML: &str = "\
 create_users:
@@ -36,12 +36,8 @@ name,email,password,is_sso_user,lastname,title
 Bo,bo@DOMAIN,,1,,
 ";
 
-/// Runs the command on a file with this content; the file's name is `users` in the output.
 fn create(app: &TestApp, content: &[u8], suffix: &str, arguments: &[&str]) -> Ran {
-    let file = file(content, suffix);
-    let path = file.path().to_str().unwrap();
-    let ran = run(muster_at(app).args(["user", "batch-create", "-f", path]).args(arguments));
-    Ran { err: ran.err.replace(path, "users"), ..ran }
+    with_file(app, "batch-create", content, suffix, arguments)
 }
 
 /// Runs the command with this content on standard input.
@@ -242,7 +238,7 @@ fn the_examples_are_printed() {
 async fn the_examples_create_their_users() {
     let app = TestApp::spawn().await;
     for (format, suffix) in [("yaml", ".yaml"), ("csv", ".csv")] {
-        let example = run(muster_at(&app).args(["user", "template", "--format", format]));
+        let example = remote(&app, &["user", "template", "--format", format]);
         assert_eq!(example.status, Some(0), "{}", example.err);
         let others = example.out.replace("@example.com", &format!("@{format}.example"));
         let ran = create(&app, others.as_bytes(), suffix, &["-o", "json"]);

@@ -2,23 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, file, sso};
-use crate::{Ran, muster_at, run};
-
-async fn app_with(count: usize) -> TestApp {
-    let app = TestApp::spawn().await;
-    let users: Vec<Value> = (0..count).map(|n| sso(&format!("user{n}@example.com"))).collect();
-    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
-    app
-}
-
-fn muster(app: &TestApp, args: &[&str]) -> Ran {
-    run(muster_at(app).args(args))
-}
+use crate::support::{TestApp, file};
+use crate::{app_with_many, remote};
 
 /// Creates a group; returns its ID.
 fn group(app: &TestApp, name: &str) -> String {
-    let ran = muster(app, &["group", "create", name, "-o", "json"]);
+    let ran = remote(app, &["group", "create", name, "-o", "json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     let group: Value = serde_json::from_str(&ran.out).unwrap();
     group["id"].as_str().unwrap().to_owned()
@@ -32,115 +21,115 @@ fn first_words(text: &str, words: usize) -> Vec<String> {
 async fn a_group_is_created_renamed_listed_and_deleted() {
     let app = TestApp::spawn().await;
     let id = group(&app, "ops");
-    let ran = muster(&app, &["group", "create", "OPS"]);
+    let ran = remote(&app, &["group", "create", "OPS"]);
     assert_eq!(
         (ran.status, ran.out.as_str(), ran.err.as_str()),
         (Some(1), "", "error: a group named `OPS` already exists\n")
     );
-    let ran = muster(&app, &["group", "rename", &id, "operations"]);
+    let ran = remote(&app, &["group", "rename", &id, "operations"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     assert_eq!(first_words(&ran.out, 3), ["GROUP ID NAME", &format!("{id} operations user")]);
     for args in [&["group", "get", &id, "-o", "csv"][..], &["group", "list", "--max-items", "1", "-o", "csv"]] {
-        let ran = muster(&app, args);
+        let ran = remote(&app, args);
         let lines: Vec<&str> = ran.out.lines().collect();
         assert_eq!(lines[0], "group_id,name,source,role,created");
         assert!(lines[1].starts_with(&format!("{id},operations,user,,20")), "{}", lines[1]);
     }
-    let ran = muster(&app, &["group", "delete", &id]);
+    let ran = remote(&app, &["group", "delete", &id]);
     assert_eq!(
         (ran.status, ran.out.as_str(), ran.err.as_str()),
         (Some(0), "", format!("deleted {id} (operations)\n").as_str())
     );
-    let ran = muster(&app, &["group", "get", &id]);
+    let ran = remote(&app, &["group", "get", &id]);
     assert_eq!((ran.status, ran.err), (Some(1), format!("error: there is no group {id} in this organization\n")));
-    let ran = muster(&app, &["group", "get", "../userinfo"]);
+    let ran = remote(&app, &["group", "get", "../userinfo"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: invalid ID `../userinfo`; expected `ug_…`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_added_and_removed_by_argument_and_by_file() {
-    let app = app_with(60).await;
+    let app = app_with_many(60).await;
     let id = group(&app, "team");
-    let ran = muster(&app, &["group", "add", &id, "USER1@example.com", "user2@example.com"]);
+    let ran = remote(&app, &["group", "add", &id, "USER1@example.com", "user2@example.com"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", "2 users added\n"));
-    let ran = muster(&app, &["group", "add", &id, "--dry-run", "user3@example.com", "user2@example.com"]);
+    let ran = remote(&app, &["group", "add", &id, "--dry-run", "user3@example.com", "user2@example.com"]);
     let expected = "dry run: 1 user would be added; 1 already in the group; nothing was written\n";
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "", expected));
     let all: String = (0..60).map(|n| format!("- user: user{n}@example.com\n")).collect();
     let list = file(format!("users:\n{all}").as_bytes(), ".yaml");
-    let ran = muster(&app, &["group", "add", &id, "-f", list.path().to_str().unwrap()]);
+    let ran = remote(&app, &["group", "add", &id, "-f", list.path().to_str().unwrap()]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "58 users added; 2 already in the group\n"));
-    let ran = muster(&app, &["group", "members", &id, "-o", "json"]);
+    let ran = remote(&app, &["group", "members", &id, "-o", "json"]);
     let members: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     let emails: Vec<&str> = members.iter().map(|member| member["user_email"].as_str().unwrap()).collect();
     assert_eq!(emails, (0..60).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
 
     let ids = format!("\"{}\"\n\"user3@example.com\"\n", members[2]["user_id"].as_str().unwrap());
     let list = file(ids.as_bytes(), ".ndjson");
-    let ran = muster(&app, &["group", "remove", &id, "-f", list.path().to_str().unwrap(), "-o", "json"]);
+    let ran = remote(&app, &["group", "remove", &id, "-f", list.path().to_str().unwrap(), "-o", "json"]);
     let changed: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(changed, json!({"group_id": id, "added": 0, "removed": 2, "unchanged": 0}));
-    let ran = muster(&app, &["group", "remove", &id, "user3@example.com", "-o", "csv"]);
+    let ran = remote(&app, &["group", "remove", &id, "user3@example.com", "-o", "csv"]);
     assert_eq!(ran.out, format!("group_id,removed,unchanged\r\n{id},0,1\r\n"));
-    let ran = muster(&app, &["group", "members", &id]);
+    let ran = remote(&app, &["group", "members", &id]);
     assert_eq!(first_words(&ran.out, 2)[..3], ["EMAIL NAME", "user0@example.com Ada", "user1@example.com Ada"]);
     assert_eq!(ran.out.lines().count(), 59);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_about_members_point_into_the_file() {
-    let app = app_with(1).await;
+    let app = app_with_many(1).await;
     let id = group(&app, "team");
     let list = file(b"users:\n- user: user0@example.com\n- user: nobody@example.com\n", ".yaml");
     let path = list.path().to_str().unwrap();
-    let ran = muster(&app, &["group", "add", &id, "-f", path]);
+    let ran = remote(&app, &["group", "add", &id, "-f", path]);
     let expected = format!(
         "error[unknown_user]: user: there is no such user\n --> {path}:3:9\n  |\n3 | - user: nobody@example.com\n  |         \
          ^^^^^^^^^^^^^^^^^^\n\n1 of 2 users can't be added; nothing was added\n"
     );
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(1), "", expected));
-    let ran = muster(&app, &["group", "add", &id, "nobody@example.com"]);
+    let ran = remote(&app, &["group", "add", &id, "nobody@example.com"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
         (Some(1), "error: nobody@example.com can't be added: there is no such user\n")
     );
     let list = file(b"users:\n- user: user0@example.com\n- name: Ada\n", ".yaml");
     let path = list.path().to_str().unwrap();
-    let ran = muster(&app, &["group", "add", &id, "-f", path]);
+    let ran = remote(&app, &["group", "add", &id, "-f", path]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains(&format!("--> {path}:3:3")), "{}", ran.err);
     assert!(ran.err.ends_with("1 of 2 users can't be added; nothing was added\n"), "{}", ran.err);
-    assert_eq!(muster(&app, &["group", "add", &id]).status, Some(2));
+    assert_eq!(remote(&app, &["group", "add", &id]).status, Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
-    let app = app_with(1).await;
+    let app = app_with_many(1).await;
     let (owners, others) = (group(&app, "owners"), group(&app, "others"));
-    assert_eq!(muster(&app, &["group", "add", &owners, "user0@example.com"]).status, Some(0));
-    let ran = muster(&app, &["policy", "get"]);
+    assert_eq!(remote(&app, &["group", "add", &owners, "user0@example.com"]).status, Some(0));
+    let ran = remote(&app, &["policy", "get"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "ROLE  GROUP ID\n", ""));
-    let ran = muster(&app, &["policy", "set", "--owner", &owners, "--collaborator", &others]);
+    let ran = remote(&app, &["policy", "set", "--owner", &owners, "--collaborator", &others]);
     let table = format!("ROLE          GROUP ID\nowner         {owners}\ncollaborator  {others}\n");
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), table.as_str(), ""));
-    let ran = muster(&app, &["policy", "get", "-o", "json"]);
+    let ran = remote(&app, &["policy", "get", "-o", "json"]);
     let policy: Value = serde_json::from_str(&ran.out).unwrap();
     let bindings = json!([
         {"role_name": "owner", "principals": [owners]}, {"role_name": "collaborator", "principals": [others]},
     ]);
     assert_eq!(policy, json!({"bindings": bindings, "sync_status": "success"}));
 
-    let ran = muster(&app, &["user", "list-permissions", "-o", "csv"]);
+    let ran = remote(&app, &["user", "list-permissions", "-o", "csv"]);
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(lines[0], ["email", "user_id", "permission"]);
     assert_eq!((lines[1][0], lines[1][2]), ("administrator@muster.invalid", "owner"));
     assert_eq!((lines[2][0], lines[2][2]), ("user0@example.com", "owner"));
-    let ran = muster(&app, &["policy", "set", "--none", "-o", "json"]);
+    let ran = remote(&app, &["policy", "set", "--none", "-o", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["bindings"], json!([]));
-    let ran = muster(&app, &["user", "list-permissions", "--user-id", lines[2][1]]);
+    let ran = remote(&app, &["user", "list-permissions", "--user-id", lines[2][1]]);
     assert_eq!(first_words(&ran.out, 3), ["EMAIL USER ID", &format!("user0@example.com {} collaborator", lines[2][1])]);
 
-    let ran = muster(&app, &["policy", "set", "--owner", "ug_1"]);
+    let ran = remote(&app, &["policy", "set", "--owner", "ug_1"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
         (
@@ -148,7 +137,7 @@ async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
             "error: the policy can't be set; nothing was written: bindings[0].principals[0]: there is no such group\n"
         )
     );
-    assert_eq!(muster(&app, &["policy", "set"]).status, Some(2));
-    let ran = muster(&app, &["user", "list-permissions", "--user-id", "usr_1"]);
+    assert_eq!(remote(&app, &["policy", "set"]).status, Some(2));
+    let ran = remote(&app, &["user", "list-permissions", "--user-id", "usr_1"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: there is no such user in this organization\n"));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::muster;
 use crate::support::{TestApp, file, sso};
-use crate::{Ran, muster_at, run};
+use crate::{Ran, muster_at, remote, run};
 
 const PASSWORD: &str = "tidal-anchor-Plum-91";
 
@@ -15,12 +15,7 @@ const PASSWORD: &str = "tidal-anchor-Plum-91";
 fn run_with(command: &mut Command, input: &str) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        status: output.status.code(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    child.wait_with_output().unwrap().into()
 }
 
 fn invite(app: &TestApp, email: &str) -> Value {
@@ -33,7 +28,7 @@ fn invite(app: &TestApp, email: &str) -> Value {
 async fn links_are_printed_once_and_rejected_addresses_are_named() {
     let app = TestApp::spawn().await;
     app.owner.create(&json!([sso("member@example.com")])).await;
-    let ran = run(muster_at(&app).args(["invitation", "create", "ada@example.com", "grace@example.com"]));
+    let ran = remote(&app, &["invitation", "create", "ada@example.com", "grace@example.com"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
         (Some(0), "invitation links, shown only once; send each to its recipient\n")
@@ -59,7 +54,7 @@ async fn links_are_printed_once_and_rejected_addresses_are_named() {
     let ran = run_with(muster_at(&app).args(["invitation", "create", "-f", "-"]), "ivy@example.com\n");
     assert_eq!(ran.status, Some(0), "{}", ran.err);
 
-    let ran = run(muster_at(&app).args(["invitation", "list"]));
+    let ran = remote(&app, &["invitation", "list"]);
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["INVITATION", "ID", "EMAIL", "PERMISSION", "CREATED", "EXPIRES"]);
     let shown: Vec<[&str; 2]> = lines[1..].iter().map(|line| [line[1], line[2]]).collect();
@@ -74,7 +69,7 @@ async fn links_are_printed_once_and_rejected_addresses_are_named() {
         ]
     );
     assert!(!ran.out.contains("ami_"), "a link is shown only once");
-    let ran = run(muster_at(&app).args(["invitation", "list", "--email", "EVE@example.com", "-o", "json"]));
+    let ran = remote(&app, &["invitation", "list", "--email", "EVE@example.com", "-o", "json"]);
     let found: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((found.len(), &found[0]["email"]), (1, &json!("eve@example.com")));
 
@@ -90,9 +85,9 @@ async fn an_invitation_is_revoked_by_id_or_address() {
     let app = TestApp::spawn().await;
     let (ada, _) = (invite(&app, "ada@example.com"), invite(&app, "grace@example.com"));
     let id = ada["id"].as_str().unwrap();
-    let ran = run(muster_at(&app).args(["invitation", "invalidate", id]));
+    let ran = remote(&app, &["invitation", "invalidate", id]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("revoked {id} for ada@example.com\n")));
-    let ran = run(muster_at(&app).args(["invitation", "invalidate", "GRACE@example.com", "-o", "json"]));
+    let ran = remote(&app, &["invitation", "invalidate", "GRACE@example.com", "-o", "json"]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["email"], "grace@example.com");
     for (named, status, sentence) in [
@@ -100,7 +95,7 @@ async fn an_invitation_is_revoked_by_id_or_address() {
         ("ada@example.com", 1, "error: no pending invitation for ada@example.com\n".to_owned()),
         ("..", 2, "error: invalid ID `..`; expected `orginv_…`\n".to_owned()),
     ] {
-        let ran = run(muster_at(&app).args(["invitation", "invalidate", named]));
+        let ran = remote(&app, &["invitation", "invalidate", named]);
         assert_eq!((ran.status, ran.err), (Some(status), sentence));
     }
 }

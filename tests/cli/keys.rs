@@ -3,13 +3,9 @@
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
-use crate::support::server::{muster, url};
+use crate::support::server::muster;
 use crate::support::{Actor, TestApp, sso};
-use crate::{Ran, muster_at, run};
-
-fn local(app: &TestApp, arguments: &[&str]) -> Ran {
-    run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
-}
+use crate::{local, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_created_used_listed_and_revoked_while_a_server_runs() {
@@ -194,7 +190,7 @@ async fn a_key_of_a_suspended_user_is_marked_in_lists() {
     assert_eq!(suspended.status, 200, "{}", suspended.text);
     let local_list = list();
     assert!(local_list.lines().nth(1).unwrap().contains(",active (user suspended),"), "{local_list}");
-    let ran = run(muster_at(&app).args(["api-key", "list", "--user-id", &ada, "-o", "csv"]));
+    let ran = remote(&app, &["api-key", "list", "--user-id", &ada, "-o", "csv"]);
     assert_eq!((ran.out, ran.err.as_str()), (local_list, ""));
     let listed: Vec<Value> = serde_json::from_str(&local(&app, &["key", "list", "-o", "json"]).out).unwrap();
     let of = |user: &str| listed.iter().find(|key| key["user_id"] == user).unwrap();

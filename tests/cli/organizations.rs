@@ -4,15 +4,12 @@ use serde_json::Value;
 
 use crate::support::server::{muster, url};
 use crate::support::{Actor, TestApp};
-use crate::{Ran, run};
+use crate::{Ran, local, run};
 
-fn local(app: &TestApp, arguments: &[&str]) -> Ran {
-    run(muster().env("MUSTER_DATABASE__URL", url(&app.database)).args(arguments))
-}
-
+/// The JSON that a successful command prints, without messages.
 fn json(ran: &Ran) -> Value {
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
-    serde_json::from_str(&ran.out).unwrap()
+    assert_eq!(ran.err, "");
+    crate::json(ran)
 }
 
 #[tokio::test(flavor = "multi_thread")]

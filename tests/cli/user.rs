@@ -3,30 +3,22 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::ConnectOptions;
 
-use crate::support::{TestApp, sso};
-use crate::{muster_at, run};
-
-async fn app_with(count: usize) -> TestApp {
-    let app = TestApp::spawn().await;
-    let users: Vec<Value> = (0..count).map(|n| sso(&format!("user{n}@example.com"))).collect();
-    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
-    app
-}
+use crate::{app_with_many, muster_at, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_listed_over_all_pages() {
-    let app = app_with(120).await;
-    let ran = run(muster_at(&app).args(["user", "list", "-o", "json"]));
+    let app = app_with_many(120).await;
+    let ran = remote(&app, &["user", "list", "-o", "json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     let users: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     let emails: Vec<&str> = users.iter().map(|user| user["email"].as_str().unwrap()).collect();
     assert_eq!(emails[0], "administrator@muster.invalid");
     assert_eq!(emails[1..], (0..120).map(|n| format!("user{n}@example.com")).collect::<Vec<_>>());
 
-    let ran = run(muster_at(&app).args(["user", "list", "--max-items", "3", "--page-size", "2"]));
+    let ran = remote(&app, &["user", "list", "--max-items", "3", "--page-size", "2"]);
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(lines.len(), 4);
     assert_eq!(
@@ -39,20 +31,20 @@ async fn users_are_listed_over_all_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_shown_or_reported_as_missing() {
-    let app = app_with(2).await;
-    let ran = run(muster_at(&app).args(["user", "get", "--email", "USER1@example.com", "-o", "json"]));
+    let app = app_with_many(2).await;
+    let ran = remote(&app, &["user", "get", "--email", "USER1@example.com", "-o", "json"]);
     assert_eq!(ran.status, Some(0));
     let user: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(user["email"], "user1@example.com");
-    let ran = run(muster_at(&app).args(["user", "get", "--email", "nobody@example.com"]));
+    let ran = remote(&app, &["user", "get", "--email", "nobody@example.com"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", "error: no such user\n"));
-    let ran = run(muster_at(&app).args(["user", "get"]));
+    let ran = remote(&app, &["user", "get"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: missing filter; add `--email`, `--name` or `--id`\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejection_exits_with_1_and_an_unreachable_server_with_2() {
-    let app = app_with(1).await;
+    let app = app_with_many(1).await;
     let ran = run(muster_at(&app).env("MUSTER_TOKEN", "amk_wrong").args(["user", "list"]));
     assert_eq!(
         (ran.status, ran.err.as_str()),
@@ -74,7 +66,7 @@ async fn a_rejection_exits_with_1_and_an_unreachable_server_with_2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_vendors_variables_are_the_fallback() {
-    let app = app_with(1).await;
+    let app = app_with_many(1).await;
     let mut command = crate::support::server::muster();
     command.env("ANYSCALE_HOST", format!("http://{}/", app.address)).env("ANYSCALE_CLI_TOKEN", app.owner.token());
     let ran = run(command.args(["user", "get", "--name", "Ada"]));
@@ -83,7 +75,7 @@ async fn the_vendors_variables_are_the_fallback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_retries_says_so() {
-    let app = app_with(1).await;
+    let app = app_with_many(1).await;
     let mut connection = app.database.connect().await.unwrap();
     sqlx::query("begin").execute(&mut connection).await.unwrap();
     sqlx::query("lock table collaborators in access exclusive mode").execute(&mut connection).await.unwrap();
@@ -104,8 +96,8 @@ async fn a_command_that_retries_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_show_suspended_users() {
-    let app = app_with(2).await;
-    let ran = run(muster_at(&app).args(["user", "suspend", "user1@example.com"]));
+    let app = app_with_many(2).await;
+    let ran = remote(&app, &["user", "suspend", "user1@example.com"]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     for arguments in
         [&["user", "list"][..], &["user", "search", "user"], &["user", "get", "--email", "user1@example.com"]]

@@ -2,31 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, file, sso};
-use crate::{Ran, muster_at, run};
-
-async fn app_with(emails: &[&str]) -> TestApp {
-    let app = TestApp::spawn().await;
-    let created = app.owner.create(&emails.iter().map(|email| sso(email)).collect()).await;
-    assert_eq!(created.status, 200, "{}", created.text);
-    app
-}
+use crate::support::TestApp;
+use crate::{Ran, app_with, app_with_many, json, remote, with_file};
 
 fn user(app: &TestApp, arguments: &[&str]) -> Ran {
-    run(muster_at(app).arg("user").args(arguments))
-}
-
-/// Runs the command on a file with this content; the file's name is `users` in the output.
-fn with_file(app: &TestApp, command: &str, content: &str, suffix: &str, arguments: &[&str]) -> Ran {
-    let file = file(content.as_bytes(), suffix);
-    let path = file.path().to_str().unwrap();
-    let ran = run(muster_at(app).args(["user", command, "-f", path]).args(arguments));
-    Ran { err: ran.err.replace(path, "users"), ..ran }
-}
-
-fn json(ran: &Ran) -> Value {
-    assert_eq!(ran.status, Some(0), "{}", ran.err);
-    serde_json::from_str(&ran.out).unwrap()
+    remote(app, &[&["user"], arguments].concat())
 }
 
 /// The addresses, states, last names and titles of the users that the test created.
@@ -130,7 +110,7 @@ async fn a_file_of_each_format_changes_its_users() {
     .into_iter()
     .enumerate()
     {
-        let ran = with_file(&app, "update", content, suffix, &[]);
+        let ran = with_file(&app, "update", content.as_bytes(), suffix, &[]);
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users changed\n"), "{suffix}");
         let expected = format!("a@example.com active T{number}, b@example.com active L{number}");
         assert_eq!(people(&app).await, expected);
@@ -140,7 +120,7 @@ async fn a_file_of_each_format_changes_its_users() {
         ("reactivate", "users: [user: a@example.com]", ".yaml"),
         ("suspend", "user;if_match\na@example.com;8\nb@example.com;\n", ".csv"),
     ] {
-        let ran = with_file(&app, command, content, suffix, &[]);
+        let ran = with_file(&app, command, content.as_bytes(), suffix, &[]);
         assert_eq!(ran.status, Some(0), "{command}: {}", ran.err);
     }
     assert_eq!(people(&app).await, "a@example.com suspended T4, b@example.com suspended L4");
@@ -151,7 +131,7 @@ async fn findings_point_into_the_file_and_nothing_is_changed() {
     let app = app_with(&["a@example.com", "b@example.com"]).await;
     let content =
         "user,name,email\na@example.com,Al,b@example.com\nnobody@example.com,Bo,\nb@example.com,,no address\n";
-    let ran = with_file(&app, "update", content, ".csv", &[]);
+    let ran = with_file(&app, "update", content.as_bytes(), ".csv", &[]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     for words in [
         "error[email_taken]: email: already exists\n --> users:2:18\n",
@@ -165,7 +145,7 @@ async fn findings_point_into_the_file_and_nothing_is_changed() {
     let ran = with_file(
         &app,
         "delete",
-        "users:\n  - user: a@example.com\n  - user: nobody@example.com\n",
+        b"users:\n  - user: a@example.com\n  - user: nobody@example.com\n",
         ".yaml",
         &["--yes"],
     );
@@ -173,7 +153,7 @@ async fn findings_point_into_the_file_and_nothing_is_changed() {
     assert!(ran.err.contains("error[unknown_user]: user: there is no such user\n --> users:3:11\n"), "{}", ran.err);
     assert!(ran.err.ends_with("\n1 of 2 users can't be deleted; nothing was deleted\n"), "{}", ran.err);
     let content = "user\na@example.com\nadministrator@muster.invalid\n";
-    let ran = with_file(&app, "suspend", content, ".csv", &[]);
+    let ran = with_file(&app, "suspend", content.as_bytes(), ".csv", &[]);
     let row = "error[last_owner]: user: is an owner, and no other active owner would be left\n --> users:3:1\n";
     assert!(ran.err.starts_with(row), "{}", ran.err);
     assert!(ran.err.ends_with("\n1 of 2 users can't be suspended; nothing was suspended\n"), "{}", ran.err);
@@ -184,7 +164,8 @@ async fn findings_point_into_the_file_and_nothing_is_changed() {
         ("suspend", "{\"user\": \"a@example.com\"}", ".json", "write `[{\"user\": …}]` or `{\"users\": […]}`"),
         ("delete", "", ".csv", "the first row names the columns, such as: user\n"),
     ] {
-        let ran = with_file(&app, command, content, suffix, if command == "delete" { &["--yes"] } else { &[] });
+        let ran =
+            with_file(&app, command, content.as_bytes(), suffix, if command == "delete" { &["--yes"] } else { &[] });
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
         assert!(ran.err.contains(words) && !ran.err.contains("hunter2"), "{words} is not in:\n{}", ran.err);
     }
@@ -193,8 +174,7 @@ async fn findings_point_into_the_file_and_nothing_is_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_searched() {
-    let emails: Vec<String> = (0..60).map(|n| format!("user{n}@example.com")).collect();
-    let app = app_with(&emails.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let app = app_with_many(60).await;
     let found = json(&user(&app, &["search", "USER", "-o", "json"]));
     assert_eq!(found.as_array().unwrap().len(), 50);
     let found = json(&user(&app, &["search", "user", "--max-items", "100", "-o", "json"]));
