@@ -86,12 +86,6 @@ impl Permissions {
         Ok(Self { app, organization_id, only, next: Next::Owners(Id::MIN) })
     }
 
-    /// The organization of the list.
-    #[must_use]
-    pub const fn organization_id(&self) -> Id<Organization> {
-        self.organization_id
-    }
-
     /// Reads the next page. `None` at the end.
     ///
     /// # Errors

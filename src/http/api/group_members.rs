@@ -1,7 +1,6 @@
 //! `/api/v2/user_groups/{group_id}/members`: the members of a group, and of all groups.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
 use muster_client::{GroupMember, GroupMembership, GroupUser};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,11 +9,11 @@ use super::groups::{PageQuery, group_id, page};
 use super::{DryRun, Listing, NoQuery, Single, is_dry_run, single};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::groups::{self, MemberChange, MemberCounts, MembershipPart, Memberships};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::stream::{self, Pieces};
+use crate::http::stream::{self, Json, Source};
 use crate::http::{extract, log};
 
 impl From<groups::GroupMember> for GroupMember {
@@ -124,69 +123,43 @@ pub(in crate::http) async fn memberships(
 ) -> Result<HttpResponse> {
     extract::query::<NoQuery>(&request)?;
     let memberships = Memberships::begin(app.into_inner(), &caller).await?;
-    stream::answer(MembershipsBody { memberships, written: Written::Nothing }).await
+    stream::answer(r#"{"result":{"groups":["#, MembershipsSource { memberships, is_in_group: false }).await
 }
 
-/// The streamed body of [`memberships`].
-struct MembershipsBody {
+/// The streamed list of [`memberships`].
+struct MembershipsSource {
     memberships: Memberships,
-    written: Written,
+    /// Whether a group was begun.
+    is_in_group: bool,
 }
 
-/// The last element that was written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Written {
-    Nothing,
-    /// The start of the list.
-    Head,
-    /// The start of a group.
-    Group,
-    Member,
-    All,
-}
+impl Source for MembershipsSource {
+    type Part = Vec<MembershipPart>;
 
-impl Pieces for MembershipsBody {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        let mut piece = Vec::new();
-        // An empty piece would end the stream.
-        while piece.is_empty() && self.written != Written::All {
-            let parts = self.memberships.next().await?;
-            if self.written == Written::Nothing {
-                piece.extend_from_slice(br#"{"result":{"groups":["#);
-                self.written = Written::Head;
-            }
-            match parts {
-                Some(parts) => parts.into_iter().try_for_each(|part| self.write(part, &mut piece))?,
-                None => {
-                    let end: &[u8] = if self.written == Written::Head { b"]}}" } else { b"]}]}}" };
-                    piece.extend_from_slice(end);
-                    self.written = Written::All;
-                }
-            }
-        }
-        Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
+    async fn next(&mut self) -> Result<Option<Vec<MembershipPart>>> {
+        self.memberships.next().await
     }
-}
 
-impl MembershipsBody {
-    fn write(&mut self, part: MembershipPart, piece: &mut Vec<u8>) -> Result<()> {
-        match part {
-            MembershipPart::Group { group_id, name } => {
-                let before: &[u8] = if self.written == Written::Head { b"" } else { b"]}," };
-                piece.extend_from_slice(before);
-                piece.extend_from_slice(format!(r#"{{"group_id":"{group_id}","group_name":"#).as_bytes());
-                serde_json::to_writer(&mut *piece, &name).map_err(Error::internal)?;
-                piece.extend_from_slice(br#","members":["#);
-                self.written = Written::Group;
-            }
-            MembershipPart::Member { user_id, email, name } => {
-                if self.written == Written::Member {
-                    piece.push(b',');
+    fn write(&mut self, parts: Option<Vec<MembershipPart>>, json: &mut Json) -> Result<()> {
+        let Some(parts) = parts else {
+            json.text(if self.is_in_group { "]}]}}" } else { "]}}" });
+            return Ok(());
+        };
+        for part in parts {
+            match part {
+                MembershipPart::Group { group_id, name } => {
+                    if std::mem::replace(&mut self.is_in_group, true) {
+                        json.text("]}");
+                    }
+                    json.separate();
+                    json.text(&format!(r#"{{"group_id":"{group_id}","group_name":"#));
+                    json.value(&name)?;
+                    json.text(r#","members":["#);
                 }
-                let member =
-                    GroupMember { user_id: user_id.to_string(), user_email: email, user_name: name, added_at: None };
-                serde_json::to_writer(&mut *piece, &member).map_err(Error::internal)?;
-                self.written = Written::Member;
+                MembershipPart::Member { user_id, email, name } => {
+                    let user_id = user_id.to_string();
+                    json.item(&GroupMember { user_id, user_email: email, user_name: name, added_at: None })?;
+                }
             }
         }
         Ok(())

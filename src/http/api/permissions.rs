@@ -1,7 +1,6 @@
 //! `GET /api/v2/scim/list-user-permissions`: the permissions of users.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
 use muster_client::PermissionHolder;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +10,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::extract;
-use crate::http::stream::{self, Pieces};
+use crate::http::stream::{self, Json, Source};
 use crate::policies::{self, PermissionPage, Permissions};
 
 #[derive(Deserialize, IntoParams)]
@@ -63,63 +62,39 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     let query: PermissionsQuery = extract::query(&request)?;
     let user_id = query.user_id.as_deref().filter(|user_id| !user_id.is_empty());
     let permissions = Permissions::begin(app.into_inner(), &caller, user_id).await?;
-    stream::answer(PermissionsBody { permissions, written: Written::Nothing }).await
+    let organization_id = caller.organization_id;
+    let head = format!(r#"{{"result":{{"organization_id":"{organization_id}","org_owners":["#);
+    stream::answer(&head, PermissionsSource { permissions, has_owners: false }).await
 }
 
-/// The streamed body of [`list`].
-struct PermissionsBody {
+/// The streamed lists of [`list`].
+struct PermissionsSource {
     permissions: Permissions,
-    written: Written,
+    /// Whether all owners were written.
+    has_owners: bool,
 }
 
-/// The last element that was written.
-#[derive(Clone, Copy)]
-enum Written {
-    Nothing,
-    /// Owners; `true` before the first one.
-    Owners(bool),
-    /// Users; `true` before the first one.
-    Users(bool),
-    All,
-}
+impl Source for PermissionsSource {
+    type Part = PermissionPage;
 
-impl Pieces for PermissionsBody {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        if matches!(self.written, Written::All) {
-            return Ok(None);
-        }
-        let part = self.permissions.next().await?;
-        let mut piece = Vec::new();
-        if matches!(self.written, Written::Nothing) {
-            let organization_id = self.permissions.organization_id();
-            let head = format!(r#"{{"result":{{"organization_id":"{organization_id}","org_owners":["#);
-            piece.extend_from_slice(head.as_bytes());
-            self.written = Written::Owners(true);
-        }
-        self.write(part, &mut piece)?;
-        Ok(Some(piece.into()))
+    async fn next(&mut self) -> Result<Option<PermissionPage>> {
+        self.permissions.next().await
     }
-}
 
-impl PermissionsBody {
-    fn write(&mut self, part: Option<PermissionPage>, piece: &mut Vec<u8>) -> Result<()> {
-        if matches!(self.written, Written::Owners(_)) && !matches!(part, Some(PermissionPage::Owners(_))) {
-            piece.extend_from_slice(br#"],"users":["#);
-            self.written = Written::Users(true);
+    fn write(&mut self, page: Option<PermissionPage>, json: &mut Json) -> Result<()> {
+        if !matches!(page, Some(PermissionPage::Owners(_))) && !std::mem::replace(&mut self.has_owners, true) {
+            json.text(r#"],"users":["#);
         }
-        match (part, &mut self.written) {
-            (Some(PermissionPage::Owners(owners)), Written::Owners(is_first)) => {
-                stream::items(piece, is_first, owners.into_iter().map(PermissionHolder::from))?;
+        let user = |holder| UserInClouds { user: PermissionHolder::from(holder), clouds: [] };
+        match page {
+            Some(PermissionPage::Owners(owners)) => {
+                owners.into_iter().try_for_each(|owner| json.item(&PermissionHolder::from(owner)))
             }
-            (Some(PermissionPage::Users(users)), Written::Users(is_first)) => {
-                let user = |holder| UserInClouds { user: PermissionHolder::from(holder), clouds: [] };
-                stream::items(piece, is_first, users.into_iter().map(user))?;
-            }
-            _ => {
-                piece.extend_from_slice(b"]}}");
-                self.written = Written::All;
+            Some(PermissionPage::Users(users)) => users.into_iter().try_for_each(|holder| json.item(&user(holder))),
+            None => {
+                json.text("]}}");
+                Ok(())
             }
         }
-        Ok(())
     }
 }
