@@ -125,7 +125,9 @@ impl TxLimits {
     fn lock_timeout(self, left: Duration) -> Duration {
         match self {
             Self::DetachedBatch => Duration::from_secs(10),
-            Self::Single | Self::PlannedRead | Self::Batch => left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT),
+            Self::Single | Self::Batch => left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT),
+            // None: the request is given up first, as all reads are.
+            Self::PlannedRead => Duration::ZERO,
         }
     }
 
