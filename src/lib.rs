@@ -29,7 +29,7 @@
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
 //! | [`tls`], [`proxies`] | the certificate, reloaded when it changes; addresses of clients behind proxies |
-//! | [`config`], [`error`], [`id`], [`page`], [`clock`], [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; secret text; tokens of keys and links |
+//! | [`config`], [`error`], [`id`], [`page`], [`clock`], `names`, [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; enums with fixed names; secret text; tokens of keys and links |
 //!
 //! In a resource's module, `mod.rs` has the types and the operations, `read.rs` the queries, and `write.rs` the
 //! `INSERT`, `UPDATE` and `DELETE` statements. `migrations/` explains the tables. `crates/muster-client` is the Rust
@@ -81,6 +81,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod keys;
 pub mod metrics;
+mod names;
 pub mod organizations;
 pub mod page;
 pub mod passwords;

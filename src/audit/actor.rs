@@ -4,43 +4,32 @@ use uuid::Uuid;
 
 use crate::caller::{Caller, Origin, Principal};
 use crate::id::{ApiKey, Id, Invitation, Kind, Organization};
+use crate::names::names;
 
-/// A kind of actor. `session`, `scim_token` and `system` are reserved for later versions: this version reads them
-/// and never writes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum ActorKind {
-    /// An API key.
-    ApiKey,
-    /// The holder of an invitation link.
-    Invitation,
-    /// A signed-in user.
-    Session,
-    /// A SCIM client.
-    ScimToken,
-    /// A person who ran `muster` with direct access to the database.
-    Operator,
-    /// muster itself, in the background.
-    System,
-    /// A client that failed to authenticate. Only denials are recorded for it.
-    Anonymous,
+names! {
+    /// A kind of actor. `session`, `scim_token` and `system` are reserved for later versions: this version reads them
+    /// and never writes them.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum ActorKind {
+        /// An API key.
+        ApiKey = "api_key",
+        /// The holder of an invitation link.
+        Invitation = "invitation",
+        /// A signed-in user.
+        Session = "session",
+        /// A SCIM client.
+        ScimToken = "scim_token",
+        /// A person who ran `muster` with direct access to the database.
+        Operator = "operator",
+        /// muster itself, in the background.
+        System = "system",
+        /// A client that failed to authenticate. Only denials are recorded for it.
+        Anonymous = "anonymous",
+    }
 }
 
 impl ActorKind {
-    /// The name in the database and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiKey => "api_key",
-            Self::Invitation => "invitation",
-            Self::Session => "session",
-            Self::ScimToken => "scim_token",
-            Self::Operator => "operator",
-            Self::System => "system",
-            Self::Anonymous => "anonymous",
-        }
-    }
-
     /// The prefix of IDs of this kind; `None` for kinds whose IDs have no type yet.
     pub(super) const fn id_prefix(self) -> Option<&'static str> {
         match self {

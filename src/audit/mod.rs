@@ -20,26 +20,18 @@ pub use event::Event;
 pub use read::{ActorFilter, Entry, Filter, list};
 pub use target::{Target, TargetKind};
 
-/// How an action ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done.
-    Success,
-    /// The actor failed to authenticate or lacks the permission.
-    Denied,
-    /// The actor has the permission, but the request conflicts with the stored state or has findings.
-    Rejected,
-}
+use crate::names::names;
 
-impl Outcome {
-    /// The name in the database and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Denied => "denied",
-            Self::Rejected => "rejected",
-        }
+names! {
+    /// How an action ended.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Outcome {
+        /// Done.
+        Success = "success",
+        /// The actor failed to authenticate or lacks the permission.
+        Denied = "denied",
+        /// The actor has the permission, but the request conflicts with the stored state or has findings.
+        Rejected = "rejected",
     }
 }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, User};
+use crate::names::names;
 
 /// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
@@ -23,38 +24,27 @@ pub enum Target {
     User(Id<User>),
 }
 
-/// The kind of a [`Target`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum TargetKind {
-    /// An organization.
-    Organization,
-    /// An API key.
-    ApiKey,
-    /// A batch of users.
-    Batch,
-    /// A group.
-    Group,
-    /// An invitation.
-    Invitation,
-    /// A user.
-    User,
+names! {
+    /// The kind of a [`Target`].
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum TargetKind {
+        /// An organization.
+        Organization = "organization",
+        /// An API key.
+        ApiKey = "api_key",
+        /// A batch of users.
+        Batch = "batch",
+        /// A group.
+        Group = "group",
+        /// An invitation.
+        Invitation = "invitation",
+        /// A user.
+        User = "user",
+    }
 }
 
 impl TargetKind {
-    /// The name in the database and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Organization => "organization",
-            Self::ApiKey => "api_key",
-            Self::Batch => "batch",
-            Self::Group => "group",
-            Self::Invitation => "invitation",
-            Self::User => "user",
-        }
-    }
-
     /// The prefix of IDs of this kind.
     pub(super) const fn id_prefix(self) -> &'static str {
         match self {

@@ -51,7 +51,6 @@ mod row;
 mod undo;
 mod write;
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +61,7 @@ use crate::caller::Action;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Batch, Id};
+use crate::names::names;
 use crate::report::Finding;
 use crate::users::{Account, NewUser};
 
@@ -72,72 +72,35 @@ pub use read::{BatchFilter, BatchMember, BatchSummary, CreatedUser, Use, get, li
 pub use row::{CheckedList, CheckedUser, Limits, List};
 pub use undo::{UndoOptions, Undone, cancel, undo};
 
-/// The state of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum BatchState {
-    /// In progress: nothing was written yet.
-    Running,
-    /// All users were created.
-    Created,
-    /// Ended with an error; no user was created.
-    Failed,
-    /// Cancelled before any user was created.
-    Cancelled,
-    /// Created, and its users removed again.
-    Undone,
-}
-
-impl BatchState {
-    /// All states, in the order of a batch's life.
-    pub const ALL: [Self; 5] = [Self::Running, Self::Created, Self::Failed, Self::Cancelled, Self::Undone];
-
-    /// The name in the database and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Created => "created",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Undone => "undone",
-        }
-    }
-
-    /// The state with this name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+names! {
+    /// The state of a batch.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum BatchState {
+        /// In progress: nothing was written yet.
+        Running = "running",
+        /// All users were created.
+        Created = "created",
+        /// Ended with an error; no user was created.
+        Failed = "failed",
+        /// Cancelled before any user was created.
+        Cancelled = "cancelled",
+        /// Created, and its users removed again.
+        Undone = "undone",
     }
 }
 
-impl fmt::Display for BatchState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The kind of client that sent a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Source {
-    /// The vendor's CLI or SDK.
-    VendorClient,
-    /// muster's CLI or Rust client.
-    MusterClient,
-    /// Any other HTTP client.
-    Http,
-}
-
-impl Source {
-    /// The name in the database and in the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::VendorClient => "vendor_client",
-            Self::MusterClient => "muster_client",
-            Self::Http => "http",
-        }
+names! {
+    /// The kind of client that sent a batch.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Source {
+        /// The vendor's CLI or SDK.
+        VendorClient = "vendor_client",
+        /// muster's CLI or Rust client.
+        MusterClient = "muster_client",
+        /// Any other HTTP client.
+        Http = "http",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Batch, Id, Organization, Request, User};
+use crate::names::names;
 use crate::page::{Page, PageRequest};
 use crate::passwords::ImportedHash;
 use crate::report::Finding;
@@ -216,29 +217,21 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     Ok((users, warnings))
 }
 
-/// How a user was used after the batch was created, so that removing the user would lose data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Use {
-    /// The user has signed in.
-    SignedIn,
-    /// The user's profile, password, permission level or groups were changed.
-    Changed,
-    /// The user has an API key.
-    InUse,
+names! {
+    /// How a user was used after the batch was created, so that removing the user would lose data.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Use {
+        /// The user has signed in.
+        SignedIn = "signed_in",
+        /// The user's profile, password, permission level or groups were changed.
+        Changed = "changed",
+        /// The user has an API key.
+        InUse = "in_use",
+    }
 }
 
 impl Use {
-    /// A stable code.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::SignedIn => "signed_in",
-            Self::Changed => "changed",
-            Self::InUse => "in_use",
-        }
-    }
-
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::SignedIn => "has signed in since",

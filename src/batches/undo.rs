@@ -107,7 +107,7 @@ async fn members(
         match member.used {
             None => removed.push((index, member)),
             Some(reason) => {
-                report.add(Finding::about(index, &member.email, reason.code(), reason.message()));
+                report.add(Finding::about(index, &member.email, reason.as_str(), reason.message()));
                 kept.push((member, reason));
             }
         }

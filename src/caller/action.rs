@@ -1,145 +1,118 @@
 //! The actions, which permissions and the audit log refer to.
 
-use std::fmt;
-
 use super::Scope;
+use crate::names::names;
 
-macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $dotted:literal;)*) => {
-        /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation ID (with `_`) and as
-        /// CLI command.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Action {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Action {
-            /// All actions.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// The dotted name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $dotted,)*
-                }
-            }
-        }
-    };
-}
-
-actions! {
-    /// Create an organization.
-    OrganizationCreate = "organization.create";
-    /// List all organizations.
-    OrganizationList = "organization.list";
-    /// Rename an organization.
-    OrganizationRename = "organization.rename";
-    /// Create a list of users.
-    UserBatchCreate = "user.batch_create";
-    /// Check what creating a list of users would do.
-    UserBatchDryRun = "user.batch_dry_run";
-    /// Create one user of a batch. Recorded for each user, never requested on its own.
-    UserCreate = "user.create";
-    /// Read a user.
-    UserGet = "user.get";
-    /// Change a user's name, last name, title or e-mail address.
-    UserUpdate = "user.update";
-    /// Suspend a user.
-    UserSuspend = "user.suspend";
-    /// Reactivate a suspended user.
-    UserReactivate = "user.reactivate";
-    /// Delete a user, with all data that identifies the user.
-    UserDelete = "user.delete";
-    /// Change a list of users.
-    UserBatchUpdate = "user.batch_update";
-    /// Suspend a list of users.
-    UserBatchSuspend = "user.batch_suspend";
-    /// Reactivate a list of users.
-    UserBatchReactivate = "user.batch_reactivate";
-    /// Delete a list of users.
-    UserBatchDelete = "user.batch_delete";
-    /// Make a user an owner.
-    OwnerGrant = "owner.grant";
-    /// List batches.
-    BatchList = "batch.list";
-    /// Read a batch.
-    BatchGet = "batch.get";
-    /// Cancel a batch in progress.
-    BatchCancel = "batch.cancel";
-    /// Undo a batch: delete its users.
-    BatchUndo = "batch.undo";
-    /// Read one's own user and organization.
-    UserInfo = "user.info";
-    /// List and search collaborators.
-    CollaboratorList = "collaborator.list";
-    /// Change the level of a membership.
-    CollaboratorUpdate = "collaborator.update";
-    /// End a membership and delete its user.
-    CollaboratorRemove = "collaborator.remove";
-    /// List the permissions of all users.
-    PermissionList = "permission.list";
-    /// Invite a list of addresses.
-    InvitationBatchCreate = "invitation.batch_create";
-    /// Invite one address of a list. Recorded for each address, never requested on its own.
-    InvitationCreate = "invitation.create";
-    /// List pending invitations.
-    InvitationList = "invitation.list";
-    /// Revoke an invitation.
-    InvitationInvalidate = "invitation.invalidate";
-    /// Accept an invitation: create its user.
-    InvitationAccept = "invitation.accept";
-    /// Create a service account.
-    ServiceAccountCreate = "service_account.create";
-    /// Create an API key for one's own user.
-    KeyCreate = "key.create";
-    /// List one's own API keys.
-    KeyList = "key.list";
-    /// Rotate the secret of one's own API key.
-    KeyRotate = "key.rotate";
-    /// Revoke one's own API key.
-    KeyRevoke = "key.revoke";
-    /// Revoke the API key in use.
-    KeyRevokeSelf = "key.revoke_self";
-    /// Create, list, rotate and revoke API keys of other users.
-    KeyOthers = "key.others";
-    /// Revoke all API keys of a user.
-    KeyRotateForUser = "key.rotate_for_user";
-    /// Authenticate with an API key. Recorded only if authentication fails.
-    KeyUse = "key.use";
-    /// Approve a device login.
-    LoginApprove = "login.approve";
-    /// Create a group.
-    GroupCreate = "group.create";
-    /// Rename a group.
-    GroupUpdate = "group.update";
-    /// Delete a group.
-    GroupDelete = "group.delete";
-    /// Add users to a group.
-    GroupAddMembers = "group.add_members";
-    /// Remove users from a group.
-    GroupRemoveMembers = "group.remove_members";
-    /// List groups and their members.
-    GroupList = "group.list";
-    /// Read the bindings of groups to levels.
-    PolicyGet = "policy.get";
-    /// Bind groups to levels.
-    PolicySet = "policy.set";
-    /// Check what a migration to directory-managed permissions would change.
-    ScimMigrationPreview = "scim.migration_preview";
-    /// Migrate to permissions managed by a directory's groups.
-    ScimMigration = "scim.migrate";
-    /// Read the audit log.
-    AuditList = "audit.list";
+names! {
+    /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation ID (with `_`) and as CLI
+    /// command.
+    pub enum Action {
+        /// Create an organization.
+        OrganizationCreate = "organization.create",
+        /// List all organizations.
+        OrganizationList = "organization.list",
+        /// Rename an organization.
+        OrganizationRename = "organization.rename",
+        /// Create a list of users.
+        UserBatchCreate = "user.batch_create",
+        /// Check what creating a list of users would do.
+        UserBatchDryRun = "user.batch_dry_run",
+        /// Create one user of a batch. Recorded for each user, never requested on its own.
+        UserCreate = "user.create",
+        /// Read a user.
+        UserGet = "user.get",
+        /// Change a user's name, last name, title or e-mail address.
+        UserUpdate = "user.update",
+        /// Suspend a user.
+        UserSuspend = "user.suspend",
+        /// Reactivate a suspended user.
+        UserReactivate = "user.reactivate",
+        /// Delete a user, with all data that identifies the user.
+        UserDelete = "user.delete",
+        /// Change a list of users.
+        UserBatchUpdate = "user.batch_update",
+        /// Suspend a list of users.
+        UserBatchSuspend = "user.batch_suspend",
+        /// Reactivate a list of users.
+        UserBatchReactivate = "user.batch_reactivate",
+        /// Delete a list of users.
+        UserBatchDelete = "user.batch_delete",
+        /// Make a user an owner.
+        OwnerGrant = "owner.grant",
+        /// List batches.
+        BatchList = "batch.list",
+        /// Read a batch.
+        BatchGet = "batch.get",
+        /// Cancel a batch in progress.
+        BatchCancel = "batch.cancel",
+        /// Undo a batch: delete its users.
+        BatchUndo = "batch.undo",
+        /// Read one's own user and organization.
+        UserInfo = "user.info",
+        /// List and search collaborators.
+        CollaboratorList = "collaborator.list",
+        /// Change the level of a membership.
+        CollaboratorUpdate = "collaborator.update",
+        /// End a membership and delete its user.
+        CollaboratorRemove = "collaborator.remove",
+        /// List the permissions of all users.
+        PermissionList = "permission.list",
+        /// Invite a list of addresses.
+        InvitationBatchCreate = "invitation.batch_create",
+        /// Invite one address of a list. Recorded for each address, never requested on its own.
+        InvitationCreate = "invitation.create",
+        /// List pending invitations.
+        InvitationList = "invitation.list",
+        /// Revoke an invitation.
+        InvitationInvalidate = "invitation.invalidate",
+        /// Accept an invitation: create its user.
+        InvitationAccept = "invitation.accept",
+        /// Create a service account.
+        ServiceAccountCreate = "service_account.create",
+        /// Create an API key for one's own user.
+        KeyCreate = "key.create",
+        /// List one's own API keys.
+        KeyList = "key.list",
+        /// Rotate the secret of one's own API key.
+        KeyRotate = "key.rotate",
+        /// Revoke one's own API key.
+        KeyRevoke = "key.revoke",
+        /// Revoke the API key in use.
+        KeyRevokeSelf = "key.revoke_self",
+        /// Create, list, rotate and revoke API keys of other users.
+        KeyOthers = "key.others",
+        /// Revoke all API keys of a user.
+        KeyRotateForUser = "key.rotate_for_user",
+        /// Authenticate with an API key. Recorded only if authentication fails.
+        KeyUse = "key.use",
+        /// Approve a device login.
+        LoginApprove = "login.approve",
+        /// Create a group.
+        GroupCreate = "group.create",
+        /// Rename a group.
+        GroupUpdate = "group.update",
+        /// Delete a group.
+        GroupDelete = "group.delete",
+        /// Add users to a group.
+        GroupAddMembers = "group.add_members",
+        /// Remove users from a group.
+        GroupRemoveMembers = "group.remove_members",
+        /// List groups and their members.
+        GroupList = "group.list",
+        /// Read the bindings of groups to levels.
+        PolicyGet = "policy.get",
+        /// Bind groups to levels.
+        PolicySet = "policy.set",
+        /// Check what a migration to directory-managed permissions would change.
+        ScimMigrationPreview = "scim.migration_preview",
+        /// Migrate to permissions managed by a directory's groups.
+        ScimMigration = "scim.migrate",
+        /// Read the audit log.
+        AuditList = "audit.list",
+    }
 }
 
 impl Action {
-    /// Parses a dotted name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|action| action.as_str() == name)
-    }
-
     /// Whether the action spans organizations: only the local operator may do it.
     pub(super) const fn is_for_the_operator(self) -> bool {
         matches!(self, Self::OrganizationCreate | Self::OrganizationList)
@@ -218,11 +191,5 @@ impl Action {
             Self::PolicySet => Some(Scope::PoliciesWrite),
             Self::AuditList => Some(Scope::AuditRead),
         }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

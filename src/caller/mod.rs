@@ -8,37 +8,25 @@ use std::net::IpAddr;
 
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
+use crate::names::names;
 
 pub use action::Action;
 pub use key_holder::{KeyHolder, KeyHolders, KeyUser};
 pub use scope::{Scope, Scopes};
 
-/// The level of a membership or of an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum PermissionLevel {
-    /// Every action within the organization.
-    Owner,
-    /// Reading the list of collaborators, groups and policies, and managing one's own API keys.
-    Collaborator,
+names! {
+    /// The level of a membership or of an API key.
+    #[derive(clap::ValueEnum, sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum PermissionLevel {
+        /// Every action within the organization.
+        Owner = "owner",
+        /// Reading the list of collaborators, groups and policies, and managing one's own API keys.
+        Collaborator = "collaborator",
+    }
 }
 
 impl PermissionLevel {
-    /// The name in the API and in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Collaborator => "collaborator",
-        }
-    }
-
-    /// Parses a name, as [`Self::as_str`] writes it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Owner, Self::Collaborator].into_iter().find(|level| level.as_str() == text)
-    }
-
     /// The lower of two levels.
     #[must_use]
     pub const fn at_most(self, other: Self) -> Self {
@@ -112,7 +100,9 @@ impl Caller {
     #[must_use]
     pub fn may(&self, action: Action) -> bool {
         match self.principal {
-            Principal::ApiKey { permission, scopes, .. } => permission.allows(action) && scopes.allow(action),
+            Principal::ApiKey { permission, scopes, .. } => {
+                permission.allows(action) && action.scope().is_none_or(|scope| scopes.has(scope))
+            }
             Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
             Principal::Operator => true,
         }

@@ -87,7 +87,7 @@ impl KeyArgs {
 }
 
 pub(super) fn parse_scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).ok_or_else(|| format!("expected one of {}", Scope::ALL.map(Scope::as_str).join(", ")))
+    Scope::parse(text).ok_or_else(|| format!("expected one of {}", Scope::list()))
 }
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {

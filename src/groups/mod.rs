@@ -17,8 +17,6 @@ mod name;
 mod read;
 mod write;
 
-use std::fmt;
-
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -29,6 +27,7 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, User};
+use crate::names::names;
 
 use member_list::MemberList;
 pub use memberships::{MembershipPart, Memberships};
@@ -55,22 +54,15 @@ pub struct Group {
     pub updated_at: DateTime<Utc>,
 }
 
-/// The system that manages a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum GroupSource {
-    /// muster.
-    User,
-    /// A directory, through SCIM. Read-only in muster.
-    Scim,
-}
-
-impl fmt::Display for GroupSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::User => "user",
-            Self::Scim => "scim",
-        })
+names! {
+    /// The system that manages a group.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum GroupSource {
+        /// muster.
+        User = "user",
+        /// A directory, through SCIM. Read-only in muster.
+        Scim = "scim",
     }
 }
 

@@ -49,7 +49,8 @@ pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Af
             change.dry_run();
             return Ok(affected);
         }
-        write::make_collaborators(change, &affected).await?;
+        let user_ids: Vec<Id<User>> = affected.iter().map(|owner| owner.user_id).collect();
+        write::make_collaborators(change, &user_ids).await?;
         owners::require_one(change).await?;
         Ok(affected)
     })

@@ -1,6 +1,5 @@
 //! Writing policy bindings and the results of the SCIM migration.
 
-use super::AffectedOwner;
 use crate::audit::Event;
 use crate::caller::PermissionLevel;
 use crate::change::Change;
@@ -39,9 +38,8 @@ pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collabo
 }
 
 /// Makes owners collaborators. Locks their rows in the order of their IDs, as other lists of users do.
-pub(super) async fn make_collaborators(change: &mut Change, users: &[AffectedOwner]) -> Result<()> {
+pub(super) async fn make_collaborators(change: &mut Change, user_ids: &[Id<User>]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
-    let user_ids: Vec<Id<User>> = users.iter().map(|user| user.user_id).collect();
     sqlx::query!(
         r#"
         update users set revision = revision + 1, updated_at = $3
@@ -52,7 +50,7 @@ pub(super) async fn make_collaborators(change: &mut Change, users: &[AffectedOwn
         where organization_id = $1 and users.user_id = locked.user_id
         "#,
         organization_id as Id<Organization>,
-        &user_ids[..] as &[Id<User>],
+        user_ids as &[Id<User>],
         now,
     )
     .execute(change.connection())
@@ -60,14 +58,14 @@ pub(super) async fn make_collaborators(change: &mut Change, users: &[AffectedOwn
     sqlx::query!(
         "update collaborators set permission_level = 'collaborator' where organization_id = $1 and user_id = any($2)",
         organization_id as Id<Organization>,
-        &user_ids[..] as &[Id<User>],
+        user_ids as &[Id<User>],
     )
     .execute(change.connection())
     .await?;
     let (from, to) = (PermissionLevel::Owner, PermissionLevel::Collaborator);
-    for user in users {
-        change.record(Event::CollaboratorUpdated { user_id: user.user_id, from, to });
+    for user_id in user_ids {
+        change.record(Event::CollaboratorUpdated { user_id: *user_id, from, to });
     }
-    change.record(Event::ScimMigrated { organization_id, users: users.len() });
+    change.record(Event::ScimMigrated { organization_id, users: user_ids.len() });
     Ok(())
 }

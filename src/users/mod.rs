@@ -14,8 +14,6 @@ mod text;
 pub(crate) mod user_ref;
 pub(crate) mod write;
 
-use std::fmt;
-
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
@@ -28,6 +26,7 @@ pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 use crate::caller::PermissionLevel;
 use crate::error::{Error, Result};
 use crate::id::{Id, Membership, User};
+use crate::names::names;
 use crate::passwords::{ImportedHash, Password, PasswordHash};
 
 /// A user to be created. Each field is valid on its own.
@@ -119,36 +118,15 @@ pub struct StoredPassword {
     pub must_change: bool,
 }
 
-/// Whether a user may sign in and use API keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Status {
-    /// The user has access.
-    Active,
-    /// All access is denied; the account's data is kept.
-    Suspended,
-}
-
-impl Status {
-    /// The name in the API and in the database.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-        }
-    }
-
-    /// Parses a name. `None` for an unknown name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Suspended].into_iter().find(|status| status.as_str() == text)
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+names! {
+    /// Whether a user may sign in and use API keys.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Status {
+        /// The user has access.
+        Active = "active",
+        /// All access is denied; the account's data is kept.
+        Suspended = "suspended",
     }
 }
 

@@ -123,7 +123,7 @@ fn scopes(names: &[String]) -> Result<Scopes> {
         Some(known) if !known.is_empty() => Ok(Scopes::only(known)),
         _ => Err(Error::invalid(format!(
             "invalid `scopes`; expected one or more of {}, or no `scopes` for those of the calling key",
-            Scope::ALL.map(Scope::as_str).join(", ")
+            Scope::list()
         ))),
     }
 }

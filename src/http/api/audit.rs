@@ -43,10 +43,8 @@ pub(in crate::http) struct Query {
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
     let action = |name: String| {
-        Action::parse(&name).ok_or_else(|| {
-            let known: Vec<&str> = Action::ALL.iter().copied().map(Action::as_str).collect();
-            Error::invalid(format!("invalid `action`; expected one of {}", known.join(", ")))
-        })
+        Action::parse(&name)
+            .ok_or_else(|| Error::invalid(format!("invalid `action`; expected one of {}", Action::list())))
     };
     let actor = |id: String| id.parse().map_err(|error| Error::invalid(format!("`actor_id` {error}")));
     let filter = Filter {

@@ -67,8 +67,7 @@ pub(in crate::http) struct ListQuery {
     responses((status = 200, description = "A page of batches.", body = Listing<Batch>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: ListQuery = extract::query(&request)?;
-    let states = || BatchState::ALL.map(BatchState::as_str).join(", ");
-    let unknown = || Error::invalid(format!("invalid `state`; expected one of {}", states()));
+    let unknown = || Error::invalid(format!("invalid `state`; expected one of {}", BatchState::list()));
     let state = query.state.map(|state| BatchState::parse(&state).ok_or_else(unknown)).transpose()?;
     let file_sha256 = query.file_sha256.map(|text| headers::sha256("file_sha256", &text)).transpose()?;
     let filter = BatchFilter { state, file_sha256 };
@@ -174,7 +173,7 @@ pub(in crate::http) async fn undo(request: HttpRequest, app: web::Data<App>, cal
     let Undone { removed, kept } = batches::undo(&app, &caller, batch_id(&request)?, options).await?;
     log::rows(&request, removed.len());
     let kept =
-        kept.into_iter().map(|(member, reason)| KeptUser { user: member.into(), reason: reason.code().to_owned() });
+        kept.into_iter().map(|(member, reason)| KeptUser { user: member.into(), reason: reason.as_str().to_owned() });
     let metadata = Metadata { total: Some(removed.len()), next_paging_token: None };
     let results = removed.into_iter().map(BatchUser::from).collect();
     Ok(HttpResponse::Ok().json(UndoneUsers { results, kept: kept.collect(), metadata }))
