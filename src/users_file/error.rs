@@ -141,6 +141,6 @@ impl fmt::Display for FormError {
 /// Omits the text, which contains passwords.
 impl fmt::Debug for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FormError").field("path", &self.path).field("problems", &self.errors).finish_non_exhaustive()
+        f.debug_struct("FormError").field("path", &self.path).field("errors", &self.errors).finish_non_exhaustive()
     }
 }

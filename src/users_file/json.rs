@@ -66,7 +66,7 @@ fn document(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
 
 fn list(reader: &mut JsonReader<'_>) -> Read<Vec<FileRow>> {
     let mut rows = Vec::new();
-    reader.items(Visibility::Rows, |_, row| push(&mut rows, row))?;
+    reader.items(Visibility::Rows, |row| push(&mut rows, row))?;
     Ok(rows)
 }
 

@@ -106,7 +106,7 @@ impl<'t> JsonReader<'t> {
 
     fn array(&mut self, show: Visibility) -> Read<FileRow> {
         let mut values = Vec::new();
-        let span = self.items(show, |_, item| {
+        let span = self.items(show, |item| {
             values.push(item.value);
             Ok(())
         })?;
@@ -114,16 +114,12 @@ impl<'t> JsonReader<'t> {
     }
 
     /// Parses an array and passes each item to `take`; returns its byte range.
-    pub fn items(
-        &mut self,
-        show: Visibility,
-        mut take: impl FnMut(&mut Notes, FileRow) -> Read<()>,
-    ) -> Read<Range<usize>> {
+    pub fn items(&mut self, show: Visibility, mut take: impl FnMut(FileRow) -> Read<()>) -> Read<Range<usize>> {
         let start = self.open()?;
         let mut more = self.any(start, b']')?;
         while more {
             let item = self.value(show)?;
-            take(&mut self.notes, item)?;
+            take(item)?;
             more = self.more(start, b']')?;
         }
         Ok(start..self.at)

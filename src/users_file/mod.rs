@@ -212,11 +212,11 @@ impl UsersFile {
     fn block<'a>(&self, level: Level<'static>, finding: &'a RowFinding) -> Block<'a> {
         let place = self.place(finding.index, finding);
         let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
-        let named = |name: &str| match self.field(finding.index, finding) {
-            Some(field) => field.named,
+        let is_shown = |name: &str| match self.field(finding.index, finding) {
+            Some(field) => field.is_shown,
             None => redact::is_printable_key(name, true),
         };
-        let field = finding.field.as_deref().map(|name| if named(name) { name } else { "this key" });
+        let field = finding.field.as_deref().map(|name| if is_shown(name) { name } else { "this key" });
         let title = match (field, &place) {
             (Some(field), Some(_)) => format!("{field}: {}", finding.message),
             (None, Some(_)) => finding.message.clone(),

@@ -22,7 +22,7 @@ pub(super) struct FileRow {
 pub(super) struct FileField {
     pub name: Cow<'static, str>,
     /// Whether the name may be shown; see [`is_printable_key`](super::redact::is_printable_key).
-    pub named: bool,
+    pub is_shown: bool,
     pub key: Range<usize>,
     /// Empty if the key has no value.
     pub value: Range<usize>,
@@ -48,9 +48,9 @@ impl FileRow {
 }
 
 impl FileField {
-    pub fn new(name: &str, named: bool, key: Range<usize>, value: Range<usize>) -> Self {
+    pub fn new(name: &str, is_shown: bool, key: Range<usize>, value: Range<usize>) -> Self {
         let known = UserField::find(UserField::NEW_USER, name);
         let name = known.map_or_else(|| Cow::Owned(name.to_owned()), |field| Cow::Borrowed(field.as_str()));
-        Self { name, named, key, value }
+        Self { name, is_shown, key, value }
     }
 }

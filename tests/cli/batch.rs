@@ -200,12 +200,12 @@ async fn truncated_lists_say_so_in_every_format() {
         let group = json!({ "name": format!("group {n}") });
         assert_eq!(app.owner.post("/api/v2/user_groups/", &group).await.status, 200);
     }
-    let said = "only the first 2 results are shown; use `--max-items` to see more\n";
+    let message = "only the first 2 results are shown; use `--max-items` to see more\n";
     for list in [&["batch", "list"][..], &["group", "list"], &["user", "list"], &["user", "search", "user"]] {
         for format in ["table", "json", "csv"] {
             let arguments = [list, &["-o", format, "--max-items"]].concat();
             let ran = run(muster_at(&app).args(&arguments).arg("2"));
-            assert_eq!((ran.status, ran.err.as_str()), (Some(0), said), "{list:?} {format}");
+            assert_eq!((ran.status, ran.err.as_str()), (Some(0), message), "{list:?} {format}");
             let ran = run(muster_at(&app).args(&arguments).arg("5"));
             assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{list:?} {format}");
         }

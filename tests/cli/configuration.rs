@@ -197,12 +197,12 @@ async fn a_start_on_a_database_with_keys_says_how_to_create_another() {
     let database = empty_database().await;
     let hint = "API keys are shown only once, when created; create another with `muster key create --name NAME --role \
                 owner`";
-    let says = |server: &ServerProcess| server.announced.iter().filter(|line| *line == hint).count();
+    let count_hints = |server: &ServerProcess| server.announced.iter().filter(|line| *line == hint).count();
     let first = ServerProcess::start_on(&database);
-    assert_eq!((first.key.is_some(), says(&first)), (true, 0), "{:?}", first.announced);
+    assert_eq!((first.key.is_some(), count_hints(&first)), (true, 0), "{:?}", first.announced);
     drop(first);
     let second = ServerProcess::start_on(&database);
-    assert_eq!((second.key.is_some(), says(&second)), (false, 1), "{:?}", second.announced);
+    assert_eq!((second.key.is_some(), count_hints(&second)), (false, 1), "{:?}", second.announced);
 }
 
 #[tokio::test(flavor = "multi_thread")]

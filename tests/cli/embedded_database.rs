@@ -52,8 +52,8 @@ async fn it_needs_no_setup_keeps_its_data_and_stops_cleanly() {
     assert_eq!(crate::support::Actor::send(taken).await.status, 409);
     let log = dir.path().join("postgres.log");
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
-    let said = fs::read_to_string(&log).unwrap();
-    assert!(said.contains("users_email_key_key") && !said.contains("a@example.com"), "{said}");
+    let log_text = fs::read_to_string(&log).unwrap();
+    assert!(log_text.contains("users_email_key_key") && !log_text.contains("a@example.com"), "{log_text}");
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(postgres_pid(dir.path()), None);

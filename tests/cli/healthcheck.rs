@@ -9,13 +9,13 @@ use crate::support::server::{ServerProcess, muster};
 use crate::support::{TestApp, file, migrated_database};
 
 /// Runs the health check with this listen address.
-fn asked(listen: &str) -> (Option<i32>, String, String) {
+fn check(listen: &str) -> (Option<i32>, String, String) {
     let ran = run(muster().arg("healthcheck").env("MUSTER_LISTEN", listen));
     (ran.status, ran.out, ran.err)
 }
 
 /// A program that responds with these bytes.
-fn answering(answer: &'static [u8]) -> SocketAddr {
+fn respond_with(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -26,7 +26,7 @@ fn answering(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
-fn lives() -> (Option<i32>, String, String) {
+fn alive() -> (Option<i32>, String, String) {
     (Some(0), "alive\n".to_owned(), String::new())
 }
 
@@ -34,11 +34,11 @@ fn lives() -> (Option<i32>, String, String) {
 async fn a_server_is_alive_on_any_listen_address_and_without_its_database() {
     let app = TestApp::spawn().await;
     let port = app.address.port();
-    assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
+    assert_eq!(check(&format!("127.0.0.1:{port}")), alive());
     // As in a container, where the server listens on all addresses.
-    assert_eq!(asked(&format!("0.0.0.0:{port}")), lives());
+    assert_eq!(check(&format!("0.0.0.0:{port}")), alive());
     app.served.close().await;
-    assert_eq!(asked(&format!("127.0.0.1:{port}")), lives());
+    assert_eq!(check(&format!("127.0.0.1:{port}")), alive());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_missing_server_is_reported_in_one_line_with_exit_status_1() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let why = std::net::TcpStream::connect(free).unwrap_err();
     let refused = format!("error: no response from {free}: {why}\n");
-    assert_eq!(asked(&free.to_string()), (Some(1), String::new(), refused));
+    assert_eq!(check(&free.to_string()), (Some(1), String::new(), refused));
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn an_unresponsive_server_times_out_after_three_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let start = Instant::now();
-    let said = format!("error: no response from {address} within 3 s\n");
-    assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
+    let message = format!("error: no response from {address} within 3 s\n");
+    assert_eq!(check(&address.to_string()), (Some(1), String::new(), message));
     assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
@@ -63,9 +63,9 @@ fn an_unresponsive_server_times_out_after_three_seconds() {
 fn another_program_on_the_port_is_not_alive() {
     let not_found: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     for answer in [not_found, b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"220 mail.example.org ESMTP\r\n", b"HTTP"] {
-        let address = answering(answer);
-        let said = format!("error: unexpected response from {address}\n");
-        assert_eq!(asked(&address.to_string()), (Some(1), String::new(), said));
+        let address = respond_with(answer);
+        let message = format!("error: unexpected response from {address}\n");
+        assert_eq!(check(&address.to_string()), (Some(1), String::new(), message));
     }
 }
 
@@ -94,7 +94,7 @@ fn the_tls_alert_of_a_tls_server_counts_as_alive() {
             let _ = tls.complete_io(&mut stream.unwrap());
         }
     });
-    let asked_for_tls = |address: SocketAddr| {
+    let check_with_tls = |address: SocketAddr| {
         let mut command = muster();
         command.arg("healthcheck").env("MUSTER_LISTEN", address.to_string());
         command
@@ -103,18 +103,18 @@ fn the_tls_alert_of_a_tls_server_counts_as_alive() {
         let ran = run(&mut command);
         (ran.status, ran.out, ran.err)
     };
-    assert_eq!(asked_for_tls(address), lives());
+    assert_eq!(check_with_tls(address), alive());
     // Without TLS in the settings, an alert is unexpected; with TLS, a plaintext response is.
-    let another = |address| (Some(1), String::new(), format!("error: unexpected response from {address}\n"));
-    assert_eq!(asked(&address.to_string()), another(address));
-    let plain = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(asked_for_tls(plain), another(plain));
+    let unexpected = |address| (Some(1), String::new(), format!("error: unexpected response from {address}\n"));
+    assert_eq!(check(&address.to_string()), unexpected(address));
+    let plain = respond_with(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(check_with_tls(plain), unexpected(plain));
 }
 
 #[test]
 fn a_random_port_is_a_usage_error() {
-    let said = "error: can't check a server on a random port; set `server.listen` to a fixed port\n".to_owned();
-    assert_eq!(asked("127.0.0.1:0"), (Some(2), String::new(), said));
+    let message = "error: can't check a server on a random port; set `server.listen` to a fixed port\n".to_owned();
+    assert_eq!(check("127.0.0.1:0"), (Some(2), String::new(), message));
 }
 
 #[tokio::test]

@@ -108,11 +108,11 @@ async fn a_truncated_list_says_so_and_json_and_csv_are_complete() {
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
 
     let ran = local(&app, &["audit", "list"]);
-    let said = "only the first 50 results are shown; use `--max-items` to see more\n";
-    assert_eq!((ran.status, ran.out.lines().count(), ran.err.as_str()), (Some(0), 51, said));
+    let message = "only the first 50 results are shown; use `--max-items` to see more\n";
+    assert_eq!((ran.status, ran.out.lines().count(), ran.err.as_str()), (Some(0), 51, message));
     let ran = local(&app, &["audit", "list", "--max-items", "1"]);
-    let said = "only the first result is shown; use `--max-items` to see more\n";
-    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (2, said));
+    let message = "only the first result is shown; use `--max-items` to see more\n";
+    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (2, message));
     let ran = local(&app, &["audit", "list", "--max-items", "64"]);
     assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
 

@@ -99,26 +99,26 @@ async fn a_second_login_revokes_the_key_of_the_first() {
     };
     let id = |token: &str| muster::keys::Token::parse(token).unwrap().id;
     let status = async |token: &str| Actor::new(app.address, Some(token)).get("/api/v2/userinfo/").await.status;
-    let (first, said) = log_in();
-    assert_eq!(said, "");
-    let (second, said) = log_in();
-    assert_eq!(said, format!("revoked the API key of the previous login, {}", id(&first)));
+    let (first, messages) = log_in();
+    assert_eq!(messages, "");
+    let (second, messages) = log_in();
+    assert_eq!(messages, format!("revoked the API key of the previous login, {}", id(&first)));
     assert_eq!((status(&first).await, status(&second).await), (401, 200));
 
     // If the previous key can't be revoked, the login succeeds anyway.
     let second_id = id(&second).to_string();
     assert_eq!(ada.delete(&format!("/api/v2/api_keys/{second_id}")).await.status, 200);
-    let (third, said) = log_in();
-    assert_eq!(said, "the API key of the previous login was already invalid");
+    let (third, messages) = log_in();
+    assert_eq!(messages, "the API key of the previous login was already invalid");
     app.db_execute("create function fail() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$")
         .await;
     app.db_execute("create trigger fail before update of revoked_at on api_keys execute function fail()").await;
-    let (fourth, said) = log_in();
+    let (fourth, messages) = log_in();
     let warning = "warning: can't revoke the API key of the previous login: internal error; see the server log for \
                    this request ID";
-    assert!(said.starts_with(warning), "{said}");
+    assert!(messages.starts_with(warning), "{messages}");
     let advice = format!("; revoke it with `muster api-key revoke {}`", id(&third));
-    assert!(said.ends_with(&advice) && said.lines().count() == 1, "{said}");
+    assert!(messages.ends_with(&advice) && messages.lines().count() == 1, "{messages}");
     assert_eq!((status(&third).await, status(&fourth).await), (200, 200));
 }
 
@@ -165,10 +165,9 @@ async fn a_logout_without_the_server_removes_the_key_and_reports_that_it_is_not_
     keep(0o600);
     let ran = run(muster_of(&app, folder.path()).args(["logout", "--host", "127.0.0.1:9"]));
     assert_eq!(ran.status, Some(2));
-    let start = format!(
-        "error: removed the API key from this machine, but can't revoke it: no response from `http://127.0.0.1:9`: "
-    );
-    assert!(ran.err.starts_with(&start), "{}", ran.err);
+    let start =
+        "error: removed the API key from this machine, but can't revoke it: no response from `http://127.0.0.1:9`: ";
+    assert!(ran.err.starts_with(start), "{}", ran.err);
     // The other entries of the file remain.
     assert_eq!(stored(folder.path()), serde_json::json!({"hosts": {"http://other": {"token": "amk_x"}}}));
 

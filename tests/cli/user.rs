@@ -83,9 +83,9 @@ async fn a_command_that_retries_says_so() {
     command.args(["user", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut err = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    err.read_line(&mut said).unwrap();
-    assert_eq!(said, "the server is not ready; retrying\n");
+    let mut message = String::new();
+    err.read_line(&mut message).unwrap();
+    assert_eq!(message, "the server is not ready; retrying\n");
     sqlx::query("rollback").execute(&mut connection).await.unwrap();
     let mut rest = String::new();
     err.read_to_string(&mut rest).unwrap();

@@ -74,9 +74,9 @@ async fn users_are_suspended_reactivated_and_deleted() {
     let sentence = "error: a@example.com can't be suspended: is already suspended\n";
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", sentence));
     let ran = user(&app, &["suspend", "b@example.com", "A@example.com", "b@example.com"]);
-    let said = "A@example.com: is already suspended\nb@example.com: the same user as b@example.com\n\
+    let message = "A@example.com: is already suspended\nb@example.com: the same user as b@example.com\n\
                 error: 2 of 3 users can't be suspended; nothing was suspended\n";
-    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", said));
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", message));
     let ran = user(&app, &["delete", "a@example.com", "--dry-run"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "dry run: 1 user would be deleted; nothing was written\n"));
     let ran = user(&app, &["delete", "a@example.com", "--yes"]);
