@@ -86,7 +86,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(&db, &hasher, clock.now()));
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
-        let policy = Policy::new(&config.passwords);
+        let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let (config, key_holders, unsorted, leaving) =

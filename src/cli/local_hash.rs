@@ -42,7 +42,8 @@ pub(super) async fn rows<'a>(
     let config = Config::built_in().map_err(Exit::usage)?;
     let mut rows: Vec<Value> = rows.cloned().collect();
     let texts: Vec<Option<String>> = rows.iter_mut().map(take_password).collect();
-    let (passwords, findings) = check(&rows, &texts, Policy::new(&config.passwords));
+    let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
+    let (passwords, findings) = check(&rows, &texts, policy);
     if !findings.is_empty() {
         return Ok(Hashed::Findings(findings));
     }

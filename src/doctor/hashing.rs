@@ -56,7 +56,8 @@ async fn cost(config: &Config, memory_kib: u32, iterations: u32, parallelism: u3
     let threads = machine::hash_threads(config);
     let pool = Pool::start(parameters, threads, usize::MAX, Duration::MAX).ok()?;
     // Satisfies every policy.
-    let password = Policy::new(&config.passwords).check(&hex::encode(rand::random::<[u8; 128]>()), &[]).ok()?;
+    let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
+    let password = policy.check(&hex::encode(rand::random::<[u8; 128]>()), &[]).ok()?;
     let round = || async {
         let begun = Instant::now();
         pool.hash_batch(vec![password.clone(); threads], std::sync::Arc::default()).await.ok()?;

@@ -13,7 +13,6 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 
-use crate::config;
 use crate::secret::Secret;
 
 /// The maximum number of code points, and of bytes in UTF-8: enough for any passphrase, and a limit on the work per
@@ -84,10 +83,10 @@ impl PasswordError {
 }
 
 impl Policy {
-    /// The policy of the settings.
+    /// The policy of the settings `passwords.min_length` and `passwords.min_strength`.
     #[must_use]
-    pub const fn new(config: &config::Passwords) -> Self {
-        Self { min_length: config.min_length, min_strength: config.min_strength }
+    pub const fn new(min_length: usize, min_strength: u8) -> Self {
+        Self { min_length, min_strength }
     }
 
     /// Checks a new password. `context` is what an attacker who knows the person tries first: the name and the e-mail
