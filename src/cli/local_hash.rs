@@ -88,11 +88,9 @@ fn take_password(row: &mut Value) -> Option<String> {
             *value = empty_of_its_kind(value);
         }
     }
-    match row.get("password") {
-        Some(Value::String(text)) if !text.is_empty() => match row.remove("password") {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        },
+    row.get("password")?.as_str().filter(|text| !text.is_empty())?;
+    match row.remove("password") {
+        Some(Value::String(text)) => Some(text),
         _ => None,
     }
 }

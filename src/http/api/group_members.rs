@@ -70,13 +70,8 @@ pub(in crate::http) struct MembersChanged {
         (status = 409, description = "A directory manages the group.", body = ErrorBody),
         (status = 422, description = "Rows with unknown or duplicate users.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
-    let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
-    let MemberCounts { changed, unchanged } =
-        groups::change_members(&app, &caller, group_id, MemberChange::Add, dry_run, body.read()).await?;
-    log::rows(&body.request, changed);
-    let group_id = group_id.to_string();
-    Ok(single(MembersChanged { group_id, added: Some(changed), removed: None, unchanged }))
+pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, body, MemberChange::Add).await
 }
 
 /// Remove users from a group
@@ -92,13 +87,20 @@ pub(in crate::http) async fn add(app: web::Data<App>, caller: Caller, mut body: 
             (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with unknown or duplicate users.", body = ErrorBody),
     ))]
-pub(in crate::http) async fn remove(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+pub(in crate::http) async fn remove(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse> {
+    change(&app, &caller, body, MemberChange::Remove).await
+}
+
+async fn change(app: &App, caller: &Caller, mut body: Body, change: MemberChange) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
     let MemberCounts { changed, unchanged } =
-        groups::change_members(&app, &caller, group_id, MemberChange::Remove, dry_run, body.read()).await?;
+        groups::change_members(app, caller, group_id, change, dry_run, body.read()).await?;
     log::rows(&body.request, changed);
-    let group_id = group_id.to_string();
-    Ok(single(MembersChanged { group_id, removed: Some(changed), added: None, unchanged }))
+    let (added, removed) = match change {
+        MemberChange::Add => (Some(changed), None),
+        MemberChange::Remove => (None, Some(changed)),
+    };
+    Ok(single(MembersChanged { group_id: group_id.to_string(), added, removed, unchanged }))
 }
 
 /// All groups with their members. The response is streamed in this format.
