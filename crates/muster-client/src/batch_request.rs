@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::batch::{CreatedBody, PlannedBody};
-use crate::http::{Rows, Single};
+use crate::http::Single;
 use crate::retry::{Retry, RetryReason};
 use crate::{Batch, BatchEvent, BatchOutcome, Client, CreatedBatch, Error, PlannedBatch, random};
 
@@ -148,8 +148,8 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
             headers.insert("prefer", value("wait", &format!("respond-async, wait={seconds}"))?);
         }
         let http = &self.client.http;
-        let rows = Rows { path: PATH, query: &[], headers, rows: self.rows, key: Some(key) };
-        let response = http.post_rows(rows, retry, on_retry).await?;
+        let sent = http.post(PATH).headers(headers).body(self.rows)?.send_with_retry(retry, on_retry).await;
+        let response = sent.map_err(|error| if error.is_retryable() { error.with_key(Some(key)) } else { error })?;
         if response.status == StatusCode::ACCEPTED {
             let running = http.parse::<Single<Batch>>(&response).map_err(|error| error.with_key(Some(key)))?;
             return Ok(BatchOutcome::Running(Box::new(running.result)));
@@ -163,10 +163,9 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     /// # Errors
     /// The same as [`send`](Self::send). [`Error::outcome_unknown`] is irrelevant, because nothing is written.
     pub async fn dry_run(self) -> Result<PlannedBatch, Error> {
-        let query = [("dry_run", "true".to_owned())];
         let http = &self.client.http;
-        let rows = Rows { path: PATH, query: &query, headers: self.headers()?, rows: self.rows, key: None };
-        let response = http.post_rows(rows, Retry::new(http.retry_for), |reason| http.notify(reason)).await?;
+        let write = http.post(PATH).query("dry_run", "true").headers(self.headers()?).body(self.rows)?;
+        let response = write.send_with_retry(Retry::new(http.retry_for), |reason| http.notify(reason)).await?;
         Ok(http.parse::<PlannedBody>(&response)?.into())
     }
 

@@ -40,16 +40,7 @@ pub(crate) struct Http {
     pub(crate) on_retry: Option<Arc<dyn Fn(RetryReason) + Send + Sync>>,
 }
 
-/// A batch to send. `key` is the idempotency key in `headers`, for errors.
-pub(crate) struct Rows<'a, B: ?Sized> {
-    pub(crate) path: &'a str,
-    pub(crate) query: &'a [(&'a str, String)],
-    pub(crate) headers: HeaderMap,
-    pub(crate) rows: &'a B,
-    pub(crate) key: Option<&'a str>,
-}
-
-/// A write that is not retried and, like all writes, has no timeout.
+/// A write. It has no timeout: the server may hash thousands of passwords.
 pub(crate) struct Write<'a> {
     http: &'a Http,
     method: Method,
@@ -84,9 +75,27 @@ impl Write<'_> {
         self
     }
 
-    pub(crate) async fn send(mut self) -> Result<Received, Error> {
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    fn request(mut self) -> RequestBuilder {
         self.headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        self.http.execute(self.http.client.request(self.method, self.url).headers(self.headers).body(self.body)).await
+        self.http.client.request(self.method, self.url).headers(self.headers).body(self.body)
+    }
+
+    pub(crate) async fn send(self) -> Result<Received, Error> {
+        self.http.execute(self.request()).await
+    }
+
+    /// Sends the request and retries. `on_retry` is called before each retry.
+    pub(crate) async fn send_with_retry(
+        self,
+        mut retry: Retry,
+        on_retry: impl FnMut(RetryReason),
+    ) -> Result<Received, Error> {
+        self.http.execute_with_retry(self.request(), &mut retry, on_retry).await
     }
 
     /// Sends the request and parses the response.
@@ -174,21 +183,6 @@ impl Http {
 
     pub(crate) fn post(&self, path: &str) -> Write<'_> {
         self.write(Method::POST, path)
-    }
-
-    /// Sends rows without a timeout (the server may hash thousands of passwords) and retries. `on_retry` is called before
-    /// each retry.
-    pub(crate) async fn post_rows<B: Serialize + ?Sized>(
-        &self,
-        Rows { path, query, headers, rows, key }: Rows<'_, B>,
-        mut retry: Retry,
-        on_retry: impl FnMut(RetryReason),
-    ) -> Result<Received, Error> {
-        let body = json(rows)?;
-        let url = self.base.join(path, query);
-        let request = self.client.post(url).headers(headers).header(CONTENT_TYPE, "application/json").body(body);
-        let response = self.execute_with_retry(request, &mut retry, on_retry).await;
-        response.map_err(|error| if error.is_retryable() { error.with_key(key) } else { error })
     }
 
     async fn execute_with_retry(
