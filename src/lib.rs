@@ -56,8 +56,7 @@
 //! 5. A parsed value is valid: an [`users::EmailAddress`] or a [`passwords::Password`] exists only if it is. A secret
 //!    can't be displayed.
 //! 6. Time and IDs come from [`app::App`]'s clock. Only [`config`] reads the environment.
-//! 7. Modules import only modules below them; there are no import cycles, except between the files of `users_file`'s YAML
-//!    reader.
+//! 7. There are no import cycles: only a module and its own submodules import each other.
 
 pub mod app;
 pub mod audit;
