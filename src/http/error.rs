@@ -50,7 +50,7 @@ impl ResponseError for Error {
         StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Status and headers. [`render`] adds the body, which contains the request ID.
+    /// Status and headers. `render` adds the body, which contains the request ID.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(after) = self.retry_after() {

@@ -249,7 +249,7 @@ impl Error {
         self.cause().and_then(UnavailableReason::of)
     }
 
-    /// Whether the database did not respond in time, for an unknown reason. [`super::Database::diagnose`] may find the
+    /// Whether the database did not respond in time, for an unknown reason. `Database::diagnose` may find the
     /// reason.
     #[must_use]
     pub fn is_unexplained(&self) -> bool {

@@ -11,7 +11,7 @@
 //! create users one by one, on two cores: 1086, 1362, 1467 and 1573 requests a second with 4, 8, 12 and 16 connections
 //! (medians of 3).
 //!
-//! *The cause of a pool timeout is looked up separately* ([`Database::diagnose`]): a pool retries silently while
+//! *The cause of a pool timeout is looked up separately* (`Database::diagnose`): a pool retries silently while
 //! PostgreSQL has no connections left, and then reports only the timeout.
 
 mod data_dir;
@@ -96,6 +96,9 @@ fn lock(health: &Mutex<Health>) -> MutexGuard<'_, Health> {
     health.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// When a diagnosis was made, and the reason that PostgreSQL gave.
+type Diagnosis = (Instant, Option<UnavailableReason>);
+
 /// The database: two connection pools, so that batches that wait for a connection don't block other requests.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -104,7 +107,7 @@ pub struct Database {
     /// Connections of batches.
     pub batch: PgPool,
     /// The last diagnosis; locked while one is made, so that requests share it.
-    diagnosis: Arc<tokio::sync::Mutex<Option<(Instant, Option<UnavailableReason>)>>>,
+    diagnosis: Arc<tokio::sync::Mutex<Option<Diagnosis>>>,
     health: Arc<Mutex<Health>>,
 }
 
