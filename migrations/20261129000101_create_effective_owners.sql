@@ -18,3 +18,17 @@ create view effective_owners (
     from organization_policy_bindings b
     join user_group_members m using (organization_id, group_id)
     where b.role_name = 'owner';
+
+-- Whoever may read memberships may read the view: a server whose role does not own the tables goes on working.
+do $$
+declare
+    grantee text;
+begin
+    for grantee in
+        select case when acl.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end
+        from pg_class, aclexplode(relacl) acl
+        where pg_class.oid = 'collaborators'::regclass and acl.privilege_type = 'SELECT'
+    loop
+        execute format('grant select on effective_owners to %s', grantee);
+    end loop;
+end $$;

@@ -154,10 +154,10 @@ impl App {
         dry_run: bool,
         mut work: impl AsyncFnMut(&mut Change) -> Result<T>,
     ) -> Result<T> {
-        let (now, mut retries) = (self.clock.now(), Retries::new(TxLimits::Batch));
+        let mut retries = Retries::new(TxLimits::Batch);
         loop {
             let attempt = async {
-                let mut change = self.begin_many(caller, action, retries.limits(), now).await?;
+                let mut change = self.begin_many(caller, action, retries.limits(), self.clock.now()).await?;
                 if dry_run {
                     change.dry_run();
                 }
@@ -337,7 +337,7 @@ impl App {
     /// rest and returns their number.
     pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.jobs.close();
-        if tokio::time::timeout_at(deadline, self.wait()).await.is_ok() {
+        if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {
             return 0;
         }
         let jobs = self.jobs.len();
@@ -351,13 +351,14 @@ impl App {
     pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        let _ = tokio::time::timeout(timeout, self.wait()).await;
+        let _ = tokio::time::timeout(timeout, self.jobs.wait()).await;
     }
 
-    async fn wait(&self) {
-        self.jobs.wait().await;
+    /// Waits up to `timeout` for short tasks that outlive their request. Called when no request is in progress any more,
+    /// since each one adds some.
+    pub async fn finish_tasks(&self, timeout: Duration) {
         self.tasks.close();
-        self.tasks.wait().await;
+        let _ = tokio::time::timeout(timeout, self.tasks.wait()).await;
     }
 
     /// Records a denial or rejection in the audit log. A failure to record it is logged and changes nothing else.

@@ -122,26 +122,26 @@ impl TxLimits {
 
     /// The lock timeout, if `left` remains of the time for a connection and a lock together. If a locked table keeps all
     /// connections busy, waiting requests get a connection when the holders time out.
-    fn lock_timeout(self, left: Duration) -> Duration {
+    fn lock_timeout(self, left: Duration) -> Option<Duration> {
         match self {
-            Self::DetachedBatch => Duration::from_secs(10),
-            Self::Single | Self::Batch => left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT),
-            // None: the request is given up first, as all reads are.
-            Self::PlannedRead => Duration::ZERO,
+            Self::DetachedBatch => Some(Duration::from_secs(10)),
+            Self::Single | Self::Batch => Some(left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT)),
+            // As for all reads: the request is given up before.
+            Self::PlannedRead => None,
         }
     }
 
     /// The settings, as the statements of a `DO` block.
-    fn settings(self, lock_timeout: Duration) -> String {
+    fn settings(self, lock_timeout: Option<Duration>) -> String {
         let (statement_timeout, planner) = match self {
             Self::Single => ("5s", ""),
             Self::PlannedRead => ("5s", "set local plan_cache_mode = force_custom_plan;"),
             Self::Batch | Self::DetachedBatch => ("30s", "set local enable_seqscan = off;"),
         };
-        let lock_timeout = lock_timeout.as_millis();
+        let lock_timeout = lock_timeout
+            .map_or_else(String::new, |timeout| format!("set local lock_timeout = '{}ms';", timeout.as_millis()));
         format!(
-            "do $$ begin set local statement_timeout = '{statement_timeout}'; \
-             set local lock_timeout = '{lock_timeout}ms'; \
+            "do $$ begin set local statement_timeout = '{statement_timeout}'; {lock_timeout} \
              set local idle_in_transaction_session_timeout = '10s'; {planner} end $$"
         )
     }

@@ -33,7 +33,7 @@ pub struct Entry {
     /// The code of the reason for a denial or a rejection.
     pub reason: Option<String>,
     /// The kind of target.
-    pub target_kind: Option<TargetKind>,
+    pub target_kind: Option<String>,
     /// The target's ID.
     pub target_id: Option<String>,
     /// The batch that the event is part of.
@@ -93,7 +93,7 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         select
             event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
             api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason,
-            target_kind as "target_kind: TargetKind", target_id, batch_id as "batch_id: Id<Batch>",
+            target_kind, target_id, batch_id as "batch_id: Id<Batch>",
             request_id as "request_id: Id<Request>", host(source_address) as source_address, details
         from audit_events
         left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
@@ -132,8 +132,12 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
             action: row.action,
             outcome: row.outcome,
             reason: row.reason,
+            // A later version may record kinds that this one does not know.
+            target_id: row.target_id.map(|id| match row.target_kind.as_deref().and_then(TargetKind::parse) {
+                Some(kind) => id_text(kind.id_prefix(), id),
+                None => id.to_string(),
+            }),
             target_kind: row.target_kind,
-            target_id: row.target_kind.zip(row.target_id).map(|(kind, id)| id_text(kind.id_prefix(), id)),
             batch_id: row.batch_id,
             request_id: row.request_id,
             source_address: row.source_address,

@@ -158,7 +158,10 @@ async fn beat(app: Arc<App>, held: Held, counts: Counts, progress: Option<Arc<Pr
         match renew(&app, held, counts, progress.as_deref()).await {
             Ok(true) => {}
             Ok(false) => return lost.cancel(),
-            Err(error) => tracing::warn!(error = error.chain(), "failed to renew the lease of a batch; retrying"),
+            Err(error) => {
+                app.db.observe(&error);
+                tracing::warn!(error = error.chain(), "failed to renew the lease of a batch; retrying");
+            }
         }
     }
 }

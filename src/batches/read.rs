@@ -82,7 +82,8 @@ pub async fn get(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Result
 
 /// As [`get`], for a caller who has just changed the batch: permission to read is not required.
 pub(super) async fn find(app: &App, caller: &Caller, batch_id: Id<Batch>) -> Result<BatchSummary> {
-    let found = select(app, caller, Some(batch_id), &BatchFilter::default(), None, 1).await?;
+    let filter = BatchFilter::default();
+    let found = app.retry_read(async || select(app, caller, Some(batch_id), &filter, None, 1).await).await?;
     found.into_iter().next().ok_or_else(|| not_found(batch_id))
 }
 

@@ -134,7 +134,10 @@ pub(super) async fn was_committed(app: &App, caller: &Caller, batch: &NewBatch) 
     for _ in 0..OUTCOME_QUERIES {
         match query_outcome(app, caller, batch).await {
             Ok(was_committed) => return Ok(was_committed),
-            Err(error) => last = error,
+            Err(error) => {
+                app.db.observe(&error);
+                last = error;
+            }
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -118,7 +118,9 @@ impl Cli {
     /// The error message and the exit status.
     pub fn run(self) -> Result<(), Exit> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(2).enable_all().build().map_err(Exit::usage)?;
+        // Its threads do the database I/O of all HTTP workers.
+        let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get().max(2));
+        let runtime = builder.worker_threads(threads).enable_all().build().map_err(Exit::usage)?;
         let result = runtime.block_on(async {
             match self.command {
                 Command::Quickstart(args) => quickstart::run(&args).await,

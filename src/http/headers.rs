@@ -83,7 +83,8 @@ pub(super) fn if_match(request: &HttpRequest) -> Result<Expected> {
         return Ok(Expected::Any);
     }
     match IfMatch::parse(request) {
-        Ok(IfMatch::Any) => Ok(Expected::Any),
+        // Of several header lines, the library reads only the first if that is `*`.
+        Ok(IfMatch::Any) if request.headers().get_all(IF_MATCH).count() == 1 => Ok(Expected::Any),
         // The library skips members that are not entity tags.
         Ok(IfMatch::Items(tags)) if !tags.is_empty() => {
             let revisions = tags.iter().filter(|tag| !tag.weak).filter_map(|tag| tag.tag().parse().ok());

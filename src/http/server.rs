@@ -8,7 +8,8 @@
 //! *HTTP/2 is available only over TLS*: reverse proxies use HTTP/1.1 to their upstreams, and browsers support no HTTP/2 in plain
 //! text.
 //!
-//! *Malformed HTTP is logged and counted here*, as method `other` and route `-`, since it reaches no route.
+//! *Malformed HTTP is logged and counted here*, as method `other` and route `-`, since it reaches no route. A head that
+//! takes too long is neither: the library does not report its 408.
 
 use std::io;
 use std::net::TcpListener;

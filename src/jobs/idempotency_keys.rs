@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Due, begin, by_organization, rows_written};
+use super::{Due, begin, by_organization, log_failure};
 use crate::app::App;
 use crate::error::Result;
 use crate::id::{Batch, Id, Organization};
@@ -30,7 +30,10 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
         .await?;
         let mut expired = 0;
         for (organization_id, batch_ids) in by_organization(due) {
-            expired += rows_written(app, organization_id, expire(app, organization_id, &batch_ids, now).await);
+            match expire(app, organization_id, &batch_ids, now).await {
+                Ok(rows) => expired += rows,
+                Err(error) => log_failure(app, organization_id, &error),
+            }
         }
         // Rows that remain because of an error are cleared in the next round.
         if expired < LIMIT {

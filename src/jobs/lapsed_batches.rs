@@ -2,17 +2,21 @@
 
 use serde_json::json;
 
-use super::{Due, begin, by_organization, rows_written};
+use super::{Due, begin, by_organization, log_failure};
 use crate::app::App;
 use crate::audit::{self, ActorKind, ActorRef, Attribution, AuditDenial, Findings, Target};
 use crate::caller::{Action, Origin};
 use crate::error::Result;
 use crate::id::{Batch, Id, Organization, Request};
+use crate::postgres::ErrorClass;
 
 /// The code of a batch whose lease has expired.
 const INTERRUPTED: &str = "interrupted";
 
 /// Fails all batches whose lease has expired, and records each in the audit log.
+///
+/// # Errors
+/// `unavailable` if the database went away: then other leases may have expired for that reason.
 pub(super) async fn fail_all(app: &App) -> Result<()> {
     let due = sqlx::query_as!(
         Due,
@@ -26,10 +30,16 @@ pub(super) async fn fail_all(app: &App) -> Result<()> {
     )
     .fetch_all(&app.db.interactive)
     .await?;
+    let mut outage = Ok(());
     for (organization_id, batch_ids) in by_organization(due) {
-        rows_written(app, organization_id, fail(app, organization_id, &batch_ids).await);
+        if let Err(error) = fail(app, organization_id, &batch_ids).await {
+            log_failure(app, organization_id, &error);
+            if error.class() == Some(ErrorClass::Unavailable) {
+                outage = Err(error);
+            }
+        }
     }
-    Ok(())
+    outage
 }
 
 /// The same for one batch, for a request that needs it.

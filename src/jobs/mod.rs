@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::change::{self, TxLimits};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Batch, Id, Organization};
 
 pub(crate) use idempotency_keys::expire_key;
@@ -67,13 +67,10 @@ fn by_organization(mut due: Vec<Due>) -> Vec<(Id<Organization>, Vec<Id<Batch>>)>
         .collect()
 }
 
-/// The number of rows written for an organization. An error is logged, and the rows are due again in the next round.
-fn rows_written(app: &App, organization_id: Id<Organization>, written: Result<usize>) -> usize {
-    written.unwrap_or_else(|error| {
-        app.db.observe(&error);
-        tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
-        0
-    })
+/// Logs a failure to write to an organization's rows, which are due again in the next round.
+fn log_failure(app: &App, organization_id: Id<Organization>, error: &Error) {
+    app.db.observe(error);
+    tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
 }
 
 /// Begins the transaction of an organization.

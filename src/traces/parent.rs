@@ -24,6 +24,9 @@ pub(crate) struct Parent {
 impl Parent {
     /// Parses the header; `None` if it is invalid: the specification requires that invalid headers are ignored.
     pub(crate) fn parse(header: &str) -> Option<Self> {
+        if !has_w3c_lengths(header) {
+            return None;
+        }
         let is_root = header.contains(NO_SPAN);
         let carrier = HashMap::from([(HEADER.to_owned(), header.replace(NO_SPAN, STAND_IN))]);
         let context = TraceContextPropagator::new().extract(&carrier).span().span_context().clone();
@@ -43,6 +46,14 @@ impl Parent {
     pub(super) fn is_sampled(&self) -> bool {
         self.is_root || self.context.is_sampled()
     }
+}
+
+/// Whether the fields have the lengths of the specification, which the library does not check. Later versions may append
+/// fields.
+fn has_w3c_lengths(header: &str) -> bool {
+    let mut lengths = header.trim().split('-').map(str::len);
+    [2, 32, 16, 2].into_iter().all(|length| lengths.next() == Some(length))
+        && (!header.trim().starts_with("00-") || lengths.next().is_none())
 }
 
 #[cfg(test)]
@@ -73,6 +84,8 @@ mod tests {
         for invalid in [
             "",
             "00",
+            "00-1-2-01",
+            &format!("00-{TRACE}-00f067aa0ba902b7-01-"),
             "junk",
             "00-4bf92f3577b34da6a3ce929d0e0e4736",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",

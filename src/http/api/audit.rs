@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::Listing;
 use crate::app::App;
-use crate::audit::{self, Entry, Filter, TargetKind};
+use crate::audit::{self, Entry, Filter};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
 use crate::http::extract;
@@ -83,7 +83,7 @@ impl From<Entry> for AuditEvent {
             action: entry.action,
             outcome: entry.outcome.as_str().to_owned(),
             reason: entry.reason,
-            target_kind: entry.target_kind.map(|kind| TargetKind::as_str(kind).to_owned()),
+            target_kind: entry.target_kind,
             target_id: entry.target_id,
             batch_id: entry.batch_id.map(|id| id.to_string()),
             request_id: entry.request_id.map(|id| id.to_string()),

@@ -1,4 +1,4 @@
--- Validates the constraints of the migration before. Reads each table once, and blocks neither readers nor writers
+-- Validates the constraints of the migrations before. Reads each table once, and blocks neither readers nor writers
 -- (`share update exclusive`).
 alter table batches validate constraint batches_requested_by_whole;
 alter table collaborators validate constraint collaborators_granted_by_whole;

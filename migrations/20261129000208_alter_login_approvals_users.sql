@@ -4,6 +4,9 @@
 -- table. So muster deletes the approvals of a deleted user explicitly.
 -- The previous version relies on the foreign key for that: the approvals of a user that it deletes stay until they
 -- expire, after ten minutes. Nothing can be fetched with them, since an API key still refers to its user.
--- Locks the table, which has few rows, for a moment.
-set local lock_timeout = '10s';
+-- Locks `users`, to which the constraint refers, and then `login_approvals` for a moment, in the order in which deleting a
+-- user locks them. Behind a long-running reader of `users` (a dump), other statements have to wait as well, so it gives
+-- up after two seconds and can be repeated.
+set local lock_timeout = '2s';
+lock table users in access exclusive mode;
 alter table login_approvals drop constraint login_approvals_user_fkey;
