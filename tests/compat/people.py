@@ -221,7 +221,8 @@ def groups():
     check("user-group get -o json", [got[key] for key in ("id", "name", "org_id")] == [made[0][key] for key in ("id", "name", "org_id")], ran)
     for unknown in ("ug_01k9h6m3x0e8wbz1v5n7q2r4t6", "memberships", "a/b c"):
         ran = cli("user-group", "get", "--id", unknown)
-        good = ran.status == 1 and ran.err[-1].startswith("Error: Failed to get user group: there is no")
+        sentence = f"there is no group {unknown}" if unknown.startswith("ug_") else "no such group; an ID is `ug_` and 26 characters"
+        good = ran.status == 1 and ran.err[-1].startswith(f"Error: Failed to get user group: {sentence}")
         check(f"user-group get of {unknown}", good, ran)
 
     members = {f"one {TAG}": sorted([address("kay"), address("ida")]), f"two {TAG}": []}
@@ -247,7 +248,7 @@ show(attempt(lambda: anyscale.user_group.get("ug_1")))
     )
     check("SDK user_group.list", shown[0] == [group["id"] for group in made], shown)
     check("SDK user_group.get", shown[1:2] == [[f"two {TAG}", made[1]["org_id"], True]], shown)
-    check("SDK user_group.get of an unknown group", shown[-1][0] == "ValueError" and shown[-1][1].startswith("there is no"), shown)
+    check("SDK user_group.get of an unknown group", shown[-1] == ["ValueError", "no such group; an ID is `ug_` and 26 characters"], shown)
 
 
 # ---- policies ------------------------------------------------------------------------------------
@@ -279,8 +280,8 @@ def policies():
     wrong = file("wrong.yaml", f"bindings:\n  - role_name: readonly\n    principals: [{group}, ug_1]\n")
     rejected(
         "policy set with an invalid role and group: both are reported", cli("policy", "set", *organization, "-f", wrong),
-        "Failed to set policy: the policy can't be set; nothing was written: bindings[0].role_name: has to be owner or "
-        "collaborator; bindings[0].principals[1]: there is no such group",
+        "Failed to set policy: the policy can't be set; nothing was written: bindings[0].role_name: must be `owner` or "
+        "`collaborator`; bindings[0].principals[1]: there is no such group",
     )
     ran = cli("policy", "get", *organization, "-o", "json")
     check("policy set with an invalid role and group: nothing changes", ran.json()["bindings"] == bindings, ran)

@@ -157,6 +157,28 @@ async fn a_batch_with_a_key_whose_commit_is_unconfirmed_is_not_repeated() {
 /// Serializes the two tests, because both change a setting of the whole PostgreSQL.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// Waits until the setting is in effect, which takes PostgreSQL a moment: until a commit of this function waits.
+async fn commits_wait_for_the_standby(database: &sqlx::postgres::PgConnectOptions) {
+    let mut observer = database.connect().await.unwrap();
+    eventually("commits wait for the standby", async || {
+        let mut probe = database.connect().await.unwrap();
+        let commit = tokio::spawn(async move {
+            // The wait is cancelled below; the commit itself is done.
+            let _ = sqlx::raw_sql("create table probe (); drop table probe").execute(&mut probe).await;
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let waits = "select count(pg_cancel_backend(pid)) from pg_stat_activity
+            where datname = current_database() and wait_event = 'SyncRep' and query like 'create table probe%'";
+        let mut waiting = 0;
+        while !commit.is_finished() {
+            waiting += sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut observer).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        waiting > 0
+    })
+    .await;
+}
+
 async fn commit_without_an_answer(key: Option<&'static str>) {
     let _alone = ALONE.lock().await;
     let database = crate::support::migrated_database().await;
@@ -184,6 +206,7 @@ async fn commit_without_an_answer(key: Option<&'static str>) {
     gate.reached().await;
     sqlx::query("alter system set synchronous_standby_names = 'nobody'").execute(&mut connection).await.unwrap();
     sqlx::query("select pg_reload_conf()").execute(&mut connection).await.unwrap();
+    commits_wait_for_the_standby(&database).await;
     gate.release();
     let start = Instant::now();
     let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity

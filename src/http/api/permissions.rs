@@ -9,6 +9,7 @@ use super::Single;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::http::stream::{self, Json, Source};
 use crate::policies::{self, PermissionPage, Permissions};
@@ -57,7 +58,10 @@ impl From<policies::PermissionHolder> for PermissionHolder {
 /// All owners and all users in one response of any size, which is streamed. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/scim/list-user-permissions", operation_id = "permission_list", tag = "policies",
     params(PermissionsQuery),
-    responses((status = 200, description = "The permissions.", body = Single<UserPermissions>)))]
+    responses(
+        (status = 200, description = "The permissions.", body = Single<UserPermissions>),
+        (status = 404, description = "No such user in this organization.", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: PermissionsQuery = extract::query(&request)?;
     let user_id = query.user_id.as_deref().filter(|user_id| !user_id.is_empty());
