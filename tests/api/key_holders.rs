@@ -120,7 +120,7 @@ async fn without_the_database_cached_callers_are_served_for_less_than_a_second()
             break;
         }
         (served, latest) = (served + 1, asked);
-        assert!(cached.elapsed() < Duration::from_secs(5), "the cached holder does not expire");
+        assert!(cached.elapsed() < Duration::from_secs(60), "the cached holder does not expire");
     }
     assert!(served > 0 && latest - cached < Duration::from_secs(1), "{served} in {:?}", latest - cached);
 }
