@@ -6,7 +6,6 @@
 use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
@@ -16,7 +15,6 @@ use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::connection::ConnState;
 use super::extract::{form_encoded, one_line};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
@@ -72,9 +70,6 @@ impl Body {
             match chunk {
                 None => return Ok(body.freeze()),
                 Some(Err(error)) => {
-                    if let Some(state) = self.request.conn_data::<Rc<ConnState>>() {
-                        state.note_malformed_body();
-                    }
                     return Err(Error::invalid(format!("the request body ended prematurely: {error}")));
                 }
                 Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),

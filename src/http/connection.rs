@@ -14,9 +14,6 @@
 //! loses the connection. A response counts until it is sent, so that a client with a flow-control window of 0
 //! can't make the server buffer any number of responses; such a client loses the connection after the send
 //! timeout, even if it keeps sending data.
-//!
-//! *A malformed request body gets one response*: the handler that reads the body responds, and the library then adds a 400 of
-//! its own. A proxy could take that for the response to its next request, so it is discarded.
 
 use std::cell::{Cell, RefCell};
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -44,12 +41,6 @@ const MAX_REJECTED: usize = 1_000;
 
 /// How long an HTTP/2 connection stays open after the last data sent, once the server is shutting down.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-
-/// The start of the library's own 400, after the version. A response of a handler with status 400 has a body.
-const BARE_400: &[u8] = b" 400 Bad Request\r\ncontent-length: 0\r\n";
-
-/// The length of `HTTP/1.1`.
-const VERSION_LEN: usize = 8;
 
 /// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +76,6 @@ pub(super) struct ConnState {
     rejected: Cell<usize>,
     /// When the client last took some of a response, or the first response began.
     progress_at: Cell<Instant>,
-    is_body_malformed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -115,7 +105,6 @@ impl ConnState {
             head: RefCell::default(),
             rejected: Cell::new(0),
             progress_at: Cell::new(Instant::now()),
-            is_body_malformed: Cell::new(false),
         }
     }
 
@@ -136,11 +125,6 @@ impl ConnState {
             return None;
         }
         Some(RequestGuard { state: Rc::clone(self), _count: Rc::clone(&self.requests) })
-    }
-
-    /// Notes that the body of a request is malformed or incomplete, and that its handler responds to that.
-    pub(super) fn note_malformed_body(&self) {
-        self.is_body_malformed.set(true);
     }
 
     /// Scans received bytes for the head of the next request. Pipelined requests count as one: proxies send none.
@@ -306,11 +290,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        let own = if this.state.is_body_malformed.get() { before_bare_400(bytes) } else { bytes };
-        if own.is_empty() {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let written = Pin::new(&mut this.socket).poll_write(cx, own);
+        let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
         this.written(cx, written)
     }
 
@@ -320,9 +300,8 @@ impl AsyncWrite for Connection {
         this.written(cx, written)
     }
 
-    /// Only HTTP/2: in HTTP/1.1, [`Self::poll_write`] must see a whole response.
     fn is_write_vectored(&self) -> bool {
-        self.is_http_2 && self.socket.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -343,13 +322,6 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
-}
-
-/// The bytes before the library's own 400; all of them if there is none.
-fn before_bare_400(bytes: &[u8]) -> &[u8] {
-    let found = bytes.windows(BARE_400.len()).rposition(|window| window == BARE_400);
-    let end = found.and_then(|at| at.checked_sub(VERSION_LEN)).unwrap_or(bytes.len());
-    bytes.get(..end).unwrap_or(bytes)
 }
 
 /// Logs a rejected TLS handshake, such as one without a valid client certificate. Aborted handshakes and plaintext are not
@@ -383,17 +355,6 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_second_response_to_a_malformed_body_is_discarded() {
-        let bare = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\ndate: today\r\n\r\n";
-        let own = "HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}";
-        for (bytes, expected) in
-            [(bare, ""), (&format!("{own}{bare}"), own), (own, own), ("", ""), (&bare.replace("1.1", "1.0"), "")]
-        {
-            assert_eq!(before_bare_400(bytes.as_bytes()), expected.as_bytes(), "{bytes}");
-        }
-    }
 
     #[test]
     fn requests_and_responses_count_until_their_guards_are_dropped() {

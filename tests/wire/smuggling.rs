@@ -1,7 +1,8 @@
 //! Request smuggling: an ambiguous request is rejected and the connection closed, so that the bytes after the request are
 //! never taken for another request.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{self, migrated_database};
@@ -51,7 +52,7 @@ async fn an_ambiguous_request_is_rejected_and_closes_the_connection() {
                 let mut answer = Vec::new();
                 while !answer.ends_with(br#"{"status":"ok"}"#) {
                     let mut some = [0; 1024];
-                    let read = std::io::Read::read(&mut stream, &mut some).unwrap();
+                    let read = stream.read(&mut some).unwrap();
                     answer.extend_from_slice(&some[..read]);
                 }
             }
@@ -99,19 +100,50 @@ async fn malformed_requests_are_logged_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_chunked_body_gets_one_response_and_closes_the_connection() {
+async fn a_malformed_or_truncated_body_gets_one_response_and_closes_the_connection() {
     let server = serve(&[]).await;
-    for body in
-        ["-1\r\nhello\r\n0\r\n\r\n", "FFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n", "5\r\nhelloXX\r\n0\r\n\r\n", "\r\n"]
-    {
-        let mut stream = connect(&server);
-        stream.write_all(post(&format!("Transfer-Encoding: chunked\r\n\r\n{body}")).as_bytes()).unwrap();
-        let _ = stream.write_all(LIVEZ);
-        let (answer, _) = to_the_end(&mut stream);
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{body:?}: {answer}");
-        // The response of the handler, not of the HTTP library.
-        assert!(answer.contains(r#""detail":"the request body ended prematurely: "#), "{body:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?}: {answer}");
+    let chunked = "Transfer-Encoding: chunked";
+    for (framing, body, is_truncated) in [
+        (chunked, "-1\r\nhello\r\n0\r\n\r\n", false),
+        (chunked, "xyz\r\nhello\r\n0\r\n\r\n", false),
+        (chunked, "FFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n", false),
+        (chunked, "5\r\nhelloXX\r\n0\r\n\r\n", false),
+        (chunked, "5\nhello\r\n0\r\n\r\n", false),
+        (chunked, "5;a=\0\r\nhello\r\n0\r\n\r\n", false),
+        (chunked, "5\r\nhello\r\n0\r\n\rX", false),
+        (chunked, "\r\n", false),
+        (chunked, "", true),
+        (chunked, "5", true),
+        (chunked, "5\r\nhel", true),
+        (chunked, "5\r\nhello\r\n", true),
+        (chunked, "5\r\nhello\r\n0\r\n", true),
+        ("Content-Length: 10", "", true),
+        ("Content-Length: 10", "hello", true),
+    ] {
+        // In one piece with the head, and after the handler has begun to read.
+        for is_awaited in [false, true] {
+            let mut stream = connect(&server);
+            let expect = if is_awaited { "Expect: 100-continue\r\n" } else { "" };
+            let mut bytes = post(&format!("{framing}\r\n{expect}\r\n")).into_bytes();
+            if is_awaited {
+                stream.write_all(&std::mem::take(&mut bytes)).unwrap();
+                let mut interim = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+                stream.read_exact(&mut interim).unwrap();
+                assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            bytes.extend_from_slice(body.as_bytes());
+            if is_truncated {
+                stream.write_all(&bytes).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+            } else {
+                stream.write_all(&[&bytes, LIVEZ].concat()).unwrap();
+            }
+            let (answer, _) = to_the_end(&mut stream);
+            assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{framing}, {body:?}: {answer}");
+            // The response of the handler, not of the HTTP library.
+            assert!(answer.contains(r#""detail":"the request body ended prematurely: "#), "{body:?}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{body:?}: {answer}");
+        }
     }
 }
 
