@@ -1,6 +1,5 @@
 //! API keys.
 
-use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -55,7 +54,7 @@ pub struct ApiKey {
 }
 
 /// An API key with its token, which the server shows only once.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiKeyWithToken {
     /// The key.
@@ -65,12 +64,6 @@ pub struct ApiKeyWithToken {
     #[serde(serialize_with = "expose")]
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub token: SecretString,
-}
-
-impl fmt::Debug for ApiKeyWithToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKeyWithToken").field("key", &self.key).finish_non_exhaustive()
-    }
 }
 
 /// A request to create an API key. Fields that are `None` default to those of the calling key.

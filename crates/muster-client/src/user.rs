@@ -4,10 +4,8 @@
 //! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`) follow them
 //! and are omitted if unset.
 
-use std::fmt;
-
-use chrono::{DateTime, SecondsFormat, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,7 +26,7 @@ use crate::secret::expose_option;
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminCreateUser {
     /// First name or full name.
@@ -145,72 +143,18 @@ impl AdminCreateUser {
     /// Like the vendor's `to_dict`, it **contains the password in plain text**. Use `Debug` for logging.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
-        dict([
-            ("name", Some(self.name.as_str().into())),
-            ("email", Some(self.email.as_str().into())),
-            ("password", self.password.as_ref().map(|password| password.expose_secret().into())),
-            ("is_sso_user", Some(self.is_sso_user.into())),
-            ("lastname", self.lastname.as_deref().map(Value::from)),
-            ("title", self.title.as_deref().map(Value::from)),
-            ("password_hash", self.password_hash.as_ref().map(|hash| hash.expose_secret().into())),
-            ("must_change_password", self.must_change_password.map(Value::from)),
-            ("permission_level", self.permission_level.map(|level| level.as_str().into())),
-        ])
+        dict(self)
     }
 }
 
 impl PartialEq for AdminCreateUser {
     /// Compares all fields. The comparison of secrets is not constant-time.
     fn eq(&self, other: &Self) -> bool {
-        let Self {
-            name,
-            email,
-            password,
-            is_sso_user,
-            lastname,
-            title,
-            password_hash,
-            must_change_password,
-            permission_level,
-        } = self;
-        *name == other.name
-            && *email == other.email
-            && plain(password.as_ref()) == plain(other.password.as_ref())
-            && *is_sso_user == other.is_sso_user
-            && *lastname == other.lastname
-            && *title == other.title
-            && plain(password_hash.as_ref()) == plain(other.password_hash.as_ref())
-            && *must_change_password == other.must_change_password
-            && *permission_level == other.permission_level
+        self.to_dict() == other.to_dict()
     }
 }
 
 impl Eq for AdminCreateUser {}
-
-impl fmt::Debug for AdminCreateUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminCreateUser")
-            .field("name", &self.name)
-            .field("email", &self.email)
-            .field("password", &self.password.as_ref().map(|_| Redacted))
-            .field("is_sso_user", &self.is_sso_user)
-            .field("lastname", &self.lastname)
-            .field("title", &self.title)
-            .field("password_hash", &self.password_hash.as_ref().map(|_| Redacted))
-            .field("must_change_password", &self.must_change_password)
-            .field("permission_level", &self.permission_level)
-            .finish()
-    }
-}
-
-/// Replaces a secret in `Debug` output.
-struct Redacted;
-
-impl fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}
 
 /// A created user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,24 +183,15 @@ impl AdminCreatedUser {
     /// The fields as a JSON object without absent optional fields. The time is an RFC 3339 string in UTC.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
-        dict([
-            ("user_id", Some(self.user_id.as_str().into())),
-            ("name", Some(self.name.as_str().into())),
-            ("email", Some(self.email.as_str().into())),
-            ("created_at", Some(self.created_at.to_rfc3339_opts(SecondsFormat::AutoSi, true).into())),
-            ("is_sso_user", Some(self.is_sso_user.into())),
-            ("lastname", self.lastname.as_deref().map(Value::from)),
-            ("title", self.title.as_deref().map(Value::from)),
-        ])
+        dict(self)
     }
 }
 
-fn plain(secret: Option<&SecretString>) -> Option<&str> {
-    secret.map(SecretString::expose_secret)
-}
-
-fn dict<const N: usize>(entries: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+fn dict(user: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(user) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 #[cfg(test)]
@@ -322,14 +257,20 @@ mod tests {
             Value::from(AdminCreateUser::new("n", "e").password("hunter2").to_dict()),
             json!({"name": "n", "email": "e", "password": "hunter2", "is_sso_user": false})
         );
-        assert_eq!(Value::from(full().to_dict()), serde_json::to_value(full()).unwrap());
+        assert_eq!(
+            Value::from(full().to_dict()),
+            json!({
+                "name": "name1", "email": "test1@anyscale.com", "password": "", "is_sso_user": false,
+                "lastname": "lastname1", "title": "title1",
+            })
+        );
     }
 
     #[test]
     fn debug_redacts_the_password_and_its_hash() {
         assert_eq!(
             format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2").password_hash("$2b$hunter2")),
-            r#"AdminCreateUser { name: "n", email: "e", password: Some([REDACTED]), is_sso_user: false, lastname: None, title: None, password_hash: Some([REDACTED]), must_change_password: None, permission_level: None }"#
+            r#"AdminCreateUser { name: "n", email: "e", password: Some(SecretBox<str>([REDACTED])), is_sso_user: false, lastname: None, title: None, password_hash: Some(SecretBox<str>([REDACTED])), must_change_password: None, permission_level: None }"#
         );
     }
 
@@ -342,7 +283,7 @@ mod tests {
         let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner"}"#;
         assert_eq!(serde_json::to_string(&user).unwrap(), text);
         assert_eq!(serde_json::from_str::<AdminCreateUser>(text).unwrap(), user);
-        assert_eq!(Value::from(user.to_dict()), serde_json::to_value(&user).unwrap());
+        assert_eq!(Value::from(user.to_dict()), serde_json::from_str::<Value>(text).unwrap());
         assert_ne!(user.clone().password_hash("$2b$10$y"), user);
     }
 
