@@ -31,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 
 use super::bare_lf::BareLfFilter;
 use crate::config;
@@ -76,6 +77,8 @@ pub(super) struct ConnState {
     rejected: Cell<usize>,
     /// When the client last took some of a response, or the first response began.
     progress_at: Cell<Instant>,
+    /// Cancelled when the connection ends. For HTTP/2 only: HTTP/1.1 drops the handler with the connection.
+    closed: Option<CancellationToken>,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,7 @@ pub(super) struct ResponseGuard {
 }
 
 impl ConnState {
-    fn new(is_tls: bool) -> Self {
+    fn new(is_tls: bool, is_http_2: bool) -> Self {
         Self {
             is_tls,
             requests: Rc::default(),
@@ -105,6 +108,15 @@ impl ConnState {
             head: RefCell::default(),
             rejected: Cell::new(0),
             progress_at: Cell::new(Instant::now()),
+            closed: is_http_2.then(CancellationToken::new),
+        }
+    }
+
+    /// Waits until the connection ends.
+    pub(super) async fn closed(&self) {
+        match &self.closed {
+            Some(closed) => closed.cancelled().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -213,7 +225,7 @@ impl Connection {
         };
         let connection = Self {
             socket,
-            state: Rc::new(ConnState::new(tls.is_some())),
+            state: Rc::new(ConnState::new(tls.is_some(), is_http_2)),
             timeouts,
             is_http_2,
             sent_at: Instant::now(),
@@ -260,6 +272,14 @@ impl Connection {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
         ready!(self.write_deadline.poll(cx, since + self.timeouts.send));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(closed) = &self.state.closed {
+            closed.cancel();
+        }
     }
 }
 
@@ -358,7 +378,7 @@ mod tests {
 
     #[test]
     fn requests_and_responses_count_until_their_guards_are_dropped() {
-        let state = Rc::new(ConnState::new(true));
+        let state = Rc::new(ConnState::new(true, true));
         let one = state.begin_request(2).unwrap();
         let two = state.begin_request(2).unwrap();
         assert!(state.begin_request(2).is_none());

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `method` | the HTTP method; unknown methods become `other`, as a client may send any token |
 //! | `route` | the template of the route, never the path: a path may name a person |
-//! | `status` | the status of the response |
+//! | `status` | the status of the response; 499: the client closed the connection before it |
 //! | `ms` | the time from the head of the request to the head of the response |
 //! | `caller` | the ID of the API key; absent if there was none or it was invalid |
 //! | `rows` | the number of items in the response |
@@ -31,6 +31,9 @@ use crate::traces::{Outcome, Parent, Recording};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
+/// The status in the log of a request whose client closed the connection before the response, as in nginx's log.
+const CLIENT_CLOSED: u16 = 499;
+
 /// The path of a route as written in the URL table, stored with the route.
 #[derive(Clone, Copy)]
 pub(super) struct RouteTemplate(pub(super) &'static str);
@@ -39,6 +42,8 @@ pub(super) struct RouteTemplate(pub(super) &'static str);
 #[derive(Debug)]
 pub(super) struct Note {
     pub(super) request_id: Id<Request>,
+    start: Instant,
+    trace: [u8; 16],
     pub(super) caller: Option<Id<ApiKey>>,
     pub(super) rows: Option<usize>,
     pub(super) code: Option<&'static str>,
@@ -64,7 +69,15 @@ pub(super) async fn request(
     let parent = request.headers().get("traceparent").and_then(|value| Parent::parse(value.to_str().ok()?));
     let trace = parent.as_ref().map_or_else(|| request_id.uuid().into_bytes(), Parent::trace_id);
     let trace_id = hex::encode(trace);
-    request.extensions_mut().insert(Note { request_id, caller: None, rows: None, code: None, error: None });
+    request.extensions_mut().insert(Note {
+        request_id,
+        start,
+        trace,
+        caller: None,
+        rows: None,
+        code: None,
+        error: None,
+    });
     let _in_flight = app.metrics.requests.begin();
     let recording = app.traces.begin(trace, parent.as_ref());
 
@@ -87,7 +100,7 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
     let status = response.status().as_u16();
     let RouteTemplate(route) = request.app_data().copied().unwrap_or(RouteTemplate("-"));
     let (method, took) = (known_method(request.method().as_str()), start.elapsed());
-    let Note { request_id, caller, rows, code, error } = note;
+    let Note { request_id, caller, rows, code, error, .. } = note;
     if route != "/api/v2/cli_usage/" {
         let caller = caller.map(tracing::field::display);
         let error = error.as_deref();
@@ -106,6 +119,20 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
         let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
         recording.finish(&Outcome { method, route, status, request_id, caller, rows, code });
     }
+}
+
+/// Logs and counts a request whose client closed the connection before the response.
+pub(super) fn abandoned(app: &App, request: &HttpRequest) {
+    let extensions = request.extensions();
+    let Some(Note { request_id, start, trace, caller, .. }) = extensions.get::<Note>() else { return };
+    let RouteTemplate(route) = request.app_data().copied().unwrap_or(RouteTemplate("-"));
+    let (method, took) = (known_method(request.method().as_str()), start.elapsed());
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let (caller, trace_id) = (caller.map(tracing::field::display), hex::encode(trace));
+    if route != "/api/v2/cli_usage/" {
+        tracing::info!(method, route, status = CLIENT_CLOSED, ms, caller, %request_id, trace_id, "request");
+    }
+    app.metrics.requests.record(route, method, CLIENT_CLOSED, None, took);
 }
 
 fn header(value: &str) -> HeaderValue {

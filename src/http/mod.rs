@@ -23,6 +23,7 @@ mod bare_lf;
 mod body;
 mod connection;
 mod deadline;
+mod disconnect;
 mod error;
 mod extract;
 mod headers;
@@ -37,9 +38,10 @@ mod security_headers;
 mod server;
 mod stream;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
+use actix_web::{FromRequest, Handler, Responder, Route, guard};
 use utoipa::OpenApi;
 
 use log::RouteTemplate;
@@ -88,10 +90,14 @@ where
     Endpoint { allow, route }
 }
 
-fn resource(path: &'static str, endpoints: Vec<Endpoint>) -> Resource {
+fn resource(path: &'static str, endpoints: Vec<Endpoint>) -> impl HttpServiceFactory + 'static {
     let allow = endpoints.iter().map(|endpoint| endpoint.allow).collect::<Vec<_>>().join(", ");
     let resource = web::resource(path).app_data(RouteTemplate(path)).default_service(error::method_not_allowed(allow));
-    endpoints.into_iter().fold(resource, |resource, endpoint| resource.route(endpoint.route))
+    // Outside of the routes' deadline, which also drops handlers.
+    endpoints
+        .into_iter()
+        .fold(resource, |resource, endpoint| resource.route(endpoint.route))
+        .wrap(from_fn(disconnect::cancel))
 }
 
 /// Registers the handlers of each path and includes the same handlers in the OpenAPI document.

@@ -79,6 +79,8 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .keep_alive(KeepAlive::Timeout(timeouts.idle))
             .client_request_timeout(timeouts.head)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            // See the decisions of `disconnect`.
+            .h1_allow_half_closed(false)
             .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.state()))))
             .finish(map_config(http, |()| AppConfig::default()));
         let app = Arc::clone(&app);

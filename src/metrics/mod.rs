@@ -2,7 +2,7 @@
 //!
 //! | metric | labels | meaning |
 //! |---|---|---|
-//! | `muster_http_requests_total` | `method`, `route`, `status` | requests that got a response |
+//! | `muster_http_requests_total` | `method`, `route`, `status` | requests that got a response, and those whose client left before (status 499) |
 //! | `muster_http_request_duration_seconds` | `method`, `route` | time from the head of the request to the head of the response |
 //! | `muster_http_requests_in_flight` | | requests in flight |
 //! | `muster_refusals_total` | `code` | error responses by error code ([`crate::error`]) |

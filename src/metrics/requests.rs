@@ -63,7 +63,11 @@ impl RequestMetrics {
         for code in Code::ALL {
             drop(metrics.errors.get_or_create(&ErrorLabels { code: code.as_str() }));
         }
-        registry.register("http_requests", "Requests that got a response", metrics.requests.clone());
+        registry.register(
+            "http_requests",
+            "Requests that got a response, and those whose client left before (status 499)",
+            metrics.requests.clone(),
+        );
         let help = "Time from the head of the request to the head of the response";
         registry.register("http_request_duration_seconds", help, metrics.durations.clone());
         registry.register("http_requests_in_flight", "Requests in flight", metrics.in_flight.clone());

@@ -15,6 +15,7 @@
 mod support;
 
 mod certificates;
+mod clients_that_leave;
 mod http2;
 mod many;
 mod proxies;
