@@ -135,8 +135,8 @@ impl App {
         work: impl AsyncFnOnce(&mut Change) -> Result<T>,
     ) -> Result<T> {
         self.authorize(caller, action).await?;
-        let (pool, now) = (&self.db.interactive, self.clock.now());
-        let change = Change::begin(pool, &self.change_context(), TxLimits::Single, caller, now).await?;
+        let change =
+            Change::begin(&self.db.interactive, &self.change_context(), TxLimits::Single, caller, None).await?;
         self.finish(caller, change.run(action, target, work).await).await.inspect_err(|error| self.db.observe(error))
     }
 
@@ -157,7 +157,7 @@ impl App {
         let mut retries = Retries::new(TxLimits::Batch);
         loop {
             let attempt = async {
-                let mut change = self.begin_many(caller, action, retries.limits(), self.clock.now()).await?;
+                let mut change = self.begin_many(caller, action, retries.limits(), None).await?;
                 if dry_run {
                     change.dry_run();
                 }
@@ -175,7 +175,7 @@ impl App {
     }
 
     /// Begins one transaction of a change of many rows, if the caller has the permission. The caller of this function
-    /// ends the change and retries it.
+    /// ends the change and retries it. `now`: see [`Change::begin`].
     ///
     /// # Errors
     /// `forbidden`, or `unavailable` when the database does not respond.
@@ -184,7 +184,7 @@ impl App {
         caller: &Caller,
         action: Action,
         limits: TxLimits,
-        now: DateTime<Utc>,
+        now: Option<DateTime<Utc>>,
     ) -> Result<Change> {
         self.authorize(caller, action).await?;
         Change::begin(&self.db.batch, &self.change_context(), limits, caller, now).await
@@ -222,6 +222,7 @@ impl App {
         change::Context {
             key_holders: Arc::clone(&self.key_holders),
             metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
             tasks: self.tasks.clone(),
             timeout: self.longest_wait(),
         }
@@ -272,7 +273,9 @@ impl App {
     /// As [`App::read`].
     pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
         self.authorize(caller, action).await?;
-        change::begin(&self.db.interactive, &self.change_context(), TxLimits::PlannedRead).await
+        let (transaction, _) =
+            change::begin(&self.db.interactive, &self.change_context(), TxLimits::PlannedRead).await?;
+        Ok(transaction)
     }
 
     /// Runs `work` on the current thread, with the program's runtime as its context. A database connection ends with the

@@ -25,6 +25,10 @@
 //! a database that forwards `SET LOCAL` to other nodes (Citus) forwards the text of the whole query. In the block each
 //! `SET LOCAL` is a statement of its own. Four or five separate statements would cost as many round trips.
 //!
+//! *The time of a change is the database's clock when the transaction begins*, read in the same round trip as the settings.
+//! All rows and events of the change have this time. A batch is the exception: its response, which is rendered before the
+//! transaction, contains the time; it comes from [`Clock::Database`].
+//!
 //! *`BEGIN` runs in a task of its own.* When a `begin()` is cancelled, sqlx up to 0.9.0 returns the connection to the
 //! pool with an open transaction (sqlx issue 4393), and a handler is cancelled whenever its client disconnects. Later
 //! statements are safe: dropping the transaction rolls it back before the connection is reused.
@@ -37,11 +41,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, KeyHolders};
+use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, Organization};
@@ -51,6 +56,9 @@ use crate::traces::stage;
 
 /// The longest wait for a lock, except by a detached batch.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reads the database's clock, in microseconds since 1970.
+const READ_CLOCK: &str = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
 /// The most retries because of concurrent transactions.
 const CONTENTION_RETRIES: u32 = 3;
@@ -63,6 +71,7 @@ const SHORTEST_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 pub(crate) struct Context {
     pub(crate) key_holders: Arc<KeyHolders>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
     /// Tracks the tasks that begin transactions.
     pub(crate) tasks: TaskTracker,
     /// How long a change waits for a connection and a lock together.
@@ -131,7 +140,7 @@ impl TxLimits {
         }
     }
 
-    /// The settings, as the statements of a `DO` block.
+    /// The settings, as the statements of a `DO` block, and a query of the time.
     fn settings(self, lock_timeout: Option<Duration>) -> String {
         let (statement_timeout, planner) = match self {
             Self::Single => ("5s", ""),
@@ -142,7 +151,7 @@ impl TxLimits {
             .map_or_else(String::new, |timeout| format!("set local lock_timeout = '{}ms';", timeout.as_millis()));
         format!(
             "do $$ begin set local statement_timeout = '{statement_timeout}'; {lock_timeout} \
-             set local idle_in_transaction_session_timeout = '10s'; {planner} end $$"
+             set local idle_in_transaction_session_timeout = '10s'; {planner} end $$; {READ_CLOCK}"
         )
     }
 
@@ -186,7 +195,17 @@ impl Retries {
     }
 }
 
-/// Begins a transaction within `limits`, and within `context.timeout`.
+/// Corrects `clock`, for a process that has not begun a transaction for a while.
+///
+/// # Errors
+/// Errors of the database.
+pub(crate) async fn read_clock(connection: &mut PgConnection, clock: &Clock) -> sqlx::Result<()> {
+    let reading = clock.start_reading();
+    reading.finish(sqlx::raw_sql(READ_CLOCK).fetch_one(connection).await?.try_get(0)?);
+    Ok(())
+}
+
+/// Begins a transaction within `limits`, and within `context.timeout`. Returns it with the time at which it began.
 ///
 /// # Errors
 /// `unavailable` when the database does not respond. A transaction that begins later is dropped.
@@ -194,32 +213,35 @@ pub(crate) async fn begin(
     pool: &PgPool,
     context: &Context,
     limits: TxLimits,
-) -> Result<Transaction<'static, Postgres>> {
-    let (pool, timeout, start) = (pool.clone(), context.timeout, Instant::now());
+) -> Result<(Transaction<'static, Postgres>, DateTime<Utc>)> {
+    let (pool, clock, timeout, start) = (pool.clone(), context.clock.clone(), context.timeout, Instant::now());
     let begun = context.tasks.spawn(async move {
         let mut transaction = pool.begin_with(limits.begin()).await?;
         let lock_timeout = limits.lock_timeout(timeout.saturating_sub(start.elapsed()));
-        sqlx::raw_sql(AssertSqlSafe(limits.settings(lock_timeout))).execute(&mut *transaction).await?;
-        Ok::<_, sqlx::Error>(transaction)
+        let reading = clock.start_reading();
+        let settings = sqlx::raw_sql(AssertSqlSafe(limits.settings(lock_timeout)));
+        let now = reading.finish(settings.fetch_one(&mut *transaction).await?.try_get(0)?);
+        Ok::<_, sqlx::Error>((transaction, now))
     });
     let begun = tokio::time::timeout(timeout, begun).await.map_err(|_| Error::timed_out())?;
     Ok(begun.map_err(Error::internal)??)
 }
 
 impl Change {
-    /// Begins a change. Called only by [`App`](crate::app::App), after the permission check.
+    /// Begins a change. Called only by [`App`](crate::app::App), after the permission check. `now` is the time of a change
+    /// that was prepared before.
     pub(crate) async fn begin(
         pool: &PgPool,
         context: &Context,
         limits: TxLimits,
         caller: &Caller,
-        now: DateTime<Utc>,
+        now: Option<DateTime<Utc>>,
     ) -> Result<Self> {
-        let transaction = stage("change.begin", begin(pool, context, limits)).await?;
+        let (transaction, began_at) = stage("change.begin", begin(pool, context, limits)).await?;
         Ok(Self {
             transaction,
             caller: *caller,
-            now,
+            now: now.unwrap_or(began_at),
             events: Vec::new(),
             target: Target::Nothing,
             denied: None,

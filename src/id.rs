@@ -81,13 +81,6 @@ impl<K: Kind> Id<K> {
         Self::from_uuid(Uuid::new_v7(timestamp))
     }
 
-    /// The lowest possible ID of an object created at `time` or later: a bound for queries by time.
-    #[must_use]
-    pub fn lowest_at(time: DateTime<Utc>) -> Self {
-        let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
-        Self::from_uuid(Uuid::from_u128(millis << 80))
-    }
-
     /// Types a UUID that is known to be the ID of a `K`.
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
@@ -266,7 +259,6 @@ mod tests {
         let now = DateTime::from_timestamp(1_800_000_000, 5_000_000).unwrap();
         let ids: Vec<Uuid> = (0..10_000).map(|_| Id::<User>::new(now).uuid()).collect();
         assert!(ids.is_sorted());
-        assert!(ids.iter().all(|id| *id > Id::<User>::lowest_at(now).uuid()));
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use sqlx::Connection;
 
 use crate::app::App;
+use crate::change;
 use crate::error::Error;
 use crate::keys::NewKey;
 use crate::organizations;
@@ -25,6 +26,7 @@ pub enum PrepareError {
 /// [`PrepareError`]. The function can be called again after an error.
 pub async fn prepare(app: &App) -> Result<Option<NewKey>, PrepareError> {
     let mut connection = app.db.connect().await.map_err(MigrateError::from)?;
+    change::read_clock(&mut connection, &app.clock).await.map_err(MigrateError::from)?;
     let mut key = None;
     let is_current = postgres::is_current(&mut connection).await?;
     if !is_current || organizations::first(app).await?.is_none() {
@@ -36,7 +38,7 @@ pub async fn prepare(app: &App) -> Result<Option<NewKey>, PrepareError> {
         };
         postgres::migrate(&mut connection, then).await?;
     }
-    postgres::ensure_search_index(&mut connection).await;
+    postgres::ensure_indexes(&mut connection).await;
     let _ = connection.close().await;
     Ok(key)
 }

@@ -79,10 +79,12 @@ impl FromStr for ActorFilter {
 
 /// Lists entries, newest first.
 ///
-/// The order is that of the event IDs, which start with `occurred_at`. The log only grows, so a page keeps its
-/// content, and new entries appear before the first page only. Time limits and pages are ranges of the primary key.
-/// Actions and actors are filtered row by row within the range: an index for each would cost a write with every
-/// event, for a filter that is rarely used.
+/// The order is that of `occurred_at`, the time of the database at which the transaction began; within one time, that of
+/// the event IDs, which is the order of the events of a change. An entry becomes visible when its transaction commits, so
+/// it can appear behind entries that were visible before. Until the log has a sequence, no order is that of the commits.
+///
+/// The pages and time limits are ranges of the index `audit_events_time`, which also has the actions and actors: an
+/// index for each of them would cost another write with every event, for a filter that is rarely used.
 ///
 /// # Errors
 /// `forbidden` unless the caller is an owner.
@@ -90,6 +92,23 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
     let mut read = app.read(caller, Action::AuditList).await?;
     let rows = sqlx::query!(
         r#"
+        with listed as (
+            select event_id from audit_events
+            where organization_id = $1
+                and (occurred_at, event_id) < (
+                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
+                        'infinity'),
+                    $2::uuid
+                )
+                and occurred_at >= coalesce($3::timestamptz, '-infinity')
+                and occurred_at < coalesce($4::timestamptz, 'infinity')
+                and ($5::text is null or action = $5)
+                and ($6::uuid is null or actor_id = $6 or actor_id in (
+                    select key_id from api_keys where organization_id = $1 and user_id = $6
+                ))
+            order by occurred_at desc, event_id desc
+            limit $7
+        )
         select
             event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
             api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason,
@@ -97,21 +116,13 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
             request_id as "request_id: Id<Request>", host(source_address) as source_address, details
         from audit_events
         left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
-        where audit_events.organization_id = $1
-            and ($2::uuid is null or event_id < $2)
-            and ($3::uuid is null or event_id >= $3)
-            and ($4::uuid is null or event_id < $4)
-            and ($5::text is null or action = $5)
-            and ($6::uuid is null or actor_id = $6 or actor_id in (
-                select key_id from api_keys where organization_id = $1 and user_id = $6
-            ))
-        order by event_id desc
-        limit $7
+        where audit_events.organization_id = $1 and event_id in (select event_id from listed)
+        order by occurred_at desc, event_id desc
         "#,
         caller.organization_id as Id<Organization>,
-        page.after as Option<Id<Event>>,
-        filter.since.map(Id::lowest_at) as Option<Id<Event>>,
-        filter.until.map(Id::lowest_at) as Option<Id<Event>>,
+        page.after.unwrap_or(Id::MAX) as Id<Event>,
+        filter.since,
+        filter.until,
         filter.action.map(Action::as_str),
         filter.actor.map(|actor| actor.0),
         page.limit(),

@@ -174,7 +174,7 @@ async fn write_once(
     batch: &NewBatch,
     accounts: &[Account],
 ) -> Result<()> {
-    let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, batch.created_at).await?;
+    let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, Some(batch.created_at)).await?;
     failpoints::reach("batch::begun").await;
     if !write::insert(&mut change, batch, accounts).await? {
         change.roll_back().await?;

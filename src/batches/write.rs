@@ -152,7 +152,7 @@ pub(super) async fn was_committed(app: &App, caller: &Caller, batch: &NewBatch) 
 /// Queries the outcome once, in a change that is rolled back.
 async fn query_outcome(app: &App, caller: &Caller, batch: &NewBatch) -> Result<bool> {
     let limits = TxLimits::DetachedBatch;
-    let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, batch.created_at).await?;
+    let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, Some(batch.created_at)).await?;
     match batch.held {
         Some(held) => Ok(locked_state(&mut change, held.batch_id).await? == Some(BatchState::Created)),
         None => Ok(!insert_row(&mut change, batch).await?),

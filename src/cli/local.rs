@@ -9,6 +9,7 @@ use super::Exit;
 use super::args::Operator;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::change;
 use crate::clock::Clock;
 use crate::collaborators::{self, CollaboratorFilter};
 use crate::config::{Config, environment};
@@ -49,7 +50,7 @@ impl Local {
             }
         };
         let db = Database::new(options, &config.database);
-        let app = App::new(config, db, Clock::System).map_err(Exit::usage)?;
+        let app = App::new(config, db, Clock::default()).map_err(Exit::usage)?;
         Ok(Self { app: Arc::new(app), cluster })
     }
 
@@ -66,6 +67,8 @@ impl Local {
         let mut connection =
             self.app.db.connect().await.map_err(|error| self.unusable(MigrateError::Database(error)))?;
         let is_current = postgres::is_current(&mut connection).await.map_err(|error| self.unusable(error))?;
+        let clock = change::read_clock(&mut connection, &self.app.clock).await;
+        clock.map_err(|error| self.unusable(MigrateError::Database(error)))?;
         let _ = connection.close().await;
         if !is_current {
             return Err(Exit::usage("the database schema is outdated; run `muster migrate`"));

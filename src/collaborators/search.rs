@@ -4,7 +4,7 @@
 //!
 //! *All fields are searched in one column*, `users.search_text`, which PostgreSQL keeps in lower case. So each user
 //! costs one comparison of bytes: without any index, a million users are read in less than a second (0.2 s on two
-//! cores). With the extension `pg_trgm`, an index finds rare text in 10 ms (`postgres/search_index.rs`).
+//! cores). With the extension `pg_trgm`, an index finds rare text in 10 ms (`postgres/indexes.rs`).
 //!
 //! *PostgreSQL plans each search with the actual text.* Text that many users match fills a page from the primary key;
 //! text that few users match needs the index. The statistics distinguish the two, but PostgreSQL eventually uses a generic

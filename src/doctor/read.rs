@@ -244,9 +244,19 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
     .await
 }
 
+/// Whether the index of the audit log by time exists and is valid.
+pub(super) async fn is_audit_indexed(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from pg_index where indexrelid = to_regclass('audit_events_time') and indisvalid)
+            as "is_indexed!""#
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// The objects of the schema, one per line as in `schema.txt`: tables, views, columns, constraints, valid indexes and
-/// enabled triggers. Not those with a check of their own (the search index, the trigger of the audit log), and not
-/// `not null`, which PostgreSQL 18 made a constraint.
+/// enabled triggers. Not those with a check of their own (two indexes, the trigger of the audit log), and not `not null`,
+/// which PostgreSQL 18 made a constraint.
 pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"with tables as (
@@ -265,7 +275,7 @@ pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<S
         union all
         select 'index ' || name || '.' || relname from tables
             join pg_index on indrelid = tables.oid and indisvalid
-            join pg_class on pg_class.oid = indexrelid and relname <> 'users_search_text'
+            join pg_class on pg_class.oid = indexrelid and relname not in ('users_search_text', 'audit_events_time')
             where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
         union all
         select 'trigger ' || name || '.' || tgname from tables

@@ -36,6 +36,7 @@ pub(super) async fn examine(
     if is_migrated {
         findings.push(audit_lock(read::audit_lock(connection).await?));
         findings.push(search(read::search(connection).await?));
+        findings.push(audit_index(read::is_audit_indexed(connection).await?));
     }
     Ok(findings)
 }
@@ -155,6 +156,19 @@ pub(super) fn audit_lock(lock: Option<AuditLock>) -> Finding {
             "find out who changed the trigger and why; then create it as in the migration that creates audit_events",
         ),
     }
+}
+
+pub(super) fn audit_index(is_indexed: bool) -> Finding {
+    const CHECK: &str = "database.audit_index";
+    if is_indexed {
+        return Finding::ok(CHECK, "the audit log is indexed by time");
+    }
+    Finding::warning(
+        CHECK,
+        "the index audit_events_time is missing",
+        "lists of the audit log read all events of the organization",
+        "restart muster, which creates the index",
+    )
 }
 
 pub(super) fn search(search: Search) -> Finding {

@@ -1,7 +1,5 @@
 //! Expiring idempotency keys, with the responses that are kept for them.
 
-use chrono::{DateTime, Utc};
-
 use super::{Due, begin, by_organization, log_failure};
 use crate::app::App;
 use crate::error::Result;
@@ -30,7 +28,7 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
         .await?;
         let mut expired = 0;
         for (organization_id, batch_ids) in by_organization(due) {
-            match expire(app, organization_id, &batch_ids, now).await {
+            match expire(app, organization_id, &batch_ids).await {
                 Ok(rows) => expired += rows,
                 Err(error) => log_failure(app, organization_id, &error),
             }
@@ -44,16 +42,11 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
 
 /// Clears the key of one batch, for a request that wants to use the key again.
 pub(crate) async fn expire_key(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<()> {
-    expire(app, organization_id, &[batch_id], app.clock.now()).await.map(|_| ())
+    expire(app, organization_id, &[batch_id]).await.map(|_| ())
 }
 
-async fn expire(
-    app: &App,
-    organization_id: Id<Organization>,
-    batch_ids: &[Id<Batch>],
-    now: DateTime<Utc>,
-) -> Result<usize> {
-    let mut transaction = begin(app).await?;
+async fn expire(app: &App, organization_id: Id<Organization>, batch_ids: &[Id<Batch>]) -> Result<usize> {
+    let (mut transaction, now) = begin(app).await?;
     let expired = sqlx::query!(
         r#"
         update batches

@@ -48,8 +48,7 @@ pub(crate) async fn fail_if_lapsed(app: &App, organization_id: Id<Organization>,
 }
 
 async fn fail(app: &App, organization_id: Id<Organization>, batch_ids: &[Id<Batch>]) -> Result<usize> {
-    let mut transaction = begin(app).await?;
-    let now = app.clock.now();
+    let (mut transaction, now) = begin(app).await?;
     let failure = json!({
         "code": INTERRUPTED,
         "detail": "batch interrupted: the process exited, stalled or lost the database for longer than \

@@ -15,7 +15,8 @@ mod lapsed_batches;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Connection, Postgres, Transaction};
+use chrono::{DateTime, Utc};
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -34,7 +35,10 @@ pub async fn run_housekeeping(app: Arc<App>) {
     let mut was_away = false;
     loop {
         // After an outage all leases have expired: one round is left out, so that live attempts renew theirs first.
-        let round = if was_away { ping(&app).await } else { lapsed_batches::fail_all(&app).await };
+        let round = match ping(&app).await {
+            Ok(()) if !was_away => lapsed_batches::fail_all(&app).await,
+            pinged => pinged,
+        };
         was_away = round.is_err();
         if let Err(error) = round {
             app.db.observe(&error);
@@ -48,8 +52,9 @@ pub async fn run_housekeeping(app: Arc<App>) {
     }
 }
 
+/// Also corrects the clock of an instance that has nothing to do, so that keys expire when the database says so.
 async fn ping(app: &App) -> Result<()> {
-    Ok(app.db.interactive.acquire().await?.ping().await?)
+    Ok(change::read_clock(&mut *app.db.interactive.acquire().await?, &app.clock).await?)
 }
 
 /// A batch that a round writes to.
@@ -73,7 +78,7 @@ fn log_failure(app: &App, organization_id: Id<Organization>, error: &Error) {
     tracing::warn!(%organization_id, error = error.chain(), "housekeeping of an organization failed; retrying");
 }
 
-/// Begins the transaction of an organization.
-async fn begin(app: &App) -> Result<Transaction<'static, Postgres>> {
+/// Begins the transaction of an organization, and returns it with the time.
+async fn begin(app: &App) -> Result<(Transaction<'static, Postgres>, DateTime<Utc>)> {
     change::begin(&app.db.interactive, &app.change_context(), TxLimits::Single).await
 }

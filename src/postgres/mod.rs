@@ -17,9 +17,9 @@
 mod data_dir;
 mod embedded;
 mod errors;
+mod indexes;
 mod migrator;
 mod programs;
-mod search_index;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,9 +31,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 
 pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
+pub use indexes::ensure_indexes;
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
-pub use search_index::ensure_search_index;
 
 use crate::config;
 use crate::error::Error;
@@ -193,9 +193,9 @@ impl Database {
         [Usage::of("interactive", &self.interactive), Usage::of("batch", &self.batch)]
     }
 
-    /// Merges the pending list of the search index, see [`search_index`].
+    /// Merges the pending list of the search index, see [`indexes`].
     pub(crate) async fn merge_search_index(&self) {
-        search_index::merge_pending(&self.batch).await;
+        indexes::merge_pending(&self.batch).await;
     }
 
     /// Opens a connection outside the pools, for work that holds a session lock.

@@ -1,6 +1,12 @@
 //! The audit log: contents, permissions, immutability.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 use muster::caller::PermissionLevel;
+use muster::clock::Clock;
+use muster::id::{Id, User};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, sso};
@@ -95,6 +101,78 @@ async fn events_are_paged_and_filtered_by_time() {
     assert_eq!(
         answer.error(),
         json!({"code": "invalid_request", "detail": "invalid `since`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"})
+    );
+}
+
+#[tokio::test]
+async fn since_and_until_compare_the_time_of_the_event_not_that_of_its_id() {
+    // In the past: IDs are monotonic within the process, so a later clock would affect other tests.
+    let start = (Utc::now() - TimeDelta::hours(2)).trunc_subsecs(6);
+    let clock = Arc::new(Mutex::new(start));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
+    // The process creates IDs of a later millisecond, as after many IDs within one, or after a step of the clock.
+    let _ = Id::<User>::new(start + TimeDelta::hours(1));
+    let at = start + TimeDelta::microseconds(10_137_250);
+    for (n, time) in [at, at - TimeDelta::seconds(1), at + TimeDelta::seconds(1)].into_iter().enumerate() {
+        *clock.lock().unwrap() = time;
+        app.owner.create(&json!([sso(&format!("user{n}@example.com"))])).await;
+    }
+    let list = async |query: String| {
+        let body = app.owner.get(&format!("/api/v2/audit/events?{query}")).await.json();
+        let events = body["results"].as_array().unwrap().clone();
+        let shown = |event: &Value| (event["action"].clone(), event["occurred_at"].clone());
+        events.iter().map(shown).collect::<Vec<_>>()
+    };
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let event = |action: &str, time| (json!(action), json!(text(time)));
+    let both = |time| [event("user.create", time), event("user.batch_create", time)];
+    let window = |from, to| format!("since={}&until={}", text(from), text(to));
+    let micro = TimeDelta::microseconds(1);
+    assert_eq!(list(window(at, at + micro)).await, both(at));
+    assert_eq!(list(window(at - micro, at)).await, []);
+    assert_eq!(list(window(at + micro, at + TimeDelta::milliseconds(300))).await, []);
+    // Newest first, by time, on every page.
+    let all = list(format!("since={}", text(at - TimeDelta::seconds(1)))).await;
+    let times = [at + TimeDelta::seconds(1), at, at - TimeDelta::seconds(1)];
+    assert_eq!(all, times.map(both).concat());
+    let (mut paged, mut query) = (Vec::new(), "/api/v2/audit/events?count=1".to_owned());
+    while paged.len() < all.len() {
+        let body = app.owner.get(&query).await.json();
+        paged.push((body["results"][0]["action"].clone(), body["results"][0]["occurred_at"].clone()));
+        let token = body["metadata"]["next_paging_token"].as_str().unwrap();
+        query = format!("/api/v2/audit/events?count=1&paging_token={token}");
+    }
+    assert_eq!(paged, all);
+}
+
+#[tokio::test]
+async fn times_come_from_the_clock_of_the_database() {
+    let ahead = Arc::new(AtomicI64::new(0));
+    let app = TestApp::spawn_at(Clock::Database(Arc::clone(&ahead)), |_| {}).await;
+    let actor = app.actor(PermissionLevel::Owner).await;
+    // As if this machine's clock were then set half an hour forward.
+    let half_an_hour = TimeDelta::minutes(30).num_microseconds().unwrap();
+    ahead.store(half_an_hour, Ordering::Relaxed);
+    let created = actor.post("/api/v2/user_groups/", &json!({"name": "admins"})).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    let recent = "select occurred_at between now() - interval '1 minute' and now() from audit_events \
+                  where action = 'group.create'";
+    assert!(app.db_value::<bool>(recent).await);
+    // The change corrected the clock, which batches and expiries use.
+    assert!(ahead.load(Ordering::Relaxed).abs() < half_an_hour / 2);
+    assert_eq!(app.owner.create(&json!([sso("ada@example.com")])).await.status, 200);
+    let recent = "select bool_and(created_at between now() - interval '1 minute' and now()) from users";
+    assert!(app.db_value::<bool>(recent).await);
+}
+
+#[tokio::test]
+async fn the_index_of_the_audit_log_begins_with_the_organization() {
+    let app = TestApp::spawn().await;
+    let index = "select indexdef from pg_indexes where indexname = 'audit_events_time'";
+    assert_eq!(
+        app.db_value::<String>(index).await,
+        "CREATE INDEX audit_events_time ON public.audit_events USING btree (organization_id, occurred_at, event_id) \
+         INCLUDE (action, actor_id)"
     );
 }
 

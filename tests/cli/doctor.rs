@@ -138,6 +138,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
             "keys.expiry",
             "database.audit_lock",
             "database.search",
+            "database.audit_index",
             "settings.fingerprint_key",
             "settings.listen",
             "machine.memory",
@@ -164,7 +165,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
 async fn each_fault_of_a_database_is_found_and_nothing_else() {
     let database = Database::migrated().await;
     // A statement that causes the fault, the finding, and a statement that repairs it.
-    let cases: [(&str, &str, &str, &str, &str); 13] = [
+    let cases: [(&str, &str, &str, &str, &str); 14] = [
         (
             "alter table audit_events disable trigger audit_events_append_only",
             "database.audit_lock",
@@ -243,6 +244,14 @@ async fn each_fault_of_a_database_is_found_and_nothing_else() {
             "alter role {} nocreaterole nocreatedb",
         ),
         ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
+        (
+            "drop index audit_events_time",
+            "database.audit_index",
+            "warning",
+            "the index audit_events_time is missing",
+            "create index audit_events_time on audit_events (organization_id, occurred_at, event_id) \
+             include (action, actor_id)",
+        ),
         (
             "drop extension pg_trgm cascade",
             "database.search",
