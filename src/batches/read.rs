@@ -257,9 +257,17 @@ pub struct BatchMember {
     pub used: Option<Use>,
 }
 
-/// Locks the users of a batch, in the order of its list.
+/// Locks the users of a batch, in the order of its list, then reads how they were used: a separate statement, which
+/// sees what was committed while the first one waited. What refers to a user afterwards waits for the lock.
 pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<Vec<BatchMember>> {
     let organization_id = change.organization_id();
+    sqlx::query!(
+        "select from users where organization_id = $1 and batch_id = $2 order by user_id for update",
+        organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
+    )
+    .execute(change.connection())
+    .await?;
     let members = sqlx::query_as!(
         BatchMember,
         r#"
@@ -280,7 +288,6 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
         from users
         where organization_id = $1 and batch_id = $2
         order by user_id
-        for update
         "#,
         organization_id as Id<Organization>,
         batch_id as Id<Batch>,

@@ -25,6 +25,7 @@ mod instances;
 mod killed;
 mod load_balancer;
 mod locked_tables;
+mod races;
 mod retries;
 mod stopping;
 mod upgrade;
