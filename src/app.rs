@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::context::TokioContext;
@@ -223,6 +222,7 @@ impl App {
             key_holders: Arc::clone(&self.key_holders),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
+            read_timeout: self.config.database.acquire_timeout,
             tasks: self.tasks.clone(),
             timeout: self.longest_wait(),
         }
@@ -234,8 +234,26 @@ impl App {
     /// `forbidden`, or `unavailable` when the database does not respond.
     pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
+        self.reader(&self.db.interactive).await
+    }
+
+    /// A connection of `pool` to read with, for reads that the caller's permission was checked for, or that need none.
+    ///
+    /// # Errors
+    /// `unavailable` when the database does not respond.
+    pub(crate) async fn reader(&self, pool: &PgPool) -> Result<Reader> {
         // Boxed: opening a connection takes some KiB, which the future of each request would carry.
-        Ok(Reader(Box::pin(self.db.interactive.acquire()).await?))
+        let begun = Box::pin(change::begin(pool, &self.change_context(), TxLimits::Read)).await?;
+        Ok(Reader(begun.0))
+    }
+
+    /// Begins a transaction for a write that is not a [`Change`], such as the heartbeat of a batch. Returns it with its
+    /// time.
+    ///
+    /// # Errors
+    /// `unavailable` when the database does not respond.
+    pub(crate) async fn begin(&self, pool: &PgPool) -> Result<(Transaction<'static, Postgres>, DateTime<Utc>)> {
+        Box::pin(change::begin(pool, &self.change_context(), TxLimits::Single)).await
     }
 
     /// Runs a read, and again if its connection was broken, which shows only at its first statement.
@@ -271,11 +289,11 @@ impl App {
     ///
     /// # Errors
     /// As [`App::read`].
-    pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
+    pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Reader> {
         self.authorize(caller, action).await?;
         let (transaction, _) =
             change::begin(&self.db.interactive, &self.change_context(), TxLimits::PlannedRead).await?;
-        Ok(transaction)
+        Ok(Reader(transaction))
     }
 
     /// Runs `work` on the current thread, with the program's runtime as its context. A database connection ends with the
@@ -369,8 +387,9 @@ impl App {
         let attribution = attribution.into();
         // Boxed, as in `read`.
         let written = Box::pin(async {
-            let mut connection = self.db.interactive.acquire().await?;
-            audit::write::deny(&mut connection, attribution, self.clock.now(), action, denial).await
+            let (mut transaction, now) = self.begin(&self.db.reserved).await?;
+            audit::write::deny(&mut transaction, attribution, now, action, denial).await?;
+            Ok(transaction.commit().await?)
         });
         let error = match tokio::time::timeout(RECORD_TIMEOUT, written).await {
             Ok(Ok(())) => return,
@@ -381,9 +400,9 @@ impl App {
     }
 }
 
-/// A connection for reading.
+/// A connection for reading, in a read-only transaction.
 #[derive(Debug)]
-pub struct Reader(PoolConnection<Postgres>);
+pub struct Reader(Transaction<'static, Postgres>);
 
 impl std::ops::Deref for Reader {
     type Target = PgConnection;

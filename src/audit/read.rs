@@ -9,9 +9,12 @@ use uuid::Uuid;
 use super::{ActorKind, Outcome, TargetKind};
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::error::Result;
+use crate::error::{Error, RETRY_SOON, Result};
 use crate::id::{self, ApiKey, Batch, Event, Id, Invitation, Organization, Request, User};
 use crate::page::{Page, PageRequest};
+use crate::postgres::ErrorClass;
+
+const TOO_WIDE: &str = "reading the audit log took too long; retry with a shorter range of time (`since` and `until`)";
 
 /// An entry of the log.
 #[derive(Debug)]
@@ -128,7 +131,11 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         page.limit(),
     )
     .fetch_all(&mut *read)
-    .await?;
+    .await
+    .map_err(|error| match ErrorClass::of(&error) {
+        ErrorClass::TimedOut => Error::overloaded(TOO_WIDE, RETRY_SOON).with_source(error),
+        _ => error.into(),
+    })?;
     let entries = rows
         .into_iter()
         .map(|row| Entry {

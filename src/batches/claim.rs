@@ -71,7 +71,8 @@ pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Opening, bo
 
 /// Inserts the row. `false`: a row has this key already.
 async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Result<bool> {
-    let (now, actor) = (app.clock.now(), ActorRef::from(caller.principal));
+    let actor = ActorRef::from(caller.principal);
+    let (mut transaction, now) = app.begin(&app.db.batch).await?;
     let digest = opening.file.sha256.map(|sha256| app.fingerprints.of("file", &sha256));
     let (key, fingerprint) = opening.key.as_ref().map(|(key, fingerprint)| (key.as_str(), fingerprint)).unzip();
     let key_expires_at = now + TimeDelta::hours(i64::from(app.config.batch.idempotency_hours));
@@ -103,8 +104,9 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
         fingerprint.map(|fingerprint| fingerprint.key_id.as_slice()),
         key.map(|_| key_expires_at),
     )
-    .execute(&app.db.batch)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(inserted.rows_affected() == 1)
 }
 
@@ -126,7 +128,7 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
         actor.id(),
         key.as_str(),
     )
-    .fetch_optional(&app.db.batch)
+    .fetch_optional(&mut *app.reader(&app.db.batch).await?)
     .await?
     else {
         return Ok(None);
@@ -168,7 +170,7 @@ async fn replay(app: &App, caller: &Caller, batch_id: Id<Batch>, users: i32) -> 
         caller.organization_id as Id<Organization>,
         batch_id as Id<Batch>,
     )
-    .fetch_optional(&app.db.batch)
+    .fetch_optional(&mut *app.reader(&app.db.batch).await?)
     .await?;
     // Never negative: constraint `batches_user_count_positive`.
     let users = usize::try_from(users).unwrap_or_default();

@@ -250,7 +250,7 @@ async fn validate(
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
         let taken = app.in_time(Box::pin(async {
-            let mut connection = app.db.batch.acquire().await?;
+            let mut connection = app.reader(&app.db.batch).await?;
             users::read::taken(&mut connection, caller.organization_id, &emails, None).await
         }));
         for place in stage("batch.find_taken", taken).await?? {

@@ -172,6 +172,7 @@ async fn renew(app: &App, held: Held, counts: Counts, progress: Option<&Progress
     let left = progress.map(|progress| app.hasher.time_left(progress));
     let expected_at: Option<DateTime<Utc>> =
         left.and_then(|left| app.clock.now().checked_add_signed(TimeDelta::from_std(left).ok()?));
+    let (mut transaction, _) = app.begin(&app.db.interactive).await?;
     let renewed = sqlx::query!(
         r#"
         update batches
@@ -189,24 +190,28 @@ async fn renew(app: &App, held: Held, counts: Counts, progress: Option<&Progress
         count(done)?,
         expected_at,
     )
-    .execute(&app.db.interactive)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(renewed.rows_affected() == 1)
 }
 
 async fn release(app: &App, held: Held) -> Result<()> {
+    let (mut transaction, _) = app.begin(&app.db.interactive).await?;
     sqlx::query!(
         "delete from batches where organization_id = $1 and batch_id = $2 and owner = $3 and state = 'running'",
         held.organization_id as Id<Organization>,
         held.batch_id as Id<Batch>,
         held.owner,
     )
-    .execute(&app.db.interactive)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(())
 }
 
 async fn fail(app: &App, held: Held, failure: &Value) -> Result<()> {
+    let (mut transaction, now) = app.begin(&app.db.interactive).await?;
     sqlx::query!(
         r#"
         update batches
@@ -218,24 +223,26 @@ async fn fail(app: &App, held: Held, failure: &Value) -> Result<()> {
         held.batch_id as Id<Batch>,
         held.owner,
         failure,
-        app.clock.now(),
+        now,
     )
-    .execute(&app.db.interactive)
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     Ok(())
 }
 
 /// The reason why a row no longer belongs to its attempt.
 pub(super) async fn lost_error(app: &App, held: Held) -> Error {
-    let state = sqlx::query_scalar!(
-        r#"select state as "state: BatchState" from batches where organization_id = $1 and batch_id = $2"#,
-        held.organization_id as Id<Organization>,
-        held.batch_id as Id<Batch>,
-    )
-    .fetch_optional(&app.db.interactive)
-    .await;
+    let state = async {
+        let state = sqlx::query_scalar!(
+            r#"select state as "state: BatchState" from batches where organization_id = $1 and batch_id = $2"#,
+            held.organization_id as Id<Organization>,
+            held.batch_id as Id<Batch>,
+        );
+        Ok::<_, Error>(state.fetch_optional(&mut *app.reader(&app.db.interactive).await?).await?)
+    };
     let batch_id = held.batch_id;
-    match state {
+    match state.await {
         Ok(Some(BatchState::Cancelled)) => {
             Error::new(Code::Conflict, format!("batch {batch_id} was cancelled; nothing was written"))
         }
@@ -243,7 +250,7 @@ pub(super) async fn lost_error(app: &App, held: Held) -> Error {
             let message = "lost its lease while in progress; nothing was written, so retry the request";
             Error::new(Code::Conflict, format!("batch {batch_id} {message}"))
         }
-        Err(error) => error.into(),
+        Err(error) => error,
     }
 }
 

@@ -139,7 +139,7 @@ async fn select(
         &digests,
         limit,
     )
-    .fetch_all(&app.db.interactive)
+    .fetch_all(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     Ok(rows)
 }

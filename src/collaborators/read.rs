@@ -248,7 +248,7 @@ pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Res
 /// As [`get`], for a caller who has just changed the collaborator: permission to read is not required.
 pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
     collaborators!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
-        .fetch_optional(&app.db.interactive)
+        .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
         .await?
         .ok_or_else(|| Error::not_found("collaborator", identity_id))
 }

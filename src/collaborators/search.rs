@@ -126,6 +126,6 @@ pub async fn search(
             .await?
         }
     };
-    read.rollback().await?;
+    drop(read);
     Ok(Page::new(page, rows, |row| row.user_id))
 }

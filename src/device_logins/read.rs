@@ -45,7 +45,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
         otp.sha256.as_slice(),
         now,
     )
-    .fetch_optional(&app.db.interactive)
+    .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     Ok(row.map(|row| Login {
         organization_id: row.organization_id,

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use super::read::{self, Connections, Limits, Link, Server, Times};
 use super::{Finding, Subject, rights};
 use crate::config;
-use crate::postgres::Database;
+use crate::postgres::{Database, RESERVED};
 
 /// The oldest supported major version: the oldest that muster is tested with.
 const OLDEST_VERSION: i32 = 15;
@@ -223,7 +223,7 @@ pub(super) fn link(link: &Link) -> Finding {
 
 pub(super) fn budget(connections: &Connections, config: &config::Database) -> Finding {
     const CHECK: &str = "database.connections";
-    let each = i64::from(config.connections) + i64::from(config.batch_connections) + 2;
+    let each = i64::from(config.connections) + i64::from(config.batch_connections) + i64::from(RESERVED) + 2;
     let Connections { possible, of_others } = *connections;
     let instances = possible.saturating_sub(of_others).max(0) / each;
     let found = format!(

@@ -81,9 +81,9 @@ fn commits_that_block_forever_or_can_be_lost_are_found() {
 fn connections_are_counted_for_each_instance() {
     let config = Config::built_in().unwrap().database;
     let of = |possible, of_others| database::budget(&Connections { possible, of_others }, &config).state;
-    // 28 each: 10, 16 and 2.
+    // 32 each: 10, 16, 4 and 2.
     assert_eq!(
-        [of(97, 0), of(56, 0), of(56, 1), of(28, 0), of(27, 0), of(5, 9)],
+        [of(97, 0), of(64, 0), of(64, 1), of(32, 0), of(31, 0), of(5, 9)],
         [Ok, Ok, Warning, Warning, Problem, Problem]
     );
 }

@@ -75,7 +75,7 @@ impl Memberships {
     /// # Errors
     /// A database error.
     pub async fn next(&mut self) -> Result<Option<Vec<MembershipPart>>> {
-        let mut connection = self.app.db.interactive.acquire().await?;
+        let mut connection = self.app.reader(&self.app.db.interactive).await?;
         let after = match self.last_member {
             Some(after) => after,
             None => {

@@ -34,13 +34,11 @@ async fn ready(app: &App) -> Result<()> {
     if app.is_leaving() || app.is_draining() {
         return Err(Error::unavailable("the server is shutting down"));
     }
-    let mut connection = app
-        .db
-        .interactive
-        .acquire()
+    let mut read = app
+        .reader(&app.db.reserved)
         .await
-        .map_err(|error| Error::unavailable("the database can't be reached").with_source(error.to_string()))?;
-    match postgres::is_current(&mut connection).await {
+        .map_err(|error| Error::unavailable("the database can't be reached").with_source(error))?;
+    match postgres::is_current(&mut read).await {
         // Dirty or changed migrations prevent a start, but a running instance continues.
         Ok(true) | Err(MigrateError::Newer { .. } | MigrateError::Dirty { .. } | MigrateError::Changed { .. }) => {
             app.db.exhaustion().map_or(Ok(()), |trouble| Err(Error::unavailable(trouble.as_str())))

@@ -159,7 +159,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
 }
 
 async fn is_taken(app: &App, caller: &Caller, email: &EmailAddress) -> Result<bool> {
-    let mut connection = app.db.interactive.acquire().await?;
+    let mut connection = app.reader(&app.db.interactive).await?;
     Ok(!users::read::taken(&mut connection, caller.organization_id, &[email], None).await?.is_empty())
 }
 

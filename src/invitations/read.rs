@@ -112,7 +112,7 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<LinkedInvita
         token.organization_id as Id<Organization>,
         token.id as Id<Invitation>,
     )
-    .fetch_optional(&app.db.interactive)
+    .fetch_optional(&mut *app.reader(&app.db.reserved).await?)
     .await?;
     Ok(found)
 }

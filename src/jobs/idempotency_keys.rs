@@ -24,7 +24,7 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
             now,
             i64::try_from(LIMIT).unwrap_or(i64::MAX),
         )
-        .fetch_all(&app.db.interactive)
+        .fetch_all(&mut *app.reader(&app.db.interactive).await?)
         .await?;
         let mut expired = 0;
         for (organization_id, batch_ids) in by_organization(due) {

@@ -28,7 +28,7 @@ pub(super) async fn fail_all(app: &App) -> Result<()> {
         limit 1000
         "#,
     )
-    .fetch_all(&app.db.interactive)
+    .fetch_all(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     let mut outage = Ok(());
     for (organization_id, batch_ids) in by_organization(due) {

@@ -20,7 +20,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::change::{self, TxLimits};
+use crate::change;
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id, Organization};
 
@@ -54,7 +54,7 @@ pub async fn run_housekeeping(app: Arc<App>) {
 
 /// Also corrects the clock of an instance that has nothing to do, so that keys expire when the database says so.
 async fn ping(app: &App) -> Result<()> {
-    Ok(change::read_clock(&mut *app.db.interactive.acquire().await?, &app.clock).await?)
+    Ok(change::read_clock(&mut *app.reader(&app.db.interactive).await?, &app.clock).await?)
 }
 
 /// A batch that a round writes to.
@@ -80,5 +80,5 @@ fn log_failure(app: &App, organization_id: Id<Organization>, error: &Error) {
 
 /// Begins the transaction of an organization, and returns it with the time.
 async fn begin(app: &App) -> Result<(Transaction<'static, Postgres>, DateTime<Utc>)> {
-    change::begin(&app.db.interactive, &app.change_context(), TxLimits::Single).await
+    app.begin(&app.db.interactive).await
 }

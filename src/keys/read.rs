@@ -250,7 +250,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         token.organization_id as Id<Organization>,
         token.id as Id<ApiKey>,
     )
-    .fetch_optional(&app.db.interactive)
+    .fetch_optional(&mut *app.reader(&app.db.reserved).await?)
     .await?;
     let unknown = Found::Denied { reason: "unknown_key", message: "unknown API key", actor: ActorRef::ANONYMOUS };
     let Some(row) = row else { return Ok(unknown) };

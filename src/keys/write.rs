@@ -150,10 +150,10 @@ pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result
 /// Records the use of a key in the background, at most once a minute. Not a [`Change`]: no caller requests it, and it
 /// has no audit event.
 pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
-    let pool = app.db.interactive.clone();
-    let (organization_id, key_id) = (token.organization_id, token.id);
-    drop(app.start_task(async move {
-        let recorded = sqlx::query!(
+    let (organization_id, key_id, running) = (token.organization_id, token.id, app.clone());
+    let record = async move {
+        let (mut transaction, _) = running.begin(&running.db.interactive).await?;
+        sqlx::query!(
             r#"
             update api_keys set last_used_at = $3
             where organization_id = $1 and key_id = $2
@@ -163,10 +163,13 @@ pub(super) fn record_use(app: &App, token: &Token, now: DateTime<Utc>) {
             key_id as Id<ApiKey>,
             now,
         )
-        .execute(&pool)
-        .await;
-        if let Err(error) = recorded {
-            tracing::warn!(%error, "failed to record the last use of an API key");
+        .execute(&mut *transaction)
+        .await?;
+        Ok::<_, Error>(transaction.commit().await?)
+    };
+    drop(app.start_task(async move {
+        if let Err(error) = record.await {
+            tracing::warn!(error = error.chain(), "failed to record the last use of an API key");
         }
     }));
 }

@@ -28,7 +28,7 @@ pub async fn first(app: &App) -> Result<Option<Id<Organization>>> {
     let id = sqlx::query_scalar!(
         r#"select organization_id as "organization_id: Id<Organization>" from organizations order by organization_id limit 1"#
     )
-    .fetch_optional(&app.db.interactive)
+    .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     Ok(id)
 }
@@ -64,7 +64,7 @@ pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organizatio
         id as Option<Id<Organization>>,
         named,
     )
-    .fetch_optional(&app.db.interactive)
+    .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     Ok(found)
 }
@@ -82,7 +82,7 @@ pub(super) async fn only(app: &App) -> Result<Id<Organization>> {
         limit 10
         "#
     )
-    .fetch_all(&app.db.interactive)
+    .fetch_all(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     match found.as_slice() {
         [] => Err(none_yet()),

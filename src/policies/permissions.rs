@@ -117,7 +117,7 @@ async fn find(app: &App, organization_id: Id<Organization>, text: &str) -> Resul
     let unknown = || Error::new(Code::NotFound, "there is no such user in this organization");
     let user_id: Id<User> = text.parse().map_err(|_| unknown())?;
     let user = holders!("user_id = $2", organization_id as Id<Organization>, user_id as Id<User>);
-    user.fetch_optional(&app.db.interactive).await?.ok_or_else(unknown)
+    user.fetch_optional(&mut *app.reader(&app.db.interactive).await?).await?.ok_or_else(unknown)
 }
 
 /// Reads the users after `after`.
@@ -128,5 +128,5 @@ async fn users(app: &App, organization_id: Id<Organization>, after: Id<User>) ->
         after as Id<User>,
         USERS_PER_PAGE,
     );
-    Ok(users.fetch_all(&app.db.interactive).await?)
+    Ok(users.fetch_all(&mut *app.reader(&app.db.interactive).await?).await?)
 }

@@ -11,6 +11,9 @@
 //! create users one by one, on two cores: 1086, 1362, 1467 and 1573 requests a second with 4, 8, 12 and 16 connections
 //! (medians of 3).
 //!
+//! *Authentication and `/readyz` have connections of their own*, which slow requests can't use up. Their statements read
+//! single rows by primary keys, so four connections serve thousands of requests a second.
+//!
 //! *The cause of a pool timeout is looked up separately* (`Database::diagnose`): a pool retries silently while
 //! PostgreSQL has no connections left, and then reports only the timeout.
 
@@ -99,9 +102,14 @@ fn lock(health: &Mutex<Health>) -> MutexGuard<'_, Health> {
 /// When a diagnosis was made, and the reason that PostgreSQL gave.
 type Diagnosis = (Instant, Option<UnavailableReason>);
 
-/// The database: two connection pools, so that batches that wait for a connection don't block other requests.
+/// The connections for authentication and readiness.
+pub const RESERVED: u32 = 4;
+
+/// The database: three connection pools, so that requests that wait for a connection don't block those of another kind.
 #[derive(Clone, Debug)]
 pub struct Database {
+    /// Connections of authentication, of the records of its denials, and of readiness.
+    pub reserved: PgPool,
     /// Connections of requests other than batches.
     pub interactive: PgPool,
     /// Connections of batches.
@@ -114,7 +122,7 @@ pub struct Database {
 /// The connections of one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// The pool's name: `interactive` or `batch`.
+    /// The pool's name: `reserved`, `interactive` or `batch`.
     pub(crate) pool: &'static str,
     /// Open connections that are idle.
     pub(crate) idle: u32,
@@ -185,12 +193,16 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { interactive, batch, diagnosis: Arc::default(), health }
+        Self { reserved: pool(RESERVED), interactive, batch, diagnosis: Arc::default(), health }
     }
 
     /// The connections of each pool.
-    pub(crate) fn usage(&self) -> [Usage; 2] {
-        [Usage::of("interactive", &self.interactive), Usage::of("batch", &self.batch)]
+    pub(crate) fn usage(&self) -> [Usage; 3] {
+        [
+            Usage::of("reserved", &self.reserved),
+            Usage::of("interactive", &self.interactive),
+            Usage::of("batch", &self.batch),
+        ]
     }
 
     /// Merges the pending list of the search index, see [`indexes`].
@@ -267,6 +279,7 @@ impl Database {
 
     /// Closes all connections.
     pub async fn close(&self) {
+        self.reserved.close().await;
         self.interactive.close().await;
         self.batch.close().await;
     }

@@ -24,7 +24,7 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
     app.authorize(caller, Action::UserGet).await?;
     let found = app
         .retry_read(async || {
-            let mut connection = app.db.interactive.acquire().await?;
+            let mut connection = app.reader(&app.db.interactive).await?;
             read::one(&mut connection, caller.organization_id, user_id).await
         })
         .await?;

@@ -14,7 +14,7 @@ const ME: &str = "/api/v2/userinfo/";
 /// backends of all connections are made to flush them.
 async fn lookups(app: &TestApp) -> i64 {
     let mut connections = Vec::new();
-    let pool = &app.served.interactive;
+    let pool = &app.served.reserved;
     for _ in 0..pool.size() {
         let mut connection = pool.acquire().await.unwrap();
         sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.unwrap();

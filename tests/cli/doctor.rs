@@ -219,14 +219,14 @@ async fn each_fault_of_a_database_is_found_and_nothing_else() {
             "alter role {} connection limit 20",
             "database.connections",
             "problem",
-            "an instance of muster uses up to 28 of 20 connections, other programs use some; enough for 0 instances",
+            "an instance of muster uses up to 32 of 20 connections, other programs use some; enough for 0 instances",
             "alter role {} connection limit 40",
         ),
         (
             "select 1",
             "database.connections",
             "warning",
-            "an instance of muster uses up to 28 of 40 connections, other programs use some; enough for 1 instance",
+            "an instance of muster uses up to 32 of 40 connections, other programs use some; enough for 1 instance",
             "alter role {} connection limit -1",
         ),
         (

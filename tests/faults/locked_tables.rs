@@ -7,7 +7,8 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::contention::waits_for_a_lock;
 use crate::database_trouble::{GIVES_UP_WITHIN, assert_retryable, created, heals};
-use crate::support::server::ServerProcess;
+use crate::support::gate::eventually;
+use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{db_counts, migrated_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,4 +105,42 @@ async fn a_change_does_not_wait_for_the_end_of_a_lock() {
     }
     // One user created before, and one after each of the locks.
     assert_eq!(db_counts(&mut rival).await[0], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_lists_leave_authentication_and_readiness_alone_and_their_statements_end() {
+    let database = migrated_database().await;
+    let server = ServerProcess::start_on(&database);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let made = owner.post("/api/v2/api_keys", &json!({"name": "ci"})).await.json();
+    // A key whose holder is not cached.
+    let other = owner.with_token(made["result"]["token"].as_str().unwrap());
+    let mut rival = database.connect().await.unwrap();
+    let mut transaction = rival.begin().await.unwrap();
+    sqlx::query("lock table audit_events in access exclusive mode").execute(&mut *transaction).await.unwrap();
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let owner = owner.clone();
+        asking.spawn(async move { owner.get("/api/v2/audit/events?action=key.create").await });
+    }
+    // All connections of interactive requests.
+    waits_for_a_lock(&database, 10).await;
+    assert_eq!(owner.get("/readyz").await.status, 200);
+    assert_eq!(other.get("/api/v2/userinfo/").await.status, 200);
+    for answer in asking.join_all().await {
+        assert_retryable(&answer);
+    }
+    // The table is still locked, but the statements of the requests, which have ended, do not wait for it any more.
+    let left = "select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'muster' and wait_event_type = 'Lock'";
+    eventually("the statements end", async || {
+        sqlx::query_scalar::<_, i64>(left).fetch_one(&mut *transaction).await.unwrap() == 0
+    })
+    .await;
+    let ran = muster().env("MUSTER_DATABASE__URL", url(&database)).args(["audit", "list"]).output().unwrap();
+    let error =
+        "error: reading the audit log took too long; retry with a shorter range of time (`since` and `until`)\n";
+    assert_eq!((ran.status.code(), String::from_utf8(ran.stderr).unwrap().as_str()), (Some(1), error));
+    transaction.rollback().await.unwrap();
+    heals(async || owner.get("/api/v2/audit/events").await.status == 200).await;
 }

@@ -65,7 +65,7 @@ async fn requests_batches_and_hashes_are_counted_exactly() {
     assert_eq!(after.get("muster_users_created_total") - before.get("muster_users_created_total"), 3.0);
     assert!(after.get("muster_hash_duration_seconds_sum") > 0.0);
     assert!(after.get("muster_hash_threads") >= 1.0);
-    for (pool, max) in [("interactive", 10.0), ("batch", 16.0)] {
+    for (pool, max) in [("reserved", 4.0), ("interactive", 10.0), ("batch", 16.0)] {
         assert_eq!(after.get(&format!("muster_database_connections_max{{pool=\"{pool}\"}}")), max);
         let of = |state| after.get(&format!("muster_database_connections{{pool=\"{pool}\",state=\"{state}\"}}"));
         assert!((1.0..=max).contains(&(of("idle") + of("in_use"))), "{pool}");
