@@ -53,6 +53,8 @@ pub struct App {
     pub hasher: Arc<Pool>,
     /// The cache of the holders of API keys.
     pub key_holders: Arc<KeyHolders>,
+    /// Counts of denials that repeat.
+    pub repeats: Arc<audit::Repeats>,
     /// Counters and gauges for Prometheus.
     pub metrics: Arc<Metrics>,
     /// The exporter of traces.
@@ -88,8 +90,8 @@ impl App {
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
-        let (config, key_holders, unsorted, leaving) =
-            (Arc::new(config), Arc::default(), Arc::default(), Arc::default());
+        let (config, key_holders, repeats, unsorted, leaving) =
+            (Arc::new(config), Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
             config,
             db,
@@ -97,6 +99,7 @@ impl App {
             policy,
             hasher,
             key_holders,
+            repeats,
             metrics,
             traces,
             fingerprints,
@@ -382,13 +385,32 @@ impl App {
         let _ = tokio::time::timeout(timeout, self.tasks.wait()).await;
     }
 
-    /// Records a denial or rejection in the audit log. A failure to record it is logged and changes nothing else.
+    /// Records that a credential was not accepted, and returns `error`, or `rate_limited` if there were too many from the
+    /// client's network.
+    pub(crate) async fn deny_credential(
+        &self,
+        attribution: Attribution,
+        action: Action,
+        reason: &'static str,
+        error: Error,
+    ) -> Error {
+        self.record_denial(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
+        self.repeats.count_failure(attribution.origin.address, self.clock.now()).map_or(error, Error::rate_limited)
+    }
+
+    /// Records a denial or rejection in the audit log, or counts it if it repeats. A failure to record it is logged and
+    /// changes nothing else.
     pub async fn record_denial(&self, attribution: impl Into<Attribution>, action: Action, denial: &AuditDenial) {
         let attribution = attribution.into();
+        if !self.repeats.note(attribution, action, denial, self.clock.now()) {
+            return;
+        }
         // Boxed, as in `read`.
         let written = Box::pin(async {
             let (mut transaction, now) = self.begin(&self.db.reserved).await?;
-            audit::write::deny(&mut transaction, attribution, now, action, denial).await?;
+            if !audit::write::deny(&mut transaction, attribution, now, action, denial).await? {
+                self.repeats.note_unknown(attribution.organization_id);
+            }
             Ok(transaction.commit().await?)
         });
         let error = match tokio::time::timeout(RECORD_TIMEOUT, written).await {

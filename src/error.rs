@@ -19,6 +19,7 @@
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | fix the listed rows |
 //! | `policy_rejected` | 422 | fix the listed bindings |
 //! | `idempotency_key_reused` | 422 | use a new key for a different request |
+//! | `rate_limited` | 429 | correct the credentials; retry after `Retry-After` |
 //! | `headers_too_large` | 431 | send fewer or shorter headers |
 //! | `internal` | 500 | report the request ID |
 //! | `overloaded`, `unavailable` | 503 | retry after `Retry-After` |
@@ -120,6 +121,8 @@ codes! {
     PolicyRejected = "policy_rejected", 422;
     /// The `Idempotency-Key` belongs to a different request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
+    /// Too many requests with invalid credentials came from the client's network.
+    RateLimited = "rate_limited", 429;
     /// The request line and the headers are too long, or there are too many headers.
     HeadersTooLarge = "headers_too_large", 431;
     /// A bug or a broken installation.
@@ -177,6 +180,13 @@ impl Error {
     pub fn key_in_use() -> Self {
         let message = "a request with this Idempotency-Key is already in progress; retry shortly";
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::IdempotencyKeyInUse, message) }
+    }
+
+    /// Too many requests with invalid credentials came from the client's network.
+    #[must_use]
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        let message = "too many requests with invalid credentials from this network; correct them, then retry";
+        Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
     /// The server is overloaded; capacity is expected after `retry_after`.

@@ -41,7 +41,7 @@ impl ActorKind {
 }
 
 /// An actor as it is recorded: enough to name it, not enough to act as it ([`Principal`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ActorRef {
     /// The kind of actor.
     pub kind: ActorKind,

@@ -2,7 +2,7 @@
 //!
 //! A change and its events are written in one transaction by [`crate::change::Change`], so neither exists without the
 //! other. Denials change nothing and are written on their own: failed authentication, missing permissions, conflicts
-//! with the stored state, and lists with findings.
+//! with the stored state, and lists with findings. Denials that repeat are counted ([`Repeats`]).
 //!
 //! Events identify people by ID. They never contain a password, token or hash, or a person's name or e-mail address,
 //! so the log can be kept after a person's data has been deleted.
@@ -11,6 +11,7 @@ mod actor;
 mod denial;
 mod event;
 mod read;
+mod repeats;
 mod target;
 pub(crate) mod write;
 
@@ -18,6 +19,7 @@ pub use actor::{ActorKind, ActorRef, Attribution};
 pub use denial::{AuditDenial, Findings};
 pub use event::Event;
 pub use read::{ActorFilter, Entry, Filter, list};
+pub use repeats::Repeats;
 pub use target::{Target, TargetKind};
 
 use crate::names::names;

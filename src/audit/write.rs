@@ -5,8 +5,9 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::repeats::Repeated;
 use super::{Attribution, AuditDenial, Event, Outcome, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, Origin};
 use crate::error::Result;
 use crate::id::{self, Batch, Id};
 
@@ -32,25 +33,35 @@ pub(crate) async fn append(
         details: event.details(),
     };
     let rows: Vec<Row> = events.iter().map(row).collect();
-    insert(connection, caller.into(), now, Outcome::Success, None, &rows).await
+    insert(connection, caller.into(), now, Outcome::Success, None, &rows).await.map(|_| ())
 }
 
-/// Appends a denial, outside any change.
-///
-/// A token can name an organization that does not exist; such a denial leaves no row.
+/// Appends a denial, outside any change. `false`: a token can name an organization that does not exist, and such a
+/// denial leaves no row.
 pub(crate) async fn deny(
     connection: &mut PgConnection,
     attribution: Attribution,
     now: DateTime<Utc>,
     action: Action,
     denial: &AuditDenial,
-) -> Result<()> {
+) -> Result<bool> {
     let target = denial.target();
     let row = Row { action, target, batch_id: target.batch_id(), details: denial.details() };
     insert(connection, attribution, now, denial.outcome(), Some(denial.reason()), &[row]).await
 }
 
-/// Inserts all rows with one statement.
+/// Appends a number of denials as one event.
+pub(crate) async fn append_repeated(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    Repeated { organization_id, actor, action, outcome, reason, details }: Repeated,
+) -> Result<()> {
+    let attribution = Attribution { organization_id, actor, origin: Origin::default() };
+    let row = Row { action, target: Target::Nothing, batch_id: None, details: Some(details) };
+    insert(connection, attribution, now, outcome, Some(reason), &[row]).await.map(|_| ())
+}
+
+/// Inserts all rows with one statement. `false`: there is no such organization.
 async fn insert(
     connection: &mut PgConnection,
     Attribution { organization_id, actor, origin }: Attribution,
@@ -58,14 +69,14 @@ async fn insert(
     outcome: Outcome,
     reason: Option<&str>,
     rows: &[Row],
-) -> Result<()> {
+) -> Result<bool> {
     let ids: Vec<Id<id::Event>> = rows.iter().map(|_| Id::new(now)).collect();
     let actions: Vec<&str> = rows.iter().map(|row| row.action.as_str()).collect();
     let target_kinds: Vec<Option<&str>> = rows.iter().map(|row| row.target.kind().map(|kind| kind.as_str())).collect();
     let target_ids: Vec<Option<Uuid>> = rows.iter().map(|row| row.target.id()).collect();
     let batch_ids: Vec<Option<Id<Batch>>> = rows.iter().map(|row| row.batch_id).collect();
     let details: Vec<Option<String>> = rows.iter().map(|row| row.details.as_ref().map(Value::to_string)).collect();
-    sqlx::query!(
+    let inserted = sqlx::query!(
         r#"
         insert into audit_events
             (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address,
@@ -94,5 +105,5 @@ async fn insert(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() > 0)
 }

@@ -261,6 +261,7 @@ async fn serve_gracefully(
     // Background tasks use the database: await them before it is closed.
     background.shutdown().await;
     app.finish_tasks(DATABASE_CLOSE_TIMEOUT).await;
+    let _ = tokio::time::timeout(DATABASE_CLOSE_TIMEOUT, jobs::finish(&app)).await;
     let _ = tokio::time::timeout(DATABASE_CLOSE_TIMEOUT, app.db.close()).await;
     local.close_cluster().await;
     match aborted.unwrap_or_default() {

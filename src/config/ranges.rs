@@ -11,7 +11,7 @@ use super::ConfigError;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 23] = [
+const RANGES: [(&str, RangeInclusive<u128>); 24] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
@@ -35,6 +35,7 @@ const RANGES: [(&str, RangeInclusive<u128>); 23] = [
     ("keys.default_days", 1..=3650),
     ("keys.max_days", 1..=3650),
     ("keys.rotation_overlap_hours", 0..=168),
+    ("keys.per_user", 1..=10_000),
     ("invitations.days", 1..=90),
     ("traces.per_second", 0..=1_000_000),
 ];

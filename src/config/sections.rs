@@ -71,6 +71,7 @@ pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,
     pub rotation_overlap_hours: u32,
+    pub per_user: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -58,7 +58,7 @@ pub struct Accepted {
 /// Finds the invitation of a link.
 ///
 /// # Errors
-/// `not_found` for an invitation that is unknown, expired, revoked, replaced or accepted. A malformed link is rejected
+/// `not_found` for an invitation that is unknown, expired, revoked, replaced or accepted; `rate_limited`. A malformed link is rejected
 /// without a database query; any other denial is recorded in the audit log of the organization that the link names.
 pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
     let token = Token::parse(token).map_err(|InvalidToken| {
@@ -82,13 +82,9 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
             }
         },
     };
-    app.record_denial(
-        Attribution { organization_id, actor, origin },
-        Action::InvitationAccept,
-        &AuditDenial::Unauthenticated(reason),
-    )
-    .await;
-    Err(Error::new(Code::NotFound, detail))
+    let attribution = Attribution { organization_id, actor, origin };
+    let error = Error::new(Code::NotFound, detail);
+    Err(app.deny_credential(attribution, Action::InvitationAccept, reason, error).await)
 }
 
 const UNKNOWN: &str = "unknown invitation";

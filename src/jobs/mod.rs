@@ -1,5 +1,5 @@
-//! Background work of the service that no request waits for: failing batches whose process died, and expiring
-//! idempotency keys.
+//! Background work of the service that no request waits for: failing batches whose process died, expiring idempotency
+//! keys, and appending the counts of repeated denials to the audit log.
 //!
 //! # Decisions
 //!
@@ -11,6 +11,7 @@
 
 mod idempotency_keys;
 mod lapsed_batches;
+mod repeated_denials;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,20 @@ pub async fn run_housekeeping(app: Arc<App>) {
             app.db.observe(&error);
             tracing::warn!(error = error.chain(), "failed to look up expired idempotency keys");
         }
+        append_repeated_denials(&app, Some(app.clock.now())).await;
         tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Appends the counts of denials to the audit log, before the process ends.
+pub async fn finish(app: &App) {
+    append_repeated_denials(app, None).await;
+}
+
+async fn append_repeated_denials(app: &App, now: Option<DateTime<Utc>>) {
+    if let Err(error) = repeated_denials::append(app, now).await {
+        app.db.observe(&error);
+        tracing::error!(error = error.chain(), "failed to record the number of repeated denials in the audit log");
     }
 }
 

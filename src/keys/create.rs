@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
 
 /// The maximum length of a key's name, in characters.
@@ -65,7 +65,7 @@ struct Span {
 ///
 /// # Errors
 /// `forbidden` for another person's key, or for more permissions than the caller has; `not_found` for an unknown user;
-/// `invalid_request` for an invalid name or lifetime.
+/// `invalid_request` for an invalid name or lifetime; `conflict` for a user with too many keys.
 pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey> {
     app.authorize(caller, Action::KeyCreate).await?;
     let name = name(&spec.name)?;
@@ -83,7 +83,7 @@ pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey>
         _ => (caller.user_id(), level),
     };
     app.change(caller, Action::KeyCreate, Target::Nothing, async |change| {
-        add_with(change, name, user_id, Rights { level, scopes }, &span).await
+        add_with(app, change, name, user_id, Rights { level, scopes }, &span).await
     })
     .await
 }
@@ -143,21 +143,46 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
 /// Creates a key as part of a change. The caller's permission for such a key has already been checked.
 ///
 /// # Errors
-/// `invalid_request` for an invalid lifetime; `not_found` for a user deleted in the meantime.
+/// `invalid_request` for an invalid lifetime; `not_found` for a user deleted in the meantime; `conflict` for a user with
+/// too many keys.
 pub(crate) async fn add(app: &App, change: &mut Change, spec: &KeySpec) -> Result<NewKey> {
     let own = Rights::of(change.caller());
     let rights =
         Rights { level: spec.permission_level.unwrap_or(own.level), scopes: spec.scopes.unwrap_or(own.scopes) };
-    add_with(change, &spec.name, spec.user_id, rights, &span(app, spec.lifetime)?).await
+    add_with(app, change, &spec.name, spec.user_id, rights, &span(app, spec.lifetime)?).await
+}
+
+/// Checks the number of active keys of a user. Of keys without a user, as many may be created by callers who are not
+/// owners.
+async fn ensure_room(app: &App, change: &mut Change, user_id: Option<Id<User>>) -> Result<()> {
+    let max = app.config.keys.per_user;
+    let whose = match (user_id, change.caller().principal) {
+        (Some(user_id), _) => format!("user {user_id} has"),
+        (None, Principal::ApiKey { permission: PermissionLevel::Collaborator, .. }) => {
+            "the organization has, without a user,".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    let active = write::lock_and_count(change, user_id).await?;
+    if active < i64::from(max) {
+        return Ok(());
+    }
+    let message = format!(
+        "{whose} {active} active API keys, and at most {max} are allowed (setting `keys.per_user`); revoke one that is no \
+         longer used"
+    );
+    Err(Error::new(Code::Conflict, message))
 }
 
 async fn add_with(
+    app: &App,
     change: &mut Change,
     name: &str,
     user_id: Option<Id<User>>,
     rights: Rights,
     span: &Span,
 ) -> Result<NewKey> {
+    ensure_room(app, change, user_id).await?;
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
     let created_by = match change.caller().principal {
         Principal::ApiKey { id, .. } => Some(id),

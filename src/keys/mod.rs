@@ -87,7 +87,7 @@ async fn deny(app: &App, caller: &Caller, action: Action, reason: &str) -> Error
 /// Authenticates a token.
 ///
 /// # Errors
-/// `unauthenticated`. A malformed token is rejected without a query. Any other failure is recorded in the organization
+/// `unauthenticated`; `rate_limited`. A malformed token is rejected without a query. Any other failure is recorded in the organization
 /// that the token names.
 pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action) -> Result<Arc<KeyHolder>> {
     let token = Token::parse(text)
@@ -100,8 +100,8 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
             Found::Holder(holder) => holder,
             Found::Denied { reason, message, actor } => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
-                app.record_denial(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
-                return Err(Error::new(Code::Unauthenticated, message));
+                let error = Error::new(Code::Unauthenticated, message);
+                return Err(app.deny_credential(attribution, action, reason, error).await);
             }
         },
     };

@@ -57,6 +57,44 @@ pub(super) async fn create(
     Ok(())
 }
 
+/// Locks a user, then counts the user's active keys, so that concurrent changes count each other's keys. For keys without a
+/// user, the organization is locked.
+pub(super) async fn lock_and_count(change: &mut Change, user_id: Option<Id<User>>) -> Result<i64> {
+    let (organization_id, now) = (change.organization_id(), change.now());
+    match user_id {
+        Some(user_id) => {
+            sqlx::query_scalar!(
+                "select 1 as one from users where organization_id = $1 and user_id = $2 for no key update",
+                organization_id as Id<Organization>,
+                user_id as Id<User>,
+            )
+            .fetch_optional(change.connection())
+            .await?
+        }
+        None => {
+            sqlx::query_scalar!(
+                "select 1 as one from organizations where organization_id = $1 for no key update",
+                organization_id as Id<Organization>,
+            )
+            .fetch_optional(change.connection())
+            .await?
+        }
+    };
+    let active = sqlx::query_scalar!(
+        r#"
+        select count(*) as "active!" from api_keys
+        where organization_id = $1 and (user_id = $2 or ($2::uuid is null and user_id is null))
+            and revoked_at is null and expires_at > $3
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Option<Id<User>>,
+        now,
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(active)
+}
+
 /// The columns that decide whether a key can be rotated.
 pub(super) struct State {
     pub(super) expires_at: DateTime<Utc>,

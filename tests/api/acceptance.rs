@@ -112,10 +112,8 @@ async fn invalid_links_are_not_found_and_are_audited() {
     let entries = actions(&app, 20).await;
     let denied: Vec<&str> =
         entries.iter().filter(|(action, _)| action == "invitation.accept").map(|(_, reason)| reason.as_str()).collect();
-    let mut expected = vec!["unknown_invitation"; 4];
-    expected.extend(["expired_invitation"; 2]);
-    // A link without an organization leaves no event.
-    assert_eq!(denied, expected);
+    // Of each reason, the first in a minute; the others are counted. A link without an organization leaves no event.
+    assert_eq!(denied, ["unknown_invitation", "expired_invitation"]);
 
     // Mistyped, truncated or of another kind: rejected without a query and without an audit event.
     let entries = app.db_value::<i64>("select count(*) from audit_events").await;

@@ -64,7 +64,8 @@ async fn unknown_expired_and_revoked_keys_are_rejected_and_recorded() {
     let reasons: Vec<&str> =
         events["results"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
     let expected: Vec<&str> =
-        ["revoked_key", "expired_key", "unknown_key"].iter().flat_map(|reason| [*reason; 4]).collect();
+        // Of each, the first in a minute; the others are counted.
+        ["revoked_key", "expired_key", "unknown_key"].to_vec();
     assert_eq!(reasons, expected);
     assert!(events["results"].as_array().unwrap().iter().all(|event| event["outcome"] == "denied"));
 }

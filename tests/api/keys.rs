@@ -435,3 +435,57 @@ async fn a_key_that_may_only_write_gets_the_result_of_what_it_wrote() {
     // Reading is still denied.
     assert_eq!((writer.get(&path).await.status, writer.get("/api/v2/batches").await.status), (403, 403));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_active_keys_of_a_user_are_bounded() {
+    let app = TestApp::spawn_with(|config| config.keys.per_user = 3).await;
+    let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let create = async || ada.post("/api/v2/api_keys", &json!({"name": "ci"})).await;
+    // The key in use is the first. Of concurrent requests, only as many succeed as there is room for.
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let ada = ada.clone();
+        asking.spawn(async move { ada.post("/api/v2/api_keys", &json!({"name": "ci"})).await.status });
+    }
+    let mut statuses = asking.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 409, 409, 409, 409, 409, 409]);
+    let full = json!({
+        "code": "conflict",
+        "detail": format!(
+            "user {user_id} has 3 active API keys, and at most 3 are allowed (setting `keys.per_user`); revoke one that is \
+             no longer used"
+        ),
+    });
+    let answer = create().await;
+    assert_eq!((answer.status, answer.error()), (409, full.clone()));
+    // A device login creates a key.
+    let (otp, _) = crate::logins::started(&app, 604_800).await;
+    assert_eq!(ada.post(crate::logins::APPROVE, &json!({"otp": otp})).await.status, 200);
+    let answer = app.anonymous().get(&format!("/api/v2/users/request_otp_token/{otp}")).await;
+    assert_eq!((answer.status, answer.error()), (409, full));
+    // A rotation adds no key, and a revoked key makes room.
+    let listed = ada.get("/api/v2/api_keys").await.json();
+    let last = listed["results"][2]["key_id"].as_str().unwrap();
+    let rotated = ada.post(&format!("/api/v2/api_keys/{last}/rotate"), &json!({})).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    assert_eq!(ada.delete(&format!("/api/v2/api_keys/{last}")).await.status, 200);
+    assert_eq!(create().await.status, 200);
+    assert_eq!(create().await.status, 409);
+}
+
+#[tokio::test]
+async fn collaborators_without_a_user_share_the_bound() {
+    let app = TestApp::spawn_with(|config| config.keys.per_user = 3).await;
+    let program = app.actor(PermissionLevel::Collaborator).await;
+    for name in ["a", "b"] {
+        assert_eq!(program.post("/api/v2/api_keys", &json!({"name": name})).await.status, 200);
+    }
+    let answer = program.post("/api/v2/api_keys", &json!({"name": "c"})).await;
+    let detail = "the organization has, without a user, 3 active API keys, and at most 3 are allowed (setting \
+                  `keys.per_user`); revoke one that is no longer used";
+    assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": detail})));
+    // Owners decide for themselves.
+    let owner = app.actor(PermissionLevel::Owner).await;
+    assert_eq!(owner.post("/api/v2/api_keys", &json!({"name": "d"})).await.status, 200);
+}

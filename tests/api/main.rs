@@ -35,6 +35,7 @@ mod keys;
 mod logins;
 mod policies;
 mod refusals;
+mod repeated_denials;
 mod schema;
 mod scim;
 mod service_accounts;

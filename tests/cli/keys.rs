@@ -210,3 +210,23 @@ async fn a_key_of_a_suspended_user_is_marked_in_lists() {
         "CSV leaves an absent user empty: {csv}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_user_are_bounded_on_the_command_line_too() {
+    let app = TestApp::spawn().await;
+    let (user_id, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let url = crate::support::server::url(&app.database);
+    let ran = run(muster().envs([("MUSTER_DATABASE__URL", url.as_str()), ("MUSTER_KEYS__PER_USER", "1")]).args([
+        "key",
+        "create",
+        "--name",
+        "second",
+        "--user",
+        "ada@example.com",
+    ]));
+    let error = format!(
+        "error: user {user_id} has 1 active API keys, and at most 1 are allowed (setting `keys.per_user`); revoke one that \
+         is no longer used\n"
+    );
+    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(1), "", error));
+}

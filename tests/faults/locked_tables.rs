@@ -139,8 +139,9 @@ async fn slow_lists_leave_authentication_and_readiness_alone_and_their_statement
     .await;
     let ran = muster().env("MUSTER_DATABASE__URL", url(&database)).args(["audit", "list"]).output().unwrap();
     let error =
-        "error: reading the audit log took too long; retry with a shorter range of time (`since` and `until`)\n";
-    assert_eq!((ran.status.code(), String::from_utf8(ran.stderr).unwrap().as_str()), (Some(1), error));
+        "error: reading the audit log took too long; retry with a shorter range of time (`since` and `until`) (";
+    let text = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.code() == Some(2) && text.starts_with(error), "{text}");
     transaction.rollback().await.unwrap();
     heals(async || owner.get("/api/v2/audit/events").await.status == 200).await;
 }
