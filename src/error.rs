@@ -5,6 +5,7 @@
 //! | `invalid_json`, `invalid_request`, `empty_batch` | 400 | correct the request |
 //! | `unauthenticated` | 401 | use a valid API key |
 //! | `forbidden` | 403 | ask an owner |
+//! | `cross_site` | 403 | send the request from a page of this server, or with `Authorization` |
 //! | `not_found`, `method_not_allowed` | 404, 405 | see `/docs` |
 //! | `request_timeout` | 408 | send the headers or the body faster |
 //! | `batch_conflict` | 409 | remove the rows in `rows`: these accounts exist |
@@ -16,6 +17,7 @@
 //! | `conflict` | 409 | read the resource: its state does not allow the request |
 //! | `precondition_failed` | 412 | read the resource again: it was changed |
 //! | `too_large` | 413 | send a shorter list or body |
+//! | `unsupported_media_type` | 415 | send the body as uncompressed JSON |
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | fix the listed rows |
 //! | `policy_rejected` | 422 | fix the listed bindings |
 //! | `idempotency_key_reused` | 422 | use a new key for a different request |
@@ -91,6 +93,8 @@ codes! {
     Unauthenticated = "unauthenticated", 401;
     /// The API key is valid but lacks the permission.
     Forbidden = "forbidden", 403;
+    /// A page of another site sent the request with a cookie.
+    CrossSite = "cross_site", 403;
     /// The resource or the route does not exist.
     NotFound = "not_found", 404;
     /// The route does not support the method.
@@ -115,6 +119,8 @@ codes! {
     PreconditionFailed = "precondition_failed", 412;
     /// The body or the list is too long.
     TooLarge = "too_large", 413;
+    /// The body is in an encoding or of a media type that is not supported.
+    UnsupportedMediaType = "unsupported_media_type", 415;
     /// Rows of the list can't be created, changed or deleted.
     BatchRejected = "batch_rejected", 422;
     /// Bindings of the policy can't be set.

@@ -12,6 +12,8 @@ use crate::report::Report;
 pub enum AuditDenial {
     /// The caller lacks the permission.
     Forbidden,
+    /// A page of another site sent the request.
+    CrossSite,
     /// Authentication failed; the code of the reason.
     Unauthenticated(&'static str),
     /// The caller has the permission, but the request conflicts with the stored state or has findings.
@@ -64,7 +66,7 @@ impl AuditDenial {
     /// The outcome.
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Forbidden | Self::Unauthenticated(_) => Outcome::Denied,
+            Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => Outcome::Denied,
             Self::Rejected { .. } => Outcome::Rejected,
         }
     }
@@ -73,6 +75,7 @@ impl AuditDenial {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Forbidden => "forbidden",
+            Self::CrossSite => "cross_site",
             Self::Unauthenticated(reason) => reason,
             Self::Rejected { code, .. } => code,
         }
@@ -82,7 +85,7 @@ impl AuditDenial {
     pub(crate) const fn target(&self) -> Target {
         match self {
             Self::Rejected { target, .. } => *target,
-            Self::Forbidden | Self::Unauthenticated(_) => Target::Nothing,
+            Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => Target::Nothing,
         }
     }
 
@@ -92,7 +95,7 @@ impl AuditDenial {
             Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {
                 Some(json!({ "rows": rows, "findings": of_code }))
             }
-            Self::Rejected { .. } | Self::Forbidden | Self::Unauthenticated(_) => None,
+            Self::Rejected { .. } | Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => None,
         }
     }
 }

@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::error::Category;
 
+use super::browser;
 use super::extract::{form_encoded, one_line};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
@@ -43,13 +44,22 @@ impl FromRequest for Body {
 }
 
 impl Body {
-    /// Reads the whole body.
+    /// Reads the whole body, which is JSON or empty.
     ///
     /// # Errors
-    /// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body.
+    /// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body;
+    /// `unsupported_media_type` if a browser sends another type.
     pub(super) async fn read(&mut self) -> Result<Bytes> {
         let advice = " (setting `server.body_limit`); split the list into several batches";
-        self.read_up_to(self.app.config.server.body_limit, advice).await
+        self.read_json(self.app.config.server.body_limit, advice).await
+    }
+
+    async fn read_json(&mut self, limit: usize, advice: &str) -> Result<Bytes> {
+        let body = self.read_up_to(limit, advice).await?;
+        if !body.is_empty() {
+            browser::check_json(&self.request)?;
+        }
+        Ok(body)
     }
 
     async fn read_up_to(&mut self, limit: usize, advice: &str) -> Result<Bytes> {
@@ -95,7 +105,7 @@ impl Body {
 
     /// As [`Self::object`], with at most [`SMALL`] bytes, for clients without an API key.
     pub(super) async fn small_object<T: DeserializeOwned>(&mut self) -> Result<T> {
-        parse(&self.read_up_to(SMALL, "").await?)
+        parse(&self.read_json(SMALL, "").await?)
     }
 
     /// Reads the form of a page (`application/x-www-form-urlencoded`), with at most [`SMALL`] bytes.

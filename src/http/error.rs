@@ -2,13 +2,14 @@
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extract;
 use super::log::Note;
 use crate::app::App;
 use crate::error::{Code, Error, Result};
@@ -69,7 +70,11 @@ pub(super) async fn render<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> std::result::Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let response = next.call(request).await?;
+    let mut response = next.call(request).await?;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static(extract::challenge(response.request()));
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
     let Some(error) = response.response().error().and_then(actix_web::Error::as_error::<Error>) else {
         return Ok(response.map_into_left_body());
     };

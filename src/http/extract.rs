@@ -10,9 +10,11 @@ use actix_web::http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
+use super::browser;
 use super::connection::ConnState;
 use super::log::Note;
 use crate::app::App;
+use crate::audit::AuditDenial;
 use crate::batches::Source;
 use crate::caller::{Action, Caller, KeyHolder, Origin};
 use crate::error::{Code, Error, Result};
@@ -37,14 +39,21 @@ impl FromRequest for Caller {
 /// Authenticates the API key of a request.
 pub(super) async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
-    let token = token(request).ok_or_else(|| {
+    let credential = credential(request).ok_or_else(|| {
         Error::unauthenticated("an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`")
     })?;
+    let (Credential::Bearer(token) | Credential::Cookie(token)) = &credential;
     let origin = origin(request);
-    let known = stage("key.authenticate", keys::authenticate(app, &token, origin, Action::KeyUse));
+    let known = stage("key.authenticate", keys::authenticate(app, token, origin, Action::KeyUse));
     let holder = app.in_time(known).await??;
     if let Some(note) = request.extensions_mut().get_mut::<Note>() {
         note.caller = Some(holder.key_id);
+    }
+    if matches!(credential, Credential::Cookie(_))
+        && let Err(error) = browser::check_site(request)
+    {
+        app.record_denial(&holder.caller(origin), Action::KeyUse, &AuditDenial::CrossSite).await;
+        return Err(error);
     }
     Ok((holder, origin))
 }
@@ -71,20 +80,35 @@ fn sender(request: &HttpRequest) -> Option<Sender> {
     Some(proxies::sender(peer, &config.trusted_proxies, config.forwarded_header, values))
 }
 
+/// An API key, and the header that it came in.
+enum Credential {
+    Bearer(String),
+    Cookie(String),
+}
+
+/// The challenge of a 401 response (RFC 6750, section 3): whether the request has a credential decides whether it says
+/// that the credential is invalid.
+pub(super) fn challenge(request: &HttpRequest) -> &'static str {
+    match credential(request) {
+        None => "Bearer realm=\"muster\"",
+        Some(_) => "Bearer realm=\"muster\", error=\"invalid_token\"",
+    }
+}
+
 /// The API key from the `Authorization` header, or else from the cookie of the vendor's client, which neither quotes nor
 /// encodes it.
-fn token(request: &HttpRequest) -> Option<String> {
+fn credential(request: &HttpRequest) -> Option<Credential> {
     let headers = request.headers();
     if let Some(value) = headers.get(AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
+        return scheme.eq_ignore_ascii_case("bearer").then(|| Credential::Bearer(token.trim().to_owned()));
     }
     headers
         .get_all(COOKIE)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|cookies| cookies.split(';'))
         .find_map(|cookie| cookie.trim().strip_prefix("cli_token="))
-        .map(str::to_owned)
+        .map(|token| Credential::Cookie(token.to_owned()))
 }
 
 /// Parses the query string.

@@ -8,7 +8,8 @@
 //!   "next_paging_token"}}`. The token is `null`, never empty, on the last page.
 //! - Every error response is `{"error": {"code", "detail", "request_id"}}`; `detail` is one line for people.
 //!   [`crate::error`] lists the codes.
-//! - An invalid key gets 401, a valid key without permission 403.
+//! - An invalid key gets 401 with `WWW-Authenticate`, a valid key without permission 403.
+//! - A change that a page of another site sends with the cookie gets 403 (`cross_site`).
 //! - Malformed HTTP is the exception to all of this: the HTTP library rejects it with an empty 400, 408 or 431 and closes the
 //!   connection.
 //! - Every response has the security headers of `security_headers`.
@@ -21,6 +22,7 @@
 mod api;
 mod bare_lf;
 mod body;
+mod browser;
 mod connection;
 mod deadline;
 mod disconnect;

@@ -15,15 +15,19 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
     if !config.public_url.is_empty() {
         return Ok(config.public_url.trim_end_matches('/').to_owned());
     }
-    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    // HTTP/2 sends the host as `:authority`.
-    let host = header.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let is_valid = |host: &&str| {
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte))
     };
-    let host = host.filter(is_valid).ok_or_else(|| {
+    let host = host(request).filter(is_valid).ok_or_else(|| {
         Error::invalid("can't create a link: the request has no valid `Host`, and `server.public_url` is not set")
     })?;
     let scheme = if extract::is_https(request) { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
+}
+
+/// The host of the request, with the port unless that is the default of the scheme.
+pub(super) fn host(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/2 sends the host as `:authority`.
+    header.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
 }

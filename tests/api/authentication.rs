@@ -6,6 +6,10 @@ use serde_json::json;
 
 use crate::support::{Actor, TestApp, sso};
 
+/// The challenge for a request without a credential, and for one with an invalid credential (RFC 6750, section 3).
+const REQUIRED: &str = r#"Bearer realm="muster""#;
+const INVALID: &str = r#"Bearer realm="muster", error="invalid_token""#;
+
 const ROUTES: [(&str, &str); 4] = [
     ("GET", "/api/v2/userinfo/"),
     ("GET", "/api/v2/organization_collaborators/"),
@@ -13,12 +17,13 @@ const ROUTES: [(&str, &str); 4] = [
     ("POST", "/api/v2/users/admin_batch_create"),
 ];
 
-async fn rejected_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
+async fn rejected_everywhere(app: &TestApp, actor: &Actor, sentence: &str, challenge: &str) {
     let before = app.db_counts().await;
     for (method, path) in ROUTES {
         let answer = Actor::send(actor.request(method, path).body(json!([sso("a@example.com")]).to_string())).await;
         assert_eq!(answer.status, 401, "{method} {path}");
         assert_eq!(answer.error(), json!({"code": "unauthenticated", "detail": sentence}), "{method} {path}");
+        assert_eq!(answer.header("www-authenticate"), challenge, "{method} {path}");
     }
     assert_eq!(app.db_counts().await, before);
 }
@@ -27,7 +32,15 @@ async fn rejected_everywhere(app: &TestApp, actor: &Actor, sentence: &str) {
 async fn a_request_without_a_key_is_rejected() {
     let app = TestApp::spawn().await;
     let sentence = "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`";
-    rejected_everywhere(&app, &app.anonymous(), sentence).await;
+    rejected_everywhere(&app, &app.anonymous(), sentence, REQUIRED).await;
+    // A scheme that muster does not support is no credential.
+    let basic = app.anonymous().request("GET", "/api/v2/userinfo/").basic_auth("ada", Some("x"));
+    let answer = Actor::send(basic).await;
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, REQUIRED));
+    let cookie = app.anonymous().request("GET", "/api/v2/userinfo/").header("cookie", "cli_token=aph0_wrong");
+    let answer = Actor::send(cookie).await;
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, INVALID));
+    assert!(!app.owner.get("/nowhere").await.headers.contains_key("www-authenticate"));
 }
 
 #[tokio::test]
@@ -36,7 +49,7 @@ async fn a_malformed_key_is_rejected_without_a_query() {
     let token = app.owner.token();
     let sentence = "malformed API key; check that the whole key was copied";
     for wrong in ["aph0_wrong", &token[..token.len() - 1], &token.replace("amk_", "bmk_"), &format!("{token}x")] {
-        rejected_everywhere(&app, &app.owner.with_token(wrong), sentence).await;
+        rejected_everywhere(&app, &app.owner.with_token(wrong), sentence, INVALID).await;
     }
     // Rejected as malformed even without a database.
     app.served.close().await;
@@ -49,16 +62,16 @@ async fn unknown_expired_and_revoked_keys_are_rejected_and_recorded() {
     let app = TestApp::spawn().await;
     let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
     let unknown = muster::keys::Token::generate(organization, muster::id::Id::new(app.app.clock.now()));
-    rejected_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "unknown API key").await;
+    rejected_everywhere(&app, &app.owner.with_token(unknown.text().expose()), "unknown API key", INVALID).await;
 
     let (expired, _) = app.actor_for(PermissionLevel::Owner, Duration::milliseconds(1)).await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    rejected_everywhere(&app, &expired, "the API key has expired").await;
+    rejected_everywhere(&app, &expired, "the API key has expired", INVALID).await;
 
     let (revoked, key) = app.actor_for(PermissionLevel::Owner, Duration::days(1)).await;
     assert_eq!(revoked.get("/api/v2/userinfo/").await.status, 200);
     app.revoke(&key).await;
-    rejected_everywhere(&app, &revoked, "the API key is revoked").await;
+    rejected_everywhere(&app, &revoked, "the API key is revoked", INVALID).await;
 
     let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
     let reasons: Vec<&str> =

@@ -290,7 +290,8 @@ async fn every_route_denies_callers_without_permission() {
             assert!(answer.status < 300, "{id}: {}", answer.text);
             continue;
         }
-        assert_eq!(status(&app.anonymous()).await, 401, "{id}");
+        let answer = Actor::send(app.anonymous().request(&method, &path)).await;
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, "Bearer realm=\"muster\""), "{id}");
         assert_eq!(status(&gone).await, 401, "{id}");
         let expected_forbidden = OWNERS_ONLY.contains(&id.as_str());
         assert_eq!(status(&collaborator).await == 403, expected_forbidden, "{id}");
