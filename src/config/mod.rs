@@ -6,6 +6,7 @@
 
 mod environment;
 mod files;
+mod layers;
 mod limits;
 mod log_filter;
 mod messages;
@@ -86,18 +87,19 @@ impl Config {
         if let Some(file) = &flags.file {
             std::fs::metadata(file)
                 .map_err(|error| ConfigError(format!("the configuration {} can't be read: {error}", file.display())))?;
-            figment = figment.merge(Toml::file_exact(file));
+            figment = layers::override_with(figment, Toml::file_exact(file));
         }
         environment::validate(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
         // The names of settings have `__`; MUSTER_HOST and others are not settings.
-        figment = figment.merge(Env::prefixed("MUSTER_").filter(|key| key.as_str().contains("__")).split("__"));
+        let variables = Env::prefixed("MUSTER_").filter(|key| key.as_str().contains("__")).split("__");
+        figment = layers::override_with(figment, variables);
         for (key, value) in [
             ("server.listen", flags.listen.clone()),
             ("database.url", flags.database_url.clone()),
             ("database.data_dir", flags.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())),
         ] {
             if let Some(value) = value {
-                figment = figment.merge(Serialized::default(key, value));
+                figment = layers::override_with(figment, Serialized::default(key, value));
             }
         }
         let mut config: Self = figment.extract().map_err(|error| ConfigError(messages::describe(error)))?;

@@ -35,6 +35,63 @@ fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     assert!(ran.out.contains("database    d at db.example:5432") && !ran.out.contains("hunter2"), "{}", ran.out);
 }
 
+/// A source of settings, later ones first.
+fn check(file: Option<(&str, &str)>, variable: Option<(&str, &str)>, flag: Option<&str>) -> crate::Ran {
+    let settings = file.map_or_else(String::new, |(name, value)| {
+        let (section, key) = name.split_once('.').unwrap();
+        format!("[{section}]\n{key} = \"{value}\"\n")
+    });
+    let settings = self::file(settings.as_bytes(), ".toml");
+    let mut command = muster();
+    command.args(["config", "check", "--data-dir", "/tmp/never-made", "--config"]).arg(settings.path());
+    if let Some((name, value)) = variable {
+        command.env(format!("MUSTER_{}", name.to_uppercase().replace('.', "__")), value);
+    }
+    if let Some(url) = flag {
+        command.args(["--database-url", url]);
+    }
+    run(&mut command)
+}
+
+#[test]
+fn a_setting_and_the_file_that_contains_it_override_each_other() {
+    let (url, key, headers) = ("postgres://u@db.example/d", "x".repeat(32), "authorization: Bearer x");
+    let files = [url, &key, headers].map(|text| file(text.as_bytes(), ".secret"));
+    let [url_file, key_file, headers_file] = files.each_ref().map(|file| file.path().to_str().unwrap());
+    let nowhere = "/nowhere/file";
+    let sets = [
+        vec![("database.url", url, "mysql://"), ("database.url_file", url_file, nowhere)],
+        vec![
+            ("secrets.server_key", key.as_str(), "short"),
+            ("secrets.server_key_file", key_file, nowhere),
+            ("secrets.fingerprint_key", key.as_str(), "short"),
+            ("secrets.fingerprint_key_file", key_file, nowhere),
+        ],
+        vec![("traces.headers", headers, "no header"), ("traces.headers_file", headers_file, nowhere)],
+    ];
+    for settings in &sets {
+        for (in_file, valid, invalid) in settings {
+            for (variable, other_valid, other_invalid) in settings {
+                let ran = check(Some((in_file, invalid)), Some((variable, other_valid)), None);
+                let outcome = (ran.status, ran.err.as_str());
+                assert_eq!(outcome, (Some(0), "the configuration is valid\n"), "{variable} over {in_file}");
+                let ran = check(Some((in_file, valid)), Some((variable, other_invalid)), None);
+                assert_eq!(ran.status, Some(2), "{variable} over {in_file}: {}", ran.out);
+            }
+        }
+    }
+    let flag = Some("postgres://u@flag.example/d");
+    for name in ["database.url", "database.url_file"] {
+        for other in ["database.url", "database.url_file"] {
+            let ran = check(Some((name, nowhere)), Some((other, nowhere)), flag);
+            assert!(ran.out.contains("database    d at flag.example:5432\n"), "{name} {other}: {}", ran.err);
+        }
+    }
+    // Compose passes a variable that is not set as an empty one.
+    let ran = check(Some(("database.url_file", url_file)), Some(("database.url", "")), None);
+    assert!(ran.out.contains("database    d at db.example:5432\n"), "{}", ran.out);
+}
+
 #[test]
 fn an_invalid_setting_is_reported_with_its_source() {
     let unknown = file(b"[server]\nlisten_on = \"x\"\n", ".toml");
