@@ -11,12 +11,13 @@ use super::ConfigError;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 24] = [
+const RANGES: [(&str, RangeInclusive<u128>); 25] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
     ("server.keep_alive_seconds", 1..=HOUR),
     ("server.max_connections", 1..=1_000_000),
+    ("server.connections_per_address", 0..=1_000_000),
     ("server.shutdown_timeout_seconds", 0..=HOUR),
     ("server.drain_delay_seconds", 0..=HOUR),
     ("database.connections", 1..=10_000),

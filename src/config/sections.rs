@@ -19,6 +19,7 @@ pub struct Server {
     pub body_limit: usize,
     pub keep_alive_seconds: u64,
     pub max_connections: usize,
+    pub connections_per_address: usize,
     pub shutdown_timeout_seconds: u64,
     pub drain_delay_seconds: u64,
     pub tls_certificate_file: String,

@@ -34,6 +34,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::bare_lf::BareLfFilter;
+use super::client_addresses::OpenConnection;
 use crate::config;
 use crate::tls::{HTTP_2, Tls};
 
@@ -179,6 +180,8 @@ impl Drop for ResponseGuard {
 /// A client connection, with or without TLS.
 pub(super) struct Connection {
     socket: Socket,
+    /// Counts the connection of the client's address.
+    _open: OpenConnection,
     state: Rc<ConnState>,
     timeouts: Timeouts,
     is_http_2: bool,
@@ -206,6 +209,7 @@ impl Connection {
     /// When the handshake fails or times out.
     pub(super) async fn accept(
         stream: TcpStream,
+        open: OpenConnection,
         tls: Option<&Tls>,
         timeouts: Timeouts,
         shutdown: GracefulShutdownSignal,
@@ -225,6 +229,7 @@ impl Connection {
         };
         let connection = Self {
             socket,
+            _open: open,
             state: Rc::new(ConnState::new(tls.is_some(), is_http_2)),
             timeouts,
             is_http_2,

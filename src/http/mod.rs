@@ -23,6 +23,7 @@ mod api;
 mod bare_lf;
 mod body;
 mod browser;
+mod client_addresses;
 mod connection;
 mod deadline;
 mod disconnect;

@@ -28,6 +28,7 @@ use actix_web::web;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 
+use super::client_addresses::ClientAddresses;
 use super::connection::{Connection, Timeouts};
 use super::{error, limits, log, routes};
 use crate::app::App;
@@ -58,6 +59,8 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
     let builder = ServerBuilder::default();
     let stopping = builder.graceful_shutdown_signal();
     let timeouts = Timeouts::new(&settings);
+    let connections = max_connections(&settings);
+    let addresses = Arc::new(ClientAddresses::new(&settings, connections));
     // Called once on each worker thread.
     let worker = move || {
         let http = HttpApp::new()
@@ -83,10 +86,17 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             .h1_allow_half_closed(false)
             .on_connect_ext(|connection: &Connection, data| drop(data.insert(Rc::clone(connection.state()))))
             .finish(map_config(http, |()| AppConfig::default()));
-        let app = Arc::clone(&app);
+        let (app, metrics, addresses) = (Arc::clone(&app), Arc::clone(&app.metrics), Arc::clone(&addresses));
         fn_service(move |stream: TcpStream| {
             let (tls, stopping) = (tls.clone(), stopping.clone());
-            async move { Ok(Connection::accept(stream, tls.as_deref(), timeouts, stopping).await?) }
+            let open = stream.peer_addr().map(|peer| addresses.open(peer.ip()));
+            if matches!(open, Ok(None)) {
+                metrics.requests.record_closed_connection();
+            }
+            async move {
+                let open = open?.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+                Ok(Connection::accept(stream, open, tls.as_deref(), timeouts, stopping).await?)
+            }
         })
         .and_then(http)
         .map_err(move |error: DispatchError| {
@@ -96,7 +106,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener, tls: Option<Arc<Tls>>) -> io:
             error
         })
     };
-    let connections = max_connections(&settings).div_ceil(threads);
+    let connections = connections.div_ceil(threads);
     // The caller's deadline comes first: it reports what was aborted.
     let shutdown_timeout = settings.shutdown_timeout_seconds + SHUTDOWN_MARGIN_SECONDS;
     let builder = builder

@@ -5,6 +5,7 @@
 //! | `muster_http_requests_total` | `method`, `route`, `status` | requests that got a response, and those whose client left before (status 499) |
 //! | `muster_http_request_duration_seconds` | `method`, `route` | time from the head of the request to the head of the response |
 //! | `muster_http_requests_in_flight` | | requests in flight |
+//! | `muster_http_connections_over_limit_total` | | connections closed because their client address had `server.connections_per_address` |
 //! | `muster_refusals_total` | `code` | error responses by error code ([`crate::error`]) |
 //! | `muster_users_created_total` | | users created, by any operation |
 //! | `muster_batches_total` | `state` | state transitions of batches |

@@ -23,6 +23,7 @@ pub(crate) struct RequestMetrics {
     durations: Family<RouteLabels, Histogram>,
     errors: Family<ErrorLabels, Counter>,
     in_flight: Gauge<i64, AtomicI64>,
+    closed_connections: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,6 +60,7 @@ impl RequestMetrics {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             errors: Family::default(),
             in_flight: Gauge::default(),
+            closed_connections: Counter::default(),
         };
         for code in Code::ALL {
             drop(metrics.errors.get_or_create(&ErrorLabels { code: code.as_str() }));
@@ -71,6 +73,8 @@ impl RequestMetrics {
         let help = "Time from the head of the request to the head of the response";
         registry.register("http_request_duration_seconds", help, metrics.durations.clone());
         registry.register("http_requests_in_flight", "Requests in flight", metrics.in_flight.clone());
+        let help = "Connections closed because their client address had too many";
+        registry.register("http_connections_over_limit", help, metrics.closed_connections.clone());
         registry.register("refusals", "Error responses by error code", metrics.errors.clone());
         metrics
     }
@@ -100,6 +104,11 @@ impl RequestMetrics {
         if let Some(code) = code {
             self.errors.get_or_create(&ErrorLabels { code }).inc();
         }
+    }
+
+    /// Counts a connection that was closed because its client address has too many.
+    pub(crate) fn record_closed_connection(&self) {
+        self.closed_connections.inc();
     }
 
     /// Counts a request that the HTTP library rejected before routing; its duration is unknown.

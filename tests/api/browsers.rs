@@ -66,7 +66,8 @@ async fn every_route_that_changes_something_denies_the_cookie_from_another_site(
 
 #[tokio::test]
 async fn muster_s_own_pages_and_clients_that_are_no_browser_may_use_the_cookie() {
-    let app = TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/sub".to_owned()).await;
+    let app =
+        TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org/sub".to_owned()).await;
     let own = format!("http://{}", app.address);
     let json = ("content-type", "application/json");
     let allowed: [&[(&str, &str)]; 6] = [
@@ -126,9 +127,8 @@ async fn a_browser_must_declare_json_as_json_and_other_clients_need_not() {
         }
     }
     assert!(checked > 15, "{checked}");
-    for (n, media_type) in ["application/json", "application/json; charset=utf-8", "application/scim+json"]
-        .into_iter()
-        .enumerate()
+    for (n, media_type) in
+        ["application/json", "application/json; charset=utf-8", "application/scim+json"].into_iter().enumerate()
     {
         let request = app.owner.request("POST", BATCH).header("sec-fetch-site", "same-origin");
         let request = request.header("content-type", media_type);

@@ -387,7 +387,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
     let url = crate::support::server::url(&database);
     let mut served = Vec::new();
     let numbers = numbers();
-    assert_eq!(numbers.len(), 23);
+    assert_eq!(numbers.len(), 25);
     for name in &numbers {
         let variable = format!("MUSTER_{}", name.to_uppercase().replace('.', "__"));
         for value in
@@ -427,6 +427,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
         served,
         [
             "server.workers=0",
+            "server.connections_per_address=0",
             "server.shutdown_timeout_seconds=0",
             "server.drain_delay_seconds=0",
             "passwords.threads=0",

@@ -42,6 +42,7 @@ async fn requests_batches_and_hashes_are_counted_exactly() {
         (r#"muster_http_request_duration_seconds_count{method="GET",route="/api/v2/userinfo/"}"#, 4.0),
         (r#"muster_http_request_duration_seconds_bucket{method="GET",route="/api/v2/userinfo/",le="+Inf"}"#, 4.0),
         ("muster_http_requests_in_flight", 0.0),
+        ("muster_http_connections_over_limit_total", 0.0),
         (r#"muster_refusals_total{code="batch_conflict"}"#, 1.0),
         (r#"muster_refusals_total{code="unauthenticated"}"#, 1.0),
         (r#"muster_refusals_total{code="not_found"}"#, 1.0),

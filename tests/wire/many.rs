@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::support::Actor;
+use crate::support::gate::eventually;
 use crate::support::server::ServerProcess;
 use crate::{LIVEZ, connect, serve, to_the_end};
 
@@ -23,7 +24,12 @@ async fn ten_thousand_idle_connections_do_not_delay_other_clients() {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let many = usize::try_from(hard.min(11_000) - 1_000).unwrap();
     assert!(many > 0);
-    let server = serve(&[("SERVER__MAX_CONNECTIONS", "12000"), ("TEST_LIMITS", "header_timeout=120")]).await;
+    let server = serve(&[
+        ("SERVER__MAX_CONNECTIONS", "12000"),
+        ("SERVER__CONNECTIONS_PER_ADDRESS", "0"),
+        ("TEST_LIMITS", "header_timeout=120"),
+    ])
+    .await;
     let before = resident(&server);
     let mut held: Vec<_> = (0..many)
         .map(|n| {
@@ -48,9 +54,13 @@ async fn ten_thousand_idle_connections_do_not_delay_other_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_over_the_limit_wait() {
-    let server =
-        serve(&[("SERVER__WORKERS", "1"), ("SERVER__MAX_CONNECTIONS", "20"), ("TEST_LIMITS", "header_timeout=2")])
-            .await;
+    let server = serve(&[
+        ("SERVER__WORKERS", "1"),
+        ("SERVER__MAX_CONNECTIONS", "20"),
+        ("SERVER__CONNECTIONS_PER_ADDRESS", "0"),
+        ("TEST_LIMITS", "header_timeout=2"),
+    ])
+    .await;
     let mut silent: Vec<_> = (0..20).map(|_| connect(&server)).collect();
     // Until the server has accepted them.
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -63,4 +73,62 @@ async fn connections_over_the_limit_wait() {
     assert!(took > Duration::from_millis(800) && took < Duration::from_secs(6), "{took:?}");
     let (said, _) = to_the_end(&mut silent[0]);
     assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+}
+
+/// Connects from another address of the loopback interface.
+async fn connect_from(address: [u8; 4], server: &ServerProcess) -> std::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    let stream = socket.connect(server.address).await.unwrap().into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+/// Whether the server answers on the connection; otherwise it has closed the connection without a response.
+fn is_served(stream: &mut std::net::TcpStream) -> bool {
+    let last = [&LIVEZ[..LIVEZ.len() - 2], b"Connection: close\r\n\r\n"].concat();
+    // The server may have closed the connection already.
+    let _ = stream.write_all(&last);
+    let (said, _) = to_the_end(stream);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    !said.is_empty()
+}
+
+/// One worker, so that connections are counted in the order in which they were opened, and time for all of them.
+async fn serve_in_order(settings: &[(&str, &str)]) -> ServerProcess {
+    serve(&[&[("SERVER__WORKERS", "1"), ("TEST_LIMITS", "header_timeout=120")], settings].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_one_address_over_its_limit_are_closed_and_others_are_served() {
+    let server = serve_in_order(&[("SERVER__CONNECTIONS_PER_ADDRESS", "3")]).await;
+    let mut held: Vec<_> = (0..3).map(|_| connect(&server)).collect();
+    for _ in 0..2 {
+        assert!(!is_served(&mut connect(&server)));
+    }
+    assert!(is_served(&mut connect_from([127, 0, 0, 2], &server).await));
+    assert!(is_served(&mut held[0]));
+    eventually("a closed connection makes room", async || is_served(&mut connect(&server))).await;
+    assert!(is_served(&mut held[1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_at_most_half_of_all_connections() {
+    let server = serve_in_order(&[("SERVER__MAX_CONNECTIONS", "8")]).await;
+    let mut held: Vec<_> = (0..4).map(|_| connect(&server)).collect();
+    assert!(!is_served(&mut connect(&server)));
+    assert!(is_served(&mut held[3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_a_trusted_proxy_are_not_limited() {
+    let proxies = ("SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#);
+    let server = serve_in_order(&[("SERVER__CONNECTIONS_PER_ADDRESS", "1"), proxies]).await;
+    let mut held: Vec<_> = (0..4).map(|_| connect(&server)).collect();
+    for stream in &mut held {
+        assert!(is_served(stream));
+    }
+    let _other = connect_from([127, 0, 0, 2], &server).await;
+    assert!(!is_served(&mut connect_from([127, 0, 0, 2], &server).await));
 }
