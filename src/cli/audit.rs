@@ -5,15 +5,15 @@ use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use muster_client::AuditEvent;
 
-use super::Exit;
 use super::args::LocalArgs;
-use super::listing::{Stream, remaining, say_truncated};
 use super::local::with_operator;
-use super::output::{self, Format};
+use super::output::{self, Format, TableRow};
+use super::{Exit, listing};
 use crate::app::App;
-use crate::audit::{self, ActorFilter, Entry, Filter};
-use crate::caller::{Action, Caller};
-use crate::page::{MAX_COUNT, PageRequest};
+use crate::audit::{self, ActorFilter, Filter};
+use crate::caller::Action;
+use crate::error::Error;
+use crate::page::PageRequest;
 
 /// Default number of entries in a table.
 const DEFAULT_ITEMS: u32 = 50;
@@ -83,11 +83,10 @@ fn parse_time(text: &str) -> Result<When, String> {
     }
 }
 
-const HEADER: [&str; 6] = ["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"];
-
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     let Command::List(args) = command;
     let format = if args.json { Format::Json } else { args.local.output };
+    let limit = args.max_items.or((format == Format::Table).then_some(DEFAULT_ITEMS));
     with_operator(args.local.config.load()?, async |app, caller| {
         let filter = Filter {
             since: args.since.map(|since| since.at(app)),
@@ -95,82 +94,28 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             action: args.action,
             actor: args.actor,
         };
-        match format {
-            Format::Table => show(app, caller, &filter, args.max_items.unwrap_or(DEFAULT_ITEMS)).await,
-            Format::Json | Format::Csv => stream(app, caller, &filter, args.max_items, format).await,
-        }
+        listing::stream(format, limit, async |count, token| {
+            let request = PageRequest::new(Some(count.into()), token.as_deref())?;
+            let entries = audit::list(app, caller, &filter, &request).await?;
+            Ok::<_, Error>(listing::page(entries, AuditEvent::from))
+        })
+        .await
     })
     .await
 }
 
-async fn show(app: &App, caller: &Caller, filter: &Filter, limit: u32) -> Result<(), Exit> {
-    let mut rows = Vec::new();
-    let is_truncated = each_page(app, caller, filter, Some(limit), |page| {
-        rows.extend(page.iter().map(|entry| row(entry, Format::Table)));
-        Ok(true)
-    });
-    let is_truncated = is_truncated.await?;
-    let count = rows.len();
-    output::print_table(&HEADER, rows)?;
-    if is_truncated {
-        say_truncated(count);
-    }
-    Ok(())
-}
+impl TableRow for AuditEvent {
+    const HEADER: &'static [&'static str] = &["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"];
 
-async fn stream(app: &App, caller: &Caller, filter: &Filter, limit: Option<u32>, format: Format) -> Result<(), Exit> {
-    let mut out = Stream::begin(format, &HEADER)?;
-    let is_truncated = each_page(app, caller, filter, limit, |page| {
-        let rows = page.iter().map(|entry| row(entry, format)).collect();
-        let shown: Vec<_> = page.into_iter().map(AuditEvent::from).collect();
-        out.push(&shown, rows)
-    });
-    let is_truncated = is_truncated.await?;
-    let count = out.count;
-    out.end()?;
-    if is_truncated {
-        say_truncated(count);
+    fn cells(&self, format: Format) -> Vec<String> {
+        let or_placeholder = |text: &Option<String>| text.as_deref().unwrap_or(format.placeholder()).to_owned();
+        vec![
+            output::time(self.occurred_at),
+            self.actor_name.as_ref().unwrap_or(&self.actor_kind).clone(),
+            self.action.clone(),
+            self.reason.as_ref().map_or_else(|| self.outcome.clone(), |reason| format!("{}: {reason}", self.outcome)),
+            or_placeholder(&self.target_id),
+            or_placeholder(&self.source_address),
+        ]
     }
-    Ok(())
-}
-
-/// Passes page after page to `take`, up to `limit` entries or until `take` returns `false`. Returns whether there are
-/// more entries.
-async fn each_page(
-    app: &App,
-    caller: &Caller,
-    filter: &Filter,
-    limit: Option<u32>,
-    mut take: impl FnMut(Vec<Entry>) -> Result<bool, Exit>,
-) -> Result<bool, Exit> {
-    let (mut count, mut after) = (0, None);
-    loop {
-        let page_size =
-            remaining(limit, count).map_or(MAX_COUNT, |left| u16::try_from(left).unwrap_or(MAX_COUNT).min(MAX_COUNT));
-        if page_size == 0 {
-            return Ok(true);
-        }
-        let page = audit::list(app, caller, filter, &PageRequest { count: page_size, after }).await?;
-        count += page.rows.len();
-        after = page.rows.last().map(|entry| entry.event_id);
-        let has_more = page.next.is_some();
-        if !take(page.rows)? || !has_more {
-            return Ok(false);
-        }
-    }
-}
-
-fn row(entry: &Entry, format: Format) -> Vec<String> {
-    let or_placeholder = |text: Option<&String>| text.map_or(format.placeholder(), String::as_str).to_owned();
-    vec![
-        output::time(entry.occurred_at),
-        entry.actor_name.clone().unwrap_or_else(|| entry.actor_kind.as_str().to_owned()),
-        entry.action.clone(),
-        entry.reason.as_ref().map_or_else(
-            || entry.outcome.as_str().to_owned(),
-            |reason| format!("{}: {reason}", entry.outcome.as_str()),
-        ),
-        or_placeholder(entry.target_id.as_ref()),
-        or_placeholder(entry.source_address.as_ref()),
-    ]
 }

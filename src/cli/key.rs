@@ -1,18 +1,17 @@
 //! `muster key …`: API keys, directly in the database, as the local operator.
 
 use chrono::Duration;
-use muster_client::ApiKey;
 
-use super::Exit;
 use super::api_key::{parse_scope, show_revoked, show_token};
 use super::args::LocalArgs;
 use super::local::{user_of, with_operator};
-use super::output;
+use super::{Exit, listing, output};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
-use crate::id::{ApiKey as Key, Id, User};
+use crate::error::Error;
+use crate::id::{ApiKey, Id, User};
 use crate::keys::{self, Filter, KeySpec, Lifetime};
-use crate::page::{MAX_COUNT, PageRequest};
+use crate::page::PageRequest;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -47,14 +46,14 @@ pub(super) enum Command {
     /// Show one API key.
     Show {
         /// Key ID, as `muster key list` shows it.
-        key_id: Id<Key>,
+        key_id: Id<ApiKey>,
         #[command(flatten)]
         local: LocalArgs,
     },
     /// Rotate an API key: it gets a new secret. Prints the new token to standard output, only once.
     Rotate {
         /// Key ID, as `muster key list` shows it.
-        key_id: Id<Key>,
+        key_id: Id<ApiKey>,
         /// How long the old secret stays valid: 1h; 0s revokes it immediately; at most 7d [default: setting
         /// keys.rotation_overlap_hours].
         #[arg(long, value_name = "DURATION", value_parser = output::parse_duration)]
@@ -65,7 +64,7 @@ pub(super) enum Command {
     /// Revoke an API key; effective within one second.
     Revoke {
         /// Key ID, as `muster key list` shows it.
-        key_id: Id<Key>,
+        key_id: Id<ApiKey>,
         #[command(flatten)]
         local: LocalArgs,
     },
@@ -86,9 +85,16 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             show_token(local.output, &created.await?)
         }
         Command::List { user, local } => {
-            let keys =
-                with_operator(local.config.load()?, async |app, caller| list(app, caller, user.as_deref()).await);
-            output::print_list(local.output, &keys.await?)
+            let keys = with_operator(local.config.load()?, async |app, caller| {
+                let user_id = find_user(app, caller, user.as_deref()).await?;
+                listing::collect(None, async |count, token| {
+                    let request = PageRequest::new(Some(count.into()), token.as_deref())?;
+                    let keys = keys::list(app, caller, Filter { user_id }, &request).await?;
+                    Ok::<_, Error>(listing::page(keys, |key| key.into_api_key(app.clock.now())))
+                })
+                .await
+            });
+            keys.await?.print(local.output)
         }
         Command::Show { key_id, local } => {
             let key = with_operator(local.config.load()?, async |app, caller| {
@@ -114,19 +120,5 @@ async fn find_user(app: &App, caller: &Caller, user: Option<&str>) -> Result<Opt
     match user {
         Some(user) => Ok(Some(user_of(app, caller, user).await?)),
         None => Ok(None),
-    }
-}
-
-async fn list(app: &App, caller: &Caller, user: Option<&str>) -> Result<Vec<ApiKey>, Exit> {
-    let user_id = find_user(app, caller, user).await?;
-    let mut listed = Vec::new();
-    let mut after = None;
-    loop {
-        let page = keys::list(app, caller, Filter { user_id }, &PageRequest { count: MAX_COUNT, after }).await?;
-        after = page.rows.last().map(|key| key.key_id);
-        listed.extend(page.rows.into_iter().map(|key| key.into_api_key(app.clock.now())));
-        if page.next.is_none() {
-            return Ok(listed);
-        }
     }
 }

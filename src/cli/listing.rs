@@ -1,55 +1,68 @@
 //! Paginated lists: fetching pages up to a limit, and reporting that the list was truncated.
 
-use muster_client::{Error, Page};
-use serde::Serialize;
+use muster_client::{Page, PageMetadata};
 
 use super::Exit;
 use super::output::{self, Format, TableRow};
+use crate::page;
 
 /// Rows per page.
 const PAGE_SIZE: u8 = 50;
 
 /// The rows of a list, up to a limit.
 pub(super) struct Listed<T> {
-    pub(super) rows: Vec<T>,
+    rows: Vec<T>,
     /// Whether the server has more rows.
     is_truncated: bool,
 }
 
 /// Fetches page after page, by count and paging token, until there are `limit` rows or no more pages.
-pub(super) async fn collect<T>(
+pub(super) async fn collect<T, E: Into<Exit>>(
     limit: Option<u32>,
-    next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, Error>,
+    next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
 ) -> Result<Listed<T>, Exit> {
     collect_by(PAGE_SIZE, limit, next).await
 }
 
 /// [`collect`] with another page size.
-pub(super) async fn collect_by<T>(
+pub(super) async fn collect_by<T, E: Into<Exit>>(
     page_size: u8,
     limit: Option<u32>,
-    mut next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, Error>,
+    next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
 ) -> Result<Listed<T>, Exit> {
     let mut rows = Vec::new();
-    let mut token = None;
-    loop {
-        let count = remaining(limit, rows.len())
-            .map_or(page_size, |left| u8::try_from(left).unwrap_or(page_size).min(page_size));
-        if count == 0 {
-            return Ok(Listed { rows, is_truncated: true });
-        }
-        let page = next(count, token).await?;
-        rows.extend(page.results);
-        token = page.metadata.next_paging_token;
-        if token.is_none() {
-            return Ok(Listed { rows, is_truncated: false });
-        }
-    }
+    let is_truncated = each_page(page_size, limit, next, |page| {
+        rows.extend(page);
+        Ok(true)
+    });
+    Ok(Listed { is_truncated: is_truncated.await?, rows })
 }
 
-/// The number of rows left up to `limit`; `None` without a limit.
-pub(super) fn remaining(limit: Option<u32>, listed: usize) -> Option<usize> {
-    limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(listed))
+/// Passes page after page to `take`, up to `limit` rows or until `take` returns `false`. Returns whether the limit was
+/// reached before the last page.
+async fn each_page<T, E: Into<Exit>>(
+    page_size: u8,
+    limit: Option<u32>,
+    mut next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
+    mut take: impl FnMut(Vec<T>) -> Result<bool, Exit>,
+) -> Result<bool, Exit> {
+    let mut left = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut token = None;
+    while left > 0 {
+        let page = next(u8::try_from(left).unwrap_or(page_size).min(page_size), token).await.map_err(Into::into)?;
+        left = left.saturating_sub(page.results.len());
+        token = page.metadata.next_paging_token;
+        if !take(page.results)? || token.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Converts a page of an operation on the database to that of a server.
+pub(super) fn page<R, T>(page: page::Page<R>, convert: impl FnMut(R) -> T) -> Page<T> {
+    let metadata = PageMetadata { total: None, next_paging_token: page.next };
+    Page { results: page.rows.into_iter().map(convert).collect(), metadata }
 }
 
 impl<T: TableRow> Listed<T> {
@@ -63,50 +76,47 @@ impl<T: TableRow> Listed<T> {
     }
 }
 
+/// Prints the rows of a list. JSON and CSV are printed while the pages arrive, so that a long list is never in memory as a
+/// whole.
+pub(super) async fn stream<T: TableRow, E: Into<Exit>>(
+    format: Format,
+    limit: Option<u32>,
+    next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
+) -> Result<(), Exit> {
+    match format {
+        Format::Table => return collect(limit, next).await?.print(format),
+        Format::Csv => output::print_csv(T::HEADER, [])?,
+        Format::Json => (),
+    }
+    let mut count = 0;
+    let is_truncated = each_page(PAGE_SIZE, limit, next, |rows| {
+        let mut text = String::new();
+        if format == Format::Csv {
+            text = output::csv_rows(rows.iter().map(|row| row.cells(format))).map_err(Exit::usage)?;
+        } else {
+            for (index, row) in rows.iter().enumerate() {
+                let row = serde_json::to_string_pretty(row).map_err(Exit::usage)?;
+                text.push_str(if count + index == 0 { "[\n  " } else { ",\n  " });
+                text.push_str(&row.replace('\n', "\n  "));
+            }
+        }
+        count += rows.len();
+        output::write(&text)
+    });
+    let is_truncated = is_truncated.await?;
+    if format == Format::Json {
+        output::print(if count == 0 { "[]" } else { "\n]" })?;
+    }
+    if is_truncated {
+        say_truncated(count);
+    }
+    Ok(())
+}
+
 /// Reports that the list has more rows than the `listed` ones.
-pub(super) fn say_truncated(listed: usize) {
+fn say_truncated(listed: usize) {
     output::say(&match listed {
         1 => "only the first result is shown; use `--max-items` to see more".to_owned(),
         _ => format!("only the first {listed} results are shown; use `--max-items` to see more"),
     });
-}
-
-/// Prints rows as JSON or CSV while they arrive, so that a long list is never in memory as a whole.
-pub(super) struct Stream {
-    format: Format,
-    /// Number of rows printed.
-    pub(super) count: usize,
-}
-
-impl Stream {
-    pub(super) fn begin(format: Format, header: &[&str]) -> Result<Self, Exit> {
-        if format == Format::Csv {
-            output::print_csv(header, [])?;
-        }
-        Ok(Self { format, count: 0 })
-    }
-
-    /// Prints `values` as JSON, or `rows` as CSV; `false` if the reader closed the pipe.
-    pub(super) fn push<V: Serialize>(&mut self, values: &[V], rows: Vec<Vec<String>>) -> Result<bool, Exit> {
-        let mut text = String::new();
-        if self.format == Format::Csv {
-            text = output::csv_rows(rows).map_err(Exit::usage)?;
-            self.count += values.len();
-        } else {
-            for value in values {
-                let value = serde_json::to_string_pretty(value).map_err(Exit::usage)?;
-                text.push_str(if self.count == 0 { "[\n  " } else { ",\n  " });
-                text.push_str(&value.replace('\n', "\n  "));
-                self.count += 1;
-            }
-        }
-        output::write(&text)
-    }
-
-    pub(super) fn end(self) -> Result<(), Exit> {
-        match self.format {
-            Format::Csv => Ok(()),
-            _ => output::print(if self.count == 0 { "[]" } else { "\n]" }),
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! `muster organization …`: organizations, directly in the database, as the local operator.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Exit;
 use super::args::{ConfigArgs, Operator};
 use super::local::{with_database, with_operator};
-use super::output::{self, Format};
+use super::output::{self, Format, TableRow};
 use crate::keys::NewKey;
 use crate::organizations::{self, Identifier, Summary};
 
@@ -53,8 +53,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             let operator = Operator { config: config.load()?, organization: Some(organization) };
             let renamed =
                 with_operator(operator, async |app, caller| Ok(organizations::rename(app, caller, &name).await?));
-            let renamed = renamed.await?;
-            output::print_rows(output, &show(&renamed), &HEADER, [row(&renamed)])
+            output::print_one(output, &renamed.await?)
         }
     }
 }
@@ -71,8 +70,8 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
     let (id, token) = (organization.organization_id, token.expose());
     match format {
         Format::Json => {
-            let mut shown = show(&organization);
-            if let Value::Object(fields) = &mut shown {
+            let mut shown = serde_json::to_value(&organization).map_err(Exit::usage)?;
+            if let Some(fields) = shown.as_object_mut() {
                 let key = json!({ "key_id": key.key_id, "token": token, "expires_at": key.expires_at });
                 fields.insert("key".to_owned(), key);
             }
@@ -87,9 +86,8 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
             output::print(token)
         }
         Format::Csv => {
-            let cells = [id.to_string(), organization.name, identifier.to_string(), key.key_id.to_string()];
-            let mut row = cells.to_vec();
-            row.push(token.to_owned());
+            let (id, identifier, key_id) = (id.to_string(), identifier.to_string(), key.key_id.to_string());
+            let row = vec![id, organization.name, identifier, key_id, token.to_owned()];
             output::print_csv(&["ORGANIZATION ID", "NAME", "IDENTIFIER", "KEY ID", "TOKEN"], [row])
         }
     }
@@ -101,26 +99,18 @@ async fn list(config: &ConfigArgs, format: Format) -> Result<(), Exit> {
         Ok(organizations::list(app, &caller).await?)
     })
     .await?;
-    let shown: Vec<Value> = organizations.iter().map(show).collect();
-    output::print_rows(format, &shown, &HEADER, organizations.iter().map(row))
+    output::print_list(format, &organizations)
 }
 
-const HEADER: [&str; 4] = ["ORGANIZATION ID", "NAME", "IDENTIFIER", "CREATED"];
+impl TableRow for Summary {
+    const HEADER: &'static [&'static str] = &["ORGANIZATION ID", "NAME", "IDENTIFIER", "CREATED"];
 
-fn row(organization: &Summary) -> Vec<String> {
-    vec![
-        organization.organization_id.to_string(),
-        organization.name.clone(),
-        organization.public_identifier.clone(),
-        output::time(organization.created_at),
-    ]
-}
-
-fn show(organization: &Summary) -> Value {
-    json!({
-        "organization_id": organization.organization_id,
-        "name": organization.name,
-        "public_identifier": organization.public_identifier,
-        "created_at": organization.created_at,
-    })
+    fn cells(&self, _: Format) -> Vec<String> {
+        vec![
+            self.organization_id.to_string(),
+            self.name.clone(),
+            self.public_identifier.clone(),
+            output::time(self.created_at),
+        ]
+    }
 }

@@ -23,26 +23,10 @@ pub(super) enum Command {
         remote: RemoteArgs,
     },
     /// Create an API key for a service account. Prints its token to standard output, only once.
-    CreateKey {
-        /// Name of the service account.
-        #[arg(long)]
-        name: String,
-        #[command(flatten)]
-        key: KeyArgs,
-        #[command(flatten)]
-        remote: RemoteArgs,
-    },
+    CreateKey(AccountKeyArgs),
     /// Revoke all API keys of a service account and create a new one. For a rotation without downtime, use
     /// `muster api-key rotate`.
-    RotateKeys {
-        /// Name of the service account.
-        #[arg(long)]
-        name: String,
-        #[command(flatten)]
-        key: KeyArgs,
-        #[command(flatten)]
-        remote: RemoteArgs,
-    },
+    RotateKeys(AccountKeyArgs),
     /// Delete a service account and all its API keys.
     Delete {
         /// Name of the service account.
@@ -53,24 +37,32 @@ pub(super) enum Command {
     },
 }
 
+/// A new API key of a service account.
+#[derive(clap::Args, Debug)]
+pub(super) struct AccountKeyArgs {
+    /// Name of the service account.
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    key: KeyArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Create { name, remote } => {
             output::print_one(remote.output, &remote.client()?.create_service_account(&name).await?)
         }
-        Command::List { remote } => list(&remote.client()?, remote.output).await,
-        Command::CreateKey { name, key, remote } => {
-            let client = remote.client()?;
-            let user_id = user_id(find(&client, &name).await?)?;
-            create_key(&client, user_id, &key, remote.output).await
+        Command::List { remote } => {
+            let (client, filter) = (remote.client()?, filter());
+            let accounts = listing::collect(None, async |count, token| {
+                client.list_collaborators(&filter, count, token.as_deref()).await
+            });
+            accounts.await?.print(remote.output)
         }
-        Command::RotateKeys { name, key, remote } => {
-            let client = remote.client()?;
-            let user_id = user_id(find(&client, &name).await?)?;
-            let revoked = client.rotate_api_keys_for_user(&user_id).await?;
-            output::say(&format!("revoked {}", output::count(revoked, "API key")));
-            create_key(&client, user_id, &key, remote.output).await
-        }
+        Command::CreateKey(args) => create_key(&args, false).await,
+        Command::RotateKeys(args) => create_key(&args, true).await,
         Command::Delete { name, server } => {
             let client = server.client()?;
             client.remove_collaborator(&find(&client, &name).await?.id, None).await?;
@@ -99,24 +91,22 @@ fn filter() -> CollaboratorFilter {
     CollaboratorFilter { is_service_account: Some(true), ..CollaboratorFilter::default() }
 }
 
-async fn list(client: &Client, format: Format) -> Result<(), Exit> {
-    let filter = filter();
-    let accounts =
-        listing::collect(None, async |count, token| client.list_collaborators(&filter, count, token.as_deref()).await);
-    accounts.await?.print(format)
-}
-
 async fn find(client: &Client, name: &str) -> Result<Collaborator, Exit> {
     let filter = CollaboratorFilter { name: Some(name.to_owned()), ..filter() };
     let found = client.find_collaborator(&filter).await?;
     found.ok_or_else(|| Exit::rejected(format!("no service account named `{}`", output::clean(name))))
 }
 
-fn user_id(account: Collaborator) -> Result<String, Exit> {
-    account.user_id.ok_or_else(|| Exit::usage("the server's response lacks the user ID of the service account"))
-}
-
-async fn create_key(client: &Client, user_id: String, key: &KeyArgs, format: Format) -> Result<(), Exit> {
-    let key = key.new_key("api key").for_user(user_id);
-    show_token(format, &client.create_api_key(&key).await?)
+/// Creates an API key; `rotate` revokes all others first.
+async fn create_key(args: &AccountKeyArgs, rotate: bool) -> Result<(), Exit> {
+    let client = args.remote.client()?;
+    let user_id = find(&client, &args.name).await?.user_id;
+    let user_id =
+        user_id.ok_or_else(|| Exit::usage("the server's response lacks the user ID of the service account"))?;
+    if rotate {
+        let revoked = client.rotate_api_keys_for_user(&user_id).await?;
+        output::say(&format!("revoked {}", output::count(revoked, "API key")));
+    }
+    let key = args.key.new_key("api key").for_user(user_id);
+    show_token(args.remote.output, &client.create_api_key(&key).await?)
 }

@@ -140,7 +140,11 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::BatchCreate { args, server } => batch_create::run(&args, &server.client()?).await,
         Command::Template { format } => output::print(template(format)),
         Command::List { filter, max_items, page_size, remote } => {
-            list(&remote.client()?, &filter.into(), max_items, page_size, remote.output).await
+            let (client, filter) = (remote.client()?, filter.into());
+            let users = listing::collect_by(page_size, max_items, async |count, token| {
+                client.list_collaborators(&filter, count, token.as_deref()).await
+            });
+            users.await?.print(remote.output)
         }
         Command::Get { id: Some(id), remote, .. } => {
             output::print_one(remote.output, &remote.client()?.get_user(&id).await?)
@@ -188,19 +192,6 @@ async fn set_permission(client: &Client, user: &str, level: PermissionLevel, for
         output::say("the user remains an owner through a group; `muster policy get` lists the groups of owners");
     }
     Ok(())
-}
-
-async fn list(
-    client: &Client,
-    filter: &CollaboratorFilter,
-    max_items: Option<u32>,
-    page_size: u8,
-    format: Format,
-) -> Result<(), Exit> {
-    let users = listing::collect_by(page_size, max_items, async |count, token| {
-        client.list_collaborators(filter, count, token.as_deref()).await
-    });
-    users.await?.print(format)
 }
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {

@@ -1,5 +1,4 @@
-//! Limits that were settings in earlier versions and are fixed now, because no operator had a reason to change them. Tests
-//! set the fields.
+//! Limits that are not settings, because no operator has a reason to change them. Tests set the fields.
 
 use std::time::Duration;
 
@@ -62,19 +61,4 @@ pub(super) const fn acquire_timeout() -> Duration {
 /// time, `batch.max_wait_seconds`. If the queue is empty, a batch is always accepted.
 pub(super) const fn hash_queue() -> usize {
     20_000
-}
-
-/// The value of a setting of an earlier version that is one of these limits now.
-pub(super) fn fixed_value(setting: &str) -> Option<String> {
-    let http = HttpLimits::default();
-    Some(match setting {
-        "server.header_limit" => http.header_bytes.to_string(),
-        "server.header_timeout_seconds" => http.header_timeout.as_secs().to_string(),
-        "server.body_timeout_seconds" => http.body_timeout.as_secs().to_string(),
-        "server.send_timeout_seconds" => http.send_timeout.as_secs().to_string(),
-        "server.http2_requests" => http.http2_requests.to_string(),
-        "database.acquire_timeout_seconds" => acquire_timeout().as_secs().to_string(),
-        "passwords.queue" => hash_queue().to_string(),
-        _ => return None,
-    })
 }

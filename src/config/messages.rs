@@ -2,7 +2,7 @@
 
 use figment::error::Kind;
 
-use super::{limits, ranges};
+use super::ranges;
 
 /// The message for an error of the settings library. Never repeats a value: it may be part of a secret.
 pub(super) fn describe(error: figment::Error) -> String {
@@ -21,11 +21,6 @@ pub(super) fn describe(error: figment::Error) -> String {
                 path if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
                 path => format!("{path}.{field}"),
             };
-            if let Some(value) = limits::fixed_value(&name) {
-                return format!(
-                    "setting `{name}`{place} no longer exists; its value is fixed at {value}, so remove it"
-                );
-            }
             let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             format!("unknown setting `{name}`{place}; known settings: {}", known.join(", "))
         }

@@ -245,33 +245,28 @@ pub(super) fn budget(connections: &Connections, config: &config::Database) -> Fi
 
 pub(super) fn limits(limits: Limits) -> Finding {
     const CHECK: &str = "database.timeouts";
+    let Limits { transaction, statement, idle_session } = limits;
     let too_short = |limit: i64, least: i64| limit > 0 && limit < least;
-    let show = |limit: i64| if limit == 0 { "none".to_owned() } else { format!("{limit} ms") };
-    if too_short(limits.transaction, LONGEST_TRANSACTION) {
+    if too_short(transaction, LONGEST_TRANSACTION) {
         return Finding::problem(
             CHECK,
-            format!("transaction_timeout = {}", show(limits.transaction)),
+            format!("transaction_timeout = {transaction} ms"),
             "large batches fail",
             "`alter role … set transaction_timeout = 0`; muster sets its own timeouts",
         );
     }
-    if too_short(limits.statement, LONGEST_MIGRATION) {
-        return Finding::warning(
-            CHECK,
-            format!("statement_timeout = {}", show(limits.statement)),
-            "a long migration can be cancelled; requests are not affected, because they set their own timeout",
-            "`alter role … set statement_timeout = 0`",
-        );
+    let canceled = "a long migration can be cancelled; requests are not affected, because they set their own timeout";
+    let closed = "PostgreSQL closes idle connections of the pools";
+    let others = [
+        ("statement_timeout", statement, LONGEST_MIGRATION, canceled),
+        ("idle_session_timeout", idle_session, IDLE, closed),
+    ];
+    match others.into_iter().find(|(_, limit, least, _)| too_short(*limit, *least)) {
+        Some((name, limit, _, meaning)) => {
+            Finding::warning(CHECK, format!("{name} = {limit} ms"), meaning, format!("`alter role … set {name} = 0`"))
+        }
+        None => Finding::ok(CHECK, "no timeout of the server is too short; muster sets its own for each change"),
     }
-    if too_short(limits.idle_session, IDLE) {
-        return Finding::warning(
-            CHECK,
-            format!("idle_session_timeout = {}", show(limits.idle_session)),
-            "PostgreSQL closes idle connections of the pools",
-            "`alter role … set idle_session_timeout = 0`",
-        );
-    }
-    Finding::ok(CHECK, "no timeout of the server is too short; muster sets its own for each change")
 }
 
 pub(super) fn clock(times: &Times) -> Finding {

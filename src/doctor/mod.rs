@@ -32,7 +32,8 @@ use crate::config::Config;
 use crate::postgres::Database;
 
 pub use hashing::Cost;
-pub use schema::{OBJECTS, objects};
+pub use read::objects;
+pub use schema::OBJECTS;
 
 /// The severity of a finding; the worst comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -257,7 +257,10 @@ pub(super) async fn is_audit_indexed(connection: &mut PgConnection) -> sqlx::Res
 /// The objects of the schema, one per line as in `schema.txt`: tables, views, columns, constraints, valid indexes and
 /// enabled triggers. Not those with a check of their own (two indexes, the trigger of the audit log), and not `not null`,
 /// which PostgreSQL 18 made a constraint.
-pub(super) async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+///
+/// # Errors
+/// Those of the database.
+pub async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"with tables as (
             select oid, relname::text as name from pg_class

@@ -7,23 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::PgConnection;
-
-use super::{Finding, read};
+use super::Finding;
 
 /// The objects that the migrations create: `table users`, `column users.name`, `constraint users.users_pkey`, `index users.users_name`.
 pub const OBJECTS: &str = include_str!("schema.txt");
 
 /// How many missing objects the finding names.
 const MAX_NAMED: usize = 5;
-
-/// The objects of the database, in the format of [`OBJECTS`].
-///
-/// # Errors
-/// Errors of the database.
-pub async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    read::objects(connection).await
-}
 
 /// The missing objects, tables first, without the columns, constraints, indexes and triggers of missing tables.
 pub(super) fn missing(existing: &[String]) -> Vec<&'static str> {

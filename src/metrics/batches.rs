@@ -11,7 +11,6 @@
 
 use std::sync::atomic::AtomicI64;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,13 +25,8 @@ pub(super) const UNDONE: &str = "undone";
 /// Batch metrics of this instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BatchMetrics {
-    transitions: Family<State, Counter>,
+    transitions: Family<[(&'static str, &'static str); 1], Counter>,
     running: Gauge<i64, AtomicI64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct State {
-    state: &'static str,
 }
 
 /// A batch in progress on this instance. Dropping it without [`RunningBatch::finish`] counts a failure.
@@ -61,7 +55,7 @@ impl BatchMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         for state in [RUNNING, CREATED, FAILED, CANCELLED, UNDONE] {
-            drop(metrics.transitions.get_or_create(&State { state }));
+            drop(metrics.transitions.get_or_create(&[("state", state)]));
         }
         registry.register("batches", "State transitions of batches on this instance", metrics.transitions.clone());
         registry.register("batches_running", "Batches in progress on this instance", metrics.running.clone());
@@ -78,10 +72,10 @@ impl BatchMetrics {
     /// Counts batches that other instances left unfinished.
     pub(crate) fn count_abandoned(&self, batches: usize) {
         let batches = u64::try_from(batches).unwrap_or(u64::MAX);
-        self.transitions.get_or_create(&State { state: FAILED }).inc_by(batches);
+        self.transitions.get_or_create(&[("state", FAILED)]).inc_by(batches);
     }
 
     pub(super) fn record(&self, state: &'static str) {
-        self.transitions.get_or_create(&State { state }).inc();
+        self.transitions.get_or_create(&[("state", state)]).inc();
     }
 }

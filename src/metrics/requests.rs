@@ -21,7 +21,7 @@ const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 pub(crate) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
-    errors: Family<ErrorLabels, Counter>,
+    errors: Family<[(&'static str, &'static str); 1], Counter>,
     in_flight: Gauge<i64, AtomicI64>,
     closed_connections: Counter,
 }
@@ -37,11 +37,6 @@ struct RequestLabels {
 struct RouteLabels {
     method: &'static str,
     route: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ErrorLabels {
-    code: &'static str,
 }
 
 /// A request in flight, until it is dropped.
@@ -63,7 +58,7 @@ impl RequestMetrics {
             closed_connections: Counter::default(),
         };
         for code in Code::ALL {
-            drop(metrics.errors.get_or_create(&ErrorLabels { code: code.as_str() }));
+            drop(metrics.errors.get_or_create(&[("code", code.as_str())]));
         }
         registry.register(
             "http_requests",
@@ -102,7 +97,7 @@ impl RequestMetrics {
         self.durations.get_or_create(&RouteLabels { method, route }).observe(took.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
         if let Some(code) = code {
-            self.errors.get_or_create(&ErrorLabels { code }).inc();
+            self.errors.get_or_create(&[("code", code)]).inc();
         }
     }
 
@@ -114,7 +109,7 @@ impl RequestMetrics {
     /// Counts a request that the HTTP library rejected before routing; its duration is unknown.
     pub(crate) fn record_malformed(&self, status: u16, code: &'static str) {
         self.requests.get_or_create(&RequestLabels { method: "other", route: "-", status }).inc();
-        self.errors.get_or_create(&ErrorLabels { code }).inc();
+        self.errors.get_or_create(&[("code", code)]).inc();
     }
 }
 

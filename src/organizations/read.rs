@@ -1,6 +1,7 @@
 //! Reading organizations.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::caller::{Action, Caller};
@@ -8,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization};
 
 /// An organization.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Summary {
     /// The organization's ID.
     pub organization_id: Id<Organization>,

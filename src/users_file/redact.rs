@@ -96,7 +96,7 @@ pub(super) fn unparsed_line(contents: &Contents, text: &str, at: usize) -> Vec<R
     found.into_iter().map(|span| value(start + span.start..start + span.end)).collect()
 }
 
-fn is_break(c: char) -> bool {
+pub(super) fn is_break(c: char) -> bool {
     c == '\n' || c == '\r'
 }
 

@@ -18,7 +18,7 @@ use annotate_snippets::{AnnotationKind, Element, Group, Origin, Padding, Rendere
 use unicode_width::UnicodeWidthChar as _;
 
 use super::positions::Positions;
-use super::redact::Redaction;
+use super::redact::{Redaction, is_break};
 use super::slice;
 use crate::users::is_invisible;
 
@@ -206,10 +206,6 @@ impl Excerpt {
             .annotation(kind.span(self.underline.clone()).label(label))
             .into()
     }
-}
-
-fn is_break(c: char) -> bool {
-    c == '\n' || c == '\r'
 }
 
 /// The width of a character on the terminal, before [`push_printable`] escapes it.

@@ -119,32 +119,6 @@ fn an_invalid_setting_is_reported_with_its_source() {
 }
 
 #[test]
-fn a_removed_setting_is_reported_with_its_fixed_value() {
-    let old = file(b"[server]\nheader_limit = 65536\n", ".toml");
-    let place = old.path().display().to_string();
-    let ran = run(muster().arg("serve").arg("--config").arg(old.path()));
-    let sentence = format!(
-        "error: setting `server.header_limit` in {place} no longer exists; its value is fixed at 32768, so remove it\n"
-    );
-    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence));
-    for (name, value) in [
-        ("server.header_timeout_seconds", "10"),
-        ("server.body_timeout_seconds", "60"),
-        ("server.send_timeout_seconds", "30"),
-        ("server.http2_requests", "100"),
-        ("database.acquire_timeout_seconds", "3"),
-        ("passwords.queue", "20000"),
-    ] {
-        let variable = format!("MUSTER_{}", name.to_uppercase().replace('.', "__"));
-        let ran = run(muster().args(["config", "check"]).env(variable, "7"));
-        let sentence = format!(
-            "error: setting `{name}` in the environment no longer exists; its value is fixed at {value}, so remove it\n"
-        );
-        assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", sentence));
-    }
-}
-
-#[test]
 fn a_malformed_line_is_not_quoted_because_it_may_contain_a_secret() {
     for (text, why) in [
         ("[database]\nurl = postgres://u:hunter2@h/d\n", "line 2, column 7: invalid string"),

@@ -27,11 +27,12 @@ fn errors(format: FileFormat, text: &str) -> String {
     parse(format, text).expect_err("must be rejected").to_string()
 }
 
-/// The title, position and help of every error, without excerpts.
+/// The title, positions and help of every error, without excerpts.
 fn summary(errors: &str) -> String {
-    let keep = |line: &&str| line.starts_with("error") || line.contains("-->") || line.contains("= help");
+    let parts = ["error", "-->", ":::", "= help"];
+    let keep = |line: &&str| parts.iter().any(|part| line.trim_start().starts_with(part));
     let lines: Vec<&str> = errors.lines().filter(keep).map(str::trim).collect();
-    lines.join("\n").replace("--> users:", "--> ")
+    lines.join("\n").replace("--> users:", "--> ").replace("::: users:", "::: ")
 }
 
 /// One error of a [`summary`]; an empty `help` is absent.

@@ -52,7 +52,7 @@ fn a_file_must_be_one_mapping_with_a_list() {
         ),
         ("create_users:\n", "`create_users` must be a list", "1:1", "for an empty list, write `create_users: []`"),
         ("create_users:\n  name: x\n", "`create_users` must be a list", "2:3", "start every user with `- `"),
-        ("create_users: []\ncreate_users: []\n", "duplicate key `create_users`", "2:1", ""),
+        ("create_users: []\ncreate_users: []\n", "duplicate key `create_users`", "2:1\n::: 1:1", ""),
         (
             "---\ncreate_users: []\n---\ncreate_users: []\n",
             "a second YAML document starts here",
