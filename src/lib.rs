@@ -24,7 +24,7 @@
 //! | [`setup`] | migrations and the first organization of a database |
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
 //! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
-//! | `field`, `rows`, [`report`] | the fields of a user in lists; parsing lists; all findings on a rejected list |
+//! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; all findings on a rejected list |
 //! | `users_file` | users files in YAML, JSON and CSV, for the command line |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
@@ -79,6 +79,7 @@ pub mod id;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;
+mod list;
 pub mod metrics;
 mod names;
 pub mod organizations;

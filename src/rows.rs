@@ -3,6 +3,7 @@
 //! Each kind of list has some of the fields of [`Row`]. A value of the wrong type is a finding on its row. Only text that
 //! is not JSON, or not a list, is rejected as a whole.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::field::UserField;
+use crate::list::{self, ListError};
 use crate::report::Finding;
 use crate::secret::Secret;
 
@@ -90,25 +92,23 @@ pub(crate) type Rows = (Vec<Option<Row>>, Vec<Finding>);
 /// # Errors
 /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
 pub(crate) fn parse(body: &[u8], max_users: usize, fields: &'static [UserField], purpose: &str) -> Result<Rows> {
-    let mut too_many = false;
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let rows = ListSeed { max_users, too_many: &mut too_many, fields }
-        .deserialize(&mut deserializer)
-        .and_then(|rows| deserializer.end().map(|()| rows));
-    match rows {
-        Ok((rows, _)) if rows.is_empty() => {
+    let (index, findings) = (Cell::new(0), RefCell::default());
+    match list::parse(body, max_users, RowSeed { index: &index, findings: &findings, fields }) {
+        Ok(rows) if rows.is_empty() => {
             Err(Error::new(Code::EmptyBatch, format!("the list is empty; there are no users to {purpose}")))
         }
-        Ok(rows) => Ok(rows),
-        Err(_) if too_many => Err(Error::new(
+        Ok(rows) => Ok((rows, findings.into_inner())),
+        Err(ListError::TooLong) => Err(Error::new(
             Code::TooLarge,
             format!("more than {max_users} users in one batch (setting `batch.max_users`); send several batches"),
         )),
-        Err(error) if error.is_data() => {
+        Err(ListError::Invalid(error)) if error.is_data() => {
             let fields: Vec<String> = fields.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
             Err(Error::invalid(format!("the body must be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
         }
-        Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
+        Err(ListError::Invalid(error)) => {
+            Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}")))
+        }
     }
 }
 
@@ -117,62 +117,29 @@ pub(crate) fn parse(body: &[u8], max_users: usize, fields: &'static [UserField],
 /// # Errors
 /// `invalid_json`.
 pub(crate) fn parse_one(body: &[u8], fields: &'static [UserField]) -> Result<(Option<Row>, Vec<Finding>)> {
-    let mut findings = Vec::new();
+    let (index, findings) = (Cell::new(0), RefCell::default());
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let row = RowSeed { index: 0, findings: &mut findings, fields }
+    let row = RowSeed { index: &index, findings: &findings, fields }
         .deserialize(&mut deserializer)
         .and_then(|row| deserializer.end().map(|()| row));
     match row {
-        Ok(row) => Ok((row, findings)),
+        Ok(row) => Ok((row, findings.into_inner())),
         Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
     }
 }
 
-struct ListSeed<'a> {
-    max_users: usize,
-    too_many: &'a mut bool,
-    fields: &'static [UserField],
-}
-
-impl<'de> DeserializeSeed<'de> for ListSeed<'_> {
-    type Value = Rows;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Rows, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ListSeed<'_> {
-    type Value = Rows;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of users")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Rows, A::Error> {
-        let (mut rows, mut findings) = (Vec::new(), Vec::new());
-        loop {
-            let seed = RowSeed { index: rows.len(), findings: &mut findings, fields: self.fields };
-            let Some(row) = list.next_element_seed(seed)? else { return Ok((rows, findings)) };
-            if rows.len() >= self.max_users {
-                *self.too_many = true;
-                return Err(serde::de::Error::custom("too many"));
-            }
-            rows.push(row);
-        }
-    }
-}
-
+/// Reads one row after the other.
+#[derive(Clone, Copy)]
 struct RowSeed<'a> {
-    index: usize,
-    findings: &'a mut Vec<Finding>,
+    index: &'a Cell<usize>,
+    findings: &'a RefCell<Vec<Finding>>,
     fields: &'static [UserField],
 }
 
 impl RowSeed<'_> {
     fn not_an_object(self, found: &str) -> Option<Row> {
         let message = format!("must be an object with {}, not {found}", UserField::names(self.fields));
-        self.findings.push(Finding::row(self.index, "wrong_type", message));
+        self.findings.borrow_mut().push(Finding::row(self.index.get(), "wrong_type", message));
         None
     }
 }
@@ -181,7 +148,9 @@ impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
     type Value = Option<Row>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<Row>, D::Error> {
-        deserializer.deserialize_any(self)
+        let row = deserializer.deserialize_any(self)?;
+        self.index.set(self.index.get() + 1);
+        Ok(row)
     }
 }
 
@@ -194,8 +163,8 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
         let mut row = Row::default();
-        let Self { index, findings, fields: known } = self;
-        let mut fields = Fields { known, index, findings, seen: Vec::new(), unknown: 0 };
+        let findings = &mut *self.findings.borrow_mut();
+        let mut fields = Fields { known: self.fields, index: self.index.get(), findings, seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
             match fields.new_field(&key) {
                 Some(field) => row.set(&mut fields, field, object.next_value()?),

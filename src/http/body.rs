@@ -3,7 +3,6 @@
 //! The rest of a rejected body is not read. A client that is still sending gets the response all the same: the server
 //! lingers before it closes the connection.
 
-use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
@@ -12,13 +11,14 @@ use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{FromRequest, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::browser;
 use super::extract::{form_encoded, one_line};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
+use crate::list::{self, ListError};
 
 /// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
 const FIRST_BUFFER: usize = 1024 * 1024;
@@ -128,48 +128,10 @@ impl Body {
         too_large: impl FnOnce() -> String,
     ) -> Result<Vec<T>> {
         let body = self.read().await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&body);
-        let mut too_many = false;
-        let read = ListSeed { max, too_many: &mut too_many, item: PhantomData }.deserialize(&mut deserializer);
-        match read.and_then(|list| deserializer.end().map(|()| list)) {
-            Ok(list) => Ok(list),
-            Err(_) if too_many => Err(Error::new(Code::TooLarge, too_large())),
-            Err(error) => Err(parse_error(error)),
-        }
-    }
-}
-
-struct ListSeed<'a, T> {
-    max: usize,
-    too_many: &'a mut bool,
-    item: PhantomData<T>,
-}
-
-impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for ListSeed<'_, T> {
-    type Value = Vec<T>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Vec<T>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: DeserializeOwned> Visitor<'de> for ListSeed<'_, T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Vec<T>, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            if list.len() >= self.max {
-                *self.too_many = true;
-                return Err(serde::de::Error::custom("too many"));
-            }
-            list.push(item);
-        }
-        Ok(list)
+        list::parse(&body, max, PhantomData).map_err(|error| match error {
+            ListError::TooLong => Error::new(Code::TooLarge, too_large()),
+            ListError::Invalid(error) => parse_error(error),
+        })
     }
 }
 

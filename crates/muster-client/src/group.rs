@@ -120,11 +120,6 @@ pub struct Policy {
     pub sync_status: String,
 }
 
-#[derive(Serialize)]
-pub(crate) struct NewPolicy<'a> {
-    pub(crate) bindings: &'a [PolicyBinding],
-}
-
 /// Permissions of users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserPermissions {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::client::{by_id, paged};
-use crate::group::{Memberships, NewPolicy};
+use crate::group::Memberships;
 use crate::http::Single;
 use crate::{
     Client, Error, Group, GroupChanged, GroupMember, GroupMembership, Page, Policy, PolicyBinding, UserPermissions,
@@ -128,7 +128,7 @@ impl Client {
     /// [`Error::rows`] contains unknown and duplicate roles and groups. [`Error::Rejected`] with status 409 and code
     /// `last_owner` if no owner would remain.
     pub async fn set_policy(&self, bindings: &[PolicyBinding]) -> Result<Policy, Error> {
-        self.http.write(Method::PUT, POLICY).body(&NewPolicy { bindings })?.one().await
+        self.http.write(Method::PUT, POLICY).body(&json!({ "bindings": bindings }))?.one().await
     }
 
     /// Lists all owners, and all users or one of them. Requires an owner.

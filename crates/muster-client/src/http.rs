@@ -62,7 +62,8 @@ impl Write<'_> {
 
     /// Sets the JSON body.
     pub(crate) fn body<B: Serialize + ?Sized>(mut self, body: &B) -> Result<Self, Error> {
-        self.body = json(body)?;
+        self.body = serde_json::to_vec(body)
+            .map_err(|error| Error::Config(format!("failed to serialize the request: {error}")))?;
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
     }
@@ -196,7 +197,14 @@ impl Http {
                 request.try_clone().ok_or_else(|| Error::Config("the request can't be retried".to_owned()))?;
             match self.execute(attempt).await {
                 Ok(response) => return Ok(response),
-                Err(error) => tokio::time::sleep(delay(error, retry, &mut on_retry)?).await,
+                Err(error) => {
+                    let reason = retry.reason(&error);
+                    let delay = retry.after(error, Instant::now())?;
+                    if let Some(reason) = reason {
+                        on_retry(reason);
+                    }
+                    tokio::time::sleep(delay).await;
+                }
             }
         }
     }
@@ -250,20 +258,6 @@ impl Http {
     pub(crate) fn invalid_response(&self, status: StatusCode, reason: String) -> Error {
         Error::InvalidResponse { host: self.base.to_string(), status: status.as_u16(), reason, idempotency_key: None }
     }
-}
-
-fn json<B: Serialize + ?Sized>(body: &B) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(body).map_err(|error| Error::Config(format!("failed to serialize the request: {error}")))
-}
-
-/// Returns the delay before the next attempt and reports the retry, or returns the final error.
-fn delay(error: Error, retry: &mut Retry, on_retry: &mut impl FnMut(RetryReason)) -> Result<Duration, Error> {
-    let reason = retry.reason(&error);
-    let delay = retry.after(error, Instant::now())?;
-    if let Some(reason) = reason {
-        on_retry(reason);
-    }
-    Ok(delay)
 }
 
 fn requested_delay(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {

@@ -126,11 +126,6 @@ pub struct AcceptedInvitation {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct InvitedBody {
-    pub(crate) results: Vec<InvitedItem>,
-}
-
-#[derive(Deserialize)]
 pub(crate) struct InvitedItem {
     data: Option<CreatedInvitation>,
     error: Option<InvitationError>,

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 
 use crate::client::by_id;
-use crate::invitation::{InvitedBody, InvitedItem};
+use crate::invitation::InvitedItem;
 use crate::{
     AcceptInvitation, AcceptedInvitation, Client, CreatedInvitation, Error, Invitation, InvitationError, NewInvitation,
     Page,
@@ -23,8 +23,9 @@ impl Client {
         &self,
         invitations: &[NewInvitation],
     ) -> Result<Vec<Result<CreatedInvitation, InvitationError>>, Error> {
-        let body: InvitedBody = self.http.post(&format!("{PATH}/batch_create")).body(invitations)?.parse().await?;
-        let outcomes: Option<Vec<_>> = body.results.into_iter().map(InvitedItem::outcome).collect();
+        let page: Page<InvitedItem> =
+            self.http.post(&format!("{PATH}/batch_create")).body(invitations)?.parse().await?;
+        let outcomes: Option<Vec<_>> = page.results.into_iter().map(InvitedItem::outcome).collect();
         outcomes.filter(|outcomes| outcomes.len() == invitations.len()).ok_or_else(|| {
             self.http.invalid_response(StatusCode::OK, "the results do not match the request".to_owned())
         })
