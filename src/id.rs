@@ -4,9 +4,8 @@
 //! 26 characters of Crockford's base 32 in lowercase, such as `usr_01k9h6m3x0e8wbz1v5n7q2r4t6`. IDs of one kind sort by
 //! their time of creation, both as text and as UUID.
 
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Mutex;
@@ -20,7 +19,7 @@ use sqlx::{Decode, Encode, Postgres, Type};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 /// A kind of object with an ID. Prefixes are the vendor's where it has one.
-pub trait Kind: 'static {
+pub trait Kind: Copy + Ord + Hash + 'static {
     /// The part of the text form before the `_`.
     const PREFIX: &'static str;
 }
@@ -28,7 +27,7 @@ pub trait Kind: 'static {
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {}
         impl Kind for $name {
             const PREFIX: &'static str = $prefix;
@@ -58,6 +57,7 @@ kinds! {
 }
 
 /// The ID of a `K`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id<K> {
     uuid: Uuid,
     kind: PhantomData<fn() -> K>,
@@ -85,12 +85,6 @@ impl<K: Kind> Id<K> {
     #[must_use]
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self { uuid, kind: PhantomData }
-    }
-
-    /// The untyped UUID.
-    #[must_use]
-    pub const fn uuid(self) -> Uuid {
-        self.uuid
     }
 }
 
@@ -164,40 +158,6 @@ impl<K: Kind> fmt::Debug for Id<K> {
     }
 }
 
-impl<K> Clone for Id<K> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K> Copy for Id<K> {}
-
-impl<K> PartialEq for Id<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.uuid == other.uuid
-    }
-}
-
-impl<K> Eq for Id<K> {}
-
-impl<K> PartialOrd for Id<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K> Ord for Id<K> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.uuid.cmp(&other.uuid)
-    }
-}
-
-impl<K> Hash for Id<K> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.uuid.hash(state);
-    }
-}
-
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -257,7 +217,7 @@ mod tests {
     #[test]
     fn ids_of_one_millisecond_are_ordered() {
         let now = DateTime::from_timestamp(1_800_000_000, 5_000_000).unwrap();
-        let ids: Vec<Uuid> = (0..10_000).map(|_| Id::<User>::new(now).uuid()).collect();
+        let ids: Vec<Id<User>> = (0..10_000).map(|_| Id::new(now)).collect();
         assert!(ids.is_sorted());
     }
 

@@ -117,7 +117,7 @@ impl Lookup {
         let mut variables = vec![format!("organization={}", organization.trim())];
         let mut script = tempfile::NamedTempFile::new().unwrap();
         for (n, user) in users.iter().enumerate() {
-            variables.push(format!("user{n}={}", user.uuid()));
+            variables.push(format!("user{n}={}", uuid::Uuid::from(*user)));
             writeln!(script, "{};", LOOKUP.replace(":user", &format!(":user{n}"))).unwrap();
         }
         Self { database: database.clone(), script, variables }

@@ -22,6 +22,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, error, web};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::id::{ApiKey, Id, Request};
@@ -67,7 +68,7 @@ pub(super) async fn request(
     let app = app.ok_or_else(|| error::ErrorInternalServerError("no app"))?;
     let request_id = Id::new(app.clock.now());
     let parent = request.headers().get("traceparent").and_then(|value| Parent::parse(value.to_str().ok()?));
-    let trace = parent.as_ref().map_or_else(|| request_id.uuid().into_bytes(), Parent::trace_id);
+    let trace = parent.as_ref().map_or_else(|| Uuid::from(request_id).into_bytes(), Parent::trace_id);
     let trace_id = hex::encode(trace);
     request.extensions_mut().insert(Note {
         request_id,

@@ -89,7 +89,7 @@ async fn no_list_contains_resources_of_another_organization() {
     let organizations: BTreeSet<String> =
         rows.iter().map(|row| row["organization_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(organizations.len(), 2);
-    let ids = ids_of(&rows, &json!(mine.uuid().to_string()));
+    let ids = ids_of(&rows, &json!(uuid::Uuid::from(mine).to_string()));
     let (mut lists, mut shown) = (0, 0);
     for (_, path, id, secured) in operations().into_iter().filter(|(method, ..)| method == "GET") {
         if !secured || path.contains('{') {
