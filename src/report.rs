@@ -96,16 +96,11 @@ impl Finding {
 const EMAIL_TAKEN: &str = "email_taken";
 
 impl Finding {
-    /// Writes place and message; `list` is the name of the list.
-    fn write(&self, list: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{list}[{}]", self.index)?;
-        if let Some(field) = &self.field {
-            write!(f, ".{field}")?;
-        }
-        if let Some(subject) = &self.subject {
-            write!(f, " ({subject})")?;
-        }
-        write!(f, ": {}", self.message)
+    /// Place and message; `list` is the name of the list.
+    fn named(&self, list: &str) -> String {
+        let field = self.field.as_ref().map_or_else(String::new, |field| format!(".{field}"));
+        let subject = self.subject.as_ref().map_or_else(String::new, |subject| format!(" ({subject})"));
+        format!("{list}[{}]{field}{subject}: {}", self.index, self.message)
     }
 }
 
@@ -207,13 +202,17 @@ impl Report {
 
     /// The first findings, and the number of the others.
     pub(crate) fn named(&self) -> String {
-        Named(self).to_string()
+        let findings = self.findings();
+        let mut named: Vec<String> = findings.iter().take(NAMED).map(|finding| finding.named(self.list)).collect();
+        if findings.len() > NAMED {
+            named.push(format!("and {} more", findings.len() - NAMED));
+        }
+        named.join("; ")
     }
 
     /// The summary of a rejected undo.
     pub(crate) fn undo_summary(&self) -> String {
-        let named = Named(self);
-        format!("{} of {} users were used since; no user was removed: {named}", self.rows(), self.total)
+        format!("{} of {} users were used since; no user was removed: {}", self.rows(), self.total, self.named())
     }
 }
 
@@ -222,25 +221,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let done = self.done;
         match self.total {
-            1 => write!(f, "the user can't be {done}: {}", Named(self)),
-            total => write!(f, "{} of {total} users can't be {done}: {}", self.rows(), Named(self)),
-        }
-    }
-}
-
-/// Formats the first findings, and the number of the others.
-struct Named<'a>(&'a Report);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let findings = self.0.findings();
-        for (place, finding) in findings.iter().take(NAMED).enumerate() {
-            f.write_str(if place == 0 { "" } else { "; " })?;
-            finding.write(self.0.list, f)?;
-        }
-        match findings.len().saturating_sub(NAMED) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+            1 => write!(f, "the user can't be {done}: {}", self.named()),
+            total => write!(f, "{} of {total} users can't be {done}: {}", self.rows(), self.named()),
         }
     }
 }
