@@ -197,7 +197,7 @@ impl Prepared {
         mut lease: Lease,
         wait: Option<Duration>,
     ) -> Result<Answer> {
-        let batch_id = lease.held().batch_id;
+        let batch_id = lease.held.batch_id;
         lease.announce(self.job.counts(), self.job.hashing.progress(), wait.is_some()).await?;
         let creating = app.start_job(self.run_to_end(Arc::clone(app), *caller, lease));
         let created = match wait {
@@ -212,7 +212,7 @@ impl Prepared {
 
     /// Creates the batch and ends its lease.
     async fn run_to_end(self, app: Arc<App>, caller: Caller, lease: Lease) -> Result<Response> {
-        let batch_id = lease.held().batch_id;
+        let batch_id = lease.held.batch_id;
         let created = job::run(&app, &caller, self.job, Some(&lease)).await;
         let created = created.map_err(|error| as_planned(error, self.is_planned));
         match &created {

@@ -91,17 +91,17 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
         None => stage("batch.hash", hash).await?,
         Some(lease) => tokio::select! {
             biased;
-            () = lease.lost() => {
+            () = lease.lost.cancelled() => {
                 // The request or housekeeping round that ended the lease has counted the batch.
                 running.finish();
-                return Err(Box::pin(lease.lost_error()).await);
+                return Err(Box::pin(lease::lost_error(app, lease.held)).await);
             }
             () = app.stopping.cancelled() => return Err(Error::shutting_down()),
             hashes = stage("batch.hash", hash) => hashes?,
         },
     };
     failpoints::reach("batch::hashed").await;
-    let held = lease.map(Lease::held);
+    let held = lease.map(|lease| lease.held);
     let now = app.clock.now();
     let batch_id = held.map_or_else(|| Id::new(now), |held| held.batch_id);
     let mut accounts: Vec<Account> = users.into_iter().map(|user| account(now, user)).collect();

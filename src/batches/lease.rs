@@ -49,9 +49,9 @@ pub(super) struct Counts {
 /// it up, and giving it up marks it as failed.
 pub(super) struct Lease {
     app: Arc<App>,
-    held: Held,
-    /// Cancelled when the row no longer belongs to this attempt.
-    lost: CancellationToken,
+    pub(super) held: Held,
+    /// Cancelled when the row no longer belongs to this attempt: the batch was cancelled or its lease has expired.
+    pub(super) lost: CancellationToken,
     heartbeat: JoinHandle<()>,
     is_announced: bool,
     is_settled: bool,
@@ -79,27 +79,13 @@ impl Lease {
     /// `conflict` when the batch was cancelled; errors of the database.
     pub(super) async fn announce(&mut self, counts: Counts, progress: Arc<Progress>, to_client: bool) -> Result<()> {
         if !renew(&self.app, self.held, counts, Some(&progress)).await? {
-            return Err(self.lost_error().await);
+            return Err(lost_error(&self.app, self.held).await);
         }
         self.is_announced = to_client;
         self.heartbeat.abort();
         self.heartbeat =
             self.app.start_task(beat(Arc::clone(&self.app), self.held, counts, Some(progress), self.lost.clone()));
         Ok(())
-    }
-
-    pub(super) const fn held(&self) -> Held {
-        self.held
-    }
-
-    /// Waits until the batch is cancelled or its lease has expired.
-    pub(super) async fn lost(&self) {
-        self.lost.cancelled().await;
-    }
-
-    /// The reason why the lease was lost.
-    pub(super) async fn lost_error(&self) -> Error {
-        lost_error(&self.app, self.held).await
     }
 
     /// Ends the lease of a batch that was created.
