@@ -58,18 +58,6 @@ impl ActorRef {
     pub fn api_key(id: Id<ApiKey>) -> Self {
         Self { kind: ActorKind::ApiKey, id: Some(id.into()) }
     }
-
-    /// The name of the kind.
-    #[must_use]
-    pub const fn kind(self) -> &'static str {
-        self.kind.as_str()
-    }
-
-    /// The ID.
-    #[must_use]
-    pub const fn id(self) -> Option<Uuid> {
-        self.id
-    }
 }
 
 impl From<Principal> for ActorRef {

@@ -295,10 +295,7 @@ impl Event {
     pub(crate) const fn batch_id(&self) -> Option<Id<Batch>> {
         match self {
             Self::UserCreated { batch_id, .. } | Self::UserDeleted { batch_id, .. } => *batch_id,
-            Self::BatchCreated { batch_id, .. }
-            | Self::BatchCancelled(batch_id)
-            | Self::BatchUndone { batch_id, .. } => Some(*batch_id),
-            _ => None,
+            _ => self.target().batch_id(),
         }
     }
 

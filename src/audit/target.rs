@@ -59,29 +59,17 @@ impl TargetKind {
 }
 
 impl Target {
-    /// The kind; `None` for [`Target::Nothing`].
-    pub(crate) const fn kind(self) -> Option<TargetKind> {
+    /// The kind, and the ID without its type, since `audit_events.target_id` holds IDs of all kinds; `None` for
+    /// [`Target::Nothing`].
+    pub(crate) fn kind_and_id(self) -> Option<(TargetKind, Uuid)> {
         match self {
             Self::Nothing => None,
-            Self::Organization(_) => Some(TargetKind::Organization),
-            Self::ApiKey(_) => Some(TargetKind::ApiKey),
-            Self::Batch(_) => Some(TargetKind::Batch),
-            Self::Group(_) => Some(TargetKind::Group),
-            Self::Invitation(_) => Some(TargetKind::Invitation),
-            Self::User(_) => Some(TargetKind::User),
-        }
-    }
-
-    /// The ID, without its type: `audit_events.target_id` holds IDs of all kinds.
-    pub(crate) fn id(self) -> Option<Uuid> {
-        match self {
-            Self::Nothing => None,
-            Self::Organization(id) => Some(id.into()),
-            Self::ApiKey(id) => Some(id.into()),
-            Self::Batch(id) => Some(id.into()),
-            Self::Group(id) => Some(id.into()),
-            Self::Invitation(id) => Some(id.into()),
-            Self::User(id) => Some(id.into()),
+            Self::Organization(id) => Some((TargetKind::Organization, id.into())),
+            Self::ApiKey(id) => Some((TargetKind::ApiKey, id.into())),
+            Self::Batch(id) => Some((TargetKind::Batch, id.into())),
+            Self::Group(id) => Some((TargetKind::Group, id.into())),
+            Self::Invitation(id) => Some((TargetKind::Invitation, id.into())),
+            Self::User(id) => Some((TargetKind::User, id.into())),
         }
     }
 

@@ -72,8 +72,8 @@ async fn insert(
 ) -> Result<bool> {
     let ids: Vec<Id<id::Event>> = rows.iter().map(|_| Id::new(now)).collect();
     let actions: Vec<&str> = rows.iter().map(|row| row.action.as_str()).collect();
-    let target_kinds: Vec<Option<&str>> = rows.iter().map(|row| row.target.kind().map(|kind| kind.as_str())).collect();
-    let target_ids: Vec<Option<Uuid>> = rows.iter().map(|row| row.target.id()).collect();
+    let (target_kinds, target_ids): (Vec<Option<&str>>, Vec<Option<Uuid>>) =
+        rows.iter().map(|row| row.target.kind_and_id().map(|(kind, id)| (kind.as_str(), id)).unzip()).unzip();
     let batch_ids: Vec<Option<Id<Batch>>> = rows.iter().map(|row| row.batch_id).collect();
     let details: Vec<Option<String>> = rows.iter().map(|row| row.details.as_ref().map(Value::to_string)).collect();
     let inserted = sqlx::query!(
@@ -90,8 +90,8 @@ async fn insert(
         "#,
         organization_id as Id<id::Organization>,
         now,
-        actor.kind(),
-        actor.id(),
+        actor.kind.as_str(),
+        actor.id,
         outcome.as_str(),
         reason,
         origin.request_id as Option<Id<id::Request>>,

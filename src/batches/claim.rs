@@ -89,8 +89,8 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
         "#,
         held.organization_id as Id<Organization>,
         held.batch_id as Id<Batch>,
-        actor.kind(),
-        actor.id(),
+        actor.kind.as_str(),
+        actor.id,
         caller.origin.request_id as Option<Id<Request>>,
         opening.source.as_str(),
         now,
@@ -124,8 +124,8 @@ async fn find(app: &Arc<App>, caller: &Caller, key: &IdempotencyKey, body: &[u8]
             and idempotency_key = $4
         "#,
         caller.organization_id as Id<Organization>,
-        actor.kind(),
-        actor.id(),
+        actor.kind.as_str(),
+        actor.id,
         key.as_str(),
     )
     .fetch_optional(&mut *app.reader(&app.db.batch).await?)

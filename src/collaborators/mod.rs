@@ -5,7 +5,7 @@
 pub(crate) mod owners;
 mod read;
 mod search;
-mod write;
+pub(crate) mod write;
 
 use crate::app::App;
 use crate::audit::{Event, Target};
@@ -14,9 +14,9 @@ use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
-use crate::users::{self, Expected};
+use crate::users::{self, Expected, UserDetails};
 
-pub use read::{Collaborator, CollaboratorFilter, get, list};
+pub use read::{CollaboratorFilter, get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};
 
 /// Changes a member's own permission level; permissions from groups are unaffected. Setting the current level writes
@@ -30,7 +30,7 @@ pub async fn set_permission_level(
     identity_id: Id<Membership>,
     expected: &Expected,
     level: impl Future<Output = Result<PermissionLevel>>,
-) -> Result<Collaborator> {
+) -> Result<UserDetails> {
     app.authorize(caller, Action::CollaboratorUpdate).await?;
     let level = level.await?;
     if level == PermissionLevel::Owner {
@@ -43,8 +43,7 @@ pub async fn set_permission_level(
             change.dry_run();
             return Ok(());
         }
-        write::set_level(change, member.user_id, level).await?;
-        change.record(Event::CollaboratorUpdated { user_id: member.user_id, from: member.own_level, to: level });
+        write::set_level(change, &[member.user_id], member.own_level, level).await?;
         owners::require_one(change).await
     })
     .await?;

@@ -10,7 +10,6 @@
 //! *A name is looked up twice*, as a first name and as first and last name: each index returns its first few users in
 //! page order, however many users share the name.
 
-use chrono::{DateTime, Utc};
 use muster_client::CollaboratorType;
 use sqlx::PgConnection;
 
@@ -19,70 +18,8 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
 use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
-use crate::users::{EmailAddress, Status};
-
-/// A member of the organization.
-#[derive(Debug)]
-pub struct Collaborator {
-    /// The ID of the membership.
-    pub identity_id: Id<Membership>,
-    /// The ID of the account: a person or a service account.
-    pub user_id: Id<User>,
-    /// First name or full name.
-    pub name: String,
-    /// Last name.
-    pub lastname: Option<String>,
-    /// The address as it was entered.
-    pub email: String,
-    /// The effective permission: by the member's own level or through a group.
-    pub permission_level: PermissionLevel,
-    /// The member's own level.
-    pub own_level: PermissionLevel,
-    /// Whether the account is a service account.
-    pub is_service_account: bool,
-    /// Active or suspended.
-    pub status: Status,
-    /// Incremented by every change of the user or of their level.
-    pub revision: i64,
-    /// When the user was created.
-    pub created_at: DateTime<Utc>,
-}
-
-impl Collaborator {
-    /// First and last name.
-    #[must_use]
-    pub fn full_name(&self) -> String {
-        match self.lastname.as_deref() {
-            None | Some("") => self.name.clone(),
-            Some(lastname) => format!("{} {lastname}", self.name),
-        }
-    }
-}
-
-/// Selects collaborators: `$condition` completes the `where` clause over `users u` and `collaborators c`, and may continue
-/// with `order by` and `limit`. `$1` is the organization.
-macro_rules! collaborators {
-    ($condition:literal, $($values:tt)+) => {
-        sqlx::query_as!(
-            $crate::collaborators::Collaborator,
-            r#"
-            select
-                c.identity_id as "identity_id: Id<Membership>", u.user_id as "user_id: Id<User>", u.name, u.lastname,
-                u.email,
-                case when exists (
-                    select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
-                ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
-                c.permission_level as "own_level: PermissionLevel", u.is_service_account, u.status as "status: Status",
-                u.revision, u.created_at
-            from users u
-            join collaborators c using (organization_id, user_id)
-            where u.organization_id = $1 and
-            "# + $condition,
-            $($values)+
-        )
-    };
-}
-pub(super) use collaborators;
+use crate::users::read::user_details;
+use crate::users::{EmailAddress, Status, UserDetails};
 
 /// The kinds of account that match both filters, by type and by `is_service_account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +76,7 @@ pub async fn list(
     caller: &Caller,
     filter: &CollaboratorFilter,
     page: &PageRequest<User>,
-) -> Result<Page<Collaborator>> {
+) -> Result<Page<UserDetails>> {
     let mut read = app.read(caller, Action::CollaboratorList).await?;
     let query = ListQuery {
         organization_id: caller.organization_id,
@@ -172,8 +109,8 @@ impl ListQuery {
         read: &mut PgConnection,
         address: &EmailAddress,
         name: Option<&str>,
-    ) -> Result<Vec<Collaborator>> {
-        let found = collaborators!(
+    ) -> Result<Vec<UserDetails>> {
+        let found = user_details!(
             r#"
             u.email_key = $2 and u.user_id > $3
             and ($4::bool is null or u.is_service_account = $4)
@@ -188,8 +125,8 @@ impl ListQuery {
         Ok(found.fetch_all(read).await?)
     }
 
-    async fn by_name(&self, read: &mut PgConnection, name: &str) -> Result<Vec<Collaborator>> {
-        let found = collaborators!(
+    async fn by_name(&self, read: &mut PgConnection, name: &str) -> Result<Vec<UserDetails>> {
+        let found = user_details!(
             r#"
             u.user_id in (
                 (select user_id from users
@@ -214,8 +151,8 @@ impl ListQuery {
         Ok(found.fetch_all(read).await?)
     }
 
-    async fn service_accounts(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
-        let found = collaborators!(
+    async fn service_accounts(&self, read: &mut PgConnection) -> Result<Vec<UserDetails>> {
+        let found = user_details!(
             "u.is_service_account and u.user_id > $2 order by u.user_id limit $3",
             self.organization_id as Id<Organization>,
             self.after as Id<User>,
@@ -224,8 +161,8 @@ impl ListQuery {
         Ok(found.fetch_all(read).await?)
     }
 
-    async fn people_or_all(&self, read: &mut PgConnection) -> Result<Vec<Collaborator>> {
-        let found = collaborators!(
+    async fn people_or_all(&self, read: &mut PgConnection) -> Result<Vec<UserDetails>> {
+        let found = user_details!(
             "u.user_id > $2 and not ($3 and u.is_service_account) order by u.user_id limit $4",
             self.organization_id as Id<Organization>,
             self.after as Id<User>,
@@ -240,14 +177,14 @@ impl ListQuery {
 ///
 /// # Errors
 /// `forbidden`; `not_found`.
-pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
+pub async fn get(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<UserDetails> {
     app.authorize(caller, Action::CollaboratorList).await?;
     find(app, caller, identity_id).await
 }
 
 /// As [`get`], for a caller who has just changed the collaborator: permission to read is not required.
-pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<Collaborator> {
-    collaborators!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
+pub(super) async fn find(app: &App, caller: &Caller, identity_id: Id<Membership>) -> Result<UserDetails> {
+    user_details!("c.identity_id = $2", caller.organization_id as Id<Organization>, identity_id as Id<Membership>)
         .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
         .await?
         .ok_or_else(|| Error::not_found("collaborator", identity_id))

@@ -11,13 +11,14 @@
 //! plan for a prepared statement, which is wrong for one of them. The setting for custom plans is local to a transaction,
 //! so that a connection pooler can give the connection to another client afterwards.
 
-use super::read::{AccountKinds, Collaborator, collaborators};
+use super::read::AccountKinds;
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
 use crate::id::{Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
-use crate::users::Status;
+use crate::users::read::user_details;
+use crate::users::{Status, UserDetails};
 use muster_client::CollaboratorType;
 
 /// The longest search text, in characters.
@@ -72,7 +73,7 @@ pub async fn search(
     caller: &Caller,
     search: &Search,
     page: &PageRequest<User>,
-) -> Result<Page<Collaborator>> {
+) -> Result<Page<UserDetails>> {
     let mut read = app.read_planned(caller, Action::CollaboratorList).await?;
     let kinds = AccountKinds::of(search.collaborator_type, search.is_service_account);
     if kinds == AccountKinds::None {
@@ -83,7 +84,7 @@ pub async fn search(
     let rows = match search.permission_level {
         // An organization has few owners, so PostgreSQL starts from them.
         Some(PermissionLevel::Owner) => {
-            collaborators!(
+            user_details!(
                 r#"
                 u.user_id > $2 and u.search_text like '%' || $3 || '%'
                 and ($4::bool is null or u.is_service_account = $4)
@@ -103,7 +104,7 @@ pub async fn search(
             .await?
         }
         level => {
-            collaborators!(
+            user_details!(
                 r#"
                 u.user_id > $2 and u.search_text like '%' || $3 || '%'
                 and ($4::bool is null or u.is_service_account = $4)

@@ -45,8 +45,8 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
         approval.user_id as Option<Id<User>>,
         approval.permission_level.as_str(),
         scopes.as_deref(),
-        actor.kind(),
-        actor.id(),
+        actor.kind.as_str(),
+        actor.id,
         now,
         otp.expires_at,
     )

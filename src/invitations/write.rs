@@ -32,8 +32,8 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
             as invited (invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
         "#,
         organization_id as Id<Organization>,
-        actor.kind(),
-        actor.id(),
+        actor.kind.as_str(),
+        actor.id,
         now,
         &ids[..] as &[Id<Invitation>],
         &emails as &[&str],

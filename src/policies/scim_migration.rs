@@ -7,11 +7,10 @@
 
 use sqlx::PgConnection;
 
-use super::write;
 use crate::app::App;
-use crate::audit::Target;
-use crate::caller::{Action, Caller};
-use crate::collaborators::owners;
+use crate::audit::{Event, Target};
+use crate::caller::{Action, Caller, PermissionLevel};
+use crate::collaborators::{self, owners};
 use crate::error::Result;
 use crate::id::{Id, Membership, Organization, User};
 
@@ -50,7 +49,9 @@ pub async fn migrate(app: &App, caller: &Caller, dry_run: bool) -> Result<Vec<Af
             return Ok(affected);
         }
         let user_ids: Vec<Id<User>> = affected.iter().map(|owner| owner.user_id).collect();
-        write::make_collaborators(change, &user_ids).await?;
+        let (from, to) = (PermissionLevel::Owner, PermissionLevel::Collaborator);
+        collaborators::write::set_level(change, &user_ids, from, to).await?;
+        change.record(Event::ScimMigrated { organization_id: caller.organization_id, users: user_ids.len() });
         owners::require_one(change).await?;
         Ok(affected)
     })

@@ -1,10 +1,10 @@
-//! Writing policy bindings and the results of the SCIM migration.
+//! Writing policy bindings.
 
 use crate::audit::Event;
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
-use crate::id::{Group, Id, Organization, User};
+use crate::id::{Group, Id, Organization};
 
 /// Replaces all bindings of the organization. The groups are locked.
 pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collaborators: Vec<Id<Group>>) -> Result<()> {
@@ -34,38 +34,5 @@ pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collabo
     .execute(change.connection())
     .await?;
     change.record(Event::PolicySet { organization_id, owners, collaborators });
-    Ok(())
-}
-
-/// Makes owners collaborators. Locks their rows in the order of their IDs, as other lists of users do.
-pub(super) async fn make_collaborators(change: &mut Change, user_ids: &[Id<User>]) -> Result<()> {
-    let (organization_id, now) = (change.organization_id(), change.now());
-    sqlx::query!(
-        r#"
-        update users set revision = revision + 1, updated_at = $3
-        from (
-            select user_id from users where organization_id = $1 and user_id = any($2)
-            order by user_id for no key update
-        ) as locked
-        where organization_id = $1 and users.user_id = locked.user_id
-        "#,
-        organization_id as Id<Organization>,
-        user_ids as &[Id<User>],
-        now,
-    )
-    .execute(change.connection())
-    .await?;
-    sqlx::query!(
-        "update collaborators set permission_level = 'collaborator' where organization_id = $1 and user_id = any($2)",
-        organization_id as Id<Organization>,
-        user_ids as &[Id<User>],
-    )
-    .execute(change.connection())
-    .await?;
-    let (from, to) = (PermissionLevel::Owner, PermissionLevel::Collaborator);
-    for user_id in user_ids {
-        change.record(Event::CollaboratorUpdated { user_id: *user_id, from, to });
-    }
-    change.record(Event::ScimMigrated { organization_id, users: user_ids.len() });
     Ok(())
 }

@@ -44,6 +44,8 @@ pub struct UserDetails {
     pub status: Status,
     /// The effective permission: by the member's own level or through a group.
     pub permission_level: PermissionLevel,
+    /// The member's own level.
+    pub own_level: PermissionLevel,
     /// When the user was created.
     pub created_at: DateTime<Utc>,
     /// When the user or their level was last changed.
@@ -52,12 +54,23 @@ pub struct UserDetails {
     pub revision: i64,
 }
 
-/// Selects users with their memberships: `$condition` completes the `where` clause over `users u`. `$1` is the
-/// organization.
-macro_rules! details {
+impl UserDetails {
+    /// First and last name.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        match self.lastname.as_deref() {
+            None | Some("") => self.name.clone(),
+            Some(lastname) => format!("{} {lastname}", self.name),
+        }
+    }
+}
+
+/// Selects users with their memberships: `$condition` completes the `where` clause over `users u` and `collaborators c`,
+/// and may continue with `order by` and `limit`. `$1` is the organization.
+macro_rules! user_details {
     ($condition:literal, $($values:tt)+) => {
         sqlx::query_as!(
-            UserDetails,
+            $crate::users::UserDetails,
             r#"
             select
                 u.user_id as "user_id: Id<User>", c.identity_id as "identity_id: Id<Membership>", u.email, u.name,
@@ -65,7 +78,7 @@ macro_rules! details {
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
-                u.created_at, u.updated_at, u.revision
+                c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and
@@ -74,6 +87,7 @@ macro_rules! details {
         )
     };
 }
+pub(crate) use user_details;
 
 /// Reads the current state of one user.
 pub(super) async fn one(
@@ -81,7 +95,7 @@ pub(super) async fn one(
     organization_id: Id<Organization>,
     user_id: Id<User>,
 ) -> Result<Option<UserDetails>> {
-    let user = details!("u.user_id = $2", organization_id as Id<Organization>, user_id as Id<User>);
+    let user = user_details!("u.user_id = $2", organization_id as Id<Organization>, user_id as Id<User>);
     Ok(user.fetch_optional(connection).await?)
 }
 
@@ -91,7 +105,7 @@ pub(super) async fn details(
     organization_id: Id<Organization>,
     users: &[Id<User>],
 ) -> Result<Vec<UserDetails>> {
-    let users = details!(
+    let users = user_details!(
         "u.user_id = any(array(select unnest($2::uuid[]))) order by u.user_id",
         organization_id as Id<Organization>,
         users as &[Id<User>]

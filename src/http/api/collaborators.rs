@@ -15,7 +15,7 @@ use crate::http::error::ErrorBody;
 use crate::http::{extract, headers};
 use crate::id::{self, Id};
 use crate::page::PageRequest;
-use crate::users::Status;
+use crate::users::{Status, UserDetails};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -67,8 +67,8 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     Ok(super::page(&request, page, Collaborator::from))
 }
 
-impl From<collaborators::Collaborator> for Collaborator {
-    fn from(collaborator: collaborators::Collaborator) -> Self {
+impl From<UserDetails> for Collaborator {
+    fn from(collaborator: UserDetails) -> Self {
         Self {
             id: collaborator.identity_id.to_string(),
             user_id: Some(collaborator.user_id.to_string()),
