@@ -246,7 +246,8 @@ mod tests {
                 Err(VerifyError::InvalidHash(error)) => assert_eq!(error.code(), "hash_too_costly"),
                 other => panic!("{other:?}"),
             }
-            assert!(start.elapsed().as_millis() < 50);
+            // Each of them would take longer, by far.
+            assert!(start.elapsed().as_secs() < 20);
         }
     }
 }

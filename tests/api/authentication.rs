@@ -4,6 +4,7 @@ use chrono::Duration;
 use muster::caller::PermissionLevel;
 use serde_json::json;
 
+use crate::support::gate::eventually;
 use crate::support::{Actor, TestApp, sso};
 
 /// The challenge for a request without a credential, and for one with an invalid credential (RFC 6750, section 3).
@@ -140,13 +141,8 @@ async fn the_last_use_of_a_key_is_recorded() {
     let app = TestApp::spawn().await;
     assert_eq!(app.db_value::<i64>("select count(*) from api_keys where last_used_at is not null").await, 0);
     app.owner.get("/api/v2/userinfo/").await;
-    for _ in 0..100 {
-        if app.db_value::<i64>("select count(*) from api_keys where last_used_at is not null").await == 1 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("not noted");
+    let recorded = "select count(*) from api_keys where last_used_at is not null";
+    eventually("the use is recorded", async || app.db_value::<i64>(recorded).await == 1).await;
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_malformed_key_is_rejected() {
 
 #[tokio::test]
 async fn a_request_in_progress_is_distinguished_from_a_conflict() {
-    let app = TestApp::spawn().await;
+    let (app, held) = TestApp::spawn_holding_hashes().await;
     let users: Vec<Value> = (0..150).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let users = json!(users);
     let first = tokio::spawn({
@@ -116,6 +116,7 @@ async fn a_request_in_progress_is_distinguished_from_a_conflict() {
     let second = keyed(&app.owner, "one", &users).await;
     assert_eq!((second.status, second.error()["code"].as_str()), (409, Some("idempotency_key_in_use")));
     assert_eq!(second.header("retry-after"), "1");
+    drop(held);
     let first = first.await.unwrap();
     assert_eq!(first.status, 200, "{}", first.text);
     assert_eq!(keyed(&app.owner, "one", &users).await.text, first.text);
@@ -240,7 +241,7 @@ async fn a_retry_does_not_restart_a_canceled_batch() {
 
 #[tokio::test]
 async fn a_keyed_request_can_be_read_while_its_client_waits() {
-    let app = TestApp::spawn().await;
+    let (app, held) = TestApp::spawn_holding_hashes().await;
     let users: Value = (0..150).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
     let waiting = tokio::spawn({
         let owner = app.owner.clone();
@@ -255,5 +256,6 @@ async fn a_keyed_request_can_be_read_while_its_client_waits() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
     assert_eq!((seen["user_count"].as_u64(), seen["hash_count"].as_u64()), (Some(150), Some(150)));
+    drop(held);
     assert_eq!(waiting.await.unwrap(), 200);
 }

@@ -6,6 +6,7 @@ use muster::caller::PermissionLevel;
 use muster::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::support::gate::{TIMEOUT, eventually};
 use crate::support::{Actor, TestApp};
 
 const ME: &str = "/api/v2/userinfo/";
@@ -27,21 +28,27 @@ async fn lookups(app: &TestApp) -> i64 {
 async fn a_key_in_use_is_looked_up_about_once_a_second_whatever_the_traffic() {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.get(ME).await.status, 200);
-    // The first use of the key has been recorded.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let recorded = "select count(*) from api_keys where last_used_at is not null";
+    eventually("the first use of the key is recorded", async || app.db_value::<i64>(recorded).await == 1).await;
     let before = lookups(&app).await;
-    let (start, mut requests) = (Instant::now(), 0_u32);
-    while start.elapsed() < Duration::from_secs(3) {
+    // A holder is cached for 0.95 s after it was requested.
+    let lifetime = Duration::from_millis(950);
+    let start = Instant::now();
+    let (mut requests, mut least, mut looked_up_before) = (0_u32, 0_u32, None);
+    while start.elapsed() < Duration::from_secs(3) || requests < 100 {
+        let sent = Instant::now();
         assert_eq!(app.owner.get(ME).await.status, 200);
         requests += 1;
+        // Between two requests that are so far apart, however long they took, the holder expired.
+        if looked_up_before.is_none_or(|latest| sent.duration_since(latest) >= lifetime) {
+            least += u32::from(looked_up_before.is_some());
+            looked_up_before = Some(Instant::now());
+        }
     }
-    let seconds = start.elapsed().as_secs_f64();
-    let made = lookups(&app).await - before;
-    // A holder is cached for 0.95 s.
-    let (least, most) = (seconds / 0.95 - 1.0, seconds / 0.95 + 1.0);
-    let made = f64::from(i32::try_from(made).unwrap());
-    assert!((least..=most).contains(&made), "{made} lookups in {seconds} s");
-    assert!(f64::from(requests) > 10.0 * most, "too few requests: {requests}");
+    let most = start.elapsed().as_secs_f64() / lifetime.as_secs_f64() + 1.0;
+    let made = u32::try_from(lookups(&app).await - before).unwrap();
+    assert!(made >= least && f64::from(made) <= most, "{made} lookups, not {least} to {most}");
+    assert!(least >= 1 && f64::from(requests) > 2.0 * most, "too few requests: {requests}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +112,12 @@ async fn a_lookup_from_before_a_change_is_not_cached_after_the_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_database_cached_callers_are_served_for_less_than_a_second() {
+    // On a busy machine, the holder may expire before the next request.
+    eventually("a cached holder is served", async || served_without_the_database().await > 0).await;
+}
+
+/// The number of requests that a server serves without its database.
+async fn served_without_the_database() -> u32 {
     let app = TestApp::spawn().await;
     assert_eq!(app.owner.get(ME).await.status, 200);
     let cached = Instant::now();
@@ -120,9 +133,10 @@ async fn without_the_database_cached_callers_are_served_for_less_than_a_second()
             break;
         }
         (served, latest) = (served + 1, asked);
-        assert!(cached.elapsed() < Duration::from_secs(60), "the cached holder does not expire");
+        assert!(cached.elapsed() < TIMEOUT, "the cached holder does not expire");
     }
-    assert!(served > 0 && latest - cached < Duration::from_secs(1), "{served} in {:?}", latest - cached);
+    assert!(latest - cached < Duration::from_secs(1), "{served} in {:?}", latest - cached);
+    served
 }
 
 /// A well-formed token of the same organization that was never issued.

@@ -3,6 +3,7 @@
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
+use crate::support::gate::eventually;
 use crate::support::{Actor, BATCH, TestApp, file, sso, with_password};
 use crate::{Ran, muster_at, remote, run};
 
@@ -94,18 +95,17 @@ async fn a_batch_is_shown_in_two_columns() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_batch_is_shown_with_its_findings() {
-    let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
+    let (app, held) = TestApp::spawn_holding_hashes().await;
     let id = running(&app, 100).await;
     created(&app, &["user7@example.com"]).await;
-    let start = std::time::Instant::now();
-    let shown = loop {
-        let shown = batch(&app, &["show", &id]).out;
-        if !shown.contains("running") {
-            break shown;
-        }
-        assert!(start.elapsed().as_secs() < 60, "{shown}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    };
+    held.assert_held();
+    drop(held);
+    let mut shown = String::new();
+    eventually("the batch ends", async || {
+        shown = batch(&app, &["show", &id]).out;
+        !shown.contains("running")
+    })
+    .await;
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(words(lines[1]), [["state", "failed"]]);
     assert!(lines[2].starts_with("error ") && lines[2].ends_with(" [batch_conflict]"), "{}", lines[2]);
@@ -168,7 +168,7 @@ async fn used_users_prevent_an_undo_unless_they_are_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_running_batch_can_be_cancelled() {
-    let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
+    let (app, _held) = TestApp::spawn_holding_hashes().await;
     let id = running(&app, 200).await;
     let ran = batch(&app, &["cancel", &id, "-o", "json"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));

@@ -317,7 +317,7 @@ async fn a_long_batch_continues_on_the_server_and_its_progress_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_command_says_that_the_batch_continues() {
-    let app = slow_app().await;
+    let (app, _held) = TestApp::spawn_holding_hashes().await;
     let file = file(many(400).as_bytes(), ".yaml");
     let (mut child, output, mut err) = followed(&mut muster_at(&app), file.path().to_str().unwrap());
     let id = output.split_whitespace().find(|word| word.starts_with("bat_")).unwrap().trim_end_matches(':');
@@ -343,7 +343,7 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome() {
-    let app = slow_app().await;
+    let (app, held) = TestApp::spawn_holding_hashes().await;
     let file = file(many(100).as_bytes(), ".yaml");
     let path = file.path().to_str().unwrap();
     let mut command = muster_at(&app);
@@ -358,6 +358,7 @@ async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome(
     let words =
         "error: interrupted before the server responded; the outcome is unknown: retry safely with `--idempotency-key ";
     let key = err.split_once(words).unwrap_or_else(|| panic!("{err}")).1.split('`').next().unwrap();
+    drop(held);
     let ran = remote(&app, &["user", "batch-create", "-f", path, "--idempotency-key", key]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert!(ran.err.ends_with(" 100 users created.\n"), "{}", ran.err);

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use muster::postgres::Programs;
 
 use crate::markdown::{Part, parts};
+use crate::support::gate::TIMEOUT;
 use crate::support::server::muster;
 
 /// The addresses of the server and its metrics on the pages.
@@ -221,7 +222,7 @@ impl Drop for Session {
 fn stop(mut server: Child) -> Option<ExitStatus> {
     let _ = Command::new("kill").arg(server.id().to_string()).status();
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(40) {
+    while start.elapsed() < TIMEOUT {
         if let Ok(Some(status)) = server.try_wait() {
             return Some(status);
         }

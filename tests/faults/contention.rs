@@ -70,7 +70,7 @@ async fn a_deadlock_is_never_seen_by_a_client() {
     let server = ServerProcess::start_on(&database);
     let owner = server.actor(&server.key.clone().unwrap());
     let mut rival = database.connect().await.unwrap();
-    sqlx::query("set deadlock_timeout = '10s'").execute(&mut rival).await.unwrap();
+    sqlx::query("set deadlock_timeout = '600s'").execute(&mut rival).await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     sqlx::query(AssertSqlSafe(RIVAL.replace("x@", "z@"))).execute(&mut *transaction).await.unwrap();
     // The batch locks a@ and waits for z@, which the rival has locked; then the rival requests a@.

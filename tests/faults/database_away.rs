@@ -18,13 +18,10 @@ fn signal(cluster: &EmbeddedPostgres, signal: &str) -> PathBuf {
     file
 }
 
-/// Stops PostgreSQL immediately, which terminates all connections, and starts it again.
-pub async fn restart(cluster: &EmbeddedPostgres) {
+/// Stops PostgreSQL immediately, which terminates all connections.
+pub async fn stop(cluster: &EmbeddedPostgres) {
     let pid_file = signal(cluster, "-INT");
-    while pid_file.exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    cluster.keep_running().await.unwrap();
+    eventually("PostgreSQL stops", async || !pid_file.exists()).await;
 }
 
 /// A PostgreSQL that the test can stop, and a server on it.
@@ -51,8 +48,7 @@ async fn a_database_that_stops_during_a_batch_gives_503_without_a_write_and_must
         async move { owner.create(&json!([with_password("a@example.com", "kT9$wqzPlr"), sso("b@example.com")])).await }
     });
     gate.reached().await;
-    let pid_file = signal(&cluster, "-INT");
-    eventually("PostgreSQL stops", async || !pid_file.exists()).await;
+    stop(&cluster).await;
     gate.release();
     let answer = batch.await.unwrap();
     assert_eq!(answer.status, 503, "{}", answer.text);
@@ -111,8 +107,7 @@ async fn an_asynchronous_batch_waits_for_its_database_to_return() {
     let accepted = Actor::send(request.body(json!([sso("a@example.com")]).to_string())).await;
     assert_eq!(accepted.status, 202, "{}", accepted.text);
     gate.reached().await;
-    let pid_file = signal(&cluster, "-INT");
-    eventually("PostgreSQL stops", async || !pid_file.exists()).await;
+    stop(&cluster).await;
     gate.release();
     // All passwords are hashed long before the database returns.
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -14,7 +14,7 @@ async fn deadlocked(database: &PgConnectOptions, owner: &Actor, method: &'static
     let users = json!([{"user": "a@example.com"}, {"user": "b@example.com"}]);
     let mut rival = database.connect().await.unwrap();
     // Only the server looks for deadlocks.
-    sqlx::query("set deadlock_timeout = '60s'").execute(&mut rival).await.unwrap();
+    sqlx::query("set deadlock_timeout = '600s'").execute(&mut rival).await.unwrap();
     let mut transaction = rival.begin().await.unwrap();
     let lock = "select from users where email_key = $1 for update";
     sqlx::query(lock).bind("b@example.com").execute(&mut *transaction).await.unwrap();

@@ -1,11 +1,11 @@
 //! Several instances on one database.
 
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
+use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, empty_database, sso};
 
@@ -72,15 +72,19 @@ async fn a_key_revoked_on_the_command_line_is_rejected_by_all_instances_within_a
     }
 }
 
-/// A statement that blocks a migration in the middle of the set, as a large table would.
+/// A statement that blocks a migration in the middle of the set while the table `test.held` exists, as a large table would.
 const LINGER: &str = "
-    create function linger() returns event_trigger language plpgsql as $$
+    create schema test;
+    create table test.held ();
+    create function test.linger() returns event_trigger language plpgsql as $$
     begin
         if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'public.collaborators') then
-            perform pg_sleep(1.5);
+            while to_regclass('test.held') is not null loop
+                perform pg_sleep(0.02);
+            end loop;
         end if;
     end $$;
-    create event trigger linger on ddl_command_end when tag in ('CREATE TABLE') execute function linger();";
+    create event trigger linger on ddl_command_end when tag in ('CREATE TABLE') execute function test.linger();";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_killed_while_it_migrates_does_not_prevent_others_from_starting() {
@@ -101,18 +105,18 @@ async fn an_instance_killed_while_it_migrates_does_not_prevent_others_from_start
     let mut starting: Vec<(&str, Child)> = roles.iter().map(|role| (*role, start(role))).collect();
     let lingering = "select usename::text from pg_stat_activity
         where datname = current_database() and wait_event = 'PgSleep'";
-    let began = Instant::now();
-    let migrating: String = loop {
-        match sqlx::query_scalar(lingering).fetch_optional(&mut connection).await.unwrap() {
-            Some(role) => break role,
-            None => assert!(began.elapsed() < Duration::from_secs(20), "no instance migrates"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let mut migrating: Option<String> = None;
+    eventually("an instance migrates", async || {
+        migrating = sqlx::query_scalar(lingering).fetch_optional(&mut connection).await.unwrap();
+        migrating.is_some()
+    })
+    .await;
+    let migrating = migrating.unwrap();
     let place = starting.iter().position(|(role, _)| *role == migrating).unwrap();
     let (role, mut doomed) = starting.remove(place);
     doomed.kill().unwrap();
     assert!(!doomed.wait().unwrap().success());
+    sqlx::query("drop table test.held").execute(&mut connection).await.unwrap();
 
     let waiting = starting.into_iter().map(|(_, child)| std::thread::spawn(|| ServerProcess::when_it_listens(child)));
     let waiting: Vec<_> = waiting.collect();

@@ -19,7 +19,7 @@ fn with_passwords(users: usize) -> Value {
 /// Waits until the server has handled a signal: a new connection gets 503 from `/readyz`, or is no longer accepted.
 async fn is_not_ready(server: &ServerProcess) {
     eventually("the server is not ready", async || {
-        let request = Actor::new(server.address, None).request("GET", "/readyz").timeout(Duration::from_secs(10));
+        let request = Actor::new(server.address, None).request("GET", "/readyz").timeout(Duration::from_secs(60));
         request.send().await.map_or(true, |answer| answer.status() == 503)
     })
     .await;

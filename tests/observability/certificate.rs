@@ -1,10 +1,10 @@
 //! Metrics of the server certificate.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use chrono::{Datelike, Days, NaiveTime, Utc};
 
+use crate::support::gate::eventually;
 use crate::watched::Watched;
 
 const EXPIRY: &str = "muster_tls_certificate_expiry_timestamp_seconds";
@@ -48,11 +48,7 @@ pub async fn watched(files: &Files) -> Watched {
 }
 
 async fn becomes(watched: &Watched, series: &str, value: f64) {
-    let start = Instant::now();
-    while watched.read().await.get(series) != value {
-        assert!(start.elapsed() < Duration::from_secs(6), "{series} is {}", watched.read().await.get(series));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually(&format!("{series} is {value}"), async || watched.read().await.get(series) == value).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::gate::{TIMEOUT, eventually};
 use crate::support::{Actor, sso, with_password};
 use crate::watched::Watched;
 
@@ -41,11 +42,8 @@ impl Prometheus {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let start = Instant::now();
-        while tokio::net::TcpStream::connect(free).await.is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "prometheus does not listen");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let connects = async || tokio::net::TcpStream::connect(free).await.is_ok();
+        eventually("prometheus listens", connects).await;
         Self { child, api: Actor::new(free, None), _folder: folder }
     }
 
@@ -65,7 +63,7 @@ impl Prometheus {
             if result.len() == 1 && result[0]["value"][1] == value {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "{query}: {result:?}, not {value}");
+            assert!(start.elapsed() < TIMEOUT, "{query}: {result:?}, not {value}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -13,6 +13,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::support::gate::TIMEOUT;
+
 /// A request that the receiver got.
 #[derive(Clone, Debug)]
 pub struct Received {
@@ -63,7 +65,7 @@ impl Receiver {
             if found.len() >= spans {
                 return found;
             }
-            assert!(start.elapsed() < Duration::from_secs(10), "{} of {spans} in {:#?}", found.len(), self.spans());
+            assert!(start.elapsed() < TIMEOUT, "{} of {spans} in {:#?}", found.len(), self.spans());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

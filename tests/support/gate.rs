@@ -1,10 +1,14 @@
 //! Holding a server at a named step, and waiting for a condition, so that no test depends on the machine's speed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use muster::app::App;
+use muster::passwords::{Hashing, Policy, Pool, Progress};
+
 /// Timeout of [`eventually`], long enough for a busy machine.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Waits until the condition holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -56,6 +60,39 @@ impl Gate {
 
     fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+}
+
+/// Passwords ahead of all others in the queue of a server in this process: a batch is not hashed until this is dropped. The
+/// server needs a large `batch.max_wait_seconds`.
+pub struct HeldHashing {
+    hasher: Arc<Pool>,
+    progress: Arc<Progress>,
+    _hashing: Hashing,
+}
+
+impl HeldHashing {
+    /// Enough passwords for minutes.
+    const PASSWORDS: usize = 15_000;
+
+    pub fn start(app: &App) -> Self {
+        let policy = Policy::new(8, 0);
+        let passwords = (0..Self::PASSWORDS).map(|n| policy.check(&format!("password {n}"), &[]).unwrap()).collect();
+        let progress = Arc::<Progress>::default();
+        let hashing = app.hasher.start_batch(passwords, Arc::clone(&progress)).unwrap();
+        Self { hasher: Arc::clone(&app.hasher), progress, _hashing: hashing }
+    }
+
+    /// Whether no other password is queued.
+    pub fn is_alone(&self) -> bool {
+        // In this order: passwords that are hashed in the meantime must not count as absent.
+        let queued = self.hasher.waiting().of_batches;
+        queued <= self.progress.total() - self.progress.done()
+    }
+
+    /// Asserts that no password behind these was hashed.
+    pub fn assert_held(&self) {
+        assert!(self.progress.done() < Self::PASSWORDS, "hashing was not held for long enough");
     }
 }
 

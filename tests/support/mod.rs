@@ -136,6 +136,13 @@ impl TestApp {
         Self::spawn_at(Clock::System, change).await
     }
 
+    /// Starts a server that hashes no password of a batch until the second value is dropped.
+    pub async fn spawn_holding_hashes() -> (Self, gate::HeldHashing) {
+        let app = Self::spawn_with(|config| config.batch.max_wait_seconds = 86_400).await;
+        let held = gate::HeldHashing::start(&app.app);
+        (app, held)
+    }
+
     /// Starts a server with a clock that the test controls.
     pub async fn spawn_at(clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         Self::spawn_on(migrated_database().await, clock, change).await

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
 use super::Actor;
+use super::gate::TIMEOUT;
 
 /// A running `muster serve`.
 pub struct ServerProcess {
@@ -94,12 +95,12 @@ impl ServerProcess {
 
     /// Waits for the process to exit.
     pub fn wait(&mut self) -> std::process::ExitStatus {
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < Duration::from_secs(40), "the server does not exit");
+            assert!(start.elapsed() < TIMEOUT, "the server does not exit");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::certificates::{Authority, Files, serve_tls};
 use crate::connect;
 use crate::many::resident;
+use crate::support::gate::TIMEOUT;
 use crate::support::server::ServerProcess;
 use crate::tls::trusting;
 
@@ -104,20 +105,18 @@ async fn a_rapid_reset_flood_does_not_delay_other_clients() {
     let mut calm = open(&server, &authority);
     let mut stream_id = 1;
     let mut livez = || {
-        let start = Instant::now();
         calm.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, stream_id, &head(GET, "/livez"))).unwrap();
         stream_id += 2;
         while receive(&mut calm).unwrap().1 != br#"{"status":"ok"}"# {}
-        start.elapsed()
     };
     livez();
     let before = resident(&server);
     let over = AtomicBool::new(false);
-    let (worst, floods) = std::thread::scope(|scope| {
-        let flooding = scope.spawn(|| {
+    let flooded = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
             // Each request queries the database.
-            let (mut floods, start) = (0, Instant::now());
-            while start.elapsed() < Duration::from_secs(3) {
+            while !over.load(Ordering::Relaxed) {
                 let mut stream = open(&server, &authority);
                 for n in 0..2_000 {
                     let asked = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head(GET, "/readyz"));
@@ -126,20 +125,24 @@ async fn a_rapid_reset_flood_does_not_delay_other_clients() {
                     if stream.write_all(&[asked, reset].concat()).is_err() {
                         break;
                     }
-                    floods += 1;
+                    flooded.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            over.store(true, Ordering::Relaxed);
-            floods
         });
-        let mut worst = Duration::ZERO;
-        while !over.load(Ordering::Relaxed) {
-            worst = worst.max(livez());
+        // The flood does not end before the other client has its responses.
+        let (start, mut answered) = (Instant::now(), 0);
+        while answered < 200 || flooded.load(Ordering::Relaxed) < 2_000 || start.elapsed() < Duration::from_secs(3) {
+            livez();
+            answered += 1;
+            if start.elapsed() > TIMEOUT {
+                break;
+            }
         }
-        (worst, flooding.join().unwrap())
+        over.store(true, Ordering::Relaxed);
+        assert!(answered >= 200, "{answered} responses in {TIMEOUT:?}");
     });
-    assert!(floods > 1_000, "{floods}");
-    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    let floods = flooded.into_inner();
+    assert!(floods >= 2_000, "{floods}");
     let grown = resident(&server).saturating_sub(before) / 1024;
     assert!(grown < 64, "{grown} MiB more after {floods}");
     livez();
@@ -183,23 +186,23 @@ async fn a_repeated_content_length_is_rejected_as_in_http_1_1() {
 async fn an_idle_connection_does_not_delay_the_shutdown() {
     let authority = Authority::new();
     let files = Files::new(&authority);
-    let mut server = serve_tls(&files, &[]).await;
+    let mut server = serve_tls(&files, &[("SERVER__SHUTDOWN_TIMEOUT_SECONDS", "3600")]).await;
     let mut stream = open(&server, &authority);
     stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(GET, "/livez"))).unwrap();
     while receive(&mut stream).unwrap().1 != br#"{"status":"ok"}"# {}
-    let start = Instant::now();
     server.signal("-TERM");
+    // Long before the shutdown timeout.
     assert_eq!(server.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_no_responses_is_disconnected_despite_its_pings() {
     let authority = Authority::new();
     let files = Files::new(&authority);
-    let settings = [("TEST_LIMITS", "send_timeout=2 http2_requests=20")];
+    let settings = [("TEST_LIMITS", "send_timeout=5 header_timeout=600 body_timeout=600 http2_requests=20")];
     let server = serve_tls(&files, &settings).await;
     let before = resident(&server);
+    let start = Instant::now();
     let mut silent: Vec<Tls> = (0..20).map(|_| open(&server, &authority)).collect();
     for stream in &mut silent {
         // SETTINGS_INITIAL_WINDOW_SIZE 0 (RFC 9113, section 6.5.2): the server may send no response data.
@@ -209,7 +212,6 @@ async fn a_client_that_reads_no_responses_is_disconnected_despite_its_pings() {
             stream.write_all(&ask).unwrap();
         }
     }
-    let start = Instant::now();
     let mut stream = silent.pop().unwrap();
     stream.sock.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let is_waiting = |error: &std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
@@ -218,10 +220,10 @@ async fn a_client_that_reads_no_responses_is_disconnected_despite_its_pings() {
         match said {
             Ok(0) => break,
             Err(error) if !is_waiting(&error) => break,
-            _ => assert!(start.elapsed() < Duration::from_secs(6), "the connection is still open"),
+            _ => assert!(start.elapsed() < TIMEOUT, "the connection is still open"),
         }
     }
-    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert!(start.elapsed() > Duration::from_millis(4400), "{:?}", start.elapsed());
     // The clients requested 2,000 responses of more than 100 KiB each.
     let grown = resident(&server).saturating_sub(before);
     assert!(grown < 40 * 1024, "{grown} KiB");

@@ -27,6 +27,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use support::gate::TIMEOUT;
 use support::migrated_database;
 use support::server::{ServerProcess, muster, url};
 
@@ -43,31 +44,31 @@ async fn serve(settings: &[(&str, &str)]) -> ServerProcess {
 /// A request that needs no database.
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Connects with a timeout of ten seconds for reads and writes.
+/// Connects with a timeout for reads and writes that is longer than those of the servers under test.
 fn connect(server: &ServerProcess) -> TcpStream {
     let stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-/// Reads until the server closes the connection; returns the data and the time that took.
-fn to_the_end(stream: &mut impl Read) -> (String, Duration) {
-    let (start, mut bytes) = (Instant::now(), Vec::new());
+/// Reads until the server closes the connection; returns the data.
+fn to_the_end(stream: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
         // The server resets the connection if it did not read everything.
         let ends = [ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::UnexpectedEof];
         assert!(ends.contains(&error.kind()), "the server does not close the connection: {error}");
     }
-    (String::from_utf8_lossy(&bytes).into_owned(), start.elapsed())
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends a byte every 100 ms until the server closes the connection, for at most ten seconds; returns the response and the
-/// time.
-fn drip(stream: &mut TcpStream, byte: &[u8]) -> (String, Duration) {
+/// Sends a byte every 100 ms until the server closes the connection; returns the response.
+fn drip(stream: &mut TcpStream, byte: &[u8]) -> String {
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let (start, mut said, mut some) = (Instant::now(), Vec::new(), [0; 4096]);
-    while start.elapsed() < Duration::from_secs(10) {
+    loop {
+        assert!(start.elapsed() < TIMEOUT, "the server does not close the connection");
         match stream.read(&mut some) {
             Ok(0) => break,
             Ok(read) => said.extend_from_slice(&some[..read]),
@@ -78,5 +79,5 @@ fn drip(stream: &mut TcpStream, byte: &[u8]) -> (String, Duration) {
             break;
         }
     }
-    (String::from_utf8_lossy(&said).into_owned(), start.elapsed())
+    String::from_utf8_lossy(&said).into_owned()
 }

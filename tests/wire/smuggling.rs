@@ -59,7 +59,7 @@ async fn an_ambiguous_request_is_rejected_and_closes_the_connection() {
             stream.write_all(bytes.as_bytes()).unwrap();
             // The server may have closed the connection already.
             let _ = stream.write_all(LIVEZ);
-            let (answer, _) = to_the_end(&mut stream);
+            let answer = to_the_end(&mut stream);
             assert!(!answer.is_empty(), "{what}");
             assert_bare_and_closing(&answer, "400 Bad Request");
         }
@@ -85,7 +85,7 @@ async fn malformed_requests_are_logged_and_counted() {
     let server = ServerProcess::start(&mut command);
     let mut stream = connect(&server);
     stream.write_all(&[LIVEZ, b"garbage\r\n\r\n"].concat()).unwrap();
-    let (responses, _) = to_the_end(&mut stream);
+    let responses = to_the_end(&mut stream);
     let (first, second) = responses.split_once(r#"{"status":"ok"}"#).unwrap();
     assert!(first.starts_with("HTTP/1.1 200 OK\r\n"), "{responses}");
     assert_bare_and_closing(second, "400 Bad Request");
@@ -138,7 +138,7 @@ async fn a_malformed_or_truncated_body_gets_one_response_and_closes_the_connecti
             } else {
                 stream.write_all(&[&bytes, LIVEZ].concat()).unwrap();
             }
-            let (answer, _) = to_the_end(&mut stream);
+            let answer = to_the_end(&mut stream);
             assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{framing}, {body:?}: {answer}");
             // The response of the handler, not of the HTTP library.
             assert!(answer.contains(r#""detail":"the request body ended prematurely: "#), "{body:?}: {answer}");
@@ -155,7 +155,7 @@ async fn too_long_or_too_many_headers_are_rejected() {
         // The server responds before it has read a mebibyte.
         let _ = stream
             .write_all(format!("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").as_bytes());
-        to_the_end(&mut stream).0
+        to_the_end(&mut stream)
     };
     let long = |length: usize| format!("X: {}\r\n", "y".repeat(length));
     let many = |count: usize| (0..count).map(|n| format!("X-{n}: y\r\n")).collect::<String>();

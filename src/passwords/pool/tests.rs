@@ -55,13 +55,12 @@ async fn hashes_are_in_the_order_of_the_passwords() {
 
 #[tokio::test]
 async fn a_full_queue_rejects_a_batch_at_once_with_a_retry_time() {
-    let pool = Arc::new(pool(1, 40));
-    let (_, first) = started(&pool, 40).await;
-    let start = Instant::now();
+    let pool = Arc::new(pool(1, 400));
+    let (_, first) = started(&pool, 400).await;
     let progress = Arc::<Progress>::default();
-    let second = pool.hash_batch(passwords(40), Arc::clone(&progress)).await;
+    let second = pool.hash_batch(passwords(400), Arc::clone(&progress)).await;
     assert_eq!(progress.total(), 0, "it was not queued");
-    assert!(start.elapsed() < Duration::from_millis(50));
+    assert!(!first.is_finished(), "it waited");
     match second {
         Err(HashError::Busy(busy)) => assert!((1..=60).contains(&busy.retry_after.as_secs()), "{busy:?}"),
         other => panic!("{other:?}"),
@@ -105,7 +104,7 @@ async fn an_estimate_is_right_within_a_factor_of_two() {
     pool.hash_batch(passwords(40), Arc::default()).await.unwrap();
     let mut seen = Vec::new();
     // Other tests can take the CPU, but not every time.
-    for _ in 0..5 {
+    for _ in 0..20 {
         let (_, running) = started(&pool, 20).await;
         let start = Instant::now();
         let estimate = pool.estimate(20);
@@ -195,11 +194,10 @@ async fn other_schemes_are_verified_even_before_a_thread_has_memory() {
 #[tokio::test]
 async fn a_cancelled_batch_leaves_the_queue_at_once() {
     let pool = pool(1, 5000);
-    let abandoned =
-        tokio::time::timeout(Duration::from_millis(50), pool.hash_batch(passwords(5000), Arc::default())).await;
-    assert!(abandoned.is_err());
+    let progress = Arc::<Progress>::default();
+    let hashing = pool.hash_batch(passwords(5000), Arc::clone(&progress));
+    assert!(tokio::time::timeout(Duration::from_millis(50), hashing).await.is_err());
     assert_eq!(lock(&pool.shared.queue).waiting(), 0);
-    let start = Instant::now();
     pool.hash_batch(passwords(2), Arc::default()).await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(5), "the abandoned batch was hashed completely");
+    assert!(progress.done() < 5000, "the abandoned batch was hashed completely");
 }

@@ -220,7 +220,7 @@ async fn the_outcome_is_unknown_if_polling_fails() {
     let client = server.client_with(Duration::from_secs(1));
     let begin = Instant::now();
     let error = client.batch(&[0]).idempotency_key("k").create(|_| ()).await.unwrap_err();
-    assert!((Duration::from_millis(500)..Duration::from_secs(5)).contains(&begin.elapsed()), "{error:?}");
+    assert!((Duration::from_millis(500)..Duration::from_secs(50)).contains(&begin.elapsed()), "{error:?}");
     assert_eq!((error.outcome_unknown(), error.idempotency_key()), (true, Some("k")));
     assert!(error.to_string().starts_with("no response from `http://127.0.0.1:"), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");

@@ -38,7 +38,7 @@ async fn a_refused_connection_names_the_url_and_the_cause() {
 
 #[tokio::test]
 async fn a_slow_read_times_out() {
-    let server = Server::start([Answer::new("200 OK", "{}").after(Duration::from_secs(5))]).await;
+    let server = Server::start([Answer::new("200 OK", "{}").after(Duration::from_secs(600))]).await;
     let client = Client::builder(&server.url).token(TOKEN).read_timeout(Duration::from_millis(50)).build().unwrap();
     let error = client.user_info().await.unwrap_err();
     assert_eq!(error.to_string(), format!("no response from `{}`: operation timed out", server.url));
