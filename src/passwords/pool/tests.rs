@@ -65,7 +65,7 @@ async fn a_full_queue_rejects_a_batch_at_once_with_a_retry_time() {
         Err(HashError::Busy(busy)) => assert!((1..=60).contains(&busy.retry_after.as_secs()), "{busy:?}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(first.await.unwrap(), Ok(40));
+    assert_eq!(first.await.unwrap(), Ok(400));
 }
 
 #[test]
