@@ -249,30 +249,53 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
     Ok(())
 }
 
-/// Deletes users and all data that identifies them. Memberships, passwords, group memberships and approvals of device
-/// logins are deleted by foreign keys (`on delete cascade`), all else explicitly: API keys, invitations to the users'
-/// addresses and the stored responses of their batches.
+/// Deletes users and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
+/// keys (`on delete cascade`). API keys, approvals of device logins, invitations to the users' addresses and the stored
+/// responses of their batches are deleted explicitly.
 pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Option<Id<Batch>>) -> Result<()> {
     let organization_id = change.organization_id();
     sqlx::query!(
+        "delete from api_keys where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "delete from login_approvals where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
         r#"
-        with deleted_keys as (
-            delete from api_keys where organization_id = $1 and user_id = any($2)
-        ), deleted_invitations as (
-            delete from invitations
-            where organization_id = $1 and email_key in (
-                select email_key from users where organization_id = $1 and user_id = any($2)
-            )
-        ), cleared_responses as (
-            update batches set response = null
-            where organization_id = $1 and response is not null and batch_id in (
-                select batch_id from users where organization_id = $1 and user_id = any($2)
-            )
+        delete from invitations
+        where organization_id = $1 and email_key in (
+            select email_key from users where organization_id = $1 and user_id = any($2)
         )
-        delete from users where organization_id = $1 and user_id = any($2)
         "#,
         organization_id as Id<Organization>,
         users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        r#"
+        update batches set response = null
+        where organization_id = $1 and response is not null and batch_id in (
+            select batch_id from users where organization_id = $1 and user_id = any($2)
+        )
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "delete from users where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
     )
     .execute(change.connection())
     .await?;
