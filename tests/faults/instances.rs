@@ -79,7 +79,7 @@ const LINGER: &str = "
     create function test.linger() returns event_trigger language plpgsql as $$
     begin
         if exists (select from pg_event_trigger_ddl_commands() where object_identity = 'public.collaborators') then
-            while to_regclass('test.held') is not null loop
+            while exists (select from pg_tables where schemaname = 'test' and tablename = 'held') loop
                 perform pg_sleep(0.02);
             end loop;
         end if;
