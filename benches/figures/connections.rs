@@ -11,7 +11,9 @@ const CONNECTIONS: usize = 2_000;
 const MEASURED: Duration = Duration::from_secs(5);
 
 pub fn lines() -> Vec<Line> {
-    let mut served = Served::start_with(|command| drop(command.env("MUSTER_SERVER__CONNECTIONS_PER_ADDRESS", "0")));
+    let mut served = Served::start_with(|command| {
+        command.env("MUSTER_SERVER__CONNECTIONS_PER_ADDRESS", "0");
+    });
     let mut cost = None;
     let before = served.idle_memory();
     let millis = paired(
