@@ -88,5 +88,6 @@ async fn a_policy_is_replaced_and_permissions_are_read() {
             "GET /api/v2/scim/list-user-permissions?user_id=usr_1 HTTP/1.1",
         ]
     );
-    assert_eq!(server.requests()[0].body, r#"{"bindings":[{"principals":["ug_1"],"role_name":"owner"}]}"#);
+    let sent: serde_json::Value = serde_json::from_str(&server.requests()[0].body).unwrap();
+    assert_eq!(sent, serde_json::json!({"bindings": [{"role_name": "owner", "principals": ["ug_1"]}]}));
 }
