@@ -14,7 +14,7 @@ use tokio_util::context::TokioContext;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, Attribution, AuditDenial, Target};
+use crate::audit::{self, ActorRef, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller, KeyHolders};
 use crate::change::{self, Change, FailedChange, Retries, TxLimits};
 use crate::clock::Clock;
@@ -385,8 +385,8 @@ impl App {
         let _ = tokio::time::timeout(timeout, self.tasks.wait()).await;
     }
 
-    /// Records that a credential was not accepted, and returns `error`, or `rate_limited` if there were too many from the
-    /// client's network.
+    /// Records that a credential was not accepted, and returns `error`, or `rate_limited` if there were too many unknown ones
+    /// from the client's network.
     pub(crate) async fn deny_credential(
         &self,
         attribution: Attribution,
@@ -395,7 +395,9 @@ impl App {
         error: Error,
     ) -> Error {
         self.record_denial(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
-        self.repeats.count_failure(attribution.origin.address, self.clock.now()).map_or(error, Error::rate_limited)
+        let Attribution { actor, origin, .. } = attribution;
+        let address = origin.address.filter(|_| actor == ActorRef::ANONYMOUS);
+        self.repeats.count_unknown(address, self.clock.now()).map_or(error, Error::rate_limited)
     }
 
     /// Records a denial or rejection in the audit log, or counts it if it repeats. A failure to record it is logged and

@@ -98,7 +98,7 @@ mod tests {
         let read = reading.finish(start + 3_600_000_000);
         assert_eq!(read.timestamp_micros(), start + 3_600_000_000);
         let corrected = correction.load(Ordering::Relaxed);
-        assert_eq!(corrected, 3_600_000_000);
+        assert!((3_540_000_000..=3_600_000_000).contains(&corrected), "{corrected}");
         assert!(clock.now() >= read);
         let reading = clock.start_reading();
         let start = reading.start.timestamp_micros();

@@ -127,7 +127,7 @@ codes! {
     PolicyRejected = "policy_rejected", 422;
     /// The `Idempotency-Key` belongs to a different request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
-    /// Too many requests with invalid credentials came from the client's network.
+    /// Too many requests with unknown credentials came from the client's network.
     RateLimited = "rate_limited", 429;
     /// The request line and the headers are too long, or there are too many headers.
     HeadersTooLarge = "headers_too_large", 431;
@@ -188,10 +188,10 @@ impl Error {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::IdempotencyKeyInUse, message) }
     }
 
-    /// Too many requests with invalid credentials came from the client's network.
+    /// Too many requests with unknown credentials came from the client's network.
     #[must_use]
     pub fn rate_limited(retry_after: Duration) -> Self {
-        let message = "too many requests with invalid credentials from this network; correct them, then retry";
+        let message = "too many requests with unknown credentials from this network; correct them, then retry";
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 

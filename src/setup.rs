@@ -1,6 +1,6 @@
 //! Setting up the database: migrations and the first organization.
 
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 
 use crate::app::App;
 use crate::change;
@@ -25,12 +25,18 @@ pub enum PrepareError {
 /// # Errors
 /// [`PrepareError`]. The function can be called again after an error.
 pub async fn prepare(app: &App) -> Result<Option<NewKey>, PrepareError> {
-    let mut connection = app.db.connect().await.map_err(MigrateError::from)?;
+    let mut connection = app.db.connect_as_owner().await.map_err(MigrateError::from)?;
     change::read_clock(&mut connection, &app.clock).await.map_err(MigrateError::from)?;
     let mut key = None;
     let is_current = postgres::is_current(&mut connection).await?;
+    if is_current {
+        grant(app, &mut connection).await?;
+    }
     if !is_current || organizations::first(app).await?.is_none() {
         let then = async || {
+            let mut connection = app.db.connect_as_owner().await.map_err(MigrateError::from)?;
+            grant(app, &mut connection).await?;
+            let _ = connection.close().await;
             if organizations::first(app).await?.is_none() {
                 key = Some(organizations::create_default(app).await?);
             }
@@ -41,4 +47,12 @@ pub async fn prepare(app: &App) -> Result<Option<NewKey>, PrepareError> {
     postgres::ensure_indexes(&mut connection).await;
     let _ = connection.close().await;
     Ok(key)
+}
+
+/// Grants the role that requests are served with its privileges, if another role owns the tables.
+async fn grant(app: &App, connection: &mut PgConnection) -> Result<(), MigrateError> {
+    match app.db.app_role() {
+        Some(role) => Ok(postgres::grant(connection, &role).await?),
+        None => Ok(()),
+    }
 }

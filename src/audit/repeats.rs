@@ -13,8 +13,8 @@
 //! *Counts are in memory, of each instance.* A row that counts in place would be an update of the append-only log, and a
 //! table of counters would cost the write that counting saves. A crash loses the counts of one minute, but no first denial.
 //!
-//! *Above 300 failed authentications a minute, a network gets 429.* Only requests that fail are limited: a stranger can't
-//! lock out the valid keys behind the same address.
+//! *Above 300 unknown credentials a minute, a network gets 429.* Only requests that fail are limited: a stranger can't lock
+//! out the valid keys behind the same address, and a client whose key was revoked is told so.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -40,8 +40,8 @@ const OF_ORGANIZATION: u32 = 600;
 /// Kinds of denials of an organization that are counted apart.
 const KINDS: usize = 20;
 
-/// Failed authentications of a network in a minute before it gets 429.
-const FAILURES: u32 = 300;
+/// Unknown credentials from a network in a minute before it gets 429.
+const UNKNOWN: u32 = 300;
 
 /// The most organizations and networks that are tracked: a token can name any organization.
 const TRACKED: usize = 10_000;
@@ -139,7 +139,7 @@ pub struct Repeats(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     organizations: HashMap<Id<Organization>, Minute>,
-    /// The failed authentications of each network, and when their minute began.
+    /// The number of unknown credentials from each network, and when their minute began.
     networks: HashMap<Network, (DateTime<Utc>, u32)>,
 }
 
@@ -175,8 +175,8 @@ impl Repeats {
         }
     }
 
-    /// Counts a failed authentication. If there were too many from the network: when to retry.
-    pub(crate) fn count_failure(&self, address: Option<IpAddr>, now: DateTime<Utc>) -> Option<Duration> {
+    /// Counts an unknown credential. If there were too many from the network: when to retry.
+    pub(crate) fn count_unknown(&self, address: Option<IpAddr>, now: DateTime<Utc>) -> Option<Duration> {
         let networks = &mut self.lock().networks;
         if networks.len() >= TRACKED {
             networks.retain(|_, (start, _)| now - *start < MINUTE);
@@ -185,12 +185,12 @@ impl Repeats {
         if networks.len() >= TRACKED && !networks.contains_key(&network) {
             return None;
         }
-        let (start, failures) = networks.entry(network).or_insert((now, 0));
+        let (start, number) = networks.entry(network).or_insert((now, 0));
         if now - *start >= MINUTE {
-            (*start, *failures) = (now, 0);
+            (*start, *number) = (now, 0);
         }
-        *failures = failures.saturating_add(1);
-        (*failures > FAILURES).then(|| (*start + MINUTE - now).to_std().unwrap_or_default())
+        *number = number.saturating_add(1);
+        (*number > UNKNOWN).then(|| (*start + MINUTE - now).to_std().unwrap_or_default())
     }
 
     /// Takes the counts of all minutes that ended before `now`; `None`: of all.

@@ -30,8 +30,8 @@ pub(super) struct Local {
 impl Local {
     /// Opens the configured database, else the embedded one. `create` creates the embedded one if it does not exist.
     pub(super) async fn open(mut config: Config, create: bool) -> Result<Self, Exit> {
-        let (options, cluster) = match config.database_options().map_err(Exit::usage)? {
-            Some(options) => (options, None),
+        let (options, owner, cluster) = match config.database_options().map_err(Exit::usage)? {
+            Some(options) => (options, None, None),
             None => {
                 let data_dir = config.data_dir();
                 if !create && !data_dir.join("postgres/PG_VERSION").exists() {
@@ -46,10 +46,14 @@ impl Local {
                 if config.server_keys().map_err(Exit::usage)?.is_none() {
                     config.secrets.server_key_file = fingerprint_key_file(cluster.data_dir())?;
                 }
-                (cluster.connect_options(), Some(Arc::new(cluster)))
+                (cluster.app_options(), Some(cluster.owner_options()), Some(Arc::new(cluster)))
             }
         };
         let db = Database::new(options, &config.database);
+        let db = match owner {
+            Some(owner) => db.with_owner(owner),
+            None => db,
+        };
         let app = App::new(config, db, Clock::default()).map_err(Exit::usage)?;
         Ok(Self { app: Arc::new(app), cluster })
     }
@@ -60,6 +64,16 @@ impl Local {
             PrepareError::Migrate(error) => self.unusable(error),
             PrepareError::Create(error) => Exit::usage(error),
         })
+    }
+
+    /// Grants a role what serving needs.
+    pub(super) async fn grant(&self, role: &str) -> Result<(), Exit> {
+        let granted = async {
+            let mut connection = self.app.db.connect_as_owner().await?;
+            postgres::grant(&mut connection, role).await?;
+            connection.close().await
+        };
+        granted.await.map_err(|error| self.unusable(MigrateError::Database(error)))
     }
 
     /// Fails if the database can't be reached or its schema is outdated.

@@ -39,7 +39,7 @@ mod user;
 mod user_change;
 mod user_list;
 
-use args::{ConfigArgs, ServeArgs};
+use args::ServeArgs;
 use clap::{Parser, Subcommand};
 pub use exit::Exit;
 pub use output::say;
@@ -62,7 +62,7 @@ enum Command {
     /// Start the server.
     Serve(ServeArgs),
     /// Migrate the database schema and, in a new database, create the first organization and its owner key.
-    Migrate(ConfigArgs),
+    Migrate(serve::MigrateArgs),
     /// Create, list, update, suspend and delete users, through a server's HTTP API.
     #[command(subcommand)]
     User(user::Command),

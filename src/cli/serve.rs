@@ -41,11 +41,24 @@ pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
     server.run().await
 }
 
-pub(super) async fn migrate(args: &ConfigArgs) -> Result<(), Exit> {
-    let config = args.load()?;
+/// The arguments of `muster migrate`.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Grant this role what `muster serve` needs, and nothing else. For a database whose tables another role owns.
+    #[arg(long, value_name = "ROLE")]
+    grant_to: Option<String>,
+}
+
+pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
+    let config = args.config.load()?;
     telemetry::start(&config.log).map_err(Exit::Usage)?;
     let local = Local::open(config, true).await?;
-    let migrated = local.prepare().await;
+    let migrated = match (local.prepare().await, &args.grant_to) {
+        (Ok(key), Some(role)) => local.grant(role).await.map(|()| key),
+        (prepared, _) => prepared,
+    };
     local.close().await;
     if let Some(key) = migrated? {
         announce_key(&key)?;

@@ -20,7 +20,7 @@ const END_OF_LIFE: [(i32, (i32, u32, u32)); 4] =
 /// The longest acceptable round trip. A change takes about ten of them.
 const MAX_ROUND_TRIP: Duration = Duration::from_millis(10);
 
-/// The tolerated clock skew in seconds. Keys expire by muster's clock, leases of batches by the database's.
+/// The tolerated clock skew in seconds. muster takes its times from the database; its log and certificates do not.
 const SKEW_WARNING: f64 = 1.0;
 const SKEW_PROBLEM: f64 = 10.0;
 
@@ -273,7 +273,8 @@ pub(super) fn clock(times: &Times) -> Finding {
     const CHECK: &str = "database.clock";
     let skew = (times.ours - times.theirs).as_seconds_f64().abs();
     let found = format!("differs from this machine's clock by {skew:.1} s");
-    let meaning = "keys and leases expire too early or too late, and times in the audit log are wrong";
+    let meaning =
+        "times in muster's log differ from those in the audit log, and certificates expire by this machine's clock";
     let advice = "synchronize both clocks with NTP (chrony, systemd-timesyncd); check with `timedatectl`";
     if skew > SKEW_PROBLEM {
         Finding::problem(CHECK, found, meaning, advice)

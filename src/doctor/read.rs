@@ -186,6 +186,7 @@ pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Ta
                   where not has_table_privilege(c.oid, needed.privilege)
                     and (c.relkind <> 'v' or needed.privilege = 'select')
                     and (c.relname <> 'audit_events' or needed.privilege in ('select', 'insert'))
+                    and (c.relname <> 'organizations' or needed.privilege <> 'delete')
                     and (c.relname <> '_sqlx_migrations' or needed.privilege = 'select')) as "missing!"
         from pg_class c
         where c.relkind in ('r', 'p', 'v') and c.relnamespace = current_schema()::regnamespace
@@ -206,16 +207,48 @@ pub(super) struct AuditLock {
     pub(super) covers_all: bool,
     /// Whether it fires for this role (`session_replication_role`).
     pub(super) is_effective: bool,
+    /// Whether its function raises the error.
+    pub(super) raises: bool,
 }
+
+/// The body of the trigger's function, as in the migration that creates it.
+const AUDIT_FUNCTION: &str = "
+begin
+    raise exception 'audit_events is append only' using errcode = 'insufficient_privilege';
+end
+";
 
 pub(super) async fn audit_lock(connection: &mut PgConnection) -> sqlx::Result<Option<AuditLock>> {
     // Bits of tgtype: 2 before, 8 delete, 16 update, 32 truncate (src/include/catalog/pg_trigger.h).
     sqlx::query_as!(
         AuditLock,
         r#"select tgenabled in ('O', 'A') as "is_enabled!", tgtype & 58 = 58 as "covers_all!",
-            current_setting('session_replication_role') <> 'replica' or tgenabled = 'A' as "is_effective!"
+            current_setting('session_replication_role') <> 'replica' or tgenabled = 'A' as "is_effective!",
+            (select prosrc = $1 from pg_proc where oid = tgfoid) as "raises!"
         from pg_trigger
-        where tgrelid = to_regclass('audit_events') and tgname = 'audit_events_append_only' and not tgisinternal"#
+        where tgrelid = to_regclass('audit_events') and tgname = 'audit_events_append_only' and not tgisinternal"#,
+        AUDIT_FUNCTION,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// What the role can do to the audit log.
+#[derive(Clone, Debug)]
+pub(super) struct AuditRights {
+    /// Whether the role owns the table, or is a member of the owner.
+    pub(super) is_owner: bool,
+    /// Privileges that muster does not need.
+    pub(super) excess: Vec<String>,
+}
+
+pub(super) async fn audit_rights(connection: &mut PgConnection) -> sqlx::Result<Option<AuditRights>> {
+    sqlx::query_as!(
+        AuditRights,
+        r#"select pg_has_role(relowner, 'member') as "is_owner!",
+            array(select privilege from unnest(array['update', 'delete', 'truncate', 'trigger']) as known (privilege)
+                  where has_table_privilege(oid, privilege)) as "excess!"
+        from pg_class where oid = to_regclass('audit_events')"#
     )
     .fetch_optional(connection)
     .await

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::read::{self, AuditLock, Role, Search, Table};
+use super::read::{self, AuditLock, AuditRights, Role, Search, Table};
 use super::{Finding, keys, schema};
 use crate::postgres::{self, MigrateError, Schema};
 
@@ -35,6 +35,9 @@ pub(super) async fn examine(
     }
     if is_migrated {
         findings.push(audit_lock(read::audit_lock(connection).await?));
+        if let Some(rights) = read::audit_rights(connection).await? {
+            findings.push(audit_rights(&role, &rights, is_embedded));
+        }
         findings.push(search(read::search(connection).await?));
         findings.push(audit_index(read::is_audit_indexed(connection).await?));
     }
@@ -44,11 +47,11 @@ pub(super) async fn examine(
 pub(super) fn attributes(role: &Role, is_embedded: bool) -> Finding {
     const CHECK: &str = "database.role";
     let name = &role.name;
-    if is_embedded {
-        return Finding::ok(CHECK, format!("{name}, the only role of the embedded PostgreSQL"));
-    }
-    let advice = "give muster a role of its own: `create role muster login password '…'` and `alter database … owner to \
-                  muster`";
+    let advice = if is_embedded {
+        "find out who changed the role and why; then restart muster"
+    } else {
+        "give muster roles of its own: see docs/how-to/database-roles.md"
+    };
     if role.is_superuser {
         return Finding::warning(
             CHECK,
@@ -134,7 +137,7 @@ pub(super) fn migrations(schema: Result<Schema, MigrateError>) -> Finding {
 pub(super) fn audit_lock(lock: Option<AuditLock>) -> Finding {
     let meaning = "audit events can be changed or deleted";
     match lock {
-        Some(AuditLock { is_enabled: true, covers_all: true, is_effective: true }) => {
+        Some(AuditLock { is_enabled: true, covers_all: true, is_effective: true, raises: true }) => {
             Finding::ok(AUDIT, "audit events can't be changed or deleted")
         }
         Some(AuditLock { is_enabled: false, .. }) => Finding::problem(
@@ -149,6 +152,12 @@ pub(super) fn audit_lock(lock: Option<AuditLock>) -> Finding {
             meaning,
             "`alter role … reset session_replication_role`",
         ),
+        Some(AuditLock { covers_all: true, raises: false, .. }) => Finding::problem(
+            AUDIT,
+            "the function of the trigger audit_events_append_only is changed",
+            meaning,
+            "find out who changed the function and why; then create it as in the migration that creates audit_events",
+        ),
         Some(_) | None => Finding::problem(
             AUDIT,
             "the trigger audit_events_append_only is missing or changed",
@@ -156,6 +165,36 @@ pub(super) fn audit_lock(lock: Option<AuditLock>) -> Finding {
             "find out who changed the trigger and why; then create it as in the migration that creates audit_events",
         ),
     }
+}
+
+/// What the role could do to the audit log, or to the trigger that protects it.
+pub(super) fn audit_rights(role: &Role, rights: &AuditRights, is_embedded: bool) -> Finding {
+    const CHECK: &str = "database.audit_rights";
+    let name = &role.name;
+    let meaning = "a compromised muster could disable the trigger and change the audit log";
+    let see = "see docs/how-to/database-roles.md";
+    if rights.is_owner && is_embedded {
+        return Finding::problem(
+            CHECK,
+            format!("{name} owns the audit log"),
+            meaning,
+            "restart muster, which separates the roles",
+        );
+    }
+    if rights.is_owner {
+        let advice = format!("let another role own the tables; {see}");
+        return Finding::conditional(CHECK, format!("{name} owns the audit log"), meaning, advice);
+    }
+    if !rights.excess.is_empty() {
+        let excess = rights.excess.join(", ");
+        return Finding::warning(
+            CHECK,
+            format!("{name} has {excess} on audit_events"),
+            "muster does not need them; only the trigger protects the audit log",
+            format!("`revoke {excess} on audit_events from {name}`, or run `muster migrate --grant-to {name}`"),
+        );
+    }
+    Finding::ok(CHECK, format!("{name} can add audit events and read them, nothing else"))
 }
 
 pub(super) fn audit_index(is_indexed: bool) -> Finding {

@@ -82,7 +82,7 @@ fn complete(operation: &mut Operation) {
         ("412", is_conditional, "The `ETag` differs."),
         ("413", has_body, "The body or the list is too long."),
         ("415", has_body, "A browser sent a body without a JSON media type."),
-        ("429", true, "Too many requests with invalid credentials from this network; see `Retry-After`."),
+        ("429", true, "Too many requests with unknown credentials from this network; see `Retry-After`."),
         ("503", true, "The server is overloaded or the database is unavailable; see `Retry-After`."),
     ] {
         if applies {

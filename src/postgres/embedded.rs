@@ -18,6 +18,9 @@
 //!
 //! # Decisions
 //!
+//! *muster serves with a role that owns nothing* ([`super::roles`]): a statement that should not run can't disable the
+//! trigger of the audit log.
+//!
 //! *No password* (`trust`): only the owner and root can enter the directory of the socket, and they could read a stored
 //! password, too.
 //!
@@ -38,6 +41,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::data_dir::{self, DataDirError};
 use super::programs::{Programs, ProgramsNotFound};
+use super::roles;
 
 /// How long PostgreSQL may take to start, including crash recovery.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,7 +58,7 @@ const UNFINISHED: &str = "unfinished-";
 /// The port is part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
 
-/// The name of the role and of the database.
+/// The name of the superuser and of the database.
 const NAME: &str = "muster";
 
 /// A running embedded PostgreSQL that this process uses.
@@ -127,7 +131,19 @@ impl EmbeddedPostgres {
         Ok(embedded)
     }
 
-    /// The options of a connection.
+    /// The options of a connection as the role that serves requests.
+    #[must_use]
+    pub fn app_options(&self) -> PgConnectOptions {
+        self.connect_options().username(roles::APP)
+    }
+
+    /// The options of a connection as the owner of the tables.
+    #[must_use]
+    pub fn owner_options(&self) -> PgConnectOptions {
+        self.connect_options().username(roles::OWNER)
+    }
+
+    /// The options of a connection as the superuser.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
@@ -262,6 +278,10 @@ impl EmbeddedPostgres {
         if !exists {
             sqlx::query("create database muster").execute(&mut connection).await.map_err(failed)?;
         }
+        connection.close().await.map_err(failed)?;
+        let failed = |error: sqlx::Error| self.failed("creating the roles of the database", &error.to_string());
+        let mut connection = self.connect_options().connect().await.map_err(failed)?;
+        roles::separate(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)
     }
 

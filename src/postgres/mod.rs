@@ -23,6 +23,7 @@ mod errors;
 mod indexes;
 mod migrator;
 mod programs;
+mod roles;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,7 @@ pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_uni
 pub use indexes::ensure_indexes;
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
+pub use roles::{APP, grant};
 
 use crate::config;
 use crate::error::Error;
@@ -114,6 +116,8 @@ pub struct Database {
     pub interactive: PgPool,
     /// Connections of batches.
     pub batch: PgPool,
+    /// The options of the role that owns the tables, if that is another one.
+    owner: Option<PgConnectOptions>,
     /// The last diagnosis; locked while one is made, so that requests share it.
     diagnosis: Arc<tokio::sync::Mutex<Option<Diagnosis>>>,
     health: Arc<Mutex<Health>>,
@@ -158,6 +162,13 @@ pub(crate) fn name_and_address(options: &PgConnectOptions) -> String {
     format!("{name} at {}", address(options))
 }
 
+async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
+        Ok(connection) => connection,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
 impl Database {
     /// Creates the pools. Connections are opened on demand.
     #[must_use]
@@ -193,7 +204,7 @@ impl Database {
                 .connect_lazy_with(options.clone())
         };
         let (interactive, batch) = (pool(config.connections), pool(config.batch_connections));
-        Self { reserved: pool(RESERVED), interactive, batch, diagnosis: Arc::default(), health }
+        Self { reserved: pool(RESERVED), interactive, batch, owner: None, diagnosis: Arc::default(), health }
     }
 
     /// The connections of each pool.
@@ -205,9 +216,31 @@ impl Database {
         ]
     }
 
+    /// The same database, whose tables another role owns, which applies the migrations.
+    #[must_use]
+    pub fn with_owner(self, owner: PgConnectOptions) -> Self {
+        Self { owner: Some(owner), ..self }
+    }
+
+    /// The name of the role that requests are served with, if another one owns the tables.
+    pub(crate) fn app_role(&self) -> Option<String> {
+        self.owner.as_ref().map(|_| self.interactive.connect_options().get_username().to_owned())
+    }
+
     /// Merges the pending list of the search index, see [`indexes`].
     pub(crate) async fn merge_search_index(&self) {
-        indexes::merge_pending(&self.batch).await;
+        indexes::merge_pending(self.connect_as_owner().await).await;
+    }
+
+    /// Opens a connection outside the pools, as the owner of the tables.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    pub async fn connect_as_owner(&self) -> sqlx::Result<PgConnection> {
+        match &self.owner {
+            Some(owner) => connect(owner).await,
+            None => self.connect().await,
+        }
     }
 
     /// Opens a connection outside the pools, for work that holds a session lock.
@@ -215,11 +248,7 @@ impl Database {
     /// # Errors
     /// When the database can't be reached within ten seconds.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let options = self.interactive.connect_options();
-        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
-            Ok(connection) => connection,
-            Err(_) => Err(sqlx::Error::PoolTimedOut),
-        }
+        connect(&self.interactive.connect_options()).await
     }
 
     /// Opens a connection outside the pools to learn why they give none. At most once a second, for 0.3 s at most.

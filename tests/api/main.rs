@@ -42,6 +42,7 @@ mod scim;
 mod service_accounts;
 mod surface;
 mod tenants;
+mod time_limits;
 mod user;
 mod user_deletion;
 mod user_lists;

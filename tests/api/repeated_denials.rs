@@ -152,7 +152,7 @@ async fn a_network_with_too_many_invalid_credentials_gets_429_and_its_valid_keys
     *clock.lock().unwrap() = start + TimeDelta::seconds(20);
     let limited = json!({
         "code": "rate_limited",
-        "detail": "too many requests with invalid credentials from this network; correct them, then retry",
+        "detail": "too many requests with unknown credentials from this network; correct them, then retry",
     });
     let answer = from(&forger, address).await;
     assert_eq!((answer.status, answer.error(), answer.header("retry-after")), (429, limited.clone(), "40"));

@@ -137,6 +137,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
             "database.schema",
             "keys.expiry",
             "database.audit_lock",
+            "database.audit_rights",
             "database.search",
             "database.audit_index",
             "settings.fingerprint_key",
@@ -535,7 +536,7 @@ fn the_embedded_database_is_checked_and_a_standby_is_a_problem() {
     let ran = at(&["doctor", "--no-hashing"]);
     let lines: Vec<&str> = ran.out.lines().collect();
     let has = |line: &str| assert!(lines.contains(&line), "{line}: {}", ran.out);
-    has("ok       database.role             muster, the only role of the embedded PostgreSQL");
+    has("ok       database.role             muster_app, without special attributes");
     has("ok       database.durability       synchronous_commit = on, fsync = on, full_page_writes = on");
     let disk = format!("free in {}", data_dir.canonicalize().unwrap().display());
     assert!(lines.iter().any(|line| line.contains(" machine.disk ") && line.ends_with(&disk)), "{}", ran.out);

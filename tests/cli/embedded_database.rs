@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::run;
 use crate::support::gate::eventually;
@@ -267,4 +269,132 @@ fn after_a_first_start_that_was_killed_at_any_moment_the_next_one_works() {
         next.signal("-TERM");
         assert_eq!(next.wait().code(), Some(0), "{moment} ms");
     }
+}
+
+/// Connects to the PostgreSQL of a data directory, whose pid file names the directory of its socket.
+async fn connect(dir: &Path, role: &str) -> PgConnection {
+    let file = fs::read_to_string(dir.join("postgres/postmaster.pid")).unwrap();
+    let socket = file.lines().nth(4).unwrap();
+    let options = PgConnectOptions::new_without_pgpass().host(socket).username(role).database("muster");
+    options.connect().await.unwrap()
+}
+
+async fn refused(connection: &mut PgConnection, statement: &'static str) -> String {
+    let error = sqlx::query(statement).execute(connection).await.unwrap_err();
+    let error = error.as_database_error().unwrap();
+    assert_eq!(error.code().as_deref(), Some("42501"), "{statement}: {error}");
+    error.message().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_uses_a_role_that_owns_nothing_and_an_older_installation_is_upgraded() {
+    let dir = data_dir();
+    let mut server = serve(dir.path());
+    let key = server.key.clone().unwrap();
+    for upgraded in [false, true] {
+        let owner = server.actor(&key);
+        let created = owner.create(&json!([sso(&format!("{upgraded}@example.com"))])).await;
+        assert_eq!(created.status, 200, "{}", created.text);
+        let mut admin = connect(dir.path(), "muster").await;
+        let roles: Vec<String> =
+            sqlx::query_scalar("select distinct usename::text from pg_stat_activity where application_name = 'muster'")
+                .fetch_all(&mut admin)
+                .await
+                .unwrap();
+        assert_eq!(roles, ["muster_app"]);
+        let mut app = connect(dir.path(), "muster_app").await;
+        let mut all = Vec::new();
+        for statement in [
+            "alter table audit_events disable trigger all",
+            "drop trigger audit_events_append_only on audit_events",
+            "create or replace function audit_events_refuse_change() returns trigger language plpgsql as 'begin end'",
+            "update audit_events set action = 'x'",
+            "delete from audit_events",
+            "truncate audit_events",
+            "set session_replication_role = replica",
+            "set role muster_owner",
+            "set role muster",
+            "delete from organizations",
+            "create table t ()",
+            "delete from _sqlx_migrations",
+        ] {
+            all.push(refused(&mut app, statement).await);
+        }
+        assert_eq!(
+            all,
+            [
+                "must be owner of table audit_events",
+                "must be owner of relation audit_events",
+                "permission denied for schema public",
+                "permission denied for table audit_events",
+                "permission denied for table audit_events",
+                "permission denied for table audit_events",
+                "permission denied to set parameter \"session_replication_role\"",
+                "permission denied to set role \"muster_owner\"",
+                "permission denied to set role \"muster\"",
+                "permission denied for table organizations",
+                "permission denied for schema public",
+                "permission denied for table _sqlx_migrations",
+            ]
+        );
+        app.close().await.unwrap();
+        let found = run(muster().env("MUSTER_DATA_DIR", dir.path()).args(["doctor", "--no-hashing"]));
+        assert!(
+            found.out.contains("database.role             muster_app, without special attributes\n"),
+            "{}",
+            found.out
+        );
+        assert!(
+            found
+                .out
+                .contains("database.audit_rights     muster_app can add audit events and read them, nothing else\n"),
+            "{}",
+            found.out
+        );
+        if !upgraded {
+            server.signal("-TERM");
+            server.wait();
+            // As an older version leaves it: the superuser owns everything.
+            let path = std::env::var("PATH").unwrap();
+            let cluster = muster::postgres::EmbeddedPostgres::open(dir.path(), &path, &[]).await.unwrap();
+            let mut admin = connect(dir.path(), "muster").await;
+            for statement in [
+                "reassign owned by muster_owner to muster",
+                "drop owned by muster_app, muster_owner",
+                "drop role muster_app, muster_owner",
+            ] {
+                sqlx::query(statement).execute(&mut admin).await.unwrap();
+            }
+            admin.close().await.unwrap();
+            cluster.close().await.unwrap();
+            drop(cluster);
+            server = serve(dir.path());
+            assert_eq!(server.key, None);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_protects_the_audit_log_is_compared_and_restored() {
+    let dir = data_dir();
+    let server = serve(dir.path());
+    let doctor = || run(muster().env("MUSTER_DATA_DIR", dir.path()).args(["doctor", "--no-hashing"])).out;
+    let mut admin = connect(dir.path(), "muster").await;
+    sqlx::query("grant update, delete on audit_events to muster_app").execute(&mut admin).await.unwrap();
+    let function = "create or replace function audit_events_refuse_change() returns trigger language plpgsql as
+                    'begin return null; end'";
+    sqlx::query(function).execute(&mut admin).await.unwrap();
+    sqlx::query("alter role muster_app superuser").execute(&mut admin).await.unwrap();
+    let found = doctor();
+    for sentence in [
+        "problem  database.audit_lock       the function of the trigger audit_events_append_only is changed\n",
+        "warning  database.role             muster_app is a superuser\n",
+    ] {
+        assert!(found.contains(sentence), "{found}");
+    }
+    sqlx::query("alter role muster_app nosuperuser").execute(&mut admin).await.unwrap();
+    // Opening the database again revokes what is not needed.
+    let found = doctor();
+    assert!(found.contains("database.audit_rights     muster_app can add audit events and read them"), "{found}");
+    drop(server);
 }

@@ -16,6 +16,7 @@ mod api_keys;
 mod batch;
 mod batch_create;
 mod configuration;
+mod database_roles;
 mod doctor;
 mod embedded_database;
 mod files;

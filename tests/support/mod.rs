@@ -24,7 +24,7 @@ use muster::caller::{Caller, PermissionLevel};
 use muster::clock::Clock;
 use muster::config::Config;
 use muster::keys::{KeySpec, Lifetime};
-use muster::postgres::{Database, EmbeddedPostgres, MigrateError, migrate};
+use muster::postgres::{APP, Database, EmbeddedPostgres, MigrateError, grant, migrate};
 use muster::{http, keys, organizations, setup};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -89,6 +89,7 @@ pub async fn migrated_database() -> PgConnectOptions {
         let options = create_database(cluster, "template1").await;
         let mut connection = options.connect().await.unwrap();
         migrate(&mut connection, async || Ok::<_, MigrateError>(())).await.unwrap();
+        grant(&mut connection, APP).await.unwrap();
         // A copy needs a template without sessions.
         connection.close().await.unwrap();
         options.get_database().unwrap().to_owned()
@@ -153,7 +154,11 @@ impl TestApp {
         let mut config = Config::built_in().unwrap();
         config.server.workers = 1;
         change(&mut config);
-        let served = Database::new(database.clone(), &config.database);
+        // As with the embedded PostgreSQL, a role that owns nothing serves, and another one migrates.
+        let pools = |config: &Config| {
+            Database::new(database.clone().username(APP), &config.database).with_owner(database.clone())
+        };
+        let served = pools(&config);
         // Separate from the test's runtime and pools, because a test may block its own thread.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let serving = {
@@ -161,7 +166,7 @@ impl TestApp {
             Arc::new(App::new(config, served.clone(), clock).unwrap())
         };
         let mut app = serving.as_ref().clone();
-        app.db = Database::new(database.clone(), &serving.config.database);
+        app.db = pools(&serving.config);
         let app = Arc::new(app);
         let first = setup::prepare(&app).await.unwrap();
         let operator = organizations::operator(&app).await.unwrap();
