@@ -24,6 +24,7 @@ use crate::fingerprint::Fingerprints;
 use crate::metrics::Metrics;
 use crate::passwords::{Policy, Pool};
 use crate::postgres::{Database, ErrorClass};
+use crate::request_body::BodyBudget;
 use crate::traces::{self, Traces};
 
 /// The number of new users from which merging the search index's pending entries pays off.
@@ -59,6 +60,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The exporter of traces.
     pub traces: Arc<Traces>,
+    /// The memory for request bodies.
+    pub body_budget: Arc<BodyBudget>,
     /// Keyed fingerprints of requests, files and plans.
     pub fingerprints: Arc<Fingerprints>,
     /// Users created since the search index's pending entries were last merged.
@@ -90,6 +93,7 @@ impl App {
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
+        let body_budget = BodyBudget::new(config.server.body_budget);
         let (config, key_holders, repeats, unsorted, leaving) =
             (Arc::new(config), Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
@@ -102,6 +106,7 @@ impl App {
             repeats,
             metrics,
             traces,
+            body_budget,
             fingerprints,
             unsorted,
             leaving,

@@ -9,12 +9,16 @@
 #[cfg(feature = "failpoints")]
 pub use armed::arm;
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::reach;
+pub(crate) use armed::{block, reach};
 
 /// Marks a step that tests can hold.
 #[cfg(not(feature = "failpoints"))]
 #[expect(clippy::unused_async, reason = "with the feature it waits")]
 pub(crate) async fn reach(_step: &'static str) {}
+
+/// Marks a step at which tests can hold the thread.
+#[cfg(not(feature = "failpoints"))]
+pub(crate) const fn block(_step: &'static str) {}
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -56,16 +60,31 @@ mod armed {
     /// Marks a step that tests can hold.
     pub(crate) async fn reach(step: &'static str) {
         fail::fail_point!(step);
-        let Some((held, dir)) = HELD.as_ref() else { return };
+        let Some(closed) = hold(step) else { return };
+        while closed.exists() {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Marks a step at which tests can hold the thread.
+    pub(crate) fn block(step: &'static str) {
+        fail::fail_point!(step);
+        let Some(closed) = hold(step) else { return };
+        while closed.exists() {
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// The file that exists while the step is held; `None` if it is not held.
+    fn hold(step: &str) -> Option<PathBuf> {
+        let (held, dir) = HELD.as_ref()?;
         let closed = dir.join("closed");
         if held != step || !closed.exists() {
-            return;
+            return None;
         }
         if let Err(error) = std::fs::write(dir.join("reached"), "") {
             tracing::error!(%error, step, "cannot report that the step was reached");
         }
-        while closed.exists() {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+        Some(closed)
     }
 }

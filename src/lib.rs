@@ -24,7 +24,8 @@
 //! | [`setup`] | migrations and the first organization of a database |
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
 //! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
-//! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; all findings on a rejected list |
+//! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; the findings on a rejected list |
+//! | [`request_body`] | the memory budget of request bodies |
 //! | `users_file` | users files in YAML, JSON and CSV, for the command line |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
@@ -89,6 +90,7 @@ pub mod policies;
 pub mod postgres;
 pub mod proxies;
 pub mod report;
+pub mod request_body;
 mod rows;
 pub mod secret;
 pub mod service_accounts;

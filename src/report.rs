@@ -1,6 +1,6 @@
-//! The complete report on a rejected list of users: every row, every field, every conflict.
+//! The report on a rejected list of users: every row, every field, every conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -104,7 +104,37 @@ impl Finding {
     }
 }
 
-/// All findings on a list.
+/// Findings on a list: the first ones in full, the others by number, so that a report of any list is bounded.
+#[derive(Clone, Debug)]
+pub(crate) struct Findings {
+    max: usize,
+    kept: Vec<Finding>,
+    /// The number of findings for each code.
+    of_code: BTreeMap<&'static str, usize>,
+    /// The rows with findings.
+    rows: HashSet<usize>,
+}
+
+impl Findings {
+    /// No findings; the first `max` (setting `batch.max_findings`) will be kept in full.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, kept: Vec::new(), of_code: BTreeMap::new(), rows: HashSet::new() }
+    }
+
+    pub(crate) fn push(&mut self, finding: Finding) {
+        *self.of_code.entry(finding.code).or_default() += 1;
+        self.rows.insert(finding.index);
+        if self.kept.len() < self.max {
+            self.kept.push(finding);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.of_code.values().sum()
+    }
+}
+
+/// The findings on a list.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The name of the list.
@@ -112,37 +142,26 @@ pub struct Report {
     total: usize,
     /// The participle for messages, such as `created`.
     done: &'static str,
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 impl Report {
-    /// An empty report on a list of `total` users to create.
-    pub(crate) const fn new(total: usize) -> Self {
-        Self::on(total, "created")
+    /// A report on a list of `total` users; `done` is the participle for messages, such as `suspended`.
+    pub(crate) const fn on(total: usize, done: &'static str, findings: Findings) -> Self {
+        Self { list: "users", total, done, findings }
     }
 
-    /// An empty report on a list of `total` users; `done` is the participle for messages, such as `suspended`.
-    pub(crate) const fn on(total: usize, done: &'static str) -> Self {
-        Self { list: "users", total, done, findings: Vec::new() }
-    }
-
-    /// An empty report on a list of `total` bindings of a policy.
-    pub(crate) const fn on_bindings(total: usize) -> Self {
-        Self { list: "bindings", total, done: "set", findings: Vec::new() }
+    /// A report on a list of `total` bindings of a policy.
+    pub(crate) const fn on_bindings(total: usize, findings: Findings) -> Self {
+        Self { list: "bindings", total, done: "set", findings }
     }
 
     pub(crate) fn add(&mut self, finding: Finding) {
         self.findings.push(finding);
     }
 
-    /// Adds findings.
-    pub(crate) fn with(mut self, findings: Vec<Finding>) -> Self {
-        self.findings.extend(findings);
-        self
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.findings.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.findings.of_code.is_empty()
     }
 
     /// The number of rows in the list.
@@ -151,28 +170,30 @@ impl Report {
         self.total
     }
 
-    /// All findings, sorted by row and field.
+    /// The findings that are kept in full, sorted by row and field.
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
-        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        let mut findings: Vec<&Finding> = self.findings.kept.iter().collect();
         findings.sort_by_key(|finding| (finding.index, place(finding.field.as_deref())));
         findings
+    }
+
+    /// The number of findings that are not kept in full; `None` if there are none.
+    #[must_use]
+    pub fn more_findings(&self) -> Option<usize> {
+        self.findings.len().checked_sub(self.findings.kept.len()).filter(|more| *more > 0)
     }
 
     /// Whether all findings are conflicts with existing users.
     #[must_use]
     pub fn only_conflicts(&self) -> bool {
-        self.findings.iter().all(|finding| finding.code == EMAIL_TAKEN)
+        self.findings.of_code.keys().all(|code| *code == EMAIL_TAKEN)
     }
 
     /// The number of findings for each code.
     #[must_use]
     pub fn counts(&self) -> Map<String, Value> {
-        let mut counts = BTreeMap::<&str, u64>::new();
-        for finding in &self.findings {
-            *counts.entry(finding.code).or_default() += 1;
-        }
-        counts.into_iter().map(|(code, count)| (code.to_owned(), count.into())).collect()
+        self.findings.of_code.iter().map(|(code, count)| ((*code).to_owned(), (*count).into())).collect()
     }
 }
 
@@ -188,15 +209,12 @@ fn place(field: Option<&str>) -> usize {
 impl Report {
     /// The number of rows with findings.
     fn rows(&self) -> usize {
-        let mut rows: Vec<usize> = self.findings.iter().map(|finding| finding.index).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        rows.len()
+        self.findings.rows.len()
     }
 
     /// The summary without addresses, for storage: addresses must not outlive their users.
     pub(crate) fn without_addresses(&self, line: &str) -> String {
-        let addresses = self.findings.iter().filter_map(|finding| finding.subject.as_deref());
+        let addresses = self.findings.kept.iter().filter_map(|finding| finding.subject.as_deref());
         addresses.fold(line.to_owned(), |line, address| line.replace(&format!(" ({address})"), ""))
     }
 
@@ -204,8 +222,9 @@ impl Report {
     pub(crate) fn named(&self) -> String {
         let findings = self.findings();
         let mut named: Vec<String> = findings.iter().take(NAMED).map(|finding| finding.named(self.list)).collect();
-        if findings.len() > NAMED {
-            named.push(format!("and {} more", findings.len() - NAMED));
+        let more = self.findings.len().saturating_sub(named.len());
+        if more > 0 {
+            named.push(format!("and {more} more"));
         }
         named.join("; ")
     }

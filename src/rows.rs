@@ -3,16 +3,17 @@
 //! Each kind of list has some of the fields of [`Row`]. A value of the wrong type is a finding on its row. Only text that
 //! is not JSON, or not a list, is rejected as a whole.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::list::{self, ListError};
-use crate::report::Finding;
+use crate::report::{Finding, Findings};
+use crate::request_body::BodyShare;
 use crate::secret::Secret;
 
 /// The maximum length, in characters, of an unknown field name in a finding.
@@ -85,23 +86,46 @@ impl Row {
 }
 
 /// Rows, `None` for one that is not an object, and the findings on their types.
-pub(crate) type Rows = (Vec<Option<Row>>, Vec<Finding>);
+pub(crate) type Rows = (Vec<Option<Row>>, Findings);
+
+/// The limits of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListLimits {
+    pub(crate) users: usize,
+    pub(crate) findings: usize,
+}
+
+impl From<&config::Batch> for ListLimits {
+    fn from(config: &config::Batch) -> Self {
+        Self { users: config.max_users, findings: config.max_findings }
+    }
+}
 
 /// Parses a list whose rows have `fields`; `purpose` is the verb for messages: "no users to create".
 ///
 /// # Errors
-/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
-pub(crate) fn parse(body: &[u8], max_users: usize, fields: &'static [UserField], purpose: &str) -> Result<Rows> {
-    let (index, findings) = (Cell::new(0), RefCell::default());
-    match list::parse(body, max_users, RowSeed { index: &index, findings: &findings, fields }) {
+/// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on; `overloaded`.
+pub(crate) fn parse(
+    text: &[u8],
+    share: &mut BodyShare,
+    limits: ListLimits,
+    fields: &'static [UserField],
+    purpose: &str,
+) -> Result<Rows> {
+    let findings = RefCell::new(Findings::new(limits.findings));
+    let rows = list::parse(text, limits.users, share, |index| RowSeed { index, findings: &findings, fields });
+    match rows {
         Ok(rows) if rows.is_empty() => {
             Err(Error::new(Code::EmptyBatch, format!("the list is empty; there are no users to {purpose}")))
         }
         Ok(rows) => Ok((rows, findings.into_inner())),
-        Err(ListError::TooLong) => Err(Error::new(
-            Code::TooLarge,
-            format!("more than {max_users} users in one batch (setting `batch.max_users`); send several batches"),
-        )),
+        Err(ListError::TooLong) => {
+            let max = limits.users;
+            let message =
+                format!("more than {max} users in one batch (setting `batch.max_users`); send several batches");
+            Err(Error::new(Code::TooLarge, message))
+        }
+        Err(ListError::Overloaded(error)) => Err(error),
         Err(ListError::Invalid(error)) if error.is_data() => {
             let fields: Vec<String> = fields.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
             Err(Error::invalid(format!("the body must be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
@@ -116,10 +140,11 @@ pub(crate) fn parse(body: &[u8], max_users: usize, fields: &'static [UserField],
 ///
 /// # Errors
 /// `invalid_json`.
-pub(crate) fn parse_one(body: &[u8], fields: &'static [UserField]) -> Result<(Option<Row>, Vec<Finding>)> {
-    let (index, findings) = (Cell::new(0), RefCell::default());
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let row = RowSeed { index: &index, findings: &findings, fields }
+pub(crate) fn parse_one(text: &[u8], fields: &'static [UserField]) -> Result<(Option<Row>, Findings)> {
+    // A row has a few findings at most.
+    let findings = RefCell::new(Findings::new(usize::MAX));
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let row = RowSeed { index: 0, findings: &findings, fields }
         .deserialize(&mut deserializer)
         .and_then(|row| deserializer.end().map(|()| row));
     match row {
@@ -128,18 +153,16 @@ pub(crate) fn parse_one(body: &[u8], fields: &'static [UserField]) -> Result<(Op
     }
 }
 
-/// Reads one row after the other.
-#[derive(Clone, Copy)]
 struct RowSeed<'a> {
-    index: &'a Cell<usize>,
-    findings: &'a RefCell<Vec<Finding>>,
+    index: usize,
+    findings: &'a RefCell<Findings>,
     fields: &'static [UserField],
 }
 
 impl RowSeed<'_> {
     fn not_an_object(self, found: &str) -> Option<Row> {
         let message = format!("must be an object with {}, not {found}", UserField::names(self.fields));
-        self.findings.borrow_mut().push(Finding::row(self.index.get(), "wrong_type", message));
+        self.findings.borrow_mut().push(Finding::row(self.index, "wrong_type", message));
         None
     }
 }
@@ -148,9 +171,7 @@ impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
     type Value = Option<Row>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Option<Row>, D::Error> {
-        let row = deserializer.deserialize_any(self)?;
-        self.index.set(self.index.get() + 1);
-        Ok(row)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -163,8 +184,8 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Option<Row>, A::Error> {
         let mut row = Row::default();
-        let findings = &mut *self.findings.borrow_mut();
-        let mut fields = Fields { known: self.fields, index: self.index.get(), findings, seen: Vec::new(), unknown: 0 };
+        let Self { index, findings, fields: known } = self;
+        let mut fields = Fields { known, index, findings: &mut findings.borrow_mut(), seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
             match fields.new_field(&key) {
                 Some(field) => row.set(&mut fields, field, object.next_value()?),
@@ -207,11 +228,72 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
     }
 }
 
+/// The value of a field. What lists and objects contain is skipped: it would take many times the memory of its text.
+enum Value {
+    Null,
+    Bool(bool),
+    /// `None` if it is not an integer of 64 bits.
+    Number(Option<i64>),
+    Text(String),
+    List,
+    Object,
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> std::result::Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(Some(number)))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(i64::try_from(number).ok()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Value, E> {
+        Ok(Value::Number(None))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Value, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<Value, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object)
+    }
+}
+
 /// Reads the fields of a row. The number of findings is bounded.
 struct Fields<'a> {
     known: &'static [UserField],
     index: usize,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
     /// The known fields read so far, and whether a duplicate was reported.
     seen: Vec<(UserField, bool)>,
     /// The number of unknown fields.
@@ -243,7 +325,7 @@ impl Fields<'_> {
 
     fn text<T: From<String>>(&mut self, field: UserField, value: Value) -> Field<T> {
         match value {
-            Value::String(text) => Field::Is(text.into()),
+            Value::Text(text) => Field::Is(text.into()),
             Value::Null => Field::Null,
             other => self.wrong(field, "text", &other),
         }
@@ -261,8 +343,8 @@ impl Fields<'_> {
     fn revision(&mut self, field: UserField, value: &Value) -> Field<i64> {
         let revision = match value {
             Value::Null => return Field::Null,
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.trim_matches('"').parse().ok(),
+            Value::Number(number) => *number,
+            Value::Text(text) => text.trim_matches('"').parse().ok(),
             _ => None,
         };
         revision.map_or_else(|| self.wrong(field, "a revision, as in the ETag", value), Field::Is)
@@ -273,9 +355,9 @@ impl Fields<'_> {
             Value::Null => "null",
             Value::Bool(_) => "true or false",
             Value::Number(_) => "a number",
-            Value::String(_) => "text",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
+            Value::Text(_) => "text",
+            Value::List => "a list",
+            Value::Object => "an object",
         };
         self.findings.push(Finding::field(self.index, field, "wrong_type", format!("must be {expected}, not {found}")));
         Field::Wrong

@@ -23,6 +23,8 @@ use crate::failpoints;
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
 use crate::report::Finding;
+use crate::request_body::{BodyShare, RequestBody};
+use crate::rows::ListLimits;
 use crate::traces::stage;
 use crate::users::{self, Account, Credential, NewUser, StoredPassword};
 
@@ -37,7 +39,7 @@ pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
     request: Request,
-    body: impl Future<Output = Result<Bytes>>,
+    body: impl Future<Output = Result<RequestBody>>,
 ) -> Result<Answer> {
     let action = request.mode.action();
     app.authorize(caller, action).await?;
@@ -58,9 +60,9 @@ pub async fn create(
     }
 }
 
-async fn parse(app: &App, body: Bytes) -> Result<List> {
-    let max_users = app.config.batch.max_users;
-    off_thread(body.len(), move || List::parse(body, max_users)).await?
+async fn parse(app: &App, body: RequestBody) -> Result<List> {
+    let limits = ListLimits::from(&app.config.batch);
+    off_thread(body.len(), move || List::parse(body, limits)).await?
 }
 
 /// Runs CPU-bound work for a long body on a thread of its own, because this thread serves other requests.
@@ -173,14 +175,15 @@ struct Prepared {
 
 /// Checks the list and queues its passwords.
 async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Prepared> {
-    let (mut users, warnings) = validate(app, caller, request, list).await?;
+    let Valid { mut users, warnings, share } = validate(app, caller, request, list).await?;
     if let Some(plan) = &request.plan {
         plan.check_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
     }
     failpoints::reach("batch::checked").await;
     let hashing = Hashing::start(app, &mut users)?;
     let (source, file, render) = (request.source, request.file.clone(), request.render);
-    let job = Job { source, file, users, warnings, render, hashing };
+    let max_findings = app.config.batch.max_findings;
+    let job = Job { source, file, users, warnings, render, hashing, max_findings, _share: share };
     Ok(Prepared { job, is_planned: request.plan.is_some() })
 }
 
@@ -234,16 +237,18 @@ fn as_planned(error: Error, is_planned: bool) -> Error {
     }
 }
 
+/// The users of a list without findings.
+struct Valid {
+    users: Vec<NewUser>,
+    warnings: Vec<Finding>,
+    share: BodyShare,
+}
+
 /// Checks every row and finds addresses that exist. Returns the users, or all findings as an error.
-async fn validate(
-    app: &Arc<App>,
-    caller: &Caller,
-    request: &Request,
-    list: List,
-) -> Result<(Vec<NewUser>, Vec<Finding>)> {
+async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
     let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
     let check = off_thread(list.bytes().len(), move || list.check(&limits));
-    let CheckedList { users, mut report, warnings } = stage("batch.check", check).await?;
+    let CheckedList { users, mut report, warnings, share } = stage("batch.check", check).await?;
     // The query is an extra round trip. If no password is hashed and no response is sent before the insert, the insert
     // finds the same addresses.
     let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
@@ -263,7 +268,8 @@ async fn validate(
         return Err(as_planned(Error::rejected(report), request.plan.is_some()));
     }
     // Without a finding, every row is a valid user.
-    Ok((users.into_iter().filter_map(|checked| checked.user.ok()).collect(), warnings))
+    let users = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
+    Ok(Valid { users, warnings, share })
 }
 
 fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> {
@@ -273,7 +279,7 @@ fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> 
 /// Does everything but hash passwords, and rolls back.
 async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Planned> {
     let bytes = list.bytes().clone();
-    let (users, warnings) = validate(app, caller, request, list).await?;
+    let Valid { users, warnings, share: _share } = validate(app, caller, request, list).await?;
     let plan = Plan::new(&app.fingerprints, &bytes, &outcome(app, caller, &users));
     drop(bytes);
     let now = app.clock.now();
@@ -288,7 +294,8 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List)
     let accounts: Vec<Account> = users.into_iter().map(stand_in).collect();
     let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
     let (source, file, batch_id) = (request.source, request.file.fingerprinted(app), Id::new(now));
-    let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None };
+    let max_findings = app.config.batch.max_findings;
+    let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None, max_findings };
     let (action, target) = (Action::UserBatchDryRun, Target::Organization(caller.organization_id));
     app.change_many(caller, action, target, true, async |change| write::insert(change, &batch, &accounts).await)
         .await?;

@@ -17,6 +17,7 @@ use crate::id::Id;
 use crate::passwords::{self, Password, PasswordHash, Progress};
 use crate::postgres::ErrorClass;
 use crate::report::Finding;
+use crate::request_body::BodyShare;
 use crate::traces::stage;
 use crate::users::{Account, Credential, NewUser, StoredPassword};
 
@@ -31,6 +32,9 @@ pub(super) struct Job {
     pub(super) warnings: Vec<Finding>,
     pub(super) render: Render,
     pub(super) hashing: Hashing,
+    pub(super) max_findings: usize,
+    /// The memory of the list, until the batch ends.
+    pub(super) _share: BodyShare,
 }
 
 impl Job {
@@ -82,7 +86,7 @@ impl Hashing {
 /// `conflict` when the batch was cancelled.
 pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option<&Lease>) -> Result<Response> {
     let (counts, running) = (job.counts(), app.metrics.batches.start());
-    let Job { source, file, users, warnings, render, hashing } = job;
+    let Job { source, file, users, warnings, render, hashing, max_findings, _share: share } = job;
     let hash = async {
         failpoints::reach("batch::hashing").await;
         hashing.finish().await
@@ -113,11 +117,12 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
     let created = Created { batch_id, created_at: now, accounts, warnings };
     let (created, body, response) = render_response(render, created, held.is_some()).await?;
     let file = file.fingerprinted(app);
-    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response };
+    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response, max_findings };
     let (writing, caller) = (Arc::clone(app), *caller);
     // A task of its own, so that a client that disconnects does not cut the transaction short.
     let write = async move {
         let written = write_batch(&writing, &caller, &batch, &created.accounts).await;
+        drop((created, share));
         if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
             running.finish();
         }

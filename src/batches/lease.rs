@@ -114,7 +114,13 @@ fn failure(error: &Error) -> Value {
     let (code, detail) = (error.code().as_str(), error.to_string());
     match error.report() {
         Some(report) => {
-            json!({ "code": code, "detail": report.without_addresses(&detail), "rows": report.findings() })
+            let detail = report.without_addresses(&detail);
+            let more = report.more_findings().map(|more| ("more_findings".to_owned(), more.into()));
+            let mut failure = json!({ "code": code, "detail": detail, "rows": report.findings() });
+            if let Value::Object(failure) = &mut failure {
+                failure.extend(more);
+            }
+            failure
         }
         None => json!({ "code": code, "detail": detail }),
     }

@@ -8,8 +8,9 @@ use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{ImportedHash, Policy};
-use crate::report::{Finding, Report};
-use crate::rows::{self, Field, Row};
+use crate::report::{Finding, Findings, Report};
+use crate::request_body::{BodyShare, RequestBody};
+use crate::rows::{self, Field, ListLimits, Row};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser, password_context};
 
@@ -34,7 +35,8 @@ pub struct List {
     bytes: Bytes,
     rows: Vec<Option<Row>>,
     /// Values of a wrong type.
-    findings: Vec<Finding>,
+    findings: Findings,
+    share: BodyShare,
 }
 
 /// A checked list.
@@ -44,8 +46,10 @@ pub struct CheckedList {
     pub users: Vec<CheckedUser>,
     /// All findings.
     pub report: Report,
-    /// Findings that do not prevent the creation, such as weak hashes.
+    /// Findings that do not prevent the creation, such as weak hashes; one for a row.
     pub warnings: Vec<Finding>,
+    /// The memory of the list.
+    pub share: BodyShare,
 }
 
 /// A row with a valid e-mail address.
@@ -78,10 +82,11 @@ impl List {
     /// Parses the JSON text of a list.
     ///
     /// # Errors
-    /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on.
-    pub fn parse(bytes: Bytes, max_users: usize) -> Result<Self> {
-        let (rows, findings) = rows::parse(&bytes, max_users, UserField::NEW_USER, "create")?;
-        Ok(Self { bytes, rows, findings })
+    /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large`, when there are no rows to report on; `overloaded`.
+    pub(super) fn parse(body: RequestBody, limits: ListLimits) -> Result<Self> {
+        let (bytes, mut share) = body.into_parts();
+        let (rows, findings) = rows::parse(&bytes, &mut share, limits, UserField::NEW_USER, "create")?;
+        Ok(Self { bytes, rows, findings, share })
     }
 
     /// The text, which identifies the list.
@@ -92,9 +97,9 @@ impl List {
     /// Checks every field of every row and finds duplicate addresses.
     #[must_use]
     pub fn check(self, limits: &Limits) -> CheckedList {
-        let Self { bytes, rows, findings } = self;
+        let Self { bytes, rows, findings, share } = self;
         drop(bytes);
-        let mut report = Report::new(rows.len()).with(findings);
+        let mut report = Report::on(rows.len(), "created", findings);
         let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
         let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
         let mut warnings = Vec::new();
@@ -102,7 +107,7 @@ impl List {
         loop {
             let some: Vec<_> = rows.by_ref().take(CHUNK).collect();
             if some.is_empty() {
-                return CheckedList { users, report, warnings };
+                return CheckedList { users, report, warnings, share };
             }
             for CheckedRow { index, user, findings, warning } in check_on_all_cores(some, *limits) {
                 findings.into_iter().for_each(|finding| report.add(finding));

@@ -13,7 +13,7 @@ use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
 use crate::jobs;
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Findings, Report};
 
 /// Cancels a batch that is in progress. No user of it is created.
 ///
@@ -77,11 +77,12 @@ pub async fn undo(app: &App, caller: &Caller, batch_id: Id<Batch>, options: Undo
                 return Err(Error::new(Code::Conflict, message));
             }
         }
-        let (removed, kept) = members(change, batch_id, keep_used).await?;
+        let (removed, kept) = members(change, batch_id, keep_used, app.config.batch.max_findings).await?;
         let ids: Vec<Id<User>> = removed.iter().map(|(_, member)| member.user_id).collect();
         let owners = owners::among(change, &ids).await?;
         write::undo(change, batch_id, &ids, kept.len()).await?;
-        let mut report = Report::on(removed.len() + kept.len(), "removed");
+        let findings = Findings::new(app.config.batch.max_findings);
+        let mut report = Report::on(removed.len() + kept.len(), "removed", findings);
         for (index, member) in removed.iter().filter(|(_, member)| owners.contains(&member.user_id)) {
             report.add(Finding::last_owner(*index, None, &member.email));
         }
@@ -99,9 +100,10 @@ async fn members(
     change: &mut Change,
     batch_id: Id<Batch>,
     keep_used: bool,
+    max_findings: usize,
 ) -> Result<(Removed, Vec<(BatchMember, Use)>)> {
     let found = read::members(change, batch_id).await?;
-    let mut report = Report::new(found.len());
+    let mut report = Report::on(found.len(), "removed", Findings::new(max_findings));
     let (mut removed, mut kept) = (Vec::with_capacity(found.len()), Vec::new());
     for (index, member) in found.into_iter().enumerate() {
         match member.used {

@@ -13,7 +13,7 @@ use crate::change::{Change, TxLimits};
 use crate::error::{Error, Result};
 use crate::failpoints;
 use crate::id::{Batch, Id, Organization, Request, User};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Findings, Report};
 use crate::users::{self, Account};
 
 /// How often the outcome of a lost commit is queried, a second apart.
@@ -30,6 +30,8 @@ pub(super) struct NewBatch {
     pub(super) counts: Counts,
     /// The packed response, for replays.
     pub(super) response: Option<Vec<u8>>,
+    /// The maximum number of findings on addresses that were taken.
+    pub(super) max_findings: usize,
 }
 
 /// Writes the batch with its users, their memberships and passwords, and records the events.
@@ -49,18 +51,18 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
     if users::write::create(change, Some(batch.batch_id), false, accounts).await?.is_err() {
         failpoints::reach("batch::conflict").await;
-        return Err(Box::pin(conflicts(change, batch.batch_id, accounts)).await?);
+        return Err(Box::pin(conflicts(change, batch, accounts)).await?);
     }
     Ok(true)
 }
 
 /// The report on the addresses that were taken. A separate statement after the insert, so that it sees rows that were
 /// committed meanwhile.
-async fn conflicts(change: &mut Change, batch_id: Id<Batch>, accounts: &[Account]) -> Result<Error> {
+async fn conflicts(change: &mut Change, batch: &NewBatch, accounts: &[Account]) -> Result<Error> {
     let emails: Vec<_> = accounts.iter().map(|account| &account.user.email).collect();
     let organization_id = change.organization_id();
-    let taken = users::read::taken(change.connection(), organization_id, &emails, Some(batch_id)).await?;
-    let mut report = Report::new(accounts.len());
+    let taken = users::read::taken(change.connection(), organization_id, &emails, Some(batch.batch_id)).await?;
+    let mut report = Report::on(accounts.len(), "created", Findings::new(batch.max_findings));
     for (index, email) in taken.into_iter().filter_map(|index| Some((index, *emails.get(index)?))) {
         report.add(Finding::email_taken(index, email.as_str()));
     }

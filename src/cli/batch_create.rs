@@ -67,7 +67,7 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     if args.hash_locally {
         match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
             Hashed::Rows(rows) => send(args, client, &file, &rows, progress).await,
-            Hashed::Findings(findings) => Err(file_report::rejected(&file, &findings, "created")),
+            Hashed::Findings(findings) => Err(file_report::rejected(&file, &findings, 0, "created")),
         }
     } else {
         let rows: Vec<_> = file.rows().collect();
@@ -230,7 +230,7 @@ fn announce(batch: &Batch, progress: &mut Progress) {
 fn rejected(args: &Args, file: &UsersFile, error: Error) -> Exit {
     let plan_changed = error.api_error().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
-        let exit = file_report::rejected(file, error.rows(), "created");
+        let exit = file_report::rejected(file, error.rows(), error.more_findings(), "created");
         if plan_changed {
             output::say("the plan no longer applies; fix the errors and repeat the dry run");
         }

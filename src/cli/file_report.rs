@@ -24,16 +24,17 @@ pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
     }
 }
 
-/// Reports all findings at their places in the file.
-pub(super) fn rejected(file: &UsersFile, findings: &[RowFinding], done: &str) -> Exit {
+/// Reports the findings at their places in the file. The server lists all but `more` of them.
+pub(super) fn rejected(file: &UsersFile, findings: &[RowFinding], more: usize, done: &str) -> Exit {
     output::say(file.render(findings, use_color()).trim_end());
-    let count = rejected_rows(findings);
+    let count = rejected_rows(findings, more);
     output::say(&format!("\n{count} of {} users can't be {done}; nothing was {done}", file.len()));
+    say_more(more);
     Exit::Rejected(None)
 }
 
-/// Reports all findings about the users on the command line.
-pub(super) fn rejected_arguments(users: &[&str], findings: &[RowFinding], done: &str) -> Exit {
+/// Reports the findings about the users on the command line. The server lists all but `more` of them.
+pub(super) fn rejected_arguments(users: &[&str], findings: &[RowFinding], more: usize, done: &str) -> Exit {
     let name = |index: usize| output::clean(users.get(index).copied().unwrap_or_default());
     let reason = |finding: &RowFinding| {
         let message = match finding.other_index {
@@ -52,12 +53,24 @@ pub(super) fn rejected_arguments(users: &[&str], findings: &[RowFinding], done: 
     for finding in findings {
         output::say(&format!("{}: {}", name(finding.index), reason(finding)));
     }
-    let count = rejected_rows(findings);
+    say_more(more);
+    let count = rejected_rows(findings, more);
     Exit::rejected(format!("{count} of {} users can't be {done}; nothing was {done}", users.len()))
 }
 
-fn rejected_rows(findings: &[RowFinding]) -> usize {
-    findings.iter().map(|finding| finding.index).collect::<BTreeSet<_>>().len()
+/// The number of rows with findings, as far as the server lists them.
+fn rejected_rows(findings: &[RowFinding], more: usize) -> String {
+    let rows = findings.iter().map(|finding| finding.index).collect::<BTreeSet<_>>().len();
+    if more == 0 { rows.to_string() } else { format!("at least {rows}") }
+}
+
+fn say_more(more: usize) {
+    if more > 0 {
+        output::say(&format!(
+            "{} not listed (server setting `batch.max_findings`)",
+            output::count(more, "more finding")
+        ));
+    }
 }
 
 /// Reports warnings at their places in the file.

@@ -41,12 +41,12 @@ impl UserList {
     pub(super) fn rejected(&self, error: Error, done: &str) -> Exit {
         match self {
             _ if error.rows().is_empty() => error.into(),
-            Self::File(file) => file_report::rejected(file, error.rows(), done),
+            Self::File(file) => file_report::rejected(file, error.rows(), error.more_findings(), done),
             // The server's message says what to do.
             _ if error.api_error().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
             Self::Arguments(rows) => {
                 let users: Vec<&str> = rows.iter().map(|row| row["user"].as_str().unwrap_or_default()).collect();
-                file_report::rejected_arguments(&users, error.rows(), done)
+                file_report::rejected_arguments(&users, error.rows(), error.more_findings(), done)
             }
         }
     }

@@ -12,6 +12,8 @@ pub struct HttpLimits {
     pub header_timeout: Duration,
     /// How long a client may take to send the body of a request: 32 MiB at 5 Mbit/s.
     pub body_timeout: Duration,
+    /// How often the pace of a body is checked: a body that stalls longer loses its memory.
+    pub body_interval: Duration,
     /// How long a client may read nothing of a response that is being sent (slow-read attacks).
     pub send_timeout: Duration,
     /// Concurrent requests on one HTTP/2 connection: the value that RFC 9113 recommends at least.
@@ -24,6 +26,7 @@ impl Default for HttpLimits {
             header_bytes: 32 * 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
+            body_interval: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
             http2_requests: 100,
         };
@@ -42,6 +45,7 @@ impl HttpLimits {
             match name {
                 "header_timeout" => self.header_timeout = Duration::from_secs(value.into()),
                 "body_timeout" => self.body_timeout = Duration::from_secs(value.into()),
+                "body_interval" => self.body_interval = Duration::from_secs(value.into()),
                 "send_timeout" => self.send_timeout = Duration::from_secs(value.into()),
                 "http2_requests" => self.http2_requests = value.into(),
                 _ => {}

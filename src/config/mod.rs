@@ -29,6 +29,7 @@ pub use limits::HttpLimits;
 pub use sections::{Batch, Database, Invitations, Keys, Log, LogFormat, Metrics, Passwords, Secrets, Server, Traces};
 
 use crate::passwords::Parameters;
+use crate::request_body::BodyBudget;
 use crate::secret::Secret;
 
 /// The documented defaults: `config/muster.toml`.
@@ -172,6 +173,13 @@ impl Config {
             if !is_met {
                 return Err(ConfigError(message.to_owned()));
             }
+        }
+        let least = BodyBudget::least(self.server.body_limit, self.batch.max_users);
+        if self.server.body_budget < least {
+            return Err(ConfigError(format!(
+                "`server.body_budget` must be at least {least}, for a list of `server.body_limit` bytes and \
+                 `batch.max_users` rows"
+            )));
         }
         self.argon2().map(|_| ())
     }

@@ -11,10 +11,11 @@ use super::ConfigError;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 25] = [
+const RANGES: [(&str, RangeInclusive<u128>); 27] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
+    ("server.body_budget", 1_048_576..=1_099_511_627_776),
     ("server.keep_alive_seconds", 1..=HOUR),
     ("server.max_connections", 1..=1_000_000),
     ("server.connections_per_address", 0..=1_000_000),
@@ -23,6 +24,7 @@ const RANGES: [(&str, RangeInclusive<u128>); 25] = [
     ("database.connections", 1..=10_000),
     ("database.batch_connections", 1..=10_000),
     ("batch.max_users", 1..=100_000),
+    ("batch.max_findings", 1..=1_000_000),
     ("batch.max_wait_seconds", 1..=86_400),
     ("batch.lease_seconds", 2..=HOUR),
     ("batch.idempotency_hours", 1..=720),

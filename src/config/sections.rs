@@ -17,6 +17,7 @@ pub struct Server {
     pub public_url: String,
     pub workers: usize,
     pub body_limit: usize,
+    pub body_budget: usize,
     pub keep_alive_seconds: u64,
     pub max_connections: usize,
     pub connections_per_address: usize,
@@ -47,6 +48,7 @@ pub struct Database {
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     pub max_users: usize,
+    pub max_findings: usize,
     pub max_wait_seconds: u64,
     pub lease_seconds: u32,
     pub idempotency_hours: u32,

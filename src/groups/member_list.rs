@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use sqlx::PgConnection;
 
 use crate::change::Change;
@@ -11,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, Organization, User};
 use crate::report::{Finding, Report};
-use crate::rows;
+use crate::request_body::{BodyShare, RequestBody};
+use crate::rows::{self, ListLimits};
 use crate::users::user_ref::{self, UserRef};
 
 /// A list whose rows have been validated without the database.
@@ -21,6 +21,8 @@ pub(super) struct MemberList {
     report: Report,
     /// The users that were found, with the place of each in `rows`.
     found: Vec<(usize, Id<User>)>,
+    /// The memory of the list.
+    _share: BodyShare,
 }
 
 impl MemberList {
@@ -28,19 +30,21 @@ impl MemberList {
     ///
     /// # Errors
     /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` for a body that is not a list.
-    pub(super) async fn parse(body: Bytes, max_users: usize, done: &'static str) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::read(&body, max_users, done)).await.map_err(Error::internal)?
+    pub(super) async fn parse(body: RequestBody, limits: ListLimits, done: &'static str) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::read(body, limits, done)).await.map_err(Error::internal)?
     }
 
-    fn read(body: &[u8], max_users: usize, done: &'static str) -> Result<Self> {
-        let (sent, mut findings) = rows::parse(body, max_users, UserField::MEMBER_ROW, "add or remove")?;
-        let report = Report::on(sent.len(), done);
-        let mut rows = Vec::with_capacity(sent.len());
+    fn read(body: RequestBody, limits: ListLimits, done: &'static str) -> Result<Self> {
+        let (text, mut share) = body.into_parts();
+        let (sent, mut findings) = rows::parse(&text, &mut share, limits, UserField::MEMBER_ROW, "add or remove")?;
+        drop(text);
+        let total = sent.len();
+        let mut rows = Vec::with_capacity(total);
         for (index, row) in sent.into_iter().enumerate() {
             let user = row.and_then(|row| UserRef::check(row.user, index, &mut findings));
             rows.extend(user.map(|user| (index, user)));
         }
-        Ok(Self { rows, report: report.with(findings), found: Vec::new() })
+        Ok(Self { rows, report: Report::on(total, done, findings), found: Vec::new(), _share: share })
     }
 
     /// Finds the users, in the order of their IDs, and locks them against deletion until the transaction ends.

@@ -17,7 +17,6 @@ mod name;
 mod read;
 mod write;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
@@ -28,6 +27,8 @@ use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, User};
 use crate::names::names;
+use crate::request_body::RequestBody;
+use crate::rows::ListLimits;
 
 use member_list::MemberList;
 pub use memberships::{MembershipPart, Memberships};
@@ -164,14 +165,14 @@ pub async fn change_members(
     group_id: Id<id::Group>,
     kind: MemberChange,
     dry_run: bool,
-    body: impl Future<Output = Result<Bytes>>,
+    body: impl Future<Output = Result<RequestBody>>,
 ) -> Result<MemberCounts> {
     let (action, done) = match kind {
         MemberChange::Add => (Action::GroupAddMembers, "added"),
         MemberChange::Remove => (Action::GroupRemoveMembers, "removed"),
     };
     app.authorize(caller, action).await?;
-    let mut list = MemberList::parse(body.await?, app.config.batch.max_users, done).await?;
+    let mut list = MemberList::parse(body.await?, ListLimits::from(&app.config.batch), done).await?;
     app.change_many(caller, action, Target::Group(group_id), dry_run, async |change| {
         if kind == MemberChange::Remove {
             owners::lock(change).await?;

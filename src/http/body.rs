@@ -7,24 +7,52 @@ use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{FromRequest, HttpRequest, web};
-use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use tokio::time::{Instant, timeout_at};
 
 use super::browser;
 use super::extract::{form_encoded, one_line};
 use crate::app::App;
+use crate::config::HttpLimits;
 use crate::error::{Code, Error, Result};
 use crate::list::{self, ListError};
+use crate::request_body::{BodyShare, RequestBody, SHORT};
 
-/// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
-const FIRST_BUFFER: usize = 1024 * 1024;
+/// What a route accepts as its body, in the URL table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodySize {
+    /// From a client without an API key: room for a name and a password.
+    Open,
+    /// One object.
+    Short,
+    /// A list, up to the setting `server.body_limit`.
+    List,
+}
 
-/// The largest body from a client without an API key, in bytes: room for a name and a password.
-const SMALL: usize = 4096;
+/// The largest body of [`BodySize::Open`], in bytes.
+const OPEN: usize = 4096;
+
+/// The least part of a body that must arrive in each interval, in bytes: 1 KiB a second with the default interval.
+const LEAST_PER_INTERVAL: usize = 10 * 1024;
+
+/// The sizes of the methods of a route, stored with the route.
+pub(super) struct BodySizes(pub(super) Vec<(Method, BodySize)>);
+
+impl BodySize {
+    /// The largest body in bytes, and advice for those that are larger.
+    fn limit(self, body_limit: usize) -> (usize, &'static str) {
+        match self {
+            Self::Open => (OPEN, ""),
+            Self::Short => (SHORT, ""),
+            Self::List => (body_limit, " (setting `server.body_limit`); split the list into several batches"),
+        }
+    }
+}
 
 /// The body of a request, which is read by one of the methods.
 pub(super) struct Body {
@@ -44,48 +72,60 @@ impl FromRequest for Body {
 }
 
 impl Body {
-    /// Reads the whole body, which is JSON or empty.
+    /// Reads the whole body, which is JSON or empty, up to the size of its route.
     ///
     /// # Errors
-    /// `too_large`, immediately if `Content-Length` says so; `request_timeout`; `invalid_request` for an incomplete body;
-    /// `unsupported_media_type` if a browser sends another type.
-    pub(super) async fn read(&mut self) -> Result<Bytes> {
-        let advice = " (setting `server.body_limit`); split the list into several batches";
-        self.read_json(self.app.config.server.body_limit, advice).await
-    }
-
-    async fn read_json(&mut self, limit: usize, advice: &str) -> Result<Bytes> {
-        let body = self.read_up_to(limit, advice).await?;
+    /// `too_large`, immediately if `Content-Length` says so; `unsupported_media_type` for a compressed body, and if a
+    /// browser sends another type; `request_timeout`; `overloaded` if the bodies of all requests take too much memory;
+    /// `invalid_request` for an incomplete body.
+    pub(super) async fn read(&mut self) -> Result<RequestBody> {
+        let body = self.read_any().await?;
         if !body.is_empty() {
             browser::check_json(&self.request)?;
         }
         Ok(body)
     }
 
-    async fn read_up_to(&mut self, limit: usize, advice: &str) -> Result<Bytes> {
+    async fn read_any(&mut self) -> Result<RequestBody> {
+        let sizes = self.request.app_data::<BodySizes>();
+        let size = sizes.and_then(|sizes| sizes.0.iter().find(|(method, _)| method == self.request.method()));
+        let (_, size) = size.ok_or_else(|| Error::internal("the route has no body"))?;
+        let (limit, advice) = size.limit(self.app.config.server.body_limit);
+        self.check_encoding()?;
         let too_large = || Error::new(Code::TooLarge, format!("the request body exceeds {limit} bytes{advice}"));
         let announced = self.request.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let time = self.app.config.server.limits.body_timeout;
-        let deadline = tokio::time::Instant::now() + time;
-        let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(FIRST_BUFFER));
+        let mut body = RequestBody::new(&self.app.body_budget);
+        let mut pace = Pace::new(&self.app.config.server.limits);
         loop {
-            let chunk = tokio::time::timeout_at(deadline, self.payload.next()).await.map_err(|_| {
-                let detail = format!("the request body did not arrive within {} seconds", time.as_secs());
-                Error::new(Code::RequestTimeout, detail)
-            })?;
+            let Ok(chunk) = timeout_at(pace.deadline(), self.payload.next()).await else {
+                pace.check(body.len())?;
+                continue;
+            };
             match chunk {
-                None => return Ok(body.freeze()),
+                None => return Ok(body),
                 Some(Err(error)) => {
                     return Err(Error::invalid(format!("the request body ended prematurely: {error}")));
                 }
                 Some(Ok(chunk)) if body.len() + chunk.len() > limit => return Err(too_large()),
-                Some(Ok(chunk)) => body.extend_from_slice(&chunk),
+                Some(Ok(chunk)) => body.push(&chunk)?,
             }
         }
+    }
+
+    /// Rejects a compressed body (RFC 9110, section 15.5.16): a short one could decompress to gigabytes.
+    fn check_encoding(&self) -> Result<()> {
+        let mut encodings = self.request.headers().get_all(CONTENT_ENCODING);
+        if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::UnsupportedMediaType,
+            "compressed request bodies are not supported; omit `Content-Encoding`",
+        ))
     }
 
     /// Reads and deserializes a JSON object.
@@ -103,35 +143,73 @@ impl Body {
         if body.is_empty() { Ok(T::default()) } else { parse(&body) }
     }
 
-    /// As [`Self::object`], with at most [`SMALL`] bytes, for clients without an API key.
-    pub(super) async fn small_object<T: DeserializeOwned>(&mut self) -> Result<T> {
-        parse(&self.read_json(SMALL, "").await?)
-    }
-
-    /// Reads the form of a page (`application/x-www-form-urlencoded`), with at most [`SMALL`] bytes.
-    ///
-    /// # Errors
-    /// As [`Self::read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
-    pub(super) async fn small_form<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let body = self.read_up_to(SMALL, "").await?;
-        let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
-        form_encoded("form", text)
-    }
-
-    /// Reads and deserializes a JSON array of at most `max` items; parsing stops at the first item over the limit.
+    /// Reads and deserializes a JSON array of at most `max` items, outside the worker threads; parsing stops at the first
+    /// item over the limit.
     ///
     /// # Errors
     /// As [`Self::object`]; `too_large` with the message `too_large` for more than `max` items.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(super) async fn list<T: DeserializeOwned + Send + 'static>(
         &mut self,
         max: usize,
         too_large: impl FnOnce() -> String,
-    ) -> Result<Vec<T>> {
-        let body = self.read().await?;
-        list::parse(&body, max, PhantomData).map_err(|error| match error {
-            ListError::TooLong => Error::new(Code::TooLarge, too_large()),
-            ListError::Invalid(error) => parse_error(error),
-        })
+    ) -> Result<(Vec<T>, BodyShare)> {
+        let (text, mut share) = self.read().await?.into_parts();
+        let parse = move || list::parse(&text, max, &mut share, |_| PhantomData::<T>).map(|list| (list, share));
+        match tokio::task::spawn_blocking(parse).await.map_err(Error::internal)? {
+            Ok(list) => Ok(list),
+            Err(ListError::TooLong) => Err(Error::new(Code::TooLarge, too_large())),
+            Err(ListError::Overloaded(error)) => Err(error),
+            Err(ListError::Invalid(error)) => Err(parse_error(&error)),
+        }
+    }
+
+    /// Reads the form of a page (`application/x-www-form-urlencoded`).
+    ///
+    /// # Errors
+    /// As [`Self::read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
+    pub(super) async fn form<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let body = self.read_any().await?;
+        let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
+        form_encoded("form", text)
+    }
+}
+
+/// The time that a client has for its body: a total, and a minimum rate, so that a body that stalls does not keep its
+/// memory for the total.
+struct Pace {
+    limits: HttpLimits,
+    end: Instant,
+    /// The end of the current interval, and the length of the body at its start.
+    interval: (Instant, usize),
+}
+
+impl Pace {
+    fn new(limits: &HttpLimits) -> Self {
+        let now = Instant::now();
+        Self { limits: *limits, end: now + limits.body_timeout, interval: (now + limits.body_interval, 0) }
+    }
+
+    /// When to check the pace next.
+    fn deadline(&self) -> Instant {
+        self.end.min(self.interval.0)
+    }
+
+    /// Checks the pace at the deadline, when the body has this length.
+    ///
+    /// # Errors
+    /// `request_timeout`.
+    fn check(&mut self, length: usize) -> Result<()> {
+        let (end, start) = self.interval;
+        let detail = if Instant::now() >= self.end {
+            format!("the request body did not arrive within {} seconds", self.limits.body_timeout.as_secs())
+        } else if length < start + LEAST_PER_INTERVAL {
+            let seconds = self.limits.body_interval.as_secs();
+            format!("the request body arrives too slowly: fewer than {LEAST_PER_INTERVAL} bytes in {seconds} seconds")
+        } else {
+            self.interval = (end + self.limits.body_interval, length);
+            return Ok(());
+        };
+        Err(Error::new(Code::RequestTimeout, detail))
     }
 }
 
@@ -140,10 +218,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Error::invalid("the request body must be a JSON object, not an array"));
     }
-    serde_json::from_slice(body).map_err(parse_error)
+    serde_json::from_slice(body).map_err(|error| parse_error(&error))
 }
 
-fn parse_error(error: serde_json::Error) -> Error {
+fn parse_error(error: &serde_json::Error) -> Error {
     let text = error.to_string();
     match error.classify() {
         Category::Data => Error::invalid(format!("invalid request body: {}", without_values(&text))),

@@ -2,7 +2,9 @@
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, web};
@@ -17,31 +19,37 @@ use crate::report::{Finding, Report};
 
 /// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ErrorBody {
-    error: ErrorDetails,
+pub(super) struct ErrorBody<'a> {
+    error: ErrorDetails<'a>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
-struct ErrorDetails {
+struct ErrorDetails<'a> {
     /// The stable, machine-readable error code.
     #[schema(example = "batch_rejected")]
     code: &'static str,
     /// What happened and what to do about it, in one line for people.
     #[schema(example = "1 of 40 users can't be created: users[3].email (ada@example.com): already exists")]
     detail: String,
-    /// All findings about the rows of a list.
+    /// The findings about the rows of a list, up to the server setting `batch.max_findings`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rows: Option<Vec<Finding>>,
+    rows: Option<Vec<&'a Finding>>,
+    /// The number of further findings; absent if `rows` has all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 5)]
+    more_findings: Option<usize>,
     /// Identifies this request in the server log and the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
 }
 
-impl ErrorBody {
-    pub(super) fn new(error: &Error, request_id: Option<String>) -> Self {
-        let rows = error.report().map(|report| report.findings().into_iter().cloned().collect());
-        let details = ErrorDetails { code: error.code().as_str(), detail: error.to_string(), rows, request_id };
+impl<'a> ErrorBody<'a> {
+    pub(super) fn new(error: &'a Error, request_id: Option<String>) -> Self {
+        let rows = error.report().map(Report::findings);
+        let more_findings = error.report().and_then(Report::more_findings);
+        let (code, detail) = (error.code().as_str(), error.to_string());
+        let details = ErrorDetails { code, detail, rows, more_findings, request_id };
         Self { error: details }
     }
 }
@@ -84,7 +92,13 @@ pub(super) async fn render<B: MessageBody + 'static>(
         return Ok(response.map_into_left_body());
     }
     let body = json(&ErrorBody::new(explanation.as_ref().unwrap_or(error), request_id));
+    // RFC 9110, section 15.5.16: tells an unsupported encoding from an unsupported media type.
+    let is_encoded = response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
+        && response.request().headers().contains_key(CONTENT_ENCODING);
     let mut response = response.map_body(|_, _| EitherBody::right(body));
+    if is_encoded {
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
@@ -97,7 +111,7 @@ pub(super) fn rejection(request: &HttpRequest, error: &Error) -> HttpResponse {
     response
 }
 
-fn json(body: &ErrorBody) -> BoxBody {
+fn json(body: &ErrorBody<'_>) -> BoxBody {
     // Serializing strings and numbers to memory does not fail.
     BoxBody::new(serde_json::to_vec(body).unwrap_or_default())
 }

@@ -44,9 +44,10 @@ mod stream;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, Responder, Route, guard};
+use actix_web::{FromRequest, Handler, Responder, Route, guard, http};
 use utoipa::OpenApi;
 
+use body::{BodySize, BodySizes};
 use log::RouteTemplate;
 
 pub use metrics::serve as serve_metrics;
@@ -58,18 +59,26 @@ enum Method {
     Read,
     /// GET and HEAD without the read deadline.
     Get,
-    /// POST with the read deadline, for a search with a body.
+    /// POST with the read deadline, for a search with an object of up to 64 KiB.
     Search,
+    /// POST with an object of up to 64 KiB.
     Post,
+    /// POST with a list.
+    PostList,
+    /// POST without an API key, with up to 4 KiB.
+    PostOpen,
+    /// PUT with an object of up to 64 KiB.
     Put,
+    /// PATCH with an object of up to 64 KiB.
     Patch,
     Delete,
 }
 
-/// A handler with its methods, as in the `Allow` header.
+/// A handler with its methods, as in the `Allow` header, and the size of its body.
 struct Endpoint {
     allow: &'static str,
     route: Route,
+    body: Option<(http::Method, BodySize)>,
 }
 
 fn endpoint<F, Args>(method: Method, handler: F) -> Endpoint
@@ -85,17 +94,27 @@ where
         Method::Read => ("GET, HEAD", with_deadline(get().to(handler))),
         Method::Get => ("GET, HEAD", get().to(handler)),
         Method::Search => ("POST", with_deadline(web::post().to(handler))),
-        Method::Post => ("POST", web::post().to(handler)),
+        Method::Post | Method::PostList | Method::PostOpen => ("POST", web::post().to(handler)),
         Method::Put => ("PUT", web::put().to(handler)),
         Method::Patch => ("PATCH", web::patch().to(handler)),
         Method::Delete => ("DELETE", web::delete().to(handler)),
     };
-    Endpoint { allow, route }
+    let body = match method {
+        Method::Read | Method::Get | Method::Delete => None,
+        Method::Search | Method::Post => Some((http::Method::POST, BodySize::Short)),
+        Method::PostList => Some((http::Method::POST, BodySize::List)),
+        Method::PostOpen => Some((http::Method::POST, BodySize::Open)),
+        Method::Put => Some((http::Method::PUT, BodySize::Short)),
+        Method::Patch => Some((http::Method::PATCH, BodySize::Short)),
+    };
+    Endpoint { allow, route, body }
 }
 
 fn resource(path: &'static str, endpoints: Vec<Endpoint>) -> impl HttpServiceFactory + 'static {
     let allow = endpoints.iter().map(|endpoint| endpoint.allow).collect::<Vec<_>>().join(", ");
-    let resource = web::resource(path).app_data(RouteTemplate(path)).default_service(error::method_not_allowed(allow));
+    let sizes = BodySizes(endpoints.iter().filter_map(|endpoint| endpoint.body.clone()).collect());
+    let resource = web::resource(path).app_data(RouteTemplate(path)).app_data(sizes);
+    let resource = resource.default_service(error::method_not_allowed(allow));
     // Outside of the routes' deadline, which also drops handlers.
     endpoints
         .into_iter()
@@ -121,11 +140,11 @@ url_table! {
     "/livez" => Read health::livez;
     "/readyz" => Read health::readyz;
     "/api/v2/userinfo/" => Read api::userinfo::get;
-    "/api/v2/users/admin_batch_create" => Post api::users::create;
-    "/api/v2/users/admin_batch_update" => Post api::user_lists::update;
-    "/api/v2/users/admin_batch_suspend" => Post api::user_lists::suspend;
-    "/api/v2/users/admin_batch_reactivate" => Post api::user_lists::reactivate;
-    "/api/v2/users/admin_batch_delete" => Post api::user_lists::delete;
+    "/api/v2/users/admin_batch_create" => PostList api::users::create;
+    "/api/v2/users/admin_batch_update" => PostList api::user_lists::update;
+    "/api/v2/users/admin_batch_suspend" => PostList api::user_lists::suspend;
+    "/api/v2/users/admin_batch_reactivate" => PostList api::user_lists::reactivate;
+    "/api/v2/users/admin_batch_delete" => PostList api::user_lists::delete;
     "/api/v2/batches" => Read api::batches::list;
     "/api/v2/batches/{batch_id}" => Read api::batches::get;
     "/api/v2/batches/{batch_id}/results" => Read api::batches::results;
@@ -148,16 +167,16 @@ url_table! {
     "/api/v2/users/{user_id}/suspend" => Post api::user::suspend;
     "/api/v2/users/{user_id}/reactivate" => Post api::user::reactivate;
     "/api/v2/organization_invitations/" => Read api::invitations::list;
-    "/api/v2/organization_invitations/batch_create" => Post api::invitations::batch_create;
-    "/api/v2/organization_invitations/accept" => Post api::invitations::accept;
+    "/api/v2/organization_invitations/batch_create" => PostList api::invitations::batch_create;
+    "/api/v2/organization_invitations/accept" => PostOpen api::invitations::accept;
     "/api/v2/organization_invitations/{invitation_id}/invalidate" => Post api::invitations::invalidate;
-    "/invitations/{token}" => Read pages::invitation::show, Post pages::invitation::accept;
+    "/invitations/{token}" => Read pages::invitation::show, PostOpen pages::invitation::accept;
     "/api/v2/user_groups/" => Read api::groups::list, Post api::groups::create;
     "/api/v2/user_groups/memberships/list" => Read api::group_members::memberships;
     "/api/v2/user_groups/{group_id}" => Read api::groups::get, Patch api::groups::update, Delete api::groups::delete;
     "/api/v2/user_groups/{group_id}/members" => Read api::group_members::members;
-    "/api/v2/user_groups/{group_id}/members/add" => Post api::group_members::add;
-    "/api/v2/user_groups/{group_id}/members/remove" => Post api::group_members::remove;
+    "/api/v2/user_groups/{group_id}/members/add" => PostList api::group_members::add;
+    "/api/v2/user_groups/{group_id}/members/remove" => PostList api::group_members::remove;
     "/api/v2/policy/clouds" => Read api::policies::clouds;
     "/api/v2/policy/projects" => Read api::policies::projects;
     "/api/v2/policy/{resource_type}/{resource_id}" => Read api::policies::get, Put api::policies::set;

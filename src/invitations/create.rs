@@ -15,6 +15,7 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::Id;
+use crate::request_body::BodyShare;
 use crate::users::{self, EmailAddress, InvalidEmail, is_invisible};
 
 /// How much of a malformed address is shown in an error, in characters.
@@ -48,10 +49,10 @@ struct Invitee {
 pub async fn create(
     app: &App,
     caller: &Caller,
-    body: impl Future<Output = Result<Vec<InvitationRequest>>>,
+    body: impl Future<Output = Result<(Vec<InvitationRequest>, BodyShare)>>,
 ) -> Result<Vec<Result<NewInvitation>>> {
     app.authorize(caller, Action::InvitationBatchCreate).await?;
-    let requests = body.await?;
+    let (requests, _share) = body.await?;
     if requests.is_empty() {
         return Err(Error::new(Code::EmptyBatch, "the list is empty"));
     }

@@ -19,7 +19,7 @@ mod write;
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -29,10 +29,17 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Group, Id, Organization};
-use crate::report::{Finding, Report};
+use crate::list;
+use crate::report::{Finding, Findings, Report};
 
 pub use permissions::{PermissionHolder, PermissionPage, Permissions};
 pub use scim_migration::{AffectedOwner, migrate, preview};
+
+/// The maximum number of bindings in a policy. There are two roles; a repeated one is a finding.
+const MAX_BINDINGS: usize = 10;
+
+/// The maximum number of groups in a binding.
+const MAX_PRINCIPALS: usize = 500;
 
 /// The resource of a policy, as the client names it.
 #[derive(Clone, Debug)]
@@ -61,7 +68,18 @@ pub struct BindingRequest {
     pub role_name: String,
     /// IDs of groups.
     #[schema(example = json!(["ug_01k9h6m3x0e8wbz1v5n7q2r4t6"]))]
+    #[serde(deserialize_with = "principals")]
+    #[schema(max_items = 500)]
     pub principals: Vec<String>,
+}
+
+fn principals<'de, D: Deserializer<'de>>(names: D) -> Result<Vec<String>, D::Error> {
+    list::field(names, "principals", MAX_PRINCIPALS)
+}
+
+/// Deserializes the field `bindings` of a policy.
+pub(crate) fn bindings<'de, D: Deserializer<'de>>(names: D) -> Result<Vec<BindingRequest>, D::Error> {
+    list::field(names, "bindings", MAX_BINDINGS)
 }
 
 /// Reads the organization's policy: its bindings, owners first, without roles that no group is bound to.
@@ -98,7 +116,7 @@ pub async fn set(
     app.authorize(caller, Action::PolicySet).await?;
     resource.check(caller)?;
     let requested = bindings.await?;
-    let mut report = Report::on_bindings(requested.len());
+    let mut report = Report::on_bindings(requested.len(), Findings::new(app.config.batch.max_findings));
     let principals = validate(&requested, &mut report);
     app.change(caller, Action::PolicySet, Target::Organization(caller.organization_id), async |change| {
         owners::lock(change).await?;

@@ -2,7 +2,7 @@
 
 use super::{EmailAddress, Line, Name};
 use crate::field::UserField;
-use crate::report::Finding;
+use crate::report::{Finding, Findings};
 use crate::rows::{Field, Row};
 
 /// The new values of a user's fields, each of them valid. `None` keeps the current value.
@@ -25,7 +25,7 @@ impl Edit {
     }
 
     /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
-    pub(super) fn check(row: Row, index: usize, findings: &mut Vec<Finding>) -> Self {
+    pub(super) fn check(row: Row, index: usize, findings: &mut Findings) -> Self {
         let mut invalid = |field, code, message| findings.push(Finding::field(index, field, code, message));
         let mut line = |field: UserField, sent: Field<String>| match sent {
             Field::Missing | Field::Wrong => None,

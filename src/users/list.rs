@@ -10,8 +10,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
-
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
@@ -26,7 +24,8 @@ use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::{Finding, Report};
-use crate::rows;
+use crate::request_body::{BodyShare, RequestBody};
+use crate::rows::{self, ListLimits};
 
 /// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +70,8 @@ struct List {
     operation: ListOperation,
     rows: Vec<Row>,
     report: Report,
+    /// The memory of the list.
+    _share: BodyShare,
 }
 
 /// A row with a valid reference to a user.
@@ -93,11 +94,11 @@ pub async fn change_all(
     caller: &Caller,
     operation: ListOperation,
     dry_run: bool,
-    body: impl Future<Output = Result<Bytes>>,
+    body: impl Future<Output = Result<RequestBody>>,
 ) -> Result<Vec<UserDetails>> {
     app.authorize(caller, operation.action()).await?;
     let list = match body.await {
-        Ok(body) => List::parse(operation, body, app.config.batch.max_users).await,
+        Ok(body) => List::parse(operation, body, ListLimits::from(&app.config.batch)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &list
@@ -112,18 +113,20 @@ pub async fn change_all(
 
 impl List {
     /// Parses a list and validates its rows one by one, on a separate thread.
-    async fn parse(operation: ListOperation, body: Bytes, max_users: usize) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::read(operation, &body, max_users)).await.map_err(Error::internal)?
+    async fn parse(operation: ListOperation, body: RequestBody, limits: ListLimits) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::read(operation, body, limits)).await.map_err(Error::internal)?
     }
 
-    fn read(operation: ListOperation, body: &[u8], max_users: usize) -> Result<Self> {
+    fn read(operation: ListOperation, body: RequestBody, limits: ListLimits) -> Result<Self> {
         let fields = match operation {
             ListOperation::Update => UserField::EDIT_ROW,
             ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => UserField::TARGET_ROW,
         };
-        let (sent, mut findings) = rows::parse(body, max_users, fields, "change")?;
-        let report = Report::on(sent.len(), operation.done());
-        let mut rows = Vec::with_capacity(sent.len());
+        let (text, mut share) = body.into_parts();
+        let (sent, mut findings) = rows::parse(&text, &mut share, limits, fields, "change")?;
+        drop(text);
+        let total = sent.len();
+        let mut rows = Vec::with_capacity(total);
         for (index, row) in sent.into_iter().enumerate() {
             let Some(mut row) = row else { continue };
             let user = UserRef::check(std::mem::take(&mut row.user), index, &mut findings);
@@ -131,7 +134,8 @@ impl List {
             let edit = Edit::check(row, index, &mut findings);
             rows.extend(user.map(|user| Row { index, user, revision, edit }));
         }
-        Ok(Self { operation, rows, report: report.with(findings) })
+        let report = Report::on(total, operation.done(), findings);
+        Ok(Self { operation, rows, report, _share: share })
     }
 
     /// Validates the list against the database and writes it.

@@ -1,7 +1,5 @@
 //! Operations on one user.
 
-use bytes::Bytes;
-
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::{Expected, Status, UserDetails, read, write};
@@ -14,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::Report;
+use crate::request_body::RequestBody;
 use crate::rows;
 
 /// Reads one user.
@@ -42,12 +41,12 @@ pub async fn update(
     caller: &Caller,
     user_id: Id<User>,
     expected: &Expected,
-    body: impl Future<Output = Result<Bytes>>,
+    body: impl Future<Output = Result<RequestBody>>,
 ) -> Result<UserDetails> {
     app.authorize(caller, Action::UserUpdate).await?;
     let (row, mut findings) = rows::parse_one(&body.await?, UserField::EDIT)?;
     let edit = row.map(|row| Edit::check(row, 0, &mut findings)).unwrap_or_default();
-    let report = Report::on(1, "changed").with(findings);
+    let report = Report::on(1, "changed", findings);
     if !report.is_empty() {
         return Err(Error::rejected(report));
     }

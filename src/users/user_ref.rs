@@ -7,7 +7,7 @@ use super::{EmailAddress, read};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, User};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Findings, Report};
 use crate::rows::Field;
 
 /// A reference to a user.
@@ -19,7 +19,7 @@ pub(crate) enum UserRef {
 
 impl UserRef {
     /// Validates a row's `user`. A missing or malformed reference becomes a finding.
-    pub(crate) fn check(sent: Field<String>, index: usize, findings: &mut Vec<Finding>) -> Option<Self> {
+    pub(crate) fn check(sent: Field<String>, index: usize, findings: &mut Findings) -> Option<Self> {
         match sent {
             Field::Wrong => None,
             Field::Missing | Field::Null => {

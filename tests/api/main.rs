@@ -19,6 +19,7 @@ mod batch;
 mod batch_bad_input;
 mod batch_conflicts;
 mod batches;
+mod bounds;
 mod browsers;
 mod collaborator_changes;
 mod collaborator_search;

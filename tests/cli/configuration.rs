@@ -340,6 +340,20 @@ fn an_empty_or_irregular_secret_file_is_rejected_before_anything_starts() {
     }
 }
 
+#[test]
+fn the_budget_of_request_bodies_must_be_enough_for_the_longest_list() {
+    let check = |budget: &str| {
+        let mut check = muster();
+        check.args(["config", "check"]).env("MUSTER_SERVER__BODY_LIMIT", "67108864");
+        let ran = run(check.env("MUSTER_SERVER__BODY_BUDGET", budget));
+        (ran.status, ran.err)
+    };
+    let sentence = "error: `server.body_budget` must be at least 297253820, for a list of `server.body_limit` bytes and \
+                    `batch.max_users` rows\n";
+    assert_eq!(check("297253819"), (Some(2), sentence.to_owned()));
+    assert_eq!(check("297253820").0, Some(0));
+}
+
 /// The settings of the manual whose default is a number, as `section.key`.
 fn numbers() -> Vec<String> {
     let (mut section, mut found) = ("", Vec::new());

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bodies;
 mod certificates;
 mod clients_that_leave;
 mod http2;

@@ -92,9 +92,16 @@ pub struct BatchError {
     pub code: String,
     /// Error message for people.
     pub detail: String,
-    /// All findings, in the order of the rows.
+    /// The findings, in the order of the rows.
     #[serde(default, deserialize_with = "crate::page::null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<RowFinding>,
+    /// Number of further findings that are not listed.
+    #[serde(default, deserialize_with = "crate::page::null_as_default", skip_serializing_if = "is_zero")]
+    pub more_findings: usize,
+}
+
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A batch whose users exist.

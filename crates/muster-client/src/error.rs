@@ -66,8 +66,10 @@ pub struct ApiError {
     pub code: String,
     /// Error message for people; the reason phrase of the status if the response has none.
     pub detail: String,
-    /// All findings about the rows of a list.
+    /// The findings about the rows of a list.
     pub rows: Vec<RowFinding>,
+    /// Number of further findings that the response does not contain.
+    pub more_findings: usize,
     /// ID of the request in the server log.
     pub request_id: Option<String>,
     /// Delay before a retry, from a `Retry-After` in whole seconds.
@@ -109,6 +111,15 @@ impl Error {
         match self {
             Self::NotCreated(batch) => batch.error.as_ref().map_or(&[], |error| &error.rows),
             _ => self.api_error().map_or(&[], |error| &error.rows),
+        }
+    }
+
+    /// Number of findings in addition to [`Error::rows`], which the server does not list.
+    #[must_use]
+    pub fn more_findings(&self) -> usize {
+        match self {
+            Self::NotCreated(batch) => batch.error.as_ref().map_or(0, |error| error.more_findings),
+            _ => self.api_error().map_or(0, |error| error.more_findings),
         }
     }
 
@@ -185,7 +196,7 @@ impl Error {
 struct PollFailed(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl ApiError {
-    /// Parses `{"error": {"code", "detail", "message", "rows", "request_id"}}` field by field, so that an unexpected field
+    /// Parses `{"error": {"code", "detail", "message", "rows", "more_findings", "request_id"}}` field by field, so that an unexpected field
     /// does not hide the others. Like in the vendor's client, the message is the first of `detail` and `message` that is a
     /// non-empty string.
     pub(crate) fn parse(
@@ -204,6 +215,10 @@ impl ApiError {
             code: text("code").unwrap_or_default(),
             detail: text("detail").or_else(|| text("message")).unwrap_or_else(|| describe_status(status)),
             rows: rows.iter().filter_map(|row| RowFinding::deserialize(row).ok()).collect(),
+            more_findings: field("more_findings")
+                .and_then(Value::as_u64)
+                .and_then(|more| more.try_into().ok())
+                .unwrap_or(0),
             request_id: text("request_id").or(request_id),
             retry_after,
             idempotency_key: None,
@@ -288,6 +303,7 @@ mod tests {
                     finding(17, None, "wrong_type", "not an object", None),
                     finding(20, Some("email"), "duplicate", "same as users[2]", Some(2)),
                 ],
+                more_findings: 0,
                 request_id: Some("req_1".to_owned()),
                 retry_after: None,
                 idempotency_key: None,

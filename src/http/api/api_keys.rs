@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Duration, Utc};
 use muster_client::{ApiKey, ApiKeyWithToken};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use super::collaborators::permission_level;
@@ -16,6 +16,7 @@ use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::id::{self, Id};
 use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary};
+use crate::list;
 use crate::page::PageRequest;
 
 impl Summary {
@@ -96,11 +97,16 @@ pub(in crate::http) struct NewApiKey {
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
     /// Scopes that restrict the permission level. Default: the scopes of the calling key.
-    #[schema(example = json!(["users:read", "audit:read"]))]
+    #[serde(default, deserialize_with = "scope_names")]
+    #[schema(max_items = 11, example = json!(["users:read", "audit:read"]))]
     scopes: Option<Vec<String>>,
     /// Lifetime in seconds, up to the server setting `keys.max_days`. Default: `keys.default_days`.
     #[schema(example = 7_776_000)]
     expires_in_seconds: Option<i64>,
+}
+
+fn scope_names<'de, D: Deserializer<'de>>(names: D) -> Result<Option<Vec<String>>, D::Error> {
+    list::optional_field(names, "scopes", Scope::ALL.len())
 }
 
 impl NewApiKey {

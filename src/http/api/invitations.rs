@@ -190,7 +190,7 @@ pub(in crate::http) async fn invalidate(
     ),
     security(()))]
 pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
-    let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = body.small_object().await?;
+    let AcceptInvitation { token, name, lastname, title, password, is_sso_user } = body.object().await?;
     let acceptance = Acceptance { name, lastname, title, password, is_sso_user: is_sso_user.unwrap_or(false) };
     let accepted = invitations::accept(&app, token.expose(), acceptance, extract::origin(&body.request)).await?;
     Ok(single(AcceptedInvitation::from(accepted)))

@@ -18,6 +18,8 @@ use crate::policies::{self, BindingRequest, Resource};
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewPolicy {
     /// All bindings of the new policy, each role once.
+    #[serde(deserialize_with = "policies::bindings")]
+    #[schema(max_items = 10)]
     bindings: Vec<BindingRequest>,
 }
 

@@ -75,7 +75,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     ),
     security(()))]
 pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> HttpResponse {
-    let form: InvitationForm = match body.small_form().await {
+    let form: InvitationForm = match body.form().await {
         Ok(form) => form,
         Err(error) => return failed(error),
     };

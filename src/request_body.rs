@@ -1,0 +1,170 @@
+//! Request bodies in memory: one budget for all of them, and wiping.
+//!
+//! # Decisions
+//!
+//! *Memory is taken from the budget as it is used*, not by `Content-Length`: an announced body costs nothing. A request
+//! that would exceed the budget is rejected at once. Waiting would hold the part that it has already.
+//!
+//! *What is parsed from a body counts, too.* Creating a list of users holds up to [`COPIES`] copies of its texts: the body,
+//! its fields, the parameters of the statement, the response. Short texts cost more than their length, so each row counts
+//! [`ROW`] in addition. The part of a list is returned when its operation ends, that of any other body when it is parsed.
+//!
+//! *The last part of the budget is reserved for short bodies*, so that long lists do not make single changes fail.
+//!
+//! *Bodies are wiped*, because they can contain passwords. What the HTTP library read from the socket and serde_json's
+//! buffer for escaped texts can't be.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::error::{Error, Result};
+
+/// The longest body of a request without a list, in bytes.
+pub const SHORT: usize = 64 * 1024;
+
+/// The memory for a body and everything that is made of it, as a multiple of its length.
+pub const COPIES: usize = 4;
+
+/// The memory for a row of a list in addition to its texts, in bytes.
+const ROW: usize = 1024;
+
+/// The number of rows that are taken from the budget together.
+const ROWS_AT_ONCE: usize = 64;
+
+/// One part of so many is reserved for short bodies.
+const RESERVED: usize = 16;
+
+/// When to retry a request that exceeded the budget: when the bodies of stalled clients have timed out.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// The memory that all request bodies may take together.
+#[derive(Debug)]
+pub struct BodyBudget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl BodyBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    }
+
+    /// The least budget with which a body of `length` bytes and a list of `rows` are accepted.
+    #[must_use]
+    pub const fn least(length: usize, rows: usize) -> usize {
+        let needed = length.saturating_mul(COPIES).saturating_add(rows.saturating_mul(ROW));
+        needed.saturating_add(needed.div_ceil(RESERVED - 1))
+    }
+
+    /// The bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize, is_reserved: bool) -> Result<()> {
+        let limit = if is_reserved { self.limit } else { self.limit - self.limit / RESERVED };
+        let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map(drop).map_err(|_| {
+            let message = "too many long requests at once (setting `server.body_budget`); nothing was written";
+            Error::overloaded(message, RETRY_AFTER)
+        })
+    }
+}
+
+/// A part of the budget, returned when dropped.
+#[derive(Debug)]
+pub struct BodyShare {
+    budget: Arc<BodyBudget>,
+    taken: usize,
+    /// Rows that are taken already, but not parsed yet.
+    rows_ahead: usize,
+}
+
+impl BodyShare {
+    /// Takes memory for one more row of a list.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub(crate) fn take_row(&mut self) -> Result<()> {
+        if self.rows_ahead == 0 {
+            self.take(ROW * ROWS_AT_ONCE)?;
+            self.rows_ahead = ROWS_AT_ONCE;
+        }
+        self.rows_ahead -= 1;
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let taken = self.taken.saturating_add(bytes);
+        self.budget.take(bytes, taken <= SHORT * COPIES)?;
+        self.taken = taken;
+        Ok(())
+    }
+}
+
+impl Drop for BodyShare {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.taken, Ordering::Relaxed);
+    }
+}
+
+/// The body of a request, wiped when dropped.
+pub struct RequestBody {
+    text: Zeroizing<Vec<u8>>,
+    share: BodyShare,
+}
+
+impl RequestBody {
+    /// An empty body.
+    #[must_use]
+    pub fn new(budget: &Arc<BodyBudget>) -> Self {
+        let share = BodyShare { budget: Arc::clone(budget), taken: 0, rows_ahead: 0 };
+        Self { text: Zeroizing::default(), share }
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// `overloaded` when the budget is used up.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let length = self.text.len() + bytes.len();
+        self.share.take(bytes.len().saturating_mul(COPIES))?;
+        if length > self.text.capacity() {
+            // `Vec` would leave the old text in memory.
+            let mut longer = Vec::with_capacity(length.max(self.text.capacity().saturating_mul(2)));
+            longer.extend_from_slice(&self.text);
+            std::mem::replace(&mut *self.text, longer).zeroize();
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The text, which is wiped when its last clone is dropped, and the part of the budget.
+    #[must_use]
+    pub fn into_parts(self) -> (Bytes, BodyShare) {
+        (Bytes::from_owner(self.text), self.share)
+    }
+}
+
+impl Deref for RequestBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("length", &self.text.len()).field("share", &self.share).finish()
+    }
+}
