@@ -25,7 +25,7 @@
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
 //! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
 //! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; the findings on a rejected list |
-//! | [`request_body`] | the memory budget of request bodies |
+//! | [`request_body`], [`memory`] | the memory budget of request bodies; returning memory to the system |
 //! | `users_file` | users files in YAML, JSON and CSV, for the command line |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
@@ -81,6 +81,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod keys;
 mod list;
+pub mod memory;
 pub mod metrics;
 mod names;
 pub mod organizations;

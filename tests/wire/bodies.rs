@@ -192,3 +192,27 @@ async fn other_requests_are_served_while_a_long_body_is_parsed() {
         assert_eq!((answer.status, &answer.error()["code"]), (400, &json!("empty_batch")), "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_returns_to_the_system_within_a_minute_of_the_largest_requests() {
+    let server = serve(&[("BATCH__MAX_USERS", "100000")]).await;
+    let owner = owner(&server);
+    assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
+    let idle = memory(&server, "VmRSS");
+    // 31 MiB, by their number and by their length.
+    for (users, length) in [(100_000, 150), (9_000, 900)] {
+        let title = "é".repeat(length / 4);
+        let rows: Vec<Value> = (0..users)
+            .map(|n| json!({"name": title, "lastname": title, "email": format!("{users}-{n}@example.com"), "title": title, "is_sso_user": true}))
+            .collect();
+        let body = json!(rows).to_string();
+        assert!(body.len() < 32 * MIB, "{}", body.len());
+        let path = format!("{BATCH}?dry_run=true");
+        assert_eq!(Actor::send(owner.request("POST", &path).body(body.clone())).await.status, 200);
+        assert_eq!(owner.create_raw(body).await.status, 200);
+    }
+    // Rejected with a finding for each row.
+    let twice: Value = (0..10_000).map(|_| sso("twice@example.com")).collect();
+    assert_eq!(owner.create(&twice).await.status, 422);
+    eventually("the memory returns", async || memory(&server, "VmRSS") <= idle + MARGIN).await;
+}
