@@ -142,9 +142,9 @@ impl App {
         work: impl AsyncFnOnce(&mut Change) -> Result<T>,
     ) -> Result<T> {
         self.authorize(caller, action).await?;
-        let change =
-            Change::begin(&self.db.interactive, &self.change_context(), TxLimits::Single, caller, None).await?;
-        self.finish(caller, change.run(action, target, work).await).await.inspect_err(|error| self.db.observe(error))
+        let context = self.change_context();
+        let change = Change::begin(&self.db.interactive, &context, TxLimits::Single, caller, action, None).await?;
+        self.finish(caller, change.run(target, work).await).await.inspect_err(|error| self.db.observe(error))
     }
 
     /// Changes many rows, all or none, as [`App::change`] does: on the connections reserved for batches, with longer
@@ -168,7 +168,7 @@ impl App {
                 if dry_run {
                     change.dry_run();
                 }
-                change.run(action, target, &mut work).await
+                change.run(target, &mut work).await
             };
             match attempt.await {
                 Ok(done) => return Ok(done),
@@ -194,7 +194,7 @@ impl App {
         now: Option<DateTime<Utc>>,
     ) -> Result<Change> {
         self.authorize(caller, action).await?;
-        Change::begin(&self.db.batch, &self.change_context(), limits, caller, now).await
+        Change::begin(&self.db.batch, &self.change_context(), limits, caller, action, now).await
     }
 
     /// Waits, with jitter, before the retry of a change that was rolled back because of a concurrent one or because the
@@ -213,7 +213,7 @@ impl App {
     }
 
     /// Records a rejection. The change has released its connection; the record takes one of its own.
-    async fn finish<T>(&self, caller: &Caller, done: Result<T, FailedChange>) -> Result<T> {
+    pub(crate) async fn finish<T>(&self, caller: &Caller, done: Result<T, FailedChange>) -> Result<T> {
         match done {
             Ok(done) => Ok(done),
             Err(FailedChange { error, denial }) => {

@@ -37,6 +37,17 @@
 //! pool with an open transaction (sqlx issue 4393), and a handler is cancelled whenever its client disconnects. Later
 //! statements are safe: dropping the transaction rolls it back before the connection is reused.
 //!
+//! *Access is checked when it takes effect*: first when a change begins, then before its commit, because the change may
+//! have waited in between, for passwords to be hashed, for a body, or for a lock. The change locks the
+//! caller's access, reads it, and checks every action that the change was authorized for. Whatever lowers the access
+//! either waits for the commit or is seen. The locks are taken last, so that a revocation never waits for a long list.
+//! A change that can lower its caller's own access confirms it before it does. The locks are on the rows on which the
+//! access rests, not on one row for each organization, which a long list would hold for everybody.
+//!
+//! *The rows of an access are locked in one order*: memberships by user, then bindings of groups, then keys by ID, so
+//! that owners who suspend each other and keys that revoke each other don't deadlock. A membership stands for its user:
+//! suspending and deleting a user locks it, editing the user's profile does not.
+//!
 //! *A change of keys or permissions clears this instance's cache of key holders*, whichever operation wrote it. Other
 //! instances notice within a second ([`crate::caller::KeyHolders`]).
 
@@ -49,11 +60,11 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
-use crate::caller::{Action, Caller, KeyHolders};
+use crate::caller::{self, Action, Caller, KeyHolders, PresentedKey, Principal};
 use crate::clock::Clock;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::failpoints;
-use crate::id::{Id, Organization};
+use crate::id::{Id, Organization, User};
 use crate::metrics::Metrics;
 use crate::postgres::ErrorClass;
 use crate::traces::stage;
@@ -92,7 +103,12 @@ pub struct Change {
     now: DateTime<Utc>,
     events: Vec<Event>,
     target: Target,
-    denied: Option<Action>,
+    /// The action with which the change began.
+    action: Action,
+    /// Every action that it was authorized for.
+    authorized: Vec<Action>,
+    is_access_confirmed: bool,
+    denial: Option<(Action, AuditDenial)>,
     is_dry_run: bool,
     key_holders: Arc<KeyHolders>,
     metrics: Arc<Metrics>,
@@ -254,6 +270,7 @@ impl Change {
         context: &Context,
         limits: TxLimits,
         caller: &Caller,
+        action: Action,
         now: Option<DateTime<Utc>>,
     ) -> Result<Self> {
         let (transaction, began_at) = stage("change.begin", begin(pool, context, limits)).await?;
@@ -263,7 +280,10 @@ impl Change {
             now: now.unwrap_or(began_at),
             events: Vec::new(),
             target: Target::Nothing,
-            denied: None,
+            action,
+            authorized: vec![action],
+            is_access_confirmed: false,
+            denial: None,
             is_dry_run: false,
             key_holders: Arc::clone(&context.key_holders),
             metrics: Arc::clone(&context.metrics),
@@ -273,38 +293,88 @@ impl Change {
     /// Runs `work`, then commits, or rolls back a dry run.
     pub(crate) async fn run<T>(
         mut self,
-        action: Action,
         target: Target,
         work: impl AsyncFnOnce(&mut Self) -> Result<T>,
     ) -> Result<T, FailedChange> {
         self.target = target;
-        let worked = work(&mut self).await;
-        let (denied, target, is_dry_run) = (self.denied, self.target, self.is_dry_run);
-        let ended = match worked {
-            Ok(done) if is_dry_run => self.roll_back().await.map(|()| done),
+        match work(&mut self).await {
+            Ok(done) if self.is_dry_run => self.roll_back().await.map(|()| done).map_err(FailedChange::from),
             Ok(done) => self.commit().await.map(|()| done),
-            Err(error) => {
-                // If the connection broke, PostgreSQL has rolled back already.
-                let _ = self.roll_back().await;
-                Err(error)
-            }
-        };
-        ended.map_err(|error| {
-            let denial = match denied {
-                Some(needed) if error.code() == Code::Forbidden => Some((needed, AuditDenial::Forbidden)),
-                _ if is_dry_run => None,
-                _ => AuditDenial::of_change(target, &error).map(|denial| (action, denial)),
-            };
-            FailedChange { error, denial }
-        })
+            Err(error) => Err(self.fail(error).await),
+        }
     }
 
-    /// Checks a permission that the change turns out to need. A denial is recorded.
+    /// Rolls back because of an error.
+    async fn fail(mut self, error: Error) -> FailedChange {
+        let denial = match self.denial.take() {
+            Some(denial) => Some(denial),
+            None if self.is_dry_run => None,
+            None => AuditDenial::of_change(self.target, &error).map(|denial| (self.action, denial)),
+        };
+        // If the connection broke, PostgreSQL has rolled back already.
+        let _ = self.roll_back().await;
+        FailedChange { error, denial }
+    }
+
+    /// Checks a permission that the change turns out to need, now and before the commit. A denial is recorded.
     ///
     /// # Errors
     /// `forbidden`.
     pub fn authorize(&mut self, action: Action) -> Result<()> {
-        self.caller.check(action).inspect_err(|_| self.denied = Some(action))
+        self.caller.check(action).map_err(|error| self.deny(action, AuditDenial::Forbidden, error))?;
+        if !self.authorized.contains(&action) {
+            self.authorized.push(action);
+        }
+        Ok(())
+    }
+
+    /// Sets the denial that is recorded when the change fails with `error`, which is returned.
+    pub(crate) fn deny(&mut self, action: Action, denial: AuditDenial, error: Error) -> Error {
+        self.denial = Some((action, denial));
+        error
+    }
+
+    /// Locks the caller's access until the change ends, reads it, and checks every action that the change was
+    /// authorized for. The commit does this; a change that ends or limits the caller's own access, or that depends on
+    /// more than an action, does it before.
+    ///
+    /// # Errors
+    /// `unauthenticated` when the API key is no longer valid; `forbidden` when an action is no longer permitted.
+    pub(crate) async fn confirm_access(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_access_confirmed, true) {
+            return Ok(());
+        }
+        let Principal::ApiKey { id, user_id, permission, scopes, secret } = &mut self.caller.principal else {
+            return Ok(());
+        };
+        let organization_id = self.caller.organization_id;
+        let key = PresentedKey { organization_id, key_id: *id, user_id: *user_id, secret: *secret };
+        let confirming = caller::lock_access(&mut self.transaction, key, self.now);
+        match confirming.await? {
+            Ok(access) => (*permission, *scopes) = (access.permission, access.scopes),
+            Err(why) => {
+                let error = Error::unauthenticated(format!("{}; nothing was written", why.message));
+                return Err(self.deny(self.action, AuditDenial::Unauthenticated(why.reason), error));
+            }
+        }
+        for action in std::mem::take(&mut self.authorized) {
+            self.authorize(action)?;
+        }
+        Ok(())
+    }
+
+    /// Locks what the caller's access rests on, without the key, for a change that locks several keys.
+    pub(crate) async fn lock_own_membership(&mut self) -> Result<()> {
+        let (organization_id, user_id) = (self.caller.organization_id, self.caller.user_id());
+        caller::lock_membership(&mut self.transaction, organization_id, user_id).await
+    }
+
+    /// As [`Change::confirm_access`], if the change is about to lower the access of the caller's own user.
+    pub(crate) async fn confirm_own_access(&mut self, lowered: &[Id<User>]) -> Result<()> {
+        match self.caller.user_id() {
+            Some(user_id) if lowered.contains(&user_id) => self.confirm_access().await,
+            _ => Ok(()),
+        }
     }
 
     /// Sets the target of the audit record of a rejection, if it was not known when the change began.
@@ -341,16 +411,21 @@ impl Change {
         self.events.push(event);
     }
 
-    /// Appends the audit events and commits.
+    /// Appends the audit events, confirms the caller's access and commits.
     ///
     /// # Errors
-    /// `internal` when no event was recorded, which is a bug. Errors of the database; if the connection broke during
-    /// the commit, the error's class is [`ErrorClass::OutcomeUnknown`].
-    pub async fn commit(mut self) -> Result<()> {
+    /// `unauthenticated` or `forbidden` when the caller has lost the access meanwhile. `internal` when no event was
+    /// recorded, which is a bug. Errors of the database; if the connection broke during the commit, the error's class is
+    /// [`ErrorClass::OutcomeUnknown`].
+    pub(crate) async fn commit(mut self) -> Result<(), FailedChange> {
         if self.events.is_empty() {
-            return Err(Error::internal("a change without an audit event"));
+            return Err(Error::internal("a change without an audit event").into());
         }
         audit::write::append(&mut self.transaction, &self.caller, self.now, &self.events).await?;
+        failpoints::reach("change::written").await;
+        if let Err(error) = self.confirm_access().await {
+            return Err(self.fail(error).await);
+        }
         failpoints::reach("change::audited").await;
         let committed = stage("change.commit", self.transaction.commit()).await;
         // A commit whose response was lost may have taken effect.
@@ -362,8 +437,8 @@ impl Change {
                 self.metrics.count_events(&self.events);
                 Ok(())
             }
-            Err(error) if ErrorClass::of(&error).is_unknown_after_commit() => Err(Error::commit_unknown(error)),
-            Err(error) => Err(error.into()),
+            Err(error) if ErrorClass::of(&error).is_unknown_after_commit() => Err(Error::commit_unknown(error).into()),
+            Err(error) => Err(Error::from(error).into()),
         }
     }
 

@@ -43,8 +43,8 @@
 //! checks the permission (a denial gets 403 and an audit event), reads the body within its limits, claims the
 //! idempotency key if there is one, validates all rows, looks up the addresses, and rejects the list with all findings
 //! if there are any. [`passwords::Pool`] hashes the passwords. The response is rendered. `App::begin_many` begins a
-//! [`change::Change`]; the functions in `write.rs` files write through it and record events; its `commit` appends the
-//! events to the audit log and commits. Then the handler sends the response.
+//! [`change::Change`]; the functions in `write.rs` files write through it and record events; its `commit` checks the
+//! permission again, under lock, appends the events to the audit log and commits. Then the handler sends the response.
 //!
 //! # Rules
 //!

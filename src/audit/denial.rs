@@ -52,10 +52,10 @@ impl AuditDenial {
         matches!(code.status(), 409 | 412 | 422).then_some(Self::Rejected { target, code: code.as_str(), findings })
     }
 
-    /// A list that was rejected with `error`. Errors of the server are not recorded: without the database, writing the
-    /// denial would fail as well, and delay the response.
+    /// A list that was rejected with `error`. A denial is recorded by the permission check. Errors of the server are not
+    /// recorded: without the database, writing the denial would fail as well, and delay the response.
     pub(crate) fn of_list(batch_id: Option<Id<Batch>>, error: &Error) -> Option<Self> {
-        if matches!(error.code(), Code::Internal | Code::Unavailable) {
+        if matches!(error.code(), Code::Forbidden | Code::Unauthenticated | Code::Internal | Code::Unavailable) {
             return None;
         }
         let target = batch_id.map_or(Target::Nothing, Target::Batch);

@@ -10,7 +10,7 @@ use super::write::{self, NewBatch};
 use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
 use crate::caller::{Action, Caller};
-use crate::change::{Retries, TxLimits};
+use crate::change::{FailedChange, Retries, TxLimits};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::Id;
@@ -166,7 +166,11 @@ async fn write_batch(app: &App, caller: &Caller, batch: &NewBatch, accounts: &[A
                 failpoints::reach("batch::committed").await;
                 return Ok(());
             }
-            Err(error) => app.retry(&mut retries, error).await?,
+            Err(FailedChange { error, denial }) => {
+                if let Err(error) = app.retry(&mut retries, error).await {
+                    return app.finish(caller, Err(FailedChange { error, denial })).await;
+                }
+            }
         }
     }
 }
@@ -178,26 +182,27 @@ async fn write_once(
     limits: TxLimits,
     batch: &NewBatch,
     accounts: &[Account],
-) -> Result<()> {
+) -> Result<(), FailedChange> {
     let mut change = app.begin_many(caller, Action::UserBatchCreate, limits, Some(batch.created_at)).await?;
     failpoints::reach("batch::begun").await;
     if !write::insert(&mut change, batch, accounts).await? {
         change.roll_back().await?;
-        return Err(match batch.held {
+        let error = match batch.held {
             Some(held) => Box::pin(lease::lost_error(app, held)).await,
             None => Error::internal("the ID of a new batch exists already"),
-        });
+        };
+        return Err(error.into());
     }
     failpoints::reach("batch::inserted").await;
     let error = match change.commit().await {
-        Err(error) if error.class() == Some(ErrorClass::OutcomeUnknown) => error,
+        Err(FailedChange { error, .. }) if error.class() == Some(ErrorClass::OutcomeUnknown) => error,
         committed => return committed,
     };
     let (error, batch_id) = (error.chain(), batch.batch_id);
     tracing::warn!(error, %batch_id, "connection lost while committing a batch; checking whether it was committed");
     if !Box::pin(write::was_committed(app, caller, batch)).await? {
         let message = "the connection to the database was lost during the commit; nothing was written";
-        return Err(Error::timed_out().with_message(message));
+        return Err(Error::timed_out().with_message(message).into());
     }
     app.metrics.count_confirmed_batch(accounts.len());
     Ok(())

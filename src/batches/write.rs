@@ -8,7 +8,7 @@ use super::lease::{Counts, Held, count};
 use super::{BatchState, FingerprintedFile, Source};
 use crate::app::App;
 use crate::audit::Event;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::{Change, TxLimits};
 use crate::error::{Error, Result};
 use crate::failpoints;
@@ -47,6 +47,9 @@ pub(super) async fn insert(change: &mut Change, batch: &NewBatch, accounts: &[Ac
     };
     if !is_ours {
         return Ok(false);
+    }
+    if accounts.iter().any(|account| account.user.permission_level == PermissionLevel::Owner) {
+        change.authorize(Action::OwnerGrant)?;
     }
     change.record(Event::BatchCreated { batch_id: batch.batch_id, users: accounts.len() });
     if users::write::create(change, Some(batch.batch_id), false, accounts).await?.is_err() {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Caller, Origin, PermissionLevel, Principal, Scopes};
+use super::{Caller, Origin, PermissionLevel, Principal, Scopes, SecretDigest};
 use crate::id::{ApiKey, Id, Organization, User};
 
 /// How long a cached holder is used.
@@ -34,6 +34,8 @@ pub struct KeyHolder {
     pub key_name: String,
     /// When the key expires; after a rotation, when the previous secret does, if that one was presented.
     pub(crate) expires_at: DateTime<Utc>,
+    /// The secret that was presented.
+    pub(crate) secret: SecretDigest,
     /// The user on whose behalf the key acts; `None` for a key without a user.
     pub user: Option<KeyUser>,
     /// The organization's ID.
@@ -74,6 +76,7 @@ impl KeyHolder {
                 user_id: self.user.as_ref().map(|user| user.user_id),
                 permission: self.permission,
                 scopes: self.scopes,
+                secret: Some(self.secret),
             },
             origin,
         }
@@ -154,6 +157,7 @@ mod tests {
             key_id: Id::from_uuid(Uuid::from_u128(1)),
             key_name: "ci".to_owned(),
             expires_at: DateTime::UNIX_EPOCH,
+            secret: SecretDigest([0; 32]),
             user: None,
             organization_id: Id::from_uuid(Uuid::from_u128(2)),
             organization_name: "Example".to_owned(),

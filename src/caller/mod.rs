@@ -1,7 +1,9 @@
 //! Callers and their permissions.
 
+mod access;
 mod action;
 mod key_holder;
+mod read;
 mod scope;
 
 use std::net::IpAddr;
@@ -10,9 +12,13 @@ use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
 use crate::names::names;
 
+pub use access::SecretDigest;
 pub use action::Action;
 pub use key_holder::{KeyHolder, KeyHolders, KeyUser};
 pub use scope::{Scope, Scopes};
+
+pub(crate) use access::{InvalidKey, KeyState};
+pub(crate) use read::{PresentedKey, lock_access, lock_membership};
 
 names! {
     /// The level of a membership or of an API key.
@@ -53,6 +59,8 @@ pub enum Principal {
         permission: PermissionLevel,
         /// The scopes that limit `permission` further.
         scopes: Scopes,
+        /// The secret that was presented; `None` if the key itself did not send the request.
+        secret: Option<SecretDigest>,
     },
     /// The holder of an invitation link, who can only accept the invitation.
     Invitation(Id<Invitation>),

@@ -33,10 +33,10 @@ pub async fn set_permission_level(
 ) -> Result<UserDetails> {
     app.authorize(caller, Action::CollaboratorUpdate).await?;
     let level = level.await?;
-    if level == PermissionLevel::Owner {
-        app.authorize(caller, Action::OwnerGrant).await?;
-    }
     app.change(caller, Action::CollaboratorUpdate, Target::Nothing, async |change| {
+        if level == PermissionLevel::Owner {
+            change.authorize(Action::OwnerGrant)?;
+        }
         owners::lock(change).await?;
         let member = lock(change, identity_id, expected).await?;
         if member.own_level == level {

@@ -5,6 +5,7 @@ use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Organization, User};
+use crate::users::lock;
 
 /// Changes the own level of members from one to another. Locks the users' rows in the order of their IDs, as other
 /// lists of users do.
@@ -31,6 +32,7 @@ pub(crate) async fn set_level(
     )
     .execute(change.connection())
     .await?;
+    lock::memberships(change, users).await?;
     sqlx::query!(
         r#"
         update collaborators

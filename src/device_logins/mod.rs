@@ -21,8 +21,9 @@ use chrono::Duration;
 
 use crate::app::App;
 use crate::audit::{Event, Target};
-use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal, Scopes};
+use crate::caller::{self, Action, Caller, Origin, PermissionLevel, Principal, Scopes};
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::{Id, User};
 use crate::keys::{self, KeySpec, Lifetime, NewKey};
 
@@ -109,6 +110,11 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
     .await
 }
 
+fn access_ended() -> Error {
+    let message = "the access of the login's approver has ended; start a new login and have another person approve it";
+    Error::new(Code::Conflict, message)
+}
+
 fn already_fetched() -> Error {
     let message = "the API key of the login was already fetched; if the person who started the login did not fetch it, \
                    revoke the key and start a new login";
@@ -128,12 +134,11 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
         return Err(already_fetched());
     }
     if !login.is_valid {
-        let message =
-            "the access of the login's approver has ended; start a new login and have another person approve it";
-        return Err(Error::new(Code::Conflict, message));
+        return Err(access_ended());
     }
+    failpoints::reach("login::found").await;
     let caller = Caller { organization_id: login.organization_id, principal: login.approved_by, origin };
-    app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
+    let fetched = app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
         let approval = write::fetch(change, &otp).await?.ok_or_else(already_fetched)?;
         let lifetime = match otp.duration_seconds {
             0 => Lifetime::Longest,
@@ -146,7 +151,25 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
             scopes: Some(approval.scopes),
             lifetime,
         };
-        Ok(Some(keys::add(app, change, &spec).await?))
-    })
-    .await
+        let key = keys::add(app, change, &spec).await?;
+        // The access of an approving key was confirmed with the new key. The operator approves on behalf of a user.
+        if let Some(user_id) = approval.user_id {
+            let organization_id = change.organization_id();
+            caller::lock_membership(change.connection(), organization_id, Some(user_id)).await?;
+            if !read::is_active(change.connection(), organization_id, user_id).await? {
+                return Err(access_ended());
+            }
+        }
+        Ok(Some(key))
+    });
+    match fetched.await {
+        Err(error) if matches!(error.code(), Code::Unauthenticated | Code::Forbidden | Code::NotFound) => {
+            Err(access_ended())
+        }
+        // The approval was deleted together with its user.
+        Err(error) if error.code() == Code::Conflict && read::approved(app, &otp).await?.is_none() => {
+            Err(access_ended())
+        }
+        fetched => fetched,
+    }
 }

@@ -1,6 +1,7 @@
 //! Reading approvals.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use super::Otp;
 use crate::app::App;
@@ -58,7 +59,28 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
                 user_id: row.user_id,
                 permission: row.permission_level,
                 scopes: Scopes::from_database(row.scopes.as_deref()),
+                secret: None,
             },
         },
     }))
+}
+
+/// Whether the user exists and is not suspended.
+pub(super) async fn is_active(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Id<User>,
+) -> Result<bool> {
+    let is_active = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from users where organization_id = $1 and user_id = $2 and status <> 'suspended'
+        ) as "is_active!"
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(is_active)
 }

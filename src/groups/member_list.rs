@@ -1,7 +1,7 @@
 //! Lists of users to add to a group or to remove from it: each row of the JSON array has `user`, an ID or an address.
 //! All findings are collected, as for a batch.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
@@ -58,11 +58,12 @@ impl MemberList {
         let refs: Vec<&UserRef> = self.rows.iter().map(|(_, user)| user).collect();
         let ids = user_ref::ids(change, &refs).await?;
         let known: Vec<Id<User>> = ids.iter().flatten().copied().collect();
-        let users = lock(change.connection(), organization_id, &known).await?;
-        let found: HashSet<Id<User>> = users.iter().copied().collect();
+        let locked = lock(change.connection(), organization_id, &known).await?;
+        // The address may have moved to another user before the row was locked.
+        let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|email_key| user.is_of(email_key));
         let rows = self.rows.iter().map(|(index, user)| (*index, user));
-        self.found = user_ref::distinct(rows, ids, |_, id| found.contains(&id), &mut report);
-        if report.is_empty() { Ok(users) } else { Err(Error::rejected(report)) }
+        self.found = user_ref::distinct(rows, ids, is_found, &mut report);
+        if report.is_empty() { Ok(locked.into_keys().collect()) } else { Err(Error::rejected(report)) }
     }
 
     /// A report with a finding for each of these owners, who are in the list.
@@ -76,15 +77,16 @@ impl MemberList {
     }
 }
 
-/// Locks users against deletion until the transaction ends. Returns those that exist, each once, by ID.
+/// Locks users against deletion until the transaction ends. Returns those that exist, by ID, with the keys of their
+/// addresses.
 async fn lock(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     user_ids: &[Id<User>],
-) -> Result<Vec<Id<User>>> {
-    let users = sqlx::query_scalar!(
+) -> Result<BTreeMap<Id<User>, String>> {
+    let users = sqlx::query!(
         r#"
-        select user_id as "user_id: Id<User>" from users
+        select user_id as "user_id: Id<User>", email_key from users
         where organization_id = $1 and user_id = any($2)
         order by user_id
         for key share
@@ -94,5 +96,5 @@ async fn lock(
     )
     .fetch_all(connection)
     .await?;
-    Ok(users)
+    Ok(users.into_iter().map(|user| (user.user_id, user.email_key)).collect())
 }

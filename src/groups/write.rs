@@ -59,6 +59,7 @@ fn taken(error: sqlx::Error, name: &GroupName) -> Error {
 
 /// Deletes a locked group with its memberships and policy bindings.
 pub(super) async fn delete(change: &mut Change, group_id: Id<id::Group>) -> Result<()> {
+    change.confirm_access().await?;
     let organization_id = change.organization_id();
     sqlx::query!(
         "delete from user_groups where organization_id = $1 and group_id = $2",
@@ -93,6 +94,7 @@ pub(super) async fn add(change: &mut Change, group_id: Id<id::Group>, users: &[I
 
 /// Removes users from a group. Returns those who were members.
 pub(super) async fn remove(change: &mut Change, group_id: Id<id::Group>, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
+    change.confirm_own_access(users).await?;
     let organization_id = change.organization_id();
     let removed = sqlx::query_scalar!(
         r#"

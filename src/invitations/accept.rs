@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::audit::{ActorRef, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal};
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::{Id, Invitation, Organization, User};
 use crate::passwords::Policy;
 use crate::secret::Secret;
@@ -128,6 +129,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     let password = match &user.credential {
         Credential::Password(password) => {
             let hash = app.hasher.hash(password.clone()).await?;
+            failpoints::reach("invitation::hashed").await;
             Some(StoredPassword { hash, must_change: false })
         }
         _ => None,
@@ -137,13 +139,12 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
         let now = change.now();
         // Of two concurrent requests, the second waits here.
         let ended = match read::lock(change, invitation_id).await? {
-            None => Some(UNKNOWN),
-            Some(locked) => {
-                why_ended(now, locked.expires_at, locked.accepted_at, locked.invalidated_at).map(|(_, detail)| detail)
-            }
+            None => Some(("unknown_invitation", UNKNOWN)),
+            Some(locked) => why_ended(now, locked.expires_at, locked.accepted_at, locked.invalidated_at),
         };
-        if let Some(detail) = ended {
-            return Err(Error::new(Code::NotFound, detail));
+        if let Some((reason, detail)) = ended {
+            let denial = AuditDenial::Unauthenticated(reason);
+            return Err(change.deny(Action::InvitationAccept, denial, Error::new(Code::NotFound, detail)));
         }
         let account = [Account { user_id: Id::new(now), identity_id: Id::new(now), user, password }];
         users::write::create(change, None, false, &account).await?.map_err(|AddressTaken| taken())?;

@@ -7,7 +7,7 @@ use chrono::Duration;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{NewInvitation, Token, write};
+use super::{NewInvitation, Token, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
@@ -61,8 +61,14 @@ pub async fn create(
     let organization_id = caller.organization_id;
     let target = Target::Organization(organization_id);
     let invited = app.change_many(caller, Action::InvitationBatchCreate, target, false, async |change| {
+        if invitees.iter().any(|invitee| invitee.permission_level == PermissionLevel::Owner) {
+            change.authorize(Action::OwnerGrant)?;
+        }
         // Also serializes the lists of invitations of this organization.
         owners::lock(change).await?;
+        let keys: Vec<&str> = invitees.iter().map(|invitee| invitee.email.key()).collect();
+        // An invitation that is being accepted becomes a member first.
+        read::lock_open(change, &keys).await?;
         let members = members(change, &invitees).await?;
         let now = change.now();
         let expires_at = now + Duration::days(i64::from(app.config.invitations.days));

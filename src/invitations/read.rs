@@ -86,6 +86,24 @@ pub(super) async fn lock(change: &mut Change, invitation_id: Id<Invitation>) -> 
     Ok(invitation.fetch_optional(change.connection()).await?)
 }
 
+/// Locks the open invitations of these addresses.
+pub(super) async fn lock_open(change: &mut Change, keys: &[&str]) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from invitations
+        where organization_id = $1 and email_key = any($2) and accepted_at is null and invalidated_at is null
+        order by invitation_id
+        for no key update
+        "#,
+        organization_id as Id<Organization>,
+        keys as &[&str],
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
 /// The invitation that a link names. The secret of the link has not been verified.
 pub(super) struct LinkedInvitation {
     pub(super) organization_name: String,

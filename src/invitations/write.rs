@@ -55,8 +55,7 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
     Ok(())
 }
 
-/// Invalidates the open invitations of these addresses and returns their IDs by address. Waits for a concurrent
-/// request that accepts one of them.
+/// Invalidates the open invitations of these addresses, which are locked, and returns their IDs by address.
 async fn replace(change: &mut Change, keys: &[&str]) -> Result<HashMap<String, Id<Invitation>>> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let replaced = sqlx::query!(

@@ -4,10 +4,11 @@ use chrono::Duration;
 
 use super::{NewKey, Rights, Summary, Token, deny, read, write};
 use crate::app::App;
-use crate::audit::Target;
+use crate::audit::{AuditDenial, Target};
 use crate::caller::{Action, Caller, PermissionLevel, Principal, Scopes};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::{Id, User};
 
 /// The maximum length of a key's name, in characters.
@@ -82,7 +83,12 @@ pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey>
         }
         _ => (caller.user_id(), level),
     };
+    failpoints::reach("key::requested").await;
+    let is_for_other = user_id != caller.user_id();
     app.change(caller, Action::KeyCreate, Target::Nothing, async |change| {
+        if is_for_other {
+            change.authorize(Action::KeyOthers)?;
+        }
         add_with(app, change, name, user_id, Rights { level, scopes }, &span).await
     })
     .await
@@ -140,11 +146,11 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
     }
 }
 
-/// Creates a key as part of a change. The caller's permission for such a key has already been checked.
+/// Creates a key as part of a change.
 ///
 /// # Errors
-/// `invalid_request` for an invalid lifetime; `not_found` for a user deleted in the meantime; `conflict` for a user with
-/// too many keys.
+/// `forbidden` for more permissions than the caller has by now; `invalid_request` for an invalid lifetime; `not_found` for
+/// a user deleted in the meantime; `conflict` for a user with too many keys.
 pub(crate) async fn add(app: &App, change: &mut Change, spec: &KeySpec) -> Result<NewKey> {
     let own = Rights::of(change.caller());
     let rights =
@@ -204,5 +210,10 @@ async fn add_with(
         revoked_at: None,
     };
     write::create(change, &key, rights.scopes, &token.sha256(), span.asked_for_seconds).await?;
+    change.confirm_access().await?;
+    if let Some(reason) = Rights::of(change.caller()).denies(rights.level, rights.scopes) {
+        let error = Error::new(Code::Forbidden, reason);
+        return Err(change.deny(Action::KeyCreate, AuditDenial::Forbidden, error));
+    }
     Ok(NewKey { key, token: token.text() })
 }

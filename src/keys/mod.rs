@@ -98,10 +98,10 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
         // Boxed, to keep it out of the future of the many requests that don't need it.
         _ => match Box::pin(look_up(app, &token, &digest)).await? {
             Found::Holder(holder) => holder,
-            Found::Denied { reason, message, actor } => {
+            Found::Denied { why, actor } => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
-                let error = Error::new(Code::Unauthenticated, message);
-                return Err(app.deny_credential(attribution, action, reason, error).await);
+                let error = Error::unauthenticated(why.message);
+                return Err(app.deny_credential(attribution, action, why.reason, error).await);
             }
         },
     };

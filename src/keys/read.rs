@@ -9,7 +9,9 @@ use sqlx::PgConnection;
 use super::Token;
 use crate::app::App;
 use crate::audit::ActorRef;
-use crate::caller::{Action, Caller, KeyHolder, KeyUser, PermissionLevel, Principal, Scopes};
+use crate::caller::{
+    Action, Caller, InvalidKey, KeyHolder, KeyState, KeyUser, PermissionLevel, Principal, Scopes, SecretDigest,
+};
 use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::page::{Page, PageRequest};
@@ -154,24 +156,30 @@ pub(super) struct Known {
 /// `forbidden`; `not_found`.
 pub(super) async fn allowed(app: &App, caller: &Caller, action: Action, key_id: Id<ApiKey>) -> Result<Known> {
     let mut read = app.read(caller, action).await?;
-    let key = keys!("key_id = $2", caller.organization_id as Id<Organization>, key_id as Id<ApiKey>)
-        .fetch_optional(&mut *read)
-        .await?;
-    let user = match key.as_ref().and_then(|key| key.user_id) {
-        Some(user_id) => Some(holder(&mut read, caller.organization_id, user_id).await?),
-        None => None,
-    };
+    let known = known(&mut read, caller, key_id).await?;
     drop(read);
-    let is_own = key.as_ref().is_some_and(|key| key.is_of(caller));
-    if !is_own {
+    if !known.as_ref().is_some_and(|known| known.is_own) {
         app.authorize(caller, Action::KeyOthers).await?;
     }
-    Ok(Known {
-        key: key.ok_or_else(|| Error::not_found("API key", key_id))?,
-        is_own,
+    known.ok_or_else(|| Error::not_found("API key", key_id))
+}
+
+/// Reads a key as the caller sees it.
+pub(super) async fn known(connection: &mut PgConnection, caller: &Caller, key_id: Id<ApiKey>) -> Result<Option<Known>> {
+    let key = keys!("key_id = $2", caller.organization_id as Id<Organization>, key_id as Id<ApiKey>)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(key) = key else { return Ok(None) };
+    let user = match key.user_id {
+        Some(user_id) => Some(holder(connection, caller.organization_id, user_id).await?),
+        None => None,
+    };
+    Ok(Some(Known {
+        is_own: key.is_of(caller),
+        key,
         user_level: user.as_ref().map(|user| user.level),
         is_of_service_account: user.is_some_and(|user| user.is_service_account),
-    })
+    }))
 }
 
 /// A user as a holder of keys.
@@ -221,10 +229,8 @@ pub(super) enum Found {
     Holder(Arc<KeyHolder>),
     /// The token is not valid.
     Denied {
-        /// The code for the audit log.
-        reason: &'static str,
-        /// The message for the client.
-        message: &'static str,
+        /// The reason.
+        why: InvalidKey,
         /// The key, if the secret is or was its secret.
         actor: ActorRef,
     },
@@ -252,13 +258,21 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     )
     .fetch_optional(&mut *app.reader(&app.db.reserved).await?)
     .await?;
-    let unknown = Found::Denied { reason: "unknown_key", message: "unknown API key", actor: ActorRef::ANONYMOUS };
+    let unknown = Found::Denied { why: InvalidKey::UNKNOWN, actor: ActorRef::ANONYMOUS };
     let Some(row) = row else { return Ok(unknown) };
-    let expires_at = match (row.previous_secret_sha256, row.previous_expires_at) {
-        _ if token.matches(&row.secret_sha256) => row.expires_at,
-        (Some(previous), Some(until)) if token.matches(&previous) => row.expires_at.min(until),
-        _ => return Ok(unknown),
+    let state = KeyState {
+        secret_sha256: &row.secret_sha256,
+        previous_secret_sha256: row.previous_secret_sha256.as_deref(),
+        previous_expires_at: row.previous_expires_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        is_user_suspended: row.status == Some(Status::Suspended),
     };
+    let secret = SecretDigest(token.sha256());
+    let Some(expires_at) = state.expiry(secret) else { return Ok(unknown) };
+    if let Err(why) = state.check(expires_at, now) {
+        return Ok(Found::Denied { why, actor: ActorRef::api_key(token.id) });
+    }
     let user = match (row.user_id, row.user_name, row.email) {
         (Some(user_id), Some(name), Some(email)) => Some(KeyUser { user_id, name, lastname: row.lastname, email }),
         _ => None,
@@ -267,6 +281,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         key_id: token.id,
         key_name: row.key_name,
         expires_at,
+        secret,
         organization_id: token.organization_id,
         organization_name: row.organization_name,
         public_identifier: row.public_identifier,
@@ -279,15 +294,5 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         scopes: Scopes::from_database(row.scopes.as_deref()),
         last_recorded_use: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
     };
-    let denied = |reason, message| Ok(Found::Denied { reason, message, actor: ActorRef::api_key(token.id) });
-    if row.revoked_at.is_some() {
-        return denied("revoked_key", "the API key is revoked");
-    }
-    if expires_at <= now {
-        return denied("expired_key", "the API key has expired");
-    }
-    if row.status == Some(Status::Suspended) {
-        return denied("suspended_user", "the user of the API key is suspended");
-    }
     Ok(Found::Holder(Arc::new(holder)))
 }

@@ -15,8 +15,12 @@ use crate::id::{ApiKey, Id, User};
 pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Summary> {
     let is_itself = matches!(caller.principal, Principal::ApiKey { id, .. } if id == key_id);
     let action = if is_itself { Action::KeyRevokeSelf } else { Action::KeyRevoke };
-    let mut key = read::allowed(app, caller, action, key_id).await?.key;
+    let read::Known { mut key, is_own, .. } = read::allowed(app, caller, action, key_id).await?;
     app.change(caller, action, Target::ApiKey(key_id), async |change| {
+        if !is_own {
+            change.authorize(Action::KeyOthers)?;
+        }
+        write::lock(change, key_id).await?;
         if !write::revoke(change, key_id).await? {
             return Err(Error::new(Code::Conflict, format!("API key {key_id} is already revoked")));
         }

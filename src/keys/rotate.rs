@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{NewKey, Rights, Token, deny, read, write};
+use super::{NewKey, Rights, Token, read, write};
 use crate::app::App;
-use crate::audit::{Event, Target};
+use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, Principal, Scopes};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id};
@@ -21,20 +21,26 @@ pub const LONGEST_OVERLAP_DAYS: u32 = 7;
 /// may rotate keys of service accounts and keys without a user), or for a key with more permissions than the caller;
 /// `not_found`; `conflict` for a revoked or expired key.
 pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Option<Duration>) -> Result<NewKey> {
-    let found = read::allowed(app, caller, Action::KeyRotate, key_id).await?;
+    let is_own = read::allowed(app, caller, Action::KeyRotate, key_id).await?.is_own;
     let overlap = overlap.unwrap_or_else(|| Duration::hours(i64::from(app.config.keys.rotation_overlap_hours)));
     if overlap < Duration::zero() || overlap > Duration::days(i64::from(LONGEST_OVERLAP_DAYS)) {
         let rule = format!("the previous secret can stay valid for 0 to {LONGEST_OVERLAP_DAYS} days after a rotation");
         return Err(Error::invalid(rule));
     }
-    if let Some(reason) = denies(caller, &found) {
-        return Err(deny(app, caller, Action::KeyRotate, reason).await);
-    }
-    let mut key = found.key;
     app.change(caller, Action::KeyRotate, Target::ApiKey(key_id), async |change| {
-        let now = change.now();
-        let state = write::lock(change, key_id).await?.ok_or_else(|| Error::not_found("API key", key_id))?;
-        if state.revoked_at.is_some() || state.expires_at <= now {
+        if !is_own {
+            change.authorize(Action::KeyOthers)?;
+        }
+        write::lock(change, key_id).await?;
+        let (caller, now) = (*change.caller(), change.now());
+        let found = read::known(change.connection(), &caller, key_id).await?;
+        let found = found.ok_or_else(|| Error::not_found("API key", key_id))?;
+        if let Some(reason) = denies(&caller, &found) {
+            let error = Error::new(Code::Forbidden, reason);
+            return Err(change.deny(Action::KeyRotate, AuditDenial::Forbidden, error));
+        }
+        let mut key = found.key;
+        if key.revoked_at.is_some() || key.expires_at <= now {
             let message = format!("API key {key_id} is revoked or expired and can't be rotated; create a new one");
             return Err(Error::new(Code::Conflict, message));
         }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Summary, Token};
 use crate::app::App;
 use crate::audit::Event;
-use crate::caller::Scopes;
+use crate::caller::{Principal, Scopes};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
@@ -95,24 +95,28 @@ pub(super) async fn lock_and_count(change: &mut Change, user_id: Option<Id<User>
     Ok(active)
 }
 
-/// The columns that decide whether a key can be rotated.
-pub(super) struct State {
-    pub(super) expires_at: DateTime<Utc>,
-    pub(super) revoked_at: Option<DateTime<Utc>>,
-}
-
-/// Locks a key until the change ends.
-pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<Option<State>> {
+/// Locks a key and the caller's own until the change ends, in the order of their IDs, so that keys that revoke each other
+/// wait for each other instead of deadlocking. Confirms the caller's access before the change can end it.
+pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<()> {
     let organization_id = change.organization_id();
-    let state = sqlx::query_as!(
-        State,
-        "select expires_at, revoked_at from api_keys where organization_id = $1 and key_id = $2 for update",
+    let mut keys = vec![key_id];
+    if let Principal::ApiKey { id, .. } = change.caller().principal {
+        keys.push(id);
+    }
+    change.lock_own_membership().await?;
+    sqlx::query!(
+        r#"
+        select from api_keys
+        where organization_id = $1 and key_id = any($2)
+        order by key_id
+        for no key update
+        "#,
         organization_id as Id<Organization>,
-        key_id as Id<ApiKey>,
+        &keys as &[Id<ApiKey>],
     )
-    .fetch_optional(change.connection())
+    .execute(change.connection())
     .await?;
-    Ok(state)
+    change.confirm_access().await
 }
 
 /// Replaces the secret, which becomes the previous one.
@@ -141,7 +145,7 @@ pub(super) async fn rotate(
     Ok(())
 }
 
-/// Revokes a key. `false` if the key was revoked before.
+/// Revokes a locked key. `false` if the key was revoked before.
 pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bool> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let revoked = sqlx::query!(
@@ -159,9 +163,21 @@ pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bo
     Ok(true)
 }
 
-/// Revokes all active keys of a user and returns their IDs. The keys are locked in the order of their IDs, so that
-/// concurrent calls do not deadlock.
+/// Revokes all active keys of a user and returns their IDs: until a statement finds none, because a key can create
+/// another one while the statement that revokes it waits.
 pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
+    let mut all = Vec::new();
+    loop {
+        let revoked = revoke_active(change, user_id).await?;
+        if revoked.is_empty() {
+            return Ok(all);
+        }
+        all.extend(revoked);
+    }
+}
+
+/// Revokes the active keys of a user. Locks them in the order of their IDs, so that concurrent calls do not deadlock.
+async fn revoke_active(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let revoked = sqlx::query_scalar!(
         r#"

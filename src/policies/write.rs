@@ -6,15 +6,11 @@ use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Group, Id, Organization};
 
-/// Replaces all bindings of the organization. The groups are locked.
+/// Replaces the bindings of the organization. The groups are locked. A binding that stays is not written: the access of
+/// the group's members rests on its row ([`crate::change`]).
 pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collaborators: Vec<Id<Group>>) -> Result<()> {
+    change.confirm_access().await?;
     let (organization_id, now) = (change.organization_id(), change.now());
-    sqlx::query!(
-        "delete from organization_policy_bindings where organization_id = $1",
-        organization_id as Id<Organization>
-    )
-    .execute(change.connection())
-    .await?;
     let with_role = |role: PermissionLevel, groups: &[Id<Group>]| -> Vec<(&'static str, Id<Group>)> {
         groups.iter().map(|id| (role.as_str(), *id)).collect()
     };
@@ -23,8 +19,23 @@ pub(super) async fn replace(change: &mut Change, owners: Vec<Id<Group>>, collabo
     let (roles, groups): (Vec<&str>, Vec<Id<Group>>) = all.into_iter().unzip();
     sqlx::query!(
         r#"
+        delete from organization_policy_bindings
+        where organization_id = $1
+            and (role_name, group_id) not in (
+                select role_name, group_id from unnest($2::text[], $3::uuid[]) as bound (role_name, group_id)
+            )
+        "#,
+        organization_id as Id<Organization>,
+        &roles as &[&str],
+        &groups[..] as &[Id<Group>],
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        r#"
         insert into organization_policy_bindings (organization_id, bound_at, role_name, group_id)
         select $1, $2, role_name, group_id from unnest($3::text[], $4::uuid[]) as bound (role_name, group_id)
+        on conflict on constraint organization_policy_bindings_pkey do nothing
         "#,
         organization_id as Id<Organization>,
         now,

@@ -204,11 +204,7 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
     let locked = lock::all(change, &ids).await?;
     let mut locked: HashMap<Id<User>, LockedUser> = locked.into_iter().map(|user| (user.user_id, user)).collect();
     // The address may have moved to another user before the row was locked.
-    let is_of = |reference: &UserRef, user: &LockedUser| match reference {
-        UserRef::ById(_) => true,
-        UserRef::ByAddress(address) => address.key() == user.email_key(),
-    };
-    let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|locked| is_of(user, locked));
+    let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|locked| user.is_of(locked.email_key()));
     let places = user_ref::distinct(rows.iter().map(|row| (row.index, &row.user)), ids_of_rows, is_found, report);
     Ok(places.into_iter().filter_map(|(place, id)| Some((rows.get(place)?, locked.remove(&id)?))).collect())
 }

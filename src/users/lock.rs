@@ -88,6 +88,25 @@ pub(super) async fn one(change: &mut Change, user_id: Id<User>) -> Result<Option
     Ok(all(change, &[user_id]).await?.pop())
 }
 
+/// Locks the memberships of users whose access is about to end or to be lowered, which waits for the commits that rest
+/// on them ([`crate::change`]), and confirms the caller's own access while it lasts.
+pub(crate) async fn memberships(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from collaborators
+        where organization_id = $1 and user_id = any($2)
+        order by user_id
+        for no key update
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    change.confirm_own_access(users).await
+}
+
 /// A member whose user's row is locked.
 #[derive(Debug)]
 pub(crate) struct LockedMember {

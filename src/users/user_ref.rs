@@ -53,6 +53,11 @@ impl UserRef {
         }
     }
 
+    /// Whether this is a reference to a user found by it, who has this address by now.
+    pub(crate) fn is_of(&self, email_key: &str) -> bool {
+        self.address().is_none_or(|address| address.key() == email_key)
+    }
+
     const fn address(&self) -> Option<&EmailAddress> {
         match self {
             Self::ById(_) => None,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status};
+use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -225,8 +225,11 @@ async fn release_addresses(change: &mut Change, updates: &[Update]) -> Result<()
     Ok(())
 }
 
-/// Suspends or reactivates users.
+/// Suspends or reactivates users, whose rows are locked.
 pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
+    if status == Status::Suspended {
+        lock::memberships(change, users).await?;
+    }
     let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
@@ -249,18 +252,12 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
     Ok(())
 }
 
-/// Deletes users and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
+/// Deletes users, whose rows are locked, and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
 /// keys (`on delete cascade`). API keys, approvals of device logins, invitations to the users' addresses and the stored
-/// responses of their batches are deleted explicitly.
+/// responses of their batches are deleted explicitly, the keys last: a change by one of these keys locks its access after
+/// everything else.
 pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Option<Id<Batch>>) -> Result<()> {
     let organization_id = change.organization_id();
-    sqlx::query!(
-        "delete from api_keys where organization_id = $1 and user_id = any($2)",
-        organization_id as Id<Organization>,
-        users as &[Id<User>]
-    )
-    .execute(change.connection())
-    .await?;
     sqlx::query!(
         "delete from login_approvals where organization_id = $1 and user_id = any($2)",
         organization_id as Id<Organization>,
@@ -289,6 +286,14 @@ pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Op
         "#,
         organization_id as Id<Organization>,
         users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    lock::memberships(change, users).await?;
+    sqlx::query!(
+        "delete from api_keys where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        users as &[Id<User>]
     )
     .execute(change.connection())
     .await?;

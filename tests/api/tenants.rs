@@ -129,6 +129,7 @@ async fn only_the_local_operator_can_create_and_list_organizations() {
         user_id: None,
         permission: muster::caller::PermissionLevel::Owner,
         scopes: muster::caller::Scopes::All,
+        secret: None,
     };
     let identifier = "more".parse().unwrap();
     let error = organizations::create(&app.app, &owner, "More", &identifier).await.unwrap_err();

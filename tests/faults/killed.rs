@@ -6,7 +6,7 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{BATCH, db_counts, migrated_database, with_password};
 
 /// Every step at which a batch can be interrupted, in order, and how many of its three users exist after a restart.
-const STEPS: [(&str, i64); 9] = [
+const STEPS: [(&str, i64); 10] = [
     ("batch::authorized", 0),
     ("batch::received", 0),
     ("batch::checked", 0),
@@ -14,6 +14,7 @@ const STEPS: [(&str, i64); 9] = [
     ("batch::hashed", 0),
     ("batch::begun", 0),
     ("batch::inserted", 0),
+    ("change::written", 0),
     ("change::audited", 0),
     ("batch::committed", 3),
 ];

@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod contention;
 mod database_away;
 mod database_trouble;

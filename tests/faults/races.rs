@@ -146,3 +146,49 @@ async fn a_user_who_is_removed_by_an_undo_gets_no_api_key() {
     assert!(message.starts_with("error: there is no user usr_"), "{message}");
     assert_eq!(pair.ada().await, json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoking_all_keys_of_a_user_includes_the_one_that_a_key_is_creating() {
+    let pair = Pair::start().await;
+    pair.batch().await;
+    let key = run(pair.create_key()).await;
+    let ada = pair.held.actor(String::from_utf8(key.stdout).unwrap().trim());
+    let user_id = pair.ada().await[0]["user_id"].as_str().unwrap().to_owned();
+    let revoke = format!("/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}");
+    let create = post(ada, "/api/v2/api_keys".to_owned(), json!({"name": "another"}));
+    let (created, revoked) = pair.race(create, post(pair.second(), revoke, Value::Null)).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    assert_eq!((revoked.status, &revoked.json()["result"]["keys"]), (200, &json!(2)), "{}", revoked.text);
+    let another = pair.second().with_token(created.json()["result"]["token"].as_str().unwrap());
+    assert_eq!(another.get("/api/v2/userinfo/").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_accepting_an_invitation_is_not_invited_again() {
+    let pair = Pair::start().await;
+    let (invite, list) = ("/api/v2/organization_invitations/batch_create", json!([{"email": "ada@example.com"}]));
+    let invited = pair.second().post(invite, &list).await.json()["results"][0]["data"].clone();
+    let token = invited["link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let body = json!({"token": token, "name": "Ada", "password": "kT9$wqzPlr"});
+    let accept = post(pair.first(), "/api/v2/organization_invitations/accept".to_owned(), body);
+    let (accepted, again) = pair.race(accept, post(pair.second(), invite.to_owned(), list)).await;
+    assert_eq!((accepted.status, again.status), (200, 200), "{}{}", accepted.text, again.text);
+    let detail = "ada@example.com is already a member of the organization";
+    assert_eq!(again.json()["results"][0]["error"]["detail"], detail, "{}", again.text);
+    let open = pair.second().get("/api/v2/organization_invitations/").await;
+    assert_eq!(open.json()["results"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_moves_to_another_user_adds_neither_of_them_to_a_group() {
+    let pair = Pair::start().await;
+    pair.batch().await;
+    let add = pair.group().await;
+    let rename = json!([{"user": "ada@example.com", "email": "countess@example.com"}]);
+    let rename = post(pair.first(), "/api/v2/users/admin_batch_update".to_owned(), rename);
+    let add_ada = post(pair.second(), add.clone(), json!([{"user": "ada@example.com"}]));
+    let (renamed, added) = pair.race(rename, add_ada).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.text);
+    assert_eq!((added.status, &added.error()["rows"][0]["code"]), (422, &json!("unknown_user")), "{}", added.text);
+    assert_eq!(pair.members(&add).await, json!([]));
+}
