@@ -375,12 +375,14 @@ impl App {
         jobs
     }
 
-    /// Cancels background jobs and waits up to `timeout` for them. A job in its transaction finishes it; any other job
-    /// only marks its batch as failed.
+    /// Cancels background jobs and batches that end with their request, and waits up to `timeout` for them. A batch in its
+    /// transaction finishes it; any other is only marked as failed.
     pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        let _ = tokio::time::timeout(timeout, self.jobs.wait()).await;
+        // A batch that ends with its request has a heartbeat, which is a task.
+        self.tasks.close();
+        let _ = tokio::time::timeout(timeout, async { tokio::join!(self.jobs.wait(), self.tasks.wait()) }).await;
     }
 
     /// Waits up to `timeout` for short tasks that outlive their request. Called when no request is in progress any more,

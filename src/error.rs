@@ -36,6 +36,7 @@
 
 use std::time::Duration;
 
+use crate::id::{Batch, Id};
 use crate::report::Report;
 
 /// How long a client should wait before it retries a request after a transient failure.
@@ -49,6 +50,7 @@ pub struct Error {
     message: String,
     report: Option<Box<Report>>,
     retry_after: Option<Duration>,
+    batch: Option<Id<Batch>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -139,10 +141,21 @@ codes! {
     Unavailable = "unavailable", 503;
 }
 
+/// A duration in words: two significant digits at most. The vendor's client does not show `Retry-After`.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).max(1);
+    let (number, unit) = match seconds {
+        0..90 => (seconds, "second"),
+        90..5_400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3_600), "hour"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
 impl Error {
     /// An error with its public message. Prefer a more specific constructor.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), report: None, retry_after: None, source: None }
+        Self { code, message: message.into(), report: None, retry_after: None, batch: None, source: None }
     }
 
     /// A malformed request; `message` names the part and what is expected.
@@ -195,8 +208,9 @@ impl Error {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
-    /// The server is overloaded; capacity is expected after `retry_after`.
+    /// The server is overloaded; capacity is expected after `retry_after`, which the message says, too.
     pub fn overloaded(message: impl Into<String>, retry_after: Duration) -> Self {
+        let message = format!("{}; retry in about {}", message.into(), about(retry_after));
         Self { retry_after: Some(retry_after), ..Self::new(Code::Overloaded, message) }
     }
 
@@ -235,6 +249,12 @@ impl Error {
         Self { message, ..self }.with_report(report)
     }
 
+    /// Names the batch that created the users of a rejected list, which clients get as `batch_id`.
+    #[must_use]
+    pub fn with_batch(self, batch: Id<Batch>) -> Self {
+        Self { batch: Some(batch), ..self }
+    }
+
     /// Replaces the public message.
     #[must_use]
     pub fn with_message(self, message: impl Into<String>) -> Self {
@@ -251,6 +271,12 @@ impl Error {
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         self.report.as_deref()
+    }
+
+    /// The batch that created the users of a rejected list.
+    #[must_use]
+    pub const fn batch(&self) -> Option<Id<Batch>> {
+        self.batch
     }
 
     /// When to retry; `None` if a retry can't succeed.

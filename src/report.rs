@@ -190,6 +190,16 @@ impl Report {
         self.findings.of_code.keys().all(|code| *code == EMAIL_TAKEN)
     }
 
+    /// Whether one finding for each row is kept.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.findings.kept.len() == self.total && self.more_findings().is_none()
+    }
+
+    /// The e-mail addresses in the findings.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.findings.kept.iter().filter_map(|finding| finding.subject.as_deref())
+    }
+
     /// The number of findings for each code.
     #[must_use]
     pub fn counts(&self) -> Map<String, Value> {

@@ -8,25 +8,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::claim::{self, Claim, Opening};
+use super::claim::{self, Claim, ClaimKey, Opening};
 use super::job::{self, Hashing, Job};
-use super::lease::{self, Lease};
+use super::lease::{Counts, Lease};
 use super::plan::{Outcome, Plan};
 use super::row::{CheckedList, CheckedUser, Limits, List};
 use super::write::{self, NewBatch};
-use super::{Answer, IdempotencyKey, Mode, Planned, Request, Response, read, unpack};
+use super::{Answer, Creating, Mode, Planned, Request, Response, read, unpack};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Batch, Id};
 use crate::passwords::PasswordHash;
-use crate::report::Finding;
+use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::ListLimits;
 use crate::traces::stage;
-use crate::users::{self, Account, Credential, NewUser, StoredPassword};
+use crate::users::{self, Account, Credential, EmailAddress, NewUser, StoredPassword};
 
 /// The length of a body, in bytes, from which it is parsed and checked on a thread of its own.
 const THREAD_THRESHOLD: usize = 512;
@@ -81,29 +81,48 @@ async fn off_thread<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + 
 pub async fn create_list(app: &Arc<App>, caller: &Caller, list: List, request: Request) -> Result<Answer> {
     let action = request.mode.action();
     app.authorize(caller, action).await?;
-    let answer = match next_step(app, caller, list, request).await {
-        Ok(Step::Answer(answer)) => Ok(answer),
-        Ok(Step::Create(prepared)) => prepared.run(app, caller).await,
-        // The detached batch continues without its client, and records its own outcome.
-        Ok(Step::CreateDetached(prepared, lease, wait)) => {
-            return Box::pin(prepared.run_detached(app, caller, lease, wait)).await;
+    let slow = request.slow;
+    let (prepared, lease, mode) = match next_step(app, caller, list, request).await {
+        Ok(Step::Answer(answer)) => return Ok(answer),
+        Ok(Step::Create(prepared, lease, mode)) => (prepared, lease, mode),
+        Err(error) => {
+            let error = explain(app, caller, error).await;
+            record_denial(app, caller, action, None, &error).await;
+            return Err(error);
         }
-        Err(error) => Err(error),
     };
-    if let Err(error) = &answer {
-        record_denial(app, caller, action, None, error).await;
+    let progress = prepared.job.hashing.progress();
+    let creating = Box::pin(prepared.start(app, caller, lease, mode)).await?;
+    match creating {
+        Started::Answer(answer) => Ok(answer),
+        Started::Creating(creating) if slow.is_some_and(|slow| app.hasher.time_left(&progress) > slow) => {
+            Ok(Answer::InProgress(creating))
+        }
+        Started::Creating(creating) => creating.await.map(Answer::Created),
     }
-    answer
 }
 
 /// What to do with a request.
 enum Step {
     /// Nothing more.
     Answer(Answer),
-    /// Create the batch while the client waits. If it disconnects before the transaction, nothing is written.
-    Create(Prepared),
-    /// Create the batch even if the client disconnects. It waits for the duration, or until the end.
-    CreateDetached(Prepared, Lease, Option<Duration>),
+    /// Create the batch.
+    Create(Box<Prepared>, Option<Lease>, Run),
+}
+
+/// What happens to a batch when its client disconnects.
+#[derive(Clone, Copy)]
+enum Run {
+    /// If the transaction has not begun, nothing is written.
+    Attached,
+    /// The batch is created all the same. The request waits for the duration, or until the end.
+    Detached(Option<Duration>),
+}
+
+/// A batch in progress.
+enum Started {
+    Answer(Answer),
+    Creating(Creating),
 }
 
 async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request) -> Result<Step> {
@@ -117,54 +136,155 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
         }
         Mode::Create { wait } => wait,
     };
-    let lease = match &request.key {
+    let mut lease = match &request.key {
         None => None,
-        // A row that is inserted after the timeout is released with its lease.
-        Some(key) => match app.in_time(Box::pin(claim_key(app, caller, &request, key, list.bytes()))).await?? {
-            Claim::Held(lease) => Some(lease),
-            Claim::Replay { batch_id, response, users } => {
-                let body = Bytes::from(unpack(&response)?);
-                let response = Response { batch_id, users, body, is_replayed: true };
-                return Ok(Step::Answer(Answer::Created(response)));
-            }
-            Claim::Running(batch_id) if wait.is_some() => {
-                return Ok(Step::Answer(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))));
-            }
-            Claim::Running(_) => return Err(Error::key_in_use()),
-        },
-    };
-    let prepared = match (prepare(app, caller, &request, list).await, lease) {
-        (Ok(prepared), Some(lease)) => return Ok(Step::CreateDetached(prepared, lease, wait)),
-        (Ok(prepared), None) => prepared,
-        (Err(error), Some(lease)) => {
-            lease.release().await;
-            return Err(error);
-        }
-        (Err(error), None) => return Err(error),
-    };
-    match wait {
-        None => Ok(Step::Create(prepared)),
-        // Clients can poll this batch, so it needs a row.
-        Some(_) => {
-            let opening = Opening { source: request.source, file: request.file, key: None };
-            match app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await?? {
-                Claim::Held(lease) => Ok(Step::CreateDetached(prepared, lease, wait)),
-                Claim::Replay { .. } | Claim::Running(_) => Err(Error::internal("found a batch without a key")),
+        Some(key) => {
+            let key = ClaimKey::explicit(app, key, list.bytes());
+            let opening = opening(&request, key, Counts::default());
+            // A row that is inserted after the timeout is released with its lease.
+            match app.in_time(Box::pin(claim::claim(app, caller, &opening, list.bytes()))).await?? {
+                Claim::Held(lease) => Some(lease),
+                Claim::Running(_) if wait.is_none() => return Err(Error::key_in_use()),
+                claim => return settled(app, caller, claim, false).await.map(Step::Answer),
             }
         }
+    };
+    let body = request.key.is_none().then(|| list.bytes().clone());
+    let checked = Box::pin(check(app, caller, &request, list)).await;
+    let Valid { mut users, warnings, share } = match (checked, &lease, &body) {
+        (Ok(checked), _, _) => checked,
+        (Err(error), None, Some(body)) if error.report().is_some_and(Report::only_conflicts) => {
+            return match Box::pin(undelivered(app, caller, body)).await? {
+                Some(answer) => Ok(Step::Answer(answer)),
+                None => Err(error),
+            };
+        }
+        (Err(error), _, _) => return Err(released(lease, error).await),
+    };
+    let hashes = users.iter().filter(|user| matches!(user.credential, Credential::Password(_))).count();
+    if let Some(body) = body
+        && (hashes > 0 || wait.is_some())
+    {
+        let counts = Counts { users: users.len(), hashes, weak_hashes: warnings.len() };
+        match Box::pin(claim_implicit(app, caller, &request, body, counts, &users)).await? {
+            Claim::Held(held) => lease = Some(held),
+            claim => return settled(app, caller, claim, true).await.map(Step::Answer),
+        }
+    }
+    let started = match wait {
+        None => fits(app, hashes).and_then(|()| Hashing::start(app, &mut users)),
+        Some(_) => Hashing::start(app, &mut users),
+    };
+    let hashing = match started {
+        Ok(hashing) => hashing,
+        Err(error) => return Err(released(lease, error).await),
+    };
+    let run = if request.key.is_some() || wait.is_some() { Run::Detached(wait) } else { Run::Attached };
+    let (source, file, render) = (request.source, request.file, request.render);
+    let (max_findings, is_followed) = (app.config.batch.max_findings, wait.is_some());
+    let job = Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_followed };
+    Ok(Step::Create(Box::new(Prepared { job, is_planned: request.plan.is_some() }), lease, run))
+}
+
+/// Checks `batch.max_sync_seconds`.
+fn fits(app: &App, hashes: usize) -> Result<()> {
+    let max = Duration::from_secs(app.config.batch.max_sync_seconds);
+    if max.is_zero() || hashes == 0 {
+        return Ok(());
+    }
+    let seconds = max.as_secs();
+    let fitting = app.hasher.hashes_in(max);
+    if hashes > fitting {
+        let message = format!(
+            "the list has {hashes} passwords to hash, and {fitting} fit into the {seconds} seconds that a client may wait \
+             for them (`batch.max_sync_seconds`); split the list, or send `Prefer: respond-async`"
+        );
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    match app.hasher.estimate(hashes).checked_sub(max) {
+        Some(late) if !late.is_zero() => {
+            let message = format!(
+                "with the passwords of other lists, hashing {hashes} takes longer than the {seconds} seconds that a client \
+                 may wait (`batch.max_sync_seconds`); nothing was written"
+            );
+            Err(Error::overloaded(message, late))
+        }
+        _ => Ok(()),
     }
 }
 
-async fn claim_key(
+fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Opening {
+    Opening { source: request.source, file: request.file.clone(), key, counts }
+}
+
+/// Gives up a claimed row because of `error`, which frees its key.
+async fn released(lease: Option<Lease>, error: Error) -> Error {
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    error
+}
+
+/// The answer to a request whose batch another request is creating or has created.
+async fn settled(app: &App, caller: &Caller, claim: Claim, is_implicit: bool) -> Result<Answer> {
+    match claim {
+        Claim::Replay { batch_id, response, users } => {
+            let body = Bytes::from(unpack(&response)?);
+            let response = Response { batch_id, users, body, is_replayed: true, is_undelivered: is_implicit };
+            Ok(Answer::Created(response))
+        }
+        Claim::Running(batch_id) => Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))),
+        Claim::Held(_) => Err(Error::internal("the batch belongs to this request")),
+    }
+}
+
+/// The implicit key of a request.
+async fn implicit_key(app: &Arc<App>, body: Bytes) -> Result<ClaimKey> {
+    let app = Arc::clone(app);
+    off_thread(body.len(), move || ClaimKey::implicit(&app, &body)).await
+}
+
+/// The response to the same request that could not be delivered.
+async fn undelivered(app: &Arc<App>, caller: &Caller, body: &Bytes) -> Result<Option<Answer>> {
+    let key = implicit_key(app, body.clone()).await?;
+    match app.in_time(claim::find(app, caller, &key, b"")).await?? {
+        Some(claim @ Claim::Replay { .. }) => settled(app, caller, claim, true).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Claims the batch of a request without a key, or waits for the outcome of the same request.
+async fn claim_implicit(
     app: &Arc<App>,
     caller: &Caller,
     request: &Request,
-    key: &IdempotencyKey,
-    body: &[u8],
+    body: Bytes,
+    counts: Counts,
+    users: &[NewUser],
 ) -> Result<Claim> {
-    let fingerprint = app.fingerprints.of(claim::REQUEST, body);
-    let opening = Opening { source: request.source, file: request.file.clone(), key: Some((key.clone(), fingerprint)) };
-    claim::claim(app, caller, &opening, body).await
+    let opening = opening(request, implicit_key(app, body).await?, counts);
+    loop {
+        // As for an explicit key.
+        let claimed = app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await??;
+        let (Claim::Running(batch_id), Mode::Create { wait: None }) = (&claimed, request.mode) else {
+            return Ok(claimed);
+        };
+        failpoints::reach("batch::waiting").await;
+        if let Some(claim) = claim::wait(app, caller, *batch_id).await? {
+            return Ok(claim);
+        }
+        // If its response was delivered long ago, its users exist.
+        let emails: Vec<_> = users.iter().map(|user| &user.email).collect();
+        let mut report = Report::on(users.len(), "created", Findings::new(app.config.batch.max_findings));
+        for (index, email) in
+            find_taken(app, caller, &emails).await?.into_iter().filter_map(|i| Some((i, emails.get(i)?)))
+        {
+            report.add(Finding::email_taken(index, email.as_str()));
+        }
+        if !report.is_empty() {
+            return Err(as_planned(Error::rejected(report), request.plan.is_some()));
+        }
+    }
 }
 
 /// A batch that is ready to be created.
@@ -173,60 +293,75 @@ struct Prepared {
     is_planned: bool,
 }
 
-/// Checks the list and queues its passwords.
-async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Prepared> {
-    let Valid { mut users, warnings, share } = validate(app, caller, request, list).await?;
+/// Checks the list.
+async fn check(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
+    let valid = validate(app, caller, request, list).await?;
     if let Some(plan) = &request.plan {
-        plan.check_outcome(&app.fingerprints, &outcome(app, caller, &users))?;
+        plan.check_outcome(&app.fingerprints, &outcome(app, caller, &valid.users))?;
     }
     failpoints::reach("batch::checked").await;
-    let hashing = Hashing::start(app, &mut users)?;
-    let (source, file, render) = (request.source, request.file.clone(), request.render);
-    let max_findings = app.config.batch.max_findings;
-    let job = Job { source, file, users, warnings, render, hashing, max_findings, _share: share };
-    Ok(Prepared { job, is_planned: request.plan.is_some() })
+    Ok(valid)
 }
 
 impl Prepared {
-    async fn run(self, app: &Arc<App>, caller: &Caller) -> Result<Answer> {
-        let created = job::run(app, caller, self.job, None).await;
-        created.map(Answer::Created).map_err(|error| as_planned(error, self.is_planned))
-    }
-
-    async fn run_detached(
-        self,
-        app: &Arc<App>,
-        caller: &Caller,
-        mut lease: Lease,
-        wait: Option<Duration>,
-    ) -> Result<Answer> {
-        let batch_id = lease.held.batch_id;
-        lease.announce(self.job.counts(), self.job.hashing.progress(), wait.is_some()).await?;
-        let creating = app.start_job(self.run_to_end(Arc::clone(app), *caller, lease));
-        let created = match wait {
-            None => creating.await,
-            Some(wait) => match tokio::time::timeout(wait, creating).await {
-                Ok(created) => created,
-                Err(_) => return Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))),
-            },
-        };
-        created.map_err(Error::internal)?.map(Answer::Created)
-    }
-
-    /// Creates the batch and ends its lease.
-    async fn run_to_end(self, app: Arc<App>, caller: Caller, lease: Lease) -> Result<Response> {
-        let batch_id = lease.held.batch_id;
-        let created = job::run(&app, &caller, self.job, Some(&lease)).await;
-        let created = created.map_err(|error| as_planned(error, self.is_planned));
-        match &created {
-            Ok(_) => lease.settle(),
-            Err(error) => {
-                record_denial(&app, &caller, Action::UserBatchCreate, Some(batch_id), error).await;
-                lease.give_up(error).await;
+    /// Starts creating the batch.
+    async fn start(self, app: &Arc<App>, caller: &Caller, lease: Option<Lease>, run: Run) -> Result<Started> {
+        let (counts, progress) = (self.job.counts(), self.job.hashing.progress());
+        match (lease, run) {
+            (Some(mut lease), Run::Detached(wait)) => {
+                let batch_id = lease.held.batch_id;
+                lease.announce(counts, progress, wait.is_some()).await?;
+                let creating = app.start_job(self.run(Arc::clone(app), *caller, Some(lease)));
+                let Some(wait) = wait else {
+                    return Ok(Started::Creating(Box::pin(async { creating.await.map_err(Error::internal)? })));
+                };
+                Ok(Started::Answer(match tokio::time::timeout(wait, creating).await {
+                    Ok(created) => Answer::Created(created.map_err(Error::internal)??),
+                    Err(_) => Answer::Running(Box::new(read::find(app, caller, batch_id).await?)),
+                }))
+            }
+            (mut lease, _) => {
+                if let Some(lease) = &mut lease {
+                    lease.attach(progress);
+                }
+                Ok(Started::Creating(Box::pin(self.run(Arc::clone(app), *caller, lease))))
             }
         }
-        created
     }
+
+    /// Creates the batch and ends its lease. Dropping the future before the transaction begins writes nothing.
+    async fn run(self, app: Arc<App>, caller: Caller, lease: Option<Lease>) -> Result<Response> {
+        let is_planned = self.is_planned;
+        let hashed = match job::hash(&app, self.job, lease.as_ref()).await {
+            Ok(hashed) => hashed,
+            Err(error) => return Err(ended(&app, &caller, lease, as_planned(error, is_planned)).await),
+        };
+        let writing = Arc::clone(&app);
+        // A task of its own, so that a client that disconnects does not cut the transaction short.
+        let write = async move {
+            match hashed.write(&writing, &caller).await {
+                Ok(response) => {
+                    if let Some(lease) = lease {
+                        lease.settle();
+                    }
+                    Ok(response)
+                }
+                Err(error) => Err(ended(&writing, &caller, lease, as_planned(error, is_planned)).await),
+            }
+        };
+        stage("batch.write", async { app.start_task(write).await }).await.map_err(Error::internal)?
+    }
+}
+
+/// Ends a batch that was not created because of `error`.
+async fn ended(app: &App, caller: &Caller, lease: Option<Lease>, error: Error) -> Error {
+    let error = explain(app, caller, error).await;
+    let batch_id = lease.as_ref().map(|lease| lease.held.batch_id);
+    record_denial(app, caller, Action::UserBatchCreate, batch_id, &error).await;
+    if let Some(lease) = lease {
+        lease.give_up(&error).await;
+    }
+    error
 }
 
 /// Maps a rejection of a planned batch to `plan_changed`.
@@ -254,11 +389,7 @@ async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List
     let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
     if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
-        let taken = app.in_time(Box::pin(async {
-            let mut connection = app.reader(&app.db.batch).await?;
-            users::read::taken(&mut connection, caller.organization_id, &emails, None).await
-        }));
-        for place in stage("batch.find_taken", taken).await?? {
+        for place in find_taken(app, caller, &emails).await? {
             if let Some(user) = users.get(place) {
                 report.add(Finding::email_taken(user.index, user.email().as_str()));
             }
@@ -270,6 +401,41 @@ async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List
     // Without a finding, every row is a valid user.
     let users = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
     Ok(Valid { users, warnings, share })
+}
+
+/// The addresses that belong to users, by their index.
+async fn find_taken(app: &App, caller: &Caller, emails: &[&EmailAddress]) -> Result<Vec<usize>> {
+    let taken = app.in_time(Box::pin(async {
+        let mut connection = app.reader(&app.db.batch).await?;
+        users::read::taken(&mut connection, caller.organization_id, emails, None).await
+    }));
+    stage("batch.find_taken", taken).await?
+}
+
+/// Names the batch of this API key that created all users of a list, if there is one.
+async fn explain(app: &App, caller: &Caller, error: Error) -> Error {
+    let Some(report) = error.report().filter(|report| error.code() == Code::BatchConflict && report.is_complete())
+    else {
+        return error;
+    };
+    let emails: Vec<EmailAddress> = report.subjects().filter_map(|email| EmailAddress::parse(email).ok()).collect();
+    match app.in_time(Box::pin(read::creator(app, caller, &emails))).await {
+        Ok(Ok(Some((batch_id, at)))) => {
+            let (users, exist) = match emails.len() {
+                1 => ("the user was".to_owned(), "already exists"),
+                users => (format!("all {users} users were"), "already exist"),
+            };
+            let is_today = at.date_naive() == app.clock.now().date_naive();
+            let at = at.format(if is_today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" });
+            let message = format!(
+                "{users} created by this API key's request of {at} UTC (batch {batch_id}) and {exist}; nothing is \
+                 left to do"
+            );
+            error.with_message(message).with_batch(batch_id)
+        }
+        // The message without the explanation is right, too.
+        _ => error,
+    }
 }
 
 fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> {
@@ -292,10 +458,20 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List)
         account
     };
     let accounts: Vec<Account> = users.into_iter().map(stand_in).collect();
-    let counts = lease::Counts { users: accounts.len(), ..lease::Counts::default() };
+    let counts = Counts { users: accounts.len(), ..Counts::default() };
     let (source, file, batch_id) = (request.source, request.file.fingerprinted(app), Id::new(now));
     let max_findings = app.config.batch.max_findings;
-    let batch = NewBatch { held: None, batch_id, created_at: now, source, file, counts, response: None, max_findings };
+    let batch = NewBatch {
+        held: None,
+        batch_id,
+        created_at: now,
+        source,
+        file,
+        counts,
+        response: None,
+        max_findings,
+        is_followed: false,
+    };
     let (action, target) = (Action::UserBatchDryRun, Target::Organization(caller.organization_id));
     app.change_many(caller, action, target, true, async |change| write::insert(change, &batch, &accounts).await)
         .await?;

@@ -14,6 +14,7 @@ use crate::change::{FailedChange, Retries, TxLimits};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::Id;
+use crate::metrics::RunningBatch;
 use crate::passwords::{self, Password, PasswordHash, Progress};
 use crate::postgres::ErrorClass;
 use crate::report::Finding;
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub(super) max_findings: usize,
     /// The memory of the list, until the batch ends.
     pub(super) _share: BodyShare,
+    /// Whether the client gets the ID of the batch instead of the response.
+    pub(super) is_followed: bool,
 }
 
 impl Job {
@@ -78,15 +81,24 @@ impl Hashing {
     }
 }
 
-/// Creates the batch. With a lease it stops when the lease is lost. Dropping the future before the transaction begins
-/// writes nothing.
+/// A batch whose passwords are hashed.
+pub(super) struct Hashed {
+    batch: NewBatch,
+    created: Created,
+    body: Bytes,
+    is_undelivered: bool,
+    running: RunningBatch,
+    /// The memory of the list.
+    share: BodyShare,
+}
+
+/// Hashes the passwords. With a lease it stops when the lease is lost.
 ///
 /// # Errors
-/// `batch_conflict` with the complete report when addresses were taken meanwhile; `overloaded`; `unavailable`;
-/// `conflict` when the batch was cancelled.
-pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option<&Lease>) -> Result<Response> {
+/// `overloaded`; `conflict` when the batch was cancelled; `unavailable` at shutdown.
+pub(super) async fn hash(app: &Arc<App>, job: Job, lease: Option<&Lease>) -> Result<Hashed> {
     let (counts, running) = (job.counts(), app.metrics.batches.start());
-    let Job { source, file, users, warnings, render, hashing, max_findings, _share: share } = job;
+    let Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_followed } = job;
     let hash = async {
         failpoints::reach("batch::hashing").await;
         hashing.finish().await
@@ -117,20 +129,29 @@ pub(super) async fn run(app: &Arc<App>, caller: &Caller, job: Job, lease: Option
     let created = Created { batch_id, created_at: now, accounts, warnings };
     let (created, body, response) = render_response(render, created, held.is_some()).await?;
     let file = file.fingerprinted(app);
-    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response, max_findings };
-    let (writing, caller) = (Arc::clone(app), *caller);
-    // A task of its own, so that a client that disconnects does not cut the transaction short.
-    let write = async move {
-        let written = write_batch(&writing, &caller, &batch, &created.accounts).await;
+    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response, max_findings, is_followed };
+    let is_undelivered = lease.is_some_and(|lease| lease.is_attached);
+    Ok(Hashed { batch, created, body, is_undelivered, running, share })
+}
+
+impl Hashed {
+    /// Writes the batch with its users in one transaction.
+    ///
+    /// # Errors
+    /// `batch_conflict` with the complete report when addresses were taken meanwhile; `unavailable`; `conflict` when the
+    /// batch was cancelled.
+    pub(super) async fn write(self, app: &App, caller: &Caller) -> Result<Response> {
+        let Self { batch, created, body, is_undelivered, running, share } = self;
+        let written = write_batch(app, caller, &batch, &created.accounts).await;
         drop((created, share));
         if written.as_ref().map_or_else(|error| error.code() == Code::Conflict, |()| true) {
             running.finish();
         }
-        written
-    };
-    stage("batch.write", async { app.start_task(write).await }).await.map_err(Error::internal)??;
-    app.note_created(counts.users);
-    Ok(Response { batch_id, users: counts.users, body, is_replayed: false })
+        written?;
+        let users = batch.counts.users;
+        app.note_created(users);
+        Ok(Response { batch_id: batch.batch_id, users, body, is_replayed: false, is_undelivered })
+    }
 }
 
 /// A new account without the hash of a plaintext password, which is not known yet.

@@ -1,6 +1,7 @@
 //! Leases on running batches: one attempt works on a batch at a time, and proves that it is alive.
 //!
-//! A batch with an `Idempotency-Key`, or one that clients can watch, has its row before it has its users.
+//! A batch with passwords to hash, with an `Idempotency-Key` or with `Prefer: respond-async` has its row before it has its
+//! users.
 //! [`super::claim`] writes the row with its `owner`, the attempt, and the end of its lease. A heartbeat renews the lease
 //! every second and stores the progress. When the process dies, the lease expires, and
 //! [`crate::jobs`] or the next request with the key marks the batch as failed. The attempt's own transaction changes the
@@ -30,6 +31,9 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Organization};
 use crate::passwords::Progress;
 
+/// The code of a batch whose client closed the connection.
+const DISCONNECTED: &str = "disconnected";
+
 /// How often an attempt renews its lease.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -53,7 +57,10 @@ pub(super) struct Lease {
     /// Cancelled when the row no longer belongs to this attempt: the batch was cancelled or its lease has expired.
     pub(super) lost: CancellationToken,
     heartbeat: JoinHandle<()>,
+    counts: Counts,
     is_announced: bool,
+    /// Whether dropping the lease marks the batch as failed because its client left.
+    pub(super) is_attached: bool,
     is_settled: bool,
 }
 
@@ -67,10 +74,11 @@ pub(super) struct Held {
 
 impl Lease {
     /// Starts the heartbeat of a row that was just claimed.
-    pub(super) fn start(app: &Arc<App>, held: Held) -> Self {
+    pub(super) fn start(app: &Arc<App>, held: Held, counts: Counts) -> Self {
         let lost = CancellationToken::new();
-        let heartbeat = app.start_task(beat(Arc::clone(app), held, Counts::default(), None, lost.clone()));
-        Self { app: Arc::clone(app), held, lost, heartbeat, is_announced: false, is_settled: false }
+        let heartbeat = app.start_task(beat(Arc::clone(app), held, counts, None, lost.clone()));
+        let app = Arc::clone(app);
+        Self { app, held, lost, heartbeat, counts, is_announced: false, is_attached: false, is_settled: false }
     }
 
     /// Stores the size of the batch, and from now on its progress. `to_client`: the client learns the batch's ID, too.
@@ -82,10 +90,21 @@ impl Lease {
             return Err(lost_error(&self.app, self.held).await);
         }
         self.is_announced = to_client;
-        self.heartbeat.abort();
-        self.heartbeat =
-            self.app.start_task(beat(Arc::clone(&self.app), self.held, counts, Some(progress), self.lost.clone()));
+        self.counts = counts;
+        self.report(progress);
         Ok(())
+    }
+
+    /// Stores the progress of the batch from now on. The batch ends with the lease: if it is dropped, its client has left.
+    pub(super) fn attach(&mut self, progress: Arc<Progress>) {
+        (self.is_announced, self.is_attached) = (true, true);
+        self.report(progress);
+    }
+
+    fn report(&mut self, progress: Arc<Progress>) {
+        self.heartbeat.abort();
+        let (app, lost) = (Arc::clone(&self.app), self.lost.clone());
+        self.heartbeat = self.app.start_task(beat(app, self.held, self.counts, Some(progress), lost));
     }
 
     /// Ends the lease of a batch that was created.
@@ -126,6 +145,11 @@ fn failure(error: &Error) -> Value {
     }
 }
 
+fn disconnected() -> Value {
+    let detail = "the client closed the connection before its users were created; nothing was written";
+    json!({ "code": DISCONNECTED, "detail": detail })
+}
+
 fn log_failure(given_up: Result<()>) {
     if let Err(error) = given_up {
         tracing::warn!(error = error.chain(), "failed to end the lease of a batch; the lease will expire");
@@ -136,10 +160,16 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
         // The lease of an announced batch whose task panicked expires, and the batch is marked as failed.
-        if !self.is_settled && !self.is_announced {
-            let (app, held) = (Arc::clone(&self.app), self.held);
-            drop(self.app.start_task(async move { log_failure(release(&app, held).await) }));
+        if self.is_settled || std::thread::panicking() || (self.is_announced && !self.is_attached) {
+            return;
         }
+        let (app, held, is_attached) = (Arc::clone(&self.app), self.held, self.is_attached);
+        drop(self.app.start_task(async move {
+            log_failure(match is_attached {
+                true => fail(&app, held, &disconnected()).await,
+                false => release(&app, held).await,
+            });
+        }));
     }
 }
 

@@ -11,8 +11,10 @@
 //! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
 //!    passwords to hash skips the query: step 8 finds the same conflicts.)
 //! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
-//!    report.
-//! 7. The pool hashes the passwords, outside any transaction (`job.rs`).
+//!    report. If the conflicts are with the users of the same request, whose response could not be delivered, it gets
+//!    that response.
+//! 7. A request without a key claims a row now, unless it has no passwords, or waits for the same request (`claim.rs`).
+//!    The pool hashes the passwords, outside any transaction (`job.rs`).
 //! 8. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), changes a claimed
 //!    row from `running` to `created`, and stores the response for the key. It runs in a task of its own, so that a
 //!    client that disconnects does not interrupt it.
@@ -22,7 +24,8 @@
 //!
 //! A dry run takes the same steps without hashing, and rolls back. Its response has a plan (`plan.rs`), which a later
 //! request can be bound to. A batch that is requested with `Prefer: respond-async`, or with a key, continues when its
-//! client disconnects. It can be read (`read.rs`), cancelled before step 8 and undone after it (`undo.rs`).
+//! client disconnects; any other is cancelled, unless step 8 has begun. A batch with a row can be read (`read.rs`),
+//! cancelled before step 8 and undone after it (`undo.rs`).
 //!
 //! # Decisions
 //!
@@ -36,6 +39,13 @@
 //!
 //! *Two requests are the same if their bodies are identical, byte for byte.* A retry sends the same bytes; two different
 //! texts with the same meaning come from two requests.
+//!
+//! *A client that closes its connection while its passwords are hashed gives its batch up*, also with FIN: no known client
+//! closes only its sending side (`http/disconnect.rs`). Creating users for a client that will report an error, or is sending
+//! the list again, surprises its user. A client that wants its batch to continue sends a key.
+//!
+//! *A list without passwords has no row in advance*: it is written at once, so there is nothing to follow, cancel or join,
+//! and the extra commit would slow it down.
 //!
 //! *A list is validated, and its passwords are in the queue, before the response 202 promises that the batch continues
 //! without its client.* A failure that can be known in advance is reported immediately.
@@ -51,6 +61,7 @@ mod row;
 mod undo;
 mod write;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -65,6 +76,7 @@ use crate::names::names;
 use crate::report::Finding;
 use crate::users::{Account, NewUser};
 
+pub use claim::mark_delivered;
 pub use create::{create, create_list};
 pub use key::{IdempotencyKey, InvalidKey};
 pub use plan::{InvalidPlan, Plan};
@@ -119,6 +131,8 @@ pub struct Request {
     pub mode: Mode,
     /// Renders the response before the transaction, which stores it.
     pub render: Render,
+    /// The estimated time from which the answer is [`Answer::InProgress`].
+    pub slow: Option<Duration>,
 }
 
 /// Renders the response about a created batch.
@@ -168,15 +182,19 @@ impl SourceFile {
 }
 
 /// The outcome of a request.
-#[derive(Debug)]
 pub enum Answer {
     /// The users exist.
     Created(Response),
-    /// The batch is in progress.
+    /// The batch is in progress, and continues without its client.
     Running(Box<BatchSummary>),
+    /// The rows are valid, and the batch takes long enough for [`Request::slow`]. Dropping the future is a disconnect.
+    InProgress(Creating),
     /// A dry run succeeded.
     Planned(Planned),
 }
+
+/// A batch that is being created.
+pub type Creating = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 
 /// The response about a created batch.
 #[derive(Debug)]
@@ -189,6 +207,8 @@ pub struct Response {
     pub body: Bytes,
     /// Whether an earlier request with the same key created the batch.
     pub is_replayed: bool,
+    /// Whether the response is kept until [`mark_delivered`] is called.
+    pub is_undelivered: bool,
 }
 
 /// The result of a dry run.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{BatchState, Source};
 use crate::app::App;
-use crate::audit::ActorKind;
+use crate::audit::{ActorKind, ActorRef};
 use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -16,6 +16,7 @@ use crate::names::names;
 use crate::page::{Page, PageRequest};
 use crate::passwords::ImportedHash;
 use crate::report::Finding;
+use crate::users::{self, EmailAddress};
 
 /// A batch without its users.
 #[derive(Debug)]
@@ -142,6 +143,34 @@ async fn select(
     .fetch_all(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     Ok(rows)
+}
+
+/// The batch that created the users with all of these addresses, and the time of its request, if the caller requested it.
+pub(super) async fn creator(
+    app: &App,
+    caller: &Caller,
+    emails: &[EmailAddress],
+) -> Result<Option<(Id<Batch>, DateTime<Utc>)>> {
+    let keys: Vec<&str> = emails.iter().map(EmailAddress::key).collect();
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let Some(batch_id) = users::read::only_batch(&mut connection, caller.organization_id, &keys).await? else {
+        return Ok(None);
+    };
+    let actor = ActorRef::from(caller.principal);
+    let created_at = sqlx::query_scalar!(
+        r#"
+        select created_at from batches
+        where organization_id = $1 and batch_id = $2
+            and requested_by_kind = $3 and requested_by_id is not distinct from $4
+        "#,
+        caller.organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
+        actor.kind.as_str(),
+        actor.id,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    Ok(created_at.map(|created_at| (batch_id, created_at)))
 }
 
 /// A user of a created batch.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::claim;
 use super::lease::{Counts, Held, count};
 use super::{BatchState, FingerprintedFile, Source};
 use crate::app::App;
@@ -32,6 +33,8 @@ pub(super) struct NewBatch {
     pub(super) response: Option<Vec<u8>>,
     /// The maximum number of findings on addresses that were taken.
     pub(super) max_findings: usize,
+    /// Whether the client gets the ID of the batch instead of this response.
+    pub(super) is_followed: bool,
 }
 
 /// Writes the batch with its users, their memberships and passwords, and records the events.
@@ -112,7 +115,10 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
         update batches
         set state = 'created', owner = null, lease_until = null, expected_at = null, finished_at = $4,
             user_count = $5, hash_count = $6, hashed = $6, weak_hash_count = $7,
-            response = case when idempotency_key is not null then $8::bytea end
+            response = case when idempotency_key is not null then $8::bytea end,
+            idempotency_key = case when $9 and starts_with(idempotency_key, 'implicit ') then 'delivered ' || batch_id
+                else idempotency_key end,
+            key_expires_at = case when starts_with(idempotency_key, 'implicit ') then $10 else key_expires_at end
         where organization_id = $1 and batch_id = $2 and owner = $3 and state = 'running'
         "#,
         organization_id as Id<Organization>,
@@ -123,6 +129,8 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
         count(batch.counts.hashes)?,
         count(batch.counts.weak_hashes)?,
         batch.response.as_deref(),
+        batch.is_followed,
+        claim::response_expires_at(now, batch.is_followed),
     )
     .execute(change.connection())
     .await?;

@@ -5,6 +5,8 @@
 //!
 //! # Decisions
 //!
+//! - A file that an earlier run has created completely ends with status 0: an administrator who repeats an interrupted run
+//!   wants to know that these users exist, not that they are in the way.
 //! - The request asks for an asynchronous response after [`WAIT`] (RFC 7240), so that a long batch shows its progress
 //!   and survives a lost connection. A short batch prints no more than Anyscale's client does.
 //! - If the server restarts, the client retries for its usual 5 minutes and reports that once. If the server's process
@@ -17,9 +19,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use muster_client::{
-    AdminCreatedUser, Batch, BatchEvent, BatchRequest, Client, CreatedBatch, Error, PlannedBatch, PlannedUser,
+    AdminCreatedUser, Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error,
+    PlannedBatch, PlannedUser,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
@@ -29,6 +33,9 @@ use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
 const WAIT: Duration = Duration::from_secs(2);
+
+/// The newest batches of the same file among which the earlier run is searched.
+const SEARCHED_BATCHES: u8 = 50;
 
 /// Maximum length of a file name in characters, as the server stores it.
 const MAX_FILE_NAME: usize = 255;
@@ -99,19 +106,39 @@ async fn send<R: Serialize>(
     let unknown = unknown_outcome(args, &key);
     let created = create(request.idempotency_key(key), file.len(), &unknown, &mut progress).await;
     progress.clear();
+    let is_new = created.is_ok();
     let created = match created {
         Ok(created) => created,
-        Err(Stopped::Error(error)) => return Err(rejected(args, file, *error)),
+        Err(Stopped::Error(error)) => match created_before(client, file, &error).await {
+            Some(created) => {
+                progress.say(&output::clean(&error.to_string()));
+                created
+            }
+            None => return Err(rejected(args, file, *error)),
+        },
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
         Err(Stopped::Interrupted(message)) => return Err(Exit::rejected(message)),
     };
     file_report::warnings(file, &created.warnings);
-    let replayed = if created.replayed { " by an earlier request with the same idempotency key" } else { "" };
-    progress.say(&format!("{} created{replayed}.", output::users(created.users.len())));
+    if is_new {
+        let replayed = if created.replayed { " by an earlier request with the same idempotency key" } else { "" };
+        progress.say(&format!("{} created{replayed}.", output::users(created.users.len())));
+    }
     match args.output {
         None => Ok(()),
         Some(format) => output::print_list(format, &created.users),
     }
+}
+
+/// The users of a rejected list, if an earlier run created exactly these from the same file: then there is nothing to do.
+async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Option<CreatedBatch> {
+    let batch_id = error.api_error()?.batch_id.as_deref()?;
+    let filter = BatchFilter { state: Some(BatchState::Created), file_sha256: Some(file.sha256().to_owned()) };
+    let from_file = client.list_batches(&filter, SEARCHED_BATCHES, None).await.ok()?;
+    from_file.results.iter().find(|batch| batch.batch_id == batch_id)?;
+    let created = client.batch_results(batch_id).await.ok()?;
+    let emails = created.users.iter().map(|user| Some(user.email.as_str()));
+    emails.eq(file.rows().map(|row| row.get("email").and_then(Value::as_str))).then_some(created)
 }
 
 /// How to find out the outcome of a request whose response was lost.

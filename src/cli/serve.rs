@@ -305,7 +305,11 @@ async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken)
     tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
     let batches = app.drain(deadline).await;
     let is_late = tokio::time::timeout_at(deadline, server.stop(true)).await.is_err();
-    Aborted { requests: if is_late { app.metrics.requests.in_flight() } else { 0 }, batches }
+    let requests = if is_late { app.metrics.requests.in_flight() } else { 0 };
+    if is_late {
+        app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await;
+    }
+    Aborted { requests, batches }
 }
 
 /// Restarts the embedded PostgreSQL when it exits.

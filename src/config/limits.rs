@@ -18,6 +18,11 @@ pub struct HttpLimits {
     pub send_timeout: Duration,
     /// Concurrent requests on one HTTP/2 connection: the value that RFC 9113 recommends at least.
     pub http2_requests: usize,
+    /// The estimated time from which the vendor's client gets the head of the response to a list at once, and blanks until
+    /// the rest follows. Load balancers end a connection without data after 60 seconds or less.
+    pub slow_batch: Duration,
+    /// How often such a response gets a blank.
+    pub blank_interval: Duration,
 }
 
 impl Default for HttpLimits {
@@ -29,6 +34,8 @@ impl Default for HttpLimits {
             body_interval: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
             http2_requests: 100,
+            slow_batch: Duration::from_secs(15),
+            blank_interval: Duration::from_secs(10),
         };
         #[cfg(feature = "failpoints")]
         let limits = limits.for_tests(&super::environment("MUSTER_TEST_LIMITS").unwrap_or_default());
@@ -47,6 +54,8 @@ impl HttpLimits {
                 "body_timeout" => self.body_timeout = Duration::from_secs(value.into()),
                 "body_interval" => self.body_interval = Duration::from_secs(value.into()),
                 "send_timeout" => self.send_timeout = Duration::from_secs(value.into()),
+                "slow_batch" => self.slow_batch = Duration::from_secs(value.into()),
+                "blank_interval" => self.blank_interval = Duration::from_secs(value.into()),
                 "http2_requests" => self.http2_requests = value.into(),
                 _ => {}
             }

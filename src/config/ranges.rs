@@ -11,7 +11,7 @@ use super::ConfigError;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 27] = [
+const RANGES: [(&str, RangeInclusive<u128>); 28] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
@@ -26,6 +26,7 @@ const RANGES: [(&str, RangeInclusive<u128>); 27] = [
     ("batch.max_users", 1..=100_000),
     ("batch.max_findings", 1..=1_000_000),
     ("batch.max_wait_seconds", 1..=86_400),
+    ("batch.max_sync_seconds", 0..=86_400),
     ("batch.lease_seconds", 2..=HOUR),
     ("batch.idempotency_hours", 1..=720),
     // The maxima for verifying passwords: with stronger parameters, users could not sign in.

@@ -50,6 +50,7 @@ pub struct Batch {
     pub max_users: usize,
     pub max_findings: usize,
     pub max_wait_seconds: u64,
+    pub max_sync_seconds: u64,
     pub lease_seconds: u32,
     pub idempotency_hours: u32,
 }

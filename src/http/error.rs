@@ -39,6 +39,10 @@ struct ErrorDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 5)]
     more_findings: Option<usize>,
+    /// The batch of this API key that created all users of a rejected list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "bat_…")]
+    batch_id: Option<String>,
     /// Identifies this request in the server log and the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
@@ -49,7 +53,8 @@ impl<'a> ErrorBody<'a> {
         let rows = error.report().map(Report::findings);
         let more_findings = error.report().and_then(Report::more_findings);
         let (code, detail) = (error.code().as_str(), error.to_string());
-        let details = ErrorDetails { code, detail, rows, more_findings, request_id };
+        let batch_id = error.batch().map(|batch| batch.to_string());
+        let details = ErrorDetails { code, detail, rows, more_findings, batch_id, request_id };
         Self { error: details }
     }
 }

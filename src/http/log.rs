@@ -25,6 +25,7 @@ use actix_web::{HttpMessage, HttpRequest, error, web};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::batches::Response;
 use crate::id::{ApiKey, Id, Request};
 use crate::metrics::known_method;
 use crate::traces::{Outcome, Parent, Recording};
@@ -119,6 +120,21 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
     if let Some(recording) = recording {
         let (request_id, caller, rows, code) = (*request_id, *caller, *rows, *code);
         recording.finish(&Outcome { method, route, status, request_id, caller, rows, code });
+    }
+}
+
+/// Logs the outcome of a batch whose response had begun before.
+pub(super) fn slow_response(request: &HttpRequest, created: &crate::error::Result<Response>) {
+    let extensions = request.extensions();
+    let Some(Note { request_id, .. }) = extensions.get::<Note>() else { return };
+    match created {
+        Ok(created) => {
+            tracing::info!(batch_id = %created.batch_id, rows = created.users, %request_id, "batch created; sending its response")
+        }
+        Err(error) => {
+            let (code, cause) = (error.code().as_str(), error.chain());
+            tracing::warn!(code, error = cause, %request_id, "batch failed after its response had begun; connection closed: {error}");
+        }
     }
 }
 

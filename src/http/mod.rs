@@ -26,6 +26,7 @@ mod browser;
 mod client_addresses;
 mod connection;
 mod deadline;
+mod delivered;
 mod disconnect;
 mod error;
 mod extract;

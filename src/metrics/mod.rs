@@ -56,7 +56,7 @@ use crate::passwords::Pool;
 use crate::postgres::Database;
 use crate::tls::Tls;
 
-pub(crate) use batches::BatchMetrics;
+pub(crate) use batches::{BatchMetrics, RunningBatch};
 pub(crate) use requests::{RequestMetrics, known_method};
 
 /// The metrics of this instance.

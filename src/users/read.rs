@@ -152,3 +152,33 @@ pub(crate) async fn taken(
     let holders = by_address(connection, organization_id, &keys, except).await?;
     Ok(keys.iter().enumerate().filter(|(_, key)| holders.contains_key(**key)).map(|(index, _)| index).collect())
 }
+
+/// The batch that created the users with all of these addresses; `None` if an address is free, or if there is more than one
+/// batch.
+pub(crate) async fn only_batch(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    keys: &[&str],
+) -> Result<Option<Id<Batch>>> {
+    let batches = sqlx::query_scalar!(
+        r#"
+        select distinct found.batch_id as "batch_id: Id<Batch>"
+        from
+            unnest($2::text[]) as wanted (email_key)
+            left join lateral (
+                select batch_id from users
+                where organization_id = $1 and users.email_key = wanted.email_key
+                offset 0
+            ) as found on true
+        limit 2
+        "#,
+        organization_id as Id<Organization>,
+        keys as &[&str],
+    )
+    .fetch_all(connection)
+    .await?;
+    match batches.as_slice() {
+        [only] => Ok(*only),
+        _ => Ok(None),
+    }
+}

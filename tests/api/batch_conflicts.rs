@@ -161,3 +161,45 @@ async fn the_same_address_can_exist_in_two_organizations() {
     let listed = other.get("/api/v2/organization_collaborators/").await.json();
     assert_eq!(listed["results"].as_array().unwrap().len(), 1, "users of the other organization are listed: {listed}");
 }
+
+#[tokio::test]
+async fn a_repeated_list_is_told_that_its_users_were_created_by_the_same_key() {
+    let app = TestApp::spawn().await;
+    let users = json!([sso("a@example.com"), sso("b@example.com")]);
+    let created = app.owner.create(&users).await.json();
+    let batch = &created["metadata"]["batch_id"];
+    let at: String = app.db_value("select to_char(created_at at time zone 'UTC', 'HH24:MI:SS') from batches").await;
+    let row =
+        |index: usize| json!({"index": index, "field": "email", "code": "email_taken", "message": "already exists"});
+    for (users, who) in [(json!([sso("A@example.com")]), "the user was"), (users.clone(), "all 2 users were")] {
+        let again = app.owner.create(&users).await;
+        assert_eq!(again.status, 409);
+        let exist = if who == "the user was" { "already exists" } else { "already exist" };
+        let rows: Vec<Value> = (0..users.as_array().unwrap().len()).map(row).collect();
+        assert_eq!(
+            again.error(),
+            json!({
+                "code": "batch_conflict",
+                "detail": format!(
+                    "{who} created by this API key's request of {at} UTC (batch {}) and {exist}; nothing is left to do",
+                    batch.as_str().unwrap()
+                ),
+                "rows": rows,
+                "batch_id": batch,
+            })
+        );
+    }
+    // Another key, a new user among them, and users of two batches.
+    let other = app.actor(muster::caller::PermissionLevel::Owner).await;
+    assert_eq!(app.owner.create(&json!([sso("c@example.com")])).await.status, 200);
+    let with = |email: &str| json!([sso("a@example.com"), sso(email)]);
+    for answer in [
+        other.create(&users).await,
+        app.owner.create(&with("new@example.com")).await,
+        app.owner.create(&with("c@example.com")).await,
+    ] {
+        let error = answer.error();
+        assert_eq!((answer.status, error.get("batch_id")), (409, None));
+        assert!(error["detail"].as_str().unwrap().contains("users can't be created: users[0].email"), "{error}");
+    }
+}

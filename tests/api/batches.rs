@@ -417,11 +417,14 @@ async fn a_batch_that_would_wait_too_long_gets_retry_after() {
     let late = json!([with_password("late@example.com", "kT9$wqzPlr")]);
     let refused = app.owner.create(&late).await;
     assert_eq!(refused.status, 503, "{}", refused.text);
-    assert_eq!(
-        refused.error(),
-        json!({"code": "overloaded", "detail": "the password hashing queue is full; nothing was written"})
-    );
+    assert_eq!(refused.error(), json!({"code": "overloaded", "detail": refused.error()["detail"]}));
     let mut wait: u64 = refused.header("retry-after").parse().unwrap();
+    // The vendor's client shows only the message.
+    let plural = if wait == 1 { "" } else { "s" };
+    assert_eq!(
+        refused.error()["detail"],
+        format!("the password hashing queue is full; nothing was written; retry in about {wait} second{plural}")
+    );
     let longest = 2 * app.app.hasher.time_for(400).as_secs() + 1;
     assert!((1..=longest).contains(&wait), "{wait} of {longest}");
     // Requests without hashing are not affected.
@@ -436,4 +439,27 @@ async fn a_batch_that_would_wait_too_long_gets_retry_after() {
         wait = answer.header("retry-after").parse().unwrap();
     }
     panic!("the batch is rejected again after the time in `Retry-After`");
+}
+
+#[tokio::test]
+async fn a_list_that_takes_longer_than_its_client_may_wait_is_rejected_at_once() {
+    let app = TestApp::spawn_with(|config| config.batch.max_sync_seconds = 1).await;
+    assert_eq!(app.owner.create(&many(16)).await.status, 200);
+    let users: Value = (0..1000).map(|n| with_password(&format!("long{n}@example.com"), "kT9$wqzPlr")).collect();
+    let refused = app.owner.create(&users).await;
+    assert_eq!(refused.status, 413, "{}", refused.text);
+    let detail = refused.error()["detail"].as_str().unwrap().to_owned();
+    let fitting = detail
+        .strip_prefix("the list has 1000 passwords to hash, and ")
+        .and_then(|rest| {
+            rest.strip_suffix(
+                " fit into the 1 seconds that a client may wait for them (`batch.max_sync_seconds`); split the list, or send \
+                 `Prefer: respond-async`",
+            )
+        })
+        .unwrap_or_else(|| panic!("{detail}"));
+    assert!((1..1000).contains(&fitting.parse::<usize>().unwrap()), "{fitting}");
+    assert_eq!(app.db_counts().await[0], 16);
+    let users: Value = (0..400).map(|n| with_password(&format!("async{n}@example.com"), "kT9$wqzPlr")).collect();
+    assert_eq!(start(&app.owner, "respond-async", &users).await.status, 202);
 }

@@ -142,10 +142,36 @@ async fn an_empty_file_and_an_empty_list_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resending_a_file_reports_the_users_that_exist() {
+async fn a_file_whose_users_were_created_by_an_earlier_run_ends_with_success_and_prints_them() {
+    let app = TestApp::spawn().await;
+    let first = create(&app, EXAMPLE, &["-o", "csv"]);
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    let second = create(&app, EXAMPLE, &["-o", "csv"]);
+    assert_eq!((second.status, &second.out), (Some(0), &first.out), "{}", second.err);
+    let batch =
+        app.db_value::<String>("select to_char(created_at at time zone 'UTC', 'HH24:MI:SS') from batches").await;
+    let said = without_times(&second.err);
+    let said = said.strip_prefix("(muster +_s) Creating users...\n(muster +_s) ").unwrap();
+    let (before, rest) = said.split_once(" (batch bat_").unwrap();
+    assert_eq!(before, format!("all 2 users were created by this API key's request of {batch} UTC"));
+    assert!(rest.ends_with(") and already exist; nothing is left to do\n"), "{rest}");
+    assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
+    // Other users with the same addresses, and the same users of another key, are conflicts.
+    let changed = create(&app, &EXAMPLE.replace("title2", "title3"), &[]);
+    assert_eq!(changed.status, Some(1));
+    assert!(changed.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", changed.err);
+    let other = app.actor(muster::caller::PermissionLevel::Owner).await;
+    let (status, path) = (Some(1), file(EXAMPLE.as_bytes(), ".yaml"));
+    let path = path.path().to_str().unwrap();
+    let ran = run(muster_at(&app).env("MUSTER_TOKEN", other.token()).args(["user", "batch-create", "-f", path]));
+    assert_eq!(ran.status, status, "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resending_a_changed_file_reports_the_users_that_exist() {
     let app = TestApp::spawn().await;
     assert_eq!(create(&app, EXAMPLE, &[]).status, Some(0));
-    let ran = create(&app, EXAMPLE, &[]);
+    let ran = create(&app, &EXAMPLE.replace("lastname2", "lastname3"), &[]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains("--> users:3:12") && ran.err.contains("--> users:9:12"), "{}", ran.err);
     assert!(ran.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", ran.err);

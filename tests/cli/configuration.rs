@@ -418,6 +418,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
             "server.connections_per_address=0",
             "server.shutdown_timeout_seconds=0",
             "server.drain_delay_seconds=0",
+            "batch.max_sync_seconds=0",
             "passwords.threads=0",
             "passwords.min_strength=0",
             "keys.rotation_overlap_hours=0",

@@ -235,6 +235,17 @@ class Chart(unittest.TestCase):
             self.assertEqual([probe["scheme"] for probe in probes], [scheme] * 3)
             self.assertEqual([probe["path"] for probe in probes], ["/livez", "/livez", "/readyz"])
 
+    def test_the_ingress_lets_a_list_of_users_take_minutes(self):
+        more = {"ingress": {"enabled": True, "host": "muster.example.org", "annotations": {"a": "b"}}}
+        annotations = rendered({**LEAST, **more})["Ingress", "muster"]["metadata"]["annotations"]
+        self.assertEqual(annotations, {
+            "a": "b",
+            "nginx.ingress.kubernetes.io/proxy-read-timeout": "900",
+            "nginx.ingress.kubernetes.io/proxy-body-size": "32m",
+            "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
+            "alb.ingress.kubernetes.io/load-balancer-attributes": "idle_timeout.timeout_seconds=900",
+        })
+
     def test_the_test_pod_uses_tls_when_the_server_does(self):
         for values, expected in ((LEAST, {}), (EVERYTHING, {"MUSTER_SERVER__TLS_CERTIFICATE_FILE": "tls.crt", "MUSTER_SERVER__TLS_KEY_FILE": "tls.key"})):
             (pod,) = [document["spec"] for (kind, _), document in rendered(values).items() if kind == "Pod"]

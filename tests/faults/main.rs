@@ -23,6 +23,7 @@ mod deadlocks;
 mod hang_up;
 mod housekeeping;
 mod instances;
+mod joining;
 mod killed;
 mod load_balancer;
 mod locked_tables;

@@ -1,7 +1,7 @@
-//! Clients that close the connection while their batch is being hashed, in the way real clients do: with FIN. Resets are
-//! in `tests/faults/hang_up.rs`.
+//! Clients that close the connection while their batch is being hashed, in the way real clients do: with FIN (resets are
+//! in `tests/faults/hang_up.rs`). And clients that are kept waiting.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::certificates::{Authority, Files};
 use crate::support::gate::{Gate, eventually};
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{BATCH, db_counts, migrated_database, with_password};
+use crate::support::{Actor, BATCH, db_counts, migrated_database, with_password};
 use crate::tls::trusting;
 
 /// A server that a test can hold while it hashes, and its log.
@@ -27,7 +27,11 @@ struct Held {
 
 impl Held {
     async fn start(settings: &[(&str, String)]) -> Self {
-        let (database, gate) = (migrated_database().await, Gate::open("batch::hashing"));
+        Self::start_at("batch::hashing", settings).await
+    }
+
+    async fn start_at(step: &'static str, settings: &[(&str, String)]) -> Self {
+        let (database, gate) = (migrated_database().await, Gate::open(step));
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = muster();
         command.env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]);
@@ -64,12 +68,16 @@ fn users() -> Value {
 
 /// Sends the users over plain HTTP.
 fn send(held: &Held, after: &str) -> TcpStream {
+    send_with(held, "", after)
+}
+
+fn send_with(held: &Held, headers: &str, after: &str) -> TcpStream {
     let mut stream = crate::connect(&held.server);
     let (key, body) = (&held.key, users().to_string());
     let length = body.len();
     write!(
         stream,
-        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}{after}"
+        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{headers}Content-Length: {length}\r\n\r\n{body}{after}"
     )
     .unwrap();
     stream
@@ -113,4 +121,72 @@ async fn over_tls_too_with_http_1_1_and_with_http_2() {
         held.client_has_left().await;
     }
     held.nothing_was_created().await;
+}
+
+/// Sends the users as the vendor's client does, to a server that takes them for a long list, and reads up to a blank.
+fn send_slow(held: &Held) -> (TcpStream, String) {
+    let mut stream = send_with(held, "X-Anyscale-Client: CLI\r\n", "");
+    let (mut said, mut byte) = (String::new(), [0]);
+    while !said.ends_with("\r\n\r\n1\r\n \r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{said}");
+        said.push(char::from(byte[0]));
+    }
+    assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.contains("\r\ntransfer-encoding: chunked\r\n"), "{said}");
+    (stream, said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
+    let settings = [("TEST_LIMITS", "slow_batch=0 blank_interval=1".to_owned())];
+    let mut held = Held::start_at("batch::hashed", &settings).await;
+    held.gate.close();
+    let (mut stream, _) = send_slow(&held);
+    held.gate.release();
+    let mut rest = String::new();
+    while !rest.ends_with("\r\n0\r\n\r\n") {
+        let mut some = [0; 4096];
+        let read = stream.read(&mut some).unwrap();
+        assert!(read > 0, "{rest}");
+        rest.push_str(std::str::from_utf8(&some[..read]).unwrap());
+    }
+    let (chunks, mut body) = (rest.split("\r\n").skip(1).step_by(2), String::new());
+    chunks.for_each(|chunk| body.push_str(chunk));
+    let created: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(created["metadata"]["total"], 2, "{created}");
+    // The connection stays usable, and the response was delivered.
+    stream.write_all(crate::LIVEZ).unwrap();
+    let mut some = [0; 4096];
+    let read = stream.read(&mut some).unwrap();
+    assert!(some[..read].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    let owner = held.server.actor(&held.key);
+    assert_eq!(owner.create(&users()).await.status, 409);
+    // What is known before is an ordinary response.
+    let (said, _) = crate::to_the_end(&mut send_with(&held, "X-Anyscale-Client: CLI\r\nConnection: close\r\n", ""));
+    assert!(said.starts_with("HTTP/1.1 409 Conflict\r\n"), "{said}");
+
+    // A failure breaks the connection off, and a client that leaves ends its batch.
+    assert_eq!(Actor::send(undo(&owner).await).await.status, 200);
+    held.gate.close();
+    let (mut stream, _) = send_slow(&held);
+    let batch = owner.get("/api/v2/batches?state=running").await.json()["results"][0]["batch_id"].clone();
+    let cancel = format!("/api/v2/batches/{}/cancel", batch.as_str().unwrap());
+    assert_eq!(Actor::send(owner.request("POST", &cancel)).await.status, 200);
+    held.gate.release();
+    let (rest, _) = crate::to_the_end(&mut stream);
+    assert!(!rest.contains("0\r\n\r\n") && !rest.contains("user_id"), "{rest}");
+    held.gate.close();
+    let (stream, _) = send_slow(&held);
+    drop(stream);
+    held.client_has_left().await;
+    let states = owner.get("/api/v2/batches").await.json();
+    let states: Vec<_> = (0..3).map(|n| states["results"][n]["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["failed", "cancelled", "undone"]);
+    let mut connection = held.database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[0], 0);
+}
+
+/// Undoes the only batch.
+async fn undo(owner: &Actor) -> reqwest::RequestBuilder {
+    let batch = owner.get("/api/v2/batches").await.json()["results"][0]["batch_id"].clone();
+    owner.request("POST", &format!("/api/v2/batches/{}/undo", batch.as_str().unwrap()))
 }

@@ -70,6 +70,8 @@ pub struct ApiError {
     pub rows: Vec<RowFinding>,
     /// Number of further findings that the response does not contain.
     pub more_findings: usize,
+    /// For `batch_conflict`: the batch that created all of these users, if the same API key requested it.
+    pub batch_id: Option<String>,
     /// ID of the request in the server log.
     pub request_id: Option<String>,
     /// Delay before a retry, from a `Retry-After` in whole seconds.
@@ -219,6 +221,7 @@ impl ApiError {
                 .and_then(Value::as_u64)
                 .and_then(|more| more.try_into().ok())
                 .unwrap_or(0),
+            batch_id: text("batch_id"),
             request_id: text("request_id").or(request_id),
             retry_after,
             idempotency_key: None,
@@ -304,6 +307,7 @@ mod tests {
                     finding(20, Some("email"), "duplicate", "same as users[2]", Some(2)),
                 ],
                 more_findings: 0,
+                batch_id: None,
                 request_id: Some("req_1".to_owned()),
                 retry_after: None,
                 idempotency_key: None,

@@ -10,12 +10,12 @@ use super::batches::to_batch;
 use super::created_users::{BatchMetadata, CreatedUsers, render};
 use super::{DryRun, Single, is_dry_run};
 use crate::app::App;
-use crate::batches::{self, Mode, Planned, Request};
+use crate::batches::{self, Mode, Planned, Request, Source};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{extract, headers, log};
+use crate::http::{delivered, extract, headers, log};
 use crate::users::{Credential, Line, NewUser};
 
 /// A user to create.
@@ -121,7 +121,7 @@ pub(in crate::http) enum CreatedOrPlanned {
     ))]
 pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let app = app.into_inner();
-    let create = create_request(&body.request)?;
+    let create = create_request(&app, &body.request)?;
     let answer = batches::create(&app, &caller, create, body.read()).await?;
     let mut response = match &answer {
         batches::Answer::Running(_) => HttpResponse::Accepted(),
@@ -133,7 +133,16 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
             if created.is_replayed {
                 response.insert_header(("idempotency-replayed", "true"));
             }
-            response.content_type("application/json").body(created.body)
+            response.content_type("application/json");
+            match created.is_undelivered {
+                true => response.body(delivered::body(app, caller.organization_id, created)),
+                false => response.body(created.body),
+            }
+        }
+        batches::Answer::InProgress(creating) => {
+            let body = delivered::in_progress(app, caller.organization_id, body.request.clone(), creating);
+            // nginx passes the blanks on instead of collecting them.
+            response.content_type("application/json").insert_header(("x-accel-buffering", "no")).streaming(body)
         }
         batches::Answer::Running(batch) => {
             let location = format!("/api/v2/batches/{}", batch.batch_id);
@@ -150,7 +159,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
     })
 }
 
-fn create_request(request: &HttpRequest) -> Result<Request> {
+fn create_request(app: &App, request: &HttpRequest) -> Result<Request> {
     let is_dry_run = is_dry_run(request)?;
     let plan = headers::plan(request)?;
     let mode = match is_dry_run {
@@ -160,13 +169,15 @@ fn create_request(request: &HttpRequest) -> Result<Request> {
         true => Mode::DryRun,
         false => Mode::Create { wait: headers::prefer_async(request) },
     };
+    let source = extract::source(request);
     Ok(Request {
-        source: extract::source(request),
+        source,
         file: headers::file(request)?,
         key: headers::idempotency_key(request)?,
         plan,
         mode,
         render,
+        slow: (source == Source::VendorClient).then_some(app.config.server.limits.slow_batch),
     })
 }
 

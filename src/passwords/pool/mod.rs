@@ -200,6 +200,14 @@ impl Pool {
         Err(Busy::after(too_long.max(self.time_for(too_many))))
     }
 
+    /// Estimates the number of hashes in this time on all threads, from the measured rate; at least one.
+    #[must_use]
+    pub fn hashes_in(&self, time: Duration) -> usize {
+        let nanos = u128::from(self.shared.nanos_per_hash.load(Ordering::Relaxed)).max(1);
+        let rounds = usize::try_from(time.as_nanos() / nanos).unwrap_or(usize::MAX);
+        rounds.saturating_mul(self.threads).max(1)
+    }
+
     /// Estimates the time for this number of hashes on all threads, from the measured rate.
     #[must_use]
     pub fn time_for(&self, hashes: usize) -> Duration {

@@ -117,6 +117,7 @@ async fn a_rejected_batch_has_all_findings() {
             detail: "2 of 2 users can't be created: …".to_owned(),
             rows: rows.to_vec(),
             more_findings: 0,
+            batch_id: None,
             request_id: Some("req_7".to_owned()),
             retry_after: None,
             idempotency_key: None,

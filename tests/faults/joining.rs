@@ -1,0 +1,182 @@
+//! Requests without an `Idempotency-Key` that are sent again: they join the first one.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::support::gate::{Gate, eventually};
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, Answer, BATCH, db_counts, migrated_database, with_password};
+
+fn users() -> Value {
+    (0..3).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
+}
+
+fn command(database: &PgConnectOptions, gate: &Gate) -> Command {
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(database))
+        .env("MUSTER_SECRETS__SERVER_KEY", "the same key on all instances, for tests")
+        .envs([gate.variable()]);
+    command
+}
+
+fn start(database: &PgConnectOptions, gate: &Gate) -> ServerProcess {
+    ServerProcess::start(&mut command(database, gate))
+}
+
+/// Sends the users as the vendor's client does, and returns the connection.
+fn send(server: &ServerProcess, token: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let body = users().to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {BATCH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    stream
+}
+
+fn replayed(answer: &Answer) -> bool {
+    answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+}
+
+async fn batches(owner: &Actor) -> Vec<Value> {
+    owner.get("/api/v2/batches").await.json()["results"].as_array().unwrap().clone()
+}
+
+async fn counts(database: &PgConnectOptions) -> [i64; 5] {
+    let mut connection = database.connect().await.unwrap();
+    db_counts(&mut connection).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_waits_for_the_first_one_on_another_instance_and_gets_its_response() {
+    let database = migrated_database().await;
+    let (hashed, waiting) = (Gate::closed("batch::hashed"), Gate::closed("batch::waiting"));
+    let (one, other) = (start(&database, &hashed), start(&database, &waiting));
+    let key = one.key.clone().or_else(|| other.key.clone()).unwrap();
+    let (first, second) = (one.actor(&key), other.actor(&key));
+    let create = |actor: &Actor| {
+        let actor = actor.clone();
+        tokio::spawn(async move { actor.create(&users()).await })
+    };
+    let sent = create(&first);
+    hashed.reached().await;
+    // The batch can be followed before it exists.
+    let listed = batches(&second).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0]["state"], &listed[0]["user_count"], &listed[0]["hash_count"]),
+        (&json!("running"), &json!(3), &json!(3))
+    );
+    let again = create(&second);
+    waiting.reached().await;
+    waiting.release();
+    hashed.release();
+    let (sent, again) = (sent.await.unwrap(), again.await.unwrap());
+    assert_eq!((sent.status, replayed(&sent)), (200, false), "{}", sent.text);
+    assert_eq!((again.status, replayed(&again)), (200, true), "{}", again.text);
+    assert_eq!(again.text, sent.text);
+    assert_eq!(counts(&database).await, [3, 3, 3, 1, 4]);
+    // Another list is not the same request, and the response was delivered.
+    for actor in [&first, &second] {
+        let refused = actor.create(&users()).await;
+        assert_eq!((refused.status, refused.error()["code"].as_str()), (409, Some("batch_conflict")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_could_not_be_delivered_is_returned_once_to_the_same_request() {
+    let (database, gate) = (migrated_database().await, Gate::open("batch::committed"));
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let server = ServerProcess::start(command(&database, &gate).stderr(log.reopen().unwrap()));
+    let owner = server.actor(&server.key.clone().unwrap());
+    for expired in [false, true] {
+        gate.close();
+        let stream = send(&server, owner.token());
+        gate.reached().await;
+        // As a killed client, or a proxy whose timeout expires.
+        drop(stream);
+        eventually("the server notices that the client left", async || {
+            std::fs::read_to_string(log.path()).unwrap().matches("status=499").count() == 1 + usize::from(expired)
+        })
+        .await;
+        gate.release();
+        if expired {
+            let mut connection = database.connect().await.unwrap();
+            sqlx::query("update batches set key_expires_at = now() where idempotency_key is not null")
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        } else {
+            let again = owner.create(&users()).await;
+            assert_eq!((again.status, replayed(&again)), (200, true), "{}", again.text);
+            assert_eq!(again.json()["metadata"]["total"], 3);
+        }
+        let refused = owner.create(&users()).await;
+        assert_eq!((refused.status, refused.error()["code"].as_str()), (409, Some("batch_conflict")));
+        let [created, _, hashes, ..] = counts(&database).await;
+        assert_eq!([created, hashes], [3, 3]);
+        let batch = batches(&owner).await[0]["batch_id"].as_str().unwrap().to_owned();
+        let undo = owner.request("POST", &format!("/api/v2/batches/{batch}/undo"));
+        assert_eq!(Actor::send(undo).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_client_left_while_hashing_fails_and_the_same_request_starts_again() {
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
+    let server = start(&database, &gate);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let stream = send(&server, owner.token());
+    gate.reached().await;
+    drop(stream);
+    eventually("the batch fails", async || batches(&owner).await[0]["state"] == "failed").await;
+    gate.release();
+    let failed = &batches(&owner).await[0];
+    assert_eq!(
+        failed["error"],
+        json!({
+            "code": "disconnected",
+            "detail": "the client closed the connection before its users were created; nothing was written",
+        })
+    );
+    let again = owner.create(&users()).await;
+    assert_eq!((again.status, replayed(&again)), (200, false), "{}", again.text);
+    assert_eq!(counts(&database).await, [3, 3, 3, 2, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_batch_ends_the_requests_that_wait_for_it_and_can_be_sent_again() {
+    let database = migrated_database().await;
+    let (hashing, waiting) = (Gate::closed("batch::hashing"), Gate::closed("batch::waiting"));
+    let (one, other) = (start(&database, &hashing), start(&database, &waiting));
+    let key = one.key.clone().or_else(|| other.key.clone()).unwrap();
+    let (first, second) = (one.actor(&key), other.actor(&key));
+    let sent = tokio::spawn(async move { first.create(&users()).await });
+    hashing.reached().await;
+    let again = tokio::spawn({
+        let second = second.clone();
+        async move { second.create(&users()).await }
+    });
+    waiting.reached().await;
+    let batch = batches(&second).await[0]["batch_id"].as_str().unwrap().to_owned();
+    let cancelled = Actor::send(second.request("POST", &format!("/api/v2/batches/{batch}/cancel"))).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    waiting.release();
+    for answer in [again.await.unwrap(), sent.await.unwrap()] {
+        assert_eq!(answer.status, 409);
+        assert_eq!(
+            answer.error(),
+            json!({"code": "conflict", "detail": format!("batch {batch} was cancelled; nothing was written")})
+        );
+    }
+    hashing.release();
+    assert_eq!(second.create(&users()).await.status, 200);
+}
