@@ -13,10 +13,13 @@ The expected texts and exit statuses are the client's own, as an administrator s
 import json
 import os
 import re
+import signal
+import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.request
@@ -532,8 +535,117 @@ def login():
     rejected("logout, twice", cli("logout", token=None, home=home), "Credentials file does not exist.")
 
 
+# ---- waiting -------------------------------------------------------------------------------------
+
+
+def with_passwords(name, count):
+    """A users file whose passwords take time to hash."""
+    row = "- {{name: {0}, email: {0}-{1}-%s@example.com, password: 'kT9$wqzPlr', is_sso_user: false}}\n" % TAG
+    return file(f"{name}.yaml", "create_users:\n" + "".join(row.format(name, n) for n in range(count)))
+
+
+def start(path, host=HOST):
+    """Starts a batch without waiting for it."""
+    command = [CLIENT, "user", "batch-create", "--users-file", path]
+    return subprocess.Popen(
+        command, env={**environment(), "ANYSCALE_HOST": host}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+
+
+def end(process):
+    out, err = process.communicate(timeout=120)
+    return Ran(process.returncode, out, err)
+
+
+def batches(state):
+    return http("GET", f"/api/v2/batches?state={state}")["results"]
+
+
+def is_soon(what, holds):
+    deadline = time.monotonic() + 60
+    while not (good := holds()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    check(what, good)
+
+
+def impatient_proxy(timeout):
+    """A load balancer that ends a connection when no data arrives from the server for so many seconds. Returns its URL."""
+    host, port = HOST.split("://")[1].split(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+        except OSError:
+            pass
+        for side in (source, target):
+            side.close()
+
+    def serve():
+        while True:
+            client, _ = listener.accept()
+            server = socket.create_connection((host, int(port)))
+            server.settimeout(timeout)
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return "http://127.0.0.1:%d" % listener.getsockname()[1]
+
+
+def waiting():
+    """Long lists: interrupted, sent again, and behind a load balancer with a short timeout."""
+    path = with_passwords("left", 400)
+    interrupted = start(path)
+    is_soon("batch-create: the batch is listed while it runs", lambda: [b["hash_count"] for b in batches("running")] == [400])
+    os.killpg(interrupted.pid, signal.SIGINT)
+    ran = end(interrupted)
+    check("batch-create, interrupted: fails", ran.status != 0, ran)
+    is_soon("batch-create, interrupted: its batch fails", lambda: [b["error"]["code"] for b in batches("failed")] == ["disconnected"])
+    found = cli("user", "list", "--email", f"left-0-{TAG}@example.com", "-o", "json")
+    check("batch-create, interrupted: no user was created", found.json() == [], found)
+
+    began = time.monotonic()
+    both = [start(path), start(path)]
+    both = [end(process) for process in both]
+    took = time.monotonic() - began
+    for ran in both:
+        check("batch-create twice at once: both succeed", ran.status == 0 and ran.printed("400 users created."), ran)
+    created = [batch for batch in batches("created") if batch["hash_count"] == 400]
+    check("batch-create twice at once: one batch", len(created) == 1, created)
+    ran = cli("user", "batch-create", "--users-file", path)
+    at = created[0]["created_at"][11:19]
+    rejected(
+        "batch-create of created users", ran,
+        f"Error creating users: all 400 users were created by this API key's request of {at} UTC "
+        f"(batch {created[0]['batch_id']}) and already exist; nothing is left to do",
+    )
+
+    # Long enough for muster to send blanks from 15 seconds on.
+    count = min(10_000, int(22 * 400 / took))
+    began = time.monotonic()
+    ran = end(start(with_passwords("long", count), impatient_proxy(12)))
+    took = time.monotonic() - began
+    check(f"batch-create of {count} users behind a proxy that waits 12 seconds ({took:.0f} s)",
+          ran.status == 0 and ran.printed(f"{count} users created."), ran)
+
+    shown = sdk(
+        f"""
+from anyscale.user.models import AdminCreateUser
+user = AdminCreateUser(name="keyed", email={address("keyed")!r}, password="kT9$wqzPlr", is_sso_user=False)
+for _ in range(2):
+    client = anyscale.Anyscale(auth_token={TOKEN!r}, headers={{"Idempotency-Key": {TAG!r}}})
+    show(attempt(lambda: [user.user_id for user in client.user.admin_batch_create([user])]))
+"""
+    )
+    check("SDK with an Idempotency-Key: the same user twice", len(shown) == 2 and shown[0] == shown[1] and shown[0][0].startswith("usr_"), shown)
+
+
 PARTS = {
-    part.__name__: part for part in (users, groups, policies, permissions, invitations, service_accounts, auth, login)
+    part.__name__: part
+    for part in (users, groups, policies, permissions, invitations, service_accounts, auth, login, waiting)
 }
 
 

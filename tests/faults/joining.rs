@@ -180,3 +180,22 @@ async fn a_cancelled_batch_ends_the_requests_that_wait_for_it_and_can_be_sent_ag
     hashing.release();
     assert_eq!(second.create(&users()).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_request_that_is_sent_again_gets_the_same_batch_while_it_runs() {
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
+    let server = start(&database, &gate);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let send = async || {
+        Actor::send(owner.request("POST", BATCH).header("prefer", "respond-async").body(users().to_string())).await
+    };
+    let first = send().await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    let second = send().await;
+    assert_eq!((second.status, second.header("location")), (202, first.header("location")), "{}", second.text);
+    gate.release();
+    eventually("the batch is created", async || batches(&owner).await[0]["state"] == "created").await;
+    let third = send().await;
+    assert_eq!((third.status, third.error()["code"].as_str()), (409, Some("batch_conflict")), "{}", third.text);
+    assert_eq!(counts(&database).await, [3, 3, 3, 1, 4]);
+}
