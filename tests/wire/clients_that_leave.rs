@@ -161,7 +161,7 @@ async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
     let owner = held.server.actor(&held.key);
     assert_eq!(owner.create(&users()).await.status, 409);
     // What is known before is an ordinary response.
-    let (said, _) = crate::to_the_end(&mut send_with(&held, "X-Anyscale-Client: CLI\r\nConnection: close\r\n", ""));
+    let said = crate::to_the_end(&mut send_with(&held, "X-Anyscale-Client: CLI\r\nConnection: close\r\n", ""));
     assert!(said.starts_with("HTTP/1.1 409 Conflict\r\n"), "{said}");
 
     // A failure breaks the connection off, and a client that leaves ends its batch.
@@ -172,7 +172,7 @@ async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
     let cancel = format!("/api/v2/batches/{}/cancel", batch.as_str().unwrap());
     assert_eq!(Actor::send(owner.request("POST", &cancel)).await.status, 200);
     held.gate.release();
-    let (rest, _) = crate::to_the_end(&mut stream);
+    let rest = crate::to_the_end(&mut stream);
     assert!(!rest.contains("0\r\n\r\n") && !rest.contains("user_id"), "{rest}");
     held.gate.close();
     let (stream, _) = send_slow(&held);
