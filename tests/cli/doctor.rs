@@ -162,106 +162,107 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
     assert!((threads - f64::from(u32::try_from(cores).unwrap())).abs() < 0.2, "{threads} threads of {cores}");
 }
 
+/// A statement that causes the fault, the finding, and a statement that repairs it.
+const FAULTS: [(&str, &str, &str, &str, &str); 14] = [
+    (
+        "alter table audit_events disable trigger audit_events_append_only",
+        "database.audit_lock",
+        "problem",
+        "the trigger audit_events_append_only is disabled",
+        "alter table audit_events enable trigger audit_events_append_only",
+    ),
+    (
+        "alter trigger audit_events_append_only on audit_events rename to other",
+        "database.audit_lock",
+        "problem",
+        "the trigger audit_events_append_only is missing or changed",
+        "alter trigger other on audit_events rename to audit_events_append_only",
+    ),
+    (
+        "alter role {} set session_replication_role = replica",
+        "database.audit_lock",
+        "problem",
+        "session_replication_role is `replica` for muster's role, which disables triggers",
+        "alter role {} reset session_replication_role",
+    ),
+    (
+        "alter role {} set synchronous_commit = off",
+        "database.durability",
+        "problem",
+        "synchronous_commit = off, fsync = on, full_page_writes = on",
+        "alter role {} reset synchronous_commit",
+    ),
+    (
+        "alter database {} set default_transaction_read_only = on",
+        "database.replication",
+        "problem",
+        "default_transaction_read_only is on",
+        "set default_transaction_read_only = off; alter database {} reset default_transaction_read_only",
+    ),
+    (
+        "alter role {} set statement_timeout = '5s'",
+        "database.timeouts",
+        "warning",
+        "statement_timeout = 5000 ms",
+        "alter role {} reset statement_timeout",
+    ),
+    (
+        "alter role {} set idle_session_timeout = '1min'",
+        "database.timeouts",
+        "warning",
+        "idle_session_timeout = 60000 ms",
+        "alter role {} reset idle_session_timeout",
+    ),
+    (
+        "alter role {} connection limit 20",
+        "database.connections",
+        "problem",
+        "an instance of muster uses up to 32 of 20 connections, other programs use some; enough for 0 instances",
+        "alter role {} connection limit 40",
+    ),
+    (
+        "select 1",
+        "database.connections",
+        "warning",
+        "an instance of muster uses up to 32 of 40 connections, other programs use some; enough for 1 instance",
+        "alter role {} connection limit -1",
+    ),
+    (
+        "revoke insert, delete on users from {}",
+        "database.rights",
+        "problem",
+        "{} lacks insert, delete on users",
+        "grant insert, delete on users to {}",
+    ),
+    (
+        "alter role {} createrole createdb",
+        "database.role",
+        "warning",
+        "{} has createrole, createdb",
+        "alter role {} nocreaterole nocreatedb",
+    ),
+    ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
+    (
+        "drop index audit_events_time",
+        "database.audit_index",
+        "warning",
+        "the index audit_events_time is missing",
+        "create index audit_events_time on audit_events (organization_id, occurred_at, event_id) \
+             include (action, actor_id)",
+    ),
+    (
+        "drop extension pg_trgm cascade",
+        "database.search",
+        "warning",
+        "the extension pg_trgm is not installed",
+        "create extension pg_trgm",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_of_a_database_is_found_and_nothing_else() {
     let database = Database::migrated().await;
-    // A statement that causes the fault, the finding, and a statement that repairs it.
-    let cases: [(&str, &str, &str, &str, &str); 14] = [
-        (
-            "alter table audit_events disable trigger audit_events_append_only",
-            "database.audit_lock",
-            "problem",
-            "the trigger audit_events_append_only is disabled",
-            "alter table audit_events enable trigger audit_events_append_only",
-        ),
-        (
-            "alter trigger audit_events_append_only on audit_events rename to other",
-            "database.audit_lock",
-            "problem",
-            "the trigger audit_events_append_only is missing or changed",
-            "alter trigger other on audit_events rename to audit_events_append_only",
-        ),
-        (
-            "alter role {} set session_replication_role = replica",
-            "database.audit_lock",
-            "problem",
-            "session_replication_role is `replica` for muster's role, which disables triggers",
-            "alter role {} reset session_replication_role",
-        ),
-        (
-            "alter role {} set synchronous_commit = off",
-            "database.durability",
-            "problem",
-            "synchronous_commit = off, fsync = on, full_page_writes = on",
-            "alter role {} reset synchronous_commit",
-        ),
-        (
-            "alter database {} set default_transaction_read_only = on",
-            "database.replication",
-            "problem",
-            "default_transaction_read_only is on",
-            "set default_transaction_read_only = off; alter database {} reset default_transaction_read_only",
-        ),
-        (
-            "alter role {} set statement_timeout = '5s'",
-            "database.timeouts",
-            "warning",
-            "statement_timeout = 5000 ms",
-            "alter role {} reset statement_timeout",
-        ),
-        (
-            "alter role {} set idle_session_timeout = '1min'",
-            "database.timeouts",
-            "warning",
-            "idle_session_timeout = 60000 ms",
-            "alter role {} reset idle_session_timeout",
-        ),
-        (
-            "alter role {} connection limit 20",
-            "database.connections",
-            "problem",
-            "an instance of muster uses up to 32 of 20 connections, other programs use some; enough for 0 instances",
-            "alter role {} connection limit 40",
-        ),
-        (
-            "select 1",
-            "database.connections",
-            "warning",
-            "an instance of muster uses up to 32 of 40 connections, other programs use some; enough for 1 instance",
-            "alter role {} connection limit -1",
-        ),
-        (
-            "revoke insert, delete on users from {}",
-            "database.rights",
-            "problem",
-            "{} lacks insert, delete on users",
-            "grant insert, delete on users to {}",
-        ),
-        (
-            "alter role {} createrole createdb",
-            "database.role",
-            "warning",
-            "{} has createrole, createdb",
-            "alter role {} nocreaterole nocreatedb",
-        ),
-        ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
-        (
-            "drop index audit_events_time",
-            "database.audit_index",
-            "warning",
-            "the index audit_events_time is missing",
-            "create index audit_events_time on audit_events (organization_id, occurred_at, event_id) \
-             include (action, actor_id)",
-        ),
-        (
-            "drop extension pg_trgm cascade",
-            "database.search",
-            "warning",
-            "the extension pg_trgm is not installed",
-            "create extension pg_trgm",
-        ),
-    ];
-    for (done, check, state, found, undone) in cases {
+    for (done, check, state, found, undone) in FAULTS {
         database.run(&[done]).await;
         database.doctor().complains_of(check, state, &found.replace("{}", &database.name));
         database.run(&undone.split("; ").collect::<Vec<_>>()).await;
