@@ -14,7 +14,7 @@ use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
-use crate::users::{self, Expected, UserDetails};
+use crate::users::{self, AccountKind, Expected, UserDetails};
 
 pub use read::{CollaboratorFilter, get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};
@@ -50,14 +50,21 @@ pub async fn set_permission_level(
     read::find(app, caller, identity_id).await
 }
 
-/// Deletes a membership together with its account: see [`users::delete`].
+/// Deletes a membership together with its account, if the account is of this kind: see [`users::delete`].
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
-pub async fn remove(app: &App, caller: &Caller, identity_id: Id<Membership>, expected: &Expected) -> Result<()> {
+/// `forbidden`; `not_found`; `precondition_failed`; `conflict` for another kind of account; `last_owner`.
+pub async fn remove(
+    app: &App,
+    caller: &Caller,
+    identity_id: Id<Membership>,
+    kind: AccountKind,
+    expected: &Expected,
+) -> Result<()> {
     app.change(caller, Action::CollaboratorRemove, Target::Nothing, async |change| {
         owners::lock(change).await?;
         let member = lock(change, identity_id, expected).await?;
+        kind.check(member.is_service_account)?;
         users::write::delete(change, &[member.user_id], None).await?;
         change.record(Event::CollaboratorRemoved(member.user_id));
         owners::require_one(change).await

@@ -6,13 +6,22 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, Organization, User};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
-use crate::rows::{self, ListLimits};
+use crate::rows::{self, Field, ListLimits, Row};
 use crate::users::user_ref::{self, UserRef};
+
+/// The rows of a list, as they were sent.
+#[derive(Debug)]
+pub enum MemberRows {
+    /// A JSON array whose rows have `user`, an ID or an address.
+    Json(RequestBody),
+    /// IDs, as the vendor's client sends them.
+    UserIds(Vec<String>),
+}
 
 /// A list whose rows have been validated without the database.
 #[derive(Debug)]
@@ -22,7 +31,7 @@ pub(super) struct MemberList {
     /// The users that were found, with the place of each in `rows`.
     found: Vec<(usize, Id<User>)>,
     /// The memory of the list.
-    _share: BodyShare,
+    _share: Option<BodyShare>,
 }
 
 impl MemberList {
@@ -30,14 +39,20 @@ impl MemberList {
     ///
     /// # Errors
     /// `invalid_json`, `invalid_request`, `empty_batch` or `too_large` for a body that is not a list.
-    pub(super) async fn parse(body: RequestBody, limits: ListLimits, done: &'static str) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::read(body, limits, done)).await.map_err(Error::internal)?
+    pub(super) async fn parse(rows: MemberRows, limits: ListLimits, done: &'static str) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::read(rows, limits, done)).await.map_err(Error::internal)?
     }
 
-    fn read(body: RequestBody, limits: ListLimits, done: &'static str) -> Result<Self> {
-        let (text, mut share) = body.into_parts();
-        let (sent, mut findings) = rows::parse(&text, &mut share, limits, UserField::MEMBER_ROW, "add or remove")?;
-        drop(text);
+    fn read(rows: MemberRows, limits: ListLimits, done: &'static str) -> Result<Self> {
+        let (sent, mut findings, share) = match rows {
+            MemberRows::Json(body) => {
+                let (text, mut share) = body.into_parts();
+                let (sent, findings) =
+                    rows::parse(&text, &mut share, limits, UserField::MEMBER_ROW, "add or remove")?;
+                (sent, findings, Some(share))
+            }
+            MemberRows::UserIds(ids) => (Self::rows_of(ids)?, Findings::new(limits.findings), None),
+        };
         let total = sent.len();
         let mut rows = Vec::with_capacity(total);
         for (index, row) in sent.into_iter().enumerate() {
@@ -45,6 +60,13 @@ impl MemberList {
             rows.extend(user.map(|user| (index, user)));
         }
         Ok(Self { rows, report: Report::on(total, done, findings), found: Vec::new(), _share: share })
+    }
+
+    fn rows_of(ids: Vec<String>) -> Result<Vec<Option<Row>>> {
+        if ids.is_empty() {
+            return Err(Error::new(Code::EmptyBatch, "`user_ids` is empty; there are no users to add or remove"));
+        }
+        Ok(ids.into_iter().map(|id| Some(Row { user: Field::Is(id), ..Row::default() })).collect())
     }
 
     /// Finds the users, in the order of their IDs, and locks them against deletion until the transaction ends.

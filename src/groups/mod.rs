@@ -27,10 +27,10 @@ use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, User};
 use crate::names::names;
-use crate::request_body::RequestBody;
 use crate::rows::ListLimits;
 
 use member_list::MemberList;
+pub use member_list::MemberRows;
 pub use memberships::{MembershipPart, Memberships};
 pub use name::GroupName;
 pub use read::{get, list, members};
@@ -151,13 +151,12 @@ pub enum MemberChange {
     Remove,
 }
 
-/// Adds a list of users to a group or removes them, all or none, with a complete report. Each row of the JSON array has
-/// `user`, an ID or an address. Users who are already members, or are not, are unchanged. A dry run executes everything
-/// and rolls back. The body is read after the permission check.
+/// Adds a list of users to a group or removes them, all or none, with a complete report. Users who are already members, or are not, are unchanged. A dry run executes everything
+/// and rolls back. The rows are read after the permission check.
 ///
 /// # Errors
 /// `forbidden`, also for a caller who can't make owners and adds users to a group of owners; any error of reading the
-/// body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the complete report;
+/// rows; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`; `batch_rejected` with the complete report;
 /// `not_found`; `conflict` for a group that a directory manages; `last_owner` with a finding for each owner.
 pub async fn change_members(
     app: &App,
@@ -165,14 +164,14 @@ pub async fn change_members(
     group_id: Id<id::Group>,
     kind: MemberChange,
     dry_run: bool,
-    body: impl Future<Output = Result<RequestBody>>,
+    rows: impl Future<Output = Result<MemberRows>>,
 ) -> Result<MemberCounts> {
     let (action, done) = match kind {
         MemberChange::Add => (Action::GroupAddMembers, "added"),
         MemberChange::Remove => (Action::GroupRemoveMembers, "removed"),
     };
     app.authorize(caller, action).await?;
-    let mut list = MemberList::parse(body.await?, ListLimits::from(&app.config.batch), done).await?;
+    let mut list = MemberList::parse(rows.await?, ListLimits::from(&app.config.batch), done).await?;
     app.change_many(caller, action, Target::Group(group_id), dry_run, async |change| {
         if kind == MemberChange::Remove {
             owners::lock(change).await?;

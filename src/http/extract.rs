@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::browser;
 use super::connection::ConnState;
 use super::log::Note;
+use super::vendor;
 use crate::app::App;
 use crate::audit::AuditDenial;
 use crate::batches::Source;
@@ -111,7 +112,7 @@ fn credential(request: &HttpRequest) -> Option<Credential> {
         .map(|token| Credential::Cookie(token.to_owned()))
 }
 
-/// Parses the query string.
+/// Parses the query string. Unknown parameters of the vendor's client are ignored.
 ///
 /// # Errors
 /// `invalid_request` for an unknown or repeated parameter.
@@ -119,7 +120,8 @@ pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
     if request.query_string().contains("%00") {
         return Err(Error::invalid("invalid query string: contains a NUL byte"));
     }
-    form_encoded("query string", request.query_string())
+    let known = vendor::known_parameters::<T>(request);
+    form_encoded("query string", known.as_deref().unwrap_or(request.query_string()))
 }
 
 /// Parses `name=value&…`, of a query string or of a form.
@@ -164,7 +166,7 @@ pub(super) fn source(request: &HttpRequest) -> Source {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header(USER_AGENT.as_str()).starts_with("muster") {
         Source::MusterClient
-    } else if request.headers().contains_key("x-anyscale-client") {
+    } else if vendor::is_vendors(request) {
         Source::VendorClient
     } else {
         Source::Http

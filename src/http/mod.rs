@@ -41,6 +41,7 @@ mod public_url;
 mod security_headers;
 mod server;
 mod stream;
+mod vendor;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
@@ -72,6 +73,7 @@ enum Method {
     Put,
     /// PATCH with an object of up to 64 KiB.
     Patch,
+    /// DELETE; with an object of up to 64 KiB if the handler reads one.
     Delete,
 }
 
@@ -101,12 +103,13 @@ where
         Method::Delete => ("DELETE", web::delete().to(handler)),
     };
     let body = match method {
-        Method::Read | Method::Get | Method::Delete => None,
+        Method::Read | Method::Get => None,
         Method::Search | Method::Post => Some((http::Method::POST, BodySize::Short)),
         Method::PostList => Some((http::Method::POST, BodySize::List)),
         Method::PostOpen => Some((http::Method::POST, BodySize::Open)),
         Method::Put => Some((http::Method::PUT, BodySize::Short)),
         Method::Patch => Some((http::Method::PATCH, BodySize::Short)),
+        Method::Delete => Some((http::Method::DELETE, BodySize::Short)),
     };
     Endpoint { allow, route, body }
 }
@@ -175,7 +178,7 @@ url_table! {
     "/api/v2/user_groups/" => Read api::groups::list, Post api::groups::create;
     "/api/v2/user_groups/memberships/list" => Read api::group_members::memberships;
     "/api/v2/user_groups/{group_id}" => Read api::groups::get, Patch api::groups::update, Delete api::groups::delete;
-    "/api/v2/user_groups/{group_id}/members" => Read api::group_members::members;
+    "/api/v2/user_groups/{group_id}/members" => Read api::group_members::members, Post api::group_members::add_by_id, Delete api::group_members::remove_by_id;
     "/api/v2/user_groups/{group_id}/members/add" => PostList api::group_members::add;
     "/api/v2/user_groups/{group_id}/members/remove" => PostList api::group_members::remove;
     "/api/v2/policy/clouds" => Read api::policies::clouds;
@@ -191,6 +194,9 @@ url_table! {
 /// All routes.
 fn routes(config: &mut ServiceConfig) {
     api_routes(config);
+    config.service(resource("/", vec![endpoint(Method::Get, pages::guide::home)]));
+    config.service(resource("/v2/api-keys", vec![endpoint(Method::Get, pages::guide::api_keys)]));
+    config.service(resource("/collaborators", vec![endpoint(Method::Get, pages::guide::collaborators)]));
     config.service(resource("/openapi.json", vec![endpoint(Method::Read, openapi::json)]));
     config.service(resource("/docs/{part:.*}", vec![endpoint(Method::Read, openapi::page)]));
     // The page refers to its assets by relative paths, so it needs the trailing slash. The redirect is relative because

@@ -8,6 +8,7 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Invitation, Organization};
+use crate::page::{Page, PageRequest};
 use crate::users::EmailAddress;
 
 /// An invitation, without its secret.
@@ -49,30 +50,42 @@ macro_rules! invitations {
     };
 }
 
-/// Lists the open invitations, oldest first, or the one for an address. There are no pages, because the vendor's client
-/// expects all invitations in one response.
+/// Lists the open invitations, oldest first, or the one for an address. Without a page, all of them, because the commands
+/// of the vendor's client expect all invitations in one response.
 ///
 /// # Errors
 /// `forbidden`, or a database error.
-pub async fn list(app: &App, caller: &Caller, email: Option<&str>) -> Result<Vec<InvitationDetails>> {
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    email: Option<&str>,
+    page: Option<&PageRequest<Invitation>>,
+) -> Result<Page<InvitationDetails>> {
     let mut read = app.read(caller, Action::InvitationList).await?;
     let email_key = match email.map(EmailAddress::parse) {
         None => None,
         Some(Ok(address)) => Some(address.key().to_owned()),
-        Some(Err(_)) => return Ok(Vec::new()),
+        Some(Err(_)) => return Ok(Page { rows: Vec::new(), next: None }),
     };
     let invitations = invitations!(
         r#"
         accepted_at is null and invalidated_at is null and expires_at > $2 and ($3::text is null or email_key = $3)
+        and ($4::uuid is null or invitation_id > $4)
         order by invitation_id
+        limit $5
         "#,
         caller.organization_id as Id<Organization>,
         app.clock.now(),
         email_key,
+        page.and_then(|page| page.after) as Option<Id<Invitation>>,
+        page.map(PageRequest::limit),
     )
     .fetch_all(&mut *read)
     .await?;
-    Ok(invitations)
+    Ok(match page {
+        Some(page) => Page::new(page, invitations, |invitation| invitation.invitation_id),
+        None => Page { rows: invitations, next: None },
+    })
 }
 
 /// Locks an invitation.

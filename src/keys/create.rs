@@ -135,7 +135,7 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
         Lifetime::AtMost(seconds) => match Duration::try_seconds(seconds) {
             Some(lifetime) if lifetime <= longest => exactly(lifetime),
             _ => {
-                tracing::warn!(
+                tracing::info!(
                     requested_seconds = seconds,
                     max_days = days,
                     "API key lifetime reduced to `keys.max_days`"

@@ -6,6 +6,7 @@ use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, Principal};
 use crate::error::{Code, Error, Result};
 use crate::id::{ApiKey, Id, User};
+use crate::users::AccountKind;
 
 /// Revokes a key. This instance rejects the key at once, other instances within one second. Every key may revoke
 /// itself.
@@ -30,18 +31,19 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Su
     .await
 }
 
-/// Revokes all active keys of a user and returns their number. For owners.
+/// Revokes all active keys of a user of this kind and returns their number. For owners.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `conflict` for a user without an active key, and for the caller's own user, who would be
-/// left without one.
-pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>) -> Result<usize> {
+/// `forbidden`; `not_found`; `conflict` for another kind of account, for a user without an active key, and for the
+/// caller's own user, who would be left without one.
+pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>, kind: AccountKind) -> Result<usize> {
     app.change(caller, Action::KeyRotateForUser, Target::User(user_id), async |change| {
         if caller.user_id() == Some(user_id) {
             let message = "the API key in use is among the keys to revoke; revoke or rotate your own keys one by one";
             return Err(Error::new(Code::Conflict, message));
         }
-        read::holder(change.connection(), caller.organization_id, user_id).await?;
+        let holder = read::holder(change.connection(), caller.organization_id, user_id).await?;
+        kind.check(holder.is_service_account)?;
         let revoked = write::revoke_all(change, user_id).await?;
         if revoked.is_empty() {
             let message = format!("user {user_id} has no active API key; create one");

@@ -7,6 +7,7 @@
 //! | `muster_http_requests_in_flight` | | requests in flight |
 //! | `muster_http_connections_over_limit_total` | | connections closed because their client address had `server.connections_per_address` |
 //! | `muster_refusals_total` | `code` | error responses by error code ([`crate::error`]) |
+//! | `muster_ignored_parameters_total` | `route` | unknown query parameters of the vendor's client, which were ignored |
 //! | `muster_users_created_total` | | users created, by any operation |
 //! | `muster_batches_total` | `state` | state transitions of batches |
 //! | `muster_batches_running` | | batches in progress on this instance |

@@ -22,6 +22,7 @@ pub(crate) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     errors: Family<[(&'static str, &'static str); 1], Counter>,
+    ignored_parameters: Family<[(&'static str, &'static str); 1], Counter>,
     in_flight: Gauge<i64, AtomicI64>,
     closed_connections: Counter,
 }
@@ -54,6 +55,7 @@ impl RequestMetrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             errors: Family::default(),
+            ignored_parameters: Family::default(),
             in_flight: Gauge::default(),
             closed_connections: Counter::default(),
         };
@@ -71,6 +73,8 @@ impl RequestMetrics {
         let help = "Connections closed because their client address had too many";
         registry.register("http_connections_over_limit", help, metrics.closed_connections.clone());
         registry.register("refusals", "Error responses by error code", metrics.errors.clone());
+        let help = "Unknown query parameters of the vendor's client, which were ignored";
+        registry.register("ignored_parameters", help, metrics.ignored_parameters.clone());
         metrics
     }
 
@@ -104,6 +108,12 @@ impl RequestMetrics {
     /// Counts a connection that was closed because its client address has too many.
     pub(crate) fn record_closed_connection(&self) {
         self.closed_connections.inc();
+    }
+
+    /// Counts unknown query parameters that were ignored. `route` is a template of the URL table.
+    pub(crate) fn record_ignored_parameters(&self, route: &'static str, parameters: usize) {
+        let parameters = u64::try_from(parameters).unwrap_or(u64::MAX);
+        self.ignored_parameters.get_or_create(&[("route", route)]).inc_by(parameters);
     }
 
     /// Counts a request that the HTTP library rejected before routing; its duration is unknown.

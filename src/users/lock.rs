@@ -113,6 +113,7 @@ pub(crate) struct LockedMember {
     pub(crate) user_id: Id<User>,
     pub(crate) revision: i64,
     pub(crate) own_level: PermissionLevel,
+    pub(crate) is_service_account: bool,
 }
 
 /// Locks the user of a membership.
@@ -121,7 +122,9 @@ pub(crate) async fn member(change: &mut Change, identity_id: Id<Membership>) -> 
     Ok(sqlx::query_as!(
         LockedMember,
         r#"
-        select user_id as "user_id: Id<User>", u.revision, c.permission_level as "own_level: PermissionLevel"
+        select
+            user_id as "user_id: Id<User>", u.revision, c.permission_level as "own_level: PermissionLevel",
+            u.is_service_account
         from collaborators c
         join users u using (organization_id, user_id)
         where c.organization_id = $1 and u.organization_id = $1 and c.identity_id = $2

@@ -24,7 +24,7 @@ pub(crate) use text::is_invisible;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 
 use crate::caller::PermissionLevel;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::{Id, Membership, User};
 use crate::names::names;
 use crate::passwords::{ImportedHash, Password, PasswordHash};
@@ -44,6 +44,30 @@ pub struct NewUser {
     pub credential: Credential,
     /// The level of the membership.
     pub permission_level: PermissionLevel,
+}
+
+/// A kind of account, to which a request can be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountKind {
+    /// People and service accounts.
+    Any,
+    /// Only service accounts.
+    ServiceAccount,
+}
+
+impl AccountKind {
+    /// Checks that an account is of this kind.
+    ///
+    /// # Errors
+    /// `conflict` for a person instead of a service account.
+    pub(crate) fn check(self, is_service_account: bool) -> Result<()> {
+        if self == Self::Any || is_service_account {
+            return Ok(());
+        }
+        let message = "the account belongs to a person and was not changed: this version of the vendor's client takes \
+                       people for service accounts; upgrade the client, or use `muster user delete` or `muster api-key`";
+        Err(Error::new(Code::Conflict, message))
+    }
 }
 
 /// The sign-in method of a new user.

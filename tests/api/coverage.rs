@@ -38,7 +38,7 @@ const OPEN: [&str; 9] = [
 const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 34] = [
+const OWNERS_ONLY: [&str; 36] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -48,9 +48,11 @@ const OWNERS_ONLY: [&str; 34] = [
     "collaborator_remove",
     "collaborator_update",
     "group_add_members",
+    "group_add_members_by_id",
     "group_create",
     "group_delete",
     "group_remove_members",
+    "group_remove_members_by_id",
     "group_update",
     "invitation_batch_create",
     "invitation_invalidate",
@@ -99,6 +101,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "group_create" => json!({"name": "Written"}),
         "group_update" => json!({"name": "Written again"}),
         "group_add_members" | "group_remove_members" => json!([{"user": "administrator@muster.invalid"}]),
+        "group_add_members_by_id" | "group_remove_members_by_id" => json!({"user_ids": [me(app).await]}),
         "policy_set" => json!({"bindings": []}),
         other => panic!("add a body for {other} here"),
     }
@@ -122,8 +125,15 @@ fn audited_as(operation: &str) -> String {
         "invitation_page_accept" => "invitation.accept".to_owned(),
         "key_create_for_user" => "key.create".to_owned(),
         "service_account_create" => "service_account.create".to_owned(),
+        "group_add_members_by_id" => "group.add_members".to_owned(),
+        "group_remove_members_by_id" => "group.remove_members".to_owned(),
         other => other.replacen('_', ".", 1),
     }
+}
+
+/// The ID of the owner's user.
+async fn me(app: &TestApp) -> String {
+    app.owner.get("/api/v2/userinfo/").await.json()["result"]["id"].as_str().unwrap().to_owned()
 }
 
 /// A unique number.

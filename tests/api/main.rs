@@ -47,3 +47,4 @@ mod time_limits;
 mod user;
 mod user_deletion;
 mod user_lists;
+mod vendor_client;

@@ -184,7 +184,7 @@ async fn owners_manage_keys_of_service_accounts_but_not_of_people() {
     assert_eq!(app.owner.post(KEY, &longest).await.status, 200);
     for (body, detail) in [
         (json!({"user_id": user_id}), "invalid request body: missing field `duration` at line 1 column 44"),
-        (json!({"duration": "x", "user_id": user_id}), "invalid request body: expected i64 at line 1 column 15"),
+        (json!({"duration": "x", "user_id": user_id}), "invalid request body: expected f64 at line 1 column 15"),
         (
             json!({"duration": 60, "user_id": "ide_01k9h6m3x0e8wbz1v5n7q2r4t6"}),
             "`user_id` is not an ID; expected `usr_` and 26 characters",

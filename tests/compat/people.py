@@ -649,6 +649,11 @@ PARTS = {
 }
 
 
+def summary():
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
 def main(names):
     for name in names or PARTS:
         print(f"---- {name}", flush=True)
@@ -656,8 +661,7 @@ def main(names):
             PARTS[name]()
         except Exception:
             check(f"{name}: completes", False, traceback.format_exc())
-    print(f"{passed} passed, {failed} failed")
-    return 0 if passed and not failed else 1
+    return summary()
 
 
 if __name__ == "__main__":

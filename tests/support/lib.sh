@@ -1,16 +1,17 @@
 # shellcheck shell=bash
 # Shared by test scripts; source it from the root of the repository.
 
-# make_venv NAME FOLDER: creates target/NAME-venv with the packages of FOLDER/requirements.txt, and sets venv.
+# make_venv NAME FOLDER [FILE]: creates target/NAME-venv with the packages of FOLDER/FILE (requirements.txt), and sets venv.
 make_venv() {
     venv=$PWD/target/$1-venv
-    if cmp -s "$2/requirements.txt" "$venv/requirements.txt"; then return; fi
+    local requirements=$2/${3:-requirements.txt}
+    if cmp -s "$requirements" "$venv/requirements.txt"; then return; fi
     rm -rf "$venv"
     mkdir -p target
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$2/requirements.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
     # Last, so that an incomplete environment is created again.
-    cp "$2/requirements.txt" "$venv/"
+    cp "$requirements" "$venv/requirements.txt"
 }
 
 # start_server BINARY: starts a temporary server with an embedded PostgreSQL; it is deleted when the script exits. Sets data

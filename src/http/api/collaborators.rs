@@ -12,10 +12,10 @@ use crate::collaborators::{self, CollaboratorFilter, Search, SearchText};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{extract, headers};
+use crate::http::{extract, headers, vendor};
 use crate::id::{self, Id};
 use crate::page::PageRequest;
-use crate::users::{Status, UserDetails};
+use crate::users::{self, AccountKind, Status, UserDetails};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -27,7 +27,8 @@ pub(in crate::http) struct Query {
     name: Option<String>,
     /// `all_accounts`, `only_service_accounts` or `only_user_accounts`.
     collaborator_type: Option<String>,
-    /// `true` or `false`, optionally capitalized as in Python.
+    /// `true` or `false`, optionally capitalized as in Python. If it and `collaborator_type` are absent, versions 0.26.46
+    /// to 0.26.62 of the vendor's client get service accounts only, because their commands do not send it.
     is_service_account: Option<String>,
     /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
@@ -57,9 +58,16 @@ pub(super) fn permission_level(text: &str) -> Result<PermissionLevel> {
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
+    let mut is_service_account = extract::flag("is_service_account", query.is_service_account.as_deref())?;
+    if is_service_account.is_none()
+        && query.collaborator_type.is_none()
+        && vendor::meant_kind(&request) == AccountKind::ServiceAccount
+    {
+        is_service_account = Some(true);
+    }
     let filter = CollaboratorFilter {
         collaborator_type: collaborator_type(query.collaborator_type.as_deref())?,
-        is_service_account: extract::flag("is_service_account", query.is_service_account.as_deref())?,
+        is_service_account,
         email: query.email,
         name: query.name,
     };
@@ -85,13 +93,16 @@ impl From<UserDetails> for Collaborator {
     }
 }
 
-/// A search for members. A member must match all fields that are present.
+/// A search for members: with `query`, or with the fields of the vendor's client, `name_or_email` and
+/// `collaborator_type` only. A member must match all fields that are present.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct SearchBody {
     /// Part of the name, the full name or the e-mail address, case-insensitive: 1 to 200 characters.
     #[schema(min_length = 1, max_length = 200, example = "lovel")]
-    query: String,
+    query: Option<String>,
+    /// The search of the vendor's client. Without `query` and `collaborator_type`, only people are found.
+    name_or_email: Option<TextQuery>,
     /// `all_accounts`, `only_service_accounts` or `only_user_accounts`.
     #[schema(example = "only_user_accounts")]
     collaborator_type: Option<String>,
@@ -109,13 +120,67 @@ pub(in crate::http) struct SearchBody {
     paging_token: Option<String>,
 }
 
+/// Conditions on the name, the full name and the e-mail address, case-insensitive: up to 200 characters each.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct TextQuery {
+    /// Part of one of them.
+    #[schema(max_length = 200)]
+    contains: Option<String>,
+    /// Equal to one of them.
+    #[schema(max_length = 200)]
+    equals: Option<String>,
+    /// Equal to none of them.
+    #[schema(max_length = 200)]
+    not_equal: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct SearchQuery {
+    /// As in the body, where the vendor's client does not send it.
+    paging_token: Option<String>,
+    /// As in the body, where the vendor's client does not send it.
+    count: Option<String>,
+}
+
 impl SearchBody {
+    fn page(&self, query: &SearchQuery) -> Result<PageRequest<id::User>> {
+        let paging_token = self.paging_token.as_deref().or(query.paging_token.as_deref());
+        match self.count {
+            Some(count) => PageRequest::new(Some(count), paging_token),
+            None => PageRequest::parse(query.count.as_deref(), paging_token),
+        }
+    }
+
     fn search(&self) -> Result<Search> {
+        match (&self.query, &self.name_or_email) {
+            (Some(query), None) => self.with_filters(SearchText::containing(query)?),
+            (Some(_), Some(_)) => Err(Error::invalid("`query` and `name_or_email` exclude each other")),
+            // Not the vendor's client, which has none of these filters.
+            (None, _) if self.is_service_account.is_some() || self.permission_level.is_some() || self.status.is_some() => {
+                Err(Error::invalid("invalid request body: missing field `query`"))
+            }
+            (None, text) => {
+                let search = self.with_filters(match text {
+                    Some(TextQuery { contains, equals, not_equal }) => {
+                        SearchText::of_conditions(contains.as_deref(), equals.as_deref(), not_equal.as_deref())?
+                    }
+                    None => SearchText::default(),
+                })?;
+                let collaborator_type = search.collaborator_type.or(Some(CollaboratorType::OnlyUserAccounts));
+                Ok(Search { collaborator_type, ..search })
+            }
+        }
+    }
+
+    fn with_filters(&self, text: SearchText) -> Result<Search> {
         let status = self.status.as_deref().map(|text| {
             Status::parse(text).ok_or_else(|| Error::invalid("invalid `status`; expected `active` or `suspended`"))
         });
         Ok(Search {
-            text: SearchText::parse(&self.query)?,
+            text,
             collaborator_type: collaborator_type(self.collaborator_type.as_deref())?,
             is_service_account: self.is_service_account,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
@@ -129,12 +194,12 @@ impl SearchBody {
 /// By part of the name or the e-mail address, in the order of their creation. `%` and `_` are matched literally.
 /// Read-only.
 #[utoipa::path(post, path = "/api/v2/organization_collaborators/search", operation_id = "collaborator_search",
-    tag = "collaborators", request_body = SearchBody,
+    tag = "collaborators", params(SearchQuery), request_body = SearchBody,
     responses((status = 200, description = "A page of members.", body = Listing<Collaborator>)))]
 pub(in crate::http) async fn search(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
-    extract::query::<NoQuery>(&body.request)?;
+    let query: SearchQuery = extract::query(&body.request)?;
     let search: SearchBody = body.object().await?;
-    let page = PageRequest::new(search.count, search.paging_token.as_deref())?;
+    let page = search.page(&query)?;
     let page = collaborators::search(&app, &caller, &search.search()?, &page).await?;
     Ok(super::page(&body.request, page, Collaborator::from))
 }
@@ -145,14 +210,19 @@ fn identity_id(request: &HttpRequest) -> Result<Id<id::Membership>> {
 
 /// Get a member of the organization
 #[utoipa::path(get, path = "/api/v2/organization_collaborators/{identity_id}", operation_id = "collaborator_get",
-    tag = "collaborators", params(("identity_id" = String, Path, description = "ID of the membership, `ide_…`.")),
+    tag = "collaborators",
+    params(("identity_id" = String, Path, description = "ID of the membership, `ide_…`, or of the user, `usr_…`.")),
     responses(
         (status = 200, description = "The member.", body = Single<Collaborator>, headers(("ETag" = String))),
         (status = 400, description = "No parameters are accepted.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     extract::query::<NoQuery>(&request)?;
-    let member = collaborators::get(&app, &caller, identity_id(&request)?).await?;
+    // The vendor's client names a member by the user here, and by the membership elsewhere.
+    let member = match extract::id(&request, "identity_id", "user") {
+        Ok(user_id) => users::get(&app, &caller, user_id).await?,
+        Err(_) => collaborators::get(&app, &caller, identity_id(&request)?).await?,
+    };
     Ok(with_etag(member.revision, Collaborator::from(member)))
 }
 
@@ -198,11 +268,14 @@ pub(in crate::http) async fn put(app: web::Data<App>, caller: Caller, mut body: 
     params(("identity_id" = String, Path, description = "ID of the membership, `ide_…`."), IfMatch),
     responses(
         (status = 204, description = "The member is removed."),
-        (status = 409, description = "No owner would remain (`last_owner`).", body = ErrorBody),
+        (status = 409, description = "No owner would remain (`last_owner`); or a version of the vendor's client that \
+            takes people for service accounts (0.26.46 to 0.26.62) sent the ID of a person (`conflict`).",
+            body = ErrorBody),
     ))]
 pub(in crate::http) async fn delete(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     extract::query::<NoQuery>(&request)?;
     let expected = headers::if_match(&request)?;
-    collaborators::remove(&app, &caller, identity_id(&request)?, &expected).await?;
+    let kind = vendor::meant_kind(&request);
+    collaborators::remove(&app, &caller, identity_id(&request)?, kind, &expected).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{GroupMember, GroupMembership, GroupUser};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::groups::{PageQuery, group_id, page};
@@ -10,11 +10,12 @@ use super::{DryRun, Listing, NoQuery, Single, is_dry_run, single};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::groups::{self, MemberChange, MemberCounts, MembershipPart, Memberships};
+use crate::groups::{self, MemberChange, MemberCounts, MemberRows, MembershipPart, Memberships};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::stream::{self, Json, Source};
 use crate::http::{extract, log};
+use crate::list;
 
 impl From<groups::GroupMember> for GroupMember {
     fn from(member: groups::GroupMember) -> Self {
@@ -91,10 +92,68 @@ pub(in crate::http) async fn remove(app: web::Data<App>, caller: Caller, body: B
     change(&app, &caller, body, MemberChange::Remove).await
 }
 
+/// The users to add or to remove, as the vendor's client sends them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct UserGroupMembersRequest {
+    /// IDs of users, each once.
+    #[serde(deserialize_with = "user_ids")]
+    #[schema(max_items = 1000, example = json!(["usr_01k9h6m3x0e8wbz1v5n7q2r4t6"]))]
+    user_ids: Vec<String>,
+}
+
+/// The maximum number of users in a request of the vendor's client.
+const MAX_USER_IDS: usize = 1000;
+
+fn user_ids<'de, D: Deserializer<'de>>(ids: D) -> Result<Vec<String>, D::Error> {
+    list::field(ids, "user_ids", MAX_USER_IDS)
+}
+
+/// Add users to a group (vendor's route)
+///
+/// As `POST /api/v2/user_groups/{group_id}/members/add`, which accepts addresses as well and returns the number of added
+/// users.
+#[utoipa::path(post, path = "/api/v2/user_groups/{group_id}/members", operation_id = "group_add_members_by_id",
+    tag = "groups", params(("group_id" = String, Path)), request_body = UserGroupMembersRequest,
+    responses(
+        (status = 204, description = "All of the users are members."),
+        (status = 409, description = "A directory manages the group.", body = ErrorBody),
+        (status = 422, description = "Unknown or duplicate users.", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn add_by_id(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse> {
+    change_by_id(&app, &caller, body, MemberChange::Add).await
+}
+
+/// Remove users from a group (vendor's route)
+///
+/// As `POST /api/v2/user_groups/{group_id}/members/remove`, which accepts addresses as well and returns the number of
+/// removed users.
+#[utoipa::path(delete, path = "/api/v2/user_groups/{group_id}/members", operation_id = "group_remove_members_by_id",
+    tag = "groups", params(("group_id" = String, Path)), request_body = UserGroupMembersRequest,
+    responses(
+        (status = 204, description = "None of the users is a member."),
+        (status = 409, description = "A directory manages the group (`conflict`), or no owner would remain \
+            (`last_owner`, with `rows`).", body = ErrorBody),
+        (status = 422, description = "Unknown or duplicate users.", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn remove_by_id(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse> {
+    change_by_id(&app, &caller, body, MemberChange::Remove).await
+}
+
+async fn change_by_id(app: &App, caller: &Caller, mut body: Body, change: MemberChange) -> Result<HttpResponse> {
+    let group_id = group_id(&body.request)?;
+    let request = body.request.clone();
+    let rows = async { Ok(MemberRows::UserIds(body.object::<UserGroupMembersRequest>().await?.user_ids)) };
+    let counts = groups::change_members(app, caller, group_id, change, false, rows).await?;
+    log::rows(&request, counts.changed);
+    Ok(HttpResponse::NoContent().finish())
+}
+
 async fn change(app: &App, caller: &Caller, mut body: Body, change: MemberChange) -> Result<HttpResponse> {
     let (group_id, dry_run) = (group_id(&body.request)?, is_dry_run(&body.request)?);
+    let rows = async { Ok(MemberRows::Json(body.read().await?)) };
     let MemberCounts { changed, unchanged } =
-        groups::change_members(app, caller, group_id, change, dry_run, body.read()).await?;
+        groups::change_members(app, caller, group_id, change, dry_run, rows).await?;
     log::rows(&body.request, changed);
     let (added, removed) = match change {
         MemberChange::Add => (Some(changed), None),

@@ -14,6 +14,7 @@ use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
 use crate::http::{extract, log};
 use crate::invitations::{self, Acceptance, Accepted, InvitationDetails, InvitationRequest, NewInvitation};
+use crate::page::PageRequest;
 use crate::secret::Secret;
 use crate::users::{Credential, Line};
 
@@ -54,6 +55,10 @@ struct InvitationError {
 pub(in crate::http) struct Query {
     /// E-mail address, compared without regard to case and encoding (Unicode or punycode).
     email: Option<String>,
+    /// The `next_paging_token` of the previous page.
+    paging_token: Option<String>,
+    /// Invitations per page: 1 to 50. Without `count` and `paging_token`, all of them are in one response.
+    count: Option<String>,
 }
 
 /// The details that an invited person provides.
@@ -126,14 +131,19 @@ impl InvitedItem {
 
 /// List open invitations, oldest first
 ///
-/// All of them in one response. Requires an owner.
+/// All of them in one response, unless the request asks for a page. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/organization_invitations/", operation_id = "invitation_list", tag = "invitations",
     params(Query),
     responses((status = 200, description = "The invitations.", body = Listing<Invitation>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
-    let invitations = invitations::list(&app, &caller, query.email.as_deref()).await?;
-    Ok(complete::<_, Invitation>(&request, invitations))
+    let (email, count, token) = (query.email.as_deref(), query.count.as_deref(), query.paging_token.as_deref());
+    if count.is_none() && token.is_none() {
+        let all = invitations::list(&app, &caller, email, None).await?;
+        return Ok(complete::<_, Invitation>(&request, all.rows));
+    }
+    let page = invitations::list(&app, &caller, email, Some(&PageRequest::parse(count, token)?)).await?;
+    Ok(super::page(&request, page, Invitation::from))
 }
 
 impl From<InvitationDetails> for Invitation {

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Single, single};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::error::ErrorBody;
 use crate::http::{extract, log};
 use crate::id::{Id, Organization};
@@ -95,6 +95,9 @@ pub(in crate::http) async fn preview(
 pub(in crate::http) struct MigrationQuery {
     /// `false` to migrate; `true` (default) to report the changes only. Optionally capitalized as in Python.
     dry_run: Option<String>,
+    /// Number of users whose removal the caller accepts: a whole number, without effect, because this server removes none.
+    #[param(value_type = Option<u32>)]
+    acknowledge_user_removal_count: Option<String>,
 }
 
 /// The result of the migration.
@@ -151,6 +154,9 @@ pub(in crate::http) async fn migrate(
 ) -> Result<HttpResponse> {
     let query: MigrationQuery = extract::query(&request)?;
     let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
+    if query.acknowledge_user_removal_count.is_some_and(|count| count.parse::<u32>().is_err()) {
+        return Err(Error::invalid("`acknowledge_user_removal_count` must be a whole number"));
+    }
     let migrated = policies::migrate(&app, &caller, dry_run).await?;
     log::rows(&request, migrated.len());
     let result = Migration {

@@ -1,5 +1,7 @@
 //! `POST /api/v2/users/service_accounts`, and the vendor's routes for API keys.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use muster_client::ServiceAccount;
@@ -12,7 +14,7 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::extract;
+use crate::http::{extract, vendor};
 use crate::keys::{self, KeySpec, Lifetime};
 use crate::service_accounts;
 
@@ -56,13 +58,22 @@ pub(in crate::http) struct NewKey {
     /// Lifetime in seconds, capped at the server setting `keys.max_days`: the vendor's client requests a hundred
     /// years.
     #[schema(example = 3_153_600_000_i64)]
-    duration: i64,
+    duration: f64,
     /// ID of the service account or of the caller. Required, although the vendor's client may omit it.
     #[schema(required = true, nullable = false, example = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     user_id: Option<String>,
     /// Name of the key.
     #[schema(example = "ci")]
     name: Option<String>,
+}
+
+/// Whole seconds; 0 for a negative number.
+fn whole_seconds(seconds: f64) -> i64 {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        Err(_) if seconds > 0.0 => i64::MAX,
+        Err(_) => 0,
+    }
 }
 
 /// An API key in the format of the vendor's client.
@@ -98,7 +109,7 @@ pub(in crate::http) async fn create_key(app: web::Data<App>, caller: Caller, mut
         user_id: Some(api_keys::user_id(&user_id)?),
         permission_level: None,
         scopes: None,
-        lifetime: Lifetime::AtMost(new.duration),
+        lifetime: Lifetime::AtMost(whole_seconds(new.duration)),
     };
     let keys::NewKey { key, token } = keys::create(&app, &caller, spec).await?;
     let result = ServerSession {
@@ -126,7 +137,8 @@ pub(in crate::http) struct Rotated {
     operation_id = "key_rotate_for_user", tag = "service accounts", params(("user_id" = String, Path)),
     responses(
         (status = 200, description = "The number of revoked keys.", body = Single<Rotated>),
-        (status = 409, description = "The user has no active API key.", body = ErrorBody),
+        (status = 409, description = "The user has no active API key; or a version of the vendor's client that takes \
+            people for service accounts (0.26.46 to 0.26.62) sent the ID of a person.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn rotate_for_user(
     request: HttpRequest,
@@ -134,6 +146,6 @@ pub(in crate::http) async fn rotate_for_user(
     caller: Caller,
 ) -> Result<HttpResponse> {
     let user_id = extract::id(&request, "user_id", "user")?;
-    let keys = keys::revoke_all(&app, &caller, user_id).await?;
+    let keys = keys::revoke_all(&app, &caller, user_id, vendor::meant_kind(&request)).await?;
     Ok(single(Rotated { user_id: user_id.to_string(), keys }))
 }

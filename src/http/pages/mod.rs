@@ -7,6 +7,7 @@
 //! *A strict Content Security Policy*: it allows only the style with the given digest and forms to this server. Scripts,
 //! images, frames and other origins are blocked.
 
+pub(super) mod guide;
 pub(super) mod invitation;
 
 use std::fmt;
@@ -25,7 +26,8 @@ label{display:block;margin-top:1rem}\
 input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}\
 button{font:inherit;margin-top:1.5rem;padding:.5rem 1.5rem}\
 [role=alert]{border-left:.3rem solid #c00;padding-left:.7rem}\
-small{display:block}";
+small{display:block}\
+pre{overflow-x:auto}";
 
 /// Text escaped for HTML content and quoted attributes.
 struct Text<'a>(&'a str);
