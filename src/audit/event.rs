@@ -35,9 +35,18 @@ pub enum Event {
         key_id: Id<ApiKey>,
         /// How long the previous secret stays valid.
         previous_expires_at: DateTime<Utc>,
+        /// The end of the lifetime, if the organization's maximum shortened it.
+        expires_at: Option<DateTime<Utc>>,
     },
     /// An API key was revoked.
     KeyRevoked(Id<ApiKey>),
+    /// The organization's maximum lifetime of API keys was set.
+    KeyExpirationSet {
+        /// The organization.
+        organization_id: Id<Organization>,
+        /// The maximum in days; `None` for none.
+        max_days: Option<u32>,
+    },
     /// All API keys of a user were revoked.
     KeysRotatedForUser {
         /// The user.
@@ -202,6 +211,7 @@ impl Event {
             Self::KeyCreated { .. } => Action::KeyCreate,
             Self::KeyRotated { .. } => Action::KeyRotate,
             Self::KeyRevoked(_) => Action::KeyRevoke,
+            Self::KeyExpirationSet { .. } => Action::KeyExpirationSet,
             Self::KeysRotatedForUser { .. } => Action::KeyRotateForUser,
             Self::LoginApproved { .. } => Action::LoginApprove,
             Self::UserCreated { .. } => Action::UserCreate,
@@ -239,6 +249,7 @@ impl Event {
             self,
             Self::OrganizationCreated(_)
                 | Self::KeyCreated { .. }
+                | Self::KeyExpirationSet { .. }
                 | Self::LoginApproved { .. }
                 | Self::UserCreated { .. }
                 | Self::ServiceAccountCreated(_)
@@ -263,6 +274,7 @@ impl Event {
             | Self::InvitationsCreated { organization_id, .. }
             | Self::PolicySet { organization_id, .. }
             | Self::ScimMigrated { organization_id, .. }
+            | Self::KeyExpirationSet { organization_id, .. }
             | Self::LoginApproved { user_id: None, organization_id } => Target::Organization(*organization_id),
             Self::KeyCreated { key_id, .. } | Self::KeyRotated { key_id, .. } | Self::KeyRevoked(key_id) => {
                 Target::ApiKey(*key_id)
@@ -313,7 +325,13 @@ impl Event {
                 let present = details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
                 Some(Value::Object(present.collect()))
             }
-            Self::KeyRotated { previous_expires_at, .. } => Some(json!({ "previous_expires_at": previous_expires_at })),
+            Self::KeyRotated { previous_expires_at, expires_at: None, .. } => {
+                Some(json!({ "previous_expires_at": previous_expires_at }))
+            }
+            Self::KeyRotated { previous_expires_at, expires_at, .. } => {
+                Some(json!({ "previous_expires_at": previous_expires_at, "expires_at": expires_at }))
+            }
+            Self::KeyExpirationSet { max_days, .. } => Some(json!({ "max_days": max_days })),
             Self::KeysRotatedForUser { keys, .. } => Some(json!({ "keys": keys })),
             Self::UserCreated { permission_level: PermissionLevel::Owner, .. } => {
                 Some(json!({ "permission_level": PermissionLevel::Owner.as_str() }))

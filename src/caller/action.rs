@@ -81,6 +81,10 @@ names! {
         KeyRevokeSelf = "key.revoke_self",
         /// Create, list, rotate and revoke API keys of other users.
         KeyOthers = "key.others",
+        /// Read the organization's maximum lifetime of API keys.
+        KeyExpirationGet = "key.expiration_get",
+        /// Set the organization's maximum lifetime of API keys.
+        KeyExpirationSet = "key.expiration_set",
         /// Revoke all API keys of a user.
         KeyRotateForUser = "key.rotate_for_user",
         /// Authenticate with an API key. Recorded only if authentication fails.
@@ -132,8 +136,6 @@ impl Action {
                 | Self::KeyRevokeSelf
                 | Self::KeyUse
                 | Self::LoginApprove
-                | Self::GroupList
-                | Self::PolicyGet
         )
     }
 
@@ -177,10 +179,13 @@ impl Action {
                 Some(Scope::InvitationsWrite)
             }
             Self::InvitationList => Some(Scope::InvitationsRead),
-            Self::KeyCreate | Self::KeyRotate | Self::KeyRevoke | Self::KeyRotateForUser | Self::LoginApprove => {
-                Some(Scope::KeysWrite)
-            }
-            Self::KeyList => Some(Scope::KeysRead),
+            Self::KeyCreate
+            | Self::KeyRotate
+            | Self::KeyRevoke
+            | Self::KeyRotateForUser
+            | Self::KeyExpirationSet
+            | Self::LoginApprove => Some(Scope::KeysWrite),
+            Self::KeyList | Self::KeyExpirationGet => Some(Scope::KeysRead),
             Self::GroupCreate
             | Self::GroupUpdate
             | Self::GroupDelete

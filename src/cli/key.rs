@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::caller::{Caller, PermissionLevel, Scope, Scopes};
 use crate::error::Error;
 use crate::id::{ApiKey, Id, User};
-use crate::keys::{self, Filter, KeySpec, Lifetime};
+use crate::keys::{self, Filter, KeySpec, Lifetime, Whose};
 use crate::page::PageRequest;
 
 #[derive(clap::Subcommand, Debug)]
@@ -89,7 +89,8 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
                 let user_id = find_user(app, caller, user.as_deref()).await?;
                 listing::collect(None, async |count, token| {
                     let request = PageRequest::new(Some(count.into()), token.as_deref())?;
-                    let keys = keys::list(app, caller, Filter { user_id }, &request).await?;
+                    let filter = Filter { user_id, ..Filter::default() };
+                    let keys = keys::list(app, caller, filter, &request).await?;
                     Ok::<_, Error>(listing::page(keys, |key| key.into_api_key(app.clock.now())))
                 })
                 .await
@@ -109,8 +110,10 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             show_token(local.output, &rotated.await?)
         }
         Command::Revoke { key_id, local } => {
-            with_operator(local.config.load()?, async |app, caller| Ok(keys::revoke(app, caller, key_id).await?))
-                .await?;
+            with_operator(local.config.load()?, async |app, caller| {
+                Ok(keys::revoke(app, caller, key_id, Whose::Visible).await?)
+            })
+            .await?;
             show_revoked(local.output, &key_id.to_string())
         }
     }

@@ -9,7 +9,7 @@ use super::output::{self, Format};
 use super::serve::Server;
 use crate::caller::PermissionLevel;
 use crate::config::Config;
-use crate::keys::{self, KeySpec, Lifetime, NewKey};
+use crate::keys::{self, KeySpec, Lifetime, NewKey, Whose};
 use crate::organizations;
 
 #[derive(clap::Args, Debug)]
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         let spec = KeySpec { lifetime, ..KeySpec::new(name, PermissionLevel::Owner) };
         let key = keys::create(&app, &caller, spec).await?;
         let shown = demonstrate(&url, &key).await;
-        keys::revoke(&app, &caller, key.key.key_id).await?;
+        keys::revoke(&app, &caller, key.key.key_id, Whose::Visible).await?;
         if shown.is_ok() && !exit {
             print_next_steps(&url, &data_dir, first)?;
         }

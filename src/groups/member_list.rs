@@ -47,8 +47,7 @@ impl MemberList {
         let (sent, mut findings, share) = match rows {
             MemberRows::Json(body) => {
                 let (text, mut share) = body.into_parts();
-                let (sent, findings) =
-                    rows::parse(&text, &mut share, limits, UserField::MEMBER_ROW, "add or remove")?;
+                let (sent, findings) = rows::parse(&text, &mut share, limits, UserField::MEMBER_ROW, "add or remove")?;
                 (sent, findings, Some(share))
             }
             MemberRows::UserIds(ids) => (Self::rows_of(ids)?, Findings::new(limits.findings), None),

@@ -49,7 +49,7 @@ struct Invitee {
 pub async fn create(
     app: &App,
     caller: &Caller,
-    body: impl Future<Output = Result<(Vec<InvitationRequest>, BodyShare)>>,
+    body: impl Future<Output = Result<(Vec<InvitationRequest>, Option<BodyShare>)>>,
 ) -> Result<Vec<Result<NewInvitation>>> {
     app.authorize(caller, Action::InvitationBatchCreate).await?;
     let (requests, _share) = body.await?;

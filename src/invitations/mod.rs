@@ -29,7 +29,7 @@ use crate::users::EmailAddress;
 
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
 pub use create::{InvitationRequest, create};
-pub use read::{InvitationDetails, list};
+pub use read::{InvitationDetails, get, list};
 
 /// The parsed token of an invitation link.
 pub type Token = token::Token<Invitation>;

@@ -6,7 +6,7 @@ use super::Token;
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{Id, Invitation, Organization};
 use crate::page::{Page, PageRequest};
 use crate::users::EmailAddress;
@@ -86,6 +86,18 @@ pub async fn list(
         Some(page) => Page::new(page, invitations, |invitation| invitation.invitation_id),
         None => Page { rows: invitations, next: None },
     })
+}
+
+/// Reads an invitation in any state.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn get(app: &App, caller: &Caller, invitation_id: Id<Invitation>) -> Result<InvitationDetails> {
+    let mut read = app.read(caller, Action::InvitationList).await?;
+    invitations!("invitation_id = $2", caller.organization_id as Id<Organization>, invitation_id as Id<Invitation>)
+        .fetch_optional(&mut *read)
+        .await?
+        .ok_or_else(|| Error::not_found("invitation", invitation_id))
 }
 
 /// Locks an invitation.

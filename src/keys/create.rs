@@ -14,16 +14,16 @@ use crate::id::{Id, User};
 /// The maximum length of a key's name, in characters.
 const LONGEST_NAME: usize = 100;
 
-/// The requested lifetime of a key.
+/// The requested lifetime of a key. The maximum is the setting `keys.max_days`, or that of the organization if it is shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// The setting `keys.default_days`.
+    /// The setting `keys.default_days`, or the maximum if that is shorter.
     Default,
-    /// This duration. More than `keys.max_days` is rejected.
+    /// This duration. More than the maximum is rejected.
     Exactly(Duration),
-    /// This number of seconds, or `keys.max_days` if that is shorter. The vendor's client requests a hundred years.
+    /// This number of seconds, or the maximum if that is shorter. The vendor's client requests a hundred years.
     AtMost(i64),
-    /// The setting `keys.max_days`.
+    /// The maximum.
     Longest,
 }
 
@@ -70,7 +70,6 @@ struct Span {
 pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey> {
     app.authorize(caller, Action::KeyCreate).await?;
     let name = name(&spec.name)?;
-    let span = span(app, spec.lifetime)?;
     let own = Rights::of(caller);
     let level = spec.permission_level.unwrap_or(own.level);
     let scopes = spec.scopes.unwrap_or(own.scopes);
@@ -89,6 +88,7 @@ pub async fn create(app: &App, caller: &Caller, spec: KeySpec) -> Result<NewKey>
         if is_for_other {
             change.authorize(Action::KeyOthers)?;
         }
+        let span = span(app, change, spec.lifetime).await?;
         add_with(app, change, name, user_id, Rights { level, scopes }, &span).await
     })
     .await
@@ -117,17 +117,17 @@ fn name(text: &str) -> Result<&str> {
     Ok(name)
 }
 
-fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
-    let days = app.config.keys.max_days;
-    let longest = Duration::days(i64::from(days));
-    let rejected = || {
-        Err(Error::invalid(format!(
-            "an API key's lifetime must be positive and at most {days} days (setting `keys.max_days`)"
-        )))
+async fn span(app: &App, change: &mut Change, lifetime: Lifetime) -> Result<Span> {
+    let (days, rule) = match read::max_days(change).await? {
+        Some(days) if days < app.config.keys.max_days => (days, "the maximum of the organization"),
+        _ => (app.config.keys.max_days, "setting `keys.max_days`"),
     };
+    let longest = Duration::days(i64::from(days));
+    let rejected =
+        || Err(Error::invalid(format!("an API key's lifetime must be positive and at most {days} days ({rule})")));
     let exactly = |lifetime| Ok(Span { lifetime, asked_for_seconds: None });
     match lifetime {
-        Lifetime::Default => exactly(Duration::days(i64::from(app.config.keys.default_days))),
+        Lifetime::Default => exactly(Duration::days(i64::from(app.config.keys.default_days)).min(longest)),
         Lifetime::Longest => exactly(longest),
         Lifetime::Exactly(lifetime) if lifetime <= Duration::zero() || lifetime > longest => rejected(),
         Lifetime::Exactly(lifetime) => exactly(lifetime),
@@ -135,11 +135,7 @@ fn span(app: &App, lifetime: Lifetime) -> Result<Span> {
         Lifetime::AtMost(seconds) => match Duration::try_seconds(seconds) {
             Some(lifetime) if lifetime <= longest => exactly(lifetime),
             _ => {
-                tracing::info!(
-                    requested_seconds = seconds,
-                    max_days = days,
-                    "API key lifetime reduced to `keys.max_days`"
-                );
+                tracing::info!(requested_seconds = seconds, max_days = days, "API key lifetime reduced to the maximum");
                 Ok(Span { lifetime: longest, asked_for_seconds: Some(seconds) })
             }
         },
@@ -155,7 +151,8 @@ pub(crate) async fn add(app: &App, change: &mut Change, spec: &KeySpec) -> Resul
     let own = Rights::of(change.caller());
     let rights =
         Rights { level: spec.permission_level.unwrap_or(own.level), scopes: spec.scopes.unwrap_or(own.scopes) };
-    add_with(app, change, &spec.name, spec.user_id, rights, &span(app, spec.lifetime)?).await
+    let span = span(app, change, spec.lifetime).await?;
+    add_with(app, change, &spec.name, spec.user_id, rights, &span).await
 }
 
 /// Checks the number of active keys of a user. Of keys without a user, as many may be created by callers who are not

@@ -29,8 +29,8 @@ use crate::secret::Secret;
 use crate::token;
 
 pub use create::{KeySpec, Lifetime, create};
-pub use read::{Filter, Summary, get, list};
-pub use revoke::{revoke, revoke_all};
+pub use read::{Filter, Summary, Whose, get, list};
+pub use revoke::{revoke, revoke_all, revoke_each};
 pub use rotate::{LONGEST_OVERLAP_DAYS, rotate};
 
 pub(crate) use create::add;

@@ -12,6 +12,7 @@ use crate::audit::ActorRef;
 use crate::caller::{
     Action, Caller, InvalidKey, KeyHolder, KeyState, KeyUser, PermissionLevel, Principal, Scopes, SecretDigest,
 };
+use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::page::{Page, PageRequest};
@@ -93,11 +94,29 @@ macro_rules! keys {
     };
 }
 
+/// The keys that a request is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// The caller's own keys; for an owner, all keys.
+    #[default]
+    Visible,
+    /// The caller's own keys.
+    Own,
+    /// All keys. For owners.
+    Anybody,
+}
+
 /// Restricts a list of keys.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// The keys to choose from.
+    pub whose: Whose,
     /// The keys of this user. Only owners may list the keys of another user.
     pub user_id: Option<Id<User>>,
+    /// The keys of this name.
+    pub name: Option<String>,
+    /// The keys that this key created.
+    pub created_by: Option<Id<ApiKey>>,
 }
 
 /// Lists keys, oldest first. An owner sees all keys, other callers only their own.
@@ -107,17 +126,20 @@ pub struct Filter {
 pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest<ApiKey>) -> Result<Page<Summary>> {
     app.authorize(caller, Action::KeyList).await?;
     let own = caller.user_id();
-    if filter.user_id.is_some() && filter.user_id != own {
+    if filter.whose == Whose::Anybody || (filter.user_id.is_some() && filter.user_id != own) {
         app.authorize(caller, Action::KeyOthers).await?;
     }
     let (user_id, key_id) = match caller.principal {
-        Principal::ApiKey { id, .. } if !caller.may(Action::KeyOthers) => (own, own.is_none().then_some(id)),
+        Principal::ApiKey { id, .. } if filter.whose == Whose::Own || !caller.may(Action::KeyOthers) => {
+            (own, own.is_none().then_some(id))
+        }
         _ => (filter.user_id, None),
     };
     let mut read = app.read(caller, Action::KeyList).await?;
     let keys = keys!(
         r#"
         ($2::uuid is null or key_id > $2) and ($3::uuid is null or user_id = $3) and ($4::uuid is null or key_id = $4)
+        and ($6::text is null or name = $6) and ($7::uuid is null or created_by_id = $7)
         order by key_id
         limit $5
         "#,
@@ -126,6 +148,8 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         user_id as Option<Id<User>>,
         key_id as Option<Id<ApiKey>>,
         page.limit(),
+        filter.name,
+        filter.created_by as Option<Id<ApiKey>>,
     )
     .fetch_all(&mut *read)
     .await?;
@@ -180,6 +204,28 @@ pub(super) async fn known(connection: &mut PgConnection, caller: &Caller, key_id
         user_level: user.as_ref().map(|user| user.level),
         is_of_service_account: user.is_some_and(|user| user.is_service_account),
     }))
+}
+
+/// Finds a key of the caller's own.
+///
+/// # Errors
+/// `forbidden`; `not_found` for any other key.
+pub(super) async fn own(app: &App, caller: &Caller, action: Action, key_id: Id<ApiKey>) -> Result<Known> {
+    let mut read = app.read(caller, action).await?;
+    let known = known(&mut read, caller, key_id).await?.filter(|known| known.is_own);
+    known.ok_or_else(|| Error::not_found("API key", key_id))
+}
+
+/// The organization's maximum lifetime of keys, in days, if it has one. It does not change until the change ends.
+pub(super) async fn max_days(change: &mut Change) -> Result<Option<u32>> {
+    let organization_id = change.organization_id();
+    let days = sqlx::query_scalar!(
+        "select max_key_days from organizations where organization_id = $1 for share",
+        organization_id as Id<Organization>,
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    Ok(days.flatten().and_then(|days| u32::try_from(days).ok()))
 }
 
 /// A user as a holder of keys.

@@ -1,6 +1,6 @@
 //! Revoking keys.
 
-use super::{Summary, read, write};
+use super::{Summary, Whose, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, Principal};
@@ -12,13 +12,22 @@ use crate::users::AccountKind;
 /// itself.
 ///
 /// # Errors
-/// `forbidden` for another user's key, unless the caller is an owner; `not_found`; `conflict` for a revoked key.
-pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Summary> {
-    let is_itself = matches!(caller.principal, Principal::ApiKey { id, .. } if id == key_id);
+/// `forbidden` for another user's key, unless the caller is an owner; `not_found`, also for another user's key where
+/// `whose` is [`Whose::Own`]; `conflict` for a revoked key.
+pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>, whose: Whose) -> Result<Summary> {
+    let is_itself = is_in_use(caller, key_id);
     let action = if is_itself { Action::KeyRevokeSelf } else { Action::KeyRevoke };
-    let read::Known { mut key, is_own, .. } = read::allowed(app, caller, action, key_id).await?;
+    if whose == Whose::Anybody {
+        app.authorize(caller, Action::KeyOthers).await?;
+    }
+    let known = match whose {
+        Whose::Own => read::own(app, caller, action, key_id).await?,
+        Whose::Visible | Whose::Anybody => read::allowed(app, caller, action, key_id).await?,
+    };
+    let is_for_owners = !known.is_own || whose == Whose::Anybody;
+    let mut key = known.key;
     app.change(caller, action, Target::ApiKey(key_id), async |change| {
-        if !is_own {
+        if is_for_owners {
             change.authorize(Action::KeyOthers)?;
         }
         write::lock(change, key_id).await?;
@@ -29,6 +38,46 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>) -> Result<Su
         Ok(key)
     })
     .await
+}
+
+fn is_in_use(caller: &Caller, key_id: Id<ApiKey>) -> bool {
+    matches!(caller.principal, Principal::ApiKey { id, .. } if id == key_id)
+}
+
+/// Revokes each key of a list on its own. Returns the reasons for the keys that were not revoked, with their IDs as they
+/// were sent, and the length of the list. The key in use is revoked last. The list is read after the permission check.
+///
+/// # Errors
+/// `forbidden`; any error of reading the list; an error of the database.
+pub async fn revoke_each(
+    app: &App,
+    caller: &Caller,
+    whose: Whose,
+    key_ids: impl Future<Output = Result<Vec<String>>>,
+) -> Result<(Vec<(String, Error)>, usize)> {
+    app.authorize(caller, Action::KeyRevoke).await?;
+    if whose == Whose::Anybody {
+        app.authorize(caller, Action::KeyOthers).await?;
+    }
+    let mut key_ids = key_ids.await?;
+    let total = key_ids.len();
+    let parse = |text: &str| text.parse::<Id<ApiKey>>().ok();
+    key_ids.sort_by_key(|text| parse(text).is_some_and(|key_id| is_in_use(caller, key_id)));
+    let mut failed = Vec::new();
+    for text in key_ids {
+        let revoked = match parse(&text) {
+            Some(key_id) => revoke(app, caller, key_id, whose).await.map(drop),
+            None => Err(Error::new(Code::NotFound, "no such API key")),
+        };
+        match revoked {
+            Ok(()) => {}
+            Err(error) if matches!(error.code(), Code::NotFound | Code::Conflict | Code::Forbidden) => {
+                failed.push((text, error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((failed, total))
 }
 
 /// Revokes all active keys of a user of this kind and returns their number. For owners.

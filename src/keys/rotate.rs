@@ -14,7 +14,7 @@ pub const LONGEST_OVERLAP_DAYS: u32 = 7;
 
 /// Generates a new secret for a key. The previous secret stays valid for `overlap`, so that the key's users can be
 /// changed over one after the other (`None`: the setting `keys.rotation_overlap_hours`). Older secrets become invalid.
-/// The key's name, permissions and lifetime stay the same.
+/// The key's name and permissions stay the same, and its lifetime, unless the organization's maximum is shorter.
 ///
 /// # Errors
 /// `invalid_request` for a negative overlap or one of more than 7 days; `forbidden` for another person's key (an owner
@@ -28,6 +28,8 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
         return Err(Error::invalid(rule));
     }
     app.change(caller, Action::KeyRotate, Target::ApiKey(key_id), async |change| {
+        // Before the locks on keys, as where the maximum is set.
+        let max_days = read::max_days(change).await?;
         if !is_own {
             change.authorize(Action::KeyOthers)?;
         }
@@ -48,8 +50,11 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
         let previous_expires_at: DateTime<Utc> = now + overlap;
         key.rotated_at = Some(now);
         key.previous_expires_at = (previous_expires_at > now).then_some(previous_expires_at);
-        write::rotate(change, key_id, &token.sha256(), key.previous_expires_at).await?;
-        change.record(Event::KeyRotated { key_id, previous_expires_at });
+        let longest = max_days.map(|days| now + Duration::days(i64::from(days)));
+        let shortened = longest.filter(|longest| *longest < key.expires_at);
+        key.expires_at = shortened.unwrap_or(key.expires_at);
+        write::rotate(change, key_id, &token.sha256(), key.expires_at, key.previous_expires_at).await?;
+        change.record(Event::KeyRotated { key_id, previous_expires_at, expires_at: shortened });
         Ok(NewKey { key, token: token.text() })
     })
     .await

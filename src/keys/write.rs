@@ -124,13 +124,14 @@ pub(super) async fn rotate(
     change: &mut Change,
     key_id: Id<ApiKey>,
     secret_sha256: &[u8],
+    expires_at: DateTime<Utc>,
     previous_expires_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         update api_keys
-        set secret_sha256 = $3, rotated_at = $4, previous_expires_at = $5,
+        set secret_sha256 = $3, rotated_at = $4, previous_expires_at = $5, expires_at = $6,
             previous_secret_sha256 = case when $5::timestamptz is not null then secret_sha256 end
         where organization_id = $1 and key_id = $2
         "#,
@@ -139,6 +140,7 @@ pub(super) async fn rotate(
         secret_sha256,
         now,
         previous_expires_at,
+        expires_at,
     )
     .execute(change.connection())
     .await?;

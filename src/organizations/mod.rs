@@ -15,7 +15,7 @@ use crate::keys::{self, KeySpec, NewKey};
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
-pub use read::{Summary, first, list};
+pub use read::{Summary, first, list, max_key_days};
 
 /// Creates the organization of a new database, with its first owner and the owner's key. For [`crate::setup`].
 pub(crate) async fn create_default(app: &App) -> Result<NewKey> {
@@ -63,6 +63,35 @@ async fn make(app: &App, name: &str, Identifier(public_identifier): &Identifier)
 pub async fn rename(app: &App, caller: &Caller, name: &str) -> Result<Summary> {
     app.change(caller, Action::OrganizationRename, Target::Organization(caller.organization_id), async |change| {
         write::rename(change, parse_name(name)?.as_str()).await
+    })
+    .await
+}
+
+/// The longest maximum lifetime of API keys, in days: a hundred years.
+const LONGEST_KEY_DAYS: u32 = 36_500;
+
+/// Sets the maximum lifetime of API keys that the caller's organization creates or rotates; `None` for no limit but
+/// `keys.max_days`. The maximum is read after the permission check.
+///
+/// # Errors
+/// `forbidden`; any error of reading the maximum; `invalid_request` for 0 days or more than a hundred years.
+pub async fn set_max_key_days(
+    app: &App,
+    caller: &Caller,
+    max_days: impl Future<Output = Result<Option<u32>>>,
+) -> Result<Option<u32>> {
+    app.authorize(caller, Action::KeyExpirationSet).await?;
+    let max_days = max_days.await?;
+    if max_days.is_some_and(|days| !(1..=LONGEST_KEY_DAYS).contains(&days)) {
+        return Err(Error::invalid(format!(
+            "the maximum lifetime of API keys must be 1 to {LONGEST_KEY_DAYS} days, or `null` for no maximum of the \
+             organization"
+        )));
+    }
+    let target = Target::Organization(caller.organization_id);
+    app.change(caller, Action::KeyExpirationSet, target, async |change| {
+        write::set_max_key_days(change, max_days).await?;
+        Ok(max_days)
     })
     .await
 }

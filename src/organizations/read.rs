@@ -53,6 +53,22 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
     Ok(organizations)
 }
 
+/// The maximum lifetime of API keys that the caller's organization creates or rotates, in days; `None` for no limit but
+/// `keys.max_days`.
+///
+/// # Errors
+/// `forbidden`, or those of the database.
+pub async fn max_key_days(app: &App, caller: &Caller) -> Result<Option<u32>> {
+    let mut read = app.read(caller, Action::KeyExpirationGet).await?;
+    let days = sqlx::query_scalar!(
+        "select max_key_days from organizations where organization_id = $1",
+        caller.organization_id as Id<Organization>,
+    )
+    .fetch_one(&mut *read)
+    .await?;
+    Ok(days.and_then(|days| u32::try_from(days).ok()))
+}
+
 /// The organization with this ID or identifier. The two can't be confused: only an ID contains `_`.
 pub(super) async fn find(app: &App, named: &str) -> Result<Option<Id<Organization>>> {
     let id = named.parse::<Id<Organization>>().ok();

@@ -1,4 +1,4 @@
-//! Creating and renaming organizations.
+//! Creating and changing organizations.
 
 use super::Summary;
 use crate::audit::Event;
@@ -51,4 +51,18 @@ pub(super) async fn rename(change: &mut Change, name: &str) -> Result<Summary> {
     change.record(Event::OrganizationRenamed(organization_id));
     let (public_identifier, created_at) = (renamed.public_identifier, renamed.created_at);
     Ok(Summary { organization_id, name: name.to_owned(), public_identifier, created_at })
+}
+
+/// Sets the maximum lifetime of API keys of the organization of the change's caller.
+pub(super) async fn set_max_key_days(change: &mut Change, max_days: Option<u32>) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        "update organizations set max_key_days = $2 where organization_id = $1",
+        organization_id as Id<Organization>,
+        max_days.and_then(|days| i32::try_from(days).ok()),
+    )
+    .execute(change.connection())
+    .await?;
+    change.record(Event::KeyExpirationSet { organization_id, max_days });
+    Ok(())
 }

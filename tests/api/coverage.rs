@@ -38,7 +38,7 @@ const OPEN: [&str; 9] = [
 const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 36] = [
+const OWNERS_ONLY: [&str; 50] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -51,18 +51,32 @@ const OWNERS_ONLY: [&str; 36] = [
     "group_add_members_by_id",
     "group_create",
     "group_delete",
+    "group_get",
+    "group_list",
+    "group_members",
+    "group_memberships",
     "group_remove_members",
     "group_remove_members_by_id",
     "group_update",
     "invitation_batch_create",
+    "invitation_create",
+    "invitation_get",
     "invitation_invalidate",
     "invitation_list",
+    "key_expiration_get",
+    "key_expiration_set",
     // Keys of other users.
     "key_get",
+    "key_list_all",
     "key_revoke",
+    "key_revoke_any",
+    "key_revoke_any_list",
     "key_rotate",
     "key_rotate_for_user",
     "permission_list",
+    "policy_get",
+    "policy_list_clouds",
+    "policy_list_projects",
     "policy_set",
     "scim_migrate",
     "scim_migration_preview",
@@ -93,6 +107,11 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "invitation_batch_create" => json!([{"email": "invited@example.com"}]),
         "batch_cancel" | "batch_undo" | "invitation_invalidate" => Value::Null,
         "key_revoke" | "key_rotate_for_user" | "service_account_create" => Value::Null,
+        "invitation_create" => json!({"email": "invited@example.com"}),
+        "key_expiration_set" => json!({"max_api_key_expiration_days": 90}),
+        "key_revoke_own" | "key_revoke_any" => Value::Null,
+        "key_revoke_own_list" => json!({"api_key_ids": [own_key(app).await]}),
+        "key_revoke_any_list" => json!({"api_key_ids": [key(app).await.0]}),
         "key_create" => json!({"name": "written"}),
         "key_create_for_user" => json!({"user_id": service_account(app).await, "duration": 60}),
         "key_rotate" => json!({}),
@@ -124,6 +143,7 @@ fn audited_as(operation: &str) -> String {
     match operation {
         "invitation_page_accept" => "invitation.accept".to_owned(),
         "key_create_for_user" => "key.create".to_owned(),
+        "key_revoke_own" | "key_revoke_any" | "key_revoke_own_list" | "key_revoke_any_list" => "key.revoke".to_owned(),
         "service_account_create" => "service_account.create".to_owned(),
         "group_add_members_by_id" => "group.add_members".to_owned(),
         "group_remove_members_by_id" => "group.remove_members".to_owned(),
@@ -154,6 +174,12 @@ async fn key(app: &TestApp) -> (String, String) {
     let user_id = service_account(app).await;
     let made = app.owner.post("/api/v2/api_keys", &json!({"name": "made", "user_id": user_id})).await.json();
     (made["result"]["key_id"].as_str().unwrap().to_owned(), user_id)
+}
+
+/// Creates a key of the owner's own.
+async fn own_key(app: &TestApp) -> String {
+    let made = app.owner.post("/api/v2/api_keys", &json!({"name": "own"})).await.json();
+    made["result"]["key_id"].as_str().unwrap().to_owned()
 }
 
 /// Starts a login.
@@ -204,7 +230,8 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
         return path.replace("{user_id}", &key(app).await.1);
     }
     if path.contains("{key_id}") {
-        path = path.replace("{key_id}", &key(app).await.0);
+        let key_id = if operation == "key_revoke_own" { own_key(app).await } else { key(app).await.0 };
+        path = path.replace("{key_id}", &key_id);
     }
     if operation == "scim_migrate" {
         return format!("{path}?dry_run=False");

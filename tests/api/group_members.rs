@@ -1,6 +1,5 @@
 //! Group members: atomic lists, and listing all groups with members.
 
-use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
 use crate::groups::{PATH, group, send};
@@ -64,8 +63,7 @@ async fn a_member_is_listed_with_name_and_time() {
     assert_eq!(app.owner.create(&user).await.status, 200);
     let id = group(&app, "team").await;
     assert_eq!(add(&app, &id, &json!([{"user": "ada@example.com"}])).await.status, 200);
-    let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    let body = collaborator.get(&format!("{PATH}{id}/members")).await.json();
+    let body = app.owner.get(&format!("{PATH}{id}/members")).await.json();
     let mut member = body["results"][0].clone();
     let fields = member.as_object_mut().unwrap();
     assert!(fields.remove("user_id").unwrap().as_str().unwrap().starts_with("usr_"));
@@ -230,8 +228,7 @@ async fn all_groups_are_listed_with_all_members() {
         .collect();
     assert_eq!(named, [2, 500, 1000, 1000]);
 
-    let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    let answer = collaborator.get(&format!("{PATH}memberships/list")).await;
+    let answer = app.owner.get(&format!("{PATH}memberships/list")).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
     let body = answer.json();
     let groups = body["result"]["groups"].as_array().unwrap();

@@ -1,6 +1,5 @@
 //! Creating, renaming, listing and deleting groups.
 
-use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
 use crate::support::{Actor, TestApp};
@@ -35,10 +34,9 @@ async fn a_group_has_all_fields_that_the_vendors_client_requires() {
     let made = send(&app.owner, "POST", PATH, &json!({"name": " Plattform-Team "})).await;
     assert_eq!(made.status, 200);
     let group = made.json()["result"].clone();
-    let collaborator = app.actor(PermissionLevel::Collaborator).await;
-    let got = collaborator.get(&format!("{PATH}{}", group["id"].as_str().unwrap())).await;
+    let got = app.owner.get(&format!("{PATH}{}", group["id"].as_str().unwrap())).await;
     assert_eq!((got.status, &got.json()["result"]), (200, &group));
-    assert_eq!(collaborator.get(&format!("{PATH}?count=50")).await.json()["results"], json!([group]));
+    assert_eq!(app.owner.get(&format!("{PATH}?count=50")).await.json()["results"], json!([group]));
 
     let organization: Value = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organization_ids"][0].clone();
     let mut fields = group.clone();

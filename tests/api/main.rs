@@ -48,3 +48,4 @@ mod user;
 mod user_deletion;
 mod user_lists;
 mod vendor_client;
+mod vendor_keys;

@@ -59,9 +59,8 @@ async fn owners(app: &TestApp) -> Vec<String> {
 #[tokio::test]
 async fn a_policy_is_replaced_as_a_whole_and_read_back() {
     let app = TestApp::spawn().await;
-    let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let empty = json!({"result": {"bindings": [], "sync_status": "success"}});
-    assert_eq!(collaborator.get(PATH).await.json(), empty);
+    assert_eq!(app.owner.get(PATH).await.json(), empty);
     let (one, two, three) = (group(&app, "one").await, group(&app, "two").await, group(&app, "three").await);
     let bindings = json!([
         {"role_name": "collaborator", "principals": [two, one]},
@@ -78,9 +77,9 @@ async fn a_policy_is_replaced_as_a_whole_and_read_back() {
     assert_eq!((answer.status, answer.json()), (200, shown.clone()));
     let organization = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organization_ids"][0].clone();
     let by_id = format!("/api/v2/policy/organization/{}", organization.as_str().unwrap());
-    assert_eq!(collaborator.get(&by_id).await.json(), shown);
+    assert_eq!(app.owner.get(&by_id).await.json(), shown);
     // A group shows its highest role.
-    let groups = collaborator.get(GROUPS).await.json();
+    let groups = app.owner.get(GROUPS).await.json();
     let roles: Vec<&Value> =
         groups["results"].as_array().unwrap().iter().map(|group| &group["organization_permissions"]).collect();
     let owner = json!({"base_role": "owner", "additional_roles": []});
@@ -197,15 +196,16 @@ async fn only_the_callers_organization_has_a_policy() {
     ] {
         let path = format!("/api/v2/policy/{path}");
         let expected = (404, json!({"code": "not_found", "detail": detail}));
-        let got = collaborator.get(&path).await;
+        let got = app.owner.get(&path).await;
         assert_eq!((got.status, got.error()), expected, "{path}");
         let put = send(&app.owner, "PUT", &path, &json!({"bindings": []})).await;
         assert_eq!((put.status, put.error()), expected, "{path}");
+        assert_eq!(collaborator.get(&path).await.status, 403, "{path}");
         assert_eq!(send(&collaborator, "PUT", &path, &json!({"bindings": []})).await.status, 403, "{path}");
     }
     for path in ["/api/v2/policy/clouds", "/api/v2/policy/projects"] {
         let none = json!({"results": [], "metadata": {"total": 0, "next_paging_token": null}});
-        assert_eq!(collaborator.get(path).await.json(), none);
+        assert_eq!(app.owner.get(path).await.json(), none);
     }
 }
 

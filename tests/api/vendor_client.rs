@@ -110,7 +110,11 @@ async fn a_member_is_found_by_the_id_of_the_user_as_well() {
 async fn the_vendors_search_finds_people_by_conditions_on_name_or_address() {
     let app = TestApp::spawn().await;
     let user = |name: &str, lastname: &str, email: &str| json!({"name": name, "lastname": lastname, "email": email, "is_sso_user": true});
-    let users = json!([user("Ada", "Lovelace", "Ada@example.com"), user("Grace", "", "grace@example.com"), user("Ada%", "", "x@example.com")]);
+    let users = json!([
+        user("Ada", "Lovelace", "Ada@example.com"),
+        user("Grace", "", "grace@example.com"),
+        user("Ada%", "", "x@example.com")
+    ]);
     assert_eq!(app.owner.create(&users).await.status, 200);
     assert_eq!(app.owner.post("/api/v2/users/service_accounts?name=ada-bot", &Value::Null).await.status, 200);
     let text = |name: &str, value: &str| json!({"name_or_email": {name: value}});
@@ -120,7 +124,10 @@ async fn the_vendors_search_finds_people_by_conditions_on_name_or_address() {
         (json!({"name_or_email": {}}), everybody.to_vec()),
         (json!({"name_or_email": null}), everybody.to_vec()),
         (json!({"collaborator_type": "only_service_accounts"}), vec!["ada-bot"]),
-        (json!({"collaborator_type": "all_accounts", "name_or_email": {"contains": "ADA"}}), vec!["Ada", "Ada%", "ada-bot"]),
+        (
+            json!({"collaborator_type": "all_accounts", "name_or_email": {"contains": "ADA"}}),
+            vec!["Ada", "Ada%", "ada-bot"],
+        ),
         (text("contains", "lovel"), vec!["Ada"]),
         (text("contains", "%"), vec!["Ada%"]),
         (text("contains", ""), everybody.to_vec()),
@@ -138,7 +145,8 @@ async fn the_vendors_search_finds_people_by_conditions_on_name_or_address() {
         let answer = app.owner.post(&format!("{MEMBERS}search"), &body).await;
         assert_eq!(answer.status, 200, "{body}: {}", answer.text);
         let found = answer.json();
-        let names: Vec<&str> = found["results"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> =
+            found["results"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
         assert_eq!((names, &found["metadata"]["next_paging_token"]), (expected, &Value::Null), "{body}");
     }
     let page = app.owner.post(&format!("{MEMBERS}search?count=2"), &json!({})).await.json();
@@ -146,18 +154,30 @@ async fn the_vendors_search_finds_people_by_conditions_on_name_or_address() {
     let next = app.owner.post(&format!("{MEMBERS}search?count=2&paging_token={token}"), &json!({})).await.json();
     assert_eq!((&page["results"][1]["name"], &next["results"][0]["name"]), (&json!("Ada"), &json!("Grace")));
     for (query, body, detail) in [
-        ("", json!({"query": "a", "name_or_email": {"contains": "a"}}), "`query` and `name_or_email` exclude each other"),
+        (
+            "",
+            json!({"query": "a", "name_or_email": {"contains": "a"}}),
+            "`query` and `name_or_email` exclude each other",
+        ),
         ("", json!({"status": "active"}), "invalid request body: missing field `query`"),
         (
             "",
             text("equals", &"a".repeat(201)),
             "the texts of `name_or_email` must have at most 200 characters and no control characters",
         ),
-        ("", text("contains", "a\nb"), "the texts of `name_or_email` must have at most 200 characters and no control characters"),
+        (
+            "",
+            text("contains", "a\nb"),
+            "the texts of `name_or_email` must have at most 200 characters and no control characters",
+        ),
         ("?count=51", json!({}), "`count` must be a number from 1 to 50"),
     ] {
         let answer = app.owner.post(&format!("{MEMBERS}search{query}"), &body).await;
-        assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})), "{body}");
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, json!({"code": "invalid_request", "detail": detail})),
+            "{body}"
+        );
     }
 }
 
@@ -169,8 +189,11 @@ async fn a_lifetime_may_be_a_fraction() {
         let body = json!({"duration": duration, "user_id": bot["user_id"]});
         let made = app.owner.post("/api/v2/users/create_api_key", &body).await;
         assert_eq!(made.status, 200, "{}", made.text);
-        let key = app.owner.get(&format!("/api/v2/api_keys/{}", made.json()["result"]["key_id"].as_str().unwrap())).await;
-        let time = |field: &str| key.json()["result"][field].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        let key =
+            app.owner.get(&format!("/api/v2/api_keys/{}", made.json()["result"]["key_id"].as_str().unwrap())).await;
+        let time = |field: &str| {
+            key.json()["result"][field].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap()
+        };
         assert_eq!((time("expires_at") - time("created_at")).num_seconds(), seconds, "{duration}");
     }
     for duration in [json!(0.5), json!(-1.5)] {
@@ -201,7 +224,10 @@ async fn invitations_are_paged_on_request_only() {
     }
     assert_eq!(json!(seen), all["results"]);
     let one = app.owner.get(&format!("{path}?count=1&email=7@example.com")).await;
-    assert_eq!((emails(&one), &one.json()["metadata"]["next_paging_token"]), (vec!["7@example.com".to_owned()], &Value::Null));
+    assert_eq!(
+        (emails(&one), &one.json()["metadata"]["next_paging_token"]),
+        (vec!["7@example.com".to_owned()], &Value::Null)
+    );
     let answer = app.owner.get(&format!("{path}?count=0")).await;
     assert_eq!((answer.status, &answer.error()["detail"]), (400, &json!("`count` must be a number from 1 to 50")));
 }
@@ -240,12 +266,18 @@ async fn members_of_a_group_are_added_and_removed_by_id() {
 
     let unknown = "usr_01k9h6m3x0e8wbz1v5n7q2r4t6";
     let rejected = app.owner.post(&path, &json!({"user_ids": [a, unknown, "x"]})).await;
-    let codes: Vec<Value> = rejected.error()["rows"].as_array().unwrap().iter().map(|row| row["code"].clone()).collect();
+    let codes: Vec<Value> =
+        rejected.error()["rows"].as_array().unwrap().iter().map(|row| row["code"].clone()).collect();
     assert_eq!((rejected.status, codes), (422, vec![json!("unknown_user"), json!("user_invalid")]));
     assert_eq!(emails(&app.owner.get(&path).await), ["b@example.com"]);
     for (body, status, code, detail) in [
         (json!({"user_ids": []}), 400, "empty_batch", "`user_ids` is empty; there are no users to add or remove"),
-        (json!({"users": []}), 400, "invalid_request", "invalid request body: unknown field `users`, expected `user_ids` at line 1 column 8"),
+        (
+            json!({"users": []}),
+            400,
+            "invalid_request",
+            "invalid request body: unknown field `users`, expected `user_ids` at line 1 column 8",
+        ),
     ] {
         let answer = app.owner.post(&path, &body).await;
         assert_eq!((answer.status, answer.error()), (status, json!({"code": code, "detail": detail})), "{body}");
@@ -253,7 +285,10 @@ async fn members_of_a_group_are_added_and_removed_by_id() {
     let many: Value = (0..1001).map(|_| a.clone()).collect();
     let answer = app.owner.post(&path, &json!({"user_ids": many})).await;
     let detail = answer.error()["detail"].as_str().unwrap().to_owned();
-    assert!(detail.starts_with("invalid request body: `user_ids` has more than 1000 items at line 1 column "), "{detail}");
+    assert!(
+        detail.starts_with("invalid request body: `user_ids` has more than 1000 items at line 1 column "),
+        "{detail}"
+    );
     let collaborator = app.actor(PermissionLevel::Collaborator).await;
     let answer = send_body(&collaborator, "DELETE", &path, &json!({"user_ids": [b]})).await;
     let detail = "not permitted: `group.remove_members` requires an owner's API key";
@@ -313,7 +348,8 @@ async fn the_pages_that_the_vendors_client_prints_say_what_to_do_next() {
         }
         for accept in [None, Some("application/json"), Some("*/*")] {
             let request = app.anonymous().request("GET", path);
-            let answer = Actor::send(accept.into_iter().fold(request, |request, accept| request.header("accept", accept))).await;
+            let answer =
+                Actor::send(accept.into_iter().fold(request, |request, accept| request.header("accept", accept))).await;
             let error = json!({"code": "not_found", "detail": "no such route; see /docs"});
             assert_eq!((answer.status, answer.error()), (404, error), "{path} {accept:?}");
         }

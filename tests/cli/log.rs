@@ -97,3 +97,25 @@ async fn an_unknown_http_method_is_not_logged_verbatim() {
     let text = std::fs::read_to_string(log.path()).unwrap();
     assert!(text.contains("method=\"other\"") && !text.contains("canary"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shortened_lifetime_of_an_api_key_is_information_not_a_warning() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&migrated_database().await))
+        .env("MUSTER_LOG__FORMAT", "json")
+        .stderr(File::create(log.path()).unwrap());
+    let mut server = ServerProcess::start(&mut command);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let account = owner.post("/api/v2/users/service_accounts?name=ci", &Value::Null).await.json();
+    let body = json!({"duration": 3_153_600_000_i64, "user_id": account["result"]["user_id"]});
+    assert_eq!(owner.post("/api/v2/users/create_api_key", &body).await.status, 200);
+    server.signal("-TERM");
+    server.wait();
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter().find(|line| line["message"] == "API key lifetime reduced to the maximum").unwrap();
+    let shown = (&line["level"], &line["requested_seconds"], &line["max_days"]);
+    assert_eq!(shown, (&json!("INFO"), &json!(3_153_600_000_i64), &json!(365)));
+}

@@ -39,8 +39,8 @@ def batches():
     ran = cli("user", "batch-create", "--users-file", users)
     check("user batch-create", ran.status == 0 and said(ran, "1 users created."), ran)
     ran = cli("user", "batch-create", "--users-file", users)
-    exists = f"users[0].email ({address('pat')}): already exists"
-    check("user batch-create, again: says that the user exists", said(ran, "Error creating users: ") and said(ran, exists), ran)
+    good = said(ran, "Error creating users: ") and said(ran, "already exist")
+    check("user batch-create, again: says that the user exists", good, ran)
 
 
 def service_accounts():

@@ -105,14 +105,17 @@ def sdk(code, token=TOKEN):
     return shown if ran.returncode == 0 else [*shown, ["the program failed", ran.stderr[-1500:]]]
 
 
+def opener():
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}) if LOOPBACK else urllib.request.ProxyHandler())
+
+
 def http(method, path, body=None, token=TOKEN):
     """Sends a request for which the vendor's client has no command."""
     request = urllib.request.Request(
         HOST + path, method=method, data=None if body is None else json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}) if LOOPBACK else urllib.request.ProxyHandler())
-    with opener.open(request) as answer:
+    with opener().open(request) as answer:
         return json.loads(answer.read() or "null")
 
 
@@ -462,6 +465,103 @@ show(attempt(lambda: anyscale.service_account.delete(name={f"third-{TAG}"!r})))
     )
 
 
+# ---- the generated layer -------------------------------------------------------------------------
+
+
+def generated_layer():
+    """Routes that the client's generated layer has, and no command calls yet."""
+    (user_id,) = create("lise")
+    email, new = address("lise"), address("later")
+    account = http("POST", f"/api/v2/users/service_accounts?name=later-{TAG}")["result"]["user_id"]
+    names = ("flag", "member", "search", "not_equal", "group", "invited", "invitations", "days", "unlimited", "keys", "revoked", "migrated")
+    values = sdk(
+        f"""
+from anyscale.authenticate import get_auth_api_client
+from anyscale.client.openapi_client.models import (
+    ApiKeyParameters, CreateOrganizationInvitation, CreateUserGroupRequest, OrganizationCollaboratorsQuery, RevokeApiKeysRequest,
+    TextQuery, UpdateApiKeyExpirationSettings, UserGroupMembersRequest,
+)
+api = get_auth_api_client(log_output=False).api_client
+show(api.check_is_feature_flag_on_api_v2_userinfo_check_is_feature_flag_on_get("any").result.is_on)
+show(api.get_organization_collaborator_api_v2_organization_collaborators_user_id_get({user_id!r}).result.email)
+search = api.search_organization_collaborators_api_v2_organization_collaborators_search_post
+of = lambda **texts: OrganizationCollaboratorsQuery(name_or_email=TextQuery(**texts))
+show([[one.email for one in search(of(contains=text), count=1).results] for text in ({email.upper()!r}, "nobody at all")])
+show({email!r} in [one.email for one in search(of(contains={TAG!r}, not_equal={email!r})).results])
+group = api.create_user_group_api_v2_user_groups_post(CreateUserGroupRequest(name="later {TAG}")).result.id
+members = lambda: [
+    [member.user_email for member in one.members]
+    for one in api.list_user_group_memberships_api_v2_user_groups_memberships_list_get().result.groups if one.group_id == group
+]
+request = UserGroupMembersRequest(user_ids=[{user_id!r}])
+api.add_user_group_members_api_v2_user_groups_group_id_members_post(group, request)
+before = members()
+api.remove_user_group_members_api_v2_user_groups_group_id_members_delete(group, request)
+show([before, members()])
+invited = api.create_invitation_api_v2_organization_invitations_post(CreateOrganizationInvitation(email={new!r})).result.id
+show(api.get_invitation_api_v2_organization_invitations_invitation_id_get(invited).result.email)
+page = api.list_invitations_api_v2_organization_invitations_get(count=1, email={new!r})
+show([[one.id for one in page.results] == [invited], page.metadata.next_paging_token])
+settings = lambda days: UpdateApiKeyExpirationSettings(max_api_key_expiration_days=days)
+api.update_api_key_expiration_api_v2_organizations_api_key_expiration_put(settings(30))
+show(api.get_api_key_expiration_api_v2_organizations_api_key_expiration_get().result.max_api_key_expiration_days)
+parameters = ApiKeyParameters(duration=3153600000.0, user_id={account!r}, name="later {TAG}")
+token = api.create_api_key_api_v2_users_create_api_key_post(parameters).result.server_session_id
+listed = lambda: api.list_api_keys_for_admin_api_v2_users_admin_api_keys_get(user_id={account!r}).results
+days = (listed()[0].expires_at - listed()[0].created_at).days
+show(api.update_api_key_expiration_api_v2_organizations_api_key_expiration_put(settings(None)).result.max_api_key_expiration_days)
+show([days, [key.name for key in listed()], "later {TAG}" in [key.name for key in api.list_api_keys_api_v2_users_api_keys_get(count=50).results]])
+ids = RevokeApiKeysRequest(api_key_ids=[listed()[0].hex_hashed_id, "key_1"])
+outcome = api.revoke_api_keys_for_admin_api_v2_users_admin_api_keys_revoke_post(ids).result
+show([outcome.success_count, outcome.failed_count, outcome.total_requested, listed()[0].revoked_at is not None, len(outcome.failed_keys)])
+migrated = api.migrate_scim_permissions_api_v2_scim_migrate_permissions_post(dry_run=False, acknowledge_user_removal_count=2).result
+show([migrated.dry_run, migrated.errors])
+"""
+    )
+    shown = dict(zip(names, values))
+    expected = {
+        "flag": False, "member": email, "search": [[email], []], "not_equal": False, "group": [[[email]], [[]]], "invited": new,
+        "invitations": [True, None], "days": 30, "unlimited": None, "keys": [30, [f"later {TAG}"], False],
+        "revoked": [1, 1, 2, True, 1], "migrated": [False, []],
+    }
+    for name in names:
+        check(f"generated layer: {name}", shown.get(name, "nothing") == expected[name], values)
+
+
+# ---- a collaborator ------------------------------------------------------------------------------
+
+
+def collaborator():
+    """Commands for organization admins, with the key of a collaborator."""
+    account = http("POST", f"/api/v2/users/service_accounts?name=low-{TAG}")["result"]["user_id"]
+    token = http("POST", "/api/v2/api_keys", {"name": "low", "user_id": account})["result"]["token"]
+    for command, prefix, action in (
+        (("user-group", "list"), "", "group.list"),
+        (("user-group", "get", "--id", "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"), "Failed to get user group: ", "group.list"),
+        (("policy", "get", "--resource-type", "organization"), "Failed to get policy: ", "policy.get"),
+        (("policy", "list", "--resource-type", "cloud"), "Failed to list policies: ", "policy.get"),
+    ):
+        sentence = f"{prefix}not permitted: `{action}` requires an owner's API key"
+        rejected(f"{' '.join(command[:2])} with a collaborator's key", cli(*command, token=token), sentence)
+    ran = cli("user-group", "membership", "list", token=token)
+    check("user-group membership list with a collaborator's key", ran.status == 1 and ran.err[-1].endswith("`group.list` requires an owner's API key"), ran)
+
+
+# ---- pages ---------------------------------------------------------------------------------------
+
+
+def pages():
+    """The pages that the client prints."""
+    ran = cli("user", "list", "--max-items", "1")
+    page = next((line.split()[-1] for line in ran.err if line.endswith("/collaborators")), "")
+    ran = cli("user", "list", token=f"amk_wrong{TAG}")
+    keys = next(iter(re.findall(r"http\S+/v2/api-keys", " ".join(ran.err))), "")
+    for url, text in ((page, "muster user list"), (keys, "muster login")):
+        request = urllib.request.Request(url or HOST, headers={"Accept": "text/html,*/*;q=0.8"})
+        with opener().open(request) as answer:
+            check(f"the page {url.removeprefix(HOST)} says what to do next", url and text in answer.read().decode(), url)
+
+
 # ---- credentials file ---------------------------------------------------------------------------
 
 
@@ -645,7 +745,10 @@ for _ in range(2):
 
 PARTS = {
     part.__name__: part
-    for part in (users, groups, policies, permissions, invitations, service_accounts, auth, login, waiting)
+    for part in (
+        users, groups, policies, permissions, invitations, service_accounts, generated_layer, collaborator, pages, auth, login,
+        waiting,
+    )
 }
 
 

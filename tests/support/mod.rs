@@ -208,7 +208,7 @@ impl TestApp {
     }
 
     pub async fn revoke(&self, key: &keys::NewKey) {
-        keys::revoke(&self.app, &self.operator, key.key.key_id).await.unwrap();
+        keys::revoke(&self.app, &self.operator, key.key.key_id, keys::Whose::Visible).await.unwrap();
     }
 
     /// Creates an active user with a key: the user's ID, and an actor.

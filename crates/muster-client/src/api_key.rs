@@ -98,6 +98,14 @@ impl NewApiKey {
     }
 }
 
+/// The organization's maximum lifetime of API keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct KeyExpiration {
+    /// In days; `null` for no maximum but the server setting `keys.max_days`.
+    pub max_api_key_expiration_days: Option<u32>,
+}
+
 #[derive(Serialize)]
 struct Rotation {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,6 +201,25 @@ impl Client {
         Ok(session.server_session_id)
     }
 
+    /// Gets the organization's maximum lifetime of API keys, in days; `None` for no maximum but the server's. Requires an
+    /// owner.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with status 403 if the caller is not an owner.
+    pub async fn max_api_key_days(&self) -> Result<Option<u32>, Error> {
+        let expiration: KeyExpiration = self.http.get_one(EXPIRATION, &[]).await?;
+        Ok(expiration.max_api_key_expiration_days)
+    }
+
+    /// Sets the organization's maximum lifetime of API keys that are created or rotated from now on. Requires an owner.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with status 400 for 0 days or more than 36,500.
+    pub async fn set_max_api_key_days(&self, days: Option<u32>) -> Result<(), Error> {
+        let body = KeyExpiration { max_api_key_expiration_days: days };
+        self.http.write(Method::PUT, EXPIRATION).body(&body)?.one::<KeyExpiration>().await.map(drop)
+    }
+
     /// Revokes all API keys of a user and returns their number. Requires an owner.
     ///
     /// # Errors
@@ -210,6 +237,8 @@ impl ApiKeyWithToken {
         self.token.expose_secret()
     }
 }
+
+const EXPIRATION: &str = "/api/v2/organizations/api_key_expiration";
 
 fn path(key_id: &str, rest: &str) -> Result<String, Error> {
     by_id("/api/v2/api_keys", key_id, rest, "key")

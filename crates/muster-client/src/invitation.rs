@@ -78,6 +78,9 @@ pub struct Invitation {
     pub expires_at: DateTime<Utc>,
     /// Time of acceptance.
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Time of revocation or replacement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidated_at: Option<DateTime<Utc>>,
 }
 
 /// The details that an invited person provides.

@@ -41,6 +41,14 @@ impl Client {
         Ok(page.results)
     }
 
+    /// Gets an invitation in any state.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] with status 404 if the invitation does not exist.
+    pub async fn get_invitation(&self, invitation_id: &str) -> Result<Invitation, Error> {
+        self.http.get_one(&by_id(PATH, invitation_id, "", "orginv")?, &[]).await
+    }
+
     /// Revokes an invitation.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ mod user;
 mod user_info;
 mod users;
 
-pub use api_key::{ApiKey, ApiKeyWithToken, NewApiKey};
+pub use api_key::{ApiKey, ApiKeyWithToken, KeyExpiration, NewApiKey};
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
     Batch, BatchError, BatchEvent, BatchFilter, BatchOutcome, BatchState, BatchUser, CreatedBatch, KeptUser,

@@ -15,7 +15,7 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::id::{self, Id};
-use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary};
+use crate::keys::{self, Filter, KeySpec, Lifetime, NewKey, Summary, Whose};
 use crate::list;
 use crate::page::PageRequest;
 
@@ -76,7 +76,7 @@ pub(in crate::http) struct ListQuery {
     responses((status = 200, description = "A page of keys.", body = Listing<ApiKey>)))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: ListQuery = extract::query(&request)?;
-    let filter = Filter { user_id: query.user_id.as_deref().map(user_id).transpose()? };
+    let filter = Filter { user_id: query.user_id.as_deref().map(user_id).transpose()?, ..Filter::default() };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
     let page = keys::list(&app, &caller, filter, &page).await?;
     let now = app.clock.now();
@@ -100,7 +100,8 @@ pub(in crate::http) struct NewApiKey {
     #[serde(default, deserialize_with = "scope_names")]
     #[schema(max_items = 11, example = json!(["users:read", "audit:read"]))]
     scopes: Option<Vec<String>>,
-    /// Lifetime in seconds, up to the server setting `keys.max_days`. Default: `keys.default_days`.
+    /// Lifetime in seconds, up to the server setting `keys.max_days` and the maximum of the organization. Default:
+    /// `keys.default_days`, or that maximum if it is shorter.
     #[schema(example = 7_776_000)]
     expires_in_seconds: Option<i64>,
 }
@@ -173,7 +174,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
         (status = 409, description = "The key is already revoked.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn revoke(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
-    let key = keys::revoke(&app, &caller, key_id(&request)?).await?;
+    let key = keys::revoke(&app, &caller, key_id(&request)?, Whose::Visible).await?;
     Ok(single(key.into_api_key(app.clock.now())))
 }
 
@@ -190,7 +191,8 @@ pub(in crate::http) struct Rotation {
 /// Rotate the secret of an API key
 ///
 /// The previous secret remains valid for the overlap, so that clients can be updated one by one; an older secret is
-/// invalidated. Name, permissions and expiration do not change. A key can rotate itself; owners can also rotate keys of
+/// invalidated. Name, permissions and expiration do not change, except that the key expires earlier if the maximum of the
+/// organization is shorter. A key can rotate itself; owners can also rotate keys of
 /// service accounts.
 #[utoipa::path(post, path = "/api/v2/api_keys/{key_id}/rotate", operation_id = "key_rotate", tag = "keys",
     params(("key_id" = String, Path)), request_body = Option<Rotation>,

@@ -159,7 +159,9 @@ impl SearchBody {
             (Some(query), None) => self.with_filters(SearchText::containing(query)?),
             (Some(_), Some(_)) => Err(Error::invalid("`query` and `name_or_email` exclude each other")),
             // Not the vendor's client, which has none of these filters.
-            (None, _) if self.is_service_account.is_some() || self.permission_level.is_some() || self.status.is_some() => {
+            (None, _)
+                if self.is_service_account.is_some() || self.permission_level.is_some() || self.status.is_some() =>
+            {
                 Err(Error::invalid("invalid request body: missing field `query`"))
             }
             (None, text) => {

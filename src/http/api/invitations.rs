@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Listing, Single, complete, single};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::public_url::public_url;
@@ -99,7 +99,8 @@ pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, m
         url = public_url(&body.request, &app.config.server)?;
         let most = app.config.batch.max_users;
         let rule = || format!("more than {most} addresses in one list (setting `batch.max_users`); send several lists");
-        body.list(most, rule).await
+        let (list, share) = body.list(most, rule).await?;
+        Ok((list, Some(share)))
     };
     let results = invitations::create(&app, &caller, requests).await?;
     log::rows(&body.request, results.len());
@@ -107,19 +108,42 @@ pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, m
     Ok(HttpResponse::Ok().json(InvitedList { results }))
 }
 
+/// Invite a person
+///
+/// As `POST /api/v2/organization_invitations/batch_create` with one address, whose error is that of the response.
+/// Requires an owner.
+#[utoipa::path(post, path = "/api/v2/organization_invitations/", operation_id = "invitation_create",
+    tag = "invitations", request_body = InvitationRequest,
+    responses(
+        (status = 200, description = "The invitation, with its link, which is shown only once.",
+            body = Single<CreatedInvitation>),
+        (status = 409, description = "The person is already a member (`email_taken`).", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let mut url = String::new();
+    let requests = async {
+        url = public_url(&body.request, &app.config.server)?;
+        Ok((vec![body.object().await?], None))
+    };
+    let invited = invitations::create(&app, &caller, requests).await?.pop();
+    let invited = invited.ok_or_else(|| Error::internal("one address without an outcome"))??;
+    Ok(single(created(&url, &invited)))
+}
+
+fn created(url: &str, invitation: &NewInvitation) -> CreatedInvitation {
+    CreatedInvitation {
+        id: invitation.invitation_id.to_string(),
+        email: invitation.email.as_str().to_owned(),
+        permission_level: Some(invitation.permission_level.as_str().to_owned()),
+        expires_at: invitation.expires_at,
+        link: format!("{url}/invitations/{}", invitation.token.text().expose()).into(),
+    }
+}
+
 impl InvitedItem {
     fn new(url: &str, result: Result<NewInvitation>) -> Self {
         match result {
-            Ok(invitation) => {
-                let data = CreatedInvitation {
-                    id: invitation.invitation_id.to_string(),
-                    email: invitation.email.as_str().to_owned(),
-                    permission_level: Some(invitation.permission_level.as_str().to_owned()),
-                    expires_at: invitation.expires_at,
-                    link: format!("{url}/invitations/{}", invitation.token.text().expose()).into(),
-                };
-                Self { status: 200, data: Some(data), error: None }
-            }
+            Ok(invitation) => Self { status: 200, data: Some(created(url, &invitation)), error: None },
             Err(error) => {
                 let (code, message) = (error.code(), error.to_string());
                 let details = InvitationError { code: code.as_str(), detail: message.clone(), message };
@@ -156,8 +180,21 @@ impl From<InvitationDetails> for Invitation {
             created_at: invitation.created_at,
             expires_at: invitation.expires_at,
             accepted_at: invitation.accepted_at,
+            invalidated_at: invitation.invalidated_at,
         }
     }
+}
+
+/// Get an invitation
+///
+/// Open, expired, accepted or revoked. Requires an owner.
+#[utoipa::path(get, path = "/api/v2/organization_invitations/{invitation_id}", operation_id = "invitation_get",
+    tag = "invitations", params(("invitation_id" = String, Path)),
+    responses((status = 200, description = "The invitation.", body = Single<Invitation>)))]
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let invitation_id = extract::id(&request, "invitation_id", "invitation")?;
+    let invitation = invitations::get(&app, &caller, invitation_id).await?;
+    Ok(single(Invitation::from(invitation)))
 }
 
 /// Revoke an invitation

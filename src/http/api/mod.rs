@@ -18,6 +18,7 @@ pub(super) mod user;
 pub(super) mod user_lists;
 pub(super) mod userinfo;
 pub(super) mod users;
+pub(super) mod vendor_keys;
 
 use actix_web::http::header::{ETAG, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,8 +1,8 @@
 //! `GET /api/v2/userinfo/`: the caller. The vendor's client requests it first.
 
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Single, single};
 use crate::caller::KeyHolder;
@@ -47,6 +47,34 @@ struct Organization {
 pub(in crate::http) async fn get(request: HttpRequest) -> Result<HttpResponse> {
     let (holder, _) = extract::key_holder(&request).await?;
     Ok(single(info(&holder)))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct FlagQuery {
+    /// Name of the flag; any.
+    #[expect(dead_code, reason = "no flag is on")]
+    flag_key: Option<String>,
+}
+
+/// A feature flag of the vendor's service.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeatureFlag {
+    /// Always `false`.
+    is_on: bool,
+}
+
+/// Ask for a feature flag of the vendor's service
+///
+/// The commands of the vendor's client for clouds ask for flags. None is on: this server has none of their features.
+#[utoipa::path(get, path = "/api/v2/userinfo/check_is_feature_flag_on", operation_id = "feature_flag_get",
+    tag = "client", params(FlagQuery),
+    responses((status = 200, description = "The flag.", body = Single<FeatureFlag>)))]
+pub(in crate::http) async fn feature_flag(request: HttpRequest) -> Result<HttpResponse> {
+    extract::key_holder(&request).await?;
+    let FlagQuery { .. } = extract::query(&request)?;
+    Ok(single(FeatureFlag { is_on: false }))
 }
 
 fn info(holder: &KeyHolder) -> UserInfo {

@@ -95,3 +95,15 @@ async fn accepting_sends_no_key() {
         json!({"token": "ami_x", "name": "Ada", "password": "tidal-anchor-Plum-91", "is_sso_user": false})
     );
 }
+
+#[tokio::test]
+async fn an_invitation_is_read_in_any_state() {
+    let revoked =
+        INVITATION.replace("\"accepted_at\":null", r#""accepted_at":null,"invalidated_at":"2026-11-27T10:00:00Z""#);
+    let answer = |invitation: &str| Answer::new("200 OK", format!(r#"{{"result":{invitation}}}"#));
+    let server = Server::start([answer(INVITATION), answer(&revoked)]).await;
+    let client = server.client();
+    assert_eq!(client.get_invitation("orginv_1").await.unwrap().invalidated_at, None);
+    assert!(client.get_invitation("orginv_1").await.unwrap().invalidated_at.is_some());
+    assert_eq!(server.lines(), ["GET /api/v2/organization_invitations/orginv_1 HTTP/1.1"; 2]);
+}

@@ -101,3 +101,18 @@ async fn a_login_requires_no_token_and_returns_one_when_approved() {
     assert_eq!(requests[3].body, r#"{"otp":"otp_1"}"#);
     assert!(matches!(client.fetch_login(&SecretString::from("../userinfo")).await, Err(Error::Config(_))));
 }
+
+#[tokio::test]
+async fn the_maximum_lifetime_of_keys_is_read_and_set() {
+    let days = |days: &str| single(&format!(r#""max_api_key_expiration_days":{days}"#));
+    let server = Server::start([days("30"), days("null"), days("7"), days("null")]).await;
+    let client = server.client();
+    assert_eq!(client.max_api_key_days().await.unwrap(), Some(30));
+    assert_eq!(client.max_api_key_days().await.unwrap(), None);
+    client.set_max_api_key_days(Some(7)).await.unwrap();
+    client.set_max_api_key_days(None).await.unwrap();
+    let path = "/api/v2/organizations/api_key_expiration HTTP/1.1";
+    assert_eq!(server.lines(), ["GET", "GET", "PUT", "PUT"].map(|method| format!("{method} {path}")));
+    let bodies: Vec<String> = server.requests().into_iter().skip(2).map(|request| request.body).collect();
+    assert_eq!(bodies, [r#"{"max_api_key_expiration_days":7}"#, r#"{"max_api_key_expiration_days":null}"#]);
+}
