@@ -1,13 +1,13 @@
 //! The state that operations share, created once for the server, the CLI and the tests.
 
-use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::context::TokioContext;
@@ -230,7 +230,6 @@ impl App {
             key_holders: Arc::clone(&self.key_holders),
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
-            read_timeout: self.config.database.acquire_timeout,
             tasks: self.tasks.clone(),
             timeout: self.longest_wait(),
         }
@@ -240,7 +239,7 @@ impl App {
     ///
     /// # Errors
     /// `forbidden`, or `unavailable` when the database does not respond.
-    pub async fn read(&self, caller: &Caller, action: Action) -> Result<Reader> {
+    pub async fn read(&self, caller: &Caller, action: Action) -> Result<PoolConnection<Postgres>> {
         self.authorize(caller, action).await?;
         self.reader(&self.db.interactive).await
     }
@@ -249,10 +248,9 @@ impl App {
     ///
     /// # Errors
     /// `unavailable` when the database does not respond.
-    pub(crate) async fn reader(&self, pool: &PgPool) -> Result<Reader> {
+    pub(crate) async fn reader(&self, pool: &PgPool) -> Result<PoolConnection<Postgres>> {
         // Boxed: opening a connection takes some KiB, which the future of each request would carry.
-        let begun = Box::pin(change::begin(pool, &self.change_context(), TxLimits::Read)).await?;
-        Ok(Reader(begun.0))
+        Ok(Box::pin(pool.acquire()).await?)
     }
 
     /// Begins a transaction for a write that is not a [`Change`], such as the heartbeat of a batch. Returns it with its
@@ -297,11 +295,11 @@ impl App {
     ///
     /// # Errors
     /// As [`App::read`].
-    pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Reader> {
+    pub async fn read_planned(&self, caller: &Caller, action: Action) -> Result<Transaction<'static, Postgres>> {
         self.authorize(caller, action).await?;
         let (transaction, _) =
             change::begin(&self.db.interactive, &self.change_context(), TxLimits::PlannedRead).await?;
-        Ok(Reader(transaction))
+        Ok(transaction)
     }
 
     /// Runs `work` on the current thread, with the program's runtime as its context. A database connection ends with the
@@ -428,23 +426,5 @@ impl App {
             Err(_) => Error::timed_out(),
         };
         tracing::error!(%action, error = error.chain(), "failed to record a rejection in the audit log");
-    }
-}
-
-/// A connection for reading, in a read-only transaction.
-#[derive(Debug)]
-pub struct Reader(Transaction<'static, Postgres>);
-
-impl std::ops::Deref for Reader {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.0
-    }
-}
-
-impl DerefMut for Reader {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.0
     }
 }

@@ -29,10 +29,6 @@
 //! All rows and events of the change have this time. A batch is the exception: its response, which is rendered before the
 //! transaction, contains the time; it comes from [`Clock::Database`].
 //!
-//! *A read is a transaction, too*, for its time limits: its statements are cancelled when the request is about to be given
-//! up, or soon after its client has left. `BEGIN` and the limits are one round trip: they are set by a function, whose
-//! effect a database such as Citus does not forward.
-//!
 //! *`BEGIN` runs in a task of its own.* When a `begin()` is cancelled, sqlx up to 0.9.0 returns the connection to the
 //! pool with an open transaction (sqlx issue 4393), and a handler is cancelled whenever its client disconnects. Later
 //! statements are safe: dropping the transaction rolls it back before the connection is reused.
@@ -87,8 +83,6 @@ pub(crate) struct Context {
     pub(crate) key_holders: Arc<KeyHolders>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
-    /// The time limit of the statements of a read: shorter than `timeout`, so that the client gets the database's error.
-    pub(crate) read_timeout: Duration,
     /// Tracks the tasks that begin transactions.
     pub(crate) tasks: TaskTracker,
     /// How long a change waits for a connection and a lock together.
@@ -133,8 +127,6 @@ impl From<Error> for FailedChange {
 pub(crate) enum TxLimits {
     /// A change of one thing: 5 s a statement, 2 s for a lock.
     Single,
-    /// A read: no longer than its request.
-    Read,
     /// A read whose queries are planned with the values of their parameters.
     PlannedRead,
     /// A change of many rows: 30 s a statement, 2 s for a lock, and no sequential scans. PostgreSQL caches the plans
@@ -146,18 +138,11 @@ pub(crate) enum TxLimits {
 }
 
 impl TxLimits {
-    /// For a read, the statements that begin it and limit it.
-    fn begin_read(self, timeout: Duration) -> Option<String> {
-        let planner = match self {
-            Self::Read => "",
-            Self::PlannedRead => ", set_config('plan_cache_mode', 'force_custom_plan', true)",
-            Self::Single | Self::Batch | Self::DetachedBatch => return None,
-        };
-        Some(format!(
-            "begin read only; select set_config('statement_timeout', '{}ms', true), \
-             set_config('idle_in_transaction_session_timeout', '10s', true){planner}",
-            timeout.as_millis()
-        ))
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::PlannedRead => "begin read only; select set_config('plan_cache_mode', 'force_custom_plan', true)",
+            Self::Single | Self::Batch | Self::DetachedBatch => "begin isolation level read committed",
+        }
     }
 
     /// The lock timeout, if `left` remains of the time for a connection and a lock together. If a locked table keeps all
@@ -165,16 +150,14 @@ impl TxLimits {
     fn lock_timeout(self, left: Duration) -> Duration {
         match self {
             Self::DetachedBatch => Duration::from_secs(10),
-            Self::Single | Self::Batch | Self::Read | Self::PlannedRead => {
-                left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT)
-            }
+            Self::Single | Self::Batch | Self::PlannedRead => left.clamp(SHORTEST_LOCK_TIMEOUT, LOCK_TIMEOUT),
         }
     }
 
     /// The settings of a write, as the statements of a `DO` block, and a query of the time.
     fn settings(self, lock_timeout: Duration) -> String {
         let (statement_timeout, planner) = match self {
-            Self::Single | Self::Read | Self::PlannedRead => ("5s", ""),
+            Self::Single | Self::PlannedRead => ("5s", ""),
             Self::Batch | Self::DetachedBatch => ("30s", "set local enable_seqscan = off;"),
         };
         let lock_timeout = lock_timeout.as_millis();
@@ -189,7 +172,7 @@ impl TxLimits {
     /// its request would hash all passwords again.
     const fn outage(self) -> Duration {
         match self {
-            Self::Single | Self::Read | Self::PlannedRead => Duration::ZERO,
+            Self::Single | Self::PlannedRead => Duration::ZERO,
             Self::Batch => Duration::from_secs(1),
             Self::DetachedBatch => Duration::from_secs(30),
         }
@@ -245,13 +228,12 @@ pub(crate) async fn begin(
     limits: TxLimits,
 ) -> Result<(Transaction<'static, Postgres>, DateTime<Utc>)> {
     let (pool, clock, timeout, start) = (pool.clone(), context.clock.clone(), context.timeout, Instant::now());
-    let read = limits.begin_read(context.read_timeout);
     let begun = context.tasks.spawn(async move {
-        if let Some(begin) = read {
-            let transaction = pool.begin_with(AssertSqlSafe(begin)).await?;
+        let mut transaction = pool.begin_with(limits.begin()).await?;
+        if matches!(limits, TxLimits::PlannedRead) {
+            // The limits of its connection apply.
             return Ok((transaction, clock.now()));
         }
-        let mut transaction = pool.begin_with("begin isolation level read committed").await?;
         let lock_timeout = limits.lock_timeout(timeout.saturating_sub(start.elapsed()));
         let reading = clock.start_reading();
         let settings = sqlx::raw_sql(AssertSqlSafe(limits.settings(lock_timeout)));

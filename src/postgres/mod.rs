@@ -14,6 +14,11 @@
 //! *Authentication and `/readyz` have connections of their own*, which slow requests can't use up. Their statements read
 //! single rows by primary keys, so four connections serve thousands of requests a second.
 //!
+//! *A read's time limit belongs to its connection*, which costs no round trip: PostgreSQL cancels the statement when its request is
+//! about to be given up, also if the client has left. A [`Change`](crate::change::Change) sets longer ones for itself. Behind a
+//! transaction pooler the session setting reaches other connections of the same role, which are muster's and set the same.
+//! A startup parameter would do, too, but PgBouncer rejects it.
+//!
 //! *The cause of a pool timeout is looked up separately* (`Database::diagnose`): a pool retries silently while
 //! PostgreSQL has no connections left, and then reports only the timeout.
 
@@ -31,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
@@ -178,12 +183,20 @@ impl Database {
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
             .log_statements(tracing::log::LevelFilter::Trace);
         let health = Arc::<Mutex<Health>>::default();
+        let acquire_timeout = config.acquire_timeout;
         let pool = |connections| {
             let health = Arc::clone(&health);
             PgPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(config.acquire_timeout)
+                .acquire_timeout(acquire_timeout)
                 .test_before_acquire(false)
+                .after_connect(move |connection, _| {
+                    let limits = format!(
+                        "set statement_timeout = {}; set idle_in_transaction_session_timeout = '10s'",
+                        acquire_timeout.as_millis()
+                    );
+                    Box::pin(async move { connection.execute(AssertSqlSafe(limits)).await.map(|_| ()) })
+                })
                 .before_acquire(move |connection, state| {
                     let (takes_writes, is_trusted) = {
                         let health = lock(&health);

@@ -76,6 +76,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
     housekeeping.abort();
     // The policies are in effect: a statement without limits fails.
     let mut connection = app.served.interactive.acquire().await.unwrap();
+    sqlx::query("set statement_timeout = 0").execute(&mut *connection).await.unwrap();
     let error = sqlx::query("select from users").execute(&mut *connection).await.unwrap_err();
     assert!(error.to_string().contains("a statement without a time limit"), "{error}");
 }
