@@ -392,14 +392,21 @@ impl App {
 
     /// Records that a credential was not accepted, and returns `error`, or `rate_limited` if there were too many unknown ones
     /// from the client's network.
-    pub(crate) async fn deny_credential(
+    ///
+    /// The record is written after the response: only for an organization that exists is there one to write, and the time of
+    /// the response must not tell whether it exists.
+    pub(crate) fn deny_credential(
         &self,
         attribution: Attribution,
         action: Action,
         reason: &'static str,
         error: Error,
     ) -> Error {
-        self.record_denial(attribution, action, &AuditDenial::Unauthenticated(reason)).await;
+        let denial = AuditDenial::Unauthenticated(reason);
+        if self.repeats.note(attribution, action, &denial, self.clock.now()) {
+            let app = self.clone();
+            drop(self.start_task(async move { app.write_denial(attribution, action, &denial).await }));
+        }
         let Attribution { actor, origin, .. } = attribution;
         let address = origin.address.filter(|_| actor == ActorRef::ANONYMOUS);
         self.repeats.count_unknown(address, self.clock.now()).map_or(error, Error::rate_limited)
@@ -409,9 +416,12 @@ impl App {
     /// changes nothing else.
     pub async fn record_denial(&self, attribution: impl Into<Attribution>, action: Action, denial: &AuditDenial) {
         let attribution = attribution.into();
-        if !self.repeats.note(attribution, action, denial, self.clock.now()) {
-            return;
+        if self.repeats.note(attribution, action, denial, self.clock.now()) {
+            self.write_denial(attribution, action, denial).await;
         }
+    }
+
+    async fn write_denial(&self, attribution: Attribution, action: Action, denial: &AuditDenial) {
         // Boxed, as in `read`.
         let written = Box::pin(async {
             let (mut transaction, now) = self.begin(&self.db.reserved).await?;

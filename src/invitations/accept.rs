@@ -85,7 +85,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
     };
     let attribution = Attribution { organization_id, actor, origin };
     let error = Error::new(Code::NotFound, detail);
-    Err(app.deny_credential(attribution, Action::InvitationAccept, reason, error).await)
+    Err(app.deny_credential(attribution, Action::InvitationAccept, reason, error))
 }
 
 const UNKNOWN: &str = "unknown invitation";

@@ -101,7 +101,7 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
             Found::Denied { why, actor } => {
                 let attribution = Attribution { organization_id: token.organization_id, actor, origin };
                 let error = Error::unauthenticated(why.message);
-                return Err(app.deny_credential(attribution, action, why.reason, error).await);
+                return Err(app.deny_credential(attribution, action, why.reason, error));
             }
         },
     };

@@ -3,6 +3,7 @@
 use chrono::Duration;
 use muster::caller::PermissionLevel;
 use serde_json::json;
+use sqlx::ConnectOptions;
 
 use crate::support::gate::eventually;
 use crate::support::{Actor, TestApp, sso};
@@ -74,14 +75,42 @@ async fn unknown_expired_and_revoked_keys_are_rejected_and_recorded() {
     app.revoke(&key).await;
     rejected_everywhere(&app, &revoked, "the API key is revoked", INVALID).await;
 
+    // Of each, the first in a minute; the others are counted.
+    eventually("the denials are recorded", async || denials(&app).await.len() == 3).await;
+    let mut denials = denials(&app).await;
+    denials.sort_unstable();
+    assert_eq!(denials, ["denied: expired_key", "denied: revoked_key", "denied: unknown_key"]);
+}
+
+/// The events about the use of keys: outcomes and reasons.
+async fn denials(app: &TestApp) -> Vec<String> {
     let events = app.owner.get("/api/v2/audit/events?action=key.use").await.json();
-    let reasons: Vec<&str> =
-        events["results"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap()).collect();
-    let expected: Vec<&str> =
-        // Of each, the first in a minute; the others are counted.
-        ["revoked_key", "expired_key", "unknown_key"].to_vec();
-    assert_eq!(reasons, expected);
-    assert!(events["results"].as_array().unwrap().iter().all(|event| event["outcome"] == "denied"));
+    let show = |event: &serde_json::Value| {
+        format!("{}: {}", event["outcome"].as_str().unwrap(), event["reason"].as_str().unwrap())
+    };
+    events["results"].as_array().unwrap().iter().map(show).collect()
+}
+
+/// The response time must not tell whether an organization exists.
+#[tokio::test]
+async fn the_response_to_a_forged_key_does_not_wait_for_the_record_that_only_existing_organizations_get() {
+    let app = TestApp::spawn().await;
+    let organization = muster::organizations::first(&app.app).await.unwrap().unwrap();
+    // Holds up records of denials.
+    let mut holder = app.database.connect().await.unwrap();
+    for statement in ["begin", "lock table audit_events in share mode"] {
+        sqlx::query(statement).execute(&mut holder).await.unwrap();
+    }
+    let id = muster::id::Id::new(app.app.clock.now());
+    for organization in [muster::id::Id::new(app.app.clock.now()), organization] {
+        let forged = muster::keys::Token::generate(organization, id);
+        let answer = app.owner.with_token(forged.text().expose()).get("/api/v2/userinfo/").await;
+        assert_eq!((answer.status, answer.error()["detail"].as_str()), (401, Some("unknown API key")));
+    }
+    let recorded = "select count(*) from audit_events where outcome = 'denied'";
+    assert_eq!(app.db_value::<i64>(recorded).await, 0, "both responses came before the record");
+    sqlx::query("rollback").execute(&mut holder).await.unwrap();
+    eventually("the denial is recorded", async || app.db_value::<i64>(recorded).await == 1).await;
 }
 
 #[tokio::test]
