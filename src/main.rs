@@ -8,6 +8,10 @@ use muster::cli::Cli;
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _armed = muster::failpoints::arm();
+    // The memory has passwords and keys: no core dumps, and no access for other processes of the same user. Without effect
+    // on failure, which needs a kernel without the call.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_dumpable(false);
     muster::memory::set_thresholds();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

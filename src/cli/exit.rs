@@ -1,5 +1,7 @@
 //! How a failed command ends: the error message and the exit status.
 
+use super::output::clean;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub enum Exit {
@@ -51,9 +53,9 @@ impl From<muster_client::Error> for Exit {
     fn from(error: muster_client::Error) -> Self {
         match error {
             muster_client::Error::Rejected(_) | muster_client::Error::NotCreated(_) => {
-                Self::rejected(error.to_string())
+                Self::rejected(clean(&error.to_string()))
             }
-            _ => Self::usage(error),
+            _ => Self::usage(clean(&error.to_string())),
         }
     }
 }

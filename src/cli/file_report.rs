@@ -17,7 +17,7 @@ pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
         FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
         FileError::TooLarge { .. } => Exit::rejected(format!("{error}; nothing was {done}")),
         FileError::Form(form) => {
-            output::say(form.render(use_color()).trim_end());
+            output::say_rendered(form.render(use_color()).trim_end());
             output::say(&format!("\nnothing was {done}"));
             Exit::Rejected(None)
         }
@@ -26,7 +26,7 @@ pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
 
 /// Reports the findings at their places in the file. The server lists all but `more` of them.
 pub(super) fn rejected(file: &UsersFile, findings: &[RowFinding], more: usize, done: &str) -> Exit {
-    output::say(file.render(findings, use_color()).trim_end());
+    output::say_rendered(file.render(findings, use_color()).trim_end());
     let count = rejected_rows(findings, more);
     output::say(&format!("\n{count} of {} users can't be {done}; nothing was {done}", file.len()));
     say_more(more);
@@ -79,7 +79,7 @@ pub(super) fn warnings(file: &UsersFile, warnings: &[RowFinding]) {
         return;
     }
     let shown = warnings.get(..MAX_WARNINGS).unwrap_or(warnings);
-    output::say(file.render_warnings(shown, use_color()).trim_end());
+    output::say_rendered(file.render_warnings(shown, use_color()).trim_end());
     let more = warnings.len().saturating_sub(MAX_WARNINGS);
     if more > 0 {
         output::say(&format!("\n{} not shown", output::count(more, "more warning")));

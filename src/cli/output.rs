@@ -5,7 +5,9 @@
 //! - **A CSV cell that a spreadsheet would evaluate as a formula is prefixed with `'`** (OWASP, CSV injection: `=`,
 //!   `+`, `-`, `@`, tab or carriage return first). Names and titles are untrusted input. Programs that need the exact
 //!   text read JSON.
-//! - **Control and invisible characters are replaced in tables and messages**: they can spoof or reverse a name.
+//! - **No control or invisible character is printed**, whatever a server sends: escape sequences can take over the
+//!   terminal, and invisible characters spoof or reverse a name. [`say`] and [`write`] replace them in every text; JSON
+//!   escapes them, so that it stays exact. Only [`say_rendered`] prints colors.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -48,7 +50,12 @@ pub(super) trait TableRow: Serialize {
 
 /// Prints a message to standard error. A write error (a closed terminal) is ignored.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    say_rendered(&printable(line));
+}
+
+/// Prints a report on a users file, which has colors and only printable text, to standard error.
+pub(super) fn say_rendered(report: &str) {
+    let _ = writeln!(std::io::stderr(), "{report}");
 }
 
 /// Prints text to standard output, with one line feed at its end. A closed pipe (`| head`) is not an error.
@@ -59,7 +66,7 @@ pub(super) fn print(text: &str) -> Result<(), Exit> {
 /// Writes text to standard output; `false` if the reader closed the pipe.
 pub(super) fn write(text: &str) -> Result<bool, Exit> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(printable(text).as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Exit::Usage(format!("can't write to standard output: {error}"))),
@@ -101,7 +108,21 @@ pub(super) fn print_rows(
 
 /// Prints indented JSON to standard output.
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), Exit> {
-    print(&serde_json::to_string_pretty(value).map_err(Exit::usage)?)
+    print(&json(value)?)
+}
+
+/// Indented JSON with escapes for all unsafe characters, which occur only in strings.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Exit> {
+    let text = serde_json::to_string_pretty(value).map_err(Exit::usage)?;
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && is_unsafe(c) {
+            escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Ok(escaped)
 }
 
 /// Prints a table to standard output, one line for each row.
@@ -138,7 +159,7 @@ fn escape_formula(cell: String) -> String {
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.to_vec());
+    table.set_header(header.iter().map(|name| clean(name)));
     for row in rows {
         table.add_row(row.into_iter().map(|cell| clean(&cell)).collect::<Vec<_>>());
     }
@@ -149,10 +170,26 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     text.join("\n")
 }
 
-/// Replaces control and invisible characters, which could overwrite the terminal or spoof a name.
+/// Whether a character could control the terminal or spoof a name.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
+/// Makes a text one line: replaces control and invisible characters.
 pub(super) fn clean(text: &str) -> String {
-    let is_unsafe = |c: char| c.is_control() || is_invisible(c);
     text.chars().map(|c| if is_unsafe(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Replaces control and invisible characters other than tabs and line ends.
+fn printable(text: &str) -> String {
+    let mut chars = text.chars().peekable();
+    let mut printable = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        let is_line_end = c == '\n' || (c == '\r' && chars.peek() == Some(&'\n'));
+        let is_printed = is_line_end || c == '\t' || !is_unsafe(c);
+        printable.push(if is_printed { c } else { char::REPLACEMENT_CHARACTER });
+    }
+    printable
 }
 
 /// A time in RFC 3339, in whole seconds.
@@ -217,7 +254,7 @@ pub(super) fn require_terminal() -> Result<(), Exit> {
 pub(super) fn confirm(question: &str) -> bool {
     let mut err = std::io::stderr();
     let mut answer = String::new();
-    err.write_all(question.as_bytes()).and_then(|()| err.flush()).is_ok()
+    err.write_all(printable(question).as_bytes()).and_then(|()| err.flush()).is_ok()
         && std::io::stdin().lock().read_line(&mut answer).is_ok()
         && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
@@ -263,6 +300,15 @@ mod tests {
             "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f"
         );
         assert_eq!(clean("Åsa 🧑 密"), "Åsa 🧑 密");
+    }
+
+    #[test]
+    fn line_ends_and_tabs_are_printed_and_json_is_exact() {
+        assert_eq!(printable("a\tb\r\nc\rd\x1b[31me\u{9b}f"), "a\tb\r\nc\u{fffd}d\u{fffd}[31me\u{fffd}f");
+        let text = "\x1b]0;x\x07 \u{9b}31m \u{7f} \u{202e} \u{200b} \u{e0041} \r\n é 🧑";
+        let shown = json(&[text]).unwrap();
+        assert!(!shown.chars().any(|c| c != '\n' && is_unsafe(c)), "{shown}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [text]);
     }
 
     #[test]

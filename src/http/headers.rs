@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::batches::{IdempotencyKey, Plan, SourceFile};
 use crate::error::{Error, Result};
-use crate::users::Expected;
+use crate::users::{Expected, is_visible_line};
 
 /// The largest length of a file name, in characters.
 const MAX_FILE_NAME: usize = 255;
@@ -53,12 +53,12 @@ pub(super) fn file(request: &HttpRequest) -> Result<SourceFile> {
 fn file_name(encoded: &str) -> Result<String> {
     let name = percent_decode_str(encoded).decode_utf8().ok();
     name.filter(|name| {
-        (1..=MAX_FILE_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+        (1..=MAX_FILE_NAME).contains(&name.chars().count()) && is_visible_line(name)
     })
     .map(std::borrow::Cow::into_owned)
     .ok_or_else(|| {
         Error::invalid(format!(
-            "`Muster-File-Name` must be percent-encoded UTF-8, 1 to {MAX_FILE_NAME} characters without control characters"
+            "`Muster-File-Name` must be percent-encoded UTF-8, 1 to {MAX_FILE_NAME} characters, none of them invisible"
         ))
     })
 }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_file_name_is_percent_encoded_utf_8() {
         assert_eq!(file_name("people%20of%20K%C3%B6ln.csv").unwrap(), "people of Köln.csv");
-        for bad in ["", "%ff", "a%0ab", &"a".repeat(256)] {
+        for bad in ["", "%ff", "a%0ab", "a%E2%80%AEb", "a%E2%80%8Bb", &"a".repeat(256)] {
             assert!(file_name(bad).is_err(), "{bad}");
         }
     }

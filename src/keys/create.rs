@@ -10,6 +10,7 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, User};
+use crate::users::is_visible_line;
 
 /// The maximum length of a key's name, in characters.
 const LONGEST_NAME: usize = 100;
@@ -110,8 +111,8 @@ async fn level_of_other(app: &App, caller: &Caller, user_id: Id<User>) -> Result
 
 fn name(text: &str) -> Result<&str> {
     let name = text.trim();
-    if name.is_empty() || text.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let rule = format!("an API key's name must be one line of 1 to {LONGEST_NAME} characters");
+    if name.is_empty() || text.chars().count() > LONGEST_NAME || !is_visible_line(name) {
+        let rule = format!("an API key's name must be one line of 1 to {LONGEST_NAME} visible characters");
         return Err(Error::invalid(rule));
     }
     Ok(name)

@@ -20,8 +20,8 @@ pub use expected::Expected;
 pub use list::{ListOperation, change_all};
 pub use one::{delete, get, set_status, update};
 pub use read::UserDetails;
-pub(crate) use text::is_invisible;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
+pub(crate) use text::{is_invisible, is_visible_line};
 
 use crate::caller::PermissionLevel;
 use crate::error::{Code, Error, Result};

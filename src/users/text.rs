@@ -99,6 +99,11 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_invisible(c)
 }
 
+/// Whether a text is one line and all of it is visible, as names of API keys and files must be.
+pub(crate) fn is_visible_line(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || is_invisible(c))
+}
+
 /// Default-ignorable characters (bidirectional controls included), line separators and interlinear annotations.
 pub(crate) fn is_invisible(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)

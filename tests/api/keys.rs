@@ -220,7 +220,7 @@ async fn a_key_without_a_user_creates_keys_without_a_user() {
 async fn invalid_keys_are_rejected() {
     let app = TestApp::spawn().await;
     let days = "an API key's lifetime must be positive and at most 365 days (setting `keys.max_days`)";
-    let name = "an API key's name must be one line of 1 to 100 characters";
+    let name = "an API key's name must be one line of 1 to 100 visible characters";
     let scopes = "invalid `scopes`; expected one or more of users:read, users:write, invitations:read, invitations:write, \
                   groups:read, groups:write, policies:read, policies:write, keys:read, keys:write, audit:read, or no \
                   `scopes` for those of the calling key";

@@ -51,7 +51,11 @@ async fn only_the_token_goes_to_standard_output() {
 async fn invalid_keys_are_rejected_in_one_line() {
     let app = TestApp::spawn().await;
     for (arguments, status, sentence) in [
-        (&["key", "create", "--name", ""][..], 1, "error: an API key's name must be one line of 1 to 100 characters\n"),
+        (
+            &["key", "create", "--name", ""][..],
+            1,
+            "error: an API key's name must be one line of 1 to 100 visible characters\n",
+        ),
         (
             &["key", "create", "--name", "x", "--expires-in", "366d"],
             1,

@@ -16,6 +16,7 @@ mod api_keys;
 mod batch;
 mod batch_create;
 mod configuration;
+mod database_requirements;
 mod database_roles;
 mod doctor;
 mod embedded_database;
@@ -28,6 +29,7 @@ mod log;
 mod login;
 mod manual;
 mod organizations;
+mod terminal;
 mod user;
 mod user_change;
 
