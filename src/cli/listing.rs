@@ -95,7 +95,7 @@ pub(super) async fn stream<T: TableRow, E: Into<Exit>>(
             text = output::csv_rows(rows.iter().map(|row| row.cells(format))).map_err(Exit::usage)?;
         } else {
             for (index, row) in rows.iter().enumerate() {
-                let row = serde_json::to_string_pretty(row).map_err(Exit::usage)?;
+                let row = output::json(row)?;
                 text.push_str(if count + index == 0 { "[\n  " } else { ",\n  " });
                 text.push_str(&row.replace('\n', "\n  "));
             }

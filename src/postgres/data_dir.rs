@@ -26,15 +26,30 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest path of a Unix socket that works on every system, in bytes.
 const MAX_SOCKET_PATH: usize = 100;
 
-/// The directory of the socket: in the data directory, or in the system's temporary directory if the path is too long.
-pub(super) fn socket_dir(data_dir: &Path) -> PathBuf {
+/// The file that names the directory of the socket, if that is not in the data directory.
+const SOCKET_DIR_FILE: &str = "socket-directory";
+
+/// The directory of the socket: in the data directory, or in the system's temporary directory if the path is too long. There,
+/// it has a random name, so that no other user can create it first. The caller holds the lock of starting and stopping.
+pub(super) fn socket_dir(data_dir: &Path) -> Result<PathBuf, DataDirError> {
     let inside = data_dir.join("run");
     if inside.as_os_str().len() + "/.s.PGSQL.5432".len() <= MAX_SOCKET_PATH {
-        return inside;
+        return Ok(inside);
     }
-    let mark = crc32fast::hash(data_dir.as_os_str().as_encoded_bytes());
-    let owner = fs::metadata(data_dir).map_or(0, |data_dir| data_dir.uid());
-    std::env::temp_dir().join(format!("muster-{owner}-{mark:08x}"))
+    let file = data_dir.join(SOCKET_DIR_FILE);
+    if let Some(known) = fs::read_to_string(&file).ok().filter(|known| is_ours(Path::new(known), data_dir)) {
+        return Ok(known.into());
+    }
+    let fresh = std::env::temp_dir().join(format!("muster-{:032x}", rand::random::<u128>()));
+    let written = fs::write(&file, fresh.as_os_str().as_encoded_bytes());
+    written.map_err(|error| unusable(data_dir, &error))?;
+    Ok(fresh)
+}
+
+/// Whether the directory of the socket exists, and belongs to the user that PostgreSQL runs as.
+fn is_ours(socket_dir: &Path, data_dir: &Path) -> bool {
+    let owner = fs::metadata(data_dir.join("postgres")).map_or(Uid::effective().as_raw(), |postgres| postgres.uid());
+    fs::symlink_metadata(socket_dir).is_ok_and(|found| found.is_dir() && found.uid() == owner)
 }
 
 /// Creates the data directory and checks that it can be used.

@@ -7,7 +7,8 @@
 //! ```text
 //! <data directory>/
 //!   postgres/           the data directory of PostgreSQL
-//!   run/                the socket
+//!   run/                the socket, unless the path would be too long
+//!   socket-directory    the directory of the socket in that case, in the system's temporary directory
 //!   postgres.log        the log of PostgreSQL
 //!   starting.lock       locked while PostgreSQL is started or stopped
 //!   users.lock          locked, shared, by every process that uses it
@@ -24,7 +25,7 @@
 //! *No password* (`trust`): only the owner and root can enter the directory of the socket, and they could read a stored
 //! password, too.
 //!
-//! *As root, PostgreSQL runs as user `postgres`*, or `nobody` if that does not exist: PostgreSQL refuses to run as root.
+//! *As root, PostgreSQL runs as an account of its own*, see `account`.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -35,10 +36,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Gid, Pid, Uid, User};
+use nix::unistd::{Gid, Pid, Uid};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+use super::account;
 use super::data_dir::{self, DataDirError};
 use super::programs::{Programs, ProgramsNotFound};
 use super::roles;
@@ -112,7 +114,7 @@ impl EmbeddedPostgres {
         let programs = Programs::find(search_path, major)?;
         let users = data_dir::lock_file(&data_dir, "users.lock")?;
         let embedded = Self {
-            socket_dir: data_dir::socket_dir(&data_dir),
+            socket_dir: data_dir::socket_dir(&data_dir)?,
             programs,
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             users,
@@ -347,12 +349,9 @@ impl EmbeddedPostgres {
         }
         // An existing data directory keeps its owner.
         let owner = fs::metadata(self.data_dir.join("postgres")).ok().filter(|existing| existing.uid() != 0);
-        owner.map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid()))).or_else(|| {
-            ["postgres", "nobody"]
-                .iter()
-                .find_map(|name| User::from_name(name).ok().flatten())
-                .map(|user| (user.uid, user.gid))
-        })
+        owner
+            .map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid())))
+            .or_else(|| account::prepare())
     }
 
     fn command(&self, program: &str) -> Command {

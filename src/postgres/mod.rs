@@ -22,6 +22,7 @@
 //! *The cause of a pool timeout is looked up separately* (`Database::diagnose`): a pool retries silently while
 //! PostgreSQL has no connections left, and then reports only the timeout.
 
+mod account;
 mod data_dir;
 mod embedded;
 mod errors;

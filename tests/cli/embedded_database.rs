@@ -1,8 +1,8 @@
 //! `muster serve` without a database: the embedded PostgreSQL.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -397,4 +397,54 @@ async fn what_protects_the_audit_log_is_compared_and_restored() {
     let found = doctor();
     assert!(found.contains("database.audit_rights     muster_app can add audit events and read them"), "{found}");
     drop(server);
+}
+
+#[test]
+fn as_root_postgresql_runs_as_an_account_of_its_own() {
+    // Other accounts can't be created or used.
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let dir = data_dir();
+    let mut server = serve(dir.path());
+    let owner = |path: &str| fs::metadata(dir.path().join(path)).unwrap().uid();
+    let account = nix::unistd::User::from_name("muster-postgres").unwrap().expect("the account is created");
+    assert_eq!((owner("postgres"), owner("run")), (account.uid.as_raw(), account.uid.as_raw()));
+    let process = fs::metadata(format!("/proc/{}", postgres_pid(dir.path()).unwrap())).unwrap();
+    assert_eq!(process.uid(), account.uid.as_raw());
+    assert_eq!((account.dir.to_str(), account.shell.to_str()), (Some("/nonexistent"), Some("/usr/sbin/nologin")));
+    server.signal("-TERM");
+    server.wait();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_of_the_socket_has_a_random_name_if_the_path_of_the_data_directory_is_long() {
+    let parent = data_dir();
+    let dir = parent.path().join("x".repeat(100));
+    let recorded = || PathBuf::from(fs::read_to_string(dir.join("socket-directory")).unwrap());
+    let mut first = serve(&dir);
+    let key = first.key.clone().unwrap();
+    let socket_dir = recorded();
+    let name = socket_dir.file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(socket_dir.parent(), Some(std::env::temp_dir().as_path()));
+    assert!(name.len() == "muster-".len() + 32 && name.starts_with("muster-"), "{name}");
+    assert_eq!(fs::metadata(&socket_dir).unwrap().permissions().mode() & 0o777, 0o700);
+    // Another process uses the same one.
+    let mut second = serve(&dir);
+    assert_eq!(recorded(), socket_dir);
+    for server in [&mut first, &mut second] {
+        assert_eq!(server.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+        server.signal("-TERM");
+        server.wait();
+    }
+    // A directory that was removed, and may have been created by another user since, is not used again.
+    fs::remove_dir_all(&socket_dir).unwrap();
+    std::os::unix::fs::symlink(parent.path(), &socket_dir).unwrap();
+    let third = serve(&dir);
+    assert_ne!(recorded(), socket_dir);
+    assert_eq!(third.actor(&key).get("/api/v2/userinfo/").await.status, 200);
+    fs::remove_file(&socket_dir).unwrap();
+    let last = recorded();
+    drop(third);
+    fs::remove_dir_all(last).unwrap();
 }
