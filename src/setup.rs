@@ -27,6 +27,7 @@ pub enum PrepareError {
 pub async fn prepare(app: &App) -> Result<Option<NewKey>, PrepareError> {
     let mut connection = app.db.connect_as_owner().await.map_err(MigrateError::from)?;
     change::read_clock(&mut connection, &app.clock).await.map_err(MigrateError::from)?;
+    postgres::check_encoding(&mut connection).await?;
     let mut key = None;
     let is_current = postgres::is_current(&mut connection).await?;
     if is_current {

@@ -80,6 +80,7 @@ impl Local {
     async fn check(&self) -> Result<(), Exit> {
         let mut connection =
             self.app.db.connect().await.map_err(|error| self.unusable(MigrateError::Database(error)))?;
+        postgres::check_encoding(&mut connection).await.map_err(|error| self.unusable(error))?;
         let is_current = postgres::is_current(&mut connection).await.map_err(|error| self.unusable(error))?;
         let clock = change::read_clock(&mut connection, &self.app.clock).await;
         clock.map_err(|error| self.unusable(MigrateError::Database(error)))?;
@@ -96,7 +97,8 @@ impl Local {
                 // sqlx's own text includes the source line in PostgreSQL, which is of no use here.
                 let why =
                     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-                Exit::Usage(format!("can't use the database at {}: {why}", self.app.db.address()))
+                let advice = self.app.db.advice(&error).map_or_else(String::new, |advice| format!("; {advice}"));
+                Exit::Usage(format!("can't use the database at {}: {why}{advice}", self.app.db.address()))
             }
             other => Exit::usage(other),
         }

@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use super::read::{self, Connections, Limits, Link, Server, Times};
 use super::{Finding, Subject, rights};
 use crate::config;
-use crate::postgres::{Database, RESERVED};
+use crate::postgres::{Database, ENCODING_ADVICE, ENCODING_MEANING, RESERVED};
 
 /// The oldest supported major version: the oldest that muster is tested with.
 const OLDEST_VERSION: i32 = 15;
@@ -127,12 +127,7 @@ pub(super) fn encoding(encoding: &str) -> Finding {
     if encoding == "UTF8" {
         return Finding::ok("database.encoding", encoding);
     }
-    Finding::problem(
-        "database.encoding",
-        encoding,
-        "names with characters outside this encoding can't be stored",
-        "create a new database: `create database muster encoding 'UTF8' template template0`",
-    )
+    Finding::problem("database.encoding", encoding, ENCODING_MEANING, ENCODING_ADVICE)
 }
 
 pub(super) fn replication(server: &Server) -> Finding {

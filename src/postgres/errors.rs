@@ -9,8 +9,7 @@
 //! on, and reports a violation on a worker that receives rows by `COPY` as `XX000`, so that only the message identifies
 //! it.
 
-use sqlx::error::DatabaseError;
-
+use super::requirements::POOLER;
 use crate::error::{Error, RETRY_SOON};
 
 /// The class of a database error, which determines whether to retry and which error the client gets.
@@ -71,6 +70,8 @@ impl ErrorClass {
             "25006" => Self::Unavailable,
             // invalid_authorization_specification, invalid_password, invalid_catalog_name: muster can't log in
             "28000" | "28P01" | "3D000" => Self::Unavailable,
+            // invalid_sql_statement_name, duplicate_prepared_statement: a pooler in transaction mode
+            "26000" | "42P05" => Self::Unavailable,
             // io_error: a disk failure, or a Citus worker lost during COPY
             "58030" => Self::Unavailable,
             // statement_completion_unknown, transaction_resolution_unknown
@@ -115,8 +116,12 @@ pub enum UnavailableReason {
     DiskFull,
     /// The server is out of memory.
     OutOfMemory,
-    /// A connection limit of the server, the database or the role is reached.
+    /// A connection limit of the server or the database is reached.
     TooManyConnections,
+    /// The connection limit of muster's role is reached.
+    TooManyConnectionsOfRole,
+    /// A connection pooler in transaction mode loses prepared statements.
+    NoPreparedStatements,
     /// The server is a standby or read-only.
     ReadOnly,
 }
@@ -125,17 +130,17 @@ impl UnavailableReason {
     /// The reason that an error states, if it states one.
     #[must_use]
     pub fn of(error: &sqlx::Error) -> Option<Self> {
-        Self::of_sqlstate(&error.as_database_error().and_then(DatabaseError::code)?)
-    }
-
-    fn of_sqlstate(code: &str) -> Option<Self> {
-        match code {
+        let error = error.as_database_error()?;
+        match error.code()?.as_ref() {
             // disk_full
             "53100" => Some(Self::DiskFull),
             // out_of_memory
             "53200" => Some(Self::OutOfMemory),
             // too_many_connections
+            "53300" if error.message().contains("for role") => Some(Self::TooManyConnectionsOfRole),
             "53300" => Some(Self::TooManyConnections),
+            // invalid_sql_statement_name, duplicate_prepared_statement
+            "26000" | "42P05" => Some(Self::NoPreparedStatements),
             // read_only_sql_transaction
             "25006" => Some(Self::ReadOnly),
             _ => None,
@@ -151,6 +156,11 @@ impl UnavailableReason {
             Self::TooManyConnections => {
                 "the database has no connections left (`max_connections`, or a limit of the role or the database)"
             }
+            Self::TooManyConnectionsOfRole => {
+                "muster's database role has no connections left; raise its `connection limit`, or lower \
+                 `database.connections` and `database.batch_connections` of all instances"
+            }
+            Self::NoPreparedStatements => POOLER,
             Self::ReadOnly => "the database is read-only (a standby, or `default_transaction_read_only`)",
         }
     }
@@ -268,7 +278,7 @@ mod tests {
     use std::error::Error as StdError;
     use std::fmt;
 
-    use sqlx::error::ErrorKind;
+    use sqlx::error::{DatabaseError, ErrorKind};
 
     use super::*;
 
@@ -316,7 +326,7 @@ mod tests {
 
     #[test]
     fn every_sqlstate_has_a_class() {
-        let unavailable = "57P01 57P02 57P03 08000 08006 25006 28000 28P01 3D000 53100 53200 53300 58030";
+        let unavailable = "26000 42P05 57P01 57P02 57P03 08000 08006 25006 28000 28P01 3D000 53100 53200 53300 58030";
         for (class, is_unknown_after_commit, codes) in [
             (ErrorClass::Contended, false, "40001 40P01 55P03"),
             (ErrorClass::TimedOut, false, "57014 25P03 25P04"),
@@ -368,6 +378,8 @@ mod tests {
             ("53100", Some(UnavailableReason::DiskFull)),
             ("53200", Some(UnavailableReason::OutOfMemory)),
             ("53300", Some(UnavailableReason::TooManyConnections)),
+            ("26000", Some(UnavailableReason::NoPreparedStatements)),
+            ("42P05", Some(UnavailableReason::NoPreparedStatements)),
             ("25006", Some(UnavailableReason::ReadOnly)),
             ("57P01", None),
             ("08006", None),

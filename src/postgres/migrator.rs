@@ -32,6 +32,13 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The version of this binary.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What an encoding other than UTF8 means.
+pub(crate) const ENCODING_MEANING: &str = "names with characters outside this encoding can't be stored";
+
+/// What to do about an encoding other than UTF8.
+pub(crate) const ENCODING_ADVICE: &str =
+    "create a new database: `create database muster encoding 'UTF8' template template0`";
+
 /// Why a database can't be migrated or used.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -61,6 +68,16 @@ pub enum MigrateError {
     Changed {
         /// The migration that differs.
         version: i64,
+    },
+    /// The database can't store any text.
+    #[error(
+        "the encoding of the database is {encoding}: {meaning}; {advice}",
+        meaning = ENCODING_MEANING,
+        advice = ENCODING_ADVICE
+    )]
+    Encoding {
+        /// The encoding, such as `LATIN1`.
+        encoding: String,
     },
     /// Another instance holds the migration lock.
     #[error(

@@ -29,6 +29,7 @@ mod errors;
 mod indexes;
 mod migrator;
 mod programs;
+mod requirements;
 mod roles;
 
 use std::path::Path;
@@ -42,8 +43,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
 pub use indexes::ensure_indexes;
+pub(crate) use migrator::{ENCODING_ADVICE, ENCODING_MEANING};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
+pub use requirements::check_encoding;
 pub use roles::{APP, grant};
 
 use crate::config;
@@ -312,6 +315,12 @@ impl Database {
     #[must_use]
     pub fn address(&self) -> String {
         address(&self.interactive.connect_options())
+    }
+
+    /// What to do about an error that the settings of the database cause.
+    #[must_use]
+    pub fn advice(&self, error: &sqlx::Error) -> Option<String> {
+        requirements::advice(error, &self.interactive.connect_options())
     }
 
     /// The name and address, for messages.
