@@ -31,7 +31,7 @@ pub enum Lifetime {
 /// The properties of a key to create.
 #[derive(Debug)]
 pub struct KeySpec {
-    /// The name: one line of 1 to 100 characters.
+    /// The name: one line of 1 to 100 visible characters.
     pub name: String,
     /// The user on whose behalf the key acts; `None` for the caller's own user.
     pub user_id: Option<Id<User>>,

@@ -2,7 +2,7 @@
 //!
 //! # Decisions
 //!
-//! *The account belongs to muster alone.* Whoever controls an account can read the data of its PostgreSQL: the system's
+//! *The account belongs to muster alone.* An account can read the data of every PostgreSQL that runs as it: the system's
 //! `postgres` runs other databases, whose administrators would read muster's, and `nobody` is shared by many services.
 //! These are used only where no account can be created, as in a container without `useradd` or with a read-only `/etc`.
 

@@ -349,9 +349,7 @@ impl EmbeddedPostgres {
         }
         // An existing data directory keeps its owner.
         let owner = fs::metadata(self.data_dir.join("postgres")).ok().filter(|existing| existing.uid() != 0);
-        owner
-            .map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid())))
-            .or_else(|| account::prepare())
+        owner.map(|existing| (Uid::from_raw(existing.uid()), Gid::from_raw(existing.gid()))).or_else(account::prepare)
     }
 
     fn command(&self, program: &str) -> Command {

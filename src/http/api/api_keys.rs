@@ -87,7 +87,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewApiKey {
-    /// Name of the key: 1 to 100 characters on one line.
+    /// Name of the key: 1 to 100 visible characters on one line.
     #[schema(example = "ci")]
     name: String,
     /// ID of the service account that the key acts as, which requires an owner. Default: the caller.
