@@ -409,7 +409,9 @@ impl App {
         }
         let Attribution { actor, origin, .. } = attribution;
         let address = origin.address.filter(|_| actor == ActorRef::ANONYMOUS);
-        self.repeats.count_unknown(address, self.clock.now()).map_or(error, Error::rate_limited)
+        let message = "too many requests with unknown credentials from this network; correct them, then retry";
+        let limited = self.repeats.count_unknown(address, self.clock.now());
+        limited.map_or(error, |retry_after| Error::rate_limited(message, retry_after))
     }
 
     /// Records a denial or rejection in the audit log, or counts it if it repeats. A failure to record it is logged and

@@ -21,7 +21,7 @@
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | fix the listed rows |
 //! | `policy_rejected` | 422 | fix the listed bindings |
 //! | `idempotency_key_reused` | 422 | use a new key for a different request |
-//! | `rate_limited` | 429 | correct the credentials; retry after `Retry-After` |
+//! | `rate_limited` | 429 | correct the credentials or the data; retry after `Retry-After` |
 //! | `headers_too_large` | 431 | send fewer or shorter headers |
 //! | `internal` | 500 | report the request ID |
 //! | `overloaded`, `unavailable` | 503 | retry after `Retry-After` |
@@ -129,7 +129,8 @@ codes! {
     PolicyRejected = "policy_rejected", 422;
     /// The `Idempotency-Key` belongs to a different request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
-    /// Too many requests with unknown credentials came from the client's network.
+    /// Too many requests with unknown credentials came from the client's network, or too many attempts were made to accept one
+    /// invitation.
     RateLimited = "rate_limited", 429;
     /// The request line and the headers are too long, or there are too many headers.
     HeadersTooLarge = "headers_too_large", 431;
@@ -201,10 +202,8 @@ impl Error {
         Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Code::IdempotencyKeyInUse, message) }
     }
 
-    /// Too many requests with unknown credentials came from the client's network.
-    #[must_use]
-    pub fn rate_limited(retry_after: Duration) -> Self {
-        let message = "too many requests with unknown credentials from this network; correct them, then retry";
+    /// Too many attempts; the next one is possible after `retry_after`.
+    pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 

@@ -164,6 +164,11 @@ impl Report {
         self.findings.of_code.is_empty()
     }
 
+    /// Whether there is a finding on this row.
+    pub(crate) fn has_row(&self, index: usize) -> bool {
+        self.findings.rows.contains(&index)
+    }
+
     /// The number of rows in the list.
     #[must_use]
     pub const fn total(&self) -> usize {

@@ -20,8 +20,9 @@ use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
+use crate::field::UserField;
 use crate::id::{Batch, Id};
-use crate::passwords::PasswordHash;
+use crate::passwords::{PasswordHash, Place};
 use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::ListLimits;
@@ -151,7 +152,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
     };
     let body = request.key.is_none().then(|| list.bytes().clone());
     let checked = Box::pin(check(app, caller, &request, list)).await;
-    let Valid { mut users, warnings, share } = match (checked, &lease, &body) {
+    let Valid { mut users, warnings, share, place } = match (checked, &lease, &body) {
         (Ok(checked), _, _) => checked,
         (Err(error), None, Some(body)) if error.report().is_some_and(Report::only_conflicts) => {
             return match Box::pin(undelivered(app, caller, body)).await? {
@@ -159,24 +160,29 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
                 None => Err(error),
             };
         }
+        (Err(error), None, Some(body)) if error.code() == Code::Overloaded => {
+            return match Box::pin(same(app, caller, &request, body)).await? {
+                Some(answer) => Ok(Step::Answer(answer)),
+                None => Err(error),
+            };
+        }
         (Err(error), _, _) => return Err(released(lease, error).await),
     };
+    let mut place = Some(place);
     let hashes = users.iter().filter(|user| matches!(user.credential, Credential::Password(_))).count();
     if let Some(body) = body
         && (hashes > 0 || wait.is_some())
     {
         let counts = Counts { users: users.len(), hashes, weak_hashes: warnings.len() };
-        match Box::pin(claim_implicit(app, caller, &request, body, counts, &users)).await? {
+        match Box::pin(claim_implicit(app, caller, &request, body, counts, &users, &mut place)).await? {
             Claim::Held(held) => lease = Some(held),
             claim => return settled(app, caller, claim, true).await.map(Step::Answer),
         }
     }
-    let started = match wait {
-        None => fits(app, hashes).and_then(|()| Hashing::start(app, &mut users)),
-        Some(_) => Hashing::start(app, &mut users),
-    };
-    let hashing = match started {
-        Ok(hashing) => hashing,
+    let fit = if wait.is_none() { fits(app, hashes) } else { Ok(()) };
+    let admitted = fit.and_then(|()| Ok(place.map_or_else(|| app.hasher.admit(0, hashes), Ok)?));
+    let hashing = match admitted {
+        Ok(place) => Hashing::start(place, &mut users),
         Err(error) => return Err(released(lease, error).await),
     };
     let run = if request.key.is_some() || wait.is_some() { Run::Detached(wait) } else { Run::Attached };
@@ -253,6 +259,20 @@ async fn undelivered(app: &Arc<App>, caller: &Caller, body: &Bytes) -> Result<Op
     }
 }
 
+/// The answer to the same request, if it is in progress or its response could not be delivered: it needs no place in the
+/// queue of its own.
+async fn same(app: &Arc<App>, caller: &Caller, request: &Request, body: &Bytes) -> Result<Option<Answer>> {
+    let key = implicit_key(app, body.clone()).await?;
+    let claim = match (app.in_time(claim::find(app, caller, &key, b"")).await??, request.mode) {
+        (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => claim::wait(app, caller, batch_id).await?,
+        (claim, _) => claim,
+    };
+    match claim {
+        Some(claim @ (Claim::Replay { .. } | Claim::Running(_))) => settled(app, caller, claim, true).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Claims the batch of a request without a key, or waits for the outcome of the same request.
 async fn claim_implicit(
     app: &Arc<App>,
@@ -261,6 +281,7 @@ async fn claim_implicit(
     body: Bytes,
     counts: Counts,
     users: &[NewUser],
+    place: &mut Option<Place>,
 ) -> Result<Claim> {
     let opening = opening(request, implicit_key(app, body).await?, counts);
     loop {
@@ -269,6 +290,8 @@ async fn claim_implicit(
         let (Claim::Running(batch_id), Mode::Create { wait: None }) = (&claimed, request.mode) else {
             return Ok(claimed);
         };
+        // The other request has a place for the same passwords.
+        drop(place.take());
         failpoints::reach("batch::waiting").await;
         if let Some(claim) = claim::wait(app, caller, *batch_id).await? {
             return Ok(claim);
@@ -377,30 +400,56 @@ struct Valid {
     users: Vec<NewUser>,
     warnings: Vec<Finding>,
     share: BodyShare,
+    /// The place of the passwords in the queue of the hash pool.
+    place: Place,
 }
 
-/// Checks every row and finds addresses that exist. Returns the users, or all findings as an error.
+/// Checks every row and finds addresses that exist. Returns the users, or all findings as an error. Whether the hash pool
+/// has room for the list is decided before its passwords are checked, so an overload is reported at once.
 async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
     let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
     let check = off_thread(list.bytes().len(), move || list.check(&limits));
-    let CheckedList { users, mut report, warnings, share } = stage("batch.check", check).await?;
+    let CheckedList { mut users, mut report, warnings, share } = stage("batch.check", check).await?;
+    let passwords = users.iter().filter(|user| user.candidate.is_some()).count();
+    let is_hashed = request.mode != Mode::DryRun && report.is_empty();
+    let mut place = app.hasher.admit(passwords, if is_hashed { passwords } else { 0 })?;
     // The query is an extra round trip. If no password is hashed and no response is sent before the insert, the insert
     // finds the same addresses.
     let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
-    if !is_written_at_once || users.iter().any(CheckedUser::has_password) {
+    if !is_written_at_once || passwords > 0 {
         let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
-        for place in find_taken(app, caller, &emails).await? {
-            if let Some(user) = users.get(place) {
+        for taken in find_taken(app, caller, &emails).await? {
+            if let Some(user) = users.get_mut(taken) {
                 report.add(Finding::email_taken(user.index, user.email().as_str()));
+                user.candidate = None;
             }
         }
+    }
+    if passwords > 0 {
+        stage("batch.check_passwords", check_passwords(&mut users, &mut place, &mut report)).await?;
     }
     if !report.is_empty() {
         return Err(as_planned(Error::rejected(report), request.plan.is_some()));
     }
     // Without a finding, every row is a valid user.
     let users = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
-    Ok(Valid { users, warnings, share })
+    Ok(Valid { users, warnings, share, place })
+}
+
+/// Checks the strength of the passwords, in the hash pool, and gives them to their users.
+async fn check_passwords(users: &mut [CheckedUser], place: &mut Place, report: &mut Report) -> Result<()> {
+    let with_password = users.iter_mut().filter_map(|checked| {
+        let candidate = checked.candidate.take()?;
+        Some(((checked.index, checked.user.as_mut().ok()?), candidate))
+    });
+    let (users, candidates): (Vec<_>, Vec<_>) = with_password.unzip();
+    for ((index, user), checked) in users.into_iter().zip(place.check(candidates).await?) {
+        match checked {
+            Ok(password) => user.credential = Credential::Password(password),
+            Err(why) => report.add(Finding::field(index, UserField::Password, why.code(), why.message())),
+        }
+    }
+    Ok(())
 }
 
 /// The addresses that belong to users, by their index.
@@ -445,7 +494,7 @@ fn outcome<'a>(app: &App, caller: &Caller, users: &'a [NewUser]) -> Outcome<'a> 
 /// Does everything but hash passwords, and rolls back.
 async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Planned> {
     let bytes = list.bytes().clone();
-    let Valid { users, warnings, share: _share } = validate(app, caller, request, list).await?;
+    let Valid { users, warnings, share: _share, .. } = validate(app, caller, request, list).await?;
     let plan = Plan::new(&app.fingerprints, &bytes, &outcome(app, caller, &users));
     drop(bytes);
     let now = app.clock.now();

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::Id;
 use crate::metrics::RunningBatch;
-use crate::passwords::{self, Password, PasswordHash, Progress};
+use crate::passwords::{self, Password, PasswordHash, Place, Progress};
 use crate::postgres::ErrorClass;
 use crate::report::Finding;
 use crate::request_body::BodyShare;
@@ -55,19 +55,16 @@ pub(super) struct Hashing {
 }
 
 impl Hashing {
-    /// Moves the passwords out of `users` into the queue, so that each is in memory once.
-    ///
-    /// # Errors
-    /// `overloaded`, at once, when the queue is too long.
-    pub(super) fn start(app: &App, users: &mut [NewUser]) -> Result<Self> {
+    /// Moves the passwords out of `users` into their place in the queue, so that each is in memory once.
+    pub(super) fn start(place: Place, users: &mut [NewUser]) -> Self {
         let (rows, passwords): (Vec<usize>, Vec<Password>) = users
             .iter_mut()
             .enumerate()
             .filter_map(|(row, user)| Some((row, user.credential.take_password()?)))
             .unzip();
         let progress = Arc::new(Progress::default());
-        let hashing = app.hasher.start_batch(passwords, Arc::clone(&progress))?;
-        Ok(Self { rows, progress, hashing })
+        let hashing = place.hash(passwords, Arc::clone(&progress));
+        Self { rows, progress, hashing }
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {

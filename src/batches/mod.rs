@@ -7,9 +7,11 @@
 //! 3. It looks up a request with an `Idempotency-Key` (`key.rs`): if the batch was created, the request gets the stored
 //!    response; if the batch is in progress, 409. Otherwise the request claims a row of its own in state `running`
 //!    (`claim.rs`, `lease.rs`).
-//! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding.
+//! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding. If the hash
+//!    pool has no room for the passwords, the request is rejected here.
 //! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
-//!    passwords to hash skips the query: step 8 finds the same conflicts.)
+//!    passwords to hash skips the query: step 8 finds the same conflicts.) The pool checks the strength of the passwords
+//!    of rows without findings.
 //! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
 //!    report. If the conflicts are with the users of the same request, whose response could not be delivered, it gets
 //!    that response.

@@ -7,18 +7,12 @@ use bytes::Bytes;
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::field::{CredentialConflict, UserField};
-use crate::passwords::{ImportedHash, Policy};
+use crate::passwords::{Candidate, ImportedHash, Policy};
 use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::{self, Field, ListLimits, Row};
 use crate::secret::Secret;
 use crate::users::{Credential, EmailAddress, Line, Name, NewUser, password_context};
-
-/// The number of rows from which they are divided between threads.
-const THREADS_THRESHOLD: usize = 64;
-
-/// The number of rows that are checked together. It bounds the memory for rows between their two forms.
-const CHUNK: usize = 8192;
 
 /// The rules for the rows of a list.
 #[derive(Clone, Copy, Debug)]
@@ -57,17 +51,14 @@ pub struct CheckedList {
 pub struct CheckedUser {
     /// The row's index in the list.
     pub index: usize,
-    /// The user, or only the address if another field is invalid.
+    /// The user, or only the address if another field is invalid. A user with a candidate gets its credential when the
+    /// candidate has been checked.
     pub user: std::result::Result<NewUser, EmailAddress>,
+    /// The password, if the row has no finding: the strength of others is not checked.
+    pub candidate: Option<Candidate>,
 }
 
 impl CheckedUser {
-    /// Whether the user has a password to hash.
-    #[must_use]
-    pub const fn has_password(&self) -> bool {
-        matches!(&self.user, Ok(NewUser { credential: Credential::Password(_), .. }))
-    }
-
     /// The e-mail address.
     #[must_use]
     pub const fn email(&self) -> &EmailAddress {
@@ -94,7 +85,7 @@ impl List {
         &self.bytes
     }
 
-    /// Checks every field of every row and finds duplicate addresses.
+    /// Checks every field of every row, except the strength of passwords, and finds duplicate addresses.
     #[must_use]
     pub fn check(self, limits: &Limits) -> CheckedList {
         let Self { bytes, rows, findings, share } = self;
@@ -103,62 +94,32 @@ impl List {
         let mut users: Vec<CheckedUser> = Vec::with_capacity(rows.len());
         let mut first_with: HashMap<String, usize> = HashMap::with_capacity(rows.len());
         let mut warnings = Vec::new();
-        let mut rows = rows.into_iter().enumerate().filter_map(|(index, row)| Some((index, row?)));
-        loop {
-            let some: Vec<_> = rows.by_ref().take(CHUNK).collect();
-            if some.is_empty() {
-                return CheckedList { users, report, warnings, share };
-            }
-            for CheckedRow { index, user, findings, warning } in check_on_all_cores(some, *limits) {
-                findings.into_iter().for_each(|finding| report.add(finding));
-                warnings.extend(warning.map(|warning| *warning));
-                let Some(user) = user else { continue };
-                let user = CheckedUser { index, user };
-                match first_with.get(user.email().key()) {
-                    Some(first) => report.add(Finding::email_twice(index, *first, user.email().as_str())),
-                    None => {
-                        first_with.insert(user.email().key().to_owned(), index);
-                        users.push(user);
-                    }
+        for (index, row) in rows.into_iter().enumerate() {
+            let Some(row) = row else { continue };
+            let CheckedRow { user, candidate, findings, warning } = check_row(row, index, limits);
+            findings.into_iter().for_each(|finding| report.add(finding));
+            warnings.extend(warning.map(|warning| *warning));
+            let Some(user) = user else { continue };
+            let user = CheckedUser { index, user, candidate: candidate.filter(|_| !report.has_row(index)) };
+            match first_with.get(user.email().key()) {
+                Some(first) => report.add(Finding::email_twice(index, *first, user.email().as_str())),
+                None => {
+                    first_with.insert(user.email().key().to_owned(), index);
+                    users.push(user);
                 }
             }
         }
+        CheckedList { users, report, warnings, share }
     }
 }
 
 /// The result of checking one row.
 struct CheckedRow {
-    index: usize,
     /// As in [`CheckedUser`]; `None` without a valid address.
     user: Option<std::result::Result<NewUser, EmailAddress>>,
+    candidate: Option<Candidate>,
     findings: Vec<Finding>,
     warning: Option<Box<Finding>>,
-}
-
-/// Checks each row on its own, in order. Estimating the strength of passwords takes time, so a long list is divided
-/// between the cores, which have nothing to hash yet.
-fn check_on_all_cores(mut rows: Vec<(usize, Row)>, limits: Limits) -> Vec<CheckedRow> {
-    let check = move |rows: Vec<(usize, Row)>| -> Vec<CheckedRow> {
-        rows.into_iter().map(|(index, row)| check_row(row, index, &limits)).collect()
-    };
-    if rows.len() < THREADS_THRESHOLD {
-        return check(rows);
-    }
-    // Only for long lists, since it reads system files each time.
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = rows.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let mut running = Vec::with_capacity(threads);
-        while !rows.is_empty() {
-            let rest = rows.split_off(share.min(rows.len()));
-            let mine = std::mem::replace(&mut rows, rest);
-            running.push(scope.spawn(move || check(mine)));
-        }
-        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<CheckedRow>>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        running.into_iter().flat_map(join).collect()
-    })
 }
 
 /// Checks all fields of a row.
@@ -184,7 +145,14 @@ fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
         email.as_ref(),
     );
     let given = Given { password: row.password, hash: row.password_hash, must_change: row.must_change_password };
-    let credential = given.credential(index, is_sso_user, limits, &context, &mut findings);
+    let mut candidate = None;
+    let credential = given.credential(index, is_sso_user, limits, &context, &mut findings).map(|given| match given {
+        Entered::Password(password) => {
+            candidate = Some(password);
+            Credential::Unset
+        }
+        Entered::Other(credential) => credential,
+    });
     let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
     let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
         (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
@@ -192,7 +160,7 @@ fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
         }
         _ => Err(email),
     });
-    CheckedRow { index, user, findings, warning }
+    CheckedRow { user, candidate, findings, warning }
 }
 
 fn required<T>(index: usize, field: UserField, value: Field<T>, findings: &mut Vec<Finding>) -> Option<T> {
@@ -244,6 +212,12 @@ struct Given {
     must_change: Field<bool>,
 }
 
+/// A credential, whose password has not been checked for strength.
+enum Entered {
+    Password(Candidate),
+    Other(Credential),
+}
+
 impl Given {
     fn credential(
         self,
@@ -252,7 +226,7 @@ impl Given {
         limits: &Limits,
         context: &[&str],
         findings: &mut Vec<Finding>,
-    ) -> Option<Credential> {
+    ) -> Option<Entered> {
         let mut refuse = |field: UserField, code, message: &str| {
             findings.push(Finding::field(index, field, code, message));
             None
@@ -274,15 +248,17 @@ impl Given {
             (_, Some(_), Some(_)) => conflict(UserField::PasswordHash, CredentialConflict::PasswordAndHash),
             (Some(true), Some(_), None) => conflict(UserField::Password, CredentialConflict::PasswordForSsoUser),
             (Some(true), None, Some(_)) => conflict(UserField::PasswordHash, CredentialConflict::PasswordForSsoUser),
-            (Some(true), None, None) => Some(Credential::Sso),
-            (Some(false), None, None) => Some(Credential::Unset),
+            (Some(true), None, None) => Some(Entered::Other(Credential::Sso)),
+            (Some(false), None, None) => Some(Entered::Other(Credential::Unset)),
             (None, None, None) => None,
-            (_, Some(password), None) => match limits.policy.check(password.expose(), context) {
-                Ok(password) => Some(Credential::Password(password)),
+            (_, Some(password), None) => match limits.policy.screen(password.expose(), context) {
+                Ok(password) => Some(Entered::Password(password)),
                 Err(why) => refuse(UserField::Password, why.code(), &why.message()),
             },
             (_, None, Some(hash)) => match ImportedHash::parse(hash.expose()) {
-                Ok(hash) => Some(Credential::Imported { hash, must_change: must_change.unwrap_or(false) }),
+                Ok(hash) => {
+                    Some(Entered::Other(Credential::Imported { hash, must_change: must_change.unwrap_or(false) }))
+                }
                 Err(why) => refuse(UserField::PasswordHash, why.code(), &why.message()),
             },
         }

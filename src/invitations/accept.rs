@@ -1,6 +1,6 @@
 //! Accepting an invitation.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Token, read, write};
 use crate::app::App;
@@ -9,11 +9,17 @@ use crate::caller::{Action, Caller, Origin, PermissionLevel, Principal};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, Invitation, Organization, User};
-use crate::passwords::Policy;
+use crate::passwords::{Candidate, Policy};
 use crate::secret::Secret;
 use crate::token::InvalidToken;
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context};
+
+/// Attempts to accept one invitation, on all instances, before it gets 429: enough for a person who tries passwords.
+const ATTEMPTS: i32 = 10;
+
+/// The span in which attempts are counted.
+const SPAN: TimeDelta = TimeDelta::minutes(1);
 
 /// The fields that the invited person enters.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub struct Invited {
     /// The invited address.
     pub email: EmailAddress,
     permission_level: PermissionLevel,
+    /// The attempts to accept the invitation since a time.
+    attempts: Option<(i32, DateTime<Utc>)>,
 }
 
 /// The account that was created for an invitation.
@@ -79,6 +87,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
                     organization_name: found.organization_name.clone(),
                     email,
                     permission_level: found.permission_level,
+                    attempts: found.attempts_since.map(|since| (found.attempts, since)),
                 });
             }
         },
@@ -110,15 +119,23 @@ fn why_ended(
     }
 }
 
-/// Creates the account of an invitation, active immediately. The password is hashed after all other checks.
+/// Creates the account of an invitation, active immediately. The strength of the password is checked after all other
+/// fields, and the password is hashed after all other checks.
 ///
 /// # Errors
-/// As [`open`]; `invalid_request` that names every invalid field; `email_taken` for an address that has an account by
-/// now; `overloaded` if the hashing queue is full. After any of these the invitation stays open.
+/// As [`open`]; `rate_limited` after too many attempts; `invalid_request` that names every invalid field; `email_taken` for
+/// an address that has an account by now; `overloaded` if the hashing queue is full. After any of these the invitation
+/// stays open.
 pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Origin) -> Result<Accepted> {
     let invited = open(app, token, origin).await?;
     let (caller, invitation_id) = (invited.caller, invited.invitation_id);
-    let user = validate(acceptance, invited, &app.policy)?;
+    limit_attempts(app, &invited).await?;
+    let (mut user, candidate) = validate(acceptance, invited, &app.policy)?;
+    if let Some(candidate) = candidate {
+        let password =
+            app.hasher.check(candidate).await?.map_err(|why| invalid(&[in_field("password", &why.message())]))?;
+        user.credential = Credential::Password(password);
+    }
     if is_taken(app, &caller, &user.email).await? {
         let error = taken();
         if let Some(refusal) = AuditDenial::of_change(Target::Invitation(invitation_id), &error) {
@@ -155,6 +172,21 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     .await
 }
 
+/// Counts the attempt. It counts before its data is checked, so that concurrent attempts count, too.
+async fn limit_attempts(app: &App, invited: &Invited) -> Result<()> {
+    let limit = |attempts: Option<(i32, DateTime<Utc>)>, most: i32| {
+        let left = attempts.filter(|(attempts, _)| *attempts > most).map(|(_, since)| since + SPAN - app.clock.now());
+        match left.and_then(|left| left.to_std().ok()).filter(|left| !left.is_zero()) {
+            Some(left) => Err(Error::rate_limited("too many attempts to accept this invitation; retry later", left)),
+            None => Ok(()),
+        }
+    };
+    // Without a write, once there were too many.
+    limit(invited.attempts, ATTEMPTS - 1)?;
+    let Caller { organization_id, .. } = invited.caller;
+    limit(write::count_attempt(app, organization_id, invited.invitation_id, SPAN).await?, ATTEMPTS)
+}
+
 async fn is_taken(app: &App, caller: &Caller, email: &EmailAddress) -> Result<bool> {
     let mut connection = app.reader(&app.db.interactive).await?;
     Ok(!users::read::taken(&mut connection, caller.organization_id, &[email], None).await?.is_empty())
@@ -164,11 +196,12 @@ fn taken() -> Error {
     Error::new(Code::EmailTaken, "this address already has an account; the invitation is no longer needed")
 }
 
-/// Validates all fields of an acceptance.
-fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<NewUser> {
+/// Validates all fields of an acceptance, except the strength of the password. A user with a candidate has no credential
+/// yet.
+fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<(NewUser, Option<Candidate>)> {
     let Acceptance { name, lastname, title, password, is_sso_user } = acceptance;
     let mut wrong: Vec<String> = Vec::new();
-    let mut note = |field: &str, why: &str| wrong.push(format!("{field}: {why}"));
+    let mut note = |field: &str, why: &str| wrong.push(in_field(field, why));
     let name = Name::parse(name).map_err(|why| note("name", why.message())).ok();
     let mut line = |field: &str, text: Option<String>| {
         let text = text.filter(|text| !text.is_empty());
@@ -179,29 +212,30 @@ fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result
         password_context(name.as_ref().map(Name::as_str), lastname.as_ref().map(Line::as_str), Some(&invited.email));
     context.push(&invited.organization_name);
     let password = password.filter(|password| !password.expose().is_empty());
-    let credential = match password {
-        Some(_) if is_sso_user => {
-            note("password", "must be absent if `is_sso_user` is set");
-            None
-        }
-        None if is_sso_user => Some(Credential::Sso),
-        None => {
-            note("password", "must not be empty");
-            None
-        }
-        Some(password) => match policy.check(password.expose(), &context) {
-            Ok(password) => Some(Credential::Password(password)),
-            Err(why) => {
-                note("password", &why.message());
-                None
-            }
+    let mut candidate = None;
+    match password {
+        Some(_) if is_sso_user => note("password", "must be absent if `is_sso_user` is set"),
+        None if is_sso_user => {}
+        None => note("password", "must not be empty"),
+        Some(password) => match policy.screen(password.expose(), &context) {
+            Ok(password) => candidate = Some(password),
+            Err(why) => note("password", &why.message()),
         },
-    };
-    match (name, credential) {
-        (Some(name), Some(credential)) if wrong.is_empty() => {
-            let Invited { email, permission_level, .. } = invited;
-            Ok(NewUser { name, email, lastname, title, credential, permission_level })
-        }
-        _ => Err(Error::invalid(format!("the account can't be created: {}", wrong.join("; ")))),
     }
+    match name {
+        Some(name) if wrong.is_empty() => {
+            let Invited { email, permission_level, .. } = invited;
+            let credential = if is_sso_user { Credential::Sso } else { Credential::Unset };
+            Ok((NewUser { name, email, lastname, title, credential, permission_level }, candidate))
+        }
+        _ => Err(invalid(&wrong)),
+    }
+}
+
+fn in_field(field: &str, why: &str) -> String {
+    format!("{field}: {why}")
+}
+
+fn invalid(wrong: &[String]) -> Error {
+    Error::invalid(format!("the account can't be created: {}", wrong.join("; ")))
 }

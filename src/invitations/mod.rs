@@ -11,6 +11,9 @@
 //! *An address has at most one open invitation.* A new invitation replaces it, so that only the latest link works.
 //! Lists of one organization are written one after the other, so that concurrent lists can't both keep an invitation
 //! open.
+//!
+//! *Attempts to accept an invitation are counted in its row*, so that all instances count together, and limited for each
+//! link: whoever has one can make muster check passwords, which is expensive, without an API key.
 
 mod accept;
 mod create;

@@ -138,6 +138,8 @@ pub(super) struct LinkedInvitation {
     pub(super) expires_at: DateTime<Utc>,
     pub(super) accepted_at: Option<DateTime<Utc>>,
     pub(super) invalidated_at: Option<DateTime<Utc>>,
+    pub(super) attempts: i32,
+    pub(super) attempts_since: Option<DateTime<Utc>>,
 }
 
 /// Finds the invitation that a link names, by its primary key.
@@ -147,7 +149,7 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<LinkedInvita
         r#"
         select
             o.name as organization_name, i.email, i.permission_level as "permission_level: PermissionLevel",
-            i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at
+            i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at, i.attempts, i.attempts_since
         from invitations i
         join organizations o using (organization_id)
         where i.organization_id = $1 and i.invitation_id = $2

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::NewInvitation;
+use crate::app::App;
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::Result;
@@ -101,4 +104,32 @@ pub(super) async fn accept(change: &mut Change, invitation_id: Id<Invitation>, u
     .await?;
     change.record(Event::InvitationAccepted { invitation_id, user_id });
     Ok(())
+}
+
+/// Counts an attempt to accept an invitation. Returns the number of attempts in the span that `span` limits, and when it
+/// began. Not a [`Change`]: an attempt changes nothing that the audit log is about.
+pub(super) async fn count_attempt(
+    app: &App,
+    organization_id: Id<Organization>,
+    invitation_id: Id<Invitation>,
+    span: TimeDelta,
+) -> Result<Option<(i32, DateTime<Utc>)>> {
+    let (mut transaction, now) = app.begin(&app.db.interactive).await?;
+    let counted = sqlx::query!(
+        r#"
+        update invitations
+        set attempts = case when attempts_since > $4 then attempts + 1 else 1 end,
+            attempts_since = case when attempts_since > $4 then attempts_since else $3 end
+        where organization_id = $1 and invitation_id = $2
+        returning attempts, attempts_since as "attempts_since!"
+        "#,
+        organization_id as Id<Organization>,
+        invitation_id as Id<Invitation>,
+        now,
+        now - span,
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(counted.map(|row| (row.attempts, row.attempts_since)))
 }

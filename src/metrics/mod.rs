@@ -11,7 +11,7 @@
 //! | `muster_users_created_total` | | users created, by any operation |
 //! | `muster_batches_total` | `state` | state transitions of batches |
 //! | `muster_batches_running` | | batches in progress on this instance |
-//! | `muster_hash_queue_length` | `lane` | passwords waiting for a hash thread |
+//! | `muster_hash_queue_length` | `lane` | passwords waiting for a hash thread; `check`: those of lists, to have their strength checked |
 //! | `muster_hash_wait_seconds` | `lane` | time a single password, or the first password of a batch, waited |
 //! | `muster_hash_duration_seconds` | | time one hash took |
 //! | `muster_hash_threads` | | hash threads |

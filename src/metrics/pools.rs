@@ -17,7 +17,7 @@ pub(super) struct HashQueue(pub(super) Arc<Pool>);
 impl Collector for HashQueue {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let waiting = self.0.waiting();
-        let lanes = [("single", waiting.singles), ("batch", waiting.of_batches)];
+        let lanes = [("single", waiting.singles), ("batch", waiting.of_batches), ("check", waiting.unchecked)];
         let lanes = lanes.map(|(lane, waiting)| ([("lane", lane)], gauge(waiting)));
         family(&mut encoder, "hash_queue_length", "Passwords waiting for a hash thread.", &lanes)?;
         let threads = encoder.encode_descriptor("hash_threads", "Hash threads.", None, MetricType::Gauge)?;

@@ -6,6 +6,8 @@
 //!
 //! Hashes of four schemes can be imported, within limits, so that migrated users keep their passwords. [`verify()`]
 //! supports all of them and reports which hashes to replace.
+//!
+//! The strength of a password is checked by the threads that hash: some texts take as long as a hash.
 
 mod hash;
 mod imported;
@@ -18,6 +20,6 @@ mod verify;
 pub use hash::{Parameters, PasswordHash};
 pub use imported::ImportedHash;
 pub use invalid_hash::InvalidHash;
-pub use policy::{Password, PasswordError, Policy};
-pub use pool::{Busy, HashError, Hashing, Pool, Progress, Waiting};
+pub use policy::{Candidate, Password, PasswordError, Policy};
+pub use pool::{Busy, HashError, Hashing, Place, Pool, Progress, Waiting};
 pub use verify::{Verified, VerifyError, verify};

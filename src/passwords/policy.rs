@@ -8,6 +8,16 @@
 //! often looks random: of the 14,906 words of more than 10 characters that zxcvbn knows, forwards or backwards, 3,252
 //! have a 10-character prefix that it takes for random, `application` among them; a few of those longer than 16 do so
 //! with 16. Its longest word has 23 characters, so 24 characters truncate none.
+//!
+//! *The estimate never reads more than a bounded prefix.* A password is at least as strong as its prefix, so a strong
+//! prefix is enough. A password whose prefix is weak is rejected whatever follows, which is the safe side: nobody loses
+//! more than a passphrase that starts with 48 characters of a pattern. Two bounds are needed, because two things make
+//! text expensive: the work grows faster than the length, and it is multiplied by the number of ways to read `4` as `a`,
+//! `1` as `i` or `l`, and so on. Without bounds, 100 digits take 15 ms, and 64 characters such as `@4({[<1!|7` hundreds.
+//!
+//! *The second bound does not hide words.* zxcvbn reads a word only if it writes each letter in one way, and such a word
+//! has at most 6 readings. So text with more than 8 has letters that are written in several ways, and zxcvbn finds no
+//! word across it, however much of it is read.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointMapData;
@@ -23,7 +33,17 @@ const LONGEST_BYTES: usize = 1024;
 /// The number of characters that the strength is estimated from first.
 const STRENGTH_LENGTH: usize = 24;
 
-/// A normalized password that satisfies the policy. Only [`Policy::check`] creates one.
+/// The number of characters that the strength is estimated from if that many are not enough.
+const LONGEST_ESTIMATED: usize = 48;
+
+/// The number of readings, and the number of characters that are estimated regardless of it.
+const MOST_READINGS: usize = 8;
+const SHORTEST_ESTIMATED: usize = 12;
+
+/// The characters that zxcvbn reads as a letter, for each letter that has several.
+const SUBSTITUTES: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
+
+/// A normalized password that satisfies the policy. Only [`Candidate::check_strength`] creates one.
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
 
@@ -33,6 +53,16 @@ impl Password {
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose().as_bytes()
     }
+}
+
+/// A normalized password that satisfies all rules but the one on strength, which takes much more time to check than all
+/// others together. Threads that serve requests leave it to the hash pool.
+#[derive(Debug)]
+pub struct Candidate {
+    normal: Secret,
+    /// The words of the context, separated by NUL.
+    context: Box<str>,
+    min_strength: u8,
 }
 
 /// The password policy.
@@ -95,6 +125,14 @@ impl Policy {
     /// # Errors
     /// The first rule that the password violates.
     pub fn check(&self, text: &str, context: &[&str]) -> Result<Password, PasswordError> {
+        self.screen(text, context)?.check_strength()
+    }
+
+    /// Checks all rules but the one on strength. `context`: see [`Policy::check`].
+    ///
+    /// # Errors
+    /// The first rule that the password violates.
+    pub fn screen(&self, text: &str, context: &[&str]) -> Result<Candidate, PasswordError> {
         // Checked before normalization, to limit its work.
         if text.len() > LONGEST_BYTES {
             return Err(PasswordError::TooLong);
@@ -110,35 +148,67 @@ impl Policy {
         if normal.chars().any(is_forbidden) {
             return Err(PasswordError::ForbiddenCharacter);
         }
-        if !self.is_strong(&normal, context) {
-            return Err(PasswordError::TooEasy);
-        }
-        Ok(Password(Secret::new(normal)))
+        let (normal, context) = (Secret::new(normal), context.join("\0").into());
+        Ok(Candidate { normal, context, min_strength: self.min_strength })
     }
 }
 
-impl Policy {
-    /// The work grows faster than the length, and a password is at least as strong as its prefix. So the whole password
-    /// is estimated only if its prefix is too weak or truncates a word of the context.
-    fn is_strong(&self, normal: &str, context: &[&str]) -> bool {
-        let is_enough = |text: &str| u8::from(zxcvbn::zxcvbn(text, context).score()) >= self.min_strength;
+impl Candidate {
+    /// Checks the strength.
+    ///
+    /// # Errors
+    /// [`PasswordError::TooEasy`].
+    pub fn check_strength(self) -> Result<Password, PasswordError> {
+        if self.is_strong() { Ok(Password(self.normal)) } else { Err(PasswordError::TooEasy) }
+    }
+
+    fn is_strong(&self) -> bool {
         if self.min_strength == 0 {
             return true;
         }
-        let start = normal.char_indices().nth(STRENGTH_LENGTH).and_then(|(end, _)| normal.get(..end));
-        let start = start.filter(|start| !is_cut(normal, start, context));
-        start.is_some_and(is_enough) || is_enough(normal)
+        let (normal, mut context) = (self.normal.expose(), self.context.split('\0').collect::<Vec<_>>());
+        let is_enough =
+            |text: &str, context: &[&str]| u8::from(zxcvbn::zxcvbn(text, context).score()) >= self.min_strength;
+        let text = affordable(normal);
+        let start = text.char_indices().nth(STRENGTH_LENGTH).and_then(|(end, _)| text.get(..end));
+        let start = start.filter(|start| cut(normal, start, &context).is_empty());
+        if start.is_some_and(|start| is_enough(start, &context)) {
+            return true;
+        }
+        let cut = cut(normal, text, &context);
+        context.extend(cut.iter().map(String::as_str));
+        is_enough(text, &context)
     }
 }
 
-/// Whether a word of the context extends beyond the prefix. The whole password can then be easier to guess than its
-/// prefix, such as an e-mail address of 30 characters.
-fn is_cut(whole: &str, start: &str, context: &[&str]) -> bool {
+/// The prefix to estimate the strength from. See the decisions above.
+fn affordable(text: &str) -> &str {
+    let mut seen = [const { Vec::new() }; SUBSTITUTES.len()];
+    for (length, (end, c)) in text.char_indices().enumerate() {
+        for (seen, _) in seen.iter_mut().zip(SUBSTITUTES).filter(|(_, substitutes)| substitutes.contains(c)) {
+            if !seen.contains(&c) {
+                seen.push(c);
+            }
+        }
+        let readings: usize = seen.iter().map(|seen| seen.len().max(1)).product();
+        if length >= LONGEST_ESTIMATED || (length >= SHORTEST_ESTIMATED && readings > MOST_READINGS) {
+            return text.get(..end).unwrap_or(text);
+        }
+    }
+    text
+}
+
+/// The starts of the words of the context that extend beyond the prefix. The whole password can be easier to guess than
+/// its prefix because of such a word, as an e-mail address of 30 characters.
+fn cut(whole: &str, start: &str, context: &[&str]) -> Vec<String> {
     let (whole, start) = (whole.to_lowercase(), start.to_lowercase());
-    context.iter().filter(|word| !word.is_empty()).any(|word| {
-        let word = word.to_lowercase();
-        whole.rfind(&word).is_some_and(|place| place + word.len() > start.len())
-    })
+    let words = context.iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase());
+    let cut = |word: String| {
+        let mut places = whole.match_indices(&word).map(|(place, _)| place);
+        let place = places.find(|place| *place < start.len() && place + word.len() > start.len())?;
+        start.get(place..).map(str::to_owned)
+    };
+    words.filter_map(cut).collect()
 }
 
 /// Unassigned code points can normalize differently in a later version of Unicode, which would lock the user out.
@@ -199,6 +269,34 @@ mod tests {
         for easy in ["application", "responsibilities", "nord-pas-de-calais", "tfahcsniemegsgnutlawrev"] {
             assert_eq!(error(easy), Some(PasswordError::TooEasy), "{easy}");
         }
+    }
+
+    #[test]
+    fn a_weak_start_is_rejected_whatever_follows() {
+        assert_eq!(error(&format!("{} kT9$wqzPlr", "a".repeat(47))), Some(PasswordError::TooEasy));
+        assert_eq!(error(&format!("{} kT9$wqzPlr", "a".repeat(37))), None);
+    }
+
+    #[test]
+    fn the_estimated_prefix_is_bounded() {
+        assert_eq!(affordable(&"x".repeat(240)), "x".repeat(48));
+        assert_eq!(affordable(&"1234567890".repeat(24)), &"1234567890".repeat(5)[..48]);
+        // Each word has at most 6 readings.
+        for word in ["(4t@|0gu3", "1nst|tut10n4l1z4t1on", "p@$$w0rd!!", "|1br4ry7"] {
+            assert_eq!(affordable(word), word);
+        }
+        // i in 3 ways, l in 2: 6; a in 2: 12.
+        assert_eq!(affordable("1!|xxxxxxxxxxxxx4@yyyyyyyy"), "1!|xxxxxxxxxxxxx4");
+        assert_eq!(affordable("1!|4@({[<69$5+7"), "1!|4@({[<69$");
+        assert_eq!(error(&"@4({[<1!|7$5+69".repeat(16)), None);
+    }
+
+    #[test]
+    fn an_address_that_the_prefix_cuts_is_no_password_for_its_owner() {
+        let address = format!("{}@example.com", "kt9wqzplr".repeat(6));
+        assert_eq!(POLICY.check(&address, &[&address]).err(), Some(PasswordError::TooEasy));
+        assert_eq!(POLICY.check(&format!("{address} {address}"), &[&address]).err(), Some(PasswordError::TooEasy));
+        assert!(POLICY.check(&address, &[]).is_ok());
     }
 
     #[test]

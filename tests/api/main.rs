@@ -35,6 +35,7 @@ mod invitations;
 mod key_holders;
 mod keys;
 mod logins;
+mod password_strength;
 mod policies;
 mod refusals;
 mod repeated_denials;

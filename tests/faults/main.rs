@@ -27,6 +27,7 @@ mod joining;
 mod killed;
 mod load_balancer;
 mod locked_tables;
+mod password_strength;
 mod races;
 mod retries;
 mod stopping;

@@ -124,7 +124,7 @@ async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_is_detached() {
         json!([with_password("canary-address@example.com", "canary-pass-kT9$wqzPlr"), sso("canary-b@example.com")]);
     let created = send(0, users.clone()).await;
     assert_eq!(created.status, 200);
-    let spans = receiver.trace(created.header("x-trace-id"), 8).await;
+    let spans = receiver.trace(created.header("x-trace-id"), 9).await;
     let mut names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     names.sort_unstable();
     let request = "POST /api/v2/users/admin_batch_create";
@@ -133,6 +133,7 @@ async fn the_steps_of_a_batch_are_in_its_trace_also_when_it_is_detached() {
         [
             request,
             "batch.check",
+            "batch.check_passwords",
             "batch.find_taken",
             "batch.hash",
             "batch.write",

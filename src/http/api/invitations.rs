@@ -231,7 +231,8 @@ pub(in crate::http) async fn invalidate(
         (status = 409, description = "An account with the address exists (`email_taken`).", body = ErrorBody),
         (status = 413, description = "The body is too long.", body = ErrorBody),
         (status = 415, description = "A browser sent a body without a JSON media type.", body = ErrorBody),
-        (status = 429, description = "Too many invalid links from this network; see `Retry-After`.", body = ErrorBody),
+        (status = 429, description = "Too many invalid links from this network, or attempts to accept this invitation; see \
+            `Retry-After`.", body = ErrorBody),
         (status = 503, description = "The server is overloaded or the database is unavailable; see `Retry-After`.",
             body = ErrorBody),
     ),

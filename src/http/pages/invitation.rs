@@ -68,7 +68,8 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         (status = 409, description = "An account with the address exists.", body = String,
             content_type = "text/html"),
         (status = 413, description = "The body is too long.", body = String, content_type = "text/html"),
-        (status = 429, description = "Too many invalid links from this network; see `Retry-After`.", body = String,
+        (status = 429, description = "Too many invalid links from this network, or attempts to accept this invitation; see \
+            `Retry-After`.", body = String,
             content_type = "text/html"),
         (status = 503, description = "The server is overloaded or the database is unavailable; see `Retry-After`.", body = String,
             content_type = "text/html"),

@@ -51,7 +51,7 @@ impl Measured {
         let Some(waited) = waited else { return };
         let lane = match task {
             Task::Single(_) => SINGLE,
-            Task::OfBatch(..) => BATCH,
+            Task::Hash(_) | Task::Check(_) => BATCH,
         };
         self.waits.get_or_create(&lane).observe(waited.as_secs_f64());
     }

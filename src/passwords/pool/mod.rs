@@ -1,13 +1,15 @@
-//! The hash pool: the only place where passwords are hashed.
+//! The hash pool: the only place where passwords are hashed and their strength is checked.
 //!
 //! By default, the pool has one thread per core. Each thread reuses its own block of memory, so hashing needs `threads ×
-//! memory_kib` regardless of the load. The queue has two lanes: one for single passwords that a request waits for (a
-//! sign-in), one for batches. A free thread takes single passwords first, so a sign-in waits for at most one hash of a
-//! batch. After seven single passwords in a row, a batch gets a turn, so neither lane starves.
+//! memory_kib` regardless of the load. The queue has three lanes: one for single passwords that a request waits for (a
+//! sign-in), one for batches to hash, one for lists to check. A free thread takes single passwords first, so a sign-in
+//! waits for at most one hash of a batch. After seven single passwords in a row, a list gets a turn, so no lane starves.
+//! Checking a list and hashing batches get half of the time each: a list that is rejected is rejected soon.
 //!
 //! The queue of batches is bounded in time, by how long a batch would wait for its first hash, and in memory, by the
-//! number of queued passwords. A batch beyond the bounds is rejected at once, with a retry time estimated from the
-//! measured hashing rate. A batch that finds the queue empty is always accepted.
+//! number of queued passwords; the queue of lists likewise. A list beyond the bounds is rejected at once, before any of
+//! its passwords is checked, with a retry time estimated from the measured rate. An admitted batch keeps its place while it
+//! is checked. A list that finds the queue empty is always accepted.
 
 mod measured;
 mod priority;
@@ -16,14 +18,14 @@ mod queue;
 mod worker;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::hash::{Parameters, PasswordHash};
-use super::policy::Password;
+use super::policy::{Candidate, Password, PasswordError};
 use super::verify::Verified;
 use crate::config::ConfigError;
 use crate::error::Error;
@@ -34,7 +36,7 @@ pub use queue::Waiting;
 
 use measured::Measured;
 use progress::Results;
-use queue::{Batch, Single};
+use queue::{Lane, Queue, Reserved, Single};
 use worker::Shared;
 
 /// The maximum number of queued single passwords.
@@ -104,20 +106,38 @@ impl Pool {
     /// # Errors
     /// As [`Pool::hash_batch`].
     pub fn start_batch(&self, passwords: Vec<Password>, progress: Arc<Progress>) -> Result<Hashing, HashError> {
-        let count = passwords.len();
-        if count == 0 {
-            return Ok(Hashing(None));
+        Ok(self.admit(0, passwords.len())?.hash(passwords, progress))
+    }
+
+    /// Admits a list of which `checks` passwords are to be checked and `hashes` of them to be hashed.
+    ///
+    /// # Errors
+    /// [`Busy`] at once, if the list would wait too long or does not fit into the queue.
+    pub fn admit(&self, checks: usize, hashes: usize) -> Result<Place, HashError> {
+        let wanted = Reserved { checks, hashes };
+        let mut queue = lock(&self.shared.queue);
+        let Reserved { checks: unchecked, hashes: unhashed } = queue.reserved;
+        let (unchecked, unhashed) = (unchecked + queue.unchecked.waiting(), unhashed + queue.batches.waiting());
+        if checks > 0 {
+            self.room(unchecked, checks, Duration::ZERO, |checks| self.time_to_check(checks))?;
         }
-        let (results, finished) = Results::new(count, progress);
-        let batch = Batch::new(passwords, Arc::clone(&results));
-        {
-            let mut queue = lock(&self.shared.queue);
-            self.admit(queue.waiting(), count).map_err(HashError::Busy)?;
-            queue.add_batch(batch);
+        if hashes > 0 {
+            self.room(unhashed, hashes, self.time_to_check(unchecked), |hashes| self.time_for(hashes))?;
         }
-        self.shared.ready.notify_all();
-        let queued = Queued { shared: Arc::clone(&self.shared), results };
-        Ok(Hashing(Some((finished, queued))))
+        queue.reserved.checks += checks;
+        queue.reserved.hashes += hashes;
+        drop(queue);
+        Ok(Place { shared: Arc::clone(&self.shared), reserved: wanted })
+    }
+
+    /// Checks the strength of one password, ahead of batches.
+    ///
+    /// # Errors
+    /// [`Busy`] at once, if too many single passwords are queued.
+    pub async fn check(&self, candidate: Candidate) -> Result<Result<Password, PasswordError>, HashError> {
+        let (answer, answered) = oneshot::channel();
+        self.add_single(Single::Check(candidate, answer))?;
+        answered.await.map_err(|_| stopped())?.map_err(HashError::Failed)
     }
 
     /// Hashes one password, ahead of batches.
@@ -144,14 +164,14 @@ impl Pool {
     /// Estimates the time until `count` more passwords would be hashed, behind the queued ones.
     #[must_use]
     pub fn estimate(&self, count: usize) -> Duration {
-        let waiting = lock(&self.shared.queue).waiting();
+        let waiting = lock(&self.shared.queue).batches.waiting();
         self.time_for(waiting.saturating_add(count))
     }
 
     /// Estimates the time until a queued batch is hashed.
     #[must_use]
     pub fn time_left(&self, progress: &Progress) -> Duration {
-        let waiting = lock(&self.shared.queue).waiting_up_to(progress);
+        let waiting = lock(&self.shared.queue).batches.waiting_up_to(progress);
         self.time_for(waiting.unwrap_or_else(|| progress.total().saturating_sub(progress.done())))
     }
 
@@ -165,7 +185,7 @@ impl Pool {
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         let queue = lock(&self.shared.queue);
-        Waiting { singles: queue.singles(), of_batches: queue.waiting() }
+        Waiting { singles: queue.singles(), of_batches: queue.batches.waiting(), unchecked: queue.unchecked.waiting() }
     }
 
     /// The histograms of waiting and hashing times.
@@ -185,19 +205,30 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether a batch of `count` passwords may be queued behind `waiting` passwords. Hashes in progress do not count:
-    /// they end within the time of one hash.
-    fn admit(&self, waiting: usize, count: usize) -> Result<(), Busy> {
+    /// Whether a list of `count` passwords may be queued behind `waiting` passwords, and behind other work that takes
+    /// `other`. Passwords in progress do not count: they end within the time of one hash.
+    fn room(
+        &self,
+        waiting: usize,
+        count: usize,
+        other: Duration,
+        time_for: impl Fn(usize) -> Duration,
+    ) -> Result<(), Busy> {
         if waiting == 0 {
             return Ok(());
         }
-        let too_long = self.time_for(waiting).saturating_sub(self.longest_wait);
-        // A batch that is larger than the queue waits until the queue is empty.
+        let too_long = time_for(waiting).saturating_add(other).saturating_sub(self.longest_wait);
+        // A list that is larger than the queue waits until the queue is empty.
         let too_many = waiting.saturating_add(count).saturating_sub(self.longest_queue).min(waiting);
         if too_long.is_zero() && too_many == 0 {
             return Ok(());
         }
-        Err(Busy::after(too_long.max(self.time_for(too_many))))
+        Err(Busy::after(too_long.max(time_for(too_many))))
+    }
+
+    /// Estimates the time to check this number of passwords on all threads, half of which hash.
+    fn time_to_check(&self, checks: usize) -> Duration {
+        self.time(&self.shared.nanos_per_check, checks.saturating_mul(2))
     }
 
     /// Estimates the number of hashes in this time on all threads, from the measured rate; at least one.
@@ -211,9 +242,12 @@ impl Pool {
     /// Estimates the time for this number of hashes on all threads, from the measured rate.
     #[must_use]
     pub fn time_for(&self, hashes: usize) -> Duration {
-        let nanos = self.shared.nanos_per_hash.load(Ordering::Relaxed);
-        let rounds = u64::try_from(hashes.div_ceil(self.threads)).unwrap_or(u64::MAX);
-        Duration::from_nanos(nanos.saturating_mul(rounds))
+        self.time(&self.shared.nanos_per_hash, hashes)
+    }
+
+    fn time(&self, nanos: &AtomicU64, count: usize) -> Duration {
+        let rounds = u64::try_from(count.div_ceil(self.threads)).unwrap_or(u64::MAX);
+        Duration::from_nanos(nanos.load(Ordering::Relaxed).saturating_mul(rounds))
     }
 }
 
@@ -224,8 +258,54 @@ impl Busy {
     }
 }
 
+/// The place of an admitted list in the queue. Dropping it frees the place.
+pub struct Place {
+    shared: Arc<Shared>,
+    reserved: Reserved,
+}
+
+impl Place {
+    /// Checks the strength of the passwords of the list, in order. Dropping the future removes the rest of them from the
+    /// queue.
+    ///
+    /// # Errors
+    /// [`HashError::Failed`].
+    pub async fn check(
+        &mut self,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Result<Password, PasswordError>>, HashError> {
+        let running = Running::start(&self.shared, candidates, Arc::default(), |queue| &mut queue.unchecked);
+        self.free(Reserved { hashes: 0, ..self.reserved });
+        match running {
+            Some(running) => running.finish().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Queues the passwords of the list to be hashed, without waiting for their hashes.
+    #[must_use]
+    pub fn hash(self, passwords: Vec<Password>, progress: Arc<Progress>) -> Hashing {
+        Hashing(Running::start(&self.shared, passwords, progress, |queue| &mut queue.batches))
+    }
+
+    /// Frees a part of the place, once its passwords are in their lane.
+    fn free(&mut self, part: Reserved) {
+        let mut queue = lock(&self.shared.queue);
+        for reserved in [&mut queue.reserved, &mut self.reserved] {
+            reserved.checks -= part.checks;
+            reserved.hashes -= part.hashes;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.free(self.reserved);
+    }
+}
+
 /// A queued batch. Dropping it removes the rest of the batch from the queue.
-pub struct Hashing(Option<(oneshot::Receiver<()>, Queued)>);
+pub struct Hashing(Option<Running<Password, PasswordHash>>);
 
 impl Hashing {
     /// Waits for the hashes, in the order of the passwords.
@@ -233,22 +313,45 @@ impl Hashing {
     /// # Errors
     /// [`HashError::Failed`].
     pub async fn finish(self) -> Result<Vec<PasswordHash>, HashError> {
-        let Some((finished, queued)) = self.0 else { return Ok(Vec::new()) };
-        finished.await.map_err(|_| stopped())?;
-        queued.results.take().map_err(HashError::Failed)
+        match self.0 {
+            Some(running) => running.finish().await,
+            None => Ok(Vec::new()),
+        }
     }
 }
 
-/// Removes a batch from the queue when dropped.
-struct Queued {
+type InQueue<P, T> = fn(&mut Queue) -> &mut Lane<P, T>;
+
+/// A list in a lane of the queue. Dropping it removes the rest of the list from the lane.
+struct Running<P, T> {
     shared: Arc<Shared>,
-    results: Arc<Results>,
+    lane: InQueue<P, T>,
+    results: Arc<Results<T>>,
+    finished: oneshot::Receiver<()>,
 }
 
-impl Drop for Queued {
+impl<P, T> Running<P, T> {
+    /// Queues the passwords; `None` if there are none.
+    fn start(shared: &Arc<Shared>, passwords: Vec<P>, progress: Arc<Progress>, lane: InQueue<P, T>) -> Option<Self> {
+        if passwords.is_empty() {
+            return None;
+        }
+        let (results, finished) = Results::new(passwords.len(), progress);
+        lane(&mut lock(&shared.queue)).add(passwords, Arc::clone(&results));
+        shared.ready.notify_all();
+        Some(Self { shared: Arc::clone(shared), lane, results, finished })
+    }
+
+    async fn finish(mut self) -> Result<Vec<T>, HashError> {
+        (&mut self.finished).await.map_err(|_| stopped())?;
+        self.results.take().map_err(HashError::Failed)
+    }
+}
+
+impl<P, T> Drop for Running<P, T> {
     fn drop(&mut self) {
         // The lock is released before the passwords are wiped.
-        let _rest = lock(&self.shared.queue).remove_batch(&self.results);
+        let _rest = (self.lane)(&mut lock(&self.shared.queue)).remove(&self.results);
     }
 }
 
@@ -272,6 +375,12 @@ pub enum HashError {
     Busy(Busy),
     /// The hash function failed, the stored hash is invalid, or the pool has stopped.
     Failed(String),
+}
+
+impl From<Busy> for HashError {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy)
+    }
 }
 
 impl From<HashError> for Error {

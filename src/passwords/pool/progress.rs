@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 use super::lock;
-use crate::passwords::PasswordHash;
 
 /// The progress of one batch, readable while the batch is hashed.
 #[derive(Debug, Default)]
@@ -29,21 +28,21 @@ impl Progress {
     }
 }
 
-/// The results of one batch. Its caller is woken once, when all passwords are hashed: one wake-up per password would
-/// take CPU time from the hashing threads.
-pub(super) struct Results {
-    hashes: Mutex<Vec<Option<Result<PasswordHash, String>>>>,
+/// The results of one list, hashes or checked passwords. Its caller is woken once, when all are there: one wake-up per
+/// password would take CPU time from the hashing threads.
+pub(super) struct Results<T> {
+    results: Mutex<Vec<Option<Result<T, String>>>>,
     left: AtomicUsize,
     pub(super) progress: Arc<Progress>,
     done: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Results {
-    /// The results of `count` passwords, and the signal that all of them are hashed.
+impl<T> Results<T> {
+    /// The results of `count` passwords, and the signal that all of them are there.
     pub(super) fn new(count: usize, progress: Arc<Progress>) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (done, finished) = oneshot::channel();
         let results = Self {
-            hashes: Mutex::new((0..count).map(|_| None).collect()),
+            results: Mutex::new((0..count).map(|_| None).collect()),
             left: AtomicUsize::new(count),
             progress,
             done: Mutex::new(Some(done)),
@@ -51,14 +50,14 @@ impl Results {
         (Arc::new(results), finished)
     }
 
-    /// Notes that the batch is queued.
+    /// Notes that the list is queued.
     pub(super) fn start(&self) {
         self.progress.total.store(self.left.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    pub(super) fn put(&self, index: usize, hash: Result<PasswordHash, String>) {
-        if let Some(slot) = lock(&self.hashes).get_mut(index) {
-            *slot = Some(hash);
+    pub(super) fn put(&self, index: usize, result: Result<T, String>) {
+        if let Some(slot) = lock(&self.results).get_mut(index) {
+            *slot = Some(result);
         }
         self.progress.done.fetch_add(1, Ordering::Relaxed);
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1
@@ -69,11 +68,11 @@ impl Results {
         }
     }
 
-    /// All hashes, in the order of the passwords.
-    pub(super) fn take(&self) -> Result<Vec<PasswordHash>, String> {
-        std::mem::take(&mut *lock(&self.hashes))
+    /// All results, in the order of the passwords.
+    pub(super) fn take(&self) -> Result<Vec<T>, String> {
+        std::mem::take(&mut *lock(&self.results))
             .into_iter()
-            .map(|hash| hash.unwrap_or_else(|| Err("a hash is missing".to_owned())))
+            .map(|result| result.unwrap_or_else(|| Err("a result is missing".to_owned())))
             .collect()
     }
 }

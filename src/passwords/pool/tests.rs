@@ -23,6 +23,10 @@ fn passwords(count: usize) -> Vec<Password> {
     (0..count).map(|n| policy.check(&format!("password {n}"), &[]).unwrap()).collect()
 }
 
+fn admit(pool: &Pool, waiting: usize, count: usize) -> Result<(), Busy> {
+    pool.room(waiting, count, Duration::ZERO, |hashes| pool.time_for(hashes))
+}
+
 fn retry_after(admitted: Result<(), Busy>) -> u64 {
     admitted.unwrap_err().retry_after.as_secs()
 }
@@ -71,31 +75,31 @@ async fn a_full_queue_rejects_a_batch_at_once_with_a_retry_time() {
 #[test]
 fn a_batch_is_accepted_once_the_queue_has_room_for_it() {
     let pool = slow_pool(1000, 86400);
-    assert_eq!(pool.admit(0, 1_000_000), Ok(()), "the queue is empty");
-    assert_eq!(pool.admit(600, 400), Ok(()));
+    assert_eq!(admit(&pool, 0, 1_000_000), Ok(()), "the queue is empty");
+    assert_eq!(admit(&pool, 600, 400), Ok(()));
     // 1 too many takes 100 ms; 200 too many, 10 s on two threads; all 600, 30 s.
-    assert_eq!(retry_after(pool.admit(600, 401)), 1);
-    assert_eq!(retry_after(pool.admit(600, 600)), 10);
-    assert_eq!(retry_after(pool.admit(600, 5000)), 30);
+    assert_eq!(retry_after(admit(&pool, 600, 401)), 1);
+    assert_eq!(retry_after(admit(&pool, 600, 600)), 10);
+    assert_eq!(retry_after(admit(&pool, 600, 5000)), 30);
 }
 
 #[test]
 fn a_batch_that_would_wait_too_long_is_rejected_with_a_retry_time() {
     let pool = slow_pool(1_000_000, 20);
     // 400 passwords take 20 s on two threads.
-    assert_eq!(pool.admit(400, 100_000), Ok(()));
-    assert_eq!(retry_after(pool.admit(401, 1)), 1);
-    assert_eq!(retry_after(pool.admit(440, 1)), 2);
-    assert_eq!(retry_after(pool.admit(4000, 1)), 180);
-    assert_eq!(pool.admit(0, 1_000_000), Ok(()), "the queue is empty");
+    assert_eq!(admit(&pool, 400, 100_000), Ok(()));
+    assert_eq!(retry_after(admit(&pool, 401, 1)), 1);
+    assert_eq!(retry_after(admit(&pool, 440, 1)), 2);
+    assert_eq!(retry_after(admit(&pool, 4000, 1)), 180);
+    assert_eq!(admit(&pool, 0, 1_000_000), Ok(()), "the queue is empty");
 }
 
 #[test]
 fn the_stricter_of_both_bounds_decides() {
     let pool = slow_pool(500, 20);
     // 5 s until the wait is short enough, 25 s until the batch fits.
-    assert_eq!(retry_after(pool.admit(500, 501)), 25);
-    assert_eq!(retry_after(pool.admit(500, 20)), 5);
+    assert_eq!(retry_after(admit(&pool, 500, 501)), 25);
+    assert_eq!(retry_after(admit(&pool, 500, 20)), 5);
 }
 
 #[tokio::test]
@@ -197,7 +201,7 @@ async fn a_cancelled_batch_leaves_the_queue_at_once() {
     let progress = Arc::<Progress>::default();
     let hashing = pool.hash_batch(passwords(5000), Arc::clone(&progress));
     assert!(tokio::time::timeout(Duration::from_millis(50), hashing).await.is_err());
-    assert_eq!(lock(&pool.shared.queue).waiting(), 0);
+    assert_eq!(pool.waiting().of_batches, 0);
     pool.hash_batch(passwords(2), Arc::default()).await.unwrap();
     assert!(progress.done() < 5000, "the abandoned batch was hashed completely");
 }

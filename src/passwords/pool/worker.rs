@@ -1,14 +1,16 @@
 //! The threads that hash.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::lock;
 use super::measured::Measured;
-use super::queue::{Queue, Single, Task};
+use super::queue::{Checked, Queue, Single, Task};
+use crate::failpoints;
 use crate::passwords::hash::{Hasher, Parameters, PasswordHash};
-use crate::passwords::policy::Password;
+use crate::passwords::policy::{Candidate, Password};
 use crate::passwords::verify::verify_in;
 
 /// The state that the pool shares with its threads.
@@ -17,6 +19,8 @@ pub(super) struct Shared {
     pub(super) ready: Condvar,
     /// The moving average of the time per hash, in nanoseconds.
     pub(super) nanos_per_hash: AtomicU64,
+    /// The moving average of the time to check one password, in nanoseconds.
+    pub(super) nanos_per_check: AtomicU64,
     pub(super) measured: Measured,
 }
 
@@ -26,6 +30,7 @@ impl Default for Shared {
             queue: Mutex::default(),
             ready: Condvar::new(),
             nanos_per_hash: AtomicU64::new(20_000_000),
+            nanos_per_check: AtomicU64::new(200_000),
             measured: Measured::default(),
         }
     }
@@ -36,11 +41,20 @@ impl Shared {
     pub(super) fn work(&self, parameters: &Parameters) {
         // Allocated for the first password: a server that hashes nothing needs no memory for hashing.
         let mut hasher = None;
-        while let Some(task) = self.next() {
+        let mut checked_for = Duration::ZERO;
+        while let Some(task) = self.next(std::mem::take(&mut checked_for)) {
             // Sending fails if the caller has been cancelled, which is no error.
             match task {
-                Task::OfBatch(index, password, results) => {
+                Task::Hash((index, password, results)) => {
                     results.put(index, self.hash(&mut hasher, parameters, &password));
+                }
+                Task::Check((index, candidate, results)) => {
+                    let start = Instant::now();
+                    results.put(index, self.check(candidate));
+                    checked_for = start.elapsed();
+                }
+                Task::Single(Single::Check(candidate, answer)) => {
+                    let _ = answer.send(self.check(candidate));
                 }
                 Task::Single(Single::Hash(password, answer)) => {
                     let _ = answer.send(self.hash(&mut hasher, parameters, &password));
@@ -71,9 +85,20 @@ impl Shared {
         hash
     }
 
-    /// Waits for the next task; `None` if the pool is dropped.
-    fn next(&self) -> Option<Task> {
+    /// A panic in the library that estimates the strength must not end the thread.
+    fn check(&self, candidate: Candidate) -> Result<Checked, String> {
+        failpoints::block("pool::check");
+        let start = Instant::now();
+        let checked = catch_unwind(AssertUnwindSafe(|| candidate.check_strength()));
+        average(&self.nanos_per_check, start.elapsed());
+        checked.map_err(|_| "checking the strength of a password panicked".to_owned())
+    }
+
+    /// Waits for the next task; `None` if the pool is dropped. `checked_for`: how long the thread has just checked a
+    /// password of a list.
+    fn next(&self, checked_for: Duration) -> Option<Task> {
         let mut queue = lock(&self.queue);
+        queue.note_checked(checked_for);
         loop {
             if queue.is_closed {
                 return None;
@@ -89,9 +114,13 @@ impl Shared {
 
     fn record(&self, elapsed: Duration) {
         self.measured.hashed(elapsed);
-        let latest = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        let before = self.nanos_per_hash.load(Ordering::Relaxed);
-        let average = before.saturating_mul(15).saturating_add(latest) / 16;
-        self.nanos_per_hash.store(average, Ordering::Relaxed);
+        average(&self.nanos_per_hash, elapsed);
     }
+}
+
+/// Updates a moving average.
+fn average(nanos: &AtomicU64, latest: Duration) {
+    let latest = u64::try_from(latest.as_nanos()).unwrap_or(u64::MAX);
+    let before = nanos.load(Ordering::Relaxed);
+    nanos.store(before.saturating_mul(15).saturating_add(latest) / 16, Ordering::Relaxed);
 }

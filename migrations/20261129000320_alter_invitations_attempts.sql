@@ -1,0 +1,6 @@
+-- Attempts to accept an invitation are limited, on all instances together. Constant defaults need no rewrite: the table is
+-- locked for an instant.
+alter table invitations
+    -- How often it was tried to accept the invitation since `attempts_since`; counting starts again after a minute.
+    add column attempts       integer not null default 0,
+    add column attempts_since timestamptz;
