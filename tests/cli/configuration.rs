@@ -402,7 +402,13 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
                 "{name}={value}: {}",
                 checked.err
             );
-            let is_due = [" must be from ", " must be a whole number from ", " must be less than ", "[passwords] "];
+            let is_due = [
+                " must be from ",
+                " must be a whole number from ",
+                " must be less than ",
+                " must be at least ",
+                "[passwords] ",
+            ];
             assert!(is_due.iter().any(|words| checked.err.contains(words)), "{name}={value}: {}", checked.err);
             // Another process for every value would take long; this one tests the worst value.
             if value == "18446744073709551615" {
@@ -415,6 +421,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
         served,
         [
             "server.workers=0",
+            "server.body_budget=4000000000",
             "server.connections_per_address=0",
             "server.shutdown_timeout_seconds=0",
             "server.drain_delay_seconds=0",
