@@ -341,6 +341,13 @@ async fn an_unknown_user_is_not_found_by_any_route() {
         (me["user_id"].as_str().unwrap().to_owned(), rule("collaborator", "ide")),
         ("%00".to_owned(), rule("collaborator", "ide")),
     ];
+    // A member is read by the membership or the user.
+    let read = [
+        identity_id(identity.clone()),
+        identity_id(unknown("ide")),
+        user_id(user.clone()),
+        ("%00".to_owned(), rule("collaborator", "ide")),
+    ];
     let level = json!({"permission_level": "owner"});
     let routes = [
         ("/api/v2/users/{}", "GET", Value::Null, &users),
@@ -348,7 +355,7 @@ async fn an_unknown_user_is_not_found_by_any_route() {
         ("/api/v2/users/{}", "DELETE", Value::Null, &users),
         ("/api/v2/users/{}/suspend", "POST", Value::Null, &users),
         ("/api/v2/users/{}/reactivate", "POST", Value::Null, &users),
-        ("/api/v2/organization_collaborators/{}", "GET", Value::Null, &members),
+        ("/api/v2/organization_collaborators/{}", "GET", Value::Null, &read),
         ("/api/v2/organization_collaborators/{}", "PUT", level, &members),
         ("/api/v2/organization_collaborators/{}", "DELETE", Value::Null, &members),
     ];
