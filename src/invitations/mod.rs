@@ -13,7 +13,7 @@
 //! open.
 //!
 //! *Attempts to accept an invitation are counted in its row*, so that all instances count together, and limited for each
-//! link: whoever has one can make muster check passwords, which is expensive, without an API key.
+//! link: with a link, a client without an API key can make muster check passwords, which is expensive.
 
 mod accept;
 mod create;
