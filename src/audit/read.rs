@@ -14,7 +14,7 @@ use crate::id::{self, ApiKey, Batch, Event, Id, Invitation, Organization, Reques
 use crate::page::{Page, PageRequest};
 use crate::postgres::ErrorClass;
 
-const TOO_WIDE: &str = "reading the audit log took too long; retry with a shorter range of time (`since` and `until`)";
+const TOO_WIDE: &str = "reading the audit log took too long; a shorter range of time (`since` and `until`) is faster";
 
 /// An entry of the log.
 #[derive(Debug)]

@@ -154,6 +154,10 @@ fn base(name: &str) -> String {
 async fn alerts_and_dashboard_use_existing_metrics_and_the_readme_lists_all() {
     let watched = Watched::start(|_| {}).await;
     watched.owner.get("/api/v2/userinfo/").await;
+    // A metric with labels appears with its first event.
+    let newer =
+        watched.owner.request("GET", "/api/v2/organization_collaborators/?new=1").header("x-anyscale-client", "CLI");
+    assert_eq!(crate::support::Actor::send(newer).await.status, 200);
     let values = watched.read().await;
     let with_tls = crate::certificate::watched(&crate::certificate::Files::new(90)).await.read().await;
     let there: BTreeSet<String> = values.names().into_iter().chain(with_tls.names()).map(base).collect();
