@@ -95,7 +95,7 @@ async fn bodies_that_are_withheld_take_no_more_than_the_budget_and_others_are_se
     for said in refused {
         assert!(said.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{said}");
         assert!(said.contains("\r\nretry-after: 10\r\n"), "{said}");
-        let detail = "too many long requests at once (setting `server.body_budget`); nothing was written";
+        let detail = "too many long requests at once (setting `server.body_budget`); nothing was written; retry in about 10 seconds";
         assert!(said.contains(&format!(r#"{{"error":{{"code":"overloaded","detail":"{detail}","#)), "{said}");
     }
     // Others are served meanwhile, with short bodies too.
