@@ -133,7 +133,7 @@ impl App {
     /// the transaction is rolled back and the rejection is recorded with `target`.
     ///
     /// # Errors
-    /// `forbidden`; the errors of `work`, of the database and of [`Change::commit`].
+    /// `forbidden`; the errors of `work`, of the database and of the commit.
     pub async fn change<T>(
         &self,
         caller: &Caller,

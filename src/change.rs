@@ -2,7 +2,7 @@
 //!
 //! A change is a permitted caller, a transaction, a time, and the audit events of what the transaction
 //! wrote. Functions that write take `&mut Change`, so none of them runs without a permission check, and
-//! [`Change::commit`] fails if no event was recorded, so no write goes unaudited.
+//! the commit fails if no event was recorded, so no write goes unaudited.
 //!
 //! # Decisions
 //!
@@ -89,7 +89,7 @@ pub(crate) struct Context {
     pub(crate) timeout: Duration,
 }
 
-/// A write in progress. Dropping it without [`Change::commit`] rolls it back.
+/// A write in progress. Dropping it without a commit rolls it back.
 #[derive(Debug)]
 pub struct Change {
     transaction: Transaction<'static, Postgres>,

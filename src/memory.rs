@@ -7,7 +7,7 @@
 //! SSO users and 2 with hashes, on two cores: 326 MiB at most and 302 MiB afterwards with the defaults; 164 and 91 MiB with
 //! fixed thresholds, in the same time. mimalloc: 235 and 207 MiB, and 30 instead of 14 MiB when idle.
 //!
-//! *Free pages are returned every [`INTERVAL`]*: the heaps of threads keep the pages of small allocations, such as the
+//! *Free pages are returned every 15 seconds*: the heaps of threads keep the pages of small allocations, such as the
 //! fields of rows, until the last allocation after them is freed. `malloc_trim` returns each free page.
 
 use std::time::Duration;

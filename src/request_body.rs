@@ -7,7 +7,7 @@
 //!
 //! *What is parsed from a body counts, too.* Creating a list of users holds up to [`COPIES`] copies of its texts: the body,
 //! its fields, the parameters of the statement, the response. Short texts cost more than their length, so each row counts
-//! [`ROW`] in addition. The part of a list is returned when its operation ends, that of any other body when it is parsed.
+//! `ROW` in addition. The part of a list is returned when its operation ends, that of any other body when it is parsed.
 //!
 //! *The last part of the budget is reserved for short bodies*, so that long lists do not make single changes fail.
 //!

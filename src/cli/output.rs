@@ -6,7 +6,7 @@
 //!   `+`, `-`, `@`, tab or carriage return first). Names and titles are untrusted input. Programs that need the exact
 //!   text read JSON.
 //! - **No control or invisible character is printed**, whatever a server sends: escape sequences can take over the
-//!   terminal, and invisible characters spoof or reverse a name. [`say`] and [`write`] replace them in every text; JSON
+//!   terminal, and invisible characters spoof or reverse a name. [`say`] and [`write()`] replace them in every text; JSON
 //!   escapes them, so that it stays exact. Only [`say_rendered`] prints colors.
 
 use std::io::{BufRead, IsTerminal, Write};
