@@ -154,7 +154,8 @@ pub(in crate::http) async fn migrate(
 ) -> Result<HttpResponse> {
     let query: MigrationQuery = extract::query(&request)?;
     let dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(true);
-    if query.acknowledge_user_removal_count.is_some_and(|count| count.parse::<u32>().is_err()) {
+    // A 32-bit number, as in the description.
+    if query.acknowledge_user_removal_count.is_some_and(|count| !count.parse::<i32>().is_ok_and(|count| count >= 0)) {
         return Err(Error::invalid("`acknowledge_user_removal_count` must be a whole number"));
     }
     let migrated = policies::migrate(&app, &caller, dry_run).await?;
