@@ -6,31 +6,27 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::claim::{self, Claim, ClaimKey, Opening};
+use super::check::{Valid, as_planned, off_thread, validate};
+use super::claim::{self, Claim, ClaimKey};
 use super::job::{self, Hashing, Job};
 use super::lease::{Counts, Lease};
 use super::plan::{Outcome, Plan};
-use super::row::{CheckedList, CheckedUser, Limits, List};
+use super::repeat::{claim_implicit, opening, same, settled, undelivered};
+use super::row::List;
 use super::write::{self, NewBatch};
-use super::{Answer, Creating, Mode, Planned, Request, Response, read, unpack};
+use super::{Answer, Creating, Mode, Planned, Request, Response, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
-use crate::field::UserField;
 use crate::id::{Batch, Id};
-use crate::passwords::{PasswordHash, Place};
-use crate::report::{Finding, Findings, Report};
-use crate::request_body::{BodyShare, RequestBody};
+use crate::passwords::PasswordHash;
+use crate::report::Report;
+use crate::request_body::RequestBody;
 use crate::rows::ListLimits;
 use crate::traces::stage;
-use crate::users::{self, Account, Credential, EmailAddress, NewUser, StoredPassword};
-
-/// The length of a body, in bytes, from which it is parsed and checked on a thread of its own.
-const THREAD_THRESHOLD: usize = 512;
+use crate::users::{Account, Credential, EmailAddress, NewUser, StoredPassword};
 
 /// Creates all users of a JSON list, or none; or returns what that would do. Reads the body after the permission check.
 ///
@@ -64,14 +60,6 @@ pub async fn create(
 async fn parse(app: &App, body: RequestBody) -> Result<List> {
     let limits = ListLimits::from(&app.config.batch);
     off_thread(body.len(), move || List::parse(body, limits)).await?
-}
-
-/// Runs CPU-bound work for a long body on a thread of its own, because this thread serves other requests.
-async fn off_thread<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if bytes < THREAD_THRESHOLD {
-        return Ok(work());
-    }
-    tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 
 /// Creates all users of a list, or none; or returns what that would do.
@@ -179,11 +167,9 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
             claim => return settled(app, caller, claim, true).await.map(Step::Answer),
         }
     }
-    let fit = if wait.is_none() { fits(app, hashes) } else { Ok(()) };
-    let admitted = fit.and_then(|()| Ok(place.map_or_else(|| app.hasher.admit(0, hashes), Ok)?));
-    let hashing = match admitted {
+    let hashing = match place.map_or_else(|| app.hasher.admit(0, hashes), Ok) {
         Ok(place) => Hashing::start(place, &mut users),
-        Err(error) => return Err(released(lease, error).await),
+        Err(error) => return Err(released(lease, error.into()).await),
     };
     let run = if request.key.is_some() || wait.is_some() { Run::Detached(wait) } else { Run::Attached };
     let (source, file, render) = (request.source, request.file, request.render);
@@ -192,122 +178,12 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
     Ok(Step::Create(Box::new(Prepared { job, is_planned: request.plan.is_some() }), lease, run))
 }
 
-/// Checks `batch.max_sync_seconds`.
-fn fits(app: &App, hashes: usize) -> Result<()> {
-    let max = Duration::from_secs(app.config.batch.max_sync_seconds);
-    if max.is_zero() || hashes == 0 {
-        return Ok(());
-    }
-    let seconds = max.as_secs();
-    let fitting = app.hasher.hashes_in(max);
-    if hashes > fitting {
-        let message = format!(
-            "the list has {hashes} passwords to hash, and {fitting} fit into the {seconds} seconds that a client may wait \
-             for them (`batch.max_sync_seconds`); split the list, or send `Prefer: respond-async`"
-        );
-        return Err(Error::new(Code::TooLarge, message));
-    }
-    match app.hasher.estimate(hashes).checked_sub(max) {
-        Some(late) if !late.is_zero() => {
-            let message = format!(
-                "with the passwords of other lists, hashing {hashes} takes longer than the {seconds} seconds that a client \
-                 may wait (`batch.max_sync_seconds`); nothing was written"
-            );
-            Err(Error::overloaded(message, late))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Opening {
-    Opening { source: request.source, file: request.file.clone(), key, counts }
-}
-
 /// Gives up a claimed row because of `error`, which frees its key.
 async fn released(lease: Option<Lease>, error: Error) -> Error {
     if let Some(lease) = lease {
         lease.release().await;
     }
     error
-}
-
-/// The answer to a request whose batch another request is creating or has created.
-async fn settled(app: &App, caller: &Caller, claim: Claim, is_implicit: bool) -> Result<Answer> {
-    match claim {
-        Claim::Replay { batch_id, response, users } => {
-            let body = Bytes::from(unpack(&response)?);
-            let response = Response { batch_id, users, body, is_replayed: true, is_undelivered: is_implicit };
-            Ok(Answer::Created(response))
-        }
-        Claim::Running(batch_id) => Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))),
-        Claim::Held(_) => Err(Error::internal("the batch belongs to this request")),
-    }
-}
-
-/// The implicit key of a request.
-async fn implicit_key(app: &Arc<App>, body: Bytes) -> Result<ClaimKey> {
-    let app = Arc::clone(app);
-    off_thread(body.len(), move || ClaimKey::implicit(&app, &body)).await
-}
-
-/// The response to the same request that could not be delivered.
-async fn undelivered(app: &Arc<App>, caller: &Caller, body: &Bytes) -> Result<Option<Answer>> {
-    let key = implicit_key(app, body.clone()).await?;
-    match app.in_time(claim::find(app, caller, &key, b"")).await?? {
-        Some(claim @ Claim::Replay { .. }) => settled(app, caller, claim, true).await.map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// The answer to the same request, if it is in progress or its response could not be delivered: it needs no place in the
-/// queue of its own.
-async fn same(app: &Arc<App>, caller: &Caller, request: &Request, body: &Bytes) -> Result<Option<Answer>> {
-    let key = implicit_key(app, body.clone()).await?;
-    let claim = match (app.in_time(claim::find(app, caller, &key, b"")).await??, request.mode) {
-        (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => claim::wait(app, caller, batch_id).await?,
-        (claim, _) => claim,
-    };
-    match claim {
-        Some(claim @ (Claim::Replay { .. } | Claim::Running(_))) => settled(app, caller, claim, true).await.map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// Claims the batch of a request without a key, or waits for the outcome of the same request.
-async fn claim_implicit(
-    app: &Arc<App>,
-    caller: &Caller,
-    request: &Request,
-    body: Bytes,
-    counts: Counts,
-    users: &[NewUser],
-    place: &mut Option<Place>,
-) -> Result<Claim> {
-    let opening = opening(request, implicit_key(app, body).await?, counts);
-    loop {
-        // As for an explicit key.
-        let claimed = app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await??;
-        let (Claim::Running(batch_id), Mode::Create { wait: None }) = (&claimed, request.mode) else {
-            return Ok(claimed);
-        };
-        // The other request has a place for the same passwords.
-        drop(place.take());
-        failpoints::reach("batch::waiting").await;
-        if let Some(claim) = claim::wait(app, caller, *batch_id).await? {
-            return Ok(claim);
-        }
-        // If its response was delivered long ago, its users exist.
-        let emails: Vec<_> = users.iter().map(|user| &user.email).collect();
-        let mut report = Report::on(users.len(), "created", Findings::new(app.config.batch.max_findings));
-        for (index, email) in
-            find_taken(app, caller, &emails).await?.into_iter().filter_map(|i| Some((i, emails.get(i)?)))
-        {
-            report.add(Finding::email_taken(index, email.as_str()));
-        }
-        if !report.is_empty() {
-            return Err(as_planned(Error::rejected(report), request.plan.is_some()));
-        }
-    }
 }
 
 /// A batch that is ready to be created.
@@ -385,80 +261,6 @@ async fn ended(app: &App, caller: &Caller, lease: Option<Lease>, error: Error) -
         lease.give_up(&error).await;
     }
     error
-}
-
-/// Maps a rejection of a planned batch to `plan_changed`.
-fn as_planned(error: Error, is_planned: bool) -> Error {
-    match error.report() {
-        Some(report) if is_planned => Error::plan_changed(report.clone()),
-        _ => error,
-    }
-}
-
-/// The users of a list without findings.
-struct Valid {
-    users: Vec<NewUser>,
-    warnings: Vec<Finding>,
-    share: BodyShare,
-    /// The place of the passwords in the queue of the hash pool.
-    place: Place,
-}
-
-/// Checks every row and finds addresses that exist. Returns the users, or all findings as an error. Whether the hash pool
-/// has room for the list is decided before its passwords are checked, so an overload is reported at once.
-async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
-    let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
-    let check = off_thread(list.bytes().len(), move || list.check(&limits));
-    let CheckedList { mut users, mut report, warnings, share } = stage("batch.check", check).await?;
-    let passwords = users.iter().filter(|user| user.candidate.is_some()).count();
-    let is_hashed = request.mode != Mode::DryRun && report.is_empty();
-    let mut place = app.hasher.admit(passwords, if is_hashed { passwords } else { 0 })?;
-    // The query is an extra round trip. If no password is hashed and no response is sent before the insert, the insert
-    // finds the same addresses.
-    let is_written_at_once = report.is_empty() && request.mode == Mode::Create { wait: None };
-    if !is_written_at_once || passwords > 0 {
-        let emails: Vec<_> = users.iter().map(CheckedUser::email).collect();
-        for taken in find_taken(app, caller, &emails).await? {
-            if let Some(user) = users.get_mut(taken) {
-                report.add(Finding::email_taken(user.index, user.email().as_str()));
-                user.candidate = None;
-            }
-        }
-    }
-    if passwords > 0 {
-        stage("batch.check_passwords", check_passwords(&mut users, &mut place, &mut report)).await?;
-    }
-    if !report.is_empty() {
-        return Err(as_planned(Error::rejected(report), request.plan.is_some()));
-    }
-    // Without a finding, every row is a valid user.
-    let users = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
-    Ok(Valid { users, warnings, share, place })
-}
-
-/// Checks the strength of the passwords, in the hash pool, and gives them to their users.
-async fn check_passwords(users: &mut [CheckedUser], place: &mut Place, report: &mut Report) -> Result<()> {
-    let with_password = users.iter_mut().filter_map(|checked| {
-        let candidate = checked.candidate.take()?;
-        Some(((checked.index, checked.user.as_mut().ok()?), candidate))
-    });
-    let (users, candidates): (Vec<_>, Vec<_>) = with_password.unzip();
-    for ((index, user), checked) in users.into_iter().zip(place.check(candidates).await?) {
-        match checked {
-            Ok(password) => user.credential = Credential::Password(password),
-            Err(why) => report.add(Finding::field(index, UserField::Password, why.code(), why.message())),
-        }
-    }
-    Ok(())
-}
-
-/// The addresses that belong to users, by their index.
-async fn find_taken(app: &App, caller: &Caller, emails: &[&EmailAddress]) -> Result<Vec<usize>> {
-    let taken = app.in_time(Box::pin(async {
-        let mut connection = app.reader(&app.db.batch).await?;
-        users::read::taken(&mut connection, caller.organization_id, emails, None).await
-    }));
-    stage("batch.find_taken", taken).await?
 }
 
 /// Names the batch of this API key that created all users of a list, if there is one.

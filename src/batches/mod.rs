@@ -7,15 +7,16 @@
 //! 3. It looks up a request with an `Idempotency-Key` (`key.rs`): if the batch was created, the request gets the stored
 //!    response; if the batch is in progress, 409. Otherwise the request claims a row of its own in state `running`
 //!    (`claim.rs`, `lease.rs`).
-//! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding. If the hash
-//!    pool has no room for the passwords, the request is rejected here.
+//! 4. It checks every field of every row and finds duplicate addresses, without stopping at the first finding (`check.rs`).
+//!    If the hash pool has no room for the passwords, or they would take longer than `batch.max_sync_seconds`, the request
+//!    is rejected here.
 //! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
 //!    passwords to hash skips the query: step 8 finds the same conflicts.) The pool checks the strength of the passwords
 //!    of rows without findings.
 //! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
 //!    report. If the conflicts are with the users of the same request, whose response could not be delivered, it gets
 //!    that response.
-//! 7. A request without a key claims a row now, unless it has no passwords, or waits for the same request (`claim.rs`).
+//! 7. A request without a key claims a row now, unless it has no passwords, or waits for the same request (`repeat.rs`).
 //!    The pool hashes the passwords, outside any transaction (`job.rs`).
 //! 8. One transaction writes the batch, users, memberships, passwords and audit events (`write.rs`), changes a claimed
 //!    row from `running` to `created`, and stores the response for the key. It runs in a task of its own, so that a
@@ -52,6 +53,7 @@
 //! *A list is validated, and its passwords are in the queue, before the response 202 promises that the batch continues
 //! without its client.* A failure that can be known in advance is reported immediately.
 
+mod check;
 mod claim;
 mod create;
 mod job;
@@ -59,6 +61,7 @@ mod key;
 mod lease;
 mod plan;
 mod read;
+mod repeat;
 mod row;
 mod undo;
 mod write;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
-use crate::support::gate::eventually;
+use crate::support::gate::{HeldHashing, eventually};
 use crate::support::{Actor, Answer, BATCH, TestApp, sso, with_password};
 
 fn many(count: usize) -> Value {
@@ -463,7 +463,32 @@ async fn a_list_that_takes_longer_than_its_client_may_wait_is_rejected_at_once()
         })
         .unwrap_or_else(|| panic!("{detail}"));
     assert!((1..1000).contains(&fitting.parse::<usize>().unwrap()), "{fitting}");
+    // Before the strength of its passwords is checked.
+    let weak: Value = (0..1000).map(|n| with_password(&format!("weak{n}@example.com"), "password")).collect();
+    assert_eq!(app.owner.create(&weak).await.status, 413);
     assert_eq!(app.db_counts().await[0], 16);
     let users: Value = (0..400).map(|n| with_password(&format!("async{n}@example.com"), "kT9$wqzPlr")).collect();
     assert_eq!(start(&app.owner, "respond-async", &users).await.status, 202);
+}
+
+#[tokio::test]
+async fn the_same_list_needs_no_second_place_in_a_full_queue() {
+    const USERS: usize = 3000;
+    let app = TestApp::spawn_with(|config| {
+        config.batch.max_wait_seconds = 86_400;
+        config.passwords.queue = HeldHashing::PASSWORDS + USERS;
+    })
+    .await;
+    let held = HeldHashing::start(&app.app);
+    let users: Value = (0..USERS).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect();
+    let first = start(&app.owner, "respond-async", &users).await;
+    assert_eq!(first.status, 202, "{}", first.text);
+    let others: Value = (0..USERS).map(|n| with_password(&format!("other{n}@example.com"), "kT9$wqzPlr")).collect();
+    let refused = start(&app.owner, "respond-async", &others).await;
+    assert_eq!((refused.status, refused.error()["code"].as_str()), (503, Some("overloaded")));
+    let again = start(&app.owner, "respond-async", &users).await;
+    assert_eq!((again.status, again.header("location")), (202, first.header("location")));
+    held.assert_held();
+    assert_eq!(post(&app.owner, &format!("{}/cancel", first.header("location"))).await.status, 200);
+    assert_eq!(app.db_counts().await[0], 0);
 }

@@ -73,7 +73,7 @@ pub struct HeldHashing {
 
 impl HeldHashing {
     /// Enough passwords for minutes.
-    const PASSWORDS: usize = 15_000;
+    pub const PASSWORDS: usize = 15_000;
 
     pub fn start(app: &App) -> Self {
         let policy = Policy::new(8, 0);
