@@ -426,7 +426,7 @@ impl App {
     async fn write_denial(&self, attribution: Attribution, action: Action, denial: &AuditDenial) {
         // Boxed, as in `read`.
         let written = Box::pin(async {
-            let (mut transaction, now) = self.begin(&self.db.reserved).await?;
+            let (mut transaction, now) = self.begin(&self.db.interactive).await?;
             if !audit::write::deny(&mut transaction, attribution, now, action, denial).await? {
                 self.repeats.note_unknown(attribution.organization_id);
             }

@@ -11,7 +11,8 @@
 //! # Decisions
 //!
 //! *Counts are in memory, of each instance.* A row that counts in place would be an update of the append-only log, and a
-//! table of counters would cost the write that counting saves. A crash loses the counts of one minute, but no first denial.
+//! table of counters would cost the write that counting saves. A crash loses the counts of one minute, and first denials
+//! whose record was being written.
 //!
 //! *Above 300 unknown credentials a minute, a network gets 429.* Only requests that fail are limited: a stranger can't lock
 //! out the valid keys behind the same address, and a client whose key was revoked is told so.
@@ -163,6 +164,9 @@ impl Repeats {
         let organizations = &mut self.lock().organizations;
         if organizations.len() >= TRACKED {
             organizations.retain(|_, minute| minute.exists);
+            if organizations.len() >= TRACKED && !organizations.contains_key(&attribution.organization_id) {
+                return is_authenticated;
+            }
         }
         let new = || Minute { start: now, exists: true, appended: HashMap::new(), counts: HashMap::new() };
         organizations.entry(attribution.organization_id).or_insert_with(new).note(kind, is_authenticated, now)

@@ -138,23 +138,24 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
             }
         }
     };
-    let body = request.key.is_none().then(|| list.bytes().clone());
-    let checked = Box::pin(check(app, caller, &request, list)).await;
-    let Valid { mut users, warnings, share, place } = match (checked, &lease, &body) {
-        (Ok(checked), _, _) => checked,
-        (Err(error), None, Some(body)) if error.report().is_some_and(Report::only_conflicts) => {
-            return match Box::pin(undelivered(app, caller, body)).await? {
+    let mut body = request.key.is_none().then(|| list.bytes().clone());
+    let Valid { mut users, warnings, share, place } = match Box::pin(check(app, caller, &request, list)).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            let answer = match body.take() {
+                Some(body) if error.report().is_some_and(Report::only_conflicts) => {
+                    Box::pin(undelivered(app, caller, body)).await?
+                }
+                Some(body) if matches!(error.code(), Code::Overloaded | Code::TooLarge) => {
+                    Box::pin(same(app, caller, &request, body)).await?
+                }
+                _ => None,
+            };
+            return match answer {
                 Some(answer) => Ok(Step::Answer(answer)),
-                None => Err(error),
+                None => Err(released(lease, error).await),
             };
         }
-        (Err(error), None, Some(body)) if error.code() == Code::Overloaded => {
-            return match Box::pin(same(app, caller, &request, body)).await? {
-                Some(answer) => Ok(Step::Answer(answer)),
-                None => Err(error),
-            };
-        }
-        (Err(error), _, _) => return Err(released(lease, error).await),
     };
     let mut place = Some(place);
     let hashes = users.iter().filter(|user| matches!(user.credential, Credential::Password(_))).count();

@@ -11,7 +11,7 @@
 //!    If the hash pool has no room for the passwords, or they would take longer than `batch.max_sync_seconds`, the request
 //!    is rejected here.
 //! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
-//!    passwords to hash skips the query: step 8 finds the same conflicts.) The pool checks the strength of the passwords
+//!    passwords or findings that is written at once skips the query: step 8 finds the same conflicts.) The pool checks the strength of the passwords
 //!    of rows without findings.
 //! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
 //!    report. If the conflicts are with the users of the same request, whose response could not be delivered, it gets
@@ -27,7 +27,7 @@
 //!
 //! A dry run takes the same steps without hashing, and rolls back. Its response has a plan (`plan.rs`), which a later
 //! request can be bound to. A batch that is requested with `Prefer: respond-async`, or with a key, continues when its
-//! client disconnects; any other is cancelled, unless step 8 has begun. A batch with a row can be read (`read.rs`),
+//! client disconnects; any other fails (`disconnected`), unless step 8 has begun. A batch with a row can be read (`read.rs`),
 //! cancelled before step 8 and undone after it (`undo.rs`).
 //!
 //! # Decisions

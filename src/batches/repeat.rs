@@ -40,8 +40,8 @@ async fn implicit_key(app: &Arc<App>, body: Bytes) -> Result<ClaimKey> {
 }
 
 /// The response to the same request that could not be delivered.
-pub(super) async fn undelivered(app: &Arc<App>, caller: &Caller, body: &Bytes) -> Result<Option<Answer>> {
-    let key = implicit_key(app, body.clone()).await?;
+pub(super) async fn undelivered(app: &Arc<App>, caller: &Caller, body: Bytes) -> Result<Option<Answer>> {
+    let key = implicit_key(app, body).await?;
     match app.in_time(claim::find(app, caller, &key, b"")).await?? {
         Some(claim @ Claim::Replay { .. }) => settled(app, caller, claim, true).await.map(Some),
         _ => Ok(None),
@@ -49,9 +49,9 @@ pub(super) async fn undelivered(app: &Arc<App>, caller: &Caller, body: &Bytes) -
 }
 
 /// The answer to the same request, if it is in progress or its response could not be delivered: it needs no place in the
-/// queue of its own.
-pub(super) async fn same(app: &Arc<App>, caller: &Caller, request: &Request, body: &Bytes) -> Result<Option<Answer>> {
-    let key = implicit_key(app, body.clone()).await?;
+/// queue of its own. The body is no longer held while it waits.
+pub(super) async fn same(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Option<Answer>> {
+    let key = implicit_key(app, body).await?;
     let claim = match (app.in_time(claim::find(app, caller, &key, b"")).await??, request.mode) {
         (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => claim::wait(app, caller, batch_id).await?,
         (claim, _) => claim,

@@ -188,7 +188,8 @@ pub(super) async fn locked_state(change: &mut Change, batch_id: Id<Batch>) -> Re
     .await?)
 }
 
-/// Cancels a running batch whose row is locked. Its key stays, so that a repeated request does not start it again.
+/// Cancels a running batch whose row is locked. An `Idempotency-Key` stays, so that a repeated request does not start it again;
+/// an implicit key is freed by the next request.
 pub(super) async fn cancel(change: &mut Change, batch_id: Id<Batch>) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
@@ -207,8 +208,9 @@ pub(super) async fn cancel(change: &mut Change, batch_id: Id<Batch>) -> Result<(
     Ok(())
 }
 
-/// Deletes users of a created batch, whose row is locked, with their memberships and passwords. The batch's key stays,
-/// so that a late retry of the request does not create them again.
+/// Deletes users of a created batch, whose row is locked, with their memberships and passwords. An
+/// `Idempotency-Key` stays, so that a late retry of the request does not create them again; an implicit key is freed by the
+/// next request.
 pub(super) async fn undo(change: &mut Change, batch_id: Id<Batch>, removed: &[Id<User>], kept: usize) -> Result<()> {
     users::write::delete(change, removed, Some(batch_id)).await?;
     let (organization_id, now) = (change.organization_id(), change.now());

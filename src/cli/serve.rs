@@ -55,14 +55,17 @@ pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
     let config = args.config.load()?;
     telemetry::start(&config.log).map_err(Exit::Usage)?;
     let local = Local::open(config, true).await?;
-    let migrated = match (local.prepare().await, &args.grant_to) {
-        (Ok(key), Some(role)) => local.grant(role).await.map(|()| key),
-        (prepared, _) => prepared,
+    let prepared = local.prepare().await;
+    let granted = match (&prepared, &args.grant_to) {
+        (Ok(_), Some(role)) => local.grant(role).await,
+        _ => Ok(()),
     };
     local.close().await;
-    if let Some(key) = migrated? {
+    // The key is shown only once, so also if granting failed.
+    if let Some(key) = prepared? {
         announce_key(&key)?;
     }
+    granted?;
     output::say("the database is up to date");
     Ok(())
 }

@@ -70,8 +70,9 @@ pub(super) const fn acquire_timeout() -> Duration {
     Duration::from_secs(3)
 }
 
-/// The maximum number of queued passwords of all batches: a limit on memory (about 20 MiB), in addition to the limit on
-/// time, `batch.max_wait_seconds`. If the queue is empty, a batch is always accepted.
+/// The maximum number of queued passwords of all batches, and likewise of those whose strength is to be checked: a limit on
+/// memory (about 20 MiB each), in addition to the limit on time, `batch.max_wait_seconds`. If the queue is empty, a batch is
+/// always accepted.
 pub(super) const fn hash_queue() -> usize {
     20_000
 }

@@ -7,7 +7,8 @@
 //!
 //! *A slow response begins before its outcome is known*, with status 200 and blanks, which JSON allows before a document
 //! (RFC 8259, section 2). The vendor's client has no asynchronous requests, and a load balancer between would end a
-//! connection without data. A later failure can only break the connection off: nothing was written then.
+//! connection without data. A later failure can only break the connection off; nothing was written then, unless the
+//! outcome of the commit is unknown.
 
 use std::convert::Infallible;
 use std::future::ready;

@@ -216,11 +216,12 @@ pub(super) async fn own(app: &App, caller: &Caller, action: Action, key_id: Id<A
     known.ok_or_else(|| Error::not_found("API key", key_id))
 }
 
-/// The organization's maximum lifetime of keys, in days, if it has one. It does not change until the change ends.
+/// The organization's maximum lifetime of keys, in days, if it has one. It does not change until the change ends. Only
+/// [`crate::organizations::set_max_key_days`] waits for this lock, not changes of owners.
 pub(super) async fn max_days(change: &mut Change) -> Result<Option<u32>> {
     let organization_id = change.organization_id();
     let days = sqlx::query_scalar!(
-        "select max_key_days from organizations where organization_id = $1 for share",
+        "select max_key_days from organizations where organization_id = $1 for key share",
         organization_id as Id<Organization>,
     )
     .fetch_optional(change.connection())

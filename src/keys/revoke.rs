@@ -93,6 +93,7 @@ pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>, kind: Acc
         }
         let holder = read::holder(change.connection(), caller.organization_id, user_id).await?;
         kind.check(holder.is_service_account)?;
+        write::lock_keys_of(change, user_id).await?;
         let revoked = write::revoke_all(change, user_id).await?;
         if revoked.is_empty() {
             let message = format!("user {user_id} has no active API key; create one");

@@ -98,8 +98,16 @@ pub(super) async fn lock_and_count(change: &mut Change, user_id: Option<Id<User>
 /// Locks a key and the caller's own until the change ends, in the order of their IDs, so that keys that revoke each other
 /// wait for each other instead of deadlocking. Confirms the caller's access before the change can end it.
 pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<()> {
+    lock_all(change, vec![key_id], None).await
+}
+
+/// As [`lock`], for all keys of a user.
+pub(super) async fn lock_keys_of(change: &mut Change, user_id: Id<User>) -> Result<()> {
+    lock_all(change, Vec::new(), Some(user_id)).await
+}
+
+async fn lock_all(change: &mut Change, mut keys: Vec<Id<ApiKey>>, user_id: Option<Id<User>>) -> Result<()> {
     let organization_id = change.organization_id();
-    let mut keys = vec![key_id];
     if let Principal::ApiKey { id, .. } = change.caller().principal {
         keys.push(id);
     }
@@ -107,12 +115,13 @@ pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<()> 
     sqlx::query!(
         r#"
         select from api_keys
-        where organization_id = $1 and key_id = any($2)
+        where organization_id = $1 and (key_id = any($2) or user_id = $3)
         order by key_id
         for no key update
         "#,
         organization_id as Id<Organization>,
         &keys as &[Id<ApiKey>],
+        user_id as Option<Id<User>>,
     )
     .execute(change.connection())
     .await?;
@@ -187,7 +196,7 @@ async fn revoke_active(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<
             select key_id from api_keys
             where organization_id = $1 and user_id = $2 and revoked_at is null and expires_at > $3
             order by key_id
-            for update
+            for no key update
         )
         update api_keys k set revoked_at = $3
         from live

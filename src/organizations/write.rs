@@ -53,9 +53,16 @@ pub(super) async fn rename(change: &mut Change, name: &str) -> Result<Summary> {
     Ok(Summary { organization_id, name: name.to_owned(), public_identifier, created_at })
 }
 
-/// Sets the maximum lifetime of API keys of the organization of the change's caller.
+/// Sets the maximum lifetime of API keys of the organization of the change's caller. Waits for the creations of keys that
+/// have read it.
 pub(super) async fn set_max_key_days(change: &mut Change, max_days: Option<u32>) -> Result<()> {
     let organization_id = change.organization_id();
+    sqlx::query!(
+        "select from organizations where organization_id = $1 for update",
+        organization_id as Id<Organization>
+    )
+    .execute(change.connection())
+    .await?;
     sqlx::query!(
         "update organizations set max_key_days = $2 where organization_id = $1",
         organization_id as Id<Organization>,

@@ -16,7 +16,8 @@
 //!
 //! *A read's time limit belongs to its connection*, which costs no round trip: PostgreSQL cancels the statement when its request is
 //! about to be given up, also if the client has left. A [`Change`](crate::change::Change) sets longer ones for itself. Behind a
-//! transaction pooler the session setting reaches other connections of the same role, which are muster's and set the same.
+//! transaction pooler the session setting reaches other connections of the same role, which are muster's and set the same;
+//! a long migration needs a direct connection.
 //! A startup parameter would do, too, but PgBouncer rejects it.
 //!
 //! *The cause of a pool timeout is looked up separately* (`Database::diagnose`): a pool retries silently while

@@ -23,11 +23,17 @@ pub const APP: &str = "muster_app";
 
 /// Grants a role what serving needs, on the tables that exist, and revokes what it does not need. One statement, so that
 /// no other transaction finds a privilege missing. `$role` is quoted by the caller.
-const GRANT: &str = "
+const GRANT: &str = r#"
 do $grant$
 declare
     one record;
 begin
+    if exists (
+        select from pg_class c join pg_roles r on r.oid = c.relowner
+        where r.rolname = $role and c.relname = 'audit_events' and c.relnamespace = current_schema()::regnamespace
+    ) then
+        raise exception 'role "%" owns the tables, so it needs no grants', $role;
+    end if;
     for one in
         select c.relname, case
             when c.relkind = 'v' or c.relname = '_sqlx_migrations' then 'select'
@@ -54,7 +60,7 @@ begin
         execute format('grant usage on schema %I to %I', current_schema(), $role);
     end if;
 end
-$grant$";
+$grant$"#;
 
 /// Creates the roles of the embedded PostgreSQL, and makes one of them the owner of the database. In a database of an
 /// earlier version, the superuser owns the tables.

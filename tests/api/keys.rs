@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use muster::caller::PermissionLevel;
 use muster::clock::Clock;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection};
 
 use crate::support::{Actor, Answer, BATCH, TestApp, sso, with_password};
 
@@ -488,4 +489,14 @@ async fn collaborators_without_a_user_share_the_bound() {
     // Owners decide for themselves.
     let owner = app.actor(PermissionLevel::Owner).await;
     assert_eq!(owner.post("/api/v2/api_keys", &json!({"name": "d"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_is_created_while_a_long_list_holds_the_lock_of_owners() {
+    let app = TestApp::spawn().await;
+    let mut connection = app.database.connect().await.unwrap();
+    let mut list = connection.begin().await.unwrap();
+    sqlx::query("select from organizations for no key update").execute(&mut *list).await.unwrap();
+    assert_eq!(app.owner.post("/api/v2/api_keys", &json!({"name": "ci"})).await.status, 200);
+    list.rollback().await.unwrap();
 }

@@ -112,17 +112,17 @@ async fn a_role_without_connections_is_told_which_limit_to_raise() {
     assert_fails(serve(&mut as_role(&database, &role)), &sentence);
 }
 
-/// PgBouncer before 1.21 in transaction mode: gives the connection of a client that has left to the next one, with its
-/// prepared statements.
+/// PgBouncer before 1.21 in transaction mode, with one connection: it is given to one client after the other, with the
+/// prepared statements of those that have left.
 fn pooler(database: &PgConnectOptions) -> SocketAddr {
     let socket = format!("{}/.s.PGSQL.5432", database.get_host());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let idle = Arc::<Mutex<Vec<UnixStream>>>::default();
+    let server = Arc::<Mutex<Option<UnixStream>>>::default();
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let (client, socket, idle) = (client.unwrap(), socket.clone(), Arc::clone(&idle));
-            std::thread::spawn(move || relay(client, &socket, &idle));
+            let (client, socket, server) = (client.unwrap(), socket.clone(), Arc::clone(&server));
+            std::thread::spawn(move || relay(client, &socket, &mut server.lock().unwrap()));
         }
     });
     address
@@ -137,15 +137,14 @@ fn message(client: &mut TcpStream) -> Option<Vec<u8>> {
     Some([&length[..], &rest].concat())
 }
 
-fn relay(mut client: TcpStream, socket: &str, idle: &Mutex<Vec<UnixStream>>) {
+fn relay(mut client: TcpStream, socket: &str, pooled: &mut Option<UnixStream>) {
     const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
     let Some(mut startup) = message(&mut client) else { return };
     if startup[4..8] == SSL_REQUEST {
         client.write_all(b"N").unwrap();
         startup = message(&mut client).unwrap();
     }
-    let pooled = idle.lock().unwrap().pop();
-    let mut server = match pooled {
+    let mut server = match pooled.take() {
         Some(server) => {
             // AuthenticationOk, ReadyForQuery.
             client.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").unwrap();
@@ -185,7 +184,7 @@ fn relay(mut client: TcpStream, socket: &str, idle: &Mutex<Vec<UnixStream>>) {
     }
     has_left.store(true, Ordering::Relaxed);
     back.join().unwrap();
-    idle.lock().unwrap().push(server);
+    *pooled = Some(server);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,11 @@ async fn one_role_migrates_and_another_serves() {
     let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", "nobody_else"]));
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.ends_with(": role \"nobody_else\" does not exist\n"), "{}", ran.err);
+    assert!(ran.out.starts_with("owner key: amk_"), "the first key is shown only once: {}", ran.out);
+    let owner = format!("{name}_owner");
+    let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", &owner]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.ends_with(&format!(": role \"{owner}\" owns the tables, so it needs no grants\n")), "{}", ran.err);
 
     let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", &app]));
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the database is up to date\n"));

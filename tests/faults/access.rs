@@ -294,14 +294,17 @@ async fn callers_can_end_their_own_access() {
 /// Two owners, of whom each ends the other's access: the first request is held before its commit, with everything
 /// locked but its own access. The second waits for it, is denied, and nobody deadlocks.
 async fn duel(first: &'static str, second: &'static str) {
+    let named = |name: &str| match name {
+        "revoke all" => &ENDS[0],
+        name => ENDS.iter().find(|end| end.name == name).unwrap(),
+    };
     let instances = Instances::held_at("change::written").await;
-    let named = |name: &str| ENDS.iter().find(|end| end.name == name).unwrap();
     let (ada, grace) = (instances.person("ada", named(first)).await, instances.person("grace", named(first)).await);
     instances.gate.close();
     let (of_ada, of_grace) = (instances.at_held(&ada.actor), grace.actor.clone());
-    let (answer, denied) = tokio::join!(attempt(named(first), &grace, &of_ada), async {
+    let (answer, denied) = tokio::join!(attempt(first, &grace, &of_ada), async {
         instances.gate.reached().await;
-        let attempt = attempt(named(second), &ada, &of_grace);
+        let attempt = attempt(second, &ada, &of_grace);
         let release = async {
             waits_for_a_lock(&instances.other.database, 1).await;
             instances.gate.release();
@@ -316,8 +319,12 @@ async fn duel(first: &'static str, second: &'static str) {
     assert_eq!(ada.actor.get("/api/v2/api_keys").await.status, 200);
 }
 
-async fn attempt(end: &End, person: &Person, by: &Actor) -> Answer {
-    match end.name {
+async fn attempt(end: &str, person: &Person, by: &Actor) -> Answer {
+    match end {
+        "revoke all" => {
+            let path = format!("/api/v2/organization_collaborators/rotate_api_key_for_user/{}", person.user_id);
+            by.post(&path, &Value::Null).await
+        }
         "revoke" => by.delete(&format!("/api/v2/api_keys/{}", person.key_id)).await,
         "suspend" => by.post(&format!("/api/v2/users/{}/suspend", person.user_id), &Value::Null).await,
         "delete" => by.delete(&format!("/api/v2/users/{}", person.user_id)).await,
@@ -333,6 +340,16 @@ async fn of_two_owners_who_demote_each_other_the_first_succeeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_keys_that_revoke_each_other_the_first_succeeds() {
     duel("revoke", "revoke").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_owners_who_revoke_all_keys_of_each_other_the_first_succeeds() {
+    duel("revoke all", "revoke all").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_owner_can_no_longer_revoke_all_keys_of_the_owner_who_suspends_them() {
+    duel("suspend", "revoke all").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@
 //! and are omitted if unset.
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -150,7 +150,25 @@ impl AdminCreateUser {
 impl PartialEq for AdminCreateUser {
     /// Compares all fields. The comparison of secrets is not constant-time.
     fn eq(&self, other: &Self) -> bool {
-        self.to_dict() == other.to_dict()
+        let Self {
+            name,
+            email,
+            password,
+            is_sso_user,
+            lastname,
+            title,
+            password_hash,
+            must_change_password,
+            permission_level,
+        } = other;
+        let exposed = |secret: &Option<SecretString>, other: &Option<SecretString>| {
+            secret.as_ref().map(ExposeSecret::expose_secret) == other.as_ref().map(ExposeSecret::expose_secret)
+        };
+        (&self.name, &self.email, self.is_sso_user, &self.lastname, &self.title)
+            == (name, email, *is_sso_user, lastname, title)
+            && (self.must_change_password, self.permission_level) == (*must_change_password, *permission_level)
+            && exposed(&self.password, password)
+            && exposed(&self.password_hash, password_hash)
     }
 }
 

@@ -161,11 +161,14 @@ impl Pool {
         answered.await.map_err(|_| stopped())?.map_err(|error| HashError::Failed(error.to_string()))
     }
 
-    /// Estimates the time until `count` more passwords would be hashed, behind the queued ones.
+    /// Estimates the time until `count` more passwords would be hashed, behind the queued ones and those of admitted lists.
     #[must_use]
     pub fn estimate(&self, count: usize) -> Duration {
-        let waiting = lock(&self.shared.queue).batches.waiting();
-        self.time_for(waiting.saturating_add(count))
+        let ahead = {
+            let queue = lock(&self.shared.queue);
+            queue.reserved.hashes + queue.batches.waiting()
+        };
+        self.time_for(ahead.saturating_add(count))
     }
 
     /// Estimates the time until a queued batch is hashed.
