@@ -48,7 +48,7 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
@@ -61,6 +61,7 @@ const PARTS: [Part; 12] = [
     ("instances", figures::instances::lines),
     ("telemetry", figures::telemetry::lines),
     ("connections", figures::connections::lines),
+    ("attacks", figures::attacks::lines),
 ];
 
 fn main() {

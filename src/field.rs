@@ -118,3 +118,17 @@ impl CredentialConflict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::UserField;
+
+    #[test]
+    fn a_row_that_changes_a_user_names_them_and_has_every_field_of_a_change() {
+        let (changes, names) = UserField::EDIT_ROW
+            .iter()
+            .partition::<Vec<_>, _>(|field| !matches!(field, UserField::User | UserField::IfMatch));
+        assert!(changes.into_iter().eq(UserField::EDIT));
+        assert_eq!(names, [&UserField::User, &UserField::IfMatch]);
+    }
+}

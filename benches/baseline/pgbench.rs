@@ -8,9 +8,9 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{execute, program};
 
-/// The statements of `batches/write.rs`, `users/write.rs` and `audit/write.rs` in the same order, on the same tables. muster
-/// caches the API key, so its lookup is missing. muster sends its settings in one message with `begin`, which pgbench can't, so
-/// they are set for the connection.
+/// The statements of `batches/write.rs`, `users/write.rs`, `audit/write.rs` and `caller/read.rs` in the same order, on the same
+/// tables. muster caches the API key, so the lookup that authenticates is missing. The settings of a transaction are set for
+/// the connection.
 const STATEMENTS: &str = r#"
 \set seq :seq + 1
 \set n :base + :seq * 64 + :client_id
@@ -54,7 +54,34 @@ insert into audit_events
         array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid,
             (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
         array['{"users": 1}', null])
-        as event (event_id, action, target_kind, target_id, batch_id, details);
+        as event (event_id, action, target_kind, target_id, batch_id, details)
+    where exists (select from organizations where organization_id = :organization);
+with member as (
+    select from collaborators where organization_id = :organization and user_id = null::uuid
+    for share
+), owner_group as (
+    select from user_group_members m
+    join organization_policy_bindings b using (group_id)
+    where m.organization_id = :organization and b.organization_id = :organization and m.user_id = null::uuid
+        and b.role_name = 'owner'
+    limit 1
+    for share of m, b
+), key as (
+    select from api_keys where organization_id = :organization and key_id = :key
+    for share
+)
+select false as is_owner_group from member
+union all
+select true from owner_group
+union all
+select false from key;
+select
+    k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.expires_at, k.revoked_at,
+    k.permission_level, k.scopes, u.status = 'suspended' as is_user_suspended, c.permission_level as own_level
+from api_keys k
+left join users u on u.organization_id = :organization and u.user_id = k.user_id
+left join collaborators c on c.organization_id = :organization and c.user_id = k.user_id
+where k.organization_id = :organization and k.key_id = :key;
 commit;
 "#;
 
@@ -63,12 +90,10 @@ const LOOKUP: &str = r#"
 select
     u.user_id, c.identity_id, u.email, u.name, u.lastname,
     u.title, u.is_sso_user, u.is_service_account, u.status,
-    case when c.permission_level = 'owner' or exists (
-        select from user_group_members m
-        join organization_policy_bindings b using (organization_id, group_id)
-        where m.organization_id = u.organization_id and m.user_id = u.user_id and b.role_name = 'owner'
+    case when exists (
+        select from effective_owners o where o.organization_id = :organization and o.user_id = u.user_id
     ) then 'owner' else 'collaborator' end as permission_level,
-    u.created_at, u.updated_at, u.revision
+    c.permission_level as own_level, u.created_at, u.updated_at, u.revision
 from users u
 join collaborators c using (organization_id, user_id)
 where u.organization_id = :organization and u.user_id = :user"#;

@@ -1,5 +1,6 @@
 //! The benchmarks and their shared tools.
 
+pub mod attacks;
 pub mod bulk;
 pub mod client;
 pub mod connections;
@@ -126,6 +127,8 @@ impl Served {
 
     /// Resident memory in MiB of the idle server, after a few requests.
     pub fn idle_memory(&mut self) -> u64 {
+        // The server closes idle connections.
+        self.client = self.client();
         for _ in 0..20 {
             self.client.get("/api/v2/userinfo/");
         }

@@ -244,25 +244,41 @@ impl Event {
     /// Whether the event can change who is authenticated or what a caller may do. The cache of key holders is cleared
     /// then ([`crate::caller::KeyHolders`]).
     pub(crate) const fn changes_access(&self) -> bool {
-        // A holder that has just been created is not cached yet.
-        !matches!(
-            self,
+        match self {
+            // A holder that has just been created is not cached yet.
             Self::OrganizationCreated(_)
-                | Self::KeyCreated { .. }
-                | Self::KeyExpirationSet { .. }
-                | Self::LoginApproved { .. }
-                | Self::UserCreated { .. }
-                | Self::ServiceAccountCreated(_)
-                | Self::InvitationCreated { .. }
-                | Self::InvitationsCreated { .. }
-                | Self::InvitationInvalidated(_)
-                | Self::InvitationAccepted { .. }
-                | Self::GroupCreated(_)
-                | Self::GroupUpdated(_)
-                | Self::BatchPlanned { .. }
-                | Self::BatchCancelled(_)
-                | Self::BatchCreated { .. }
-        )
+            | Self::KeyCreated { .. }
+            | Self::KeyExpirationSet { .. }
+            | Self::LoginApproved { .. }
+            | Self::UserCreated { .. }
+            | Self::ServiceAccountCreated(_)
+            | Self::InvitationCreated { .. }
+            | Self::InvitationsCreated { .. }
+            | Self::InvitationInvalidated(_)
+            | Self::InvitationAccepted { .. }
+            | Self::GroupCreated(_)
+            | Self::GroupUpdated(_)
+            | Self::BatchPlanned { .. }
+            | Self::BatchCancelled(_)
+            | Self::BatchCreated { .. } => false,
+            Self::OrganizationRenamed(_)
+            | Self::KeyRotated { .. }
+            | Self::KeyRevoked(_)
+            | Self::KeysRotatedForUser { .. }
+            | Self::UserUpdated { .. }
+            | Self::UserSuspended(_)
+            | Self::UserReactivated(_)
+            | Self::UserDeleted { .. }
+            | Self::UsersChanged { .. }
+            | Self::CollaboratorUpdated { .. }
+            | Self::CollaboratorRemoved(_)
+            | Self::GroupDeleted(_)
+            | Self::GroupMembersAdded { .. }
+            | Self::GroupMembersRemoved { .. }
+            | Self::PolicySet { .. }
+            | Self::ScimMigrated { .. }
+            | Self::BatchUndone { .. } => true,
+        }
     }
 
     /// The target.

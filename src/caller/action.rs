@@ -4,8 +4,8 @@ use super::Scope;
 use crate::names::names;
 
 names! {
-    /// An action. Its dotted name is used in the audit log, in spans, as OpenAPI operation ID (with `_`) and as CLI
-    /// command.
+    /// An action. Its dotted name is used in the audit log, in spans and, with `_`, as OpenAPI operation ID, unless
+    /// several routes share the action.
     pub enum Action {
         /// Create an organization.
         OrganizationCreate = "organization.create",

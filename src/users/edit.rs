@@ -19,13 +19,27 @@ pub(super) struct Edit {
 impl Edit {
     /// The fields of this edit that can't be changed for a service account.
     pub(super) fn personal(&self) -> impl Iterator<Item = &'static str> {
-        let given =
-            [("name", self.name.is_some()), ("email", self.email.is_some()), ("lastname", self.lastname.is_some())];
+        let Self { name, email, lastname, title: _ } = self;
+        let given = [("name", name.is_some()), ("email", email.is_some()), ("lastname", lastname.is_some())];
         given.into_iter().filter_map(|(field, is_given)| is_given.then_some(field))
     }
 
     /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
     pub(super) fn check(row: Row, index: usize, findings: &mut Findings) -> Self {
+        // A new field of a row does not compile until it is decided whether it can be changed.
+        let Row {
+            user: _,
+            if_match: _,
+            name,
+            email,
+            lastname,
+            title,
+            password: _,
+            password_hash: _,
+            must_change_password: _,
+            is_sso_user: _,
+            permission_level: _,
+        } = row;
         let mut invalid = |field, code, message| findings.push(Finding::field(index, field, code, message));
         let mut line = |field: UserField, sent: Field<String>| match sent {
             Field::Missing | Field::Wrong => None,
@@ -34,14 +48,14 @@ impl Edit {
                 Some(Some(Line::parse(text).map_err(|why| invalid(field, why.code(), why.message())).ok()?))
             }
         };
-        let (lastname, title) = (line(UserField::Lastname, row.lastname), line(UserField::Title, row.title));
+        let (lastname, title) = (line(UserField::Lastname, lastname), line(UserField::Title, title));
         let mut required = |field: UserField, sent: Field<String>| {
             if matches!(sent, Field::Null) {
                 invalid(field, "wrong_type", "must be text, not null");
             }
             sent.into_option()
         };
-        let (name, email) = (required(UserField::Name, row.name), required(UserField::Email, row.email));
+        let (name, email) = (required(UserField::Name, name), required(UserField::Email, email));
         let name = name
             .and_then(|name| Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), why.message())).ok());
         let email = email.and_then(|email| {

@@ -28,6 +28,9 @@ async fn lists_within_an_object_have_a_maximum_length() {
         (400, json!({"code": "invalid_request", "detail": detail}))
     };
     // Each scope once is the most that a key can have.
+    let document = app.owner.get("/openapi.json").await.json();
+    let described = &document["components"]["schemas"]["NewApiKey"]["properties"]["scopes"]["maxItems"];
+    assert_eq!(described.as_u64(), u64::try_from(Scope::ALL.len()).ok());
     let scopes = vec!["users:read"; Scope::ALL.len() + 1];
     let body = format!(r#"{{"scopes":{},"name":"x"}}"#, json!(scopes));
     let answer = Actor::send(app.owner.request("POST", "/api/v2/api_keys").body(body.clone())).await;

@@ -10,10 +10,14 @@ async fn the_openapi_description_is_served_and_describes_every_error() {
     assert_eq!(answer.header("content-type"), "application/json");
     let document = answer.json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["operationId"].is_string(), "{method} {path}");
             assert!(operation["summary"].is_string(), "{method} {path}");
+            // The reference leaves out operations whose tag is not declared.
+            let of_operation = operation["tags"].as_array().unwrap();
+            assert!(of_operation.len() == 1 && tags.contains(&&of_operation[0]), "{method} {path}: {of_operation:?}");
             // Pages report errors as HTML.
             let is_page = operation["responses"]["200"]["content"]["text/html"].is_object();
             for (status, response) in operation["responses"].as_object().unwrap() {
