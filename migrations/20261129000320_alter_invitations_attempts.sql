@@ -3,6 +3,6 @@
 -- wait as well; it can be repeated.
 set local lock_timeout = '2s';
 alter table invitations
-    -- How often it was tried to accept the invitation since `attempts_since`; counting starts again after a minute.
+    -- The number of attempts to accept the invitation since `attempts_since`; counting starts again after a minute.
     add column attempts       integer not null default 0,
     add column attempts_since timestamptz;

@@ -60,6 +60,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The exporter of traces.
     pub traces: Arc<Traces>,
+    /// The organizations whose audit log is being read.
+    pub(crate) audit_turns: Arc<audit::Turns>,
     /// The memory for request bodies.
     pub body_budget: Arc<BodyBudget>,
     /// Keyed fingerprints of requests, files and plans.
@@ -94,8 +96,8 @@ impl App {
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let body_budget = BodyBudget::new(config.server.body_budget);
-        let (config, key_holders, repeats, unsorted, leaving) =
-            (Arc::new(config), Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (config, key_holders, repeats, audit_turns, unsorted, leaving) =
+            (Arc::new(config), Arc::default(), Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
             config,
             db,
@@ -106,6 +108,7 @@ impl App {
             repeats,
             metrics,
             traces,
+            audit_turns,
             body_budget,
             fingerprints,
             unsorted,

@@ -127,7 +127,7 @@ mod tests {
     fn a_row_that_changes_a_user_names_them_and_has_every_field_of_a_change() {
         let (changes, names) = UserField::EDIT_ROW
             .iter()
-            .partition::<Vec<_>, _>(|field| !matches!(field, UserField::User | UserField::IfMatch));
+            .partition::<Vec<&UserField>, _>(|field| !matches!(field, UserField::User | UserField::IfMatch));
         assert!(changes.into_iter().eq(UserField::EDIT));
         assert_eq!(names, [&UserField::User, &UserField::IfMatch]);
     }

@@ -1,11 +1,12 @@
 //! What others notice while one key or one address attacks, and the memory that it takes.
 //!
-//! Others share the machine with the attacker, too, so an attacker waits a moment between attempts.
+//! An attacker is on another machine: it sends as much as a link of 1 Gbit/s carries, and pauses between attempts, so that
+//! it does not use up the cores itself.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use muster::keys::Token;
@@ -21,6 +22,9 @@ const INVITATIONS: &str = "/api/v2/organization_invitations/";
 const PAIRS: usize = 3;
 const MEASURED: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
+/// The bytes of a chunk, and how long the link takes for it.
+const CHUNK: usize = 64 << 10;
+const PER_CHUNK: Duration = Duration::from_nanos(8 * (64 << 10));
 /// Audit events that a filter looks through.
 const EVENTS: usize = 2_000_000;
 
@@ -152,9 +156,18 @@ fn head(target: &Target, path: &str, length: usize) -> String {
 
 /// Connects and sends; the server may close the connection meanwhile.
 fn send(target: &Target, parts: &[&[u8]]) -> Option<TcpStream> {
+    static FREE_AT: Mutex<Option<Instant>> = Mutex::new(None);
     let mut stream = TcpStream::connect(target.address).ok()?;
-    for part in parts {
-        stream.write_all(part).ok()?;
+    for chunk in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
+        let now = Instant::now();
+        let turn = {
+            let mut free_at = FREE_AT.lock().unwrap();
+            let turn = free_at.map_or(now, |free_at| free_at.max(now));
+            *free_at = Some(turn + PER_CHUNK);
+            turn
+        };
+        std::thread::sleep(turn - now);
+        stream.write_all(chunk).ok()?;
     }
     stream.set_read_timeout(Some(PAUSE)).ok()?;
     Some(stream)

@@ -13,6 +13,7 @@ mod event;
 mod read;
 mod repeats;
 mod target;
+mod turns;
 pub(crate) mod write;
 
 pub use actor::{ActorKind, ActorRef, Attribution};
@@ -21,6 +22,7 @@ pub use event::Event;
 pub use read::{ActorFilter, Entry, Filter, list};
 pub use repeats::Repeats;
 pub use target::{Target, TargetKind};
+pub(crate) use turns::Turns;
 
 use crate::names::names;
 

@@ -90,9 +90,12 @@ impl FromStr for ActorFilter {
 /// index for each of them would cost another write with every event, for a filter that is rarely used.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner.
+/// `forbidden` unless the caller is an owner. `overloaded` when the read, or those before it, take too long.
 pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<Event>) -> Result<Page<Entry>> {
-    let mut read = app.read(caller, Action::AuditList).await?;
+    app.authorize(caller, Action::AuditList).await?;
+    let turn = app.audit_turns.of(caller.organization_id);
+    let _turn = app.in_time(turn.lock()).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?;
+    let mut read = app.reader(&app.db.interactive).await?;
     let rows = sqlx::query!(
         r#"
         with listed as (

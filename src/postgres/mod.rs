@@ -120,7 +120,7 @@ pub const RESERVED: u32 = 4;
 /// The database: three connection pools, so that requests that wait for a connection don't block those of another kind.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Connections of authentication, of the records of its denials, and of readiness.
+    /// Connections of authentication, of invitation links, and of readiness.
     pub reserved: PgPool,
     /// Connections of requests other than batches.
     pub interactive: PgPool,

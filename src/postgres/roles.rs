@@ -101,7 +101,7 @@ $separate$";
 /// Grants the role `app` what serving needs, and nothing else.
 ///
 /// # Errors
-/// When the role does not exist, or the connection's role does not own the tables.
+/// When the role does not exist or owns the tables, or the connection's role does not own them.
 pub async fn grant(connection: &mut PgConnection, app: &str) -> sqlx::Result<()> {
     let role: String = sqlx::query_scalar("select quote_literal($1)").bind(app).fetch_one(&mut *connection).await?;
     sqlx::raw_sql(AssertSqlSafe(GRANT.replace("$role", &role))).execute(connection).await.map(|_| ())
