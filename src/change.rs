@@ -40,9 +40,13 @@
 //! A change that can lower its caller's own access confirms it before it does. The locks are on the rows on which the
 //! access rests, not on one row for each organization, which a long list would hold for everybody.
 //!
-//! *The rows of an access are locked in one order*: memberships by user, then bindings of groups, then keys by ID, so
-//! that owners who suspend each other and keys that revoke each other don't deadlock. A membership stands for its user:
-//! suspending and deleting a user locks it, editing the user's profile does not.
+//! *The rows of an access are locked in one order*: memberships by user, then memberships of groups by user, then bindings
+//! of groups, then keys by ID, so that owners who suspend each other and keys that revoke each other don't deadlock. A
+//! change that lowers access locks the rows that it ends before it confirms its caller's access, which locks the caller's
+//! key, and writes afterwards. Changes that lower the access of users, groups or policies run one after the other
+//! ([`crate::collaborators`]), so that for them the order of memberships and bindings does not matter; changes of keys
+//! don't wait for them. A membership stands for its user and the user's memberships of groups: suspending and deleting a
+//! user locks it, editing the user's profile does not.
 //!
 //! *A change of keys or permissions clears this instance's cache of key holders*, whichever operation wrote it. Other
 //! instances notice within a second ([`crate::caller::KeyHolders`]).
@@ -347,6 +351,7 @@ impl Change {
 
     /// Locks what the caller's access rests on, without the key, for a change that locks several keys.
     pub(crate) async fn lock_own_membership(&mut self) -> Result<()> {
+        failpoints::reach("change::confirmed").await;
         let (organization_id, user_id) = (self.caller.organization_id, self.caller.user_id());
         caller::lock_membership(&mut self.transaction, organization_id, user_id).await
     }
