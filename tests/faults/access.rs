@@ -446,3 +446,20 @@ async fn a_login_whose_approver_loses_access_while_it_is_fetched_gets_no_key() {
         assert_eq!(instances.other.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetching_a_login_and_deleting_its_approver_do_not_deadlock() {
+    let instances = Instances::held_at("login::fetched").await;
+    let ada = instances.person("ada", &ENDS[0]).await;
+    let guest = Actor::new(instances.held.address, None);
+    let started = guest.get("/api/v2/users/create_otp_token?duration_seconds=3600").await.json();
+    let otp = started["result"]["otp"].as_str().unwrap().to_owned();
+    done(&instances.at_held(&ada.actor).post("/api/v2/users/approve_otp_token", &json!({"otp": otp})).await);
+    instances.gate.close();
+    let fetch = tokio::spawn(async move { guest.get(&format!("/api/v2/users/request_otp_token/{otp}")).await });
+    instances.gate.reached().await;
+    let deleted = while_it_waits(&instances, attempt("delete", &ada, &instances.other.owner)).await;
+    done(&fetch.await.unwrap());
+    done(&deleted);
+    assert_eq!(instances.other.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 0);
+}
