@@ -402,6 +402,21 @@ async fn removing_members_and_oneself_and_a_revocation_by_a_member_do_not_deadlo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_is_not_created_with_the_key_of_a_deleted_user() {
+    let instances = Instances::held_at("key::requested").await;
+    let deleted = ENDS.iter().find(|end| end.name == "delete").unwrap();
+    let person = instances.person("ada", deleted).await;
+    instances.gate.close();
+    let actor = instances.at_held(&person.actor);
+    let create = tokio::spawn(async move { actor.post("/api/v2/api_keys", &json!({"name": "ci"})).await });
+    instances.gate.reached().await;
+    instances.end(deleted, &person, &instances.other.owner).await;
+    instances.gate.release();
+    is_refused(&create.await.unwrap(), deleted);
+    assert_eq!(instances.denial("key.create").await, json!(["denied", deleted.reason, person.key_id]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_revoked_while_its_password_is_hashed_creates_no_account() {
     let instances = Instances::held_at("invitation::hashed").await;
     let owner = instances.other.owner.clone();
