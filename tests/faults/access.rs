@@ -402,6 +402,23 @@ async fn removing_members_and_oneself_and_a_revocation_by_a_member_do_not_deadlo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn owners_who_delete_themselves_while_all_their_keys_are_revoked_do_not_deadlock() {
+    let instances = Instances::held_at("change::confirmed").await;
+    // The key in use is the later one of two.
+    let ada = instances.person("ada", &ENDS[0]).await;
+    instances.gate.close();
+    let (own, owner) = (instances.at_held(&ada.actor), instances.other.owner.clone());
+    let (deleted, revoked) = tokio::join!(attempt("delete", &ada, &own), async {
+        instances.gate.reached().await;
+        while_it_waits(&instances, attempt("revoke all", &ada, &owner)).await
+    });
+    done(&deleted);
+    let detail = format!("there is no user {}", ada.user_id);
+    assert!(revoked.error()["detail"].as_str().unwrap().starts_with(&detail), "{}", revoked.text);
+    assert_eq!((revoked.status, revoked.error()["code"].as_str()), (404, Some("not_found")), "{}", revoked.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_key_is_not_created_with_the_key_of_a_deleted_user() {
     let instances = Instances::held_at("key::requested").await;
     let deleted = ENDS.iter().find(|end| end.name == "delete").unwrap();
