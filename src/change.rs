@@ -33,6 +33,9 @@
 //! pool with an open transaction (sqlx issue 4393), and a handler is cancelled whenever its client disconnects. Later
 //! statements are safe: dropping the transaction rolls it back before the connection is reused.
 //!
+//! *`COMMIT` runs in a task of its own, too*, with what follows from it. PostgreSQL commits although the client disconnects
+//! and the handler is cancelled, so the cache of key holders must be cleared after that, and the events counted.
+//!
 //! *Access is checked when it takes effect*: first when a change begins, then before its commit, because the change may
 //! have waited in between, for passwords to be hashed, for a body, or for a lock. The change locks the
 //! caller's access, reads it, and checks every action that the change was authorized for. Whatever lowers the access
@@ -40,9 +43,13 @@
 //! A change that can lower its caller's own access confirms it before it does. The locks are on the rows on which the
 //! access rests, not on one row for each organization, which a long list would hold for everybody.
 //!
-//! *The rows of an access are locked in one order*: memberships by user, then bindings of groups, then keys by ID, so
-//! that owners who suspend each other and keys that revoke each other don't deadlock. A membership stands for its user:
-//! suspending and deleting a user locks it, editing the user's profile does not.
+//! *The rows of an access are locked in one order*: memberships by user, then memberships of groups by user, then bindings
+//! of groups, then keys by ID, so that owners who suspend each other and keys that revoke each other don't deadlock. A
+//! change that lowers access locks the rows that it ends before it confirms its caller's access, which locks the caller's
+//! key, and writes afterwards. Changes that lower the access of users, groups or policies run one after the other
+//! ([`crate::collaborators`]), so that for them the order of memberships and bindings does not matter; changes of keys
+//! don't wait for them. A membership stands for its user and the user's memberships of groups: suspending and deleting a
+//! user locks it, editing the user's profile does not.
 //!
 //! *A change of keys or permissions clears this instance's cache of key holders*, whichever operation wrote it. Other
 //! instances notice within a second ([`crate::caller::KeyHolders`]).
@@ -83,7 +90,7 @@ pub(crate) struct Context {
     pub(crate) key_holders: Arc<KeyHolders>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
-    /// Tracks the tasks that begin transactions.
+    /// Tracks the tasks that begin and commit transactions.
     pub(crate) tasks: TaskTracker,
     /// How long a change waits for a connection and a lock together.
     pub(crate) timeout: Duration,
@@ -106,6 +113,7 @@ pub struct Change {
     is_dry_run: bool,
     key_holders: Arc<KeyHolders>,
     metrics: Arc<Metrics>,
+    tasks: TaskTracker,
 }
 
 /// A change that was not committed.
@@ -269,6 +277,7 @@ impl Change {
             is_dry_run: false,
             key_holders: Arc::clone(&context.key_holders),
             metrics: Arc::clone(&context.metrics),
+            tasks: context.tasks.clone(),
         })
     }
 
@@ -342,6 +351,7 @@ impl Change {
         for action in std::mem::take(&mut self.authorized) {
             self.authorize(action)?;
         }
+        failpoints::reach("change::confirmed").await;
         Ok(())
     }
 
@@ -409,16 +419,21 @@ impl Change {
             return Err(self.fail(error).await);
         }
         failpoints::reach("change::audited").await;
-        let committed = stage("change.commit", self.transaction.commit()).await;
-        // A commit whose response was lost may have taken effect.
-        if self.events.iter().any(Event::changes_access) {
-            self.key_holders.clear();
-        }
-        match committed {
-            Ok(()) => {
-                self.metrics.count_events(&self.events);
-                Ok(())
+        let Self { transaction, events, key_holders, metrics, tasks, .. } = self;
+        let committing = tasks.spawn(async move {
+            let committed = transaction.commit().await;
+            // A commit whose response was lost may have taken effect.
+            if events.iter().any(Event::changes_access) {
+                key_holders.clear();
             }
+            if committed.is_ok() {
+                metrics.count_events(&events);
+            }
+            failpoints::reach("change::committed").await;
+            committed
+        });
+        match stage("change.commit", committing).await.map_err(Error::internal)? {
+            Ok(()) => Ok(()),
             Err(error) if ErrorClass::of(&error).is_unknown_after_commit() => Err(Error::commit_unknown(error).into()),
             Err(error) => Err(Error::from(error).into()),
         }

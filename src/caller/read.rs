@@ -84,8 +84,8 @@ pub(crate) async fn lock_membership(
 }
 
 /// Locks the rows on which the access rests: the membership, which also stands for the user; the membership of one group
-/// of owners and its binding; and the key. Whatever lowers the access locks them in the same order. Returns whether the
-/// user is in a group of owners.
+/// of owners and its binding; and the key. Whatever lowers the access locks the rows that it changes in the same order,
+/// then confirms its caller's access, then writes ([`crate::change`]). Returns whether the user is in a group of owners.
 async fn lock(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,

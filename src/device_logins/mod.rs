@@ -139,7 +139,12 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
     failpoints::reach("login::found").await;
     let caller = Caller { organization_id: login.organization_id, principal: login.approved_by, origin };
     let fetched = app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
+        // The approver first, as a deletion does, which deletes the approval afterwards.
+        if let Some(user_id) = login.user_id {
+            write::lock_approver(change, user_id).await?;
+        }
         let approval = write::fetch(change, &otp).await?.ok_or_else(already_fetched)?;
+        failpoints::reach("login::fetched").await;
         let lifetime = match otp.duration_seconds {
             0 => Lifetime::Longest,
             seconds => Lifetime::AtMost(i64::from(seconds)),

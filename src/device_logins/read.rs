@@ -20,6 +20,7 @@ pub(super) struct Approval {
 /// A login with an approval.
 pub(super) struct Login {
     pub(super) organization_id: Id<Organization>,
+    pub(super) user_id: Option<Id<User>>,
     /// The approver, with the permissions at the time of approval.
     pub(super) approved_by: Principal,
     pub(super) is_fetched: bool,
@@ -50,6 +51,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
     .await?;
     Ok(row.map(|row| Login {
         organization_id: row.organization_id,
+        user_id: row.user_id,
         is_fetched: row.is_fetched,
         is_valid: (row.approved_by_id.is_none() || row.is_key_valid) && (row.user_id.is_none() || row.is_user_active),
         approved_by: match row.approved_by_id {

@@ -57,10 +57,34 @@ fn taken(error: sqlx::Error, name: &GroupName) -> Error {
     error.into()
 }
 
-/// Deletes a locked group with its memberships and policy bindings.
+/// Deletes a locked group with its memberships and policy bindings, which are locked first ([`crate::change`]).
 pub(super) async fn delete(change: &mut Change, group_id: Id<id::Group>) -> Result<()> {
-    change.confirm_access().await?;
     let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from user_group_members
+        where organization_id = $1 and group_id = $2
+        order by user_id
+        for update
+        "#,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        r#"
+        select from organization_policy_bindings
+        where organization_id = $1 and group_id = $2
+        order by role_name
+        for update
+        "#,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+    )
+    .execute(change.connection())
+    .await?;
+    change.confirm_access().await?;
     sqlx::query!(
         "delete from user_groups where organization_id = $1 and group_id = $2",
         organization_id as Id<Organization>,
@@ -92,10 +116,23 @@ pub(super) async fn add(change: &mut Change, group_id: Id<id::Group>, users: &[I
     Ok(added)
 }
 
-/// Removes users from a group. Returns those who were members.
+/// Removes users from a group, after locking their memberships ([`crate::change`]). Returns those who were members.
 pub(super) async fn remove(change: &mut Change, group_id: Id<id::Group>, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
-    change.confirm_own_access(users).await?;
     let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from user_group_members
+        where organization_id = $1 and group_id = $2 and user_id = any($3)
+        order by user_id
+        for update
+        "#,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+        users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    change.confirm_own_access(users).await?;
     let removed = sqlx::query_scalar!(
         r#"
         delete from user_group_members where organization_id = $1 and group_id = $2 and user_id = any($3)

@@ -216,7 +216,7 @@ pub(super) async fn own(app: &App, caller: &Caller, action: Action, key_id: Id<A
     known.ok_or_else(|| Error::not_found("API key", key_id))
 }
 
-/// The organization's maximum lifetime of keys, in days, if it has one. It does not change until the change ends. Only
+/// The organization's maximum lifetime of keys, in days, if it has one. It stays the same until the transaction ends. Only
 /// [`crate::organizations::set_max_key_days`] waits for this lock, not changes of owners.
 pub(super) async fn max_days(change: &mut Change) -> Result<Option<u32>> {
     let organization_id = change.organization_id();

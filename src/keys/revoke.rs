@@ -25,12 +25,14 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Id<ApiKey>, whose: Whose
         Whose::Visible | Whose::Anybody => read::allowed(app, caller, action, key_id).await?,
     };
     let is_for_owners = !known.is_own || whose == Whose::Anybody;
-    let mut key = known.key;
     app.change(caller, action, Target::ApiKey(key_id), async |change| {
         if is_for_owners {
             change.authorize(Action::KeyOthers)?;
         }
         write::lock(change, key_id).await?;
+        let caller = *change.caller();
+        let found = read::known(change.connection(), &caller, key_id).await?;
+        let mut key = found.ok_or_else(|| Error::not_found("API key", key_id))?.key;
         if !write::revoke(change, key_id).await? {
             return Err(Error::new(Code::Conflict, format!("API key {key_id} is already revoked")));
         }
@@ -91,9 +93,9 @@ pub async fn revoke_all(app: &App, caller: &Caller, user_id: Id<User>, kind: Acc
             let message = "the API key in use is among the keys to revoke; revoke or rotate your own keys one by one";
             return Err(Error::new(Code::Conflict, message));
         }
+        write::lock_keys_of(change, user_id).await?;
         let holder = read::holder(change.connection(), caller.organization_id, user_id).await?;
         kind.check(holder.is_service_account)?;
-        write::lock_keys_of(change, user_id).await?;
         let revoked = write::revoke_all(change, user_id).await?;
         if revoked.is_empty() {
             let message = format!("user {user_id} has no active API key; create one");

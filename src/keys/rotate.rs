@@ -28,7 +28,7 @@ pub async fn rotate(app: &App, caller: &Caller, key_id: Id<ApiKey>, overlap: Opt
         return Err(Error::invalid(rule));
     }
     app.change(caller, Action::KeyRotate, Target::ApiKey(key_id), async |change| {
-        // Before the locks on keys, as where the maximum is set.
+        // Before the locks on keys, in the same order as `set_max_key_days`.
         let max_days = read::max_days(change).await?;
         if !is_own {
             change.authorize(Action::KeyOthers)?;

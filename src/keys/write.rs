@@ -9,8 +9,8 @@ use crate::caller::{Principal, Scopes};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{ApiKey, Id, Organization, User};
-use crate::postgres::is_foreign_key_violation;
 
+/// Inserts a key, whose user is locked ([`lock_and_count`]).
 pub(super) async fn create(
     change: &mut Change,
     key: &Summary,
@@ -40,12 +40,7 @@ pub(super) async fn create(
         key.scopes.as_deref(),
     )
     .execute(change.connection())
-    .await
-    .map_err(|error| match key.user_id {
-        // The user was deleted after the lookup.
-        Some(user_id) if is_foreign_key_violation(&error) => Error::not_found("user", user_id),
-        _ => Error::from(error),
-    })?;
+    .await?;
     change.record(Event::KeyCreated {
         key_id: key.key_id,
         user_id: key.user_id,
@@ -59,9 +54,12 @@ pub(super) async fn create(
 
 /// Locks a user, then counts the user's active keys, so that concurrent changes count each other's keys. For keys without a
 /// user, the organization is locked.
+///
+/// # Errors
+/// `not_found` for a user deleted in the meantime; but `unauthenticated` if the caller's key was deleted with the user.
 pub(super) async fn lock_and_count(change: &mut Change, user_id: Option<Id<User>>) -> Result<i64> {
     let (organization_id, now) = (change.organization_id(), change.now());
-    match user_id {
+    let locked = match user_id {
         Some(user_id) => {
             sqlx::query_scalar!(
                 "select 1 as one from users where organization_id = $1 and user_id = $2 for no key update",
@@ -80,6 +78,10 @@ pub(super) async fn lock_and_count(change: &mut Change, user_id: Option<Id<User>
             .await?
         }
     };
+    if let (Some(user_id), None) = (user_id, locked) {
+        change.confirm_access().await?;
+        return Err(Error::not_found("user", user_id));
+    }
     let active = sqlx::query_scalar!(
         r#"
         select count(*) as "active!" from api_keys

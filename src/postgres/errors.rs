@@ -93,19 +93,9 @@ impl ErrorClass {
 /// Whether the statement violated a unique constraint or a primary key.
 #[must_use]
 pub fn is_unique_violation(error: &sqlx::Error) -> bool {
-    violates(error, "23505", "violates unique constraint")
-}
-
-/// Whether the statement violated a foreign key.
-#[must_use]
-pub fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
-    violates(error, "23503", "violates foreign key constraint")
-}
-
-fn violates(error: &sqlx::Error, sqlstate: &str, message: &str) -> bool {
     error.as_database_error().is_some_and(|error| match error.code().as_deref() {
-        Some("XX000") => error.message().contains(message),
-        code => code == Some(sqlstate),
+        Some("XX000") => error.message().contains("violates unique constraint"),
+        code => code == Some("23505"),
     })
 }
 
@@ -356,19 +346,19 @@ mod tests {
     }
 
     #[test]
-    fn constraint_violations_are_recognized_by_sqlstate_or_by_the_message_of_citus() {
+    fn unique_violations_are_recognized_by_sqlstate_or_by_the_message_of_citus() {
         let unique = "duplicate key value violates unique constraint \"users_email_key_key_102636\"";
         let foreign_key = "insert or update on table violates foreign key constraint \"api_keys_user_fkey_102636\"";
         let table = [
-            (reported("23505", "…"), (true, false)),
-            (reported("23503", "…"), (false, true)),
-            (reported("XX000", unique), (true, false)),
-            (reported("XX000", foreign_key), (false, true)),
-            (reported("23514", "new row violates check constraint"), (false, false)),
-            (sqlx::Error::PoolTimedOut, (false, false)),
+            (reported("23505", "…"), true),
+            (reported("23503", "…"), false),
+            (reported("XX000", unique), true),
+            (reported("XX000", foreign_key), false),
+            (reported("23514", "new row violates check constraint"), false),
+            (sqlx::Error::PoolTimedOut, false),
         ];
         for (error, expected) in table {
-            assert_eq!((is_unique_violation(&error), is_foreign_key_violation(&error)), expected, "{error:?}");
+            assert_eq!(is_unique_violation(&error), expected, "{error:?}");
         }
     }
 

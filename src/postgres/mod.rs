@@ -42,7 +42,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 pub use embedded::{EmbeddedError, EmbeddedPostgres};
-pub use errors::{ErrorClass, UnavailableReason, is_foreign_key_violation, is_unique_violation};
+pub use errors::{ErrorClass, UnavailableReason, is_unique_violation};
 pub use indexes::ensure_indexes;
 pub(crate) use migrator::{ENCODING_ADVICE, ENCODING_MEANING};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};

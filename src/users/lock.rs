@@ -91,6 +91,30 @@ pub(super) async fn one(change: &mut Change, user_id: Id<User>) -> Result<Option
 /// Locks the memberships of users whose access is about to end or to be lowered, which waits for the commits that rest
 /// on them ([`crate::change`]), and confirms the caller's own access while it lasts.
 pub(crate) async fn memberships(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+    lock_memberships(change, users).await?;
+    change.confirm_own_access(users).await
+}
+
+/// As [`memberships`], with the API keys in the order of their IDs, for users who are about to be deleted.
+pub(super) async fn memberships_and_keys(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+    lock_memberships(change, users).await?;
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from api_keys
+        where organization_id = $1 and user_id = any($2)
+        order by key_id
+        for update
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    change.confirm_own_access(users).await
+}
+
+async fn lock_memberships(change: &mut Change, users: &[Id<User>]) -> Result<()> {
     let organization_id = change.organization_id();
     sqlx::query!(
         r#"
@@ -104,7 +128,7 @@ pub(crate) async fn memberships(change: &mut Change, users: &[Id<User>]) -> Resu
     )
     .execute(change.connection())
     .await?;
-    change.confirm_own_access(users).await
+    Ok(())
 }
 
 /// A member whose user's row is locked.

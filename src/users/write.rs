@@ -289,7 +289,7 @@ pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Op
     )
     .execute(change.connection())
     .await?;
-    lock::memberships(change, users).await?;
+    lock::memberships_and_keys(change, users).await?;
     sqlx::query!(
         "delete from api_keys where organization_id = $1 and user_id = any($2)",
         organization_id as Id<Organization>,

@@ -294,22 +294,28 @@ async fn callers_can_end_their_own_access() {
 /// Two owners, of whom each ends the other's access: the first request is held before its commit, with everything
 /// locked but its own access. The second waits for it, is denied, and nobody deadlocks.
 async fn duel(first: &'static str, second: &'static str) {
+    duel_at("change::written", first, second).await;
+}
+
+/// As [`duel`], with the first request held when its own access is locked, which for a change that can lower it is
+/// before it writes.
+async fn duel_when_confirmed(first: &'static str, second: &'static str) {
+    duel_at("change::confirmed", first, second).await;
+}
+
+async fn duel_at(step: &'static str, first: &'static str, second: &'static str) {
     let named = |name: &str| match name {
         "revoke all" => &ENDS[0],
         name => ENDS.iter().find(|end| end.name == name).unwrap(),
     };
-    let instances = Instances::held_at("change::written").await;
-    let (ada, grace) = (instances.person("ada", named(first)).await, instances.person("grace", named(first)).await);
+    let instances = Instances::held_at(step).await;
+    // An owner by her own level: only one group is bound at a time.
+    let (ada, grace) = (instances.person("ada", &ENDS[0]).await, instances.person("grace", named(first)).await);
     instances.gate.close();
     let (of_ada, of_grace) = (instances.at_held(&ada.actor), grace.actor.clone());
     let (answer, denied) = tokio::join!(attempt(first, &grace, &of_ada), async {
         instances.gate.reached().await;
-        let attempt = attempt(second, &ada, &of_grace);
-        let release = async {
-            waits_for_a_lock(&instances.other.database, 1).await;
-            instances.gate.release();
-        };
-        tokio::join!(attempt, release).0
+        while_it_waits(&instances, attempt(second, &ada, &of_grace)).await
     });
     done(&answer);
     let end = named(first);
@@ -319,8 +325,25 @@ async fn duel(first: &'static str, second: &'static str) {
     assert_eq!(ada.actor.get("/api/v2/api_keys").await.status, 200);
 }
 
+/// Sends a request, and releases the gate when the request waits for a lock.
+async fn while_it_waits(instances: &Instances, request: impl Future<Output = Answer>) -> Answer {
+    let release = async {
+        waits_for_a_lock(&instances.other.database, 1).await;
+        instances.gate.release();
+    };
+    tokio::join!(request, release).0
+}
+
 async fn attempt(end: &str, person: &Person, by: &Actor) -> Answer {
+    let group = format!("/api/v2/user_groups/{}", person.group.as_deref().unwrap_or_default());
     match end {
+        "leave" => {
+            // The caller, too: a change of one's own access confirms it before it writes.
+            let own = by.get("/api/v2/userinfo/").await.json()["result"]["id"].clone();
+            by.post(&format!("{group}/members/remove"), &json!([{"user": person.user_id}, {"user": own}])).await
+        }
+        "unbind" => set_policy(by, &json!([])).await,
+        "disband" => by.delete(&group).await,
         "revoke all" => {
             let path = format!("/api/v2/organization_collaborators/rotate_api_key_for_user/{}", person.user_id);
             by.post(&path, &Value::Null).await
@@ -360,6 +383,54 @@ async fn a_suspended_owner_can_no_longer_revoke_the_key_that_suspends_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_owner_can_no_longer_revoke_the_key_that_deletes_them() {
     duel("delete", "revoke").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_and_a_revocation_by_an_owner_who_loses_a_binding_do_not_deadlock() {
+    duel_when_confirmed("unbind", "revoke").await;
+    duel_when_confirmed("unbind", "revoke all").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_group_and_a_revocation_by_its_member_do_not_deadlock() {
+    duel_when_confirmed("disband", "revoke").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_members_and_oneself_and_a_revocation_by_a_member_do_not_deadlock() {
+    duel_when_confirmed("leave", "revoke").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_who_delete_themselves_while_all_their_keys_are_revoked_do_not_deadlock() {
+    let instances = Instances::held_at("change::confirmed").await;
+    // The key in use is the later one of two.
+    let ada = instances.person("ada", &ENDS[0]).await;
+    instances.gate.close();
+    let (own, owner) = (instances.at_held(&ada.actor), instances.other.owner.clone());
+    let (deleted, revoked) = tokio::join!(attempt("delete", &ada, &own), async {
+        instances.gate.reached().await;
+        while_it_waits(&instances, attempt("revoke all", &ada, &owner)).await
+    });
+    done(&deleted);
+    let detail = format!("there is no user {}", ada.user_id);
+    assert!(revoked.error()["detail"].as_str().unwrap().starts_with(&detail), "{}", revoked.text);
+    assert_eq!((revoked.status, revoked.error()["code"].as_str()), (404, Some("not_found")), "{}", revoked.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_is_not_created_with_the_key_of_a_deleted_user() {
+    let instances = Instances::held_at("key::requested").await;
+    let deleted = ENDS.iter().find(|end| end.name == "delete").unwrap();
+    let person = instances.person("ada", deleted).await;
+    instances.gate.close();
+    let actor = instances.at_held(&person.actor);
+    let create = tokio::spawn(async move { actor.post("/api/v2/api_keys", &json!({"name": "ci"})).await });
+    instances.gate.reached().await;
+    instances.end(deleted, &person, &instances.other.owner).await;
+    instances.gate.release();
+    is_refused(&create.await.unwrap(), deleted);
+    assert_eq!(instances.denial("key.create").await, json!(["denied", deleted.reason, person.key_id]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -406,4 +477,21 @@ async fn a_login_whose_approver_loses_access_while_it_is_fetched_gets_no_key() {
         assert_eq!((answer.status, answer.error()), (409, json!({"code": "conflict", "detail": detail})));
         assert_eq!(instances.other.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetching_a_login_and_deleting_its_approver_do_not_deadlock() {
+    let instances = Instances::held_at("login::fetched").await;
+    let ada = instances.person("ada", &ENDS[0]).await;
+    let guest = Actor::new(instances.held.address, None);
+    let started = guest.get("/api/v2/users/create_otp_token?duration_seconds=3600").await.json();
+    let otp = started["result"]["otp"].as_str().unwrap().to_owned();
+    done(&instances.at_held(&ada.actor).post("/api/v2/users/approve_otp_token", &json!({"otp": otp})).await);
+    instances.gate.close();
+    let fetch = tokio::spawn(async move { guest.get(&format!("/api/v2/users/request_otp_token/{otp}")).await });
+    instances.gate.reached().await;
+    let deleted = while_it_waits(&instances, attempt("delete", &ada, &instances.other.owner)).await;
+    done(&fetch.await.unwrap());
+    done(&deleted);
+    assert_eq!(instances.other.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 0);
 }

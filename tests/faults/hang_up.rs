@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlx::ConnectOptions;
 
+use crate::contention::waits_for_a_lock;
 use crate::support::gate::{Gate, TIMEOUT, eventually};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, BATCH, db_counts, migrated_database, sso, with_password};
@@ -130,4 +132,51 @@ async fn a_batch_with_a_key_continues_after_a_disconnect_and_a_retry_gets_its_re
     assert_eq!(answer.header("idempotency-replayed"), "true");
     let mut connection = database.connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await, [100, 100, 100, 1, 101]);
+}
+
+/// Delays the commit of a revocation until the advisory lock is free, without time limits.
+const SLOW_COMMIT: &str = "
+    create function slow_commit() returns trigger language plpgsql as $$ begin
+        if tg_when = 'BEFORE' then
+            perform set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true);
+        else
+            perform pg_advisory_xact_lock(1);
+        end if;
+        return new;
+    end $$;
+    create trigger no_timeouts before update of revoked_at on api_keys
+        for each row execute function slow_commit();
+    create constraint trigger slow_commit after update of revoked_at on api_keys deferrable initially deferred
+        for each row execute function slow_commit();
+    select pg_advisory_lock(1)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_rejected_at_once_although_its_revoker_disconnected_during_the_commit() {
+    let (database, gate) = (migrated_database().await, Gate::open("change::committed"));
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]);
+    let server = ServerProcess::start(command.stderr(Stdio::from(log.reopen().unwrap())));
+    let owner = server.actor(&server.key.clone().unwrap());
+    let created = owner.post("/api/v2/api_keys", &json!({"name": "leaked"})).await.json()["result"].clone();
+    let leaked = server.actor(created["token"].as_str().unwrap());
+    let mut rival = database.connect().await.unwrap();
+    sqlx::raw_sql(SLOW_COMMIT).execute(&mut rival).await.unwrap();
+    gate.close();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let (path, token) = (format!("/api/v2/api_keys/{}", created["key_id"].as_str().unwrap()), owner.token());
+    write!(stream, "DELETE {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    waits_for_a_lock(&database, 1).await;
+    hang_up(&stream);
+    drop(stream);
+    eventually("the server notices that the client left", async || {
+        std::fs::read_to_string(log.path()).unwrap().contains("status=499")
+    })
+    .await;
+    // The key is still valid, and its holder is cached.
+    assert_eq!(leaked.get("/api/v2/userinfo/").await.status, 200);
+    sqlx::query("select pg_advisory_unlock(1)").execute(&mut rival).await.unwrap();
+    gate.reached().await;
+    assert_eq!(leaked.get("/api/v2/userinfo/").await.status, 401);
+    gate.release();
 }

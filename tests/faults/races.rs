@@ -164,6 +164,22 @@ async fn revoking_all_keys_of_a_user_includes_the_one_that_a_key_is_creating() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_deleted_with_its_user_is_not_reported_as_revoked() {
+    let pair = Pair::start().await;
+    pair.batch().await;
+    assert!(run(pair.create_key()).await.status.success());
+    let user_id = pair.ada().await[0]["user_id"].as_str().unwrap().to_owned();
+    let keys = pair.second().get(&format!("/api/v2/api_keys?user_id={user_id}")).await.json();
+    let path = format!("/api/v2/api_keys/{}", keys["results"][0]["key_id"].as_str().unwrap());
+    let user = format!("/api/v2/users/{user_id}");
+    let (first, second) = (pair.first(), pair.second());
+    let delete = async move { first.delete(&user).await };
+    let (deleted, revoked) = pair.race(delete, async move { second.delete(&path).await }).await;
+    assert!([200, 204].contains(&deleted.status), "{}", deleted.text);
+    assert_eq!((revoked.status, revoked.error()["code"].as_str()), (404, Some("not_found")), "{}", revoked.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_accepting_an_invitation_is_not_invited_again() {
     let pair = Pair::start().await;
     let (invite, list) = ("/api/v2/organization_invitations/batch_create", json!([{"email": "ada@example.com"}]));
