@@ -298,7 +298,8 @@ struct Aborted {
 }
 
 /// When `shutdown` is cancelled: reports not ready and serves for the drain delay, so that load balancers notice; then
-/// accepts no new batches, and finishes in-flight requests and batches within the shutdown timeout.
+/// accepts no new batches, and finishes in-flight requests and batches within the shutdown timeout. A request in flight may
+/// still start a batch, so batches are waited for again after the requests.
 async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken) -> Aborted {
     shutdown.cancelled().await;
     app.leave();
@@ -306,11 +307,12 @@ async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken)
     let (settings, now) = (&app.config.server, Instant::now());
     let deadline = now + Duration::from_secs(settings.shutdown_timeout_seconds);
     tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
-    let batches = app.drain(deadline).await;
+    let mut batches = app.drain(deadline).await;
     let is_late = tokio::time::timeout_at(deadline, server.stop(true)).await.is_err();
     let requests = if is_late { app.metrics.requests.in_flight() } else { 0 };
-    if is_late {
-        app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await;
+    match is_late {
+        true => app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await,
+        false => batches += app.drain(deadline).await,
     }
     Aborted { requests, batches }
 }
