@@ -151,24 +151,27 @@ impl Server {
         if let Some(tls) = &tls {
             app.metrics.show_certificate(Arc::clone(tls));
         }
-        let started = match local.prepare().await {
-            Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
-                let started =
-                    || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
-                started()
-                    .map(|(metrics, running)| (first_key, metrics, running))
-                    .map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))
-            }),
-            Err(exit) => Err(exit),
+        let (first_key, started) = match local.prepare().await {
+            Ok(first_key) => {
+                let started = app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
+                    let started =
+                        || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
+                    started().map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))
+                });
+                (first_key, started)
+            }
+            Err(exit) => (None, Err(exit)),
         };
         let signals = Signals::listen(tls.as_deref());
         let signals = signals.map_err(|error| Exit::Usage(format!("can't receive signals: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
-            Ok(((first_key, metrics, running), signals)) => {
-                Ok(Self { local, address, first_key, running, metrics, tls, signals })
-            }
+            Ok(((metrics, running), signals)) => Ok(Self { local, address, first_key, running, metrics, tls, signals }),
             Err(exit) => {
                 local.close().await;
+                // The key is shown only once, so also if the server can't start.
+                if let Some(key) = &first_key {
+                    announce_key(key)?;
+                }
                 Err(exit)
             }
         }
