@@ -130,7 +130,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
         Some(key) => {
             let key = ClaimKey::explicit(app, key, list.bytes());
             let opening = opening(&request, key, Counts::default());
-            // A row that is inserted after the timeout is released with its lease.
+            // A row that is inserted after the timeout, or after the client has left, is released with its lease.
             match app.in_time(Box::pin(claim::claim(app, caller, &opening, list.bytes()))).await?? {
                 Claim::Held(lease) => Some(lease),
                 Claim::Running(_) if wait.is_none() => return Err(Error::key_in_use()),

@@ -16,8 +16,8 @@ use crate::passwords::Place;
 use crate::report::{Finding, Findings, Report};
 use crate::users::NewUser;
 
-pub(super) fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Opening {
-    Opening { source: request.source, file: request.file.clone(), key, counts }
+pub(super) fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Arc<Opening> {
+    Arc::new(Opening { source: request.source, file: request.file.clone(), key, counts })
 }
 
 /// The answer to a request whose batch another request is creating or has created.
