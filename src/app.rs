@@ -363,8 +363,8 @@ impl App {
         self.jobs.len()
     }
 
-    /// Drains background jobs: accepts no new ones, waits for those in progress until `deadline`, then aborts the
-    /// rest and returns their number.
+    /// Drains background jobs: accepts no new batches, waits for the jobs in progress until `deadline`, then aborts the rest
+    /// and returns their number. A request that was accepted before may start another job.
     pub async fn drain(&self, deadline: tokio::time::Instant) -> usize {
         self.jobs.close();
         if tokio::time::timeout_at(deadline, self.jobs.wait()).await.is_ok() {

@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::audit::ActorRef;
 use crate::caller::Caller;
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::fingerprint::Fingerprint;
 use crate::id::{Batch, Id, Organization, Request};
 use crate::jobs;
@@ -105,15 +106,17 @@ impl Claim {
 /// # Errors
 /// `idempotency_key_reused` when the key belongs to another request; `conflict` when its batch was cancelled or undone,
 /// or its response deleted; errors of the database.
-pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Opening, body: &[u8]) -> Result<Claim> {
+pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Arc<Opening>, body: &[u8]) -> Result<Claim> {
     for _ in 0..ATTEMPTS {
         let held = Held {
             organization_id: caller.organization_id,
             batch_id: Id::new(app.clock.now()),
             owner: Id::<Batch>::new(app.clock.now()).into(),
         };
-        if insert(app, caller, opening, held).await? {
-            return Ok(Claim::Held(Lease::start(app, held, opening.counts)));
+        // A task of its own: if the request ends meanwhile, the lease is dropped, which releases the row.
+        let inserted = app.start_task(insert(Arc::clone(app), *caller, Arc::clone(opening), held));
+        if let Some(lease) = inserted.await.map_err(Error::internal)?? {
+            return Ok(Claim::Held(lease));
         }
         if let Some(claim) = find(app, caller, &opening.key, body).await? {
             return Ok(claim);
@@ -122,8 +125,8 @@ pub(super) async fn claim(app: &Arc<App>, caller: &Caller, opening: &Opening, bo
     Err(Error::key_in_use())
 }
 
-/// Inserts the row. `false`: a row has this key already.
-async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Result<bool> {
+/// Inserts the row. `None`: a row has this key already.
+async fn insert(app: Arc<App>, caller: Caller, opening: Arc<Opening>, held: Held) -> Result<Option<Lease>> {
     let actor = ActorRef::from(caller.principal);
     let (mut transaction, now) = app.begin(&app.db.batch).await?;
     let digest = opening.file.sha256.map(|sha256| app.fingerprints.of("file", &sha256));
@@ -163,7 +166,8 @@ async fn insert(app: &App, caller: &Caller, opening: &Opening, held: Held) -> Re
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(inserted.rows_affected() == 1)
+    failpoints::reach("batch::claimed").await;
+    Ok((inserted.rows_affected() == 1).then(|| Lease::start(&app, held, opening.counts)))
 }
 
 /// The outcome of the request with this key. `None`: there is none, or its row has just disappeared, and the key is free.

@@ -70,24 +70,41 @@ async fn parse(app: &App, body: RequestBody) -> Result<List> {
 pub async fn create_list(app: &Arc<App>, caller: &Caller, list: List, request: Request) -> Result<Answer> {
     let action = request.mode.action();
     app.authorize(caller, action).await?;
-    let slow = request.slow;
-    let (prepared, lease, mode) = match next_step(app, caller, list, request).await {
+    let slow = request.slow.clone();
+    let mut answering = Box::pin(answer(Arc::clone(app), *caller, list, request));
+    let Some(slow) = slow else { return answering.await };
+    tokio::select! {
+        biased;
+        answer = &mut answering => answer,
+        () = slow.noted() => Ok(Answer::InProgress(Box::pin(async {
+            match answering.await? {
+                Answer::Created(response) => Ok(response),
+                _ => Err(Error::internal("a slow request ended without its users")),
+            }
+        }))),
+    }
+}
+
+async fn answer(app: Arc<App>, caller: Caller, list: List, request: Request) -> Result<Answer> {
+    let (action, slow) = (request.mode.action(), request.slow.clone());
+    let (prepared, lease, mode) = match next_step(&app, &caller, list, request).await {
         Ok(Step::Answer(answer)) => return Ok(answer),
         Ok(Step::Create(prepared, lease, mode)) => (prepared, lease, mode),
         Err(error) => {
-            let error = explain(app, caller, error).await;
-            record_denial(app, caller, action, None, &error).await;
+            let error = explain(&app, &caller, error).await;
+            record_denial(&app, &caller, action, None, &error).await;
             return Err(error);
         }
     };
     let progress = prepared.job.hashing.progress();
-    let creating = Box::pin(prepared.start(app, caller, lease, mode)).await?;
-    match creating {
+    match Box::pin(prepared.start(&app, &caller, lease, mode)).await? {
         Started::Answer(answer) => Ok(answer),
-        Started::Creating(creating) if slow.is_some_and(|slow| app.hasher.time_left(&progress) > slow) => {
-            Ok(Answer::InProgress(creating))
+        Started::Creating(creating) => {
+            if let Some(slow) = slow.filter(|slow| app.hasher.time_left(&progress) > slow.threshold) {
+                slow.note();
+            }
+            creating.await.map(Answer::Created)
         }
-        Started::Creating(creating) => creating.await.map(Answer::Created),
     }
 }
 
@@ -130,7 +147,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
         Some(key) => {
             let key = ClaimKey::explicit(app, key, list.bytes());
             let opening = opening(&request, key, Counts::default());
-            // A row that is inserted after the timeout is released with its lease.
+            // A row that is inserted after the timeout, or after the client has left, is released with its lease.
             match app.in_time(Box::pin(claim::claim(app, caller, &opening, list.bytes()))).await?? {
                 Claim::Held(lease) => Some(lease),
                 Claim::Running(_) if wait.is_none() => return Err(Error::key_in_use()),

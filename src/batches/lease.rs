@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::BatchState;
 use crate::app::App;
 use crate::error::{Code, Error, Result};
+use crate::failpoints;
 use crate::id::{Batch, Id, Organization};
 use crate::passwords::Progress;
 
@@ -61,6 +62,7 @@ pub(super) struct Lease {
     is_announced: bool,
     /// Whether dropping the lease marks the batch as failed because its client left.
     pub(super) is_attached: bool,
+    /// Whether the batch has ended. Set after the statement that ends it, because the request may end during the statement.
     is_settled: bool,
 }
 
@@ -114,17 +116,18 @@ impl Lease {
 
     /// Deletes the row, which frees the key.
     pub(super) async fn release(mut self) {
-        self.is_settled = true;
+        failpoints::reach("lease::releasing").await;
         log_failure(release(&self.app, self.held).await);
+        self.is_settled = true;
     }
 
     /// Gives the batch up because of `error`, which frees the key.
     pub(super) async fn give_up(mut self, error: &Error) {
-        self.is_settled = true;
         log_failure(match self.is_announced {
             true => fail(&self.app, self.held, &failure(error)).await,
             false => release(&self.app, self.held).await,
         });
+        self.is_settled = true;
     }
 }
 

@@ -67,10 +67,12 @@ mod undo;
 mod write;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::caller::Action;
@@ -136,8 +138,32 @@ pub struct Request {
     pub mode: Mode,
     /// Renders the response before the transaction, which stores it.
     pub render: Render,
-    /// The estimated time from which the answer is [`Answer::InProgress`].
-    pub slow: Option<Duration>,
+    /// Whether a slow answer becomes [`Answer::InProgress`].
+    pub slow: Option<Arc<Slow>>,
+}
+
+/// Turns the answer to a request into [`Answer::InProgress`] once it is known to be slow.
+#[derive(Debug)]
+pub struct Slow {
+    /// The estimated time of hashing from which an answer is slow, and how long a request waits for the same one before.
+    threshold: Duration,
+    noted: Notify,
+}
+
+impl Slow {
+    /// A request that is slow from this time on.
+    #[must_use]
+    pub fn new(threshold: Duration) -> Arc<Self> {
+        Arc::new(Self { threshold, noted: Notify::new() })
+    }
+
+    fn note(&self) {
+        self.noted.notify_one();
+    }
+
+    async fn noted(&self) {
+        self.noted.notified().await;
+    }
 }
 
 /// Renders the response about a created batch.
@@ -192,14 +218,15 @@ pub enum Answer {
     Created(Response),
     /// The batch is in progress, and continues without its client.
     Running(Box<BatchSummary>),
-    /// The rows are valid, and the batch takes long enough for [`Request::slow`]. Dropping the future is a disconnect.
+    /// The batch, or the same request that it waits for, takes long enough for [`Request::slow`]. Dropping the future is a
+    /// disconnect.
     InProgress(Creating),
     /// A dry run succeeded.
     Planned(Planned),
 }
 
 /// A batch that is being created.
-pub type Creating = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
+pub type Creating = Pin<Box<dyn Future<Output = Result<Response>>>>;
 
 /// The response about a created batch.
 #[derive(Debug)]

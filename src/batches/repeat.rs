@@ -1,5 +1,6 @@
 //! The same request, sent again: it joins the one in progress, or gets the response that could not be delivered.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,12 +13,13 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::failpoints;
+use crate::id::{Batch, Id};
 use crate::passwords::Place;
 use crate::report::{Finding, Findings, Report};
 use crate::users::NewUser;
 
-pub(super) fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Opening {
-    Opening { source: request.source, file: request.file.clone(), key, counts }
+pub(super) fn opening(request: &Request, key: ClaimKey, counts: Counts) -> Arc<Opening> {
+    Arc::new(Opening { source: request.source, file: request.file.clone(), key, counts })
 }
 
 /// The answer to a request whose batch another request is creating or has created.
@@ -53,12 +55,25 @@ pub(super) async fn undelivered(app: &Arc<App>, caller: &Caller, body: Bytes) ->
 pub(super) async fn same(app: &Arc<App>, caller: &Caller, request: &Request, body: Bytes) -> Result<Option<Answer>> {
     let key = implicit_key(app, body).await?;
     let claim = match (app.in_time(claim::find(app, caller, &key, b"")).await??, request.mode) {
-        (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => claim::wait(app, caller, batch_id).await?,
+        (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => join(app, caller, request, batch_id).await?,
         (claim, _) => claim,
     };
     match claim {
         Some(claim @ (Claim::Replay { .. } | Claim::Running(_))) => settled(app, caller, claim, true).await.map(Some),
         _ => Ok(None),
+    }
+}
+
+/// Waits for the outcome of the same request, as [`claim::wait`] does. After a while the response begins.
+async fn join(app: &Arc<App>, caller: &Caller, request: &Request, batch_id: Id<Batch>) -> Result<Option<Claim>> {
+    let mut waiting = pin!(claim::wait(app, caller, batch_id));
+    let Some(slow) = &request.slow else { return waiting.await };
+    match tokio::time::timeout(slow.threshold, &mut waiting).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            slow.note();
+            waiting.await
+        }
     }
 }
 
@@ -82,7 +97,7 @@ pub(super) async fn claim_implicit(
         // The other request has a place for the same passwords.
         drop(place.take());
         failpoints::reach("batch::waiting").await;
-        if let Some(claim) = claim::wait(app, caller, *batch_id).await? {
+        if let Some(claim) = join(app, caller, request, *batch_id).await? {
             return Ok(claim);
         }
         // If its response was delivered long ago, its users exist.

@@ -151,24 +151,27 @@ impl Server {
         if let Some(tls) = &tls {
             app.metrics.show_certificate(Arc::clone(tls));
         }
-        let started = match local.prepare().await {
-            Ok(first_key) => app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
-                let started =
-                    || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
-                started()
-                    .map(|(metrics, running)| (first_key, metrics, running))
-                    .map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))
-            }),
-            Err(exit) => Err(exit),
+        let (first_key, started) = match local.prepare().await {
+            Ok(first_key) => {
+                let started = app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
+                    let started =
+                        || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
+                    started().map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))
+                });
+                (first_key, started)
+            }
+            Err(exit) => (None, Err(exit)),
         };
         let signals = Signals::listen(tls.as_deref());
         let signals = signals.map_err(|error| Exit::Usage(format!("can't receive signals: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
-            Ok(((first_key, metrics, running), signals)) => {
-                Ok(Self { local, address, first_key, running, metrics, tls, signals })
-            }
+            Ok(((metrics, running), signals)) => Ok(Self { local, address, first_key, running, metrics, tls, signals }),
             Err(exit) => {
                 local.close().await;
+                // The key is shown only once, so also if the server can't start.
+                if let Some(key) = &first_key {
+                    announce_key(key)?;
+                }
                 Err(exit)
             }
         }
@@ -298,7 +301,8 @@ struct Aborted {
 }
 
 /// When `shutdown` is cancelled: reports not ready and serves for the drain delay, so that load balancers notice; then
-/// accepts no new batches, and finishes in-flight requests and batches within the shutdown timeout.
+/// accepts no new batches, and finishes in-flight requests and batches within the shutdown timeout. A request in flight may
+/// still start a batch, so batches are waited for again after the requests.
 async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken) -> Aborted {
     shutdown.cancelled().await;
     app.leave();
@@ -306,11 +310,12 @@ async fn drain(app: Arc<App>, server: ServerHandle, shutdown: CancellationToken)
     let (settings, now) = (&app.config.server, Instant::now());
     let deadline = now + Duration::from_secs(settings.shutdown_timeout_seconds);
     tokio::time::sleep_until(now + Duration::from_secs(settings.drain_delay_seconds)).await;
-    let batches = app.drain(deadline).await;
+    let mut batches = app.drain(deadline).await;
     let is_late = tokio::time::timeout_at(deadline, server.stop(true)).await.is_err();
     let requests = if is_late { app.metrics.requests.in_flight() } else { 0 };
-    if is_late {
-        app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await;
+    match is_late {
+        true => app.abort_jobs(FORCED_SHUTDOWN_TIMEOUT).await,
+        false => batches += app.drain(deadline).await,
     }
     Aborted { requests, batches }
 }

@@ -19,7 +19,8 @@ pub struct HttpLimits {
     /// Concurrent requests on one HTTP/2 connection: the value that RFC 9113 recommends at least.
     pub http2_requests: usize,
     /// The estimated time from which the vendor's client gets the head of the response to a list at once, and blanks until
-    /// the rest follows. Load balancers end a connection without data after 60 seconds or less.
+    /// the rest follows; and how long a request that joins an earlier one waits before it gets them. Load balancers end a
+    /// connection without data after 60 seconds or less.
     pub slow_batch: Duration,
     /// How often such a response gets a blank.
     pub blank_interval: Duration,

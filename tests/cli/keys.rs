@@ -3,8 +3,8 @@
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
-use crate::support::server::muster;
-use crate::support::{Actor, TestApp, sso};
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::{Actor, TestApp, migrated_database, sso};
 use crate::{local, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,4 +233,18 @@ async fn the_keys_of_a_user_are_bounded_on_the_command_line_too() {
          is no longer used\n"
     );
     assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(1), "", error));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_is_shown_even_if_the_server_then_fails_to_start() {
+    let database = migrated_database().await;
+    let ran = run(muster()
+        .env("MUSTER_DATABASE__URL", url(&database))
+        .env("MUSTER_TRACES__HEADERS_FILE", "/nonexistent/headers")
+        .args(["serve", "--listen", "127.0.0.1:0"]));
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.contains("/nonexistent/headers"), "{}", ran.err);
+    let key = ran.out.strip_prefix("owner key: ").and_then(|rest| rest.lines().next()).expect("the first key is shown");
+    let server = ServerProcess::start_on(&database);
+    assert_eq!((&server.key, server.actor(key).get("/api/v2/userinfo/").await.status), (&None, 200));
 }

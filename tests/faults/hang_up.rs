@@ -180,3 +180,66 @@ async fn a_key_is_rejected_at_once_although_its_revoker_disconnected_during_the_
     assert_eq!(leaked.get("/api/v2/userinfo/").await.status, 401);
     gate.release();
 }
+
+/// A server whose leases outlast the test, held at a step, and its log.
+async fn with_long_leases(step: &'static str) -> (ServerProcess, Gate, tempfile::NamedTempFile) {
+    let (database, gate) = (migrated_database().await, Gate::closed(step));
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&database))
+        .env("MUSTER_BATCH__LEASE_SECONDS", "3600")
+        .envs([gate.variable()])
+        .stderr(log.reopen().unwrap());
+    (ServerProcess::start(&mut command), gate, log)
+}
+
+/// Waits until the log says that a request has ended with this status.
+async fn has_ended(log: &tempfile::NamedTempFile, status: u16) {
+    let line = format!("route=\"{BATCH}\" status={status}");
+    eventually("the request ends", async || std::fs::read_to_string(log.path()).unwrap().contains(&line)).await;
+}
+
+/// Sends another list with the key.
+async fn is_free(owner: &Actor, key: &str) {
+    let users = json!([sso("corrected@example.com")]).to_string();
+    eventually("the Idempotency-Key is free", async || {
+        let request = owner.request("POST", BATCH).header("idempotency-key", key).body(users.clone());
+        let answer = Actor::send(request).await;
+        if answer.status != 200 {
+            assert_eq!(answer.error()["code"], "idempotency_key_reused", "{}", answer.text);
+        }
+        answer.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_disconnects_while_its_rejected_list_is_released_frees_its_key() {
+    let (server, gate, log) = with_long_leases("lease::releasing").await;
+    let owner = server.actor(&server.key.clone().unwrap());
+    let rejected = json!([{"name": "", "email": "x"}]).to_string();
+    let stream = send(&server, owner.token(), "Idempotency-Key: one\r\n", &rejected);
+    gate.reached().await;
+    drop(stream);
+    has_ended(&log, 499).await;
+    gate.release();
+    is_free(&owner, "one").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_ends_while_it_claims_its_key_frees_it() {
+    // The client disconnects, or the request times out.
+    for status in [499, 503] {
+        let (server, gate, log) = with_long_leases("batch::claimed").await;
+        let owner = server.actor(&server.key.clone().unwrap());
+        let users = json!([sso("a@example.com")]).to_string();
+        let stream = send(&server, owner.token(), "Idempotency-Key: one\r\n", &users);
+        gate.reached().await;
+        let stream = (status == 503).then_some(stream);
+        has_ended(&log, status).await;
+        gate.release();
+        is_free(&owner, "one").await;
+        drop(stream);
+    }
+}

@@ -83,6 +83,25 @@ async fn a_batch_in_progress_is_finished_and_answered_during_shutdown() {
     assert_eq!(db_counts(&mut connection).await, [5, 5, 5, 1, 6]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_accepted_during_shutdown_is_created_before_the_server_stops() {
+    let (database, gate) = (migrated_database().await, Gate::closed("pool::check"));
+    let (mut server, log) = held(&database, &gate, "300");
+    // Hashing takes longer than the rest of the shutdown.
+    let request = server.actor(&server.key.clone().unwrap()).request("POST", BATCH).header("prefer", "respond-async");
+    let batch = tokio::spawn(Actor::send(request.body(with_passwords(500).to_string())));
+    gate.reached().await;
+    server.signal("-TERM");
+    eventually("the server stops", async || TcpStream::connect(server.address).await.is_err()).await;
+    gate.release();
+    let answer = batch.await.unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    assert!(server.wait().success());
+    let mut connection = database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await, [500, 500, 500, 1, 501]);
+    assert_eq!(last_line(&log), "INFO stopped");
+}
+
 /// A server that a test holds at a step, and its log.
 fn held(database: &PgConnectOptions, gate: &Gate, timeout: &str) -> (ServerProcess, tempfile::NamedTempFile) {
     let log = tempfile::NamedTempFile::new().unwrap();

@@ -135,13 +135,8 @@ fn send_slow(held: &Held) -> (TcpStream, String) {
     (stream, said)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
-    let settings = [("TEST_LIMITS", "slow_batch=0 blank_interval=1".to_owned())];
-    let mut held = Held::start_at("batch::hashed", &settings).await;
-    held.gate.close();
-    let (mut stream, _) = send_slow(&held);
-    held.gate.release();
+/// Reads the JSON after the first blank.
+fn rest_of(stream: &mut TcpStream) -> Value {
     let mut rest = String::new();
     while !rest.ends_with("\r\n0\r\n\r\n") {
         let mut some = [0; 4096];
@@ -151,7 +146,49 @@ async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
     }
     let (chunks, mut body) = (rest.split("\r\n").skip(1).step_by(2), String::new());
     chunks.for_each(|chunk| body.push_str(chunk));
-    let created: Value = serde_json::from_str(&body).unwrap();
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_client_gets_blanks_while_it_waits_for_the_same_request() {
+    let settings = [("TEST_LIMITS", "slow_batch=0 blank_interval=1".to_owned())];
+    let mut held = Held::start_at("batch::hashed", &settings).await;
+    let owner = held.server.actor(&held.key);
+    held.gate.close();
+    let first = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.create(&users()).await }
+    });
+    held.gate.reached().await;
+    let (mut second, _) = send_slow(&held);
+    let (leaving, _) = send_slow(&held);
+    drop(leaving);
+    held.client_has_left().await;
+    let first = first.await.unwrap();
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert_eq!(rest_of(&mut second), first.json());
+
+    // The first client leaves: the request that waits for it starts again.
+    assert_eq!(Actor::send(undo(&owner).await).await.status, 200);
+    held.gate.close();
+    let first = send(&held, "");
+    held.gate.reached().await;
+    let (mut second, _) = send_slow(&held);
+    drop(first);
+    held.client_has_left().await;
+    assert_eq!(rest_of(&mut second)["metadata"]["total"], 2);
+    let mut connection = held.database.connect().await.unwrap();
+    assert_eq!(db_counts(&mut connection).await[0], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
+    let settings = [("TEST_LIMITS", "slow_batch=0 blank_interval=1".to_owned())];
+    let mut held = Held::start_at("batch::hashed", &settings).await;
+    held.gate.close();
+    let (mut stream, _) = send_slow(&held);
+    held.gate.release();
+    let created = rest_of(&mut stream);
     assert_eq!(created["metadata"]["total"], 2, "{created}");
     // The connection stays usable, and the response was delivered.
     stream.write_all(crate::LIVEZ).unwrap();

@@ -10,7 +10,7 @@ use super::batches::to_batch;
 use super::created_users::{BatchMetadata, CreatedUsers, render};
 use super::{DryRun, Single, is_dry_run};
 use crate::app::App;
-use crate::batches::{self, Mode, Planned, Request, Source};
+use crate::batches::{self, Mode, Planned, Request, Slow, Source};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
@@ -177,7 +177,7 @@ fn create_request(app: &App, request: &HttpRequest) -> Result<Request> {
         plan,
         mode,
         render,
-        slow: (source == Source::VendorClient).then_some(app.config.server.limits.slow_batch),
+        slow: (source == Source::VendorClient).then(|| Slow::new(app.config.server.limits.slow_batch)),
     })
 }
 
