@@ -12,7 +12,10 @@
 //! *The last part of the budget is reserved for short bodies*, so that long lists do not make single changes fail.
 //!
 //! *Bodies are wiped*, because they can contain passwords. What the HTTP library read from the socket and serde_json's
-//! buffer for escaped texts can't be.
+//! buffer for escaped texts can't be. Wiping a long body takes milliseconds, so it is done on a thread that serves no requests.
+//!
+//! *A long body whose length was announced is read into memory of that length.* Growing would copy and wipe it again and again,
+//! on a thread that serves requests. The system provides the memory as it is written.
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,6 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
@@ -119,16 +123,39 @@ impl Drop for BodyShare {
 
 /// The body of a request, wiped when dropped.
 pub struct RequestBody {
-    text: Zeroizing<Vec<u8>>,
+    text: Text,
     share: BodyShare,
+    /// The announced length, which can be wrong.
+    announced: usize,
+}
+
+/// A text that is wiped when dropped.
+#[derive(Default)]
+struct Text(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        if self.0.len() > SHORT
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let text = std::mem::take(&mut self.0);
+            drop(runtime.spawn_blocking(move || drop(text)));
+        }
+    }
 }
 
 impl RequestBody {
-    /// An empty body.
+    /// An empty body, of which `announced` bytes are expected.
     #[must_use]
-    pub fn new(budget: &Arc<BodyBudget>) -> Self {
+    pub fn new(budget: &Arc<BodyBudget>, announced: usize) -> Self {
         let share = BodyShare { budget: Arc::clone(budget), taken: 0, rows_ahead: 0 };
-        Self { text: Zeroizing::default(), share }
+        Self { text: Text::default(), share, announced }
     }
 
     /// Appends bytes.
@@ -136,15 +163,17 @@ impl RequestBody {
     /// # Errors
     /// `overloaded` when the budget is used up.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        let length = self.text.len() + bytes.len();
+        let text = &mut self.text.0;
+        let length = text.len() + bytes.len();
         self.share.take(bytes.len().saturating_mul(COPIES))?;
-        if length > self.text.capacity() {
+        if length > text.capacity() {
             // `Vec` would leave the old text in memory.
-            let mut longer = Vec::with_capacity(length.max(self.text.capacity().saturating_mul(2)));
-            longer.extend_from_slice(&self.text);
-            std::mem::replace(&mut *self.text, longer).zeroize();
+            let announced = if length > SHORT { self.announced } else { 0 };
+            let mut longer = Vec::with_capacity(length.max(announced).max(text.capacity().saturating_mul(2)));
+            longer.extend_from_slice(text);
+            std::mem::replace(&mut **text, longer).zeroize();
         }
-        self.text.extend_from_slice(bytes);
+        text.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -159,12 +188,12 @@ impl Deref for RequestBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.text
+        &self.text.0
     }
 }
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").field("length", &self.text.len()).field("share", &self.share).finish()
+        f.debug_struct("RequestBody").field("length", &self.text.0.len()).field("share", &self.share).finish()
     }
 }

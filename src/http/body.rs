@@ -98,7 +98,7 @@ impl Body {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let mut body = RequestBody::new(&self.app.body_budget);
+        let mut body = RequestBody::new(&self.app.body_budget, announced.unwrap_or_default());
         let mut pace = Pace::new(&self.app.config.server.limits);
         loop {
             let Ok(chunk) = timeout_at(pace.deadline(), self.payload.next()).await else {
