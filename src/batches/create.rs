@@ -283,8 +283,8 @@ async fn ended(app: &App, caller: &Caller, lease: Option<Lease>, error: Error) -
 
 /// Names the batch of this API key that created all users of a list, if there is one.
 async fn explain(app: &App, caller: &Caller, error: Error) -> Error {
-    let Some(report) = error.report().filter(|report| error.code() == Code::BatchConflict && report.is_complete())
-    else {
+    let is_conflict = matches!(error.code(), Code::BatchConflict | Code::PlanChanged);
+    let Some(report) = error.report().filter(|report| is_conflict && report.is_complete()) else {
         return error;
     };
     let emails: Vec<EmailAddress> = report.subjects().filter_map(|email| EmailAddress::parse(email).ok()).collect();

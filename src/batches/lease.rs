@@ -138,9 +138,10 @@ fn failure(error: &Error) -> Value {
         Some(report) => {
             let detail = report.without_addresses(&detail);
             let more = report.more_findings().map(|more| ("more_findings".to_owned(), more.into()));
+            let creator = error.batch().map(|batch| ("batch_id".to_owned(), batch.to_string().into()));
             let mut failure = json!({ "code": code, "detail": detail, "rows": report.findings() });
             if let Value::Object(failure) = &mut failure {
-                failure.extend(more);
+                failure.extend(more.into_iter().chain(creator));
             }
             failure
         }

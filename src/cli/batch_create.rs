@@ -131,7 +131,7 @@ async fn send<R: Serialize>(
 
 /// The users of a rejected list, if an earlier run created exactly these from the same file: then there is nothing to do.
 async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Option<CreatedBatch> {
-    let batch_id = error.api_error()?.batch_id.as_deref()?;
+    let batch_id = error.created_by()?;
     let filter = BatchFilter { state: Some(BatchState::Created), file_sha256: Some(file.sha256().to_owned()) };
     let from_file = client.list_batches(&filter, SEARCHED_BATCHES, None).await.ok()?;
     from_file.results.iter().find(|batch| batch.batch_id == batch_id)?;

@@ -225,6 +225,9 @@ async fn a_dry_run_shows_the_users_and_its_plan_creates_exactly_them() {
 
     let ran = create(&["--plan", plan]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    let again = create(&["--plan", plan]);
+    assert_eq!(again.status, Some(0), "{}", again.err);
+    assert!(again.err.ends_with(") and already exist; nothing is left to do\n"), "{}", again.err);
     assert_eq!(app.db_counts().await[0], 2);
 }
 
@@ -365,6 +368,29 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
         (Some(0), "", format!("{id} is cancelled; no user was created\n"))
     );
     assert_eq!(app.db_counts().await[0], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_run_again_after_an_interruption_ends_with_success_and_prints_the_users() {
+    let (app, held) = TestApp::spawn_holding_hashes().await;
+    let file = file(many(40).as_bytes(), ".yaml");
+    let path = file.path().to_str().unwrap();
+    let (mut first, ..) = followed(&mut muster_at(&app), path);
+    interrupt(&mut first);
+    let mut command = muster_at(&app);
+    let (mut second, _, mut err) = followed(command.stdout(Stdio::piped()), path);
+    drop(held);
+    let (mut out, mut rest) = (String::new(), String::new());
+    err.read_to_string(&mut rest).unwrap();
+    second.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!((second.wait().unwrap().code(), out.as_str()), (Some(0), ""), "{rest}");
+    let said = rest.lines().last().unwrap();
+    assert!(
+        said.ends_with("and already exist; nothing is left to do") || said.ends_with(" 40 users created."),
+        "{rest}"
+    );
+    assert_eq!(rest.lines().count(), 1, "{rest}");
+    assert_eq!(app.db_counts().await[0], 40);
 }
 
 #[tokio::test(flavor = "multi_thread")]

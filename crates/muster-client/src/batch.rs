@@ -98,6 +98,9 @@ pub struct BatchError {
     /// Number of further findings that are not listed.
     #[serde(default, deserialize_with = "crate::page::null_as_default", skip_serializing_if = "is_zero")]
     pub more_findings: usize,
+    /// The batch that created all of these users, if the same API key requested it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_id: Option<String>,
 }
 
 const fn is_zero(number: &usize) -> bool {

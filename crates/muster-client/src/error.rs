@@ -125,6 +125,15 @@ impl Error {
         }
     }
 
+    /// The batch that created all users of the rejected list, if the same API key requested it.
+    #[must_use]
+    pub fn created_by(&self) -> Option<&str> {
+        match self {
+            Self::NotCreated(batch) => batch.error.as_ref()?.batch_id.as_deref(),
+            _ => self.api_error()?.batch_id.as_deref(),
+        }
+    }
+
     /// The idempotency key for another attempt, if the outcome is unknown or the server was overloaded for longer than
     /// [`ClientBuilder::retry_for`](crate::ClientBuilder::retry_for). Rows with the same key are created at most once: the
     /// server responds to a retry with its first response. Pass the key to
