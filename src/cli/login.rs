@@ -94,7 +94,8 @@ async fn log_in(args: &Args) -> Result<(), Exit> {
     let lifetime = Duration::from_secs(u64::from(args.expire_in_days) * 24 * 60 * 60);
     let login = client.start_login(lifetime).await?;
     let url = output::clean(&login.url);
-    say(&format!("to log in to {}, approve this code:\n\n    {}\n", client.host(), login.otp.expose_secret()));
+    let otp = output::clean(login.otp.expose_secret());
+    say(&format!("to log in to {}, approve this code:\n\n    {otp}\n", client.host()));
     say(&format!("approve at {url}, or with `muster login approve CODE` where you are logged in"));
     if !args.no_browser {
         open(&url);

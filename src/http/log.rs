@@ -7,6 +7,7 @@
 //! | `status` | the status of the response; 499: the client closed the connection before it |
 //! | `ms` | the time from the head of the request to the head of the response |
 //! | `caller` | the ID of the API key; absent if there was none or it was invalid |
+//! | `client` | the address of the client of a request with status 401 or 429 |
 //! | `rows` | the number of items in the response |
 //! | `code` | the error code of an error response |
 //! | `error` | the cause of a 5xx |
@@ -24,6 +25,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, error, web};
 use uuid::Uuid;
 
+use super::extract;
 use crate::app::App;
 use crate::batches::Response;
 use crate::id::{ApiKey, Id, Request};
@@ -106,6 +108,9 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
     if route != "/api/v2/cli_usage/" {
         let caller = caller.map(tracing::field::display);
         let error = error.as_deref();
+        // Without a caller, only the address tells who tries keys.
+        let client = matches!(status, 401 | 429).then(|| extract::origin(request).address).flatten();
+        let client = client.map(tracing::field::display);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         if status == 503 {
             // A temporary condition: the client retries.
@@ -113,7 +118,7 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
         } else if status >= 500 {
             tracing::error!(method, route, status, ms, caller, rows, code, error, %request_id, trace_id, "request");
         } else {
-            tracing::info!(method, route, status, ms, caller, rows, code, %request_id, trace_id, "request");
+            tracing::info!(method, route, status, ms, caller, client, rows, code, %request_id, trace_id, "request");
         }
     }
     app.metrics.requests.record(route, method, status, *code, took);
