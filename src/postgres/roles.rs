@@ -51,6 +51,10 @@ begin
                 as known (privilege)
             where has_table_privilege($role, format('%I', one.relname), known.privilege)
                 <> (known.privilege = any (string_to_array(one.needed, ', ')))
+        ) or exists (
+            select from unnest(array['insert', 'update', 'references']) as known (privilege)
+            where has_any_column_privilege($role, format('%I', one.relname), known.privilege)
+                and known.privilege <> all (string_to_array(one.needed, ', '))
         ) then
             execute format('revoke all on %I from %I', one.relname, $role);
             execute format('grant %s on %I to %I', one.needed, one.relname, $role);
