@@ -25,15 +25,18 @@ async fn one_role_migrates_and_another_serves() {
 
     let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", "nobody_else"]));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.ends_with(": role \"nobody_else\" does not exist\n"), "{}", ran.err);
+    let start = "error: the database is up to date, but the privileges were not granted: ";
+    assert_eq!(ran.err, format!("{start}role \"nobody_else\" does not exist\n"));
     assert!(ran.out.starts_with("owner key: amk_"), "the first key is shown only once: {}", ran.out);
     let owner = format!("{name}_owner");
     let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", &owner]));
     assert_eq!(ran.status, Some(2));
-    assert!(ran.err.ends_with(&format!(": role \"{owner}\" owns the tables, so it needs no grants\n")), "{}", ran.err);
+    assert_eq!(ran.err, format!("{start}role \"{owner}\" owns the tables, so it needs no grants\n"));
 
     let ran = run(muster().env("MUSTER_DATABASE__URL", of("owner")).args(["migrate", "--grant-to", &app]));
-    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the database is up to date\n"));
+    let granted =
+        format!("the database is up to date\nthe privileges that `muster serve` needs were granted to {app}\n");
+    assert_eq!((ran.status, ran.err), (Some(0), granted));
     let ran = run(muster()
         .env("MUSTER_DATABASE__URL", of("app"))
         .args(["key", "create", "--name", "first", "--role", "owner"]));
@@ -243,4 +246,29 @@ async fn each_way_around_the_privileges_on_the_audit_log_is_found() {
     database.execute("revoke create on schema public from {}_app").await;
     assert_eq!(database.run("owner", &["migrate", "--grant-to", "{}_app"]).status, Some(0));
     assert_eq!(database.findings()[0]["found"], *fine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privileges_are_granted_only_by_the_owner_and_to_an_ordinary_role() {
+    let database = Separated::new().await;
+    database.execute("create role {}_root superuser; create role {}_member login in role {}_owner").await;
+    for (by, to, why) in [
+        ("app", "{}_app", "only the role that owns the tables, {}_owner, can grant them"),
+        ("app", "nobody_else", "role \"nobody_else\" does not exist"),
+        ("owner", "public", "`public` is not a role"),
+        ("owner", "{}_root", "role \"{}_root\" is a superuser, which needs no grants and is not limited by them"),
+    ] {
+        let ran = database.run(by, &["migrate", "--grant-to", to]);
+        let sentence = format!("error: the database is up to date, but the privileges were not granted: {why}\n");
+        assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(2), "", database.filled(&sentence)));
+    }
+    let mut connection = database.admin.connect().await.unwrap();
+    let of_all: bool = sqlx::query_scalar("select has_table_privilege('public', 'users', 'select')")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert!(!of_all);
+    connection.close().await.unwrap();
+    let ran = database.run("member", &["migrate", "--grant-to", "{}_app"]);
+    assert_eq!(ran.status, Some(0), "a member of the owner can grant: {}", ran.err);
 }
