@@ -85,7 +85,11 @@ pub(super) fn privileges(role: &Role, tables: &[Table]) -> Finding {
             CHECK,
             format!("{} may not create tables", role.name),
             "muster can't migrate the database",
-            format!("`grant create on schema public to {}`, or make the role the owner of the database", role.name),
+            format!(
+                "`grant create on schema public to {0}`, or make the role the owner of the database; if {0} is only to serve, \
+                 run `muster migrate --grant-to {0}` as the owner instead",
+                role.name
+            ),
         );
     }
     let missing: Vec<String> = tables
@@ -94,11 +98,14 @@ pub(super) fn privileges(role: &Role, tables: &[Table]) -> Finding {
         .map(|table| format!("{} on {}", table.missing.join(", "), table.name))
         .collect();
     if !missing.is_empty() {
+        let name = &role.name;
         return Finding::problem(
             CHECK,
-            format!("{} lacks {}", role.name, missing.join("; ")),
+            format!("{name} lacks {}", missing.join("; ")),
             "requests that need them get 500",
-            "grant them, or make the role the owner of the tables: `reassign owned by … to …`",
+            format!(
+                "`grant … on … to {name}`; if another role owns the tables, run `muster migrate --grant-to {name}` as it"
+            ),
         );
     }
     if !tables.iter().all(|table| table.is_owned) {
