@@ -34,7 +34,7 @@ impl Local {
             Some(options) => (options, None, None),
             None => {
                 let data_dir = config.data_dir();
-                if !create && !data_dir.join("postgres/PG_VERSION").exists() {
+                if !create && !EmbeddedPostgres::may_exist(&data_dir) {
                     return Err(Exit::Usage(format!(
                         "no embedded database in {}; run `muster serve` to create it, or select a database with `--data-dir` \
                          or `--database-url`",
