@@ -18,7 +18,7 @@ use crate::id::{Id, User};
 use crate::keys::NewKey;
 use crate::organizations;
 use crate::page::PageRequest;
-use crate::postgres::{self, Database, EmbeddedPostgres, MigrateError};
+use crate::postgres::{self, Database, EmbeddedPostgres, GrantError, MigrateError};
 use crate::setup::{self, PrepareError};
 
 /// The application and its database, which may be the embedded one.
@@ -34,7 +34,7 @@ impl Local {
             Some(options) => (options, None, None),
             None => {
                 let data_dir = config.data_dir();
-                if !create && !data_dir.join("postgres/PG_VERSION").exists() {
+                if !create && !EmbeddedPostgres::may_exist(&data_dir) {
                     return Err(Exit::Usage(format!(
                         "no embedded database in {}; run `muster serve` to create it, or select a database with `--data-dir` \
                          or `--database-url`",
@@ -66,14 +66,20 @@ impl Local {
         })
     }
 
-    /// Grants a role what serving needs.
+    /// Grants a role what serving needs, in a database that is up to date.
     pub(super) async fn grant(&self, role: &str) -> Result<(), Exit> {
         let granted = async {
             let mut connection = self.app.db.connect_as_owner().await?;
-            postgres::grant(&mut connection, role).await?;
-            connection.close().await
+            postgres::grant_to(&mut connection, role).await?;
+            Ok(connection.close().await?)
         };
-        granted.await.map_err(|error| self.unusable(MigrateError::Database(error)))
+        granted.await.map_err(|error: GrantError| {
+            let why = match error {
+                GrantError::Database(error) => reason(&error),
+                GrantError::Impossible(why) => why,
+            };
+            Exit::Usage(format!("the database is up to date, but the privileges were not granted: {why}"))
+        })
     }
 
     /// Fails if the database can't be reached or its schema is outdated.
@@ -94,9 +100,7 @@ impl Local {
     fn unusable(&self, error: MigrateError) -> Exit {
         match error {
             MigrateError::Database(error) => {
-                // sqlx's own text includes the source line in PostgreSQL, which is of no use here.
-                let why =
-                    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+                let why = reason(&error);
                 let advice = self.app.db.advice(&error).map_or_else(String::new, |advice| format!("; {advice}"));
                 Exit::Usage(format!("can't use the database at {}: {why}{advice}", self.app.db.address()))
             }
@@ -118,6 +122,11 @@ impl Local {
             super::say(&format!("warning: {error}"));
         }
     }
+}
+
+/// The message of a database error. sqlx's own text includes the source line in PostgreSQL, which is of no use here.
+fn reason(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// The file with the fingerprint key of an embedded database, created if missing.

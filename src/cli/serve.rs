@@ -67,6 +67,9 @@ pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
     }
     granted?;
     output::say("the database is up to date");
+    if let Some(role) = &args.grant_to {
+        output::say(&format!("the privileges that `muster serve` needs were granted to {role}"));
+    }
     Ok(())
 }
 

@@ -233,22 +233,65 @@ pub(super) async fn audit_lock(connection: &mut PgConnection) -> sqlx::Result<Op
     .await
 }
 
-/// What the role can do to the audit log.
+/// What the role can do to the audit log, and what changes the events that are written or read.
 #[derive(Clone, Debug)]
 pub(super) struct AuditRights {
     /// Whether the role owns the table, or is a member of the owner.
     pub(super) is_owner: bool,
-    /// Privileges that muster does not need.
+    /// Privileges on the table, or on a column of it, that muster does not need.
     pub(super) excess: Vec<String>,
+    /// What contains or protects the table, and the role owns.
+    pub(super) owned: Vec<String>,
+    /// The schema of the table, if the role can create objects in it without owning it.
+    pub(super) open_schema: Option<String>,
+    /// Roles that reach around the privileges on tables, and that the role is a member of.
+    pub(super) memberships: Vec<String>,
+    /// Whether the role can set `session_replication_role`.
+    pub(super) disables_triggers: bool,
+    /// The rules of the table.
+    pub(super) rules: Vec<String>,
+    /// The triggers of the table other than muster's own.
+    pub(super) triggers: Vec<String>,
+    /// Whether row level security applies to the role.
+    pub(super) is_row_secured: bool,
 }
 
+/// Membership is checked without regard to inheritance: a member can `set role`.
 pub(super) async fn audit_rights(connection: &mut PgConnection) -> sqlx::Result<Option<AuditRights>> {
+    // Bit 4 of tgtype: insert. Under another name, muster's own trigger does no harm, and `audit_lock` reports it.
     sqlx::query_as!(
         AuditRights,
-        r#"select pg_has_role(relowner, 'member') as "is_owner!",
-            array(select privilege from unnest(array['update', 'delete', 'truncate', 'trigger']) as known (privilege)
-                  where has_table_privilege(oid, privilege)) as "excess!"
-        from pg_class where oid = to_regclass('audit_events')"#
+        r#"select pg_has_role(c.relowner, 'member') as "is_owner!",
+            array(select privilege
+                  from unnest(array['update', 'delete', 'truncate', 'references', 'trigger']) as known (privilege)
+                  where has_table_privilege(c.oid, privilege)
+                     or case when privilege in ('update', 'references') then has_any_column_privilege(c.oid, privilege) end)
+                as "excess!",
+            array(select 'the database ' || datname from pg_database
+                  where datname = current_database() and pg_has_role(datdba, 'member')
+                  union all
+                  select 'the schema ' || n.nspname where pg_has_role(n.nspowner, 'member')
+                  union all
+                  select 'the function ' || p.oid::regprocedure from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                  where t.tgrelid = c.oid and t.tgname = 'audit_events_append_only' and pg_has_role(p.proowner, 'member'))
+                as "owned!",
+            case when has_schema_privilege(n.oid, 'create') and not pg_has_role(n.nspowner, 'member')
+                then n.nspname::text end as open_schema,
+            array(select rolname::text from pg_roles
+                  where (rolsuper or rolname in ('pg_execute_server_program', 'pg_read_server_files',
+                                                 'pg_write_server_files'))
+                    and pg_has_role(oid, 'member')
+                  order by rolname) as "memberships!",
+            has_parameter_privilege('session_replication_role', 'set, alter system') as "disables_triggers!",
+            array(select rulename::text from pg_rewrite where ev_class = c.oid and ev_enabled <> 'D' order by rulename)
+                as "rules!",
+            array(select tgname::text from pg_trigger
+                  where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D' and tgname <> 'audit_events_append_only'
+                    and (tgtype & 4 <> 0 or tgfoid is distinct from to_regproc('audit_events_refuse_change')::oid)
+                  order by tgname) as "triggers!",
+            row_security_active(c.oid) as "is_row_secured!"
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.oid = to_regclass('audit_events')"#
     )
     .fetch_optional(connection)
     .await

@@ -9,6 +9,10 @@ use crate::postgres::{self, MigrateError, Schema};
 
 const AUDIT: &str = "database.audit_lock";
 
+const DISABLES: &str = "a compromised muster could disable the trigger and change the audit log";
+
+const SEE: &str = "see docs/how-to/database-roles.md";
+
 pub(super) async fn examine(
     connection: &mut PgConnection,
     is_embedded: bool,
@@ -36,7 +40,7 @@ pub(super) async fn examine(
     if is_migrated {
         findings.push(audit_lock(read::audit_lock(connection).await?));
         if let Some(rights) = read::audit_rights(connection).await? {
-            findings.push(audit_rights(&role, &rights, is_embedded));
+            findings.extend(audit_rights(&role, &rights, is_embedded));
         }
         findings.push(search(read::search(connection).await?));
         findings.push(audit_index(read::is_audit_indexed(connection).await?));
@@ -81,7 +85,11 @@ pub(super) fn privileges(role: &Role, tables: &[Table]) -> Finding {
             CHECK,
             format!("{} may not create tables", role.name),
             "muster can't migrate the database",
-            format!("`grant create on schema public to {}`, or make the role the owner of the database", role.name),
+            format!(
+                "`grant create on schema public to {0}`, or make the role the owner of the database; if {0} is only to serve, \
+                 run `muster migrate --grant-to {0}` as the owner instead",
+                role.name
+            ),
         );
     }
     let missing: Vec<String> = tables
@@ -90,11 +98,14 @@ pub(super) fn privileges(role: &Role, tables: &[Table]) -> Finding {
         .map(|table| format!("{} on {}", table.missing.join(", "), table.name))
         .collect();
     if !missing.is_empty() {
+        let name = &role.name;
         return Finding::problem(
             CHECK,
-            format!("{} lacks {}", role.name, missing.join("; ")),
+            format!("{name} lacks {}", missing.join("; ")),
             "requests that need them get 500",
-            "grant them, or make the role the owner of the tables: `reassign owned by … to …`",
+            format!(
+                "`grant … on … to {name}`; if another role owns the tables, run `muster migrate --grant-to {name}` as it"
+            ),
         );
     }
     if !tables.iter().all(|table| table.is_owned) {
@@ -167,34 +178,103 @@ pub(super) fn audit_lock(lock: Option<AuditLock>) -> Finding {
     }
 }
 
-/// What the role could do to the audit log, or to the trigger that protects it.
-pub(super) fn audit_rights(role: &Role, rights: &AuditRights, is_embedded: bool) -> Finding {
+/// What the role could do to the audit log, or to the trigger that protects it, and what changes its events.
+pub(super) fn audit_rights(role: &Role, rights: &AuditRights, is_embedded: bool) -> Vec<Finding> {
     const CHECK: &str = "database.audit_rights";
     let name = &role.name;
-    let meaning = "a compromised muster could disable the trigger and change the audit log";
-    let see = "see docs/how-to/database-roles.md";
-    if rights.is_owner && is_embedded {
-        return Finding::problem(
-            CHECK,
-            format!("{name} owns the audit log"),
-            meaning,
-            "restart muster, which separates the roles",
-        );
-    }
+    let mut findings = Vec::new();
     if rights.is_owner {
-        let advice = format!("let another role own the tables; {see}");
-        return Finding::conditional(CHECK, format!("{name} owns the audit log"), meaning, advice);
+        findings.push(audit_owner(CHECK, name, is_embedded));
+    } else {
+        findings.extend(audit_excess(CHECK, name, rights));
+    }
+    // A superuser is a member of every role.
+    if !role.is_superuser && !rights.memberships.is_empty() {
+        let memberships = rights.memberships.join(", ");
+        findings.push(Finding::warning(
+            CHECK,
+            format!("{name} is a member of {memberships}"),
+            "a compromised muster could read and change all files of the server, or run programs there",
+            format!("`revoke {memberships} from {name}`, or from the role through which {name} is a member"),
+        ));
+    }
+    if !rights.rules.is_empty() {
+        findings.push(Finding::problem(
+            CHECK,
+            format!("audit_events has the rule {}", rights.rules.join(", ")),
+            "audit events can be missing or differ from what muster wrote",
+            "find out who created the rule and why; then run `drop rule … on audit_events`",
+        ));
+    }
+    if !rights.triggers.is_empty() {
+        findings.push(Finding::warning(
+            CHECK,
+            format!("audit_events has the trigger {}", rights.triggers.join(", ")),
+            "a trigger that is not muster's can drop or change audit events before they are written, or reject them",
+            "find out who created the trigger and why; then run `drop trigger … on audit_events`",
+        ));
+    }
+    if rights.is_row_secured {
+        findings.push(Finding::problem(
+            CHECK,
+            "row level security is enabled on audit_events",
+            "without a policy, every change gets 500 and lists of the audit log are empty",
+            "find out who enabled it and why; then run `alter table audit_events disable row level security`",
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, format!("{name} can add audit events and read them, nothing else")));
+    }
+    findings
+}
+
+fn audit_owner(check: &'static str, name: &str, is_embedded: bool) -> Finding {
+    let (found, meaning) = (format!("{name} owns the audit log"), DISABLES);
+    if is_embedded {
+        return Finding::problem(check, found, meaning, "restart muster, which separates the roles");
+    }
+    Finding::conditional(check, found, meaning, format!("let another role own the tables; {SEE}"))
+}
+
+/// What a role that does not own the audit log has on it and on what contains it.
+fn audit_excess(check: &'static str, name: &str, rights: &AuditRights) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !rights.owned.is_empty() {
+        findings.push(Finding::warning(
+            check,
+            format!("{name} owns {}", rights.owned.join(", ")),
+            "a compromised muster could drop the audit log, or the trigger that protects it",
+            format!("`alter … owner to` the role that owns the tables; {SEE}"),
+        ));
+    }
+    if let Some(schema) = &rights.open_schema {
+        findings.push(Finding::warning(
+            check,
+            format!("{name} has create on the schema {schema}"),
+            "muster does not need it; a compromised muster could create objects that the owner of the tables uses by mistake",
+            format!("`revoke create on schema {schema} from public, {name}`"),
+        ));
+    }
+    if rights.disables_triggers {
+        findings.push(Finding::warning(
+            check,
+            format!("{name} can set session_replication_role"),
+            DISABLES,
+            format!("`revoke all on parameter session_replication_role from {name}`"),
+        ));
     }
     if !rights.excess.is_empty() {
         let excess = rights.excess.join(", ");
-        return Finding::warning(
-            CHECK,
+        findings.push(Finding::warning(
+            check,
             format!("{name} has {excess} on audit_events"),
             "muster does not need them; only the trigger protects the audit log",
-            format!("`revoke {excess} on audit_events from {name}`, or run `muster migrate --grant-to {name}`"),
-        );
+            format!(
+                "run `muster migrate --grant-to {name}` as the owner of the tables; if {name} has them through PUBLIC or another                  role, `revoke {excess} on audit_events from …`"
+            ),
+        ));
     }
-    Finding::ok(CHECK, format!("{name} can add audit events and read them, nothing else"))
+    findings
 }
 
 pub(super) fn audit_index(is_indexed: bool) -> Finding {

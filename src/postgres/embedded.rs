@@ -57,6 +57,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The prefix of the directory of an unfinished `initdb`; the process ID follows.
 const UNFINISHED: &str = "unfinished-";
 
+/// The file of PostgreSQL that contains its major version, and is there once the data directory is initialized.
+const VERSION_FILE: &str = "postgres/PG_VERSION";
+
 /// The port is part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
 
@@ -96,6 +99,12 @@ pub enum EmbeddedError {
 }
 
 impl EmbeddedPostgres {
+    /// Whether `data_dir` has an embedded PostgreSQL, or can't be read, in which case [`Self::open`] says why.
+    #[must_use]
+    pub fn may_exist(data_dir: &Path) -> bool {
+        !matches!(data_dir.join(VERSION_FILE).try_exists(), Ok(false))
+    }
+
     /// Uses the PostgreSQL of `data_dir`; initializes and starts it if necessary.
     ///
     /// `settings` are settings of PostgreSQL, which apply if this call starts it.
@@ -109,8 +118,11 @@ impl EmbeddedPostgres {
         let starting = data_dir::lock_file(&data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&data_dir, &starting).await?;
 
-        let postgres_dir = data_dir.join("postgres");
-        let major = fs::read_to_string(postgres_dir.join("PG_VERSION")).ok().and_then(|text| text.trim().parse().ok());
+        let major = match fs::read_to_string(data_dir.join(VERSION_FILE)) {
+            Ok(text) => text.trim().parse().ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(data_dir::unusable(&data_dir, &error).into()),
+        };
         let programs = Programs::find(search_path, major)?;
         let users = data_dir::lock_file(&data_dir, "users.lock")?;
         let embedded = Self {

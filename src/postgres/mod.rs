@@ -48,7 +48,7 @@ pub(crate) use migrator::{ENCODING_ADVICE, ENCODING_MEANING};
 pub use migrator::{MigrateError, Schema, is_current, migrate, schema};
 pub use programs::{Programs, ProgramsNotFound};
 pub use requirements::check_encoding;
-pub use roles::{APP, grant};
+pub use roles::{APP, GrantError, grant, grant_to};
 
 use crate::config;
 use crate::error::Error;

@@ -34,7 +34,8 @@ pub(super) fn advice(error: &sqlx::Error, options: &PgConnectOptions) -> Option<
         }
         "42501" | "3F000" if is_about("schema") => format!(
             "since PostgreSQL 15, only the owner of a database may create tables: run `alter database {database} owner to \
-             {role}`, or `grant usage, create on schema public to {role}`, as the owner"
+             {role}`, or `grant usage, create on schema public to {role}`, as the owner; if {role} is only to serve, run \
+             `muster migrate --grant-to {role}` as the owner instead"
         ),
         "26000" | "42P05" => POOLER.to_owned(),
         _ => return None,

@@ -28,12 +28,6 @@ do $grant$
 declare
     one record;
 begin
-    if exists (
-        select from pg_class c join pg_roles r on r.oid = c.relowner
-        where r.rolname = $role and c.relname = 'audit_events' and c.relnamespace = current_schema()::regnamespace
-    ) then
-        raise exception 'role "%" owns the tables, so it needs no grants', $role;
-    end if;
     for one in
         select c.relname, case
             when c.relkind = 'v' or c.relname = '_sqlx_migrations' then 'select'
@@ -51,6 +45,10 @@ begin
                 as known (privilege)
             where has_table_privilege($role, format('%I', one.relname), known.privilege)
                 <> (known.privilege = any (string_to_array(one.needed, ', ')))
+        ) or exists (
+            select from unnest(array['insert', 'update', 'references']) as known (privilege)
+            where has_any_column_privilege($role, format('%I', one.relname), known.privilege)
+                and known.privilege <> all (string_to_array(one.needed, ', '))
         ) then
             execute format('revoke all on %I from %I', one.relname, $role);
             execute format('grant %s on %I to %I', one.needed, one.relname, $role);
@@ -98,10 +96,46 @@ begin
 end
 $separate$";
 
-/// Grants the role `app` what serving needs, and nothing else.
+/// Why the connection's role can't grant the role of the first parameter its privileges; null if it can.
+const WHY_NOT: &str = r#"
+select case
+    when $1::text = 'public' then '`public` is not a role'
+    when app.oid is null then format('role "%s" does not exist', $1)
+    when app.rolsuper then format('role "%s" is a superuser, which needs no grants and is not limited by them', $1)
+    when app.oid = c.relowner then format('role "%s" owns the tables, so it needs no grants', $1)
+    when not pg_has_role(c.relowner, 'usage')
+        then format('only the role that owns the tables, %s, can grant them', pg_get_userbyid(c.relowner))
+end
+from pg_class c left join pg_roles app on app.rolname = $1
+where c.oid = to_regclass('audit_events')"#;
+
+/// Why a role can't be granted its privileges.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// The role is not one to grant to, or the connection's role can't grant.
+    #[error("{0}")]
+    Impossible(String),
+    /// The database can't be reached or rejects statements.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Grants the role that an administrator names what serving needs, and nothing else.
 ///
 /// # Errors
-/// When the role does not exist or owns the tables, or the connection's role does not own them.
+/// When the role does not exist, is a superuser or owns the tables, or the connection's role does not own them.
+pub async fn grant_to(connection: &mut PgConnection, role: &str) -> Result<(), GrantError> {
+    let why: Option<String> = sqlx::query_scalar(WHY_NOT).bind(role).fetch_one(&mut *connection).await?;
+    match why {
+        Some(why) => Err(GrantError::Impossible(why)),
+        None => Ok(grant(connection, role).await?),
+    }
+}
+
+/// Grants muster's own role what serving needs, and nothing else, on the tables that the connection's role owns.
+///
+/// # Errors
+/// Those of the database.
 pub async fn grant(connection: &mut PgConnection, app: &str) -> sqlx::Result<()> {
     let role: String = sqlx::query_scalar("select quote_literal($1)").bind(app).fetch_one(&mut *connection).await?;
     sqlx::raw_sql(AssertSqlSafe(GRANT.replace("$role", &role))).execute(connection).await.map(|_| ())

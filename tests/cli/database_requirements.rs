@@ -81,7 +81,8 @@ async fn a_role_without_rights_on_the_schema_is_told_which_to_grant() {
     execute(&database, "revoke create on schema public from public".to_owned()).await;
     let advice = format!(
         "since PostgreSQL 15, only the owner of a database may create tables: run `alter database {} owner to {role}`, or \
-         `grant usage, create on schema public to {role}`, as the owner",
+         `grant usage, create on schema public to {role}`, as the owner; if {role} is only to serve, run \
+         `muster migrate --grant-to {role}` as the owner instead",
         database.get_database().unwrap()
     );
     let denied = format!("can't use the database at {place}: permission denied for schema public; {advice}");

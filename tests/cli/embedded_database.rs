@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -212,6 +213,43 @@ fn the_data_directory_of_another_user_is_rejected() {
         ran.err
     );
     assert_eq!(ran.err.lines().count(), 1);
+}
+
+#[test]
+fn every_command_says_whose_the_data_directory_is() {
+    // Another user is needed.
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let dir = data_dir();
+    let mut server = serve(dir.path());
+    server.signal("-TERM");
+    server.wait();
+    let hidden = dir.path().join("hidden");
+    fs::create_dir(&hidden).unwrap();
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o700)).unwrap();
+    let of_root = format!(
+        "{} belongs to user root; run muster as root, or choose another with `--data-dir`",
+        dir.path().display()
+    );
+    let denied = format!(
+        "{} can't be used by this user (permission denied); choose another with `--data-dir`, or run muster as its owner",
+        hidden.join("data").display()
+    );
+    for (data_dir, why) in [(dir.path().to_owned(), of_root), (hidden.join("data"), denied)] {
+        let run_as_other = |words: &[&str]| {
+            let mut command = muster();
+            command.args(words).env("MUSTER_DATA_DIR", &data_dir).current_dir("/").uid(65_534).gid(65_534);
+            run(&mut command)
+        };
+        for words in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"], &["key", "list"]] {
+            let ran = run_as_other(words);
+            assert_eq!((ran.status, ran.err), (Some(2), format!("error: the data directory {why}\n")), "{words:?}");
+        }
+        let ran = run_as_other(&["doctor", "--no-hashing"]);
+        let found = format!("problem  database.connection       the data directory {why}\n");
+        assert!(ran.out.contains(&found), "{}", ran.out);
+    }
 }
 
 #[test]
