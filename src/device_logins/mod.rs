@@ -10,8 +10,9 @@
 //! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, not a click on
 //! the login's page: the client that started the login gets the key, so following a link must not be enough.
 //!
-//! *An approval ends with the approver's access.* No key is created if the approving key has been revoked or the user
-//! has been suspended or deleted in the meantime.
+//! *An approval ends with the approver's access.* No key is created if the approving key has been revoked, the secret
+//! that approved is no longer valid after a rotation, or the user has been suspended or deleted in the meantime. The
+//! approval stores the digest of the secret: times can't tell an approval with the old secret during its overlap.
 
 mod otp;
 mod read;
