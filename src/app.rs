@@ -376,12 +376,12 @@ impl App {
         jobs
     }
 
-    /// Cancels background jobs and batches that end with their request, and waits up to `timeout` for them. A batch in its
-    /// transaction finishes it; any other is only marked as failed.
+    /// Cancels background jobs, batches among them, and waits up to `timeout` for them. A batch in its transaction finishes
+    /// it; any other is only marked as failed.
     pub async fn abort_jobs(&self, timeout: Duration) {
         self.jobs.close();
         self.stopping.cancel();
-        // A batch that ends with its request has a heartbeat, which is a task.
+        // Tasks end the batches whose clients have left.
         self.tasks.close();
         let _ = tokio::time::timeout(timeout, async { tokio::join!(self.jobs.wait(), self.tasks.wait()) }).await;
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::repeats::Repeated;
 use super::{Attribution, AuditDenial, Event, Outcome, Target};
 use crate::caller::{Action, Caller, Origin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{self, Batch, Id};
 
 /// The columns that differ between the rows of one statement.
@@ -20,6 +20,9 @@ struct Row {
 }
 
 /// Appends the events of a change, in its transaction.
+///
+/// # Errors
+/// `internal` if the database discarded an event, as a rule or a trigger of the table's owner does; errors of the database.
 pub(crate) async fn append(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -33,7 +36,12 @@ pub(crate) async fn append(
         details: event.details(),
     };
     let rows: Vec<Row> = events.iter().map(row).collect();
-    insert(connection, caller.into(), now, Outcome::Success, None, &rows).await.map(|_| ())
+    match insert(connection, caller.into(), now, Outcome::Success, None, &rows).await? {
+        true => Ok(()),
+        false => {
+            Err(Error::internal("the database discarded audit events; look for rules and triggers of `audit_events`"))
+        }
+    }
 }
 
 /// Appends a denial, outside any change. `false`: a token can name an organization that does not exist, and such a
@@ -61,7 +69,7 @@ pub(crate) async fn append_repeated(
     insert(connection, attribution, now, outcome, Some(reason), &[row]).await.map(|_| ())
 }
 
-/// Inserts all rows with one statement. `false`: there is no such organization.
+/// Inserts all rows with one statement. `false`: there is no such organization, or the database discarded rows.
 async fn insert(
     connection: &mut PgConnection,
     Attribution { organization_id, actor, origin }: Attribution,
@@ -105,5 +113,5 @@ async fn insert(
     )
     .execute(connection)
     .await?;
-    Ok(inserted.rows_affected() > 0)
+    Ok(usize::try_from(inserted.rows_affected()) == Ok(rows.len()))
 }

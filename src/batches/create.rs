@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::check::{Valid, as_planned, off_thread, validate};
 use super::claim::{self, Claim, ClaimKey};
 use super::job::{self, Hashing, Job};
-use super::lease::{Counts, Lease};
+use super::lease::{Client, Counts, Lease};
 use super::plan::{Outcome, Plan};
 use super::repeat::{claim_implicit, opening, same, settled, undelivered};
 use super::row::List;
@@ -119,7 +119,7 @@ enum Step {
 /// What happens to a batch when its client disconnects.
 #[derive(Clone, Copy)]
 enum Run {
-    /// If the transaction has not begun, nothing is written.
+    /// If the transaction has not begun and no other request follows the batch, nothing is written.
     Attached,
     /// The batch is created all the same. The request waits for the duration, or until the end.
     Detached(Option<Duration>),
@@ -237,12 +237,18 @@ impl Prepared {
                     Err(_) => Answer::Running(Box::new(read::find(app, caller, batch_id).await?)),
                 }))
             }
-            (mut lease, _) => {
-                if let Some(lease) = &mut lease {
-                    lease.attach(progress);
-                }
-                Ok(Started::Creating(Box::pin(self.run(Arc::clone(app), *caller, lease))))
+            (Some(mut lease), Run::Attached) => {
+                lease.attach(progress);
+                let held = lease.held;
+                let creating = app.start_job(self.run(Arc::clone(app), *caller, Some(lease)));
+                let client = Client::new(app, held, creating.abort_handle());
+                Ok(Started::Creating(Box::pin(async move {
+                    let created = creating.await;
+                    drop(client);
+                    created.map_err(Error::internal)?
+                })))
             }
+            (None, _) => Ok(Started::Creating(Box::pin(self.run(Arc::clone(app), *caller, None)))),
         }
     }
 

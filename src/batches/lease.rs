@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -60,7 +60,7 @@ pub(super) struct Lease {
     heartbeat: JoinHandle<()>,
     counts: Counts,
     is_announced: bool,
-    /// Whether dropping the lease marks the batch as failed because its client left.
+    /// Whether the batch ends when its client leaves ([`Client`]).
     pub(super) is_attached: bool,
     /// Whether the batch has ended. Set after the statement that ends it, because the request may end during the statement.
     is_settled: bool,
@@ -97,7 +97,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Stores the progress of the batch from now on. The batch ends with the lease: if it is dropped, its client has left.
+    /// Stores the progress of the batch from now on. The batch ends when its [`Client`] leaves.
     pub(super) fn attach(&mut self, progress: Arc<Progress>) {
         (self.is_announced, self.is_attached) = (true, true);
         self.report(progress);
@@ -124,7 +124,7 @@ impl Lease {
     /// Gives the batch up because of `error`, which frees the key.
     pub(super) async fn give_up(mut self, error: &Error) {
         log_failure(match self.is_announced {
-            true => fail(&self.app, self.held, &failure(error)).await,
+            true => fail(&self.app, self.held, &failure(error), false).await.map(drop),
             false => release(&self.app, self.held).await,
         });
         self.is_settled = true;
@@ -164,17 +164,57 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
         // The lease of an announced batch whose task panicked expires, and the batch is marked as failed.
-        if self.is_settled || std::thread::panicking() || (self.is_announced && !self.is_attached) {
+        if self.is_settled || std::thread::panicking() || self.is_announced {
             return;
         }
-        let (app, held, is_attached) = (Arc::clone(&self.app), self.held, self.is_attached);
+        let (app, held) = (Arc::clone(&self.app), self.held);
+        drop(self.app.start_task(async move { log_failure(release(&app, held).await) }));
+    }
+}
+
+/// The client that waits for a batch. Dropping it before the end fails the batch and aborts its job, unless the
+/// transaction has begun or another request follows the batch ([`follow`]).
+pub(super) struct Client {
+    app: Arc<App>,
+    held: Held,
+    job: AbortHandle,
+}
+
+impl Client {
+    pub(super) fn new(app: &Arc<App>, held: Held, job: AbortHandle) -> Self {
+        Self { app: Arc::clone(app), held, job }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if self.job.is_finished() {
+            return;
+        }
+        let (app, held, job) = (Arc::clone(&self.app), self.held, self.job.clone());
         drop(self.app.start_task(async move {
-            log_failure(match is_attached {
-                true => fail(&app, held, &disconnected()).await,
-                false => release(&app, held).await,
-            });
+            let failed = fail(&app, held, &disconnected(), true).await;
+            if !matches!(failed, Ok(false)) {
+                job.abort();
+            }
+            log_failure(failed.map(drop));
         }));
     }
+}
+
+/// Lets a running batch continue without its client, for a request that gets the ID of the batch, on any instance.
+/// `false`: the batch has ended.
+pub(super) async fn follow(app: &App, organization_id: Id<Organization>, batch_id: Id<Batch>) -> Result<bool> {
+    let (mut transaction, _) = app.begin(&app.db.interactive).await?;
+    let followed = sqlx::query!(
+        "update batches set is_followed = true where organization_id = $1 and batch_id = $2 and state = 'running'",
+        organization_id as Id<Organization>,
+        batch_id as Id<Batch>,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(followed.rows_affected() == 1)
 }
 
 /// Renews the lease every second, until it is lost.
@@ -236,25 +276,28 @@ async fn release(app: &App, held: Held) -> Result<()> {
     Ok(())
 }
 
-async fn fail(app: &App, held: Held, failure: &Value) -> Result<()> {
+/// Marks a batch as failed; if `is_disconnected`, only a batch that no other request follows. `false`: it was not.
+async fn fail(app: &App, held: Held, failure: &Value, is_disconnected: bool) -> Result<bool> {
     let (mut transaction, now) = app.begin(&app.db.interactive).await?;
-    sqlx::query!(
+    let failed = sqlx::query!(
         r#"
         update batches
         set state = 'failed', failure = $4, finished_at = $5, owner = null, lease_until = null, expected_at = null,
             idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null
         where organization_id = $1 and batch_id = $2 and owner = $3 and state = 'running'
+            and not ($6 and is_followed)
         "#,
         held.organization_id as Id<Organization>,
         held.batch_id as Id<Batch>,
         held.owner,
         failure,
         now,
+        is_disconnected,
     )
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(failed.rows_affected() == 1)
 }
 
 /// The reason why a row no longer belongs to its attempt.

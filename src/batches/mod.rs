@@ -27,8 +27,9 @@
 //!
 //! A dry run takes the same steps without hashing, and rolls back. Its response has a plan (`plan.rs`), which a later
 //! request can be bound to. A batch that is requested with `Prefer: respond-async`, or with a key, continues when its
-//! client disconnects; any other fails (`disconnected`), unless step 8 has begun. A batch with a row can be read (`read.rs`),
-//! cancelled before step 8 and undone after it (`undo.rs`).
+//! client disconnects; any other fails (`disconnected`), unless step 8 has begun or the same request was sent again with
+//! `Prefer: respond-async`. A batch with a row can be read (`read.rs`), cancelled before step 8 and undone after it
+//! (`undo.rs`).
 //!
 //! # Decisions
 //!
@@ -46,6 +47,9 @@
 //! *A client that closes its connection while its passwords are hashed gives its batch up*, also with FIN: no known client
 //! closes only its sending side (`http/disconnect.rs`). Creating users for a client that will report an error, or is sending
 //! the list again, surprises its user. A client that wants its batch to continue sends a key.
+//!
+//! *An asynchronous request marks the row of the batch that it joins*, because the batch may run on another instance. The
+//! statement that fails a batch whose client has left checks the mark; until it has, the job continues.
 //!
 //! *A list without passwords has no row in advance*: it is written at once, so there is nothing to follow, cancel or join,
 //! and the extra commit would slow it down.

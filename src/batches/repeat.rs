@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::check::{as_planned, find_taken, off_thread};
 use super::claim::{self, Claim, ClaimKey, Opening};
-use super::lease::Counts;
+use super::lease::{self, Counts};
 use super::{Answer, Mode, Request, Response, read, unpack};
 use crate::app::App;
 use crate::caller::Caller;
@@ -56,6 +56,7 @@ pub(super) async fn same(app: &Arc<App>, caller: &Caller, request: &Request, bod
     let key = implicit_key(app, body).await?;
     let claim = match (app.in_time(claim::find(app, caller, &key, b"")).await??, request.mode) {
         (Some(Claim::Running(batch_id)), Mode::Create { wait: None }) => join(app, caller, request, batch_id).await?,
+        (Some(Claim::Running(batch_id)), _) if !lease::follow(app, caller.organization_id, batch_id).await? => None,
         (claim, _) => claim,
     };
     match claim {
@@ -77,7 +78,8 @@ async fn join(app: &Arc<App>, caller: &Caller, request: &Request, batch_id: Id<B
     }
 }
 
-/// Claims the batch of a request without a key, or waits for the outcome of the same request.
+/// Claims the batch of a request without a key, or waits for the outcome of the same request. An asynchronous request does
+/// not wait: from then on the batch continues without its first client.
 pub(super) async fn claim_implicit(
     app: &Arc<App>,
     caller: &Caller,
@@ -91,9 +93,13 @@ pub(super) async fn claim_implicit(
     loop {
         // As for an explicit key.
         let claimed = app.in_time(Box::pin(claim::claim(app, caller, &opening, b""))).await??;
-        let (Claim::Running(batch_id), Mode::Create { wait: None }) = (&claimed, request.mode) else {
-            return Ok(claimed);
-        };
+        let Claim::Running(batch_id) = &claimed else { return Ok(claimed) };
+        if request.mode != (Mode::Create { wait: None }) {
+            if lease::follow(app, caller.organization_id, *batch_id).await? {
+                return Ok(claimed);
+            }
+            continue;
+        }
         // The other request has a place for the same passwords.
         drop(place.take());
         failpoints::reach("batch::waiting").await;

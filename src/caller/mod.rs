@@ -59,7 +59,8 @@ pub enum Principal {
         permission: PermissionLevel,
         /// The scopes that limit `permission` further.
         scopes: Scopes,
-        /// The secret that was presented; `None` if the key itself did not send the request.
+        /// The secret that was presented; `None` if it is unknown: a previous version of muster stored the approval of
+        /// a device login without it.
         secret: Option<SecretDigest>,
     },
     /// The holder of an invitation link, who can only accept the invitation.

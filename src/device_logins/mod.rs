@@ -10,8 +10,13 @@
 //! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, not a click on
 //! the login's page: the client that started the login gets the key, so following a link must not be enough.
 //!
-//! *An approval ends with the approver's access.* No key is created if the approving key has been revoked or the user
-//! has been suspended or deleted in the meantime.
+//! *An approval ends with the approver's access.* No key is created if the approving key has been revoked, the secret
+//! that approved is no longer valid after a rotation, or the user has been suspended or deleted in the meantime. The
+//! approval stores the digest of the secret: times can't tell an approval with the old secret during its overlap.
+//!
+//! *Deleting a user keeps the user's approvals*, so that a client that polls learns that the login has ended, instead of
+//! that it is not approved yet. An approval contains IDs and digests. The organization's next approval deletes it once
+//! it has expired.
 
 mod otp;
 mod read;
@@ -139,7 +144,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
     failpoints::reach("login::found").await;
     let caller = Caller { organization_id: login.organization_id, principal: login.approved_by, origin };
     let fetched = app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
-        // The approver first, as a deletion does, which deletes the approval afterwards.
+        // The approver first, as a deletion by a previous version of muster does, which then deletes the approval.
         if let Some(user_id) = login.user_id {
             write::lock_approver(change, user_id).await?;
         }
@@ -171,7 +176,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
         Err(error) if matches!(error.code(), Code::Unauthenticated | Code::Forbidden | Code::NotFound) => {
             Err(access_ended())
         }
-        // The approval was deleted together with its user.
+        // A previous version deleted the approval together with its user.
         Err(error) if error.code() == Code::Conflict && read::approved(app, &otp).await?.is_none() => {
             Err(access_ended())
         }

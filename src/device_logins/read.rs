@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use super::Otp;
 use crate::app::App;
-use crate::caller::{PermissionLevel, Principal, Scopes};
+use crate::caller::{PermissionLevel, Principal, Scopes, SecretDigest};
 use crate::error::Result;
 use crate::id::{ApiKey, Id, Organization, User};
 
@@ -24,7 +24,7 @@ pub(super) struct Login {
     /// The approver, with the permissions at the time of approval.
     pub(super) approved_by: Principal,
     pub(super) is_fetched: bool,
-    /// Whether the approving key is still valid and the user is active.
+    /// Whether the approving key and its secret are still valid and the user is active.
     pub(super) is_valid: bool,
 }
 
@@ -37,7 +37,14 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
             a.organization_id as "organization_id: Id<Organization>", a.user_id as "user_id: Id<User>",
             a.permission_level as "permission_level: PermissionLevel", a.scopes,
             a.approved_by_id as "approved_by_id: Id<ApiKey>", a.fetched_at is not null as "is_fetched!",
-            coalesce(k.revoked_at is null and k.expires_at > $2, false) as "is_key_valid!",
+            a.approved_by_secret_sha256 as secret_sha256,
+            coalesce(
+                k.revoked_at is null and k.expires_at > $2 and (
+                    a.approved_by_secret_sha256 is null or a.approved_by_secret_sha256 = k.secret_sha256
+                    or (a.approved_by_secret_sha256 = k.previous_secret_sha256 and k.previous_expires_at > $2)
+                ),
+                false
+            ) as "is_key_valid!",
             coalesce(u.status <> 'suspended', false) as "is_user_active!"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
@@ -61,7 +68,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
                 user_id: row.user_id,
                 permission: row.permission_level,
                 scopes: Scopes::from_database(row.scopes.as_deref()),
-                secret: None,
+                secret: row.secret_sha256.and_then(|sha256| Some(SecretDigest(sha256.try_into().ok()?))),
             },
         },
     }))

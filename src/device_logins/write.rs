@@ -2,7 +2,7 @@
 
 use super::Otp;
 use super::read::Approval;
-use crate::caller::{PermissionLevel, Scopes};
+use crate::caller::{PermissionLevel, Principal, Scopes, SecretDigest};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Organization, User};
@@ -32,12 +32,16 @@ pub(super) async fn delete_expired(change: &mut Change) -> Result<()> {
 pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval) -> Result<bool> {
     let (organization_id, now, actor) = (change.organization_id(), change.now(), change.actor());
     let scopes = approval.scopes.to_database();
+    let secret = match change.caller().principal {
+        Principal::ApiKey { secret, .. } => secret,
+        Principal::Invitation(_) | Principal::Operator => None,
+    };
     let approved = sqlx::query!(
         r#"
         insert into login_approvals
             (organization_id, otp_sha256, user_id, permission_level, scopes, approved_by_kind, approved_by_id,
-             approved_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             approved_at, expires_at, approved_by_secret_sha256)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         on conflict do nothing
         "#,
         organization_id as Id<Organization>,
@@ -49,6 +53,7 @@ pub(super) async fn approve(change: &mut Change, otp: &Otp, approval: &Approval)
         actor.id,
         now,
         otp.expires_at,
+        secret.as_ref().map(|SecretDigest(sha256)| sha256.as_slice()),
     )
     .execute(change.connection())
     .await?;

@@ -253,18 +253,11 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
 }
 
 /// Deletes users, whose rows are locked, and all data that identifies them. Memberships, passwords and group memberships are deleted by foreign
-/// keys (`on delete cascade`). API keys, approvals of device logins, invitations to the users' addresses and the stored
-/// responses of their batches are deleted explicitly, the keys last: a change by one of these keys locks its access after
-/// everything else.
+/// keys (`on delete cascade`). API keys, invitations to the users' addresses and the stored responses of their
+/// batches are deleted explicitly, the keys last: a change by one of these keys locks its access after everything else.
+/// Approvals of device logins stay until they expire ([`crate::device_logins`]).
 pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Option<Id<Batch>>) -> Result<()> {
     let organization_id = change.organization_id();
-    sqlx::query!(
-        "delete from login_approvals where organization_id = $1 and user_id = any($2)",
-        organization_id as Id<Organization>,
-        users as &[Id<User>]
-    )
-    .execute(change.connection())
-    .await?;
     sqlx::query!(
         r#"
         delete from invitations

@@ -249,3 +249,23 @@ async fn a_change_without_an_event_is_not_committed() {
     assert_eq!(error.code().as_str(), "internal");
     assert_eq!(error.chain().as_deref(), Some("a change without an audit event"));
 }
+
+#[tokio::test]
+async fn a_change_whose_events_the_database_discards_is_not_committed() {
+    let app = TestApp::spawn().await;
+    for (n, rule) in [
+        "create rule discard as on insert to audit_events where new.action = 'user.create' do instead nothing",
+        "create rule discard as on insert to audit_events do instead nothing",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (first, second) = (sso(&format!("{n}a@example.com")), sso(&format!("{n}b@example.com")));
+        assert_eq!(app.owner.create(&json!([first])).await.status, 200);
+        app.db_execute(rule).await;
+        let created = app.owner.create(&json!([second])).await;
+        assert_eq!((created.status, created.error()["code"].as_str()), (500, Some("internal")), "{}", created.text);
+        assert_eq!(app.db_value::<i64>("select count(*) from users where email like '_b@%'").await, 0);
+        app.db_execute("drop rule discard on audit_events").await;
+    }
+}

@@ -213,20 +213,56 @@ async fn an_approval_by_a_user_without_access_gives_no_key() {
     refused(&fetched(&app, &other).await, 409, "conflict", gone);
     assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
 
-    // A deleted user leaves no approval; one left by the previous version of muster yields no key.
+    // A deleted user's approvals yield no key.
     let (grace_id, grace) = app.person("grace@example.com", PermissionLevel::Collaborator).await;
     let (otp, _) = started(&app, 60).await;
     let (leftover, _) = started(&app, 60).await;
     assert_eq!(grace.post(APPROVE, &json!({"otp": otp})).await.status, 200);
     assert_eq!(app.owner.delete(&format!("/api/v2/users/{grace_id}")).await.status, 204);
-    assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], false);
+    refused(&fetched(&app, &otp).await, 409, "conflict", gone);
     let operator = muster::organizations::operator(&app.app).await.unwrap();
-    let ada_id = app.person("ada.king@example.com", PermissionLevel::Collaborator).await.0.parse().unwrap();
-    muster::device_logins::approve(&app.app, &operator, &leftover, Some(ada_id)).await.unwrap();
-    app.db_execute("delete from api_keys where user_id in (select user_id from users where email like 'ada.king@%')")
-        .await;
-    app.db_execute("delete from users where email like 'ada.king@%'").await;
+    let ada_id = app.person("ada.king@example.com", PermissionLevel::Collaborator).await.0;
+    muster::device_logins::approve(&app.app, &operator, &leftover, Some(ada_id.parse().unwrap())).await.unwrap();
+    assert_eq!(app.owner.delete(&format!("/api/v2/users/{ada_id}")).await.status, 204);
     refused(&fetched(&app, &leftover).await, 409, "conflict", gone);
+}
+
+#[tokio::test]
+async fn an_approval_ends_with_the_secret_that_made_it() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = Arc::new(Mutex::new(now));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
+    let (first, key) = app.actor_for(PermissionLevel::Owner, Duration::days(1)).await;
+    let key_id = key.key.key_id;
+    let approved = async |secret: &Actor| {
+        let (otp, _) = started(&app, 60).await;
+        assert_eq!(secret.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+        otp
+    };
+    let rotated = async |secret: &Actor, overlap: u32| {
+        let body = json!({"overlap_seconds": overlap});
+        let answer = secret.post(&format!("/api/v2/api_keys/{key_id}/rotate"), &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        app.anonymous().with_token(answer.json()["result"]["token"].as_str().unwrap())
+    };
+    let gone = "the access of the login's approver has ended; start a new login and have another person approve it";
+    let valid = async |otp: &str| assert_eq!(fetched(&app, otp).await.json()["result"]["valid"], true);
+
+    let before = [approved(&first).await, approved(&first).await];
+    let second = rotated(&first, 60).await;
+    let (during, with_second) = (approved(&first).await, approved(&second).await);
+    valid(&before[0]).await;
+    *clock.lock().unwrap() = now + Duration::seconds(60);
+    for ended in [&before[1], &during] {
+        refused(&fetched(&app, ended).await, 409, "conflict", gone);
+    }
+    valid(&with_second).await;
+
+    let leaked = approved(&second).await;
+    let third = rotated(&second, 0).await;
+    refused(&fetched(&app, &leaked).await, 409, "conflict", gone);
+    valid(&approved(&third).await).await;
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 3);
 }
 
 #[tokio::test]

@@ -458,7 +458,9 @@ async fn an_invitation_revoked_while_its_password_is_hashed_creates_no_account()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_whose_approver_loses_access_while_it_is_fetched_gets_no_key() {
     let instances = Instances::held_at("login::found").await;
-    for (n, end) in ENDS.iter().enumerate().filter(|(_, end)| ["revoke", "suspend", "delete"].contains(&end.name)) {
+    for (n, end) in
+        ENDS.iter().enumerate().filter(|(_, end)| ["revoke", "suspend", "delete", "rotate"].contains(&end.name))
+    {
         let person = instances.person(&format!("{}{n}", end.name), end).await;
         let guest = Actor::new(instances.held.address, None);
         let started = guest.get("/api/v2/users/create_otp_token?duration_seconds=3600").await.json();

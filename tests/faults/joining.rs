@@ -199,3 +199,34 @@ async fn an_asynchronous_request_that_is_sent_again_gets_the_same_batch_while_it
     assert_eq!((third.status, third.error()["code"].as_str()), (409, Some("batch_conflict")), "{}", third.text);
     assert_eq!(counts(&database).await, [3, 3, 3, 1, 4]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_an_asynchronous_request_has_joined_continues_without_its_first_client() {
+    let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let one = ServerProcess::start(command(&database, &gate).stderr(log.reopen().unwrap()));
+    let other = start(&database, &Gate::open("batch::waiting"));
+    let key = one.key.clone().unwrap();
+    let owner = one.actor(&key);
+    for (n, joined) in [&one, &other].into_iter().enumerate() {
+        gate.close();
+        let stream = send(&one, owner.token());
+        gate.reached().await;
+        let request = joined.actor(&key).request("POST", BATCH).header("prefer", "respond-async");
+        let accepted = Actor::send(request.body(users().to_string())).await;
+        assert_eq!(accepted.status, 202, "{}", accepted.text);
+        let batch_id = accepted.json()["result"]["batch_id"].as_str().unwrap().to_owned();
+        drop(stream);
+        eventually("the server notices that the client left", async || {
+            std::fs::read_to_string(log.path()).unwrap().matches("status=499").count() == 1 + n
+        })
+        .await;
+        gate.release();
+        let path = format!("/api/v2/batches/{batch_id}");
+        eventually("the batch ends", async || owner.get(&path).await.json()["result"]["state"] != "running").await;
+        let batch = owner.get(&path).await.json()["result"].clone();
+        assert_eq!((&batch["state"], &batch["user_count"]), (&json!("created"), &json!(3)), "{batch}");
+        let undone = owner.post(&format!("{path}/undo"), &Value::Null).await;
+        assert_eq!(undone.status, 200, "{}", undone.text);
+    }
+}

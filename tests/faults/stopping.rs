@@ -132,7 +132,7 @@ async fn is_ended_by_the_second_signal(server: &mut ServerProcess, signals: [&st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_forces_the_shutdown_and_rolls_back_the_batch_in_progress() {
-    for (prefer, requests, batches) in [("respond-async", 0, 1), ("wait", 1, 0)] {
+    for (prefer, requests, batches) in [("respond-async", 0, 1), ("wait", 1, 1)] {
         let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
         let (mut server, log) = held(&database, &gate, "300");
         let key = server.key.clone().unwrap();

@@ -1,0 +1,8 @@
+-- An approval ends with the secret that made it, so that a rotated key gives no access to whoever had its old secret.
+-- Approvals by a previous version have no secret: they end with their key, and expire after ten minutes.
+-- A column without a default needs no rewrite: the table is locked for an instant. Gives up after two seconds behind a
+-- long-running reader such as a dump, because other statements would wait as well; it can be repeated.
+set local lock_timeout = '2s';
+alter table login_approvals
+    -- SHA-256 of the secret of the approving key, as `api_keys` stores it; null: the operator approved.
+    add column approved_by_secret_sha256 bytea;
