@@ -407,8 +407,8 @@ impl Change {
     ///
     /// # Errors
     /// `unauthenticated` or `forbidden` when the caller has lost the access meanwhile. `internal` when no event was
-    /// recorded, which is a bug, or the database discarded one. Errors of the database; if the connection broke during the commit, the error's class is
-    /// [`ErrorClass::OutcomeUnknown`].
+    /// recorded, which is a bug, or the database discarded one. Errors of the database; if the connection broke during
+    /// the commit, the error's class is [`ErrorClass::OutcomeUnknown`].
     pub(crate) async fn commit(mut self) -> Result<(), FailedChange> {
         if self.events.is_empty() {
             return Err(Error::internal("a change without an audit event").into());

@@ -6,31 +6,39 @@ use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{BATCH, db_counts, migrated_database, with_password};
 
 /// Every step at which a batch can be interrupted, in order, and how many of its three users exist after a restart.
-const STEPS: [(&str, i64); 10] = [
+const STEPS: [(&str, i64); 13] = [
     ("batch::authorized", 0),
     ("batch::received", 0),
     ("batch::checked", 0),
+    ("batch::claimed", 0),
     ("batch::hashing", 0),
     ("batch::hashed", 0),
     ("batch::begun", 0),
     ("batch::inserted", 0),
     ("change::written", 0),
+    ("change::confirmed", 0),
     ("change::audited", 0),
+    ("change::committed", 3),
     ("batch::committed", 3),
 ];
 
 #[test]
 fn the_steps_are_complete() {
     let mut known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
-    let sources = ["batches/create.rs", "batches/job.rs", "batches/write.rs", "change.rs"]
-        .map(|file| std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap());
+    let sources = format!("{}/src", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(format!("{sources}/batches")).unwrap().map(|file| file.unwrap().path());
+    let sources: Vec<String> = files
+        .chain([format!("{sources}/change.rs").into()])
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
     let mut found: Vec<&str> = sources
         .iter()
         .flat_map(|text| text.split("failpoints::reach(\"").skip(1))
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
-    // Reached only in a conflict: see `contention.rs`; and by a second request: see `joining.rs`.
-    known.extend(["batch::conflict", "batch::waiting"]);
+    // Reached only in a conflict: see `contention.rs`; by a second request: see `joining.rs`; by a rejected one: see
+    // `hang_up.rs`.
+    known.extend(["batch::conflict", "batch::waiting", "lease::releasing"]);
     known.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, known);
