@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -11,8 +10,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::de::DeserializeOwned;
 
 use super::browser;
-use super::connection::ConnState;
 use super::log::Note;
+use super::sender;
 use super::vendor;
 use crate::app::App;
 use crate::audit::AuditDenial;
@@ -21,7 +20,6 @@ use crate::caller::{Action, Caller, KeyHolder, Origin};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
 use crate::keys;
-use crate::proxies::{self, Sender};
 use crate::traces::stage;
 
 impl FromRequest for Caller {
@@ -63,22 +61,8 @@ pub(super) async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>,
 pub(super) fn origin(request: &HttpRequest) -> Origin {
     Origin {
         request_id: request.extensions().get::<Note>().map(|note| note.request_id),
-        address: sender(request).map(|sender| sender.address),
+        address: sender::address(request),
     }
-}
-
-/// Whether the client uses HTTPS, to this server or to a trusted proxy.
-pub(super) fn is_https(request: &HttpRequest) -> bool {
-    request.conn_data::<Rc<ConnState>>().is_some_and(|state| state.is_tls)
-        || sender(request).is_some_and(|sender| sender.is_https)
-}
-
-/// The client, as seen through trusted proxies; `None` if the connection is closed already.
-fn sender(request: &HttpRequest) -> Option<Sender> {
-    let peer = request.peer_addr()?.ip();
-    let config = &request.app_data::<web::Data<App>>()?.config.server;
-    let values = |name: &'static str| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
-    Some(proxies::sender(peer, &config.trusted_proxies, config.forwarded_header, values))
 }
 
 /// An API key, and the header that it came in.

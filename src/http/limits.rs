@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, web};
 use bytes::Bytes;
 
 use super::connection::{ConnState, RequestGuard, ResponseGuard};
-use super::{error, extract, security_headers};
+use super::{error, security_headers, sender};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 
@@ -26,7 +26,7 @@ pub(super) async fn apply(
 ) -> std::result::Result<ServiceResponse<TrackedBody>, actix_web::Error> {
     let app = request.app_data::<web::Data<App>>().cloned();
     let app = app.ok_or_else(|| actix_web::error::ErrorInternalServerError("no app"))?;
-    let is_https = extract::is_https(request.request());
+    let is_https = sender::is_https(request.request());
     let (mut response, guard) = match admit(&app, request.request()) {
         Ok(guard) => (app.in_runtime(next.call(request)).await?.map_into_boxed_body(), guard),
         Err(error) => {

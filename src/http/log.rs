@@ -25,7 +25,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, error, web};
 use uuid::Uuid;
 
-use super::extract;
+use super::sender;
 use crate::app::App;
 use crate::batches::Response;
 use crate::id::{ApiKey, Id, Request};
@@ -109,7 +109,7 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
         let caller = caller.map(tracing::field::display);
         let error = error.as_deref();
         // Without a caller, only the address tells who tries keys.
-        let client = matches!(status, 401 | 429).then(|| extract::origin(request).address).flatten();
+        let client = matches!(status, 401 | 429).then(|| sender::address(request)).flatten();
         let client = client.map(tracing::field::display);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         if status == 503 {

@@ -39,6 +39,7 @@ mod openapi;
 mod pages;
 mod public_url;
 mod security_headers;
+mod sender;
 mod server;
 mod stream;
 mod vendor;

@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::HOST;
 
-use super::extract;
+use super::sender;
 use crate::config;
 use crate::error::{Error, Result};
 
@@ -21,7 +21,7 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
     let host = host(request).filter(is_valid).ok_or_else(|| {
         Error::invalid("can't create a link: the request has no valid `Host`, and `server.public_url` is not set")
     })?;
-    let scheme = if extract::is_https(request) { "https" } else { "http" };
+    let scheme = if sender::is_https(request) { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }
 
