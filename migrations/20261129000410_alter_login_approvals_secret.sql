@@ -4,5 +4,6 @@
 -- long-running reader such as a dump, because other statements would wait as well; it can be repeated.
 set local lock_timeout = '2s';
 alter table login_approvals
-    -- SHA-256 of the secret of the approving key, as `api_keys` stores it; null: the operator approved.
+    -- SHA-256 of the secret of the approving key, as `api_keys` stores it; null: the operator approved, or
+    -- a previous version of muster stored the approval.
     add column approved_by_secret_sha256 bytea;

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::error::{Error, Result};
 
@@ -131,7 +131,12 @@ pub struct RequestBody {
 
 /// A text that is wiped when dropped.
 #[derive(Default)]
-struct Text(Zeroizing<Vec<u8>>);
+struct Text(Vec<u8>);
+
+/// Wipes a text. The rest of its memory never had any: writing to it would make the system provide it.
+fn wipe(text: &mut [u8]) {
+    text.zeroize();
+}
 
 impl AsRef<[u8]> for Text {
     fn as_ref(&self) -> &[u8] {
@@ -144,9 +149,10 @@ impl Drop for Text {
         if self.0.len() > SHORT
             && let Ok(runtime) = Handle::try_current()
         {
-            let text = std::mem::take(&mut self.0);
-            drop(runtime.spawn_blocking(move || drop(text)));
+            let mut text = std::mem::take(&mut self.0);
+            drop(runtime.spawn_blocking(move || wipe(&mut text)));
         }
+        wipe(&mut self.0);
     }
 }
 
@@ -171,7 +177,7 @@ impl RequestBody {
             let announced = if length > SHORT { self.announced } else { 0 };
             let mut longer = Vec::with_capacity(length.max(announced).max(text.capacity().saturating_mul(2)));
             longer.extend_from_slice(text);
-            std::mem::replace(&mut **text, longer).zeroize();
+            wipe(&mut std::mem::replace(text, longer));
         }
         text.extend_from_slice(bytes);
         Ok(())

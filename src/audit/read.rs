@@ -93,11 +93,17 @@ impl FromStr for ActorFilter {
 /// `forbidden` unless the caller is an owner. `overloaded` when the read, or those before it, take too long.
 pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<Event>) -> Result<Page<Entry>> {
     app.authorize(caller, Action::AuditList).await?;
-    let turn = app.audit_turns.of(caller.organization_id);
-    let _turn = app.in_time(turn.lock()).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?;
-    let mut read = app.reader(&app.db.interactive).await?;
-    let rows = sqlx::query!(
-        r#"
+    let turn = app.audit_turns.of(caller.organization_id).lock_owned();
+    let turn = app.in_time(turn).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?;
+    let (pool, organization_id) = (app.db.interactive.clone(), caller.organization_id);
+    let (after, limit) = (page.after.unwrap_or(Id::MAX), page.limit());
+    let (since, until, action, actor) = (filter.since, filter.until, filter.action, filter.actor);
+    // PostgreSQL goes on when the client leaves, so the turn lasts as long as the query.
+    let read = async move {
+        let _turn = turn;
+        let mut read = Box::pin(pool.acquire()).await?;
+        sqlx::query!(
+            r#"
         with listed as (
             select event_id from audit_events
             where organization_id = $1
@@ -125,17 +131,18 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
         where audit_events.organization_id = $1 and event_id in (select event_id from listed)
         order by occurred_at desc, event_id desc
         "#,
-        caller.organization_id as Id<Organization>,
-        page.after.unwrap_or(Id::MAX) as Id<Event>,
-        filter.since,
-        filter.until,
-        filter.action.map(Action::as_str),
-        filter.actor.map(|actor| actor.0),
-        page.limit(),
-    )
-    .fetch_all(&mut *read)
-    .await
-    .map_err(|error| match ErrorClass::of(&error) {
+            organization_id as Id<Organization>,
+            after as Id<Event>,
+            since,
+            until,
+            action.map(Action::as_str),
+            actor.map(|actor| actor.0),
+            limit,
+        )
+        .fetch_all(&mut *read)
+        .await
+    };
+    let rows = app.start_task(read).await.map_err(Error::internal)?.map_err(|error| match ErrorClass::of(&error) {
         ErrorClass::TimedOut => Error::overloaded(TOO_WIDE, RETRY_SOON).with_source(error),
         _ => error.into(),
     })?;

@@ -145,8 +145,8 @@ struct State {
 }
 
 impl Repeats {
-    /// Whether to append a denial. Otherwise it was counted; if [`TRACKED`] organizations are tracked already, denials without
-    /// a valid credential of others are neither.
+    /// Whether to append a denial. Otherwise it was counted; if [`TRACKED`] organizations are tracked already,
+    /// unauthenticated denials of further organizations are dropped.
     pub(crate) fn note(
         &self,
         attribution: Attribution,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::check::{Valid, as_planned, off_thread, validate};
 use super::claim::{self, Claim, ClaimKey};
 use super::job::{self, Hashing, Job};
-use super::lease::{Client, Counts, Lease};
+use super::lease::{self, Client, Counts, Lease};
 use super::plan::{Outcome, Plan};
 use super::repeat::{claim_implicit, opening, same, settled, undelivered};
 use super::row::List;
@@ -148,10 +148,13 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
             let key = ClaimKey::explicit(app, key, list.bytes());
             let opening = opening(&request, key, Counts::default());
             // A row that is inserted after the timeout, or after the client has left, is released with its lease.
-            match app.in_time(Box::pin(claim::claim(app, caller, &opening, list.bytes()))).await?? {
-                Claim::Held(lease) => Some(lease),
-                Claim::Running(_) if wait.is_none() => return Err(Error::key_in_use()),
-                claim => return settled(app, caller, claim, false).await.map(Step::Answer),
+            loop {
+                match app.in_time(Box::pin(claim::claim(app, caller, &opening, list.bytes()))).await?? {
+                    Claim::Held(lease) => break Some(lease),
+                    Claim::Running(_) if wait.is_none() => return Err(Error::key_in_use()),
+                    Claim::Running(batch_id) if !lease::follow(app, caller.organization_id, batch_id).await? => {}
+                    claim => return settled(app, caller, claim, false).await.map(Step::Answer),
+                }
             }
         }
     };
@@ -191,15 +194,15 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
     };
     let run = if request.key.is_some() || wait.is_some() { Run::Detached(wait) } else { Run::Attached };
     let (source, file, render) = (request.source, request.file, request.render);
-    let (max_findings, is_followed) = (app.config.batch.max_findings, wait.is_some());
-    let job = Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_followed };
+    let (max_findings, is_async) = (app.config.batch.max_findings, wait.is_some());
+    let job = Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_async };
     Ok(Step::Create(Box::new(Prepared { job, is_planned: request.plan.is_some() }), lease, run))
 }
 
 /// Gives up a claimed row because of `error`, which frees its key.
 async fn released(lease: Option<Lease>, error: Error) -> Error {
     if let Some(lease) = lease {
-        lease.release().await;
+        lease.give_up(&error).await;
     }
     error
 }
@@ -345,7 +348,7 @@ async fn dry_run(app: &Arc<App>, caller: &Caller, request: &Request, list: List)
         counts,
         response: None,
         max_findings,
-        is_followed: false,
+        is_async: false,
     };
     let (action, target) = (Action::UserBatchDryRun, Target::Organization(caller.organization_id));
     app.change_many(caller, action, target, true, async |change| write::insert(change, &batch, &accounts).await)

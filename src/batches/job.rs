@@ -37,7 +37,7 @@ pub(super) struct Job {
     /// The memory of the list, until the batch ends.
     pub(super) _share: BodyShare,
     /// Whether the client gets the ID of the batch instead of the response.
-    pub(super) is_followed: bool,
+    pub(super) is_async: bool,
 }
 
 impl Job {
@@ -95,7 +95,7 @@ pub(super) struct Hashed {
 /// `overloaded`; `conflict` when the batch was cancelled; `unavailable` at shutdown.
 pub(super) async fn hash(app: &Arc<App>, job: Job, lease: Option<&Lease>) -> Result<Hashed> {
     let (counts, running) = (job.counts(), app.metrics.batches.start());
-    let Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_followed } = job;
+    let Job { source, file, users, warnings, render, hashing, max_findings, _share: share, is_async } = job;
     let hash = async {
         failpoints::reach("batch::hashing").await;
         hashing.finish().await
@@ -126,7 +126,7 @@ pub(super) async fn hash(app: &Arc<App>, job: Job, lease: Option<&Lease>) -> Res
     let created = Created { batch_id, created_at: now, accounts, warnings };
     let (created, body, response) = render_response(render, created, held.is_some()).await?;
     let file = file.fingerprinted(app);
-    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response, max_findings, is_followed };
+    let batch = NewBatch { held, batch_id, created_at: now, source, file, counts, response, max_findings, is_async };
     let is_undelivered = lease.is_some_and(|lease| lease.is_attached);
     Ok(Hashed { batch, created, body, is_undelivered, running, share })
 }

@@ -48,10 +48,10 @@ pub(super) struct Counts {
     pub(super) weak_hashes: usize,
 }
 
-/// A lease that is held. Dropping it before it is settled ends the batch.
+/// A lease that is held. Dropping it before the batch is announced gives the batch up; any other lease then expires.
 ///
-/// Until the batch is announced, no client knows of it, and giving it up deletes its row. After that clients may look
-/// it up, and giving it up marks it as failed.
+/// Giving up a batch that no client knows of deletes its row. If the batch was announced, or another request follows it,
+/// clients may look it up, and it is marked as failed.
 pub(super) struct Lease {
     app: Arc<App>,
     pub(super) held: Held,
@@ -114,19 +114,10 @@ impl Lease {
         self.is_settled = true;
     }
 
-    /// Deletes the row, which frees the key.
-    pub(super) async fn release(mut self) {
-        failpoints::reach("lease::releasing").await;
-        log_failure(release(&self.app, self.held).await);
-        self.is_settled = true;
-    }
-
     /// Gives the batch up because of `error`, which frees the key.
     pub(super) async fn give_up(mut self, error: &Error) {
-        log_failure(match self.is_announced {
-            true => fail(&self.app, self.held, &failure(error), false).await.map(drop),
-            false => release(&self.app, self.held).await,
-        });
+        failpoints::reach("lease::releasing").await;
+        log_failure(end(&self.app, self.held, self.is_announced, &failure(error)).await);
         self.is_settled = true;
     }
 }
@@ -168,7 +159,7 @@ impl Drop for Lease {
             return;
         }
         let (app, held) = (Arc::clone(&self.app), self.held);
-        drop(self.app.start_task(async move { log_failure(release(&app, held).await) }));
+        drop(self.app.start_task(async move { log_failure(end(&app, held, false, &disconnected()).await) }));
     }
 }
 
@@ -193,11 +184,14 @@ impl Drop for Client {
         }
         let (app, held, job) = (Arc::clone(&self.app), self.held, self.job.clone());
         drop(self.app.start_task(async move {
-            let failed = fail(&app, held, &disconnected(), true).await;
-            if !matches!(failed, Ok(false)) {
-                job.abort();
+            // Until the database has answered, another request may follow the batch, or its transaction may have begun.
+            while !job.is_finished() && !app.stopping.is_cancelled() {
+                match fail(&app, held, &disconnected(), true).await {
+                    Ok(true) => return job.abort(),
+                    Ok(false) => return,
+                    Err(_) => tokio::time::sleep(HEARTBEAT).await,
+                }
             }
-            log_failure(failed.map(drop));
         }));
     }
 }
@@ -262,10 +256,22 @@ async fn renew(app: &App, held: Held, counts: Counts, progress: Option<&Progress
     Ok(renewed.rows_affected() == 1)
 }
 
-async fn release(app: &App, held: Held) -> Result<()> {
+/// Deletes the row of a batch that no client knows of; marks any other as failed.
+async fn end(app: &App, held: Held, is_announced: bool, failure: &Value) -> Result<()> {
+    if !is_announced && release(app, held).await? {
+        return Ok(());
+    }
+    fail(app, held, failure, false).await.map(drop)
+}
+
+/// Deletes the row of a batch that no other request follows. `false`: it was not.
+async fn release(app: &App, held: Held) -> Result<bool> {
     let (mut transaction, _) = app.begin(&app.db.interactive).await?;
-    sqlx::query!(
-        "delete from batches where organization_id = $1 and batch_id = $2 and owner = $3 and state = 'running'",
+    let released = sqlx::query!(
+        r#"
+        delete from batches
+        where organization_id = $1 and batch_id = $2 and owner = $3 and state = 'running' and not is_followed
+        "#,
         held.organization_id as Id<Organization>,
         held.batch_id as Id<Batch>,
         held.owner,
@@ -273,7 +279,7 @@ async fn release(app: &App, held: Held) -> Result<()> {
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(released.rows_affected() == 1)
 }
 
 /// Marks a batch as failed; if `is_disconnected`, only a batch that no other request follows. `false`: it was not.

@@ -34,7 +34,7 @@ pub(super) struct NewBatch {
     /// The maximum number of findings on addresses that were taken.
     pub(super) max_findings: usize,
     /// Whether the client gets the ID of the batch instead of this response.
-    pub(super) is_followed: bool,
+    pub(super) is_async: bool,
 }
 
 /// Writes the batch with its users, their memberships and passwords, and records the events.
@@ -129,8 +129,8 @@ async fn finish(change: &mut Change, batch: &NewBatch, held: Held) -> Result<boo
         count(batch.counts.hashes)?,
         count(batch.counts.weak_hashes)?,
         batch.response.as_deref(),
-        batch.is_followed,
-        claim::response_expires_at(now, batch.is_followed),
+        batch.is_async,
+        claim::response_expires_at(now, batch.is_async),
     )
     .execute(change.connection())
     .await?;

@@ -1,7 +1,7 @@
 //! Clients that close the connection before they get the response: the handler is dropped, and the log has status 499.
 //!
-//! A dropped handler ends its work: passwords that are not hashed yet leave the queue, and a transaction is rolled back
-//! unless it is being committed. Work that must continue runs in a task ([`App::start_job`](crate::app::App::start_job)).
+//! A dropped handler ends its work: passwords that are not hashed yet leave the queue, after the batch's row says so, and a
+//! transaction is rolled back unless it is being committed. Work that must continue runs in a task ([`App::start_job`](crate::app::App::start_job)).
 //!
 //! # Decisions
 //!

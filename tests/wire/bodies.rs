@@ -216,3 +216,19 @@ async fn memory_returns_to_the_system_within_a_minute_of_the_largest_requests() 
     assert_eq!(owner.create(&twice).await.status, 422);
     eventually("the memory returns", async || memory(&server, "VmRSS") <= idle + MARGIN).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_end_early_take_no_more_memory_than_was_sent() {
+    let server = serve(&[]).await;
+    let owner = owner(&server);
+    assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
+    let idle = memory(&server, "VmRSS");
+    let sent = 128 * 1024;
+    let streams: Vec<TcpStream> = (0..100).map(|_| withhold(&server, BATCH, blank(), blank().len() - sent)).collect();
+    drop(streams);
+    for _ in 0..100 {
+        assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
+    }
+    let peak = memory(&server, "VmHWM");
+    assert!(peak < idle + MARGIN, "{idle} MiB, then up to {peak} MiB");
+}
