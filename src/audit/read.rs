@@ -98,7 +98,7 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
     let (pool, organization_id) = (app.db.interactive.clone(), caller.organization_id);
     let (after, limit) = (page.after.unwrap_or(Id::MAX), page.limit());
     let (since, until, action, actor) = (filter.since, filter.until, filter.action, filter.actor);
-    // PostgreSQL goes on when the client leaves, so the turn lasts as long as the query.
+    // The query continues when the client leaves, so the turn lasts until it ends.
     let read = async move {
         let _turn = turn;
         let mut read = Box::pin(pool.acquire()).await?;
