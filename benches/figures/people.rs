@@ -180,7 +180,7 @@ fn rate(place: &mut Populated) -> Line {
     Line::at_least(
         "users by id among 1,000,000, 16 connections, requests/s / the query in pgbench",
         rates.ratio,
-        0.25,
+        0.35,
         format!("{:.2} ({:.0}/s / {:.0}/s)", rates.ratio, rates.b, rates.a),
     )
 }
