@@ -650,6 +650,8 @@ def start(path, host=HOST):
     return subprocess.Popen(
         command, env={**environment(), "ANYSCALE_HOST": host}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell that runs tests in the background has them ignore Ctrl-C, which the client would inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
