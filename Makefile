@@ -33,7 +33,7 @@ schemathesis:
 ## Crash testing: kill KILLS=1000 servers at random moments (`make test` kills 100).
 crashes:
 	@scripts/prerequisites.sh tests
-	@MUSTER_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --features failpoints --locked --test faults -- killed_at_random
+	@MUSTER_TEST_KILLS=$(or $(KILLS),1000) $(CARGO) test --features failpoints --locked --test faults -- after_random_kills
 
 ## Check the Dockerfile, compose.yaml, the Helm chart and the systemd unit with the programs that read them in production.
 deploy-check:
