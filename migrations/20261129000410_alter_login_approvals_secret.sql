@@ -1,4 +1,4 @@
--- An approval ends with the secret that made it, so that a rotated key gives no access to whoever had its old secret.
+-- An approval ends with the secret that made it, so that an old secret gives no access after its key was rotated.
 -- Approvals by a previous version have no secret: they end with their key, and expire after ten minutes.
 -- A column without a default needs no rewrite: the table is locked for an instant. Gives up after two seconds behind a
 -- long-running reader such as a dump, because other statements would wait as well; it can be repeated.

@@ -11,8 +11,8 @@
 //!    If the hash pool has no room for the passwords, or they would take longer than `batch.max_sync_seconds`, the request
 //!    is rejected here.
 //! 5. One query finds the addresses that exist, and adds them to the same [`crate::report::Report`]. (A list without
-//!    passwords or findings that is written at once skips the query: step 8 finds the same conflicts.) The pool checks the strength of the passwords
-//!    of rows without findings.
+//!    passwords or findings that is written at once skips the query: step 8 finds the same conflicts.) The pool checks the
+//!    strength of the passwords of rows without findings.
 //! 6. If there is any finding, the request is rejected here, before passwords are hashed. The response has the complete
 //!    report. If the conflicts are with the users of the same request, whose response could not be delivered, it gets
 //!    that response.

@@ -270,7 +270,7 @@ fn audit_excess(check: &'static str, name: &str, rights: &AuditRights) -> Vec<Fi
             format!("{name} has {excess} on audit_events"),
             "muster does not need them; only the trigger protects the audit log",
             format!(
-                "run `muster migrate --grant-to {name}` as the owner of the tables; if {name} has them through PUBLIC or another                  role, `revoke {excess} on audit_events from …`"
+                "run `muster migrate --grant-to {name}` as the owner of the tables; if {name} has them through PUBLIC or another role, `revoke {excess} on audit_events from …`"
             ),
         ));
     }

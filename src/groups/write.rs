@@ -60,18 +60,7 @@ fn taken(error: sqlx::Error, name: &GroupName) -> Error {
 /// Deletes a locked group with its memberships and policy bindings, which are locked first ([`crate::change`]).
 pub(super) async fn delete(change: &mut Change, group_id: Id<id::Group>) -> Result<()> {
     let organization_id = change.organization_id();
-    sqlx::query!(
-        r#"
-        select from user_group_members
-        where organization_id = $1 and group_id = $2
-        order by user_id
-        for update
-        "#,
-        organization_id as Id<Organization>,
-        group_id as Id<id::Group>,
-    )
-    .execute(change.connection())
-    .await?;
+    lock_members(change, group_id, None).await?;
     sqlx::query!(
         r#"
         select from organization_policy_bindings
@@ -119,19 +108,7 @@ pub(super) async fn add(change: &mut Change, group_id: Id<id::Group>, users: &[I
 /// Removes users from a group, after locking their memberships ([`crate::change`]). Returns those who were members.
 pub(super) async fn remove(change: &mut Change, group_id: Id<id::Group>, users: &[Id<User>]) -> Result<Vec<Id<User>>> {
     let organization_id = change.organization_id();
-    sqlx::query!(
-        r#"
-        select from user_group_members
-        where organization_id = $1 and group_id = $2 and user_id = any($3)
-        order by user_id
-        for update
-        "#,
-        organization_id as Id<Organization>,
-        group_id as Id<id::Group>,
-        users as &[Id<User>],
-    )
-    .execute(change.connection())
-    .await?;
+    lock_members(change, group_id, Some(users)).await?;
     change.confirm_own_access(users).await?;
     let removed = sqlx::query_scalar!(
         r#"
@@ -145,4 +122,23 @@ pub(super) async fn remove(change: &mut Change, group_id: Id<id::Group>, users: 
     .fetch_all(change.connection())
     .await?;
     Ok(removed)
+}
+
+/// Locks the memberships of these users, or of all members.
+async fn lock_members(change: &mut Change, group_id: Id<id::Group>, users: Option<&[Id<User>]>) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from user_group_members
+        where organization_id = $1 and group_id = $2 and ($3::uuid[] is null or user_id = any($3))
+        order by user_id
+        for update
+        "#,
+        organization_id as Id<Organization>,
+        group_id as Id<id::Group>,
+        users as Option<&[Id<User>]>,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
 }

@@ -102,7 +102,7 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if self.creating.is_some() && !self.app.stopping.is_cancelled() {
-            log::abandoned(&self.app, &self.request);
+            log::abandoned(&self.app, &self.request, true);
         }
     }
 }

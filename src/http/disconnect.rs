@@ -59,7 +59,7 @@ impl Drop for Handled {
         let Some(app) = self.request.app_data::<web::Data<App>>() else { return };
         // The other reasons to drop a handler are a panic and the end of the shutdown timeout.
         if !self.is_over && !std::thread::panicking() && !app.stopping.is_cancelled() {
-            log::abandoned(app, &self.request);
+            log::abandoned(app, &self.request, false);
         }
     }
 }

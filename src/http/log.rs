@@ -143,8 +143,9 @@ pub(super) fn slow_response(request: &HttpRequest, created: &crate::error::Resul
     }
 }
 
-/// Logs and counts a request whose client closed the connection before the response.
-pub(super) fn abandoned(app: &App, request: &HttpRequest) {
+/// Logs a request whose client closed the connection before the end of the response, and counts it, unless that was
+/// done when the response began.
+pub(super) fn abandoned(app: &App, request: &HttpRequest, has_begun: bool) {
     let extensions = request.extensions();
     let Some(Note { request_id, start, trace, caller, .. }) = extensions.get::<Note>() else { return };
     let RouteTemplate(route) = request.app_data().copied().unwrap_or(RouteTemplate("-"));
@@ -154,7 +155,9 @@ pub(super) fn abandoned(app: &App, request: &HttpRequest) {
     if route != "/api/v2/cli_usage/" {
         tracing::info!(method, route, status = CLIENT_CLOSED, ms, caller, %request_id, trace_id, "request");
     }
-    app.metrics.requests.record(route, method, CLIENT_CLOSED, None, took);
+    if !has_begun {
+        app.metrics.requests.record(route, method, CLIENT_CLOSED, None, took);
+    }
 }
 
 fn header(value: &str) -> HeaderValue {

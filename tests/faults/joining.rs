@@ -201,6 +201,28 @@ async fn an_asynchronous_request_that_is_sent_again_gets_the_same_batch_while_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_an_asynchronous_request_was_told_of_can_be_read_after_it_was_rejected() {
+    let (database, gate) = (migrated_database().await, Gate::closed("lease::releasing"));
+    let server = start(&database, &gate);
+    let owner = server.actor(&server.key.clone().unwrap());
+    let request = |prefer: &'static str| {
+        let request = owner.request("POST", BATCH).header("idempotency-key", "one").header("prefer", prefer);
+        request.body(json!([{"name": "", "email": "a@example.com", "is_sso_user": true}]).to_string())
+    };
+    let first = tokio::spawn(Actor::send(request("wait=100")));
+    gate.reached().await;
+    let accepted = Actor::send(request("respond-async")).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text);
+    gate.release();
+    assert_eq!(first.await.unwrap().status, 422);
+    let path = format!("/api/v2/batches/{}", accepted.json()["result"]["batch_id"].as_str().unwrap());
+    let batch = owner.get(&path).await.json()["result"].clone();
+    let error = &batch["error"];
+    assert_eq!((&batch["state"], &error["code"]), (&json!("failed"), &json!("batch_rejected")), "{batch}");
+    assert_eq!((&error["rows"][0]["index"], &error["rows"][0]["field"]), (&json!(0), &json!("name")), "{batch}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_an_asynchronous_request_has_joined_continues_without_its_first_client() {
     let (database, gate) = (migrated_database().await, Gate::closed("batch::hashing"));
     let log = tempfile::NamedTempFile::new().unwrap();

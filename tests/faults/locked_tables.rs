@@ -133,9 +133,25 @@ async fn slow_reads_of_the_audit_log_leave_others_alone_and_their_statements_end
     for answer in asking.join_all().await {
         assert_retryable(&answer);
     }
-    // The table is still locked, but the statements of the requests, which have ended, do not wait for it any more.
     let left = "select count(*) from pg_stat_activity
         where datname = current_database() and application_name = 'muster' and wait_event_type = 'Lock'";
+    // The turn of a client that leaves lasts until its statement ends.
+    let leaving = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.get("/api/v2/audit/events").await }
+    });
+    waits_for_a_lock(&database, 1).await;
+    leaving.abort();
+    let next = tokio::spawn({
+        let owner = owner.clone();
+        async move { owner.get("/api/v2/audit/events").await }
+    });
+    while !next.is_finished() {
+        let waiting = sqlx::query_scalar::<_, i64>(left).fetch_one(&mut *transaction).await.unwrap();
+        assert!(waiting <= 1, "{waiting} statements at once");
+    }
+    assert_retryable(&next.await.unwrap());
+    // The table is still locked, but the statements of the requests, which have ended, do not wait for it any more.
     eventually("the statements end", async || {
         sqlx::query_scalar::<_, i64>(left).fetch_one(&mut *transaction).await.unwrap() == 0
     })

@@ -31,9 +31,7 @@ impl Held {
 
     /// The number of passwords of lists that wait to be checked.
     async fn unchecked(&self) -> usize {
-        let lines = self.server.announced.iter();
-        let metrics = lines.filter_map(|line| line.strip_prefix("metrics: http://")?.strip_suffix("/metrics")).next();
-        let metrics = Actor::new(metrics.unwrap().parse().unwrap(), None).get("/metrics").await.text;
+        let metrics = self.server.metrics().await;
         let line = metrics.lines().find_map(|line| line.strip_prefix(r#"muster_hash_queue_length{lane="check"} "#));
         line.unwrap().parse().unwrap()
     }

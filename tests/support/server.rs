@@ -88,6 +88,13 @@ impl ServerProcess {
         Actor::new(self.address, Some(token))
     }
 
+    /// The metrics, if the server was started with `MUSTER_METRICS__LISTEN`.
+    pub async fn metrics(&self) -> String {
+        let mut lines = self.announced.iter();
+        let metrics = lines.find_map(|line| line.strip_prefix("metrics: http://")?.strip_suffix("/metrics")).unwrap();
+        Actor::new(metrics.parse().unwrap(), None).get("/metrics").await.text
+    }
+
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());

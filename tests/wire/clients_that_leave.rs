@@ -34,7 +34,8 @@ impl Held {
         let (database, gate) = (migrated_database().await, Gate::open(step));
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = muster();
-        command.env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]);
+        command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_METRICS__LISTEN", "127.0.0.1:0");
+        command.envs([gate.variable()]);
         command.stderr(Stdio::from(log.reopen().unwrap()));
         command.envs(settings.iter().map(|(name, value)| (format!("MUSTER_{name}"), value)));
         let server = ServerProcess::start(&mut command);
@@ -215,11 +216,21 @@ async fn the_vendors_client_gets_blanks_until_its_long_list_is_created() {
     let (stream, _) = send_slow(&held);
     drop(stream);
     held.client_has_left().await;
-    let states = owner.get("/api/v2/batches").await.json();
-    let states: Vec<_> = (0..3).map(|n| states["results"][n]["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["failed", "cancelled", "undone"]);
+    eventually("the batch fails", async || {
+        let batches = owner.get("/api/v2/batches").await.json();
+        let states: Vec<_> = (0..3).map(|n| batches["results"][n]["state"].as_str().unwrap()).collect();
+        states == ["failed", "cancelled", "undone"]
+    })
+    .await;
     let mut connection = held.database.connect().await.unwrap();
     assert_eq!(db_counts(&mut connection).await[0], 0);
+    // Each of the 5 requests is counted once, also those whose response had begun when they failed or their client left.
+    let counted = held.server.metrics().await;
+    let requests = counted
+        .lines()
+        .filter(|line| line.starts_with("muster_http_requests_total{") && line.contains(&format!("route=\"{BATCH}\"")));
+    let requests: u32 = requests.map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap()).sum();
+    assert_eq!(requests, 5, "{counted}");
 }
 
 /// Undoes the only batch.
