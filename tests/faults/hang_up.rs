@@ -77,9 +77,7 @@ async fn a_client_that_disconnects_during_hashing_leaves_no_partial_batch() {
     .await;
     // Hashing stops when the clients disconnect: no later batch waits for 2,000 hashes.
     assert_eq!(owner.create(&passwords(50)).await.status, 200);
-    let metrics =
-        server.announced.iter().find_map(|line| line.strip_prefix("metrics: http://")?.strip_suffix("/metrics"));
-    let metrics = Actor::new(metrics.unwrap().parse().unwrap(), None).get("/metrics").await.text;
+    let metrics = server.metrics().await;
     let hashed = metrics.lines().find_map(|line| line.strip_prefix("muster_hash_duration_seconds_count "));
     let hashed: usize = hashed.unwrap().parse().unwrap();
     assert!((50..1_000).contains(&hashed), "{hashed}");

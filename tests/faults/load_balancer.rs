@@ -131,9 +131,7 @@ fn instance(database: &PgConnectOptions, address: SocketAddr, drain_delay: u64) 
 
 /// The number of requests that the load balancer has sent to an instance, without its health checks.
 async fn requests(server: &ServerProcess) -> u64 {
-    let metrics =
-        server.announced.iter().find_map(|line| line.strip_prefix("metrics: http://")?.strip_suffix("/metrics"));
-    let metrics = Actor::new(metrics.unwrap().parse().unwrap(), None).get("/metrics").await.text;
+    let metrics = server.metrics().await;
     let counts =
         metrics.lines().filter(|line| line.starts_with("muster_http_requests_total{") && !line.contains("/readyz"));
     counts.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
