@@ -62,11 +62,20 @@ async fn a_full_queue_rejects_a_batch_at_once_with_a_retry_time() {
     let pool = Arc::new(pool(1, 400));
     let (_, first) = started(&pool, 400).await;
     let progress = Arc::<Progress>::default();
+    let before = pool.time_for(400);
     let second = pool.hash_batch(passwords(400), Arc::clone(&progress)).await;
+    let after = pool.time_for(400);
     assert_eq!(progress.total(), 0, "it was not queued");
     assert!(!first.is_finished(), "it waited");
     match second {
-        Err(HashError::Busy(busy)) => assert!((1..=60).contains(&busy.retry_after.as_secs()), "{busy:?}"),
+        // The rate is measured again with each hash.
+        Err(HashError::Busy(Busy { retry_after })) => {
+            assert!(retry_after >= Duration::from_secs(1), "{retry_after:?}");
+            assert!(
+                retry_after <= 2 * before.max(after) + Duration::from_secs(1),
+                "{retry_after:?} {before:?} {after:?}"
+            );
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(first.await.unwrap(), Ok(400));
