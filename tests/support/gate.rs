@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use muster::app::App;
 use muster::passwords::{Hashing, Policy, Pool, Progress};
 
-/// Timeout of [`eventually`], long enough for a busy machine.
-pub const TIMEOUT: Duration = Duration::from_secs(120);
+/// Timeout of [`eventually`], long enough for a busy machine, where hashing threads get little time: their priority is low.
+pub const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Waits until the condition holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
