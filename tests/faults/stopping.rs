@@ -86,10 +86,10 @@ async fn a_batch_in_progress_is_finished_and_answered_during_shutdown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_accepted_during_shutdown_is_created_before_the_server_stops() {
     let (database, gate) = (migrated_database().await, Gate::closed("pool::check"));
-    let (mut server, log) = held(&database, &gate, "300");
+    let (mut server, log) = held(&database, &gate, "3600");
     // Hashing takes longer than the rest of the shutdown.
     let request = server.actor(&server.key.clone().unwrap()).request("POST", BATCH).header("prefer", "respond-async");
-    let batch = tokio::spawn(Actor::send(request.body(with_passwords(500).to_string())));
+    let batch = tokio::spawn(Actor::send(request.body(with_passwords(200).to_string())));
     gate.reached().await;
     server.signal("-TERM");
     eventually("the server stops", async || TcpStream::connect(server.address).await.is_err()).await;
@@ -98,7 +98,7 @@ async fn a_batch_that_is_accepted_during_shutdown_is_created_before_the_server_s
     assert_eq!(answer.status, 202, "{}", answer.text);
     assert!(server.wait().success());
     let mut connection = database.connect().await.unwrap();
-    assert_eq!(db_counts(&mut connection).await, [500, 500, 500, 1, 501]);
+    assert_eq!(db_counts(&mut connection).await, [200, 200, 200, 1, 201]);
     assert_eq!(last_line(&log), "INFO stopped");
 }
 
