@@ -6,7 +6,7 @@ use crate::groups::{PATH, group, send};
 use crate::support::{Actor, Answer, TestApp, sso};
 
 async fn app_with(count: usize) -> TestApp {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_patient().await;
     let users: Vec<Value> = (0..count).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
     app

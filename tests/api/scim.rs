@@ -57,7 +57,7 @@ async fn permissions_of_an_unknown_user_are_not_found() {
 
 #[tokio::test]
 async fn permissions_are_listed_completely() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_patient().await;
     let users: Vec<Value> = (0..2500).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(app.owner.create(&json!(users)).await.status, 200);
     let id = group(&app, "owners").await;

@@ -398,7 +398,7 @@ async fn a_read_only_caller_cannot_change_users() {
 
 #[tokio::test]
 async fn concurrent_reads_of_many_users_each_return_the_requested_user() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_patient().await;
     let list: Vec<Value> = (0..150).map(|n| sso(&format!("ada{n}@example.com"))).collect();
     let created = app.owner.create(&json!(list)).await.json();
     let user = |n: usize| (created["results"][n]["user_id"].clone(), format!("ada{n}@example.com"));

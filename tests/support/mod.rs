@@ -137,6 +137,11 @@ impl TestApp {
         Self::spawn_at(Clock::System, change).await
     }
 
+    /// Starts a server for tests of many rows or requests, which does not give up on a busy machine.
+    pub async fn spawn_patient() -> Self {
+        Self::spawn_with(|config| config.database.acquire_timeout = gate::TIMEOUT).await
+    }
+
     /// Starts a server that hashes no password of a batch until the second value is dropped.
     pub async fn spawn_holding_hashes() -> (Self, gate::HeldHashing) {
         let app = Self::spawn_with(|config| config.batch.max_wait_seconds = 86_400).await;
