@@ -3,6 +3,7 @@
 //! `one.rs` has the operations on one user, `list.rs` those on a list: all or none, with a complete report. Both lock
 //! the users (`lock.rs`) in the order of their IDs and share the statements in `write.rs`.
 
+mod domain;
 mod edit;
 mod email;
 mod expected;
