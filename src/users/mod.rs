@@ -18,11 +18,12 @@ pub(crate) mod write;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
-pub use list::{ListOperation, change_all};
+pub use list::{ChangedList, ListOperation, change_all};
 pub use one::{delete, get, set_status, update};
 pub use read::UserDetails;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 pub(crate) use text::{is_invisible, is_visible_line};
+pub use write::FieldChange;
 
 use crate::caller::PermissionLevel;
 use crate::error::{Code, Error, Result};
