@@ -22,7 +22,7 @@ use crate::users_file::{Contents, FileFormat};
 /// The arguments of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// E-mail addresses or user IDs.
+    /// E-mail addresses, user IDs or full display names.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     users: Vec<String>,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) struct DeleteArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct UpdateArgs {
-    /// Email address or user ID.
+    /// E-mail address, user ID or full display name.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     user: Option<String>,
     /// New first name or full name.
@@ -148,8 +148,9 @@ impl CommonArgs {
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.
-    async fn run(&self, operation: Operation, list: &UserList) -> Result<(), Exit> {
-        let changed = operation.run(&self.remote.client()?, list, self.dry_run).await?;
+    async fn run(&self, operation: Operation, list: UserList) -> Result<(), Exit> {
+        let client = self.remote.client()?;
+        let changed = operation.run(&client, &list.with_ids(&client).await?, self.dry_run).await?;
         if self.dry_run && matches!(operation, Operation::Update) {
             print_changes(self.remote.output, &changed)?;
         } else {
@@ -186,7 +187,7 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
     if let (UserList::File(file), true) = (&mut list, args.clear_empty) {
         file.clear_empty();
     }
-    args.common.run(Operation::Update, &list).await
+    args.common.run(Operation::Update, list).await
 }
 
 impl UpdateArgs {
@@ -208,11 +209,11 @@ impl UpdateArgs {
 }
 
 pub(super) async fn suspend(args: &ListArgs) -> Result<(), Exit> {
-    args.common.run(Operation::Suspend, &args.list(Operation::Suspend)?).await
+    args.common.run(Operation::Suspend, args.list(Operation::Suspend)?).await
 }
 
 pub(super) async fn reactivate(args: &ListArgs) -> Result<(), Exit> {
-    args.common.run(Operation::Reactivate, &args.list(Operation::Reactivate)?).await
+    args.common.run(Operation::Reactivate, args.list(Operation::Reactivate)?).await
 }
 
 impl ListArgs {
@@ -224,13 +225,14 @@ impl ListArgs {
 pub(super) async fn delete(args: &DeleteArgs) -> Result<(), Exit> {
     let common = &args.list.common;
     if !common.dry_run && !args.yes {
-        output::require_terminal()?;
+        output::require_terminal("`--yes` or `--dry-run`")?;
     }
     let list = args.list.list(Operation::Delete)?;
     if args.yes || common.dry_run {
-        return common.run(Operation::Delete, &list).await;
+        return common.run(Operation::Delete, list).await;
     }
     let client = common.remote.client()?;
+    let list = list.with_ids(&client).await?;
     let planned = Operation::Delete.run(&client, &list, true).await?.results;
     output::print_list(common.remote.output, &planned)?;
     if !confirm(&format!("delete {}? [y/N] ", output::these_users(planned.len()))) {
