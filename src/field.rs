@@ -38,6 +38,8 @@ impl UserField {
     pub(crate) const NEW_USER_REQUIRED: &'static [Self] = &[Self::Name, Self::Email, Self::IsSsoUser];
     /// The fields of a change to a user.
     pub(crate) const EDIT: &'static [Self] = &[Self::Name, Self::Email, Self::Lastname, Self::Title];
+    /// The fields of a change that can be removed.
+    pub(crate) const REMOVABLE: &'static [Self] = &[Self::Lastname, Self::Title];
     /// The fields of a row that changes an existing user.
     pub(crate) const EDIT_ROW: &'static [Self] =
         &[Self::User, Self::Name, Self::Email, Self::Lastname, Self::Title, Self::IfMatch];

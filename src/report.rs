@@ -56,11 +56,6 @@ impl Finding {
         Self { subject: Some(email.to_owned()), ..Self::row(index, code, message) }
     }
 
-    /// A finding on the user that a row names in its field `user`.
-    pub(crate) fn user(index: usize, who: &str, code: &'static str, message: &str) -> Self {
-        Self { subject: Some(who.to_owned()), ..Self::field(index, "user", code, message) }
-    }
-
     /// A user has the address.
     pub(crate) fn email_taken(index: usize, email: &str) -> Self {
         Self { subject: Some(email.to_owned()), ..Self::field(index, "email", EMAIL_TAKEN, "already exists") }

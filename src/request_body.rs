@@ -121,6 +121,23 @@ impl Drop for BodyShare {
     }
 }
 
+/// Why a text is not JSON, for people: names other encodings and formats, of which a parser only says that it expected
+/// something else.
+pub(crate) fn why_not_json(text: &[u8], error: &serde_json::Error) -> String {
+    let first_line = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default().to_ascii_lowercase();
+    let has = |part: &[u8]| first_line.windows(part.len()).any(|window| window == part);
+    let in_bytes: &[u8] = text.get(..2).unwrap_or_default();
+    if text.starts_with(b"\xef\xbb\xbf") {
+        "it begins with a byte order mark; send UTF-8 without one".to_owned()
+    } else if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| in_bytes == *mark) || in_bytes.contains(&0) {
+        "it looks like UTF-16; send UTF-8".to_owned()
+    } else if first_line.first().is_some_and(u8::is_ascii_alphabetic) && has(b"email") && (has(b",") || has(b";")) {
+        "it looks like CSV; `muster user batch-create -f FILE` takes it, this API takes JSON".to_owned()
+    } else {
+        error.to_string()
+    }
+}
+
 /// The body of a request, wiped when dropped.
 pub struct RequestBody {
     text: Text,

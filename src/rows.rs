@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::list::{self, ListError};
 use crate::report::{Finding, Findings};
-use crate::request_body::BodyShare;
+use crate::request_body::{BodyShare, why_not_json};
 use crate::secret::Secret;
 
 /// The maximum length, in characters, of an unknown field name in a finding.
@@ -130,9 +130,7 @@ pub(crate) fn parse(
             let fields: Vec<String> = fields.iter().take(2).map(|field| format!("\"{field}\": …")).collect();
             Err(Error::invalid(format!("the body must be a JSON array of users: [{{{}}}, …]", fields.join(", "))))
         }
-        Err(ListError::Invalid(error)) => {
-            Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}")))
-        }
+        Err(ListError::Invalid(error)) => Err(not_json(text, &error)),
     }
 }
 
@@ -149,8 +147,12 @@ pub(crate) fn parse_one(text: &[u8], fields: &'static [UserField]) -> Result<(Op
         .and_then(|row| deserializer.end().map(|()| row));
     match row {
         Ok(row) => Ok((row, findings.into_inner())),
-        Err(error) => Err(Error::new(Code::InvalidJson, format!("the body is not valid JSON: {error}"))),
+        Err(error) => Err(not_json(text, &error)),
     }
+}
+
+fn not_json(text: &[u8], error: &serde_json::Error) -> Error {
+    Error::new(Code::InvalidJson, format!("the body is not valid JSON: {}", why_not_json(text, error)))
 }
 
 struct RowSeed<'a> {

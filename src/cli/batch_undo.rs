@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     if !args.dry_run && !args.yes {
-        output::require_terminal()?;
+        output::require_terminal("`--yes` or `--dry-run`")?;
     }
     let client = args.remote.client()?;
     if args.yes {

@@ -30,7 +30,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     let tls = Tls::load(&config.server).map_err(Exit::usage)?;
     let database = match config.database_options().map_err(Exit::usage)? {
         Some(options) => postgres::name_and_address(&options),
-        None => format!("embedded, in {}", config.data_dir().display()),
+        None => format!("embedded, in {}", config.data_dir().map_err(Exit::usage)?.display()),
     };
     let passwords = &config.passwords;
     output::print(&format!(

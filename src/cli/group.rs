@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use muster_client::{Group, GroupMember};
+use muster_client::{Client, Group, GroupMember};
 use serde_json::{Value, json};
 
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
-use super::{Exit, listing};
+use super::{Exit, find, listing};
 use crate::users_file::{Contents, FileFormat};
 
 #[derive(clap::Subcommand, Debug)]
@@ -66,15 +66,22 @@ pub(super) enum Command {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct GroupArgs {
-    /// Group ID, as `muster group list` shows it.
-    group_id: String,
+    /// Name or ID of the group, as `muster group list` shows them.
+    #[arg(value_name = "GROUP")]
+    group: String,
+}
+
+impl GroupArgs {
+    async fn id(&self, client: &Client) -> Result<String, Exit> {
+        find::group_id(client, &self.group).await
+    }
 }
 
 #[derive(clap::Args, Debug)]
 pub(super) struct UsersArgs {
     #[command(flatten)]
     group: GroupArgs,
-    /// E-mail addresses or user IDs.
+    /// E-mail addresses, user IDs or full display names.
     #[arg(value_name = "USER", required_unless_present = "users_file")]
     users: Vec<String>,
     /// Users file with a list under `users`. Each row has `user`, as for `muster user suspend`, or is an e-mail address
@@ -97,10 +104,12 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             output::print_one(remote.output, &remote.client()?.create_group(&name).await?)
         }
         Command::Rename { group, name, remote } => {
-            output::print_one(remote.output, &remote.client()?.rename_group(&group.group_id, &name).await?)
+            let client = remote.client()?;
+            output::print_one(remote.output, &client.rename_group(&group.id(&client).await?, &name).await?)
         }
         Command::Delete { group, remote } => {
-            let group = remote.client()?.delete_group(&group.group_id).await?;
+            let client = remote.client()?;
+            let group = client.delete_group(&group.id(&client).await?).await?;
             let message = format!("deleted {} ({})", output::clean(&group.id), output::clean(&group.name));
             output::say_or_print(remote.output, &message, &group)
         }
@@ -111,12 +120,14 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             groups.await?.print(remote.output)
         }
         Command::Get { group, remote } => {
-            output::print_one(remote.output, &remote.client()?.get_group(&group.group_id).await?)
+            let client = remote.client()?;
+            output::print_one(remote.output, &client.get_group(&group.id(&client).await?).await?)
         }
         Command::Members { group, remote } => {
-            let (client, group_id) = (remote.client()?, &group.group_id);
+            let client = remote.client()?;
+            let group_id = group.id(&client).await?;
             let members = listing::collect(None, async |count, token| {
-                client.list_group_members(group_id, count, token.as_deref()).await
+                client.list_group_members(&group_id, count, token.as_deref()).await
             });
             members.await?.print(remote.output)
         }
@@ -155,11 +166,12 @@ impl TableRow for GroupMember {
 
 async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (done, unchanged) = if is_add { ("added", "already in the group") } else { ("removed", "not in the group") };
-    let (client, group_id, output) = (args.remote.client()?, &args.group.group_id, args.remote.output);
+    let (client, output) = (args.remote.client()?, args.remote.output);
     let list = match &args.users_file {
         Some(path) => UserList::read(path, args.format, Contents::MEMBERS, done)?,
-        None => UserList::of(&args.users),
+        None => UserList::of(&args.users).with_ids(&client).await?,
     };
+    let group_id = &args.group.id(&client).await?;
     let rows: Vec<Value> = list.rows().into_iter().map(row).collect();
     let changed = if is_add {
         client.add_group_members(group_id, &rows, args.dry_run).await

@@ -16,6 +16,12 @@ pub(super) struct Listed<T> {
     is_truncated: bool,
 }
 
+impl<T> Listed<T> {
+    pub(super) fn into_rows(self) -> Vec<T> {
+        self.rows
+    }
+}
+
 /// Fetches page after page, by count and paging token, until there are `limit` rows or no more pages.
 pub(super) async fn collect<T, E: Into<Exit>>(
     limit: Option<u32>,

@@ -33,7 +33,7 @@ impl Local {
         let (options, owner, cluster) = match config.database_options().map_err(Exit::usage)? {
             Some(options) => (options, None, None),
             None => {
-                let data_dir = config.data_dir();
+                let data_dir = config.data_dir().map_err(Exit::usage)?;
                 if !create && !EmbeddedPostgres::may_exist(&data_dir) {
                     return Err(Exit::Usage(format!(
                         "no embedded database in {}; run `muster serve` to create it, or select a database with `--data-dir` \

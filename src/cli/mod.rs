@@ -17,6 +17,7 @@ mod credentials;
 mod doctor;
 mod exit;
 mod file_report;
+mod find;
 mod group;
 mod healthcheck;
 mod invitation;

@@ -242,12 +242,12 @@ pub(super) fn full_name(name: &str, lastname: Option<&str>) -> String {
     }
 }
 
-/// Fails if there is no terminal to ask for confirmation on.
-pub(super) fn require_terminal() -> Result<(), Exit> {
+/// Fails if there is no terminal to ask for confirmation on; `otherwise` are the flags that make the question unnecessary.
+pub(super) fn require_terminal(otherwise: &str) -> Result<(), Exit> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
     }
-    Err(Exit::usage("can't ask for confirmation without a terminal; add `--yes` or `--dry-run`"))
+    Err(Exit::Usage(format!("can't ask for confirmation without a terminal; add {otherwise}")))
 }
 
 /// Asks a question on the terminal; anything but `y` or `yes` is a no.

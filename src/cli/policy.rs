@@ -2,9 +2,9 @@
 
 use muster_client::{Policy, PolicyBinding};
 
-use super::Exit;
 use super::output::{self, Format};
 use super::remote::RemoteArgs;
+use super::{Exit, find};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -15,11 +15,11 @@ pub(super) enum Command {
     },
     /// Replace all bindings, effective immediately. Groups that are not given lose their role.
     Set {
-        /// Group whose members are owners; repeatable.
-        #[arg(long, value_name = "GROUP_ID", required_unless_present_any = ["collaborator", "none"])]
+        /// Group whose members are owners, by name or ID; repeatable.
+        #[arg(long, value_name = "GROUP", required_unless_present_any = ["collaborator", "none"])]
         owner: Vec<String>,
-        /// Group whose members are collaborators; repeatable.
-        #[arg(long, value_name = "GROUP_ID")]
+        /// Group whose members are collaborators, by name or ID; repeatable.
+        #[arg(long, value_name = "GROUP")]
         collaborator: Vec<String>,
         /// Remove all bindings.
         #[arg(long, conflicts_with_all = ["owner", "collaborator"])]
@@ -33,12 +33,18 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Get { remote } => show(remote.output, &remote.client()?.policy().await?),
         Command::Set { owner, collaborator, none: _, remote } => {
-            let bindings: Vec<PolicyBinding> = [("owner", owner), ("collaborator", collaborator)]
-                .into_iter()
-                .filter(|(_, groups)| !groups.is_empty())
-                .map(|(role, principals)| PolicyBinding { role_name: role.to_owned(), principals })
-                .collect();
-            show(remote.output, &remote.client()?.set_policy(&bindings).await?)
+            let client = remote.client()?;
+            let mut bindings = Vec::new();
+            for (role, groups) in [("owner", owner), ("collaborator", collaborator)] {
+                let mut principals = Vec::with_capacity(groups.len());
+                for group in groups {
+                    principals.push(find::group_id(&client, &group).await?);
+                }
+                if !principals.is_empty() {
+                    bindings.push(PolicyBinding { role_name: role.to_owned(), principals });
+                }
+            }
+            show(remote.output, &client.set_policy(&bindings).await?)
         }
     }
 }

@@ -32,6 +32,9 @@ pub(super) enum Command {
         /// Name of the service account.
         #[arg(long)]
         name: String,
+        /// Delete without confirmation.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -63,10 +66,18 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::CreateKey(args) => create_key(&args, false).await,
         Command::RotateKeys(args) => create_key(&args, true).await,
-        Command::Delete { name, server } => {
+        Command::Delete { name, yes, server } => {
+            if !yes {
+                output::require_terminal("`--yes`")?;
+            }
             let client = server.client()?;
-            client.remove_collaborator(&find(&client, &name).await?.id, None).await?;
-            output::say(&format!("deleted {} and its API keys", output::clean(&name)));
+            let account = find(&client, &name).await?;
+            let name = output::clean(&name);
+            if !yes && !output::confirm(&format!("delete {name} and all its API keys? [y/N] ")) {
+                return Err(Exit::rejected("no service account was deleted"));
+            }
+            client.remove_collaborator(&account.id, None).await?;
+            output::say(&format!("deleted {name} and its API keys"));
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
-use super::{Exit, batch_create, listing, user_change};
+use super::{Exit, batch_create, find, listing, user_change};
 use crate::caller::PermissionLevel;
 use crate::users_file::{TemplateFormat, template};
 
@@ -41,7 +41,10 @@ pub(super) enum Command {
     },
     /// Show one user, by e-mail address, name or ID.
     Get {
-        /// User ID; shows more fields.
+        /// E-mail address, user ID or full display name; shows all fields.
+        #[arg(value_name = "USER", conflicts_with_all = ["id", "email", "name", "collaborator_type", "service_account"])]
+        user: Option<String>,
+        /// User ID; shows all fields.
         #[arg(long, conflicts_with_all = ["email", "name", "collaborator_type", "service_account"])]
         id: Option<String>,
         #[command(flatten)]
@@ -61,7 +64,7 @@ pub(super) enum Command {
     Delete(user_change::DeleteArgs),
     /// Set the permission level of a user.
     SetPermission {
-        /// Email address or user ID.
+        /// E-mail address, user ID or full display name.
         user: String,
         /// New permission level.
         #[arg(value_enum)]
@@ -71,9 +74,9 @@ pub(super) enum Command {
     },
     /// List all users and their effective permission level, from their own level and their groups.
     ListPermissions {
-        /// Only this user.
-        #[arg(long, value_name = "ID")]
-        user_id: Option<String>,
+        /// Only this user: an e-mail address, ID or full display name.
+        #[arg(long = "user-id", visible_alias = "user", value_name = "USER")]
+        user: Option<String>,
         #[command(flatten)]
         remote: RemoteArgs,
     },
@@ -149,7 +152,12 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::Get { id: Some(id), remote, .. } => {
             output::print_one(remote.output, &remote.client()?.get_user(&id).await?)
         }
-        Command::Get { id: None, filter, remote } => get(&remote.client()?, &filter.into(), remote.output).await,
+        Command::Get { user: Some(user), remote, .. } => {
+            let client = remote.client()?;
+            let user_id = find::user_id(&client, &user).await?;
+            output::print_one(remote.output, &client.get_user(&user_id).await?)
+        }
+        Command::Get { filter, remote, .. } => get(&remote.client()?, &filter.into(), remote.output).await,
         Command::Search(args) => search(&args).await,
         Command::Update(args) => user_change::update(&args).await,
         Command::Suspend(args) => user_change::suspend(&args).await,
@@ -158,8 +166,13 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::SetPermission { user, level, remote } => {
             set_permission(&remote.client()?, &user, level, remote.output).await
         }
-        Command::ListPermissions { user_id, remote } => {
-            list_permissions(&remote.client()?, user_id.as_deref(), remote.output).await
+        Command::ListPermissions { user, remote } => {
+            let client = remote.client()?;
+            let user_id = match user {
+                Some(user) => Some(find::user_id(&client, &user).await?),
+                None => None,
+            };
+            list_permissions(&client, user_id.as_deref(), remote.output).await
         }
     }
 }
@@ -180,12 +193,7 @@ async fn search(args: &SearchArgs) -> Result<(), Exit> {
 }
 
 async fn set_permission(client: &Client, user: &str, level: PermissionLevel, format: Format) -> Result<(), Exit> {
-    let identity_id = if user.contains('@') {
-        let found = client.find_collaborator(&CollaboratorFilter::by_email(user)).await?;
-        found.ok_or_else(|| Exit::rejected("no such user"))?.id
-    } else {
-        client.get_user(user).await?.identity_id
-    };
+    let identity_id = client.get_user(&find::user_id(client, user).await?).await?.identity_id;
     let member = client.set_permission_level(&identity_id, level.into(), None).await?;
     output::print_one(format, &member)?;
     if level == PermissionLevel::Collaborator && member.permission_level == PermissionLevel::Owner.as_str() {
@@ -196,12 +204,11 @@ async fn set_permission(client: &Client, user: &str, level: PermissionLevel, for
 
 async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Result<(), Exit> {
     if filter.email.is_none() && filter.name.is_none() {
-        return Err(Exit::usage("missing filter; add `--email`, `--name` or `--id`"));
+        return Err(Exit::usage(
+            "missing user; add an e-mail address, an ID or a name, or `--email`, `--name` or `--id`",
+        ));
     }
-    match client.find_collaborator(filter).await? {
-        Some(user) => output::print_one(format, &user),
-        None => Err(Exit::rejected("no such user")),
-    }
+    output::print_one(format, &find::collaborator(client, filter).await?)
 }
 
 async fn list_permissions(client: &Client, user_id: Option<&str>, format: Format) -> Result<(), Exit> {

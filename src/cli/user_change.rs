@@ -4,11 +4,13 @@
 //! # Decisions
 //!
 //! An empty `--lastname` or `--title` removes the value: an empty string is of no use, and a shell has no other way to
-//! write null. In a CSV file, an empty cell leaves the value unchanged, as it does when users are created.
+//! write null. In a CSV file, an empty cell leaves the value unchanged, as it does when users are created; with
+//! `--clear-empty`, it removes the value.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use muster_client::{Client, Error, User};
+use muster_client::{ChangedUsers, Client, Error, User};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
@@ -20,7 +22,7 @@ use crate::users_file::{Contents, FileFormat};
 /// The arguments of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// E-mail addresses or user IDs.
+    /// E-mail addresses, user IDs or full display names.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     users: Vec<String>,
     #[command(flatten)]
@@ -38,7 +40,7 @@ pub(super) struct DeleteArgs {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct UpdateArgs {
-    /// Email address or user ID.
+    /// E-mail address, user ID or full display name.
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
     user: Option<String>,
     /// New first name or full name.
@@ -53,6 +55,9 @@ pub(super) struct UpdateArgs {
     /// New e-mail address.
     #[arg(long, conflicts_with = "users_file")]
     email: Option<String>,
+    /// Remove the last name or title of a user whose cell in a CSV file is empty. Without it, empty cells change nothing.
+    #[arg(long, requires = "users_file")]
+    clear_empty: bool,
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -92,7 +97,29 @@ impl Operation {
         }
     }
 
-    async fn send(self, client: &Client, rows: &[&Value], dry_run: bool) -> Result<Vec<User>, Error> {
+    /// What users are who need no change.
+    const fn already(self) -> &'static str {
+        match self {
+            Self::Suspend => "already suspended",
+            Self::Reactivate => "already active",
+            Self::Update | Self::Delete => "unchanged",
+        }
+    }
+
+    /// "2 users suspended, 1 already suspended", or what would be.
+    fn summary(self, changed: &ChangedUsers, dry_run: bool) -> String {
+        let (count, done) = (output::users(changed.metadata.changed), self.done());
+        let others = match changed.metadata.unchanged {
+            0 => String::new(),
+            unchanged => format!(", {unchanged} {}", self.already()),
+        };
+        match dry_run {
+            true => format!("dry run: {count} would be {done}{others}; nothing was written"),
+            false => format!("{count} {done}{others}"),
+        }
+    }
+
+    async fn send(self, client: &Client, rows: &[&Value], dry_run: bool) -> Result<ChangedUsers, Error> {
         match self {
             Self::Update => client.update_users(rows, dry_run).await,
             Self::Suspend => client.suspend_users(rows, dry_run).await,
@@ -101,7 +128,7 @@ impl Operation {
         }
     }
 
-    async fn run(self, client: &Client, list: &UserList, dry_run: bool) -> Result<Vec<User>, Exit> {
+    async fn run(self, client: &Client, list: &UserList, dry_run: bool) -> Result<ChangedUsers, Exit> {
         self.send(client, &list.rows(), dry_run).await.map_err(|error| {
             if error.outcome_unknown() && !dry_run {
                 Exit::usage(format!("{error}; the outcome is unknown: check with `muster user list`"))
@@ -121,16 +148,30 @@ impl CommonArgs {
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.
-    async fn run(&self, operation: Operation, list: &UserList) -> Result<(), Exit> {
-        let users = operation.run(&self.remote.client()?, list, self.dry_run).await?;
-        output::print_list(self.remote.output, &users)?;
-        let (count, done) = (output::users(users.len()), operation.done());
-        output::say(&match self.dry_run {
-            true => format!("dry run: {count} would be {done}; nothing was written"),
-            false => format!("{count} {done}"),
-        });
+    async fn run(&self, operation: Operation, list: UserList) -> Result<(), Exit> {
+        let client = self.remote.client()?;
+        let changed = operation.run(&client, &list.with_ids(&client).await?, self.dry_run).await?;
+        if self.dry_run && matches!(operation, Operation::Update) {
+            print_changes(self.remote.output, &changed)?;
+        } else {
+            output::print_list(self.remote.output, &changed.results)?;
+        }
+        output::say(&operation.summary(&changed, self.dry_run));
         Ok(())
     }
+}
+
+/// Prints each changed field with its value before and after.
+fn print_changes(format: Format, changed: &ChangedUsers) -> Result<(), Exit> {
+    let emails: HashMap<&str, &str> =
+        changed.results.iter().map(|user| (user.user_id.as_str(), user.email.as_str())).collect();
+    let changes = &changed.metadata.changes;
+    let rows = changes.iter().map(|change| {
+        let email = emails.get(change.user_id.as_str()).copied().unwrap_or_default();
+        let value = |value: &Option<String>| value.clone().unwrap_or_default();
+        vec![email.to_owned(), change.field.clone(), value(&change.before), value(&change.after)]
+    });
+    output::print_rows(format, changes, &["EMAIL", "FIELD", "BEFORE", "AFTER"], rows)
 }
 
 pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
@@ -138,12 +179,15 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
     if args.common.users_file.is_none() && change.is_empty() {
         return Err(Exit::usage("nothing to change; add `--name`, `--lastname`, `--title` or `--email`"));
     }
-    let list = args.common.list(Operation::Update, || {
+    let mut list = args.common.list(Operation::Update, || {
         let mut row = change;
         row.insert("user".to_owned(), json!(args.user));
         UserList::Arguments(vec![Value::Object(row)])
     })?;
-    args.common.run(Operation::Update, &list).await
+    if let (UserList::File(file), true) = (&mut list, args.clear_empty) {
+        file.clear_empty();
+    }
+    args.common.run(Operation::Update, list).await
 }
 
 impl UpdateArgs {
@@ -165,11 +209,11 @@ impl UpdateArgs {
 }
 
 pub(super) async fn suspend(args: &ListArgs) -> Result<(), Exit> {
-    args.common.run(Operation::Suspend, &args.list(Operation::Suspend)?).await
+    args.common.run(Operation::Suspend, args.list(Operation::Suspend)?).await
 }
 
 pub(super) async fn reactivate(args: &ListArgs) -> Result<(), Exit> {
-    args.common.run(Operation::Reactivate, &args.list(Operation::Reactivate)?).await
+    args.common.run(Operation::Reactivate, args.list(Operation::Reactivate)?).await
 }
 
 impl ListArgs {
@@ -181,20 +225,21 @@ impl ListArgs {
 pub(super) async fn delete(args: &DeleteArgs) -> Result<(), Exit> {
     let common = &args.list.common;
     if !common.dry_run && !args.yes {
-        output::require_terminal()?;
+        output::require_terminal("`--yes` or `--dry-run`")?;
     }
     let list = args.list.list(Operation::Delete)?;
     if args.yes || common.dry_run {
-        return common.run(Operation::Delete, &list).await;
+        return common.run(Operation::Delete, list).await;
     }
     let client = common.remote.client()?;
-    let planned = Operation::Delete.run(&client, &list, true).await?;
+    let list = list.with_ids(&client).await?;
+    let planned = Operation::Delete.run(&client, &list, true).await?.results;
     output::print_list(common.remote.output, &planned)?;
     if !confirm(&format!("delete {}? [y/N] ", output::these_users(planned.len()))) {
         return Err(Exit::rejected("no user was deleted"));
     }
     let deleted = Operation::Delete.run(&client, &list, false).await?;
-    output::say(&format!("{} deleted", output::users(deleted.len())));
+    output::say(&Operation::Delete.summary(&deleted, false));
     Ok(())
 }
 

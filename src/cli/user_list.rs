@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use muster_client::Error;
+use muster_client::{Client, Error};
 use serde_json::{Value, json};
 
-use super::{Exit, file_report};
+use super::{Exit, file_report, find};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 pub(super) enum UserList {
@@ -14,9 +14,21 @@ pub(super) enum UserList {
 }
 
 impl UserList {
-    /// Users by e-mail address or ID.
+    /// Users by e-mail address, ID or display name.
     pub(super) fn of(users: &[String]) -> Self {
         Self::Arguments(users.iter().map(|user| json!({ "user": user })).collect())
+    }
+
+    /// The list with the IDs of the users that the command line names by their display names.
+    pub(super) async fn with_ids(self, client: &Client) -> Result<Self, Exit> {
+        let Self::Arguments(mut rows) = self else { return Ok(self) };
+        for row in &mut rows {
+            let Some(user) = row.get_mut("user") else { continue };
+            if let Some(text) = user.as_str().filter(|text| !text.contains('@')) {
+                *user = find::user_id(client, text).await?.into();
+            }
+        }
+        Ok(Self::Arguments(rows))
     }
 
     pub(super) fn read(

@@ -264,19 +264,29 @@ impl Config {
     }
 
     /// The data directory of the embedded PostgreSQL.
-    #[must_use]
-    pub fn data_dir(&self) -> PathBuf {
+    ///
+    /// # Errors
+    /// When it is not set and the user has no home directory. In the current directory, the next start elsewhere would
+    /// create another database.
+    pub fn data_dir(&self) -> Result<PathBuf, ConfigError> {
         if !self.database.data_dir.is_empty() {
-            return PathBuf::from(&self.database.data_dir);
+            return Ok(PathBuf::from(&self.database.data_dir));
         }
         if nix::unistd::Uid::effective().is_root() {
-            return PathBuf::from("/var/lib/muster");
+            return Ok(PathBuf::from("/var/lib/muster"));
         }
         environment("XDG_DATA_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .or_else(|| environment("HOME").map(|home| Path::new(&home).join(".local/share")))
-            .map_or_else(|| PathBuf::from("data"), |parent| parent.join("muster"))
+            .map(|parent| parent.join("muster"))
+            .ok_or_else(|| {
+                ConfigError::starting(
+                    "no data directory for the embedded database, because HOME is not set; choose one with `--data-dir`, or \
+                     select a database with `--database-url`"
+                        .to_owned(),
+                )
+            })
     }
 }
 

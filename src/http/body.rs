@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::config::HttpLimits;
 use crate::error::{Code, Error, Result};
 use crate::list::{self, ListError};
-use crate::request_body::{BodyShare, RequestBody, SHORT};
+use crate::request_body::{BodyShare, RequestBody, SHORT, why_not_json};
 
 /// What a route accepts as its body, in the URL table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,12 +154,13 @@ impl Body {
         too_large: impl FnOnce() -> String,
     ) -> Result<(Vec<T>, BodyShare)> {
         let (text, mut share) = self.read().await?.into_parts();
-        let parse = move || list::parse(&text, max, &mut share, |_| PhantomData::<T>).map(|list| (list, share));
+        let body = text.clone();
+        let parse = move || list::parse(&body, max, &mut share, |_| PhantomData::<T>).map(|list| (list, share));
         match tokio::task::spawn_blocking(parse).await.map_err(Error::internal)? {
             Ok(list) => Ok(list),
             Err(ListError::TooLong) => Err(Error::new(Code::TooLarge, too_large())),
             Err(ListError::Overloaded(error)) => Err(error),
-            Err(ListError::Invalid(error)) => Err(parse_error(&error)),
+            Err(ListError::Invalid(error)) => Err(parse_error(&text, &error)),
         }
     }
 
@@ -218,14 +219,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Error::invalid("the request body must be a JSON object, not an array"));
     }
-    serde_json::from_slice(body).map_err(|error| parse_error(&error))
+    serde_json::from_slice(body).map_err(|error| parse_error(body, &error))
 }
 
-fn parse_error(error: &serde_json::Error) -> Error {
-    let text = error.to_string();
+fn parse_error(body: &[u8], error: &serde_json::Error) -> Error {
     match error.classify() {
-        Category::Data => Error::invalid(format!("invalid request body: {}", without_values(&text))),
-        _ => Error::new(Code::InvalidJson, format!("the request body is not valid JSON: {}", one_line(&text))),
+        Category::Data => Error::invalid(format!("invalid request body: {}", without_values(&error.to_string()))),
+        _ => {
+            let why = why_not_json(body, error);
+            Error::new(Code::InvalidJson, format!("the request body is not valid JSON: {}", one_line(&why)))
+        }
     }
 }
 

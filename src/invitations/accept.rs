@@ -80,7 +80,11 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
         Some(found) => match why_ended(app.clock.now(), found.expires_at, found.accepted_at, found.invalidated_at) {
             Some((reason, detail)) => (Principal::Invitation(token.id).into(), reason, detail),
             None => {
-                let email = EmailAddress::parse(&found.email).map_err(|why| Error::internal(why.message()))?;
+                // The rules for addresses may have changed since the invitation was created.
+                let email = EmailAddress::parse(&found.email).map_err(|why| {
+                    let why = why.message();
+                    Error::invalid(format!("`{}`: {why}; ask for an invitation to another address", found.email))
+                })?;
                 return Ok(Invited {
                     caller: Caller { organization_id, principal: Principal::Invitation(token.id), origin },
                     invitation_id: token.id,

@@ -5,8 +5,9 @@
 //!
 //! # Decisions
 //!
-//! *Limits of the costs.* 256 MiB, and for argon2 10 iterations and 16 lanes: the limits of Ory Kratos with a quarter of
-//! its memory. PBKDF2 is limited to sixteen times OWASP's 600,000 iterations, bcrypt to cost 16, which is 64 times the
+//! *Limits of the costs.* 256 MiB of memory at a time, and as much work as 10 iterations of argon2 or 16 lanes of scrypt
+//! with it: the limits of Ory Kratos with a quarter of its memory. The work is limited, not each number: a hash with 20
+//! iterations of 16 KiB costs nothing. PBKDF2 is limited to sixteen times OWASP's 600,000 iterations, bcrypt to cost 16, which is 64 times the
 //! work of OWASP's 10. The most expensive hash of each took, on one core of a server with two: argon2 2.6 s, bcrypt
 //! 5.5 s, PBKDF2 7.2 s, scrypt (16 times 256 MiB) 10 s; bcrypt with cost 17 would exceed them all. Only callers who may
 //! create users can import hashes, and only the sign-in of the affected user takes that long.
@@ -14,7 +15,12 @@
 //! *Costs are mandatory.* Where a PHC string omits a cost, libraries fill in different defaults. Only argon2's version
 //! can be omitted, which means 16.
 //!
-//! *No short salts.* At least 16 bytes, as NIST SP 800-132 and the authors of all four schemes recommend.
+//! *Salts from 8 bytes.* NIST SP 800-132 recommends 16, but the PHC string format and RFC 9106 allow 8, Django used 12
+//! until its version 3.1, and the people of such a system should keep their passwords. A shorter salt than 16 bytes makes a
+//! hash weak.
+//!
+//! *Wrapped hashes are rejected with the way out.* LDAP servers and Spring write `{bcrypt}` in front, Django `argon2`, and
+//! configuration files double each `$`. muster stores what it was sent, so it says what to remove instead of guessing.
 //!
 //! *bcrypt's `$2x$`* marks hashes of a broken implementation and is rejected. `$2a$` is read as `$2b$`: they differ only
 //! for passwords of 255 bytes and more.
@@ -27,11 +33,15 @@ use super::hash::{PasswordHash, least_memory_kib};
 use super::invalid_hash::InvalidHash;
 use super::parts::{Digest, Parts, Scheme};
 
+/// The recommended length of a salt, in bytes.
+const RECOMMENDED_SALT: usize = 16;
+
 /// An imported password hash that muster can verify, with costs within the limits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImportedHash {
     text: String,
     scheme: Scheme,
+    salt_bytes: usize,
 }
 
 impl ImportedHash {
@@ -40,7 +50,8 @@ impl ImportedHash {
     /// # Errors
     /// The first error of the hash.
     pub fn parse(text: &str) -> Result<Self, InvalidHash> {
-        Ok(Self { scheme: Parts::of(text)?.scheme, text: text.to_owned() })
+        let Parts { scheme, salt, .. } = Parts::of(text)?;
+        Ok(Self { text: text.to_owned(), scheme, salt_bytes: salt.len() })
     }
 
     /// The reason why the hash is weaker than OWASP recommends, as a message; `None` if it is not. A weak hash is still
@@ -57,6 +68,12 @@ impl ImportedHash {
                 (cost < 10).then(|| format!("bcrypt with cost {cost} is weaker than OWASP's cost 10"))
             }
         };
+        let salt = self.salt_bytes;
+        let weakness = weakness.or_else(|| {
+            (salt < RECOMMENDED_SALT).then(|| {
+                format!("a salt of {salt} bytes is shorter than the {RECOMMENDED_SALT} that NIST SP 800-132 recommends")
+            })
+        });
         weakness.map(|weakness| format!("{weakness}; the password is rehashed at the next sign-in"))
     }
 }
@@ -164,7 +181,6 @@ mod tests {
             "$y$j9T$salt$hash",
             "$apr1$salt$hash",
             "{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9gYsalt",
-            "{CRYPT}$2b$04$abc",
             "$pbkdf2$i=1$a$b",
             "$ARGON2ID$v=19",
             "$",
@@ -178,28 +194,55 @@ mod tests {
     }
 
     #[test]
+    fn what_other_programs_write_around_a_hash_is_named() {
+        let (argon2, bcrypt) = (argon2id("m=65536,t=2,p=1"), format!("$2b$12${BCRYPT}"));
+        let braces = "a hash with a prefix in braces; remove the `{…}` in front of the `$`";
+        for scheme in ["bcrypt", "BCRYPT", "CRYPT", "BLF-CRYPT"] {
+            rejected(&format!("{{{scheme}}}{bcrypt}"), "hash_malformed", braces);
+        }
+        for scheme in ["ARGON2", "ARGON2ID", "argon2"] {
+            rejected(&format!("{{{scheme}}}{argon2}"), "hash_malformed", braces);
+        }
+        rejected(&format!("{{SCRYPT}}{}", phc("$scrypt$ln=14,r=8,p=1")), "hash_malformed", braces);
+        let prefix = "a hash with a prefix; remove what stands in front of `$` and the name of the scheme";
+        for text in [format!("bcrypt${bcrypt}"), format!("argon2{argon2}"), format!("hash:{bcrypt}")] {
+            rejected(&text, "hash_malformed", prefix);
+        }
+        let missing = "a hash without the `$` at its start";
+        for text in [&argon2, &bcrypt] {
+            rejected(text.get(1..).unwrap(), "hash_malformed", missing);
+        }
+        let doubled = "written with `$$`; write each `$` once";
+        rejected(&bcrypt.replace('$', "$$"), "hash_malformed", doubled);
+        for text in [format!("'{bcrypt}'"), format!("\"{argon2}\"")] {
+            rejected(&text, "hash_malformed", "in quotation marks; remove them");
+        }
+    }
+
+    #[test]
     fn costs_above_the_limits_are_rejected() {
         let memory = "too costly to verify: argon2's memory (m) must be at most 262144 KiB (256 MiB)";
         for m in ["262145", "4194304", "4294967296", "99999999999999999999999999"] {
             rejected(&argon2id(&format!("m={m},t=2,p=1")), "hash_too_costly", memory);
         }
-        let iterations = "too costly to verify: argon2's iterations (t) must be at most 10";
-        for t in ["11", "2147483648"] {
-            rejected(&argon2id(&format!("m=65536,t={t},p=1")), "hash_too_costly", iterations);
-        }
-        let lanes = "too costly to verify: argon2's lanes (p) must be at most 16";
-        for p in ["17", "16777216"] {
-            rejected(&argon2id(&format!("m=65536,t=3,p={p}")), "hash_too_costly", lanes);
+        let work = "too costly to verify: argon2's memory times its iterations (m times t) must be at most 2621440 KiB";
+        for costs in ["m=262144,t=11", "m=65536,t=41", "m=8,t=2147483648", "m=8,t=99999999999999999999"] {
+            rejected(&argon2id(&format!("{costs},p=1")), "hash_too_costly", work);
         }
         let memory = "too costly to verify: scrypt's memory (128 bytes times N times r, where ln is N's logarithm) must be \
                       at most 256 MiB";
         for costs in ["ln=19,r=8,p=1", "ln=18,r=9,p=1", "ln=12,r=1024,p=1", "ln=64,r=1,p=1", "ln=4294967297,r=8,p=1"] {
             rejected(&phc(&format!("$scrypt${costs}")), "hash_too_costly", memory);
         }
-        let block = "too costly to verify: scrypt's block size (r) must be at most 1024";
-        rejected(&phc("$scrypt$ln=1,r=1048576,p=1"), "hash_too_costly", block);
-        let lanes = "too costly to verify: scrypt's parallelism (p) must be at most 16";
-        rejected(&phc("$scrypt$ln=14,r=8,p=17"), "hash_too_costly", lanes);
+        let blocks =
+            "too costly to verify: scrypt's block size times its parallelism (r times p) must be at most 16384";
+        for costs in ["ln=1,r=1048576,p=1", "ln=1,r=1024,p=17", "ln=1,r=1,p=99999999999999999999"] {
+            rejected(&phc(&format!("$scrypt${costs}")), "hash_too_costly", blocks);
+        }
+        let work = "too costly to verify: scrypt's work (128 bytes times N times r times p) must be at most 4 GiB";
+        for costs in ["ln=17,r=8,p=33", "ln=14,r=8,p=257"] {
+            rejected(&phc(&format!("$scrypt${costs}")), "hash_too_costly", work);
+        }
         let iterations = "too costly to verify: PBKDF2's iterations (i) must be at most 10000000";
         rejected(&phc("$pbkdf2-sha256$i=10000001"), "hash_too_costly", iterations);
         rejected(&phc("$pbkdf2-sha512$i=4294967296,l=32"), "hash_too_costly", iterations);
@@ -213,6 +256,12 @@ mod tests {
     fn costs_at_the_limits_are_accepted() {
         for text in [
             argon2id("m=262144,t=10,p=16"),
+            argon2id("m=16,t=20,p=2"),
+            argon2id("m=8,t=11,p=1"),
+            argon2id("m=4096,t=12,p=24"),
+            argon2id("m=8,t=327680,p=1"),
+            phc("$scrypt$ln=4,r=8,p=64"),
+            phc("$scrypt$ln=17,r=8,p=32"),
             argon2id("m=8,t=1,p=1"),
             argon2id("p=1,m=8,t=1"),
             phc("$argon2i$v=16$m=128,t=1,p=16"),
@@ -230,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn salts_and_hashes_have_16_to_64_bytes() {
+    fn salts_have_8_to_64_bytes_and_hashes_16_to_64() {
         let of = |salt: usize, tag: usize| {
             let bytes = |length: usize| match length % 3 {
                 0 => "AAAA".repeat(length / 3),
@@ -239,13 +288,13 @@ mod tests {
             };
             format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", bytes(salt), bytes(tag))
         };
-        for (salt, tag) in [(16, 16), (16, 64), (64, 16), (64, 64), (20, 33)] {
+        for (salt, tag) in [(8, 16), (16, 16), (16, 64), (64, 16), (64, 64), (20, 33)] {
             assert!(ImportedHash::parse(&of(salt, tag)).is_ok(), "{salt} {tag}");
         }
-        rejected(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes; the salt must have 16 to 64 bytes");
-        rejected(&of(15, 32), "hash_salt_length", "has a salt of 15 bytes; the salt must have 16 to 64 bytes");
-        rejected(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes; the salt must have 16 to 64 bytes");
-        rejected(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes; the salt must have 16 to 64 bytes");
+        rejected(&of(4, 32), "hash_salt_length", "has a salt of 4 bytes; the salt must have 8 to 64 bytes");
+        rejected(&of(7, 32), "hash_salt_length", "has a salt of 7 bytes; the salt must have 8 to 64 bytes");
+        rejected(&of(65, 32), "hash_salt_length", "has a salt of 65 bytes; the salt must have 8 to 64 bytes");
+        rejected(&of(0, 32), "hash_salt_length", "has a salt of 0 bytes; the salt must have 8 to 64 bytes");
         rejected(&of(16, 15), "hash_output_length", "has a hash of 15 bytes; the hash must have 16 to 64 bytes");
         rejected(&of(16, 65), "hash_output_length", "has a hash of 65 bytes; the hash must have 16 to 64 bytes");
     }
@@ -338,6 +387,10 @@ mod tests {
             (phc("$pbkdf2-sha256$i=599999"), "pbkdf2-sha256 with 599999 iterations is weaker than OWASP's 600000"),
             (phc("$pbkdf2-sha512$i=209999"), "pbkdf2-sha512 with 209999 iterations is weaker than OWASP's 210000"),
             (format!("$2b$08${BCRYPT}"), "bcrypt with cost 8 is weaker than OWASP's cost 10"),
+            (
+                format!("$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ${TAG}"),
+                "a salt of 8 bytes is shorter than the 16 that NIST SP 800-132 recommends",
+            ),
         ] {
             assert_eq!(weak(&text), Some(format!("{weakness}{again}")), "{text}");
         }
@@ -386,7 +439,7 @@ mod tests {
 
         #[test]
         fn parsed_costs_are_within_the_limits(m in 0_u64..600_000, t in 0_u64..30, p in 0_u64..40) {
-            let fits = m <= 262_144 && (1..=10).contains(&t) && (1..=16).contains(&p) && m >= 8 * p;
+            let fits = m <= 262_144 && t >= 1 && m * t <= 2_621_440 && p >= 1 && m >= 8 * p;
             prop_assert_eq!(ImportedHash::parse(&argon2id(&format!("m={m},t={t},p={p}"))).is_ok(), fits);
         }
     }

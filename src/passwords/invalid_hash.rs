@@ -39,7 +39,7 @@ impl InvalidHash {
                     .to_owned()
             }
             Self::TooCostly(limit) => format!("too costly to verify: {limit}"),
-            Self::SaltLength(length) => format!("has a salt of {length} bytes; the salt must have 16 to 64 bytes"),
+            Self::SaltLength(length) => format!("has a salt of {length} bytes; the salt must have 8 to 64 bytes"),
             Self::OutputLength(length) => format!("has a hash of {length} bytes; the hash must have 16 to 64 bytes"),
         }
     }

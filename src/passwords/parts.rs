@@ -15,15 +15,17 @@ const LONGEST: usize = 512;
 /// Limits of the costs of a hash and of the length of its salt and tag. See [`super::imported`] for the time that the
 /// most expensive hash takes.
 const MOST_MEMORY_KIB: u64 = 256 * 1024;
-const MOST_ARGON2_ITERATIONS: u64 = 10;
-const MOST_LANES: u64 = 16;
+/// The memory that is filled in all: by argon2's iterations, or by scrypt's parallelism.
+const MOST_ARGON2_WORK_KIB: u64 = 10 * MOST_MEMORY_KIB;
+const MOST_SCRYPT_WORK: u64 = 16 * 1024 * MOST_MEMORY_KIB;
 const MOST_PBKDF2_ITERATIONS: u64 = 10_000_000;
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=16;
-const LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
+const SALT_LENGTHS: std::ops::RangeInclusive<usize> = 8..=64;
+const TAG_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
-/// The limit of scrypt's block size, in units of 128 bytes. It is 8 in practice; the memory in addition to the table
-/// grows with it.
-const MOST_SCRYPT_BLOCK: u64 = 1024;
+/// The limit of scrypt's block size (8 in practice) times its parallelism, in units of 128 bytes: the memory in addition
+/// to the table.
+const MOST_SCRYPT_BLOCKS: u64 = 16 * 1024;
 
 /// In PHC strings, unused trailing bits are zero.
 const PHC_BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD);
@@ -76,8 +78,7 @@ impl Parts {
                 "contains white space or non-ASCII characters, which no password hash does",
             ));
         }
-        let Some(rest) = text.strip_prefix('$') else { return Err(not_a_hash(text)) };
-        let (name, rest) = rest.split_once('$').ok_or(InvalidHash::UnknownScheme)?;
+        let (name, rest) = scheme_of(text).ok_or_else(|| not_a_hash(text))?;
         match name {
             "argon2id" => argon2(Algorithm::Argon2id, rest),
             "argon2i" => argon2(Algorithm::Argon2i, rest),
@@ -85,14 +86,42 @@ impl Parts {
             "scrypt" => scrypt(rest),
             "pbkdf2-sha256" => pbkdf2(Digest::Sha256, rest),
             "pbkdf2-sha512" => pbkdf2(Digest::Sha512, rest),
-            "2a" | "2b" | "2y" => bcrypt(rest),
-            _ => Err(InvalidHash::UnknownScheme),
+            _ => bcrypt(rest),
         }
     }
 }
 
+/// The supported schemes, as they are written in hashes.
+const SCHEMES: [&str; 9] =
+    ["argon2id", "argon2i", "argon2d", "scrypt", "pbkdf2-sha256", "pbkdf2-sha512", "2a", "2b", "2y"];
+
+/// The supported scheme of a hash, and what follows.
+fn scheme_of(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('$')?.split_once('$').filter(|(name, _)| SCHEMES.contains(name))
+}
+
+/// The error of a text that does not start with a supported scheme. Directories, frameworks and configuration files wrap
+/// hashes; then the error says what to remove.
 fn not_a_hash(text: &str) -> InvalidHash {
-    if text.starts_with('{') {
+    let unquoted = text.trim_matches(['\'', '"', '`']);
+    let from_dollar = |(at, _)| text.get(at..).is_some_and(|rest| scheme_of(rest).is_some());
+    if unquoted.len() < text.len() && scheme_of(unquoted).is_some() {
+        return InvalidHash::Malformed("in quotation marks; remove them");
+    }
+    if scheme_of(&text.replace("$$", "$")).is_some() && text.starts_with("$$") {
+        return InvalidHash::Malformed("written with `$$`; write each `$` once");
+    }
+    if text.match_indices('$').any(from_dollar) {
+        return InvalidHash::Malformed(if text.starts_with('{') {
+            "a hash with a prefix in braces; remove the `{…}` in front of the `$`"
+        } else {
+            "a hash with a prefix; remove what stands in front of `$` and the name of the scheme"
+        });
+    }
+    if scheme_of(&format!("${text}")).is_some() {
+        return InvalidHash::Malformed("a hash without the `$` at its start");
+    }
+    if text.starts_with(['$', '{']) {
         return InvalidHash::UnknownScheme;
     }
     InvalidHash::Malformed(
@@ -120,9 +149,12 @@ fn argon2(algorithm: Algorithm, rest: &str) -> Result<Parts, InvalidHash> {
         return Err(FORM);
     };
     at_most(memory, MOST_MEMORY_KIB, "argon2's memory (m) must be at most 262144 KiB (256 MiB)")?;
-    at_most(iterations, MOST_ARGON2_ITERATIONS, "argon2's iterations (t) must be at most 10")?;
-    at_most(lanes, MOST_LANES, "argon2's lanes (p) must be at most 16")?;
-    if iterations == 0 || lanes == 0 || memory < 8 * lanes {
+    at_most(
+        memory.saturating_mul(iterations),
+        MOST_ARGON2_WORK_KIB,
+        "argon2's memory times its iterations (m times t) must be at most 2621440 KiB",
+    )?;
+    if iterations == 0 || lanes == 0 || memory < lanes.saturating_mul(8) {
         return Err(InvalidHash::Malformed("argon2 with less than one iteration, one lane, or 8 KiB for each lane"));
     }
     let (memory_kib, iterations, lanes) = (small(memory)?, small(iterations)?, small(lanes)?);
@@ -135,12 +167,14 @@ fn scrypt(rest: &str) -> Result<Parts, InvalidHash> {
     let [Some(log_n), Some(r), Some(p)] = named(numbers, ["ln", "r", "p"]).ok_or(FORM)? else { return Err(FORM) };
     let memory = "scrypt's memory (128 bytes times N times r, where ln is N's logarithm) must be at most 256 MiB";
     at_most(log_n, 31, memory)?;
-    at_most(r, MOST_SCRYPT_BLOCK, "scrypt's block size (r) must be at most 1024")?;
-    at_most(p, MOST_LANES, "scrypt's parallelism (p) must be at most 16")?;
+    let blocks = "scrypt's block size times its parallelism (r times p) must be at most 16384";
+    at_most(r.saturating_mul(p), MOST_SCRYPT_BLOCKS, blocks)?;
     if log_n == 0 || r == 0 || p == 0 {
         return Err(InvalidHash::Malformed("scrypt with ln, r or p below 1"));
     }
     at_most((128 * r) << log_n, MOST_MEMORY_KIB * 1024, memory)?;
+    let work = "scrypt's work (128 bytes times N times r times p) must be at most 4 GiB";
+    at_most((128 * r * p) << log_n, MOST_SCRYPT_WORK, work)?;
     let log_n = u8::try_from(log_n).map_err(|_| FORM)?;
     with_salt_and_tag(Scheme::Scrypt { log_n, r: small(r)?, p: small(p)? }, salt, tag)
 }
@@ -215,13 +249,13 @@ fn with_salt_and_tag(scheme: Scheme, salt: &str, tag: &str) -> Result<Parts, Inv
     let salt = PHC_BASE64.decode(salt).map_err(|_| {
         InvalidHash::Malformed("truncated or modified: the salt is not base64 (standard alphabet, no padding)")
     })?;
-    if !LENGTHS.contains(&salt.len()) {
+    if !SALT_LENGTHS.contains(&salt.len()) {
         return Err(InvalidHash::SaltLength(salt.len()));
     }
     let tag = PHC_BASE64.decode(tag).map_err(|_| {
         InvalidHash::Malformed("truncated or modified: the last field is not base64 (standard alphabet, no padding)")
     })?;
-    if !LENGTHS.contains(&tag.len()) {
+    if !TAG_LENGTHS.contains(&tag.len()) {
         return Err(InvalidHash::OutputLength(tag.len()));
     }
     Ok(Parts { scheme, salt, tag })

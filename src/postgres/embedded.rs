@@ -57,6 +57,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The prefix of the directory of an unfinished `initdb`; the process ID follows.
 const UNFINISHED: &str = "unfinished-";
 
+/// Locked, shared, by every process that uses PostgreSQL.
+const USERS_FILE: &str = "users.lock";
+
 /// The file of PostgreSQL that contains its major version, and is there once the data directory is initialized.
 const VERSION_FILE: &str = "postgres/PG_VERSION";
 
@@ -105,6 +108,13 @@ impl EmbeddedPostgres {
         !matches!(data_dir.join(VERSION_FILE).try_exists(), Ok(false))
     }
 
+    /// Whether a process uses the PostgreSQL of `data_dir`.
+    #[must_use]
+    pub fn is_in_use(data_dir: &Path) -> bool {
+        let users = File::open(data_dir.join(USERS_FILE));
+        users.is_ok_and(|users| matches!(users.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Uses the PostgreSQL of `data_dir`; initializes and starts it if necessary.
     ///
     /// `settings` are settings of PostgreSQL, which apply if this call starts it.
@@ -124,7 +134,7 @@ impl EmbeddedPostgres {
             Err(error) => return Err(data_dir::unusable(&data_dir, &error).into()),
         };
         let programs = Programs::find(search_path, major)?;
-        let users = data_dir::lock_file(&data_dir, "users.lock")?;
+        let users = data_dir::lock_file(&data_dir, USERS_FILE)?;
         let embedded = Self {
             socket_dir: data_dir::socket_dir(&data_dir)?,
             programs,

@@ -40,7 +40,7 @@ impl Edit {
             is_sso_user: _,
             permission_level: _,
         } = row;
-        let mut invalid = |field, code, message| findings.push(Finding::field(index, field, code, message));
+        let mut invalid = |field, code, message: &str| findings.push(Finding::field(index, field, code, message));
         let mut line = |field: UserField, sent: Field<String>| match sent {
             Field::Missing | Field::Wrong => None,
             Field::Null => Some(None),
@@ -59,7 +59,7 @@ impl Edit {
         let name = name
             .and_then(|name| Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), why.message())).ok());
         let email = email.and_then(|email| {
-            EmailAddress::parse(&email).map_err(|why| invalid(UserField::Email, why.code(), why.message())).ok()
+            EmailAddress::parse(&email).map_err(|why| invalid(UserField::Email, why.code(), &why.message())).ok()
         });
         Self { name, email, lastname, title }
     }

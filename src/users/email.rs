@@ -1,19 +1,32 @@
 //! E-mail addresses: validation and comparison.
 //!
 //! Two spellings of one address must not create two accounts, and two different addresses must not be treated as one.
-//! An address is stored as it was entered and compared by its *key*: the domain as lower-case A-labels (UTS #46), the
-//! local part in NFKC and case-folded. So `A@x.y`, `a@x.y` and full-width `ａ@x.y` are the same address, and so are
+//! An address is stored as it was entered and compared by its *key*: the domain as lower-case A-labels (see
+//! [`super::domain`]), the local part in NFKC and case-folded. So `A@x.y`, `a@x.y` and full-width `ａ@x.y` are the same address, and so are
 //! `Strauß@x.y` and `strauss@x.y`, and `a@bücher.example` and `a@xn--bcher-kva.example`.
 //!
 //! muster computes the key itself, because lower case in the database depends on its collation and version.
-//! `tests/golden/email_keys.tsv` pins the result. It may change only with a new [`EMAIL_KEY_VERSION`] and a migration
-//! of the stored keys.
+//! `tests/golden/email_keys.tsv` pins the result. The key of an address may change only with a new [`EMAIL_KEY_VERSION`] and
+//! a migration of the stored keys; to accept or reject other addresses needs neither.
+//!
+//! # Decisions
+//!
+//! *White space and zero-width characters around an address are dropped*, as they come from cells and web pages and nobody
+//! sees them. Inside the address they are errors, which name the character.
+//!
+//! *No typographic quotation marks in the local part.* RFC 6531 allows them, but `o’brien@example.com` is what a word
+//! processor makes of `o'brien@example.com`; it would be a second account of the same person.
+
+use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use validator::ValidateEmail;
+
+use super::domain::{self, InvalidDomain};
+use super::text::trim;
 
 /// The version of the key function, stored with each key.
 pub const EMAIL_KEY_VERSION: i16 = 1;
@@ -36,6 +49,12 @@ pub enum InvalidEmail {
     Empty,
     /// Not of the form `local@domain`.
     Malformed,
+    /// Contains this character, which is invisible or makes different addresses look the same.
+    Invisible(char),
+    /// Contains this quotation mark before the `@`.
+    Quote(char),
+    /// The domain contains this character.
+    InDomain(char),
     /// Longer than RFC 5321 allows.
     TooLong,
 }
@@ -46,29 +65,37 @@ impl InvalidEmail {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Empty => "empty",
-            Self::Malformed => "email_invalid",
+            Self::Malformed | Self::Invisible(_) | Self::Quote(_) | Self::InDomain(_) => "email_invalid",
             Self::TooLong => "too_long",
         }
     }
 
     /// A message for people, without the name of the field.
     #[must_use]
-    pub const fn message(self) -> &'static str {
+    pub fn message(self) -> Cow<'static, str> {
+        let code_point = |c: char| format!("U+{:04X}", u32::from(c));
         match self {
-            Self::Empty => "must not be empty",
-            Self::Malformed => "not a valid e-mail address",
-            Self::TooLong => "longer than an e-mail address can be (64 bytes before the `@`, 254 in total)",
+            Self::Empty => "must not be empty".into(),
+            Self::Malformed => "not a valid e-mail address".into(),
+            Self::Invisible(c) => format!("contains an invisible character ({})", code_point(c)).into(),
+            Self::Quote(c) => {
+                format!("contains a typographic quotation mark ({}); write ' instead", code_point(c)).into()
+            }
+            Self::InDomain(c) => {
+                format!("has a domain with `{c}` ({}), which no domain name contains", code_point(c)).into()
+            }
+            Self::TooLong => "longer than an e-mail address can be (64 bytes before the `@`, 254 in total)".into(),
         }
     }
 }
 
 impl EmailAddress {
-    /// Parses an address. Surrounding ASCII whitespace is removed.
+    /// Parses an address. Surrounding white space and zero-width characters are removed.
     ///
     /// # Errors
     /// The first rule that the address violates.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
-        let written = text.trim_matches(|c: char| c.is_ascii_whitespace());
+        let written = trim(text);
         if written.is_empty() {
             return Err(InvalidEmail::Empty);
         }
@@ -76,10 +103,23 @@ impl EmailAddress {
         if local.len() > LONGEST_LOCAL_PART || written.len() > LONGEST_ADDRESS {
             return Err(InvalidEmail::TooLong);
         }
-        if written.chars().any(is_forbidden) {
-            return Err(InvalidEmail::Malformed);
+        // Joiners are allowed in some domains.
+        let is_joiner = |c: char| matches!(c, '\u{200c}' | '\u{200d}');
+        let in_domain = domain.chars().filter(|c| !is_joiner(*c));
+        if let Some(forbidden) = local.chars().chain(in_domain).find(|c| is_forbidden(*c)) {
+            return Err(if forbidden.is_ascii() {
+                InvalidEmail::Malformed
+            } else {
+                InvalidEmail::Invisible(forbidden)
+            });
         }
-        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| InvalidEmail::Malformed)?;
+        if let Some(quote) = local.chars().find(|c| matches!(c, '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}')) {
+            return Err(InvalidEmail::Quote(quote));
+        }
+        let domain = domain::to_ascii(domain).map_err(|invalid| match invalid {
+            InvalidDomain::Malformed => InvalidEmail::Malformed,
+            InvalidDomain::Character(c) => InvalidEmail::InDomain(c),
+        })?;
         let local = fold(local);
         // The rule of HTML's `<input type=email>` covers ASCII only; RFC 6531 allows all other characters in the
         // local part.

@@ -7,13 +7,17 @@
 //! # Decisions
 //!
 //! *A list may swap addresses between its users*: uniqueness is validated for the final state.
+//!
+//! *A user who already is as requested is unchanged, not an error*: in an emergency, one account that was suspended before
+//! must not keep the others open. Who does not exist stays an error, for a deletion too: the row may be misspelled, and
+//! muster does not keep whom it has deleted.
 
 use std::collections::{HashMap, HashSet};
 
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
-use super::write::{self, Update};
+use super::write::{self, FieldChange, Update};
 use super::{Status, UserDetails, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
@@ -60,9 +64,29 @@ impl ListOperation {
         }
     }
 
+    /// The status that the users get.
+    const fn status(self) -> Option<Status> {
+        match self {
+            Self::Suspend => Some(Status::Suspended),
+            Self::Reactivate => Some(Status::Active),
+            Self::Update | Self::Delete => None,
+        }
+    }
+
     const fn may_remove_owners(self) -> bool {
         matches!(self, Self::Suspend | Self::Delete)
     }
+}
+
+/// The result of a change to a list.
+#[derive(Debug)]
+pub struct ChangedList {
+    /// The users after the change, or the last state of deleted ones, in the order of the list.
+    pub users: Vec<UserDetails>,
+    /// The number of users that were changed. The others already were as requested.
+    pub changed: usize,
+    /// The changed fields of an update, in the order of the list.
+    pub changes: Vec<(Id<User>, FieldChange)>,
 }
 
 /// A parsed list.
@@ -82,8 +106,7 @@ struct Row {
     edit: Edit,
 }
 
-/// Applies an operation to all users of a list, or to none. Returns the users in the order of the list: their new
-/// state, or the last state of deleted users. The body is read after the permission check.
+/// Applies an operation to all users of a list, or to none. The body is read after the permission check.
 ///
 /// # Errors
 /// `forbidden`; any error of reading the body; `invalid_json`, `invalid_request`, `empty_batch`, `too_large`;
@@ -95,7 +118,7 @@ pub async fn change_all(
     operation: ListOperation,
     dry_run: bool,
     body: impl Future<Output = Result<RequestBody>>,
-) -> Result<Vec<UserDetails>> {
+) -> Result<ChangedList> {
     app.authorize(caller, operation.action()).await?;
     let list = match body.await {
         Ok(body) => List::parse(operation, body, ListLimits::from(&app.config.batch)).await,
@@ -139,7 +162,7 @@ impl List {
     }
 
     /// Validates the list against the database and writes it.
-    async fn write(&self, change: &mut Change) -> Result<Vec<UserDetails>> {
+    async fn write(&self, change: &mut Change) -> Result<ChangedList> {
         let operation = self.operation;
         if operation.may_remove_owners() {
             owners::lock(change).await?;
@@ -152,13 +175,19 @@ impl List {
             return Err(Error::rejected(report));
         }
         let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
+        let changing: Vec<Id<User>> = match operation.status() {
+            Some(status) => {
+                found.iter().filter(|(_, user)| user.status != status).map(|(_, user)| user.user_id).collect()
+            }
+            None => ids.clone(),
+        };
         let organization_id = change.organization_id();
         let before = match operation {
             ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
             ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
         };
-        let owners = if operation.may_remove_owners() { owners::among(change, &ids).await? } else { Vec::new() };
-        let changed = write(change, operation, &ids, &updates).await?;
+        let owners = if operation.may_remove_owners() { owners::among(change, &changing).await? } else { Vec::new() };
+        let changed = write(change, operation, &changing, &updates).await?;
         if operation.may_remove_owners() {
             for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
                 report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
@@ -174,7 +203,12 @@ impl List {
         }
         change.record(Event::UsersChanged { action: operation.action(), organization_id, users: changed });
         let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
-        Ok(ids.into_iter().filter_map(|id| by_id.remove(&id)).collect())
+        let users = ids.into_iter().filter_map(|id| by_id.remove(&id)).collect();
+        let changes = updates.into_iter().flat_map(|update| {
+            let user_id = update.user_id;
+            update.changes.into_iter().map(move |change| (user_id, change))
+        });
+        Ok(ChangedList { users, changed, changes: changes.collect() })
     }
 }
 
@@ -211,25 +245,16 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
 
 /// Validates the operation against the current state of the user.
 fn validate(operation: ListOperation, row: &Row, user: &LockedUser, report: &mut Report) {
-    let (index, shown) = (row.index, row.user.shown());
+    let index = row.index;
     if row.revision.is_some_and(|revision| revision != user.revision) {
         let message = "the user has changed since this revision; read the user again and retry";
         report.add(Finding::field(index, "if_match", Code::PreconditionFailed.as_str(), message));
     }
-    match (operation, user.status) {
-        (ListOperation::Suspend, Status::Suspended) => {
-            report.add(Finding::user(index, &shown, "already_suspended", "is already suspended"));
+    if operation == ListOperation::Update && user.is_service_account {
+        for field in row.edit.personal() {
+            let message = "can't be changed; only the title of a service account can be changed";
+            report.add(Finding::field(index, field, "service_account", message));
         }
-        (ListOperation::Reactivate, Status::Active) => {
-            report.add(Finding::user(index, &shown, "already_active", "is already active"));
-        }
-        (ListOperation::Update, _) if user.is_service_account => {
-            for field in row.edit.personal() {
-                let message = "can't be changed; only the title of a service account can be changed";
-                report.add(Finding::field(index, field, "service_account", message));
-            }
-        }
-        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@
 //! lists wait for each other instead of deadlocking.
 
 use super::edit::Edit;
-use super::write::Update;
+use super::write::{FieldChange, Update};
 use super::{Line, Name, Status};
 use crate::caller::PermissionLevel;
 use crate::change::Change;
@@ -46,19 +46,20 @@ impl LockedUser {
             email: email.as_ref().map_or(self.email.as_str(), |email| email.as_str()).to_owned(),
             email_key: email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
             email_key_before: self.email_key.clone(),
-            fields: Vec::new(),
+            changes: Vec::new(),
         };
         // One entry for each field of an edit: a field without one is neither written nor recorded.
-        let fields: Vec<&'static str> = [
-            ("name", update.name != self.name),
-            ("lastname", update.lastname != self.lastname),
-            ("title", update.title != self.title),
-            ("email", update.email != self.email),
+        let changes: Vec<FieldChange> = [
+            ("name", Some(&self.name), Some(&update.name)),
+            ("lastname", self.lastname.as_ref(), update.lastname.as_ref()),
+            ("title", self.title.as_ref(), update.title.as_ref()),
+            ("email", Some(&self.email), Some(&update.email)),
         ]
         .into_iter()
-        .filter_map(|(field, is_changed)| is_changed.then_some(field))
+        .filter(|(_, before, after)| before != after)
+        .map(|(field, before, after)| FieldChange { field, before: before.cloned(), after: after.cloned() })
         .collect();
-        (!fields.is_empty()).then_some(Update { fields, ..update })
+        (!changes.is_empty()).then_some(Update { changes, ..update })
     }
 }
 

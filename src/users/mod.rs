@@ -3,6 +3,7 @@
 //! `one.rs` has the operations on one user, `list.rs` those on a list: all or none, with a complete report. Both lock
 //! the users (`lock.rs`) in the order of their IDs and share the statements in `write.rs`.
 
+mod domain;
 mod edit;
 mod email;
 mod expected;
@@ -17,11 +18,12 @@ pub(crate) mod write;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
-pub use list::{ListOperation, change_all};
+pub use list::{ChangedList, ListOperation, change_all};
 pub use one::{delete, get, set_status, update};
 pub use read::UserDetails;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 pub(crate) use text::{is_invisible, is_visible_line};
+pub use write::FieldChange;
 
 use crate::caller::PermissionLevel;
 use crate::error::{Code, Error, Result};

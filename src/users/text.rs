@@ -1,13 +1,18 @@
 //! Names, last names and titles.
+//!
+//! # Decisions
+//!
+//! *White space and zero-width characters around a text are dropped.* They come from cells and web pages, nobody sees them,
+//! and a search for the name would not find it. Joiners inside a text stay: Persian names and emoji need them.
 
 use icu_properties::CodePointSetData;
-use icu_properties::props::DefaultIgnorableCodePoint;
+use icu_properties::props::{DefaultIgnorableCodePoint, NoncharacterCodePoint};
 use validator::ValidateLength;
 
 /// The longest name, last name or title, in characters.
 pub const LONGEST_TEXT: usize = 255;
 
-/// One line of text: up to 255 characters, no control characters. May be empty.
+/// One line of text: up to 255 characters, no control characters, no white space around it. May be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line(String);
 
@@ -49,11 +54,15 @@ impl InvalidText {
 }
 
 impl Line {
-    /// Validates a text. The text is not changed.
+    /// Validates a text. White space and zero-width characters around it are removed.
     ///
     /// # Errors
     /// The first rule that the text violates.
-    pub fn parse(text: String) -> Result<Self, InvalidText> {
+    pub fn parse(mut text: String) -> Result<Self, InvalidText> {
+        let trimmed = trim(&text);
+        if trimmed.len() < text.len() {
+            text = trimmed.to_owned();
+        }
         if !text.validate_length(None, u64::try_from(LONGEST_TEXT).ok(), None) {
             return Err(InvalidText::TooLong);
         }
@@ -71,7 +80,7 @@ impl Line {
 }
 
 impl Name {
-    /// Validates a text. The text is not changed.
+    /// Validates a text, as [`Line::parse`].
     ///
     /// # Errors
     /// The first rule that the text violates.
@@ -89,14 +98,23 @@ impl Name {
     }
 }
 
-/// Control characters, including those that change the text direction.
+/// Control characters, including line separators and those that change the text direction, and noncharacters.
 fn is_forbidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
 }
 
-/// Whitespace and zero-width characters.
+/// White space and characters without a visible form; U+2800 is Braille's blank.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || is_invisible(c)
+    c.is_whitespace() || is_invisible(c) || c == '\u{2800}'
+}
+
+/// Removes white space and zero-width characters around a text. Variation selectors stay: they belong to an emoji.
+pub(crate) fn trim(text: &str) -> &str {
+    let zero_width =
+        ['\u{ad}', '\u{61c}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}'];
+    text.trim_matches(|c: char| c.is_whitespace() || zero_width.contains(&c))
 }
 
 /// Whether a text is one line and all of it is visible, as names of API keys and files must be.
@@ -113,6 +131,43 @@ pub(crate) fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn white_space_and_zero_width_characters_around_a_name_are_dropped() {
+        for text in
+            [" Ada", "Ada ", "Ada\u{a0}", "Ada\u{200b}", "\u{feff}Ada", "\u{2060}\tAda\r\n", "\u{3000}Ada\u{200e}"]
+        {
+            assert_eq!(Name::parse(text.to_owned()).unwrap().as_str(), "Ada", "{text:?}");
+        }
+        assert_eq!(Line::parse("\u{200b} \u{feff}".to_owned()).unwrap().as_str(), "");
+        assert_eq!(Name::parse(format!(" {} ", "x".repeat(255))).unwrap().as_str(), "x".repeat(255));
+    }
+
+    #[test]
+    fn what_names_need_inside_is_kept() {
+        for text in [
+            "\u{639}\u{644}\u{6cc}\u{200c}\u{631}\u{636}\u{627}",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "I \u{2764}\u{fe0f}",
+            "X",
+            "Null",
+            "O'Brien",
+            "Ada  Lovelace",
+        ] {
+            assert_eq!(Name::parse(text.to_owned()).unwrap().as_str(), text);
+        }
+        assert!(Name::parse("\u{1f600}".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_one_visible_line() {
+        for text in ["a\u{2028}b", "a\u{2029}b", "a\nb", "a\u{ffff}b", "a\u{fdd0}b", "a\u{10ffff}b"] {
+            assert_eq!(Name::parse(text.to_owned()), Err(InvalidText::ControlCharacter), "{text:?}");
+        }
+        for text in ["\u{2800}", "\u{2800} \u{2800}", "\u{3164}", "\u{2028}"] {
+            assert_eq!(Name::parse(text.to_owned()), Err(InvalidText::Empty), "{text:?}");
+        }
+    }
 
     #[test]
     fn valid_names_are_stored_unchanged() {

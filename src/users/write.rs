@@ -145,8 +145,19 @@ pub(crate) struct Update {
     pub(crate) email: String,
     pub(crate) email_key: String,
     pub(crate) email_key_before: String,
-    /// The names of the changed fields; not empty.
-    pub(crate) fields: Vec<&'static str>,
+    /// The changed fields; not empty.
+    pub(crate) changes: Vec<FieldChange>,
+}
+
+/// A field whose value changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The name of the field.
+    pub field: &'static str,
+    /// The value before.
+    pub before: Option<String>,
+    /// The new value.
+    pub after: Option<String>,
 }
 
 impl Update {
@@ -192,7 +203,8 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
     .await
     .map_err(taken)?;
     for update in updates {
-        change.record(Event::UserUpdated { user_id: update.user_id, fields: update.fields.clone() });
+        let fields = update.changes.iter().map(|change| change.field).collect();
+        change.record(Event::UserUpdated { user_id: update.user_id, fields });
     }
     Ok(())
 }

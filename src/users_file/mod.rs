@@ -190,6 +190,20 @@ impl UsersFile {
         self.rows.len()
     }
 
+    /// Turns empty cells of fields that can be removed into null.
+    pub fn clear_empty(&mut self) {
+        for row in &mut self.rows {
+            let Value::Object(values) = &mut row.value else { continue };
+            let is_cleared = |field: &&FileField| {
+                let field = UserField::find(UserField::REMOVABLE, &field.name);
+                field.is_some_and(|field| !values.contains_key(field.as_str()))
+            };
+            let cleared: Vec<String> =
+                row.fields.iter().filter(is_cleared).map(|field| field.name.to_string()).collect();
+            values.extend(cleared.into_iter().map(|name| (name, Value::Null)));
+        }
+    }
+
     /// Renders findings in file order, separated by empty lines, for standard error. Without `color`, the text has no
     /// control characters but line feeds.
     #[must_use]

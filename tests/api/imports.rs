@@ -51,7 +51,7 @@ async fn hashes_beyond_the_limits_are_findings() {
     let table = [
         (format!("$argon2id$v=19$m=4194304,t=2,p=1${salt}${tag}"), "hash_too_costly"),
         (format!("$argon2id$v=19$m=19456,t=2147483648,p=1${salt}${tag}"), "hash_too_costly"),
-        (format!("$argon2id$v=19$m=19456,t=2,p=16777216${salt}${tag}"), "hash_too_costly"),
+        (format!("$argon2id$v=19$m=19456,t=2,p=16777216${salt}${tag}"), "hash_malformed"),
         (format!("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA${tag}"), "hash_salt_length"),
         (format!("$argon2id$v=19$m=19456,t=2,p=1${salt}$Z5XPF"), "hash_malformed"),
         ("$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/".to_owned(), "hash_unknown_scheme"),

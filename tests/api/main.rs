@@ -48,5 +48,6 @@ mod time_limits;
 mod user;
 mod user_deletion;
 mod user_lists;
+mod values;
 mod vendor_client;
 mod vendor_keys;

@@ -53,7 +53,10 @@ async fn a_list_is_suspended_reactivated_changed_and_deleted_in_its_order() {
         (all(&suspended, "user_id"), all(&suspended, "status")),
         (order.to_vec(), vec!["suspended".to_owned(); 2])
     );
-    assert_eq!(suspended.json()["metadata"], json!({"total": 2, "next_paging_token": null}));
+    assert_eq!(
+        suspended.json()["metadata"],
+        json!({"total": 2, "next_paging_token": null, "changed": 2, "unchanged": 0, "changes": []})
+    );
     assert_eq!(actions(&app, 3).await, ["user.batch_suspend", "user.suspend", "user.suspend"]);
     let reactivated = post(&app, REACTIVATE, &list).await;
     assert_eq!(all(&reactivated, "status"), ["active", "active"]);
@@ -65,6 +68,15 @@ async fn a_list_is_suspended_reactivated_changed_and_deleted_in_its_order() {
         (order.to_vec(), vec!["Ada".to_owned(), "Al".to_owned()])
     );
     assert_eq!(all(&updated, "email"), ["cc@example.com", "a@example.com"]);
+    let changed = |user: usize, field: &str, before: Value, after: &str| json!({"user_id": order[user], "field": field, "before": before, "after": after});
+    assert_eq!(
+        updated.json()["metadata"]["changes"],
+        json!([
+            changed(0, "title", Value::Null, "Boss"),
+            changed(0, "email", json!("c@example.com"), "cc@example.com"),
+            changed(1, "name", json!("Ada"), "Al"),
+        ])
+    );
     assert_eq!(actions(&app, 3).await, ["user.batch_update", "user.update", "user.update"]);
     let deleted = post(&app, DELETE, &list).await;
     assert_eq!(
@@ -94,7 +106,7 @@ async fn a_dry_run_has_the_same_findings_and_writes_nothing() {
         assert_eq!(all(&answer, field), [value], "{path}");
     }
     let answer = post(&app, &format!("{REACTIVATE}?dry_run=true"), &list).await;
-    assert_eq!(answer.status, 422);
+    assert_eq!((answer.status, &answer.json()["metadata"]["unchanged"]), (200, &json!(1)));
     assert_eq!(app.owner.get(&format!("/api/v2/users/{}", ids[0])).await.header("etag"), "\"1\"");
     let after: i64 = app.db_value("select count(*) from audit_events").await;
     assert_eq!(after, events);
@@ -157,21 +169,30 @@ async fn with_one_unknown_user_nothing_is_written_and_all_findings_are_reported(
 }
 
 #[tokio::test]
-async fn an_already_suspended_or_active_user_is_a_finding() {
+async fn a_user_who_already_is_as_requested_is_unchanged() {
     let (app, ids) = app_with(&["a@example.com", "b@example.com"]).await;
     assert_eq!(post(&app, SUSPEND, &json!([{"user": ids[0]}])).await.status, 200);
     let list = json!([{"user": "a@example.com"}, {"user": ids[1]}]);
-    let answer = post(&app, SUSPEND, &list).await;
-    assert_eq!(
-        (answer.status, answer.error()["rows"].clone()),
-        (422, json!([row(0, "user", "already_suspended", "is already suspended")]))
-    );
+    let one = json!({"total": 2, "next_paging_token": null, "changed": 1, "unchanged": 1, "changes": []});
+    let none = json!({"total": 2, "next_paging_token": null, "changed": 0, "unchanged": 2, "changes": []});
+    let events = "select count(*) from audit_events where action in ('user.suspend', 'user.batch_suspend')";
+    for (metadata, revision, count) in [(one, 2, 4), (none, 2, 4)] {
+        let answer = post(&app, SUSPEND, &list).await;
+        assert_eq!(
+            (all(&answer, "status"), answer.json()["metadata"].clone()),
+            (vec!["suspended".to_owned(); 2], metadata)
+        );
+        assert_eq!(answer.json()["results"][0]["revision"], json!(revision));
+        assert_eq!(app.db_value::<i64>(events).await, count, "only what changed is recorded");
+    }
+    assert_eq!(post(&app, REACTIVATE, &json!([{"user": ids[0]}])).await.status, 200);
     let answer = post(&app, REACTIVATE, &list).await;
     assert_eq!(
-        (answer.status, answer.error()["rows"].clone()),
-        (422, json!([row(1, "user", "already_active", "is already active")]))
+        (all(&answer, "status"), &answer.json()["metadata"]["changed"]),
+        (vec!["active".to_owned(); 2], &json!(1))
     );
-    assert_eq!(app.db_value::<i64>("select count(*) from users where status = 'suspended'").await, 1);
+    let stale = post(&app, SUSPEND, &json!([{"user": ids[0], "if_match": 1}])).await;
+    assert_eq!((stale.status, &stale.error()["rows"][0]["code"]), (422, &json!("precondition_failed")));
 }
 
 #[tokio::test]

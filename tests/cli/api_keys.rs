@@ -72,7 +72,10 @@ async fn a_service_account_is_created_and_its_key_is_rotated() {
     let rotated = remote(&app, &["service-account", "rotate-keys", "--name", "ci", "-o", "json"]);
     assert_eq!(rotated.err, "revoked 1 API key\n");
     assert_eq!((status(&app, &key["token"]).await, status(&app, &json(&rotated)["token"]).await), (401, 200));
-    let deleted = remote(&app, &["service-account", "delete", "--name", "ci"]);
+    let asked = remote(&app, &["service-account", "delete", "--name", "ci"]);
+    let message = "error: can't ask for confirmation without a terminal; add `--yes`\n";
+    assert_eq!((asked.status, asked.err.as_str()), (Some(2), message));
+    let deleted = remote(&app, &["service-account", "delete", "--name", "ci", "--yes"]);
     assert_eq!((deleted.status, deleted.err.as_str()), (Some(0), "deleted ci and its API keys\n"));
     assert_eq!(status(&app, &json(&rotated)["token"]).await, 401);
     assert_eq!(json(&remote(&app, &["service-account", "list", "-o", "json"])), serde_json::json!([]));

@@ -39,6 +39,48 @@ fn is_alive(pid: &str) -> bool {
     std::process::Command::new("kill").args(["-0", pid]).stderr(std::process::Stdio::null()).status().unwrap().success()
 }
 
+#[test]
+fn without_a_home_directory_a_data_directory_is_required() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let mut command = muster();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(nowhere.path()).env_remove("HOME");
+    command.env_remove("XDG_DATA_HOME");
+    if nix::unistd::Uid::effective().is_root() {
+        command.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
+        fs::set_permissions(nowhere.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let ran = run(&mut command);
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            Some(2),
+            "error: no data directory for the embedded database, because HOME is not set; choose one with `--data-dir`, or \
+             select a database with `--database-url`\n"
+        )
+    );
+    assert_eq!(fs::read_dir(nowhere.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_at_the_same_address_says_that_one_is_running() {
+    let dir = data_dir();
+    let server = serve(dir.path());
+    let listen = server.address.to_string();
+    let ran = run(muster().env("MUSTER_DATA_DIR", dir.path()).args(["serve", "--listen", &listen]));
+    assert_eq!(
+        (ran.status, ran.err),
+        (
+            Some(2),
+            format!(
+                "error: can't listen on {listen}: address in use; `muster serve` is already running with the data directory \
+                 {}; choose another address with `--listen`, or use port 0 for a free port\n",
+                dir.path().display()
+            )
+        )
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_needs_no_setup_keeps_its_data_and_stops_cleanly() {
     let dir = data_dir();

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 
-use crate::{app_with_many, muster_at, remote, run};
+use crate::support::TestApp;
+use crate::{app_with_many, json as parsed, muster_at, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_are_listed_over_all_pages() {
@@ -39,7 +40,10 @@ async fn a_user_is_shown_or_reported_as_missing() {
     let ran = remote(&app, &["user", "get", "--email", "nobody@example.com"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(1), "", "error: no such user\n"));
     let ran = remote(&app, &["user", "get"]);
-    assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: missing filter; add `--email`, `--name` or `--id`\n"));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(2), "error: missing user; add an e-mail address, an ID or a name, or `--email`, `--name` or `--id`\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,4 +112,52 @@ async fn lists_show_suspended_users() {
         assert!(suspended.len() == 1 && suspended[0].starts_with("user1@example.com,"), "{arguments:?}: {}", ran.out);
         assert_eq!(ran.out.matches(",active,").count(), ran.out.lines().count() - 2, "{}", ran.out);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_found_by_address_id_or_name_and_an_ambiguous_name_lists_the_candidates() {
+    let app = TestApp::spawn().await;
+    let row =
+        |email: &str, lastname: &str| json!({"name": "Ada", "lastname": lastname, "email": email, "is_sso_user": true});
+    let users = json!([row("a@example.com", "King"), row("b@example.com", "King"), row("c@example.com", "Byron")]);
+    let created = app.owner.create(&users).await.json();
+    let id = |n: usize| created["results"][n]["user_id"].as_str().unwrap().to_owned();
+    for user in ["c@example.com", "C@EXAMPLE.com", &id(2), "Ada Byron"] {
+        let ran = remote(&app, &["user", "get", user, "-o", "json"]);
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""), "{user}");
+        assert_eq!(parsed(&ran)["user_id"], json!(id(2)));
+    }
+    let candidates = format!(
+        "error: 2 users are named `Ada King`; use an ID instead:\n  a@example.com (Ada King, {})\n  b@example.com (Ada King, {})\n",
+        id(0),
+        id(1)
+    );
+    for arguments in [
+        &["user", "get", "Ada King"][..],
+        &["user", "get", "--name", "Ada King"],
+        &["user", "suspend", "c@example.com", "Ada King"],
+        &["user", "update", "Ada King", "--title", "x"],
+        &["user", "set-permission", "Ada King", "owner"],
+        &["user", "list-permissions", "--user", "Ada King"],
+    ] {
+        let ran = remote(&app, arguments);
+        assert_eq!(
+            (ran.status, ran.out.as_str(), ran.err.as_str()),
+            (Some(1), "", candidates.as_str()),
+            "{arguments:?}"
+        );
+    }
+    let ran = remote(&app, &["user", "get", "Grace"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no such user\n"));
+
+    let ran = remote(&app, &["group", "create", "Ops team"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let ran = remote(&app, &["group", "add", "ops TEAM", "Ada Byron", "a@example.com"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users added\n"));
+    let ran = remote(&app, &["group", "members", "Ops team", "-o", "csv"]);
+    assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 3), "{}", ran.out);
+    let ran = remote(&app, &["policy", "set", "--owner", "OPS team"]);
+    assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 2), "{}", ran.err);
+    let ran = remote(&app, &["policy", "set", "--owner", "nobody"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no group is named `nobody`\n"));
 }

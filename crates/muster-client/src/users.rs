@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::client::by_id;
-use crate::{Client, Error, Page};
+use crate::{Client, Error};
 
 /// An account of a person or a service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,47 @@ pub struct User {
     pub updated_at: DateTime<Utc>,
     /// Revision, incremented by each change. The `ETag` contains it in quotes.
     pub revision: i64,
+}
+
+/// The result of a change to a list of users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ChangedUsers {
+    /// The users after the change, or the last state of deleted ones, in the order of the list.
+    pub results: Vec<User>,
+    /// What has changed.
+    pub metadata: ChangedUsersMetadata,
+}
+
+/// What a change to a list of users has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ChangedUsersMetadata {
+    /// Number of users in the list.
+    pub total: usize,
+    /// Always `null`: the list is complete.
+    pub next_paging_token: Option<String>,
+    /// Number of users that were changed.
+    pub changed: usize,
+    /// Number of users that already were as requested.
+    pub unchanged: usize,
+    /// The changed fields of an update, in the order of the list.
+    pub changes: Vec<FieldChange>,
+}
+
+/// A changed field of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct FieldChange {
+    /// ID of the user, `usr_…`.
+    pub user_id: String,
+    /// Name of the field.
+    #[cfg_attr(feature = "schema", schema(example = "title"))]
+    pub field: String,
+    /// Value before the change; `null` if there was none.
+    pub before: Option<String>,
+    /// Value after the change; `null` if it was removed.
+    pub after: Option<String>,
 }
 
 /// A change of a user. Fields that are absent stay as they are.
@@ -120,28 +161,28 @@ impl Client {
         self.http.write(Method::DELETE, &path(user_id, "")?).if_match(revision).send().await.map(|_| ())
     }
 
-    /// Changes a list of users, all or none, and returns them in the order of the list. Rows are [`UserRow`]s or any
+    /// Changes a list of users, all or none. Rows are [`UserRow`]s or any
     /// JSON. With `dry_run`, nothing is written.
     ///
     /// # Errors
     /// [`Error::rows`] contains all findings about all rows.
-    pub async fn update_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    pub async fn update_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         self.change_users("update", rows, dry_run).await
     }
 
-    /// Suspends a list of users, all or none; see [`update_users`](Self::update_users).
+    /// Suspends a list of users, all or none; see [`update_users`](Self::update_users). Idempotent.
     ///
     /// # Errors
     /// The same; code `last_owner` if no owner would remain.
-    pub async fn suspend_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    pub async fn suspend_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         self.change_users("suspend", rows, dry_run).await
     }
 
-    /// Reactivates a list of users, all or none; see [`update_users`](Self::update_users).
+    /// Reactivates a list of users, all or none; see [`update_users`](Self::update_users). Idempotent.
     ///
     /// # Errors
     /// The same.
-    pub async fn reactivate_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    pub async fn reactivate_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         self.change_users("reactivate", rows, dry_run).await
     }
 
@@ -149,13 +190,13 @@ impl Client {
     ///
     /// # Errors
     /// The same; code `last_owner` if no owner would remain.
-    pub async fn delete_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    pub async fn delete_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         self.change_users("delete", rows, dry_run).await
     }
 
-    async fn change_users<R: Serialize>(&self, action: &str, rows: &[R], dry_run: bool) -> Result<Vec<User>, Error> {
+    async fn change_users<R: Serialize>(&self, action: &str, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         let write = self.http.post(&format!("/api/v2/users/admin_batch_{action}")).body(rows)?;
-        Ok(write.flag("dry_run", dry_run).parse::<Page<User>>().await?.results)
+        write.flag("dry_run", dry_run).parse().await
     }
 }
 

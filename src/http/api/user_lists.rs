@@ -1,17 +1,19 @@
 //! `/api/v2/users/admin_batch_…`: changing, suspending, reactivating or deleting a list of users, all or none.
 
 use actix_web::{HttpResponse, web};
-use muster_client::User;
+use muster_client::{ChangedUsers, ChangedUsersMetadata, User};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{DryRun, Listing, complete, is_dry_run};
+use super::{DryRun, is_dry_run};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::users::{self, ListOperation};
+use crate::http::log;
+use crate::id::{self, Id};
+use crate::users::{self, ChangedList, FieldChange, ListOperation};
 
 /// A user in a list.
 #[derive(Deserialize, ToSchema)]
@@ -60,7 +62,7 @@ pub(in crate::http) struct UserChangeRow {
     params(DryRun),
     request_body = Vec<UserChangeRow>,
     responses(
-        (status = 200, description = "The users after the change.", body = Listing<User>),
+        (status = 200, description = "The users after the change.", body = ChangedUsers),
         (status = 409, description = "Addresses belong to other accounts (`batch_conflict`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
@@ -71,13 +73,14 @@ pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut bod
 /// Suspend a list of users, all or none
 ///
 /// Their data is kept, and their API keys are invalid until they are reactivated. The last owner can't be suspended.
+/// Users who are suspended already are unchanged.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_suspend", operation_id = "user_batch_suspend", tag = "users",
     params(DryRun),
     request_body = Vec<UserRow>,
     responses(
-        (status = 200, description = "The suspended users.", body = Listing<User>),
+        (status = 200, description = "The suspended users.", body = ChangedUsers),
         (status = 409, description = "No owner would remain (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
@@ -87,14 +90,14 @@ pub(in crate::http) async fn suspend(app: web::Data<App>, caller: Caller, mut bo
 
 /// Reactivate a list of users, all or none
 ///
-/// Their API keys are valid again.
+/// Their API keys are valid again. Users who are active already are unchanged.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_reactivate", operation_id = "user_batch_reactivate", tag = "users",
     params(DryRun),
     request_body = Vec<UserRow>,
     responses(
-        (status = 200, description = "The reactivated users.", body = Listing<User>),
+        (status = 200, description = "The reactivated users.", body = ChangedUsers),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
 pub(in crate::http) async fn reactivate(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
@@ -110,7 +113,7 @@ pub(in crate::http) async fn reactivate(app: web::Data<App>, caller: Caller, mut
     params(DryRun),
     request_body = Vec<UserRow>,
     responses(
-        (status = 200, description = "The last state of the deleted users.", body = Listing<User>),
+        (status = 200, description = "The last state of the deleted users.", body = ChangedUsers),
         (status = 409, description = "No owner would remain (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
@@ -120,6 +123,20 @@ pub(in crate::http) async fn delete(app: web::Data<App>, caller: Caller, mut bod
 
 async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOperation) -> Result<HttpResponse> {
     let dry_run = is_dry_run(&body.request)?;
-    let changed = users::change_all(app, caller, operation, dry_run, body.read()).await?;
-    Ok(complete::<_, User>(&body.request, changed))
+    let ChangedList { users, changed, changes } =
+        users::change_all(app, caller, operation, dry_run, body.read()).await?;
+    log::rows(&body.request, users.len());
+    let metadata = ChangedUsersMetadata {
+        total: users.len(),
+        next_paging_token: None,
+        changed,
+        unchanged: users.len() - changed,
+        changes: changes.into_iter().map(|(user_id, change)| field_change(user_id, change)).collect(),
+    };
+    Ok(HttpResponse::Ok().json(ChangedUsers { results: users.into_iter().map(User::from).collect(), metadata }))
+}
+
+fn field_change(user_id: Id<id::User>, change: FieldChange) -> muster_client::FieldChange {
+    let FieldChange { field, before, after } = change;
+    muster_client::FieldChange { user_id: user_id.to_string(), field: field.to_owned(), before, after }
 }

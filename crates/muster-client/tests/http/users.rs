@@ -20,6 +20,12 @@ fn list(thing: &str) -> Answer {
     Answer::new("200 OK", format!(r#"{{"results":[{thing}],"metadata":{{"total":1,"next_paging_token":null}}}}"#))
 }
 
+fn changed(user: &str) -> Answer {
+    let change = r#"{"user_id":"usr_1","field":"email","before":null,"after":"b@x.org"}"#;
+    let metadata = format!(r#"{{"total":1,"next_paging_token":null,"changed":1,"unchanged":0,"changes":[{change}]}}"#);
+    Answer::new("200 OK", format!(r#"{{"results":[{user}],"metadata":{metadata}}}"#))
+}
+
 #[tokio::test]
 async fn a_user_is_read_and_changed() {
     let server =
@@ -55,9 +61,9 @@ async fn lists_of_users_are_not_retried() {
     let findings = r#"{"error":{"code":"batch_rejected","detail":"no","rows":[
         {"index":0,"field":"user","code":"unknown_user","message":"there is no such user"}]}}"#;
     let server = Server::start([
-        list(USER),
-        list(USER),
-        list(USER),
+        changed(USER),
+        changed(USER),
+        changed(USER),
         Answer::new("422 Unprocessable Entity", findings),
         Answer::none(),
     ])
@@ -65,7 +71,13 @@ async fn lists_of_users_are_not_retried() {
     let client = server.client();
     let change = UserChange { email: Some("b@x.org".to_owned()), ..UserChange::default() };
     let row = UserRow { change, if_match: Some(2), ..UserRow::new("a@x.org") };
-    assert_eq!(client.update_users(&[row], true).await.unwrap().len(), 1);
+    let updated = client.update_users(&[row], true).await.unwrap();
+    let change = &updated.metadata.changes[0];
+    assert_eq!((updated.results.len(), updated.metadata.changed, updated.metadata.unchanged), (1, 1, 0));
+    assert_eq!(
+        (change.field.as_str(), change.before.as_deref(), change.after.as_deref()),
+        ("email", None, Some("b@x.org"))
+    );
     client.suspend_users(&[UserRow::new("usr_1")], false).await.unwrap();
     client.reactivate_users(&[UserRow::new("usr_1")], false).await.unwrap();
     let error = client.delete_users(&[UserRow::new("usr_1")], false).await.unwrap_err();
