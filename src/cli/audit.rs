@@ -1,6 +1,6 @@
 //! `muster audit list`: the audit log, directly in the database, as the local operator.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use muster_client::AuditEvent;
@@ -26,11 +26,12 @@ pub(super) enum Command {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// Only events since this time, such as 2026-11-23T10:00:00Z, or within this duration, such as 24h.
-    #[arg(long, value_name = "TIME|DURATION", value_parser = parse_time)]
+    /// Only events since this time: 2026-11-23T10:00:00Z, a day such as 2026-11-23, `today` or `yesterday` (days begin at
+    /// midnight UTC), or a duration before now, such as 24h.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<When>,
-    /// Only events before this time, or older than this duration.
-    #[arg(long, value_name = "TIME|DURATION", value_parser = parse_time)]
+    /// Only events before this time; the same forms.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<When>,
     /// Only events of this action.
     #[arg(long, value_parser = action())]
@@ -58,11 +59,13 @@ fn parse_who(text: &str) -> Result<ActorFilter, &'static str> {
     text.parse()
 }
 
-/// A time, or a duration before now.
-#[derive(Clone, Copy, Debug)]
+/// A time, absolute or relative to now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Time(DateTime<Utc>),
     Ago(chrono::Duration),
+    /// The midnight at which this day began; 0 is today.
+    DaysAgo(u64),
 }
 
 impl When {
@@ -70,15 +73,29 @@ impl When {
         match self {
             Self::Time(time) => time,
             Self::Ago(duration) => app.clock.now() - duration,
+            Self::DaysAgo(days) => midnight(app.clock.now().date_naive() - Days::new(days)),
         }
     }
 }
 
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
 fn parse_time(text: &str) -> Result<When, String> {
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => Ok(When::Time(time.to_utc())),
-        Err(_) => output::parse_duration(text).map(When::Ago).map_err(|_| {
-            "expected a time with a zone, such as 2026-11-23T10:00:00Z, or a duration, such as 24h or 7d".to_owned()
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(When::Time(time.to_utc()));
+    }
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(When::Time(midnight(day)));
+    }
+    match text {
+        "today" => Ok(When::DaysAgo(0)),
+        "yesterday" => Ok(When::DaysAgo(1)),
+        _ => output::parse_duration(text).map(When::Ago).map_err(|_| {
+            "expected a time with a zone, such as 2026-11-23T10:00:00Z, a day, such as 2026-11-23 or `yesterday`, or a \
+             duration, such as 24h or 7d"
+                .to_owned()
         }),
     }
 }
@@ -117,5 +134,23 @@ impl TableRow for AuditEvent {
             or_placeholder(&self.target_id),
             or_placeholder(&self.source_address),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_absolute_days_or_durations() {
+        let at = |text: &str| Ok(When::Time(text.parse().unwrap()));
+        assert_eq!(parse_time("2026-11-23T10:00:00+02:00"), at("2026-11-23T08:00:00Z"));
+        assert_eq!(parse_time("2026-11-23"), at("2026-11-23T00:00:00Z"));
+        assert_eq!(parse_time("today"), Ok(When::DaysAgo(0)));
+        assert_eq!(parse_time("yesterday"), Ok(When::DaysAgo(1)));
+        assert_eq!(parse_time("24h"), Ok(When::Ago(chrono::Duration::hours(24))));
+        for text in ["", "2026-11-23T10:00:00", "2026-02-30", "tomorrow", "23.11.2026"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
     }
 }
