@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// example. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     /// Show the users that would be created, or the errors in the file; create none.

@@ -81,7 +81,7 @@ pub(super) struct UsersArgs {
     /// or user ID.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
     /// Show the result or the errors; change nothing.

@@ -41,26 +41,36 @@
 //!   still parses escapes and numbers, and a property test compares the parser with it.
 //! - **CSV has its own tokenizer.** The crate `csv` has positions of rows but not of cells, and accepts unclosed quotes
 //!   and text after a closing quote: the second half of a list could end up in a password.
-//! - **A CSV cell is text, and an empty cell is a missing field.** Only flags are converted (true, yes, on, 1, …); the
-//!   server reports invalid ones.
+//! - **A CSV cell is text, and a blank cell is a missing field.** White space and zero-width characters around a cell are
+//!   dropped, since nobody sees them in a table, but not around a password: nobody but its user knows whether they are
+//!   part of it. A row of blank cells is no row.
+//! - **Flags in CSV are words**: true, yes, on, 1; y and t, which databases write; and TRUE in the languages in which
+//!   spreadsheets translate it (`WAHR`, `VRAI`, …), because the administrator typed TRUE and never saw the word. `ja` or
+//!   `oui` are no booleans of any program. The server reports invalid flags; the words are named below its message, since
+//!   only the command line knows that the file is CSV, where everything is text.
 //! - **CSV columns are checked here**, once for the file instead of once per user, and so is the number of cells in a row,
 //!   without which any cell may be the password. Rows of the wrong length are hidden completely, and so are rows that may
 //!   be shifted (an invalid flag, a line break in a public cell) and a header that may be data.
 //! - **Artifacts of spreadsheets are accepted**: unnamed columns at the end and rows, as long as all their cells are
-//!   empty, and a first line such as `sep=;`.
+//!   blank, a first line such as `sep=;`, and comments in quotes.
+//! - **The separator is the one by which the most columns are known**, `|` included: a comma in a header says little.
+//! - **Columns are known regardless of case and of invisible characters.** Near misses, such as `E-Mail` or `First Name`,
+//!   are only suggested: `Name` may be a last name, and a wrong guess would create wrong accounts.
 //! - **Names of unknown columns are shown only if the first row is certainly a header**: it consists of short words that
 //!   can't be values (flags, or with digits or inner capitals), or has a known name and a row of the same length below.
 //! - A CSV finding points to the cell even if it is about the key: the header would not identify the user.
-//! - Lines that start with `#` are comments above the header of a CSV file only. RFC 4180 has no comments, and a name can
+//! - Rows that start with `#` are comments above the header of a CSV file only. RFC 4180 has no comments, and a name can
 //!   start with `#`.
 //! - **A file has at most 100,000 users**, the upper limit of any server: 64 MiB of empty users would become gigabytes of
 //!   rows.
 //! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
+mod blank;
 mod contents;
 mod csv;
 mod csv_cells;
 mod csv_header;
+mod csv_near;
 mod error;
 mod format;
 mod input;
@@ -109,6 +119,7 @@ pub struct UsersFile {
     path: String,
     name: Option<String>,
     sha256: String,
+    format: FileFormat,
     text: String,
     rows: Vec<FileRow>,
     hidden: Vec<Redaction>,
@@ -160,7 +171,7 @@ impl UsersFile {
         strip_bom(&mut text);
         let Parsed { rows, hidden, errors } = parse_as(contents, format, &text);
         if errors.is_empty() {
-            Ok(Self { path, name: None, sha256, text, rows, hidden })
+            Ok(Self { path, name: None, sha256, format, text, rows, hidden })
         } else {
             Err(FileError::Form(FormError::new(contents, path, text, hidden, errors)))
         }
@@ -231,8 +242,14 @@ impl UsersFile {
             other: other.map(|(index, place)| {
                 (place, if index < finding.index { "first used here" } else { "also used here" })
             }),
-            help: None,
+            help: self.help(finding),
         }
+    }
+
+    /// What the server can't say, since it does not know the format.
+    fn help(&self, finding: &RowFinding) -> Option<&'static str> {
+        let is_flag = finding.field.as_deref().is_some_and(|name| Contents::CREATED.is_flag(name));
+        (self.format == FileFormat::Csv && is_flag && finding.code == "wrong_type").then_some(csv::FLAG_HELP)
     }
 
     /// The range to underline in row `index`: the value, the key, or the row.

@@ -29,10 +29,10 @@ fn the_help_names_all_columns() {
 #[test]
 fn empty_cells_are_missing_fields() {
     assert_eq!(
-        rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\n,,\"\",,  \n")),
+        rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\nBo,\"\",\u{a0}, ,  \n")),
         json!([
             {"name": "Ann", "email": "ann@example.com", "password": "hunter2", "is_sso_user": false},
-            {"title": "  "},
+            {"name": "Bo"},
         ])
     );
     assert_eq!(rows(HEADER), json!([]));
@@ -64,11 +64,11 @@ fn all_line_endings_and_a_byte_order_mark_are_accepted() {
 #[test]
 fn flags_have_several_spellings() {
     for (words, value) in [
-        (["true", "YES", "On", "1"], Some(true)),
-        (["False", "no", "OFF", "0"], Some(false)),
-        (["y", " true", "wahr", "01"], None),
+        ("true YES On 1 t Y WAHR Vrai VERDADERO vero VERDADEIRO WAAR PRAWDA ИСТИНА", Some(true)),
+        ("False no OFF 0 f N FALSCH Faux FALSO ONWAAR FAŁSZ ЛОЖЬ", Some(false)),
+        ("ja oui 01 x -1 1.0 'true ✓", None),
     ] {
-        for word in words {
+        for word in words.split(' ') {
             let value = value.map_or(json!(word), Value::Bool);
             assert_eq!(
                 rows(&format!("name,email,is_sso_user,must_change_password,title\nno,1,{word},{word},{word}\n")),
@@ -79,16 +79,146 @@ fn flags_have_several_spellings() {
 }
 
 #[test]
+fn blanks_around_a_cell_are_dropped_but_not_around_a_password() {
+    assert_eq!(
+        rows(
+            "name, email, password, is_sso_user, permission_level\n\
+             Ada, ada@example.com, x , true , owner\n\
+             \u{feff}Bo\u{2060} ,\u{200b}bo@example.com\u{a0},\u{3000},\ttrue,\n\
+             \" Cy \",\u{200e}cy@example.com\u{2028},\" x\",TRUE\u{a0},\" \"\n"
+        ),
+        json!([
+            {"name": "Ada", "email": "ada@example.com", "password": " x ", "is_sso_user": true,
+             "permission_level": "owner"},
+            {"name": "Bo", "email": "bo@example.com", "is_sso_user": true},
+            {"name": "Cy", "email": "cy@example.com", "password": " x", "is_sso_user": true},
+        ])
+    );
+}
+
+#[test]
+fn a_row_of_blank_cells_is_no_row() {
+    let due = json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": true}]);
+    for end in [
+        " , , \n\t,,\n",
+        "  \n",
+        "\u{a0},\u{a0},\u{200b}\n",
+        "\" \",\"\",\"\"\n",
+        ";;\n",
+        " ; ;",
+        "\u{1a}",
+        ",,\u{1a}",
+        "\u{1a}\r\n",
+    ] {
+        assert_eq!(rows(&format!("name,email,is_sso_user\nAda,ada@example.com,true\n{end}")), due, "{end:?}");
+    }
+    assert_eq!(rows("name,email,is_sso_user\nAda,ada@example.com,true\u{1a}"), due);
+    assert_eq!(rows("name,email,is_sso_user, ,\nAda,ada@example.com,true, ,\u{a0}\n"), due);
+}
+
+#[test]
 fn the_header_sets_the_separator() {
     let due = json!([{"name": "A,B", "email": "a;b", "is_sso_user": true}]);
     assert_eq!(rows("name;email;is_sso_user\nA,B;\"a;b\";true\n"), due);
     assert_eq!(rows("# a, comment\n\"name\"\temail\tis_sso_user\nA,B\ta;b\ttrue\n"), due);
+    assert_eq!(rows("name | email | is_sso_user\nA,B | a;b | true\n"), due);
+}
+
+#[test]
+fn the_separator_is_the_one_by_which_the_most_columns_are_known() {
+    assert_eq!(
+        rejected("name;email;is_sso_user;\"title, dept\"\nAda;ada@example.com;true;x\n"),
+        format!("error: unknown column\n--> 1:24\n{COLUMNS}")
+    );
+    assert_eq!(
+        rejected("name\temail\tis_sso_user\tSize, in m;cm\nAda\tada@example.com\ttrue\tx\n"),
+        format!("error: unknown column\n--> 1:24\n{COLUMNS}")
+    );
+}
+
+#[test]
+fn columns_are_known_regardless_of_case_and_invisible_characters() {
+    let due = json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": true}]);
+    for header in [
+        "Name,Email,Is_sso_user",
+        "NAME,EMAIL,IS_SSO_USER",
+        "\u{200b}name,email,is_sso_user",
+        "\u{feff}\u{feff}name,email,is_sso_user",
+        "\u{a0}name\u{a0},e\u{ad}mail,is_sso_user\u{2060}\u{200e}",
+        "\" Name\t\",email ,is_sso_user",
+    ] {
+        assert_eq!(rows(&format!("{header}\nAda,ada@example.com,true\n")), due, "{header:?}");
+    }
+    assert_eq!(
+        rejected("Email,email,name,is_sso_user\na,b,c,true\n"),
+        "error: duplicate column `email`\n--> 1:7\n::: 1:1"
+    );
+}
+
+#[test]
+fn the_column_that_is_meant_is_suggested() {
+    for (name, field) in [
+        ("E-Mail", "email"),
+        ("e mail", "email"),
+        ("Email Address", "email"),
+        ("Mail", "email"),
+        ("emial", "email"),
+        ("First Name", "name"),
+        ("givenName", "name"),
+        ("Vorname", "name"),
+        ("nme", "name"),
+        ("Last Name", "lastname"),
+        ("last-name", "lastname"),
+        ("Surname", "lastname"),
+        ("SSO", "is_sso_user"),
+        ("Is SSO user", "is_sso_user"),
+        ("passwort", "password"),
+        ("pasword hash", "password_hash"),
+        ("Job Title", "title"),
+        ("Role", "permission_level"),
+        ("must change", "must_change_password"),
+    ] {
+        let text = rejected(&format!("{name}\n"));
+        assert!(
+            text.contains(&format!("error: unknown column `{name}`\n--> 1:1\n= help: did you mean `{field}`?")),
+            "{text}"
+        );
+    }
+    // The column that is meant is there already, or none is near.
+    for name in ["E-Mail", "Department", "x"] {
+        assert_eq!(
+            rejected(&format!("name,email,is_sso_user,{name}\nA,a,no,x\n")),
+            format!("error: unknown column `{name}`\n--> 1:24\n{COLUMNS}")
+        );
+    }
+    // Nothing is said about a name that may be a password.
+    let text = rejected("name,email,is_sso_user,passw0rd\n");
+    assert_eq!(text, format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    let error = UsersFile::from_text("users".to_owned(), "Email\nx\n".to_owned(), FileFormat::Csv, Contents::NAMED);
+    let text = error.expect_err("unknown").to_string();
+    assert!(text.contains("unknown column `Email`") && text.contains("did you mean `user`?"), "{text}");
 }
 
 #[test]
 fn comments_and_empty_lines_are_allowed_above_the_header() {
     let text = "\n# name,email\r\n#\n \n name , email,is_sso_user \nA,a,1\n";
-    assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
+    let due = json!([{"name": "A", "email": "a", "is_sso_user": true}]);
+    assert_eq!(rows(text), due);
+    for above in [
+        "\"# notes, and more\",,\n",
+        "\u{feff}\"# say \"\"hi\"\"\",,\r\n",
+        "\" # two\nlines, in quotes\",\"x\ny\",\n",
+        "\"# unclosed\n",
+        "# notes,,\n",
+        " # notes\n",
+        ",,\n",
+        "\"\",\" \",\n",
+        ";;;\n",
+        "\t|\n\u{a0}\n",
+    ] {
+        assert_eq!(rows(&format!("{above}name,email,is_sso_user\nA,a,1\n")), due, "{above:?}");
+        assert_eq!(rows(&format!("{above}{above}name;email;is_sso_user\nA;a;1\n")), due, "{above:?}");
+    }
     assert_eq!(
         rejected("name,email,is_sso_user\n# no\n"),
         "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments are only allowed above the header"
@@ -163,6 +293,8 @@ error[wrong_type]: is_sso_user: must be true or false, not text
   |
 2 | *************************************
   |                         ^^^^^^^
+  |
+  = help: write true, yes, on or 1, or else false, no, off or 0
 "
     );
 }
@@ -170,7 +302,7 @@ error[wrong_type]: is_sso_user: must be true or false, not text
 #[test]
 fn all_column_errors_are_reported_together() {
     let text = errors(
-        "name,Email,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n",
+        "name,E-Mail,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n",
     );
     assert_eq!(
         summary(&text),
@@ -178,18 +310,18 @@ fn all_column_errors_are_reported_together() {
             "\
 error: missing columns `email` and `is_sso_user`
 --> 1:1
-error: unknown column `Email`
+error: unknown column `E-Mail`
 --> 1:6
-{COLUMNS}
+= help: did you mean `email`?
 error: unknown column `department`
---> 1:12
+--> 1:13
 {COLUMNS}
 error: this column has no name
---> 1:23
+--> 1:24
 {COLUMNS}
 error: duplicate column `title`
---> 1:30
-::: 1:24
+--> 1:31
+::: 1:25
 error: this row has 5 cells, but the header has 6
 --> 2:1
 = help: leave the cell of a missing value empty, but write its separator
@@ -199,7 +331,7 @@ error: this row has 7 cells, but the header has 6
         )
     );
     assert!(
-        text.contains("\n1 | name,Email,department,,title,title\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"),
+        text.contains("\n1 | name,E-Mail,department,,title,title\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"),
         "{text}"
     );
     for hidden in ["2 | ******************************", "3 | ********************"] {
@@ -321,8 +453,9 @@ fn a_header_in_other_words_reports_missing_and_unknown_columns() {
         assert_eq!(
             rejected(text),
             format!(
-                "error: unknown column `Vorname`\n--> 1:1\n{COLUMNS}\n{missing}\n{first}\n\
-                 error: unknown column `E-Mail`\n--> 1:9\n{COLUMNS}\nerror: unknown column `SSO`\n--> 1:16\n{COLUMNS}"
+                "error: unknown column `Vorname`\n--> 1:1\n= help: did you mean `name`?\n{missing}\n{first}\n\
+                 error: unknown column `E-Mail`\n--> 1:9\n= help: did you mean `email`?\n\
+                 error: unknown column `SSO`\n--> 1:16\n= help: did you mean `is_sso_user`?"
             )
         );
     }

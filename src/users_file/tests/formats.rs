@@ -22,6 +22,7 @@ fn the_file_extension_sets_the_format_unless_one_is_given() {
         ("u.ndjson", Some(FileFormat::Ndjson)),
         ("u.x.JSONL", Some(FileFormat::Ndjson)),
         ("u.CSV", Some(FileFormat::Csv)),
+        ("u.tsv", Some(FileFormat::Csv)),
         ("u.txt", None),
         ("csv", None),
         ("-", None),
@@ -180,6 +181,40 @@ fn the_templates_explain_every_field() {
             let explained = |line: &str| line.starts_with('#') && line.contains(&format!("  {field}"));
             let last = *field == UserField::Title && template(format).contains("lastname, title");
             assert!(last || template(format).lines().any(explained), "{field}");
+        }
+    }
+}
+
+#[test]
+fn the_template_survives_a_spreadsheet() {
+    let text = template(TemplateFormat::Csv);
+    let due = rows(FileFormat::Csv, text);
+    let comments = || text.lines().filter(|line| line.starts_with('#'));
+    assert!(!comments().any(|line| line.contains([',', ';', '\t', '|', '"'])), "no comment needs quotes");
+    // With comments that need quotes as well.
+    for comment in ["", "# a, b; \"c\"\n"] {
+        let lines = format!("{comment}{text}");
+        for separator in [",", ";", "\t"] {
+            let mut saved = "\u{feff}".to_owned();
+            let mut table = csv_cells::Cells::new(text, text.find("name,").unwrap(), b',');
+            let mut row = Vec::new();
+            let mut save = |cells: Vec<String>| {
+                let quote = |cell: &String| match cell.contains(['"', '\n']) || cell.contains(separator) {
+                    true => format!("\"{}\"", cell.replace('"', "\"\"")),
+                    false => cell.clone(),
+                };
+                let mut cells: Vec<String> = cells.iter().map(quote).collect();
+                cells.resize(9, String::new());
+                saved.push_str(&cells.join(separator));
+                saved.push_str("\r\n");
+            };
+            for line in lines.lines().filter(|line| line.starts_with('#')) {
+                save(vec![line.to_owned()]);
+            }
+            while table.next(&mut row).is_some() {
+                save(row.iter().map(|cell| cell.text.to_string()).collect());
+            }
+            assert_eq!(rows(FileFormat::Csv, &saved), due, "{saved}");
         }
     }
 }

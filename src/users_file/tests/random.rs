@@ -174,7 +174,11 @@ fn json_key() -> impl Strategy<Value = String> {
 
 /// A user whose fields are text or flags, as a table can hold them.
 fn user() -> impl Strategy<Value = Map<String, Value>> {
-    let text = || prop_oneof![Just(String::new()), "[a-z0-9,;\t\"'\r\n# ]{0,8}", any::<String>()];
+    // U+001A at the end of a file is not part of the last cell.
+    let text = || {
+        prop_oneof![Just(String::new()), "[a-z0-9,;\t\"'\r\n# ]{0,8}", any::<String>()]
+            .prop_map(|text| text.replace('\u{1a}', ""))
+    };
     (text(), text(), text(), any::<bool>(), option::of(any::<bool>()), text()).prop_map(
         |(name, email, password, sso, change, title)| {
             let mut user = Map::new();
@@ -215,6 +219,16 @@ fn table(users: &[Map<String, Value>], delimiter: &str, end: &str, quote: bool) 
         text.push_str(&cells.join(delimiter));
     }
     text
+}
+
+/// Only a password keeps the blanks around it.
+fn without_blanks(user: Map<String, Value>) -> Value {
+    let trimmed = |(name, value): (String, Value)| match value.as_str() {
+        Some(text) if blank::trim(text).is_empty() => None,
+        Some(text) if name != "password" => Some((name, json!(blank::trim(text)))),
+        _ => Some((name, value)),
+    };
+    user.into_iter().filter_map(trimmed).collect()
 }
 
 proptest! {
@@ -295,7 +309,7 @@ proptest! {
     ) {
         let text = table(&users, delimiter, end, quote);
         let file = parse(FileFormat::Csv, &text).unwrap();
-        let due: Vec<Value> = users.iter().cloned().map(Value::Object).collect();
+        let due: Vec<Value> = users.iter().cloned().map(without_blanks).collect();
         prop_assert_eq!(file.rows().cloned().collect::<Vec<_>>(), due);
         for (row, user) in file.rows.iter().zip(&users) {
             for field in &row.fields {
