@@ -15,7 +15,9 @@ const MAX_WARNINGS: usize = 20;
 pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
     match error {
         FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
-        FileError::TooLarge { .. } => Exit::rejected(format!("{error}; nothing was {done}")),
+        FileError::TooLarge { .. } | FileError::OtherKind { .. } => {
+            Exit::rejected(format!("{error}; nothing was {done}"))
+        }
         FileError::Form(form) => {
             output::say_rendered(form.render(use_color()).trim_end());
             output::say(&format!("\nnothing was {done}"));

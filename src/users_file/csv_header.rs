@@ -55,6 +55,19 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     by(found.unwrap_or(','))
 }
 
+/// Whether the first row names enough columns for a table of users.
+pub(super) fn is_known(contents: &Contents, text: &str) -> bool {
+    let names = names(contents, text);
+    names.iter().filter(|name| column(contents, name).is_some()).count() >= min_known_columns(contents)
+}
+
+/// The names in the first row.
+pub(super) fn names(contents: &Contents, text: &str) -> Vec<String> {
+    let mut row = Vec::new();
+    cells(contents, text).next(&mut row);
+    row.iter().map(name).collect()
+}
+
 /// The name of a column, without invisible characters.
 fn name(cell: &Cell<'_>) -> String {
     let visible = cell.text.chars().filter(|c| c.is_whitespace() || !is_blank(*c));

@@ -8,7 +8,7 @@ use std::string::FromUtf8Error;
 
 use super::redact::{self, Redaction};
 use super::snippet::{Block, Level, Printer};
-use super::{Contents, FileFormat};
+use super::{Contents, FileFormat, OtherKind};
 
 /// Why a users file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,14 @@ pub enum FileError {
     TooLarge {
         /// The path as given.
         path: String,
+    },
+    /// The file is of another kind.
+    #[error("`{}` {kind}", path.escape_debug())]
+    OtherKind {
+        /// The path as given.
+        path: String,
+        /// What the file is.
+        kind: OtherKind,
     },
     /// The file is not a list of users in its format; [`FormError::render`] shows all errors.
     #[error("{0}")]
@@ -118,12 +126,10 @@ pub(super) fn invalid_utf8(
 ) -> FileError {
     let bytes = source.as_bytes();
     let at = source.utf8_error().valid_up_to();
-    let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let help = if utf16 { "the file seems to be UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     // Everything before `at` is valid, so the offset also holds in the lossy text.
     let at = at - super::strip_bom(&mut text);
-    let error = SyntaxError::new("invalid UTF-8", at..at).help(help);
+    let error = SyntaxError::new("invalid UTF-8", at..at).help("save the file as UTF-8");
     let (hidden, error) = match format {
         FileFormat::Yaml => (Vec::new(), error.unparsed()),
         _ => (super::parse_as(contents, format, &text).hidden, error),

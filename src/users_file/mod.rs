@@ -76,6 +76,7 @@ mod format;
 mod input;
 mod json;
 mod json_value;
+mod other_kind;
 mod parsed;
 mod positions;
 mod redact;
@@ -100,6 +101,7 @@ use sha2::{Digest as _, Sha256};
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
+pub use other_kind::OtherKind;
 use parsed::Parsed;
 use redact::Redaction;
 use row::{FileField, FileRow};
@@ -131,8 +133,8 @@ impl UsersFile {
     /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML.
     ///
     /// # Errors
-    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::Form`] if the file is
-    /// not a list of users in its format.
+    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::OtherKind`] or
+    /// [`FileError::Form`] if the file is not a list of users in its format.
     pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
         let (shown, name) = if path == Path::new("-") {
             (STDIN.to_owned(), None)
@@ -145,6 +147,9 @@ impl UsersFile {
             Ok(None) => return Err(FileError::TooLarge { path: shown }),
             Err(source) => return Err(FileError::Unreadable { path: shown, source }),
         };
+        if let Some(kind) = OtherKind::of_bytes(&bytes) {
+            return Err(FileError::OtherKind { path: shown, kind });
+        }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => return Err(error::invalid_utf8(contents, shown, format, &error)),
@@ -155,7 +160,8 @@ impl UsersFile {
     /// Parses the text of a file of new users; `path` is only shown.
     ///
     /// # Errors
-    /// [`FileError::Form`] with all errors up to the first one after which parsing can't continue.
+    /// [`FileError::OtherKind`]; [`FileError::Form`] with all errors up to the first one after which parsing can't
+    /// continue.
     #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
         Self::from_text(path.into(), text, format, Contents::CREATED)
@@ -169,7 +175,11 @@ impl UsersFile {
     ) -> Result<Self, FileError> {
         let sha256 = hex::encode(Sha256::digest(&text));
         strip_bom(&mut text);
-        let Parsed { rows, hidden, errors } = parse_as(contents, format, &text);
+        let parsed = parse_as(contents, format, &text);
+        if let Some(kind) = OtherKind::of_text(contents, format, &text, &parsed) {
+            return Err(FileError::OtherKind { path, kind });
+        }
+        let Parsed { rows, hidden, errors } = parsed;
         if errors.is_empty() {
             Ok(Self { path, name: None, sha256, format, text, rows, hidden })
         } else {

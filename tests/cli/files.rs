@@ -110,6 +110,37 @@ async fn semicolons_and_tabs_are_accepted_as_delimiters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_spreadsheets_leave_in_a_table_is_accepted() {
+    let app = TestApp::spawn().await;
+    let header = "name,email,is_sso_user\n";
+    for (number, (suffix, content)) in [
+        (".csv", format!("\"# notes, and more\",,\n{header}Ada,MAIL,true\n")),
+        (".csv", "\u{feff}\"# say \"\"hi\"\"\";;\r\nname;email;is_sso_user\r\nAda;MAIL;TRUE\r\n".to_owned()),
+        (".csv", format!(",,\n{header}Ada,MAIL,true\n")),
+        (".csv", "name, email, is_sso_user\nAda , MAIL ,true \n".to_owned()),
+        (".csv", format!("{header}Ada,MAIL\u{a0},TRUE\u{a0}\n")),
+        (".csv", format!("{header}Ada,MAIL,WAHR\n")),
+        (".csv", format!("{header}Ada,MAIL,y\n")),
+        (".csv", format!("{header}Ada,MAIL,true\n , , \n\t,,\n  \n\u{1a}")),
+        (".csv", format!("\u{200b}{header}Ada,MAIL,true\n")),
+        (".csv", format!("\u{feff}\u{feff}{header}Ada,MAIL,true\n")),
+        (".csv", "Name,Email,Is_sso_user\nAda,MAIL,true\n".to_owned()),
+        (".tsv", "name\temail\tis_sso_user\nAda\tMAIL\ttrue\n".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("ada{number}@example.com");
+        let ran = create(&app, content.replace("MAIL", &email).as_bytes(), suffix, &["-o", "json"]);
+        let users = created(&ran, "none");
+        assert_eq!(users.len(), 1, "{content}");
+        for (field, value) in [("name", "Ada".into()), ("email", email.into()), ("is_sso_user", Value::Bool(true))] {
+            assert_eq!(users[0][field], value, "{content}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dash_reads_standard_input() {
     let app = TestApp::spawn().await;
     for (number, (content, format)) in
@@ -145,6 +176,7 @@ hunter2\",true
         "password: shorter than 8 characters\n --> users:2:21\n",
         " --> users:3:4\n",
         "is_sso_user: must be true or false, not text\n --> users:3:22\n",
+        "= help: write true, yes, on or 1, or else false, no, off or 0\n",
         "name: is missing\n --> users:4:1\n",
         "email: the same address as users[0]\n --> users:4:2\n",
         " ::: users:2:5\n",
@@ -171,7 +203,20 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
             "this row has 4 cells, but the header has 3\n --> users:2:1\n",
         ),
         (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "unclosed quote\n --> users:2:5\n"),
-        (".csv", &utf16, "the file seems to be UTF-16; save it as UTF-8"),
+        (".csv", &utf16, "`users` looks like UTF-16; save the file as UTF-8; nothing was created\n"),
+        (
+            ".csv",
+            b"PK\x03\x04xl/workbook.xml",
+            "`users` looks like an Excel workbook; save the sheet as \"CSV UTF-8\";",
+        ),
+        (
+            ".json",
+            b"{\"realm\": \"staff\", \"users\": [{\"username\": \"a\", \"credentials\": []}]}",
+            "looks like an export from Keycloak; convert it with `muster user convert --from keycloak FILE`; ",
+        ),
+        ("", b"name,email,is_sso_user\nAnn,ann@example.com,no\n", "looks like CSV; use `--format csv`; "),
+        (".csv", b"E-Mail\nann@example.com\n", "unknown column `E-Mail`\n --> users:1:1\n"),
+        (".csv", b"E-Mail\nann@example.com\n", "= help: did you mean `email`?\n"),
         (".csv", b"Ann,a,hunter2,no\n", "missing columns `name`, `email` and `is_sso_user`\n --> users:1:1\n"),
         (".csv", b"", "the file is empty\n"),
         (".json", b"[{\"name\": \"Ann\",}]", "trailing comma\n --> users:1:16\n"),
@@ -182,7 +227,7 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
         let ran = create(&app, content, suffix, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
         assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
-        assert!(ran.err.ends_with("\nnothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
+        assert!(ran.err.ends_with("nothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
     }
     let ran = create(&app, b"", ".csv", &["--format", "xlsx"]);
     assert_eq!(ran.status, Some(2), "{}", ran.err);

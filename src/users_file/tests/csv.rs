@@ -358,10 +358,6 @@ fn a_file_without_a_header_is_rejected_and_hidden() {
     let text = errors("Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
     assert_eq!(summary(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
     assert!(text.contains("1 | *********************************\n"), "{text}");
-    assert_eq!(
-        rejected("create_users: []\n"),
-        format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}")
-    );
     assert_eq!(rejected(""), format!("error: the file is empty\n--> 1:1\n{help}"));
     assert_eq!(rejected("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
 }

@@ -53,23 +53,17 @@ fn a_file_has_its_name_and_the_sha256_of_its_bytes() {
 
 #[test]
 fn invalid_utf_8_is_rejected_in_every_format() {
-    let utf16: Vec<u8> = "\u{feff}name,email\nhunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let (save, seems) = ("save the file as UTF-8", "the file seems to be UTF-16; save it as UTF-8");
     let csv = b"name,email,password,is_sso_user\nJos\xe9,jose@example.com,hunter2,false\n";
-    for (name, bytes, place, line, help) in [
-        ("u.csv", &csv[..], "2:4", "2 | Jos\u{fffd},jose@example.com,*******,false\n", save),
-        ("u.json", b"[{\"password\": \"hunter2\xe9\"}]", "1:23", "1 | [{\"password\": **********}]\n", save),
-        ("u.yaml", b"create_users:\n- name: Jos\xe9\n  title: x\n", "2:12", "2 | - name: Jos\u{fffd}\n", save),
-        ("u.yaml", b"create_users:\n- password: hunter2\xe9\n", "2:20", "2 | - password: ********\n", save),
-        ("u.csv", &utf16, "1:1", "", seems),
-        ("u.json", &utf16, "1:1", "", seems),
-        ("u.ndjson", &utf16, "1:1", "", seems),
-        ("u.yaml", &utf16, "1:1", "", seems),
+    for (name, bytes, place, line) in [
+        ("u.csv", &csv[..], "2:4", "2 | Jos\u{fffd},jose@example.com,*******,false\n"),
+        ("u.json", b"[{\"password\": \"hunter2\xe9\"}]", "1:23", "1 | [{\"password\": **********}]\n"),
+        ("u.yaml", b"create_users:\n- name: Jos\xe9\n  title: x\n", "2:12", "2 | - name: Jos\u{fffd}\n"),
+        ("u.yaml", b"create_users:\n- password: hunter2\xe9\n", "2:20", "2 | - password: ********\n"),
     ] {
         let (_folder, path) = stored(name, bytes);
         let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
         assert!(text.starts_with("error: invalid UTF-8\n") && text.contains(&format!("{name}:{place}\n")), "{text}");
-        assert!(text.contains(line) && text.ends_with(&format!("= help: {help}")), "{text}");
+        assert!(text.contains(line) && text.ends_with("= help: save the file as UTF-8"), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }

@@ -42,7 +42,7 @@ fn a_file_must_be_one_mapping_with_a_list() {
         ("", "the file is empty", "1:1", EXPECTED),
         ("# nothing\n", "the file is empty", "1:1", EXPECTED),
         ("people: []\n", "`create_users:` is missing", "1:1", EXPECTED),
-        ("name,email\nx,y\n", "`create_users:` is missing", "1:1", EXPECTED),
+        ("some text\nx,y\n", "`create_users:` is missing", "1:1", EXPECTED),
         ("create_users\n- name: x\n", "`create_users:` is missing", "1:1", EXPECTED),
         (
             "# users\n- name: x\n  password: hunter2\n",
