@@ -24,6 +24,7 @@ use muster_client::{
 };
 use serde::Serialize;
 
+use super::columns::ColumnArgs;
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
@@ -48,6 +49,8 @@ pub(super) struct Args {
     /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
     /// Show the users that would be created, or the errors in the file; create none.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     dry_run: bool,
@@ -67,8 +70,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
+    let columns = args.columns.read(Contents::CREATED)?;
     let mut progress = Progress::start();
-    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED)
+    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED, &columns)
         .map_err(|error| file_report::unusable(&error, "created"))?;
     if args.hash_locally {
         match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
@@ -285,7 +289,8 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
         let format = args.format.and_then(|format| format.to_possible_value());
         let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));
         output::say(&format!(
-            "to create exactly these users: muster user batch-create -f {path}{format} --plan {}",
+            "to create exactly these users: muster user batch-create -f {path}{format}{} --plan {}",
+            args.columns.for_shell(),
             output::shell_quote(&planned.plan)
         ));
     }

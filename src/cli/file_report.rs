@@ -15,6 +15,7 @@ const MAX_WARNINGS: usize = 20;
 pub(super) fn unusable(error: &FileError, done: &str) -> Exit {
     match error {
         FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
+        FileError::NoColumns { .. } => Exit::usage(error),
         FileError::TooLarge { .. } | FileError::OtherKind { .. } => {
             Exit::rejected(format!("{error}; nothing was {done}"))
         }

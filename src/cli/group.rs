@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use muster_client::{Group, GroupMember};
 use serde_json::{Value, json};
 
+use super::columns::ColumnArgs;
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -84,6 +85,8 @@ pub(super) struct UsersArgs {
     /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -157,7 +160,7 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (done, unchanged) = if is_add { ("added", "already in the group") } else { ("removed", "not in the group") };
     let (client, group_id, output) = (args.remote.client()?, &args.group.group_id, args.remote.output);
     let list = match &args.users_file {
-        Some(path) => UserList::read(path, args.format, Contents::MEMBERS, done)?,
+        Some(path) => UserList::read(path, args.format, &args.columns, Contents::MEMBERS, done)?,
         None => UserList::of(&args.users),
     };
     let rows: Vec<Value> = list.rows().into_iter().map(row).collect();

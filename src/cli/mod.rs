@@ -11,6 +11,7 @@ mod audit;
 mod batch;
 mod batch_create;
 mod batch_undo;
+mod columns;
 mod completions;
 mod config;
 mod credentials;

@@ -5,6 +5,7 @@ use std::path::Path;
 use muster_client::Error;
 use serde_json::{Value, json};
 
+use super::columns::ColumnArgs;
 use super::{Exit, file_report};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
@@ -22,10 +23,11 @@ impl UserList {
     pub(super) fn read(
         path: &Path,
         format: Option<FileFormat>,
+        columns: &ColumnArgs,
         contents: &'static Contents,
         done: &str,
     ) -> Result<Self, Exit> {
-        let file = UsersFile::read(path, format, contents);
+        let file = UsersFile::read(path, format, contents, &columns.read(contents)?);
         file.map(Self::File).map_err(|error| file_report::unusable(&error, done))
     }
 

@@ -10,16 +10,16 @@ use super::csv_header::{self, place};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
 use super::redact::{self, comment};
-use super::{Contents, FileField, FileRow};
+use super::{ColumnMap, Contents, FileField, FileRow};
 use crate::field::UserField;
 
 /// Parses a table of users whose first row names the columns.
-pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
+pub(super) fn parse(contents: &'static Contents, map: &ColumnMap, text: &str) -> Parsed {
     // DOS programs end a file with U+001A.
     let text = text.trim_end_matches('\u{1a}');
     let mut table =
         Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
-    let rows = table.read().unwrap_or_else(|error| {
+    let rows = table.read(map).unwrap_or_else(|error| {
         // The rest was not parsed, so any part of it may be a password.
         table.notes.hide(error.span.end..text.len());
         table.notes.errors.push(error);
@@ -39,9 +39,9 @@ struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    fn read(&mut self) -> Read<Vec<FileRow>> {
+    fn read(&mut self, map: &ColumnMap) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
-        let mut cells = csv_header::cells(contents, self.text);
+        let mut cells = csv_header::cells(contents, map, self.text);
         let mut row = Vec::new();
         let Some(read) = cells.next(&mut row) else {
             return Err(SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)));
@@ -54,7 +54,7 @@ impl<'t> Table<'t> {
         }
         let width = row.len();
         self.tail = csv_header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
-        self.columns = csv_header::read(&row, width, &cells, &mut self.notes)?;
+        self.columns = csv_header::read(&row, width, &cells, map, &mut self.notes)?;
         self.rows(cells, row)
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Contents;
 use super::blank::{is_blank, trim};
+use super::columns::{Column, ColumnMap, visible};
 use super::csv_cells::{Cell, Cells, SEPARATORS};
 use super::csv_near::{near, other_name};
 use super::error::SyntaxError;
@@ -38,7 +39,7 @@ const MAX_NAME_LENGTH: usize = 40;
 const MAX_WORD_LENGTH: usize = 24;
 
 /// Finds the header and the separator: the one by which the most columns are known.
-pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
+pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> Cells<'t> {
     if let Some((start, delimiter)) = separator_line(text) {
         return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
     }
@@ -48,7 +49,7 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
     let known = |separator: &char| {
         let mut row = Vec::new();
         by(*separator).next(&mut row);
-        row.iter().filter(|cell| column(contents, &name(cell)).is_some()).count()
+        row.iter().filter(|cell| map.column(contents, &name(cell)) != Column::Unknown).count()
     };
     // Of equal ones, `max_by_key` returns the last.
     let found = SEPARATORS.into_iter().rev().filter(|separator| line.contains(*separator)).max_by_key(known);
@@ -58,26 +59,19 @@ pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
 /// Whether the first row names enough columns for a table of users.
 pub(super) fn is_known(contents: &Contents, text: &str) -> bool {
     let names = names(contents, text);
-    names.iter().filter(|name| column(contents, name).is_some()).count() >= min_known_columns(contents)
+    let is_known = |name: &&String| contents.field(&name.to_lowercase()).is_some();
+    names.iter().filter(is_known).count() >= min_known_columns(contents)
 }
 
 /// The names in the first row.
 pub(super) fn names(contents: &Contents, text: &str) -> Vec<String> {
     let mut row = Vec::new();
-    cells(contents, text).next(&mut row);
+    cells(contents, &ColumnMap::default(), text).next(&mut row);
     row.iter().map(name).collect()
 }
 
-/// The name of a column, without invisible characters.
 fn name(cell: &Cell<'_>) -> String {
-    let visible = cell.text.chars().filter(|c| c.is_whitespace() || !is_blank(*c));
-    let name: String = visible.map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    name.trim().to_owned()
-}
-
-/// The field of a column of this name, regardless of case.
-fn column(contents: &Contents, name: &str) -> Option<UserField> {
-    contents.field(&name.to_lowercase())
+    visible(&cell.text)
 }
 
 /// A first line such as `sep=;`, which specifies the separator for spreadsheets: its end and the separator.
@@ -136,7 +130,7 @@ pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
     header.drain(named..).map(|cell| cell.span).collect()
 }
 
-/// Returns the field of each column, in order; `None` for an unknown column.
+/// Returns the field of each column, in order; `None` for a column that is ignored or unknown.
 ///
 /// `cells` are positioned after the header. The next row determines whether names of unknown columns may be shown: if the
 /// row is missing or its length is not the header's `width`, the header may contain data, such as after a missing line
@@ -145,31 +139,43 @@ pub(super) fn read(
     header: &[Cell<'_>],
     width: usize,
     cells: &Cells<'_>,
+    map: &ColumnMap,
     notes: &mut Notes,
 ) -> Read<Vec<Option<UserField>>> {
     let contents = notes.contents;
     let place = place(header);
     let names: Vec<_> = header.iter().map(name).collect();
-    let columns: Vec<_> = names.iter().map(|name| column(contents, name)).collect();
-    let known = columns.iter().flatten().count();
+    let kinds: Vec<_> = names.iter().map(|name| map.column(contents, name)).collect();
+    let columns: Vec<_> = kinds.iter().map(Column::field).collect();
+    let known = kinds.iter().filter(|kind| **kind != Column::Unknown).count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
     let follows = matches!(cells.clone().next(&mut first), Some(Ok(()))) && first.len() == width;
-    let is_header = names.iter().all(|name| could_be_a_name(name))
-        && ((known > 0 && follows) || !names.iter().any(|name| could_be_a_value(contents, name)));
-    if known < min_known_columns(contents) && !is_header {
-        // The row may be a user.
-        notes.hide(place.clone());
-        return Err(missing_columns(&missing, place.start..place.start).help(first_row_help(contents)));
-    }
-    let shown = (missing.is_empty() && follows) || is_header;
     let others: Vec<_> = header
         .iter()
         .zip(&names)
-        .zip(&columns)
-        .filter(|(_, column)| column.is_none())
+        .zip(&kinds)
+        .filter(|(_, kind)| **kind == Column::Unknown)
         .map(|((cell, name), _)| Unknown { name, place: cell.span.clone() })
         .collect();
+    let is_header = others.iter().all(|column| could_be_a_name(column.name))
+        && ((known > 0 && follows) || !others.iter().any(|column| could_be_a_value(contents, column.name)));
+    let may_be_a_user = known < min_known_columns(contents) && !is_header;
+    if may_be_a_user {
+        notes.hide(place.clone());
+    }
+    let shown = (missing.is_empty() && follows) || is_header;
+    for column in others.iter().filter(|column| !shown || !redact::is_printable_key(column.name, true)) {
+        notes.hide(column.place.clone());
+    }
+    let mut absent = map.missing(&names).map(|(name, field)| absent_column(name, field, place.clone()));
+    if let Some(first) = absent.next() {
+        absent.try_for_each(|error| notes.note(error))?;
+        return Err(first);
+    }
+    if may_be_a_user {
+        return Err(missing_columns(&missing, place.start..place.start).help(first_row_help(contents)));
+    }
     unknown(&others, &columns, shown, notes)?;
     for (index, (cell, column)) in header.iter().zip(&columns).enumerate() {
         let Some(field) = column else { continue };
@@ -185,6 +191,12 @@ pub(super) fn read(
         notes.note(missing_columns(&missing, place))?;
     }
     Ok(columns)
+}
+
+/// The error for a column of `--map` or `--ignore` that the header does not have.
+fn absent_column(name: &str, field: Option<UserField>, place: Range<usize>) -> SyntaxError {
+    let why = field.map_or_else(|| "to be ignored".to_owned(), |field| format!("mapped to `{field}`"));
+    SyntaxError::new(format!("missing column `{name}`, which is {why}"), place)
 }
 
 fn missing_columns(missing: &[UserField], place: Range<usize>) -> SyntaxError {
@@ -234,14 +246,11 @@ fn unknown(columns: &[Unknown<'_>], known: &[Option<UserField>], shown: bool, no
     let (nameless, named): (Vec<_>, Vec<_>) = columns.iter().partition(|column| column.name.is_empty());
     let mut names = Vec::new();
     for column in &named {
-        let shown = shown && redact::is_printable_key(column.name, true);
-        if !shown {
-            notes.hide(column.place.clone());
-        }
-        names.push(shown.then_some(column.name));
+        names.push((shown && redact::is_printable_key(column.name, true)).then_some(column.name));
     }
     let error = |message: String, column: &Unknown<'_>| {
-        SyntaxError::new(message, column.place.clone()).help(columns_help(contents))
+        let help = format!("{}; to leave a column out, add `--ignore COLUMN`", columns_help(contents));
+        SyntaxError::new(message, column.place.clone()).help(help)
     };
     if let [first, ..] = named[..]
         && named.len() > MANY
@@ -259,7 +268,12 @@ fn unknown(columns: &[Unknown<'_>], known: &[Option<UserField>], shown: bool, no
             let error = error(format!("unknown column `{name}`"), column);
             let meant = near(contents, name).filter(|field| !known.contains(&Some(*field)));
             notes.note(match meant {
-                Some(field) => error.help(format!("did you mean `{field}`?")),
+                Some(field) => {
+                    let quote = if name.contains(' ') { "'" } else { "" };
+                    error.help(format!(
+                        "did you mean `{field}`? rename the column, or add `--map {quote}{name}={field}{quote}`"
+                    ))
+                }
                 None => error,
             })?;
         }
@@ -267,7 +281,8 @@ fn unknown(columns: &[Unknown<'_>], known: &[Option<UserField>], shown: bool, no
     if let [first, ..] = nameless[..]
         && nameless.len() > MANY
     {
-        return notes.note(error(format!("{} columns have no name", nameless.len()), first));
+        let error = SyntaxError::new(format!("{} columns have no name", nameless.len()), first.place.clone());
+        return notes.note(error.help(columns_help(contents)));
     }
     nameless.iter().try_for_each(|column| notes.note(no_name(contents, column.place.clone())))
 }

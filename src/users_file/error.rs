@@ -8,7 +8,7 @@ use std::string::FromUtf8Error;
 
 use super::redact::{self, Redaction};
 use super::snippet::{Block, Level, Printer};
-use super::{Contents, FileFormat, OtherKind};
+use super::{ColumnMap, Contents, FileFormat, OtherKind};
 
 /// Why a users file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum FileError {
     /// The file is larger than [`MAX_BYTES`](super::MAX_BYTES).
     #[error("`{}` is larger than {} MiB; split it into several files", path.escape_debug(), super::MAX_BYTES / (1024 * 1024))]
     TooLarge {
+        /// The path as given.
+        path: String,
+    },
+    /// Only CSV files have columns.
+    #[error("`{}` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file", path.escape_debug())]
+    NoColumns {
         /// The path as given.
         path: String,
     },
@@ -120,6 +126,7 @@ fn block(error: &SyntaxError) -> Block<'_> {
 /// The error for invalid UTF-8, at the first invalid byte.
 pub(super) fn invalid_utf8(
     contents: &'static Contents,
+    columns: &ColumnMap,
     path: String,
     format: FileFormat,
     source: &FromUtf8Error,
@@ -132,7 +139,7 @@ pub(super) fn invalid_utf8(
     let error = SyntaxError::new("invalid UTF-8", at..at).help("save the file as UTF-8");
     let (hidden, error) = match format {
         FileFormat::Yaml => (Vec::new(), error.unparsed()),
-        _ => (super::parse_as(contents, format, &text).hidden, error),
+        _ => (super::parse_as(contents, columns, format, &text).hidden, error),
     };
     FileError::Form(FormError::new(contents, path, text, hidden, vec![error]))
 }

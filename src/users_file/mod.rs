@@ -55,7 +55,9 @@
 //!   blank, a first line such as `sep=;`, and comments in quotes.
 //! - **The separator is the one by which the most columns are known**, `|` included: a comma in a header says little.
 //! - **Columns are known regardless of case and of invisible characters.** Near misses, such as `E-Mail` or `First Name`,
-//!   are only suggested: `Name` may be a last name, and a wrong guess would create wrong accounts.
+//!   are only suggested: `Name` may be a last name, and a wrong guess would create wrong accounts. `--map` accepts them.
+//! - **A column is left out only if `--ignore` names it**, and its cells are hidden: a column that nobody expected may be
+//!   a misspelled `password`. A mapping that does not fit the file is an error, since it was made for another one.
 //! - **Names of unknown columns are shown only if the first row is certainly a header**: it consists of short words that
 //!   can't be values (flags, or with digits or inner capitals), or has a known name and a row of the same length below.
 //! - A CSV finding points to the cell even if it is about the key: the header would not identify the user.
@@ -66,6 +68,7 @@
 //! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
 mod blank;
+mod columns;
 mod contents;
 mod csv;
 mod csv_cells;
@@ -98,6 +101,7 @@ use muster_client::RowFinding;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use columns::ColumnMap;
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
@@ -130,18 +134,28 @@ pub struct UsersFile {
 impl UsersFile {
     /// Reads and parses a file, or standard input for `-`; messages show `path` as given.
     ///
-    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML.
+    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML. `columns` are those of a CSV
+    /// file.
     ///
     /// # Errors
     /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::OtherKind`] or
-    /// [`FileError::Form`] if the file is not a list of users in its format.
-    pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
+    /// [`FileError::Form`] if the file is not a list of users in its format; [`FileError::NoColumns`] if `columns` are given
+    /// for another format than CSV.
+    pub fn read(
+        path: &Path,
+        format: Option<FileFormat>,
+        contents: &'static Contents,
+        columns: &ColumnMap,
+    ) -> Result<Self, FileError> {
         let (shown, name) = if path == Path::new("-") {
             (STDIN.to_owned(), None)
         } else {
             (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
         };
         let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
+        if format != FileFormat::Csv && !columns.is_empty() {
+            return Err(FileError::NoColumns { path: shown });
+        }
         let bytes = match input::read(path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(FileError::TooLarge { path: shown }),
@@ -152,9 +166,9 @@ impl UsersFile {
         }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => return Err(error::invalid_utf8(contents, shown, format, &error)),
+            Err(error) => return Err(error::invalid_utf8(contents, columns, shown, format, &error)),
         };
-        Ok(Self { name, ..Self::from_text(shown, text, format, contents)? })
+        Ok(Self { name, ..Self::from_text(shown, text, format, contents, columns)? })
     }
 
     /// Parses the text of a file of new users; `path` is only shown.
@@ -164,7 +178,7 @@ impl UsersFile {
     /// continue.
     #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
-        Self::from_text(path.into(), text, format, Contents::CREATED)
+        Self::from_text(path.into(), text, format, Contents::CREATED, &ColumnMap::default())
     }
 
     fn from_text(
@@ -172,11 +186,14 @@ impl UsersFile {
         mut text: String,
         format: FileFormat,
         contents: &'static Contents,
+        columns: &ColumnMap,
     ) -> Result<Self, FileError> {
         let sha256 = hex::encode(Sha256::digest(&text));
         strip_bom(&mut text);
-        let parsed = parse_as(contents, format, &text);
-        if let Some(kind) = OtherKind::of_text(contents, format, &text, &parsed) {
+        let parsed = parse_as(contents, columns, format, &text);
+        if columns.is_empty()
+            && let Some(kind) = OtherKind::of_text(contents, format, &text, &parsed)
+        {
             return Err(FileError::OtherKind { path, kind });
         }
         let Parsed { rows, hidden, errors } = parsed;
@@ -283,12 +300,12 @@ impl UsersFile {
     }
 }
 
-fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Parsed {
+fn parse_as(contents: &'static Contents, columns: &ColumnMap, format: FileFormat, text: &str) -> Parsed {
     match format {
         FileFormat::Yaml => yaml::parse(contents, text),
         FileFormat::Json => json::parse(contents, text),
         FileFormat::Ndjson => json::parse_lines(contents, text),
-        FileFormat::Csv => csv::parse(contents, text),
+        FileFormat::Csv => csv::parse(contents, columns, text),
     }
 }
 

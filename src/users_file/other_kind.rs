@@ -84,13 +84,14 @@ impl OtherKind {
     }
 }
 
-/// Text in UTF-16 without a byte order mark: the characters of column names are below U+0100.
+/// Whether this is text in UTF-16 without a byte order mark: most characters of a header are below U+0100. Text in UTF-8
+/// has no zeros.
 fn has_every_other_byte_zero(bytes: &[u8]) -> bool {
     let start = bytes.get(..bytes.len().min(64)).unwrap_or_default();
     let (pairs, _) = start.as_chunks::<2>();
-    pairs.len() > 1
-        && (pairs.iter().all(|[low, high]| *low != 0 && *high == 0)
-            || pairs.iter().all(|[high, low]| *low != 0 && *high == 0))
+    let little = pairs.iter().filter(|[low, high]| *low != 0 && *high == 0).count();
+    let big = pairs.iter().filter(|[high, low]| *low != 0 && *high == 0).count();
+    pairs.len() > 1 && little.max(big) > pairs.len() / 2
 }
 
 /// The system whose export this is, in a form that `muster user convert` reads.

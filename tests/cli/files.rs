@@ -141,6 +141,74 @@ async fn what_spreadsheets_leave_in_a_table_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_with_other_names_are_mapped_or_ignored() {
+    let app = TestApp::spawn().await;
+    let table = "Vorname;Nachname;E-Mail;SSO;Abteilung\nAda;Byron;ada@example.com;WAHR;hunter2\n";
+    let map = "Vorname=name,Nachname=lastname,E-Mail=email,SSO=is_sso_user";
+    let ran = create(&app, table.as_bytes(), ".csv", &["--map", map, "--ignore", "abteilung", "--dry-run"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let again = format!("-f users --map {map} --ignore abteilung --plan plan1_");
+    assert!(ran.err.contains(&again), "{}", ran.err);
+    // A column name may contain a comma and `=`.
+    let map = file("\u{feff}# our columns\r\nVorname=name\r\n\r\nMail, a=b=email\r\n".as_bytes(), ".txt");
+    let map = map.path().to_str().unwrap();
+    let table = "Vorname,\"Mail, a=b\",is_sso_user\nAda,ada@example.com,no\n";
+    let ran = create(&app, table.as_bytes(), ".csv", &["--map-file", map, "-o", "json"]);
+    assert_eq!(created(&ran, "none")[0]["email"], "ada@example.com");
+
+    let changes = "Adresse,Titel\nada@example.com,Countess\n";
+    let ran = with_file(&app, "update", changes.as_bytes(), ".csv", &["--map", "Adresse=user,Titel=title"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(app.db_value::<String>("select title from users where name = 'Ada'").await, "Countess");
+    let ran = with_file(&app, "suspend", changes.as_bytes(), ".csv", &["--map", "Adresse=user", "--ignore", "Titel"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_cannot_be_used_is_one_clear_error() {
+    let app = TestApp::spawn().await;
+    let table = b"Vorname,email,is_sso_user\nAda,hunter2,true\n";
+    for (options, status, due) in [
+        (&["--map", "Vorname=name,VORNAME=title"][..], 2, "error: `--map`: column `VORNAME` is given twice\n"),
+        (
+            &["--map", "Vorname=name", "--map", "a=name"],
+            2,
+            "error: `--map`: columns `Vorname` and `a` are both mapped to `name`\n",
+        ),
+        (&["--map", "Vorname=nme"], 2, "error: `--map`: unknown field `nme`; the fields are name, email, "),
+        (&["--map", "Vorname"], 2, "error: `--map`: `Vorname` is not of the form COLUMN=FIELD\n"),
+        (&["--map", "Vorname=name", "--ignore", "vorname"], 2, "error: `--ignore`: column `vorname` is given twice\n"),
+        (&["--map", "Vornam=name"], 1, "error: missing column `Vornam`, which is mapped to `name`\n --> users:1:1\n"),
+        (&["--ignore", "Titel"], 1, "error: missing column `Titel`, which is to be ignored\n --> users:1:1\n"),
+        (
+            &["--map", "Vorname=name", "--format", "yaml"],
+            2,
+            "error: `users` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file\n",
+        ),
+        (&["--map-file", "/does/not/exist"], 2, "error: can't read `/does/not/exist`: No such file or directory"),
+    ] {
+        let ran = create(&app, table, ".csv", options);
+        assert_eq!((ran.status, ran.out.as_str()), (Some(status), ""), "{}", ran.err);
+        assert!(ran.err.starts_with(due) && ran.err.matches("error:").count() == 1, "{}", ran.err);
+        assert!(!ran.err.contains("hunter"), "{}", ran.err);
+    }
+    for (content, due) in [
+        (&b"# names\nVorname=name\nVorname=title\n"[..], "`map`, line 3: column `Vorname` is given twice\n"),
+        (b"Vorname=name\nx\n", "`map`, line 2: `x` is not of the form COLUMN=FIELD\n"),
+        (b"\xff", "can't read `map`: stream did not contain valid UTF-8\n"),
+        (&[b'#'; 64 * 1024 + 1], "can't read `map`: larger than 64 KiB\n"),
+    ] {
+        let map = file(content, "");
+        let path = map.path().to_str().unwrap();
+        let ran = create(&app, table, ".csv", &["--map-file", path]);
+        assert_eq!((ran.status, ran.err.replace(path, "map")), (Some(2), format!("error: {due}")));
+    }
+    let ran = remote(&app, &["user", "suspend", "ada@example.com", "--ignore", "x"]);
+    assert_eq!(ran.status, Some(2), "the options need a file: {}", ran.err);
+    assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dash_reads_standard_input() {
     let app = TestApp::spawn().await;
     for (number, (content, format)) in
@@ -216,7 +284,11 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
         ),
         ("", b"name,email,is_sso_user\nAnn,ann@example.com,no\n", "looks like CSV; use `--format csv`; "),
         (".csv", b"E-Mail\nann@example.com\n", "unknown column `E-Mail`\n --> users:1:1\n"),
-        (".csv", b"E-Mail\nann@example.com\n", "= help: did you mean `email`?\n"),
+        (
+            ".csv",
+            b"E-Mail\nann@example.com\n",
+            "= help: did you mean `email`? rename the column, or add `--map E-Mail=email`\n",
+        ),
         (".csv", b"Ann,a,hunter2,no\n", "missing columns `name`, `email` and `is_sso_user`\n --> users:1:1\n"),
         (".csv", b"", "the file is empty\n"),
         (".json", b"[{\"name\": \"Ann\",}]", "trailing comma\n --> users:1:16\n"),

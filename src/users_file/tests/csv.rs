@@ -6,6 +6,8 @@ use super::*;
 
 const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
                        must_change_password and permission_level";
+const UNKNOWN: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
+                       must_change_password and permission_level; to leave a column out, add `--ignore COLUMN`";
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
@@ -16,6 +18,18 @@ fn errors(text: &str) -> String {
     super::errors(FileFormat::Csv, text)
 }
 
+fn mapped(
+    contents: &'static Contents,
+    mappings: &[&str],
+    ignored: &[&str],
+    text: &str,
+) -> Result<UsersFile, FileError> {
+    let mut columns = ColumnMap::default();
+    mappings.iter().for_each(|mapping| columns.map(contents, mapping).unwrap());
+    ignored.iter().for_each(|column| columns.ignore(column).unwrap());
+    UsersFile::from_text("users".to_owned(), text.to_owned(), FileFormat::Csv, contents, &columns)
+}
+
 fn rejected(text: &str) -> String {
     summary(&errors(text))
 }
@@ -23,6 +37,7 @@ fn rejected(text: &str) -> String {
 #[test]
 fn the_help_names_all_columns() {
     let (last, first) = UserField::NEW_USER.split_last().unwrap();
+    assert_eq!(UNKNOWN, format!("{COLUMNS}; to leave a column out, add `--ignore COLUMN`"));
     assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", UserField::names(first)));
 }
 
@@ -128,11 +143,11 @@ fn the_header_sets_the_separator() {
 fn the_separator_is_the_one_by_which_the_most_columns_are_known() {
     assert_eq!(
         rejected("name;email;is_sso_user;\"title, dept\"\nAda;ada@example.com;true;x\n"),
-        format!("error: unknown column\n--> 1:24\n{COLUMNS}")
+        format!("error: unknown column\n--> 1:24\n{UNKNOWN}")
     );
     assert_eq!(
         rejected("name\temail\tis_sso_user\tSize, in m;cm\nAda\tada@example.com\ttrue\tx\n"),
-        format!("error: unknown column\n--> 1:24\n{COLUMNS}")
+        format!("error: unknown column\n--> 1:24\n{UNKNOWN}")
     );
 }
 
@@ -162,7 +177,7 @@ fn the_column_that_is_meant_is_suggested() {
         ("e mail", "email"),
         ("Email Address", "email"),
         ("Mail", "email"),
-        ("emial", "email"),
+        ("pasword", "password"),
         ("First Name", "name"),
         ("givenName", "name"),
         ("Vorname", "name"),
@@ -188,14 +203,13 @@ fn the_column_that_is_meant_is_suggested() {
     for name in ["E-Mail", "Department", "x"] {
         assert_eq!(
             rejected(&format!("name,email,is_sso_user,{name}\nA,a,no,x\n")),
-            format!("error: unknown column `{name}`\n--> 1:24\n{COLUMNS}")
+            format!("error: unknown column `{name}`\n--> 1:24\n{UNKNOWN}")
         );
     }
     // Nothing is said about a name that may be a password.
     let text = rejected("name,email,is_sso_user,passw0rd\n");
-    assert_eq!(text, format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
-    let error = UsersFile::from_text("users".to_owned(), "Email\nx\n".to_owned(), FileFormat::Csv, Contents::NAMED);
-    let text = error.expect_err("unknown").to_string();
+    assert_eq!(text, format!("error: unknown column\n--> 1:24\n{UNKNOWN}"));
+    let text = mapped(Contents::NAMED, &[], &[], "Email\nx\n").expect_err("unknown").to_string();
     assert!(text.contains("unknown column `Email`") && text.contains("did you mean `user`?"), "{text}");
 }
 
@@ -312,10 +326,10 @@ error: missing columns `email` and `is_sso_user`
 --> 1:1
 error: unknown column `E-Mail`
 --> 1:6
-= help: did you mean `email`?
+= help: did you mean `email`? rename the column, or add `--map E-Mail=email`
 error: unknown column `department`
 --> 1:13
-{COLUMNS}
+{UNKNOWN}
 error: this column has no name
 --> 1:24
 {COLUMNS}
@@ -342,11 +356,11 @@ error: this row has 7 cells, but the header has 6
 #[test]
 fn an_unknown_column_is_named_if_the_first_row_is_certainly_a_header() {
     let header = "name,email,is_sso_user,department";
-    let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
+    let named = format!("error: unknown column `department`\n--> 1:24\n{UNKNOWN}");
     assert_eq!(rejected(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
     assert_eq!(rejected(&format!("{header}\n")), named);
     let odd = "name,email,is_sso_user,hunter2";
-    assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{UNKNOWN}"));
     // The line break after the header is missing.
     let text = errors("name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n");
     assert!(!text.contains("hunter") && text.contains("error: unknown column\n"), "{text}");
@@ -449,9 +463,12 @@ fn a_header_in_other_words_reports_missing_and_unknown_columns() {
         assert_eq!(
             rejected(text),
             format!(
-                "error: unknown column `Vorname`\n--> 1:1\n= help: did you mean `name`?\n{missing}\n{first}\n\
-                 error: unknown column `E-Mail`\n--> 1:9\n= help: did you mean `email`?\n\
-                 error: unknown column `SSO`\n--> 1:16\n= help: did you mean `is_sso_user`?"
+                "error: unknown column `Vorname`\n--> 1:1\n= help: did you mean `name`? rename the column, or add \
+                 `--map Vorname=name`\n{missing}\n{first}\n\
+                 error: unknown column `E-Mail`\n--> 1:9\n= help: did you mean `email`? rename the column, or add \
+                 `--map E-Mail=email`\n\
+                 error: unknown column `SSO`\n--> 1:16\n= help: did you mean `is_sso_user`? rename the column, or add \
+                 `--map SSO=is_sso_user`"
             )
         );
     }
@@ -471,9 +488,68 @@ fn more_than_ten_unknown_columns_are_one_error() {
     assert_eq!(
         rejected(&format!("{header}\n")),
         format!(
-            "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{COLUMNS}"
+            "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{UNKNOWN}"
         )
     );
     let header = format!("name,email,is_sso_user{},title", ",".repeat(12));
     assert_eq!(rejected(&format!("{header}\n")), format!("error: 12 columns have no name\n--> 1:24\n{COLUMNS}"));
+}
+
+#[test]
+fn columns_are_mapped_and_ignored() {
+    let text =
+        "Vorname;NACHNAME ;E-Mail;Kennung;SSO;Abteilung;name\nAda;Byron;ada@example.com;hunter2;WAHR;hunter3;Ada B.\n";
+    let mappings = ["Vorname=name", " nachname = Lastname ", "E-Mail=email", "Kennung=password", "sso=is_sso_user"];
+    let file = mapped(Contents::CREATED, &mappings, &["abteilung", "Name"], text).unwrap();
+    let due = json!({"name": "Ada", "lastname": "Byron", "email": "ada@example.com", "password": "hunter2",
+                     "is_sso_user": true});
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&due]);
+    let shown = file.render(&[finding(0, "email", "c", "m")], false);
+    assert!(shown.contains("\n2 | Ada;Byron;ada@example.com;*******;WAHR;*******;******\n"), "{shown}");
+    let file =
+        mapped(Contents::CHANGED, &["Mail, private=user"], &[], "\"Mail, private\",title\na@b.c,Boss\n").unwrap();
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&json!({"user": "a@b.c", "title": "Boss"})]);
+}
+
+#[test]
+fn a_mapping_that_does_not_fit_the_file_is_one_error() {
+    let text = "Vorname,email,is_sso_user,Kennung\nAda,ada@example.com,true,hunter2\n";
+    let rejected = |mappings: &[&str], ignored: &[&str]| {
+        let text = mapped(Contents::CREATED, mappings, ignored, text).expect_err("must be rejected").to_string();
+        assert!(!text.contains("hunter"), "{text}");
+        summary(&text)
+    };
+    assert_eq!(
+        rejected(&["Vornamen=name", "Kennung=password"], &[]),
+        "error: missing column `Vornamen`, which is mapped to `name`\n--> 1:1"
+    );
+    assert_eq!(
+        rejected(&["Vorname=name"], &["Kennungen"]),
+        "error: missing column `Kennungen`, which is to be ignored\n--> 1:1"
+    );
+    assert_eq!(rejected(&["Vorname=name", "Kennung=email"], &[]), "error: duplicate column `email`\n--> 1:27\n::: 1:9");
+    let text = mapped(Contents::CREATED, &["Vorname=name"], &[], "Ann,hunter2,Xy7\n").expect_err("data").to_string();
+    assert!(text.contains("1 | ***************\n") && text.contains("missing column `Vorname`"), "{text}");
+}
+
+#[test]
+fn a_mapping_that_contradicts_itself_is_rejected() {
+    let error = |mappings: &[&str], ignored: &str| {
+        let mut columns = ColumnMap::default();
+        let mapped = mappings.iter().try_for_each(|mapping| columns.map(Contents::CREATED, mapping));
+        mapped.and_then(|()| columns.ignore(ignored)).expect_err("must be rejected").to_string()
+    };
+    let fields =
+        "name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, permission_level";
+    for (mappings, ignored, due) in [
+        (&["Vorname"][..], "", "`Vorname` is not of the form COLUMN=FIELD"),
+        (&["=name"], "", "`=name` is not of the form COLUMN=FIELD"),
+        (&["Vorname= "], "", "`Vorname= ` is not of the form COLUMN=FIELD"),
+        (&["Vorname=nme"], "", &format!("unknown field `nme`; the fields are {fields}")),
+        (&["A=name", "a =email"], "", "column `a` is given twice"),
+        (&["A=name"], "A", "column `A` is given twice"),
+        (&["A=name", "B=Name"], "", "columns `A` and `B` are both mapped to `name`"),
+    ] {
+        assert_eq!(error(mappings, ignored), due);
+    }
 }

@@ -32,17 +32,21 @@ fn the_file_extension_sets_the_format_unless_one_is_given() {
     let content = b"name,email,is_sso_user\nAnn,ann@example.com,true\n";
     for (name, format) in [("u.csv", None), ("u.txt", Some(FileFormat::Csv)), ("u.json", Some(FileFormat::Csv))] {
         let (_folder, path) = stored(name, content);
-        assert_eq!(UsersFile::read(&path, format, Contents::CREATED).unwrap().len(), 1, "{name}");
+        assert_eq!(
+            UsersFile::read(&path, format, Contents::CREATED, &ColumnMap::default()).unwrap().len(),
+            1,
+            "{name}"
+        );
     }
     let (_folder, path) = stored("u.txt", b"create_users: []\n");
-    assert_eq!(UsersFile::read(&path, None, Contents::CREATED).unwrap().len(), 0);
+    assert_eq!(UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).unwrap().len(), 0);
 }
 
 #[test]
 fn a_file_has_its_name_and_the_sha256_of_its_bytes() {
     let content = "\u{feff}[]\r\n";
     let (_folder, path) = stored("Users März.json", content.as_bytes());
-    let file = UsersFile::read(&path, None, Contents::CREATED).unwrap();
+    let file = UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).unwrap();
     assert_eq!(file.name(), Some("Users März.json"));
     assert_eq!(file.sha256(), "50056c08ce479cc2f54c4d6595a4264bdf32bf84f2995d59ff3bd513897ab414");
     let text = UsersFile::parse("u", content.to_owned(), FileFormat::Json).unwrap();
@@ -61,7 +65,8 @@ fn invalid_utf_8_is_rejected_in_every_format() {
         ("u.yaml", b"create_users:\n- password: hunter2\xe9\n", "2:20", "2 | - password: ********\n"),
     ] {
         let (_folder, path) = stored(name, bytes);
-        let text = UsersFile::read(&path, None, Contents::CREATED).expect_err("not UTF-8").to_string();
+        let text =
+            UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).expect_err("not UTF-8").to_string();
         assert!(text.starts_with("error: invalid UTF-8\n") && text.contains(&format!("{name}:{place}\n")), "{text}");
         assert!(text.contains(line) && text.ends_with("= help: save the file as UTF-8"), "{text}");
         assert!(!text.contains("hunter"), "{text}");
@@ -73,17 +78,18 @@ fn the_file_size_is_limited() {
     let mut bytes = b"create_users: []\n#".to_vec();
     bytes.resize(usize::try_from(MAX_BYTES).unwrap(), b'x');
     let (_folder, path) = stored("u.yaml", &bytes);
-    assert_eq!(UsersFile::read(&path, None, Contents::CREATED).unwrap().len(), 0);
+    assert_eq!(UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).unwrap().len(), 0);
     bytes.push(b'x');
     let (_folder, path) = stored("u.yaml", &bytes);
-    let error = UsersFile::read(&path, None, Contents::CREATED).expect_err("too large");
+    let error = UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).expect_err("too large");
     assert!(matches!(error, FileError::TooLarge { .. }));
     assert!(error.to_string().ends_with("` is larger than 64 MiB; split it into several files"));
 }
 
 #[test]
 fn a_missing_file_has_the_error_of_the_operating_system() {
-    let error = UsersFile::read(Path::new("/does/not/exist.yaml"), None, Contents::CREATED).expect_err("missing");
+    let error = UsersFile::read(Path::new("/does/not/exist.yaml"), None, Contents::CREATED, &ColumnMap::default())
+        .expect_err("missing");
     assert_eq!(error.to_string(), "can't read `/does/not/exist.yaml`");
     assert!(error.source().unwrap().to_string().contains("No such file"));
 }

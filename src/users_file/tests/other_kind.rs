@@ -7,7 +7,9 @@ fn message(name: &str, content: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, content).unwrap();
-    let error = UsersFile::read(&path, None, Contents::CREATED).expect_err("not a users file").to_string();
+    let error = UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default())
+        .expect_err("not a users file")
+        .to_string();
     error.replace(path.to_str().unwrap(), "FILE")
 }
 
@@ -38,6 +40,7 @@ fn binary_files_and_other_encodings_are_recognized_in_every_format() {
         (utf16(&marked, be), utf_16),
         (utf16(csv, le), utf_16),
         (utf16(csv, be), utf_16),
+        (utf16("№,имя,name,email,is_sso_user\n", le), utf_16),
         (utf16("[]", le), utf_16),
     ] {
         for name in ["people.xlsx", "users.csv", "users.yaml", "users.json", "users.ndjson"] {
