@@ -177,7 +177,7 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// What a cell of a flag may be; the words that nobody would guess are not in it.
+/// The words to write in a cell of a flag; the other accepted ones come from programs.
 pub(super) const FLAG_HELP: &str = "write true, yes, on or 1, or else false, no, off or 0";
 
 /// The words of muster, the letters that databases write, and what spreadsheets write in German, French, Spanish,
