@@ -14,13 +14,13 @@ const MAX_BYTES: u64 = 64 * 1024;
 #[derive(clap::Args, Debug, Default)]
 pub(super) struct ColumnArgs {
     /// CSV: read columns as fields, such as `--map Vorname=name,Nachname=lastname`.
-    #[arg(long, value_name = "COLUMN=FIELD", value_delimiter = ',', requires = "users_file")]
+    #[arg(long, value_name = "COLUMN=FIELD", value_delimiter = ',')]
     map: Vec<String>,
     /// CSV: file with such mappings, one on each line. Lines that start with `#` are comments.
-    #[arg(long, value_name = "FILE", requires = "users_file")]
+    #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
     /// CSV: leave this column out. Can be repeated.
-    #[arg(long, value_name = "COLUMN", requires = "users_file")]
+    #[arg(long, value_name = "COLUMN")]
     ignore: Vec<String>,
 }
 
@@ -46,6 +46,15 @@ impl ColumnArgs {
             columns.ignore(column).map_err(|error| Exit::usage(format!("`--ignore`: {error}")))?;
         }
         Ok(columns)
+    }
+
+    /// Checks that no columns are given for users on the command line. Clap ignores `requires` for an option that conflicts
+    /// with one that is given.
+    pub(super) fn check_unused(&self) -> Result<(), Exit> {
+        if self.map.is_empty() && self.map_file.is_none() && self.ignore.is_empty() {
+            return Ok(());
+        }
+        Err(Exit::usage("`--map`, `--map-file` and `--ignore` require `--users-file`"))
     }
 
     /// The same options for a shell, each after a blank.

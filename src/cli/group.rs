@@ -161,7 +161,10 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (client, group_id, output) = (args.remote.client()?, &args.group.group_id, args.remote.output);
     let list = match &args.users_file {
         Some(path) => UserList::read(path, args.format, &args.columns, Contents::MEMBERS, done)?,
-        None => UserList::of(&args.users),
+        None => {
+            args.columns.check_unused()?;
+            UserList::of(&args.users)
+        }
     };
     let rows: Vec<Value> = list.rows().into_iter().map(row).collect();
     let changed = if is_add {

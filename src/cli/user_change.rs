@@ -118,7 +118,10 @@ impl Operation {
 impl CommonArgs {
     /// The users of the file, else those of the command line.
     fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
-        let Some(path) = &self.users_file else { return Ok(arguments()) };
+        let Some(path) = &self.users_file else {
+            self.columns.check_unused()?;
+            return Ok(arguments());
+        };
         let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
         UserList::read(path, self.format, &self.columns, contents, operation.done())
     }

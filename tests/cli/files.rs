@@ -203,8 +203,11 @@ async fn a_mapping_that_cannot_be_used_is_one_clear_error() {
         let ran = create(&app, table, ".csv", &["--map-file", path]);
         assert_eq!((ran.status, ran.err.replace(path, "map")), (Some(2), format!("error: {due}")));
     }
-    let ran = remote(&app, &["user", "suspend", "ada@example.com", "--ignore", "x"]);
-    assert_eq!(ran.status, Some(2), "the options need a file: {}", ran.err);
+    for command in [&["user", "suspend"][..], &["user", "update", "--title=x"], &["group", "add", "grp_1"]] {
+        let ran = remote(&app, &[command, &["ada@example.com", "--ignore", "x"]].concat());
+        let due = "error: `--map`, `--map-file` and `--ignore` require `--users-file`\n";
+        assert_eq!((ran.status, ran.err.as_str()), (Some(2), due));
+    }
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
 }
 
