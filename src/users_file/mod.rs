@@ -34,6 +34,11 @@
 //!   and dates are text: a conversion would change the digits.
 //! - **A value that is only `&word`, and any tag but `!!str`, is an error.** YAML would read `password: &secret` and
 //!   `password: !secret` as an account without a password.
+//! - **A comment in place of a value, or behind an unquoted secret, is an error**: YAML would read `password: #x` as an
+//!   account without a password, and `password: a #b` as the password `a`. Comments behind other values, and behind `null`
+//!   and quoted secrets, take nothing away.
+//! - **`<<` twice in a mapping is an error**, as any key is. YAML leaves the result open; in `PyYAML`, and therefore in
+//!   Anyscale's client, the last one wins, elsewhere the first.
 //! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server reports that it is not an object.
 //! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client.
 //! - **JSON has its own parser.** YAML is not a superset in practice: it accepts trailing commas, single quotes and
