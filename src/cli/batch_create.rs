@@ -24,10 +24,11 @@ use muster_client::{
 };
 use serde::Serialize;
 
+use super::Exit;
+use super::file_report::{self, ErrorsArgs, FileReport};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
-use super::{Exit, file_report};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
@@ -61,40 +62,51 @@ pub(super) struct Args {
     /// Key of an earlier run with an unknown outcome; its users are not created twice [default: random].
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Print the created users in this format.
+    #[command(flatten)]
+    errors: ErrorsArgs,
+    /// Print the created users in this format; in JSON or CSV, the errors of a rejected file, too.
     #[arg(short, long, value_enum)]
     output: Option<Format>,
 }
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
     let mut progress = Progress::start();
+    let report = args.errors.prepare(&args.users_file, args.output.unwrap_or(Format::Table))?;
     let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED)
-        .map_err(|error| file_report::unusable(&error, "created"))?;
+        .map_err(|error| report.unusable(&error, "created"))?;
+    let source = Source { file, report };
     if args.hash_locally {
-        match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
-            Hashed::Rows(rows) => send(args, client, &file, &rows, progress).await,
-            Hashed::Findings(findings) => Err(file_report::rejected(&file, &findings, 0, "created")),
+        match local_hash::rows(source.file.rows(), args.dry_run, &mut progress).await? {
+            Hashed::Rows(rows) => send(args, client, &source, &rows, progress).await,
+            Hashed::Findings(findings) => Err(source.report.rejected(&source.file, &findings, 0, "created")),
         }
     } else {
-        let rows: Vec<_> = file.rows().collect();
-        send(args, client, &file, &rows, progress).await
+        let rows: Vec<_> = source.file.rows().collect();
+        send(args, client, &source, &rows, progress).await
     }
+}
+
+/// The users file, and where its errors are reported.
+struct Source {
+    file: UsersFile,
+    report: FileReport,
 }
 
 async fn send<R: Serialize>(
     args: &Args,
     client: &Client,
-    file: &UsersFile,
+    source: &Source,
     rows: &[R],
     mut progress: Progress,
 ) -> Result<(), Exit> {
+    let file = &source.file;
     let mut request = client.batch(rows);
     if let Some(name) = file.name() {
         let name: String = output::clean(name).chars().take(MAX_FILE_NAME).collect();
         request = request.file(name, file.sha256());
     }
     if args.dry_run {
-        let planned = request.dry_run().await.map_err(|error| rejected(args, file, error))?;
+        let planned = request.dry_run().await.map_err(|error| rejected(args, source, error))?;
         return show_plan(args, file, &planned);
     }
     if let Some(plan) = &args.plan {
@@ -113,7 +125,7 @@ async fn send<R: Serialize>(
                 progress.say(&output::clean(&error.to_string()));
                 created
             }
-            None => return Err(rejected(args, file, *error)),
+            None => return Err(rejected(args, source, *error)),
         },
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
         Err(Stopped::Interrupted(message)) => return Err(Exit::rejected(message)),
@@ -252,10 +264,10 @@ fn announce(batch: &Batch, progress: &mut Progress) {
 }
 
 /// Reports a request that was rejected, or whose outcome is unknown.
-fn rejected(args: &Args, file: &UsersFile, error: Error) -> Exit {
+fn rejected(args: &Args, Source { file, report }: &Source, error: Error) -> Exit {
     let plan_changed = error.api_error().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
-        let exit = file_report::rejected(file, error.rows(), error.more_findings(), "created");
+        let exit = report.rejected(file, error.rows(), error.more_findings(), "created");
         if plan_changed {
             output::say("the plan no longer applies; fix the errors and repeat the dry run");
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use muster_client::{Group, GroupMember};
 use serde_json::{Value, json};
 
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -84,6 +85,8 @@ pub(super) struct UsersArgs {
     /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -157,8 +160,14 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (done, unchanged) = if is_add { ("added", "already in the group") } else { ("removed", "not in the group") };
     let (client, group_id, output) = (args.remote.client()?, &args.group.group_id, args.remote.output);
     let list = match &args.users_file {
-        Some(path) => UserList::read(path, args.format, Contents::MEMBERS, done)?,
-        None => UserList::of(&args.users),
+        Some(path) => {
+            let report = args.errors.prepare(path, output)?;
+            UserList::read(path, args.format, Contents::MEMBERS, report, done)?
+        }
+        None => {
+            args.errors.check_unused()?;
+            UserList::of(&args.users)
+        }
     };
     let rows: Vec<Value> = list.rows().into_iter().map(row).collect();
     let changed = if is_add {

@@ -30,6 +30,7 @@ mod organization;
 mod output;
 mod password;
 mod policy;
+mod private_file;
 mod progress;
 mod quickstart;
 mod remote;

@@ -12,6 +12,7 @@ use muster_client::{Client, Error, User};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow, confirm, full_name};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -67,6 +68,8 @@ struct CommonArgs {
     /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -115,9 +118,13 @@ impl Operation {
 impl CommonArgs {
     /// The users of the file, else those of the command line.
     fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
-        let Some(path) = &self.users_file else { return Ok(arguments()) };
+        let Some(path) = &self.users_file else {
+            self.errors.check_unused()?;
+            return Ok(arguments());
+        };
         let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
-        UserList::read(path, self.format, contents, operation.done())
+        let report = self.errors.prepare(path, self.remote.output)?;
+        UserList::read(path, self.format, contents, report, operation.done())
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.

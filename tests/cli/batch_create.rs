@@ -173,7 +173,7 @@ async fn resending_a_changed_file_reports_the_users_that_exist() {
     assert_eq!(create(&app, EXAMPLE, &[]).status, Some(0));
     let ran = create(&app, &EXAMPLE.replace("lastname2", "lastname3"), &[]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> users:3:12") && ran.err.contains("--> users:9:12"), "{}", ran.err);
+    assert!(ran.err.contains("--> users:3:12") && ran.err.contains("::: users:9:12"), "{}", ran.err);
     assert!(ran.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
 }
 

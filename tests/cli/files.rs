@@ -123,7 +123,7 @@ async fn a_dash_reads_standard_input() {
     assert_eq!(app.db_counts().await[0], 8);
     let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv"]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("--> <stdin>:4:4\n"), "{}", ran.err);
+    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("::: <stdin>:4:4\n"), "{}", ran.err);
     let ran = create_from_input(&app, b"[", &["--format", "json"]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains("--> <stdin>:1:1\n"), "{}", ran.err);

@@ -107,7 +107,7 @@ fn findings_point_to_cells() {
                 finding(0, "password", "c", "m"),
                 finding(0, "lastname", "c", "m"),
                 finding(1, "title", "c", "m"),
-                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "m") },
+                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "again") },
             ],
             false
         ),
@@ -136,7 +136,7 @@ error[c]: title: m
 5 | ****************
   |       ^^^^^^^^^^
 
-error[c]: email: m
+error[c]: email: again
  --> users:6:2
   |
 6 | ,,,,x
