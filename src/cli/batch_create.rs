@@ -24,11 +24,11 @@ use muster_client::{
 };
 use serde::Serialize;
 
-use super::Exit;
 use super::file_report::{self, ErrorsArgs, FileReport};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
+use super::{Exit, batch_wait};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
@@ -114,8 +114,7 @@ async fn send<R: Serialize>(
     }
     // Chosen here so that it can be reported if the response is lost.
     let key = args.idempotency_key.clone().unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
-    let unknown = unknown_outcome(args, &key);
-    let created = create(request.idempotency_key(key), file.len(), &unknown, &mut progress).await;
+    let created = create(request.idempotency_key(&key), file.len(), &mut progress).await;
     progress.clear();
     let is_new = created.is_ok();
     let created = match created {
@@ -128,7 +127,11 @@ async fn send<R: Serialize>(
             None => return Err(rejected(args, source, *error)),
         },
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
-        Err(Stopped::Interrupted(message)) => return Err(Exit::rejected(message)),
+        Err(Stopped::Interrupted(Some(id))) => return Err(batch_wait::interrupted(&id, args.output)),
+        Err(Stopped::Interrupted(None)) => {
+            let unknown = unknown_outcome(args, &key);
+            return Err(Exit::rejected(format!("interrupted before the server responded; {unknown}")));
+        }
     };
     file_report::warnings(file, &created.warnings);
     if is_new {
@@ -164,13 +167,13 @@ enum Stopped {
     Error(Box<Error>),
     /// The running batch with this ID can no longer be followed.
     Lost(String, Box<Error>),
-    Interrupted(String),
+    /// Interrupted by the user, while the batch with this ID was running.
+    Interrupted(Option<String>),
 }
 
 async fn create<R: Serialize>(
     request: BatchRequest<'_, R>,
     users: usize,
-    unknown: &str,
     progress: &mut Progress,
 ) -> Result<CreatedBatch, Stopped> {
     progress.say("Creating users...");
@@ -184,11 +187,7 @@ async fn create<R: Serialize>(
         (Some(Ok(created)), _) => Ok(created),
         (Some(Err(error @ Error::NotCreated(_))), _) | (Some(Err(error)), None) => Err(Stopped::Error(Box::new(error))),
         (Some(Err(error)), Some(id)) => Err(Stopped::Lost(id, Box::new(error))),
-        (None, Some(id)) => Err(Stopped::Interrupted(format!(
-            "interrupted; the batch continues on the server: follow it with `muster batch show {id}`, cancel it with \
-             `muster batch cancel {id}`"
-        ))),
-        (None, None) => Err(Stopped::Interrupted(format!("interrupted before the server responded; {unknown}"))),
+        (None, id) => Err(Stopped::Interrupted(id)),
     }
 }
 
@@ -251,7 +250,7 @@ fn lost(args: &Args, id: &str, error: &Error) -> Exit {
 }
 
 /// Reports that a batch continues in the background, and shows its progress.
-fn announce(batch: &Batch, progress: &mut Progress) {
+pub(super) fn announce(batch: &Batch, progress: &mut Progress) {
     let left =
         batch.estimated_seconds_left.map_or_else(String::new, |left| format!(": about {} left", output::seconds(left)));
     let id = output::clean(&batch.batch_id);
