@@ -70,7 +70,7 @@ fn check(path: &Path, users_file: &Path) -> Result<(), Exit> {
     }
     let users_file = if users_file == Path::new("-") { Path::new("/dev/stdin") } else { users_file };
     if fs::metadata(users_file).is_ok_and(|users| (users.dev(), users.ino()) == (found.dev(), found.ino())) {
-        return unusable(&"it is the users file");
+        return unusable(&"the users file is not overwritten");
     }
     Ok(())
 }
@@ -90,7 +90,12 @@ impl FileReport {
     pub(super) fn unusable(&self, error: &FileError, done: &str) -> Exit {
         match error {
             FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
-            FileError::TooLarge { .. } => Exit::rejected(format!("{error}; nothing was {done}")),
+            FileError::TooLarge { .. } => {
+                match self.list(&[LocatedFinding::general(users_file::INVALID_FILE, error.to_string())]) {
+                    Exit::Rejected(_) => Exit::rejected(format!("{error}; nothing was {done}")),
+                    exit @ Exit::Usage(_) => exit,
+                }
+            }
             FileError::Form(form) => {
                 output::say_rendered(form.render(use_color()).trim_end());
                 output::say(&format!("\nnothing was {done}"));
@@ -129,7 +134,7 @@ impl FileReport {
         let text = output::csv_list(errors)?;
         private_file::replace(path, text.as_bytes()).map_err(|error| cant_write(path, &error))?;
         if !errors.is_empty() {
-            output::say(&format!("all errors are in `{}`", path.display()));
+            output::say(&format!("the errors are in `{}`", path.display()));
         }
         Ok(())
     }

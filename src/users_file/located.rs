@@ -11,7 +11,7 @@ use super::{FileField, FormError, UsersFile, slice};
 const MAX_VALUE_LENGTH: usize = 500;
 
 /// The code of an error in the form of a file.
-const INVALID_FILE: &str = "invalid_file";
+pub const INVALID_FILE: &str = "invalid_file";
 
 /// A finding with its place in the file.
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -101,7 +101,7 @@ use sha2::{Digest as _, Sha256};
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
-pub use located::LocatedFinding;
+pub use located::{INVALID_FILE, LocatedFinding};
 use parsed::Parsed;
 use redact::Redaction;
 use row::{FileField, FileRow};

@@ -48,7 +48,7 @@ async fn ten_thousand_equal_errors_are_one_block_and_all_of_them_are_listed_for_
     );
     let ran = create(&app, &content, ".csv", &["-o", "json", "--errors-out", path.to_str().unwrap()]);
     assert_eq!(ran.status, Some(1), "{}", ran.err);
-    assert!(ran.err.ends_with(&format!("\nall errors are in `{}`\n", path.display())), "{}", ran.err);
+    assert!(ran.err.ends_with(&format!("\nthe errors are in `{}`\n", path.display())), "{}", ran.err);
     let errors: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(errors.len(), 10_000);
     let place = |error: &Value| (error["line"].clone(), error["column"].clone(), error["field"].clone());
@@ -93,6 +93,13 @@ create_users:
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
     let form = "3,3,,,invalid_file,duplicate key `name`\r\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}{form}"));
+    let huge = file(b"", ".csv");
+    huge.as_file().set_len(65 << 20).unwrap();
+    let ran = remote(&app, &[&["user", "batch-create", "-f", huge.path().to_str().unwrap()], &errors_out[..]].concat());
+    assert_eq!(ran.status, Some(1), "{}", ran.err);
+    let written = fs::read_to_string(&path).unwrap();
+    assert!(written.starts_with(&format!("{HEADER},,,,invalid_file,`")), "{written}");
+    assert!(written.ends_with("` is larger than 64 MiB; split it into several files\r\n"), "{written}");
     let ran = create(&app, "create_users: [{name: a, email: a@example.com, is_sso_user: true}]", ".yaml", &errors_out);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert_eq!(fs::read_to_string(&path).unwrap(), HEADER);
@@ -140,7 +147,7 @@ async fn errors_that_the_server_does_not_list_are_counted() {
     let note = "3 more findings not listed (server setting `batch.max_findings`)";
     assert!(
         ran.err.contains(&format!(
-            "\nat least 2 of 5 users can't be created; nothing was created\n{note}\nall errors are in "
+            "\nat least 2 of 5 users can't be created; nothing was created\n{note}\nthe errors are in "
         )),
         "{}",
         ran.err
@@ -167,8 +174,8 @@ async fn a_file_of_errors_that_can_not_be_written_is_reported_before_anything_is
         ("nowhere/errors.csv", "No such file or directory (os error 2)"),
         ("folder.csv", "not a regular file"),
         ("link.csv", "not a regular file"),
-        ("users.csv", "it is the users file"),
-        ("hard.csv", "it is the users file"),
+        ("users.csv", "the users file is not overwritten"),
+        ("hard.csv", "the users file is not overwritten"),
     ] {
         let ran = create(&at(name));
         let message = format!("error: can't write `{}`: {why}\n", at(name).display());
