@@ -6,6 +6,7 @@ use muster_client::{Group, GroupMember};
 use serde_json::{Value, json};
 
 use super::columns::ColumnArgs;
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -87,6 +88,8 @@ pub(super) struct UsersArgs {
     format: Option<FileFormat>,
     #[command(flatten)]
     columns: ColumnArgs,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -160,9 +163,13 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (done, unchanged) = if is_add { ("added", "already in the group") } else { ("removed", "not in the group") };
     let (client, group_id, output) = (args.remote.client()?, &args.group.group_id, args.remote.output);
     let list = match &args.users_file {
-        Some(path) => UserList::read(path, args.format, &args.columns, Contents::MEMBERS, done)?,
+        Some(path) => {
+            let report = args.errors.prepare(path, output)?;
+            UserList::read(path, args.format, &args.columns, Contents::MEMBERS, report, done)?
+        }
         None => {
             args.columns.check_unused()?;
+            args.errors.check_unused()?;
             UserList::of(&args.users)
         }
     };

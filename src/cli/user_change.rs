@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::columns::ColumnArgs;
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow, confirm, full_name};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -70,6 +71,8 @@ struct CommonArgs {
     format: Option<FileFormat>,
     #[command(flatten)]
     columns: ColumnArgs,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -120,10 +123,12 @@ impl CommonArgs {
     fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
         let Some(path) = &self.users_file else {
             self.columns.check_unused()?;
+            self.errors.check_unused()?;
             return Ok(arguments());
         };
         let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
-        UserList::read(path, self.format, &self.columns, contents, operation.done())
+        let report = self.errors.prepare(path, self.remote.output)?;
+        UserList::read(path, self.format, &self.columns, contents, report, operation.done())
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.

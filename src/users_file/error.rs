@@ -49,9 +49,9 @@ pub enum FileError {
 /// All errors in the form of a file, with their places.
 pub struct FormError {
     path: String,
-    text: String,
+    pub(super) text: String,
     hidden: Vec<Redaction>,
-    errors: Vec<SyntaxError>,
+    pub(super) errors: Vec<SyntaxError>,
 }
 
 /// An error in the form. `message` and `help` never quote a value of the file.
@@ -118,7 +118,8 @@ fn block(error: &SyntaxError) -> Block<'_> {
         title: error.message.clone(),
         code: "",
         place: Some(error.span.clone()),
-        other: error.other.clone(),
+        others: error.other.iter().map(|(place, label)| (place.clone(), Some(*label))).collect(),
+        note: None,
         help: error.help.as_deref(),
     }
 }

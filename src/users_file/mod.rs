@@ -34,6 +34,11 @@
 //!   and dates are text: a conversion would change the digits.
 //! - **A value that is only `&word`, and any tag but `!!str`, is an error.** YAML would read `password: &secret` and
 //!   `password: !secret` as an account without a password.
+//! - **A comment in place of a value, or behind an unquoted secret, is an error**: YAML would read `password: #x` as an
+//!   account without a password, and `password: a #b` as the password `a`. Comments behind other values, and behind `null`
+//!   and quoted secrets, take nothing away.
+//! - **`<<` twice in a mapping is an error**, as any key is. YAML leaves the result open; in `PyYAML`, and therefore in
+//!   Anyscale's client, the last one wins, elsewhere the first.
 //! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server reports that it is not an object.
 //! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client.
 //! - **JSON has its own parser.** YAML is not a superset in practice: it accepts trailing commas, single quotes and
@@ -65,6 +70,9 @@
 //!   start with `#`.
 //! - **A file has at most 100,000 users**, the upper limit of any server: 64 MiB of empty users would become gigabytes of
 //!   rows.
+//! - **Findings with the same code, field and message are one block**, with [`MAX_EXCERPTS`] excerpts, the positions of
+//!   some more, and their number: a column with a foreign word would be 60,000 lines on the terminal. [`LocatedFinding`]s
+//!   are all of them. The errors in the form of a file are not grouped: there are at most 100.
 //! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
 mod blank;
@@ -79,6 +87,7 @@ mod format;
 mod input;
 mod json;
 mod json_value;
+mod located;
 mod other_kind;
 mod parsed;
 mod positions;
@@ -92,6 +101,8 @@ mod yaml_errors;
 mod yaml_node;
 mod yaml_scalar;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -105,6 +116,7 @@ pub use columns::ColumnMap;
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
+pub use located::{INVALID_FILE, LocatedFinding};
 pub use other_kind::OtherKind;
 use parsed::Parsed;
 use redact::Redaction;
@@ -116,6 +128,11 @@ use crate::field::UserField;
 
 /// Maximum size of a users file; 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Maximum number of excerpts of equal findings.
+const MAX_EXCERPTS: usize = 3;
+/// Maximum number of places of equal findings that are shown, excerpts included.
+pub const MAX_PLACES: usize = 23;
 
 /// The path shown for standard input.
 const STDIN: &str = "<stdin>";
@@ -228,8 +245,8 @@ impl UsersFile {
         self.rows.len()
     }
 
-    /// Renders findings in file order, separated by empty lines, for standard error. Without `color`, the text has no
-    /// control characters but line feeds.
+    /// Renders findings in file order, separated by empty lines, for standard error. Equal findings on several rows are one
+    /// block with the first places. Without `color`, the text has no control characters but line feeds.
     #[must_use]
     pub fn render(&self, findings: &[RowFinding], color: bool) -> String {
         self.render_as(&Level::ERROR, findings, color)
@@ -242,34 +259,82 @@ impl UsersFile {
     }
 
     fn render_as(&self, level: &Level<'static>, findings: &[RowFinding], color: bool) -> String {
-        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(level.clone(), finding)).collect();
-        blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
-        Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
+        let printer = Printer::new(&self.path, &self.text, &self.hidden, color);
+        let blocks: Vec<Block<'_>> =
+            self.groups(findings).iter().map(|group| self.block(level.clone(), group, &printer)).collect();
+        printer.print(&blocks)
     }
 
-    fn block<'a>(&self, level: Level<'static>, finding: &'a RowFinding) -> Block<'a> {
-        let place = self.place(finding.index, finding);
-        let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
-        let is_shown = |name: &str| match self.field(finding.index, finding) {
+    /// The findings in file order, those with the same code, field and message together.
+    fn groups<'a>(&self, findings: &'a [RowFinding]) -> Vec<Vec<&'a RowFinding>> {
+        let mut findings: Vec<&RowFinding> = findings.iter().collect();
+        findings
+            .sort_by_cached_key(|finding| self.place(finding.index, finding).map_or(usize::MAX, |place| place.start));
+        let mut groups: Vec<Vec<&RowFinding>> = Vec::new();
+        let mut numbers = HashMap::new();
+        for finding in findings {
+            let title = self.title(finding, &without_other_row(finding));
+            let number = *numbers.entry((finding.code.as_str(), title)).or_insert(groups.len());
+            match groups.get_mut(number) {
+                Some(group) => group.push(finding),
+                None => groups.push(vec![finding]),
+            }
+        }
+        groups
+    }
+
+    /// The block of equal findings.
+    fn block<'a>(&self, level: Level<'static>, group: &[&'a RowFinding], printer: &Printer<'_>) -> Block<'a> {
+        let shown = group.iter().take(MAX_EXCERPTS);
+        let mut places = shown.flat_map(|finding| {
+            let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
+            let label = |index| if index < finding.index { "first used here" } else { "also used here" };
+            let place = self.place(finding.index, finding).map(|place| (place, None));
+            place.into_iter().chain(other.map(|(index, place)| (place, Some(label(index)))))
+        });
+        let place = places.next().map(|(place, _)| place);
+        let others = places.collect();
+        let (code, title) = match group {
+            [] => ("", String::new()),
+            [finding] => (finding.code.as_str(), self.title(finding, &finding.message)),
+            [finding, ..] => {
+                let title = self.title(finding, &without_other_row(finding));
+                (finding.code.as_str(), format!("{title} ({} rows)", group.len()))
+            }
+        };
+        let help = group.first().and_then(|finding| self.help(finding));
+        Block { level, title, code, place, others, note: self.further_places(group, printer), help }
+    }
+
+    /// The places of equal findings that have no excerpt.
+    fn further_places(&self, group: &[&RowFinding], printer: &Printer<'_>) -> Option<String> {
+        let rest = group.get(MAX_EXCERPTS..).filter(|rest| !rest.is_empty())?;
+        let places = rest.iter().take(MAX_PLACES - MAX_EXCERPTS).filter_map(|finding| {
+            let place = self.place(finding.index, finding)?;
+            Some(printer.position(place.start))
+        });
+        let places = places.collect::<Vec<_>>().join(", ");
+        let more = group.len().saturating_sub(MAX_PLACES);
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        Some(format!("also at {places}{more}"))
+    }
+
+    /// What a finding says: the field and the message.
+    fn title(&self, finding: &RowFinding, message: &str) -> String {
+        let field = finding.field.as_deref().map(|name| if self.is_shown(finding, name) { name } else { "this key" });
+        match (field, self.rows.get(finding.index)) {
+            (Some(field), Some(_)) => format!("{field}: {message}"),
+            (None, Some(_)) => message.to_owned(),
+            (Some(field), None) => format!("users[{}].{field}: {message}", finding.index),
+            (None, None) => format!("users[{}]: {message}", finding.index),
+        }
+    }
+
+    /// Whether the name of a finding's field may be shown.
+    fn is_shown(&self, finding: &RowFinding, name: &str) -> bool {
+        match self.field(finding.index, finding) {
             Some(field) => field.is_shown,
             None => redact::is_printable_key(name, true),
-        };
-        let field = finding.field.as_deref().map(|name| if is_shown(name) { name } else { "this key" });
-        let title = match (field, &place) {
-            (Some(field), Some(_)) => format!("{field}: {}", finding.message),
-            (None, Some(_)) => finding.message.clone(),
-            (Some(field), None) => format!("users[{}].{field}: {}", finding.index, finding.message),
-            (None, None) => format!("users[{}]: {}", finding.index, finding.message),
-        };
-        Block {
-            level,
-            title,
-            code: &finding.code,
-            place,
-            other: other.map(|(index, place)| {
-                (place, if index < finding.index { "first used here" } else { "also used here" })
-            }),
-            help: self.help(finding),
         }
     }
 
@@ -306,6 +371,14 @@ fn parse_as(contents: &'static Contents, columns: &ColumnMap, format: FileFormat
         FileFormat::Json => json::parse(contents, text),
         FileFormat::Ndjson => json::parse_lines(contents, text),
         FileFormat::Csv => csv::parse(contents, columns, text),
+    }
+}
+
+/// The message of a finding, without the index of another row.
+fn without_other_row(finding: &RowFinding) -> Cow<'_, str> {
+    match finding.other_index {
+        Some(other) => finding.message.replace(&format!("users[{other}]"), "another row").into(),
+        None => finding.message.as_str().into(),
     }
 }
 

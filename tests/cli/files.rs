@@ -225,7 +225,7 @@ async fn a_dash_reads_standard_input() {
     assert_eq!(app.db_counts().await[0], 8);
     let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv"]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("--> <stdin>:4:4\n"), "{}", ran.err);
+    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("::: <stdin>:4:4\n"), "{}", ran.err);
     let ran = create_from_input(&app, b"[", &["--format", "json"]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains("--> <stdin>:1:1\n"), "{}", ran.err);
@@ -298,6 +298,26 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
         (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "duplicate key `name`\n --> users:1:18\n"),
         (".json", b"{\"users\": []}", "did you mean `create_users`?"),
         (".ndjson", b"{}\n{\"password\": hunter2}\n", "invalid JSON value\n --> users:2:14\n"),
+        (
+            ".yaml",
+            b"create_users:\n- name: Ada\n  password: #hunter2\n",
+            "error: `password` has no value, because ` #` starts a comment\n --> users:3:13\n",
+        ),
+        (
+            ".yaml",
+            b"create_users:\n- name: Ada\n  password: hunter2 #hunter3\n",
+            "error: `password` is cut off, because ` #` starts a comment\n --> users:3:21\n",
+        ),
+        (
+            ".yaml",
+            b"create_users:\n- &a {name: A}\n- &b {name: B}\n- <<: *a\n  <<: *b\n",
+            "error: duplicate key `<<`\n --> users:5:3\n",
+        ),
+        (
+            ".yaml",
+            "create_users:\n- name: Ada\n\u{a0} email: ada@example.com\n  is_sso_user: true\n".as_bytes(),
+            "error: a no-break space (U+00A0) can't indent YAML\n --> users:3:1\n",
+        ),
     ] {
         let ran = create(&app, content, suffix, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);

@@ -251,7 +251,7 @@ fn findings_point_to_cells() {
                 finding(0, "password", "c", "m"),
                 finding(0, "lastname", "c", "m"),
                 finding(1, "title", "c", "m"),
-                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "m") },
+                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "again") },
             ],
             false
         ),
@@ -280,7 +280,7 @@ error[c]: title: m
 5 | ****************
   |       ^^^^^^^^^^
 
-error[c]: email: m
+error[c]: email: again
  --> users:6:2
   |
 6 | ,,,,x

@@ -16,7 +16,8 @@ fn findings(file: &UsersFile) -> Vec<RowFinding> {
     for index in 0..=file.len() {
         for field in ["", "name", "password", "password_hash", "pasword", "a"] {
             for code in ["unknown_field", "other"] {
-                let found = finding(index, field, code, "message");
+                // Different messages, since equal findings have few excerpts.
+                let found = finding(index, field, code, &format!("message {index}"));
                 findings.push(RowFinding { other_index: Some(index / 2), ..found.clone() });
                 findings.push(found);
             }
@@ -28,7 +29,7 @@ fn findings(file: &UsersFile) -> Vec<RowFinding> {
 /// Everything that can be printed about a text.
 fn all_output(format: FileFormat, text: &str) -> String {
     match parse(format, text) {
-        Ok(file) => file.render(&findings(&file), false),
+        Ok(file) => format!("{}{:?}", file.render(&findings(&file), false), file.locate(&findings(&file))),
         Err(error) => error.to_string(),
     }
 }
