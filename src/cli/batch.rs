@@ -1,4 +1,4 @@
-//! `muster batch …`: list, show, cancel and undo batches, over HTTP, with an owner's API key.
+//! `muster batch …`: list, show, wait for, cancel and undo batches, over HTTP, with an owner's API key.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use muster_client::{Batch, BatchFilter, BatchState, Client};
 use sha2::{Digest, Sha256};
 
 use super::output::{self, Format, TableRow};
-use super::remote::RemoteArgs;
-use super::{Exit, batch_undo, listing};
+use super::remote::{RemoteArgs, ServerArgs};
+use super::{Exit, batch_undo, batch_wait, listing};
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -15,6 +15,20 @@ pub(super) enum Command {
     List(ListArgs),
     /// Show one batch and, if it failed, the error.
     Show {
+        /// Batch ID, as `muster batch list` shows it.
+        batch_id: String,
+        #[command(flatten)]
+        remote: RemoteArgs,
+    },
+    /// Wait until a batch has ended. The exit status is 1 unless its users were created.
+    Wait {
+        /// Batch ID, as `muster batch list` shows it.
+        batch_id: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Print the users that a batch created, as `muster user batch-create -o` does.
+    Results {
         /// Batch ID, as `muster batch list` shows it.
         batch_id: String,
         #[command(flatten)]
@@ -50,6 +64,8 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::List(args) => list(&args).await,
         Command::Show { batch_id, remote } => show(&remote.client()?, &batch_id, remote.output).await,
+        Command::Wait { batch_id, server } => batch_wait::wait(&server.client()?, &batch_id).await,
+        Command::Results { batch_id, remote } => batch_wait::results(&remote.client()?, &batch_id, remote.output).await,
         Command::Cancel { batch_id, remote } => cancel(&remote.client()?, &batch_id, remote.output).await,
         Command::Undo(args) => batch_undo::run(&args).await,
     }

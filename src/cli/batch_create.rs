@@ -24,10 +24,12 @@ use muster_client::{
 };
 use serde::Serialize;
 
+use super::columns::ColumnArgs;
+use super::file_report::{self, ErrorsArgs, FileReport};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
-use super::{Exit, file_report};
+use super::{Exit, batch_wait};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
@@ -45,9 +47,11 @@ pub(super) struct Args {
     /// example. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
     /// Show the users that would be created, or the errors in the file; create none.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     dry_run: bool,
@@ -61,40 +65,52 @@ pub(super) struct Args {
     /// Key of an earlier run with an unknown outcome; its users are not created twice [default: random].
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Print the created users in this format.
+    #[command(flatten)]
+    errors: ErrorsArgs,
+    /// Print the created users in this format; in JSON or CSV, the errors of a rejected file, too.
     #[arg(short, long, value_enum)]
     output: Option<Format>,
 }
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
+    let columns = args.columns.read(Contents::CREATED)?;
     let mut progress = Progress::start();
-    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED)
-        .map_err(|error| file_report::unusable(&error, "created"))?;
+    let report = args.errors.prepare(&args.users_file, args.output.unwrap_or(Format::Table))?;
+    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED, &columns)
+        .map_err(|error| report.unusable(&error, "created"))?;
+    let source = Source { file, report };
     if args.hash_locally {
-        match local_hash::rows(file.rows(), args.dry_run, &mut progress).await? {
-            Hashed::Rows(rows) => send(args, client, &file, &rows, progress).await,
-            Hashed::Findings(findings) => Err(file_report::rejected(&file, &findings, 0, "created")),
+        match local_hash::rows(source.file.rows(), args.dry_run, &mut progress).await? {
+            Hashed::Rows(rows) => send(args, client, &source, &rows, progress).await,
+            Hashed::Findings(findings) => Err(source.report.rejected(&source.file, &findings, 0, "created")),
         }
     } else {
-        let rows: Vec<_> = file.rows().collect();
-        send(args, client, &file, &rows, progress).await
+        let rows: Vec<_> = source.file.rows().collect();
+        send(args, client, &source, &rows, progress).await
     }
+}
+
+/// The users file, and where its errors are reported.
+struct Source {
+    file: UsersFile,
+    report: FileReport,
 }
 
 async fn send<R: Serialize>(
     args: &Args,
     client: &Client,
-    file: &UsersFile,
+    source: &Source,
     rows: &[R],
     mut progress: Progress,
 ) -> Result<(), Exit> {
+    let file = &source.file;
     let mut request = client.batch(rows);
     if let Some(name) = file.name() {
         let name: String = output::clean(name).chars().take(MAX_FILE_NAME).collect();
         request = request.file(name, file.sha256());
     }
     if args.dry_run {
-        let planned = request.dry_run().await.map_err(|error| rejected(args, file, error))?;
+        let planned = request.dry_run().await.map_err(|error| rejected(args, source, error))?;
         return show_plan(args, file, &planned);
     }
     if let Some(plan) = &args.plan {
@@ -102,8 +118,7 @@ async fn send<R: Serialize>(
     }
     // Chosen here so that it can be reported if the response is lost.
     let key = args.idempotency_key.clone().unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
-    let unknown = unknown_outcome(args, &key);
-    let created = create(request.idempotency_key(key), file.len(), &unknown, &mut progress).await;
+    let created = create(request.idempotency_key(&key), file.len(), &mut progress).await;
     progress.clear();
     let is_new = created.is_ok();
     let created = match created {
@@ -113,10 +128,14 @@ async fn send<R: Serialize>(
                 progress.say(&output::clean(&error.to_string()));
                 created
             }
-            None => return Err(rejected(args, file, *error)),
+            None => return Err(rejected(args, source, *error)),
         },
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
-        Err(Stopped::Interrupted(message)) => return Err(Exit::rejected(message)),
+        Err(Stopped::Interrupted(Some(id))) => return Err(batch_wait::interrupted(&id, args.output)),
+        Err(Stopped::Interrupted(None)) => {
+            let unknown = unknown_outcome(args, &key);
+            return Err(Exit::rejected(format!("interrupted before the server responded; {unknown}")));
+        }
     };
     file_report::warnings(file, &created.warnings);
     if is_new {
@@ -152,13 +171,13 @@ enum Stopped {
     Error(Box<Error>),
     /// The running batch with this ID can no longer be followed.
     Lost(String, Box<Error>),
-    Interrupted(String),
+    /// Interrupted by the user, while the batch with this ID was running.
+    Interrupted(Option<String>),
 }
 
 async fn create<R: Serialize>(
     request: BatchRequest<'_, R>,
     users: usize,
-    unknown: &str,
     progress: &mut Progress,
 ) -> Result<CreatedBatch, Stopped> {
     progress.say("Creating users...");
@@ -172,11 +191,7 @@ async fn create<R: Serialize>(
         (Some(Ok(created)), _) => Ok(created),
         (Some(Err(error @ Error::NotCreated(_))), _) | (Some(Err(error)), None) => Err(Stopped::Error(Box::new(error))),
         (Some(Err(error)), Some(id)) => Err(Stopped::Lost(id, Box::new(error))),
-        (None, Some(id)) => Err(Stopped::Interrupted(format!(
-            "interrupted; the batch continues on the server: follow it with `muster batch show {id}`, cancel it with \
-             `muster batch cancel {id}`"
-        ))),
-        (None, None) => Err(Stopped::Interrupted(format!("interrupted before the server responded; {unknown}"))),
+        (None, id) => Err(Stopped::Interrupted(id)),
     }
 }
 
@@ -239,7 +254,7 @@ fn lost(args: &Args, id: &str, error: &Error) -> Exit {
 }
 
 /// Reports that a batch continues in the background, and shows its progress.
-fn announce(batch: &Batch, progress: &mut Progress) {
+pub(super) fn announce(batch: &Batch, progress: &mut Progress) {
     let left =
         batch.estimated_seconds_left.map_or_else(String::new, |left| format!(": about {} left", output::seconds(left)));
     let id = output::clean(&batch.batch_id);
@@ -252,10 +267,10 @@ fn announce(batch: &Batch, progress: &mut Progress) {
 }
 
 /// Reports a request that was rejected, or whose outcome is unknown.
-fn rejected(args: &Args, file: &UsersFile, error: Error) -> Exit {
+fn rejected(args: &Args, Source { file, report }: &Source, error: Error) -> Exit {
     let plan_changed = error.api_error().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
-        let exit = file_report::rejected(file, error.rows(), error.more_findings(), "created");
+        let exit = report.rejected(file, error.rows(), error.more_findings(), "created");
         if plan_changed {
             output::say("the plan no longer applies; fix the errors and repeat the dry run");
         }
@@ -285,7 +300,8 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
         let format = args.format.and_then(|format| format.to_possible_value());
         let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));
         output::say(&format!(
-            "to create exactly these users: muster user batch-create -f {path}{format} --plan {}",
+            "to create exactly these users: muster user batch-create -f {path}{format}{} --plan {}",
+            args.columns.for_shell(),
             output::shell_quote(&planned.plan)
         ));
     }

@@ -4,15 +4,15 @@
 //! `{"hosts": {"https://muster.example.org": {"token": "amk_…"}}}`.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Exit, output};
+use super::{Exit, output, private_file};
 use crate::config::environment;
 use crate::secret::Secret;
 
@@ -82,12 +82,7 @@ impl Credentials {
         let write = || -> std::io::Result<()> {
             let folder = self.path.parent().unwrap_or(Path::new("."));
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let temporary = folder.join(format!("credentials.{}", hex::encode(rand::random::<[u8; 8]>())));
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            file.write_all(&serde_json::to_vec_pretty(&self.content)?)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &self.path)
+            private_file::replace(&self.path, &serde_json::to_vec_pretty(&self.content)?)
         };
         write().map_err(|error| Exit::Usage(format!("can't write {}: {error}", self.path.display())))
     }

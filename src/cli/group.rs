@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use muster_client::{Client, Group, GroupMember};
 use serde_json::{Value, json};
 
+use super::columns::ColumnArgs;
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -88,9 +90,13 @@ pub(super) struct UsersArgs {
     /// or user ID.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -168,8 +174,15 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (done, unchanged) = if is_add { ("added", "already in the group") } else { ("removed", "not in the group") };
     let (client, output) = (args.remote.client()?, args.remote.output);
     let list = match &args.users_file {
-        Some(path) => UserList::read(path, args.format, Contents::MEMBERS, done)?,
-        None => UserList::of(&args.users).with_ids(&client).await?,
+        Some(path) => {
+            let report = args.errors.prepare(path, output)?;
+            UserList::read(path, args.format, &args.columns, Contents::MEMBERS, report, done)?
+        }
+        None => {
+            args.columns.check_unused()?;
+            args.errors.check_unused()?;
+            UserList::of(&args.users).with_ids(&client).await?
+        }
     };
     let group_id = &args.group.id(&client).await?;
     let rows: Vec<Value> = list.rows().into_iter().map(row).collect();

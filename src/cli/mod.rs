@@ -11,6 +11,8 @@ mod audit;
 mod batch;
 mod batch_create;
 mod batch_undo;
+mod batch_wait;
+mod columns;
 mod completions;
 mod config;
 mod credentials;
@@ -31,6 +33,7 @@ mod organization;
 mod output;
 mod password;
 mod policy;
+mod private_file;
 mod progress;
 mod quickstart;
 mod remote;
@@ -67,7 +70,7 @@ enum Command {
     /// Create, list, update, suspend and delete users, through a server's HTTP API.
     #[command(subcommand)]
     User(user::Command),
-    /// List, show, cancel and undo batches of users, through a server's HTTP API.
+    /// List, show, wait for, cancel and undo batches of users, through a server's HTTP API.
     #[command(subcommand)]
     Batch(batch::Command),
     /// Create service accounts and their API keys, through a server's HTTP API.

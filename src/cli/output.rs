@@ -135,6 +135,12 @@ pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<Stri
     write(&csv(header, rows).map_err(Exit::usage)?).map(|_| ())
 }
 
+/// A list of resources as CSV, with the same replacements as on standard output.
+pub(super) fn csv_list<T: TableRow>(values: &[T]) -> Result<String, Exit> {
+    let text = csv(T::HEADER, values.iter().map(|value| value.cells(Format::Csv))).map_err(Exit::usage)?;
+    Ok(printable(&text))
+}
+
 /// CSV as text; the header `USER ID` becomes `user_id`.
 fn csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, Box<dyn std::error::Error>> {
     let names = header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();

@@ -14,6 +14,8 @@ use muster_client::{ChangedUsers, Client, Error, User};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
+use super::columns::ColumnArgs;
+use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow, confirm, full_name};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
@@ -69,9 +71,13 @@ struct CommonArgs {
     /// input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    errors: ErrorsArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -142,9 +148,14 @@ impl Operation {
 impl CommonArgs {
     /// The users of the file, else those of the command line.
     fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
-        let Some(path) = &self.users_file else { return Ok(arguments()) };
+        let Some(path) = &self.users_file else {
+            self.columns.check_unused()?;
+            self.errors.check_unused()?;
+            return Ok(arguments());
+        };
         let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
-        UserList::read(path, self.format, contents, operation.done())
+        let report = self.errors.prepare(path, self.remote.output)?;
+        UserList::read(path, self.format, &self.columns, contents, report, operation.done())
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.
@@ -184,7 +195,7 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
         row.insert("user".to_owned(), json!(args.user));
         UserList::Arguments(vec![Value::Object(row)])
     })?;
-    if let (UserList::File(file), true) = (&mut list, args.clear_empty) {
+    if let (UserList::File(file, _), true) = (&mut list, args.clear_empty) {
         file.clear_empty();
     }
     args.common.run(Operation::Update, list).await

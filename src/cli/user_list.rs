@@ -5,12 +5,14 @@ use std::path::Path;
 use muster_client::{Client, Error};
 use serde_json::{Value, json};
 
-use super::{Exit, file_report, find};
+use super::columns::ColumnArgs;
+use super::file_report::{self, FileReport};
+use super::{Exit, find};
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 pub(super) enum UserList {
     Arguments(Vec<Value>),
-    File(UsersFile),
+    File(UsersFile, FileReport),
 }
 
 impl UserList {
@@ -34,18 +36,22 @@ impl UserList {
     pub(super) fn read(
         path: &Path,
         format: Option<FileFormat>,
+        columns: &ColumnArgs,
         contents: &'static Contents,
+        report: FileReport,
         done: &str,
     ) -> Result<Self, Exit> {
-        let file = UsersFile::read(path, format, contents);
-        file.map(Self::File).map_err(|error| file_report::unusable(&error, done))
+        match UsersFile::read(path, format, contents, &columns.read(contents)?) {
+            Ok(file) => Ok(Self::File(file, report)),
+            Err(error) => Err(report.unusable(&error, done)),
+        }
     }
 
     /// The rows to send.
     pub(super) fn rows(&self) -> Vec<&Value> {
         match self {
             Self::Arguments(rows) => rows.iter().collect(),
-            Self::File(file) => file.rows().collect(),
+            Self::File(file, _) => file.rows().collect(),
         }
     }
 
@@ -53,7 +59,7 @@ impl UserList {
     pub(super) fn rejected(&self, error: Error, done: &str) -> Exit {
         match self {
             _ if error.rows().is_empty() => error.into(),
-            Self::File(file) => file_report::rejected(file, error.rows(), error.more_findings(), done),
+            Self::File(file, report) => report.rejected(file, error.rows(), error.more_findings(), done),
             // The server's message says what to do.
             _ if error.api_error().is_some_and(|rejection| rejection.code == "last_owner") => error.into(),
             Self::Arguments(rows) => {

@@ -132,7 +132,7 @@ mod tests {
             "a\u{20d0}.com",
             "a\u{b7}b.com",
             "\u{375}a.com",
-            "a\u{5f3}.com",
+            "\u{627}\u{5f3}\u{628}.com",
             "a\u{30fb}b.com",
             "\u{627}\u{661}\u{6f1}.com",
         ] {

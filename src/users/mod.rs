@@ -22,7 +22,7 @@ pub use list::{ChangedList, ListOperation, change_all};
 pub use one::{delete, get, set_status, update};
 pub use read::UserDetails;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
-pub(crate) use text::{is_invisible, is_visible_line};
+pub(crate) use text::{is_invisible, is_trimmed, is_visible_line, trim};
 pub use write::FieldChange;
 
 use crate::caller::PermissionLevel;

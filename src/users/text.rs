@@ -110,11 +110,16 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || is_invisible(c) || c == '\u{2800}'
 }
 
-/// Removes white space and zero-width characters around a text. Variation selectors stay: they belong to an emoji.
+/// Whether a character is dropped from the ends of a text: white space, zero-width characters, and U+001A, with which DOS
+/// programs end a file. Variation selectors stay: they belong to an emoji.
+pub(crate) fn is_trimmed(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{1a}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+}
+
+/// Removes white space and zero-width characters around a text.
 pub(crate) fn trim(text: &str) -> &str {
-    let zero_width =
-        ['\u{ad}', '\u{61c}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}'];
-    text.trim_matches(|c: char| c.is_whitespace() || zero_width.contains(&c))
+    text.trim_matches(is_trimmed)
 }
 
 /// Whether a text is one line and all of it is visible, as names of API keys and files must be.

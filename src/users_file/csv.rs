@@ -4,19 +4,22 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::csv_cells::{Cell, Cells, MAX_CELLS};
+use super::csv_cells::{Cell, Cells, MAX_CELLS, is_empty_row};
 use super::csv_header::{self, place};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
 use super::redact::{self, comment};
-use super::{Contents, FileField, FileRow};
+use super::{ColumnMap, Contents, FileField, FileRow};
 use crate::field::UserField;
+use crate::users::trim;
 
 /// Parses a table of users whose first row names the columns.
-pub(super) fn parse(contents: &'static Contents, text: &str) -> Parsed {
+pub(super) fn parse(contents: &'static Contents, map: &ColumnMap, text: &str) -> Parsed {
+    // DOS programs end a file with U+001A.
+    let text = text.trim_end_matches('\u{1a}');
     let mut table =
         Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
-    let rows = table.read().unwrap_or_else(|error| {
+    let rows = table.read(map).unwrap_or_else(|error| {
         // The rest was not parsed, so any part of it may be a password.
         table.notes.hide(error.span.end..text.len());
         table.notes.errors.push(error);
@@ -36,9 +39,9 @@ struct Table<'t> {
 }
 
 impl<'t> Table<'t> {
-    fn read(&mut self) -> Read<Vec<FileRow>> {
+    fn read(&mut self, map: &ColumnMap) -> Read<Vec<FileRow>> {
         let contents = self.notes.contents;
-        let mut cells = csv_header::cells(contents, self.text);
+        let mut cells = csv_header::cells(contents, map, self.text);
         let mut row = Vec::new();
         let Some(read) = cells.next(&mut row) else {
             return Err(SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)));
@@ -51,7 +54,7 @@ impl<'t> Table<'t> {
         }
         let width = row.len();
         self.tail = csv_header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
-        self.columns = csv_header::read(&row, width, &cells, &mut self.notes)?;
+        self.columns = csv_header::read(&row, width, &cells, map, &mut self.notes)?;
         self.rows(cells, row)
     }
 
@@ -65,7 +68,7 @@ impl<'t> Table<'t> {
                 self.notes.note(error)?;
                 continue;
             }
-            if row.iter().all(|cell| cell.text.is_empty()) {
+            if is_empty_row(&row) {
                 continue;
             }
             if self.tail(&mut row)? {
@@ -93,7 +96,7 @@ impl<'t> Table<'t> {
         }
         let mut filled = false;
         for (cell, (place, noted)) in row.iter().skip(width).zip(&mut self.tail) {
-            if !cell.text.is_empty() {
+            if !trim(&cell.text).is_empty() {
                 filled = true;
                 if !std::mem::replace(noted, true) {
                     self.notes.note(csv_header::no_name(self.notes.contents, place.clone()))?;
@@ -130,7 +133,7 @@ impl<'t> Table<'t> {
         }
         let cells = || self.columns.iter().zip(row);
         let shifted = cells().any(|(column, cell)| match *column {
-            Some(field) if field.is_flag() => !cell.text.is_empty() && flag(&cell.text).is_none(),
+            Some(field) if field.is_flag() => !trim(&cell.text).is_empty() && flag(&cell.text).is_none(),
             Some(field) => !field.is_secret() && cell.text.contains(['\n', '\r']),
             None => false,
         });
@@ -151,10 +154,11 @@ impl<'t> Table<'t> {
         for (column, cell) in self.columns.iter().zip(row) {
             let Some(field) = *column else { continue };
             fields.push(FileField::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
-            if !cell.text.is_empty() {
-                let flag = if field.is_flag() { flag(&cell.text) } else { None };
-                let value = flag.map_or_else(|| Value::String(cell.text.clone().into_owned()), Value::Bool);
-                map.insert(field.into(), value);
+            let trimmed = trim(&cell.text);
+            if !trimmed.is_empty() {
+                let flag = if field.is_flag() { flag(trimmed) } else { None };
+                let text = if field == UserField::Password { &cell.text } else { trimmed };
+                map.insert(field.into(), flag.map_or_else(|| Value::String(text.to_owned()), Value::Bool));
             }
         }
         FileRow::object(map, span, fields)
@@ -163,12 +167,21 @@ impl<'t> Table<'t> {
 
 /// The value of a flag's cell, if it is valid.
 fn flag(text: &str) -> Option<bool> {
-    let is = |word: &&str| text.eq_ignore_ascii_case(word);
-    if ["true", "yes", "on", "1"].iter().any(is) {
+    let word = trim(text).to_lowercase();
+    if TRUE.contains(&word.as_str()) {
         Some(true)
-    } else if ["false", "no", "off", "0"].iter().any(is) {
+    } else if FALSE.contains(&word.as_str()) {
         Some(false)
     } else {
         None
     }
 }
+
+/// The words to write in a cell of a flag; the other accepted ones come from programs.
+pub(super) const FLAG_HELP: &str = "write true, yes, on or 1, or else false, no, off or 0";
+
+/// The words of muster, the letters that databases write, and what spreadsheets write in German, French, Spanish,
+/// Italian, Portuguese, Dutch, Polish and Russian.
+const TRUE: [&str; 14] =
+    ["true", "yes", "on", "1", "t", "y", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "prawda", "истина"];
+const FALSE: [&str; 12] = ["false", "no", "off", "0", "f", "n", "falsch", "faux", "falso", "onwaar", "fałsz", "ложь"];

@@ -7,9 +7,13 @@ use std::ops::Range;
 
 use super::error::SyntaxError;
 use super::slice;
+use crate::users::is_trimmed;
 
 /// Maximum number of cells kept per row.
 pub(super) const MAX_CELLS: usize = 256;
+
+/// The separators, from the most to the least usual.
+pub(super) const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
 /// One cell.
 pub(super) struct Cell<'t> {
@@ -17,6 +21,12 @@ pub(super) struct Cell<'t> {
     pub text: Cow<'t, str>,
     /// The byte range in the file, quotes included.
     pub span: Range<usize>,
+}
+
+/// Whether a row has no value: all its cells are blank, or it is one cell of another file's separators.
+pub(super) fn is_empty_row(row: &[Cell<'_>]) -> bool {
+    let is_separator = |c| row.len() == 1 && SEPARATORS.contains(&c);
+    row.iter().all(|cell| cell.text.chars().all(|c| is_trimmed(c) || is_separator(c)))
 }
 
 /// Iterates over the rows of a text.

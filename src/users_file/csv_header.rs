@@ -3,12 +3,15 @@
 use std::ops::Range;
 
 use super::Contents;
-use super::csv_cells::{Cell, Cells};
+use super::columns::{Column, ColumnMap, visible};
+use super::csv_cells::{Cell, Cells, SEPARATORS};
+use super::csv_near::{near, other_name};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Read, duplicate};
 use super::redact;
 use super::slice;
 use crate::field::UserField;
+use crate::users::{is_trimmed, trim};
 
 /// Minimum number of known columns in a header, unless fewer are required.
 const MIN_KNOWN_COLUMNS: usize = 2;
@@ -35,25 +38,40 @@ const NAMED: usize = 5;
 const MAX_NAME_LENGTH: usize = 40;
 const MAX_WORD_LENGTH: usize = 24;
 
-/// Finds the header and the separator.
-pub(super) fn cells<'t>(contents: &Contents, text: &'t str) -> Cells<'t> {
+/// Finds the header and the separator: the one by which the most columns are known.
+pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> Cells<'t> {
     if let Some((start, delimiter)) = separator_line(text) {
         return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
     }
     let start = first_row(text);
-    // `split` has at least one item.
-    let line = slice(text, start..).split(['\n', '\r']).next().unwrap_or("");
-    let fits = |delimiter: &char| {
-        let name = |piece: &str| contents.field(piece.trim().trim_matches('"')).is_some();
-        line.split(*delimiter).filter(|piece| name(piece)).count() >= min_known_columns(contents)
+    let line = first_line(slice(text, start..));
+    let by = |separator: char| Cells::new(text, start, u8::try_from(separator).unwrap_or(b','));
+    let known = |separator: &char| {
+        let mut row = Vec::new();
+        by(*separator).next(&mut row);
+        row.iter().filter(|cell| map.column(contents, &name(cell)) != Column::Unknown).count()
     };
-    let others = [';', '\t'];
-    let other = if line.contains(',') {
-        None
-    } else {
-        others.into_iter().find(fits).or_else(|| others.into_iter().find(|other| line.contains(*other)))
-    };
-    Cells::new(text, start, other.and_then(|other| u8::try_from(other).ok()).unwrap_or(b','))
+    // Of equal ones, `max_by_key` returns the last.
+    let found = SEPARATORS.into_iter().rev().filter(|separator| line.contains(*separator)).max_by_key(known);
+    by(found.unwrap_or(','))
+}
+
+/// Whether the first row names enough columns for a table of users.
+pub(super) fn is_known(contents: &Contents, text: &str) -> bool {
+    let names = names(contents, text);
+    let is_known = |name: &&String| contents.field(&name.to_lowercase()).is_some();
+    names.iter().filter(is_known).count() >= min_known_columns(contents)
+}
+
+/// The names in the first row.
+pub(super) fn names(contents: &Contents, text: &str) -> Vec<String> {
+    let mut row = Vec::new();
+    cells(contents, &ColumnMap::default(), text).next(&mut row);
+    row.iter().map(name).collect()
+}
+
+fn name(cell: &Cell<'_>) -> String {
+    visible(&cell.text)
 }
 
 /// A first line such as `sep=;`, which specifies the separator for spreadsheets: its end and the separator.
@@ -68,25 +86,51 @@ fn separator_line(text: &str) -> Option<(usize, u8)> {
     }
 }
 
-/// The offset after empty lines and comments.
+/// The offset after comments and empty rows.
 fn first_row(text: &str) -> usize {
     let mut start = 0;
-    for line in text.split_inclusive(['\n', '\r']) {
-        if !line.starts_with('#') && !line.trim().is_empty() {
-            break;
-        }
-        start += line.len();
+    loop {
+        let rest = slice(text, start..);
+        let line = first_line(rest);
+        let bare = line.trim_start_matches(is_trimmed);
+        // Spreadsheets put a comment that contains a separator or a quote in quotes.
+        let quoted = bare.strip_prefix('"').map(|cell| cell.trim_start_matches(is_trimmed));
+        let is_empty = line.chars().all(|c| is_trimmed(c) || c == '"' || SEPARATORS.contains(&c));
+        start += if !line.is_empty() && (is_empty || bare.starts_with('#')) {
+            line.len()
+        } else if quoted.is_some_and(|cell| cell.starts_with('#')) {
+            quoted_row_length(rest)
+        } else {
+            return start;
+        };
     }
-    start
+}
+
+/// The first line, with its line break.
+fn first_line(text: &str) -> &str {
+    text.split_inclusive(['\n', '\r']).next().unwrap_or("")
+}
+
+/// The length of a row with quoted cells, whatever the separator; of its first line, if a quote is not closed.
+fn quoted_row_length(text: &str) -> usize {
+    let mut is_quoted = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' | b'\r' if !is_quoted => return at + 1,
+            _ => {}
+        }
+    }
+    if is_quoted { first_line(text).len() } else { text.len() }
 }
 
 /// Removes the unnamed cells that spreadsheets write after the last column; returns their byte ranges.
 pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
-    let named = header.iter().rposition(|cell| !cell.text.trim().is_empty()).map_or(0, |last| last + 1);
+    let named = header.iter().rposition(|cell| !trim(&cell.text).is_empty()).map_or(0, |last| last + 1);
     header.drain(named..).map(|cell| cell.span).collect()
 }
 
-/// Returns the field of each column, in order; `None` for an unknown column.
+/// Returns the field of each column, in order; `None` for a column that is ignored or unknown.
 ///
 /// `cells` are positioned after the header. The next row determines whether names of unknown columns may be shown: if the
 /// row is missing or its length is not the header's `width`, the header may contain data, such as after a missing line
@@ -95,26 +139,44 @@ pub(super) fn read(
     header: &[Cell<'_>],
     width: usize,
     cells: &Cells<'_>,
+    map: &ColumnMap,
     notes: &mut Notes,
 ) -> Read<Vec<Option<UserField>>> {
     let contents = notes.contents;
     let place = place(header);
-    let columns: Vec<_> = header.iter().map(|cell| contents.field(cell.text.trim())).collect();
-    let known = columns.iter().flatten().count();
+    let names: Vec<_> = header.iter().map(name).collect();
+    let kinds: Vec<_> = names.iter().map(|name| map.column(contents, name)).collect();
+    let columns: Vec<_> = kinds.iter().map(Column::field).collect();
+    let known = kinds.iter().filter(|kind| **kind != Column::Unknown).count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
     let mut first = Vec::new();
     let follows = matches!(cells.clone().next(&mut first), Some(Ok(()))) && first.len() == width;
-    let names = header.iter().all(|cell| could_be_a_name(cell.text.trim()))
-        && ((known > 0 && follows) || !header.iter().any(|cell| could_be_a_value(contents, cell.text.trim())));
-    if known < min_known_columns(contents) && !names {
-        // The row may be a user.
+    let others: Vec<_> = header
+        .iter()
+        .zip(&names)
+        .zip(&kinds)
+        .filter(|(_, kind)| **kind == Column::Unknown)
+        .map(|((cell, name), _)| Unknown { name, place: cell.span.clone() })
+        .collect();
+    let is_header = others.iter().all(|column| could_be_a_name(column.name))
+        && ((known > 0 && follows) || !others.iter().any(|column| could_be_a_value(contents, column.name)));
+    let may_be_a_user = known < min_known_columns(contents) && !is_header;
+    if may_be_a_user {
         notes.hide(place.clone());
+    }
+    let shown = (missing.is_empty() && follows) || is_header;
+    for column in others.iter().filter(|column| !shown || !redact::is_printable_key(column.name, true)) {
+        notes.hide(column.place.clone());
+    }
+    let mut absent = map.missing(&names).map(|(name, field)| absent_column(name, field, place.clone()));
+    if let Some(first) = absent.next() {
+        absent.try_for_each(|error| notes.note(error))?;
+        return Err(first);
+    }
+    if may_be_a_user {
         return Err(missing_columns(&missing, place.start..place.start).help(first_row_help(contents)));
     }
-    let shown = (missing.is_empty() && follows) || names;
-    let others: Vec<_> =
-        header.iter().zip(&columns).filter(|(_, column)| column.is_none()).map(|(cell, _)| cell).collect();
-    unknown(&others, shown, notes)?;
+    unknown(&others, &columns, shown, notes)?;
     for (index, (cell, column)) in header.iter().zip(&columns).enumerate() {
         let Some(field) = column else { continue };
         let before = columns.iter().zip(header).take(index).find(|(other, _)| *other == column);
@@ -129,6 +191,12 @@ pub(super) fn read(
         notes.note(missing_columns(&missing, place))?;
     }
     Ok(columns)
+}
+
+/// The error for a column of `--map` or `--ignore` that the header does not have.
+fn absent_column(name: &str, field: Option<UserField>, place: Range<usize>) -> SyntaxError {
+    let why = field.map_or_else(|| "to be ignored".to_owned(), |field| format!("mapped to `{field}`"));
+    SyntaxError::new(format!("missing column `{name}`, which is {why}"), place)
 }
 
 fn missing_columns(missing: &[UserField], place: Range<usize>) -> SyntaxError {
@@ -160,49 +228,63 @@ fn could_be_a_value(contents: &Contents, cell: &str) -> bool {
         let small = word.chars().position(char::is_lowercase).unwrap_or(usize::MAX);
         word.chars().count() > MAX_WORD_LENGTH || word.chars().enumerate().any(|(at, c)| at > small && c.is_uppercase())
     };
-    contents.field(cell).is_none()
+    other_name(contents, cell).is_none()
         && (cell.contains(char::is_numeric)
             || ["true", "false", "yes", "no", "on", "off"].iter().any(|flag| cell.eq_ignore_ascii_case(flag))
             || cell.split([' ', '-', '_']).any(odd))
 }
 
+/// A column that is not one of muster's.
+struct Unknown<'a> {
+    name: &'a str,
+    place: Range<usize>,
+}
+
 /// Reports unknown columns and columns without a name.
-fn unknown(cells: &[&Cell<'_>], shown: bool, notes: &mut Notes) -> Read<()> {
+fn unknown(columns: &[Unknown<'_>], known: &[Option<UserField>], shown: bool, notes: &mut Notes) -> Read<()> {
     let contents = notes.contents;
-    let (nameless, named): (Vec<&Cell<'_>>, Vec<&Cell<'_>>) =
-        cells.iter().copied().partition(|cell| cell.text.trim().is_empty());
+    let (nameless, named): (Vec<_>, Vec<_>) = columns.iter().partition(|column| column.name.is_empty());
     let mut names = Vec::new();
-    for cell in &named {
-        let name = cell.text.trim();
-        let shown = shown && redact::is_printable_key(name, true);
-        if !shown {
-            notes.hide(cell.span.clone());
-        }
-        names.push(shown.then(|| format!("`{name}`")));
+    for column in &named {
+        names.push((shown && redact::is_printable_key(column.name, true)).then_some(column.name));
     }
-    let error =
-        |message: String, cell: &Cell<'_>| SyntaxError::new(message, cell.span.clone()).help(columns_help(contents));
+    let error = |message: String, column: &Unknown<'_>| {
+        let help = format!("{}; to leave a column out, add `--ignore COLUMN`", columns_help(contents));
+        SyntaxError::new(message, column.place.clone()).help(help)
+    };
     if let [first, ..] = named[..]
         && named.len() > MANY
     {
-        let names: Vec<_> = names.into_iter().flatten().take(NAMED).collect();
+        let names: Vec<_> = names.into_iter().flatten().take(NAMED).map(|name| format!("`{name}`")).collect();
         let more = named.len() - names.len();
         let list = if names.is_empty() { String::new() } else { format!(": {} and {more} more", names.join(", ")) };
         notes.note(error(format!("{} unknown columns{list}", named.len()), first))?;
     } else {
-        for (cell, name) in named.iter().zip(names) {
-            notes.note(error(
-                name.map_or_else(|| "unknown column".to_owned(), |name| format!("unknown column {name}")),
-                cell,
-            ))?;
+        for (column, name) in named.iter().zip(names) {
+            let Some(name) = name else {
+                notes.note(error("unknown column".to_owned(), column))?;
+                continue;
+            };
+            let error = error(format!("unknown column `{name}`"), column);
+            let meant = near(contents, name).filter(|field| !known.contains(&Some(*field)));
+            notes.note(match meant {
+                Some(field) => {
+                    let quote = if name.contains(' ') { "'" } else { "" };
+                    error.help(format!(
+                        "did you mean `{field}`? rename the column, or add `--map {quote}{name}={field}{quote}`"
+                    ))
+                }
+                None => error,
+            })?;
         }
     }
     if let [first, ..] = nameless[..]
         && nameless.len() > MANY
     {
-        return notes.note(error(format!("{} columns have no name", nameless.len()), first));
+        let error = SyntaxError::new(format!("{} columns have no name", nameless.len()), first.place.clone());
+        return notes.note(error.help(columns_help(contents)));
     }
-    nameless.iter().try_for_each(|cell| notes.note(no_name(contents, cell.span.clone())))
+    nameless.iter().try_for_each(|column| notes.note(no_name(contents, column.place.clone())))
 }
 
 pub(super) fn no_name(contents: &Contents, place: Range<usize>) -> SyntaxError {

@@ -8,7 +8,7 @@ use std::string::FromUtf8Error;
 
 use super::redact::{self, Redaction};
 use super::snippet::{Block, Level, Printer};
-use super::{Contents, FileFormat};
+use super::{ColumnMap, Contents, FileFormat, OtherKind};
 
 /// Why a users file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,20 @@ pub enum FileError {
         /// The path as given.
         path: String,
     },
+    /// Only CSV files have columns.
+    #[error("`{}` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file", path.escape_debug())]
+    NoColumns {
+        /// The path as given.
+        path: String,
+    },
+    /// The file is of another kind.
+    #[error("`{}` {kind}", path.escape_debug())]
+    OtherKind {
+        /// The path as given.
+        path: String,
+        /// What the file is.
+        kind: OtherKind,
+    },
     /// The file is not a list of users in its format; [`FormError::render`] shows all errors.
     #[error("{0}")]
     Form(FormError),
@@ -35,9 +49,9 @@ pub enum FileError {
 /// All errors in the form of a file, with their places.
 pub struct FormError {
     path: String,
-    text: String,
+    pub(super) text: String,
     hidden: Vec<Redaction>,
-    errors: Vec<SyntaxError>,
+    pub(super) errors: Vec<SyntaxError>,
 }
 
 /// An error in the form. `message` and `help` never quote a value of the file.
@@ -104,7 +118,8 @@ fn block(error: &SyntaxError) -> Block<'_> {
         title: error.message.clone(),
         code: "",
         place: Some(error.span.clone()),
-        other: error.other.clone(),
+        others: error.other.iter().map(|(place, label)| (place.clone(), Some(*label))).collect(),
+        note: None,
         help: error.help.as_deref(),
     }
 }
@@ -112,21 +127,20 @@ fn block(error: &SyntaxError) -> Block<'_> {
 /// The error for invalid UTF-8, at the first invalid byte.
 pub(super) fn invalid_utf8(
     contents: &'static Contents,
+    columns: &ColumnMap,
     path: String,
     format: FileFormat,
     source: &FromUtf8Error,
 ) -> FileError {
     let bytes = source.as_bytes();
     let at = source.utf8_error().valid_up_to();
-    let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    let help = if utf16 { "the file seems to be UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     // Everything before `at` is valid, so the offset also holds in the lossy text.
     let at = at - super::strip_bom(&mut text);
-    let error = SyntaxError::new("invalid UTF-8", at..at).help(help);
+    let error = SyntaxError::new("invalid UTF-8", at..at).help("save the file as UTF-8");
     let (hidden, error) = match format {
         FileFormat::Yaml => (Vec::new(), error.unparsed()),
-        _ => (super::parse_as(contents, format, &text).hidden, error),
+        _ => (super::parse_as(contents, columns, format, &text).hidden, error),
     };
     FileError::Form(FormError::new(contents, path, text, hidden, vec![error]))
 }

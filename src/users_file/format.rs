@@ -19,7 +19,7 @@ pub enum FileFormat {
 
 impl FileFormat {
     /// The format by file extension, case-insensitive: `.yaml`, `.yml`, `.json`,
-    /// `.ndjson`, `.jsonl` or `.csv`.
+    /// `.ndjson`, `.jsonl`, `.csv` or `.tsv`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -27,7 +27,7 @@ impl FileFormat {
             "yaml" | "yml" => Some(Self::Yaml),
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
-            "csv" => Some(Self::Csv),
+            "csv" | "tsv" => Some(Self::Csv),
             _ => None,
         }
     }

@@ -34,6 +34,11 @@
 //!   and dates are text: a conversion would change the digits.
 //! - **A value that is only `&word`, and any tag but `!!str`, is an error.** YAML would read `password: &secret` and
 //!   `password: !secret` as an account without a password.
+//! - **A comment in place of a value, or behind an unquoted secret, is an error**: YAML would read `password: #x` as an
+//!   account without a password, and `password: a #b` as the password `a`. Comments behind other values, and behind `null`
+//!   and quoted secrets, take nothing away.
+//! - **`<<` twice in a mapping is an error**, as any key is. YAML leaves the result open; in `PyYAML`, and therefore in
+//!   Anyscale's client, the last one wins, elsewhere the first.
 //! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server reports that it is not an object.
 //! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client.
 //! - **JSON has its own parser.** YAML is not a superset in practice: it accepts trailing commas, single quotes and
@@ -41,31 +46,48 @@
 //!   still parses escapes and numbers, and a property test compares the parser with it.
 //! - **CSV has its own tokenizer.** The crate `csv` has positions of rows but not of cells, and accepts unclosed quotes
 //!   and text after a closing quote: the second half of a list could end up in a password.
-//! - **A CSV cell is text, and an empty cell is a missing field.** Only flags are converted (true, yes, on, 1, …); the
-//!   server reports invalid ones.
+//! - **A CSV cell is text, and a blank cell is a missing field.** White space and zero-width characters around a cell are
+//!   dropped, since nobody sees them in a table, but not around a password: nobody but its user knows whether they are
+//!   part of it. A row of blank cells is no row.
+//! - **Flags in CSV are words**: true, yes, on, 1; y and t, which databases write; and TRUE in the languages in which
+//!   spreadsheets translate it (`WAHR`, `VRAI`, …), because the administrator typed TRUE and never saw the word. `ja` or
+//!   `oui` are no booleans of any program. The server reports invalid flags; the words are named below its message, since
+//!   only the command line knows that the file is CSV, where everything is text.
 //! - **CSV columns are checked here**, once for the file instead of once per user, and so is the number of cells in a row,
 //!   without which any cell may be the password. Rows of the wrong length are hidden completely, and so are rows that may
 //!   be shifted (an invalid flag, a line break in a public cell) and a header that may be data.
 //! - **Artifacts of spreadsheets are accepted**: unnamed columns at the end and rows, as long as all their cells are
-//!   empty, and a first line such as `sep=;`.
+//!   blank, a first line such as `sep=;`, and comments in quotes.
+//! - **The separator is the one by which the most columns are known**, `|` included: a comma in a header says little.
+//! - **Columns are known regardless of case and of invisible characters.** Near misses, such as `E-Mail` or `First Name`,
+//!   are only suggested: `Name` may be a last name, and a wrong guess would create wrong accounts. `--map` accepts them.
+//! - **A column is left out only if `--ignore` names it**, and its cells are hidden: a column that nobody expected may be
+//!   a misspelled `password`. A mapping that does not fit the file is an error, since it was made for another one.
 //! - **Names of unknown columns are shown only if the first row is certainly a header**: it consists of short words that
 //!   can't be values (flags, or with digits or inner capitals), or has a known name and a row of the same length below.
 //! - A CSV finding points to the cell even if it is about the key: the header would not identify the user.
-//! - Lines that start with `#` are comments above the header of a CSV file only. RFC 4180 has no comments, and a name can
+//! - Rows that start with `#` are comments above the header of a CSV file only. RFC 4180 has no comments, and a name can
 //!   start with `#`.
 //! - **A file has at most 100,000 users**, the upper limit of any server: 64 MiB of empty users would become gigabytes of
 //!   rows.
+//! - **Findings with the same code, field and message are one block**, with [`MAX_EXCERPTS`] excerpts, the positions of
+//!   some more, and their number: a column with a foreign word would be 60,000 lines on the terminal. [`LocatedFinding`]s
+//!   are all of them. The errors in the form of a file are not grouped: there are at most 100.
 //! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
+mod columns;
 mod contents;
 mod csv;
 mod csv_cells;
 mod csv_header;
+mod csv_near;
 mod error;
 mod format;
 mod input;
 mod json;
 mod json_value;
+mod located;
+mod other_kind;
 mod parsed;
 mod positions;
 mod redact;
@@ -78,6 +100,8 @@ mod yaml_errors;
 mod yaml_node;
 mod yaml_scalar;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -87,9 +111,12 @@ use muster_client::RowFinding;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use columns::ColumnMap;
 pub use contents::Contents;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
+pub use located::{INVALID_FILE, LocatedFinding};
+pub use other_kind::OtherKind;
 use parsed::Parsed;
 use redact::Redaction;
 use row::{FileField, FileRow};
@@ -101,6 +128,11 @@ use crate::field::UserField;
 /// Maximum size of a users file; 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Maximum number of excerpts of equal findings.
+const MAX_EXCERPTS: usize = 3;
+/// Maximum number of places of equal findings that are shown, excerpts included.
+pub const MAX_PLACES: usize = 23;
+
 /// The path shown for standard input.
 const STDIN: &str = "<stdin>";
 
@@ -109,6 +141,7 @@ pub struct UsersFile {
     path: String,
     name: Option<String>,
     sha256: String,
+    format: FileFormat,
     text: String,
     rows: Vec<FileRow>,
     hidden: Vec<Redaction>,
@@ -117,37 +150,51 @@ pub struct UsersFile {
 impl UsersFile {
     /// Reads and parses a file, or standard input for `-`; messages show `path` as given.
     ///
-    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML.
+    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML. `columns` are those of a CSV
+    /// file.
     ///
     /// # Errors
-    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::Form`] if the file is
-    /// not a list of users in its format.
-    pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
+    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::OtherKind`] or
+    /// [`FileError::Form`] if the file is not a list of users in its format; [`FileError::NoColumns`] if `columns` are given
+    /// for another format than CSV.
+    pub fn read(
+        path: &Path,
+        format: Option<FileFormat>,
+        contents: &'static Contents,
+        columns: &ColumnMap,
+    ) -> Result<Self, FileError> {
         let (shown, name) = if path == Path::new("-") {
             (STDIN.to_owned(), None)
         } else {
             (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
         };
         let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
+        if format != FileFormat::Csv && !columns.is_empty() {
+            return Err(FileError::NoColumns { path: shown });
+        }
         let bytes = match input::read(path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(FileError::TooLarge { path: shown }),
             Err(source) => return Err(FileError::Unreadable { path: shown, source }),
         };
+        if let Some(kind) = OtherKind::of_bytes(&bytes) {
+            return Err(FileError::OtherKind { path: shown, kind });
+        }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => return Err(error::invalid_utf8(contents, shown, format, &error)),
+            Err(error) => return Err(error::invalid_utf8(contents, columns, shown, format, &error)),
         };
-        Ok(Self { name, ..Self::from_text(shown, text, format, contents)? })
+        Ok(Self { name, ..Self::from_text(shown, text, format, contents, columns)? })
     }
 
     /// Parses the text of a file of new users; `path` is only shown.
     ///
     /// # Errors
-    /// [`FileError::Form`] with all errors up to the first one after which parsing can't continue.
+    /// [`FileError::OtherKind`]; [`FileError::Form`] with all errors up to the first one after which parsing can't
+    /// continue.
     #[cfg(test)]
     pub fn parse(path: impl Into<String>, text: String, format: FileFormat) -> Result<Self, FileError> {
-        Self::from_text(path.into(), text, format, Contents::CREATED)
+        Self::from_text(path.into(), text, format, Contents::CREATED, &ColumnMap::default())
     }
 
     fn from_text(
@@ -155,12 +202,19 @@ impl UsersFile {
         mut text: String,
         format: FileFormat,
         contents: &'static Contents,
+        columns: &ColumnMap,
     ) -> Result<Self, FileError> {
         let sha256 = hex::encode(Sha256::digest(&text));
         strip_bom(&mut text);
-        let Parsed { rows, hidden, errors } = parse_as(contents, format, &text);
+        let parsed = parse_as(contents, columns, format, &text);
+        if columns.is_empty()
+            && let Some(kind) = OtherKind::of_text(contents, format, &text, &parsed)
+        {
+            return Err(FileError::OtherKind { path, kind });
+        }
+        let Parsed { rows, hidden, errors } = parsed;
         if errors.is_empty() {
-            Ok(Self { path, name: None, sha256, text, rows, hidden })
+            Ok(Self { path, name: None, sha256, format, text, rows, hidden })
         } else {
             Err(FileError::Form(FormError::new(contents, path, text, hidden, errors)))
         }
@@ -204,8 +258,8 @@ impl UsersFile {
         }
     }
 
-    /// Renders findings in file order, separated by empty lines, for standard error. Without `color`, the text has no
-    /// control characters but line feeds.
+    /// Renders findings in file order, separated by empty lines, for standard error. Equal findings on several rows are one
+    /// block with the first places. Without `color`, the text has no control characters but line feeds.
     #[must_use]
     pub fn render(&self, findings: &[RowFinding], color: bool) -> String {
         self.render_as(&Level::ERROR, findings, color)
@@ -218,35 +272,89 @@ impl UsersFile {
     }
 
     fn render_as(&self, level: &Level<'static>, findings: &[RowFinding], color: bool) -> String {
-        let mut blocks: Vec<Block<'_>> = findings.iter().map(|finding| self.block(level.clone(), finding)).collect();
-        blocks.sort_by_key(|block| block.place.as_ref().map_or(usize::MAX, |place| place.start));
-        Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
+        let printer = Printer::new(&self.path, &self.text, &self.hidden, color);
+        let blocks: Vec<Block<'_>> =
+            self.groups(findings).iter().map(|group| self.block(level.clone(), group, &printer)).collect();
+        printer.print(&blocks)
     }
 
-    fn block<'a>(&self, level: Level<'static>, finding: &'a RowFinding) -> Block<'a> {
-        let place = self.place(finding.index, finding);
-        let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
-        let is_shown = |name: &str| match self.field(finding.index, finding) {
+    /// The findings in file order, those with the same code, field and message together.
+    fn groups<'a>(&self, findings: &'a [RowFinding]) -> Vec<Vec<&'a RowFinding>> {
+        let mut findings: Vec<&RowFinding> = findings.iter().collect();
+        findings
+            .sort_by_cached_key(|finding| self.place(finding.index, finding).map_or(usize::MAX, |place| place.start));
+        let mut groups: Vec<Vec<&RowFinding>> = Vec::new();
+        let mut numbers = HashMap::new();
+        for finding in findings {
+            let title = self.title(finding, &without_other_row(finding));
+            let number = *numbers.entry((finding.code.as_str(), title)).or_insert(groups.len());
+            match groups.get_mut(number) {
+                Some(group) => group.push(finding),
+                None => groups.push(vec![finding]),
+            }
+        }
+        groups
+    }
+
+    /// The block of equal findings.
+    fn block<'a>(&self, level: Level<'static>, group: &[&'a RowFinding], printer: &Printer<'_>) -> Block<'a> {
+        let shown = group.iter().take(MAX_EXCERPTS);
+        let mut places = shown.flat_map(|finding| {
+            let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?)));
+            let label = |index| if index < finding.index { "first used here" } else { "also used here" };
+            let place = self.place(finding.index, finding).map(|place| (place, None));
+            place.into_iter().chain(other.map(|(index, place)| (place, Some(label(index)))))
+        });
+        let place = places.next().map(|(place, _)| place);
+        let others = places.collect();
+        let (code, title) = match group {
+            [] => ("", String::new()),
+            [finding] => (finding.code.as_str(), self.title(finding, &finding.message)),
+            [finding, ..] => {
+                let title = self.title(finding, &without_other_row(finding));
+                (finding.code.as_str(), format!("{title} ({} rows)", group.len()))
+            }
+        };
+        let help = group.first().and_then(|finding| self.help(finding));
+        Block { level, title, code, place, others, note: self.further_places(group, printer), help }
+    }
+
+    /// The places of equal findings that have no excerpt.
+    fn further_places(&self, group: &[&RowFinding], printer: &Printer<'_>) -> Option<String> {
+        let rest = group.get(MAX_EXCERPTS..).filter(|rest| !rest.is_empty())?;
+        let places = rest.iter().take(MAX_PLACES - MAX_EXCERPTS).filter_map(|finding| {
+            let place = self.place(finding.index, finding)?;
+            Some(printer.position(place.start))
+        });
+        let places = places.collect::<Vec<_>>().join(", ");
+        let more = group.len().saturating_sub(MAX_PLACES);
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        Some(format!("also at {places}{more}"))
+    }
+
+    /// What a finding says: the field and the message.
+    fn title(&self, finding: &RowFinding, message: &str) -> String {
+        let field = finding.field.as_deref().map(|name| if self.is_shown(finding, name) { name } else { "this key" });
+        match (field, self.rows.get(finding.index)) {
+            (Some(field), Some(_)) => format!("{field}: {message}"),
+            (None, Some(_)) => message.to_owned(),
+            (Some(field), None) => format!("users[{}].{field}: {message}", finding.index),
+            (None, None) => format!("users[{}]: {message}", finding.index),
+        }
+    }
+
+    /// Whether the name of a finding's field may be shown.
+    fn is_shown(&self, finding: &RowFinding, name: &str) -> bool {
+        match self.field(finding.index, finding) {
             Some(field) => field.is_shown,
             None => redact::is_printable_key(name, true),
-        };
-        let field = finding.field.as_deref().map(|name| if is_shown(name) { name } else { "this key" });
-        let title = match (field, &place) {
-            (Some(field), Some(_)) => format!("{field}: {}", finding.message),
-            (None, Some(_)) => finding.message.clone(),
-            (Some(field), None) => format!("users[{}].{field}: {}", finding.index, finding.message),
-            (None, None) => format!("users[{}]: {}", finding.index, finding.message),
-        };
-        Block {
-            level,
-            title,
-            code: &finding.code,
-            place,
-            other: other.map(|(index, place)| {
-                (place, if index < finding.index { "first used here" } else { "also used here" })
-            }),
-            help: None,
         }
+    }
+
+    /// What the server can't say, since it does not know the format.
+    fn help(&self, finding: &RowFinding) -> Option<&'static str> {
+        let is_flag = finding.field.as_deref().is_some_and(|name| Contents::CREATED.is_flag(name));
+        (self.format == FileFormat::Csv && is_flag && finding.code == "wrong_type").then_some(csv::FLAG_HELP)
     }
 
     /// The range to underline in row `index`: the value, the key, or the row.
@@ -270,12 +378,20 @@ impl UsersFile {
     }
 }
 
-fn parse_as(contents: &'static Contents, format: FileFormat, text: &str) -> Parsed {
+fn parse_as(contents: &'static Contents, columns: &ColumnMap, format: FileFormat, text: &str) -> Parsed {
     match format {
         FileFormat::Yaml => yaml::parse(contents, text),
         FileFormat::Json => json::parse(contents, text),
         FileFormat::Ndjson => json::parse_lines(contents, text),
-        FileFormat::Csv => csv::parse(contents, text),
+        FileFormat::Csv => csv::parse(contents, columns, text),
+    }
+}
+
+/// The message of a finding, without the index of another row.
+fn without_other_row(finding: &RowFinding) -> Cow<'_, str> {
+    match finding.other_index {
+        Some(other) => finding.message.replace(&format!("users[{other}]"), "another row").into(),
+        None => finding.message.as_str().into(),
     }
 }
 

@@ -43,8 +43,9 @@ pub(super) struct Block<'a> {
     pub code: &'a str,
     /// The range to underline; without it, only the path is shown.
     pub place: Option<Range<usize>>,
-    /// A related place and its label.
-    pub other: Option<(Range<usize>, &'static str)>,
+    /// Further places; one with a label is related to the one before it.
+    pub others: Vec<(Range<usize>, Option<&'static str>)>,
+    pub note: Option<String>,
     pub help: Option<&'a str>,
 }
 
@@ -98,16 +99,26 @@ impl<'a> Printer<'a> {
         } else {
             title.element(Origin::path(self.path.as_str()))
         };
-        if let Some((place, label)) = &block.other {
+        for (place, label) in &block.others {
             let excerpt = self.excerpt(place);
             groups.push(last.element(Padding).element(self.origin(&excerpt)));
-            last = drawing().element(excerpt.snippet(AnnotationKind::Context, Some(label)));
+            let kind = if label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
+            last = drawing().element(excerpt.snippet(kind, *label));
+        }
+        if let Some(note) = &block.note {
+            last = last.element(Padding).element(Level::NOTE.message(printable(note)));
         }
         if let Some(help) = block.help {
             last = last.element(Padding).element(Level::HELP.message(printable(help)));
         }
         groups.push(last);
         self.renderer.render(&groups)
+    }
+
+    /// The line and column of an offset, as `12:5`.
+    pub fn position(&self, at: usize) -> String {
+        let (line, column) = self.positions.find(self.text, at);
+        format!("{line}:{column}")
     }
 
     fn origin(&self, excerpt: &Excerpt) -> Origin<'_> {

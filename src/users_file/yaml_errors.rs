@@ -5,16 +5,25 @@ use std::ops::Range;
 use granit_parser::{ErrorKind, ScanError};
 
 use super::error::SyntaxError;
+use super::redact::is_break;
 use super::slice;
+use crate::users::is_invisible;
 
 const QUOTE_VALUE: &str = "put the whole value in quotes";
 
+/// How many lines before an error are searched for its cause.
+const LOOK_BACK: usize = 20;
+
 pub(super) fn error(text: &str, error: &ScanError) -> SyntaxError {
     let at = error.marker().byte_offset().unwrap_or(usize::MAX);
+    let end = text.floor_char_boundary(at.min(text.len()));
     // At the end of the file, point after the last text.
     let at = text.floor_char_boundary(at.min(text.trim_end().len()));
     if let Some(tab) = indenting_tab(text, at, error.kind()) {
         return SyntaxError::new("YAML can't be indented with tabs; use spaces", tab).unparsed();
+    }
+    if let Some(error) = odd_space_before(text, end) {
+        return error;
     }
     let place = match error.kind() {
         // The parser reports the start of the scalar.
@@ -54,6 +63,42 @@ fn indenting_tab(text: &str, at: usize, kind: &ErrorKind) -> Option<Range<usize>
         start += line.len();
     }
     None
+}
+
+/// The first character that only looks like a space, in the line of `at` or a few lines before it: the parser takes it
+/// for text, and reports what follows.
+fn odd_space_before(text: &str, at: usize) -> Option<SyntaxError> {
+    let mut found = None;
+    let mut end = Some(at);
+    for _ in 0..=LOOK_BACK {
+        let Some(before) = end else { break };
+        end = slice(text, ..before).rfind(is_break);
+        let start = end.map_or(0, |end| end + 1);
+        let length = slice(text, start..).find(is_break).unwrap_or(text.len() - start);
+        found = odd_space(text, start..start + length).or(found);
+    }
+    found
+}
+
+/// A space other than U+0020, or an invisible character, in the indentation of a line or key, or after the `:` of a key.
+/// YAML takes it for text.
+pub(super) fn odd_space(text: &str, line: Range<usize>) -> Option<SyntaxError> {
+    let is_odd = |c: char| !c.is_ascii() && (c.is_whitespace() || is_invisible(c));
+    let (start, line) = (line.start, slice(text, line));
+    let starts_with_odd = |rest: &&str| rest.starts_with(is_odd);
+    let rest = line.trim_start_matches([' ', '\t', '-']);
+    let value = rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').strip_prefix(':');
+    let (rest, what) = match value.filter(starts_with_odd) {
+        Some(value) => (value, "can't follow the `:` of a key"),
+        None => (Some(rest).filter(starts_with_odd)?, "can't indent YAML"),
+    };
+    let name = match rest.chars().next()? {
+        '\u{a0}' => "a no-break space (U+00A0)".to_owned(),
+        c => format!("an invisible character (U+{:04X})", u32::from(c)),
+    };
+    let start = start + line.len() - rest.len();
+    let length = rest.len() - rest.trim_start_matches(is_odd).len();
+    Some(SyntaxError::new(format!("{name} {what}"), start..start + length).unparsed().help("use spaces"))
 }
 
 /// The message and the help. They quote at most one character of the file, since it may be part of a password.

@@ -6,10 +6,10 @@ use granit_parser::{Event, ScalarStyle, Span, StructureStyle};
 use serde_json::Value;
 
 use super::error::SyntaxError;
-use super::parsed::{Mapping, Read};
+use super::parsed::{Mapping, Read, duplicate};
 use super::redact::{self, Visibility};
 use super::yaml::{YamlReader, range};
-use super::{FileRow, slice, yaml_scalar};
+use super::{FileRow, slice, yaml_errors, yaml_scalar};
 
 impl<'t> YamlReader<'t> {
     /// Converts a value in place of a row, consuming its events.
@@ -28,6 +28,10 @@ impl<'t> YamlReader<'t> {
                 }
                 if show == Visibility::Rows || (show == Visibility::Public && redact::mentions_password(&text)) {
                     self.notes.hide(place.clone());
+                }
+                if show == Visibility::Rows && style == ScalarStyle::Plain {
+                    // `- name:` and a no-break space, for example.
+                    yaml_errors::odd_space(self.text, place.clone()).map_or(Ok(()), Err)?;
                 }
                 let place = match style {
                     ScalarStyle::Literal | ScalarStyle::Folded => trim(self.text, place),
@@ -73,6 +77,7 @@ impl<'t> YamlReader<'t> {
     fn mapping(&mut self, start: Range<usize>, style: StructureStyle, show: Visibility) -> Read<FileRow> {
         let mut mapping = Mapping::default();
         let mut merged = Vec::new();
+        let mut merge_key = None;
         let mut end = start.end;
         loop {
             let (event, span) = self.next()?;
@@ -82,11 +87,20 @@ impl<'t> YamlReader<'t> {
                 }
                 break;
             }
-            if matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<") {
-                end = end.max(self.merge(&mut merged, show)?);
+            let is_merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, tag)
+                if text == "<<" && tag.as_ref().is_none_or(|tag| tag.suffix() == "merge"));
+            let (name, key) = self.key(event, span)?;
+            if is_merge {
+                let first = merge_key.get_or_insert_with(|| key.clone());
+                if *first == key {
+                    end = end.max(self.merge(&mut merged, show)?);
+                } else {
+                    let error = duplicate("key `<<`", key, first.clone());
+                    end = end.max(self.merge(&mut Vec::new(), show)?);
+                    self.notes.note(error.help("to merge several mappings, write a list: `<<: [*a, *b]`"))?;
+                }
                 continue;
             }
-            let (name, key) = self.key(event, span)?;
             let value = self.value(&name, &key, show)?;
             end = end.max(key.end).max(value.span.end);
             mapping.add(name, key, value, show, &mut self.notes)?;
@@ -100,6 +114,11 @@ impl<'t> YamlReader<'t> {
     /// A key: its name, or its source text if it is not a scalar.
     pub(super) fn key(&mut self, event: Event<'t>, span: Span) -> Read<(String, Range<usize>)> {
         let place = range(&span);
+        if let Event::Scalar(_, ScalarStyle::Plain, ..) = event
+            && let Some(error) = yaml_errors::odd_space(self.text, place.clone())
+        {
+            return Err(error);
+        }
         let name = match &event {
             Event::Scalar(text, ..) if !place.is_empty() => Some(text.to_string()),
             _ => None,
@@ -127,7 +146,36 @@ impl<'t> YamlReader<'t> {
             let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
             self.notes.hide(end.saturating_sub(rest.len())..end);
         }
-        read
+        let value = read?;
+        self.check_comment(name, key, &value)?;
+        Ok(value)
+    }
+
+    /// Reports a comment that may be meant as the value of a known field, or as the rest of an unquoted secret.
+    fn check_comment(&mut self, name: &str, key: &Range<usize>, value: &FileRow) -> Read<()> {
+        let Some(field) = self.notes.contents.field(name) else { return Ok(()) };
+        let is_missing = value.span.is_empty();
+        let is_quoted_or_alias = || slice(self.text, value.span.start..).starts_with(['"', '\'', '*']);
+        let is_scalar = !matches!(value.value, Value::Null | Value::Array(_) | Value::Object(_));
+        if !is_missing && (!field.is_secret() || !is_scalar || is_quoted_or_alias()) {
+            return Ok(());
+        }
+        let behind = slice(self.text, if is_missing { key.end } else { value.span.end }..);
+        let rest = if is_missing { after_properties(behind) } else { trim_blanks(behind) };
+        if !rest.starts_with('#') {
+            return Ok(());
+        }
+        let start = self.text.len() - rest.len();
+        let comment = rest.split(redact::is_break).next().unwrap_or_default();
+        let place = start..start + comment.trim_end().len();
+        self.notes.hide(place.clone());
+        let (lack, instead) = if is_missing {
+            ("has no value", "write `null` before the comment")
+        } else {
+            ("is cut off", "move the comment to its own line")
+        };
+        let error = SyntaxError::new(format!("`{name}` {lack}, because ` #` starts a comment"), place);
+        self.notes.note(error.help(format!("put the value in quotes, or {instead}")))
     }
 
     /// Converts the value of `<<`: one or several mappings, whose keys the mapping itself overrides.
@@ -156,6 +204,20 @@ impl<'t> YamlReader<'t> {
         }
         Ok(end)
     }
+}
+
+/// The text after the `:` of a key, without the tag, the anchor and the block indicator of the value.
+fn after_properties(text: &str) -> &str {
+    let text = trim_blanks(text);
+    let mut rest = trim_blanks(text.strip_prefix(':').unwrap_or(text));
+    while rest.starts_with(['!', '&', '|', '>']) {
+        rest = trim_blanks(rest.trim_start_matches(|c: char| !c.is_whitespace()));
+    }
+    rest
+}
+
+fn trim_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
 }
 
 /// The range without leading and trailing white space.

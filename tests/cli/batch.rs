@@ -1,4 +1,6 @@
-//! `muster batch list`, `show`, `cancel` and `undo`.
+//! `muster batch list`, `show`, `wait`, `results`, `cancel` and `undo`.
+
+use std::process::Stdio;
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
@@ -115,6 +117,61 @@ async fn a_failed_batch_is_shown_with_its_findings() {
     );
 }
 
+/// The last message of a command, without the time.
+fn last_message(ran: &Ran) -> &str {
+    let line = ran.err.lines().last().unwrap();
+    line.split_once("s) ").map_or(line, |(_, message)| message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_batch_ends_with_it_and_its_users_are_printed() {
+    let (app, held) = TestApp::spawn_holding_hashes().await;
+    let id = running(&app, 20).await;
+    let results = batch(&app, &["results", &id]);
+    let message = format!("error: batch {id} is running and has no users\n");
+    assert_eq!((results.status, results.out.as_str(), results.err), (Some(1), "", message));
+    let mut waiting = muster_at(&app);
+    let waiting = waiting.args(["batch", "wait", &id]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    held.assert_held();
+    drop(held);
+    let ran = Ran::from(waiting.wait_with_output().unwrap());
+    assert_eq!((ran.status, ran.out.as_str(), last_message(&ran)), (Some(0), "", "20 users created."), "{}", ran.err);
+    // A batch that has ended before.
+    let ran = batch(&app, &["wait", &id]);
+    assert_eq!((ran.status, last_message(&ran), ran.err.lines().count()), (Some(0), "20 users created.", 1));
+    let results = batch(&app, &["results", &id, "-o", "csv"]);
+    assert_eq!((results.status, results.err.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = results.out.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (21, "email,name,user_id,sso,created"));
+    assert!(lines[20].starts_with("user19@example.com,"), "{}", lines[20]);
+    let json: Value = serde_json::from_str(&batch(&app, &["results", &id, "-o", "json"]).out).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), &json[0]["email"]), (20, &json!("user0@example.com")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_batch_that_creates_no_users_fails() {
+    let (app, held) = TestApp::spawn_holding_hashes().await;
+    let id = running(&app, 100).await;
+    created(&app, &["user7@example.com"]).await;
+    held.assert_held();
+    drop(held);
+    let ran = batch(&app, &["wait", &id]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
+    let message = "\nerror: 1 of 100 users can't be created: users[7].email: already exists\n";
+    assert!(ran.err.ends_with(message), "{}", ran.err);
+    let undone = created(&app, &["a@example.com"]).await;
+    assert_eq!(batch(&app, &["undo", &undone, "--yes"]).status, Some(0));
+    let ran = batch(&app, &["wait", &undone]);
+    let message = format!("error: batch {undone} was undone; its users were removed\n");
+    assert_eq!((ran.status, ran.err), (Some(1), message));
+    for arguments in [&["wait", "bat_01k9h6m3x0e8wbz1v5n7q2r4t6"][..], &["results", "bat_01k9h6m3x0e8wbz1v5n7q2r4t6"]] {
+        let ran = batch(&app, arguments);
+        let message = "error: batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6 does not exist\n";
+        assert_eq!((ran.status, ran.err.as_str()), (Some(1), message));
+    }
+    assert_eq!(batch(&app, &["wait", "../userinfo"]).status, Some(2));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn undoing_a_batch_requires_confirmation() {
     let app = TestApp::spawn().await;
@@ -185,7 +242,9 @@ async fn batch_commands_require_an_owners_key() {
     let app = TestApp::spawn().await;
     let reader = app.actor(PermissionLevel::Collaborator).await;
     let id = created(&app, &["a@example.com"]).await;
-    for arguments in [&["list"][..], &["show", &id], &["cancel", &id], &["undo", &id, "--yes"]] {
+    for arguments in
+        [&["list"][..], &["show", &id], &["wait", &id], &["results", &id], &["cancel", &id], &["undo", &id, "--yes"]]
+    {
         let ran = run(muster_at(&app).env("MUSTER_TOKEN", reader.token()).arg("batch").args(arguments));
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(ran.err.starts_with("error: "), "{}", ran.err);

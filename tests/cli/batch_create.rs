@@ -173,7 +173,7 @@ async fn resending_a_changed_file_reports_the_users_that_exist() {
     assert_eq!(create(&app, EXAMPLE, &[]).status, Some(0));
     let ran = create(&app, &EXAMPLE.replace("lastname2", "lastname3"), &[]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> users:3:12") && ran.err.contains("--> users:9:12"), "{}", ran.err);
+    assert!(ran.err.contains("--> users:3:12") && ran.err.contains("::: users:9:12"), "{}", ran.err);
     assert!(ran.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", ran.err);
 }
 
@@ -356,12 +356,22 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
     assert_eq!(
         rest,
         format!(
-            "error: interrupted; the batch continues on the server: follow it with `muster batch show {id}`, cancel it \
-             with `muster batch cancel {id}`\n"
+            "error: interrupted; the batch continues on the server: `muster batch wait {id}` waits for it, then \
+             `muster batch results {id}` prints its users; `muster batch cancel {id}` cancels it\n"
         )
     );
     let shown = remote(&app, &["batch", "show", id]);
     assert!(shown.out.contains("running"), "{}", shown.out);
+    let mut waiting = muster_at(&app);
+    let mut waiting = waiting.args(["batch", "wait", id]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = BufReader::new(waiting.stderr.take().unwrap());
+    let mut said = String::new();
+    err.read_line(&mut said).unwrap();
+    assert!(said.contains(&format!("hashing the passwords of batch {id}")), "{said}");
+    interrupt(&mut waiting);
+    let mut again = String::new();
+    err.read_to_string(&mut again).unwrap();
+    assert_eq!(again, rest);
     let cancelled = remote(&app, &["batch", "cancel", id]);
     assert_eq!(
         (cancelled.status, cancelled.out.as_str(), cancelled.err),

@@ -110,6 +110,108 @@ async fn semicolons_and_tabs_are_accepted_as_delimiters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_spreadsheets_leave_in_a_table_is_accepted() {
+    let app = TestApp::spawn().await;
+    let header = "name,email,is_sso_user\n";
+    for (number, (suffix, content)) in [
+        (".csv", format!("\"# notes, and more\",,\n{header}Ada,MAIL,true\n")),
+        (".csv", "\u{feff}\"# say \"\"hi\"\"\";;\r\nname;email;is_sso_user\r\nAda;MAIL;TRUE\r\n".to_owned()),
+        (".csv", format!(",,\n{header}Ada,MAIL,true\n")),
+        (".csv", "name, email, is_sso_user\nAda , MAIL ,true \n".to_owned()),
+        (".csv", format!("{header}Ada,MAIL\u{a0},TRUE\u{a0}\n")),
+        (".csv", format!("{header}Ada,MAIL,WAHR\n")),
+        (".csv", format!("{header}Ada,MAIL,y\n")),
+        (".csv", format!("{header}Ada,MAIL,true\n , , \n\t,,\n  \n\u{1a}")),
+        (".csv", format!("\u{200b}{header}Ada,MAIL,true\n")),
+        (".csv", format!("\u{feff}\u{feff}{header}Ada,MAIL,true\n")),
+        (".csv", "Name,Email,Is_sso_user\nAda,MAIL,true\n".to_owned()),
+        (".tsv", "name\temail\tis_sso_user\nAda\tMAIL\ttrue\n".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("ada{number}@example.com");
+        let ran = create(&app, content.replace("MAIL", &email).as_bytes(), suffix, &["-o", "json"]);
+        let users = created(&ran, "none");
+        assert_eq!(users.len(), 1, "{content}");
+        for (field, value) in [("name", "Ada".into()), ("email", email.into()), ("is_sso_user", Value::Bool(true))] {
+            assert_eq!(users[0][field], value, "{content}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_with_other_names_are_mapped_or_ignored() {
+    let app = TestApp::spawn().await;
+    let table = "Vorname;Nachname;E-Mail;SSO;Abteilung\nAda;Byron;ada@example.com;WAHR;hunter2\n";
+    let map = "Vorname=name,Nachname=lastname,E-Mail=email,SSO=is_sso_user";
+    let ran = create(&app, table.as_bytes(), ".csv", &["--map", map, "--ignore", "abteilung", "--dry-run"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let again = format!("-f users --map {map} --ignore abteilung --plan plan1_");
+    assert!(ran.err.contains(&again), "{}", ran.err);
+    // A column name may contain a comma and `=`.
+    let map = file("\u{feff}# our columns\r\nVorname=name\r\n\r\nMail, a=b=email\r\n".as_bytes(), ".txt");
+    let map = map.path().to_str().unwrap();
+    let table = "Vorname,\"Mail, a=b\",is_sso_user\nAda,ada@example.com,no\n";
+    let ran = create(&app, table.as_bytes(), ".csv", &["--map-file", map, "-o", "json"]);
+    assert_eq!(created(&ran, "none")[0]["email"], "ada@example.com");
+
+    let changes = "Adresse,Titel\nada@example.com,Countess\n";
+    let ran = with_file(&app, "update", changes.as_bytes(), ".csv", &["--map", "Adresse=user,Titel=title"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(app.db_value::<String>("select title from users where name = 'Ada'").await, "Countess");
+    let ran = with_file(&app, "suspend", changes.as_bytes(), ".csv", &["--map", "Adresse=user", "--ignore", "Titel"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_cannot_be_used_is_one_clear_error() {
+    let app = TestApp::spawn().await;
+    let table = b"Vorname,email,is_sso_user\nAda,hunter2,true\n";
+    for (options, status, due) in [
+        (&["--map", "Vorname=name,VORNAME=title"][..], 2, "error: `--map`: column `VORNAME` is given twice\n"),
+        (
+            &["--map", "Vorname=name", "--map", "a=name"],
+            2,
+            "error: `--map`: columns `Vorname` and `a` are both mapped to `name`\n",
+        ),
+        (&["--map", "Vorname=nme"], 2, "error: `--map`: unknown field `nme`; the fields are name, email, "),
+        (&["--map", "Vorname"], 2, "error: `--map`: `Vorname` is not of the form COLUMN=FIELD\n"),
+        (&["--map", "Vorname=name", "--ignore", "vorname"], 2, "error: `--ignore`: column `vorname` is given twice\n"),
+        (&["--map", "Vornam=name"], 1, "error: missing column `Vornam`, which is mapped to `name`\n --> users:1:1\n"),
+        (&["--ignore", "Titel"], 1, "error: missing column `Titel`, which is to be ignored\n --> users:1:1\n"),
+        (
+            &["--map", "Vorname=name", "--format", "yaml"],
+            2,
+            "error: `users` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file\n",
+        ),
+        (&["--map-file", "/does/not/exist"], 2, "error: can't read `/does/not/exist`: No such file or directory"),
+    ] {
+        let ran = create(&app, table, ".csv", options);
+        assert_eq!((ran.status, ran.out.as_str()), (Some(status), ""), "{}", ran.err);
+        assert!(ran.err.starts_with(due) && ran.err.matches("error:").count() == 1, "{}", ran.err);
+        assert!(!ran.err.contains("hunter"), "{}", ran.err);
+    }
+    for (content, due) in [
+        (&b"# names\nVorname=name\nVorname=title\n"[..], "`map`, line 3: column `Vorname` is given twice\n"),
+        (b"Vorname=name\nx\n", "`map`, line 2: `x` is not of the form COLUMN=FIELD\n"),
+        (b"\xff", "can't read `map`: stream did not contain valid UTF-8\n"),
+        (&[b'#'; 64 * 1024 + 1], "can't read `map`: larger than 64 KiB\n"),
+    ] {
+        let map = file(content, "");
+        let path = map.path().to_str().unwrap();
+        let ran = create(&app, table, ".csv", &["--map-file", path]);
+        assert_eq!((ran.status, ran.err.replace(path, "map")), (Some(2), format!("error: {due}")));
+    }
+    for command in [&["user", "suspend"][..], &["user", "update", "--title=x"], &["group", "add", "grp_1"]] {
+        let ran = remote(&app, &[command, &["ada@example.com", "--ignore", "x"]].concat());
+        let due = "error: `--map`, `--map-file` and `--ignore` require `--users-file`\n";
+        assert_eq!((ran.status, ran.err.as_str()), (Some(2), due));
+    }
+    assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dash_reads_standard_input() {
     let app = TestApp::spawn().await;
     for (number, (content, format)) in
@@ -123,7 +225,7 @@ async fn a_dash_reads_standard_input() {
     assert_eq!(app.db_counts().await[0], 8);
     let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv"]);
     assert_eq!(ran.status, Some(1));
-    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("--> <stdin>:4:4\n"), "{}", ran.err);
+    assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("::: <stdin>:4:4\n"), "{}", ran.err);
     let ran = create_from_input(&app, b"[", &["--format", "json"]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains("--> <stdin>:1:1\n"), "{}", ran.err);
@@ -145,6 +247,7 @@ hunter2\",true
         "password: shorter than 8 characters\n --> users:2:21\n",
         " --> users:3:4\n",
         "is_sso_user: must be true or false, not text\n --> users:3:22\n",
+        "= help: write true, yes, on or 1, or else false, no, off or 0\n",
         "name: is missing\n --> users:4:1\n",
         "email: the same address as users[0]\n --> users:4:2\n",
         " ::: users:2:5\n",
@@ -171,18 +274,55 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
             "this row has 4 cells, but the header has 3\n --> users:2:1\n",
         ),
         (".csv", b"name,email,is_sso_user\nAnn,\"a,no\n", "unclosed quote\n --> users:2:5\n"),
-        (".csv", &utf16, "the file seems to be UTF-16; save it as UTF-8"),
+        (".csv", &utf16, "`users` looks like UTF-16; save the file as UTF-8; nothing was created\n"),
+        (
+            ".csv",
+            b"PK\x03\x04xl/workbook.xml",
+            "`users` looks like an Excel workbook; save the sheet as \"CSV UTF-8\";",
+        ),
+        (
+            ".json",
+            b"{\"realm\": \"staff\", \"users\": [{\"username\": \"a\", \"credentials\": []}]}",
+            "looks like an export from Keycloak; convert it with `muster user convert --from keycloak FILE`; ",
+        ),
+        ("", b"name,email,is_sso_user\nAnn,ann@example.com,no\n", "looks like CSV; use `--format csv`; "),
+        (".csv", b"E-Mail\nann@example.com\n", "unknown column `E-Mail`\n --> users:1:1\n"),
+        (
+            ".csv",
+            b"E-Mail\nann@example.com\n",
+            "= help: did you mean `email`? rename the column, or add `--map E-Mail=email`\n",
+        ),
         (".csv", b"Ann,a,hunter2,no\n", "missing columns `name`, `email` and `is_sso_user`\n --> users:1:1\n"),
         (".csv", b"", "the file is empty\n"),
         (".json", b"[{\"name\": \"Ann\",}]", "trailing comma\n --> users:1:16\n"),
         (".json", b"[{\"name\": \"Ann\", \"name\": \"Bo\"}]", "duplicate key `name`\n --> users:1:18\n"),
         (".json", b"{\"users\": []}", "did you mean `create_users`?"),
         (".ndjson", b"{}\n{\"password\": hunter2}\n", "invalid JSON value\n --> users:2:14\n"),
+        (
+            ".yaml",
+            b"create_users:\n- name: Ada\n  password: #hunter2\n",
+            "error: `password` has no value, because ` #` starts a comment\n --> users:3:13\n",
+        ),
+        (
+            ".yaml",
+            b"create_users:\n- name: Ada\n  password: hunter2 #hunter3\n",
+            "error: `password` is cut off, because ` #` starts a comment\n --> users:3:21\n",
+        ),
+        (
+            ".yaml",
+            b"create_users:\n- &a {name: A}\n- &b {name: B}\n- <<: *a\n  <<: *b\n",
+            "error: duplicate key `<<`\n --> users:5:3\n",
+        ),
+        (
+            ".yaml",
+            "create_users:\n- name: Ada\n\u{a0} email: ada@example.com\n  is_sso_user: true\n".as_bytes(),
+            "error: a no-break space (U+00A0) can't indent YAML\n --> users:3:1\n",
+        ),
     ] {
         let ran = create(&app, content, suffix, &[]);
         assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
         assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
-        assert!(ran.err.ends_with("\nnothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
+        assert!(ran.err.ends_with("nothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
     }
     let ran = create(&app, b"", ".csv", &["--format", "xlsx"]);
     assert_eq!(ran.status, Some(2), "{}", ran.err);

@@ -20,6 +20,7 @@ mod database_requirements;
 mod database_roles;
 mod doctor;
 mod embedded_database;
+mod errors;
 mod files;
 mod group;
 mod healthcheck;

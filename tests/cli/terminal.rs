@@ -67,6 +67,7 @@ async fn no_command_prints_a_control_or_invisible_character_that_a_server_sends(
         &["group", "get", &group],
         &["batch", "list"],
         &["batch", "show", &batch],
+        &["batch", "results", &batch],
         &["invitation", "list"],
     ] {
         for format in ["table", "json", "csv"] {
@@ -128,6 +129,8 @@ fn errors_of_a_server_are_printed_without_control_or_invisible_characters() {
         &["user", "suspend", "ada@example.com"],
         &["user", "update", "ada@example.com", "--title", "x"],
         &["batch", "show", "bat_x"],
+        &["batch", "wait", "bat_x"],
+        &["batch", "results", "bat_x"],
         &["batch", "undo", "bat_x", "--yes"],
         &["api-key", "create", "--name", "x"],
         &["group", "create", "x"],

@@ -194,7 +194,7 @@ async fn other_requests_are_served_while_a_long_body_is_parsed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn memory_returns_to_the_system_within_a_minute_of_the_largest_requests() {
+async fn memory_returns_to_the_system_after_the_largest_requests() {
     let server = serve(&[("BATCH__MAX_USERS", "100000")]).await;
     let owner = owner(&server);
     assert_eq!(owner.get("/api/v2/userinfo/").await.status, 200);
@@ -207,9 +207,15 @@ async fn memory_returns_to_the_system_within_a_minute_of_the_largest_requests() 
             .collect();
         let body = json!(rows).to_string();
         assert!(body.len() < 32 * MIB, "{}", body.len());
-        let path = format!("{BATCH}?dry_run=true");
-        assert_eq!(Actor::send(owner.request("POST", &path).body(body.clone())).await.status, 200);
-        assert_eq!(owner.create_raw(body).await.status, 200);
+        for path in [&format!("{BATCH}?dry_run=true"), BATCH] {
+            // On a busy machine, a statement can take longer than its limit: 503, and nothing was written.
+            eventually("the list is accepted", async || {
+                let answer = Actor::send(owner.request("POST", path).body(body.clone())).await;
+                assert!([200, 503].contains(&answer.status), "{}", answer.text);
+                answer.status == 200
+            })
+            .await;
+        }
     }
     // Rejected with a finding for each row.
     let twice: Value = (0..10_000).map(|_| sso("twice@example.com")).collect();

@@ -6,6 +6,8 @@ use super::*;
 
 const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
                        must_change_password and permission_level";
+const UNKNOWN: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
+                       must_change_password and permission_level; to leave a column out, add `--ignore COLUMN`";
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
@@ -16,6 +18,18 @@ fn errors(text: &str) -> String {
     super::errors(FileFormat::Csv, text)
 }
 
+fn mapped(
+    contents: &'static Contents,
+    mappings: &[&str],
+    ignored: &[&str],
+    text: &str,
+) -> Result<UsersFile, FileError> {
+    let mut columns = ColumnMap::default();
+    mappings.iter().for_each(|mapping| columns.map(contents, mapping).unwrap());
+    ignored.iter().for_each(|column| columns.ignore(column).unwrap());
+    UsersFile::from_text("users".to_owned(), text.to_owned(), FileFormat::Csv, contents, &columns)
+}
+
 fn rejected(text: &str) -> String {
     summary(&errors(text))
 }
@@ -23,16 +37,17 @@ fn rejected(text: &str) -> String {
 #[test]
 fn the_help_names_all_columns() {
     let (last, first) = UserField::NEW_USER.split_last().unwrap();
+    assert_eq!(UNKNOWN, format!("{COLUMNS}; to leave a column out, add `--ignore COLUMN`"));
     assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", UserField::names(first)));
 }
 
 #[test]
 fn empty_cells_are_missing_fields() {
     assert_eq!(
-        rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\n,,\"\",,  \n")),
+        rows(&format!("{HEADER}Ann,ann@example.com,hunter2,false,\nBo,\"\",\u{a0}, ,  \n")),
         json!([
             {"name": "Ann", "email": "ann@example.com", "password": "hunter2", "is_sso_user": false},
-            {"title": "  "},
+            {"name": "Bo"},
         ])
     );
     assert_eq!(rows(HEADER), json!([]));
@@ -64,11 +79,11 @@ fn all_line_endings_and_a_byte_order_mark_are_accepted() {
 #[test]
 fn flags_have_several_spellings() {
     for (words, value) in [
-        (["true", "YES", "On", "1"], Some(true)),
-        (["False", "no", "OFF", "0"], Some(false)),
-        (["y", " true", "wahr", "01"], None),
+        ("true YES On 1 t Y WAHR Vrai VERDADERO vero VERDADEIRO WAAR PRAWDA ИСТИНА", Some(true)),
+        ("False no OFF 0 f N FALSCH Faux FALSO ONWAAR FAŁSZ ЛОЖЬ", Some(false)),
+        ("ja oui 01 x -1 1.0 'true ✓", None),
     ] {
-        for word in words {
+        for word in words.split(' ') {
             let value = value.map_or(json!(word), Value::Bool);
             assert_eq!(
                 rows(&format!("name,email,is_sso_user,must_change_password,title\nno,1,{word},{word},{word}\n")),
@@ -79,16 +94,145 @@ fn flags_have_several_spellings() {
 }
 
 #[test]
+fn blanks_around_a_cell_are_dropped_but_not_around_a_password() {
+    assert_eq!(
+        rows(
+            "name, email, password, is_sso_user, permission_level\n\
+             Ada, ada@example.com, x , true , owner\n\
+             \u{feff}Bo\u{2060} ,\u{200b}bo@example.com\u{a0},\u{3000},\ttrue,\n\
+             \" Cy \",\u{200e}cy@example.com\u{2028},\" x\",TRUE\u{a0},\" \"\n"
+        ),
+        json!([
+            {"name": "Ada", "email": "ada@example.com", "password": " x ", "is_sso_user": true,
+             "permission_level": "owner"},
+            {"name": "Bo", "email": "bo@example.com", "is_sso_user": true},
+            {"name": "Cy", "email": "cy@example.com", "password": " x", "is_sso_user": true},
+        ])
+    );
+}
+
+#[test]
+fn a_row_of_blank_cells_is_no_row() {
+    let due = json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": true}]);
+    for end in [
+        " , , \n\t,,\n",
+        "  \n",
+        "\u{a0},\u{a0},\u{200b}\n",
+        "\" \",\"\",\"\"\n",
+        ";;\n",
+        " ; ;",
+        "\u{1a}",
+        ",,\u{1a}",
+        "\u{1a}\r\n",
+    ] {
+        assert_eq!(rows(&format!("name,email,is_sso_user\nAda,ada@example.com,true\n{end}")), due, "{end:?}");
+    }
+    assert_eq!(rows("name,email,is_sso_user\nAda,ada@example.com,true\u{1a}"), due);
+    assert_eq!(rows("name,email,is_sso_user, ,\nAda,ada@example.com,true, ,\u{a0}\n"), due);
+}
+
+#[test]
 fn the_header_sets_the_separator() {
     let due = json!([{"name": "A,B", "email": "a;b", "is_sso_user": true}]);
     assert_eq!(rows("name;email;is_sso_user\nA,B;\"a;b\";true\n"), due);
     assert_eq!(rows("# a, comment\n\"name\"\temail\tis_sso_user\nA,B\ta;b\ttrue\n"), due);
+    assert_eq!(rows("name | email | is_sso_user\nA,B | a;b | true\n"), due);
+}
+
+#[test]
+fn the_separator_is_the_one_by_which_the_most_columns_are_known() {
+    assert_eq!(
+        rejected("name;email;is_sso_user;\"title, dept\"\nAda;ada@example.com;true;x\n"),
+        format!("error: unknown column\n--> 1:24\n{UNKNOWN}")
+    );
+    assert_eq!(
+        rejected("name\temail\tis_sso_user\tSize, in m;cm\nAda\tada@example.com\ttrue\tx\n"),
+        format!("error: unknown column\n--> 1:24\n{UNKNOWN}")
+    );
+}
+
+#[test]
+fn columns_are_known_regardless_of_case_and_invisible_characters() {
+    let due = json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": true}]);
+    for header in [
+        "Name,Email,Is_sso_user",
+        "NAME,EMAIL,IS_SSO_USER",
+        "\u{200b}name,email,is_sso_user",
+        "\u{feff}\u{feff}name,email,is_sso_user",
+        "\u{a0}name\u{a0},e\u{ad}mail,is_sso_user\u{2060}\u{200e}",
+        "\" Name\t\",email ,is_sso_user",
+    ] {
+        assert_eq!(rows(&format!("{header}\nAda,ada@example.com,true\n")), due, "{header:?}");
+    }
+    assert_eq!(
+        rejected("Email,email,name,is_sso_user\na,b,c,true\n"),
+        "error: duplicate column `email`\n--> 1:7\n::: 1:1"
+    );
+}
+
+#[test]
+fn the_column_that_is_meant_is_suggested() {
+    for (name, field) in [
+        ("E-Mail", "email"),
+        ("e mail", "email"),
+        ("Email Address", "email"),
+        ("Mail", "email"),
+        ("pasword", "password"),
+        ("First Name", "name"),
+        ("givenName", "name"),
+        ("Vorname", "name"),
+        ("nme", "name"),
+        ("Last Name", "lastname"),
+        ("last-name", "lastname"),
+        ("Surname", "lastname"),
+        ("SSO", "is_sso_user"),
+        ("Is SSO user", "is_sso_user"),
+        ("passwort", "password"),
+        ("pasword hash", "password_hash"),
+        ("Job Title", "title"),
+        ("Role", "permission_level"),
+        ("must change", "must_change_password"),
+    ] {
+        let text = rejected(&format!("{name}\n"));
+        assert!(
+            text.contains(&format!("error: unknown column `{name}`\n--> 1:1\n= help: did you mean `{field}`?")),
+            "{text}"
+        );
+    }
+    // The column that is meant is there already, or none is near.
+    for name in ["E-Mail", "Department", "x"] {
+        assert_eq!(
+            rejected(&format!("name,email,is_sso_user,{name}\nA,a,no,x\n")),
+            format!("error: unknown column `{name}`\n--> 1:24\n{UNKNOWN}")
+        );
+    }
+    // Nothing is said about a name that may be a password.
+    let text = rejected("name,email,is_sso_user,passw0rd\n");
+    assert_eq!(text, format!("error: unknown column\n--> 1:24\n{UNKNOWN}"));
+    let text = mapped(Contents::NAMED, &[], &[], "Email\nx\n").expect_err("unknown").to_string();
+    assert!(text.contains("unknown column `Email`") && text.contains("did you mean `user`?"), "{text}");
 }
 
 #[test]
 fn comments_and_empty_lines_are_allowed_above_the_header() {
     let text = "\n# name,email\r\n#\n \n name , email,is_sso_user \nA,a,1\n";
-    assert_eq!(rows(text), json!([{"name": "A", "email": "a", "is_sso_user": true}]));
+    let due = json!([{"name": "A", "email": "a", "is_sso_user": true}]);
+    assert_eq!(rows(text), due);
+    for above in [
+        "\"# notes, and more\",,\n",
+        "\u{feff}\"# say \"\"hi\"\"\",,\r\n",
+        "\" # two\nlines, in quotes\",\"x\ny\",\n",
+        "\"# unclosed\n",
+        "# notes,,\n",
+        " # notes\n",
+        ",,\n",
+        "\"\",\" \",\n",
+        ";;;\n",
+        "\t|\n\u{a0}\n",
+    ] {
+        assert_eq!(rows(&format!("{above}name,email,is_sso_user\nA,a,1\n")), due, "{above:?}");
+        assert_eq!(rows(&format!("{above}{above}name;email;is_sso_user\nA;a;1\n")), due, "{above:?}");
+    }
     assert_eq!(
         rejected("name,email,is_sso_user\n# no\n"),
         "error: this row has 1 cell, but the header has 3\n--> 2:1\n= help: comments are only allowed above the header"
@@ -107,7 +251,7 @@ fn findings_point_to_cells() {
                 finding(0, "password", "c", "m"),
                 finding(0, "lastname", "c", "m"),
                 finding(1, "title", "c", "m"),
-                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "m") },
+                RowFinding { other_index: Some(0), ..finding(2, "email", "c", "again") },
             ],
             false
         ),
@@ -136,7 +280,7 @@ error[c]: title: m
 5 | ****************
   |       ^^^^^^^^^^
 
-error[c]: email: m
+error[c]: email: again
  --> users:6:2
   |
 6 | ,,,,x
@@ -163,6 +307,8 @@ error[wrong_type]: is_sso_user: must be true or false, not text
   |
 2 | *************************************
   |                         ^^^^^^^
+  |
+  = help: write true, yes, on or 1, or else false, no, off or 0
 "
     );
 }
@@ -170,7 +316,7 @@ error[wrong_type]: is_sso_user: must be true or false, not text
 #[test]
 fn all_column_errors_are_reported_together() {
     let text = errors(
-        "name,Email,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n",
+        "name,E-Mail,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n",
     );
     assert_eq!(
         summary(&text),
@@ -178,18 +324,18 @@ fn all_column_errors_are_reported_together() {
             "\
 error: missing columns `email` and `is_sso_user`
 --> 1:1
-error: unknown column `Email`
+error: unknown column `E-Mail`
 --> 1:6
-{COLUMNS}
+= help: did you mean `email`? rename the column, or add `--map E-Mail=email`
 error: unknown column `department`
---> 1:12
-{COLUMNS}
+--> 1:13
+{UNKNOWN}
 error: this column has no name
---> 1:23
+--> 1:24
 {COLUMNS}
 error: duplicate column `title`
---> 1:30
-::: 1:24
+--> 1:31
+::: 1:25
 error: this row has 5 cells, but the header has 6
 --> 2:1
 = help: leave the cell of a missing value empty, but write its separator
@@ -199,7 +345,7 @@ error: this row has 7 cells, but the header has 6
         )
     );
     assert!(
-        text.contains("\n1 | name,Email,department,,title,title\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"),
+        text.contains("\n1 | name,E-Mail,department,,title,title\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"),
         "{text}"
     );
     for hidden in ["2 | ******************************", "3 | ********************"] {
@@ -210,11 +356,11 @@ error: this row has 7 cells, but the header has 6
 #[test]
 fn an_unknown_column_is_named_if_the_first_row_is_certainly_a_header() {
     let header = "name,email,is_sso_user,department";
-    let named = format!("error: unknown column `department`\n--> 1:24\n{COLUMNS}");
+    let named = format!("error: unknown column `department`\n--> 1:24\n{UNKNOWN}");
     assert_eq!(rejected(&format!("{header}\nAnn,ann@example.com,false,IT\n")), named);
     assert_eq!(rejected(&format!("{header}\n")), named);
     let odd = "name,email,is_sso_user,hunter2";
-    assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{COLUMNS}"));
+    assert_eq!(rejected(&format!("{odd}\n")), format!("error: unknown column\n--> 1:24\n{UNKNOWN}"));
     // The line break after the header is missing.
     let text = errors("name,email,password,is_sso_user,titleAnn,a@example.com,hunter2,false,x\nBo,b,c,false,x\n");
     assert!(!text.contains("hunter") && text.contains("error: unknown column\n"), "{text}");
@@ -226,10 +372,6 @@ fn a_file_without_a_header_is_rejected_and_hidden() {
     let text = errors("Ann,ann@example.com,hunter2,false\nBo,bo@example.com,hunter3,false\n");
     assert_eq!(summary(&text), format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}"));
     assert!(text.contains("1 | *********************************\n"), "{text}");
-    assert_eq!(
-        rejected("create_users: []\n"),
-        format!("error: missing columns `name`, `email` and `is_sso_user`\n--> 1:1\n{help}")
-    );
     assert_eq!(rejected(""), format!("error: the file is empty\n--> 1:1\n{help}"));
     assert_eq!(rejected("# only this\n\n"), format!("error: the file is empty\n--> 1:1\n{help}"));
 }
@@ -321,8 +463,12 @@ fn a_header_in_other_words_reports_missing_and_unknown_columns() {
         assert_eq!(
             rejected(text),
             format!(
-                "error: unknown column `Vorname`\n--> 1:1\n{COLUMNS}\n{missing}\n{first}\n\
-                 error: unknown column `E-Mail`\n--> 1:9\n{COLUMNS}\nerror: unknown column `SSO`\n--> 1:16\n{COLUMNS}"
+                "error: unknown column `Vorname`\n--> 1:1\n= help: did you mean `name`? rename the column, or add \
+                 `--map Vorname=name`\n{missing}\n{first}\n\
+                 error: unknown column `E-Mail`\n--> 1:9\n= help: did you mean `email`? rename the column, or add \
+                 `--map E-Mail=email`\n\
+                 error: unknown column `SSO`\n--> 1:16\n= help: did you mean `is_sso_user`? rename the column, or add \
+                 `--map SSO=is_sso_user`"
             )
         );
     }
@@ -342,9 +488,68 @@ fn more_than_ten_unknown_columns_are_one_error() {
     assert_eq!(
         rejected(&format!("{header}\n")),
         format!(
-            "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{COLUMNS}"
+            "error: 11 unknown columns: `col a`, `col b`, `col c`, `col d`, `col e` and 6 more\n--> 1:24\n{UNKNOWN}"
         )
     );
     let header = format!("name,email,is_sso_user{},title", ",".repeat(12));
     assert_eq!(rejected(&format!("{header}\n")), format!("error: 12 columns have no name\n--> 1:24\n{COLUMNS}"));
+}
+
+#[test]
+fn columns_are_mapped_and_ignored() {
+    let text =
+        "Vorname;NACHNAME ;E-Mail;Kennung;SSO;Abteilung;name\nAda;Byron;ada@example.com;hunter2;WAHR;hunter3;Ada B.\n";
+    let mappings = ["Vorname=name", " nachname = Lastname ", "E-Mail=email", "Kennung=password", "sso=is_sso_user"];
+    let file = mapped(Contents::CREATED, &mappings, &["abteilung", "Name"], text).unwrap();
+    let due = json!({"name": "Ada", "lastname": "Byron", "email": "ada@example.com", "password": "hunter2",
+                     "is_sso_user": true});
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&due]);
+    let shown = file.render(&[finding(0, "email", "c", "m")], false);
+    assert!(shown.contains("\n2 | Ada;Byron;ada@example.com;*******;WAHR;*******;******\n"), "{shown}");
+    let file =
+        mapped(Contents::CHANGED, &["Mail, private=user"], &[], "\"Mail, private\",title\na@b.c,Boss\n").unwrap();
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&json!({"user": "a@b.c", "title": "Boss"})]);
+}
+
+#[test]
+fn a_mapping_that_does_not_fit_the_file_is_one_error() {
+    let text = "Vorname,email,is_sso_user,Kennung\nAda,ada@example.com,true,hunter2\n";
+    let rejected = |mappings: &[&str], ignored: &[&str]| {
+        let text = mapped(Contents::CREATED, mappings, ignored, text).expect_err("must be rejected").to_string();
+        assert!(!text.contains("hunter"), "{text}");
+        summary(&text)
+    };
+    assert_eq!(
+        rejected(&["Vornamen=name", "Kennung=password"], &[]),
+        "error: missing column `Vornamen`, which is mapped to `name`\n--> 1:1"
+    );
+    assert_eq!(
+        rejected(&["Vorname=name"], &["Kennungen"]),
+        "error: missing column `Kennungen`, which is to be ignored\n--> 1:1"
+    );
+    assert_eq!(rejected(&["Vorname=name", "Kennung=email"], &[]), "error: duplicate column `email`\n--> 1:27\n::: 1:9");
+    let text = mapped(Contents::CREATED, &["Vorname=name"], &[], "Ann,hunter2,Xy7\n").expect_err("data").to_string();
+    assert!(text.contains("1 | ***************\n") && text.contains("missing column `Vorname`"), "{text}");
+}
+
+#[test]
+fn a_mapping_that_contradicts_itself_is_rejected() {
+    let error = |mappings: &[&str], ignored: &str| {
+        let mut columns = ColumnMap::default();
+        let mapped = mappings.iter().try_for_each(|mapping| columns.map(Contents::CREATED, mapping));
+        mapped.and_then(|()| columns.ignore(ignored)).expect_err("must be rejected").to_string()
+    };
+    let fields =
+        "name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, permission_level";
+    for (mappings, ignored, due) in [
+        (&["Vorname"][..], "", "`Vorname` is not of the form COLUMN=FIELD"),
+        (&["=name"], "", "`=name` is not of the form COLUMN=FIELD"),
+        (&["Vorname= "], "", "`Vorname= ` is not of the form COLUMN=FIELD"),
+        (&["Vorname=nme"], "", &format!("unknown field `nme`; the fields are {fields}")),
+        (&["A=name", "a =email"], "", "column `a` is given twice"),
+        (&["A=name"], "A", "column `A` is given twice"),
+        (&["A=name", "B=Name"], "", "columns `A` and `B` are both mapped to `name`"),
+    ] {
+        assert_eq!(error(mappings, ignored), due);
+    }
 }

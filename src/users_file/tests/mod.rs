@@ -3,6 +3,7 @@ use super::*;
 mod csv;
 mod formats;
 mod json;
+mod other_kind;
 mod random;
 mod render;
 mod yaml;

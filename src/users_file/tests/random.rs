@@ -16,7 +16,8 @@ fn findings(file: &UsersFile) -> Vec<RowFinding> {
     for index in 0..=file.len() {
         for field in ["", "name", "password", "password_hash", "pasword", "a"] {
             for code in ["unknown_field", "other"] {
-                let found = finding(index, field, code, "message");
+                // Different messages, since equal findings have few excerpts.
+                let found = finding(index, field, code, &format!("message {index}"));
                 findings.push(RowFinding { other_index: Some(index / 2), ..found.clone() });
                 findings.push(found);
             }
@@ -28,7 +29,7 @@ fn findings(file: &UsersFile) -> Vec<RowFinding> {
 /// Everything that can be printed about a text.
 fn all_output(format: FileFormat, text: &str) -> String {
     match parse(format, text) {
-        Ok(file) => file.render(&findings(&file), false),
+        Ok(file) => format!("{}{:?}", file.render(&findings(&file), false), file.locate(&findings(&file))),
         Err(error) => error.to_string(),
     }
 }
@@ -174,7 +175,11 @@ fn json_key() -> impl Strategy<Value = String> {
 
 /// A user whose fields are text or flags, as a table can hold them.
 fn user() -> impl Strategy<Value = Map<String, Value>> {
-    let text = || prop_oneof![Just(String::new()), "[a-z0-9,;\t\"'\r\n# ]{0,8}", any::<String>()];
+    // U+001A at the end of a file is not part of the last cell.
+    let text = || {
+        prop_oneof![Just(String::new()), "[a-z0-9,;\t\"'\r\n# ]{0,8}", any::<String>()]
+            .prop_map(|text| text.replace('\u{1a}', ""))
+    };
     (text(), text(), text(), any::<bool>(), option::of(any::<bool>()), text()).prop_map(
         |(name, email, password, sso, change, title)| {
             let mut user = Map::new();
@@ -215,6 +220,16 @@ fn table(users: &[Map<String, Value>], delimiter: &str, end: &str, quote: bool) 
         text.push_str(&cells.join(delimiter));
     }
     text
+}
+
+/// Only a password keeps the blanks around it.
+fn without_blanks(user: Map<String, Value>) -> Value {
+    let trimmed = |(name, value): (String, Value)| match value.as_str() {
+        Some(text) if crate::users::trim(text).is_empty() => None,
+        Some(text) if name != "password" => Some((name, json!(crate::users::trim(text)))),
+        _ => Some((name, value)),
+    };
+    user.into_iter().filter_map(trimmed).collect()
 }
 
 proptest! {
@@ -295,7 +310,7 @@ proptest! {
     ) {
         let text = table(&users, delimiter, end, quote);
         let file = parse(FileFormat::Csv, &text).unwrap();
-        let due: Vec<Value> = users.iter().cloned().map(Value::Object).collect();
+        let due: Vec<Value> = users.iter().cloned().map(without_blanks).collect();
         prop_assert_eq!(file.rows().cloned().collect::<Vec<_>>(), due);
         for (row, user) in file.rows.iter().zip(&users) {
             for field in &row.fields {

@@ -82,7 +82,7 @@ fn a_duplicate_shows_both_places() {
     assert_eq!(
         shown(&[duplicate, first]),
         "\
-error[email_duplicate]: email: twice in this list
+error[email_duplicate]: email: twice in this list (2 rows)
   --> users:3:12
    |
  3 |     email: ann@example.com
@@ -92,17 +92,16 @@ error[email_duplicate]: email: twice in this list
    |
 10 |   - {name: Bo, password: **************, email: bo, is_sso_user: false}
    |                                                 -- also used here
-
-error[email_duplicate]: email: twice in this list
- --> users:7:12
-  |
-7 |     email: 'Ann@Example.com'
-  |            ^^^^^^^^^^^^^^^^^
-  |
- ::: users:3:12
-  |
-3 |     email: ann@example.com
-  |            --------------- first used here
+   |
+  ::: users:7:12
+   |
+ 7 |     email: 'Ann@Example.com'
+   |            ^^^^^^^^^^^^^^^^^
+   |
+  ::: users:3:12
+   |
+ 3 |     email: ann@example.com
+   |            --------------- first used here
 "
     );
 }
@@ -133,6 +132,138 @@ error[password_short]: password: too short
    |       ^^^^^^^
 "
     );
+}
+
+/// A CSV file of so many users, and a finding for each title.
+fn many(count: usize) -> (UsersFile, Vec<RowFinding>) {
+    let rows: String = (0..count).map(|n| format!("a,a{n}@example.com,true,T{n}\n")).collect();
+    let file = parse(FileFormat::Csv, &format!("name,email,is_sso_user,title\n{rows}")).unwrap();
+    let findings = (0..count).rev().map(|row| finding(row, "title", "bad", "is bad")).collect();
+    (file, findings)
+}
+
+#[test]
+fn equal_findings_are_one_block_with_the_first_places_and_the_number_of_rows() {
+    let (file, mut findings) = many(10_000);
+    findings.push(finding(1, "title", "bad", "is worse"));
+    assert_eq!(
+        file.render(&findings, false),
+        "\
+error[bad]: title: is bad (10000 rows)
+ --> users:2:23
+  |
+2 | a,a0@example.com,true,T0
+  |                       ^^
+  |
+ ::: users:3:23
+  |
+3 | a,a1@example.com,true,T1
+  |                       ^^
+  |
+ ::: users:4:23
+  |
+4 | a,a2@example.com,true,T2
+  |                       ^^
+  |
+  = note: also at 5:23, 6:23, 7:23, 8:23, 9:23, 10:23, 11:23, 12:24, 13:24, 14:24, 15:24, 16:24, 17:24, 18:24, 19:24, \
+20:24, 21:24, 22:24, 23:24, 24:24, and 9977 more
+
+error[bad]: title: is worse
+ --> users:3:23
+  |
+3 | a,a1@example.com,true,T1
+  |                       ^^
+"
+    );
+    for (count, note) in [(2, None), (3, None), (4, Some("also at 5:23")), (6, Some("also at 5:23, 6:23, 7:23"))] {
+        let (file, findings) = many(count);
+        let shown = file.render(&findings, false);
+        assert!(shown.starts_with(&format!("error[bad]: title: is bad ({count} rows)\n")), "{shown}");
+        assert_eq!(shown.split_once("= note: ").map(|(_, note)| note.trim_end()), note, "{shown}");
+    }
+}
+
+#[test]
+fn equal_duplicates_are_one_block_with_both_rows_of_the_first() {
+    let (file, _) = many(200);
+    let duplicate = |row: usize| {
+        let message = format!("the same address as users[{}]", row - 100);
+        RowFinding { other_index: Some(row - 100), ..finding(row, "email", "email_duplicate", &message) }
+    };
+    let findings: Vec<RowFinding> = (100..200).map(duplicate).collect();
+    let shown = file.render(&findings, false);
+    assert!(
+        shown.starts_with(
+            "error[email_duplicate]: email: the same address as another row (100 rows)\n   --> users:102:3\n"
+        ),
+        "{shown}"
+    );
+    assert_eq!(shown.matches("first used here").count(), 3, "{shown}");
+    assert!(shown.ends_with(", 124:3, and 77 more\n"), "{shown}");
+}
+
+#[test]
+fn located_findings_are_all_findings_in_file_order_without_secrets() {
+    let text = "\
+create_users:
+  - {name: \"Ann\", email: ann@example.com, password: &p hunter2hunter2, title: *p}
+  - name: 'Bo'
+    email: ann@example.com
+    is_sso_user: WAHR
+    pasword: hunter2
+    must_change_password: hunter2
+  - hunter2
+";
+    let file = file(text);
+    let duplicate =
+        RowFinding { other_index: Some(0), ..finding(1, "email", "email_duplicate", "the same address as users[0]") };
+    let located = file.locate(&[
+        duplicate,
+        finding(0, "", "c", "row"),
+        finding(0, "name", "c", "m"),
+        finding(0, "password", "c", "m"),
+        finding(0, "title", "c", "m"),
+        finding(1, "is_sso_user", "c", "m"),
+        finding(1, "lastname", "c", "is missing"),
+        finding(1, "pasword", "unknown_field", "is unknown"),
+        finding(1, "must_change_password", "c", "m"),
+        finding(2, "", "c", "m"),
+        finding(7, "name", "c", "outside"),
+        finding(1, "hunter2?", "c", "m"),
+    ]);
+    let rows: Vec<String> = located
+        .iter()
+        .map(|found| {
+            let place = found.line.map_or_else(|| "-".to_owned(), |line| format!("{line}:{}", found.column.unwrap()));
+            let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            format!("{place} {} {} {}", text(&found.field), text(&found.value), found.message)
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "2:5 - - row",
+            "2:12 name Ann m",
+            "2:56 password - m",
+            "2:79 title *p m",
+            "3:5 lastname - is missing",
+            "3:5 - - m",
+            "4:12 email ann@example.com the same address as line 2",
+            "5:18 is_sso_user WAHR m",
+            "6:5 pasword - is unknown",
+            "7:27 must_change_password - m",
+            "8:5 - - m",
+            "- name - outside",
+        ]
+    );
+    assert_eq!(located[0].code, "c");
+    let Err(FileError::Form(form)) = parse(FileFormat::Csv, "name,email,is_sso_user\nAnn,hunter2\n") else {
+        panic!("accepted")
+    };
+    let message =
+        "this row has 2 cells, but the header has 3; leave the cell of a missing value empty, but write its separator";
+    let general = LocatedFinding::general("invalid_file", message.to_owned());
+    assert_eq!(form.locate(), [LocatedFinding { line: Some(2), column: Some(1), ..general }]);
 }
 
 #[test]

@@ -127,6 +127,56 @@ create_users:
 }
 
 #[test]
+fn the_first_mapping_of_a_merged_list_wins() {
+    let text = "\
+create_users:
+- &a {name: A, title: X, is_sso_user: true}
+- &b {name: B, title: Y, lastname: L, is_sso_user: false}
+- <<: [*a, *b]
+  name: C
+";
+    let rows = rows(text);
+    assert_eq!(rows[2], json!({"name": "C", "title": "X", "is_sso_user": true, "lastname": "L"}));
+}
+
+#[test]
+fn comments_behind_complete_values_are_ignored() {
+    let text = "\
+create_users: # our people
+- name: Ada # the first
+  email: a#b@example.com # as given
+  password: null  # none yet
+  title: '#1' # sales
+  is_sso_user: no # as before
+- password: 'hunter2 #1' # in quotes
+- password: &p \"x\" # in quotes
+- password: *p # an alias
+- password: # on the next line
+    \"x\"
+- password: ~ # none
+- {password: , name: Bo} # no password
+- password:
+  # none yet
+- name: two\u{a0}words\u{3000}or three
+";
+    let rows = rows(text);
+    assert_eq!(
+        rows,
+        json!([
+            {"name": "Ada", "email": "a#b@example.com", "password": null, "title": "#1", "is_sso_user": false},
+            {"password": "hunter2 #1"},
+            {"password": "x"},
+            {"password": "x"},
+            {"password": "x"},
+            {"password": null},
+            {"password": null, "name": "Bo"},
+            {"password": null},
+            {"name": "two\u{a0}words\u{3000}or three"},
+        ])
+    );
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_endings_are_accepted() {
     let file = file("\u{feff}create_users:\r\n- name: Ann\r\n  title: x\r\n");
     assert_eq!(file.rows().cloned().collect::<Value>(), json!([{"name": "Ann", "title": "x"}]));

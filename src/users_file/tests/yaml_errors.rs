@@ -42,7 +42,7 @@ fn a_file_must_be_one_mapping_with_a_list() {
         ("", "the file is empty", "1:1", EXPECTED),
         ("# nothing\n", "the file is empty", "1:1", EXPECTED),
         ("people: []\n", "`create_users:` is missing", "1:1", EXPECTED),
-        ("name,email\nx,y\n", "`create_users:` is missing", "1:1", EXPECTED),
+        ("some text\nx,y\n", "`create_users:` is missing", "1:1", EXPECTED),
         ("create_users\n- name: x\n", "`create_users:` is missing", "1:1", EXPECTED),
         (
             "# users\n- name: x\n  password: hunter2\n",
@@ -111,6 +111,138 @@ error: duplicate key `password`
 4 | - {password: *******, password: *******}
   |    -------- first defined here"
     );
+}
+
+#[test]
+fn two_merge_keys_in_a_mapping_show_both_places() {
+    const TWO: &str = "- &a {name: A, title: X}\n- &b {name: B, title: Y}\n";
+    const HELP: &str = "to merge several mappings, write a list: `<<: [*a, *b]`";
+    assert_eq!(
+        errors(&format!("create_users:\n{TWO}- <<: *a\n  <<: *b\n  name: C\n")),
+        format!(
+            "\
+error: duplicate key `<<`
+ --> users:5:3
+  |
+5 |   <<: *b
+  |   ^^
+  |
+ ::: users:4:3
+  |
+4 | - <<: *a
+  |   -- first defined here
+  |
+  = help: {HELP}"
+        )
+    );
+    for (row, place) in [
+        ("- <<: *a\n  name: C\n  <<: *b\n", "6:3\n::: 4:3"),
+        ("- {<<: *a, <<: {title: Z}, name: C}\n", "4:12\n::: 4:4"),
+        ("- <<: [*a]\n  <<: [*b, *a]\n", "5:3\n::: 4:3"),
+    ] {
+        let text = format!("create_users:\n{TWO}{row}");
+        assert_eq!(rejected(&text), error("duplicate key `<<`", place, HELP), "{row}");
+    }
+    let tagged = rejected(&format!("create_users:\n{TWO}- <<: *a\n  !!merge <<: *b\n"));
+    let tag = "a value that starts with `!` is a YAML tag, which is not supported here";
+    let tag = error(tag, "5:3", "if the `!` is part of the text, quote the whole value");
+    assert_eq!(tagged, format!("{tag}\n{}", error("duplicate key `<<`", "5:11\n::: 4:3", HELP)));
+}
+
+const CUT_OFF: &str = "`password` is cut off, because ` #` starts a comment";
+const NO_VALUE: &str = "`password` has no value, because ` #` starts a comment";
+
+#[test]
+fn a_comment_that_may_belong_to_a_password_is_rejected_and_hidden() {
+    assert_eq!(
+        errors("create_users:\n- name: Ada\n  password: #hunter2\n- password: hunter2 #hunter3\n"),
+        format!(
+            "\
+error: {NO_VALUE}
+ --> users:3:13
+  |
+3 |   password: ********
+  |             ^^^^^^^^
+  |
+  = help: put the value in quotes, or write `null` before the comment
+
+error: {CUT_OFF}
+ --> users:4:21
+  |
+4 | - password: ******* ********
+  |                     ^^^^^^^^
+  |
+  = help: put the value in quotes, or move the comment to its own line"
+        )
+    );
+    let null = "put the value in quotes, or write `null` before the comment";
+    let line = "put the value in quotes, or move the comment to its own line";
+    for (value, title, place, help) in [
+        ("# none yet", NO_VALUE, "2:13", null),
+        ("\t#hunter2", NO_VALUE, "2:14", null),
+        ("!!str #hunter2", NO_VALUE, "2:19", null),
+        ("| #hunter2", NO_VALUE, "2:15", null),
+        ("a\n    b #hunter2", CUT_OFF, "3:7", line),
+        ("&a hunter2 #hunter3", CUT_OFF, "2:24", line),
+        ("12345678 # x", CUT_OFF, "2:22", line),
+    ] {
+        let text = errors(&format!("create_users:\n- password: {value}\n  name: Ada\n"));
+        assert_eq!(summary(&text), error(title, place, help), "{value}");
+        assert!(!text.contains("hunter"), "{text}");
+    }
+    let flow = "create_users: [{password: hunter2 #hunter3\n}, {password_hash: #hunter2\n}]\n";
+    let hash = NO_VALUE.replace("password", "password_hash");
+    assert_eq!(rejected(flow), format!("{}\n{}", error(CUT_OFF, "1:35", line), error(&hash, "2:20", null)));
+}
+
+#[test]
+fn a_comment_in_place_of_a_value_is_rejected() {
+    for (line, field, place) in [
+        ("is_sso_user: #yes", "is_sso_user", "2:16"),
+        ("title: #1 sales", "title", "2:10"),
+        ("\"name\" : # Ada", "name", "2:12"),
+    ] {
+        assert_eq!(
+            rejected(&format!("create_users:\n- {line}\n")),
+            error(
+                &format!("`{field}` has no value, because ` #` starts a comment"),
+                place,
+                "put the value in quotes, or write `null` before the comment"
+            )
+        );
+    }
+}
+
+#[test]
+fn spaces_that_yaml_takes_for_text_are_named_at_their_place() {
+    assert_eq!(
+        errors("create_users:\n  - name: Ada\n\u{a0}\u{a0}\u{a0}\u{a0}email: ada@example.com\n    is_sso_user: true\n"),
+        "\
+error: a no-break space (U+00A0) can't indent YAML
+ --> users:3:1
+  |
+3 | \u{a0}\u{a0}\u{a0}\u{a0}email: ada@example.com
+  | ^^^^
+  |
+  = help: use spaces"
+    );
+    let (indent, colon) = ("can't indent YAML", "can't follow the `:` of a key");
+    for (rows, title, place) in [
+        (
+            "- name: Ada\n  email: ada\n\u{a0} title: x\n- name: Bo\n",
+            format!("a no-break space (U+00A0) {indent}"),
+            "4:1",
+        ),
+        ("- name: Ada\n \u{200b} email: ada\n", format!("an invisible character (U+200B) {indent}"), "3:2"),
+        ("- name: Ada\n\u{3000}\u{3000}email: ada\n", format!("an invisible character (U+3000) {indent}"), "3:1"),
+        ("  -\u{a0}name: Ada\n", format!("a no-break space (U+00A0) {indent}"), "2:4"),
+        ("- \u{feff}name: Ada\n", format!("an invisible character (U+FEFF) {indent}"), "2:3"),
+        ("- name: Ada\n  is_sso_user: yes\n\u{a0}\n- name: Bo\n", format!("a no-break space (U+00A0) {indent}"), "4:1"),
+        ("- name: Ada\n  title:\u{a0}Boss\n  email: ada\n", format!("a no-break space (U+00A0) {colon}"), "3:9"),
+        ("- name:\u{a0}Ada\n", format!("a no-break space (U+00A0) {colon}"), "2:8"),
+    ] {
+        assert_eq!(rejected(&format!("create_users:\n{rows}")), error(&title, place, "use spaces"), "{rows:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! Columns of a CSV file under other names than muster's: which field each one is, and which are left out.
+
+use super::Contents;
+use crate::field::UserField;
+use crate::users::is_trimmed;
+
+/// What the command line says about the columns.
+#[derive(Debug, Default)]
+pub struct ColumnMap {
+    columns: Vec<Mapped>,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    name: String,
+    /// `None` for a column that is left out.
+    field: Option<UserField>,
+}
+
+/// What a column is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Field(UserField),
+    Ignored,
+    Unknown,
+}
+
+impl Column {
+    pub(super) const fn field(&self) -> Option<UserField> {
+        match self {
+            Self::Field(field) => Some(*field),
+            Self::Ignored | Self::Unknown => None,
+        }
+    }
+}
+
+/// Why a mapping can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// Not of the form `COLUMN=FIELD`.
+    #[error("`{0}` is not of the form COLUMN=FIELD")]
+    Malformed(String),
+    /// The file has no such field.
+    #[error("unknown field `{field}`; the fields are {fields}")]
+    UnknownField {
+        /// The field as given.
+        field: String,
+        /// The fields that exist.
+        fields: String,
+    },
+    /// A column is given twice.
+    #[error("column `{0}` is given twice")]
+    RepeatedColumn(String),
+    /// Two columns are the same field.
+    #[error("columns `{0}` and `{1}` are both mapped to `{2}`")]
+    RepeatedField(String, String, &'static str),
+}
+
+impl ColumnMap {
+    /// Adds a mapping such as `Vorname=name`. A column name may contain `=`.
+    ///
+    /// # Errors
+    /// [`MappingError`].
+    pub fn map(&mut self, contents: &Contents, mapping: &str) -> Result<(), MappingError> {
+        let malformed = || MappingError::Malformed(mapping.to_owned());
+        let (name, field) = mapping.rsplit_once('=').ok_or_else(malformed)?;
+        let (name, field) = (visible(name), visible(field));
+        if name.is_empty() || field.is_empty() {
+            return Err(malformed());
+        }
+        let Some(known) = contents.field(&field.to_lowercase()) else {
+            return Err(MappingError::UnknownField { field, fields: UserField::names(contents.fields) });
+        };
+        self.add(name, Some(known))
+    }
+
+    /// Leaves a column out.
+    ///
+    /// # Errors
+    /// [`MappingError::RepeatedColumn`].
+    pub fn ignore(&mut self, column: &str) -> Result<(), MappingError> {
+        self.add(visible(column), None)
+    }
+
+    fn add(&mut self, name: String, field: Option<UserField>) -> Result<(), MappingError> {
+        if self.find(&name).is_some() {
+            return Err(MappingError::RepeatedColumn(name));
+        }
+        let same = self.columns.iter().find(|other| other.field == field);
+        if let (Some(field), Some(first)) = (field, same) {
+            return Err(MappingError::RepeatedField(first.name.clone(), name, field.as_str()));
+        }
+        self.columns.push(Mapped { name, field });
+        Ok(())
+    }
+
+    /// Whether the columns have muster's names.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    fn find(&self, name: &str) -> Option<&Mapped> {
+        let name = name.to_lowercase();
+        self.columns.iter().find(|column| column.name.to_lowercase() == name)
+    }
+
+    /// The meaning of a column, regardless of case.
+    pub(super) fn column(&self, contents: &Contents, name: &str) -> Column {
+        let field = match self.find(name) {
+            Some(Mapped { field: None, .. }) => return Column::Ignored,
+            Some(Mapped { field, .. }) => *field,
+            None => contents.field(&name.to_lowercase()),
+        };
+        field.map_or(Column::Unknown, Column::Field)
+    }
+
+    /// The columns that a header with these names does not have, and their fields.
+    pub(super) fn missing(&self, names: &[String]) -> impl Iterator<Item = (&str, Option<UserField>)> {
+        let is_missing = |column: &&Mapped| {
+            let name = column.name.to_lowercase();
+            !names.iter().any(|other| other.to_lowercase() == name)
+        };
+        self.columns.iter().filter(is_missing).map(|column| (column.name.as_str(), column.field))
+    }
+}
+
+/// The name of a column without invisible characters.
+pub(super) fn visible(name: &str) -> String {
+    let visible = name.chars().filter(|c| c.is_whitespace() || !is_trimmed(*c));
+    let name: String = visible.map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    name.trim().to_owned()
+}
