@@ -16,7 +16,7 @@
 //!
 //! `yaml`, `json` and `csv` parse text into `FileRow`s: a JSON value and the byte ranges of its keys and values. Another
 //! format needs only one such function. `snippet` renders excerpts, independent of the format. `redact` decides what may
-//! be shown.
+//! be shown. `convert` makes a users file from an export of another system.
 //!
 //! # Decisions
 //!
@@ -58,6 +58,7 @@
 //! - A value merged by `<<: *defaults` is underlined where it is written, not where it is merged.
 
 mod contents;
+mod convert;
 mod csv;
 mod csv_cells;
 mod csv_header;
@@ -88,6 +89,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use contents::Contents;
+pub use convert::{ConvertError, Options as ConvertOptions, Source, convert};
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
 use parsed::Parsed;
@@ -123,11 +125,8 @@ impl UsersFile {
     /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::Form`] if the file is
     /// not a list of users in its format.
     pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
-        let (shown, name) = if path == Path::new("-") {
-            (STDIN.to_owned(), None)
-        } else {
-            (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
-        };
+        let name = if path == Path::new("-") { None } else { path.file_name() };
+        let (shown, name) = (shown(path), name.map(|name| name.to_string_lossy().into_owned()));
         let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
         let bytes = match input::read(path) {
             Ok(Some(bytes)) => bytes,
@@ -270,6 +269,11 @@ fn slice(text: &str, range: impl SliceIndex<str, Output = str>) -> &str {
     let piece = text.get(range);
     debug_assert!(piece.is_some(), "a range must be inside the text");
     piece.unwrap_or_default()
+}
+
+/// A path as shown in messages.
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() }
 }
 
 /// Removes a byte order mark and returns its length.
