@@ -137,7 +137,12 @@ async fn keys_are_rotated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spreadsheet_is_migrated() {
-    Fixture::start().await.follow("docs/how-to/move-from-csv.md").await;
+    let fixture = Fixture::start().await.follow("docs/how-to/move-from-csv.md").await;
+    let expected = [
+        ("hedy@example.com", false, "correct horse battery staple"),
+        ("radia@example.com", false, "tea, Earl Grey, hot"),
+    ];
+    assert_passwords(&fixture, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,6 @@ const SCHEMES: &[&str] = &[
     "cleartext",
     "crypt",
     "firescrypt",
-    "gost_yescrypt",
     "hmac",
     "hmac-md5",
     "hmac-sha1",

@@ -37,7 +37,7 @@ const ATTRIBUTES: &[&str] = &[
 const PEOPLE: &[&str] = &["person", "organizationalperson", "inetorgperson", "user", "posixaccount", "account"];
 
 /// The time that stands for "until an administrator unlocks the account".
-const LOCKED_FOR_GOOD: &str = "000001010000Z";
+const LOCKED_PERMANENTLY: &str = "000001010000Z";
 
 /// The bit of `userAccountControl` for a disabled account.
 const ACCOUNT_DISABLED: i64 = 2;
@@ -233,7 +233,7 @@ impl Entry {
             must_change_password: is_set("pwdreset"),
             is_disabled: control & ACCOUNT_DISABLED != 0
                 || is_set("nsaccountlock")
-                || self.first("pwdaccountlockedtime") == LOCKED_FOR_GOOD,
+                || self.first("pwdaccountlockedtime") == LOCKED_PERMANENTLY,
             left_out: self.left_out(),
             remarks: Vec::new(),
         }

@@ -1,5 +1,7 @@
 //! What all sources share: the rules of the server, and the text.
 
+use clap::ValueEnum as _;
+
 use super::*;
 
 fn person(email: &str, name: &str, more: &Value) -> Value {
@@ -88,3 +90,62 @@ fn text_that_is_neither_utf_8_nor_marked_utf_16_is_one_error() {
     let zip = "a workbook or another ZIP archive; save the list as CSV in UTF-8";
     assert_eq!(rejected(b"PK\x03\x04rest"), Broken::new(zip));
 }
+
+proptest::proptest! {
+    /// The fragments are those at which the parsers branch.
+    #[test]
+    fn no_text_ends_the_program(fragments in proptest::collection::vec(proptest::sample::select(FRAGMENTS), 0..40)) {
+        for source in Source::value_variants() {
+            let _ = convert_bytes(fragments.concat().into_bytes(), &Options { disabled: true, ..options(*source) });
+        }
+    }
+}
+
+const FRAGMENTS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\n",
+    "\r\n",
+    " ",
+    ";",
+    "\t",
+    "#",
+    "null",
+    "true",
+    "1e999",
+    "é",
+    "\u{200b}",
+    "$",
+    "\"users\":[",
+    "\"email\":\"a@example.com\"",
+    "\"email\":[\"a\"]",
+    "\"traits\":{",
+    "\"credentials\":[{",
+    "\"type\":\"password\"",
+    "\"secretData\":\"{}\"",
+    "\"profile\":{",
+    "mail,givenName\n",
+    "a@example.com,",
+    "version:v1.0",
+    "Email Address [Required]",
+    "[accountEnabled]",
+    "dn: a",
+    "dn:: YQ==",
+    "\nmail: a@example.com",
+    "\nmail:: %",
+    "\nuserPassword: {CRYPT}$2b$",
+    "\nuserPassword: {PBKDF2-SHA256}1$",
+    "\nobjectClass: person",
+    "changetype: add",
+    "{SSHA}",
+    "-",
+    "\n ",
+    "\n\n",
+    "result: 0",
+];
