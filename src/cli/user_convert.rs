@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// The export; `-` reads standard input.
     file: PathBuf,
     /// System that wrote the export.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "SYSTEM")]
     from: Source,
     /// Include disabled people, and write the list for `muster user suspend -f FILE` [default: leave them out].
     #[arg(long, value_name = "FILE")]

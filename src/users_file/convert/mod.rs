@@ -49,19 +49,19 @@ use super::{FileError, input};
 /// The system that wrote an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Source {
-    /// Keycloak: a realm with its users, from `kc.sh export`.
+    /// A realm with its users, from `kc.sh export`.
     Keycloak,
-    /// Ory Kratos: identities of the admin API.
+    /// Identities of Ory Kratos' admin API.
     Kratos,
-    /// Okta: users of its API.
+    /// Users of Okta's API.
     Okta,
     /// Microsoft Entra ID: the CSV file of "Download users", or of "Bulk create".
     Entra,
     /// Google Workspace: the CSV file of "Download users", or of "Bulk update users".
     Google,
-    /// OpenLDAP, Active Directory and other directories: LDIF.
+    /// LDIF of OpenLDAP, Active Directory and other directories.
     Ldif,
-    /// Auth0: users of an export job or of its API, with or without hashes.
+    /// Users of Auth0's export job or API, with or without hashes.
     Auth0,
 }
 

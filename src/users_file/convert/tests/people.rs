@@ -1,7 +1,5 @@
 //! What all sources share: the rules of the server, and the text.
 
-use clap::ValueEnum as _;
-
 use super::*;
 
 fn person(email: &str, name: &str, more: &Value) -> Value {
