@@ -125,8 +125,11 @@ impl UsersFile {
     /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::Form`] if the file is
     /// not a list of users in its format.
     pub fn read(path: &Path, format: Option<FileFormat>, contents: &'static Contents) -> Result<Self, FileError> {
-        let name = if path == Path::new("-") { None } else { path.file_name() };
-        let (shown, name) = (shown(path), name.map(|name| name.to_string_lossy().into_owned()));
+        let (shown, name) = if path == Path::new("-") {
+            (STDIN.to_owned(), None)
+        } else {
+            (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        };
         let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
         let bytes = match input::read(path) {
             Ok(Some(bytes)) => bytes,
@@ -269,11 +272,6 @@ fn slice(text: &str, range: impl SliceIndex<str, Output = str>) -> &str {
     let piece = text.get(range);
     debug_assert!(piece.is_some(), "a range must be inside the text");
     piece.unwrap_or_default()
-}
-
-/// A path as shown in messages.
-fn shown(path: &Path) -> String {
-    if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() }
 }
 
 /// Removes a byte order mark and returns its length.

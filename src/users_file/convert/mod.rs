@@ -44,7 +44,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use people::People;
 
-use super::{FileError, input};
+use super::{FileError, STDIN, input};
 
 /// The system that wrote an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -122,7 +122,7 @@ pub enum ConvertError {
 /// # Errors
 /// [`ConvertError`]; then there is no list.
 pub fn convert(path: &Path, options: &Options) -> Result<Converted, ConvertError> {
-    let shown = super::shown(path);
+    let shown = if path == Path::new("-") { STDIN.to_owned() } else { path.display().to_string() };
     let bytes = match input::read(path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(FileError::TooLarge { path: shown }.into()),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::parsed::MAX_ROWS;
 use super::{Broken, Converted, Options, Read};
 use crate::secret::Secret;
-use crate::users::{EmailAddress, Line, Name, is_invisible};
+use crate::users::{EmailAddress, Line, Name};
 
 /// The longest part of a value in a note, in characters.
 const LONGEST_LABEL: usize = 120;
@@ -134,7 +134,7 @@ impl People {
         if email.is_empty() {
             return Err("no e-mail address".to_owned());
         }
-        let address = EmailAddress::parse(email).map_err(|why| why.message().to_owned())?;
+        let address = EmailAddress::parse(email).map_err(|why| String::from(why.message()))?;
         if person.is_disabled && !self.includes_disabled {
             return Err("disabled".to_owned());
         }
@@ -203,9 +203,12 @@ fn verb(message: &str) -> String {
     if message.starts_with("longer") { format!("is {message}") } else { message.to_owned() }
 }
 
-/// Removes white space and invisible characters at the ends.
+/// Removes white space and zero-width characters at the ends. Variation selectors are not: they belong to an emoji.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+    text.trim_matches(|c: char| {
+        c.is_whitespace()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    })
 }
 
 fn shortened(text: &str) -> String {

@@ -73,16 +73,16 @@ fn a_text_that_is_no_hash_is_not_shown() {
 
 #[test]
 fn a_hash_that_the_server_would_reject_is_dropped_with_the_reason() {
-    let costly = "the hash can't be imported: too costly to verify: ";
-    let argon2 = format!("$argon2id$v=19$m=4194304,t=1,p=1${SALT}${TAG}");
-    let memory = format!("{costly}argon2's memory (m) must be at most 262144 KiB (256 MiB)");
-    assert_eq!(note(&password(&argon2)), memory);
-    let bcrypt = BCRYPT.replace("$10$", "$17$");
-    assert_eq!(note(&password(&bcrypt)), format!("{costly}bcrypt's cost must be at most 16"));
-    let scrypt = format!("$scrypt$ln=1048576,r=8,p=1${SALT}${TAG}");
-    assert!(note(&password(&scrypt)).starts_with(&format!("{costly}scrypt's memory")));
-    let salt = format!("$argon2id$v=19$m=65536,t=1,p=1$c2FsdDEyMzQ${TAG}");
-    assert!(note(&password(&salt)).contains("has a salt of 8 bytes"));
+    let costly = [
+        format!("$argon2id$v=19$m=4194304,t=1,p=1${SALT}${TAG}"),
+        format!("$argon2id$v=19$m=65536,t=1,p=1$c2FsdA${TAG}"),
+        BCRYPT.replace("$10$", "$17$"),
+    ];
+    for hash in costly {
+        assert_eq!(note(&password(&hash)), refused(&hash));
+    }
+    let scrypt = |n: &str| format!("$scrypt$ln={n},r=8,p=1${SALT}${TAG}");
+    assert_eq!(note(&password(&scrypt("1048576"))), refused(&scrypt("20")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::passwords::ImportedHash;
 
 mod auth0;
 mod csv;
@@ -42,4 +43,9 @@ fn broken(source: Source, export: &str) -> String {
         Ok(converted) => panic!("{}", converted.list),
         Err(Broken { place, message }) => format!("{place} {message}").trim_start().to_owned(),
     }
+}
+
+/// The reason for a hash that the server would reject.
+fn refused(hash: &str) -> String {
+    format!("the hash can't be imported: {}", ImportedHash::parse(hash).unwrap_err().message())
 }

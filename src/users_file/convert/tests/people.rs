@@ -46,8 +46,11 @@ fn people_whom_the_server_would_reject_are_left_out_with_the_reason() {
 
 #[test]
 fn names_and_addresses_lose_white_space_and_invisible_characters_at_their_ends() {
-    let (rows, notes) = auth0(&[person("\u{feff}ada@example.com\u{a0}", " Ada\u{200b}", &json!({}))]);
-    assert_eq!((rows, notes.len()), (json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": true}]), 0));
+    let (rows, notes) = auth0(&[person("\u{feff}ada@example.com\u{a0}", " Ada ❤\u{fe0f}\u{200b}", &json!({}))]);
+    assert_eq!(
+        (rows, notes.len()),
+        (json!([{"name": "Ada ❤\u{fe0f}", "email": "ada@example.com", "is_sso_user": true}]), 0)
+    );
 }
 
 #[test]
