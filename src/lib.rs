@@ -26,7 +26,7 @@
 //! | [`postgres`] | connection pools, migrations, the embedded PostgreSQL, classes of database errors |
 //! | `field`, `list`, `rows`, [`report`] | the fields of a user in lists; parsing lists of bounded length, and of users; the findings on a rejected list |
 //! | [`request_body`], [`memory`] | the memory budget of request bodies; returning memory to the system |
-//! | `users_file` | users files in YAML, JSON and CSV, for the command line |
+//! | `users_file` | users files in YAML, JSON and CSV, and exports of other systems, for the command line |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
 //! | [`tls`], [`proxies`] | the certificate, reloaded when it changes; addresses of clients behind proxies |

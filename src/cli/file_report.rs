@@ -9,9 +9,7 @@
 //!   it. It is never the users file itself, nor anything but a regular file.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{ErrorKind, IsTerminal};
-use std::os::unix::fs::MetadataExt;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
@@ -38,7 +36,7 @@ impl ErrorsArgs {
     pub(super) fn prepare(&self, users_file: &Path, format: Format) -> Result<FileReport, Exit> {
         let report = FileReport { path: self.errors_out.clone(), format };
         if let Some(path) = &report.path {
-            check(path, users_file)?;
+            private_file::check(path, users_file)?;
         }
         report.write(&[])?;
         Ok(report)
@@ -57,28 +55,6 @@ impl ErrorsArgs {
     }
 }
 
-/// Checks that nothing but a regular file is replaced, and not the users file.
-fn check(path: &Path, users_file: &Path) -> Result<(), Exit> {
-    let unusable = |why: &dyn std::fmt::Display| Err(cant_write(path, why));
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return unusable(&error),
-    };
-    if !found.is_file() {
-        return unusable(&"not a regular file");
-    }
-    let users_file = if users_file == Path::new("-") { Path::new("/dev/stdin") } else { users_file };
-    if fs::metadata(users_file).is_ok_and(|users| (users.dev(), users.ino()) == (found.dev(), found.ino())) {
-        return unusable(&"the users file is not overwritten");
-    }
-    Ok(())
-}
-
-fn cant_write(path: &Path, why: &dyn std::fmt::Display) -> Exit {
-    Exit::Usage(format!("can't write `{}`: {why}", path.display().to_string().escape_debug()))
-}
-
 /// Where the errors in a users file are reported.
 pub(super) struct FileReport {
     path: Option<PathBuf>,
@@ -86,6 +62,11 @@ pub(super) struct FileReport {
 }
 
 impl FileReport {
+    /// A report on standard error only.
+    pub(super) const fn on_terminal() -> Self {
+        Self { path: None, format: Format::Table }
+    }
+
     /// Reports a file that is not a list of users; `done` is the participle of the command, such as `created`.
     pub(super) fn unusable(&self, error: &FileError, done: &str) -> Exit {
         match error {
@@ -133,7 +114,7 @@ impl FileReport {
     fn write(&self, errors: &[LocatedFinding]) -> Result<(), Exit> {
         let Some(path) = &self.path else { return Ok(()) };
         let text = output::csv_list(errors)?;
-        private_file::replace(path, text.as_bytes()).map_err(|error| cant_write(path, &error))?;
+        private_file::write(path, text.as_bytes())?;
         if !errors.is_empty() {
             output::say(&format!("the errors are in `{}`", path.display()));
         }

@@ -41,6 +41,7 @@ mod serve;
 mod service_account;
 mod user;
 mod user_change;
+mod user_convert;
 mod user_list;
 
 use args::ServeArgs;

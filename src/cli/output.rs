@@ -111,18 +111,27 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Exit> {
     print(&json(value)?)
 }
 
-/// Indented JSON with escapes for all unsafe characters, which occur only in strings.
+/// Indented JSON with escapes for all unsafe characters.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Exit> {
-    let text = serde_json::to_string_pretty(value).map_err(Exit::usage)?;
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    Ok(escaped(&serde_json::to_string_pretty(value).map_err(Exit::usage)?))
+}
+
+/// Prints JSON lines to standard output, with escapes for all unsafe characters.
+pub(super) fn print_ndjson(lines: &str) -> Result<(), Exit> {
+    write(&escaped(lines)).map(|_| ())
+}
+
+/// Escapes the unsafe characters of JSON text, which occur only in strings.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
         if c != '\n' && is_unsafe(c) {
             escaped.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
             escaped.push(c);
         }
     }
-    Ok(escaped)
+    escaped
 }
 
 /// Prints a table to standard output, one line for each row.

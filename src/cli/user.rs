@@ -7,7 +7,7 @@ use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
-use super::{Exit, batch_create, find, listing, user_change};
+use super::{Exit, batch_create, find, listing, user_change, user_convert};
 use crate::caller::PermissionLevel;
 use crate::users_file::{TemplateFormat, template};
 
@@ -26,6 +26,9 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "yaml")]
         format: TemplateFormat,
     },
+    /// Convert an export of another system to a users file, on this machine; needs no server.
+    #[command(after_help = user_convert::EXAMPLES)]
+    Convert(user_convert::Args),
     /// List users.
     List {
         #[command(flatten)]
@@ -141,6 +144,7 @@ impl From<FilterArgs> for CollaboratorFilter {
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::BatchCreate { args, server } => batch_create::run(&args, &server.client()?).await,
+        Command::Convert(args) => user_convert::run(&args),
         Command::Template { format } => output::print(template(format)),
         Command::List { filter, max_items, page_size, remote } => {
             let (client, filter) = (remote.client()?, filter.into());

@@ -16,7 +16,7 @@
 //!
 //! `yaml`, `json` and `csv` parse text into `FileRow`s: a JSON value and the byte ranges of its keys and values. Another
 //! format needs only one such function. `snippet` renders excerpts, independent of the format. `redact` decides what may
-//! be shown.
+//! be shown. `convert` makes a users file from an export of another system.
 //!
 //! # Decisions
 //!
@@ -77,6 +77,7 @@
 
 mod columns;
 mod contents;
+mod convert;
 mod csv;
 mod csv_cells;
 mod csv_header;
@@ -113,6 +114,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use columns::ColumnMap;
 pub use contents::Contents;
+pub use convert::{ConvertError, Options as ConvertOptions, Source, convert};
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
 pub use located::{INVALID_FILE, LocatedFinding};

@@ -12,7 +12,7 @@ use super::{Contents, FileField, FileRow};
 const MAX_ERRORS: usize = 100;
 /// Maximum number of users in a file, equal to the upper limit of `batch.max_users`. Also bounds the memory for a file
 /// of empty users.
-const MAX_ROWS: usize = 100_000;
+pub(super) const MAX_ROWS: usize = 100_000;
 
 /// Maximum nesting depth; a valid file needs three levels. Bounds recursion.
 pub(super) const MAX_DEPTH: usize = 32;

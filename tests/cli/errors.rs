@@ -174,8 +174,8 @@ async fn a_file_of_errors_that_can_not_be_written_is_reported_before_anything_is
         ("nowhere/errors.csv", "No such file or directory (os error 2)"),
         ("folder.csv", "not a regular file"),
         ("link.csv", "not a regular file"),
-        ("users.csv", "the users file is not overwritten"),
-        ("hard.csv", "the users file is not overwritten"),
+        ("users.csv", "this is the file to read"),
+        ("hard.csv", "this is the file to read"),
     ] {
         let ran = create(&at(name));
         let message = format!("error: can't write `{}`: {why}\n", at(name).display());

@@ -16,6 +16,7 @@ mod api_keys;
 mod batch;
 mod batch_create;
 mod configuration;
+mod convert;
 mod database_requirements;
 mod database_roles;
 mod doctor;

@@ -1,4 +1,4 @@
-//! The documentation: the output of its commands, its links, and its migration scripts.
+//! The documentation: the output of its commands, and its links.
 
 #![allow(
     clippy::unwrap_used,
