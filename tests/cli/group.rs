@@ -138,6 +138,6 @@ async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
         )
     );
     assert_eq!(remote(&app, &["policy", "set"]).status, Some(2));
-    let ran = remote(&app, &["user", "list-permissions", "--user-id", "usr_1"]);
+    let ran = remote(&app, &["user", "list-permissions", "--user-id", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: there is no such user in this organization\n"));
 }
