@@ -243,6 +243,9 @@ fn leave(target: &Target, _: &AtomicBool) {
 }
 
 fn users(count: usize, password: &str) -> String {
-    let user = |n| json!({"name": "Ada", "email": format!("hard{n}@example.com"), "password": password});
+    let user = |n| {
+        let email = format!("hard{n}@example.com");
+        json!({"name": "Ada", "email": email, "password": password, "is_sso_user": false})
+    };
     (0..count).map(user).collect::<Value>().to_string()
 }
