@@ -33,6 +33,11 @@ impl Local {
         let (options, owner, cluster) = match config.database_options().map_err(Exit::usage)? {
             Some(options) => (options, None, None),
             None => {
+                let path = environment("PATH").unwrap_or_default();
+                // First, so that no data directory is asked for or created where PostgreSQL is not installed.
+                if create {
+                    EmbeddedPostgres::find_programs(&path).map_err(Exit::usage)?;
+                }
                 let data_dir = config.data_dir().map_err(Exit::usage)?;
                 if !create && !EmbeddedPostgres::may_exist(&data_dir) {
                     return Err(Exit::Usage(format!(
@@ -41,7 +46,6 @@ impl Local {
                         data_dir.display()
                     )));
                 }
-                let path = environment("PATH").unwrap_or_default();
                 let cluster = EmbeddedPostgres::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
                 if config.server_keys().map_err(Exit::usage)?.is_none() {
                     config.secrets.server_key_file = fingerprint_key_file(cluster.data_dir())?;

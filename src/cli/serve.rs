@@ -146,7 +146,7 @@ impl Server {
         if let Some(sentence) = tls.as_ref().and_then(|tls| tls.validity_error()) {
             tracing::error!("{sentence}");
         }
-        let listener = bind(&config.server.listen, &other_address(&config)?)?;
+        let listener = bind(&config.server.listen, &other_address(&config))?;
         let address = listener.local_addr().map_err(Exit::usage)?;
         let metrics = bind_metrics(&config.metrics.listen)?;
         let local = Local::open(config, true).await?;
@@ -346,16 +346,14 @@ async fn reload(tls: Option<Arc<Tls>>, mut hangup: Signal) {
 }
 
 /// What to do if the address is in use.
-fn other_address(config: &Config) -> Result<String, Exit> {
+fn other_address(config: &Config) -> String {
     let choose = "choose another address with `--listen`";
-    if config.database_options().map_err(Exit::usage)?.is_none() {
-        let data_dir = config.data_dir().map_err(Exit::usage)?;
-        if EmbeddedPostgres::is_in_use(&data_dir) {
-            let data_dir = data_dir.display();
-            return Ok(format!("`muster serve` is already running with the data directory {data_dir}; {choose}"));
+    match (config.database_options(), config.data_dir()) {
+        (Ok(None), Ok(data_dir)) if EmbeddedPostgres::is_in_use(&data_dir) => {
+            format!("`muster serve` is already running with the data directory {}; {choose}", data_dir.display())
         }
+        _ => choose.to_owned(),
     }
-    Ok(choose.to_owned())
 }
 
 fn bind(listen: &str, otherwise: &str) -> Result<TcpListener, Exit> {

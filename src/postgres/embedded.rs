@@ -115,6 +115,15 @@ impl EmbeddedPostgres {
         users.is_ok_and(|users| matches!(users.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
+    /// Checks that PostgreSQL is installed.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`], whose message says what to do.
+    pub fn find_programs(search_path: &str) -> Result<(), EmbeddedError> {
+        Programs::find(search_path, None)?;
+        Ok(())
+    }
+
     /// Uses the PostgreSQL of `data_dir`; initializes and starts it if necessary.
     ///
     /// `settings` are settings of PostgreSQL, which apply if this call starts it.
@@ -122,8 +131,6 @@ impl EmbeddedPostgres {
     /// # Errors
     /// [`EmbeddedError`], whose message says what to do.
     pub async fn open(data_dir: &Path, search_path: &str, settings: &[(&str, &str)]) -> Result<Self, EmbeddedError> {
-        // First, so that no data directory is created where PostgreSQL is not installed.
-        Programs::find(search_path, None)?;
         let data_dir = data_dir::prepare(data_dir)?;
         let starting = data_dir::lock_file(&data_dir, data_dir::FIRST_FILE)?;
         data_dir::lock(&data_dir, &starting).await?;
