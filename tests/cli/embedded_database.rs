@@ -104,7 +104,7 @@ async fn it_needs_no_setup_keeps_its_data_and_stops_cleanly() {
     server.signal("-TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(postgres_pid(dir.path()), None);
-    assert!(!is_alive(&pid), "PostgreSQL stops with the service");
+    eventually("PostgreSQL stops with the service", async || !is_alive(&pid)).await;
 
     let second = serve(dir.path());
     assert_eq!(second.key, None, "the key is shown once");
@@ -126,7 +126,7 @@ async fn after_a_kill_the_server_continues_with_the_running_postgresql() {
     assert_eq!(second.actor(&key).get("/api/v2/userinfo/").await.status, 200);
     second.signal("-INT");
     assert_eq!(second.wait().code(), Some(0));
-    assert!(!is_alive(&pid));
+    eventually("PostgreSQL stops with the service", async || !is_alive(&pid)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
