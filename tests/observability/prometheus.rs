@@ -44,7 +44,9 @@ impl Prometheus {
             .unwrap();
         let connects = async || tokio::net::TcpStream::connect(free).await.is_ok();
         eventually("prometheus listens", connects).await;
-        Self { child, api: Actor::new(free, None), _folder: folder }
+        let api = Actor::new(free, None);
+        eventually("prometheus is ready", async || api.get("/-/ready").await.status == 200).await;
+        Self { child, api, _folder: folder }
     }
 
     /// The result of a PromQL query.
