@@ -35,7 +35,25 @@ pub fn memory() -> Vec<Line> {
             " MiB",
             format!("{peak} MiB"),
         ),
+        after_the_largest(),
     ]
+}
+
+/// The memory a minute after a list of the most rows and nearly the most bytes.
+fn after_the_largest() -> Line {
+    let mut served = Served::start();
+    let idle = served.idle_memory();
+    let title = "t".repeat(250);
+    let body = list(100_000, |body, n| {
+        let email = format!("l{n}@example.com");
+        body.push_str(&format!(r#"{{"name":"Ada","email":"{email}","is_sso_user":true,"title":"{title}"}}"#));
+    });
+    assert!((30 << 20..32 << 20).contains(&body.len()), "{}", body.len());
+    served.create(&body);
+    std::thread::sleep(Duration::from_secs(60));
+    let kept = served.resident("VmRSS");
+    let what = "resident memory a minute after 100,000 users in 30 MiB";
+    Line::at_most(what, kept as f64, (idle + 64) as f64, " MiB", format!("{kept} MiB (idle {idle} MiB)"))
 }
 
 /// The time until the server is ready.
