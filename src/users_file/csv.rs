@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::csv_cells::{Cell, Cells, MAX_CELLS, is_empty_row};
+use super::csv_cells::{Cell, Cells, is_empty_row, wrong_length};
 use super::csv_header::{self, place};
 use super::error::SyntaxError;
 use super::parsed::{Notes, Parsed, Read, push};
@@ -110,13 +110,7 @@ impl<'t> Table<'t> {
     }
 
     fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> SyntaxError {
-        let cells = |count: usize| match count {
-            1 => "1 cell".to_owned(),
-            MAX_CELLS => format!("{MAX_CELLS} cells or more"),
-            count => format!("{count} cells"),
-        };
-        let message = format!("this row has {}, but the header has {}", cells(row.len()), self.columns.len());
-        let error = SyntaxError::new(message, span);
+        let error = SyntaxError::new(wrong_length(row.len(), self.columns.len()), span);
         if row.first().is_some_and(|cell| cell.text.starts_with('#')) {
             error.help("comments are only allowed above the header")
         } else if row.len() > self.columns.len() {

@@ -29,6 +29,16 @@ pub(super) fn is_empty_row(row: &[Cell<'_>]) -> bool {
     row.iter().all(|cell| cell.text.chars().all(|c| is_trimmed(c) || is_separator(c)))
 }
 
+/// The message about a row whose number of cells is not that of the header.
+pub(super) fn wrong_length(cells: usize, header: usize) -> String {
+    let cells = match cells {
+        1 => "1 cell".to_owned(),
+        MAX_CELLS => format!("{MAX_CELLS} cells or more"),
+        count => format!("{count} cells"),
+    };
+    format!("this row has {cells}, but the header has {header}")
+}
+
 /// Iterates over the rows of a text.
 #[derive(Clone)]
 pub(super) struct Cells<'t> {

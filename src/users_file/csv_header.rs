@@ -79,7 +79,7 @@ fn separator_line(text: &str) -> Option<(usize, u8)> {
     let line = text.split(['\n', '\r']).next()?;
     let (name, separator) = line.trim_matches('"').split_once('=')?;
     match separator.as_bytes() {
-        [separator @ (b',' | b';' | b'\t' | b'|')] if name.eq_ignore_ascii_case("sep") => {
+        [separator] if name.eq_ignore_ascii_case("sep") && SEPARATORS.contains(&char::from(*separator)) => {
             Some((line.len(), *separator))
         }
         _ => None,

@@ -3,7 +3,7 @@
 //! Cells are separated by commas, semicolons or tabs, whichever gives more columns of the source: spreadsheets write
 //! semicolons in many countries. The names of columns are compared without regard to case.
 
-use super::super::csv_cells::{Cell, Cells};
+use super::super::csv_cells::{Cell, Cells, is_empty_row, wrong_length};
 use super::super::positions::Positions;
 use super::{Broken, Read};
 use crate::users::trim;
@@ -70,13 +70,11 @@ pub(super) fn read(text: &str, columns: &Columns, mut take: impl FnMut(&Row<'_, 
         while row.len() > names.len() && row.last().is_some_and(|cell| trim(&cell.text).is_empty()) {
             row.pop();
         }
-        if row.iter().all(|cell| trim(&cell.text).is_empty()) {
+        if is_empty_row(&row) {
             continue;
         }
         if row.len() != names.len() {
-            let cells = if row.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", row.len()) };
-            let message = format!("this row has {cells}, but the header has {}", names.len());
-            return Err(Broken::line(line, message));
+            return Err(Broken::line(line, wrong_length(row.len(), names.len())));
         }
         take(&Row { names: &names, cells: &row, line })?;
     }
