@@ -66,6 +66,11 @@ impl Finding {
         Self { subject: who.map(str::to_owned), ..Self::field(index, field, "unknown_user", "there is no such user") }
     }
 
+    /// The sort key: the row, then the field.
+    pub(crate) fn order(&self) -> (usize, usize) {
+        (self.index, place(self.field.as_deref()))
+    }
+
     /// The row removes the last owner; `field` is the field that names the user, if there is one.
     pub(crate) fn last_owner(index: usize, field: Option<&str>, who: &str) -> Self {
         let message = "is an owner, and no other active owner would be left";
@@ -174,7 +179,7 @@ impl Report {
     #[must_use]
     pub fn findings(&self) -> Vec<&Finding> {
         let mut findings: Vec<&Finding> = self.findings.kept.iter().collect();
-        findings.sort_by_key(|finding| (finding.index, place(finding.field.as_deref())));
+        findings.sort_by_key(|finding| finding.order());
         findings
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::row::{CheckedList, CheckedUser, Limits, List};
-use super::{Mode, Request};
+use super::{Mode, Request, warnings};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
 use crate::field::UserField;
+use crate::organizations;
 use crate::passwords::Place;
 use crate::report::{Finding, Report};
 use crate::request_body::BodyShare;
@@ -31,8 +32,9 @@ pub(super) struct Valid {
 /// has room for the list is decided before its passwords are checked, so an overload is reported at once.
 pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
     let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
-    let check = off_thread(list.bytes().len(), move || list.check(&limits));
-    let CheckedList { mut users, mut report, warnings, share } = stage("batch.check", check).await?;
+    let bytes = list.bytes().len();
+    let check = off_thread(bytes, move || list.check(&limits));
+    let CheckedList { mut users, mut report, mut warnings, share } = stage("batch.check", check).await?;
     let passwords = users.iter().filter(|user| user.candidate.is_some()).count();
     let is_hashed = request.mode != Mode::DryRun && report.is_empty();
     if is_hashed && request.mode == (Mode::Create { wait: None }) {
@@ -58,7 +60,17 @@ pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request,
         return Err(as_planned(Error::rejected(report), request.plan.is_some()));
     }
     // Without a finding, every row is a valid user.
-    let users = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
+    let mut users: Vec<NewUser> = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
+    if passwords > 0 {
+        let organization = organizations::name(app, caller).await?;
+        let more = off_thread(bytes, move || (warnings::of_passwords(&users, &organization), users)).await?;
+        (users, warnings) = (more.1, [warnings, more.0].concat());
+        warnings.sort_by_key(Finding::order);
+    }
+    if request.is_strict && !warnings.is_empty() {
+        warnings.into_iter().for_each(|warning| report.add(warning));
+        return Err(as_planned(Error::rejected(report), request.plan.is_some()));
+    }
     Ok(Valid { users, warnings, share, place })
 }
 

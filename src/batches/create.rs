@@ -13,6 +13,7 @@ use super::lease::{self, Client, Counts, Lease};
 use super::plan::{Outcome, Plan};
 use super::repeat::{claim_implicit, opening, same, settled, undelivered};
 use super::row::List;
+use super::warnings::weak_hashes;
 use super::write::{self, NewBatch};
 use super::{Answer, Creating, Mode, Planned, Request, Response, read};
 use crate::app::App;
@@ -182,7 +183,7 @@ async fn next_step(app: &Arc<App>, caller: &Caller, list: List, request: Request
     if let Some(body) = body
         && (hashes > 0 || wait.is_some())
     {
-        let counts = Counts { users: users.len(), hashes, weak_hashes: warnings.len() };
+        let counts = Counts { users: users.len(), hashes, weak_hashes: weak_hashes(&warnings) };
         match Box::pin(claim_implicit(app, caller, &request, body, counts, &users, &mut place)).await? {
             Claim::Held(held) => lease = Some(held),
             claim => return settled(app, caller, claim, true).await.map(Step::Answer),
@@ -231,13 +232,14 @@ impl Prepared {
             (Some(mut lease), Run::Detached(wait)) => {
                 let batch_id = lease.held.batch_id;
                 lease.announce(counts, progress, wait.is_some()).await?;
+                let warnings = if wait.is_some() { self.job.warnings.clone() } else { Vec::new() };
                 let creating = app.start_job(self.run(Arc::clone(app), *caller, Some(lease)));
                 let Some(wait) = wait else {
                     return Ok(Started::Creating(Box::pin(async { creating.await.map_err(Error::internal)? })));
                 };
                 Ok(Started::Answer(match tokio::time::timeout(wait, creating).await {
                     Ok(created) => Answer::Created(created.map_err(Error::internal)??),
-                    Err(_) => Answer::Running(Box::new(read::find(app, caller, batch_id).await?)),
+                    Err(_) => Answer::Running(Box::new(read::find(app, caller, batch_id).await?), warnings),
                 }))
             }
             (Some(mut lease), Run::Attached) => {

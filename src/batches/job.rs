@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::lease::{self, Counts, Lease};
+use super::warnings::weak_hashes;
 use super::write::{self, NewBatch};
 use super::{Created, Render, Response, Source, SourceFile, pack};
 use crate::app::App;
@@ -42,7 +43,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn counts(&self) -> Counts {
-        Counts { users: self.users.len(), hashes: self.hashing.rows.len(), weak_hashes: self.warnings.len() }
+        Counts { users: self.users.len(), hashes: self.hashing.rows.len(), weak_hashes: weak_hashes(&self.warnings) }
     }
 }
 

@@ -68,6 +68,7 @@ mod read;
 mod repeat;
 mod row;
 mod undo;
+mod warnings;
 mod write;
 
 use std::pin::Pin;
@@ -140,6 +141,8 @@ pub struct Request {
     pub plan: Option<Plan>,
     /// Whether to create the users.
     pub mode: Mode,
+    /// Whether warnings reject the list.
+    pub is_strict: bool,
     /// Renders the response before the transaction, which stores it.
     pub render: Render,
     /// Whether a slow answer becomes [`Answer::InProgress`].
@@ -220,8 +223,8 @@ impl SourceFile {
 pub enum Answer {
     /// The users exist.
     Created(Response),
-    /// The batch is in progress, and continues without its client.
-    Running(Box<BatchSummary>),
+    /// The batch is in progress, and continues without its client. Only the request that started it gets the warnings.
+    Running(Box<BatchSummary>, Vec<Finding>),
     /// The batch, or the same request that it waits for, takes long enough for [`Request::slow`]. Dropping the future is a
     /// disconnect.
     InProgress(Creating),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::warnings::{self, Person};
 use super::{BatchState, Source};
 use crate::app::App;
 use crate::audit::{ActorKind, ActorRef};
@@ -222,8 +223,16 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     if users.is_empty() {
         return Err(no_users());
     }
+    let emails: Vec<_> = users.iter().map(|user| EmailAddress::parse(&user.email).ok()).collect();
+    let mut people = Vec::with_capacity(users.len());
+    for (index, (user, email)) in users.iter().zip(&emails).enumerate() {
+        let Some(email) = email else { continue };
+        let (lastname, title) = (user.lastname.as_deref(), user.title.as_deref());
+        people.push(Person { index, domain: email.domain(), name: &user.name, lastname, title });
+    }
+    let mut warnings = warnings::of_people(&people);
     if batch.weak_hash_count == 0 {
-        return Ok((users, Vec::new()));
+        return Ok((users, warnings));
     }
     let hashes = sqlx::query!(
         r#"
@@ -240,10 +249,10 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     let mut hashes = hashes.into_iter().peekable();
     let warning = |(index, user): (usize, &CreatedUser)| {
         let hash = hashes.next_if(|hash| hash.user_id == user.user_id)?;
-        let weakness = ImportedHash::parse(&hash.phc).ok()?.weakness()?;
-        Some(Finding::field(index, "password_hash", "weak_hash", weakness))
+        warnings::of_hash(index, &ImportedHash::parse(&hash.phc).ok()?)
     };
-    let warnings = users.iter().enumerate().filter_map(warning).collect();
+    warnings.extend(users.iter().enumerate().filter_map(warning));
+    warnings.sort_by_key(Finding::order);
     Ok((users, warnings))
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn settled(app: &App, caller: &Caller, claim: Claim, is_implici
             let response = Response { batch_id, users, body, is_replayed: true, is_undelivered: is_implicit };
             Ok(Answer::Created(response))
         }
-        Claim::Running(batch_id) => Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?))),
+        Claim::Running(batch_id) => Ok(Answer::Running(Box::new(read::find(app, caller, batch_id).await?), Vec::new())),
         Claim::Held(_) => Err(Error::internal("the batch belongs to this request")),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::warnings::{self, Person};
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::field::{CredentialConflict, UserField};
@@ -40,7 +41,7 @@ pub struct CheckedList {
     pub users: Vec<CheckedUser>,
     /// All findings.
     pub report: Report,
-    /// Findings that do not prevent the creation, such as weak hashes; one for a row.
+    /// Findings that do not prevent the creation, except those about passwords; only complete if the report is empty.
     pub warnings: Vec<Finding>,
     /// The memory of the list.
     pub share: BodyShare,
@@ -66,6 +67,10 @@ impl CheckedUser {
             Ok(user) => &user.email,
             Err(email) => email,
         }
+    }
+
+    fn person(&self) -> Option<Person<'_>> {
+        self.user.as_ref().ok().map(|user| Person::new(self.index, user))
     }
 }
 
@@ -108,6 +113,11 @@ impl List {
                     users.push(user);
                 }
             }
+        }
+        if report.is_empty() {
+            let people: Vec<_> = users.iter().filter_map(CheckedUser::person).collect();
+            warnings.extend(warnings::of_people(&people));
+            warnings.sort_by_key(Finding::order);
         }
         CheckedList { users, report, warnings, share }
     }
@@ -153,7 +163,10 @@ fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
         }
         Entered::Other(credential) => credential,
     });
-    let warning = credential.as_ref().and_then(|credential| weak_hash(index, credential)).map(Box::new);
+    let warning = match &credential {
+        Some(Credential::Imported { hash, .. }) => warnings::of_hash(index, hash).map(Box::new),
+        _ => None,
+    };
     let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
         (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
             Ok(NewUser { name, email, lastname, title, credential, permission_level })
@@ -262,15 +275,5 @@ impl Given {
                 Err(why) => refuse(UserField::PasswordHash, why.code(), &why.message()),
             },
         }
-    }
-}
-
-/// The warning about an imported hash that is weaker than today's recommendation.
-fn weak_hash(index: usize, credential: &Credential) -> Option<Finding> {
-    match credential {
-        Credential::Imported { hash, .. } => {
-            hash.weakness().map(|why| Finding::field(index, UserField::PasswordHash, "weak_hash", why))
-        }
-        _ => None,
     }
 }

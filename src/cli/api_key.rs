@@ -128,7 +128,7 @@ pub(super) fn show_token(format: Format, created: &ApiKeyWithToken) -> Result<()
             }
             output::print_json(&shown)
         }
-        Format::Table => {
+        Format::Table | Format::Wide => {
             let overlap = key
                 .previous_expires_at
                 .map_or_else(String::new, |until| format!("; the old token stays valid until {}", output::time(until)));
@@ -179,7 +179,7 @@ impl TableRow for ApiKey {
 pub(super) fn show_revoked(format: Format, key_id: &str) -> Result<(), Exit> {
     match format {
         Format::Json => output::print_json(&json!({ "key_id": key_id, "status": "revoked" })),
-        Format::Table => {
+        Format::Table | Format::Wide => {
             output::say(&format!("revoked {key_id}"));
             Ok(())
         }

@@ -103,7 +103,7 @@ fn parse_time(text: &str) -> Result<When, String> {
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     let Command::List(args) = command;
     let format = if args.json { Format::Json } else { args.local.output };
-    let limit = args.max_items.or((format == Format::Table).then_some(DEFAULT_ITEMS));
+    let limit = args.max_items.or(format.is_table().then_some(DEFAULT_ITEMS));
     with_operator(args.local.config.load()?, async |app, caller| {
         let filter = Filter {
             since: args.since.map(|since| since.at(app)),

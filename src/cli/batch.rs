@@ -119,7 +119,7 @@ fn requested_by(batch: &Batch) -> String {
 
 async fn show(client: &Client, batch_id: &str, format: Format) -> Result<(), Exit> {
     let batch = client.get_batch(batch_id).await?;
-    if format != Format::Table {
+    if !format.is_table() {
         return output::print_one(format, &batch);
     }
     let lines = details(&batch).into_iter().map(|(name, value)| vec![name.to_owned(), value]);

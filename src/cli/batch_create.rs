@@ -11,25 +11,35 @@
 //!   and survives a lost connection. A short batch prints no more than Anyscale's client does.
 //! - If the server restarts, the client retries for its usual 5 minutes and reports that once. If the server's process
 //!   ended before the users were created, the command sends the rows again, since the server does not store them.
+//! - **The default idempotency key is derived from the rows, the plan and the API key**, so that the same command, run
+//!   again after its terminal was closed, follows the batch in progress or reports the users it created. It is an HMAC
+//!   under the API key, because the server stores idempotency keys: from a plain digest, passwords could be guessed.
+//! - A list that another API key created from the same file is recognized when all of its addresses exist.
 //! - `--hash-locally` excludes `--plan` and `--idempotency-key`: each run creates new hashes, so that a plan would never
-//!   apply and the key would belong to different rows. Retries within a run send the same hashes.
+//!   apply and the key would belong to different rows. Retries within a run send the same hashes. An earlier run is found by
+//!   the digest of the file, before the passwords are hashed.
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use hmac::{Hmac, KeyInit, Mac};
 use muster_client::{
     AdminCreatedUser, Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error,
     PlannedBatch, PlannedUser,
 };
 use serde::Serialize;
+use sha2::Sha256;
 
 use super::columns::ColumnArgs;
 use super::file_report::{self, ErrorsArgs, FileReport};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
-use super::{Exit, batch_wait};
+use super::remote::ServerArgs;
+use super::{Exit, batch_wait, plan_summary};
+use crate::secret::Secret;
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
@@ -37,6 +47,9 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// The newest batches of the same file among which the earlier run is searched.
 const SEARCHED_BATCHES: u8 = 50;
+
+/// The number of users of a dry run that are printed on a terminal.
+const SHOWN_USERS: usize = 20;
 
 /// Maximum length of a file name in characters, as the server stores it.
 const MAX_FILE_NAME: usize = 255;
@@ -62,9 +75,16 @@ pub(super) struct Args {
     /// creates new hashes, so --plan and --idempotency-key can't be used.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     hash_locally: bool,
-    /// Key of an earlier run with an unknown outcome; its users are not created twice [default: random].
+    /// Idempotency key: the users of one key are created once [default: derived from the users, the plan and the API key, so
+    /// that the same command continues where an earlier one was interrupted].
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Create the users even if an earlier run has created a batch from this file (and its users were removed since).
+    #[arg(long, conflicts_with_all = ["dry_run", "idempotency_key"])]
+    again: bool,
+    /// Create nothing if there is any warning.
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     errors: ErrorsArgs,
     /// Print the created users in this format; in JSON or CSV, the errors of a rejected file, too.
@@ -72,7 +92,8 @@ pub(super) struct Args {
     output: Option<Format>,
 }
 
-pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
+pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
+    let (client, token) = &server.client_and_token()?;
     let columns = args.columns.read(Contents::CREATED)?;
     let mut progress = Progress::start();
     let report = args.errors.prepare(&args.users_file, args.output.unwrap_or(Format::Table))?;
@@ -80,13 +101,20 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Exit> {
         .map_err(|error| report.unusable(&error, "created"))?;
     let source = Source { file, report };
     if args.hash_locally {
+        if !args.dry_run
+            && !args.again
+            && let Some(batch) = earlier_batch(client, &source.file).await
+        {
+            return finish_earlier(args, client, &batch, progress).await;
+        }
         match local_hash::rows(source.file.rows(), args.dry_run, &mut progress).await? {
-            Hashed::Rows(rows) => send(args, client, &source, &rows, progress).await,
+            Hashed::Rows(rows) => send(args, client, &source, &rows, None, progress).await,
             Hashed::Findings(findings) => Err(source.report.rejected(&source.file, &findings, 0, "created")),
         }
     } else {
         let rows: Vec<_> = source.file.rows().collect();
-        send(args, client, &source, &rows, progress).await
+        let key = derived_key(token, &rows, args.plan.as_deref())?;
+        send(args, client, &source, &rows, Some(key), progress).await
     }
 }
 
@@ -101,10 +129,11 @@ async fn send<R: Serialize>(
     client: &Client,
     source: &Source,
     rows: &[R],
+    key: Option<String>,
     mut progress: Progress,
 ) -> Result<(), Exit> {
     let file = &source.file;
-    let mut request = client.batch(rows);
+    let mut request = client.batch(rows).strict(args.strict);
     if let Some(name) = file.name() {
         let name: String = output::clean(name).chars().take(MAX_FILE_NAME).collect();
         request = request.file(name, file.sha256());
@@ -116,31 +145,38 @@ async fn send<R: Serialize>(
     if let Some(plan) = &args.plan {
         request = request.plan(plan);
     }
-    // Chosen here so that it can be reported if the response is lost.
-    let key = args.idempotency_key.clone().unwrap_or_else(|| hex::encode(rand::random::<[u8; 16]>()));
-    let created = create(request.idempotency_key(&key), file.len(), &mut progress).await;
+    if let Some(key) = args.idempotency_key.clone().or(key.filter(|_| !args.again)) {
+        request = request.idempotency_key(key);
+    }
+    let created = create(request, file.len(), &mut progress).await;
     progress.clear();
-    let is_new = created.is_ok();
     let created = match created {
         Ok(created) => created,
-        Err(Stopped::Error(error)) => match created_before(client, file, &error).await {
-            Some(created) => {
-                progress.say(&output::clean(&error.to_string()));
-                created
-            }
-            None => return Err(rejected(args, source, *error)),
-        },
+        Err(Stopped::Error(error)) => {
+            let before = if args.again { None } else { created_before(client, file, &error).await };
+            before.ok_or_else(|| rejected(args, source, *error))?
+        }
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
         Err(Stopped::Interrupted(Some(id))) => return Err(batch_wait::interrupted(&id, args.output)),
         Err(Stopped::Interrupted(None)) => {
-            let unknown = unknown_outcome(args, &key);
-            return Err(Exit::rejected(format!("interrupted before the server responded; {unknown}")));
+            return Err(Exit::rejected(format!("interrupted before the server responded; {}", unknown_outcome(args))));
         }
     };
     file_report::warnings(file, &created.warnings);
-    if is_new {
-        let replayed = if created.replayed { " by an earlier request with the same idempotency key" } else { "" };
-        progress.say(&format!("{} created{replayed}.", output::users(created.users.len())));
+    finish(args, &created, &progress)
+}
+
+/// Reports the users of a batch, created by this run or an earlier one.
+fn finish(args: &Args, created: &CreatedBatch, progress: &Progress) -> Result<(), Exit> {
+    let users = output::users(created.users.len());
+    match (created.replayed, &created.batch_id, created.users.first()) {
+        (true, Some(batch_id), Some(first)) => {
+            let (batch_id, at) = (output::clean(batch_id), output::time(first.created_at));
+            progress.say(&format!(
+                "{users} created by an earlier run, at {at} as batch {batch_id}; nothing is left to do."
+            ));
+        }
+        _ => progress.say(&format!("{users} created.")),
     }
     match args.output {
         None => Ok(()),
@@ -148,22 +184,74 @@ async fn send<R: Serialize>(
     }
 }
 
-/// The users of a rejected list, if an earlier run created exactly these from the same file: then there is nothing to do.
-async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Option<CreatedBatch> {
-    let batch_id = error.created_by()?;
-    let filter = BatchFilter { state: Some(BatchState::Created), file_sha256: Some(file.sha256().to_owned()) };
+/// The newest batch of the same file and size that is running or created.
+async fn earlier_batch(client: &Client, file: &UsersFile) -> Option<Batch> {
+    let filter = BatchFilter { state: None, file_sha256: Some(file.sha256().to_owned()) };
+    // Without the permission to list batches, there is no earlier run to be found.
     let from_file = client.list_batches(&filter, SEARCHED_BATCHES, None).await.ok()?;
-    from_file.results.iter().find(|batch| batch.batch_id == batch_id)?;
-    let created = client.batch_results(batch_id).await.ok()?;
-    (created.users.len() == file.len()).then_some(created)
+    let mut from_file = from_file.results.into_iter();
+    from_file.find(|batch| {
+        matches!(batch.state, BatchState::Running | BatchState::Created)
+            && usize::try_from(batch.user_count) == Ok(file.len())
+    })
+}
+
+/// Waits for the batch of an earlier run, and reports its users.
+async fn finish_earlier(args: &Args, client: &Client, batch: &Batch, mut progress: Progress) -> Result<(), Exit> {
+    if batch.state == BatchState::Running {
+        announce(batch, &mut progress);
+    }
+    let ended = tokio::select! {
+        ended = client.wait_for_batch(&batch.batch_id, |batch| progress.follow(batch)) => ended,
+        _ = tokio::signal::ctrl_c() => return Err(batch_wait::interrupted(&batch.batch_id, args.output)),
+    };
+    progress.clear();
+    finish(args, &CreatedBatch { replayed: true, ..ended? }, &progress)
+}
+
+/// The users of a rejected list, if all of them exist and an earlier run created them from the same file: then nothing is
+/// left to do.
+async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Option<CreatedBatch> {
+    let conflicts = error.rows().len() + error.more_findings();
+    if conflicts != file.len() || error.rows().iter().any(|finding| finding.code != "email_taken") {
+        return None;
+    }
+    let batch = earlier_batch(client, file).await.filter(|batch| batch.state == BatchState::Created)?;
+    let created = client.batch_results(&batch.batch_id).await.ok()?;
+    (created.users.len() == file.len()).then_some(CreatedBatch { replayed: true, ..created })
+}
+
+/// The idempotency key of a command that is not given one.
+fn derived_key<R: Serialize>(token: &Secret, rows: &[R], plan: Option<&str>) -> Result<String, Exit> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.expose().as_bytes()).map_err(Exit::usage)?;
+    mac.update(plan.unwrap_or_default().as_bytes());
+    mac.update(b"\0");
+    let mut mac = MacWriter(mac);
+    serde_json::to_writer(&mut mac, rows).map_err(Exit::usage)?;
+    Ok(hex::encode(mac.0.finalize().into_bytes()))
+}
+
+/// Authenticates what is written.
+struct MacWriter(Hmac<Sha256>);
+
+impl Write for MacWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How to find out the outcome of a request whose response was lost.
-fn unknown_outcome(args: &Args, key: &str) -> String {
-    if args.hash_locally || key.is_empty() {
-        return "the outcome is unknown: check with `muster batch list`".to_owned();
+const fn unknown_outcome(args: &Args) -> &'static str {
+    if args.hash_locally || args.again {
+        "the outcome is unknown: check with `muster batch list`"
+    } else {
+        "the outcome is unknown: repeat the same command, which creates no user twice"
     }
-    format!("the outcome is unknown: retry safely with `--idempotency-key {key}`")
 }
 
 /// Why a batch was not followed to the end.
@@ -182,13 +270,14 @@ async fn create<R: Serialize>(
 ) -> Result<CreatedBatch, Stopped> {
     progress.say("Creating users...");
     progress.spin(output::users(users));
-    let mut followed = Followed { users, id: None, is_retrying: false };
+    let mut followed = Followed { users, id: None, is_retrying: false, has_retried: false };
     let ended = tokio::select! {
         created = request.wait(WAIT).create(|event| followed.report(event, progress)) => Some(created),
         _ = tokio::signal::ctrl_c() => None,
     };
     match (ended, followed.id) {
-        (Some(Ok(created)), _) => Ok(created),
+        // A retry of this run can have found the batch of its first attempt.
+        (Some(Ok(created)), _) => Ok(CreatedBatch { replayed: created.replayed && !followed.has_retried, ..created }),
         (Some(Err(error @ Error::NotCreated(_))), _) | (Some(Err(error)), None) => Err(Stopped::Error(Box::new(error))),
         (Some(Err(error)), Some(id)) => Err(Stopped::Lost(id, Box::new(error))),
         (None, id) => Err(Stopped::Interrupted(id)),
@@ -202,10 +291,13 @@ struct Followed {
     id: Option<String>,
     /// Whether the current outage of the server has been reported.
     is_retrying: bool,
+    /// Whether any request was repeated.
+    has_retried: bool,
 }
 
 impl Followed {
     fn report(&mut self, event: BatchEvent<'_>, progress: &mut Progress) {
+        self.has_retried |= !matches!(event, BatchEvent::Running(_));
         match event {
             BatchEvent::Running(batch) => {
                 self.is_retrying = false;
@@ -247,10 +339,10 @@ fn retry_reason(batch: &Batch) -> String {
 fn lost(args: &Args, id: &str, error: &Error) -> Exit {
     let id = output::clean(id);
     let continues = format!("{error}; the batch may continue on the server: check with `muster batch show {id}`");
-    match error.idempotency_key() {
-        Some(key) if !args.hash_locally => Exit::usage(format!("{continues}; {}", unknown_outcome(args, key))),
-        _ => Exit::Usage(continues),
+    if args.hash_locally || args.again {
+        return Exit::Usage(continues);
     }
+    Exit::usage(format!("{continues}; {}", unknown_outcome(args)))
 }
 
 /// Reports that a batch continues in the background, and shows its progress.
@@ -277,8 +369,12 @@ fn rejected(args: &Args, Source { file, report }: &Source, error: Error) -> Exit
         return exit;
     }
     if error.outcome_unknown() && !args.dry_run {
-        let unknown = unknown_outcome(args, error.idempotency_key().unwrap_or_default());
-        return Exit::usage(format!("{error}; {unknown}"));
+        return Exit::usage(format!("{error}; {}", unknown_outcome(args)));
+    }
+    let is_of_key =
+        error.api_error().is_some_and(|error| matches!(error.code.as_str(), "conflict" | "idempotency_key_reused"));
+    if is_of_key && args.idempotency_key.is_none() {
+        output::say("hint: the idempotency key is derived from the users; `--again` uses a new one");
     }
     // These messages include the outcome.
     let is_complete = plan_changed || matches!(&error, Error::NotCreated(batch) if batch.error.is_none());
@@ -289,8 +385,13 @@ fn rejected(args: &Args, Source { file, report }: &Source, error: Error) -> Exit
 }
 
 fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<(), Exit> {
-    let format = args.output.unwrap_or(Format::Table);
-    output::print_list(format, &planned.users)?;
+    output::say(&plan_summary::summary(&planned.users, planned.warnings.len()));
+    let is_shortened = args.output.is_none() && std::io::stdout().is_terminal();
+    let users = if is_shortened { planned.users.get(..SHOWN_USERS) } else { None };
+    output::print_list(args.output.unwrap_or(Format::Table), users.unwrap_or(&planned.users))?;
+    if let Some(more) = users.map(|users| planned.users.len() - users.len()).filter(|more| *more > 0) {
+        output::say(&format!("and {more} more; `-o table` prints all"));
+    }
     file_report::warnings(file, &planned.warnings);
     output::say(&format!("dry run: {} would be created; nothing was written", output::users(planned.users.len())));
     if args.hash_locally {
@@ -300,8 +401,9 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
         let format = args.format.and_then(|format| format.to_possible_value());
         let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));
         output::say(&format!(
-            "to create exactly these users: muster user batch-create -f {path}{format}{} --plan {}",
+            "to create exactly these users: muster user batch-create -f {path}{format}{}{} --plan {}",
             args.columns.for_shell(),
+            if args.strict { " --strict" } else { "" },
             output::shell_quote(&planned.plan)
         ));
     }
@@ -362,7 +464,10 @@ mod tests {
         let continues = "no response from `http://h`: Connection refused; the batch may continue on the server: check with \
                          `muster batch show bat_1`";
         let Exit::Usage(message) = lost(&args(&[]), "bat_1", &error) else { panic!("another exit status") };
-        assert_eq!(message, format!("{continues}; the outcome is unknown: retry safely with `--idempotency-key k1`"));
+        assert_eq!(
+            message,
+            format!("{continues}; the outcome is unknown: repeat the same command, which creates no user twice")
+        );
         let Exit::Usage(message) = lost(&args(&["--hash-locally"]), "bat_1", &error) else {
             panic!("another exit status")
         };

@@ -36,7 +36,7 @@ pub(super) async fn wait(client: &Client, batch_id: &str) -> Result<(), Exit> {
 pub(super) fn interrupted(batch_id: &str, format: Option<Format>) -> Exit {
     let id = output::shell_quote(&output::clean(batch_id));
     let format = match format {
-        None | Some(Format::Table) => "",
+        None | Some(Format::Table | Format::Wide) => "",
         Some(Format::Json) => " -o json",
         Some(Format::Csv) => " -o csv",
     };

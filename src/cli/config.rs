@@ -2,7 +2,7 @@
 
 use super::args::ConfigArgs;
 use super::{Exit, output};
-use crate::config::MANUAL;
+use crate::config::{ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
 use crate::postgres;
 use crate::tls::Tls;
@@ -25,13 +25,20 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
         return output::print(MANUAL);
     }
     let config = config.load()?;
-    config.trace_headers().map_err(Exit::usage)?;
-    Fingerprints::new(&config).map_err(Exit::usage)?;
-    let tls = Tls::load(&config.server).map_err(Exit::usage)?;
-    let database = match config.database_options().map_err(Exit::usage)? {
+    let mut mistakes = Mistakes::default();
+    mistakes.note(config.trace_headers());
+    mistakes.note(Fingerprints::new(&config));
+    let tls = mistakes.note(Tls::load(&config.server)).flatten();
+    let database = match mistakes.note(config.database_options()).flatten() {
         Some(options) => postgres::name_and_address(&options),
-        None => format!("embedded, in {}", config.data_dir().map_err(Exit::usage)?.display()),
+        None => {
+            let data_dir = mistakes.note(config.data_dir()).unwrap_or_default();
+            format!("embedded, in {}", data_dir.display())
+        }
     };
+    if !mistakes.0.is_empty() {
+        return Err(Exit::usage(ConfigError::of(&mistakes.0)));
+    }
     let passwords = &config.passwords;
     output::print(&format!(
         "listen      {}\ndatabase    {database}\nbatch       max. {} users\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
@@ -47,4 +54,21 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     }
     output::say("the configuration is valid");
     Ok(())
+}
+
+/// The messages about settings that can't be used.
+#[derive(Default)]
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    fn note<T>(&mut self, read: Result<T, impl ToString>) -> Option<T> {
+        read.map_err(|error| {
+            // Several settings can depend on the same file.
+            let message = error.to_string();
+            if !self.0.contains(&message) {
+                self.0.push(message);
+            }
+        })
+        .ok()
+    }
 }

@@ -88,7 +88,7 @@ fn show(report: &Report, format: Format) -> Result<(), Exit> {
         Format::Csv => {
             output::print_csv(&["STATE", "CHECK", "FOUND", "MEANING", "ADVICE"], report.findings.iter().map(row))
         }
-        Format::Table => {
+        Format::Table | Format::Wide => {
             output::print(&match &report.settings_file {
                 Some(file) => format!("settings: {} and the environment", output::clean(&file.display().to_string())),
                 None => "settings: defaults and the environment (neither --config nor MUSTER_CONFIG is set)".to_owned(),

@@ -55,7 +55,45 @@ impl From<muster_client::Error> for Exit {
             muster_client::Error::Rejected(_) | muster_client::Error::NotCreated(_) => {
                 Self::rejected(clean(&error.to_string()))
             }
-            _ => Self::usage(clean(&error.to_string())),
+            _ => {
+                let message = clean(&error.to_string());
+                Self::Usage(match connection_hint(&error) {
+                    Some(hint) => format!("{message}\nhint: {hint}"),
+                    None => message,
+                })
+            }
         }
     }
+}
+
+/// What to look at when a server can't be reached.
+fn connection_hint(error: &muster_client::Error) -> Option<&'static str> {
+    let muster_client::Error::Unreachable { host, source, .. } = error else { return None };
+    let cause = std::iter::successors(Some(source.as_ref() as &dyn std::error::Error), |error| error.source());
+    let cause = cause.last().map(ToString::to_string).unwrap_or_default();
+    let is_local = ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| host.contains(name));
+    if cause.contains("Connection refused") {
+        return Some(if is_local {
+            "is `muster serve` running on this machine? The address is that of `--host`, MUSTER_HOST or ANYSCALE_HOST"
+        } else {
+            "does the server listen at this address and port, and not only on 127.0.0.1 (`server.listen`)?"
+        });
+    }
+    if cause.contains("InvalidContentType") {
+        return Some("the server speaks HTTP, not HTTPS; use an address that begins with http://");
+    }
+    if host.starts_with("http://")
+        && (cause.contains("invalid HTTP") || cause.contains("connection closed before message"))
+    {
+        return Some("the server may speak HTTPS; use an address that begins with https://");
+    }
+    if cause.contains("UnknownIssuer") || cause.contains("self-signed") {
+        return Some(
+            "the certificate is not from an authority of this machine; SSL_CERT_FILE names a file with others",
+        );
+    }
+    if cause.contains("failed to lookup address") {
+        return Some("the host name is unknown; check the address");
+    }
+    None
 }

@@ -104,7 +104,7 @@ impl FileReport {
 
     /// Prints all errors if the output is for programs, and writes them to the file.
     fn list(&self, errors: &[LocatedFinding]) -> Exit {
-        let print = || if self.format == Format::Table { Ok(()) } else { output::print_list(self.format, errors) };
+        let print = || if self.format.is_table() { Ok(()) } else { output::print_list(self.format, errors) };
         match self.write(errors).and_then(|()| print()) {
             Ok(()) => Exit::Rejected(None),
             Err(exit) => exit,
@@ -186,7 +186,7 @@ pub(super) fn warnings(file: &UsersFile, warnings: &[RowFinding]) {
     }
 }
 
-/// Whether standard error is a terminal and `NO_COLOR` is not set (no-color.org).
+/// Whether standard error is a terminal with colors, and `NO_COLOR` is not set (no-color.org).
 fn use_color() -> bool {
-    std::io::stderr().is_terminal() && crate::config::environment("NO_COLOR").is_none()
+    std::io::stderr().is_terminal() && !output::is_dumb_terminal() && crate::config::environment("NO_COLOR").is_none()
 }

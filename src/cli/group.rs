@@ -195,7 +195,7 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let count = if is_add { changed.added } else { changed.removed };
     match output {
         Format::Json => output::print_json(&changed),
-        Format::Table => {
+        Format::Table | Format::Wide => {
             let unchanged = match changed.unchanged {
                 0 => String::new(),
                 count => format!("; {count} {unchanged}"),

@@ -166,8 +166,8 @@ fn show_outcomes(format: Format, outcomes: &[Result<CreatedInvitation, Invitatio
             output::print_json(&shown)
         }
         Format::Csv => output::print_csv(&HEADER, created().map(cells)),
-        Format::Table if created().next().is_none() => Ok(()),
-        Format::Table => {
+        Format::Table | Format::Wide if created().next().is_none() => Ok(()),
+        Format::Table | Format::Wide => {
             output::say("invitation links, shown only once; send each to its recipient");
             output::print_table(&HEADER, created().map(cells))
         }

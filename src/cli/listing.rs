@@ -90,7 +90,7 @@ pub(super) async fn stream<T: TableRow, E: Into<Exit>>(
     next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
 ) -> Result<(), Exit> {
     match format {
-        Format::Table => return collect(limit, next).await?.print(format),
+        Format::Table | Format::Wide => return collect(limit, next).await?.print(format),
         Format::Csv => output::print_csv(T::HEADER, [])?,
         Format::Json => (),
     }

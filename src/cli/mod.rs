@@ -22,6 +22,7 @@ mod file_report;
 mod find;
 mod group;
 mod healthcheck;
+mod help;
 mod invitation;
 mod key;
 mod listing;
@@ -32,6 +33,7 @@ mod man;
 mod organization;
 mod output;
 mod password;
+mod plan_summary;
 mod policy;
 mod private_file;
 mod progress;
@@ -45,7 +47,7 @@ mod user_convert;
 mod user_list;
 
 use args::ServeArgs;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use exit::Exit;
 pub use output::say;
 
@@ -117,6 +119,13 @@ enum Command {
 }
 
 impl Cli {
+    /// Parses the command line. Prints help or an error and exits, if that is what the command line leads to.
+    #[must_use]
+    pub fn from_command_line() -> Self {
+        let matches = help::by_task(Self::command()).try_get_matches();
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| help::exit(&error))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -159,8 +168,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -77,7 +77,7 @@ async fn create(config: &ConfigArgs, name: &str, identifier: Option<Identifier>,
             }
             output::print_json(&shown)
         }
-        Format::Table => {
+        Format::Table | Format::Wide => {
             output::say(&format!(
                 "created {id} ({identifier}); its owner key {} expires at {}; the token, shown only once:",
                 key.key_id,

@@ -15,6 +15,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::Exit;
 use crate::users::is_invisible;
@@ -22,8 +23,10 @@ use crate::users::is_invisible;
 /// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Aligned columns, for people.
+    /// Aligned columns, for people; on a terminal, as many of them as fit.
     Table,
+    /// As `table`, always with all columns.
+    Wide,
     /// For programs: every field.
     Json,
     /// For spreadsheets: RFC 4180 with a header row. A cell that a spreadsheet would evaluate as a formula (=, +, -, @
@@ -32,10 +35,15 @@ pub(super) enum Format {
 }
 
 impl Format {
+    /// Whether the output is for people.
+    pub(super) const fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+
     /// Placeholder for a missing value: `-` in a table, empty in CSV.
     pub(super) const fn placeholder(self) -> &'static str {
         match self {
-            Self::Table => "-",
+            Self::Table | Self::Wide => "-",
             Self::Json | Self::Csv => "",
         }
     }
@@ -80,7 +88,7 @@ pub(super) fn print_one<T: TableRow>(format: Format, value: &T) -> Result<(), Ex
 
 /// Prints a message instead of a table, else one resource.
 pub(super) fn say_or_print<T: TableRow>(format: Format, message: &str, value: &T) -> Result<(), Exit> {
-    if format == Format::Table {
+    if format.is_table() {
         say(message);
         return Ok(());
     }
@@ -100,7 +108,8 @@ pub(super) fn print_rows(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> Result<(), Exit> {
     match format {
-        Format::Table => print_table(header, rows),
+        Format::Table => print_fitting(header, rows.into_iter().collect()),
+        Format::Wide => print_table(header, rows),
         Format::Json => print_json(values),
         Format::Csv => print_csv(header, rows),
     }
@@ -138,6 +147,45 @@ fn escaped(json: &str) -> String {
 pub(super) fn print_table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
     print(&table(header, rows))
 }
+
+/// Prints a table to standard output. On a terminal that is too narrow, the last columns are left out, with a note.
+fn print_fitting(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Exit> {
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    let columns = width.map_or(header.len(), |width| fitting_columns(header, &rows, width));
+    let (shown, left_out) = header.split_at(columns);
+    print_table(
+        shown,
+        rows.into_iter().map(|mut row| {
+            row.truncate(columns);
+            row
+        }),
+    )?;
+    if !left_out.is_empty() {
+        say(&format!(
+            "left out, because the terminal is too narrow: {}; `-o wide` prints all columns",
+            left_out.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// The number of columns, at least one, that fit into a width.
+fn fitting_columns(header: &[&str], rows: &[Vec<String>], width: usize) -> usize {
+    let width_of = |column: usize, name: &str| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| clean(cell).width());
+        cells.chain([name.width()]).max().unwrap_or_default()
+    };
+    let mut end = 0;
+    let fits = |(column, name): &(usize, &&str)| {
+        let start = if *column == 0 { 0 } else { end + GAP };
+        end = start + width_of(*column, name);
+        end <= width
+    };
+    header.iter().enumerate().take_while(fits).count().max(1)
+}
+
+/// The number of blanks between two columns.
+const GAP: usize = 2;
 
 /// Prints CSV to standard output.
 pub(super) fn print_csv(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Exit> {
@@ -218,6 +266,11 @@ pub(super) fn parse_duration(text: &str) -> Result<chrono::Duration, String> {
         .ok()
         .and_then(|span| chrono::Duration::from_std(span).ok())
         .ok_or_else(|| "expected a number with a unit, such as 90d, 12h or 30m".to_owned())
+}
+
+/// Whether the terminal can't show colors and progress bars.
+pub(super) fn is_dumb_terminal() -> bool {
+    crate::config::environment("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// A number of seconds, rounded up to minutes from two minutes on: `40 s`, `12 min`.
@@ -332,6 +385,15 @@ mod tests {
             table(&["EMAIL", "NAME"], rows()),
             "EMAIL    NAME\na@x.org  Ada, \"the\" first\nb@x.org  two\u{fffd}lines"
         );
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_from_the_end() {
+        let header = ["EMAIL", "NAME", "ID"];
+        let rows = [vec!["ada@x.org".to_owned(), "密密".to_owned(), "usr_1".to_owned()]];
+        for (width, columns) in [(1, 1), (9, 1), (14, 1), (15, 2), (21, 2), (22, 3), (200, 3)] {
+            assert_eq!(fitting_columns(&header, &rows, width), columns, "{width}");
+        }
     }
 
     #[test]

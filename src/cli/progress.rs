@@ -58,6 +58,9 @@ impl Progress {
     /// Shows a progress bar; indicatif draws it on a terminal only.
     fn show(&mut self, bar: ProgressBar, template: &str) {
         self.clear();
+        if output::is_dumb_terminal() {
+            return;
+        }
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

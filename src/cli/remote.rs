@@ -9,6 +9,7 @@ use super::output::Format;
 use super::{Exit, output};
 use crate::caller::PermissionLevel;
 use crate::config::environment;
+use crate::secret::Secret;
 
 /// Which server to talk to.
 #[derive(clap::Args, Debug)]
@@ -38,17 +39,25 @@ impl RemoteArgs {
 impl ServerArgs {
     /// A client with the API key for the server.
     pub(super) fn client(&self) -> Result<Client, Exit> {
-        let host = host(self.host.clone());
+        Ok(self.client_and_token()?.0)
+    }
+
+    /// A client with the API key for the server, and that key.
+    pub(super) fn client_and_token(&self) -> Result<(Client, Secret), Exit> {
+        let token = self.token()?;
+        Ok((builder(host(self.host.clone())).token(token.expose()).build()?, token))
+    }
+
+    fn token(&self) -> Result<Secret, Exit> {
         if let Some(token) = environment("MUSTER_TOKEN").or_else(|| environment("ANYSCALE_CLI_TOKEN")) {
-            return Ok(builder(host).token(token).build()?);
+            return Ok(Secret::new(token));
         }
-        let token = Credentials::load()?.find(&self.client_without_token()?.host()).ok_or_else(|| {
+        Credentials::load()?.find(&self.client_without_token()?.host()).ok_or_else(|| {
             Exit::usage(
                 "no API key; run `muster login`, or set MUSTER_TOKEN or ANYSCALE_CLI_TOKEN. On the server's machine, \
                  `muster key create --name NAME --role owner` creates a key",
             )
-        })?;
-        Ok(builder(host).token(token.expose()).build()?)
+        })
     }
 
     /// A client that sends no API key.

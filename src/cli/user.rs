@@ -143,7 +143,7 @@ impl From<FilterArgs> for CollaboratorFilter {
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::BatchCreate { args, server } => batch_create::run(&args, &server.client()?).await,
+        Command::BatchCreate { args, server } => batch_create::run(&args, &server).await,
         Command::Convert(args) => user_convert::run(&args),
         Command::Template { format } => output::print(template(format)),
         Command::List { filter, max_items, page_size, remote } => {

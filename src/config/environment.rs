@@ -1,7 +1,5 @@
 //! Environment variables.
 
-use super::ConfigError;
-
 /// Variables that are not settings: of the command line, the compose file, the tests and debug builds.
 const OTHER_VARIABLES: [&str; 13] = [
     "MUSTER_CONFIG",
@@ -19,9 +17,9 @@ const OTHER_VARIABLES: [&str; 13] = [
     "MUSTER_VERSION",
 ];
 
-/// Rejects a variable that looks like a setting and has no effect, such as `MUSTER_DATABASE_URL`. Variables that
+/// The mistakes: a variable that looks like a setting and has no effect, such as `MUSTER_DATABASE_URL`. Variables that
 /// Kubernetes sets in every pod for the services of its namespace, such as `MUSTER_PORT_8080_TCP`, are allowed.
-pub(super) fn validate(names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+pub(super) fn mistakes(names: impl Iterator<Item = String>) -> Vec<String> {
     let is_of_kubernetes = |name: &str| {
         ["_PORT_", "_SERVICE_PORT_"].iter().any(|part| name.contains(part))
             || ["_PORT", "_SERVICE_HOST"].iter().any(|end| name.ends_with(end))
@@ -32,13 +30,15 @@ pub(super) fn validate(names: impl Iterator<Item = String>) -> Result<(), Config
             && !OTHER_VARIABLES.contains(&name.as_str())
             && !is_of_kubernetes(name)
     };
-    match names.filter(is_unknown).min() {
-        None => Ok(()),
-        Some(name) => Err(ConfigError(format!(
+    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
+    unknown.sort();
+    let mistake = |name| {
+        format!(
             "unknown environment variable `{name}`; settings are MUSTER_SECTION__KEY with two underscores, such as \
              MUSTER_DATABASE__URL"
-        ))),
-    }
+        )
+    };
+    unknown.into_iter().map(mistake).collect()
 }
 
 /// The value of a variable that is not a setting; `None` if it is unset, empty or not UTF-8.
@@ -50,11 +50,11 @@ pub fn environment(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::validate;
+    use super::mistakes;
 
     #[test]
     fn variables_without_effect_are_rejected_and_those_of_kubernetes_are_not() {
-        let check = |name: &str| validate([name.to_owned()].into_iter()).map_err(|error| error.to_string());
+        let check = |name: &str| mistakes([name.to_owned()].into_iter());
         for allowed in [
             "PATH",
             "MUSTER_HOST",
@@ -64,15 +64,15 @@ mod tests {
             "MUSTER_SERVICE_HOST",
             "MUSTER_METRICS_SERVICE_PORT_HTTP",
         ] {
-            assert_eq!(check(allowed), Ok(()), "{allowed}");
+            assert!(check(allowed).is_empty(), "{allowed}");
         }
         for unknown in ["MUSTER_NONSENSE", "MUSTER_DATABASE_URL", "MUSTER_"] {
             assert_eq!(
                 check(unknown),
-                Err(format!(
+                [format!(
                     "unknown environment variable `{unknown}`; settings are MUSTER_SECTION__KEY with two underscores, \
                      such as MUSTER_DATABASE__URL"
-                ))
+                )]
             );
         }
     }

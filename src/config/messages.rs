@@ -1,8 +1,37 @@
 //! Messages about settings that can't be read: which setting, where it is set and what is expected.
 
+use figment::Figment;
 use figment::error::Kind;
+use figment::providers::Serialized;
+use figment::value::{Dict, Value};
 
-use super::ranges;
+use super::{Config, ranges};
+
+/// The messages about all settings that can't be read. `error` is the first of them, at which reading stops: each other
+/// setting is read on its own, among the defaults.
+pub(super) fn describe_all(error: figment::Error, defaults: &Figment, settings: &Figment) -> Vec<String> {
+    let mut leaves = Vec::new();
+    collect_leaves(settings.extract().unwrap_or_default(), "", &mut leaves);
+    let mistake = |(path, value): (String, Value)| {
+        let alone = defaults.clone().merge(Serialized::default(&path, value));
+        let mut error = alone.extract::<Config>().err()?;
+        error.metadata = settings.find_metadata(&path).cloned();
+        Some(describe(error))
+    };
+    let mistakes: Vec<String> = leaves.into_iter().filter_map(mistake).collect();
+    if mistakes.is_empty() { vec![describe(error)] } else { mistakes }
+}
+
+/// Collects the values of a tree of settings that are not sections, with their paths.
+fn collect_leaves(settings: Dict, parent: &str, leaves: &mut Vec<(String, Value)>) {
+    for (name, value) in settings {
+        let path = if parent.is_empty() { name } else { format!("{parent}.{name}") };
+        match value {
+            Value::Dict(_, settings) => collect_leaves(settings, &path, leaves),
+            value => leaves.push((path, value)),
+        }
+    }
+}
 
 /// The message for an error of the settings library. Never repeats a value: it may be part of a secret.
 pub(super) fn describe(error: figment::Error) -> String {

@@ -63,6 +63,14 @@ impl ConfigError {
     pub const fn starting(message: String) -> Self {
         Self(message)
     }
+
+    /// One message for all mistakes.
+    pub(crate) fn of(mistakes: &[String]) -> Self {
+        match mistakes {
+            [only] => Self(only.clone()),
+            all => Self(format!("{} mistakes in the settings:\n  {}", all.len(), all.join("\n  "))),
+        }
+    }
 }
 
 /// The flags that override settings.
@@ -90,7 +98,8 @@ impl Config {
                 .map_err(|error| ConfigError(format!("the configuration {} can't be read: {error}", file.display())))?;
             figment = layers::override_with(figment, Toml::file_exact(file));
         }
-        environment::validate(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut mistakes = environment::mistakes(names);
         // The names of settings have `__`; MUSTER_HOST and others are not settings.
         let variables = Env::prefixed("MUSTER_").filter(|key| key.as_str().contains("__")).split("__");
         figment = layers::override_with(figment, variables);
@@ -103,11 +112,33 @@ impl Config {
                 figment = layers::override_with(figment, Serialized::default(key, value));
             }
         }
-        let mut config: Self = figment.extract().map_err(|error| ConfigError(messages::describe(error)))?;
-        config.validate()?;
-        config.secrets.rename_former();
-        ranges::validate(&figment)?;
-        Ok(config)
+        let config = figment
+            .extract::<Self>()
+            .map_err(|error| messages::describe_all(error, &Figment::from(Toml::string(MANUAL)), &figment));
+        let config = match config {
+            Ok(config) => {
+                mistakes.extend(config.mistakes());
+                Some(config)
+            }
+            Err(unreadable) => {
+                mistakes.extend(unreadable);
+                None
+            }
+        };
+        for mistake in ranges::mistakes(&figment) {
+            // The message about a value of a wrong type names the range, too.
+            let name = mistake.split_inclusive('`').take(2).collect::<String>();
+            if !mistakes.iter().any(|other| other.contains(&name)) {
+                mistakes.push(mistake);
+            }
+        }
+        match config {
+            Some(mut config) if mistakes.is_empty() => {
+                config.secrets.rename_former();
+                Ok(config)
+            }
+            _ => Err(ConfigError::of(&mistakes)),
+        }
     }
 
     /// The default settings.
@@ -118,7 +149,8 @@ impl Config {
         Figment::from(Toml::string(MANUAL)).extract().map_err(|error| ConfigError(messages::describe(error)))
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
+    /// The settings that can't be used together, or whose value has a wrong format.
+    fn mistakes(&self) -> Vec<String> {
         let rules = [
             (is_host_and_port(&self.server.listen), "`server.listen` must be HOST:PORT such as 127.0.0.1:8080"),
             (
@@ -169,19 +201,17 @@ impl Config {
                  else, such as `info,sqlx=warn`",
             ),
         ];
-        for (is_met, message) in rules {
-            if !is_met {
-                return Err(ConfigError(message.to_owned()));
-            }
-        }
+        let broken = rules.into_iter().filter(|(is_met, _)| !is_met);
+        let mut mistakes: Vec<String> = broken.map(|(_, message)| message.to_owned()).collect();
         let least = BodyBudget::least(self.server.body_limit, self.batch.max_users);
         if self.server.body_budget < least {
-            return Err(ConfigError(format!(
+            mistakes.push(format!(
                 "`server.body_budget` must be at least {least}, for a list of `server.body_limit` bytes and \
                  `batch.max_users` rows"
-            )));
+            ));
         }
-        self.argon2().map(|_| ())
+        mistakes.extend(self.argon2().err().map(|error| error.to_string()));
+        mistakes
     }
 
     /// The Argon2 parameters.
@@ -319,7 +349,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        Config::built_in().unwrap().validate().unwrap();
+        assert_eq!(Config::built_in().unwrap().mistakes(), Vec::<String>::new());
     }
 
     #[test]
@@ -339,9 +369,9 @@ mod tests {
         let mut config = Config::built_in().unwrap();
         config.passwords.memory_kib = 19455;
         assert_eq!(
-            config.validate().unwrap_err().to_string(),
-            "[passwords] argon2id with 19455 KiB and 2 iterations is weaker than OWASP ASVS 5.0 allows; use 47104 \
-             KiB with 1, 19456 with 2, or 12288 with 3 or more"
+            config.mistakes(),
+            ["[passwords] argon2id with 19455 KiB and 2 iterations is weaker than OWASP ASVS 5.0 allows; use 47104 \
+             KiB with 1, 19456 with 2, or 12288 with 3 or more"]
         );
     }
 

@@ -5,8 +5,6 @@ use std::ops::RangeInclusive;
 use figment::Figment;
 use figment::value::Value;
 
-use super::ConfigError;
-
 /// The maximum of timeouts that clients wait for, in seconds.
 const HOUR: u128 = 3600;
 
@@ -44,19 +42,17 @@ const RANGES: [(&str, RangeInclusive<u128>); 28] = [
     ("traces.per_second", 0..=1_000_000),
 ];
 
-/// Rejects numbers out of range. Other values are left to deserialization.
-pub(super) fn validate(settings: &Figment) -> Result<(), ConfigError> {
-    for (name, range) in RANGES {
-        if let Ok(Value::Num(_, number)) = settings.find_value(name)
-            && !number
-                .to_u128()
-                .or_else(|| u128::try_from(number.to_i128()?).ok())
-                .is_some_and(|it| range.contains(&it))
-        {
-            return Err(ConfigError(format!("`{name}` must be {}", words(&range))));
+/// The mistakes: numbers out of range. Other values are left to deserialization.
+pub(super) fn mistakes(settings: &Figment) -> Vec<String> {
+    let is_outside = |(name, range): &&(&str, RangeInclusive<u128>)| match settings.find_value(name) {
+        Ok(Value::Num(_, number)) => {
+            let number = number.to_u128().or_else(|| u128::try_from(number.to_i128()?).ok());
+            !number.is_some_and(|number| range.contains(&number))
         }
-    }
-    Ok(())
+        _ => false,
+    };
+    let outside = RANGES.iter().filter(is_outside);
+    outside.map(|(name, range)| format!("`{name}` must be {}", words(range))).collect()
 }
 
 /// The expected value of a numeric setting, for messages; `None` if the setting is not numeric.

@@ -15,6 +15,7 @@ use crate::keys::{self, KeySpec, NewKey};
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
+pub(crate) use read::name;
 pub use read::{Summary, first, list, max_key_days};
 
 /// Creates the organization of a new database, with its first owner and the owner's key. For [`crate::setup`].

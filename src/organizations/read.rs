@@ -53,6 +53,18 @@ pub async fn list(app: &App, caller: &Caller) -> Result<Vec<Summary>> {
     Ok(organizations)
 }
 
+/// The display name of the caller's organization.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn name(app: &App, caller: &Caller) -> Result<String> {
+    let name = sqlx::query_scalar!(
+        "select name from organizations where organization_id = $1",
+        caller.organization_id as Id<Organization>,
+    );
+    app.in_time(async { Ok(name.fetch_one(&mut *app.reader(&app.db.batch).await?).await?) }).await?
+}
+
 /// The maximum lifetime of API keys that the caller's organization creates or rotates, in days; `None` for no limit but
 /// `keys.max_days`.
 ///

@@ -141,6 +141,12 @@ impl EmailAddress {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// The domain, as in the key: in lower case, and in Punycode if it is internationalized.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.key.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
 }
 
 /// NFKC, case folding, and NFKC again, because folding can produce sequences that compose (Unicode, section 3.13).

@@ -9,7 +9,7 @@ use crate::support::gate::{HeldHashing, eventually};
 use crate::support::{Actor, Answer, BATCH, TestApp, sso, with_password};
 
 fn many(count: usize) -> Value {
-    (0..count).map(|n| with_password(&format!("user{n}@example.com"), "kT9$wqzPlr")).collect()
+    (0..count).map(|n| with_password(&format!("user{n}@example.com"), &format!("kT9$wqzPlr{n}"))).collect()
 }
 
 async fn start(actor: &Actor, prefer: &str, users: &Value) -> Answer {

@@ -35,8 +35,8 @@ async fn a_dry_run_previews_the_users_and_writes_only_an_audit_event() {
         body,
         json!({
             "results": [
-                {"name": "Ada", "lastname": "Lovelace", "title": "Countess", "email": "ada@example.com", "is_sso_user": true, "permission_level": "collaborator"},
-                {"name": "Grace", "email": "grace@example.com", "is_sso_user": false, "permission_level": "owner"},
+                {"name": "Ada", "lastname": "Lovelace", "title": "Countess", "email": "ada@example.com", "is_sso_user": true, "permission_level": "collaborator", "credential": "sso"},
+                {"name": "Grace", "email": "grace@example.com", "is_sso_user": false, "permission_level": "owner", "credential": "password"},
             ],
             "metadata": {"total": 2, "next_paging_token": null},
         })

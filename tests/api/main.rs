@@ -51,3 +51,4 @@ mod user_lists;
 mod values;
 mod vendor_client;
 mod vendor_keys;
+mod warnings;

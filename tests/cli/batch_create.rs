@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use muster::caller::PermissionLevel;
 use serde_json::Value;
+use sha2::Digest as _;
 use sqlx::ConnectOptions;
 
 use crate::support::server::{self, ServerProcess};
@@ -148,23 +150,16 @@ async fn a_file_whose_users_were_created_by_an_earlier_run_ends_with_success_and
     assert_eq!(first.status, Some(0), "{}", first.err);
     let second = create(&app, EXAMPLE, &["-o", "csv"]);
     assert_eq!((second.status, &second.out), (Some(0), &first.out), "{}", second.err);
-    let batch =
-        app.db_value::<String>("select to_char(created_at at time zone 'UTC', 'HH24:MI:SS') from batches").await;
-    let said = without_times(&second.err);
-    let said = said.strip_prefix("(muster +_s) Creating users...\n(muster +_s) ").unwrap();
-    let (before, rest) = said.split_once(" (batch bat_").unwrap();
-    assert_eq!(before, format!("all 2 users were created by this API key's request of {batch} UTC"));
-    assert!(rest.ends_with(") and already exist; nothing is left to do\n"), "{rest}");
+    assert_eq!(without_times(&second.err), format!("(muster +_s) Creating users...\n{}", earlier_run(&app, 2).await));
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
-    // Other users with the same addresses, and the same users of another key, are conflicts.
+    // The same when the server has forgotten the key.
+    app.db_execute("update batches set idempotency_key = null, fingerprint = null, fingerprint_key = null, key_expires_at = null, response = null").await;
+    let third = create(&app, EXAMPLE, &["-o", "csv"]);
+    assert_eq!((third.status, &third.out), (Some(0), &first.out), "{}", third.err);
+    // Other users with the same addresses are conflicts.
     let changed = create(&app, &EXAMPLE.replace("title2", "title3"), &[]);
     assert_eq!(changed.status, Some(1));
     assert!(changed.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", changed.err);
-    let other = app.actor(muster::caller::PermissionLevel::Owner).await;
-    let (status, path) = (Some(1), file(EXAMPLE.as_bytes(), ".yaml"));
-    let path = path.path().to_str().unwrap();
-    let ran = run(muster_at(&app).env("MUSTER_TOKEN", other.token()).args(["user", "batch-create", "-f", path]));
-    assert_eq!(ran.status, status, "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,6 +181,16 @@ fn many(count: usize) -> String {
         ));
     }
     content
+}
+
+/// What a command says about the only batch, which an earlier run has created.
+async fn earlier_run(app: &TestApp, users: u64) -> String {
+    let batch = &app.owner.get("/api/v2/batches").await.json()["results"][0];
+    let id = batch["batch_id"].as_str().unwrap();
+    let at: String = app
+        .db_value("select to_char(min(created_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from users where batch_id is not null")
+        .await;
+    format!("(muster +_s) {users} users created by an earlier run, at {at} as batch {id}; nothing is left to do.\n")
 }
 
 /// A server that takes more than two seconds for 200 passwords.
@@ -215,7 +220,8 @@ async fn a_dry_run_shows_the_users_and_its_plan_creates_exactly_them() {
     assert_eq!(
         words,
         format!(
-            "dry run: 2 users would be created; nothing was written\n\
+            "2 users: 2 without a password\n1 domain: anyscale.com (2)\n\
+             dry run: 2 users would be created; nothing was written\n\
              to create exactly these users: muster user batch-create -f {path}"
         )
     );
@@ -227,7 +233,7 @@ async fn a_dry_run_shows_the_users_and_its_plan_creates_exactly_them() {
     assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
     let again = create(&["--plan", plan]);
     assert_eq!(again.status, Some(0), "{}", again.err);
-    assert!(again.err.ends_with(") and already exist; nothing is left to do\n"), "{}", again.err);
+    assert!(again.err.ends_with("; nothing is left to do.\n"), "{}", again.err);
     assert_eq!(app.db_counts().await[0], 2);
 }
 
@@ -272,11 +278,7 @@ async fn a_repeated_idempotency_key_creates_no_user_twice() {
     assert!(lines[2].starts_with("test2@anyscale.com,name2 lastname2,usr_"), "{}", lines[2]);
     let second = create(&app, EXAMPLE, &key);
     assert_eq!((second.status, &second.out), (Some(0), &first.out));
-    assert!(
-        second.err.ends_with(" 2 users created by an earlier request with the same idempotency key.\n"),
-        "{}",
-        second.err
-    );
+    assert_eq!(without_times(&second.err), format!("(muster +_s) Creating users...\n{}", earlier_run(&app, 2).await));
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
     let other = create(&app, &EXAMPLE.replace("name2", "name3"), &key);
     assert_eq!(other.status, Some(1), "{}", other.err);
@@ -291,11 +293,7 @@ async fn a_lost_response_is_retried_with_the_same_key() {
     let path = file.path().to_str().unwrap();
     let ran = run(muster_at(&app).env("MUSTER_HOST", proxy).args(["user", "batch-create", "-f", path]));
     assert_eq!(ran.status, Some(0), "{}", ran.err);
-    assert!(
-        ran.err.ends_with(" 2 users created by an earlier request with the same idempotency key.\n"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.ends_with(" 2 users created.\n"), "{}", ran.err);
     assert_eq!(app.db_counts().await, [2, 2, 0, 1, 3]);
 }
 
@@ -381,7 +379,7 @@ async fn an_interrupted_command_says_that_the_batch_continues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_is_run_again_after_an_interruption_ends_with_success_and_prints_the_users() {
+async fn a_command_that_is_run_again_after_an_interruption_follows_the_batch_that_is_running() {
     let (app, held) = TestApp::spawn_holding_hashes().await;
     let file = file(many(40).as_bytes(), ".yaml");
     let path = file.path().to_str().unwrap();
@@ -394,13 +392,97 @@ async fn a_command_that_is_run_again_after_an_interruption_ends_with_success_and
     err.read_to_string(&mut rest).unwrap();
     second.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!((second.wait().unwrap().code(), out.as_str()), (Some(0), ""), "{rest}");
-    let said = rest.lines().last().unwrap();
-    assert!(
-        said.ends_with("and already exist; nothing is left to do") || said.ends_with(" 40 users created."),
-        "{rest}"
+    assert_eq!(without_times(&rest), "(muster +_s) 40 users created.\n");
+    assert_eq!(app.db_counts().await[..4], [40, 40, 40, 1]);
+    let third = remote(&app, &["user", "batch-create", "-f", path]);
+    assert_eq!(
+        (third.status, without_times(&third.err)),
+        (Some(0), format!("(muster +_s) Creating users...\n{}", earlier_run(&app, 40).await))
     );
-    assert_eq!(rest.lines().count(), 1, "{rest}");
-    assert_eq!(app.db_counts().await[0], 40);
+    assert_eq!(app.db_counts().await[..4], [40, 40, 40, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_key_has_imported_is_recognized_also_with_local_hashes_and_again_sends_it_anyway() {
+    let app = TestApp::spawn().await;
+    let file = file(many(2).as_bytes(), ".yaml");
+    let path = file.path().to_str().unwrap();
+    let create =
+        |command: &mut Command, more: &[&str]| run(command.args(["user", "batch-create", "-f", path]).args(more));
+    let first = create(&mut muster_at(&app), &["-o", "csv"]);
+    assert_eq!(first.status, Some(0), "{}", first.err);
+    let earlier = earlier_run(&app, 2).await;
+    let other = app.actor(PermissionLevel::Owner).await;
+    for (more, started) in [(&[][..], "(muster +_s) Creating users...\n"), (&["--hash-locally"], "")] {
+        let ran = create(muster_at(&app).env("MUSTER_TOKEN", other.token()), &[more, &["-o", "csv"]].concat());
+        assert_eq!((ran.status, &ran.out), (Some(0), &first.out), "{}", ran.err);
+        assert_eq!(without_times(&ran.err), format!("{started}{earlier}"));
+    }
+    let again = create(&mut muster_at(&app), &["--again"]);
+    assert_eq!(again.status, Some(1), "{}", again.err);
+    assert!(again.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", again.err);
+
+    assert_eq!(app.db_counts().await[3], 1);
+    let id = app.owner.get("/api/v2/batches").await.json()["results"][0]["batch_id"].as_str().unwrap().to_owned();
+    assert_eq!(remote(&app, &["batch", "undo", &id, "--yes"]).status, Some(0));
+    let undone = create(&mut muster_at(&app), &[]);
+    assert_eq!(undone.status, Some(1), "{}", undone.err);
+    assert!(
+        undone.err.ends_with(&format!(
+            "hint: the idempotency key is derived from the users; `--again` uses a new one\nerror: batch {id} of this \
+             Idempotency-Key is undone; use a new key to create it again; nothing was created\n"
+        )),
+        "{}",
+        undone.err
+    );
+    let again = create(&mut muster_at(&app), &["--again"]);
+    assert!(again.status == Some(0) && again.err.ends_with(" 2 users created.\n"), "{}", again.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_idempotency_key_does_not_give_the_passwords_away() {
+    let app = TestApp::spawn().await;
+    let ran = create(&app, &many(2), &[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let key: String = app.db_value("select idempotency_key from batches").await;
+    let rows = |n: u8| {
+        format!(
+            r#"{{"name":"user{n}","email":"user{n}@example.com","password":"tidal-anchor-Plum-{n}","is_sso_user":false}}"#
+        )
+    };
+    let digest = hex::encode(sha2::Sha256::digest(format!("[{},{}]", rows(0), rows(1))));
+    assert!(key.len() == 64 && key != digest, "{key}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_point_into_the_file_and_strict_refuses_them() {
+    let app = TestApp::spawn().await;
+    let mut content = "name,email,is_sso_user,title\n".to_owned();
+    (0..6).for_each(|n| content.push_str(&format!("Ada,a{n}@example.com,true,\n")));
+    content.push_str("Grace,grace@exmaple.com,true,=1+1\n");
+    let create = |more: &[&str]| with_file(&app, "batch-create", content.as_bytes(), ".csv", more);
+    let domain = "warning[domain_misspelled]: email: the domain `exmaple.com` is one edit away from `example.com`, the domain \
+                  of 6 users of the list\n --> users:8:7\n";
+    let formula =
+        "warning[formula]: title: starts with `=`: a spreadsheet would take the text for a formula\n --> users:8:30\n";
+    let dry = create(&["--dry-run"]);
+    assert_eq!((dry.status, dry.out.lines().count()), (Some(0), 8), "{}", dry.err);
+    assert!(
+        dry.err.starts_with("7 users: 7 with SSO\n2 domains: example.com (6), exmaple.com (1)\n2 warnings\n"),
+        "{}",
+        dry.err
+    );
+    assert!(dry.err.contains(domain) && dry.err.contains(formula), "{}", dry.err);
+    for more in [&["--strict"][..], &["--strict", "--dry-run"]] {
+        let strict = create(more);
+        assert_eq!(strict.status, Some(1), "{}", strict.err);
+        assert!(strict.err.contains(&domain.replace("warning[", "error[")), "{}", strict.err);
+        assert!(strict.err.ends_with("\n1 of 7 users can't be created; nothing was created\n"), "{}", strict.err);
+    }
+    assert_eq!(app.db_counts().await[0], 0);
+    let ran = create(&[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert!(ran.err.contains(domain) && ran.err.contains(formula), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,11 +499,11 @@ async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome(
     interrupt(&mut child);
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    let words =
-        "error: interrupted before the server responded; the outcome is unknown: retry safely with `--idempotency-key ";
-    let key = err.split_once(words).unwrap_or_else(|| panic!("{err}")).1.split('`').next().unwrap();
+    let words = "error: interrupted before the server responded; the outcome is unknown: repeat the same command, which \
+                 creates no user twice\n";
+    assert!(err.ends_with(words), "{err}");
     drop(held);
-    let ran = remote(&app, &["user", "batch-create", "-f", path, "--idempotency-key", key]);
+    let ran = remote(&app, &["user", "batch-create", "-f", path]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
     assert!(ran.err.ends_with(" 100 users created.\n"), "{}", ran.err);
     assert_eq!(app.db_counts().await[..4], [100, 100, 100, 1]);
@@ -448,7 +530,8 @@ async fn a_dry_run_with_local_hashes_hashes_nothing_and_says_why_there_is_no_pla
     assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 401), "{}", ran.err);
     assert_eq!(
         ran.err,
-        "dry run: 400 users would be created; nothing was written\n\
+        "400 users: 400 with a password hash\n1 domain: example.com (400)\n\
+         dry run: 400 users would be created; nothing was written\n\
          no plan is available with `--hash-locally`, because each run creates new hashes\n"
     );
     let ran = create(&app, &many(1), &["--hash-locally"]);

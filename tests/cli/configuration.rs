@@ -495,6 +495,47 @@ fn messages_about_settings_name_the_expected_values() {
     assert_eq!((quoted.status, quoted.err.as_str()), (Some(0), "the configuration is valid\n"));
 }
 
+#[test]
+fn all_mistakes_in_the_settings_are_named_at_once() {
+    let file = file(
+        b"[server]\nlisten = 'here'\nworkers = 'two'\nport = 80\n[batch]\nmax_users = 0\n[log]\nlevel = 'loud'\n",
+        ".toml",
+    );
+    let path = file.path().to_str().unwrap();
+    let ran = run(muster()
+        .args(["config", "check", "--config", path])
+        .env("MUSTER_PASSWORDS__MUST_CHANGE", "yes")
+        .env("MUSTER_DATABASE_URL", "postgres://h/d"));
+    let err = ran.err.replace(path, "muster.toml");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!((ran.status, lines[0]), (Some(2), "error: 5 mistakes in the settings:"), "{err}");
+    for mistake in [
+        "  unknown environment variable `MUSTER_DATABASE_URL`; settings are MUSTER_SECTION__KEY with two underscores, such as \
+         MUSTER_DATABASE__URL",
+        "  setting `passwords.must_change` in the environment must be true or false",
+        "  setting `server.workers` in muster.toml must be a whole number from 0 to 512",
+        "  `batch.max_users` must be from 1 to 100000",
+    ] {
+        assert!(lines.contains(&mistake), "{mistake}\n{err}");
+    }
+    assert!(
+        lines.iter().any(|line| line.starts_with("  unknown setting `server.port` in muster.toml; known")),
+        "{err}"
+    );
+
+    // Settings that can be read, and are wrong in other ways.
+    let ran = run(muster()
+        .args(["config", "check", "--data-dir", "/tmp/never-made"])
+        .env("MUSTER_SERVER__LISTEN", "here")
+        .env("MUSTER_LOG__LEVEL", "loud")
+        .env("MUSTER_KEYS__PER_USER", "0"));
+    assert!(
+        ran.err.starts_with("error: 3 mistakes in the settings:\n  `server.listen` must be HOST:PORT"),
+        "{}",
+        ran.err
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_with_a_failed_or_changed_migration_is_not_served() {
     use sqlx::{AssertSqlSafe, ConnectOptions, Executor};

@@ -223,7 +223,7 @@ async fn a_dash_reads_standard_input() {
         assert_eq!(ran.status, Some(0), "{}", ran.err);
     }
     assert_eq!(app.db_counts().await[0], 8);
-    let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv"]);
+    let ran = create_from_input(&app, CSV.replace("DOMAIN", "n0.example").as_bytes(), &["--format", "csv", "--again"]);
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.contains("--> <stdin>:3:16\n") && ran.err.contains("::: <stdin>:4:4\n"), "{}", ran.err);
     let ran = create_from_input(&app, b"[", &["--format", "json"]);

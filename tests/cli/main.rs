@@ -26,6 +26,7 @@ mod files;
 mod group;
 mod healthcheck;
 mod invitations;
+mod jobs;
 mod keys;
 mod log;
 mod login;

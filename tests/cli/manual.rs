@@ -11,8 +11,10 @@ use crate::support::server::muster;
 /// The subcommands of a command, from its help.
 fn below(path: &[&str]) -> Vec<String> {
     let help = run(muster().args(path).arg("--help")).out;
-    let Some((_, commands)) = help.split_once("\nCommands:\n") else { return Vec::new() };
-    let lines = commands.lines().take_while(|line| !line.is_empty());
+    // The commands of `muster` itself are listed by task, those of a group under one heading.
+    let start = if path.is_empty() { "\nServer:\n" } else { "\nCommands:\n" };
+    let Some((_, commands)) = help.split_once(start) else { return Vec::new() };
+    let lines = commands.lines().take_while(|line| *line != "Options:");
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     names.map(|line| line.split_whitespace().next().unwrap().to_owned()).filter(|name| name != "help").collect()
 }
@@ -38,6 +40,26 @@ fn completed(words: &[&str]) -> BTreeSet<String> {
     let ran = run(Command::new("bash").args(["-c", program]).arg(script.path()).args(words));
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
     ran.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn muster_alone_lists_its_commands_by_task_and_hints_at_the_command_for_what_people_try() {
+    let alone = run(&mut muster());
+    assert_eq!((alone.status, alone.out.as_str()), (Some(2), ""));
+    let headings: Vec<&str> = alone.err.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    assert_eq!(headings, ["Server:", "People:", "Access:", "Operations:", "Shell:", "Options:"], "{}", alone.err);
+    assert!(alone.err.contains("\n  user             Create, list, update"), "{}", alone.err);
+    assert_eq!(run(muster().arg("--help")).out, alone.err);
+    for (words, hint) in [
+        (&["import", "people.csv"][..], "hint: `muster user batch-create -f FILE` creates users; "),
+        (&["user", "add", "ada@example.com"], "hint: `muster user batch-create -f FILE` creates users; "),
+        (&["user", "set-password"], "hint: passwords are set when a user is created"),
+        (&["user", "disable", "ada@example.com"], "hint: `muster user suspend` suspends users\n"),
+    ] {
+        let ran = run(muster().args(words));
+        assert_eq!(ran.status, Some(2));
+        assert!(ran.err.starts_with("error: unrecognized subcommand") && ran.err.contains(hint), "{}", ran.err);
+    }
 }
 
 #[test]

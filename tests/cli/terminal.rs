@@ -186,3 +186,66 @@ async fn names_of_keys_and_files_have_no_invisible_characters() {
     let keys: Value = app.owner.get("/api/v2/api_keys").await.json();
     assert_eq!(keys["results"].as_array().unwrap().len(), 1);
 }
+
+/// Runs a command on a terminal of this width; returns the exit status and what the terminal shows.
+fn on_terminal(command: &mut std::process::Command, columns: u16) -> (Option<i32>, String) {
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = nix::pty::openpty(Some(&size), None).unwrap();
+    let end = || Stdio::from(terminal.slave.try_clone().unwrap());
+    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    drop(terminal.slave);
+    let reader = std::thread::spawn(move || {
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        let mut master = std::fs::File::from(terminal.master);
+        // Reading fails when the last program has closed the terminal.
+        while let Ok(length @ 1..) = master.read(&mut buffer) {
+            shown.extend_from_slice(&buffer[..length]);
+        }
+        String::from_utf8(shown).unwrap().replace("\r\n", "\n")
+    });
+    let status = child.wait().unwrap().code();
+    (status, reader.join().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_has_the_columns_that_fit_and_a_dry_run_the_first_rows() {
+    let app = TestApp::spawn().await;
+    assert_eq!(app.owner.create(&json!([crate::sso("ada@example.com")])).await.status, 200);
+    let (status, shown) = on_terminal(crate::muster_at(&app).args(["user", "search", "ada"]), 40);
+    assert_eq!(status, Some(0), "{shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines[0], lines[1].starts_with("ada@example.com  ")), ("EMAIL            NAME", true), "{shown}");
+    assert!(lines[2].starts_with("left out, because the terminal is too narrow: USER ID, "), "{shown}");
+    assert!(lines[2].ends_with("; `-o wide` prints all columns"), "{shown}");
+    let (_, wide) = on_terminal(crate::muster_at(&app).args(["user", "search", "ada", "-o", "wide"]), 40);
+    assert!(wide.contains("USER ID") && !wide.contains("left out"), "{wide}");
+    assert_eq!(
+        remote(&app, &["user", "search", "ada"]).out,
+        remote(&app, &["user", "search", "ada", "-o", "wide"]).out
+    );
+
+    let rows: String = (0..30).map(|n| format!("Ada,a{n}@example.com,true\n")).collect();
+    let file = crate::support::file(format!("name,email,is_sso_user\n{rows}").as_bytes(), ".csv");
+    let dry_run = ["user", "batch-create", "--dry-run", "-f", file.path().to_str().unwrap()];
+    let (status, shown) = on_terminal(crate::muster_at(&app).args(dry_run), 200);
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("\na19@example.com  ") && !shown.contains("\na20@example.com  "), "{shown}");
+    assert!(shown.contains("\nand 10 more; `-o table` prints all\n"), "{shown}");
+    let (_, all) = on_terminal(crate::muster_at(&app).args(dry_run).args(["-o", "table"]), 200);
+    assert!(all.contains("\na29@example.com  ") && !all.contains("more; `-o"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_have_colors_on_a_terminal_but_not_on_a_dumb_one() {
+    let app = TestApp::spawn().await;
+    let file = crate::support::file(b"name,email,is_sso_user\nAda,ada,true\n", ".csv");
+    let create = |term: &str| {
+        let mut command = crate::muster_at(&app);
+        command.env("TERM", term).env_remove("NO_COLOR");
+        on_terminal(command.args(["user", "batch-create", "-f", file.path().to_str().unwrap()]), 120).1
+    };
+    assert!(create("xterm").contains("\x1b["));
+    let dumb = create("dumb");
+    assert!(dumb.contains("error[") && !dumb.contains('\x1b'), "{dumb}");
+}

@@ -11,7 +11,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Version};
 use crate::certificates::{Authority, Files, serve_tls};
 use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, migrated_database};
+use crate::support::{Actor, TestApp, migrated_database};
 use crate::{LIVEZ, connect, to_the_end};
 
 /// A client that trusts only this CA and reuses no connections.
@@ -362,4 +362,30 @@ async fn a_server_that_uses_a_ca_certificate_is_not_trusted() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{words}");
     assert!(words.contains("CaUsedAsEndEntity"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_what_to_look_at_when_it_gets_no_response() {
+    let server = serve_tls(&Files::new(&Authority::new()), &[]).await;
+    let plain = TestApp::spawn().await;
+    let hint = |host: String| {
+        let mut command = muster();
+        let ran =
+            command.args(["user", "list"]).env("MUSTER_TOKEN", "amk_x").env("MUSTER_HOST", &host).output().unwrap();
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{err}");
+        let (error, hint) = err.split_once("\nhint: ").unwrap_or_else(|| panic!("no hint: {err}"));
+        assert!(error.contains(&format!("error: no response from `{host}`: ")), "{err}");
+        hint.trim_end().to_owned()
+    };
+    let https = "the server may speak HTTPS; use an address that begins with https://";
+    assert_eq!(hint(format!("http://{}", server.address)), https);
+    let http = "the server speaks HTTP, not HTTPS; use an address that begins with http://";
+    assert_eq!(hint(format!("https://{}", plain.address)), http);
+    let certificate =
+        "the certificate is not from an authority of this machine; SSL_CERT_FILE names a file with others";
+    assert_eq!(hint(format!("https://{}", server.address)), certificate);
+    let serve =
+        "is `muster serve` running on this machine? The address is that of `--host`, MUSTER_HOST or ANYSCALE_HOST";
+    assert_eq!(hint("http://127.0.0.1:9".to_owned()), serve);
 }

@@ -182,6 +182,29 @@ pub struct PlannedUser {
     pub title: Option<String>,
     /// Permission level: `owner` or `collaborator`.
     pub permission_level: String,
+    /// How the user would sign in: `sso`, `password`, `password_hash` (imported), or `none` (a password has to be set).
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[serde(default)]
+    pub credential: PlannedCredential,
+}
+
+/// How a user would sign in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlannedCredential {
+    /// Through the organization's identity provider.
+    Sso,
+    /// With the password of the list.
+    Password,
+    /// With the password whose hash is in the list.
+    PasswordHash,
+    /// Not until a password is set.
+    None,
+    /// A value that this version of the client does not know, or none.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Selects batches. A batch must match all fields that are set.
@@ -318,6 +341,20 @@ impl CreatedBody {
     pub(crate) fn into_batch(self, replayed: bool) -> CreatedBatch {
         let BatchMetadata { batch_id, warnings } = self.metadata;
         CreatedBatch { users: self.results, batch_id, warnings, replayed }
+    }
+}
+
+/// Response body of a batch that continues in the background.
+#[derive(Deserialize)]
+pub(crate) struct RunningBody {
+    result: Batch,
+    #[serde(default, deserialize_with = "crate::page::null_as_default")]
+    metadata: BatchMetadata,
+}
+
+impl RunningBody {
+    pub(crate) fn into_parts(self) -> (Batch, Vec<RowFinding>) {
+        (self.result, self.metadata.warnings)
     }
 }
 

@@ -8,10 +8,9 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use crate::batch::{CreatedBody, PlannedBody};
-use crate::http::Single;
+use crate::batch::{CreatedBody, PlannedBody, RunningBody};
 use crate::retry::{Retry, RetryReason};
-use crate::{Batch, BatchEvent, BatchOutcome, Client, CreatedBatch, Error, PlannedBatch, random};
+use crate::{BatchEvent, BatchOutcome, Client, CreatedBatch, Error, PlannedBatch, RowFinding, random};
 
 const PATH: &str = "/api/v2/users/admin_batch_create";
 
@@ -54,11 +53,12 @@ pub struct BatchRequest<'a, R> {
     plan: Option<String>,
     file: Option<(String, String)>,
     wait: Option<Duration>,
+    is_strict: bool,
 }
 
 impl<'a, R: Serialize> BatchRequest<'a, R> {
     pub(crate) fn new(client: &'a Client, rows: &'a [R]) -> Self {
-        Self { client, rows, key: None, plan: None, file: None, wait: None }
+        Self { client, rows, key: None, plan: None, file: None, wait: None, is_strict: false }
     }
 
     /// Sets the idempotency key: 1 to 255 visible ASCII characters. Random by default. Set it to repeat an earlier request,
@@ -85,6 +85,11 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         Self { wait: Some(timeout), ..self }
     }
 
+    /// Rejects the rows if there is any warning about them.
+    pub fn strict(self, is_strict: bool) -> Self {
+        Self { is_strict, ..self }
+    }
+
     /// Sends the request. Retries with the same key and the same body while the connection fails or the server is
     /// overloaded.
     ///
@@ -93,7 +98,7 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     pub async fn send(self) -> Result<BatchOutcome, Error> {
         let key = self.key()?;
         let retry = Retry::new(self.client.http.retry_for);
-        self.post(&key, retry, |reason| self.client.http.notify(reason)).await
+        self.post(&key, retry, |reason| self.client.http.notify(reason)).await.map(|(outcome, _)| outcome)
     }
 
     /// Sends the request and polls the batch until its users exist; with [`wait`](Self::wait), without holding a
@@ -108,13 +113,15 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         let mut retry = Retry::new(self.client.http.retry_for);
         let mut resubmissions = 0;
         loop {
-            let batch = match self.post(&key, retry, |reason| on_event(reason.into())).await? {
-                BatchOutcome::Created(created) => return Ok(created),
-                BatchOutcome::Running(batch) => batch,
+            let (batch, warnings) = match self.post(&key, retry, |reason| on_event(reason.into())).await? {
+                (BatchOutcome::Created(created), _) => return Ok(created),
+                (BatchOutcome::Running(batch), warnings) => (batch, warnings),
             };
             on_event(BatchEvent::Running(&batch));
             let error = match self.client.follow(&batch.batch_id, &mut on_event).await {
-                Ok(created) => return Ok(created),
+                // Later responses lack the warnings about passwords.
+                Ok(created) if warnings.is_empty() => return Ok(created),
+                Ok(created) => return Ok(CreatedBatch { warnings, ..created }),
                 Err(error) => error,
             };
             match &error {
@@ -137,7 +144,13 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         }
     }
 
-    async fn post(&self, key: &str, retry: Retry, on_retry: impl FnMut(RetryReason)) -> Result<BatchOutcome, Error> {
+    /// The outcome, and the warnings about a batch that is running.
+    async fn post(
+        &self,
+        key: &str,
+        retry: Retry,
+        on_retry: impl FnMut(RetryReason),
+    ) -> Result<(BatchOutcome, Vec<RowFinding>), Error> {
         let mut headers = self.headers()?;
         headers.insert("idempotency-key", visible("idempotency key", key, 255)?);
         if let Some(plan) = &self.plan {
@@ -148,14 +161,17 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
             headers.insert("prefer", value("wait", &format!("respond-async, wait={seconds}"))?);
         }
         let http = &self.client.http;
-        let sent = http.post(PATH).headers(headers).body(self.rows)?.send_with_retry(retry, on_retry).await;
+        let post = http.post(PATH).flag("strict", self.is_strict).headers(headers);
+        let sent = post.body(self.rows)?.send_with_retry(retry, on_retry).await;
         let response = sent.map_err(|error| if error.is_retryable() { error.with_key(Some(key)) } else { error })?;
         if response.status == StatusCode::ACCEPTED {
-            let running = http.parse::<Single<Batch>>(&response).map_err(|error| error.with_key(Some(key)))?;
-            return Ok(BatchOutcome::Running(Box::new(running.result)));
+            let running = http.parse::<RunningBody>(&response).map_err(|error| error.with_key(Some(key)))?;
+            let (batch, warnings) = running.into_parts();
+            return Ok((BatchOutcome::Running(Box::new(batch)), warnings));
         }
         let created = http.parse::<CreatedBody>(&response).map_err(|error| error.with_key(Some(key)))?;
-        Ok(BatchOutcome::Created(created.into_batch(response.has_header("idempotency-replayed", "true"))))
+        let is_replayed = response.has_header("idempotency-replayed", "true");
+        Ok((BatchOutcome::Created(created.into_batch(is_replayed)), Vec::new()))
     }
 
     /// Validates the rows and returns the users that would be created. Sends neither a key nor a plan.
@@ -164,7 +180,8 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
     /// The same as [`send`](Self::send). [`Error::outcome_unknown`] is irrelevant, because nothing is written.
     pub async fn dry_run(self) -> Result<PlannedBatch, Error> {
         let http = &self.client.http;
-        let write = http.post(PATH).query("dry_run", "true").headers(self.headers()?).body(self.rows)?;
+        let post = http.post(PATH).query("dry_run", "true").flag("strict", self.is_strict);
+        let write = post.headers(self.headers()?).body(self.rows)?;
         let response = write.send_with_retry(Retry::new(http.retry_for), |reason| http.notify(reason)).await?;
         Ok(http.parse::<PlannedBody>(&response)?.into())
     }

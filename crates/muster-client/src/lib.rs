@@ -30,7 +30,7 @@ pub use api_key::{ApiKey, ApiKeyWithToken, KeyExpiration, NewApiKey};
 pub use audit::{AuditEvent, AuditFilter};
 pub use batch::{
     Batch, BatchError, BatchEvent, BatchFilter, BatchOutcome, BatchState, BatchUser, CreatedBatch, KeptUser,
-    PlannedBatch, PlannedUser, UndoneBatch,
+    PlannedBatch, PlannedCredential, PlannedUser, UndoneBatch,
 };
 pub use batch_request::BatchRequest;
 pub use builder::ClientBuilder;

@@ -2,13 +2,12 @@
 
 use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
-use muster_client::{Batch, PlannedUser};
+use muster_client::{Batch, PlannedCredential, PlannedUser};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::batches::to_batch;
 use super::created_users::{BatchMetadata, CreatedUsers, render};
-use super::{DryRun, Single, is_dry_run};
 use crate::app::App;
 use crate::batches::{self, Mode, Planned, Request, Slow, Source};
 use crate::caller::Caller;
@@ -16,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{delivered, extract, headers, log};
+use crate::report::Finding;
 use crate::users::{Credential, Line, NewUser};
 
 /// A user to create.
@@ -54,6 +54,18 @@ pub(in crate::http) struct AdminCreateUser {
     permission_level: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct CreateQuery {
+    /// `true`: change nothing; respond with what would happen. Default: `false`.
+    #[param(value_type = Option<bool>)]
+    dry_run: Option<String>,
+    /// `true`: reject the list if there is any warning about it; `rows` of the error contains the warnings. Default: `false`.
+    #[param(value_type = Option<bool>)]
+    strict: Option<String>,
+}
+
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes what http::headers reads")]
@@ -87,6 +99,13 @@ pub(in crate::http) struct PlannedUsers {
     plan: String,
 }
 
+/// A batch that continues in the background.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct RunningBatch {
+    result: Batch,
+    metadata: BatchMetadata,
+}
+
 /// The created users or, in a dry run, the users that would be created.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
@@ -105,13 +124,13 @@ pub(in crate::http) enum CreatedOrPlanned {
 /// A request with an `Idempotency-Key` can be retried until there is a response; it is executed once. With `Prefer:
 /// respond-async`, the server responds to a batch with many passwords with 202 and its `Location` once the rows are valid.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_create", operation_id = "user_batch_create", tag = "users",
-    params(DryRun, Headers),
+    params(CreateQuery, Headers),
     request_body = Vec<AdminCreateUser>,
     responses(
         (status = 200, description = "The created users or, with `dry_run`, the plan.",
             body = CreatedOrPlanned, headers(
                 ("Idempotency-Replayed" = Option<String>, description = "`true` if an earlier request with this key created the users."))),
-        (status = 202, description = "The rows are valid, and the batch is running; poll `Location`.", body = Single<Batch>,
+        (status = 202, description = "The rows are valid, and the batch is running; poll `Location`.", body = RunningBatch,
             headers(("Location" = String), ("Retry-After" = u64))),
         (status = 409, description = "Accounts exist (`batch_conflict`), a request with this key is in progress \
             (`idempotency_key_in_use`), the plan no longer applies (`plan_changed`), or the batch was cancelled or \
@@ -124,7 +143,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
     let create = create_request(&app, &body.request)?;
     let answer = batches::create(&app, &caller, create, body.read()).await?;
     let mut response = match &answer {
-        batches::Answer::Running(_) => HttpResponse::Accepted(),
+        batches::Answer::Running(..) => HttpResponse::Accepted(),
         _ => HttpResponse::Ok(),
     };
     Ok(match answer {
@@ -144,13 +163,13 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
             // nginx passes the blanks on instead of collecting them.
             response.content_type("application/json").insert_header(("x-accel-buffering", "no")).streaming(body)
         }
-        batches::Answer::Running(batch) => {
+        batches::Answer::Running(batch, warnings) => {
             let location = format!("/api/v2/batches/{}", batch.batch_id);
             response
                 .insert_header((LOCATION, location))
                 .insert_header(("preference-applied", "respond-async"))
                 .insert_header((RETRY_AFTER, "1"))
-                .json(Single { result: to_batch(*batch, &app.clock) })
+                .json(RunningBatch::new(to_batch(*batch, &app.clock), warnings))
         }
         batches::Answer::Planned(planned) => {
             log::rows(&body.request, planned.users.len());
@@ -160,7 +179,9 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
 }
 
 fn create_request(app: &App, request: &HttpRequest) -> Result<Request> {
-    let is_dry_run = is_dry_run(request)?;
+    let query: CreateQuery = extract::query(request)?;
+    let is_dry_run = extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false);
+    let is_strict = extract::flag("strict", query.strict.as_deref())?.unwrap_or(false);
     let plan = headers::plan(request)?;
     let mode = match is_dry_run {
         true if plan.is_some() => {
@@ -176,9 +197,18 @@ fn create_request(app: &App, request: &HttpRequest) -> Result<Request> {
         key: headers::idempotency_key(request)?,
         plan,
         mode,
+        is_strict,
         render,
         slow: (source == Source::VendorClient).then(|| Slow::new(app.config.server.limits.slow_batch)),
     })
+}
+
+impl RunningBatch {
+    fn new(result: Batch, warnings: Vec<Finding>) -> Self {
+        let total = usize::try_from(result.user_count).unwrap_or_default();
+        let metadata = BatchMetadata::new(total, Some(result.batch_id.clone()), warnings);
+        Self { result, metadata }
+    }
 }
 
 impl From<Planned> for PlannedUsers {
@@ -197,5 +227,11 @@ fn to_planned_user(user: &NewUser) -> PlannedUser {
         lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
         title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
         permission_level: user.permission_level.as_str().to_owned(),
+        credential: match &user.credential {
+            Credential::Sso => PlannedCredential::Sso,
+            Credential::Password(_) => PlannedCredential::Password,
+            Credential::Imported { .. } => PlannedCredential::PasswordHash,
+            Credential::Unset => PlannedCredential::None,
+        },
     }
 }

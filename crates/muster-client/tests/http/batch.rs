@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muster_client::{
     AdminCreateUser, AdminCreatedUser, ApiError, BatchOutcome, BatchState, Client, CreatedBatch, Error, PlannedBatch,
-    PlannedUser, RowFinding,
+    PlannedCredential, PlannedUser, RowFinding,
 };
 use serde_json::json;
 
@@ -189,7 +189,7 @@ async fn an_accepted_batch_is_running() {
 #[tokio::test]
 async fn a_dry_run_sends_no_key_and_returns_the_plan() {
     let body = r#"{"results":[{"email":"test1@anyscale.com","name":"name1","is_sso_user":false,"lastname":"lastname1",
-        "permission_level":"owner"}],"metadata":{"total":1,"next_paging_token":null},"plan":"plan1_abc"}"#;
+        "permission_level":"owner","credential":"password_hash"}],"metadata":{"total":1,"next_paging_token":null},"plan":"plan1_abc"}"#;
     let server = Server::start([Answer::none(), Answer::new("200 OK", body)]).await;
     let planned = server.client().batch(&users()).idempotency_key("k").plan("plan1_old").dry_run().await.unwrap();
     let user = PlannedUser {
@@ -199,6 +199,7 @@ async fn a_dry_run_sends_no_key_and_returns_the_plan() {
         lastname: Some("lastname1".to_owned()),
         title: None,
         permission_level: "owner".to_owned(),
+        credential: PlannedCredential::PasswordHash,
     };
     assert_eq!(planned, PlannedBatch { users: vec![user], plan: "plan1_abc".to_owned(), warnings: vec![] });
     // Sent twice, because the first response was lost.
