@@ -1,27 +1,43 @@
 //! `muster invitation …`: invitations, over HTTP. Creating and revoking requires an owner's API key; accepting, the link.
+//!
+//! # Decisions
+//!
+//! - People who have an open invitation are counted and named on standard error, and not in the output: a row without a link
+//!   would be sent to somebody.
+//! - A file without the extension of a users file has one address in each line, which is what other programs write.
 
+use std::borrow::Cow;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use muster_client::{
-    AcceptInvitation, AcceptedInvitation, Client, CreatedInvitation, ExposeSecret, Invitation, InvitationError,
-    NewInvitation, PermissionLevel, SecretString,
+    AcceptInvitation, AcceptedInvitation, Client, Error, ExposeSecret, Invitation, InvitationOutcome, InvitedUser,
+    InvitedUsers, SecretString,
 };
 use serde_json::{Value, json};
 
+use super::columns::ColumnArgs;
+use super::file_report::{self, ErrorsArgs, FileReport};
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, builder, host};
 use super::{Exit, password};
 use crate::caller::PermissionLevel as Role;
 use crate::config::environment;
+use crate::users_file::{self, Contents, FileFormat, UsersFile};
+
+/// The field of a row with the permission level.
+const PERMISSION_LEVEL: &str = "permission_level";
+
+/// How many people who are already invited are named.
+const MAX_NAMED: usize = 10;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// Create an invitation for each e-mail address. Prints the links to standard output, only once.
+    /// Invite people: all or none. Prints the links to standard output, only once.
     ///
-    /// muster sends no e-mail. A new invitation replaces a pending one for the same address. Each address is processed
-    /// on its own; the exit status is 1 if any of them fails.
+    /// muster sends no e-mail. People who have an open invitation are skipped, unless `--resend` is given. If any row is
+    /// invalid, reports every error and invites nobody.
     Create(CreateArgs),
     /// List pending invitations. Links are not stored.
     List {
@@ -46,15 +62,30 @@ pub(super) enum Command {
 #[derive(clap::Args, Debug)]
 pub(super) struct CreateArgs {
     /// E-mail addresses.
-    #[arg(value_name = "EMAIL", required_unless_present = "file")]
+    #[arg(value_name = "EMAIL", required_unless_present = "users_file", conflicts_with = "users_file")]
     emails: Vec<String>,
-    /// File of e-mail addresses, one per line; `-` reads standard input. Empty lines and lines that start with # are
-    /// ignored.
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    file: Option<PathBuf>,
-    /// Permission level of the new accounts.
+    /// Users file, as for `muster user batch-create`: YAML, JSON, JSON lines or CSV, of which only `email` is required;
+    /// names and titles are the defaults of the form. A file with another extension, and standard input (`-`), has one
+    /// e-mail address per line; empty lines and lines that start with # are ignored.
+    #[arg(short = 'f', long, alias = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    users_file: Option<PathBuf>,
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else one address per
+    /// line].
+    #[arg(long, value_enum, requires = "users_file")]
+    format: Option<FileFormat>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    errors: ErrorsArgs,
+    /// Permission level of the new accounts, unless the file has another one.
     #[arg(long, value_enum, default_value = "collaborator")]
     role: Role,
+    /// Replace the links of people who have an open invitation: the earlier links no longer work.
+    #[arg(long)]
+    resend: bool,
+    /// Show who would be invited, or the errors; invite nobody.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -121,74 +152,153 @@ impl TableRow for AcceptedInvitation {
 
 async fn create(args: &CreateArgs) -> Result<(), Exit> {
     let client = args.remote.client()?;
-    let mut emails = args.emails.clone();
-    if let Some(file) = &args.file {
-        emails.extend(addresses(&read(file)?));
-    }
-    if emails.is_empty() {
-        return Err(Exit::usage("the file contains no e-mail address"));
-    }
-    // Collaborator is the default of every server; an Anyscale server does not know the field.
-    let permission_level = matches!(args.role, Role::Owner).then_some(PermissionLevel::Owner);
-    let invitations: Vec<NewInvitation> =
-        emails.into_iter().map(|email| NewInvitation { email, permission_level }).collect();
-    let outcomes = client.create_invitations(&invitations).await?;
-    show_outcomes(args.remote.output, &outcomes)?;
-    let failed = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    let failed: Vec<&InvitationError> = failed.collect();
-    if failed.is_empty() {
-        return Ok(());
-    }
-    for error in &failed {
-        output::say(&format!("can't invite: {}", output::clean(&error.detail)));
-    }
-    Err(Exit::rejected(format!("{} of {} invitations failed", failed.len(), outcomes.len())))
+    let list = args.list()?;
+    let rows: Vec<Cow<'_, Value>> = list.rows().map(|row| args.with_role(row)).collect();
+    let invited = client.invite_users(&rows, args.resend, args.dry_run).await.map_err(|error| {
+        if error.outcome_unknown() && !args.dry_run {
+            let retry = "run the command again; `--resend` replaces links that were not shown";
+            return Exit::usage(format!("{error}; the outcome is unknown: {retry}"));
+        }
+        list.rejected(error)
+    })?;
+    show_invited(args, &invited)
 }
 
-fn show_outcomes(format: Format, outcomes: &[Result<CreatedInvitation, InvitationError>]) -> Result<(), Exit> {
-    let created = || outcomes.iter().filter_map(|outcome| outcome.as_ref().ok());
-    let cells = |one: &CreatedInvitation| {
-        vec![one.email.clone(), one.link.expose_secret().to_owned(), output::time(one.expires_at)]
-    };
-    const HEADER: [&str; 3] = ["EMAIL", "LINK", "EXPIRES"];
-    match format {
-        Format::Json => {
-            let shown: Vec<Value> = created()
-                .map(|one| {
-                    json!({
-                        "id": one.id,
-                        "email": one.email,
-                        "expires_at": one.expires_at,
-                        "link": one.link.expose_secret(),
-                    })
-                })
-                .collect();
-            output::print_json(&shown)
+/// The people to invite.
+enum List {
+    Addresses(Vec<Value>),
+    File(UsersFile, FileReport),
+}
+
+impl List {
+    fn rows(&self) -> Box<dyn Iterator<Item = &Value> + '_> {
+        match self {
+            Self::Addresses(rows) => Box::new(rows.iter()),
+            Self::File(file, _) => Box::new(file.rows()),
         }
-        Format::Csv => output::print_csv(&HEADER, created().map(cells)),
-        Format::Table | Format::Wide if created().next().is_none() => Ok(()),
-        Format::Table | Format::Wide => {
+    }
+
+    fn rejected(&self, error: Error) -> Exit {
+        match self {
+            _ if error.rows().is_empty() => error.into(),
+            Self::File(file, report) => report.rejected(file, error.rows(), error.more_findings(), "invited"),
+            Self::Addresses(rows) => {
+                let emails: Vec<&str> = rows.iter().map(|row| row["email"].as_str().unwrap_or_default()).collect();
+                file_report::rejected_arguments(&emails, error.rows(), error.more_findings(), "invited")
+            }
+        }
+    }
+}
+
+impl CreateArgs {
+    fn list(&self) -> Result<List, Exit> {
+        let addresses =
+            |emails: &[String]| List::Addresses(emails.iter().map(|email| json!({ "email": email })).collect());
+        let users_file = self.users_file.as_ref().filter(|path| self.format.or(FileFormat::of(path)).is_some());
+        let Some(path) = users_file else {
+            self.columns.check_unused()?;
+            self.errors.check_unused()?;
+            let Some(path) = &self.users_file else { return Ok(addresses(&self.emails)) };
+            let emails = read_addresses(path)?;
+            if emails.is_empty() {
+                return Err(Exit::usage("the file contains no e-mail address"));
+            }
+            return Ok(addresses(&emails));
+        };
+        let report = self.errors.prepare(path, self.remote.output)?;
+        match UsersFile::read(path, self.format, Contents::INVITED, &self.columns.read(Contents::INVITED)?) {
+            Ok(file) => Ok(List::File(file, report)),
+            Err(error) => Err(report.unusable(&error, "invited")),
+        }
+    }
+
+    /// The row with the level of `--role`, unless it has one.
+    fn with_role<'a>(&self, row: &'a Value) -> Cow<'a, Value> {
+        match row {
+            Value::Object(fields) if matches!(self.role, Role::Owner) && !fields.contains_key(PERMISSION_LEVEL) => {
+                let level = Value::from(Role::Owner.as_str());
+                let fields = fields.iter().map(|(field, value)| (field.clone(), value.clone()));
+                Cow::Owned(fields.chain([(PERMISSION_LEVEL.to_owned(), level)]).collect())
+            }
+            row => Cow::Borrowed(row),
+        }
+    }
+}
+
+/// Prints the new invitations, and says who already has one.
+fn show_invited(args: &CreateArgs, InvitedUsers { results, metadata }: &InvitedUsers) -> Result<(), Exit> {
+    let format = args.remote.output;
+    let (invited, skipped): (Vec<_>, Vec<_>) =
+        results.iter().partition(|user| user.outcome == InvitationOutcome::Invited);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let replaces = |user: &InvitedUser| (metadata.replaced > 0).then(|| text(&user.replaces));
+    let with = |mut header: Vec<&'static str>| {
+        header.extend((metadata.replaced > 0).then_some("REPLACES"));
+        header
+    };
+    if args.dry_run {
+        let row = |user: &&InvitedUser| {
+            [user.email.clone(), user.permission_level.clone()].into_iter().chain(replaces(user)).collect()
+        };
+        output::print_rows(format, &invited, &with(vec!["EMAIL", "PERMISSION"]), invited.iter().map(row))?;
+    } else if !invited.is_empty() || !format.is_table() {
+        if format.is_table() {
             output::say("invitation links, shown only once; send each to its recipient");
-            output::print_table(&HEADER, created().map(cells))
         }
+        if let Some(warning) = metadata.link_warning.as_ref().filter(|_| !invited.is_empty()) {
+            output::say(&format!("warning: {}", output::clean(warning)));
+        }
+        let link = |user: &InvitedUser| user.link.as_ref().map(|link| link.expose_secret().to_owned());
+        let row = |user: &&InvitedUser| {
+            let cells = [user.email.clone(), link(user).unwrap_or_default(), output::time(user.expires_at)];
+            cells.into_iter().chain(replaces(user)).collect()
+        };
+        // A narrow terminal must not hide a link.
+        let format = if format.is_table() { Format::Wide } else { format };
+        output::print_rows(format, &invited, &with(vec!["EMAIL", "LINK", "EXPIRES"]), invited.iter().map(row))?;
     }
-}
-
-fn read(file: &PathBuf) -> Result<String, Exit> {
-    let mut text = String::new();
-    let read = if file.as_os_str() == "-" {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|mut file| file.read_to_string(&mut text))
+    let others = match skipped.len() {
+        0 => String::new(),
+        count => format!(", {count} already invited"),
     };
-    read.map_err(|error| Exit::Usage(format!("can't read `{}`: {error}", file.display().to_string().escape_debug())))?;
-    Ok(text)
+    let count = output::users(metadata.invited);
+    let replaced = match metadata.replaced {
+        0 => String::new(),
+        replaced => format!(", {} replaced", output::count(replaced, "link")),
+    };
+    output::say(&match args.dry_run {
+        true => format!("dry run: {count} would be invited{others}{replaced}; nothing was written"),
+        false => format!("{count} invited{others}{replaced}"),
+    });
+    if !skipped.is_empty() {
+        let mut named: Vec<String> = skipped.iter().take(MAX_NAMED).map(|user| output::clean(&user.email)).collect();
+        named.extend((skipped.len() > MAX_NAMED).then(|| format!("{} more", skipped.len() - MAX_NAMED)));
+        output::say(&format!("already invited, `--resend` replaces the links: {}", named.join(", ")));
+    }
+    Ok(())
 }
 
-fn addresses(text: &str) -> impl Iterator<Item = String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+/// The addresses in a file with one in each line.
+fn read_addresses(path: &Path) -> Result<Vec<String>, Exit> {
+    let mut text = String::new();
+    let read = |from: &mut dyn Read, text: &mut String| from.take(users_file::MAX_BYTES + 1).read_to_string(text);
+    let read = if path.as_os_str() == "-" {
+        read(&mut std::io::stdin().lock(), &mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| read(&mut file, &mut text))
+    };
+    let shown = path.display().to_string();
+    let length = read.map_err(|error| Exit::Usage(format!("can't read `{}`: {error}", shown.escape_debug())))?;
+    if u64::try_from(length).is_ok_and(|length| length > users_file::MAX_BYTES) {
+        let most = users_file::MAX_BYTES / 1024 / 1024;
+        return Err(Exit::rejected(format!(
+            "`{}` is larger than {most} MiB; nobody was invited",
+            shown.escape_debug()
+        )));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(str::to_owned).collect::<Vec<_>>().into_iter()
+    Ok(lines.map(str::to_owned).collect())
 }
 
 async fn revoke(client: &Client, named: &str, format: Format) -> Result<(), Exit> {

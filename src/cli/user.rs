@@ -1,9 +1,9 @@
 //! `muster user …`: users, over HTTP, with an API key.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType};
+use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, OwnerPermission};
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
@@ -75,7 +75,7 @@ pub(super) enum Command {
         #[command(flatten)]
         remote: RemoteArgs,
     },
-    /// List all users and their effective permission level, from their own level and their groups.
+    /// List all users, their effective permission level, and whether it is their own level or through which group they have it.
     ListPermissions {
         /// Only this user: an e-mail address, ID or full display name.
         #[arg(long = "user-id", visible_alias = "user", value_name = "USER")]
@@ -215,14 +215,27 @@ async fn get(client: &Client, filter: &CollaboratorFilter, format: Format) -> Re
     output::print_one(format, &find::collaborator(client, filter).await?)
 }
 
+/// The permission is the user's own, not that of a group.
+const OWN_LEVEL: &str = "own level";
+
 async fn list_permissions(client: &Client, user_id: Option<&str>, format: Format) -> Result<(), Exit> {
     let permissions = client.user_permissions(user_id).await?;
-    let owners: HashSet<&str> = permissions.org_owners.iter().map(|owner| owner.user_id.as_str()).collect();
+    let owners: HashMap<&str, &OwnerPermission> =
+        permissions.org_owners.iter().map(|owner| (owner.user.user_id.as_str(), owner)).collect();
     let rows = permissions.users.iter().map(|user| {
-        let permission = if owners.contains(user.user_id.as_str()) { "owner" } else { "collaborator" };
-        vec![user.user_email.clone(), user.user_id.clone(), permission.to_owned()]
+        let owner = owners.get(user.user_id.as_str());
+        let permission = if owner.is_some() { "owner" } else { "collaborator" };
+        let through = owner.map_or_else(|| OWN_LEVEL.to_owned(), |owner| through(owner));
+        vec![user.user_email.clone(), user.user_id.clone(), permission.to_owned(), through]
     });
-    output::print_rows(format, &permissions, &["EMAIL", "USER ID", "PERMISSION"], rows)
+    output::print_rows(format, &permissions, &["EMAIL", "USER ID", "PERMISSION", "THROUGH"], rows)
+}
+
+/// Where the permission of an owner comes from.
+fn through(owner: &OwnerPermission) -> String {
+    let own_level = owner.is_own_level.then(|| OWN_LEVEL.to_owned());
+    let groups = owner.groups.iter().map(|group| format!("group {group}"));
+    own_level.into_iter().chain(groups).collect::<Vec<_>>().join(", ")
 }
 
 impl TableRow for Collaborator {

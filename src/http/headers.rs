@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::batches::{IdempotencyKey, Plan, SourceFile};
 use crate::error::{Error, Result};
+use crate::policies::PolicyPlan;
 use crate::users::{Expected, is_visible_line};
 
 /// The largest length of a file name, in characters.
@@ -41,6 +42,12 @@ pub(super) fn plan(request: &HttpRequest) -> Result<Option<Plan>> {
         .map(str::parse)
         .transpose()
         .map_err(|bad: crate::batches::InvalidPlan| Error::invalid(bad.to_string()))
+}
+
+/// Parses `Muster-Plan` of a policy.
+pub(super) fn policy_plan(request: &HttpRequest) -> Result<Option<PolicyPlan>> {
+    let plan = single(request, "Muster-Plan")?.map(str::parse).transpose();
+    plan.map_err(|bad: crate::policies::InvalidPlan| Error::invalid(bad.to_string()))
 }
 
 /// Parses `Muster-File-Name` and `Muster-File-SHA256`.

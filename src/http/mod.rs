@@ -181,6 +181,7 @@ url_table! {
     "/api/v2/organizations/api_key_expiration" => Read api::vendor_keys::expiration, Put api::vendor_keys::set_expiration;
     "/api/v2/organization_invitations/" => Read api::invitations::list, Post api::invitations::create;
     "/api/v2/organization_invitations/batch_create" => PostList api::invitations::batch_create;
+    "/api/v2/organization_invitations/admin_batch_create" => PostList api::invitations::create_all;
     "/api/v2/organization_invitations/accept" => PostOpen api::invitations::accept;
     "/api/v2/organization_invitations/{invitation_id}" => Read api::invitations::get;
     "/api/v2/organization_invitations/{invitation_id}/invalidate" => Post api::invitations::invalidate;

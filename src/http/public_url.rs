@@ -1,6 +1,9 @@
 //! The public base URL of this server, with which links begin.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
+use actix_web::http::Uri;
 use actix_web::http::header::HOST;
 
 use super::sender;
@@ -25,9 +28,58 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
     Ok(format!("{scheme}://{host}"))
 }
 
+/// Why links that begin with `url` may not work for the people to whom they are sent.
+pub(super) fn link_warning(url: &str, config: &config::Server) -> Option<String> {
+    let why = if is_loopback(url) {
+        "only this machine can open them"
+    } else if config.public_url.is_empty() {
+        "the address of this request"
+    } else {
+        return None;
+    };
+    Some(format!("the links begin with `{url}`, {why}; set `server.public_url` to the address for everybody"))
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
 /// The host of the request, with the port unless that is the default of the scheme.
 pub(super) fn host(request: &HttpRequest) -> Option<&str> {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     // HTTP/2 sends the host as `:authority`.
     header.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(url: &str, public_url: &str) -> Option<String> {
+        let mut server = config::Config::built_in().unwrap().server;
+        server.public_url = public_url.to_owned();
+        link_warning(url, &server)
+    }
+
+    #[test]
+    fn links_that_others_may_not_be_able_to_open_get_a_warning() {
+        for url in ["http://127.0.0.1:8080", "http://[::1]:8080/sub", "http://localhost", "https://a.localhost"] {
+            let why = "only this machine can open them; set `server.public_url` to the address for everybody";
+            assert_eq!(warning(url, ""), Some(format!("the links begin with `{url}`, {why}")));
+            assert_eq!(warning(url, url), Some(format!("the links begin with `{url}`, {why}")));
+        }
+        assert_eq!(
+            warning("http://muster:8080", "").as_deref(),
+            Some(
+                "the links begin with `http://muster:8080`, the address of this request; set `server.public_url` to the \
+                 address for everybody"
+            )
+        );
+        assert_eq!(warning("https://muster.example.org/sub", "https://muster.example.org/sub"), None);
+    }
 }

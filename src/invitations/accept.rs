@@ -26,9 +26,9 @@ const SPAN: TimeDelta = TimeDelta::minutes(1);
 pub struct Acceptance {
     /// First name or full name.
     pub name: String,
-    /// Last name.
+    /// Last name; `None`: as in the invitation.
     pub lastname: Option<String>,
-    /// Title or position.
+    /// Title or position; `None`: as in the invitation.
     pub title: Option<String>,
     /// The chosen password. `None` or empty if and only if `is_sso_user` is set.
     pub password: Option<Secret>,
@@ -47,6 +47,12 @@ pub struct Invited {
     /// The invited address.
     pub email: EmailAddress,
     permission_level: PermissionLevel,
+    /// First name or full name, if the inviting administrator entered one.
+    pub name: Option<String>,
+    /// Last name, if the inviting administrator entered one.
+    pub lastname: Option<String>,
+    /// Title or position, if the inviting administrator entered one.
+    pub title: Option<String>,
     /// The attempts to accept the invitation since a time.
     attempts: Option<(i32, DateTime<Utc>)>,
 }
@@ -91,6 +97,9 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
                     organization_name: found.organization_name.clone(),
                     email,
                     permission_level: found.permission_level,
+                    name: found.name.clone(),
+                    lastname: found.lastname.clone(),
+                    title: found.title.clone(),
                     attempts: found.attempts_since.map(|since| (found.attempts, since)),
                 });
             }
@@ -211,7 +220,8 @@ fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result
         let text = text.filter(|text| !text.is_empty());
         text.and_then(|text| Line::parse(text).map_err(|why| note(field, why.message())).ok())
     };
-    let (lastname, title) = (line("lastname", lastname), line("title", title));
+    let lastname = line("lastname", lastname.or_else(|| invited.lastname.clone()));
+    let title = line("title", title.or_else(|| invited.title.clone()));
     let mut context =
         password_context(name.as_ref().map(Name::as_str), lastname.as_ref().map(Line::as_str), Some(&invited.email));
     context.push(&invited.organization_name);

@@ -1,20 +1,20 @@
 //! Inviting a list of addresses.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use chrono::Duration;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{NewInvitation, Token, read, write};
+use super::read::OpenInvitation;
+use super::{Details, Invitee, NewInvitation, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
-use crate::id::Id;
 use crate::request_body::BodyShare;
 use crate::users::{self, EmailAddress, InvalidEmail, is_invisible};
 
@@ -32,12 +32,6 @@ pub struct InvitationRequest {
     /// Permission level of the account: `collaborator` (default) or `owner`.
     #[schema(example = "collaborator")]
     pub permission_level: Option<String>,
-}
-
-/// An entry that is valid without the database.
-struct Invitee {
-    email: EmailAddress,
-    permission_level: PermissionLevel,
 }
 
 /// Invites the valid entries of a list, in one transaction. The results are in the order of the list: an invitation, or
@@ -64,21 +58,14 @@ pub async fn create(
         if invitees.iter().any(|invitee| invitee.permission_level == PermissionLevel::Owner) {
             change.authorize(Action::OwnerGrant)?;
         }
-        // Also serializes the lists of invitations of this organization.
-        owners::lock(change).await?;
-        let keys: Vec<&str> = invitees.iter().map(|invitee| invitee.email.key()).collect();
-        // An invitation that is being accepted becomes a member first.
-        read::lock_open(change, &keys).await?;
-        let members = members(change, &invitees).await?;
-        let now = change.now();
-        let expires_at = now + Duration::days(i64::from(app.config.invitations.days));
-        let invite = |Invitee { email, permission_level }: &Invitee| {
-            let (invitation_id, email, permission_level) = (Id::new(now), email.clone(), *permission_level);
-            let token = Token::generate(organization_id, invitation_id);
-            NewInvitation { invitation_id, email, permission_level, expires_at, token }
+        let emails: Vec<&EmailAddress> = invitees.iter().map(|invitee| &invitee.email).collect();
+        let (_, members) = lock(change, &emails).await?;
+        let (now, lifetime) = (change.now(), Duration::days(i64::from(app.config.invitations.days)));
+        let invite = |invitee: &Invitee| {
+            let is_member = members.contains(invitee.email.key());
+            (!is_member).then(|| NewInvitation::generate(organization_id, now, lifetime, invitee.clone()))
         };
-        let invited: Vec<Option<NewInvitation>> =
-            invitees.iter().map(|invitee| (!members.contains(invitee.email.key())).then(|| invite(invitee))).collect();
+        let invited: Vec<Option<NewInvitation>> = invitees.iter().map(|invitee| invite(invitee)).collect();
         let created: Vec<&NewInvitation> = invited.iter().flatten().collect();
         let refused = validated.len() - created.len();
         write::create(change, &created).await?;
@@ -116,7 +103,7 @@ fn validate(requests: Vec<InvitationRequest>, may_grant_owner: bool) -> Vec<Resu
             let detail = format!("{} is in the list more than once; the first entry is used", email.as_str());
             return Err(Error::new(Code::Conflict, detail));
         }
-        Ok(Invitee { email, permission_level })
+        Ok(Invitee { email, permission_level, details: Details::default() })
     };
     requests.into_iter().map(validate_one).collect()
 }
@@ -131,12 +118,20 @@ fn malformed(text: &str, why: InvalidEmail) -> Error {
     Error::invalid(format!("`{shown}`: {}", why.message()))
 }
 
-/// The addresses that belong to an account, as keys.
-async fn members(change: &mut Change, invitees: &[&Invitee]) -> Result<HashSet<String>> {
+/// Serializes the lists of invitations of the organization, and locks the open invitations of these addresses. Returns
+/// them, by the keys of the addresses, and the keys of those that belong to an account.
+pub(super) async fn lock(
+    change: &mut Change,
+    emails: &[&EmailAddress],
+) -> Result<(HashMap<String, OpenInvitation>, HashSet<String>)> {
+    owners::lock(change).await?;
+    let keys: Vec<&str> = emails.iter().map(|email| email.key()).collect();
+    // An invitation that is being accepted becomes a member first.
+    let open = read::lock_open(change, &keys).await?;
     let organization_id = change.organization_id();
-    let emails: Vec<&EmailAddress> = invitees.iter().map(|invitee| &invitee.email).collect();
-    let taken = users::read::taken(change.connection(), organization_id, &emails, None).await?;
-    Ok(taken.into_iter().filter_map(|index| Some(emails.get(index)?.key().to_owned())).collect())
+    let taken = users::read::taken(change.connection(), organization_id, emails, None).await?;
+    let members = taken.into_iter().filter_map(|index| Some(emails.get(index)?.key().to_owned())).collect();
+    Ok((open, members))
 }
 
 #[cfg(test)]

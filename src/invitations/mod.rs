@@ -12,44 +12,87 @@
 //! Lists of one organization are written one after the other, so that concurrent lists can't both keep an invitation
 //! open.
 //!
+//! *A list is all or none, except through the route of the vendor's client*, whose responses have one outcome for each
+//! address. A list of muster's own has its own route, as lists of users have ([`create_all`]). An address with an open
+//! invitation is skipped there, so that a list can be sent again; a new link only replaces one if the caller asks for that. An
+//! open invitation with another permission level is a finding, because skipping it would not do what the list says, and so is
+//! an address that has an account.
+//!
+//! *A repeated list needs no idempotency key.* The links are not stored, so no key could return them again. After a lost
+//! response, the addresses are skipped, and `resend` replaces the lost links.
+//!
+//! *Rows of a list have the fields of new users, but no password and no SSO*: an invited person chooses a password. Such a
+//! field is a finding, because the list was made to create users. Names and titles are the defaults of the form, and the
+//! person may change them.
+//!
 //! *Attempts to accept an invitation are counted in its row*, so that all instances count together, and limited for each
 //! link: with a link, a client without an API key can make muster check passwords, which is expensive.
 
 mod accept;
 mod create;
+mod list;
 mod read;
 mod write;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
-use crate::id::{Id, Invitation};
+use crate::id::{Id, Invitation, Organization};
 use crate::token;
-use crate::users::EmailAddress;
+use crate::users::{EmailAddress, Line, Name};
 
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
 pub use create::{InvitationRequest, create};
-pub use read::{InvitationDetails, get, list};
+pub use list::{ListOptions, ListOutcome, create_all};
+pub use read::{InvitationDetails, OpenInvitation, get, list};
 
 /// The parsed token of an invitation link.
 pub type Token = token::Token<Invitation>;
+
+/// A person to invite. Each field is valid on its own.
+#[derive(Clone, Debug)]
+pub struct Invitee {
+    /// The address.
+    pub email: EmailAddress,
+    /// The level of the future membership.
+    pub permission_level: PermissionLevel,
+    /// The defaults of the form.
+    pub details: Details,
+}
+
+/// The defaults of the form with which an invitation is accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Details {
+    /// First name or full name.
+    pub name: Option<Name>,
+    /// Last name.
+    pub lastname: Option<Line>,
+    /// Title or position.
+    pub title: Option<Line>,
+}
 
 /// A new invitation. The token is not stored, so it can be shown only now.
 #[derive(Debug)]
 pub struct NewInvitation {
     /// The ID of the invitation.
     pub invitation_id: Id<Invitation>,
-    /// The invited address.
-    pub email: EmailAddress,
-    /// The level of the future membership.
-    pub permission_level: PermissionLevel,
+    /// The invited person.
+    pub invitee: Invitee,
     /// When the invitation expires.
     pub expires_at: DateTime<Utc>,
     /// The last part of the link.
     pub token: Token,
+}
+
+impl NewInvitation {
+    fn generate(organization_id: Id<Organization>, now: DateTime<Utc>, lifetime: Duration, invitee: Invitee) -> Self {
+        let invitation_id = Id::new(now);
+        let token = Token::generate(organization_id, invitation_id);
+        Self { invitation_id, invitee, expires_at: now + lifetime, token }
+    }
 }
 
 /// Revokes an invitation: its link no longer works.

@@ -1,5 +1,7 @@
 //! Reading invitations.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::Token;
@@ -111,12 +113,28 @@ pub(super) async fn lock(change: &mut Change, invitation_id: Id<Invitation>) -> 
     Ok(invitation.fetch_optional(change.connection()).await?)
 }
 
-/// Locks the open invitations of these addresses.
-pub(super) async fn lock_open(change: &mut Change, keys: &[&str]) -> Result<()> {
+/// An invitation that was neither accepted nor revoked nor replaced.
+#[derive(Debug)]
+pub struct OpenInvitation {
+    /// The ID of the invitation.
+    pub invitation_id: Id<Invitation>,
+    /// The invited address as it was entered.
+    pub email: String,
+    /// The level of the future membership.
+    pub permission_level: PermissionLevel,
+    /// When the invitation expires.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Locks the open invitations of these addresses, expired ones included. Returns them by the keys of the addresses.
+pub(super) async fn lock_open(change: &mut Change, keys: &[&str]) -> Result<HashMap<String, OpenInvitation>> {
     let organization_id = change.organization_id();
-    sqlx::query!(
+    let open = sqlx::query!(
         r#"
-        select from invitations
+        select
+            email_key, invitation_id as "invitation_id: Id<Invitation>", email,
+            permission_level as "permission_level: PermissionLevel", expires_at
+        from invitations
         where organization_id = $1 and email_key = any($2) and accepted_at is null and invalidated_at is null
         order by invitation_id
         for no key update
@@ -124,9 +142,18 @@ pub(super) async fn lock_open(change: &mut Change, keys: &[&str]) -> Result<()> 
         organization_id as Id<Organization>,
         keys as &[&str],
     )
-    .execute(change.connection())
+    .fetch_all(change.connection())
     .await?;
-    Ok(())
+    let by_key = open.into_iter().map(|row| {
+        let open = OpenInvitation {
+            invitation_id: row.invitation_id,
+            email: row.email,
+            permission_level: row.permission_level,
+            expires_at: row.expires_at,
+        };
+        (row.email_key, open)
+    });
+    Ok(by_key.collect())
 }
 
 /// The invitation that a link names. The secret of the link has not been verified.
@@ -134,6 +161,9 @@ pub(super) struct LinkedInvitation {
     pub(super) organization_name: String,
     pub(super) email: String,
     pub(super) permission_level: PermissionLevel,
+    pub(super) name: Option<String>,
+    pub(super) lastname: Option<String>,
+    pub(super) title: Option<String>,
     pub(super) secret_sha256: Vec<u8>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) accepted_at: Option<DateTime<Utc>>,
@@ -149,7 +179,7 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<LinkedInvita
         r#"
         select
             o.name as organization_name, i.email, i.permission_level as "permission_level: PermissionLevel",
-            i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at, i.attempts, i.attempts_since
+            i.name, i.lastname, i.title, i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at, i.attempts, i.attempts_since
         from invitations i
         join organizations o using (organization_id)
         where i.organization_id = $1 and i.invitation_id = $2

@@ -10,29 +10,40 @@ use crate::audit::Event;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Invitation, Organization, User};
+use crate::users::{Line, Name};
 
 /// Inserts invitations for different addresses and invalidates the open invitations that they replace.
 pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) -> Result<()> {
     if invitations.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&str> = invitations.iter().map(|one| one.email.key()).collect();
+    let keys: Vec<&str> = invitations.iter().map(|one| one.invitee.email.key()).collect();
     let mut replaced = replace(change, &keys).await?;
     let (organization_id, now) = (change.organization_id(), change.now());
     let actor = change.actor();
     let ids: Vec<Id<Invitation>> = invitations.iter().map(|one| one.invitation_id).collect();
-    let emails: Vec<&str> = invitations.iter().map(|one| one.email.as_str()).collect();
-    let levels: Vec<&str> = invitations.iter().map(|one| one.permission_level.as_str()).collect();
+    let emails: Vec<&str> = invitations.iter().map(|one| one.invitee.email.as_str()).collect();
+    let levels: Vec<&str> = invitations.iter().map(|one| one.invitee.permission_level.as_str()).collect();
     let secrets: Vec<Vec<u8>> = invitations.iter().map(|one| one.token.sha256().to_vec()).collect();
     let expires_at: Vec<_> = invitations.iter().map(|one| one.expires_at).collect();
+    let details = || invitations.iter().map(|one| &one.invitee.details);
+    let names: Vec<Option<&str>> = details().map(|details| details.name.as_ref().map(Name::as_str)).collect();
+    let lastnames: Vec<Option<&str>> = details().map(|details| details.lastname.as_ref().map(Line::as_str)).collect();
+    let titles: Vec<Option<&str>> = details().map(|details| details.title.as_ref().map(Line::as_str)).collect();
     sqlx::query!(
         r#"
         insert into invitations
             (organization_id, invited_by_kind, invited_by_id, created_at,
-             invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
-        select $1, $2, $3, $4, invitation_id, email, email_key, permission_level, secret_sha256, expires_at
-        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[])
-            as invited (invitation_id, email, email_key, permission_level, secret_sha256, expires_at)
+             invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title)
+        select
+            $1, $2, $3, $4, invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname,
+            title
+        from unnest(
+            $5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[], $11::text[], $12::text[],
+            $13::text[]
+        ) as invited (
+            invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title
+        )
         "#,
         organization_id as Id<Organization>,
         actor.kind.as_str(),
@@ -44,15 +55,18 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
         &levels as &[&str],
         &secrets,
         &expires_at,
+        &names as &[Option<&str>],
+        &lastnames as &[Option<&str>],
+        &titles as &[Option<&str>],
     )
     .execute(change.connection())
     .await?;
     for one in invitations {
         change.record(Event::InvitationCreated {
             invitation_id: one.invitation_id,
-            permission_level: one.permission_level,
+            permission_level: one.invitee.permission_level,
             expires_at: one.expires_at,
-            replaces: replaced.remove(one.email.key()),
+            replaces: replaced.remove(one.invitee.email.key()),
         });
     }
     Ok(())

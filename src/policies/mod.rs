@@ -9,9 +9,14 @@
 //! *Binding a group to `owner` requires the permission to make owners*: [`Action::OwnerGrant`] in addition to
 //! [`Action::PolicySet`]. Otherwise an API key that may only set policies could make owners.
 //!
+//! *A dry run sets the policy, compares the owners before and after, and rolls back*, so that it shows what the write does.
+//! The plan that it returns binds the write to that: a write with a plan computes the same, and is rejected if anything
+//! differs. A write without a plan, as by the vendor's client, compares nothing.
+//!
 //! *Only the organization has a policy.* The vendor's client also has policies of clouds and projects, which muster
 //! does not have; requests for them get `not_found`.
 
+mod changes;
 mod permissions;
 mod read;
 mod scim_migration;
@@ -31,8 +36,10 @@ use crate::error::{Code, Error, Result};
 use crate::id::{Group, Id, Organization};
 use crate::list;
 use crate::report::{Finding, Findings, Report};
+use changes::Before;
 
-pub use permissions::{PermissionHolder, PermissionPage, Permissions};
+pub use changes::{AffectedUser, InvalidPlan, PolicyChanges, PolicyPlan};
+pub use permissions::{Owner, PermissionHolder, PermissionPage, Permissions};
 pub use scim_migration::{AffectedOwner, migrate, preview};
 
 /// The maximum number of bindings in a policy. There are two roles; a repeated one is a finding.
@@ -100,25 +107,40 @@ pub async fn list_none(app: &App, caller: &Caller) -> Result<()> {
     app.authorize(caller, Action::PolicyGet).await
 }
 
+/// Whether a policy is set, and what binds it.
+#[derive(Clone, Copy, Debug)]
+pub enum SetMode {
+    /// Sets the policy.
+    Set,
+    /// Sets the policy, if it changes what was planned.
+    Planned(PolicyPlan),
+    /// Rolls back.
+    DryRun,
+}
+
 /// Replaces the organization's policy, or rejects it with a report on all bindings. The bindings are read after the
-/// permission check.
+/// permission check. Returns the policy and, unless the mode is [`SetMode::Set`], what it changes.
 ///
 /// # Errors
 /// `forbidden`, also for a caller who can't make owners if a group becomes one of owners; `not_found` for any other
 /// resource; any error of reading the bindings; `policy_rejected` with a finding for each unknown or duplicate role and
-/// group; `last_owner`.
+/// group; `last_owner`; `plan_changed`.
 pub async fn set(
     app: &App,
     caller: &Caller,
     resource: &Resource,
+    mode: SetMode,
     bindings: impl Future<Output = Result<Vec<BindingRequest>>>,
-) -> Result<Vec<Binding>> {
+) -> Result<(Vec<Binding>, Option<PolicyChanges>)> {
     app.authorize(caller, Action::PolicySet).await?;
     resource.check(caller)?;
     let requested = bindings.await?;
     let mut report = Report::on_bindings(requested.len(), Findings::new(app.config.batch.max_findings));
     let principals = validate(&requested, &mut report);
     app.change(caller, Action::PolicySet, Target::Organization(caller.organization_id), async |change| {
+        if matches!(mode, SetMode::DryRun) {
+            change.dry_run();
+        }
         owners::lock(change).await?;
         find_groups(change, &principals, &mut report).await?;
         if !report.is_empty() {
@@ -136,9 +158,21 @@ pub async fn set(
         if !owners.iter().all(was_owner) {
             change.authorize(Action::OwnerGrant)?;
         }
+        let before = match mode {
+            SetMode::Set => None,
+            SetMode::Planned(_) | SetMode::DryRun => Some(Before::read(change, before).await?),
+        };
         write::replace(change, owners, collaborators).await?;
         owners::require_one(change).await?;
-        read::bindings(change.connection(), caller.organization_id).await
+        let after = read::bindings(change.connection(), caller.organization_id).await?;
+        let changes = match before {
+            Some(before) => Some(before.compare(change, &after).await?),
+            None => None,
+        };
+        if let (SetMode::Planned(plan), Some(changes)) = (mode, &changes) {
+            changes.check(plan)?;
+        }
+        Ok((after, changes))
     })
     .await
 }

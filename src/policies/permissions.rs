@@ -1,7 +1,9 @@
 //! The effective permissions of all users, page by page, so that up to 100,000 users are not in memory at the same time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::changes;
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Code, Error, Result};
@@ -48,9 +50,20 @@ macro_rules! holders {
 #[derive(Debug)]
 pub enum PermissionPage {
     /// Owners of the organization, by their own level or through a group.
-    Owners(Vec<PermissionHolder>),
+    Owners(Vec<Owner>),
     /// Users.
     Users(Vec<PermissionHolder>),
+}
+
+/// An owner, and why.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The user.
+    pub user: PermissionHolder,
+    /// Whether the user is an owner by their own level.
+    pub is_own_level: bool,
+    /// The names of the groups through which the user is an owner.
+    pub groups: Vec<String>,
 }
 
 /// A cursor over the permissions.
@@ -106,6 +119,7 @@ impl Permissions {
         if reads_owners {
             self.next = last.map_or(Next::Users(Id::MIN), Next::Owners);
             let owners = users.into_iter().filter(|user| user.is_owner).collect();
+            let owners = with_reasons(&self.app, self.organization_id, owners).await?;
             return Ok(Some(PermissionPage::Owners(owners)));
         }
         self.next = last.map_or(Next::End, Next::Users);
@@ -129,4 +143,36 @@ async fn users(app: &App, organization_id: Id<Organization>, after: Id<User>) ->
         USERS_PER_PAGE,
     );
     Ok(users.fetch_all(&mut *app.reader(&app.db.interactive).await?).await?)
+}
+
+/// Reads why users are owners.
+async fn with_reasons(
+    app: &App,
+    organization_id: Id<Organization>,
+    owners: Vec<PermissionHolder>,
+) -> Result<Vec<Owner>> {
+    if owners.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Id<User>> = owners.iter().map(|owner| owner.user_id).collect();
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let mut groups = changes::reasons(&mut connection, organization_id, &ids).await?;
+    let by_level: HashSet<Id<User>> = sqlx::query_scalar!(
+        r#"
+        select user_id as "user_id!: Id<User>" from effective_owners
+        where organization_id = $1 and user_id = any($2) and not through_group
+        "#,
+        organization_id as Id<Organization>,
+        &ids[..] as &[Id<User>],
+    )
+    .fetch_all(&mut *connection)
+    .await?
+    .into_iter()
+    .collect();
+    let owner = |user: PermissionHolder| Owner {
+        is_own_level: by_level.contains(&user.user_id),
+        groups: groups.remove(&user.user_id).unwrap_or_default(),
+        user,
+    };
+    Ok(owners.into_iter().map(owner).collect())
 }

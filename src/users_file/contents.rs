@@ -24,6 +24,10 @@ impl Contents {
         example: "name,email,password,is_sso_user,lastname,title",
     };
 
+    /// People to invite: the files of new users, of which only the addresses are required.
+    pub const INVITED: &'static Self =
+        &Self { required: &[UserField::Email], example: "email,name,lastname,title", ..*Self::CREATED };
+
     /// Existing users and their new values.
     pub const CHANGED: &'static Self = &Self {
         list: "users",

@@ -38,7 +38,7 @@ const OPEN: [&str; 9] = [
 const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 50] = [
+const OWNERS_ONLY: [&str; 51] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -58,6 +58,7 @@ const OWNERS_ONLY: [&str; 50] = [
     "group_remove_members",
     "group_remove_members_by_id",
     "group_update",
+    "invitation_admin_batch_create",
     "invitation_batch_create",
     "invitation_create",
     "invitation_get",
@@ -105,6 +106,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "collaborator_remove" | "user_delete" | "user_suspend" | "user_reactivate" => Value::Null,
         "user_batch_create" => json!([sso("written@example.com")]),
         "invitation_batch_create" => json!([{"email": "invited@example.com"}]),
+        "invitation_admin_batch_create" => json!([{"email": "person@example.com"}]),
         "batch_cancel" | "batch_undo" | "invitation_invalidate" => Value::Null,
         "key_revoke" | "key_rotate_for_user" | "service_account_create" => Value::Null,
         "invitation_create" => json!({"email": "invited@example.com"}),
@@ -142,6 +144,7 @@ pub async fn body(app: &TestApp, operation: &str) -> String {
 fn audited_as(operation: &str) -> String {
     match operation {
         "invitation_page_accept" => "invitation.accept".to_owned(),
+        "invitation_admin_batch_create" => "invitation.batch_create".to_owned(),
         "key_create_for_user" => "key.create".to_owned(),
         "key_revoke_own" | "key_revoke_any" | "key_revoke_own_list" | "key_revoke_any_list" => "key.revoke".to_owned(),
         "service_account_create" => "service_account.create".to_owned(),

@@ -262,3 +262,123 @@ async fn links_start_with_the_public_url() {
     let link = answer.json()["results"][0]["data"]["link"].as_str().unwrap().to_owned();
     assert!(link.starts_with("https://muster.example.org/people/invitations/ami_"), "{link}");
 }
+
+/// Invites a list of people, all or none.
+async fn invite_people(actor: &Actor, query: &str, people: &Value) -> Answer {
+    post(actor, &format!("{PATH}admin_batch_create{query}"), people.to_string()).await
+}
+
+#[tokio::test]
+async fn people_are_invited_all_or_none() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([sso("member@example.com")])).await;
+    invite(&app, "open@example.com").await;
+    let finding = |index, field: &str, code: &str, message: &str| json!({"index": index, "field": field, "code": code, "message": message});
+    let password = "an invited person chooses the password; remove the value, or create the user instead";
+    let people = json!([
+        {"email": "new@example.com", "name": "New"},
+        {"email": "MEMBER@example.com"},
+        {"email": "a@example.com", "name": " ", "password": "hunter2hunter2", "is_sso_user": true},
+        {"email": "b@example.com", "password_hash": "$2b$x", "must_change_password": false, "permission_level": "admin"},
+        {"email": "New@example.com"},
+        {"name": "Nobody"},
+        {"email": "open@example.com", "permission_level": "owner"},
+        7,
+    ]);
+    let answer = invite_people(&app.owner, "", &people).await;
+    assert_eq!((answer.status, &answer.error()["code"]), (422, &json!("batch_rejected")), "{}", answer.text);
+    assert!(!answer.text.contains("hunter2"), "{}", answer.text);
+    let rows = answer.error()["rows"].as_array().unwrap().clone();
+    for row in [
+        finding(1, "email", "email_taken", "already exists"),
+        finding(2, "password", "password_in_invitation", password),
+        finding(
+            2,
+            "is_sso_user",
+            "sso_user_in_invitation",
+            "an invited person chooses a password; create an SSO user instead",
+        ),
+        finding(3, "password_hash", "password_in_invitation", password),
+        finding(3, "must_change_password", "password_in_invitation", password),
+        finding(3, "permission_level", "permission_level_unknown", "must be `collaborator` or `owner`"),
+        finding(5, "email", "missing", "is missing"),
+        finding(
+            6,
+            "permission_level",
+            "invited_with_another_level",
+            "has an open invitation as `collaborator`; resend the invitation to replace it",
+        ),
+    ] {
+        assert!(rows.contains(&row), "{row} in {rows:?}");
+    }
+    assert_eq!(emails(&app.owner, "").await, ["open@example.com"]);
+    assert_eq!(app.db_value::<i64>("select count(*) from invitations").await, 1);
+
+    let answer = invite_people(&app.owner, "", &json!([{"email": "member@example.com"}])).await;
+    assert_eq!((answer.status, &answer.error()["code"]), (409, &json!("batch_conflict")));
+    assert_eq!(invite_people(&app.owner, "", &json!([])).await.status, 400);
+    let collaborator = app.actor(PermissionLevel::Collaborator).await;
+    assert_eq!(invite_people(&collaborator, "", &people).await.status, 403);
+}
+
+#[tokio::test]
+async fn an_open_invitation_is_skipped_unless_it_is_resent() {
+    let app = TestApp::spawn().await;
+    let (open, old) = invite(&app, "open@example.com").await;
+    let people = json!([{"email": "OPEN@example.com"}, {"email": "new@example.com"}]);
+    let planned = invite_people(&app.owner, "?dry_run=true", &people).await;
+    assert_eq!(planned.status, 200, "{}", planned.text);
+    assert!(planned.json()["results"][1].get("link").is_none() && planned.json()["results"][1].get("id").is_none());
+    assert_eq!(app.db_value::<i64>("select count(*) from invitations").await, 1, "a dry run writes nothing");
+
+    let answer = invite_people(&app.owner, "", &people).await.json();
+    let (skipped, invited) = (&answer["results"][0], &answer["results"][1]);
+    assert_eq!((&skipped["outcome"], &skipped["id"]), (&json!("already_invited"), &json!(open)));
+    assert!(skipped.get("link").is_none());
+    assert_eq!(invited["outcome"], "invited");
+    let url = format!("http://{}", app.address);
+    assert_eq!(
+        answer["metadata"],
+        json!({
+            "total": 2, "next_paging_token": null, "invited": 1, "already_invited": 1, "replaced": 0,
+            "link_warning": format!("the links begin with `{url}`, only this machine can open them; set `server.public_url` to the address for everybody"),
+        })
+    );
+    let events = async || app.db_value::<i64>("select count(*) from audit_events").await;
+    let before = events().await;
+    let again = invite_people(&app.owner, "", &people).await.json();
+    assert_eq!((&again["metadata"]["invited"], &again["metadata"]["already_invited"]), (&json!(0), &json!(2)));
+    assert_eq!(events().await, before, "nothing happened");
+
+    let resent = invite_people(&app.owner, "?resend=true", &people).await.json();
+    assert_eq!((&resent["metadata"]["invited"], &resent["metadata"]["replaced"]), (&json!(2), &json!(2)));
+    assert_eq!(resent["results"][0]["replaces"], json!(open));
+    assert_eq!(accept(&app, &ada(&old)).await.status, 404, "the old link no longer works");
+
+    app.db_execute("update invitations set expires_at = created_at + interval '1 us'").await;
+    let expired = invite_people(&app.owner, "", &people).await.json();
+    assert_eq!((&expired["metadata"]["invited"], &expired["metadata"]["replaced"]), (&json!(2), &json!(0)));
+}
+
+#[tokio::test]
+async fn names_and_titles_of_a_list_are_the_defaults_of_the_form() {
+    let app = TestApp::spawn().await;
+    let person = json!({"email": "ada@example.com", "name": "<Ada>", "lastname": "King", "title": "Countess", "is_sso_user": false});
+    let answer = invite_people(&app.owner, "", &json!([person, {"email": "grace@example.com"}])).await.json();
+    let token = |n: usize| answer["results"][n]["link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let page = app.anonymous().get(&format!("/invitations/{}", token(0))).await;
+    for part in
+        ["name=\"name\" value=\"&lt;Ada&gt;\"", "name=\"lastname\" value=\"King\"", "name=\"title\" value=\"Countess\""]
+    {
+        assert!(page.text.contains(part), "{part} in {}", page.text);
+    }
+    let page = app.anonymous().get(&format!("/invitations/{}", token(1))).await;
+    assert!(page.text.contains("name=\"name\" value=\"\""), "{}", page.text);
+
+    let accepted = accept(&app, &json!({"token": token(0), "name": "Ada", "lastname": "", "password": PASSWORD})).await;
+    let result = accepted.json()["result"].clone();
+    assert_eq!(
+        (&result["name"], &result["lastname"], &result["title"]),
+        (&json!("Ada"), &Value::Null, &json!("Countess"))
+    );
+}

@@ -285,3 +285,91 @@ async fn a_key_without_permission_to_grant_owner_grants_none_through_a_group() {
     assert_eq!(set(&groups, &bound).await.status, 403);
     assert_eq!(change_ada(&policies, &id, "remove").await.status, 403);
 }
+
+async fn planned(app: &TestApp, bindings: &Value) -> Value {
+    let answer = send(&app.owner, "PUT", &format!("{PATH}?dry_run=true"), &json!({ "bindings": bindings })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["result"]["changes"].clone()
+}
+
+async fn set_as_planned(app: &TestApp, bindings: &Value, plan: &Value) -> Answer {
+    let request = app.owner.request("PUT", PATH).header("muster-plan", plan.as_str().unwrap());
+    Actor::send(request.body(json!({ "bindings": bindings }).to_string())).await
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_who_gains_and_who_loses_what_and_writes_nothing() {
+    let (app, id) = app_with_ada_in("owners").await;
+    let bound = json!([{"role_name": "owner", "principals": [id]}]);
+    let events = async || app.db_value::<i64>("select count(*) from audit_events").await;
+    let before = events().await;
+    let changes = planned(&app, &bound).await;
+    let ada = |user: &Value| (user["email"].clone(), user["groups"].clone());
+    assert_eq!(
+        changes["gained"].as_array().unwrap().iter().map(ada).collect::<Vec<_>>(),
+        [(json!("ada@example.com"), json!(["owners"]))]
+    );
+    assert_eq!(changes["lost"], json!([]));
+    assert_eq!(app.owner.get(PATH).await.json()["result"]["bindings"], json!([]));
+    assert_eq!(events().await, before);
+
+    let answer = set_as_planned(&app, &bound, &changes["plan"]).await;
+    assert_eq!((answer.status, &answer.json()["result"]["changes"]), (200, &changes));
+    let unchanged = planned(&app, &bound).await;
+    assert_eq!((&unchanged["gained"], &unchanged["lost"]), (&json!([]), &json!([])));
+    let changes = planned(&app, &json!([])).await;
+    assert_eq!(changes["gained"], json!([]));
+    assert_eq!(
+        changes["lost"].as_array().unwrap().iter().map(ada).collect::<Vec<_>>(),
+        [(json!("ada@example.com"), json!(["owners"]))]
+    );
+    // An owner by their own level neither gains nor loses anything.
+    app.db_execute("update collaborators set permission_level = 'owner'").await;
+    assert_eq!(planned(&app, &json!([])).await["lost"], json!([]));
+}
+
+#[tokio::test]
+async fn a_planned_policy_is_rejected_if_it_would_change_something_else() {
+    let (app, id) = app_with_ada_in("owners").await;
+    let other = group(&app, "others").await;
+    let bound = json!([{"role_name": "owner", "principals": [id]}]);
+    let plan = planned(&app, &bound).await["plan"].clone();
+    let changed = json!({
+        "code": "plan_changed",
+        "detail": "the policy would change other permissions than planned, because bindings, groups or users have changed; \
+                   nothing was written, so make a new dry run",
+    });
+    let rejected = async || {
+        let answer = set_as_planned(&app, &bound, &plan).await;
+        assert_eq!((answer.status, answer.error()), (409, changed.clone()));
+    };
+    assert_eq!(change_ada(&app.owner, &id, "remove").await.status, 200);
+    rejected().await;
+    assert_eq!(change_ada(&app.owner, &id, "add").await.status, 200);
+    assert_eq!(set(&app.owner, &json!([{"role_name": "collaborator", "principals": [other]}])).await.status, 200);
+    rejected().await;
+    assert_eq!(set(&app.owner, &json!([])).await.status, 200);
+    assert_eq!(set_as_planned(&app, &json!([]), &plan).await.error(), changed);
+    assert_eq!(set_as_planned(&app, &bound, &plan).await.status, 200);
+
+    let invalid = json!("plan1_0");
+    let answer = set_as_planned(&app, &bound, &invalid).await;
+    assert_eq!(
+        (answer.status, &answer.error()["detail"]),
+        (400, &json!("`Muster-Plan` must be the `plan` of a dry run of the policy"))
+    );
+}
+
+#[tokio::test]
+async fn the_list_of_permissions_says_where_each_owner_has_them_from() {
+    let (app, id) = app_with_ada_in("Admins").await;
+    assert_eq!(set(&app.owner, &json!([{"role_name": "owner", "principals": [id]}])).await.status, 200);
+    let reasons = async || {
+        let body = app.owner.get("/api/v2/scim/list-user-permissions").await.json();
+        let owners = body["result"]["org_owners"].as_array().unwrap().clone();
+        owners.iter().map(|owner| (owner["is_own_level"].clone(), owner["groups"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons().await, [(json!(true), json!([])), (json!(false), json!(["Admins"]))]);
+    app.db_execute("update collaborators set permission_level = 'owner'").await;
+    assert_eq!(reasons().await, [(json!(true), json!([])), (json!(true), json!(["Admins"]))]);
+}

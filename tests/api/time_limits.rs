@@ -61,6 +61,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         ("/api/v2/user_groups/", json!({"name": "admins"})),
         ("/api/v2/api_keys", json!({"name": "ci"})),
         ("/api/v2/organization_invitations/batch_create", json!({"emails": ["d@example.com"]})),
+        ("/api/v2/organization_invitations/admin_batch_create", json!([{"email": "f@example.com"}])),
         ("/api/v2/users/admin_batch_create?dry_run=true", json!([sso("e@example.com")])),
         ("/api/v2/users/admin_batch_create", json!([sso("b@example.com")])),
     ] {

@@ -109,9 +109,28 @@ async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
     assert_eq!(remote(&app, &["group", "add", &owners, "user0@example.com"]).status, Some(0));
     let ran = remote(&app, &["policy", "get"]);
     assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "ROLE  GROUP ID\n", ""));
-    let ran = remote(&app, &["policy", "set", "--owner", &owners, "--collaborator", &others]);
+    let set = ["policy", "set", "--owner", &owners, "--collaborator", &others];
+    let ran = remote(&app, &set);
+    let expected = "error: can't ask for confirmation without a terminal; add `--yes` or `--dry-run`\n";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", expected));
+    let ran = remote(&app, &[&set[..], &["--dry-run", "-o", "csv"]].concat());
+    let user = "user0@example.com,Ada,";
+    assert!(
+        ran.out.starts_with(&format!("change,email,name,user_id,through_group\r\ngains owner,{user}")),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.ends_with(",owners\r\n"), "{}", ran.out);
+    let expected =
+        "dry run: 1 user would gain the permissions of an owner, 0 users would lose them; nothing was written\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), expected));
+    let ran = remote(&app, &["policy", "get"]);
+    assert_eq!(ran.out, "ROLE  GROUP ID\n", "a dry run writes nothing");
+    let ran = remote(&app, &[&set[..], &["--yes"]].concat());
     let table = format!("ROLE          GROUP ID\nowner         {owners}\ncollaborator  {others}\n");
-    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), table.as_str(), ""));
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), table.as_str()));
+    assert!(ran.err.contains("gains owner  user0@example.com"), "{}", ran.err);
+    assert!(ran.err.ends_with("1 user gained the permissions of an owner, 0 users lost them\n"), "{}", ran.err);
     let ran = remote(&app, &["policy", "get", "-o", "json"]);
     let policy: Value = serde_json::from_str(&ran.out).unwrap();
     let bindings = json!([
@@ -121,15 +140,16 @@ async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
 
     let ran = remote(&app, &["user", "list-permissions", "-o", "csv"]);
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split(',').collect()).collect();
-    assert_eq!(lines[0], ["email", "user_id", "permission"]);
-    assert_eq!((lines[1][0], lines[1][2]), ("administrator@muster.invalid", "owner"));
-    assert_eq!((lines[2][0], lines[2][2]), ("user0@example.com", "owner"));
-    let ran = remote(&app, &["policy", "set", "--none", "-o", "json"]);
+    assert_eq!(lines[0], ["email", "user_id", "permission", "through"]);
+    assert_eq!((lines[1][0], &lines[1][2..]), ("administrator@muster.invalid", &["owner", "own level"][..]));
+    assert_eq!((lines[2][0], &lines[2][2..]), ("user0@example.com", &["owner", "group owners"][..]));
+    let ran = remote(&app, &["policy", "set", "--none", "--yes", "-o", "json"]);
+    assert!(ran.err.contains("loses owner  user0@example.com"), "{}", ran.err);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["bindings"], json!([]));
     let ran = remote(&app, &["user", "list-permissions", "--user-id", lines[2][1]]);
     assert_eq!(first_words(&ran.out, 3), ["EMAIL USER ID", &format!("user0@example.com {} collaborator", lines[2][1])]);
 
-    let ran = remote(&app, &["policy", "set", "--owner", "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
+    let ran = remote(&app, &["policy", "set", "--yes", "--owner", "ug_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
     assert_eq!(
         (ran.status, ran.err.as_str()),
         (

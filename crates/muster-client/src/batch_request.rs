@@ -215,7 +215,7 @@ impl<R> fmt::Debug for BatchRequest<'_, R> {
     }
 }
 
-fn visible(name: &str, text: &str, max: usize) -> Result<HeaderValue, Error> {
+pub(crate) fn visible(name: &str, text: &str, max: usize) -> Result<HeaderValue, Error> {
     if text.is_empty() || text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::Config(format!("invalid {name}; expected 1 to {max} visible ASCII characters")));
     }

@@ -118,6 +118,40 @@ pub struct Policy {
     pub bindings: Vec<PolicyBinding>,
     /// Always `success`: a policy takes effect immediately. The vendor's service also sends `pending` and `failed`.
     pub sync_status: String,
+    /// What the policy changes: in the response to a dry run, or to a request with a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<PolicyChanges>,
+}
+
+/// What a policy changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PolicyChanges {
+    /// Users who become owners, by ID.
+    pub gained: Vec<PolicyAffectedUser>,
+    /// Users who are no longer owners, by ID.
+    pub lost: Vec<PolicyAffectedUser>,
+    /// Binds the request that sets the policy to these changes, as `Muster-Plan`.
+    #[cfg_attr(feature = "schema", schema(example = "policy1_…"))]
+    pub plan: String,
+}
+
+/// A user whose permissions a policy changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PolicyAffectedUser {
+    /// ID of the user, `usr_…`.
+    pub user_id: String,
+    /// E-mail address.
+    pub email: String,
+    /// First name or full name.
+    pub name: String,
+    /// Last name.
+    pub lastname: Option<String>,
+    /// Whether the user is a service account.
+    pub is_service_account: bool,
+    /// Names of the groups through which the user becomes an owner, or was one.
+    pub groups: Vec<String>,
 }
 
 /// Permissions of users.
@@ -126,9 +160,24 @@ pub struct UserPermissions {
     /// ID of the organization, `org_…`.
     pub organization_id: String,
     /// All owners, by their membership or through a group.
-    pub org_owners: Vec<PermissionHolder>,
+    pub org_owners: Vec<OwnerPermission>,
     /// All users, or the requested user.
     pub users: Vec<PermissionHolder>,
+}
+
+/// An owner in a list of permissions, and why. The vendor's servers do not send the reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct OwnerPermission {
+    /// The user.
+    #[serde(flatten)]
+    pub user: PermissionHolder,
+    /// Whether the user is an owner by their own permission level.
+    #[serde(default)]
+    pub is_own_level: bool,
+    /// Names of the groups through which the user is an owner.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// A user in a list of permissions.

@@ -1,9 +1,11 @@
 //! Methods for groups and policies.
 
 use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::batch_request::visible;
 use crate::client::{by_id, paged};
 use crate::group::Memberships;
 use crate::http::Single;
@@ -129,6 +131,27 @@ impl Client {
     /// `last_owner` if no owner would remain.
     pub async fn set_policy(&self, bindings: &[PolicyBinding]) -> Result<Policy, Error> {
         self.http.write(Method::PUT, POLICY).body(&json!({ "bindings": bindings }))?.one().await
+    }
+
+    /// Returns the policy that [`set_policy`](Self::set_policy) would set, with its [`changes`](Policy::changes). Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// The same as [`set_policy`](Self::set_policy).
+    pub async fn plan_policy(&self, bindings: &[PolicyBinding]) -> Result<Policy, Error> {
+        let write = self.http.write(Method::PUT, POLICY).flag("dry_run", true);
+        write.body(&json!({ "bindings": bindings }))?.one().await
+    }
+
+    /// Replaces the policy, if that changes what [`plan_policy`](Self::plan_policy) returned.
+    ///
+    /// # Errors
+    /// The same as [`set_policy`](Self::set_policy); [`Error::Rejected`] with status 409 and code `plan_changed` if the
+    /// policy would change something else.
+    pub async fn set_planned_policy(&self, bindings: &[PolicyBinding], plan: &str) -> Result<Policy, Error> {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("muster-plan"), visible("plan", plan, 255)?)]);
+        let write = self.http.write(Method::PUT, POLICY).headers(headers);
+        write.body(&json!({ "bindings": bindings }))?.one().await
     }
 
     /// Lists all owners, and all users or one of them. Requires an owner.

@@ -60,6 +60,69 @@ pub struct InvitationError {
     pub detail: String,
 }
 
+/// The result of inviting a list of people, all or none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InvitedUsers {
+    /// The people, in the order of the list.
+    pub results: Vec<InvitedUser>,
+    /// How many of them were invited.
+    pub metadata: InvitedUsersMetadata,
+}
+
+/// How many people of a list were invited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InvitedUsersMetadata {
+    /// Number of people in the list.
+    pub total: usize,
+    /// Always `null`: the list is complete.
+    pub next_paging_token: Option<String>,
+    /// Number of people who were invited.
+    pub invited: usize,
+    /// Number of people who already have an open invitation.
+    pub already_invited: usize,
+    /// Number of new links that replace others.
+    pub replaced: usize,
+    /// Why the links may not work for the people to whom they are sent.
+    pub link_warning: Option<String>,
+}
+
+/// A person in a list of invitations. `Debug` does not show the link, which is a credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InvitedUser {
+    /// Whether the person was invited.
+    pub outcome: InvitationOutcome,
+    /// ID of the open invitation, `orginv_…`; absent for a new one in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// E-mail address.
+    pub email: String,
+    /// Permission level of the account: `owner` or `collaborator`.
+    pub permission_level: String,
+    /// Expiration time.
+    pub expires_at: DateTime<Utc>,
+    /// The link to send to the person, if one was created. The server shows it only once and does not store it.
+    #[serde(default, serialize_with = "expose_option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    pub link: Option<SecretString>,
+    /// ID of the invitation whose link the new one replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+}
+
+/// Whether a person was invited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum InvitationOutcome {
+    /// Invited, with a new link.
+    Invited,
+    /// Skipped, because an open invitation exists.
+    AlreadyInvited,
+}
+
 /// An invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

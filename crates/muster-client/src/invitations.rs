@@ -1,12 +1,13 @@
 //! Methods for invitations.
 
 use reqwest::StatusCode;
+use serde::Serialize;
 
 use crate::client::by_id;
 use crate::invitation::InvitedItem;
 use crate::{
-    AcceptInvitation, AcceptedInvitation, Client, CreatedInvitation, Error, Invitation, InvitationError, NewInvitation,
-    Page,
+    AcceptInvitation, AcceptedInvitation, Client, CreatedInvitation, Error, Invitation, InvitationError, InvitedUsers,
+    NewInvitation, Page,
 };
 
 const PATH: &str = "/api/v2/organization_invitations";
@@ -29,6 +30,24 @@ impl Client {
         outcomes.filter(|outcomes| outcomes.len() == invitations.len()).ok_or_else(|| {
             self.http.invalid_response(StatusCode::OK, "the results do not match the request".to_owned())
         })
+    }
+
+    /// Invites a list of people, all or none. Rows are any JSON with the fields of a new user, without a password. A person
+    /// with an open invitation is skipped, unless `resend` replaces the link. With `dry_run`, nothing is written.
+    /// Requires an owner.
+    ///
+    /// The request is not retried. If its response is lost, so are the links; `resend` replaces them.
+    ///
+    /// # Errors
+    /// [`Error::rows`] contains all findings about all rows.
+    pub async fn invite_users<R: Serialize>(
+        &self,
+        rows: &[R],
+        resend: bool,
+        dry_run: bool,
+    ) -> Result<InvitedUsers, Error> {
+        let write = self.http.post(&format!("{PATH}/admin_batch_create")).body(rows)?;
+        write.flag("resend", resend).flag("dry_run", dry_run).parse().await
     }
 
     /// Lists all open invitations, or the one for an e-mail address.

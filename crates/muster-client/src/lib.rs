@@ -39,11 +39,12 @@ pub use collaborator::{Collaborator, CollaboratorFilter, CollaboratorType};
 pub use collaborators::CollaboratorSearch;
 pub use error::{ApiError, Error, RowFinding};
 pub use group::{
-    Group, GroupChanged, GroupMember, GroupMembership, GroupPermissions, GroupUser, PermissionHolder, Policy,
-    PolicyBinding, UserPermissions,
+    Group, GroupChanged, GroupMember, GroupMembership, GroupPermissions, GroupUser, OwnerPermission, PermissionHolder,
+    Policy, PolicyAffectedUser, PolicyBinding, PolicyChanges, UserPermissions,
 };
 pub use invitation::{
-    AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, NewInvitation,
+    AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, InvitationOutcome,
+    InvitedUser, InvitedUsers, InvitedUsersMetadata, NewInvitation,
 };
 pub use login::{ApprovedLogin, StartedLogin};
 pub use page::{Page, PageMetadata};

@@ -1,7 +1,10 @@
 //! `/api/v2/organization_invitations`: inviting people and accepting invitations.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use muster_client::{AcceptedInvitation, CreatedInvitation, Invitation};
+use muster_client::{
+    AcceptedInvitation, CreatedInvitation, Invitation, InvitationOutcome, InvitedUser, InvitedUsers,
+    InvitedUsersMetadata, SecretString,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,9 +14,11 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::public_url::public_url;
+use crate::http::public_url::{link_warning, public_url};
 use crate::http::{extract, log};
-use crate::invitations::{self, Acceptance, Accepted, InvitationDetails, InvitationRequest, NewInvitation};
+use crate::invitations::{
+    self, Acceptance, Accepted, InvitationDetails, InvitationRequest, ListOptions, ListOutcome, NewInvitation, Token,
+};
 use crate::page::PageRequest;
 use crate::secret::Secret;
 use crate::users::{Credential, Line};
@@ -71,10 +76,10 @@ pub(in crate::http) struct AcceptInvitation {
     /// First name or full name: 1 to 255 characters, no control characters.
     #[schema(min_length = 1, max_length = 255, example = "Ada")]
     name: String,
-    /// Last name.
+    /// Last name. Default: that in the invitation.
     #[schema(max_length = 255, example = "Lovelace")]
     lastname: Option<String>,
-    /// Job title.
+    /// Job title. Default: that in the invitation.
     #[schema(max_length = 255)]
     title: Option<String>,
     /// Password; required unless `is_sso_user`.
@@ -84,7 +89,7 @@ pub(in crate::http) struct AcceptInvitation {
     is_sso_user: Option<bool>,
 }
 
-/// Invite a list of people
+/// Invite a list of people, as the vendor's client does
 ///
 /// Creates a link for each address, with which the person creates an account within `invitations.days`. Returns one
 /// outcome for each address in the order of the request. All valid addresses are invited, in one transaction. An
@@ -106,6 +111,111 @@ pub(in crate::http) async fn batch_create(app: web::Data<App>, caller: Caller, m
     log::rows(&body.request, results.len());
     let results = results.into_iter().map(|result| InvitedItem::new(&url, result)).collect();
     Ok(HttpResponse::Ok().json(InvitedList { results }))
+}
+
+/// A person to invite: a user to create, without the credential.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes what invitations::create_all reads, which reports on wrong types too")]
+pub(in crate::http) struct InvitationRow {
+    /// E-mail address. Compared without regard to case and encoding (Unicode or punycode).
+    #[schema(max_length = 254, example = "ada@example.com")]
+    email: String,
+    /// First name or full name, which the person may change.
+    #[schema(min_length = 1, max_length = 255, example = "Ada")]
+    name: Option<String>,
+    /// Last name, which the person may change.
+    #[schema(max_length = 255, example = "Lovelace")]
+    lastname: Option<String>,
+    /// Job title, which the person may change.
+    #[schema(max_length = 255, example = "Countess of Lovelace")]
+    title: Option<String>,
+    /// Permission level of the account: `collaborator` (default) or `owner`.
+    #[schema(example = "collaborator")]
+    permission_level: Option<String>,
+    /// Only `false`, because an invited person chooses a password.
+    is_sso_user: Option<bool>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    /// `true` to replace the links of people who have an open invitation.
+    resend: Option<String>,
+    /// `true` to validate the list without writing.
+    dry_run: Option<String>,
+}
+
+/// Invite a list of people, all or none
+///
+/// The rows of a list of new users, without passwords. A person with an open invitation is skipped, unless `resend` is
+/// set. If any row is invalid, nobody is invited, and `rows` of the error contains all findings about all rows. Results are in
+/// the order of the request. Requires an owner.
+#[utoipa::path(post, path = "/api/v2/organization_invitations/admin_batch_create",
+    operation_id = "invitation_admin_batch_create", tag = "invitations", params(ListQuery),
+    request_body = Vec<InvitationRow>,
+    responses(
+        (status = 200, description = "The invitations.", body = InvitedUsers),
+        (status = 409, description = "Addresses belong to accounts (`batch_conflict`).", body = ErrorBody),
+        (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn create_all(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
+    let query: ListQuery = extract::query(&body.request)?;
+    let options = ListOptions {
+        resend: extract::flag("resend", query.resend.as_deref())?.unwrap_or(false),
+        dry_run: extract::flag("dry_run", query.dry_run.as_deref())?.unwrap_or(false),
+    };
+    let mut url = String::new();
+    let list = async {
+        url = public_url(&body.request, &app.config.server)?;
+        body.read().await
+    };
+    let outcomes = invitations::create_all(&app, &caller, options, list).await?;
+    log::rows(&body.request, outcomes.len());
+    let results: Vec<InvitedUser> =
+        outcomes.iter().map(|outcome| invited_user(outcome, (!options.dry_run).then_some(&url))).collect();
+    let invited = results.iter().filter(|user| user.outcome == InvitationOutcome::Invited).count();
+    let metadata = InvitedUsersMetadata {
+        total: results.len(),
+        next_paging_token: None,
+        invited,
+        already_invited: results.len() - invited,
+        replaced: results.iter().filter(|user| user.replaces.is_some()).count(),
+        link_warning: link_warning(&url, &app.config.server),
+    };
+    Ok(HttpResponse::Ok().json(InvitedUsers { results, metadata }))
+}
+
+/// `url` is `None` in a dry run.
+fn invited_user(outcome: &ListOutcome, url: Option<&String>) -> InvitedUser {
+    match outcome {
+        ListOutcome::Invited { invitation, replaces } => {
+            let NewInvitation { invitation_id, invitee, expires_at, token } = invitation;
+            InvitedUser {
+                outcome: InvitationOutcome::Invited,
+                id: url.map(|_| invitation_id.to_string()),
+                email: invitee.email.as_str().to_owned(),
+                permission_level: invitee.permission_level.as_str().to_owned(),
+                expires_at: *expires_at,
+                link: url.map(|url| link(url, token)),
+                replaces: replaces.map(|id| id.to_string()),
+            }
+        }
+        ListOutcome::AlreadyInvited(open) => InvitedUser {
+            outcome: InvitationOutcome::AlreadyInvited,
+            id: Some(open.invitation_id.to_string()),
+            email: open.email.clone(),
+            permission_level: open.permission_level.as_str().to_owned(),
+            expires_at: open.expires_at,
+            link: None,
+            replaces: None,
+        },
+    }
+}
+
+fn link(url: &str, token: &Token) -> SecretString {
+    format!("{url}/invitations/{}", token.text().expose()).into()
 }
 
 /// Invite a person
@@ -133,10 +243,10 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
 fn created(url: &str, invitation: &NewInvitation) -> CreatedInvitation {
     CreatedInvitation {
         id: invitation.invitation_id.to_string(),
-        email: invitation.email.as_str().to_owned(),
-        permission_level: Some(invitation.permission_level.as_str().to_owned()),
+        email: invitation.invitee.email.as_str().to_owned(),
+        permission_level: Some(invitation.invitee.permission_level.as_str().to_owned()),
         expires_at: invitation.expires_at,
-        link: format!("{url}/invitations/{}", invitation.token.text().expose()).into(),
+        link: link(url, &invitation.token),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /api/v2/scim/list-user-permissions`: the permissions of users.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use muster_client::PermissionHolder;
+use muster_client::{OwnerPermission, PermissionHolder};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,7 +28,7 @@ pub(in crate::http) struct UserPermissions {
     #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
     organization_id: String,
     /// All owners, by their membership or through a group.
-    org_owners: Vec<PermissionHolder>,
+    org_owners: Vec<OwnerPermission>,
     /// All users, or the requested user.
     users: Vec<UserInClouds>,
 }
@@ -51,6 +51,11 @@ impl From<policies::PermissionHolder> for PermissionHolder {
             is_service_account: holder.is_service_account,
         }
     }
+}
+
+fn owner_permission(owner: policies::Owner) -> OwnerPermission {
+    let policies::Owner { user, is_own_level, groups } = owner;
+    OwnerPermission { user: user.into(), is_own_level, groups }
 }
 
 /// List the permissions of users
@@ -92,7 +97,7 @@ impl Source for PermissionsSource {
         let user = |holder| UserInClouds { user: PermissionHolder::from(holder), clouds: [] };
         match page {
             Some(PermissionPage::Owners(owners)) => {
-                owners.into_iter().try_for_each(|owner| json.item(&PermissionHolder::from(owner)))
+                owners.into_iter().try_for_each(|owner| json.item(&owner_permission(owner)))
             }
             Some(PermissionPage::Users(users)) => users.into_iter().try_for_each(|holder| json.item(&user(holder))),
             None => {

@@ -25,6 +25,10 @@ pub(in crate::http) struct InvitationForm {
     #[serde(default)]
     #[schema(max_length = 255, example = "Lovelace")]
     lastname: String,
+    /// Job title; may be empty.
+    #[serde(default)]
+    #[schema(max_length = 255)]
+    title: String,
     /// Password.
     #[schema(value_type = String, max_length = 256, format = "password")]
     password: Secret,
@@ -47,7 +51,11 @@ pub(in crate::http) struct InvitationForm {
     security(()))]
 pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     match invitations::open(&app, token(&request), extract::origin(&request)).await {
-        Ok(invited) => html(StatusCode::OK).body(show_form(&invited, &app, None, ("", ""))),
+        Ok(invited) => {
+            let [name, lastname, title] =
+                [&invited.name, &invited.lastname, &invited.title].map(|text| text.as_deref().unwrap_or_default());
+            html(StatusCode::OK).body(show_form(&invited, &app, None, [name, lastname, title]))
+        }
         Err(error) => failed(error),
     }
 }
@@ -89,7 +97,7 @@ pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> Http
         Err(error) if matches!(error.code(), Code::InvalidRequest | Code::Overloaded) => {
             match invitations::open(&app, token(&body.request), extract::origin(&body.request)).await {
                 Ok(invited) => {
-                    let content = show_form(&invited, &app, Some(&error), (&form.name, &form.lastname));
+                    let content = show_form(&invited, &app, Some(&error), [&form.name, &form.lastname, &form.title]);
                     respond(error, content)
                 }
                 Err(error) => failed(error),
@@ -103,7 +111,7 @@ async fn try_accept(request: &HttpRequest, app: &App, form: &InvitationForm) -> 
     let acceptance = Acceptance {
         name: form.name.clone(),
         lastname: Some(form.lastname.clone()),
-        title: None,
+        title: Some(form.title.clone()),
         password: Some(form.password.clone()),
         is_sso_user: false,
     };
@@ -115,8 +123,8 @@ fn token(request: &HttpRequest) -> &str {
     request.match_info().get("token").unwrap_or_default()
 }
 
-/// The form, with an error message and the previous input except the password.
-fn show_form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastname): (&str, &str)) -> String {
+/// The form, with an error message and the values of its fields except the password.
+fn show_form(invited: &Invited, app: &App, error: Option<&Error>, [name, lastname, title]: [&str; 3]) -> String {
     let alert = error.map(|error| format!("<p role=\"alert\">{}</p>\n", Text(&error.to_string()))).unwrap_or_default();
     let content = format!(
         "{alert}<p>Create the account <strong>{email}</strong>.</p>\n\
@@ -125,6 +133,8 @@ fn show_form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastnam
          <input id=\"name\" name=\"name\" value=\"{name}\" autocomplete=\"given-name\" maxlength=\"255\" required>\n\
          <label for=\"lastname\">Last name</label>\n\
          <input id=\"lastname\" name=\"lastname\" value=\"{lastname}\" autocomplete=\"family-name\" maxlength=\"255\">\n\
+         <label for=\"title\">Job title</label>\n\
+         <input id=\"title\" name=\"title\" value=\"{title}\" autocomplete=\"organization-title\" maxlength=\"255\">\n\
          <label for=\"password\">Password</label>\n\
          <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" \
          aria-describedby=\"rule\" required>\n\
@@ -134,6 +144,7 @@ fn show_form(invited: &Invited, app: &App, error: Option<&Error>, (name, lastnam
         email = Text(invited.email.as_str()),
         name = Text(name),
         lastname = Text(lastname),
+        title = Text(title),
         least = app.config.passwords.min_length,
     );
     page(&format!("Join {}", invited.organization_name), &content)
