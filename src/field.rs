@@ -15,6 +15,8 @@ pub(crate) enum UserField {
     PasswordHash,
     MustChangePassword,
     PermissionLevel,
+    /// Active or suspended.
+    Status,
     /// The e-mail address or ID of an existing user.
     User,
     /// The revision that an existing user must have.
@@ -37,12 +39,35 @@ impl UserField {
     /// The fields that every new user must have.
     pub(crate) const NEW_USER_REQUIRED: &'static [Self] = &[Self::Name, Self::Email, Self::IsSsoUser];
     /// The fields of a change to a user.
-    pub(crate) const EDIT: &'static [Self] = &[Self::Name, Self::Email, Self::Lastname, Self::Title];
+    pub(crate) const EDIT: &'static [Self] =
+        &[Self::Name, Self::Email, Self::IsSsoUser, Self::Lastname, Self::Title, Self::PermissionLevel];
     /// The fields of a change that can be removed.
     pub(crate) const REMOVABLE: &'static [Self] = &[Self::Lastname, Self::Title];
     /// The fields of a row that changes an existing user.
-    pub(crate) const EDIT_ROW: &'static [Self] =
-        &[Self::User, Self::Name, Self::Email, Self::Lastname, Self::Title, Self::IfMatch];
+    pub(crate) const EDIT_ROW: &'static [Self] = &[
+        Self::User,
+        Self::Name,
+        Self::Email,
+        Self::IsSsoUser,
+        Self::Lastname,
+        Self::Title,
+        Self::PermissionLevel,
+        Self::IfMatch,
+    ];
+    /// The fields of a row of the wished state.
+    pub(crate) const APPLY_ROW: &'static [Self] = &[
+        Self::User,
+        Self::Name,
+        Self::Email,
+        Self::Password,
+        Self::IsSsoUser,
+        Self::Lastname,
+        Self::Title,
+        Self::PasswordHash,
+        Self::MustChangePassword,
+        Self::PermissionLevel,
+        Self::Status,
+    ];
     /// The fields of a row that names an existing user.
     pub(crate) const TARGET_ROW: &'static [Self] = &[Self::User, Self::IfMatch];
     /// The field of a row that names a group member.
@@ -60,6 +85,7 @@ impl UserField {
             Self::PasswordHash => "password_hash",
             Self::MustChangePassword => "must_change_password",
             Self::PermissionLevel => "permission_level",
+            Self::Status => "status",
             Self::User => "user",
             Self::IfMatch => "if_match",
         }

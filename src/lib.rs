@@ -12,6 +12,7 @@
 //! | [`http`] | the HTTP server: `http/mod.rs` has the URL table, `http/api/` one file for each resource, `http/pages/` the pages for people |
 //! | [`cli`] | the command line, one file for each command |
 //! | [`batches`] | creating lists of users, from JSON to the commit; its documentation lists the steps |
+//! | [`apply`] | applying a list as the wished state: creating, changing and suspending users at once |
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list; search; the last-owner rule; e-mail addresses |
 //! | [`passwords`] | the password policy, the pool of hashing threads, imported hashes |
 //! | [`keys`], [`organizations`] | API keys; tenants |
@@ -61,6 +62,7 @@
 //! 7. There are no import cycles: only a module and its own submodules import each other.
 
 pub mod app;
+pub mod apply;
 pub mod audit;
 pub mod batches;
 pub mod caller;

@@ -129,6 +129,11 @@ impl Findings {
         }
     }
 
+    /// The findings that are kept in full.
+    pub(crate) fn into_kept(self) -> Vec<Finding> {
+        self.kept
+    }
+
     fn len(&self) -> usize {
         self.of_code.values().sum()
     }

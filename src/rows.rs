@@ -65,6 +65,7 @@ pub(crate) struct Row {
     pub(crate) must_change_password: Field<bool>,
     pub(crate) is_sso_user: Field<bool>,
     pub(crate) permission_level: Field<String>,
+    pub(crate) status: Field<String>,
 }
 
 impl Row {
@@ -81,6 +82,7 @@ impl Row {
             UserField::MustChangePassword => self.must_change_password = fields.flag(field, &value),
             UserField::IsSsoUser => self.is_sso_user = fields.flag(field, &value),
             UserField::PermissionLevel => self.permission_level = fields.text(field, value),
+            UserField::Status => self.status = fields.text(field, value),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The events of changes.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -75,7 +77,7 @@ pub enum Event {
         /// The user.
         user_id: Id<User>,
         /// The names of the changed fields.
-        fields: Vec<&'static str>,
+        fields: Vec<Cow<'static, str>>,
     },
     /// A user was suspended.
     UserSuspended(Id<User>),

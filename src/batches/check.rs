@@ -38,7 +38,7 @@ pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request,
     let passwords = users.iter().filter(|user| user.candidate.is_some()).count();
     let is_hashed = request.mode != Mode::DryRun && report.is_empty();
     if is_hashed && request.mode == (Mode::Create { wait: None }) {
-        fits(app, passwords)?;
+        fits(app, passwords, "split the list, or send `Prefer: respond-async`")?;
     }
     let mut place = app.hasher.admit(passwords, if is_hashed { passwords } else { 0 })?;
     // The query is an extra round trip. If no password is hashed and no response is sent before the insert, the insert
@@ -74,8 +74,8 @@ pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request,
     Ok(Valid { users, warnings, share, place })
 }
 
-/// Checks `batch.max_sync_seconds`.
-fn fits(app: &App, hashes: usize) -> Result<()> {
+/// Checks `batch.max_sync_seconds`; `advice` is for a list that never fits.
+pub(crate) fn fits(app: &App, hashes: usize, advice: &str) -> Result<()> {
     let max = Duration::from_secs(app.config.batch.max_sync_seconds);
     if max.is_zero() || hashes == 0 {
         return Ok(());
@@ -85,7 +85,7 @@ fn fits(app: &App, hashes: usize) -> Result<()> {
     if hashes > fitting {
         let message = format!(
             "the list has {hashes} passwords to hash, and {fitting} fit into the {seconds} seconds that a client may wait \
-             for them (`batch.max_sync_seconds`); split the list, or send `Prefer: respond-async`"
+             for them (`batch.max_sync_seconds`); {advice}"
         );
         return Err(Error::new(Code::TooLarge, message));
     }
@@ -102,7 +102,7 @@ fn fits(app: &App, hashes: usize) -> Result<()> {
 }
 
 /// Checks the strength of the passwords, in the hash pool, and gives them to their users.
-async fn check_passwords(users: &mut [CheckedUser], place: &mut Place, report: &mut Report) -> Result<()> {
+pub(crate) async fn check_passwords(users: &mut [CheckedUser], place: &mut Place, report: &mut Report) -> Result<()> {
     let with_password = users.iter_mut().filter_map(|checked| {
         let candidate = checked.candidate.take()?;
         Some(((checked.index, checked.user.as_mut().ok()?), candidate))

@@ -48,7 +48,7 @@ impl Job {
 }
 
 /// The passwords of a list, in the queue of the hash pool. Dropping it removes them from the queue.
-pub(super) struct Hashing {
+pub(crate) struct Hashing {
     /// For each password in the queue, the index of its user.
     rows: Vec<usize>,
     progress: Arc<Progress>,
@@ -57,7 +57,7 @@ pub(super) struct Hashing {
 
 impl Hashing {
     /// Moves the passwords out of `users` into their place in the queue, so that each is in memory once.
-    pub(super) fn start(place: Place, users: &mut [NewUser]) -> Self {
+    pub(crate) fn start(place: Place, users: &mut [NewUser]) -> Self {
         let (rows, passwords): (Vec<usize>, Vec<Password>) = users
             .iter_mut()
             .enumerate()
@@ -73,7 +73,7 @@ impl Hashing {
     }
 
     /// The hashes, each with the index of its user.
-    async fn finish(self) -> Result<Vec<(usize, PasswordHash)>> {
+    pub(crate) async fn finish(self) -> Result<Vec<(usize, PasswordHash)>> {
         let hashes = self.hashing.finish().await?;
         Ok(self.rows.into_iter().zip(hashes).collect())
     }
@@ -153,7 +153,7 @@ impl Hashed {
 }
 
 /// A new account without the hash of a plaintext password, which is not known yet.
-pub(super) fn account(now: DateTime<Utc>, user: NewUser) -> Account {
+pub(crate) fn account(now: DateTime<Utc>, user: NewUser) -> Account {
     let password = match &user.credential {
         Credential::Imported { hash, must_change } => {
             Some(StoredPassword { hash: hash.clone().into(), must_change: *must_change })

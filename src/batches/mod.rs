@@ -88,12 +88,16 @@ use crate::names::names;
 use crate::report::Finding;
 use crate::users::{Account, NewUser};
 
+pub(crate) use check::{check_passwords, fits};
 pub use claim::mark_delivered;
 pub use create::{create, create_list};
+pub(crate) use job::{Hashing, account};
 pub use key::{IdempotencyKey, InvalidKey};
+pub(crate) use plan::credential_kind;
 pub use plan::{InvalidPlan, Plan};
 pub use read::{BatchFilter, BatchMember, BatchSummary, CreatedUser, Use, get, list, results};
 pub use row::{CheckedList, CheckedUser, Limits, List};
+pub(crate) use row::{CheckedRow, check_row};
 pub use undo::{UndoOptions, Undone, cancel, undo};
 
 names! {

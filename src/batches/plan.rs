@@ -49,13 +49,7 @@ impl Outcome<'_> {
         digest.update([u8::from(self.must_change)]);
         digest.update(EMAIL_KEY_VERSION.to_be_bytes());
         for user in self.users {
-            let credential: &[u8] = match &user.credential {
-                Credential::Sso => b"sso",
-                Credential::Unset => b"unset",
-                Credential::Password(_) => b"password",
-                Credential::Imported { must_change: true, .. } => b"imported, must change",
-                Credential::Imported { must_change: false, .. } => b"imported",
-            };
+            let credential = credential_kind(&user.credential);
             for part in [user.email.key().as_bytes(), user.permission_level.as_str().as_bytes(), credential] {
                 digest.update(part);
                 digest.update(b"\0");
@@ -65,17 +59,38 @@ impl Outcome<'_> {
     }
 }
 
+/// How a credential lets its user sign in.
+pub(crate) const fn credential_kind(credential: &Credential) -> &'static [u8] {
+    match credential {
+        Credential::Sso => b"sso",
+        Credential::Unset => b"unset",
+        Credential::Password(_) => b"password",
+        Credential::Imported { must_change: true, .. } => b"imported, must change",
+        Credential::Imported { must_change: false, .. } => b"imported",
+    }
+}
+
 impl Plan {
-    pub(super) fn new(fingerprints: &Fingerprints, list: &[u8], outcome: &Outcome<'_>) -> Self {
-        let (list, outcome) = (fingerprints.of("planned list", list), fingerprints.of("outcome", &outcome.digest()));
+    /// The plan of a list whose outcome has this digest.
+    pub(crate) fn of(fingerprints: &Fingerprints, list: &[u8], outcome: &[u8; 32]) -> Self {
+        let (list, outcome) = (fingerprints.of("planned list", list), fingerprints.of("outcome", outcome));
         Self { key_id: list.key_id, list: half(list.mac), outcome: half(outcome.mac) }
+    }
+
+    /// Whether the planned outcome has this digest.
+    pub(crate) fn has_outcome(&self, fingerprints: &Fingerprints, outcome: &[u8; 32]) -> bool {
+        fingerprints.recognize(&self.key_id, &self.outcome, "outcome", outcome) == Some(true)
+    }
+
+    pub(super) fn new(fingerprints: &Fingerprints, list: &[u8], outcome: &Outcome<'_>) -> Self {
+        Self::of(fingerprints, list, &outcome.digest())
     }
 
     /// Checks that the list is the planned one.
     ///
     /// # Errors
     /// `plan_changed`.
-    pub(super) fn check_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
+    pub(crate) fn check_list(&self, fingerprints: &Fingerprints, list: &[u8]) -> Result<()> {
         match fingerprints.recognize(&self.key_id, &self.list, "planned list", list) {
             Some(true) => Ok(()),
             Some(false) => Err(changed("the list differs from the planned one")),
@@ -88,9 +103,9 @@ impl Plan {
     /// # Errors
     /// `plan_changed`.
     pub(super) fn check_outcome(&self, fingerprints: &Fingerprints, outcome: &Outcome<'_>) -> Result<()> {
-        match fingerprints.recognize(&self.key_id, &self.outcome, "outcome", &outcome.digest()) {
-            Some(true) => Ok(()),
-            _ => Err(changed(
+        match self.has_outcome(fingerprints, &outcome.digest()) {
+            true => Ok(()),
+            false => Err(changed(
                 "the list is the planned one, but would create different accounts: it was planned in another \
                  organization, or the server's password settings have changed",
             )),

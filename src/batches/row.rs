@@ -124,16 +124,16 @@ impl List {
 }
 
 /// The result of checking one row.
-struct CheckedRow {
+pub(crate) struct CheckedRow {
     /// As in [`CheckedUser`]; `None` without a valid address.
-    user: Option<std::result::Result<NewUser, EmailAddress>>,
-    candidate: Option<Candidate>,
-    findings: Vec<Finding>,
-    warning: Option<Box<Finding>>,
+    pub(crate) user: Option<std::result::Result<NewUser, EmailAddress>>,
+    pub(crate) candidate: Option<Candidate>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) warning: Option<Box<Finding>>,
 }
 
 /// Checks all fields of a row.
-fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
+pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
     let mut findings = Vec::new();
     let wrong = matches!(row.lastname, Field::Wrong) || matches!(row.title, Field::Wrong);
     let name = required(index, UserField::Name, row.name, &mut findings).and_then(|name| {

@@ -31,6 +31,8 @@ names! {
         UserDelete = "user.delete",
         /// Change a list of users.
         UserBatchUpdate = "user.batch_update",
+        /// Apply a list of users as the wished state.
+        UserBatchApply = "user.batch_apply",
         /// Suspend a list of users.
         UserBatchSuspend = "user.batch_suspend",
         /// Reactivate a list of users.
@@ -159,6 +161,7 @@ impl Action {
             | Self::UserReactivate
             | Self::UserDelete
             | Self::UserBatchUpdate
+            | Self::UserBatchApply
             | Self::UserBatchSuspend
             | Self::UserBatchReactivate
             | Self::UserBatchDelete

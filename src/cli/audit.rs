@@ -9,7 +9,6 @@ use super::args::LocalArgs;
 use super::local::with_operator;
 use super::output::{self, Format, TableRow};
 use super::{Exit, listing};
-use crate::app::App;
 use crate::audit::{self, ActorFilter, Filter};
 use crate::caller::Action;
 use crate::error::Error;
@@ -61,7 +60,7 @@ fn parse_who(text: &str) -> Result<ActorFilter, &'static str> {
 
 /// A time, absolute or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
+pub(super) enum When {
     Time(DateTime<Utc>),
     Ago(chrono::Duration),
     /// The midnight at which this day began; 0 is today.
@@ -69,11 +68,11 @@ enum When {
 }
 
 impl When {
-    fn at(self, app: &App) -> DateTime<Utc> {
+    pub(super) fn at(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::Time(time) => time,
-            Self::Ago(duration) => app.clock.now() - duration,
-            Self::DaysAgo(days) => midnight(app.clock.now().date_naive() - Days::new(days)),
+            Self::Ago(duration) => now - duration,
+            Self::DaysAgo(days) => midnight(now.date_naive() - Days::new(days)),
         }
     }
 }
@@ -82,7 +81,7 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-fn parse_time(text: &str) -> Result<When, String> {
+pub(super) fn parse_time(text: &str) -> Result<When, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(When::Time(time.to_utc()));
     }
@@ -106,8 +105,8 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     let limit = args.max_items.or(format.is_table().then_some(DEFAULT_ITEMS));
     with_operator(args.local.config.load()?, async |app, caller| {
         let filter = Filter {
-            since: args.since.map(|since| since.at(app)),
-            until: args.until.map(|until| until.at(app)),
+            since: args.since.map(|since| since.at(app.clock.now())),
+            until: args.until.map(|until| until.at(app.clock.now())),
             action: args.action,
             actor: args.actor,
         };

@@ -7,7 +7,7 @@ use super::output::{self, Format, TableRow};
 use crate::page;
 
 /// Rows per page.
-const PAGE_SIZE: u8 = 50;
+pub(super) const PAGE_SIZE: u8 = 50;
 
 /// The rows of a list, up to a limit.
 pub(super) struct Listed<T> {
@@ -46,7 +46,7 @@ pub(super) async fn collect_by<T, E: Into<Exit>>(
 
 /// Passes page after page to `take`, up to `limit` rows or until `take` returns `false`. Returns whether the limit was
 /// reached before the last page.
-async fn each_page<T, E: Into<Exit>>(
+pub(super) async fn each_page<T, E: Into<Exit>>(
     page_size: u8,
     limit: Option<u32>,
     mut next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,

@@ -42,8 +42,11 @@ mod remote;
 mod serve;
 mod service_account;
 mod user;
+mod user_apply;
 mod user_change;
 mod user_convert;
+mod user_export;
+mod user_filter;
 mod user_list;
 
 use args::ServeArgs;

@@ -73,8 +73,17 @@ pub(super) fn print(text: &str) -> Result<(), Exit> {
 
 /// Writes text to standard output; `false` if the reader closed the pipe.
 pub(super) fn write(text: &str) -> Result<bool, Exit> {
+    write_bytes(&printable(text))
+}
+
+/// Writes text that is read again later: without replacements, unless standard output is a terminal.
+pub(super) fn write_exact(text: &str) -> Result<bool, Exit> {
+    if std::io::stdout().is_terminal() { write(text) } else { write_bytes(text) }
+}
+
+fn write_bytes(text: &str) -> Result<bool, Exit> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(printable(text).as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Exit::Usage(format!("can't write to standard output: {error}"))),
@@ -123,6 +132,24 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Exit> {
 /// Indented JSON with escapes for all unsafe characters.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Exit> {
     Ok(escaped(&serde_json::to_string_pretty(value).map_err(Exit::usage)?))
+}
+
+/// JSON on one line with escapes for all unsafe characters.
+pub(super) fn json_line(value: &impl Serialize) -> Result<String, Exit> {
+    Ok(escaped(&serde_json::to_string(value).map_err(Exit::usage)?))
+}
+
+/// JSON text as YAML, which has no surrogate pairs: with escapes for all unsafe characters.
+pub(super) fn yaml_text(json: &str) -> String {
+    let mut yaml = String::with_capacity(json.len());
+    for c in json.chars() {
+        match u32::from(c) {
+            _ if !is_unsafe(c) => yaml.push(c),
+            code @ 0..=0xffff => yaml.push_str(&format!("\\u{code:04x}")),
+            code => yaml.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    yaml
 }
 
 /// Prints JSON lines to standard output, with escapes for all unsafe characters.
@@ -213,9 +240,18 @@ pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<St
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// Prefixes a cell that a spreadsheet would evaluate as a formula.
+/// Prefixes a cell that a spreadsheet would evaluate as a formula, and one that begins like a cell with the prefix.
 fn escape_formula(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+    if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell }
+}
+
+fn is_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
+}
+
+/// The text of a cell with the prefix of formulas.
+pub(super) fn unescape_formula(cell: &str) -> Option<&str> {
+    cell.strip_prefix('\'').filter(|rest| is_formula(rest.trim_start_matches('\'')))
 }
 
 /// A table as text.
@@ -354,11 +390,27 @@ mod tests {
             ("\t=1", "'\t=1"),
             ("\r=1", "\"'\r=1\""),
             ("=cmd|' /C calc'!A0,\"x\"", "\"'=cmd|' /C calc'!A0,\"\"x\"\"\""),
+            ("'=1", "''=1"),
+            ("'quoted'", "'quoted'"),
             ("a=b", "a=b"),
             ("", "\"\""),
         ] {
             assert_eq!(csv(&["NAME"], [vec![cell.to_owned()]]).unwrap(), format!("name\r\n{written}\r\n"));
         }
+    }
+
+    #[test]
+    fn the_prefix_of_a_formula_is_removed_again() {
+        for cell in ["=1", "'=1", "''+1", "@a", "'a", "a", "'", ""] {
+            let escaped = escape_formula(cell.to_owned());
+            assert_eq!(unescape_formula(&escaped).unwrap_or(&escaped), cell);
+        }
+    }
+
+    #[test]
+    fn json_text_is_valid_yaml() {
+        assert_eq!(yaml_text(r#""a\n\u{1f468}""#), r#""a\n\u{1f468}""#);
+        assert_eq!(yaml_text("\"\u{200d}\u{e0041}👨\""), "\"\\u200d\\U000e0041👨\"");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
-use super::{Exit, batch_create, find, listing, user_change, user_convert};
+use super::user_filter::MoreFilterArgs;
+use super::{Exit, batch_create, find, listing, user_apply, user_change, user_convert, user_export};
 use crate::caller::PermissionLevel;
 use crate::users_file::{TemplateFormat, template};
 
@@ -33,6 +34,8 @@ pub(super) enum Command {
     List {
         #[command(flatten)]
         filter: FilterArgs,
+        #[command(flatten)]
+        more: MoreFilterArgs,
         /// Maximum number of users [default: all].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         max_items: Option<u32>,
@@ -42,6 +45,12 @@ pub(super) enum Command {
         #[command(flatten)]
         remote: RemoteArgs,
     },
+    /// Print all people with the fields that `muster user apply` takes.
+    #[command(after_help = user_export::EXAMPLES)]
+    Export(user_export::Args),
+    /// Make users as a file says: create, change and, on request, suspend them: all or none.
+    #[command(after_help = user_apply::EXAMPLES)]
+    Apply(user_apply::Args),
     /// Show one user, by e-mail address, name or ID.
     Get {
         /// E-mail address, user ID or full display name; shows all fields.
@@ -137,6 +146,7 @@ impl From<FilterArgs> for CollaboratorFilter {
             name: args.name,
             collaborator_type: args.collaborator_type,
             is_service_account: args.service_account.then_some(true),
+            ..Self::default()
         }
     }
 }
@@ -146,13 +156,16 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::BatchCreate { args, server } => batch_create::run(&args, &server).await,
         Command::Convert(args) => user_convert::run(&args),
         Command::Template { format } => output::print(template(format)),
-        Command::List { filter, max_items, page_size, remote } => {
-            let (client, filter) = (remote.client()?, filter.into());
+        Command::List { filter, more, max_items, page_size, remote } => {
+            let client = remote.client()?;
+            let filter = more.add_to(filter.into(), &client).await?;
             let users = listing::collect_by(page_size, max_items, async |count, token| {
                 client.list_collaborators(&filter, count, token.as_deref()).await
             });
             users.await?.print(remote.output)
         }
+        Command::Export(args) => user_export::run(args).await,
+        Command::Apply(args) => user_apply::run(&args).await,
         Command::Get { id: Some(id), remote, .. } => {
             output::print_one(remote.output, &remote.client()?.get_user(&id).await?)
         }

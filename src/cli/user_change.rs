@@ -57,6 +57,9 @@ pub(super) struct UpdateArgs {
     /// New e-mail address.
     #[arg(long, conflicts_with = "users_file")]
     email: Option<String>,
+    /// Sign-in method: true for SSO, which removes the password; false for a password, of which there is none yet.
+    #[arg(long, value_name = "true|false", conflicts_with = "users_file")]
+    sso: Option<bool>,
     /// Remove the last name or title of a user whose cell in a CSV file is empty. Without it, empty cells change nothing.
     #[arg(long, requires = "users_file")]
     clear_empty: bool,
@@ -188,7 +191,7 @@ fn print_changes(format: Format, changed: &ChangedUsers) -> Result<(), Exit> {
 pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
     let change = args.change();
     if args.common.users_file.is_none() && change.is_empty() {
-        return Err(Exit::usage("nothing to change; add `--name`, `--lastname`, `--title` or `--email`"));
+        return Err(Exit::usage("nothing to change; add `--name`, `--lastname`, `--title`, `--email` or `--sso`"));
     }
     let mut list = args.common.list(Operation::Update, || {
         let mut row = change;
@@ -212,6 +215,7 @@ impl UpdateArgs {
             ("email", self.email.as_deref().map(Value::from)),
             ("lastname", cleared(&self.lastname)),
             ("title", cleared(&self.title)),
+            ("is_sso_user", self.sso.map(Value::from)),
         ]
         .into_iter()
         .filter_map(|(field, value)| Some((field.to_owned(), value?)))

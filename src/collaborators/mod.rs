@@ -16,7 +16,7 @@ use crate::id::{Id, Membership};
 use crate::users::lock::LockedMember;
 use crate::users::{self, AccountKind, Expected, UserDetails};
 
-pub use read::{CollaboratorFilter, get, list};
+pub use read::{CollaboratorFilter, MoreFilters, get, list};
 pub use search::{LONGEST_QUERY, Search, SearchText, search};
 
 /// Changes a member's own permission level; permissions from groups are unaffected. Setting the current level writes

@@ -9,17 +9,27 @@
 //!
 //! *A name is looked up twice*, as a first name and as first and last name: each index returns its first few users in
 //! page order, however many users share the name.
+//!
+//! *A list with further filters reads at most [`MOST_SCANNED`] users for a page*, since most filters have no index: one for
+//! each would slow down every write, and a filter that matches few of a million users would read all of them. A page can
+//! therefore have fewer members than requested, even none, although more follow. The members of a batch, of a group and
+//! owners come from the indexes of those; an address or a name, from the user's. PostgreSQL plans these statements with
+//! their values, as in [`super::search()`].
 
+use chrono::{DateTime, Utc};
 use muster_client::CollaboratorType;
 use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Error, Result};
-use crate::id::{Id, Membership, Organization, User};
+use crate::id::{Batch, Group, Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::read::user_details;
 use crate::users::{EmailAddress, Status, UserDetails};
+
+/// The most users that are read for a page of a list with filters.
+const MOST_SCANNED: i64 = 10_000;
 
 /// The kinds of account that match both filters, by type and by `is_service_account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +75,46 @@ pub struct CollaboratorFilter {
     pub collaborator_type: Option<CollaboratorType>,
     /// Whether the account is a service account.
     pub is_service_account: Option<bool>,
+    /// The filters without a statement of their own.
+    pub more: MoreFilters,
+}
+
+/// Filters that can be combined with each other and with those of [`CollaboratorFilter`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct MoreFilters {
+    /// Active or suspended.
+    pub status: Option<Status>,
+    /// The effective permission: by the member's own level or through a group.
+    pub permission_level: Option<PermissionLevel>,
+    /// Whether the user signs in through the organization's identity provider.
+    pub is_sso_user: Option<bool>,
+    /// The batch that created the user.
+    pub batch_id: Option<Id<Batch>>,
+    /// A group of which the user is a member.
+    pub group_id: Option<Id<Group>>,
+    /// The domain of the address, in the spelling of keys.
+    pub domain: Option<String>,
+    /// The earliest time of creation.
+    pub created_after: Option<DateTime<Utc>>,
+    /// The time before which the user was created.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Whether the user should sign in with a password and has none.
+    pub without_password: Option<bool>,
 }
 
 /// Lists collaborators, suspended ones included, ordered by creation time.
 ///
 /// # Errors
-/// `forbidden`, or a database error.
+/// `forbidden`, also for a caller who may not read the batch or the group of a filter; a database error.
 pub async fn list(
     app: &App,
     caller: &Caller,
     filter: &CollaboratorFilter,
     page: &PageRequest<User>,
 ) -> Result<Page<UserDetails>> {
+    if filter.more != MoreFilters::default() {
+        return filtered(app, caller, filter, page).await;
+    }
     let mut read = app.read(caller, Action::CollaboratorList).await?;
     let query = ListQuery {
         organization_id: caller.organization_id,
@@ -93,6 +131,193 @@ pub async fn list(
         (None, None) => query.people_or_all(&mut read).await?,
     };
     Ok(Page::new(page, rows, |row| row.user_id))
+}
+
+/// Selects members by all filters, among those of the first condition, in a range of IDs.
+macro_rules! filtered {
+    ($source:literal, $query:expr, $read:expr) => {{
+        let FilteredQuery { organization_id, after, upto, limit, kinds, address, name, more } = $query;
+        let MoreFilters {
+            status,
+            permission_level,
+            is_sso_user,
+            batch_id,
+            group_id,
+            domain,
+            created_after,
+            created_before,
+            without_password,
+        } = more;
+        user_details!(
+            $source
+                + r#"
+            and u.user_id > $2 and u.user_id <= $3
+            and ($5::bool is null or u.is_service_account = $5)
+            and ($6::text is null or u.email_key = $6)
+            and ($7::text is null or u.name = $7 or (u.lastname <> '' and u.name || ' ' || u.lastname = $7))
+            and ($8::text is null or u.status = $8)
+            and (not $9 or not exists (
+                select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
+            ))
+            and ($10::bool is null or u.is_sso_user = $10)
+            and ($11::uuid is null or u.batch_id = $11)
+            and ($12::uuid is null or exists (
+                select from user_group_members m
+                where m.organization_id = $1 and m.group_id = $12 and m.user_id = u.user_id
+            ))
+            and ($13::text is null or right(u.email_key, length($13) + 1) = '@' || $13)
+            and ($14::timestamptz is null or u.created_at >= $14)
+            and ($15::timestamptz is null or u.created_at < $15)
+            and ($16::bool is null or $16 = (not u.is_sso_user and not u.is_service_account and not exists (
+                select from passwords p where p.organization_id = $1 and p.user_id = u.user_id
+            )))
+            order by u.user_id
+            limit $4
+            "#,
+            *organization_id as Id<Organization>,
+            *after as Id<User>,
+            *upto as Id<User>,
+            limit,
+            kinds.is_service_account(),
+            *address,
+            *name,
+            status.map(Status::as_str),
+            *permission_level == Some(PermissionLevel::Collaborator),
+            *is_sso_user,
+            *batch_id as Option<Id<Batch>>,
+            *group_id as Option<Id<Group>>,
+            domain.as_deref(),
+            *created_after,
+            *created_before,
+            *without_password,
+        )
+        .fetch_all($read)
+        .await?
+    }};
+}
+
+/// The parameters of a list with further filters.
+struct FilteredQuery<'a> {
+    organization_id: Id<Organization>,
+    after: Id<User>,
+    /// The last user that is read.
+    upto: Id<User>,
+    limit: i64,
+    kinds: AccountKinds,
+    address: Option<&'a str>,
+    name: Option<&'a str>,
+    more: &'a MoreFilters,
+}
+
+/// Lists collaborators by more than their address, name and kind.
+async fn filtered(
+    app: &App,
+    caller: &Caller,
+    filter: &CollaboratorFilter,
+    page: &PageRequest<User>,
+) -> Result<Page<UserDetails>> {
+    let CollaboratorFilter { email, name, collaborator_type, is_service_account, more } = filter;
+    if more.batch_id.is_some() {
+        app.authorize(caller, Action::BatchGet).await?;
+    }
+    if more.group_id.is_some() {
+        app.authorize(caller, Action::GroupList).await?;
+    }
+    let mut read = app.read_planned(caller, Action::CollaboratorList).await?;
+    let kinds = AccountKinds::of(*collaborator_type, *is_service_account);
+    let Ok(address) = email.as_deref().map(EmailAddress::parse).transpose() else {
+        return Ok(Page { rows: Vec::new(), next: None });
+    };
+    if kinds == AccountKinds::None {
+        return Ok(Page { rows: Vec::new(), next: None });
+    }
+    let after = page.after.unwrap_or(Id::MIN);
+    let is_indexed = address.is_some() || name.is_some() || more.permission_level == Some(PermissionLevel::Owner);
+    let last = match is_indexed {
+        true => None,
+        false => last_scanned(&mut read, caller.organization_id, more, after).await?,
+    };
+    let query = FilteredQuery {
+        organization_id: caller.organization_id,
+        after,
+        upto: last.unwrap_or(Id::MAX),
+        limit: page.limit(),
+        kinds,
+        address: address.as_ref().map(EmailAddress::key),
+        name: name.as_deref(),
+        more,
+    };
+    let rows = if more.permission_level == Some(PermissionLevel::Owner) {
+        filtered!("u.user_id in (select user_id from effective_owners where organization_id = $1)", &query, &mut *read)
+    } else if more.group_id.is_some() {
+        filtered!(
+            "u.user_id in (select user_id from user_group_members where organization_id = $1 and group_id = $12)",
+            &query,
+            &mut *read
+        )
+    } else {
+        filtered!("true", &query, &mut *read)
+    };
+    drop(read);
+    let page = Page::new(page, rows, |row| row.user_id);
+    Ok(Page { next: page.next.or(last.map(|last| last.to_string())), ..page })
+}
+
+/// The last user after `after` that is read for a page: [`MOST_SCANNED`] users of the batch, of the group or of all. `None`
+/// if fewer are left.
+async fn last_scanned(
+    read: &mut PgConnection,
+    organization_id: Id<Organization>,
+    filters: &MoreFilters,
+    after: Id<User>,
+) -> Result<Option<Id<User>>> {
+    let last = match filters {
+        MoreFilters { batch_id: Some(batch_id), .. } => {
+            sqlx::query_scalar!(
+                r#"
+                select user_id as "user_id: Id<User>" from users
+                where organization_id = $1 and batch_id = $2 and user_id > $3
+                order by user_id offset $4 limit 1
+                "#,
+                organization_id as Id<Organization>,
+                *batch_id as Id<Batch>,
+                after as Id<User>,
+                MOST_SCANNED - 1,
+            )
+            .fetch_optional(read)
+            .await?
+        }
+        MoreFilters { group_id: Some(group_id), .. } => {
+            sqlx::query_scalar!(
+                r#"
+                select user_id as "user_id: Id<User>" from user_group_members
+                where organization_id = $1 and group_id = $2 and user_id > $3
+                order by user_id offset $4 limit 1
+                "#,
+                organization_id as Id<Organization>,
+                *group_id as Id<Group>,
+                after as Id<User>,
+                MOST_SCANNED - 1,
+            )
+            .fetch_optional(read)
+            .await?
+        }
+        _ => {
+            sqlx::query_scalar!(
+                r#"
+                select user_id as "user_id: Id<User>" from users
+                where organization_id = $1 and user_id > $2
+                order by user_id offset $3 limit 1
+                "#,
+                organization_id as Id<Organization>,
+                after as Id<User>,
+                MOST_SCANNED - 1,
+            )
+            .fetch_optional(read)
+            .await?
+        }
+    };
+    Ok(last)
 }
 
 /// The parameters that all statements of a list have.

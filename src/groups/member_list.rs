@@ -82,7 +82,7 @@ impl MemberList {
         let locked = lock(change.connection(), organization_id, &known).await?;
         // The address may have moved to another user before the row was locked.
         let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|email_key| user.is_of(email_key));
-        let rows = self.rows.iter().map(|(index, user)| (*index, user));
+        let rows = self.rows.iter().map(|(index, user)| (*index, user, "user"));
         self.found = user_ref::distinct(rows, ids, is_found, &mut report);
         if report.is_empty() { Ok(locked.into_keys().collect()) } else { Err(Error::rejected(report)) }
     }

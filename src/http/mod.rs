@@ -148,6 +148,7 @@ url_table! {
     "/api/v2/userinfo/check_is_feature_flag_on" => Read api::userinfo::feature_flag;
     "/api/v2/users/admin_batch_create" => PostList api::users::create;
     "/api/v2/users/admin_batch_update" => PostList api::user_lists::update;
+    "/api/v2/users/admin_batch_apply" => PostList api::apply::post;
     "/api/v2/users/admin_batch_suspend" => PostList api::user_lists::suspend;
     "/api/v2/users/admin_batch_reactivate" => PostList api::user_lists::reactivate;
     "/api/v2/users/admin_batch_delete" => PostList api::user_lists::delete;

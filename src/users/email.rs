@@ -130,6 +130,13 @@ impl EmailAddress {
         Ok(Self { written: written.to_owned(), key: format!("{local}@{domain}") })
     }
 
+    /// The domain in the spelling of keys; `None` for text that is no domain of an address.
+    #[must_use]
+    pub fn domain_key(domain: &str) -> Option<String> {
+        let address = Self::parse(&format!("x@{}", trim(domain))).ok()?;
+        address.key.split_once('@').map(|(_, domain)| domain.to_owned())
+    }
+
     /// The address as it was entered.
     #[must_use]
     pub fn as_str(&self) -> &str {

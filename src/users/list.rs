@@ -12,16 +12,17 @@
 //! must not keep the others open. Who does not exist stays an error, for a deletion too: the row may be misspelled, and
 //! muster does not keep whom it has deleted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::changes::Changes;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
-use super::write::{self, FieldChange, Update};
+use super::write::{self, FieldChange};
 use super::{Status, UserDetails, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
@@ -34,7 +35,7 @@ use crate::rows::{self, ListLimits};
 /// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListOperation {
-    /// Changes names, last names, titles and addresses.
+    /// Changes names, last names, titles, addresses, sign-in methods and permission levels.
     Update,
     /// Suspends the users.
     Suspend,
@@ -71,10 +72,6 @@ impl ListOperation {
             Self::Reactivate => Some(Status::Active),
             Self::Update | Self::Delete => None,
         }
-    }
-
-    const fn may_remove_owners(self) -> bool {
-        matches!(self, Self::Suspend | Self::Delete)
     }
 }
 
@@ -161,34 +158,55 @@ impl List {
         Ok(Self { operation, rows, report, _share: share })
     }
 
+    /// Whether the list may end the ownership of a user.
+    fn may_remove_owners(&self) -> bool {
+        match self.operation {
+            ListOperation::Suspend | ListOperation::Delete => true,
+            ListOperation::Update => self.rows.iter().any(|row| row.edit.may_remove_owner()),
+            ListOperation::Reactivate => false,
+        }
+    }
+
     /// Validates the list against the database and writes it.
     async fn write(&self, change: &mut Change) -> Result<ChangedList> {
-        let operation = self.operation;
-        if operation.may_remove_owners() {
+        let (operation, may_remove_owners) = (self.operation, self.may_remove_owners());
+        if may_remove_owners {
             owners::lock(change).await?;
         }
         let mut report = self.report.clone();
         let found = lock(change, &self.rows, &mut report).await?;
         found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
-        let updates = updates(change, &found, &mut report).await?;
+        let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
+        let changes = Changes::of(change, &edits).await?;
+        changes.check_addresses(change, HashMap::new(), &mut report).await?;
         if !report.is_empty() {
             return Err(Error::rejected(report));
         }
         let ids: Vec<Id<User>> = found.iter().map(|(_, user)| user.user_id).collect();
-        let changing: Vec<Id<User>> = match operation.status() {
-            Some(status) => {
+        let changing: Vec<Id<User>> = match (operation, operation.status()) {
+            (ListOperation::Update, _) => changes.users().into_iter().collect(),
+            (_, Some(status)) => {
                 found.iter().filter(|(_, user)| user.status != status).map(|(_, user)| user.user_id).collect()
             }
-            None => ids.clone(),
+            (_, None) => ids.clone(),
         };
         let organization_id = change.organization_id();
         let before = match operation {
             ListOperation::Delete => Some(read::details(change.connection(), organization_id, &ids).await?),
             ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
         };
-        let owners = if operation.may_remove_owners() { owners::among(change, &changing).await? } else { Vec::new() };
-        let changed = write(change, operation, &changing, &updates).await?;
-        if operation.may_remove_owners() {
+        let losing_access = match operation {
+            ListOperation::Update => changes.who_become(PermissionLevel::Collaborator),
+            ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => changing.clone(),
+        };
+        let owners = if may_remove_owners { owners::among(change, &losing_access).await? } else { Vec::new() };
+        match operation {
+            ListOperation::Update => changes.write_checked(change).await?,
+            ListOperation::Suspend => write::set_status(change, &changing, Status::Suspended).await?,
+            ListOperation::Reactivate => write::set_status(change, &changing, Status::Active).await?,
+            ListOperation::Delete => write::delete(change, &changing, None).await?,
+        }
+        if may_remove_owners {
             for (row, _) in found.iter().filter(|(_, user)| owners.contains(&user.user_id)) {
                 report.add(Finding::last_owner(row.index, Some("user"), &row.user.shown()));
             }
@@ -198,36 +216,15 @@ impl List {
             Some(before) => before,
             None => read::details(change.connection(), organization_id, &ids).await?,
         };
+        let changed = changing.len();
         if changed == 0 {
             change.dry_run();
         }
         change.record(Event::UsersChanged { action: operation.action(), organization_id, users: changed });
         let mut by_id: HashMap<Id<User>, UserDetails> = details.into_iter().map(|user| (user.user_id, user)).collect();
         let users = ids.into_iter().filter_map(|id| by_id.remove(&id)).collect();
-        let changes = updates.into_iter().flat_map(|update| {
-            let user_id = update.user_id;
-            update.changes.into_iter().map(move |change| (user_id, change))
-        });
-        Ok(ChangedList { users, changed, changes: changes.collect() })
+        Ok(ChangedList { users, changed, changes: changes.fields })
     }
-}
-
-/// Writes the operation. Returns the number of changed users.
-async fn write(change: &mut Change, operation: ListOperation, ids: &[Id<User>], updates: &[Update]) -> Result<usize> {
-    match operation {
-        ListOperation::Update if updates.is_empty() => return Ok(0),
-        ListOperation::Update => {
-            // A concurrent transaction took an address: the next attempt reports it as a finding.
-            let is_taken = |error: &Error| error.code() == Code::EmailTaken;
-            let updated = write::update(change, updates).await;
-            updated.map_err(|error| if is_taken(&error) { error.retryable() } else { error })?;
-            return Ok(updates.len());
-        }
-        ListOperation::Suspend => write::set_status(change, ids, Status::Suspended).await?,
-        ListOperation::Reactivate => write::set_status(change, ids, Status::Active).await?,
-        ListOperation::Delete => write::delete(change, ids, None).await?,
-    }
-    Ok(ids.len())
 }
 
 /// Locks the users of all rows. Unknown users and users that are in the list twice become findings.
@@ -239,7 +236,8 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
     let mut locked: HashMap<Id<User>, LockedUser> = locked.into_iter().map(|user| (user.user_id, user)).collect();
     // The address may have moved to another user before the row was locked.
     let is_found = |user: &UserRef, id| locked.get(&id).is_some_and(|locked| user.is_of(locked.email_key()));
-    let places = user_ref::distinct(rows.iter().map(|row| (row.index, &row.user)), ids_of_rows, is_found, report);
+    let places =
+        user_ref::distinct(rows.iter().map(|row| (row.index, &row.user, "user")), ids_of_rows, is_found, report);
     Ok(places.into_iter().filter_map(|(place, id)| Some((rows.get(place)?, locked.remove(&id)?))).collect())
 }
 
@@ -252,35 +250,9 @@ fn validate(operation: ListOperation, row: &Row, user: &LockedUser, report: &mut
     }
     if operation == ListOperation::Update && user.is_service_account {
         for field in row.edit.personal() {
-            let message = "can't be changed; only the title of a service account can be changed";
+            let message =
+                "can't be changed; only the title and the permission level of a service account can be changed";
             report.add(Finding::field(index, field, "service_account", message));
         }
     }
-}
-
-/// Applies the edits, without those that change nothing. An address that belongs to a user outside the list, or that
-/// two rows take, becomes a finding.
-async fn updates(change: &mut Change, found: &[(&Row, LockedUser)], report: &mut Report) -> Result<Vec<Update>> {
-    let edited = found.iter().filter_map(|(row, user)| Some((row.index, user.apply(&row.edit)?)));
-    let updates: Vec<(usize, Update)> = edited.collect();
-    let moving: Vec<&(usize, Update)> = updates.iter().filter(|(_, update)| update.moves()).collect();
-    if !moving.is_empty() {
-        let keys: Vec<&str> = moving.iter().map(|(_, update)| update.email_key.as_str()).collect();
-        let organization_id = change.organization_id();
-        let holders = read::by_address(change.connection(), organization_id, &keys, None).await?;
-        let given_up: HashSet<Id<User>> = moving.iter().map(|(_, update)| update.user_id).collect();
-        let holders: HashSet<String> =
-            holders.into_iter().filter(|(_, id)| !given_up.contains(id)).map(|(key, _)| key).collect();
-        let mut first_with: HashMap<&str, usize> = HashMap::new();
-        for (index, update) in &moving {
-            if holders.contains(&update.email_key) {
-                report.add(Finding::email_taken(*index, &update.email));
-            } else if let Some(first) = first_with.get(update.email_key.as_str()) {
-                report.add(Finding::email_twice(*index, *first, &update.email));
-            } else {
-                first_with.insert(&update.email_key, *index);
-            }
-        }
-    }
-    Ok(updates.into_iter().map(|(_, update)| update).collect())
 }

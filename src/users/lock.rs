@@ -3,6 +3,8 @@
 //! The rows stay locked until the transaction ends. Several users are locked in the order of their IDs, so that two
 //! lists wait for each other instead of deadlocking.
 
+use std::collections::HashMap;
+
 use super::edit::Edit;
 use super::write::{FieldChange, Update};
 use super::{Line, Name, Status};
@@ -23,6 +25,7 @@ pub(crate) struct LockedUser {
     title: Option<String>,
     email: String,
     email_key: String,
+    is_sso_user: bool,
 }
 
 impl LockedUser {
@@ -31,13 +34,18 @@ impl LockedUser {
         &self.email_key
     }
 
-    /// Applies an edit. `None` if the edit changes nothing.
+    /// The address as it was entered.
+    pub(crate) fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// Applies an edit of the account, without the level of the membership. `None` if the edit changes nothing.
     pub(super) fn apply(&self, edit: &Edit) -> Option<Update> {
         let text = |new: &Option<Option<Line>>, old: &Option<String>| match new {
             None => old.clone(),
             Some(line) => line.as_ref().map(|line| line.as_str().to_owned()),
         };
-        let Edit { name, lastname, title, email } = edit;
+        let Edit { name, lastname, title, email, is_sso_user, permission_level: _ } = edit;
         let update = Update {
             user_id: self.user_id,
             name: name.as_ref().map_or(self.name.as_str(), Name::as_str).to_owned(),
@@ -46,21 +54,28 @@ impl LockedUser {
             email: email.as_ref().map_or(self.email.as_str(), |email| email.as_str()).to_owned(),
             email_key: email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
             email_key_before: self.email_key.clone(),
+            is_sso_user: is_sso_user.unwrap_or(self.is_sso_user),
             changes: Vec::new(),
         };
         // One entry for each field of an edit: a field without one is neither written nor recorded.
         let changes: Vec<FieldChange> = [
-            ("name", Some(&self.name), Some(&update.name)),
-            ("lastname", self.lastname.as_ref(), update.lastname.as_ref()),
-            ("title", self.title.as_ref(), update.title.as_ref()),
+            ("name", Some(self.name.as_str()), Some(update.name.as_str())),
+            ("lastname", self.lastname.as_deref(), update.lastname.as_deref()),
+            ("title", self.title.as_deref(), update.title.as_deref()),
             ("email", Some(&self.email), Some(&update.email)),
+            ("is_sso_user", Some(flag(self.is_sso_user)), Some(flag(update.is_sso_user))),
         ]
         .into_iter()
-        .filter(|(_, before, after)| before != after)
-        .map(|(field, before, after)| FieldChange { field, before: before.cloned(), after: after.cloned() })
+        // An empty text is the same as none, as in a CSV file.
+        .filter(|(_, before, after)| before.filter(|text| !text.is_empty()) != after.filter(|text| !text.is_empty()))
+        .map(|(field, before, after)| FieldChange::new(field, before, after))
         .collect();
         (!changes.is_empty()).then_some(Update { changes, ..update })
     }
+}
+
+const fn flag(is_set: bool) -> &'static str {
+    if is_set { "true" } else { "false" }
 }
 
 /// Locks users. Returns those that exist, in the order of their IDs.
@@ -71,7 +86,7 @@ pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<L
         r#"
         select
             user_id as "user_id: Id<User>", revision, is_service_account, status as "status: Status", name, lastname,
-            title, email, email_key
+            title, email, email_key, is_sso_user
         from users
         where organization_id = $1 and user_id = any($2)
         order by user_id
@@ -82,6 +97,24 @@ pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<L
     )
     .fetch_all(change.connection())
     .await?)
+}
+
+/// The own levels of locked users, which change only while their users are locked. A statement after the lock: the one
+/// that waits for it would return the membership as it was before.
+pub(super) async fn own_levels(change: &mut Change, users: &[Id<User>]) -> Result<HashMap<Id<User>, PermissionLevel>> {
+    let organization_id = change.organization_id();
+    let levels = sqlx::query!(
+        r#"
+        select user_id as "user_id: Id<User>", permission_level as "permission_level: PermissionLevel"
+        from collaborators
+        where organization_id = $1 and user_id = any($2)
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(levels.into_iter().map(|row| (row.user_id, row.permission_level)).collect())
 }
 
 /// Locks one user.

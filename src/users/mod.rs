@@ -3,6 +3,7 @@
 //! `one.rs` has the operations on one user, `list.rs` those on a list: all or none, with a complete report. Both lock
 //! the users (`lock.rs`) in the order of their IDs and share the statements in `write.rs`.
 
+mod changes;
 mod domain;
 mod edit;
 mod email;
@@ -15,6 +16,8 @@ mod text;
 pub(crate) mod user_ref;
 pub(crate) mod write;
 
+pub(crate) use changes::Changes;
+pub(crate) use edit::Edit;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;

@@ -1,5 +1,6 @@
 //! Operations on one user.
 
+use super::changes::Changes;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::{Expected, Status, UserDetails, read, write};
@@ -30,12 +31,13 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
     found.ok_or_else(|| Error::not_found("user", user_id))
 }
 
-/// Changes the fields that the body has: name, last name, title or address. An edit without effect writes and records
+/// Changes the fields that the body has: name, last name, title, address, sign-in method or permission level. An edit without effect writes and records
 /// nothing.
 ///
 /// # Errors
 /// `forbidden`; any error of reading the body; `invalid_json`; `batch_rejected` with all findings on the fields;
-/// `not_found`; `precondition_failed`; `email_taken`; `conflict` for a field that a service account can't change.
+/// `not_found`; `precondition_failed`; `email_taken`; `conflict` for a field that a service account can't change;
+/// `last_owner`.
 pub async fn update(
     app: &App,
     caller: &Caller,
@@ -51,14 +53,21 @@ pub async fn update(
         return Err(Error::rejected(report));
     }
     app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
+        if edit.may_remove_owner() {
+            owners::lock(change).await?;
+        }
         let user = lock(change, user_id, expected).await?;
         if user.is_service_account && edit.personal().next().is_some() {
-            let detail = "only the title of a service account can be changed; its address is derived from its name";
+            let detail = "only the title and the permission level of a service account can be changed; its address is derived from its name";
             return Err(Error::new(Code::Conflict, detail));
         }
-        match user.apply(&edit) {
-            Some(update) => write::update(change, &[update]).await?,
-            None => change.dry_run(),
+        let changes = Changes::of(change, &[(0, &user, &edit)]).await?;
+        match changes.is_empty() {
+            true => change.dry_run(),
+            false => changes.write(change).await?,
+        }
+        if edit.may_remove_owner() {
+            owners::require_one(change).await?;
         }
         details(change, user_id).await
     })

@@ -65,10 +65,10 @@ impl UserDetails {
     }
 }
 
-/// Selects users with their memberships: `$condition` completes the `where` clause over `users u` and `collaborators c`,
+/// Selects users with their memberships: the conditions complete the `where` clause over `users u` and `collaborators c`,
 /// and may continue with `order by` and `limit`. `$1` is the organization.
 macro_rules! user_details {
-    ($condition:literal, $($values:tt)+) => {
+    ($first:literal $(+ $more:literal)*, $($values:tt)+) => {
         sqlx::query_as!(
             $crate::users::UserDetails,
             r#"
@@ -82,7 +82,7 @@ macro_rules! user_details {
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and
-            "# + $condition,
+            "# + $first $(+ $more)*,
             $($values)+
         )
     };

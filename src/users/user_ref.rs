@@ -82,22 +82,22 @@ pub(crate) async fn ids(change: &mut Change, users: &[&UserRef]) -> Result<Vec<O
     Ok(users.iter().map(id_of).collect())
 }
 
-/// Matches the rows of a list, each with its index and its reference, with the users that were resolved and that
+/// Matches the rows of a list, each with its index, its reference and the field that has the reference, with the users that were resolved and that
 /// `is_found` accepts. Unknown users, and users that an earlier row names, become findings. Returns the other rows, by
 /// their place in `rows`.
 pub(crate) fn distinct<'a>(
-    rows: impl Iterator<Item = (usize, &'a UserRef)>,
+    rows: impl Iterator<Item = (usize, &'a UserRef, &'static str)>,
     ids: Vec<Option<Id<User>>>,
     is_found: impl Fn(&UserRef, Id<User>) -> bool,
     report: &mut Report,
 ) -> Vec<(usize, Id<User>)> {
     let mut first_with: HashMap<Id<User>, usize> = HashMap::with_capacity(ids.len());
     let mut distinct = Vec::with_capacity(ids.len());
-    for (place, ((index, user), id)) in rows.zip(ids).enumerate() {
+    for (place, ((index, user, field), id)) in rows.zip(ids).enumerate() {
         match id.filter(|id| is_found(user, *id)) {
-            None => report.add(Finding::no_such_user(index, "user", Some(&user.shown()))),
+            None => report.add(Finding::no_such_user(index, field, Some(&user.shown()))),
             Some(id) => match first_with.get(&id) {
-                Some(first) => report.add(Finding::user_twice(index, *first, "user")),
+                Some(first) => report.add(Finding::user_twice(index, *first, field)),
                 None => {
                     first_with.insert(id, index);
                     distinct.push((place, id));

@@ -1,5 +1,6 @@
 //! Creating, changing and deleting users.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
@@ -145,6 +146,7 @@ pub(crate) struct Update {
     pub(crate) email: String,
     pub(crate) email_key: String,
     pub(crate) email_key_before: String,
+    pub(crate) is_sso_user: bool,
     /// The changed fields; not empty.
     pub(crate) changes: Vec<FieldChange>,
 }
@@ -153,11 +155,17 @@ pub(crate) struct Update {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     /// The name of the field.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// The value before.
     pub before: Option<String>,
     /// The new value.
     pub after: Option<String>,
+}
+
+impl FieldChange {
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, before: Option<&str>, after: Option<&str>) -> Self {
+        Self { field: field.into(), before: before.map(str::to_owned), after: after.map(str::to_owned) }
+    }
 }
 
 impl Update {
@@ -167,11 +175,11 @@ impl Update {
     }
 }
 
-/// Updates users. A user may take an address that another user of the list gives up.
+/// Updates users, and removes the passwords of those who become SSO users. A user may take an address that another user of the list gives up.
 ///
 /// # Errors
 /// `email_taken` if an address belongs to another user.
-pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()> {
+pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let ids: Vec<Id<User>> = updates.iter().map(|update| update.user_id).collect();
     let names: Vec<&str> = updates.iter().map(|update| update.name.as_str()).collect();
@@ -179,14 +187,16 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
     let titles: Vec<Option<&str>> = updates.iter().map(|update| update.title.as_deref()).collect();
     let emails: Vec<&str> = updates.iter().map(|update| update.email.as_str()).collect();
     let keys: Vec<&str> = updates.iter().map(|update| update.email_key.as_str()).collect();
+    let sso: Vec<bool> = updates.iter().map(|update| update.is_sso_user).collect();
     release_addresses(change, updates).await?;
     sqlx::query!(
         r#"
         update users
         set name = new.name, lastname = new.lastname, title = new.title, email = new.email,
-            email_key = new.email_key, email_key_version = $3, updated_at = $2, revision = revision + 1
-        from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-            as new (user_id, name, lastname, title, email, email_key)
+            email_key = new.email_key, email_key_version = $3, is_sso_user = new.is_sso_user, updated_at = $2,
+            revision = revision + 1
+        from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[])
+            as new (user_id, name, lastname, title, email, email_key, is_sso_user)
         where users.organization_id = $1 and users.user_id = new.user_id
         "#,
         organization_id as Id<Organization>,
@@ -198,14 +208,34 @@ pub(crate) async fn update(change: &mut Change, updates: &[Update]) -> Result<()
         &titles as &[Option<&str>],
         &emails as &[&str],
         &keys as &[&str],
+        &sso,
     )
     .execute(change.connection())
     .await
     .map_err(taken)?;
+    delete_passwords_of_sso_users(change, updates).await?;
     for update in updates {
-        let fields = update.changes.iter().map(|change| change.field).collect();
+        let fields = update.changes.iter().map(|change| change.field.clone()).collect();
         change.record(Event::UserUpdated { user_id: update.user_id, fields });
     }
+    Ok(())
+}
+
+async fn delete_passwords_of_sso_users(change: &mut Change, updates: &[&Update]) -> Result<()> {
+    let sso =
+        |update: &&&Update| update.is_sso_user && update.changes.iter().any(|change| change.field == "is_sso_user");
+    let ids: Vec<Id<User>> = updates.iter().filter(sso).map(|update| update.user_id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        "delete from passwords where organization_id = $1 and user_id = any($2)",
+        organization_id as Id<Organization>,
+        &ids[..] as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
     Ok(())
 }
 
@@ -219,7 +249,7 @@ fn taken(error: sqlx::Error) -> Error {
 
 /// Releases the addresses that other users of the list take, because PostgreSQL checks uniqueness after each row rather
 /// than at the end of the statement. Meanwhile the users have their IDs as keys, which no other user can have.
-async fn release_addresses(change: &mut Change, updates: &[Update]) -> Result<()> {
+async fn release_addresses(change: &mut Change, updates: &[&Update]) -> Result<()> {
     let moving = || updates.iter().filter(|update| update.moves());
     let given_up: HashSet<&str> = moving().map(|update| update.email_key_before.as_str()).collect();
     if !moving().any(|update| given_up.contains(update.email_key.as_str())) {

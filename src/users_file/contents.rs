@@ -33,7 +33,15 @@ impl Contents {
         list: "users",
         fields: UserField::EDIT_ROW,
         required: &[UserField::User],
-        example: "user,name,email,lastname,title",
+        example: "user,name,email,lastname,title,is_sso_user,permission_level",
+    };
+
+    /// The wished state of users, new ones included.
+    pub const APPLIED: &'static Self = &Self {
+        list: "users",
+        fields: UserField::APPLY_ROW,
+        required: &[UserField::Email],
+        example: "user,email,name,lastname,title,is_sso_user,permission_level,status",
     };
 
     /// Existing users.

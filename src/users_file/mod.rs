@@ -260,6 +260,22 @@ impl UsersFile {
         }
     }
 
+    /// Replaces the public text of cells in CSV for which `unescape` returns another one.
+    pub fn unescape_cells(&mut self, unescape: impl Fn(&str) -> Option<&str>) {
+        if self.format != FileFormat::Csv {
+            return;
+        }
+        for row in &mut self.rows {
+            let Value::Object(values) = &mut row.value else { continue };
+            let public = values.iter_mut().filter(|(name, _)| Contents::APPLIED.is_public(name));
+            for (_, value) in public {
+                if let Some(text) = value.as_str().and_then(&unescape) {
+                    *value = Value::from(text);
+                }
+            }
+        }
+    }
+
     /// Renders findings in file order, separated by empty lines, for standard error. Equal findings on several rows are one
     /// block with the first places. Without `color`, the text has no control characters but line feeds.
     #[must_use]

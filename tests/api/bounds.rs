@@ -7,7 +7,8 @@ use crate::support::gate::eventually;
 use crate::support::{Actor, BATCH, TestApp, sso};
 
 const POLICY: &str = "/api/v2/policy/organization/_";
-const LISTS: [&str; 4] = [
+const LISTS: [&str; 5] = [
+    "/api/v2/users/admin_batch_apply",
     "/api/v2/users/admin_batch_update",
     "/api/v2/users/admin_batch_suspend",
     "/api/v2/users/admin_batch_reactivate",

@@ -170,6 +170,7 @@ async fn a_row_has_all_fields_that_the_vendors_client_requires() {
         json!({
             "name": "Ada", "full_name": "Ada Lovelace", "email": "ada+x@example.com", "permission_level": "collaborator",
             "base_role": "collaborator", "additional_roles": [], "is_service_account": false, "status": "active",
+            "lastname": "Lovelace", "is_sso_user": true,
         })
     );
 }

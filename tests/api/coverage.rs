@@ -82,6 +82,7 @@ const OWNERS_ONLY: [&str; 51] = [
     "scim_migrate",
     "scim_migration_preview",
     "service_account_create",
+    "user_batch_apply",
     "user_batch_create",
     "user_batch_delete",
     "user_batch_reactivate",
@@ -100,6 +101,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "collaborator_update" => json!({"permission_level": "owner"}),
         "user_update" => json!({"title": "Countess"}),
         "user_batch_update" => json!([{"user": format!("{operation}@example.com"), "title": "Countess"}]),
+        "user_batch_apply" => json!([{"email": format!("{operation}@example.com"), "title": "Countess"}]),
         "user_batch_suspend" | "user_batch_reactivate" | "user_batch_delete" => {
             json!([{"user": format!("{operation}@example.com")}])
         }

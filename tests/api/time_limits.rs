@@ -43,6 +43,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         "/api/v2/userinfo/".to_owned(),
         "/api/v2/organization_collaborators/".to_owned(),
         "/api/v2/organization_collaborators/?email=ada@example.com".to_owned(),
+        "/api/v2/organization_collaborators/?status=active".to_owned(),
         format!("/api/v2/users/{user_id}"),
         format!("/api/v2/batches/{batch}"),
         format!("/api/v2/batches/{batch}/results"),
@@ -64,6 +65,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         ("/api/v2/organization_invitations/admin_batch_create", json!([{"email": "f@example.com"}])),
         ("/api/v2/users/admin_batch_create?dry_run=true", json!([sso("e@example.com")])),
         ("/api/v2/users/admin_batch_create", json!([sso("b@example.com")])),
+        ("/api/v2/users/admin_batch_apply?suspend_missing=true&dry_run=true", json!([sso("f@example.com")])),
     ] {
         let answer = app.owner.post(path, &body).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);

@@ -101,13 +101,13 @@ async fn all_findings_about_a_change_are_reported_together() {
         json!({
             "code": "batch_rejected",
             "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: must be text, not null; \
-                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, lastname, title",
+                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level",
             "rows": [
                 row("name", "empty", "must not be empty"),
                 row("email", "wrong_type", "must be text, not null"),
                 row("lastname", "wrong_type", "must be text, not a number"),
                 row("title", "control_character", "contains a control character (such as a line break, a tab or NUL)"),
-                row("status", "unknown_field", "is unknown; the known fields are name, email, lastname, title"),
+                row("status", "unknown_field", "is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level"),
             ],
         })
     );
@@ -146,7 +146,7 @@ async fn only_the_title_of_a_service_account_can_be_changed() {
     for body in [json!({"name": "x"}), json!({"email": "x@example.com"}), json!({"lastname": "x", "title": "t"})] {
         let answer = send(&app.owner, "PATCH", &path, &body).await;
         assert_eq!(answer.status, 409, "{body}");
-        let detail = "only the title of a service account can be changed; its address is derived from its name";
+        let detail = "only the title and the permission level of a service account can be changed; its address is derived from its name";
         assert_eq!(answer.error(), json!({"code": "conflict", "detail": detail}));
     }
     let answer = send(&app.owner, "PATCH", &path, &json!({"title": "Nightly build"})).await;

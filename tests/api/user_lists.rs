@@ -3,7 +3,7 @@
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, TestApp, sso};
+use crate::support::{Actor, Answer, TestApp, sso, with_password};
 use crate::user::send;
 
 const UPDATE: &str = "/api/v2/users/admin_batch_update";
@@ -243,7 +243,7 @@ async fn only_the_titles_of_service_accounts_in_a_list_can_be_changed() {
     app.db_execute("update users set is_service_account = true where email = 'robot@example.com'").await;
     let answer =
         post(&app, UPDATE, &json!([{"user": ids[0], "name": "x", "email": "y@example.com", "title": "t"}])).await;
-    let message = "can't be changed; only the title of a service account can be changed";
+    let message = "can't be changed; only the title and the permission level of a service account can be changed";
     assert_eq!(
         (answer.status, answer.error()["rows"].clone()),
         (422, json!([row(0, "name", "service_account", message), row(0, "email", "service_account", message)]))
@@ -329,4 +329,79 @@ async fn of_two_concurrent_lists_with_the_same_new_address_one_succeeds() {
         assert_eq!([ends[0].0, ends[1].0], [200, 409], "{ends:?}");
         assert!(ends[1].1.contains("\"email_taken\""), "{}", ends[1].1);
     }
+}
+
+#[tokio::test]
+async fn sign_in_methods_and_levels_of_a_list_are_changed() {
+    let app = TestApp::spawn().await;
+    let users =
+        json!([with_password("a@example.com", "tidal-anchor-Plum-91"), sso("b@example.com"), sso("c@example.com"),]);
+    assert_eq!(app.owner.create(&users).await.status, 200);
+    let list = json!([
+        {"user": "a@example.com", "is_sso_user": true},
+        {"user": "b@example.com", "is_sso_user": false, "permission_level": "owner"},
+        {"user": "c@example.com", "is_sso_user": true, "permission_level": "collaborator"},
+    ]);
+    let answer = post(&app, UPDATE, &list).await;
+    assert_eq!(all(&answer, "permission_level"), ["collaborator", "owner", "collaborator"]);
+    let results = answer.json()["results"].clone();
+    let sso: Vec<&Value> = results.as_array().unwrap().iter().map(|user| &user["is_sso_user"]).collect();
+    assert_eq!(sso, [true, false, true]);
+    let metadata = answer.json()["metadata"].clone();
+    assert_eq!((&metadata["changed"], &metadata["unchanged"]), (&json!(2), &json!(1)));
+    let changes: Vec<Value> = metadata["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| json!([change["field"], change["before"], change["after"]]))
+        .collect();
+    assert_eq!(
+        json!(changes),
+        json!([
+            ["is_sso_user", "false", "true"],
+            ["is_sso_user", "true", "false"],
+            ["permission_level", "collaborator", "owner"],
+        ])
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0, "an SSO user has no password");
+    assert_eq!(
+        actions(&app, 4).await,
+        ["collaborator.update", "user.batch_update", "user.update", "user.update"],
+        "each change is recorded"
+    );
+    let invalid = json!([{"user": "a@example.com", "is_sso_user": null, "permission_level": "admin"}]);
+    let answer = post(&app, UPDATE, &invalid).await;
+    assert_eq!(
+        (answer.status, answer.error()["rows"].clone()),
+        (
+            422,
+            json!([
+                row(0, "is_sso_user", "wrong_type", "must be true or false, not null"),
+                row(0, "permission_level", "permission_level_unknown", "must be `collaborator` or `owner`"),
+            ])
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_list_can_replace_the_last_owner_but_not_demote_them() {
+    let (app, _) = app_with(&["a@example.com", "b@example.com"]).await;
+    let admin = "administrator@muster.invalid";
+    let list = json!([
+        {"user": "a@example.com", "title": "t"}, {"user": admin, "permission_level": "collaborator"},
+    ]);
+    let answer = post(&app, UPDATE, &list).await;
+    let message = "is an owner, and no other active owner would be left";
+    assert_eq!(
+        (answer.status, answer.error()["code"].as_str(), answer.error()["rows"].clone()),
+        (409, Some("last_owner"), json!([row(1, "user", "last_owner", message)]))
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from users where title = 't'").await, 0, "all or none");
+    let list = json!([
+        {"user": "a@example.com", "permission_level": "owner"}, {"user": admin, "permission_level": "collaborator"},
+    ]);
+    assert_eq!(all(&post(&app, UPDATE, &list).await, "permission_level"), ["owner", "collaborator"]);
+    let owners = "select string_agg(email, ' ') from users join collaborators using (organization_id, user_id)
+        where permission_level = 'owner'";
+    assert_eq!(app.db_value::<String>(owners).await, "a@example.com");
 }

@@ -34,6 +34,7 @@ mod manual;
 mod organizations;
 mod terminal;
 mod user;
+mod user_apply;
 mod user_change;
 
 use std::process::{Command, Output};

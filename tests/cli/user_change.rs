@@ -41,7 +41,11 @@ async fn one_user_is_changed_by_address_or_id() {
     let shown = json(&user(&app, &["get", "--id", id, "-o", "json"]));
     assert_eq!((&shown["email"], &shown["title"]), (&json!("king@example.com"), &Value::Null));
     for (arguments, status, sentence) in [
-        (&["update", id][..], 2, "error: nothing to change; add `--name`, `--lastname`, `--title` or `--email`\n"),
+        (
+            &["update", id][..],
+            2,
+            "error: nothing to change; add `--name`, `--lastname`, `--title`, `--email` or `--sso`\n",
+        ),
         (
             &["update", "x@example.com", "--name", "x"],
             1,
@@ -167,6 +171,29 @@ async fn a_list_counts_who_is_changed_and_clears_empty_cells_on_request() {
     let ran = with_file(&app, "update", empty, ".csv", &["--clear-empty"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 user changed\n"));
     assert_eq!(people(&app).await, "a@example.com active King, b@example.com active");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_methods_and_levels_are_changed() {
+    let app = app_with(&["a@example.com", "b@example.com"]).await;
+    let content = b"user,is_sso_user,permission_level\na@example.com,no,owner\nb@example.com,yes,collaborator\n";
+    let ran = with_file(&app, "update", content, ".csv", &["--dry-run", "-o", "csv"]);
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (Some(0), "dry run: 1 user would be changed, 1 unchanged; nothing was written\n")
+    );
+    assert_eq!(
+        ran.out,
+        "email,field,before,after\r\na@example.com,is_sso_user,true,false\r\n\
+         a@example.com,permission_level,collaborator,owner\r\n"
+    );
+    let ran = with_file(&app, "update", content, ".csv", &[]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 user changed, 1 unchanged\n"));
+    let ran = user(&app, &["update", "b@example.com", "--sso", "false"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "1 user changed\n"));
+    let people = "select string_agg(concat_ws(' ', email, is_sso_user, permission_level), ', ' order by user_id)
+        from users join collaborators using (organization_id, user_id) where batch_id is not null";
+    assert_eq!(app.db_value::<String>(people).await, "a@example.com f owner, b@example.com f collaborator");
 }
 
 #[tokio::test(flavor = "multi_thread")]

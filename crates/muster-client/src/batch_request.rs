@@ -154,7 +154,7 @@ impl<'a, R: Serialize> BatchRequest<'a, R> {
         let mut headers = self.headers()?;
         headers.insert("idempotency-key", visible("idempotency key", key, 255)?);
         if let Some(plan) = &self.plan {
-            headers.insert("muster-plan", visible("plan", plan, 255)?);
+            headers.extend([plan_header(plan)?]);
         }
         if let Some(timeout) = self.wait {
             let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
@@ -215,7 +215,12 @@ impl<R> fmt::Debug for BatchRequest<'_, R> {
     }
 }
 
-pub(crate) fn visible(name: &str, text: &str, max: usize) -> Result<HeaderValue, Error> {
+/// The header with the plan of a dry run.
+pub(crate) fn plan_header(plan: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    Ok((HeaderName::from_static("muster-plan"), visible("plan", plan, 255)?))
+}
+
+fn visible(name: &str, text: &str, max: usize) -> Result<HeaderValue, Error> {
     if text.is_empty() || text.len() > max || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::Config(format!("invalid {name}; expected 1 to {max} visible ASCII characters")));
     }

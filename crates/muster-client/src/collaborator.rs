@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::PermissionLevel;
 use crate::client::present;
 
 /// The membership of a user or service account in the organization.
@@ -31,6 +32,15 @@ pub struct Collaborator {
     /// `active` or `suspended`; the vendor's servers do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Last name; the vendor's servers do not send it, nor the following fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lastname: Option<String>,
+    /// Job title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whether the user signs in through SSO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_sso_user: Option<bool>,
     /// Creation time of the membership.
     pub created_at: DateTime<Utc>,
 }
@@ -46,6 +56,24 @@ pub struct CollaboratorFilter {
     pub collaborator_type: Option<CollaboratorType>,
     /// Whether the member is a service account.
     pub is_service_account: Option<bool>,
+    /// `active` or `suspended`.
+    pub status: Option<String>,
+    /// Effective permission level, including groups.
+    pub permission_level: Option<PermissionLevel>,
+    /// Whether the member signs in through SSO.
+    pub is_sso_user: Option<bool>,
+    /// ID of the batch that created the user, `bat_…`. Requires an owner.
+    pub batch_id: Option<String>,
+    /// ID of a group of which the user is a member, `ug_…`. Requires an owner.
+    pub group_id: Option<String>,
+    /// Domain of the e-mail address.
+    pub domain: Option<String>,
+    /// Earliest time of creation.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Time before which the user was created.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Whether the member should sign in with a password and has none.
+    pub without_password: Option<bool>,
 }
 
 /// Kind of account.
@@ -81,6 +109,15 @@ impl CollaboratorFilter {
             ("name", self.name.clone()),
             ("collaborator_type", self.collaborator_type.map(|kind| kind.as_str().to_owned())),
             ("is_service_account", self.is_service_account.map(flag)),
+            ("status", self.status.clone()),
+            ("permission_level", self.permission_level.map(|level| level.as_str().to_owned())),
+            ("is_sso_user", self.is_sso_user.map(flag)),
+            ("batch_id", self.batch_id.clone()),
+            ("group_id", self.group_id.clone()),
+            ("domain", self.domain.clone()),
+            ("created_after", self.created_after.map(|time| time.to_rfc3339())),
+            ("created_before", self.created_before.map(|time| time.to_rfc3339())),
+            ("without_password", self.without_password.map(flag)),
         ])
     }
 }

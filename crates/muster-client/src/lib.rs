@@ -53,4 +53,7 @@ pub use secrecy::{ExposeSecret, SecretString};
 pub use service_account::ServiceAccount;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
-pub use users::{ChangedUsers, ChangedUsersMetadata, FieldChange, User, UserChange, UserRow};
+pub use users::{
+    AppliedUser, AppliedUsers, AppliedUsersMetadata, ApplyOptions, ChangedField, ChangedUsers, ChangedUsersMetadata,
+    FieldChange, User, UserChange, UserRow,
+};

@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 
+use crate::batch_request::plan_header;
 use crate::client::by_id;
-use crate::{Client, Error};
+use crate::{Client, Error, PermissionLevel, RowFinding};
 
 /// An account of a person or a service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,80 @@ pub struct FieldChange {
     pub after: Option<String>,
 }
 
+/// The result of applying a list, or of a dry run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AppliedUsers {
+    /// The users that differ from the list: in its order, then those that are missing from it.
+    pub results: Vec<AppliedUser>,
+    /// What was done, or would be.
+    pub metadata: AppliedUsersMetadata,
+    /// Plan of a dry run, `plan1_…`, for [`ApplyOptions::plan`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// How many users differ from a list that is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AppliedUsersMetadata {
+    /// Number of users in the list.
+    pub total: usize,
+    /// Always `null`: the list is complete.
+    pub next_paging_token: Option<String>,
+    /// Number of users that were created.
+    pub created: usize,
+    /// Number of users of the list that were changed.
+    pub changed: usize,
+    /// Number of users that were suspended because they are missing from the list.
+    pub suspended: usize,
+    /// Number of users of the list that already were as requested.
+    pub unchanged: usize,
+    /// Warnings about rows, such as `weak_hash`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<RowFinding>,
+}
+
+/// A user that differs from a list that is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AppliedUser {
+    /// `create`, `change`, or `suspend` for a user that is missing from the list.
+    #[cfg_attr(feature = "schema", schema(example = "change"))]
+    pub action: String,
+    /// ID of the user, `usr_…`; `null` for a user that a dry run would create.
+    pub user_id: Option<String>,
+    /// E-mail address before the change.
+    pub email: String,
+    /// The fields that change, or those of a new user.
+    pub changes: Vec<ChangedField>,
+}
+
+/// A field that changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ChangedField {
+    /// Name of the field.
+    #[cfg_attr(feature = "schema", schema(example = "title"))]
+    pub field: String,
+    /// Value before the change; `null` if there was none.
+    pub before: Option<String>,
+    /// Value after the change; `null` if it was removed.
+    pub after: Option<String>,
+}
+
+/// Options of [`Client::apply_users`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyOptions {
+    /// Returns the differences and a plan without writing.
+    pub dry_run: bool,
+    /// Suspends active people that are not in the list. Owners and service accounts are never suspended for that.
+    pub suspend_missing: bool,
+    /// Plan of a dry run. The server rejects the request with the code `plan_changed` if the list or one of its users has
+    /// changed since.
+    pub plan: Option<String>,
+}
+
 /// A change of a user. Fields that are absent stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UserChange {
@@ -95,6 +171,12 @@ pub struct UserChange {
     /// Job title; `null` (`Some(None)`) removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Option<String>>,
+    /// Whether the user signs in through SSO; `true` removes the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_sso_user: Option<bool>,
+    /// Permission level of the membership itself, without groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission_level: Option<PermissionLevel>,
 }
 
 /// A row of a list of users: the user and, for [`Client::update_users`], the change.
@@ -192,6 +274,20 @@ impl Client {
     /// The same; code `last_owner` if no owner would remain.
     pub async fn delete_users<R: Serialize>(&self, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {
         self.change_users("delete", rows, dry_run).await
+    }
+
+    /// Applies a list of users as the wished state, all or none: creates, changes and suspends users. Rows are any JSON with
+    /// the fields of a new user and, for an existing one, `user` (its ID or address). Not retried; a repeated list changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::rows`] contains all findings about all rows; code `last_owner` if no owner would remain, `plan_changed` if
+    /// the plan no longer applies.
+    pub async fn apply_users<R: Serialize>(&self, rows: &[R], options: &ApplyOptions) -> Result<AppliedUsers, Error> {
+        let mut write = self.http.post("/api/v2/users/admin_batch_apply").body(rows)?;
+        if let Some(plan) = &options.plan {
+            write = write.headers(HeaderMap::from_iter([plan_header(plan)?]));
+        }
+        write.flag("dry_run", options.dry_run).flag("suspend_missing", options.suspend_missing).parse().await
     }
 
     async fn change_users<R: Serialize>(&self, action: &str, rows: &[R], dry_run: bool) -> Result<ChangedUsers, Error> {

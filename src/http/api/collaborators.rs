@@ -1,6 +1,7 @@
 //! `/api/v2/organization_collaborators/`: the members of the organization.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::DateTime;
 use muster_client::{Collaborator, CollaboratorType};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -8,14 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::{IfMatch, Listing, NoQuery, Single, with_etag};
 use crate::app::App;
 use crate::caller::{Caller, PermissionLevel};
-use crate::collaborators::{self, CollaboratorFilter, Search, SearchText};
+use crate::collaborators::{self, CollaboratorFilter, MoreFilters, Search, SearchText};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, vendor};
 use crate::id::{self, Id};
 use crate::page::PageRequest;
-use crate::users::{self, AccountKind, Status, UserDetails};
+use crate::users::{self, AccountKind, EmailAddress, Status, UserDetails};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -30,10 +31,67 @@ pub(in crate::http) struct Query {
     /// `true` or `false`, optionally capitalized as in Python. If it and `collaborator_type` are absent, versions 0.26.46
     /// to 0.26.62 of the vendor's client get service accounts only, because their commands do not send it.
     is_service_account: Option<String>,
+    /// `active` or `suspended`.
+    status: Option<String>,
+    /// Effective permission level, including groups: `owner` or `collaborator`.
+    permission_level: Option<String>,
+    /// Whether the user signs in through the organization's identity provider: `true` or `false`.
+    is_sso_user: Option<String>,
+    /// ID of the batch that created the user. Requires an owner.
+    batch_id: Option<String>,
+    /// ID of a group of which the user is a member. Requires an owner.
+    group_id: Option<String>,
+    /// Domain of the e-mail address, compared without regard to case and encoding; subdomains are other domains.
+    domain: Option<String>,
+    /// Earliest time of creation (RFC 3339).
+    created_after: Option<String>,
+    /// Time before which the user was created (RFC 3339).
+    created_before: Option<String>,
+    /// `true`: only people who should sign in with a password and have none. `false`: only the others.
+    without_password: Option<String>,
     /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
-    /// Members per page: 1 to 50, default 50.
+    /// Members per page: 1 to 50, default 50. With filters other than `email`, `name` and the kinds of account, a page can
+    /// have fewer members, even none, although more follow: the last page is the one without `next_paging_token`.
     count: Option<String>,
+}
+
+impl Query {
+    fn more(&self) -> Result<MoreFilters> {
+        let time = |name: &str, text: &Option<String>| {
+            text.as_deref().map(|text| {
+                let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+                time.map_err(|_| Error::invalid(format!("`{name}` must be a time such as 2026-11-23T10:00:00Z")))
+            })
+        };
+        let domain = self.domain.as_deref().map(|text| {
+            EmailAddress::domain_key(text)
+                .ok_or_else(|| Error::invalid("`domain` must be a domain such as example.com"))
+        });
+        Ok(MoreFilters {
+            status: self.status.as_deref().map(status).transpose()?,
+            permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
+            is_sso_user: extract::flag("is_sso_user", self.is_sso_user.as_deref())?,
+            batch_id: id_filter("batch_id", self.batch_id.as_deref())?,
+            group_id: id_filter("group_id", self.group_id.as_deref())?,
+            domain: domain.transpose()?,
+            created_after: time("created_after", &self.created_after).transpose()?,
+            created_before: time("created_before", &self.created_before).transpose()?,
+            without_password: extract::flag("without_password", self.without_password.as_deref())?,
+        })
+    }
+}
+
+fn id_filter<K: id::Kind>(name: &str, text: Option<&str>) -> Result<Option<Id<K>>> {
+    let invalid = |_| {
+        let rule = format!("`{name}` must be an ID, `{}_` and {} characters", K::PREFIX, id::ENCODED_LEN);
+        Error::invalid(rule)
+    };
+    text.map(|text| text.parse().map_err(invalid)).transpose()
+}
+
+fn status(text: &str) -> Result<Status> {
+    Status::parse(text).ok_or_else(|| Error::invalid("invalid `status`; expected `active` or `suspended`"))
 }
 
 fn collaborator_type(text: Option<&str>) -> Result<Option<CollaboratorType>> {
@@ -68,6 +126,7 @@ pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, cal
     let filter = CollaboratorFilter {
         collaborator_type: collaborator_type(query.collaborator_type.as_deref())?,
         is_service_account,
+        more: query.more()?,
         email: query.email,
         name: query.name,
     };
@@ -82,6 +141,9 @@ impl From<UserDetails> for Collaborator {
             user_id: Some(collaborator.user_id.to_string()),
             full_name: Some(collaborator.full_name()),
             name: collaborator.name,
+            lastname: collaborator.lastname,
+            title: collaborator.title,
+            is_sso_user: Some(collaborator.is_sso_user),
             email: collaborator.email,
             base_role: Some(collaborator.own_level.as_str().to_owned()),
             permission_level: collaborator.permission_level.as_str().to_owned(),
@@ -178,15 +240,12 @@ impl SearchBody {
     }
 
     fn with_filters(&self, text: SearchText) -> Result<Search> {
-        let status = self.status.as_deref().map(|text| {
-            Status::parse(text).ok_or_else(|| Error::invalid("invalid `status`; expected `active` or `suspended`"))
-        });
         Ok(Search {
             text,
             collaborator_type: collaborator_type(self.collaborator_type.as_deref())?,
             is_service_account: self.is_service_account,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
-            status: status.transpose()?,
+            status: self.status.as_deref().map(status).transpose()?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The routes of the API, one resource per file: parse the request, call one operation, render the result.
 
 pub(super) mod api_keys;
+pub(super) mod apply;
 pub(super) mod audit;
 pub(super) mod batches;
 pub(super) mod cli_usage;

@@ -52,6 +52,11 @@ pub(in crate::http) struct UserChange {
     /// Job title; `null` removes it.
     #[schema(max_length = 255, example = "Countess of Lovelace")]
     title: Option<String>,
+    /// Whether the user signs in through the organization's identity provider. `true` removes the password.
+    is_sso_user: Option<bool>,
+    /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
+    #[schema(example = "collaborator")]
+    permission_level: Option<String>,
 }
 
 fn user_id(request: &HttpRequest) -> Result<Id<id::User>> {
@@ -76,15 +81,16 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
 
 /// Change a user
 ///
-/// Changes the fields in the body: name, last name, title, e-mail address. If any field is invalid, nothing is written,
-/// and `rows` of the error contains all findings. Only the title of a service account can be changed. Requires an owner.
+/// Changes the fields in the body: name, last name, title, e-mail address, sign-in method, permission level. If any field is
+/// invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
+/// service account can be changed. The last owner can't be demoted. Requires an owner.
 #[utoipa::path(patch, path = "/api/v2/users/{user_id}", operation_id = "user_update", tag = "users",
     params(("user_id" = String, Path), IfMatch),
     request_body = UserChange,
     responses(
         (status = 200, description = "The changed user.", body = Single<User>, headers(("ETag" = String))),
-        (status = 409, description = "The address belongs to another account (`email_taken`), or the user is a service \
-            account (`conflict`).", body = ErrorBody),
+        (status = 409, description = "The address belongs to another account (`email_taken`), the user is a service \
+            account (`conflict`), or no owner would remain (`last_owner`).", body = ErrorBody),
         (status = 422, description = "Invalid fields.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn patch(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {

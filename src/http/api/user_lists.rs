@@ -48,6 +48,11 @@ pub(in crate::http) struct UserChangeRow {
     /// Job title; `null` removes it.
     #[schema(max_length = 255, example = "Countess of Lovelace")]
     title: Option<String>,
+    /// Whether the user signs in through the organization's identity provider. `true` removes the password.
+    is_sso_user: Option<bool>,
+    /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
+    #[schema(example = "collaborator")]
+    permission_level: Option<String>,
     /// Expected `revision` of the user; the row is rejected if it differs.
     #[schema(example = 1)]
     if_match: Option<i64>,
@@ -55,7 +60,8 @@ pub(in crate::http) struct UserChangeRow {
 
 /// Change a list of users, all or none
 ///
-/// Changes the fields in each row: name, last name, title, e-mail address. Users can swap addresses within a list.
+/// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level. Users can swap
+/// addresses within a list. The last owner can't be demoted.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_update", operation_id = "user_batch_update", tag = "users",
@@ -63,7 +69,8 @@ pub(in crate::http) struct UserChangeRow {
     request_body = Vec<UserChangeRow>,
     responses(
         (status = 200, description = "The users after the change.", body = ChangedUsers),
-        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`).", body = ErrorBody),
+        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`), or no owner would remain \
+            (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
 pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
@@ -138,5 +145,5 @@ async fn change(app: &App, caller: &Caller, body: &mut Body, operation: ListOper
 
 fn field_change(user_id: Id<id::User>, change: FieldChange) -> muster_client::FieldChange {
     let FieldChange { field, before, after } = change;
-    muster_client::FieldChange { user_id: user_id.to_string(), field: field.to_owned(), before, after }
+    muster_client::FieldChange { user_id: user_id.to_string(), field: field.into_owned(), before, after }
 }

@@ -1,6 +1,6 @@
 //! Existing users and members.
 
-use muster_client::{CollaboratorSearch, Error, PermissionLevel, UserChange, UserRow};
+use muster_client::{ApplyOptions, CollaboratorSearch, Error, PermissionLevel, UserChange, UserRow};
 
 use crate::server::{Answer, Server};
 
@@ -135,4 +135,35 @@ async fn a_malformed_id_is_rejected_before_sending() {
     assert_eq!(error.to_string(), "invalid ID `../audit`; expected `usr_…`");
     let error = server.client().remove_collaborator("", None).await.unwrap_err();
     assert_eq!(error.to_string(), "invalid ID ``; expected `ide_…`");
+}
+
+#[tokio::test]
+async fn a_list_is_applied_with_the_plan_of_its_dry_run() {
+    let planned = r#"{"results":[{"action":"change","user_id":"usr_1","email":"a@x.org","changes":[
+        {"field":"title","before":null,"after":"Boss"}]}],"metadata":{"total":2,"next_paging_token":null,"created":0,
+        "changed":1,"suspended":0,"unchanged":1},"plan":"plan1_x"}"#;
+    let applied = planned.replace(r#","plan":"plan1_x""#, "");
+    let server = Server::start([Answer::new("200 OK", planned), Answer::new("200 OK", &applied)]).await;
+    let client = server.client();
+    let rows = [serde_json::json!({"email": "a@x.org", "title": "Boss"})];
+    let options = ApplyOptions { dry_run: true, suspend_missing: true, plan: None };
+    let planned = client.apply_users(&rows, &options).await.unwrap();
+    let change = &planned.results[0].changes[0];
+    assert_eq!(
+        (change.field.as_str(), change.before.as_deref(), change.after.as_deref()),
+        ("title", None, Some("Boss"))
+    );
+    let options = ApplyOptions { dry_run: false, plan: planned.plan, ..options };
+    let applied = client.apply_users(&rows, &options).await.unwrap();
+    assert_eq!((applied.metadata.changed, applied.plan), (1, None));
+    assert_eq!(
+        server.lines(),
+        [
+            "POST /api/v2/users/admin_batch_apply?dry_run=true&suspend_missing=true HTTP/1.1",
+            "POST /api/v2/users/admin_batch_apply?suspend_missing=true HTTP/1.1",
+        ]
+    );
+    let requests = server.requests();
+    assert_eq!((requests[0].header("muster-plan"), requests[1].header("muster-plan")), (None, Some("plan1_x")));
+    assert_eq!(requests[1].body, r#"[{"email":"a@x.org","title":"Boss"}]"#);
 }

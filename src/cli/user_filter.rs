@@ -1,0 +1,62 @@
+//! The filters of `muster user list` and `export`.
+
+use muster_client::{Client, CollaboratorFilter};
+
+use super::audit::{When, parse_time};
+use super::{Exit, find};
+use crate::caller::PermissionLevel;
+use crate::clock::Clock;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct MoreFilterArgs {
+    /// Only users with this status.
+    #[arg(long, value_parser = ["active", "suspended"])]
+    status: Option<String>,
+    /// Only users with this permission level, by their own level or through a group.
+    #[arg(long, value_enum)]
+    permission: Option<PermissionLevel>,
+    /// Only users who sign in through SSO, or only the others.
+    #[arg(long, value_name = "true|false")]
+    sso: Option<bool>,
+    /// Only users that this batch created.
+    #[arg(long, value_name = "ID")]
+    batch: Option<String>,
+    /// Only members of this group: its ID or name.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Only users whose e-mail address has this domain.
+    #[arg(long)]
+    domain: Option<String>,
+    /// Only users created since this time: 2026-11-23T10:00:00Z, a day such as 2026-11-23, `today` or `yesterday` (days begin
+    /// at midnight UTC), or a duration before now, such as 24h.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    created_after: Option<When>,
+    /// Only users created before this time; the same forms.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    created_before: Option<When>,
+    /// Only people who should sign in with a password and have none.
+    #[arg(long)]
+    without_password: bool,
+}
+
+impl MoreFilterArgs {
+    /// Adds the filters; asks the server for the ID of the group.
+    pub(super) async fn add_to(self, filter: CollaboratorFilter, client: &Client) -> Result<CollaboratorFilter, Exit> {
+        let now = Clock::System.now();
+        Ok(CollaboratorFilter {
+            status: self.status,
+            permission_level: self.permission.map(Into::into),
+            is_sso_user: self.sso,
+            batch_id: self.batch,
+            group_id: match self.group {
+                Some(group) => Some(find::group_id(client, &group).await?),
+                None => None,
+            },
+            domain: self.domain,
+            created_after: self.created_after.map(|time| time.at(now)),
+            created_before: self.created_before.map(|time| time.at(now)),
+            without_password: self.without_password.then_some(true),
+            ..filter
+        })
+    }
+}
