@@ -38,7 +38,7 @@ const OPEN: [&str; 9] = [
 const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 51] = [
+const OWNERS_ONLY: [&str; 52] = [
     "audit_list",
     "batch_cancel",
     "batch_get",

@@ -1,11 +1,11 @@
 //! Methods for groups and policies.
 
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::batch_request::visible;
+use crate::batch_request::plan_header;
 use crate::client::{by_id, paged};
 use crate::group::Memberships;
 use crate::http::Single;
@@ -149,7 +149,7 @@ impl Client {
     /// The same as [`set_policy`](Self::set_policy); [`Error::Rejected`] with status 409 and code `plan_changed` if the
     /// policy would change something else.
     pub async fn set_planned_policy(&self, bindings: &[PolicyBinding], plan: &str) -> Result<Policy, Error> {
-        let headers = HeaderMap::from_iter([(HeaderName::from_static("muster-plan"), visible("plan", plan, 255)?)]);
+        let headers = HeaderMap::from_iter([plan_header(plan)?]);
         let write = self.http.write(Method::PUT, POLICY).headers(headers);
         write.body(&json!({ "bindings": bindings }))?.one().await
     }
