@@ -1,7 +1,7 @@
 //! Auth0: users as NDJSON or an array.
 //!
 //! Sources: "Bulk Export User Data" and "User Profile Structure" in Auth0's documentation (`email`, `given_name`,
-//! `family_name`, `name`, `blocked`, `identities` with `provider`); "Export Password Hashes and MFA Secrets", whose file has
+//! `family_name`, `name`, `email_verified`, `blocked`, `identities` with `provider`); "Export Password Hashes and MFA Secrets", whose file has
 //! `email` and `passwordHash`, a bcrypt hash; "User Data JSON Schema for Bulk User Imports" with `password_hash` and
 //! `custom_password_hash`.
 //!
@@ -38,6 +38,7 @@ fn person(user: &Value) -> Option<Person> {
         user_name: user_name.to_owned(),
         sign_in: sign_in(user),
         is_disabled: user.get("blocked") == Some(&Value::Bool(true)),
+        is_unverified: user.get("email_verified") == Some(&Value::Bool(false)),
         ..Person::default()
     })
 }

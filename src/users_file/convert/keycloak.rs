@@ -35,6 +35,7 @@ fn person(user: &Value) -> Option<Person> {
         user_name: user_name.to_owned(),
         must_change_password: list(user, "/requiredActions").iter().any(|action| action == "UPDATE_PASSWORD"),
         is_disabled: user.get("enabled") == Some(&Value::Bool(false)),
+        is_unverified: user.get("emailVerified") == Some(&Value::Bool(false)),
         ..Person::default()
     };
     if !text(user, "/serviceAccountClientId").is_empty() {

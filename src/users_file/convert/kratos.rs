@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Read;
 use super::hash;
-use super::json::{self, JsonExport, text};
+use super::json::{self, JsonExport, list, text};
 use super::people::{People, Person, SignIn};
 
 pub(super) fn read(export: &str, people: &mut People) -> Read<()> {
@@ -31,14 +31,20 @@ fn person(identity: &Value) -> Option<Person> {
         ["/traits/name/first", "/traits/first_name", "/traits/firstName", "/traits/given_name", "/traits/name/given"];
     let last_names =
         ["/traits/name/last", "/traits/last_name", "/traits/lastName", "/traits/family_name", "/traits/name/family"];
+    let emails = json::texts(identity, "/traits/email");
+    let is_unverified = |address: &Value| {
+        let is_used = emails.first().is_some_and(|email| email.eq_ignore_ascii_case(text(address, "/value")));
+        is_used && address.get("verified") == Some(&Value::Bool(false))
+    };
     Some(Person {
         label: first_of(&["/traits/username", "/id"]),
-        emails: json::texts(identity, "/traits/email"),
         first_name: first_of(&first_names),
         last_name: first_of(&last_names),
         full_name: text(identity, "/traits/name").to_owned(),
         sign_in: sign_in(identity),
         is_disabled: text(identity, "/state") == "inactive",
+        is_unverified: list(identity, "/verifiable_addresses").iter().any(is_unverified),
+        emails,
         ..Person::default()
     })
 }

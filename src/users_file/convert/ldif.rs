@@ -235,7 +235,7 @@ impl Entry {
                 || is_set("nsaccountlock")
                 || self.first("pwdaccountlockedtime") == LOCKED_PERMANENTLY,
             left_out: self.left_out(),
-            remarks: Vec::new(),
+            ..Person::default()
         }
     }
 

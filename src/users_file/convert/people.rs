@@ -29,6 +29,8 @@ pub(super) struct Person {
     /// Whether the imported password must be changed.
     pub must_change_password: bool,
     pub is_disabled: bool,
+    /// Whether the export says that nobody has verified the address.
+    pub is_unverified: bool,
     /// Why the person is not an account of a person.
     pub left_out: Option<&'static str>,
     /// What else the note says.
@@ -154,6 +156,9 @@ impl People {
         let others = person.emails.len();
         if others > 1 {
             remarks.push(format!("has {others} e-mail addresses, of which the first is used"));
+        }
+        if person.is_unverified {
+            remarks.push("the e-mail address is not verified".to_owned());
         }
         remarks.extend(person.remarks.iter().cloned());
         let hash = match &person.sign_in {

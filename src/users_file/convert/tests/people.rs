@@ -150,3 +150,30 @@ const FRAGMENTS: &[&str] = &[
     "\n\n",
     "result: 0",
 ];
+
+#[test]
+fn an_address_that_nobody_has_verified_is_a_note() {
+    let keycloak = |verified: Value| {
+        json!({"users": [{"username": "a", "email": "a@example.com", "firstName": "A", "emailVerified": verified,
+                          "federatedIdentities": [{"identityProvider": "x"}]}]})
+    };
+    let auth0 = |verified: Value| json!([{"email": "a@example.com", "given_name": "A", "email_verified": verified, "password_hash": BCRYPT}]);
+    let kratos = |verified: Value| {
+        json!([{"traits": {"email": "a@example.com", "name": {"first": "A"}}, "credentials": {"oidc": {}},
+                "verifiable_addresses": [{"value": "A@example.com", "verified": verified},
+                                         {"value": "b@example.com", "verified": false}]}])
+    };
+    for (source, export) in
+        [(Source::Keycloak, &keycloak as &dyn Fn(Value) -> Value), (Source::Auth0, &auth0), (Source::Kratos, &kratos)]
+    {
+        for (verified, due) in [
+            (json!(false), &["a@example.com: the e-mail address is not verified"][..]),
+            (json!(true), &[]),
+            (Value::Null, &[]),
+        ] {
+            let (rows, notes) = converted(source, &export(verified).to_string());
+            assert_eq!(rows[0]["email"], "a@example.com");
+            assert_eq!(notes, due, "{source:?}");
+        }
+    }
+}
