@@ -1,13 +1,17 @@
 //! `muster batch …`: list, show, wait for, cancel and undo batches, over HTTP, with an owner's API key.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use muster_client::{Batch, BatchFilter, BatchState, Client};
+use muster_client::{Batch, BatchFilter, BatchState, Client, RowFinding};
 use sha2::{Digest, Sha256};
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
 use super::{Exit, batch_undo, batch_wait, listing};
+
+/// Maximum number of places of equal findings that are shown.
+const MAX_PLACES: usize = 5;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -125,8 +129,35 @@ async fn show(client: &Client, batch_id: &str, format: Format) -> Result<(), Exi
     let lines = details(&batch).into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     output::print_table(&["BATCH", &batch.batch_id], lines)?;
     let Some(error) = &batch.error else { return Ok(()) };
-    let findings = error.rows.iter().map(|row| vec![row.to_string(), row.code.clone()]);
-    if error.rows.is_empty() { Ok(()) } else { output::print_table(&["FINDING", "CODE"], findings) }
+    if error.rows.is_empty() {
+        Ok(())
+    } else {
+        output::print_table(&["FINDING", "CODE", "USERS"], findings(&error.rows))
+    }
+}
+
+/// One row for equal findings, in the order of the first ones, with the number of users and the first places.
+fn findings(all: &[RowFinding]) -> Vec<Vec<String>> {
+    let mut groups: Vec<(String, &str, Vec<usize>)> = Vec::new();
+    let mut numbers = HashMap::new();
+    for finding in all {
+        let field = finding.field.as_ref().map_or_else(String::new, |field| format!("{field}: "));
+        let title = format!("{field}{}", finding.without_other_row());
+        let number = *numbers.entry((finding.code.as_str(), title.clone())).or_insert(groups.len());
+        match groups.get_mut(number) {
+            Some((.., places)) => places.push(finding.index),
+            None => groups.push((title, &finding.code, vec![finding.index])),
+        }
+    }
+    let row = |(title, code, places): (String, &str, Vec<usize>)| {
+        let mut shown: Vec<String> = places.iter().take(MAX_PLACES).map(|index| format!("users[{index}]")).collect();
+        let more = places.len().saturating_sub(MAX_PLACES);
+        if more > 0 {
+            shown.push(format!("and {more} more"));
+        }
+        vec![title, code.to_owned(), shown.join(", ")]
+    };
+    groups.into_iter().map(row).collect()
 }
 
 /// The fields of a batch that have a value, with their labels.
@@ -185,6 +216,27 @@ mod tests {
         );
         assert_eq!(requested_by(&batch(&json!({"requested_by_name": null}))), "key_1");
         assert_eq!(requested_by(&batch(&json!({"requested_by_name": null, "requested_by_id": null}))), "api_key");
+    }
+
+    #[test]
+    fn equal_findings_of_a_batch_are_one_line_with_the_first_places() {
+        let finding = |index: usize, field: Option<&str>, message: &str, other_index| RowFinding {
+            index,
+            field: field.map(str::to_owned),
+            code: "c".to_owned(),
+            message: message.to_owned(),
+            other_index,
+        };
+        let mut all: Vec<RowFinding> =
+            (0..10_000).map(|index| finding(index, Some("email"), "already exists", None)).collect();
+        all.push(finding(3, None, "the same address as users[1]", Some(1)));
+        all.push(finding(4, None, "the same address as users[2]", Some(2)));
+        let shown = findings(&all);
+        let places = "users[0], users[1], users[2], users[3], users[4], and 9995 more";
+        assert_eq!(
+            shown,
+            [["email: already exists", "c", places], ["the same address as another row", "c", "users[3], users[4]"]]
+        );
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn a_failed_batch_is_shown_with_its_findings() {
     assert!(lines[2].starts_with("error ") && lines[2].ends_with(" [batch_conflict]"), "{}", lines[2]);
     assert_eq!(
         lines[lines.len() - 2..],
-        ["FINDING                         CODE", "users[7].email: already exists  email_taken"]
+        ["FINDING                CODE         USERS", "email: already exists  email_taken  users[7]"]
     );
 }
 

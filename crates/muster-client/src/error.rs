@@ -1,5 +1,6 @@
 //! Errors.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -234,6 +235,17 @@ impl ApiError {
             request_id: text("request_id").or(request_id),
             retry_after,
             idempotency_key: None,
+        }
+    }
+}
+
+impl RowFinding {
+    /// The message without the index of the other row, so that it is the same for all rows.
+    #[must_use]
+    pub fn without_other_row(&self) -> Cow<'_, str> {
+        match self.other_index {
+            Some(other) => self.message.replace(&format!("users[{other}]"), "another row").into(),
+            None => self.message.as_str().into(),
         }
     }
 }
