@@ -56,11 +56,11 @@ const MAX_FILE_NAME: usize = 255;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Users file: YAML with a list under `create_users`, JSON, JSON lines or CSV; `muster user template` prints an
-    /// example. `-` reads standard input.
+    /// Users file: YAML with a list under `create_users`, JSON, JSON lines, CSV or an Excel workbook (.xlsx);
+    /// `muster user template` prints an example. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     #[command(flatten)]

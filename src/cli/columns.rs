@@ -1,4 +1,4 @@
-//! Options that say which columns of a CSV file are which fields.
+//! Options that say where a table is, and which of its columns are which fields.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,15 +13,18 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 #[derive(clap::Args, Debug, Default)]
 pub(super) struct ColumnArgs {
-    /// CSV: read columns as fields, such as `--map Vorname=name,Nachname=lastname`.
+    /// CSV and workbooks: read columns as fields, such as `--map Vorname=name,Nachname=lastname`.
     #[arg(long, value_name = "COLUMN=FIELD", value_delimiter = ',')]
     map: Vec<String>,
-    /// CSV: file with such mappings, one on each line. Lines that start with `#` are comments.
+    /// CSV and workbooks: file with such mappings, one on each line. Lines that start with `#` are comments.
     #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
-    /// CSV: leave this column out. Can be repeated.
+    /// CSV and workbooks: leave this column out. Can be repeated.
     #[arg(long, value_name = "COLUMN")]
     ignore: Vec<String>,
+    /// Workbooks: read this sheet [default: the first one whose first row names the columns].
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
 }
 
 impl ColumnArgs {
@@ -45,16 +48,19 @@ impl ColumnArgs {
         for column in &self.ignore {
             columns.ignore(column).map_err(|error| Exit::usage(format!("`--ignore`: {error}")))?;
         }
+        if let Some(sheet) = &self.sheet {
+            columns.select_sheet(sheet.clone());
+        }
         Ok(columns)
     }
 
     /// Checks that no columns are given for users on the command line. Clap ignores `requires` for an option that conflicts
     /// with one that is given.
     pub(super) fn check_unused(&self) -> Result<(), Exit> {
-        if self.map.is_empty() && self.map_file.is_none() && self.ignore.is_empty() {
+        if self.map.is_empty() && self.map_file.is_none() && self.ignore.is_empty() && self.sheet.is_none() {
             return Ok(());
         }
-        Err(Exit::usage("`--map`, `--map-file` and `--ignore` require `--users-file`"))
+        Err(Exit::usage("`--map`, `--map-file`, `--ignore` and `--sheet` require `--users-file`"))
     }
 
     /// The same options for a shell, each after a blank.
@@ -63,6 +69,7 @@ impl ColumnArgs {
         let file = self.map_file.as_ref().map(|path| path.to_string_lossy().into_owned());
         let options = map.iter().map(|map| ("map", map)).chain(file.iter().map(|file| ("map-file", file)));
         let options = options.chain(self.ignore.iter().map(|column| ("ignore", column)));
+        let options = options.chain(self.sheet.iter().map(|sheet| ("sheet", sheet)));
         options.map(|(name, value)| format!(" --{name} {}", output::shell_quote(value))).collect()
     }
 }

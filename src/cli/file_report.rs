@@ -22,8 +22,8 @@ use crate::users_file::{self, FileError, LocatedFinding, UsersFile};
 /// The file of all errors.
 #[derive(clap::Args, Debug)]
 pub(super) struct ErrorsArgs {
-    /// Write all errors in the users file to this CSV file: line, column, field, value (unless it may be secret), code and
-    /// message. Without errors, the file has only a header.
+    /// Write all errors in the users file to this CSV file: line, column, cell (of a workbook), field, value (unless it may
+    /// be secret), code and message. Without errors, the file has only a header.
     #[arg(long, value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
     errors_out: Option<PathBuf>,
 }
@@ -71,8 +71,8 @@ impl FileReport {
     pub(super) fn unusable(&self, error: &FileError, done: &str) -> Exit {
         match error {
             FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
-            FileError::NoColumns { .. } => Exit::usage(error),
-            FileError::TooLarge { .. } | FileError::OtherKind { .. } => {
+            FileError::NoColumns { .. } | FileError::NoSheets { .. } => Exit::usage(error),
+            FileError::TooLarge { .. } | FileError::OtherKind { .. } | FileError::Workbook { .. } => {
                 match self.list(&[LocatedFinding::general(users_file::INVALID_FILE, error.to_string())]) {
                     Exit::Rejected(_) => Exit::rejected(format!("{error}; nothing was {done}")),
                     exit @ Exit::Usage(_) => exit,
@@ -123,13 +123,14 @@ impl FileReport {
 }
 
 impl TableRow for LocatedFinding {
-    const HEADER: &'static [&'static str] = &["LINE", "COLUMN", "FIELD", "VALUE", "CODE", "MESSAGE"];
+    const HEADER: &'static [&'static str] = &["LINE", "COLUMN", "CELL", "FIELD", "VALUE", "CODE", "MESSAGE"];
 
     fn cells(&self, _: Format) -> Vec<String> {
         let number = |number: Option<usize>| number.map_or_else(String::new, |number| number.to_string());
         vec![
             number(self.line),
             number(self.column),
+            self.cell.clone().unwrap_or_default(),
             self.field.clone().unwrap_or_default(),
             self.value.clone().unwrap_or_default(),
             self.code.clone(),

@@ -84,13 +84,13 @@ pub(super) struct UsersArgs {
     #[command(flatten)]
     group: GroupArgs,
     /// E-mail addresses, user IDs or full display names.
-    #[arg(value_name = "USER", required_unless_present = "users_file")]
+    #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "format")]
     users: Vec<String>,
     /// Users file with a list under `users`. Each row has `user`, as for `muster user suspend`, or is an e-mail address
     /// or user ID.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
     #[command(flatten)]

@@ -62,15 +62,15 @@ pub(super) enum Command {
 #[derive(clap::Args, Debug)]
 pub(super) struct CreateArgs {
     /// E-mail addresses.
-    #[arg(value_name = "EMAIL", required_unless_present = "users_file", conflicts_with = "users_file")]
+    #[arg(value_name = "EMAIL", required_unless_present = "users_file", conflicts_with_all = ["users_file", "format"])]
     emails: Vec<String>,
-    /// Users file, as for `muster user batch-create`: YAML, JSON, JSON lines or CSV, of which only `email` is required;
-    /// names and titles are the defaults of the form. A file with another extension, and standard input (`-`), has one
-    /// e-mail address per line; empty lines and lines that start with # are ignored.
+    /// Users file, as for `muster user batch-create`: YAML, JSON, JSON lines, CSV or an Excel workbook (.xlsx), of which
+    /// only `email` is required; names and titles are the defaults of the form. A file with another extension, and standard
+    /// input (`-`), has one e-mail address per line; empty lines and lines that start with # are ignored.
     #[arg(short = 'f', long, alias = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else one address per
-    /// line].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else one
+    /// address per line].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
     #[command(flatten)]

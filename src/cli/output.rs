@@ -3,8 +3,8 @@
 //! # Decisions
 //!
 //! - **A CSV cell that a spreadsheet would evaluate as a formula is prefixed with `'`** (OWASP, CSV injection: `=`,
-//!   `+`, `-`, `@`, tab or carriage return first). Names and titles are untrusted input. Programs that need the exact
-//!   text read JSON.
+//!   `+`, `-`, `@`, tab or carriage return first). Names and titles are untrusted input. A users file is read without the
+//!   prefix; other programs that need the exact text read JSON.
 //! - **No control or invisible character is printed**, whatever a server sends: escape sequences can take over the
 //!   terminal, and invisible characters spoof or reverse a name. [`say`] and [`write()`] replace them in every text; JSON
 //!   escapes them, so that it stays exact. Only [`say_rendered`] prints colors.
@@ -19,6 +19,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::Exit;
 use crate::users::is_invisible;
+use crate::users_file::escape_formula;
 
 /// Format of the data on standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -240,20 +241,6 @@ pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<St
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// Prefixes a cell that a spreadsheet would evaluate as a formula, and one that begins like a cell with the prefix.
-fn escape_formula(cell: String) -> String {
-    if is_formula(cell.trim_start_matches('\'')) { format!("'{cell}") } else { cell }
-}
-
-fn is_formula(cell: &str) -> bool {
-    cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
-}
-
-/// The text of a cell with the prefix of formulas.
-pub(super) fn unescape_formula(cell: &str) -> Option<&str> {
-    cell.strip_prefix('\'').filter(|rest| is_formula(rest.trim_start_matches('\'')))
-}
-
 /// A table as text.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
@@ -396,14 +383,6 @@ mod tests {
             ("", "\"\""),
         ] {
             assert_eq!(csv(&["NAME"], [vec![cell.to_owned()]]).unwrap(), format!("name\r\n{written}\r\n"));
-        }
-    }
-
-    #[test]
-    fn the_prefix_of_a_formula_is_removed_again() {
-        for cell in ["=1", "'=1", "''+1", "@a", "'a", "a", "'", ""] {
-            let escaped = escape_formula(cell.to_owned());
-            assert_eq!(unescape_formula(&escaped).unwrap_or(&escaped), cell);
         }
     }
 

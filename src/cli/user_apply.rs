@@ -27,12 +27,12 @@ Examples:
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// Users file: YAML with a list under `users`, JSON, JSON lines or CSV; `muster user export` prints one. A row with the
-    /// `user` (ID or e-mail address) or `email` of an existing user changes the fields that it has; any other row is a new
-    /// user. `-` reads standard input.
+    /// Users file: YAML with a list under `users`, JSON, JSON lines, CSV or an Excel workbook (.xlsx); `muster user export`
+    /// prints one. A row with the `user` (ID or e-mail address) or `email` of an existing user changes the fields that it
+    /// has; any other row is a new user. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
     #[arg(long, value_enum)]
     format: Option<FileFormat>,
     #[command(flatten)]
@@ -62,7 +62,6 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     let mut file = UsersFile::read(&args.users_file, args.format, Contents::APPLIED, &columns)
         .map_err(|error| report.unusable(&error, "applied"))?;
     file.clear_empty();
-    file.unescape_cells(output::unescape_formula);
     let source = Source { client: args.remote.client()?, file, report };
     let options = ApplyOptions { dry_run: true, suspend_missing: args.suspend_missing, plan: None };
     let planned = source.send(&options).await?;

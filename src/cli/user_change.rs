@@ -25,7 +25,7 @@ use crate::users_file::{Contents, FileFormat};
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
     /// E-mail addresses, user IDs or full display names.
-    #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
+    #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with_all = ["users_file", "format"])]
     users: Vec<String>,
     #[command(flatten)]
     common: CommonArgs,
@@ -43,7 +43,7 @@ pub(super) struct DeleteArgs {
 #[derive(clap::Args, Debug)]
 pub(super) struct UpdateArgs {
     /// E-mail address, user ID or full display name.
-    #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "users_file")]
+    #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with_all = ["users_file", "format"])]
     user: Option<String>,
     /// New first name or full name.
     #[arg(long, conflicts_with = "users_file")]
@@ -60,7 +60,7 @@ pub(super) struct UpdateArgs {
     /// Sign-in method: true for SSO, which removes the password; false for a password, of which there is none yet.
     #[arg(long, value_name = "true|false", conflicts_with = "users_file")]
     sso: Option<bool>,
-    /// Remove the last name or title of a user whose cell in a CSV file is empty. Without it, empty cells change nothing.
+    /// Remove the last name or title of a user whose cell in a table is empty. Without it, empty cells change nothing.
     #[arg(long, requires = "users_file")]
     clear_empty: bool,
     #[command(flatten)]
@@ -69,12 +69,12 @@ pub(super) struct UpdateArgs {
 
 #[derive(clap::Args, Debug)]
 struct CommonArgs {
-    /// Users file: YAML with a list under `users`, JSON, JSON lines or CSV. Each row has `user` (an e-mail address or
-    /// user ID), the new values for `update` and, optionally, `if_match` (the expected revision). `-` reads standard
-    /// input.
+    /// Users file: YAML with a list under `users`, JSON, JSON lines, CSV or an Excel workbook (.xlsx). Each row has `user`
+    /// (an e-mail address or user ID), the new values for `update` and, optionally, `if_match` (the expected revision). `-`
+    /// reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv), else yaml].
+    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
     #[arg(long, value_enum, requires = "users_file")]
     format: Option<FileFormat>,
     #[command(flatten)]

@@ -1,13 +1,14 @@
-//! Columns of a CSV file under other names than muster's: which field each one is, and which are left out.
+//! Columns of a table under other names than muster's: which field each one is, and which are left out.
 
 use super::Contents;
 use crate::field::UserField;
 use crate::users::is_trimmed;
 
-/// What the command line says about the columns.
+/// What the command line says about a table: its columns, and its sheet in a workbook.
 #[derive(Debug, Default)]
 pub struct ColumnMap {
     columns: Vec<Mapped>,
+    sheet: Option<String>,
 }
 
 #[derive(Debug)]
@@ -80,6 +81,15 @@ impl ColumnMap {
     /// [`MappingError::RepeatedColumn`].
     pub fn ignore(&mut self, column: &str) -> Result<(), MappingError> {
         self.add(visible(column), None)
+    }
+
+    /// Selects the sheet of a workbook.
+    pub fn select_sheet(&mut self, name: String) {
+        self.sheet = Some(name);
+    }
+
+    pub(super) fn sheet(&self) -> Option<&str> {
+        self.sheet.as_deref()
     }
 
     fn add(&mut self, name: String, field: Option<UserField>) -> Result<(), MappingError> {

@@ -7,11 +7,11 @@ use crate::field::UserField;
 pub struct Contents {
     /// The key of the list.
     pub(super) list: &'static str,
-    /// The fields of a row, which are also the columns of a CSV file.
+    /// The fields of a row, which are also the columns of a table.
     pub(super) fields: &'static [UserField],
-    /// The columns that a CSV file must have.
+    /// The columns that a table must have.
     pub(super) required: &'static [UserField],
-    /// An example of a CSV header.
+    /// An example of a header.
     pub(super) example: &'static str,
 }
 

@@ -1,181 +1,91 @@
-//! Parses CSV into rows; see [`super::csv_cells`] for the cells and [`super::csv_header`] for the columns.
+//! Parses CSV into rows: finds the header and the separator. See [`super::csv_cells`] for the cells and [`super::table`] for
+//! the rows.
 
-use std::ops::Range;
-
-use serde_json::{Map, Value};
-
-use super::csv_cells::{Cell, Cells, is_empty_row, wrong_length};
-use super::csv_header::{self, place};
-use super::error::SyntaxError;
-use super::parsed::{Notes, Parsed, Read, push};
-use super::redact::{self, comment};
-use super::{ColumnMap, Contents, FileField, FileRow};
-use crate::field::UserField;
-use crate::users::trim;
+use super::csv_cells::{Cells, SEPARATORS};
+use super::parsed::Parsed;
+use super::table::{self, Cell, Rows as _};
+use super::{ColumnMap, Contents, header, slice};
+use crate::users::is_trimmed;
 
 /// Parses a table of users whose first row names the columns.
 pub(super) fn parse(contents: &'static Contents, map: &ColumnMap, text: &str) -> Parsed {
     // DOS programs end a file with U+001A.
     let text = text.trim_end_matches('\u{1a}');
-    let mut table =
-        Table { text, columns: Vec::new(), tail: Vec::new(), notes: Notes::new(contents), is_unreliable: false };
-    let rows = table.read(map).unwrap_or_else(|error| {
-        // The rest was not parsed, so any part of it may be a password.
-        table.notes.hide(error.span.end..text.len());
-        table.notes.errors.push(error);
-        Vec::new()
-    });
-    table.notes.into_parsed(rows)
+    let table = table::read(contents, map, text, cells(contents, map, text));
+    table.notes.into_parsed(table.rows)
 }
 
-struct Table<'t> {
-    text: &'t str,
-    columns: Vec<Option<UserField>>,
-    /// The unnamed columns at the end of the header: their byte ranges, and whether a value in them was reported.
-    tail: Vec<(Range<usize>, bool)>,
-    notes: Notes,
-    /// Whether a quoting error occurred: from then on, any cell may be a password.
-    is_unreliable: bool,
-}
-
-impl<'t> Table<'t> {
-    fn read(&mut self, map: &ColumnMap) -> Read<Vec<FileRow>> {
-        let contents = self.notes.contents;
-        let mut cells = csv_header::cells(contents, map, self.text);
+/// Finds the header and the separator: the one by which the most columns are known.
+pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> Cells<'t> {
+    if let Some((start, delimiter)) = separator_line(text) {
+        return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
+    }
+    let start = first_row(text);
+    let line = first_line(slice(text, start..));
+    let by = |separator: char| Cells::new(text, start, u8::try_from(separator).unwrap_or(b','));
+    let known = |separator: &char| {
         let mut row = Vec::new();
-        let Some(read) = cells.next(&mut row) else {
-            return Err(SyntaxError::new("the file is empty", 0..0).help(csv_header::first_row_help(contents)));
-        };
-        let start = place(&row).start;
-        self.notes.hidden.push(comment(0..start));
-        if let Err(error) = read {
-            self.notes.hide(start..self.text.len());
-            return Err(error);
-        }
-        let width = row.len();
-        self.tail = csv_header::without_tail(&mut row).into_iter().map(|place| (place, false)).collect();
-        self.columns = csv_header::read(&row, width, &cells, map, &mut self.notes)?;
-        self.rows(cells, row)
-    }
+        by(*separator).next(&mut row);
+        header::known(contents, map, &row)
+    };
+    // Of equal ones, `max_by_key` returns the last.
+    let found = SEPARATORS.into_iter().rev().filter(|separator| line.contains(*separator)).max_by_key(known);
+    by(found.unwrap_or(','))
+}
 
-    fn rows(&mut self, mut cells: Cells<'t>, mut row: Vec<Cell<'t>>) -> Read<Vec<FileRow>> {
-        let mut rows = Vec::new();
-        while let Some(read) = cells.next(&mut row) {
-            let span = place(&row);
-            if let Err(error) = read {
-                self.is_unreliable = true;
-                self.notes.hide(span.start..self.text.len());
-                self.notes.note(error)?;
-                continue;
-            }
-            if is_empty_row(&row) {
-                continue;
-            }
-            if self.tail(&mut row)? {
-                self.notes.hide(span.clone());
-                continue;
-            }
-            if row.len() != self.columns.len() {
-                self.notes.hide(span.clone());
-                self.notes.note(self.wrong_length(&row, span))?;
-                continue;
-            }
-            self.hide(&row, &span);
-            let row = self.row(&row, span);
-            push(&mut rows, row)?;
-        }
-        Ok(rows)
-    }
+/// The cells of the first row.
+pub(super) fn first_cells<'t>(contents: &Contents, text: &'t str) -> Vec<Cell<'t>> {
+    let mut row = Vec::new();
+    cells(contents, &ColumnMap::default(), text).next(&mut row);
+    row
+}
 
-    /// Removes the empty cells that spreadsheets write after the last column. Returns whether any has a value: then its
-    /// column needs a name.
-    fn tail(&mut self, row: &mut Vec<Cell<'_>>) -> Read<bool> {
-        let width = self.columns.len();
-        if row.len() <= width || row.len() > width + self.tail.len() {
-            return Ok(false);
+/// A first line such as `sep=;`, which specifies the separator for spreadsheets: its end and the separator.
+fn separator_line(text: &str) -> Option<(usize, u8)> {
+    let line = text.split(['\n', '\r']).next()?;
+    let (name, separator) = line.trim_matches('"').split_once('=')?;
+    match separator.as_bytes() {
+        [separator] if name.eq_ignore_ascii_case("sep") && SEPARATORS.contains(&char::from(*separator)) => {
+            Some((line.len(), *separator))
         }
-        let mut filled = false;
-        for (cell, (place, noted)) in row.iter().skip(width).zip(&mut self.tail) {
-            if !trim(&cell.text).is_empty() {
-                filled = true;
-                if !std::mem::replace(noted, true) {
-                    self.notes.note(csv_header::no_name(self.notes.contents, place.clone()))?;
-                }
-            }
-        }
-        if !filled {
-            row.truncate(width);
-        }
-        Ok(filled)
+        _ => None,
     }
+}
 
-    fn wrong_length(&self, row: &[Cell<'_>], span: Range<usize>) -> SyntaxError {
-        let error = SyntaxError::new(wrong_length(row.len(), self.columns.len()), span);
-        if row.first().is_some_and(|cell| cell.text.starts_with('#')) {
-            error.help("comments are only allowed above the header")
-        } else if row.len() > self.columns.len() {
-            error.help("put text that contains the separator in double quotes")
+/// The offset after comments and empty rows.
+fn first_row(text: &str) -> usize {
+    let mut start = 0;
+    loop {
+        let rest = slice(text, start..);
+        let line = first_line(rest);
+        let bare = line.trim_start_matches(is_trimmed);
+        // Spreadsheets put a comment that contains a separator or a quote in quotes.
+        let quoted = bare.strip_prefix('"').map(|cell| cell.trim_start_matches(is_trimmed));
+        let is_empty = line.chars().all(|c| is_trimmed(c) || c == '"' || SEPARATORS.contains(&c));
+        start += if !line.is_empty() && (is_empty || bare.starts_with('#')) {
+            line.len()
+        } else if quoted.is_some_and(|cell| cell.starts_with('#')) {
+            quoted_row_length(rest)
         } else {
-            error.help("leave the cell of a missing value empty, but write its separator")
-        }
-    }
-
-    /// Hides everything that may be a secret. If the cells may be shifted, hides the whole row.
-    fn hide(&mut self, row: &[Cell<'_>], span: &Range<usize>) {
-        if self.is_unreliable {
-            return;
-        }
-        let cells = || self.columns.iter().zip(row);
-        let shifted = cells().any(|(column, cell)| match *column {
-            Some(field) if field.is_flag() => !trim(&cell.text).is_empty() && flag(&cell.text).is_none(),
-            Some(field) => !field.is_secret() && cell.text.contains(['\n', '\r']),
-            None => false,
-        });
-        if shifted {
-            self.notes.hide(span.clone());
-            return;
-        }
-        for (column, cell) in self.columns.iter().zip(row) {
-            if column.is_none_or(UserField::is_secret) || redact::mentions_password(&cell.text) {
-                self.notes.hide(cell.span.clone());
-            }
-        }
-    }
-
-    fn row(&self, row: &[Cell<'_>], span: Range<usize>) -> FileRow {
-        let mut map = Map::new();
-        let mut fields = Vec::with_capacity(row.len());
-        for (column, cell) in self.columns.iter().zip(row) {
-            let Some(field) = *column else { continue };
-            fields.push(FileField::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
-            let trimmed = trim(&cell.text);
-            if !trimmed.is_empty() {
-                let flag = if field.is_flag() { flag(trimmed) } else { None };
-                let text = if field == UserField::Password { &cell.text } else { trimmed };
-                map.insert(field.into(), flag.map_or_else(|| Value::String(text.to_owned()), Value::Bool));
-            }
-        }
-        FileRow::object(map, span, fields)
+            return start;
+        };
     }
 }
 
-/// The value of a flag's cell, if it is valid.
-fn flag(text: &str) -> Option<bool> {
-    let word = trim(text).to_lowercase();
-    if TRUE.contains(&word.as_str()) {
-        Some(true)
-    } else if FALSE.contains(&word.as_str()) {
-        Some(false)
-    } else {
-        None
-    }
+/// The first line, with its line break.
+fn first_line(text: &str) -> &str {
+    text.split_inclusive(['\n', '\r']).next().unwrap_or("")
 }
 
-/// The words to write in a cell of a flag; the other accepted ones come from programs.
-pub(super) const FLAG_HELP: &str = "write true, yes, on or 1, or else false, no, off or 0";
-
-/// The words of muster, the letters that databases write, and what spreadsheets write in German, French, Spanish,
-/// Italian, Portuguese, Dutch, Polish and Russian.
-const TRUE: [&str; 14] =
-    ["true", "yes", "on", "1", "t", "y", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "prawda", "истина"];
-const FALSE: [&str; 12] = ["false", "no", "off", "0", "f", "n", "falsch", "faux", "falso", "onwaar", "fałsz", "ложь"];
+/// The length of a row with quoted cells, whatever the separator; of its first line, if a quote is not closed.
+fn quoted_row_length(text: &str) -> usize {
+    let mut is_quoted = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' | b'\r' if !is_quoted => return at + 1,
+            _ => {}
+        }
+    }
+    if is_quoted { first_line(text).len() } else { text.len() }
+}

@@ -3,25 +3,15 @@
 //! Lines end with LF, CRLF or CR. Empty lines are skipped.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::error::SyntaxError;
+use super::parsed::Read;
 use super::slice;
+use super::table::{Cell, MAX_CELLS, Rows};
 use crate::users::is_trimmed;
-
-/// Maximum number of cells kept per row.
-pub(super) const MAX_CELLS: usize = 256;
 
 /// The separators, from the most to the least usual.
 pub(super) const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
-
-/// One cell.
-pub(super) struct Cell<'t> {
-    /// The unquoted text.
-    pub text: Cow<'t, str>,
-    /// The byte range in the file, quotes included.
-    pub span: Range<usize>,
-}
 
 /// Whether a row has no value: all its cells are blank, or it is one cell of another file's separators.
 pub(super) fn is_empty_row(row: &[Cell<'_>]) -> bool {
@@ -54,27 +44,6 @@ impl<'t> Cells<'t> {
 
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
-    }
-
-    /// Reads the first [`MAX_CELLS`] cells of the next row into `cells`; `None` after the last row.
-    pub fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Result<(), SyntaxError>> {
-        cells.clear();
-        while let Some(b'\n' | b'\r') = self.byte(self.at) {
-            self.at += 1;
-        }
-        self.byte(self.at)?;
-        let mut error = None;
-        loop {
-            let (cell, wrong) = if self.byte(self.at) == Some(b'"') { self.quoted() } else { self.bare() };
-            if cells.len() < MAX_CELLS {
-                cells.push(cell);
-            }
-            error = error.or(wrong);
-            if self.byte(self.at) != Some(self.delimiter) {
-                return Some(error.map_or(Ok(()), Err));
-            }
-            self.at += 1;
-        }
     }
 
     /// The end of the cell that contains `at`.
@@ -126,5 +95,27 @@ impl<'t> Cells<'t> {
             None
         };
         (Cell { text, span: start..self.at }, error)
+    }
+}
+
+impl<'t> Rows<'t> for Cells<'t> {
+    fn next(&mut self, cells: &mut Vec<Cell<'t>>) -> Option<Read<()>> {
+        cells.clear();
+        while let Some(b'\n' | b'\r') = self.byte(self.at) {
+            self.at += 1;
+        }
+        self.byte(self.at)?;
+        let mut error = None;
+        loop {
+            let (cell, wrong) = if self.byte(self.at) == Some(b'"') { self.quoted() } else { self.bare() };
+            if cells.len() < MAX_CELLS {
+                cells.push(cell);
+            }
+            error = error.or(wrong);
+            if self.byte(self.at) != Some(self.delimiter) {
+                return Some(error.map_or(Ok(()), Err));
+            }
+            self.at += 1;
+        }
     }
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::ops::Range;
 use std::string::FromUtf8Error;
 
-use super::redact::{self, Redaction};
+use super::document::Document;
+use super::redact;
 use super::snippet::{Block, Level, Printer};
-use super::{ColumnMap, Contents, FileFormat, OtherKind};
+use super::{ColumnMap, Contents, FileFormat, OtherKind, WorkbookError};
 
 /// Why a users file can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +28,25 @@ pub enum FileError {
         /// The path as given.
         path: String,
     },
-    /// Only CSV files have columns.
-    #[error("`{}` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file", path.escape_debug())]
+    /// Only tables have columns.
+    #[error("`{}` is not a table; `--map`, `--map-file` and `--ignore` are for the columns of CSV files and workbooks", path.escape_debug())]
     NoColumns {
         /// The path as given.
         path: String,
+    },
+    /// Only workbooks have sheets.
+    #[error("`{}` is not a workbook; `--sheet` selects the sheet of a workbook", path.escape_debug())]
+    NoSheets {
+        /// The path as given.
+        path: String,
+    },
+    /// The file is a workbook that can't be read.
+    #[error("`{}` {error}", path.escape_debug())]
+    Workbook {
+        /// The path as given.
+        path: String,
+        /// Why.
+        error: WorkbookError,
     },
     /// The file is of another kind.
     #[error("`{}` {kind}", path.escape_debug())]
@@ -48,9 +63,7 @@ pub enum FileError {
 
 /// All errors in the form of a file, with their places.
 pub struct FormError {
-    path: String,
-    pub(super) text: String,
-    hidden: Vec<Redaction>,
+    pub(super) document: Document,
     pub(super) errors: Vec<SyntaxError>,
 }
 
@@ -88,27 +101,22 @@ impl SyntaxError {
 }
 
 impl FormError {
-    pub(super) fn new(
-        contents: &Contents,
-        path: String,
-        text: String,
-        mut hidden: Vec<Redaction>,
-        mut errors: Vec<SyntaxError>,
-    ) -> Self {
+    pub(super) fn new(contents: &Contents, mut document: Document, mut errors: Vec<SyntaxError>) -> Self {
         errors.sort_by_key(|error| error.span.start);
         for error in errors.iter().filter(|error| error.unparsed) {
             let places = std::iter::once(&error.span).chain(error.other.as_ref().map(|(place, _)| place));
-            hidden.extend(places.flat_map(|place| redact::unparsed_line(contents, &text, place.start)));
+            let pieces = places.flat_map(|place| redact::unparsed_line(contents, &document.text, place.start));
+            document.hidden.extend(pieces);
         }
-        redact::tidy(&mut hidden);
-        Self { path, text, hidden, errors }
+        redact::tidy(&mut document.hidden);
+        Self { document, errors }
     }
 
     /// Renders all errors in file order, separated by empty lines; see [`super::UsersFile::render`].
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let blocks: Vec<Block<'_>> = self.errors.iter().map(block).collect();
-        Printer::new(&self.path, &self.text, &self.hidden, color).print(&blocks)
+        Printer::new(&self.document, color).print(&blocks)
     }
 }
 
@@ -142,7 +150,8 @@ pub(super) fn invalid_utf8(
         FileFormat::Yaml => (Vec::new(), error.unparsed()),
         _ => (super::parse_as(contents, columns, format, &text).hidden, error),
     };
-    FileError::Form(FormError::new(contents, path, text, hidden, vec![error]))
+    let document = Document { path, text, hidden, sheet: None };
+    FileError::Form(FormError::new(contents, document, vec![error]))
 }
 
 /// [`render`](FormError::render) without color and without the last line feed.
@@ -155,6 +164,9 @@ impl fmt::Display for FormError {
 /// Omits the text, which contains passwords.
 impl fmt::Debug for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FormError").field("path", &self.path).field("errors", &self.errors).finish_non_exhaustive()
+        f.debug_struct("FormError")
+            .field("path", &self.document.path)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
     }
 }

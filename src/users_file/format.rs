@@ -15,11 +15,13 @@ pub enum FileFormat {
     Ndjson,
     /// A table with a header row.
     Csv,
+    /// A workbook of Excel with such a table.
+    Xlsx,
 }
 
 impl FileFormat {
     /// The format by file extension, case-insensitive: `.yaml`, `.yml`, `.json`,
-    /// `.ndjson`, `.jsonl`, `.csv` or `.tsv`.
+    /// `.ndjson`, `.jsonl`, `.csv`, `.tsv`, `.xlsx` or `.xlsm`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -28,6 +30,7 @@ impl FileFormat {
             "json" => Some(Self::Json),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "csv" | "tsv" => Some(Self::Csv),
+            "xlsx" | "xlsm" => Some(Self::Xlsx),
             _ => None,
         }
     }

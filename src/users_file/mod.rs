@@ -1,10 +1,11 @@
 //! Users files: `muster user batch-create -f users.yaml`, and the commands that change existing users (see
-//! [`Contents`]). Parses YAML, JSON, JSON lines and CSV ([`FileFormat`]), and renders findings at their places.
+//! [`Contents`]). Parses YAML, JSON, JSON lines, CSV and workbooks of Excel ([`FileFormat`]), and renders findings at their
+//! places.
 //!
 //! This module checks only the *form* of a file: whether it is text in its format, with a list under the expected key.
 //! The rows are sent to the server **unchanged**, wrong types and unknown fields included, so that one report covers
 //! everything. The report names rows by index and fields by name; [`UsersFile::render`] maps each finding to a path, a
-//! line, a column and an underlined range.
+//! line, a column or a cell, and an underlined range.
 //!
 //! ```text
 //! error[email_taken]: email: already exists
@@ -14,9 +15,10 @@
 //!    |            ^^^^^^^^^^^^^^^
 //! ```
 //!
-//! `yaml`, `json` and `csv` parse text into `FileRow`s: a JSON value and the byte ranges of its keys and values. Another
-//! format needs only one such function. `snippet` renders excerpts, independent of the format. `redact` decides what may
-//! be shown. `convert` makes a users file from an export of another system.
+//! `yaml`, `json`, `csv` and `xlsx` parse a file into `FileRow`s: a JSON value and the byte ranges of its keys and values in
+//! the text of a `document`. Another format needs only one such function. CSV and workbooks are `table`s: a `header` names
+//! the columns. `snippet` renders excerpts, independent of the format. `redact` decides what may be shown. `convert` makes a
+//! users file from an export of another system.
 //!
 //! # Decisions
 //!
@@ -40,15 +42,18 @@
 //! - **`<<` twice in a mapping is an error**, as any key is. YAML leaves the result open; in `PyYAML`, and therefore in
 //!   Anyscale's client, the last one wins, elsewhere the first.
 //! - **Rows are values, not maps**: `- ann@example.com` is sent too, and the server reports that it is not an object.
-//! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client.
+//! - **An explicit format overrides the file extension.** Without either, the format is YAML, as for Anyscale's client. A
+//!   workbook is recognized by its contents before its extension, since no text begins like one.
 //! - **JSON has its own parser.** YAML is not a superset in practice: it accepts trailing commas, single quotes and
 //!   comments, and has other numbers and escapes. `serde_json` has no positions and drops the first of two equal keys. It
 //!   still parses escapes and numbers, and a property test compares the parser with it.
 //! - **CSV has its own tokenizer.** The crate `csv` has positions of rows but not of cells, and accepts unclosed quotes
 //!   and text after a closing quote: the second half of a list could end up in a password.
-//! - **A CSV cell is text, and a blank cell is a missing field.** White space and zero-width characters around a cell are
+//! - **The cell of a table is text, and a blank cell is a missing field.** White space and zero-width characters around a cell are
 //!   dropped, since nobody sees them in a table, but not around a password: nobody but its user knows whether they are
 //!   part of it. A row of blank cells is no row.
+//! - **The apostrophe before a formula is taken away** (`'+ada@example.com`), because muster writes it into CSV. A name or
+//!   title that begins with `'=` or the like is written with two. Passwords are not changed: muster never writes them.
 //! - **Flags in CSV are words**: true, yes, on, 1; y and t, which databases write; and TRUE in the languages in which
 //!   spreadsheets translate it (`WAHR`, `VRAI`, …), because the administrator typed TRUE and never saw the word. `ja` or
 //!   `oui` are no booleans of any program. The server reports invalid flags; the words are named below its message, since
@@ -80,28 +85,31 @@ mod contents;
 mod convert;
 mod csv;
 mod csv_cells;
-mod csv_header;
-mod csv_near;
+mod document;
 mod error;
 mod format;
+mod formula;
+mod header;
 mod input;
 mod json;
 mod json_value;
 mod located;
+mod near;
 mod other_kind;
 mod parsed;
 mod positions;
 mod redact;
 mod row;
 mod snippet;
+mod table;
 mod template;
+mod xlsx;
 mod yaml;
 mod yaml_alias;
 mod yaml_errors;
 mod yaml_node;
 mod yaml_scalar;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -115,15 +123,18 @@ use sha2::{Digest as _, Sha256};
 pub use columns::ColumnMap;
 pub use contents::Contents;
 pub use convert::{ConvertError, Options as ConvertOptions, Source, convert};
+use document::Document;
+use error::SyntaxError;
 pub use error::{FileError, FormError};
 pub use format::FileFormat;
+pub use formula::escape as escape_formula;
 pub use located::{INVALID_FILE, LocatedFinding};
 pub use other_kind::OtherKind;
 use parsed::Parsed;
-use redact::Redaction;
 use row::{FileField, FileRow};
 use snippet::{Block, Level, Printer};
 pub use template::{TemplateFormat, template};
+pub use xlsx::WorkbookError;
 
 use crate::field::UserField;
 
@@ -140,25 +151,23 @@ const STDIN: &str = "<stdin>";
 
 /// A users file with a valid form: the rows to send, and the text for excerpts.
 pub struct UsersFile {
-    path: String,
     name: Option<String>,
     sha256: String,
     format: FileFormat,
-    text: String,
+    document: Document,
     rows: Vec<FileRow>,
-    hidden: Vec<Redaction>,
 }
 
 impl UsersFile {
     /// Reads and parses a file, or standard input for `-`; messages show `path` as given.
     ///
-    /// The format is `format`, else that of the [file extension](FileFormat::of), else YAML. `columns` are those of a CSV
-    /// file.
+    /// A workbook is recognized by its contents. Otherwise, the format is `format`, else that of the
+    /// [file extension](FileFormat::of), else YAML. `columns` are those of a CSV file or a workbook.
     ///
     /// # Errors
-    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::OtherKind`] or
-    /// [`FileError::Form`] if the file is not a list of users in its format; [`FileError::NoColumns`] if `columns` are given
-    /// for another format than CSV.
+    /// [`FileError::Unreadable`]; [`FileError::TooLarge`] for more than [`MAX_BYTES`]; [`FileError::OtherKind`],
+    /// [`FileError::Workbook`] or [`FileError::Form`] if the file is not a list of users in its format;
+    /// [`FileError::NoColumns`] or [`FileError::NoSheets`] if `columns` do not apply to the format.
     pub fn read(
         path: &Path,
         format: Option<FileFormat>,
@@ -170,23 +179,30 @@ impl UsersFile {
         } else {
             (path.display().to_string(), path.file_name().map(|name| name.to_string_lossy().into_owned()))
         };
-        let format = format.or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
-        if format != FileFormat::Csv && !columns.is_empty() {
-            return Err(FileError::NoColumns { path: shown });
-        }
         let bytes = match input::read(path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err(FileError::TooLarge { path: shown }),
             Err(source) => return Err(FileError::Unreadable { path: shown, source }),
         };
-        if let Some(kind) = OtherKind::of_bytes(&bytes) {
-            return Err(FileError::OtherKind { path: shown, kind });
+        let by_content = xlsx::is_workbook(&bytes).then_some(FileFormat::Xlsx);
+        let format = format.or(by_content).or_else(|| FileFormat::of(path)).unwrap_or(FileFormat::Yaml);
+        if !columns.is_empty() && !matches!(format, FileFormat::Csv | FileFormat::Xlsx) {
+            return Err(FileError::NoColumns { path: shown });
         }
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => return Err(error::invalid_utf8(contents, columns, shown, format, &error)),
+        if columns.sheet().is_some() && format != FileFormat::Xlsx {
+            return Err(FileError::NoSheets { path: shown });
+        }
+        let file = if format == FileFormat::Xlsx {
+            Self::from_workbook(shown, bytes, contents, columns)
+        } else if let Some(kind) = OtherKind::of_bytes(&bytes) {
+            Err(FileError::OtherKind { path: shown, kind })
+        } else {
+            match String::from_utf8(bytes) {
+                Ok(text) => Self::from_text(shown, text, format, contents, columns),
+                Err(error) => Err(error::invalid_utf8(contents, columns, shown, format, &error)),
+            }
         };
-        Ok(Self { name, ..Self::from_text(shown, text, format, contents, columns)? })
+        Ok(Self { name, ..file? })
     }
 
     /// Parses the text of a file of new users; `path` is only shown.
@@ -215,10 +231,48 @@ impl UsersFile {
             return Err(FileError::OtherKind { path, kind });
         }
         let Parsed { rows, hidden, errors } = parsed;
+        let document = Document { path, text, hidden, sheet: None };
+        Self::valid(contents, sha256, format, document, rows, errors)
+    }
+
+    fn from_workbook(
+        path: String,
+        bytes: Vec<u8>,
+        contents: &'static Contents,
+        columns: &ColumnMap,
+    ) -> Result<Self, FileError> {
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let sheet = match xlsx::read(contents, columns, &bytes) {
+            Ok(sheet) => sheet,
+            Err(error) => {
+                let kind = matches!(error, WorkbookError::NoWorkbook)
+                    .then(|| OtherKind::of_no_workbook(contents, &bytes))
+                    .flatten();
+                return Err(match kind {
+                    Some(kind) => FileError::OtherKind { path, kind },
+                    None => FileError::Workbook { path, error },
+                });
+            }
+        };
+        drop(bytes);
+        let xlsx::Sheet { text, cells, parsed: Parsed { rows, hidden, errors } } = sheet;
+        let document = Document { path, text, hidden, sheet: Some(cells) };
+        Self::valid(contents, sha256, FileFormat::Xlsx, document, rows, errors)
+    }
+
+    /// The file, unless its form has errors.
+    fn valid(
+        contents: &Contents,
+        sha256: String,
+        format: FileFormat,
+        document: Document,
+        rows: Vec<FileRow>,
+        errors: Vec<SyntaxError>,
+    ) -> Result<Self, FileError> {
         if errors.is_empty() {
-            Ok(Self { path, name: None, sha256, format, text, rows, hidden })
+            Ok(Self { name: None, sha256, format, document, rows })
         } else {
-            Err(FileError::Form(FormError::new(contents, path, text, hidden, errors)))
+            Err(FileError::Form(FormError::new(contents, document, errors)))
         }
     }
 
@@ -260,22 +314,6 @@ impl UsersFile {
         }
     }
 
-    /// Replaces the public text of cells in CSV for which `unescape` returns another one.
-    pub fn unescape_cells(&mut self, unescape: impl Fn(&str) -> Option<&str>) {
-        if self.format != FileFormat::Csv {
-            return;
-        }
-        for row in &mut self.rows {
-            let Value::Object(values) = &mut row.value else { continue };
-            let public = values.iter_mut().filter(|(name, _)| Contents::APPLIED.is_public(name));
-            for (_, value) in public {
-                if let Some(text) = value.as_str().and_then(&unescape) {
-                    *value = Value::from(text);
-                }
-            }
-        }
-    }
-
     /// Renders findings in file order, separated by empty lines, for standard error. Equal findings on several rows are one
     /// block with the first places. Without `color`, the text has no control characters but line feeds.
     #[must_use]
@@ -290,7 +328,7 @@ impl UsersFile {
     }
 
     fn render_as(&self, level: &Level<'static>, findings: &[RowFinding], color: bool) -> String {
-        let printer = Printer::new(&self.path, &self.text, &self.hidden, color);
+        let printer = Printer::new(&self.document, color);
         let blocks: Vec<Block<'_>> =
             self.groups(findings).iter().map(|group| self.block(level.clone(), group, &printer)).collect();
         printer.print(&blocks)
@@ -304,7 +342,7 @@ impl UsersFile {
         let mut groups: Vec<Vec<&RowFinding>> = Vec::new();
         let mut numbers = HashMap::new();
         for finding in findings {
-            let title = self.title(finding, &without_other_row(finding));
+            let title = self.title(finding, &finding.without_other_row());
             let number = *numbers.entry((finding.code.as_str(), title)).or_insert(groups.len());
             match groups.get_mut(number) {
                 Some(group) => group.push(finding),
@@ -329,7 +367,7 @@ impl UsersFile {
             [] => ("", String::new()),
             [finding] => (finding.code.as_str(), self.title(finding, &finding.message)),
             [finding, ..] => {
-                let title = self.title(finding, &without_other_row(finding));
+                let title = self.title(finding, &finding.without_other_row());
                 (finding.code.as_str(), format!("{title} ({} rows)", group.len()))
             }
         };
@@ -372,7 +410,8 @@ impl UsersFile {
     /// What the server can't say, since it does not know the format.
     fn help(&self, finding: &RowFinding) -> Option<&'static str> {
         let is_flag = finding.field.as_deref().is_some_and(|name| Contents::CREATED.is_flag(name));
-        (self.format == FileFormat::Csv && is_flag && finding.code == "wrong_type").then_some(csv::FLAG_HELP)
+        let is_table = matches!(self.format, FileFormat::Csv | FileFormat::Xlsx);
+        (is_table && is_flag && finding.code == "wrong_type").then_some(table::FLAG_HELP)
     }
 
     /// The range to underline in row `index`: the value, the key, or the row.
@@ -401,15 +440,8 @@ fn parse_as(contents: &'static Contents, columns: &ColumnMap, format: FileFormat
         FileFormat::Yaml => yaml::parse(contents, text),
         FileFormat::Json => json::parse(contents, text),
         FileFormat::Ndjson => json::parse_lines(contents, text),
-        FileFormat::Csv => csv::parse(contents, columns, text),
-    }
-}
-
-/// The message of a finding, without the index of another row.
-fn without_other_row(finding: &RowFinding) -> Cow<'_, str> {
-    match finding.other_index {
-        Some(other) => finding.message.replace(&format!("users[{other}]"), "another row").into(),
-        None => finding.message.as_str().into(),
+        // A workbook is no text.
+        FileFormat::Csv | FileFormat::Xlsx => csv::parse(contents, columns, text),
     }
 }
 
@@ -430,7 +462,10 @@ fn strip_bom(text: &mut String) -> usize {
 /// Omits the text and the values, which contain passwords.
 impl fmt::Debug for UsersFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsersFile").field("path", &self.path).field("rows", &self.rows.len()).finish_non_exhaustive()
+        f.debug_struct("UsersFile")
+            .field("path", &self.document.path)
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
     }
 }
 

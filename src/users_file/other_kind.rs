@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::parsed::Parsed;
-use super::{Contents, FileFormat, csv_header};
+use super::{ColumnMap, Contents, FileFormat, csv, header, xlsx};
 use crate::field::UserField;
 
 /// Only the start of a text is examined.
@@ -19,8 +19,12 @@ const EXAMINED_BYTES: usize = 64 * 1024;
 /// What a file is instead of a users file of the expected format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherKind {
-    /// A workbook of Excel.
-    Workbook,
+    /// A binary workbook of Excel, `.xls`.
+    OldWorkbook,
+    /// A binary workbook of Excel, `.xlsb`.
+    BinaryWorkbook,
+    /// A workbook of Excel that only a password opens.
+    EncryptedWorkbook,
     /// A workbook of another spreadsheet.
     OpenDocument,
     /// Another zip archive.
@@ -41,10 +45,13 @@ impl OtherKind {
     /// Recognizes a file that is not UTF-8 text.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let contains = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        if xlsx::is_workbook(bytes) {
+            return Some(Self::Format(FileFormat::Xlsx));
+        }
         if bytes.starts_with(b"PK\x03\x04") {
             // The names of the files in an archive are not compressed.
-            return Some(if contains(b"xl/workbook.") {
-                Self::Workbook
+            return Some(if contains(b"xl/workbook.bin") {
+                Self::BinaryWorkbook
             } else if contains(b"opendocument.spreadsheet") {
                 Self::OpenDocument
             } else {
@@ -52,13 +59,22 @@ impl OtherKind {
             });
         }
         if bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1") {
-            return Some(Self::Workbook);
+            let encrypted: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
+            return Some(if contains(&encrypted) { Self::EncryptedWorkbook } else { Self::OldWorkbook });
         }
         if bytes.starts_with(b"\x1f\x8b") {
             return Some(Self::Gzip);
         }
         (bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || has_every_other_byte_zero(bytes))
             .then_some(Self::Utf16)
+    }
+
+    /// Recognizes a file that is not the workbook it is said to be.
+    pub(super) fn of_no_workbook(contents: &Contents, bytes: &[u8]) -> Option<Self> {
+        Self::of_bytes(bytes).or_else(|| {
+            let text = std::str::from_utf8(bytes).ok()?;
+            Self::of_start(contents, FileFormat::Xlsx, text.strip_prefix('\u{feff}').unwrap_or(text))
+        })
     }
 
     /// Recognizes a text that can't be a users file of this format.
@@ -70,12 +86,14 @@ impl OtherKind {
         if parsed.errors.is_empty() && !lacks_a_field() {
             return None;
         }
+        Self::of_start(contents, format, text)
+            .filter(|kind| matches!(kind, Self::Export(_)) || !parsed.errors.is_empty())
+    }
+
+    fn of_start(contents: &Contents, format: FileFormat, text: &str) -> Option<Self> {
         let start = text.get(..text.floor_char_boundary(EXAMINED_BYTES))?;
         if let Some(system) = exporting_system(contents, start) {
             return Some(Self::Export(system));
-        }
-        if parsed.errors.is_empty() {
-            return None;
         }
         if start.trim_start().starts_with('<') {
             return Some(Self::Markup);
@@ -112,7 +130,8 @@ fn exporting_system(contents: &Contents, text: &str) -> Option<&'static str> {
     if text.starts_with("version:v1.") {
         return Some("entra");
     }
-    let names: Vec<String> = csv_header::names(contents, text).iter().map(|name| name.to_lowercase()).collect();
+    let names: Vec<String> =
+        csv::first_cells(contents, text).iter().map(|cell| header::name(cell).to_lowercase()).collect();
     let any = |text: &str| names.iter().any(|name| name.contains(text));
     if any("[userprincipalname]") || any("[displayname]") || names.iter().any(|name| name == "userprincipalname") {
         Some("entra")
@@ -143,7 +162,10 @@ fn is_ldif(text: &str) -> bool {
 /// The format that a text has instead of `format`.
 fn other_format(contents: &Contents, format: FileFormat, text: &str) -> Option<FileFormat> {
     if format != FileFormat::Csv {
-        return csv_header::is_known(contents, text).then_some(FileFormat::Csv);
+        let is_known = header::is_known(contents, &ColumnMap::default(), &csv::first_cells(contents, text));
+        if is_known || format != FileFormat::Xlsx {
+            return is_known.then_some(FileFormat::Csv);
+        }
     }
     let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with(['#', '-']));
     let (first, second) = (lines.next()?, lines.next().unwrap_or(""));
@@ -161,12 +183,15 @@ fn other_format(contents: &Contents, format: FileFormat, text: &str) -> Option<F
 impl fmt::Display for OtherKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Workbook => "looks like an Excel workbook; save the sheet as \"CSV UTF-8\"",
-            Self::OpenDocument => "looks like an OpenDocument spreadsheet; save the sheet as CSV in UTF-8",
+            Self::OldWorkbook => "looks like an old Excel workbook (.xls); save the workbook as .xlsx",
+            Self::BinaryWorkbook => "looks like a binary Excel workbook (.xlsb); save the workbook as .xlsx",
+            Self::EncryptedWorkbook => "looks like an encrypted Excel workbook; save the workbook without a password",
+            Self::OpenDocument => "looks like an OpenDocument spreadsheet; save the spreadsheet as .xlsx",
             Self::Zip => "looks like a zip archive; unpack it first",
             Self::Gzip => "is compressed with gzip; decompress it first",
             Self::Utf16 => "looks like UTF-16; save the file as UTF-8",
             Self::Markup => "looks like HTML or XML; save the table as CSV in UTF-8",
+            Self::Format(FileFormat::Xlsx) => "looks like an Excel workbook; use `--format xlsx`",
             Self::Format(FileFormat::Csv) => "looks like CSV; use `--format csv`",
             Self::Format(FileFormat::Yaml) => "looks like YAML; use `--format yaml`",
             Self::Format(FileFormat::Json) => "looks like JSON; use `--format json`",

@@ -1,7 +1,7 @@
 //! Renders excerpts of a text: path, line and column, and the line with a range underlined.
 //!
 //! The cost of an excerpt does not depend on the size of the file or the length of its lines (a file may be one line):
-//! [`Positions`] finds the place, and only [`LEFT`] and [`WIDTH`] columns around it are read.
+//! [`Places`] finds the place, and only [`LEFT`] and [`WIDTH`] columns around it are read.
 //!
 //! # Decisions
 //!
@@ -17,7 +17,7 @@ pub(super) use annotate_snippets::Level;
 use annotate_snippets::{AnnotationKind, Element, Group, Origin, Padding, Renderer, Snippet};
 use unicode_width::UnicodeWidthChar as _;
 
-use super::positions::Positions;
+use super::document::{Document, Place, Places};
 use super::redact::{Redaction, is_break};
 use super::slice;
 use crate::users::is_invisible;
@@ -54,19 +54,18 @@ pub(super) struct Printer<'a> {
     path: String,
     text: &'a str,
     hidden: &'a [Redaction],
-    positions: Positions,
+    places: Places<'a>,
     renderer: Renderer,
 }
 
 impl<'a> Printer<'a> {
-    /// `hidden` must be [tidy](super::redact::tidy).
-    pub fn new(path: &str, text: &'a str, hidden: &'a [Redaction], color: bool) -> Self {
+    pub fn new(document: &'a Document, color: bool) -> Self {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         Self {
-            path: printable(path),
-            text,
-            hidden,
-            positions: Positions::new(text),
+            path: printable(&document.path),
+            text: &document.text,
+            hidden: &document.hidden,
+            places: document.places(),
             // Lines are cut already.
             renderer: renderer.term_width(20 * WIDTH),
         }
@@ -115,20 +114,22 @@ impl<'a> Printer<'a> {
         self.renderer.render(&groups)
     }
 
-    /// The line and column of an offset, as `12:5`.
+    /// The line and column of an offset, as `12:5`, or its cell.
     pub fn position(&self, at: usize) -> String {
-        let (line, column) = self.positions.find(self.text, at);
-        format!("{line}:{column}")
+        let Place { line, column, cell } = self.places.find(at);
+        cell.unwrap_or_else(|| format!("{line}:{column}"))
     }
 
     fn origin(&self, excerpt: &Excerpt) -> Origin<'_> {
-        Origin::path(self.path.as_str()).line(excerpt.line).char_column(excerpt.column)
+        match self.places.cell_of(&excerpt.at) {
+            Some(cell) => Origin::path(format!("{}, {}", self.path, printable(&cell))),
+            None => Origin::path(self.path.as_str()).line(excerpt.at.line).char_column(excerpt.at.column),
+        }
     }
 
     /// The line in which `place` starts, prepared for the terminal, and the range to underline.
     fn excerpt(&self, place: &Range<usize>) -> Excerpt {
         let at = self.text.floor_char_boundary(place.start);
-        let (line, column) = self.positions.find(self.text, at);
         let (from, left, cut) = self.window(at);
         let mut shown = if cut { CUT.to_owned() } else { String::new() };
         let mut underline = shown.len()..usize::MAX;
@@ -170,7 +171,7 @@ impl<'a> Printer<'a> {
         }
         shown.truncate(shown.trim_end().len().max(underline.start));
         underline.end = underline.end.clamp(underline.start, shown.len());
-        Excerpt { line, column, shown, underline }
+        Excerpt { at: self.places.find(at), shown, underline }
     }
 
     /// Where the excerpt of the line of `at` starts, how many columns before `at` that is, and whether the line is cut.
@@ -204,8 +205,7 @@ impl<'a> Printer<'a> {
 
 /// One line of the file as shown.
 struct Excerpt {
-    line: usize,
-    column: usize,
+    at: Place,
     shown: String,
     underline: Range<usize>,
 }
@@ -213,7 +213,7 @@ struct Excerpt {
 impl Excerpt {
     fn snippet<'a>(&self, kind: AnnotationKind, label: Option<&'a str>) -> Element<'a> {
         Snippet::source(self.shown.clone())
-            .line_start(self.line)
+            .line_start(self.at.line)
             .annotation(kind.span(self.underline.clone()).label(label))
             .into()
     }

@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use rust_xlsxwriter::{Format, Workbook};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, file};
 use crate::{Ran, app_with, remote, with_file};
 
-const HEADER: &str = "line,column,field,value,code,message\r\n";
+const HEADER: &str = "line,column,cell,field,value,code,message\r\n";
 
 /// A CSV file of so many users with a foreign word in place of a flag.
 fn foreign_flags(count: usize) -> String {
@@ -55,7 +56,9 @@ async fn ten_thousand_equal_errors_are_one_block_and_all_of_them_are_listed_for_
     assert_eq!(place(&errors[0]), (json!(2), json!(20), json!("is_sso_user")));
     assert_eq!(place(&errors[9_999]), (json!(10_001), json!(23), json!("is_sso_user")));
     let written = fs::read_to_string(&path).unwrap();
-    assert!(written.starts_with(HEADER), "{}", &written[..100]);
+    let first = "2,20,,is_sso_user,,wrong_type,\"must be true or false, not text; write true, yes, on or 1, or else false, no, \
+                 off or 0\"\r\n";
+    assert!(written.starts_with(&format!("{HEADER}{first}")), "{}", &written[..200]);
     assert_eq!(written.lines().count(), 10_001);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(app.db_counts().await[0], 0);
@@ -79,26 +82,26 @@ create_users:
     assert_eq!(ran.out, written);
     for line in [
         HEADER.trim_end(),
-        "2,24,email,taken@example.com,email_taken,already exists",
-        "3,27,email,TAKEN@example.com,email_duplicate,the same address as line 2",
-        "3,56,password,,password_too_short,shorter than 8 characters",
-        "4,23,email,bo,email_invalid,not a valid e-mail address",
+        "2,24,,email,taken@example.com,email_taken,already exists",
+        "3,27,,email,TAKEN@example.com,email_duplicate,the same address as line 2",
+        "3,56,,password,,password_too_short,shorter than 8 characters",
+        "4,23,,email,bo,email_invalid,not a valid e-mail address",
     ] {
         assert!(written.split("\r\n").any(|written| written == line), "{line} is not in:\n{written}");
     }
-    assert!(written.contains("4,47,pasword,,unknown_field,"), "{written}");
+    assert!(written.contains("4,47,,pasword,,unknown_field,"), "{written}");
     assert!(!written.contains("hunter2"), "{written}");
     // A file that is not a list, and a file without errors, which replaces the errors of an earlier run.
     let ran = create(&app, "create_users:\n- name: a\n  name: b\n", ".yaml", &errors_out);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""));
-    let form = "3,3,,,invalid_file,duplicate key `name`\r\n";
+    let form = "3,3,,,,invalid_file,duplicate key `name`\r\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{HEADER}{form}"));
     let huge = file(b"", ".csv");
     huge.as_file().set_len(65 << 20).unwrap();
     let ran = remote(&app, &[&["user", "batch-create", "-f", huge.path().to_str().unwrap()], &errors_out[..]].concat());
     assert_eq!(ran.status, Some(1), "{}", ran.err);
     let written = fs::read_to_string(&path).unwrap();
-    assert!(written.starts_with(&format!("{HEADER},,,,invalid_file,`")), "{written}");
+    assert!(written.starts_with(&format!("{HEADER},,,,,invalid_file,`")), "{written}");
     assert!(written.ends_with("` is larger than 64 MiB; split it into several files\r\n"), "{written}");
     let ran = create(&app, "create_users: [{name: a, email: a@example.com, is_sso_user: true}]", ".yaml", &errors_out);
     assert_eq!(ran.status, Some(0), "{}", ran.err);
@@ -111,7 +114,7 @@ async fn every_command_that_takes_a_users_file_writes_its_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("errors.csv");
     let errors_out = ["--errors-out", path.to_str().unwrap()];
-    let due = format!("{HEADER}3,1,user,nobody@example.com,unknown_user,there is no such user\r\n");
+    let due = format!("{HEADER}3,1,,user,nobody@example.com,unknown_user,there is no such user\r\n");
     for command in ["update", "suspend", "reactivate", "delete"] {
         let content = if command == "update" {
             "user,title\na@example.com,x\nnobody@example.com,x\n"
@@ -134,7 +137,58 @@ async fn every_command_that_takes_a_users_file_writes_its_errors() {
     for command in [&["user", "suspend", "a@example.com"][..], &["group", "add", id, "a@example.com"]] {
         let ran = remote(&app, &[command, &errors_out[..]].concat());
         assert_eq!((ran.status, ran.err.as_str()), (Some(2), "error: `--errors-out` requires `--users-file`\n"));
+        let ran = remote(&app, &[command, &["--format", "csv"]].concat());
+        let message = "error: the argument '[USER]...' cannot be used with '--format <FORMAT>'\n";
+        assert_eq!((ran.status, ran.err.starts_with(message)), (Some(2), true), "{}", ran.err);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_in_a_workbook_name_their_cells() {
+    let app = app_with(&["taken@example.com"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("errors.csv");
+    let mut workbook = Workbook::new();
+    let sheet = workbook.add_worksheet().set_name("New staff").unwrap();
+    for (row, cells) in (1..).zip([
+        ["name", "email", "is_sso_user", "password"],
+        ["Ada", "taken@example.com", "true", ""],
+        ["Bo", "Taken@example.com", "false", "hunter2"],
+    ]) {
+        for (column, cell) in (1..).zip(cells) {
+            sheet.write(row, column, cell).unwrap();
+        }
+    }
+    let content = workbook.save_to_buffer().unwrap();
+    let arguments = ["--errors-out", path.to_str().unwrap(), "-o", "csv"];
+    let ran = with_file(&app, "batch-create", &content, ".xlsx", &arguments);
+    assert_eq!(ran.status, Some(1), "{}", ran.err);
+    for words in [
+        "error[email_taken]: email: already exists\n --> users, 'New staff'!C3\n  |\n3 |     Ada    taken@example.com    true\n",
+        "error[password_too_short]: password: shorter than 8 characters\n --> users, 'New staff'!E4\n",
+        "4 |     Bo    Taken@example.com    false    *******\n",
+        "\n2 of 2 users can't be created; nothing was created\n",
+    ] {
+        assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
+    }
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(ran.out, written);
+    assert_eq!(
+        written,
+        format!(
+            "{HEADER}3,3,'New staff'!C3,email,taken@example.com,email_taken,already exists\r\n\
+             4,3,'New staff'!C4,email,Taken@example.com,email_duplicate,the same address as row 3\r\n\
+             4,5,'New staff'!E4,password,,password_too_short,shorter than 8 characters\r\n"
+        )
+    );
+    // A workbook whose form has errors.
+    workbook.worksheet_from_index(0).unwrap().merge_range(2, 1, 3, 1, "Ada", &Format::new()).unwrap();
+    let content = workbook.save_to_buffer().unwrap();
+    let ran = with_file(&app, "batch-create", &content, ".xlsx", &arguments);
+    let message = "\"of the merged cells B3:B4, only the first has a value; unmerge the cells, and write the value into each of \
+                   them\"";
+    assert_eq!((ran.status, ran.out), (Some(1), format!("{HEADER}3,2,'New staff'!B3,,,invalid_file,{message}\r\n")));
+    assert_eq!(app.db_counts().await[0], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +208,7 @@ async fn errors_that_the_server_does_not_list_are_counted() {
     );
     let written = fs::read_to_string(&path).unwrap();
     assert_eq!(written.lines().count(), 4, "{written}");
-    assert!(written.ends_with(&format!("\r\n,,,,more_findings,{note}\r\n")), "{written}");
+    assert!(written.ends_with(&format!("\r\n,,,,,more_findings,{note}\r\n")), "{written}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

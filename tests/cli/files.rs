@@ -4,10 +4,11 @@ use std::fs::File;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use rust_xlsxwriter::{Formula, Workbook};
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, file};
-use crate::{Ran, muster_at, remote, run, with_file};
+use crate::{Ran, app_with, muster_at, remote, run, with_file};
 
 const YAML: &str = "\
 create_users:
@@ -99,6 +100,104 @@ async fn each_format_creates_the_same_users() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_workbook_creates_the_users_of_its_sheet() {
+    let app = TestApp::spawn().await;
+    let workbook = |domain: &str| {
+        let mut workbook = Workbook::new();
+        workbook.add_worksheet().write(0, 0, "Staff of 2026").unwrap();
+        let sheet = workbook.add_worksheet().set_name("Staff").unwrap();
+        for (column, name) in (0..).zip(["Name", "email", "is_sso_user", "title", "Office"]) {
+            sheet.write(0, column, name).unwrap();
+        }
+        sheet.write(1, 0, "Ada").unwrap().write(1, 1, format!("ada@{domain}")).unwrap();
+        sheet.write(1, 2, true).unwrap().write(1, 3, 7).unwrap();
+        sheet.write(3, 0, "Bo").unwrap().write(3, 1, format!("bo@{domain}")).unwrap().write(3, 2, 0).unwrap();
+        sheet.write_formula(3, 3, Formula::new("=[1]Other!A1").set_result("Boss")).unwrap();
+        let other = workbook.add_worksheet().set_name("New staff").unwrap();
+        for (column, (name, cell)) in
+            (0..).zip([("name", "Cy"), ("email", &*format!("cy@{domain}")), ("is_sso_user", "true"), ("Office", "1")])
+        {
+            other.write(0, column, name).unwrap().write(1, column, cell).unwrap();
+        }
+        workbook.save_to_buffer().unwrap()
+    };
+    let due = |users: Value| users.as_array().unwrap().clone();
+    let shown = |ran: &Ran, domain: &str| -> Vec<Value> {
+        let users = created(ran, domain).into_iter();
+        users.map(|user| json!([user["name"], user["email"], user["is_sso_user"], user["title"]])).collect()
+    };
+    let staff = due(json!([["Ada", "ada@DOMAIN", true, "7"], ["Bo", "bo@DOMAIN", false, "Boss"]]));
+    for (number, suffix) in [".xlsx", ".csv", ""].into_iter().enumerate() {
+        let domain = format!("n{number}.example");
+        let ran = create(&app, &workbook(&domain), suffix, &["--ignore", "office", "-o", "json"]);
+        assert_eq!(shown(&ran, &domain), staff, "{suffix}");
+    }
+    let input = create_from_input(&app, &workbook("in.example"), &["--ignore", "office", "-o", "json"]);
+    assert_eq!(shown(&input, "in.example"), staff);
+    // The command of the plan names the sheet.
+    let arguments = ["--ignore", "Office", "--sheet", "NEW staff"];
+    let ran = create(&app, &workbook("x.example"), ".xlsx", &[&arguments[..], &["--dry-run"]].concat());
+    assert!(
+        ran.err.contains("muster user batch-create -f users --ignore Office --sheet 'NEW staff' --plan "),
+        "{}",
+        ran.err
+    );
+    let ran = create(&app, &workbook("x.example"), ".xlsx", &[&arguments[..], &["-o", "json"]].concat());
+    assert_eq!(shown(&ran, "x.example")[0][0], "Cy");
+    let ran = create(&app, &workbook("x.example"), ".xlsx", &["--sheet", "Old"]);
+    let message =
+        "error: `users` has no sheet `Old`; the sheets are `Sheet1`, `Staff` and `New staff`; nothing was created\n";
+    assert_eq!((ran.status, ran.err.ends_with(message)), (Some(1), true), "{}", ran.err);
+    let ran = create(&app, CSV.as_bytes(), ".csv", &["--sheet", "Staff"]);
+    let message = "error: `users` is not a workbook; `--sheet` selects the sheet of a workbook\n";
+    assert_eq!((ran.status, ran.err.ends_with(message)), (Some(2), true), "{}", ran.err);
+    assert_eq!(app.db_counts().await[0], 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_that_takes_a_users_file_takes_a_workbook() {
+    let app = app_with(&["a@example.com", "+b@example.com"]).await;
+    let workbook = |cells: &[&str]| {
+        let mut workbook = Workbook::new();
+        workbook.add_worksheet().write_column(0, 0, cells.iter().copied()).unwrap();
+        workbook.save_to_buffer().unwrap()
+    };
+    let users = [&["user", "a@example.com", "+b@example.com"][..], &["user", "", "nobody"]];
+    let applied = [&["email", "a@example.com", "+b@example.com"][..], &["email", "", "nobody"]];
+    let invited = [&["email", "c@example.com", "d@example.com"][..], &["email", "", "nobody"]];
+    let group = remote(&app, &["group", "create", "editors", "-o", "json"]);
+    let group: Value = serde_json::from_str(&group.out).unwrap();
+    let id = group["id"].as_str().unwrap();
+    for (command, [good, bad]) in [
+        (&["user", "update"][..], users),
+        (&["user", "suspend"], users),
+        (&["user", "reactivate"], users),
+        (&["user", "delete"], users),
+        (&["user", "apply"], applied),
+        (&["group", "add", id], users),
+        (&["invitation", "create"], invited),
+    ] {
+        for (cells, status) in [(good, 0), (bad, 1)] {
+            let file = file(&workbook(cells), ".xlsx");
+            let path = file.path().to_str().unwrap();
+            let ran = remote(&app, &[command, &["-f", path, "--dry-run"]].concat());
+            assert_eq!(ran.status, Some(status), "{command:?}: {}", ran.err);
+            assert_eq!(ran.err.contains(&format!(" --> {path}, Sheet1!A3\n")), status == 1, "{command:?}: {}", ran.err);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_of_muster_is_read_back() {
+    let app = app_with(&["+a@example.com"]).await;
+    let listed = remote(&app, &["user", "list", "-o", "csv"]).out;
+    assert!(listed.contains("\r\n'+a@example.com,"), "{listed}");
+    let ran = with_file(&app, "update", b"user,title\n'+a@example.com,Boss\n", ".csv", &["-o", "json"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()[0]["email"], "+a@example.com");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn semicolons_and_tabs_are_accepted_as_delimiters() {
     let app = TestApp::spawn().await;
     for (number, separator) in [";", "\t"].into_iter().enumerate() {
@@ -183,7 +282,8 @@ async fn a_mapping_that_cannot_be_used_is_one_clear_error() {
         (
             &["--map", "Vorname=name", "--format", "yaml"],
             2,
-            "error: `users` is not read as CSV; `--map`, `--map-file` and `--ignore` are about the columns of a CSV file\n",
+            "error: `users` is not a table; `--map`, `--map-file` and `--ignore` are for the columns of CSV files and \
+             workbooks\n",
         ),
         (&["--map-file", "/does/not/exist"], 2, "error: can't read `/does/not/exist`: No such file or directory"),
     ] {
@@ -205,7 +305,7 @@ async fn a_mapping_that_cannot_be_used_is_one_clear_error() {
     }
     for command in [&["user", "suspend"][..], &["user", "update", "--title=x"], &["group", "add", "grp_1"]] {
         let ran = remote(&app, &[command, &["ada@example.com", "--ignore", "x"]].concat());
-        let due = "error: `--map`, `--map-file` and `--ignore` require `--users-file`\n";
+        let due = "error: `--map`, `--map-file`, `--ignore` and `--sheet` require `--users-file`\n";
         assert_eq!((ran.status, ran.err.as_str()), (Some(2), due));
     }
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
@@ -278,8 +378,12 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
         (
             ".csv",
             b"PK\x03\x04xl/workbook.xml",
-            "`users` looks like an Excel workbook; save the sheet as \"CSV UTF-8\";",
+            "`users` is damaged or incomplete; open the workbook in a spreadsheet program and save it again; nothing was \
+             created\n",
         ),
+        (".xlsx", b"name,email,is_sso_user\n", "`users` looks like CSV; use `--format csv`; nothing was created\n"),
+        (".xlsx", b"PK\x03\x04", "`users` is damaged or incomplete; "),
+        (".csv", b"PK\x03\x04", "`users` looks like a zip archive; unpack it first; nothing was created\n"),
         (
             ".json",
             b"{\"realm\": \"staff\", \"users\": [{\"username\": \"a\", \"credentials\": []}]}",
@@ -324,7 +428,7 @@ async fn an_invalid_file_is_rejected_before_anything_is_sent() {
         assert!(ran.err.contains(words), "no {words} in:\n{}", ran.err);
         assert!(ran.err.ends_with("nothing was created\n") && !ran.err.contains("hunter"), "{}", ran.err);
     }
-    let ran = create(&app, b"", ".csv", &["--format", "xlsx"]);
+    let ran = create(&app, b"", ".csv", &["--format", "xls"]);
     assert_eq!(ran.status, Some(2), "{}", ran.err);
     assert_eq!(app.db_counts().await, [0, 0, 0, 0, 0]);
 }

@@ -3,8 +3,9 @@
 //! Cells are separated by commas, semicolons or tabs, whichever gives more columns of the source: spreadsheets write
 //! semicolons in many countries. The names of columns are compared without regard to case.
 
-use super::super::csv_cells::{Cell, Cells, is_empty_row, wrong_length};
+use super::super::csv_cells::{Cells, is_empty_row, wrong_length};
 use super::super::positions::Positions;
+use super::super::table::{Cell, Rows as _};
 use super::{Broken, Read};
 use crate::users::trim;
 

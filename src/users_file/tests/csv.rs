@@ -512,6 +512,19 @@ fn columns_are_mapped_and_ignored() {
 }
 
 #[test]
+fn the_apostrophe_that_muster_writes_before_a_formula_is_taken_away() {
+    let text =
+        "name,email,is_sso_user,password,title\n'=Ada,'+ada@example.com,true,'=hunter2,''-1\n'Bo,'bo@x.org,true,,'\n";
+    assert_eq!(
+        rows(text),
+        json!([
+            {"name": "=Ada", "email": "+ada@example.com", "is_sso_user": true, "password": "'=hunter2", "title": "'-1"},
+            {"name": "'Bo", "email": "'bo@x.org", "is_sso_user": true, "title": "'"},
+        ])
+    );
+}
+
+#[test]
 fn a_mapping_that_does_not_fit_the_file_is_one_error() {
     let text = "Vorname,email,is_sso_user,Kennung\nAda,ada@example.com,true,hunter2\n";
     let rejected = |mappings: &[&str], ignored: &[&str]| {

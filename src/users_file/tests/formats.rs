@@ -211,7 +211,7 @@ fn the_template_survives_a_spreadsheet() {
             for line in lines.lines().filter(|line| line.starts_with('#')) {
                 save(vec![line.to_owned()]);
             }
-            while table.next(&mut row).is_some() {
+            while table::Rows::next(&mut table, &mut row).is_some() {
                 save(row.iter().map(|cell| cell.text.to_string()).collect());
             }
             assert_eq!(rows(FileFormat::Csv, &saved), due, "{saved}");

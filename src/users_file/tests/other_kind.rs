@@ -23,15 +23,18 @@ fn binary_files_and_other_encodings_are_recognized_in_every_format() {
     let [le, be]: [fn(u16) -> [u8; 2]; 2] = [u16::to_le_bytes, u16::to_be_bytes];
     let marked = format!("\u{feff}{csv}");
     let zip = |name: &str| [b"PK\x03\x04\x14\0\0\0\x08\0hunter2", name.as_bytes(), b"\xff\0\0\0PK\x01\x02"].concat();
-    let workbook = "looks like an Excel workbook; save the sheet as \"CSV UTF-8\"";
+    let damaged = "is damaged or incomplete; open the workbook in a spreadsheet program and save it again";
     let utf_16 = "looks like UTF-16; save the file as UTF-8";
     for (content, due) in [
-        (zip("xl/workbook.xml"), workbook),
-        (zip("xl/workbook.bin"), workbook),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0\0".to_vec(), workbook),
+        (zip("xl/workbook.xml"), damaged),
+        (zip("xl/workbook.bin"), "looks like a binary Excel workbook (.xlsb); save the workbook as .xlsx"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0\0".to_vec(),
+            "looks like an old Excel workbook (.xls); save the workbook as .xlsx",
+        ),
         (
             zip("mimetypeapplication/vnd.oasis.opendocument.spreadsheet"),
-            "looks like an OpenDocument spreadsheet; save the sheet as CSV in UTF-8",
+            "looks like an OpenDocument spreadsheet; save the spreadsheet as .xlsx",
         ),
         (zip("users.csv"), "looks like a zip archive; unpack it first"),
         (b"PK\x03\x04".to_vec(), "looks like a zip archive; unpack it first"),
@@ -43,7 +46,7 @@ fn binary_files_and_other_encodings_are_recognized_in_every_format() {
         (utf16("№,имя,name,email,is_sso_user\n", le), utf_16),
         (utf16("[]", le), utf_16),
     ] {
-        for name in ["people.xlsx", "users.csv", "users.yaml", "users.json", "users.ndjson"] {
+        for name in ["users.csv", "users.yaml", "users.json", "users.ndjson"] {
             assert_eq!(message(name, &content), format!("`FILE` {due}"));
         }
     }

@@ -122,7 +122,7 @@ fn write(entries: &[Entry]) -> String {
 }
 
 fn slice<'a>(file: &'a UsersFile, span: &Range<usize>) -> &'a str {
-    file.text.get(span.clone()).unwrap()
+    file.document.text.get(span.clone()).unwrap()
 }
 
 fn check(file: &UsersFile, row: &FileRow, entry: &Entry) {
@@ -222,11 +222,11 @@ fn table(users: &[Map<String, Value>], delimiter: &str, end: &str, quote: bool) 
     text
 }
 
-/// Only a password keeps the blanks around it.
+/// Only a password keeps the blanks around it, and the apostrophe before a formula.
 fn without_blanks(user: Map<String, Value>) -> Value {
     let trimmed = |(name, value): (String, Value)| match value.as_str() {
         Some(text) if crate::users::trim(text).is_empty() => None,
-        Some(text) if name != "password" => Some((name, json!(crate::users::trim(text)))),
+        Some(text) if name != "password" => Some((name, json!(formula::unescape(crate::users::trim(text))))),
         _ => Some((name, value)),
     };
     user.into_iter().filter_map(trimmed).collect()
@@ -321,6 +321,12 @@ proptest! {
         for delimiter in [",", "\n"] {
             parse(FileFormat::Csv, &table(&users, ",", delimiter, true)).ok();
         }
+    }
+
+    #[test]
+    fn a_cell_of_muster_is_read_back(text in "'{0,2}[=+@a-]?\\PC{0,3}") {
+        let escaped = escape_formula(text.clone());
+        prop_assert_eq!(formula::unescape(&escaped), text);
     }
 
     #[test]

@@ -1,17 +1,16 @@
-//! The header of a CSV file: detects the separator and maps columns to fields.
+//! The header of a table: which column is which field.
 
 use std::ops::Range;
 
 use super::Contents;
 use super::columns::{Column, ColumnMap, visible};
-use super::csv_cells::{Cell, Cells, SEPARATORS};
-use super::csv_near::{near, other_name};
 use super::error::SyntaxError;
+use super::near::{near, other_name};
 use super::parsed::{Notes, Read, duplicate};
 use super::redact;
-use super::slice;
+use super::table::{Cell, place};
 use crate::field::UserField;
-use crate::users::{is_trimmed, trim};
+use crate::users::trim;
 
 /// Minimum number of known columns in a header, unless fewer are required.
 const MIN_KNOWN_COLUMNS: usize = 2;
@@ -38,107 +37,34 @@ const NAMED: usize = 5;
 const MAX_NAME_LENGTH: usize = 40;
 const MAX_WORD_LENGTH: usize = 24;
 
-/// Finds the header and the separator: the one by which the most columns are known.
-pub(super) fn cells<'t>(contents: &Contents, map: &ColumnMap, text: &'t str) -> Cells<'t> {
-    if let Some((start, delimiter)) = separator_line(text) {
-        return Cells::new(text, start + first_row(slice(text, start..)), delimiter);
-    }
-    let start = first_row(text);
-    let line = first_line(slice(text, start..));
-    let by = |separator: char| Cells::new(text, start, u8::try_from(separator).unwrap_or(b','));
-    let known = |separator: &char| {
-        let mut row = Vec::new();
-        by(*separator).next(&mut row);
-        row.iter().filter(|cell| map.column(contents, &name(cell)) != Column::Unknown).count()
-    };
-    // Of equal ones, `max_by_key` returns the last.
-    let found = SEPARATORS.into_iter().rev().filter(|separator| line.contains(*separator)).max_by_key(known);
-    by(found.unwrap_or(','))
-}
-
-/// Whether the first row names enough columns for a table of users.
-pub(super) fn is_known(contents: &Contents, text: &str) -> bool {
-    let names = names(contents, text);
-    let is_known = |name: &&String| contents.field(&name.to_lowercase()).is_some();
-    names.iter().filter(is_known).count() >= min_known_columns(contents)
-}
-
-/// The names in the first row.
-pub(super) fn names(contents: &Contents, text: &str) -> Vec<String> {
-    let mut row = Vec::new();
-    cells(contents, &ColumnMap::default(), text).next(&mut row);
-    row.iter().map(name).collect()
-}
-
-fn name(cell: &Cell<'_>) -> String {
-    visible(&cell.text)
-}
-
-/// A first line such as `sep=;`, which specifies the separator for spreadsheets: its end and the separator.
-fn separator_line(text: &str) -> Option<(usize, u8)> {
-    let line = text.split(['\n', '\r']).next()?;
-    let (name, separator) = line.trim_matches('"').split_once('=')?;
-    match separator.as_bytes() {
-        [separator] if name.eq_ignore_ascii_case("sep") && SEPARATORS.contains(&char::from(*separator)) => {
-            Some((line.len(), *separator))
-        }
-        _ => None,
-    }
-}
-
-/// The offset after comments and empty rows.
-fn first_row(text: &str) -> usize {
-    let mut start = 0;
-    loop {
-        let rest = slice(text, start..);
-        let line = first_line(rest);
-        let bare = line.trim_start_matches(is_trimmed);
-        // Spreadsheets put a comment that contains a separator or a quote in quotes.
-        let quoted = bare.strip_prefix('"').map(|cell| cell.trim_start_matches(is_trimmed));
-        let is_empty = line.chars().all(|c| is_trimmed(c) || c == '"' || SEPARATORS.contains(&c));
-        start += if !line.is_empty() && (is_empty || bare.starts_with('#')) {
-            line.len()
-        } else if quoted.is_some_and(|cell| cell.starts_with('#')) {
-            quoted_row_length(rest)
-        } else {
-            return start;
-        };
-    }
-}
-
-/// The first line, with its line break.
-fn first_line(text: &str) -> &str {
-    text.split_inclusive(['\n', '\r']).next().unwrap_or("")
-}
-
-/// The length of a row with quoted cells, whatever the separator; of its first line, if a quote is not closed.
-fn quoted_row_length(text: &str) -> usize {
-    let mut is_quoted = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'"' => is_quoted = !is_quoted,
-            b'\n' | b'\r' if !is_quoted => return at + 1,
-            _ => {}
-        }
-    }
-    if is_quoted { first_line(text).len() } else { text.len() }
-}
-
 /// Removes the unnamed cells that spreadsheets write after the last column; returns their byte ranges.
 pub(super) fn without_tail(header: &mut Vec<Cell<'_>>) -> Vec<Range<usize>> {
     let named = header.iter().rposition(|cell| !trim(&cell.text).is_empty()).map_or(0, |last| last + 1);
     header.drain(named..).map(|cell| cell.span).collect()
 }
 
+/// Whether this row names enough columns for a table of users.
+pub(super) fn is_known(contents: &Contents, map: &ColumnMap, row: &[Cell<'_>]) -> bool {
+    known(contents, map, row) >= min_known_columns(contents)
+}
+
+/// The number of columns in this row that are known.
+pub(super) fn known(contents: &Contents, map: &ColumnMap, row: &[Cell<'_>]) -> usize {
+    row.iter().filter(|cell| map.column(contents, &name(cell)) != Column::Unknown).count()
+}
+
+/// The name of a column.
+pub(super) fn name(cell: &Cell<'_>) -> String {
+    visible(&cell.text)
+}
+
 /// Returns the field of each column, in order; `None` for a column that is ignored or unknown.
 ///
-/// `cells` are positioned after the header. The next row determines whether names of unknown columns may be shown: if the
-/// row is missing or its length is not the header's `width`, the header may contain data, such as after a missing line
-/// break.
+/// `is_followed` is whether a row with as many cells comes next. Otherwise, the header may contain data, such as after a
+/// missing line break, and names of unknown columns are not shown.
 pub(super) fn read(
     header: &[Cell<'_>],
-    width: usize,
-    cells: &Cells<'_>,
+    is_followed: bool,
     map: &ColumnMap,
     notes: &mut Notes,
 ) -> Read<Vec<Option<UserField>>> {
@@ -149,8 +75,6 @@ pub(super) fn read(
     let columns: Vec<_> = kinds.iter().map(Column::field).collect();
     let known = kinds.iter().filter(|kind| **kind != Column::Unknown).count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();
-    let mut first = Vec::new();
-    let follows = matches!(cells.clone().next(&mut first), Some(Ok(()))) && first.len() == width;
     let others: Vec<_> = header
         .iter()
         .zip(&names)
@@ -159,12 +83,12 @@ pub(super) fn read(
         .map(|((cell, name), _)| Unknown { name, place: cell.span.clone() })
         .collect();
     let is_header = others.iter().all(|column| could_be_a_name(column.name))
-        && ((known > 0 && follows) || !others.iter().any(|column| could_be_a_value(contents, column.name)));
+        && ((known > 0 && is_followed) || !others.iter().any(|column| could_be_a_value(contents, column.name)));
     let may_be_a_user = known < min_known_columns(contents) && !is_header;
     if may_be_a_user {
         notes.hide(place.clone());
     }
-    let shown = (missing.is_empty() && follows) || is_header;
+    let shown = (missing.is_empty() && is_followed) || is_header;
     for column in others.iter().filter(|column| !shown || !redact::is_printable_key(column.name, true)) {
         notes.hide(column.place.clone());
     }
@@ -209,11 +133,6 @@ fn missing_columns(missing: &[UserField], place: Range<usize>) -> SyntaxError {
         },
         place,
     )
-}
-
-/// The byte range of a row.
-pub(super) fn place(cells: &[Cell<'_>]) -> Range<usize> {
-    cells.first().map_or(0, |cell| cell.span.start)..cells.last().map_or(0, |cell| cell.span.end)
 }
 
 /// Whether a cell looks like a column name: short, and made of words.
