@@ -232,6 +232,7 @@ impl App {
         change::Context {
             key_holders: Arc::clone(&self.key_holders),
             metrics: Arc::clone(&self.metrics),
+            fingerprints: Arc::clone(&self.fingerprints),
             clock: self.clock.clone(),
             tasks: self.tasks.clone(),
             timeout: self.longest_wait(),

@@ -62,11 +62,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, ActorRef, AuditDenial, Event, Target};
+use crate::audit::{self, ActorRef, AuditDenial, Event, Recorded, Target};
 use crate::caller::{self, Action, Caller, KeyHolders, PresentedKey, Principal};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::failpoints;
+use crate::fingerprint::Fingerprints;
 use crate::id::{Id, Organization, User};
 use crate::metrics::Metrics;
 use crate::postgres::ErrorClass;
@@ -89,6 +90,7 @@ const SHORTEST_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 pub(crate) struct Context {
     pub(crate) key_holders: Arc<KeyHolders>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) fingerprints: Arc<Fingerprints>,
     pub(crate) clock: Clock,
     /// Tracks the tasks that begin and commit transactions.
     pub(crate) tasks: TaskTracker,
@@ -102,7 +104,7 @@ pub struct Change {
     transaction: Transaction<'static, Postgres>,
     caller: Caller,
     now: DateTime<Utc>,
-    events: Vec<Event>,
+    events: Vec<Recorded>,
     target: Target,
     /// The action with which the change began.
     action: Action,
@@ -113,6 +115,7 @@ pub struct Change {
     is_dry_run: bool,
     key_holders: Arc<KeyHolders>,
     metrics: Arc<Metrics>,
+    fingerprints: Arc<Fingerprints>,
     tasks: TaskTracker,
 }
 
@@ -277,6 +280,7 @@ impl Change {
             is_dry_run: false,
             key_holders: Arc::clone(&context.key_holders),
             metrics: Arc::clone(&context.metrics),
+            fingerprints: Arc::clone(&context.fingerprints),
             tasks: context.tasks.clone(),
         })
     }
@@ -400,7 +404,13 @@ impl Change {
 
     /// Records an event, which the commit appends to the audit log.
     pub fn record(&mut self, event: Event) {
-        self.events.push(event);
+        self.events.push(Recorded { event, target_email_hmac: None });
+    }
+
+    /// As [`Change::record`], for an event about the person with this address, given by its key.
+    pub(crate) fn record_about(&mut self, event: Event, email_key: &str) {
+        let hmac = audit::address::digest(&self.fingerprints, self.caller.organization_id, email_key);
+        self.events.push(Recorded { event, target_email_hmac: Some(hmac) });
     }
 
     /// Appends the audit events, confirms the caller's access and commits.
@@ -423,11 +433,11 @@ impl Change {
         let committing = tasks.spawn(async move {
             let committed = transaction.commit().await;
             // A commit whose response was lost may have taken effect.
-            if events.iter().any(Event::changes_access) {
+            if events.iter().any(|recorded| recorded.event.changes_access()) {
                 key_holders.clear();
             }
             if committed.is_ok() {
-                metrics.count_events(&events);
+                metrics.count_events(events.iter().map(|recorded| &recorded.event));
             }
             failpoints::reach("change::committed").await;
             committed

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::Target;
+use super::{Target, address};
 use crate::caller::{Action, PermissionLevel, Scopes};
 use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
 
@@ -202,6 +202,13 @@ pub enum Event {
         /// The number of users created.
         users: usize,
     },
+}
+
+/// An event of a change, with the digest of the address of its target.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) event: Event,
+    pub(crate) target_email_hmac: Option<address::Digest>,
 }
 
 impl Event {

@@ -4,12 +4,23 @@
 //! other. Denials change nothing and are written on their own: failed authentication, missing permissions, conflicts
 //! with the stored state, and lists with findings. Denials that repeat are counted ([`Repeats`]).
 //!
-//! Events identify people by ID. They never contain a password, token or hash, or a person's name or e-mail address,
-//! so the log can be kept after a person's data has been deleted.
+//! Events identify people by ID, and by a keyed digest of the address ([`address`]). They never contain a password, token or
+//! hash, or a person's name or e-mail address, so the log can be kept after a person's data has been deleted.
+//!
+//! # Decisions
+//!
+//! *Entries show the name of a batch's file, events don't contain it*: `ada-lovelace.csv` is personal data, and an event can't be
+//! changed. The name comes from the batch when the log is read, as the name of an API key does.
+//!
+//! *The operator's events contain the account of the operating system and the host.* They name an administrator of the machine,
+//! which is what they are for; no operation on users deletes them.
 
 mod actor;
+pub(crate) mod address;
 mod denial;
 mod event;
+mod filter;
+mod operator;
 mod read;
 mod repeats;
 mod target;
@@ -19,7 +30,9 @@ pub(crate) mod write;
 pub use actor::{ActorKind, ActorRef, Attribution};
 pub use denial::{AuditDenial, Findings};
 pub use event::Event;
-pub use read::{ActorFilter, Entry, Filter, list};
+pub(crate) use event::Recorded;
+pub use filter::{ActorFilter, Filter, TargetFilter};
+pub use read::{Entry, list};
 pub use repeats::Repeats;
 pub use target::{Target, TargetKind};
 pub(crate) use turns::Turns;

@@ -1,16 +1,15 @@
 //! Reading the audit log.
 
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{ActorKind, Outcome, TargetKind};
+use super::{ActorFilter, ActorKind, Filter, Outcome, TargetKind, filter};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Error, RETRY_SOON, Result};
-use crate::id::{self, ApiKey, Batch, Event, Id, Invitation, Organization, Request, User};
+use crate::id::{self, Batch, Event, Id, Organization, Request};
 use crate::page::{Page, PageRequest};
 use crate::postgres::ErrorClass;
 
@@ -41,43 +40,14 @@ pub struct Entry {
     pub target_id: Option<String>,
     /// The batch that the event is part of.
     pub batch_id: Option<Id<Batch>>,
+    /// The name of the batch's file, as its sender named it.
+    pub file_name: Option<String>,
     /// The HTTP request that led to the event.
     pub request_id: Option<Id<Request>>,
     /// The IP address of the client.
     pub source_address: Option<String>,
     /// Fields that only some actions have.
     pub details: Value,
-}
-
-/// Restricts a list of entries.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// The earliest time, inclusive.
-    pub since: Option<DateTime<Utc>>,
-    /// The latest time, exclusive.
-    pub until: Option<DateTime<Utc>>,
-    /// The action.
-    pub action: Option<Action>,
-    /// The actor.
-    pub actor: Option<ActorFilter>,
-}
-
-/// The ID of an API key, an invitation, or a user. A user's ID selects the events of all API keys that the user has
-/// now; for the keys of a deleted user, filter by each key's ID.
-#[derive(Clone, Copy, Debug)]
-pub struct ActorFilter(Uuid);
-
-impl FromStr for ActorFilter {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        text.parse::<Id<ApiKey>>()
-            .map(Uuid::from)
-            .or_else(|_| text.parse::<Id<User>>().map(Uuid::from))
-            .or_else(|_| text.parse::<Id<Invitation>>().map(Uuid::from))
-            .map(Self)
-            .map_err(|_| "must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)")
-    }
 }
 
 /// Lists entries, newest first.
@@ -87,64 +57,40 @@ impl FromStr for ActorFilter {
 /// it can appear behind entries that were visible before. Until the log has a sequence, no order is that of the commits.
 ///
 /// The pages and time limits are ranges of the index `audit_events_time`, which also has the actions and actors: an
-/// index for each of them would cost another write with every event, for a filter that is rarely used.
+/// index for each of them would cost another write with every event, for a filter that is rarely used. Events of a target, a batch,
+/// a request or the operator are found by indexes of their own, and then sorted.
 ///
 /// # Errors
-/// `forbidden` unless the caller is an owner. `overloaded` when the read, or those before it, take too long.
-pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageRequest<Event>) -> Result<Page<Entry>> {
+/// `forbidden` unless the caller is an owner. `not_found` for the name of an actor that does not exist. `overloaded` when the read,
+/// or those before it, take too long.
+pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest<Event>) -> Result<Page<Entry>> {
     app.authorize(caller, Action::AuditList).await?;
     let turn = app.audit_turns.of(caller.organization_id).lock_owned();
     let turn = app.in_time(turn).await.map_err(|_| Error::overloaded(TOO_WIDE, RETRY_SOON))?;
-    let (pool, organization_id) = (app.db.interactive.clone(), caller.organization_id);
+    let (reader, organization_id) = (app.clone(), caller.organization_id);
     let (after, limit) = (page.after.unwrap_or(Id::MAX), page.limit());
-    let (since, until, action, actor) = (filter.since, filter.until, filter.action, filter.actor);
     // The query continues when the client leaves, so the turn lasts until it ends.
     let read = async move {
         let _turn = turn;
-        let mut read = Box::pin(pool.acquire()).await?;
-        sqlx::query!(
-            r#"
-        with listed as (
-            select event_id from audit_events
-            where organization_id = $1
-                and (occurred_at, event_id) < (
-                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
-                        'infinity'),
-                    $2::uuid
-                )
-                and occurred_at >= coalesce($3::timestamptz, '-infinity')
-                and occurred_at < coalesce($4::timestamptz, 'infinity')
-                and ($5::text is null or action = $5)
-                and ($6::uuid is null or actor_id = $6 or actor_id in (
-                    select key_id from api_keys where organization_id = $1 and user_id = $6
-                ))
-            order by occurred_at desc, event_id desc
-            limit $7
-        )
-        select
-            event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
-            api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason,
-            target_kind, target_id, batch_id as "batch_id: Id<Batch>",
-            request_id as "request_id: Id<Request>", host(source_address) as source_address, details
-        from audit_events
-        left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
-        where audit_events.organization_id = $1 and event_id in (select event_id from listed)
-        order by occurred_at desc, event_id desc
-        "#,
-            organization_id as Id<Organization>,
-            after as Id<Event>,
-            since,
-            until,
-            action.map(Action::as_str),
-            actor.map(|actor| actor.0),
+        let mut connection = reader.reader(&reader.db.interactive).await?;
+        let query = Query {
+            organization_id,
+            after,
             limit,
-        )
-        .fetch_all(&mut *read)
-        .await
+            since: filter.since,
+            until: filter.until,
+            action: filter.action.map(Action::as_str),
+            actor_ids: filter::actor_ids(&mut connection, organization_id, filter.actor.as_ref()).await?,
+            is_operator: matches!(filter.actor, Some(ActorFilter::Operator)),
+            target_ids: filter::target_ids(&reader, &mut connection, organization_id, filter.target.as_ref()).await?,
+            batch_id: filter.batch,
+            request_id: filter.request,
+        };
+        Ok::<_, Error>(query.run(&mut connection).await?)
     };
-    let rows = app.start_task(read).await.map_err(Error::internal)?.map_err(|error| match ErrorClass::of(&error) {
-        ErrorClass::TimedOut => Error::overloaded(TOO_WIDE, RETRY_SOON).with_source(error),
-        _ => error.into(),
+    let rows = app.start_task(read).await.map_err(Error::internal)?.map_err(|error| match error.class() {
+        Some(ErrorClass::TimedOut) => Error::overloaded(TOO_WIDE, RETRY_SOON).with_source(error),
+        _ => error,
     })?;
     let entries = rows
         .into_iter()
@@ -167,6 +113,7 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
             }),
             target_kind: row.target_kind,
             batch_id: row.batch_id,
+            file_name: row.file_name,
             request_id: row.request_id,
             source_address: row.source_address,
             details: row.details,
@@ -177,4 +124,146 @@ pub async fn list(app: &App, caller: &Caller, filter: &Filter, page: &PageReques
 
 fn id_text(prefix: &str, id: Uuid) -> String {
     format!("{prefix}_{}", id::encode(id))
+}
+
+/// A filter with the IDs of its actors and targets, and a page.
+struct Query {
+    organization_id: Id<Organization>,
+    after: Id<Event>,
+    limit: i64,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    action: Option<&'static str>,
+    actor_ids: Option<Vec<Uuid>>,
+    is_operator: bool,
+    target_ids: Option<Vec<Uuid>>,
+    batch_id: Option<Id<Batch>>,
+    request_id: Option<Id<Request>>,
+}
+
+/// A row of the log, with current names.
+struct Row {
+    event_id: Id<Event>,
+    occurred_at: DateTime<Utc>,
+    actor_kind: ActorKind,
+    actor_id: Option<Uuid>,
+    actor_name: Option<String>,
+    action: String,
+    outcome: Outcome,
+    reason: Option<String>,
+    target_kind: Option<String>,
+    target_id: Option<Uuid>,
+    batch_id: Option<Id<Batch>>,
+    file_name: Option<String>,
+    request_id: Option<Id<Request>>,
+    source_address: Option<String>,
+    details: Value,
+}
+
+/// The rows of the events that a query lists.
+macro_rules! rows {
+    ($listed:literal, $($values:tt)+) => {
+        sqlx::query_as!(
+            Row,
+            "with listed as (" + $listed + r#"
+                order by occurred_at desc, event_id desc
+                limit $7
+            )
+            select
+                event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
+                api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason, target_kind, target_id,
+                audit_events.batch_id as "batch_id: Id<Batch>", batches.file_name as "file_name?",
+                audit_events.request_id as "request_id: Id<Request>", host(source_address) as source_address, details
+            from audit_events
+            left join api_keys on api_keys.organization_id = $1 and api_keys.key_id = audit_events.actor_id
+            left join batches on batches.organization_id = $1 and batches.batch_id = audit_events.batch_id
+            where audit_events.organization_id = $1 and event_id in (select event_id from listed)
+            order by occurred_at desc, event_id desc
+            "#,
+            $($values)+
+        )
+    };
+}
+
+impl Query {
+    async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
+        let is_of_object = self.target_ids.is_some() || self.batch_id.is_some() || self.request_id.is_some();
+        match is_of_object || self.is_operator {
+            true => self.by_object(connection).await,
+            false => self.by_time(connection).await,
+        }
+    }
+
+    async fn by_time(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
+        rows!(
+            r#"
+            select event_id from audit_events
+            where organization_id = $1
+                and (occurred_at, event_id) < (
+                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
+                        'infinity'),
+                    $2::uuid
+                )
+                and occurred_at >= coalesce($3::timestamptz, '-infinity')
+                and occurred_at < coalesce($4::timestamptz, 'infinity')
+                and ($5::text is null or action = $5)
+                and ($6::uuid[] is null or actor_id = any($6))
+            "#,
+            self.organization_id as Id<Organization>,
+            self.after as Id<Event>,
+            self.since,
+            self.until,
+            self.action,
+            self.actor_ids.as_deref(),
+            self.limit,
+        )
+        .fetch_all(connection)
+        .await
+    }
+
+    /// Of the four ways to find events, one runs, whatever plan PostgreSQL has cached. `offset 0` keeps the other conditions out of
+    /// it: PostgreSQL would rather read the index by time, and all events of the organization.
+    async fn by_object(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
+        rows!(
+            r#"
+            select event_id from (
+                (select * from audit_events where organization_id = $1 and target_id = any($8::uuid[]) offset 0)
+                union all
+                (select * from audit_events where $8::uuid[] is null and organization_id = $1 and batch_id = $9 offset 0)
+                union all
+                (select * from audit_events
+                where $8::uuid[] is null and $9::uuid is null and organization_id = $1 and request_id = $10 offset 0)
+                union all
+                (select * from audit_events
+                where $8::uuid[] is null and $9::uuid is null and $10::uuid is null and organization_id = $1
+                    and actor_kind = 'operator' offset 0)
+            ) found
+            where (occurred_at, event_id) < (
+                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
+                        'infinity'),
+                    $2::uuid
+                )
+                and occurred_at >= coalesce($3::timestamptz, '-infinity')
+                and occurred_at < coalesce($4::timestamptz, 'infinity')
+                and ($5::text is null or action = $5)
+                and ($6::uuid[] is null or actor_id = any($6))
+                and ($9::uuid is null or batch_id = $9)
+                and ($10::uuid is null or request_id = $10)
+                and (not $11 or actor_kind = 'operator')
+            "#,
+            self.organization_id as Id<Organization>,
+            self.after as Id<Event>,
+            self.since,
+            self.until,
+            self.action,
+            self.actor_ids.as_deref(),
+            self.limit,
+            self.target_ids.as_deref(),
+            self.batch_id as Option<Id<Batch>>,
+            self.request_id as Option<Id<Request>>,
+            self.is_operator,
+        )
+        .fetch_all(connection)
+        .await
+    }
 }

@@ -1,12 +1,14 @@
 //! Appending to the audit log. Nothing updates or deletes its rows.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::repeats::Repeated;
-use super::{Attribution, AuditDenial, Event, Outcome, Target};
+use super::{ActorKind, Attribution, AuditDenial, Outcome, Recorded, Target, address, operator};
 use crate::caller::{Action, Caller, Origin};
 use crate::error::{Error, Result};
 use crate::id::{self, Batch, Id};
@@ -17,6 +19,7 @@ struct Row {
     target: Target,
     batch_id: Option<Id<Batch>>,
     details: Option<Value>,
+    target_email_hmac: Option<address::Digest>,
 }
 
 /// Appends the events of a change, in its transaction.
@@ -27,13 +30,14 @@ pub(crate) async fn append(
     connection: &mut PgConnection,
     caller: &Caller,
     now: DateTime<Utc>,
-    events: &[Event],
+    events: &[Recorded],
 ) -> Result<()> {
-    let row = |event: &Event| Row {
+    let row = |Recorded { event, target_email_hmac }: &Recorded| Row {
         action: event.action(),
         target: event.target(),
         batch_id: event.batch_id(),
         details: event.details(),
+        target_email_hmac: *target_email_hmac,
     };
     let rows: Vec<Row> = events.iter().map(row).collect();
     match insert(connection, caller.into(), now, Outcome::Success, None, &rows).await? {
@@ -54,7 +58,8 @@ pub(crate) async fn deny(
     denial: &AuditDenial,
 ) -> Result<bool> {
     let target = denial.target();
-    let row = Row { action, target, batch_id: target.batch_id(), details: denial.details() };
+    let (batch_id, details) = (target.batch_id(), denial.details());
+    let row = Row { action, target, batch_id, details, target_email_hmac: None };
     insert(connection, attribution, now, denial.outcome(), Some(denial.reason()), &[row]).await
 }
 
@@ -65,7 +70,7 @@ pub(crate) async fn append_repeated(
     Repeated { organization_id, actor, action, outcome, reason, details }: Repeated,
 ) -> Result<()> {
     let attribution = Attribution { organization_id, actor, origin: Origin::default() };
-    let row = Row { action, target: Target::Nothing, batch_id: None, details: Some(details) };
+    let row = Row { action, target: Target::Nothing, batch_id: None, details: Some(details), target_email_hmac: None };
     insert(connection, attribution, now, outcome, Some(reason), &[row]).await.map(|_| ())
 }
 
@@ -83,17 +88,21 @@ async fn insert(
     let (target_kinds, target_ids): (Vec<Option<&str>>, Vec<Option<Uuid>>) =
         rows.iter().map(|row| row.target.kind_and_id().map(|(kind, id)| (kind.as_str(), id)).unzip()).unzip();
     let batch_ids: Vec<Option<Id<Batch>>> = rows.iter().map(|row| row.batch_id).collect();
-    let details: Vec<Option<String>> = rows.iter().map(|row| row.details.as_ref().map(Value::to_string)).collect();
+    let details =
+        rows.iter().map(|row| with_origin(actor.kind, row.details.as_ref()).map(|details| details.to_string()));
+    let details: Vec<Option<String>> = details.collect();
+    let hmacs: Vec<Option<&[u8]>> =
+        rows.iter().map(|row| row.target_email_hmac.as_ref().map(address::Digest::as_slice)).collect();
     let inserted = sqlx::query!(
         r#"
         insert into audit_events
             (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address,
-             event_id, action, target_kind, target_id, batch_id, details)
+             event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
         select
             $1, $2, $3, $4, $5, $6, $7, $8::text::inet,
-            event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}')
-        from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::uuid[], $14::text[])
-            as event (event_id, action, target_kind, target_id, batch_id, details)
+            event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}'), target_email_hmac
+        from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::bytea[])
+            as event (event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
         where exists (select from organizations where organization_id = $1)
         "#,
         organization_id as Id<id::Organization>,
@@ -110,8 +119,21 @@ async fn insert(
         &target_ids as &[Option<Uuid>],
         &batch_ids as &[Option<Id<Batch>>],
         &details as &[Option<String>],
+        &hmacs as &[Option<&[u8]>],
     )
     .execute(connection)
     .await?;
     Ok(usize::try_from(inserted.rows_affected()) == Ok(rows.len()))
+}
+
+/// The details of an event; those of the operator also name the account and the machine.
+fn with_origin(actor: ActorKind, details: Option<&Value>) -> Option<Cow<'_, Value>> {
+    if actor != ActorKind::Operator {
+        return details.map(Cow::Borrowed);
+    }
+    let mut all = operator::details().clone();
+    if let Some(Value::Object(details)) = details {
+        all.extend(details.clone());
+    }
+    Some(Cow::Owned(Value::Object(all)))
 }

@@ -59,6 +59,11 @@ pub(super) struct Operator {
 }
 
 impl OperatorArgs {
+    /// Whether the command line names a database.
+    pub(super) const fn names_database(&self) -> bool {
+        self.config.database_url.is_some()
+    }
+
     pub(super) fn load(&self) -> Result<Operator, Exit> {
         let organization = self.organization.clone().filter(|organization| !organization.is_empty());
         Ok(Operator { config: self.config.load()?, organization })

@@ -1,25 +1,48 @@
-//! `muster audit list`: the audit log, directly in the database, as the local operator.
+//! `muster audit list`: the audit log, from a server, or directly in the database as the local operator.
+//!
+//! # Decisions
+//!
+//! *The server is asked unless `--local` is given*, because an auditor has an API key, not the database. The operator on the
+//! server's machine has the database, and perhaps no key: the message names both ways, and nothing is guessed, since the server and
+//! the database that the settings name may belong to different installations.
+
+use std::fmt::Display;
+use std::str::FromStr;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
+use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use muster_client::AuditEvent;
+use muster_client::{AuditEvent, AuditFilter, Page};
+use serde_json::Value;
 
-use super::args::LocalArgs;
+use super::args::OperatorArgs;
 use super::local::with_operator;
 use super::output::{self, Format, TableRow};
+use super::remote::ServerArgs;
 use super::{Exit, listing};
-use crate::audit::{self, ActorFilter, Filter};
+use crate::audit::{self, ActorFilter, Filter, TargetFilter};
 use crate::caller::Action;
 use crate::error::Error;
+use crate::id::{self, Id};
 use crate::page::PageRequest;
 
 /// Default number of entries in a table.
 const DEFAULT_ITEMS: u32 = 50;
 
+const EXAMPLES: &str = "\
+Examples:
+  Who created, invited or deleted ada@example.com, also after the deletion:
+    muster audit list --target ada@example.com
+  What the API key `ci` did yesterday:
+    muster audit list --actor ci --since yesterday --until today
+  Everything of one request, for a program:
+    muster audit list --request req_01k9h6m3x0e8wbz1v5n7q2r4t6 -o ndjson";
+
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
     /// List audit events, denied requests included, newest first.
+    #[command(after_help = EXAMPLES)]
     List(ListArgs),
 }
 
@@ -35,27 +58,59 @@ pub(super) struct ListArgs {
     /// Only events of this action.
     #[arg(long, value_parser = action())]
     action: Option<Action>,
-    /// Only events of this API key, of this user (with any of their keys), or of this invitation.
-    #[arg(long, value_name = "ID", value_parser = parse_who)]
-    actor: Option<ActorFilter>,
+    /// Only events of this actor: an API key by ID or name, a user (with any of their keys) by ID or e-mail address, an
+    /// invitation by ID, or `operator`.
+    #[arg(long, value_name = "NAME|EMAIL|ID", value_parser = parsed::<ActorFilter>)]
+    actor: Option<String>,
+    /// Only events about this target: a user, batch, API key, group, invitation or organization by ID; or an e-mail address,
+    /// for the accounts that have or had it and the invitations to it, deleted ones included.
+    #[arg(long, value_name = "EMAIL|ID", value_parser = parsed::<TargetFilter>)]
+    target: Option<String>,
+    /// Only events of this batch.
+    #[arg(long, value_name = "ID", value_parser = parsed::<Id<id::Batch>>)]
+    batch: Option<String>,
+    /// Only events of this request: the `x-request-id` of its response.
+    #[arg(long, value_name = "ID", value_parser = parsed::<Id<id::Request>>)]
+    request: Option<String>,
     /// Maximum number of events [default: 50 in a table, else all].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_items: Option<u32>,
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: LogFormat,
     /// Same as `-o json`.
     #[arg(long, conflicts_with = "output")]
     json: bool,
+    /// Read the database directly, as the local operator, without an API key.
+    #[arg(long)]
+    local: bool,
     #[command(flatten)]
-    local: LocalArgs,
+    server: ServerArgs,
+    #[command(flatten)]
+    config: OperatorArgs,
+}
+
+/// Format of the log on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Aligned columns, for people.
+    Table,
+    /// For programs: every field, as one array.
+    Json,
+    /// For programs: every field, one event per line.
+    Ndjson,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// Checks a filter, which is sent as it is.
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<String, String> {
+    text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Parses the dotted name of an action. The list of names lets shells complete it.
 fn action() -> impl TypedValueParser<Value = Action> {
     let names = PossibleValuesParser::new(Action::ALL.iter().copied().map(Action::as_str));
     names.try_map(|name| Action::parse(&name).ok_or("unknown action"))
-}
-
-fn parse_who(text: &str) -> Result<ActorFilter, &'static str> {
-    text.parse()
 }
 
 /// A time, absolute or relative to now.
@@ -101,18 +156,50 @@ pub(super) fn parse_time(text: &str) -> Result<When, String> {
 
 pub(super) async fn run(command: Command) -> Result<(), Exit> {
     let Command::List(args) = command;
-    let format = if args.json { Format::Json } else { args.local.output };
-    let limit = args.max_items.or(format.is_table().then_some(DEFAULT_ITEMS));
-    with_operator(args.local.config.load()?, async |app, caller| {
-        let filter = Filter {
-            since: args.since.map(|since| since.at(app.clock.now())),
-            until: args.until.map(|until| until.at(app.clock.now())),
-            action: args.action,
-            actor: args.actor,
-        };
-        listing::stream(format, limit, async |count, token| {
+    match args.local {
+        true => list_locally(args).await,
+        false => list(args).await,
+    }
+}
+
+async fn list(args: ListArgs) -> Result<(), Exit> {
+    if args.config.names_database() {
+        return Err(Exit::usage("`--database-url` needs `--local`; without it, the log is read from a server"));
+    }
+    let client = args.server.client().map_err(|exit| match exit {
+        Exit::Usage(message) => Exit::Usage(format!(
+            "{message}; or read the log directly in the database with `--local`, on a machine that has it"
+        )),
+        exit => exit,
+    })?;
+    let now = Utc::now();
+    let filter = AuditFilter {
+        since: args.since.map(|since| since.at(now)),
+        until: args.until.map(|until| until.at(now)),
+        action: args.action.map(|action| action.as_str().to_owned()),
+        actor: args.actor.clone(),
+        target: args.target.clone(),
+        batch_id: args.batch.clone(),
+        request_id: args.request.clone(),
+    };
+    args.print(async |count, token| client.audit_events(&filter, count, token.as_deref()).await).await
+}
+
+async fn list_locally(args: ListArgs) -> Result<(), Exit> {
+    with_operator(args.config.load()?, async |app, caller| {
+        let now = app.clock.now();
+        args.print(async |count, token| {
+            let filter = Filter {
+                since: args.since.map(|since| since.at(now)),
+                until: args.until.map(|until| until.at(now)),
+                action: args.action,
+                actor: parse(args.actor.as_deref())?,
+                target: parse(args.target.as_deref())?,
+                batch: parse(args.batch.as_deref())?,
+                request: parse(args.request.as_deref())?,
+            };
             let request = PageRequest::new(Some(count.into()), token.as_deref())?;
-            let entries = audit::list(app, caller, &filter, &request).await?;
+            let entries = audit::list(app, caller, filter, &request).await?;
             Ok::<_, Error>(listing::page(entries, AuditEvent::from))
         })
         .await
@@ -120,20 +207,58 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
     .await
 }
 
+fn parse<T: FromStr<Err: Display>>(text: Option<&str>) -> Result<Option<T>, Error> {
+    text.map(|text| text.parse().map_err(|error: T::Err| Error::invalid(error.to_string()))).transpose()
+}
+
+impl ListArgs {
+    async fn print<E: Into<Exit>>(
+        &self,
+        next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<AuditEvent>, E>,
+    ) -> Result<(), Exit> {
+        let format = match self.output {
+            _ if self.json => Format::Json,
+            LogFormat::Ndjson => return listing::stream_lines(self.max_items, next).await,
+            LogFormat::Table => Format::Table,
+            LogFormat::Json => Format::Json,
+            LogFormat::Csv => Format::Csv,
+        };
+        let limit = self.max_items.or((format == Format::Table).then_some(DEFAULT_ITEMS));
+        listing::stream(format, limit, next).await
+    }
+}
+
 impl TableRow for AuditEvent {
-    const HEADER: &'static [&'static str] = &["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"];
+    const HEADER: &'static [&'static str] = &["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM", "DETAILS"];
 
     fn cells(&self, format: Format) -> Vec<String> {
-        let or_placeholder = |text: &Option<String>| text.as_deref().unwrap_or(format.placeholder()).to_owned();
+        let or_placeholder = |text: Option<String>| text.unwrap_or_else(|| format.placeholder().to_owned());
         vec![
             output::time(self.occurred_at),
             self.actor_name.as_ref().unwrap_or(&self.actor_kind).clone(),
             self.action.clone(),
             self.reason.as_ref().map_or_else(|| self.outcome.clone(), |reason| format!("{}: {reason}", self.outcome)),
-            or_placeholder(&self.target_id),
-            or_placeholder(&self.source_address),
+            or_placeholder(self.target_id.clone()),
+            or_placeholder(self.source_address.clone()),
+            or_placeholder(details(self)),
         ]
     }
+}
+
+/// What only some events have: `from=collaborator to=owner`.
+fn details(event: &AuditEvent) -> Option<String> {
+    let batch = event.batch_id.clone().filter(|batch_id| Some(batch_id) != event.target_id.as_ref());
+    let own = event.details.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let common = [("batch", batch), ("file", event.file_name.clone())];
+    let common = common.into_iter().filter_map(|(name, value)| Some((name, Value::from(value?))));
+    let shown: Vec<String> = own
+        .chain(common)
+        .map(|(name, value)| match value {
+            Value::String(text) if !text.contains(' ') => format!("{name}={text}"),
+            value => format!("{name}={value}"),
+        })
+        .collect();
+    (!shown.is_empty()).then(|| shown.join(" "))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Paginated lists: fetching pages up to a limit, and reporting that the list was truncated.
 
 use muster_client::{Page, PageMetadata};
+use serde::Serialize;
 
 use super::Exit;
 use super::output::{self, Format, TableRow};
@@ -114,6 +115,27 @@ pub(super) async fn stream<T: TableRow, E: Into<Exit>>(
         output::print(if count == 0 { "[]" } else { "\n]" })?;
     }
     if is_truncated {
+        say_truncated(count);
+    }
+    Ok(())
+}
+
+/// Prints the rows of a list as JSON lines while the pages arrive.
+pub(super) async fn stream_lines<T: Serialize, E: Into<Exit>>(
+    limit: Option<u32>,
+    next: impl AsyncFnMut(u8, Option<String>) -> Result<Page<T>, E>,
+) -> Result<(), Exit> {
+    let mut count = 0;
+    let is_truncated = each_page(PAGE_SIZE, limit, next, |rows| {
+        let mut text = String::new();
+        for row in &rows {
+            text.push_str(&serde_json::to_string(row).map_err(Exit::usage)?);
+            text.push('\n');
+        }
+        count += rows.len();
+        output::write(&output::escaped(&text))
+    });
+    if is_truncated.await? {
         say_truncated(count);
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
-//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key` and `service-account` talk to a server over HTTP with an
-//! API key, which `login` obtains. `organization`, `key`, `audit` and `doctor` access the database directly, as the
-//! local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
+//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account` and `audit` talk to a server over HTTP with an
+//! API key, which `login` obtains. `organization`, `key`, `doctor` and, with `--local`, `audit` access the database directly, as
+//! the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
 
 mod api_key;
@@ -104,7 +104,7 @@ enum Command {
     /// Create, list, rotate and revoke API keys, directly in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
-    /// Read the audit log, directly in the database, as the local operator.
+    /// Read the audit log, through a server's HTTP API, or directly in the database.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Check the database, the machine and the settings, and report problems with advice.

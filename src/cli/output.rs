@@ -159,7 +159,7 @@ pub(super) fn print_ndjson(lines: &str) -> Result<(), Exit> {
 }
 
 /// Escapes the unsafe characters of JSON text, which occur only in strings.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && is_unsafe(c) {

@@ -94,13 +94,15 @@ async fn demonstrate(url: &str, key: &NewKey) -> Result<(), Exit> {
 }
 
 fn print_next_steps(url: &str, data_dir: &str, first: bool) -> Result<(), Exit> {
-    let key =
-        if first { "the owner key above" } else { "your key; to create one: muster key create --name me --role owner" };
+    let key = match first {
+        true => "the owner key above".to_owned(),
+        false => format!("your key; to create one: muster key create --name me --role owner{data_dir}"),
+    };
     output::print(&format!(
         "\nserving; press Ctrl-C to stop. In another terminal:\n  \
          export MUSTER_HOST={url}\n  \
          export MUSTER_TOKEN=…            # {key}\n  \
          muster user batch-create -f users.yaml\n  \
-         muster audit list{data_dir}"
+         muster audit list"
     ))
 }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use crate::clock::Clock;
 use crate::id::{ApiKey, Id};
+use crate::postgres;
 
 /// The server.
 #[derive(Clone, Debug)]
@@ -320,18 +321,19 @@ pub(super) async fn search(connection: &mut PgConnection) -> sqlx::Result<Search
     .await
 }
 
-/// Whether the index of the audit log by time exists and is valid.
-pub(super) async fn is_audit_indexed(connection: &mut PgConnection) -> sqlx::Result<bool> {
+/// The indexes of the audit log that do not exist or are not valid.
+pub(super) async fn missing_audit_indexes(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        r#"select exists (select from pg_index where indexrelid = to_regclass('audit_events_time') and indisvalid)
-            as "is_indexed!""#
+        r#"select name as "name!" from unnest($1::text[]) with ordinality as needed (name, place)
+            where not exists (select from pg_index where indexrelid = to_regclass(name) and indisvalid) order by place"#,
+        &postgres::audit_indexes() as &[&str],
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await
 }
 
 /// The objects of the schema, one per line as in `schema.txt`: tables, views, columns, constraints, valid indexes and
-/// enabled triggers. Not those with a check of their own (two indexes, the trigger of the audit log), and not `not null`,
+/// enabled triggers. Not those with a check of their own (indexes that no migration creates, the trigger of the audit log), and not `not null`,
 /// which PostgreSQL 18 made a constraint.
 ///
 /// # Errors
@@ -354,7 +356,7 @@ pub async fn objects(connection: &mut PgConnection) -> sqlx::Result<Vec<String>>
         union all
         select 'index ' || name || '.' || relname from tables
             join pg_index on indrelid = tables.oid and indisvalid
-            join pg_class on pg_class.oid = indexrelid and relname not in ('users_search_text', 'audit_events_time')
+            join pg_class on pg_class.oid = indexrelid and relname <> 'users_search_text' and name <> 'audit_events'
             where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
         union all
         select 'trigger ' || name || '.' || tgname from tables

@@ -43,7 +43,7 @@ pub(super) async fn examine(
             findings.extend(audit_rights(&role, &rights, is_embedded));
         }
         findings.push(search(read::search(connection).await?));
-        findings.push(audit_index(read::is_audit_indexed(connection).await?));
+        findings.push(audit_index(&read::missing_audit_indexes(connection).await?));
     }
     Ok(findings)
 }
@@ -277,14 +277,16 @@ fn audit_excess(check: &'static str, name: &str, rights: &AuditRights) -> Vec<Fi
     findings
 }
 
-pub(super) fn audit_index(is_indexed: bool) -> Finding {
+pub(super) fn audit_index(missing: &[String]) -> Finding {
     const CHECK: &str = "database.audit_index";
-    if is_indexed {
-        return Finding::ok(CHECK, "the audit log is indexed by time");
-    }
+    let found = match missing {
+        [] => return Finding::ok(CHECK, "the audit log is indexed"),
+        [name] => format!("the index {name} is missing"),
+        names => format!("the indexes {} are missing", names.join(", ")),
+    };
     Finding::warning(
         CHECK,
-        "the index audit_events_time is missing",
+        found,
         "lists of the audit log read all events of the organization",
         "restart muster, which creates the index",
     )

@@ -62,12 +62,13 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
     .execute(change.connection())
     .await?;
     for one in invitations {
-        change.record(Event::InvitationCreated {
+        let event = Event::InvitationCreated {
             invitation_id: one.invitation_id,
             permission_level: one.invitee.permission_level,
             expires_at: one.expires_at,
             replaces: replaced.remove(one.invitee.email.key()),
-        });
+        };
+        change.record_about(event, one.invitee.email.key());
     }
     Ok(())
 }

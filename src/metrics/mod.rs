@@ -148,7 +148,7 @@ impl Metrics {
     }
 
     /// Counts the events of a committed change.
-    pub(crate) fn count_events(&self, events: &[Event]) {
+    pub(crate) fn count_events<'a>(&self, events: impl Iterator<Item = &'a Event>) {
         for event in events {
             match event {
                 Event::UserCreated { .. } => {

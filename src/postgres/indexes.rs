@@ -3,7 +3,8 @@
 //! | index | |
 //! |---|---|
 //! | `users_search_text` | a trigram index (GIN) for the user search. It needs the extension `pg_trgm`, which is part of PostgreSQL's contrib modules, is not always installed and can't be created by every role |
-//! | `audit_events_time` | the audit log by time, with what its other filters compare |
+//! | `audit_events_time` | the audit log by time, with the actions and actors |
+//! | `audit_events_target`, `…_batch`, `…_request`, `…_email`, `…_operator` | the audit log by one object: what happened to it, or who it is (a keyed digest of an address), or all that the local operator did |
 //!
 //! Without an index, queries are slower and return the same results.
 //!
@@ -12,6 +13,10 @@
 //! *Indexes of large tables are built concurrently, outside the migrations.* An ordinary build blocks all writes for
 //! as long as it takes. A concurrent one can't run in the transaction of a migration, and leaves an invalid index when
 //! it is interrupted; the next start replaces that.
+//!
+//! *The audit log has an index for each question about one object*, small ones: events of one batch or request share an entry, and most
+//! events are not the operator's. An insert of 10,000 events takes 0.2 s instead of 0.14 s; most of the difference is `…_email`, the
+//! only one in random order.
 //!
 //! *A batch does not sort its users into the search index.* A GIN index collects new entries in a pending list, which
 //! searches read, too, and merges them when the list is full: by default at 4 MiB (6,000 users), in the transaction that
@@ -31,7 +36,7 @@ struct Index {
     definition: &'static str,
 }
 
-const INDEXES: [Index; 2] = [
+const INDEXES: [Index; 7] = [
     Index {
         name: "users_search_text",
         extension: Some("pg_trgm"),
@@ -42,7 +47,37 @@ const INDEXES: [Index; 2] = [
         extension: None,
         definition: "on audit_events (organization_id, occurred_at, event_id) include (action, actor_id)",
     },
+    Index {
+        name: "audit_events_target",
+        extension: None,
+        definition: "on audit_events (organization_id, target_id) where target_id is not null",
+    },
+    Index {
+        name: "audit_events_batch",
+        extension: None,
+        definition: "on audit_events (organization_id, batch_id) where batch_id is not null",
+    },
+    Index {
+        name: "audit_events_request",
+        extension: None,
+        definition: "on audit_events (organization_id, request_id) where request_id is not null",
+    },
+    Index {
+        name: "audit_events_email",
+        extension: None,
+        definition: "on audit_events (organization_id, target_email_hmac) where target_email_hmac is not null",
+    },
+    Index {
+        name: "audit_events_operator",
+        extension: None,
+        definition: "on audit_events (organization_id) where actor_kind = 'operator'",
+    },
 ];
+
+/// The names of the indexes of the audit log.
+pub(crate) fn audit_indexes() -> Vec<&'static str> {
+    INDEXES.iter().map(|index| index.name).filter(|name| name.starts_with("audit_events_")).collect()
+}
 
 /// Creates the indexes that do not exist. A failure is logged, and the next start tries again.
 pub async fn ensure_indexes(connection: &mut PgConnection) {

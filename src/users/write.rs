@@ -1,7 +1,7 @@
 //! Creating, changing and deleting users.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
 use crate::audit::Event;
@@ -26,7 +26,8 @@ pub(crate) async fn create(
     }
     for account in accounts {
         let permission_level = account.user.permission_level;
-        change.record(Event::UserCreated { user_id: account.user_id, batch_id, permission_level });
+        let event = Event::UserCreated { user_id: account.user_id, batch_id, permission_level };
+        change.record_about(event, account.user.email.key());
     }
     insert_collaborators(change, accounts).await?;
     insert_passwords(change, accounts).await?;
@@ -216,7 +217,11 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     delete_passwords_of_sso_users(change, updates).await?;
     for update in updates {
         let fields = update.changes.iter().map(|change| change.field.clone()).collect();
-        change.record(Event::UserUpdated { user_id: update.user_id, fields });
+        let event = Event::UserUpdated { user_id: update.user_id, fields };
+        match update.moves() {
+            true => change.record_about(event, &update.email_key),
+            false => change.record(event),
+        }
     }
     Ok(())
 }
@@ -332,15 +337,24 @@ pub(crate) async fn delete(change: &mut Change, users: &[Id<User>], batch_id: Op
     )
     .execute(change.connection())
     .await?;
-    sqlx::query!(
-        "delete from users where organization_id = $1 and user_id = any($2)",
+    let deleted = sqlx::query!(
+        r#"
+        delete from users where organization_id = $1 and user_id = any($2)
+        returning user_id as "user_id: Id<User>", email_key
+        "#,
         organization_id as Id<Organization>,
         users as &[Id<User>]
     )
-    .execute(change.connection())
+    .fetch_all(change.connection())
     .await?;
+    let email_keys: HashMap<Id<User>, String> =
+        deleted.into_iter().map(|user| (user.user_id, user.email_key)).collect();
     for user_id in users {
-        change.record(Event::UserDeleted { user_id: *user_id, batch_id });
+        let event = Event::UserDeleted { user_id: *user_id, batch_id };
+        match email_keys.get(user_id) {
+            Some(email_key) => change.record_about(event, email_key),
+            None => change.record(event),
+        }
     }
     Ok(())
 }

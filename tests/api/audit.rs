@@ -183,21 +183,60 @@ async fn events_are_filtered_by_actor_and_end_time() {
     let users: Vec<Value> = (0..4).map(|n| sso(&format!("user{n}@example.com"))).collect();
     assert_eq!(actor.create(&json!(users)).await.status, 200);
     let list = async |query: String| app.owner.get(&format!("/api/v2/audit/events?{query}")).await.json();
-    let by_user = list(format!("actor_id={ada}")).await;
+    let by_user = list(format!("actor={ada}")).await;
     let events = by_user["results"].as_array().unwrap();
     assert_eq!((events.len(), &events[4]["action"]), (5, &json!("user.batch_create")));
     let key = events[0]["actor_id"].as_str().unwrap();
-    assert_eq!(list(format!("actor_id={key}")).await, by_user);
-    let first = list(format!("actor_id={key}&count=3")).await;
+    assert_eq!(list(format!("actor={key}")).await, by_user);
+    let first = list(format!("actor={key}&count=3")).await;
     let token = first["metadata"]["next_paging_token"].as_str().unwrap();
-    let second = list(format!("actor_id={key}&count=3&paging_token={token}")).await;
+    let second = list(format!("actor={key}&count=3&paging_token={token}")).await;
     let both = [first["results"].as_array().unwrap().clone(), second["results"].as_array().unwrap().clone()].concat();
     assert_eq!((&both, &second["metadata"]["next_paging_token"]), (events, &Value::Null));
-    assert_eq!(list("actor_id=key_01k9h6m3x0e8wbz1v5n7q2r4t6".to_owned()).await["results"], json!([]));
+    assert_eq!(list("actor=key_01k9h6m3x0e8wbz1v5n7q2r4t6".to_owned()).await["results"], json!([]));
+
+    // The name of the parameter in the first builds.
+    assert_eq!(list(format!("actor_id={key}")).await, by_user);
 
     let time = events[0]["occurred_at"].as_str().unwrap();
     let until = list(format!("until={time}&count=1")).await;
     assert_eq!(until["results"][0]["action"], "key.create");
+}
+
+#[tokio::test]
+async fn events_are_filtered_by_target_batch_and_request_on_every_page() {
+    let app = TestApp::spawn().await;
+    let users: Vec<Value> = (0..7).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    let created = app.owner.create(&json!(users)).await;
+    let user_id = created.json()["results"][3]["user_id"].as_str().unwrap().to_owned();
+    assert_eq!(app.owner.create(&json!([sso("other@example.com")])).await.status, 200);
+    let all = async |query: &str| {
+        let (mut events, mut next) = (Vec::new(), format!("/api/v2/audit/events?{query}&count=3"));
+        loop {
+            let body = app.owner.get(&next).await.json();
+            events.extend(body["results"].as_array().unwrap().clone());
+            match body["metadata"]["next_paging_token"].as_str() {
+                Some(token) => next = format!("/api/v2/audit/events?{query}&count=3&paging_token={token}"),
+                None => return events,
+            }
+        }
+    };
+    let of_request = all(&format!("request_id={}", created.header("x-request-id"))).await;
+    assert_eq!(of_request.len(), 8);
+    let batch_id = of_request[0]["batch_id"].as_str().unwrap();
+    assert_eq!(all(&format!("batch_id={batch_id}")).await, of_request);
+    assert_eq!(all(&format!("batch_id={batch_id}&action=user.batch_create")).await, of_request[7..]);
+    let of_user = all(&format!("target={user_id}")).await;
+    assert_eq!(of_user, [of_request.iter().find(|event| event["target_id"] == user_id.as_str()).unwrap().clone()]);
+    assert_eq!(all("target=user3%40example.com").await, of_user);
+    assert_eq!(all(&format!("target={user_id}&batch_id={batch_id}&actor=first%20key")).await, of_user);
+    assert_eq!(all(&format!("target={user_id}&actor=operator")).await, Vec::<Value>::new());
+    let time = of_user[0]["occurred_at"].as_str().unwrap();
+    assert_eq!(all(&format!("target={user_id}&since={time}")).await, of_user);
+    assert_eq!(all(&format!("target={user_id}&until={time}")).await, Vec::<Value>::new());
+    let unknown = app.owner.get("/api/v2/audit/events?actor=nobody").await;
+    let detail = "no API key is named `nobody`; a deleted key is found by its ID (`key_…`)";
+    assert_eq!((unknown.status, unknown.error()), (404, json!({"code": "not_found", "detail": detail})));
 }
 
 #[tokio::test]
@@ -215,10 +254,15 @@ async fn invalid_filters_are_rejected() {
     assert!(detail.ends_with(", scim.migrate, audit.list"), "{detail}");
     for (query, detail) in [
         ("until=tomorrow", "invalid `until`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"),
+        ("actor=", "invalid `actor`: must be an ID, the name of an API key, an e-mail address or `operator`"),
         (
-            "actor_id=ada",
-            "`actor_id` must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)",
+            "target=ada",
+            "invalid `target`: must be an e-mail address, or the ID of a user (`usr_…`), a batch (`bat_…`), an API key \
+             (`key_…`), a group (`ug_…`), an invitation (`orginv_…`) or the organization (`org_…`)",
         ),
+        ("target=ada%40", "invalid `target`: not a valid e-mail address"),
+        ("batch_id=1", "invalid `batch_id`: not an ID; expected `bat_` and 26 characters"),
+        ("request_id=1", "invalid `request_id`: not an ID; expected `req_` and 26 characters"),
     ] {
         let answer = app.owner.get(&format!("/api/v2/audit/events?{query}")).await;
         assert_eq!((answer.status, answer.error()), (400, json!({"code": "invalid_request", "detail": detail})));

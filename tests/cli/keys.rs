@@ -1,10 +1,10 @@
-//! `muster key …` and `muster audit list`, while a server runs.
+//! `muster key …`, while a server runs.
 
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, TestApp, migrated_database, sso};
+use crate::support::{Actor, TestApp, migrated_database};
 use crate::{local, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,112 +81,6 @@ async fn invalid_keys_are_rejected_in_one_line() {
     let ran = local(&app, &["key", "create", "--name", "x", "--expires-in", "soon"]);
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("expected a number with a unit, such as 90d, 12h or 30m"), "{}", ran.err);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_audit_log_is_listed_in_every_format() {
-    let app = TestApp::spawn().await;
-    local(&app, &["key", "create", "--name", "ci"]);
-    let ran = local(&app, &["audit", "list"]);
-    assert_eq!(ran.status, Some(0));
-    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["TIME", "ACTOR", "ACTION", "OUTCOME", "TARGET", "FROM"]);
-    assert_eq!(lines[1][1..4], ["operator", "key.create", "success"]);
-    assert_eq!(lines[4][1..4], ["operator", "organization.create", "success"]);
-    let events: Vec<Value> =
-        serde_json::from_str(&local(&app, &["audit", "list", "--json", "--since", "1h", "--action", "key.create"]).out)
-            .unwrap();
-    assert_eq!(events.len(), 2);
-    assert_eq!(events[0]["details"]["permission_level"], "collaborator");
-    let none: Vec<Value> =
-        serde_json::from_str(&local(&app, &["audit", "list", "--json", "--since", "2999-01-01T00:00:00Z"]).out)
-            .unwrap();
-    assert_eq!(none.len(), 0);
-    for (since, count) in [("yesterday", 4), ("2999-01-01", 0)] {
-        let ran = local(&app, &["audit", "list", "--json", "--since", since]);
-        let events: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!(events.len(), count, "{since}");
-    }
-    assert_eq!(local(&app, &["audit", "list", "--since", "tomorrow"]).status, Some(2));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_truncated_list_says_so_and_json_and_csv_are_complete() {
-    let app = TestApp::spawn().await;
-    let users: Vec<Value> = (0..60).map(|n| sso(&format!("user{n}@example.com"))).collect();
-    assert_eq!(app.owner.create(&json!(users)).await.status, 200);
-
-    let ran = local(&app, &["audit", "list"]);
-    let message = "only the first 50 results are shown; use `--max-items` to see more\n";
-    assert_eq!((ran.status, ran.out.lines().count(), ran.err.as_str()), (Some(0), 51, message));
-    let ran = local(&app, &["audit", "list", "--max-items", "1"]);
-    let message = "only the first result is shown; use `--max-items` to see more\n";
-    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (2, message));
-    let ran = local(&app, &["audit", "list", "--max-items", "64"]);
-    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
-
-    let ran = local(&app, &["audit", "list", "-o", "json"]);
-    let all: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((all.len(), ran.err.as_str()), (64, ""));
-    assert!(ran.out.starts_with("[\n  {\n    \"event_id\"") && ran.out.ends_with("\n    \"details\": {}\n  }\n]\n"));
-    assert_eq!(ran.out.matches("\n  },\n  {\n").count(), 63, "the format of other lists");
-    let ran = local(&app, &["audit", "list", "-o", "csv"]);
-    assert_eq!((ran.out.lines().count(), ran.err.as_str()), (65, ""));
-    let first = ran.out.lines().nth(64).unwrap();
-    assert!(first.contains(",operator,organization.create,success,org_") && first.ends_with(','), "{first}");
-    for format in ["json", "csv"] {
-        let ran = local(&app, &["audit", "list", "-o", format, "--max-items", "60"]);
-        assert_eq!(ran.err, "only the first 60 results are shown; use `--max-items` to see more\n", "{format}");
-    }
-    let ran = local(&app, &["audit", "list", "-o", "json", "--action", "policy.set"]);
-    assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(0), "[]\n", ""));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_audit_log_is_filtered_by_time_and_actor() {
-    let app = TestApp::spawn().await;
-    let (ada, actor) = app.person("ada@example.com", PermissionLevel::Owner).await;
-    assert_eq!(actor.create(&json!([sso("grace@example.com")])).await.status, 200);
-    let list = |more: &[&str]| -> Vec<Value> {
-        let ran = local(&app, &[&["audit", "list", "-o", "json"], more].concat());
-        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
-        serde_json::from_str(&ran.out).unwrap()
-    };
-    let by_user = list(&["--actor", &ada]);
-    let actions: Vec<&str> = by_user.iter().map(|event| event["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["user.create", "user.batch_create"]);
-    let key = by_user[0]["actor_id"].as_str().unwrap();
-    assert!(key.starts_with("key_"), "{key}");
-    assert_eq!(list(&["--actor", key]), by_user);
-
-    let (all, time) = (list(&[]), by_user[0]["occurred_at"].as_str().unwrap());
-    let (since, until) = (list(&["--since", time]), list(&["--until", time]));
-    assert_eq!([since.clone(), until.clone()].concat(), all);
-    assert!(!since.is_empty() && !until.is_empty() && until.iter().all(|event| event["actor_id"] != key));
-    assert_eq!(list(&["--until", "1h"]).len(), 0);
-
-    let ran = local(&app, &["audit", "list", "--actor", "ada@example.com"]);
-    assert_eq!(ran.status, Some(2));
-    let sentence = "must be the ID of an API key (`key_…`), a user (`usr_…`) or an invitation (`orginv_…`)";
-    assert!(ran.err.contains(sentence), "{}", ran.err);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_action_is_rejected_with_the_known_ones() {
-    let app = TestApp::spawn().await;
-    for name in ["nope", "user.created", ""] {
-        let ran = local(&app, &["audit", "list", "--action", name]);
-        assert_eq!((ran.status, ran.out.as_str()), (Some(2), ""), "{name}");
-        assert!(ran.err.contains("user.batch_create, user.batch_dry_run, user.create, "), "{}", ran.err);
-    }
-    let ran = local(&app, &["audit", "list", "--action", "user.created"]);
-    assert!(
-        ran.err.contains("a similar value exists: 'user.create'") || ran.err.contains("'user.create'"),
-        "{}",
-        ran.err
-    );
-    let ran = run(muster().args(["completions", "bash"]));
-    assert!(ran.out.contains(" user.batch_create "), "shells complete actions");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@
 mod support;
 
 mod api_keys;
+mod audit;
 mod batch;
 mod batch_create;
 mod configuration;

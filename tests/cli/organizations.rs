@@ -116,7 +116,7 @@ async fn with_several_organizations_the_operator_must_name_one() {
     let made = json(&local(&app, &["organization", "create", "Other", "-o", "json"]));
     let sentence = "error: there are several organizations; choose one with `--organization` or `MUSTER_ORGANIZATION` \
                     (default, other)\n";
-    for arguments in [&["key", "create", "--name", "b"][..], &["key", "list"], &["audit", "list"]] {
+    for arguments in [&["key", "create", "--name", "b"][..], &["key", "list"], &["audit", "list", "--local"]] {
         let ran = local(&app, arguments);
         assert_eq!((ran.status, ran.out.as_str(), ran.err.as_str()), (Some(2), "", sentence), "{arguments:?}");
     }

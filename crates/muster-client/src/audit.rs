@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::client::present;
 
-/// An entry of the audit log: an action that succeeded, was denied or was rejected. People appear by ID only.
+/// An entry of the audit log: an action that succeeded, was denied or was rejected. Events identify people by ID.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuditEvent {
@@ -33,6 +33,9 @@ pub struct AuditEvent {
     pub target_id: Option<String>,
     /// ID of the batch that the entry belongs to, `bat_…`.
     pub batch_id: Option<String>,
+    /// Name of the batch's file, as its sender named it.
+    #[serde(default)]
+    pub file_name: Option<String>,
     /// ID of the request, `req_…`.
     pub request_id: Option<String>,
     /// IP address of the client.
@@ -52,8 +55,16 @@ pub struct AuditFilter {
     pub until: Option<DateTime<Utc>>,
     /// Name of the action.
     pub action: Option<String>,
-    /// ID of the actor: an API key (`key_…`), a user with any of their keys (`usr_…`) or an invitation (`orginv_…`).
-    pub actor_id: Option<String>,
+    /// The actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
+    /// the ID of an invitation (`orginv_…`), or `operator`.
+    pub actor: Option<String>,
+    /// The target: an ID; or an e-mail address, for the accounts that have or had it and the invitations to it, deleted ones
+    /// included.
+    pub target: Option<String>,
+    /// ID of the batch that the entries are part of.
+    pub batch_id: Option<String>,
+    /// ID of the request that led to the entries.
+    pub request_id: Option<String>,
 }
 
 impl AuditFilter {
@@ -63,7 +74,10 @@ impl AuditFilter {
             ("since", self.since.map(format)),
             ("until", self.until.map(format)),
             ("action", self.action.clone()),
-            ("actor_id", self.actor_id.clone()),
+            ("actor", self.actor.clone()),
+            ("target", self.target.clone()),
+            ("batch_id", self.batch_id.clone()),
+            ("request_id", self.request_id.clone()),
         ])
     }
 }
@@ -78,7 +92,10 @@ mod tests {
             since: Some("2026-11-23T10:00:00.5+02:00".parse().unwrap()),
             until: Some("2026-11-23T12:00:00+02:00".parse().unwrap()),
             action: Some("user.create".to_owned()),
-            actor_id: Some("key_1".to_owned()),
+            actor: Some("key_1".to_owned()),
+            target: Some("ada@example.com".to_owned()),
+            batch_id: None,
+            request_id: Some("req_1".to_owned()),
         };
         assert_eq!(
             filter.query(),
@@ -86,7 +103,9 @@ mod tests {
                 ("since", "2026-11-23T08:00:00.500Z".to_owned()),
                 ("until", "2026-11-23T10:00:00Z".to_owned()),
                 ("action", "user.create".to_owned()),
-                ("actor_id", "key_1".to_owned()),
+                ("actor", "key_1".to_owned()),
+                ("target", "ada@example.com".to_owned()),
+                ("request_id", "req_1".to_owned()),
             ]
         );
     }

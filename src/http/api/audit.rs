@@ -1,5 +1,8 @@
 //! `GET /api/v2/audit/events`: the audit log.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use muster_client::AuditEvent;
@@ -13,6 +16,7 @@ use crate::app::App;
 use crate::audit::{self, Entry, Filter};
 use crate::caller::{Action, Caller};
 use crate::error::{Error, Result};
+use crate::http::error::ErrorBody;
 use crate::http::extract;
 use crate::page::PageRequest;
 
@@ -27,8 +31,17 @@ pub(in crate::http) struct Query {
     /// Name of the action, such as `user.batch_create`.
     #[param(schema_with = actions)]
     action: Option<String>,
-    /// ID of the actor: an API key (`key_…`), a user with any of their keys (`usr_…`) or an invitation (`orginv_…`).
-    actor_id: Option<String>,
+    /// Actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
+    /// the ID of an invitation (`orginv_…`), or `operator`.
+    #[serde(alias = "actor_id")]
+    actor: Option<String>,
+    /// Target: the ID of a user, batch, API key, group, invitation or organization; or an e-mail address, for the accounts that
+    /// have or had it and the invitations to it, deleted ones included.
+    target: Option<String>,
+    /// ID of the batch that the entries are part of (`bat_…`).
+    batch_id: Option<String>,
+    /// ID of the request that led to the entries (`req_…`).
+    request_id: Option<String>,
     /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
     /// Entries per page: 1 to 50, default 50.
@@ -39,22 +52,27 @@ pub(in crate::http) struct Query {
 ///
 /// Contains successful, denied and rejected actions. Requires an owner.
 #[utoipa::path(get, path = "/api/v2/audit/events", operation_id = "audit_list", tag = "audit", params(Query),
-    responses((status = 200, description = "A page of entries.", body = Listing<AuditEvent>)))]
+    responses(
+        (status = 200, description = "A page of entries.", body = Listing<AuditEvent>),
+        (status = 404, description = "No API key has the name, or no user the address, of `actor`.", body = ErrorBody),
+    ))]
 pub(in crate::http) async fn list(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let query: Query = extract::query(&request)?;
     let action = |name: String| {
         Action::parse(&name)
             .ok_or_else(|| Error::invalid(format!("invalid `action`; expected one of {}", Action::list())))
     };
-    let actor = |id: String| id.parse().map_err(|error| Error::invalid(format!("`actor_id` {error}")));
     let filter = Filter {
         since: time("since", query.since)?,
         until: time("until", query.until)?,
         action: query.action.map(action).transpose()?,
-        actor: query.actor_id.map(actor).transpose()?,
+        actor: parsed("actor", query.actor)?,
+        target: parsed("target", query.target)?,
+        batch: parsed("batch_id", query.batch_id)?,
+        request: parsed("request_id", query.request_id)?,
     };
     let page = PageRequest::parse(query.count.as_deref(), query.paging_token.as_deref())?;
-    let page = audit::list(&app, &caller, &filter, &page).await?;
+    let page = audit::list(&app, &caller, filter, &page).await?;
     Ok(super::page(&request, page, AuditEvent::from))
 }
 
@@ -65,6 +83,10 @@ fn time(name: &str, text: Option<String>) -> Result<Option<DateTime<Utc>>> {
         ))
     })?;
     Ok(time.map(|time| time.to_utc()))
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &str, text: Option<String>) -> Result<Option<T>> {
+    text.map(|text| text.parse().map_err(|error| Error::invalid(format!("invalid `{name}`: {error}")))).transpose()
 }
 
 fn actions() -> Schema {
@@ -86,6 +108,7 @@ impl From<Entry> for AuditEvent {
             target_kind: entry.target_kind,
             target_id: entry.target_id,
             batch_id: entry.batch_id.map(|id| id.to_string()),
+            file_name: entry.file_name,
             request_id: entry.request_id.map(|id| id.to_string()),
             source_address: entry.source_address,
             details: match entry.details {
