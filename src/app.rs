@@ -19,6 +19,7 @@ use crate::caller::{Action, Caller, KeyHolders};
 use crate::change::{self, Change, FailedChange, Retries, TxLimits};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
+use crate::device_logins::WrongCodes;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::metrics::Metrics;
@@ -62,6 +63,8 @@ pub struct App {
     pub traces: Arc<Traces>,
     /// The organizations whose audit log is being read.
     pub(crate) audit_turns: Arc<audit::Turns>,
+    /// Counts of wrong login codes.
+    pub(crate) wrong_codes: Arc<WrongCodes>,
     /// The memory for request bodies.
     pub body_budget: Arc<BodyBudget>,
     /// Keyed fingerprints of requests, files and plans.
@@ -96,8 +99,9 @@ impl App {
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let body_budget = BodyBudget::new(config.server.body_budget);
-        let (config, key_holders, repeats, audit_turns, unsorted, leaving) =
-            (Arc::new(config), Arc::default(), Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (config, key_holders, repeats) = (Arc::new(config), Arc::default(), Arc::default());
+        let (audit_turns, wrong_codes, unsorted, leaving) =
+            (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
             config,
             db,
@@ -109,6 +113,7 @@ impl App {
             metrics,
             traces,
             audit_turns,
+            wrong_codes,
             body_budget,
             fingerprints,
             unsorted,

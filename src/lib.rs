@@ -50,7 +50,7 @@
 //! # Rules
 //!
 //! 1. `INSERT`, `UPDATE` and `DELETE` are in `write.rs` files, on a `&mut Change`. The exceptions say so: audit events of
-//!    denials, the last use of a key, the attempts to accept an invitation, and the rows of running batches
+//!    denials, the last use of a key, the attempts to accept an invitation, login requests, and the rows of running batches
 //!    (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
 //! 2. Nothing leaves the process before the commit.
 //! 3. The database decides uniqueness: a statement is judged by the rows that it returns (`on conflict do nothing`) or by

@@ -91,6 +91,8 @@ names! {
         KeyRotateForUser = "key.rotate_for_user",
         /// Authenticate with an API key. Recorded only if authentication fails.
         KeyUse = "key.use",
+        /// Show who asks for a device login.
+        LoginGet = "login.get",
         /// Approve a device login.
         LoginApprove = "login.approve",
         /// Create a group.
@@ -137,6 +139,7 @@ impl Action {
                 | Self::KeyRevoke
                 | Self::KeyRevokeSelf
                 | Self::KeyUse
+                | Self::LoginGet
                 | Self::LoginApprove
         )
     }
@@ -187,6 +190,7 @@ impl Action {
             | Self::KeyRevoke
             | Self::KeyRotateForUser
             | Self::KeyExpirationSet
+            | Self::LoginGet
             | Self::LoginApprove => Some(Scope::KeysWrite),
             Self::KeyList | Self::KeyExpirationGet => Some(Scope::KeysRead),
             Self::GroupCreate

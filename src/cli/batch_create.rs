@@ -93,7 +93,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
-    let (client, token) = &server.client_and_token()?;
+    let access = server.access()?;
+    let (client, token) = (&access.client()?, &access.token);
     let columns = args.columns.read(Contents::CREATED)?;
     let mut progress = Progress::start();
     let report = args.errors.prepare(&args.users_file, args.output.unwrap_or(Format::Table))?;

@@ -1,7 +1,8 @@
-//! The file in which `muster login` stores API keys, one per server, readable by its owner only.
+//! The file in which `muster login` stores API keys, one per server, and the server of the last login; readable by its owner
+//! only.
 //!
 //! `$XDG_CONFIG_HOME/muster/credentials.json` (`~/.config/muster/credentials.json`):
-//! `{"hosts": {"https://muster.example.org": {"token": "amk_…"}}}`.
+//! `{"hosts": {"https://muster.example.org": {"token": "amk_…"}}, "default_host": "https://muster.example.org"}`.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -26,6 +27,9 @@ pub(super) struct Credentials {
 struct Content {
     #[serde(default)]
     hosts: BTreeMap<String, Entry>,
+    /// The server of the last login, until the logout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_host: Option<String>,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -60,16 +64,23 @@ impl Credentials {
         self.content.hosts.get(host).map(|entry| Secret::new(&entry.token))
     }
 
-    /// Stores the API key for a server, replacing the previous one.
+    /// The server of the last login.
+    pub(super) fn default_host(&self) -> Option<&str> {
+        self.content.default_host.as_deref()
+    }
+
+    /// Stores the API key for a server, replacing the previous one, and makes the server the default.
     pub(super) fn store(&mut self, host: &str, token: &str) -> Result<(), Exit> {
         let entry = Entry { token: token.to_owned(), others: BTreeMap::new() };
         self.content.hosts.insert(host.to_owned(), entry);
+        self.content.default_host = Some(host.to_owned());
         self.write()
     }
 
     /// Removes the API key for a server.
     pub(super) fn remove(&mut self, host: &str) -> Result<(), Exit> {
         self.content.hosts.remove(host);
+        self.content.default_host.take_if(|default| default == host);
         self.write()
     }
 

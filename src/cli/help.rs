@@ -9,7 +9,7 @@ use super::output;
 const TASKS: [(&str, &[&str]); 5] = [
     ("Server", &["quickstart", "serve", "migrate", "organization"]),
     ("People", &["user", "batch", "invitation", "group", "policy"]),
-    ("Access", &["login", "logout", "api-key", "service-account", "key"]),
+    ("Access", &["login", "whoami", "logout", "api-key", "service-account", "key"]),
     ("Operations", &["doctor", "audit", "config", "healthcheck"]),
     ("Shell", &["completions", "man", "help"]),
 ];

@@ -319,7 +319,7 @@ async fn accept(args: AcceptArgs) -> Result<(), Exit> {
     let token = if args.token == "-" { password::read("link: ")? } else { SecretString::from(args.token) };
     let (link_host, token) = split(&token);
     let password = if args.sso { None } else { Some(password::read("password: ")?) };
-    let host = host(args.host.or(link_host).or_else(|| environment("MUSTER_HOST")));
+    let host = host(args.host.or(link_host).or_else(|| environment("MUSTER_HOST")), || None);
     let client = builder(host).build_without_token()?;
     let AcceptArgs { name, lastname, title, sso, output, .. } = args;
     let acceptance = AcceptInvitation { token, name, lastname, title, password, is_sso_user: sso };

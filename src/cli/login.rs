@@ -4,14 +4,16 @@ use std::io::IsTerminal;
 use std::process::{Command as Program, Stdio};
 use std::time::Duration;
 
-use muster_client::{Client, Error, ExposeSecret, SecretString};
+use chrono::{DateTime, Utc};
+use muster_client::{Client, Error, ExposeSecret, LoginRequest, SecretString};
+use nix::sys::utsname::uname;
 
 use super::Exit;
 use super::args::OperatorArgs;
 use super::credentials::Credentials;
 use super::local::{user_of, with_operator};
 use super::output::{self, say};
-use super::remote::ServerArgs;
+use super::remote::{ServerArgs, TOKEN_VARIABLES};
 use crate::config::environment;
 use crate::device_logins;
 use crate::keys::Token;
@@ -19,6 +21,10 @@ use crate::secret::Secret;
 
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  muster login --host https://muster.example.org
+  muster login approve BDWP-HQPK")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -37,10 +43,17 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Approve a login: the client that started it gets an API key that acts as you. Approve only your own logins.
+    /// Approve a login: the client that started it gets an API key that acts as you. Shows who asks, and asks before it
+    /// approves. Approve only your own logins.
+    #[command(after_help = "\
+Example:
+  muster login approve BDWP-HQPK")]
     Approve {
-        /// Code that `muster login` or `anyscale login` shows: otp_…
+        /// Code that `muster login` shows, such as BDWP-HQPK; or the one-time password of `anyscale login`: otp_…
         code: String,
+        /// Don't ask for confirmation.
+        #[arg(long)]
+        yes: bool,
         /// Approve directly in the database, as the local operator, without an API key.
         #[arg(long, requires = "user")]
         local: bool,
@@ -63,23 +76,53 @@ pub(super) struct LogoutArgs {
 pub(super) async fn run(args: Args) -> Result<(), Exit> {
     match args.command {
         None => log_in(&args).await,
-        Some(Command::Approve { code, user: Some(user), config, .. }) => approve_locally(&config, &code, &user).await,
-        Some(Command::Approve { code, server, .. }) => {
-            let approved = server.client()?.approve_login(&code).await?;
+        Some(Command::Approve { code, yes, user: Some(user), config, .. }) => {
+            approve_locally(&config, &code, yes, &user).await
+        }
+        Some(Command::Approve { code, yes, server, .. }) => {
+            let client = server.client()?;
+            confirm(&client.get_login(&code).await?, "you", yes)?;
+            let approved = client.approve_login(&code).await?;
             say_approved(&approved.permission_level, approved.user_id.as_deref());
             Ok(())
         }
     }
 }
 
-async fn approve_locally(config: &OperatorArgs, code: &str, user: &str) -> Result<(), Exit> {
+async fn approve_locally(config: &OperatorArgs, code: &str, yes: bool, user: &str) -> Result<(), Exit> {
     let approved = with_operator(config.load()?, async |app, caller| {
         let user_id = user_of(app, caller, user).await?;
+        confirm(&device_logins::get(app, caller, code).await?.into(), user, yes)?;
         Ok(device_logins::approve(app, caller, code, Some(user_id)).await?)
     })
     .await?;
     say_approved(approved.permission_level.as_str(), approved.user_id.map(|id| id.to_string()).as_deref());
     Ok(())
+}
+
+/// Shows who asks for a login, and asks whether to approve it.
+fn confirm(login: &LoginRequest, user: &str, yes: bool) -> Result<(), Exit> {
+    say(&describe(login, Utc::now()));
+    if yes {
+        return Ok(());
+    }
+    output::require_terminal("--yes")?;
+    let question = format!("Give this client an API key that acts as {}? [y/N] ", output::clean(user));
+    if output::confirm(&question) { Ok(()) } else { Err(Exit::rejected("not approved; the client gets no API key")) }
+}
+
+/// Who asks, from where and when.
+fn describe(login: &LoginRequest, now: DateTime<Utc>) -> String {
+    let or_unknown = |text: &Option<String>| text.as_deref().map_or_else(|| "unknown".to_owned(), output::clean);
+    let ago = u64::try_from((now - login.requested_at).num_seconds()).unwrap_or_default();
+    format!(
+        "login started {} ago, at {}:\n  machine  {} (as the client says)\n  program  {} (as the client says)\n  address  {}",
+        output::seconds(ago),
+        output::time(login.requested_at),
+        or_unknown(&login.machine),
+        or_unknown(&login.user_agent),
+        or_unknown(&login.client_address),
+    )
 }
 
 fn say_approved(level: &str, user_id: Option<&str>) {
@@ -92,22 +135,25 @@ async fn log_in(args: &Args) -> Result<(), Exit> {
     // Fail before the approval if the key could not be stored.
     let mut credentials = Credentials::load()?;
     let lifetime = Duration::from_secs(u64::from(args.expire_in_days) * 24 * 60 * 60);
-    let login = client.start_login(lifetime).await?;
+    let machine = uname().ok().and_then(|system| system.nodename().to_str().map(str::to_owned));
+    let machine = machine.filter(|machine| !machine.is_empty());
+    let login = client.start_login(lifetime, machine.as_deref()).await?;
     let url = output::clean(&login.url);
-    let otp = output::clean(login.otp.expose_secret());
-    say(&format!("to log in to {}, approve this code:\n\n    {otp}\n", client.host()));
-    say(&format!("approve at {url}, or with `muster login approve CODE` where you are logged in"));
+    let code = output::clean(login.code.as_deref().unwrap_or(login.otp.expose_secret()));
+    say(&format!("to log in to {}, approve this code:\n\n    {code}\n", client.host()));
+    say(&format!("approve with `muster login approve {code}` where you are logged in; {url} explains it"));
     if !args.no_browser {
         open(&url);
     }
     let token = wait(&client, &login.otp, Duration::from_millis(args.poll_interval)).await?;
     let replaced = credentials.find(&client.host());
     credentials.store(&client.host(), token.expose_secret())?;
-    say(&format!("logged in; the API key is stored in {}", credentials.path().display()));
+    let path = credentials.path().display();
+    say(&format!("logged in; the API key is stored in {path}, and commands use {} by default", client.host()));
     if let Some(replaced) = replaced {
         revoke_replaced(&client.host(), &replaced).await;
     }
-    for variable in ["MUSTER_TOKEN", "ANYSCALE_CLI_TOKEN"] {
+    for variable in TOKEN_VARIABLES {
         if environment(variable).is_some() {
             say(&format!("warning: {variable} is set and takes precedence over the stored API key"));
         }
@@ -201,4 +247,38 @@ pub(super) async fn log_out(args: &LogoutArgs) -> Result<(), Exit> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_described_by_what_is_known_of_its_client() {
+        let now: DateTime<Utc> = "2026-11-30T10:00:40Z".parse().unwrap();
+        let requested_at = "2026-11-30T10:00:00Z".parse().unwrap();
+        let unknown =
+            LoginRequest { requested_at, expires_at: now, client_address: None, user_agent: None, machine: None };
+        assert_eq!(
+            describe(&unknown, now),
+            "login started 40 s ago, at 2026-11-30T10:00:00Z:\n  machine  unknown (as the client says)\n  program  unknown (as \
+             the client says)\n  address  unknown"
+        );
+        let known = LoginRequest {
+            client_address: Some("203.0.113.5".to_owned()),
+            user_agent: Some("muster/0.1.0".to_owned()),
+            machine: Some("lap\u{1b}top".to_owned()),
+            ..unknown
+        };
+        let described = describe(&known, now);
+        let lines: Vec<&str> = described.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "  machine  lap\u{fffd}top (as the client says)",
+                "  program  muster/0.1.0 (as the client says)",
+                "  address  203.0.113.5"
+            ]
+        );
+    }
 }

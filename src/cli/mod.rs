@@ -48,6 +48,7 @@ mod user_convert;
 mod user_export;
 mod user_filter;
 mod user_list;
+mod whoami;
 
 use args::ServeArgs;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -89,6 +90,8 @@ enum Command {
     Login(login::Args),
     /// Log out of a server: revoke and remove the API key of `login`.
     Logout(login::LogoutArgs),
+    /// Show the server that commands use, and the user, organization and API key that they act as.
+    Whoami(whoami::Args),
     /// Create, list, revoke and accept invitations, through a server's HTTP API.
     #[command(subcommand)]
     Invitation(invitation::Command),
@@ -149,6 +152,7 @@ impl Cli {
                 Command::ApiKey(command) => api_key::run(command).await,
                 Command::Login(args) => login::run(args).await,
                 Command::Logout(args) => login::log_out(&args).await,
+                Command::Whoami(args) => whoami::run(&args).await,
                 Command::Invitation(command) => invitation::run(command).await,
                 Command::Organization(command) => organization::run(command).await,
                 Command::Group(command) => group::run(command).await,

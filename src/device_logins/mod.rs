@@ -1,11 +1,22 @@
-//! Device logins: a client without an API key shows a one-time password, a caller with an API key approves it, and the
+//! Device logins (after RFC 8628): a client without an API key shows a code, a caller with an API key approves it, and the
 //! client fetches a new API key that acts as the approver. So a person gets a key onto a machine without copying one.
+//!
+//! | | who has it | what for |
+//! |---|---|---|
+//! | one-time password ([`Otp`]), 72 characters | the client | fetches the key: a credential |
+//! | code ([`UserCode`]), 8 letters | the person | finds the login, to see who asks and to approve it |
+//!
+//! The vendor's client knows only the one-time password, which can be approved, too.
 //!
 //! # Decisions
 //!
-//! *Starting a login writes nothing.* Unauthenticated clients can start logins, so a row for each would let them fill
-//! the database. A one-time password is recognized by muster's signature ([`Otp`]). The approval is written as a row,
+//! *A login works without a row.* Unauthenticated clients can start logins, so the number of rows is bounded, for each network
+//! and for all. A login above that, or while the database is away, has no code and shows nothing about its client; it is approved
+//! with its one-time password, which is recognized by muster's signature. The approval is written as a row,
 //! which is marked as fetched in the change that creates the key: of concurrent fetches, exactly one gets the key.
+//!
+//! *The approver is shown what the client says and what the server sees*: the machine and the program can lie, the address and the
+//! time can't.
 //!
 //! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, not a click on
 //! the login's page: the client that started the login gets the key, so following a link must not be enough.
@@ -20,9 +31,12 @@
 
 mod otp;
 mod read;
+mod user_code;
 mod write;
 
-use chrono::Duration;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Duration, Utc};
 
 use crate::app::App;
 use crate::audit::{Event, Target};
@@ -31,18 +45,42 @@ use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, User};
 use crate::keys::{self, KeySpec, Lifetime, NewKey};
+use crate::users::is_visible_line;
 
 pub use otp::{InvalidOtp, Otp};
+pub use user_code::UserCode;
+pub(crate) use user_code::WrongCodes;
 
+use otp::LIFETIME;
 use read::Approval;
 
-/// Starts a login by creating a one-time password. Needs no caller and writes nothing.
+/// The longest name of a machine, in characters: that of a host.
+const LONGEST_MACHINE: usize = 253;
+
+/// How much of a `User-Agent` is kept, in characters.
+const LONGEST_USER_AGENT: usize = 100;
+
+/// The longest name of an API key, in characters.
+const LONGEST_KEY_NAME: usize = 100;
+
+/// The client that starts a login.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// Its IP address.
+    pub address: Option<IpAddr>,
+    /// Its `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The machine that it says it runs on.
+    pub machine: Option<String>,
+}
+
+/// Starts a login by creating a one-time password, and a code if there is room. Needs no caller.
 ///
 /// `duration_seconds` is the lifetime of the key: 0 for the maximum, `None` for the setting `keys.default_days`.
 ///
 /// # Errors
-/// `invalid_request` for a negative duration.
-pub fn start(app: &App, duration_seconds: Option<i64>) -> Result<Otp> {
+/// `invalid_request` for a negative duration, or a machine that is not one line.
+pub async fn start(app: &App, duration_seconds: Option<i64>, client: Client) -> Result<(Otp, Option<UserCode>)> {
     let default = Duration::days(i64::from(app.config.keys.default_days));
     let duration_seconds = duration_seconds.unwrap_or_else(|| default.num_seconds());
     if duration_seconds < 0 {
@@ -50,7 +88,89 @@ pub fn start(app: &App, duration_seconds: Option<i64>) -> Result<Otp> {
     }
     // The lifetime is limited to `keys.max_days`, so a longer duration than `u32` holds makes no difference.
     let duration_seconds = u32::try_from(duration_seconds).unwrap_or(u32::MAX);
-    Ok(Otp::new(&app.fingerprints, app.clock.now(), duration_seconds))
+    let is_name =
+        |name: &str| !name.trim().is_empty() && name.chars().count() <= LONGEST_MACHINE && is_visible_line(name);
+    if client.machine.as_deref().is_some_and(|machine| !is_name(machine)) {
+        return Err(Error::invalid(format!("`machine` must be one line of 1 to {LONGEST_MACHINE} visible characters")));
+    }
+    let user_agent = client.user_agent.filter(|agent| is_visible_line(agent));
+    let user_agent = user_agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect());
+    let client = Client { user_agent, ..client };
+    let (otp, code) = (Otp::new(&app.fingerprints, app.clock.now(), duration_seconds), UserCode::generate());
+    match write::request(app, &otp, &code, &client).await {
+        Ok(true) => Ok((otp, Some(code))),
+        Ok(false) => Ok((otp, None)),
+        Err(error) => {
+            app.db.observe(&error);
+            tracing::warn!(error = error.chain(), "failed to store a login request; the login has no code");
+            Ok((otp, None))
+        }
+    }
+}
+
+/// The code of a login, if it has one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn code(app: &App, otp: &Otp) -> Result<Option<UserCode>> {
+    let found = read::by_otp(&mut *app.reader(&app.db.interactive).await?, &otp.sha256).await?;
+    Ok(found.map(|request| request.user_code.into()))
+}
+
+/// A login that can be approved, or has been.
+#[derive(Debug)]
+pub struct LoginRequest {
+    /// When the client started it.
+    pub requested_at: DateTime<Utc>,
+    /// Until when it can be approved.
+    pub expires_at: DateTime<Utc>,
+    /// The client, as far as it is known.
+    pub client: Client,
+}
+
+/// What identifies a login in the database.
+struct Identified {
+    sha256: [u8; 32],
+    request: LoginRequest,
+}
+
+/// Finds a login that can still be approved, by its code or its one-time password.
+async fn identify(app: &App, caller: &Caller, text: &str) -> Result<Identified> {
+    let now = app.clock.now();
+    let stored = match UserCode::parse(text) {
+        Some(code) => {
+            app.wrong_codes.check(caller.organization_id, now)?;
+            let found = read::by_code(&mut *app.reader(&app.db.interactive).await?, &code).await?;
+            if found.is_none() {
+                app.wrong_codes.note(caller.organization_id, now);
+                let message = "unknown code; compare it with the code on the machine that logs in, or start the login again: a code \
+                               is valid for 10 minutes";
+                return Err(Error::new(Code::NotFound, message));
+            }
+            found
+        }
+        None => {
+            let otp = checked(app, text)?;
+            let found = read::by_otp(&mut *app.reader(&app.db.interactive).await?, &otp.sha256).await?;
+            if found.is_none() {
+                let requested_at = otp.expires_at - LIFETIME;
+                let request = LoginRequest { requested_at, expires_at: otp.expires_at, client: Client::default() };
+                return Ok(Identified { sha256: otp.sha256, request });
+            }
+            found
+        }
+    };
+    let identified = stored.and_then(read::Stored::identified);
+    identified.filter(|login| login.request.expires_at > now).ok_or_else(expired)
+}
+
+/// Shows who asks for a login, by its code or its one-time password.
+///
+/// # Errors
+/// `forbidden`; `not_found` for an unknown or expired code; `rate_limited` after too many wrong codes.
+pub async fn get(app: &App, caller: &Caller, text: &str) -> Result<LoginRequest> {
+    app.authorize(caller, Action::LoginGet).await?;
+    Ok(identify(app, caller, text).await?.request)
 }
 
 /// Parses a one-time password, approved or not.
@@ -65,10 +185,14 @@ fn checked(app: &App, otp: &str) -> Result<Otp> {
     check(app, otp).map_err(|error| {
         let message = match error {
             InvalidOtp::Unknown => "unknown one-time password; check that the whole password was copied",
-            InvalidOtp::Expired => "the one-time password has expired; start the login again",
+            InvalidOtp::Expired => return expired(),
         };
         Error::new(Code::NotFound, message)
     })
+}
+
+fn expired() -> Error {
+    Error::new(Code::NotFound, "the login has expired; start it again")
 }
 
 /// An approved login.
@@ -78,19 +202,21 @@ pub struct ApprovedLogin {
     pub user_id: Option<Id<User>>,
     /// The level of the new key.
     pub permission_level: PermissionLevel,
-    /// The one-time password.
-    pub otp: Otp,
+    /// Until when the key can be fetched.
+    pub expires_at: DateTime<Utc>,
 }
 
-/// Approves a login: its key gets the user and all permissions of the caller's key. The local operator names a user.
+/// Approves a login, by its code or its one-time password: its key gets the user and all permissions of the caller's key. The
+/// local operator names a user.
 ///
 /// # Errors
-/// `forbidden`; `not_found` for an unknown or expired one-time password, or an unknown user; `conflict` for a login
-/// that is already approved.
-pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<User>>) -> Result<ApprovedLogin> {
+/// `forbidden`; `not_found` for an unknown or expired code or one-time password, or an unknown user; `rate_limited` after too many
+/// wrong codes; `conflict` for a login that is already approved.
+pub async fn approve(app: &App, caller: &Caller, text: &str, user_id: Option<Id<User>>) -> Result<ApprovedLogin> {
+    app.authorize(caller, Action::LoginApprove).await?;
+    let login = identify(app, caller, text).await?;
     let target = user_id.or(caller.user_id()).map_or(Target::Organization(caller.organization_id), Target::User);
     app.change(caller, Action::LoginApprove, target, async |change| {
-        let otp = checked(app, otp)?;
         let (user_id, permission_level, scopes) = match (caller.principal, user_id) {
             (Principal::ApiKey { user_id, permission, scopes, .. }, None) => (user_id, permission, scopes),
             (Principal::Operator, Some(user_id)) => {
@@ -106,13 +232,26 @@ pub async fn approve(app: &App, caller: &Caller, otp: &str, user_id: Option<Id<U
         };
         write::delete_expired(change).await?;
         let approval = Approval { user_id, permission_level, scopes };
-        if !write::approve(change, &otp, &approval).await? {
+        let expires_at = login.request.expires_at;
+        if !write::approve(change, &login.sha256, expires_at, &approval).await? {
             return Err(Error::new(Code::Conflict, "the login is already approved; start a new one"));
         }
         change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
-        Ok(ApprovedLogin { user_id, permission_level, otp })
+        Ok(ApprovedLogin { user_id, permission_level, expires_at })
     })
     .await
+}
+
+/// The name of a login's key: `login of ada@example.com on laptop`.
+fn key_name(read::NameParts { email, machine, address }: read::NameParts) -> String {
+    let of = email.map(|email| format!(" of {email}"));
+    let at =
+        machine.map(|machine| format!(" on {machine}")).or_else(|| address.map(|address| format!(" from {address}")));
+    let name = format!("login{}{}", of.unwrap_or_default(), at.unwrap_or_default());
+    if name.chars().count() <= LONGEST_KEY_NAME {
+        return name;
+    }
+    name.chars().take(LONGEST_KEY_NAME - 1).chain(['…']).collect()
 }
 
 fn access_ended() -> Error {
@@ -154,8 +293,10 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
             0 => Lifetime::Longest,
             seconds => Lifetime::AtMost(i64::from(seconds)),
         };
+        let organization_id = change.organization_id();
+        let parts = read::name_parts(change.connection(), organization_id, approval.user_id, &otp).await?;
         let spec = KeySpec {
-            name: "login".to_owned(),
+            name: key_name(parts),
             user_id: approval.user_id,
             permission_level: Some(approval.permission_level),
             scopes: Some(approval.scopes),

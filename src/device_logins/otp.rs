@@ -16,7 +16,7 @@ use crate::fingerprint::Fingerprints;
 use crate::id;
 
 /// How long a one-time password can be approved and fetched.
-const LIFETIME: Duration = Duration::minutes(10);
+pub(super) const LIFETIME: Duration = Duration::minutes(10);
 
 const PURPOSE: &str = "one-time password";
 const PREFIX: &str = "otp_";

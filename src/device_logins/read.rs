@@ -1,9 +1,11 @@
-//! Reading approvals.
+//! Reading login requests and approvals.
+
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::Otp;
+use super::{Client, Identified, LoginRequest, Otp, UserCode};
 use crate::app::App;
 use crate::caller::{PermissionLevel, Principal, Scopes, SecretDigest};
 use crate::error::Result;
@@ -92,4 +94,74 @@ pub(super) async fn is_active(
     .fetch_one(connection)
     .await?;
     Ok(is_active)
+}
+
+/// A login request as it is stored.
+pub(super) struct Stored {
+    otp_sha256: Vec<u8>,
+    pub(super) user_code: String,
+    requested_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    client_address: Option<String>,
+    user_agent: Option<String>,
+    machine: Option<String>,
+}
+
+impl Stored {
+    /// `None` for a malformed row.
+    pub(super) fn identified(self) -> Option<Identified> {
+        let address = self.client_address.and_then(|address| address.parse::<IpAddr>().ok());
+        let client = Client { address, user_agent: self.user_agent, machine: self.machine };
+        let request = LoginRequest { requested_at: self.requested_at, expires_at: self.expires_at, client };
+        Some(Identified { sha256: self.otp_sha256.try_into().ok()?, request })
+    }
+}
+
+/// Selects login requests. They belong to no organization.
+macro_rules! requests {
+    ($condition:literal, $value:expr) => {
+        sqlx::query_as!(
+            Stored,
+            r#"
+            select
+                otp_sha256, user_code, requested_at, expires_at, host(client_address) as client_address, user_agent,
+                machine
+            from login_requests where "#
+                + $condition,
+            $value,
+        )
+    };
+}
+
+pub(super) async fn by_code(connection: &mut PgConnection, code: &UserCode) -> Result<Option<Stored>> {
+    Ok(requests!("user_code = $1", code.as_str()).fetch_optional(connection).await?)
+}
+
+pub(super) async fn by_otp(connection: &mut PgConnection, sha256: &[u8; 32]) -> Result<Option<Stored>> {
+    Ok(requests!("otp_sha256 = $1", sha256.as_slice()).fetch_optional(connection).await?)
+}
+
+/// What the name of a login's key is made of.
+pub(super) struct NameParts {
+    pub(super) email: Option<String>,
+    pub(super) machine: Option<String>,
+    pub(super) address: Option<String>,
+}
+
+pub(super) async fn name_parts(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    user_id: Option<Id<User>>,
+    otp: &Otp,
+) -> Result<NameParts> {
+    let email = sqlx::query_scalar!(
+        "select email from users where organization_id = $1 and user_id = $2",
+        organization_id as Id<Organization>,
+        user_id as Option<Id<User>>,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let request = by_otp(connection, &otp.sha256).await?;
+    let (machine, address) = request.map(|request| (request.machine, request.client_address)).unwrap_or_default();
+    Ok(NameParts { email, machine, address })
 }

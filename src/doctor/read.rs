@@ -178,7 +178,7 @@ impl Table {
     }
 }
 
-/// The tables and views of muster, recognized by their column `organization_id`, and the table of migrations.
+/// The tables and views of muster, recognized by their column `organization_id`, and the two tables without it.
 pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Table>> {
     sqlx::query_as!(
         Table,
@@ -191,7 +191,7 @@ pub(super) async fn tables(connection: &mut PgConnection) -> sqlx::Result<Vec<Ta
                     and (c.relname <> '_sqlx_migrations' or needed.privilege = 'select')) as "missing!"
         from pg_class c
         where c.relkind in ('r', 'p', 'v') and c.relnamespace = current_schema()::regnamespace
-          and (c.relname = '_sqlx_migrations'
+          and (c.relname in ('_sqlx_migrations', 'login_requests')
                or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id'))
         order by c.relname"#
     )

@@ -168,6 +168,7 @@ url_table! {
     "/api/v2/api_keys/{key_id}/rotate" => Post api::api_keys::rotate;
     "/api/v2/users/create_otp_token" => Read api::logins::start;
     "/api/v2/users/request_otp_token/{otp}" => Get api::logins::fetch;
+    "/api/v2/users/otp_tokens/{otp}" => Read api::logins::get;
     "/api/v2/users/approve_otp_token" => Post api::logins::approve;
     "/login/{otp}" => Read api::logins::page;
     "/api/v2/users/api_keys" => Read api::vendor_keys::list_own;

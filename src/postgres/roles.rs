@@ -37,7 +37,7 @@ begin
         end as needed
         from pg_class c
         where c.relkind in ('r', 'p', 'v') and c.relnamespace = current_schema()::regnamespace
-            and (c.relname = '_sqlx_migrations'
+            and (c.relname in ('_sqlx_migrations', 'login_requests')
                 or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'organization_id'))
     loop
         if exists (

@@ -43,7 +43,7 @@ async fn a_login_gets_one_key_that_acts_as_the_approver() {
     assert_eq!(url, format!("http://{}/login/{otp}", app.address));
     let answer = fetched(&app, &otp).await;
     assert_eq!((answer.status, answer.json(), answer.header("cache-control")), (200, pending(), "no-store"));
-    // An unauthenticated start writes nothing.
+    // An unauthenticated start writes no event and no approval.
     assert_eq!(app.db_value::<i64>("select count(*) from audit_events").await, before);
     assert_eq!(app.db_value::<i64>("select count(*) from login_approvals").await, 0);
 
@@ -71,7 +71,10 @@ async fn a_login_gets_one_key_that_acts_as_the_approver() {
     let keys = ada.get("/api/v2/api_keys").await.json();
     let key = &keys["results"][1];
     let time = |field: &str| key[field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
-    assert_eq!((&key["name"], time("expires_at") - time("created_at")), (&json!("login"), Duration::days(7)));
+    assert_eq!(
+        (&key["name"], time("expires_at") - time("created_at")),
+        (&json!("login of ada@example.com from 127.0.0.1"), Duration::days(7))
+    );
     let made = app.owner.get("/api/v2/audit/events?action=key.create&count=1").await.json();
     // The approver is the key's creator; the address is the fetching client's.
     assert_eq!(
@@ -105,7 +108,7 @@ async fn keys_without_a_user_and_with_scopes_pass_on_their_own_permissions() {
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
     assert_eq!(holder.get("/api/v2/organization_collaborators/").await.status, 403);
     // The maximum lifetime.
-    let longest = "select extract(day from expires_at - created_at)::bigint from api_keys where name = 'login'";
+    let longest = "select extract(day from expires_at - created_at)::bigint from api_keys where name like 'login%'";
     assert_eq!(app.db_value::<i64>(longest).await, 365);
 
     let reader = json!({"name": "reader", "scopes": ["users:read"]});
@@ -113,6 +116,122 @@ async fn keys_without_a_user_and_with_scopes_pass_on_their_own_permissions() {
     let (otp, _) = started(&app, 0).await;
     let sentence = "not permitted: `login.approve` requires an API key with the scope `keys:write`";
     refused(&nobody.with_token(&reader).post(APPROVE, &json!({"otp": otp})).await, 403, "forbidden", sentence);
+}
+
+/// Starts a login on a machine: its one-time password and its code.
+async fn started_on(app: &TestApp, machine: &str) -> (String, String) {
+    let path = format!("/api/v2/users/create_otp_token?duration_seconds=60&machine={machine}");
+    let request = app.anonymous().request("GET", &path).header("user-agent", "muster/1");
+    let result = Actor::send(request).await.json()["result"].clone();
+    (result["otp"].as_str().unwrap().to_owned(), result["code"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_code_shows_who_asks_and_approves_the_login() {
+    let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let clock = Arc::new(Mutex::new(now));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&clock)), |_| {}).await;
+    let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let (otp, code) = started_on(&app, "laptop").await;
+    let letters: Vec<char> = code.chars().collect();
+    assert!(letters.len() == 9 && letters[4] == '-', "{code}");
+    let show = async |code: &str| ada.get(&format!("/api/v2/users/otp_tokens/{code}")).await;
+    let shown = show(&code).await;
+    let times = [("requested_at", now), ("expires_at", now + Duration::minutes(10))];
+    for (field, time) in times {
+        assert_eq!(shown.json()["result"][field].as_str().unwrap().parse::<DateTime<Utc>>().unwrap(), time);
+    }
+    let client = &shown.json()["result"];
+    assert_eq!(
+        (&client["client_address"], &client["user_agent"], &client["machine"]),
+        (&json!("127.0.0.1"), &json!("muster/1"), &json!("laptop"))
+    );
+    for text in [code.to_lowercase(), code.replace('-', ""), otp.clone()] {
+        assert_eq!(show(&text).await.text, shown.text);
+    }
+    assert_eq!(app.anonymous().get(&format!("/api/v2/users/otp_tokens/{code}")).await.status, 401);
+    let approved = ada.post(APPROVE, &json!({"otp": code.to_lowercase()})).await;
+    assert_eq!((approved.status, &approved.json()["result"]["user_id"]), (200, &json!(ada_id)));
+    let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
+    refused(&again, 409, "conflict", "the login is already approved; start a new one");
+    assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], true);
+    let keys = ada.get("/api/v2/api_keys").await.json();
+    assert_eq!(keys["results"][1]["name"], "login of ada@example.com on laptop");
+    // The code is no credential.
+    refused(
+        &fetched(&app, &code).await,
+        404,
+        "not_found",
+        "unknown one-time password; check that the whole password was copied",
+    );
+
+    // A long name of a user or a machine is shortened.
+    let long = format!("{}@example.com", "a".repeat(60));
+    let (_, other) = app.person(&long, PermissionLevel::Collaborator).await;
+    let (otp, code) = started_on(&app, &"m".repeat(253)).await;
+    assert_eq!(other.post(APPROVE, &json!({"otp": code})).await.status, 200);
+    assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], true);
+    let name = other.get("/api/v2/api_keys").await.json()["results"][1]["name"].as_str().unwrap().to_owned();
+    assert!(name.starts_with(&format!("login of {long} on mmm")) && name.ends_with("m…"), "{name}");
+    assert_eq!(name.chars().count(), 100);
+
+    // An expired code is unknown once its row is deleted.
+    let (_, code) = started_on(&app, "laptop").await;
+    *clock.lock().unwrap() = now + Duration::minutes(10);
+    refused(&ada.post(APPROVE, &json!({"otp": code})).await, 404, "not_found", "the login has expired; start it again");
+    started_on(&app, "laptop").await;
+    refused(&ada.post(APPROVE, &json!({"otp": code})).await, 404, "not_found", UNKNOWN_CODE);
+    assert_eq!(app.db_value::<i64>("select count(*) from login_requests").await, 1);
+}
+
+const UNKNOWN_CODE: &str = "unknown code; compare it with the code on the machine that logs in, or start the login again: a \
+                            code is valid for 10 minutes";
+
+#[tokio::test]
+async fn wrong_codes_are_limited_for_each_organization() {
+    let app = TestApp::spawn().await;
+    let (otp, code) = started_on(&app, "laptop").await;
+    for n in 0..30 {
+        let wrong = app.owner.get("/api/v2/users/otp_tokens/BBBB-BBBB").await;
+        refused(&wrong, 404, "not_found", UNKNOWN_CODE);
+        // A code of another form is not a guess.
+        if n == 0 {
+            assert_eq!(app.owner.get("/api/v2/users/otp_tokens/AEIO-UAEI").await.status, 404);
+        }
+    }
+    let limited = app.owner.post(APPROVE, &json!({"otp": code})).await;
+    assert_eq!((limited.status, limited.error()["code"].as_str()), (429, Some("rate_limited")), "{}", limited.text);
+    assert!((1..=60).contains(&limited.header("retry-after").parse::<u32>().unwrap()));
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    let identifier = "other".parse().unwrap();
+    let (_, key) = muster::organizations::create(&app.app, &operator, "Other", &identifier).await.unwrap();
+    // A one-time password can't be guessed, and another organization has guesses of its own.
+    let other = app.owner.with_token(key.token.expose());
+    assert_eq!(other.post(APPROVE, &json!({"otp": code})).await.status, 200);
+    refused(
+        &app.owner.post(APPROVE, &json!({"otp": otp})).await,
+        409,
+        "conflict",
+        "the login is already approved; start a new one",
+    );
+}
+
+#[tokio::test]
+async fn logins_of_a_network_above_the_limit_have_no_code_and_are_approved_by_their_password() {
+    let app = TestApp::spawn().await;
+    let fill = "insert into login_requests (otp_sha256, user_code, requested_at, expires_at, client_address)
+                select sha256(n::text::bytea), n::text, now(), now() + interval '10 minutes', '127.0.0.77'
+                from generate_series(1, 100) n";
+    app.db_execute(fill).await;
+    let answer = app.anonymous().get("/api/v2/users/create_otp_token?machine=laptop").await.json()["result"].clone();
+    assert_eq!(answer["code"], Value::Null);
+    let otp = answer["otp"].as_str().unwrap();
+    let page = app.anonymous().get(&format!("/login/{otp}")).await;
+    assert!(page.text.contains(&format!("<pre>muster login approve {otp}</pre>")), "{}", page.text);
+    let shown = app.owner.get(&format!("/api/v2/users/otp_tokens/{otp}")).await.json()["result"].clone();
+    assert_eq!((&shown["machine"], &shown["client_address"]), (&Value::Null, &Value::Null));
+    assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
+    assert_eq!(fetched(&app, otp).await.json()["result"]["valid"], true);
 }
 
 #[tokio::test]
@@ -136,7 +255,7 @@ async fn of_concurrent_fetches_one_gets_the_key() {
         }
     }
     assert_eq!(given, 1);
-    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name like 'login%'").await, 1);
 }
 
 #[tokio::test]
@@ -183,7 +302,7 @@ async fn a_forged_or_expired_one_time_password_ends_the_login() {
     }
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
     *clock.lock().unwrap() = now + Duration::minutes(10);
-    let expired = "the one-time password has expired; start the login again";
+    let expired = "the login has expired; start it again";
     refused(&fetched(&app, &otp).await, 404, "not_found", expired);
     refused(&app.owner.post(APPROVE, &json!({"otp": otp})).await, 404, "not_found", expired);
     let page = app.anonymous().get(url.strip_prefix(&format!("http://{}", app.address)).unwrap()).await;
@@ -211,7 +330,7 @@ async fn an_approval_by_a_user_without_access_gives_no_key() {
     let key_id = ada.get("/api/v2/api_keys").await.json()["results"][0]["key_id"].as_str().unwrap().to_owned();
     assert_eq!(ada.delete(&format!("/api/v2/api_keys/{key_id}")).await.status, 200);
     refused(&fetched(&app, &other).await, 409, "conflict", gone);
-    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 1);
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name like 'login%'").await, 1);
 
     // A deleted user's approvals yield no key.
     let (grace_id, grace) = app.person("grace@example.com", PermissionLevel::Collaborator).await;
@@ -262,7 +381,7 @@ async fn an_approval_ends_with_the_secret_that_made_it() {
     let third = rotated(&second, 0).await;
     refused(&fetched(&app, &leaked).await, 409, "conflict", gone);
     valid(&approved(&third).await).await;
-    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name = 'login'").await, 3);
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name like 'login%'").await, 3);
 }
 
 #[tokio::test]
@@ -283,7 +402,10 @@ async fn the_page_shows_the_code_without_scripts_and_is_not_cached() {
     ] {
         assert_eq!(page.header(header), value);
     }
-    assert!(page.text.contains(&format!("<pre>muster login approve {otp}</pre>")), "{}", page.text);
+    let code =
+        app.db_value::<String>("select left(user_code, 4) || '-' || right(user_code, 4) from login_requests").await;
+    assert!(page.text.contains(&format!("<pre>muster login approve {code}</pre>")), "{}", page.text);
+    assert!(!page.text.contains(&otp), "the page shows no credential");
     assert!(page.text.contains("<strong>Approve only a login that you started yourself, just now.</strong>"));
     for what in ["<script", "http:", "https:", "src=", "href="] {
         assert!(!page.text.contains(what), "{what}");
@@ -319,7 +441,10 @@ async fn invalid_parameters_are_reported() {
         ("?duration_seconds=1.5", whole),
         ("?duration_seconds=%25", whole),
         (&long, whole),
-        ("?otp=x", "invalid query string: unknown field `otp`, expected `duration_seconds`"),
+        ("?otp=x", "invalid query string: unknown field `otp`, expected `duration_seconds` or `machine`"),
+        ("?machine=%20", "`machine` must be one line of 1 to 253 visible characters"),
+        ("?machine=a%0Ab", "`machine` must be one line of 1 to 253 visible characters"),
+        ("?machine=%E2%80%AE", "`machine` must be one line of 1 to 253 visible characters"),
     ] {
         let answer = app.anonymous().get(&format!("/api/v2/users/create_otp_token{query}")).await;
         refused(&answer, 400, "invalid_request", detail);

@@ -22,7 +22,8 @@ async fn the_organization_is_in_every_key_and_reference_and_last_in_unique_const
              and attnum = conkey[case contype when 'u' then array_upper(conkey, 1) else 1 end]
          where contype in ('p', 'u', 'f') and connamespace = 'public'::regnamespace
              and conrelid <> '_sqlx_migrations'::regclass and attname <> 'organization_id'
-             and conname not in ('organizations_public_identifier_key', 'login_approvals_otp_key')",
+             and conname not in ('organizations_public_identifier_key', 'login_approvals_otp_key',
+                 'login_requests_pkey', 'login_requests_user_code_key')",
     )
     .await;
     assert_eq!(wrong, Vec::<String>::new());
@@ -38,12 +39,13 @@ async fn the_code_handles_every_unique_constraint_by_name() {
     )
     .await;
     // `users_email_key_key` becomes `email_taken`, the names of groups and organizations a `conflict`. Membership IDs
-    // and one-time passwords are random, so a duplicate is a bug and an internal error.
+    // and one-time passwords are random, so a duplicate is a bug and an internal error. A login whose code is taken has none.
     assert_eq!(
         names,
         [
             "collaborators_identity_key",
             "login_approvals_otp_key",
+            "login_requests_user_code_key",
             "organizations_public_identifier_key",
             "user_groups_name_key_key",
             "users_email_key_key"

@@ -199,7 +199,12 @@ async fn an_organization_limits_the_lifetime_of_its_keys() {
     assert_eq!(app.owner.post("/api/v2/users/approve_otp_token", &json!({"otp": otp})).await.status, 200);
     let fetched = app.anonymous().get(&format!("/api/v2/users/request_otp_token/{}", otp.as_str().unwrap())).await;
     assert_eq!(fetched.json()["result"]["valid"], true);
-    let login = app.owner.get("/api/v2/users/api_keys?name=login").await.json()["results"][0].clone();
+    let login = app
+        .owner
+        .get("/api/v2/users/api_keys?name=login%20of%20administrator%40muster.invalid%20from%20127.0.0.1")
+        .await
+        .json()["results"][0]
+        .clone();
     assert_eq!(lifetime(&login), Duration::days(30));
 
     // An earlier key keeps its expiration until it is rotated.

@@ -26,8 +26,7 @@ fn start(app: &TestApp, folder: &Path, arguments: &[&str]) -> (Child, String) {
     command.args(["login", "--no-browser", "--poll-interval", "50"]).args(arguments);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
-    let code =
-        lines.find_map(|line| line.unwrap().trim().strip_prefix("otp_").map(|rest| format!("otp_{rest}"))).unwrap();
+    let code = lines.find_map(|line| line.unwrap().strip_prefix("    ").map(str::to_owned)).unwrap();
     (child, code)
 }
 
@@ -47,15 +46,34 @@ async fn an_approved_login_stores_a_key_that_commands_use_until_the_logout() {
     let (ada_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let folder = tempfile::tempdir().unwrap();
     let (child, code) = start(&app, folder.path(), &["--expire-in-days", "1"]);
-    let ran = run(muster_of(&app, folder.path()).env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code]));
-    assert_eq!(
-        (ran.status, ran.err),
-        (Some(0), format!("approved; the new API key acts as {ada_id} with permission level `collaborator`\n"))
+    let approve = || {
+        let mut command = muster_of(&app, folder.path());
+        command.env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code.to_lowercase()]);
+        command
+    };
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let shown = format!(
+        "  machine  {} (as the client says)\n  program  muster-client/{} (as the client says)\n  address  127.0.0.1\n",
+        host.trim(),
+        env!("CARGO_PKG_VERSION")
     );
+    let ran = run(&mut approve());
+    let question = "error: can't ask for confirmation without a terminal; add --yes\n";
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.err.starts_with("login started ") && ran.err.ends_with(&format!("{shown}{question}")), "{}", ran.err);
+    let ran = run(approve().arg("--yes"));
+    let done = format!("approved; the new API key acts as {ada_id} with permission level `collaborator`\n");
+    assert_eq!(ran.status, Some(0));
+    assert!(ran.err.starts_with("login started ") && ran.err.ends_with(&format!("{shown}{done}")), "{}", ran.err);
     let (status, err) = end(child);
     let file = folder.path().join("muster/credentials.json");
     assert_eq!(status, Some(0), "{err}");
-    assert!(err.ends_with(&format!("logged in; the API key is stored in {}\n", file.display())), "{err}");
+    let stored_in = format!(
+        "logged in; the API key is stored in {}, and commands use http://{} by default\n",
+        file.display(),
+        app.address
+    );
+    assert!(err.ends_with(&stored_in), "{err}");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
     let stored = stored(folder.path());
@@ -89,8 +107,9 @@ async fn a_second_login_revokes_the_key_of_the_first() {
     let host = format!("http://{}", app.address);
     let log_in = || {
         let (child, code) = start(&app, folder.path(), &[]);
-        let ran =
-            run(muster_of(&app, folder.path()).env("MUSTER_TOKEN", ada.token()).args(["login", "approve", &code]));
+        let ran = run(muster_of(&app, folder.path())
+            .env("MUSTER_TOKEN", ada.token())
+            .args(["login", "approve", &code, "--yes"]));
         assert_eq!(ran.status, Some(0), "{}", ran.err);
         let (status, err) = end(child);
         assert_eq!(status, Some(0), "{err}");
@@ -131,18 +150,21 @@ async fn the_local_operator_approves_for_a_user() {
     let approve = |code: &str, user: &str| {
         let mut command = muster();
         command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__SERVER_KEY", KEY);
-        run(command.args(["login", "approve", code, "--local", "--user", user]))
+        run(command.args(["login", "approve", code, "--local", "--user", user, "--yes"]))
     };
     let (child, code) = start(&app, folder.path(), &[]);
     let ran = approve(&code, "nobody@example.com");
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no such user\n"));
     let ran = approve(&code, "Ada@Example.com");
     let sentence = format!("approved; the new API key acts as {ada_id} with permission level `owner`\n");
-    assert_eq!((ran.status, ran.err), (Some(0), sentence));
+    assert_eq!(ran.status, Some(0));
+    assert!(ran.err.starts_with("login started ") && ran.err.ends_with(&sentence), "{}", ran.err);
     assert_eq!(end(child).0, Some(0));
     let ran = run(muster_of(&app, folder.path()).args(["api-key", "list", "--user-id", &ada_id, "-o", "json"]));
     let keys: Vec<Value> = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((keys[1]["name"].as_str(), keys[1]["permission_level"].as_str()), (Some("login"), Some("owner")));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let name = format!("login of ada@example.com on {}", host.trim());
+    assert_eq!((keys[1]["name"].as_str(), keys[1]["permission_level"].as_str()), (Some(name.as_str()), Some("owner")));
     let ran = approve("otp_x", &ada_id);
     let sentence = "error: unknown one-time password; check that the whole password was copied\n";
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), sentence));
@@ -193,4 +215,60 @@ async fn a_login_that_cannot_be_approved_fails_with_one_line() {
     let ran = run(muster().args(["login", "approve", "otp_x", "--local"]));
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.contains("--user <EMAIL|ID>"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_of_the_last_login_is_the_default_until_the_logout() {
+    let (first, second) = (TestApp::spawn().await, TestApp::spawn().await);
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = [&first, &second].map(|app| format!("http://{}", app.address));
+    for (app, host) in [&first, &second].into_iter().zip(&hosts) {
+        let mut command = muster();
+        command.env("XDG_CONFIG_HOME", folder.path());
+        command.args(["login", "--no-browser", "--poll-interval", "50", "--host", host]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+        let code = lines.find_map(|line| line.unwrap().strip_prefix("    ").map(str::to_owned)).unwrap();
+        let body = serde_json::json!({"otp": code});
+        assert_eq!(app.owner.post("/api/v2/users/approve_otp_token", &body).await.status, 200);
+        let (status, err) = end(child);
+        assert_eq!(status, Some(0), "{err}");
+    }
+    assert_eq!(stored(folder.path())["default_host"], hosts[1].as_str());
+    let logged_in = || {
+        let mut command = muster();
+        command.env("XDG_CONFIG_HOME", folder.path());
+        command
+    };
+    let whoami = |command: &mut Command| -> Value {
+        let ran = run(command.args(["whoami", "-o", "json"]));
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), ""));
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let me = whoami(&mut logged_in());
+    let file = folder.path().join("muster/credentials.json").display().to_string();
+    assert_eq!(
+        (&me["host"], &me["organization"], &me["email"], &me["permission_level"], &me["key_from"]),
+        (
+            &Value::from(hosts[1].as_str()),
+            &Value::from("default"),
+            &Value::from("administrator@muster.invalid"),
+            &Value::from("owner"),
+            &Value::from(file)
+        )
+    );
+    // Options and variables win, and a key in the environment is not sent to the server of a login.
+    assert_eq!(whoami(logged_in().env("MUSTER_HOST", &hosts[0]))["host"], hosts[0].as_str());
+    assert_eq!(whoami(logged_in().env("ANYSCALE_HOST", &hosts[0]))["host"], hosts[0].as_str());
+    let ran = run(logged_in().args(["whoami", "--host", &hosts[0]]));
+    assert!(ran.out.contains(&format!("\n{} ", hosts[0])), "{} {}", ran.out, ran.err);
+    let ran = run(logged_in().env("MUSTER_TOKEN", second.owner.token()).arg("whoami"));
+    assert!(!ran.err.contains(&hosts[1]) && ran.status != Some(0), "{}", ran.err);
+    let key = whoami(logged_in().env("MUSTER_TOKEN", second.owner.token()).env("MUSTER_HOST", &hosts[1]));
+    assert_eq!(key["key_from"], "MUSTER_TOKEN");
+
+    let ran = run(logged_in().arg("logout"));
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    assert_eq!(stored(folder.path()).get("default_host"), None);
+    assert_eq!(whoami(logged_in().env("MUSTER_HOST", &hosts[0]))["host"], hosts[0].as_str());
 }

@@ -46,7 +46,7 @@ pub use invitation::{
     AcceptInvitation, AcceptedInvitation, CreatedInvitation, Invitation, InvitationError, InvitationOutcome,
     InvitedUser, InvitedUsers, InvitedUsersMetadata, NewInvitation,
 };
-pub use login::{ApprovedLogin, StartedLogin};
+pub use login::{ApprovedLogin, LoginRequest, StartedLogin};
 pub use page::{Page, PageMetadata};
 pub use retry::RetryReason;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -1,16 +1,16 @@
 //! Device logins: one-time passwords, their approval, and the page that explains it.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, USER_AGENT};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use muster_client::{ApprovedLogin, StartedLogin};
+use muster_client::{ApprovedLogin, LoginRequest, StartedLogin};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Single, single};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::device_logins::{self, InvalidOtp, Otp};
+use crate::device_logins::{self, InvalidOtp, Otp, UserCode};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
@@ -31,16 +31,19 @@ pub(in crate::http) struct StartQuery {
     /// `keys.default_days`.
     #[param(value_type = Option<i64>, example = 604_800)]
     duration_seconds: Option<String>,
+    /// Name of the machine that the client runs on, which the approver sees and which the key is named after.
+    #[param(example = "laptop")]
+    machine: Option<String>,
 }
 
 /// Start a login
 ///
-/// When a user with an API key approves the one-time password, the client that started the login can fetch a key that
-/// acts as that user. Nothing is written before the approval.
+/// When a user with an API key approves the login, the client that started it can fetch a key that acts as that user. The user
+/// approves by the `code`, or by the one-time password: the code is absent if too many logins wait for their approval.
 #[utoipa::path(get, path = "/api/v2/users/create_otp_token", operation_id = "login_start", tag = "logins",
     params(StartQuery),
     responses(
-        (status = 200, description = "The one-time password.", body = Single<StartedLogin>),
+        (status = 200, description = "The one-time password and the code.", body = Single<StartedLogin>),
         (status = 400, description = "Invalid parameter.", body = ErrorBody),
     ),
     security(()))]
@@ -49,8 +52,12 @@ pub(in crate::http) async fn start(request: HttpRequest, app: web::Data<App>) ->
     let duration = query.duration_seconds.map(|text| text.parse()).transpose();
     let duration = duration.map_err(|_| Error::invalid("invalid `duration_seconds`; expected a whole number"))?;
     let base = public_url(&request, &app.config.server)?;
-    let otp = device_logins::start(&app, duration)?;
-    let result = StartedLogin { url: format!("{base}/login/{}", otp.as_str()), otp: otp.as_str().into() };
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(str::to_owned);
+    let address = extract::origin(&request).address;
+    let client = device_logins::Client { address, user_agent: agent, machine: query.machine };
+    let (otp, code) = device_logins::start(&app, duration, client).await?;
+    let url = format!("{base}/login/{}", otp.as_str());
+    let result = StartedLogin { url, otp: otp.as_str().into(), code: code.map(|code| code.to_string()) };
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Single { result }))
 }
 
@@ -95,9 +102,37 @@ fn one_time_password(request: &HttpRequest) -> &str {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Approval {
-    /// The one-time password. Approve only a login that you started yourself.
-    #[schema(example = "otp_…")]
+    /// The code or the one-time password. Approve only a login that you started yourself.
+    #[schema(example = "BDWP-HQPK")]
     otp: String,
+}
+
+/// Show who asks for a login
+///
+/// Finds a login by its code or its one-time password, before it is approved. The machine and the user agent are what the client
+/// says; the address is what the server sees.
+#[utoipa::path(get, path = "/api/v2/users/otp_tokens/{otp}", operation_id = "login_get", tag = "logins",
+    params(("otp" = String, Path, description = "The code, in either case, with or without the hyphen; or the one-time password.")),
+    responses(
+        (status = 200, description = "The login.", body = Single<LoginRequest>),
+        (status = 404, description = "The code or one-time password is unknown or expired.", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes from this organization; see `Retry-After`.", body = ErrorBody),
+    ))]
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
+    let login = device_logins::get(&app, &caller, one_time_password(&request)).await?;
+    Ok(single(LoginRequest::from(login)))
+}
+
+impl From<device_logins::LoginRequest> for LoginRequest {
+    fn from(login: device_logins::LoginRequest) -> Self {
+        Self {
+            requested_at: login.requested_at,
+            expires_at: login.expires_at,
+            client_address: login.client.address.map(|address| address.to_string()),
+            user_agent: login.client.user_agent,
+            machine: login.client.machine,
+        }
+    }
 }
 
 /// Approve a login
@@ -108,8 +143,9 @@ pub(in crate::http) struct Approval {
     request_body = Approval,
     responses(
         (status = 200, description = "The approved login.", body = Single<ApprovedLogin>),
-        (status = 404, description = "The one-time password is unknown or expired.", body = ErrorBody),
+        (status = 404, description = "The code or one-time password is unknown or expired.", body = ErrorBody),
         (status = 409, description = "The login is already approved.", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes from this organization; see `Retry-After`.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let Approval { otp } = body.object().await?;
@@ -117,7 +153,7 @@ pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut bo
     let result = ApprovedLogin {
         user_id: approved.user_id.map(|user_id| user_id.to_string()),
         permission_level: approved.permission_level.as_str().to_owned(),
-        expires_at: approved.otp.expires_at,
+        expires_at: approved.expires_at,
     };
     Ok(single(result))
 }
@@ -135,16 +171,21 @@ pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut bo
     security(()))]
 pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     let (status, content) = match device_logins::check(&app, one_time_password(&request)) {
-        Ok(otp) => (StatusCode::OK, instructions(&otp)),
+        Ok(otp) => {
+            // Without the database, the one-time password is shown, which can be approved later.
+            let code = app.in_time(device_logins::code(&app, &otp)).await.and_then(|code| code).ok().flatten();
+            (StatusCode::OK, instructions(&otp, code.as_ref()))
+        }
         Err(error) => (StatusCode::NOT_FOUND, explanation(error).to_owned()),
     };
     let mut response = pages::html(status);
     response.insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY)).body(FRAME.replace("{content}", &content))
 }
 
-/// A valid one-time password contains no characters that HTML would need escaped.
-fn instructions(otp: &Otp) -> String {
-    let (code, until) = (otp.as_str(), otp.expires_at.format("%H:%M UTC"));
+/// Neither a code nor a valid one-time password contains characters that HTML would need escaped.
+fn instructions(otp: &Otp, code: Option<&UserCode>) -> String {
+    let code = code.map_or_else(|| otp.as_str().to_owned(), UserCode::to_string);
+    let until = otp.expires_at.format("%H:%M UTC");
     format!(
         "<p>A program requests an API key. Its code, valid until {until}:</p>\n<p><code>{code}</code></p>\n\
          <p>To give the program a key that acts as you, with all permissions of your own key, run this command on a \

@@ -21,7 +21,7 @@ here: use the command line.</p>\n\
 const API_KEYS: &str = "\
 <p>API keys are created on the command line:</p>\n\
 <pre>muster login\nanyscale login</pre>\n\
-<p>Either command prints a link and a code. A person who is logged in already approves it with \
+<p>Either command prints a link to a code. A person who is logged in already approves the code with \
 <code>muster login approve</code>, and you get a key of your own.</p>\n\
 <p>A key that you were given works at once:</p>\n\
 <pre>export ANYSCALE_CLI_TOKEN=amk_…</pre>\n\

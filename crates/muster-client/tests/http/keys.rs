@@ -73,17 +73,23 @@ async fn a_service_account_is_created_with_keys_through_the_vendors_routes() {
 #[tokio::test]
 async fn a_login_requires_no_token_and_returns_one_when_approved() {
     let server = Server::start([
-        single(r#""url":"http://h/login/otp_1","otp":"otp_1""#),
+        single(r#""url":"http://h/login/otp_1","otp":"otp_1","code":"BDWP-HQPK""#),
         single(r#""valid":false,"server_session_id":"""#),
         single(r#""valid":true,"server_session_id":"amk_new""#),
+        single(
+            r#""requested_at":"2026-11-23T09:50:00Z","expires_at":"2026-11-23T10:00:00Z","client_address":null,"user_agent":null,
+            "machine":"my laptop""#,
+        ),
         single(r#""permission_level":"owner","expires_at":"2026-11-23T10:00:00Z""#),
     ])
     .await;
     let client = Client::builder(&server.url).build_without_token().unwrap();
-    let login = client.start_login(Duration::from_secs(604_800)).await.unwrap();
+    let login = client.start_login(Duration::from_secs(604_800), Some("my laptop")).await.unwrap();
     assert_eq!((login.url.as_str(), login.otp.expose_secret()), ("http://h/login/otp_1", "otp_1"));
     assert!(client.fetch_login(&login.otp).await.unwrap().is_none());
     assert_eq!(client.fetch_login(&login.otp).await.unwrap().unwrap().expose_secret(), "amk_new");
+    assert_eq!(login.code.as_deref(), Some("BDWP-HQPK"));
+    assert_eq!(server.client().get_login("BDWP-HQPK").await.unwrap().machine.as_deref(), Some("my laptop"));
     assert_eq!(server.client().approve_login("otp_1").await.unwrap().user_id, None);
     let requests = server.requests();
     assert!(
@@ -92,14 +98,16 @@ async fn a_login_requires_no_token_and_returns_one_when_approved() {
     assert_eq!(
         server.lines(),
         [
-            "GET /api/v2/users/create_otp_token?duration_seconds=604800 HTTP/1.1",
+            "GET /api/v2/users/create_otp_token?duration_seconds=604800&machine=my+laptop HTTP/1.1",
             "GET /api/v2/users/request_otp_token/otp_1 HTTP/1.1",
             "GET /api/v2/users/request_otp_token/otp_1 HTTP/1.1",
+            "GET /api/v2/users/otp_tokens/BDWPHQPK HTTP/1.1",
             "POST /api/v2/users/approve_otp_token HTTP/1.1",
         ]
     );
-    assert_eq!(requests[3].body, r#"{"otp":"otp_1"}"#);
+    assert_eq!(requests[4].body, r#"{"otp":"otp_1"}"#);
     assert!(matches!(client.fetch_login(&SecretString::from("../userinfo")).await, Err(Error::Config(_))));
+    assert!(matches!(client.get_login("../userinfo").await, Err(Error::Config(_))));
 }
 
 #[tokio::test]
