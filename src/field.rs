@@ -15,6 +15,7 @@ pub(crate) enum UserField {
     PasswordHash,
     MustChangePassword,
     PermissionLevel,
+    Attributes,
     /// Active or suspended.
     Status,
     /// The e-mail address or ID of an existing user.
@@ -35,12 +36,20 @@ impl UserField {
         Self::PasswordHash,
         Self::MustChangePassword,
         Self::PermissionLevel,
+        Self::Attributes,
     ];
     /// The fields that every new user must have.
     pub(crate) const NEW_USER_REQUIRED: &'static [Self] = &[Self::Name, Self::Email, Self::IsSsoUser];
     /// The fields of a change to a user.
-    pub(crate) const EDIT: &'static [Self] =
-        &[Self::Name, Self::Email, Self::IsSsoUser, Self::Lastname, Self::Title, Self::PermissionLevel];
+    pub(crate) const EDIT: &'static [Self] = &[
+        Self::Name,
+        Self::Email,
+        Self::IsSsoUser,
+        Self::Lastname,
+        Self::Title,
+        Self::PermissionLevel,
+        Self::Attributes,
+    ];
     /// The fields of a change that can be removed.
     pub(crate) const REMOVABLE: &'static [Self] = &[Self::Lastname, Self::Title];
     /// The fields of a row that changes an existing user.
@@ -52,6 +61,7 @@ impl UserField {
         Self::Lastname,
         Self::Title,
         Self::PermissionLevel,
+        Self::Attributes,
         Self::IfMatch,
     ];
     /// The fields of a row of the wished state.
@@ -66,6 +76,7 @@ impl UserField {
         Self::PasswordHash,
         Self::MustChangePassword,
         Self::PermissionLevel,
+        Self::Attributes,
         Self::Status,
     ];
     /// The fields of a row that names an existing user.
@@ -85,6 +96,7 @@ impl UserField {
             Self::PasswordHash => "password_hash",
             Self::MustChangePassword => "must_change_password",
             Self::PermissionLevel => "permission_level",
+            Self::Attributes => "attributes",
             Self::Status => "status",
             Self::User => "user",
             Self::IfMatch => "if_match",

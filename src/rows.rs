@@ -23,6 +23,9 @@ const LONGEST_NAME_SHOWN: usize = 64;
 /// bounded.
 const MOST_UNKNOWN_NAMED: usize = 5;
 
+/// The most attributes of a row that are read: twice as many as a user can have, for a row that replaces all of them.
+const MOST_ATTRIBUTES_SENT: usize = 128;
+
 /// A field of a row.
 #[derive(Debug, Default)]
 pub(crate) enum Field<T> {
@@ -65,6 +68,7 @@ pub(crate) struct Row {
     pub(crate) must_change_password: Field<bool>,
     pub(crate) is_sso_user: Field<bool>,
     pub(crate) permission_level: Field<String>,
+    pub(crate) attributes: Field<SentAttributes>,
     pub(crate) status: Field<String>,
 }
 
@@ -82,6 +86,8 @@ impl Row {
             UserField::MustChangePassword => self.must_change_password = fields.flag(field, &value),
             UserField::IsSsoUser => self.is_sso_user = fields.flag(field, &value),
             UserField::PermissionLevel => self.permission_level = fields.text(field, value),
+            // Read by `RowSeed::visit_map`.
+            UserField::Attributes => {}
             UserField::Status => self.status = fields.text(field, value),
         }
     }
@@ -192,6 +198,7 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
         let mut fields = Fields { known, index, findings: &mut findings.borrow_mut(), seen: Vec::new(), unknown: 0 };
         while let Some(key) = object.next_key::<String>()? {
             match fields.new_field(&key) {
+                Some(UserField::Attributes) => row.attributes = fields.attributes(object.next_value()?),
                 Some(field) => row.set(&mut fields, field, object.next_value()?),
                 None => {
                     let _: IgnoredAny = object.next_value()?;
@@ -293,6 +300,134 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
+/// The attributes of a row as they were sent.
+#[derive(Debug)]
+pub(crate) struct SentAttributes(pub(crate) Vec<(String, SentValue)>);
+
+/// The value of an attribute as it was sent.
+#[derive(Debug)]
+pub(crate) enum SentValue {
+    Null,
+    /// Text, a number or a boolean.
+    Scalar(serde_json::Value),
+    /// The name of another type.
+    Other(&'static str),
+}
+
+impl<'de> Deserialize<'de> for SentValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(SentValueVisitor)
+    }
+}
+
+struct SentValueVisitor;
+
+impl<'de> Visitor<'de> for SentValueVisitor {
+    type Value = SentValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Scalar(flag.into()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Scalar(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Scalar(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Scalar(number.into()))
+    }
+
+    fn visit_str<E>(self, text: &str) -> std::result::Result<SentValue, E> {
+        Ok(SentValue::Scalar(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> std::result::Result<SentValue, A::Error> {
+        ValueVisitor.visit_seq(list).map(|_| SentValue::Other("a list"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> std::result::Result<SentValue, A::Error> {
+        ValueVisitor.visit_map(object).map(|_| SentValue::Other("an object"))
+    }
+}
+
+/// The value of the field `attributes`.
+enum AttributesValue {
+    /// The first [`MOST_ATTRIBUTES_SENT`], and whether there are more.
+    Object(SentAttributes, bool),
+    Other(Value),
+}
+
+impl<'de> Deserialize<'de> for AttributesValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(AttributesVisitor)
+    }
+}
+
+struct AttributesVisitor;
+
+impl<'de> Visitor<'de> for AttributesVisitor {
+    type Value = AttributesValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Null))
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Bool(flag)))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Number(None)))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Number(None)))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Number(None)))
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<AttributesValue, E> {
+        Ok(AttributesValue::Other(Value::Text(String::new())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> std::result::Result<AttributesValue, A::Error> {
+        ValueVisitor.visit_seq(list).map(AttributesValue::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<AttributesValue, A::Error> {
+        let mut sent = Vec::new();
+        while sent.len() < MOST_ATTRIBUTES_SENT {
+            match object.next_entry()? {
+                Some(entry) => sent.push(entry),
+                None => return Ok(AttributesValue::Object(SentAttributes(sent), false)),
+            }
+        }
+        let mut has_more = false;
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            has_more = true;
+        }
+        Ok(AttributesValue::Object(SentAttributes(sent), has_more))
+    }
+}
+
 /// Reads the fields of a row. The number of findings is bounded.
 struct Fields<'a> {
     known: &'static [UserField],
@@ -340,6 +475,21 @@ impl Fields<'_> {
             Value::Bool(flag) => Field::Is(*flag),
             Value::Null => Field::Null,
             other => self.wrong(field, "true or false", other),
+        }
+    }
+
+    fn attributes(&mut self, value: AttributesValue) -> Field<SentAttributes> {
+        match value {
+            AttributesValue::Object(sent, false) => Field::Is(sent),
+            AttributesValue::Object(_, true) => {
+                let message = format!("more than {MOST_ATTRIBUTES_SENT} attributes");
+                self.findings.push(Finding::field(self.index, UserField::Attributes, "too_many", message));
+                Field::Wrong
+            }
+            AttributesValue::Other(Value::Null) => Field::Null,
+            AttributesValue::Other(other) => {
+                self.wrong(UserField::Attributes, "an object of texts, numbers and booleans", &other)
+            }
         }
     }
 

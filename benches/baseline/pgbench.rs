@@ -23,14 +23,14 @@ insert into batches
     on conflict on constraint batches_pkey do nothing;
 insert into users
     (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-     user_id, email, email_key, name, lastname, title, is_sso_user)
+     user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
     select :organization, 1, 'active', (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, now(), now(),
-     user_id, email, email_key, name, lastname, title, is_sso_user
+     user_id, email, email_key, name, lastname, title, is_sso_user, attributes::jsonb
     from unnest(
         array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
         array['g' || :n::bigint || '@example.com'], array['g' || :n::bigint || '@example.com'],
-        array['Ada'], array[null]::text[], array[null]::text[], array[true])
-        as account (user_id, email, email_key, name, lastname, title, is_sso_user)
+        array['Ada'], array[null]::text[], array[null]::text[], array[true], array['{}'])
+        as account (user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
     order by email_key collate "C"
     on conflict on constraint users_email_key_key do nothing;
 insert into collaborators

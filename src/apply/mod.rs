@@ -41,7 +41,7 @@ use crate::report::{Finding, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::ListLimits;
 use crate::users::lock::LockedUser;
-use crate::users::{self, Account, Credential, FieldChange, Line, NewUser, Status, StoredPassword};
+use crate::users::{self, Account, Attributes, Credential, FieldChange, Line, NewUser, Status, StoredPassword};
 
 use plan::Differences;
 use row::{List, Listed, Sorted};
@@ -315,11 +315,17 @@ impl AppliedUser {
             ("permission_level", Some(user.permission_level.as_str())),
         ];
         let given = fields.into_iter().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
+        let none = Attributes::default();
+        let attributes = none.changes(&user.attributes).map(|(key, before, after)| FieldChange {
+            field: format!("{}{key}", users::attributes::PREFIX).into(),
+            before,
+            after,
+        });
         Self {
             action: UserAction::Create,
             user_id: (!dry_run).then_some(account.user_id),
             email: user.email.as_str().to_owned(),
-            changes: given.map(|(field, value)| FieldChange::new(field, None, value)).collect(),
+            changes: given.map(|(field, value)| FieldChange::new(field, None, value)).chain(attributes).collect(),
         }
     }
 }

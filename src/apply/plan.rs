@@ -57,6 +57,7 @@ impl<'a> Differences<'a> {
         let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
         let changes = Changes::of(change, &edits).await?;
         let new = prepared.new_rows().map(|(index, account)| (account.user.email.key(), index)).collect();
+        changes.check_attributes(report);
         changes.check_addresses(change, new, report).await?;
         let statuses = found.iter().filter_map(|(row, user)| {
             let status = row.status.filter(|status| *status != user.status)?;

@@ -11,9 +11,9 @@ use crate::field::{CredentialConflict, UserField};
 use crate::passwords::{Candidate, ImportedHash, Policy};
 use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
-use crate::rows::{self, Field, ListLimits, Row};
+use crate::rows::{self, Field, ListLimits, Row, SentAttributes};
 use crate::secret::Secret;
-use crate::users::{Credential, EmailAddress, Line, Name, NewUser, password_context};
+use crate::users::{Attributes, AttributesPatch, Credential, EmailAddress, Line, Name, NewUser, password_context};
 
 /// The rules for the rows of a list.
 #[derive(Clone, Copy, Debug)]
@@ -148,6 +148,7 @@ pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
     let lastname = line(index, UserField::Lastname, row.lastname, &mut findings);
     let title = line(index, UserField::Title, row.title, &mut findings);
     let permission_level = permission_level(index, row.permission_level, limits, &mut findings);
+    let attributes = attributes(index, row.attributes, &mut findings);
 
     let context = password_context(
         name.as_ref().map(Name::as_str),
@@ -167,9 +168,9 @@ pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
         Some(Credential::Imported { hash, .. }) => warnings::of_hash(index, hash).map(Box::new),
         _ => None,
     };
-    let user = email.map(|email| match (name, lastname, title, credential, permission_level) {
-        (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level)) if !wrong => {
-            Ok(NewUser { name, email, lastname, title, credential, permission_level })
+    let user = email.map(|email| match (name, lastname, title, credential, permission_level, attributes) {
+        (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level), Some(attributes)) if !wrong => {
+            Ok(NewUser { name, email, lastname, title, credential, permission_level, attributes })
         }
         _ => Err(email),
     });
@@ -193,6 +194,20 @@ fn line(
     value.into_option().map(Line::parse).transpose().map_err(|why| {
         findings.push(Finding::field(index, field, why.code(), why.message()));
     })
+}
+
+/// The attributes of a new user; `None` if one of them is invalid.
+fn attributes(index: usize, sent: Field<SentAttributes>, findings: &mut Vec<Finding>) -> Option<Attributes> {
+    if matches!(sent, Field::Wrong) {
+        return None;
+    }
+    let mut invalid = Findings::new(usize::MAX);
+    let patch = AttributesPatch::check(sent, index, &mut invalid).unwrap_or_default();
+    let attributes = Attributes::default().with(&patch);
+    let invalid: Vec<Finding> = invalid.into_kept().into_iter().chain(attributes.check_size(index)).collect();
+    let is_valid = invalid.is_empty();
+    findings.extend(invalid);
+    is_valid.then_some(attributes)
 }
 
 fn permission_level(

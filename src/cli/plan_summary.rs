@@ -68,6 +68,7 @@ mod tests {
             title: None,
             permission_level: level.to_owned(),
             credential,
+            attributes: serde_json::Map::new(),
         }
     }
 

@@ -18,6 +18,7 @@ use super::columns::ColumnArgs;
 use super::file_report::ErrorsArgs;
 use super::output::{self, Format, TableRow, confirm, full_name};
 use super::remote::RemoteArgs;
+use super::user_filter::parse_attribute;
 use super::user_list::UserList;
 use crate::users_file::{Contents, FileFormat};
 
@@ -60,6 +61,10 @@ pub(super) struct UpdateArgs {
     /// Sign-in method: true for SSO, which removes the password; false for a password, of which there is none yet.
     #[arg(long, value_name = "true|false", conflicts_with = "users_file")]
     sso: Option<bool>,
+    /// Custom attribute; an empty value removes it. A number or boolean that is written as in JSON is one; in quotes, it is
+    /// text. Can be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute, conflicts_with = "users_file")]
+    attribute: Vec<(String, Value)>,
     /// Remove the last name or title of a user whose cell in a table is empty. Without it, empty cells change nothing.
     #[arg(long, requires = "users_file")]
     clear_empty: bool,
@@ -191,7 +196,9 @@ fn print_changes(format: Format, changed: &ChangedUsers) -> Result<(), Exit> {
 pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
     let change = args.change();
     if args.common.users_file.is_none() && change.is_empty() {
-        return Err(Exit::usage("nothing to change; add `--name`, `--lastname`, `--title`, `--email` or `--sso`"));
+        return Err(Exit::usage(
+            "nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso` or `--attribute`",
+        ));
     }
     let mut list = args.common.list(Operation::Update, || {
         let mut row = change;
@@ -207,6 +214,7 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
 impl UpdateArgs {
     /// The fields to change, with their new values.
     fn change(&self) -> Map<String, Value> {
+        let attributes: Map<String, Value> = self.attribute.iter().cloned().collect();
         let cleared = |text: &Option<String>| {
             text.as_ref().map(|text| if text.is_empty() { Value::Null } else { Value::from(text.as_str()) })
         };
@@ -216,6 +224,7 @@ impl UpdateArgs {
             ("lastname", cleared(&self.lastname)),
             ("title", cleared(&self.title)),
             ("is_sso_user", self.sso.map(Value::from)),
+            ("attributes", (!attributes.is_empty()).then_some(Value::Object(attributes))),
         ]
         .into_iter()
         .filter_map(|(field, value)| Some((field.to_owned(), value?)))

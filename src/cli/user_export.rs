@@ -9,14 +9,20 @@
 //! - Service accounts are left out: their names and addresses can't be changed.
 //! - Users are printed page by page, so that neither side holds a long list in memory. A user who is changed meanwhile has the
 //!   state of the time at which their page was read.
+//! - **CSV is read twice**: first for the keys of all attributes, which are columns. If a new one appears in between, the export
+//!   fails: without the column, the value would be missing.
+
+use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 use muster_client::{Collaborator, CollaboratorFilter, CollaboratorType};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::remote::ServerArgs;
 use super::user_filter::MoreFilterArgs;
 use super::{Exit, listing, output};
+use crate::users::attributes::{PREFIX, to_cell};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -61,6 +67,8 @@ struct Person<'a> {
     is_sso_user: bool,
     permission_level: &'a str,
     status: &'a str,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    attributes: &'a Map<String, Value>,
 }
 
 const COLUMNS: [&str; 8] = ["user", "email", "name", "lastname", "title", "is_sso_user", "permission_level", "status"];
@@ -78,12 +86,19 @@ impl<'a> Person<'a> {
             is_sso_user: user.is_sso_user.ok_or_else(missing)?,
             permission_level: user.base_role.as_deref().ok_or_else(missing)?,
             status: user.status.as_deref().ok_or_else(missing)?,
+            attributes: &user.attributes,
         })
     }
 
-    fn cells(&self) -> Vec<String> {
+    /// The cells of the columns, and of those of the attributes.
+    fn cells(&self, keys: &BTreeSet<String>) -> Result<Vec<String>, Exit> {
+        if let Some(new) = self.attributes.keys().find(|key| !keys.contains(*key)) {
+            let why = "appeared during the export; repeat it";
+            return Err(Exit::rejected(format!("the attribute `{}` {why}", output::clean(new))));
+        }
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        vec![
+        let attributes = keys.iter().map(|key| self.attributes.get(key).map(to_cell).unwrap_or_default());
+        let cells = [
             self.user.to_owned(),
             self.email.to_owned(),
             self.name.to_owned(),
@@ -92,16 +107,17 @@ impl<'a> Person<'a> {
             self.is_sso_user.to_string(),
             self.permission_level.to_owned(),
             self.status.to_owned(),
-        ]
+        ];
+        Ok(cells.into_iter().chain(attributes).collect())
     }
 
     /// A mapping in YAML, an item of a list. JSON text is YAML, but for surrogate pairs, which [`output::yaml_text`] avoids.
     fn yaml(&self) -> Result<String, Exit> {
         let fields = serde_json::to_value(self).map_err(Exit::usage)?;
         let mut yaml = String::new();
-        for name in COLUMNS {
-            let value = fields.get(name).map(ToString::to_string).unwrap_or_default();
-            let value = output::yaml_text(&value);
+        for name in COLUMNS.into_iter().chain(["attributes"]) {
+            let Some(value) = fields.get(name) else { continue };
+            let value = output::yaml_text(&value.to_string());
             let start = if yaml.is_empty() { "  - " } else { "    " };
             yaml.push_str(&format!("{start}{name}: {value}\n"));
         }
@@ -117,22 +133,34 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
     };
     let filter = args.filter.add_to(people, &client).await?;
     let format = args.output;
+    let pages =
+        async |count: u8, token: Option<String>| client.list_collaborators(&filter, count, token.as_deref()).await;
+    let mut keys = BTreeSet::new();
+    if format == ExportFormat::Csv {
+        listing::each_page(listing::PAGE_SIZE, None, pages, |page| {
+            keys.extend(page.into_iter().flat_map(|user| user.attributes.into_iter().map(|(key, _)| key)));
+            Ok(true)
+        })
+        .await?;
+    }
     output::write_exact(&match format {
-        ExportFormat::Csv => output::csv_rows([COLUMNS.map(str::to_owned).to_vec()]).map_err(Exit::usage)?,
+        ExportFormat::Csv => {
+            let attributes = keys.iter().map(|key| format!("{PREFIX}{key}"));
+            let names = COLUMNS.map(str::to_owned).into_iter().chain(attributes).collect();
+            output::csv_rows([names]).map_err(Exit::usage)?
+        }
         ExportFormat::Json => "[".to_owned(),
         ExportFormat::Yaml => "users:\n".to_owned(),
         ExportFormat::Ndjson => String::new(),
     })?;
     let mut count = 0;
-    let pages =
-        async |count: u8, token: Option<String>| client.list_collaborators(&filter, count, token.as_deref()).await;
     let mut is_open = true;
     listing::each_page(listing::PAGE_SIZE, None, pages, |page| {
         let mut text = String::new();
         for user in &page {
             let person = Person::new(user)?;
             match format {
-                ExportFormat::Csv => text.push_str(&output::csv_rows([person.cells()]).map_err(Exit::usage)?),
+                ExportFormat::Csv => text.push_str(&output::csv_rows([person.cells(&keys)?]).map_err(Exit::usage)?),
                 ExportFormat::Json => {
                     text.push_str(if count == 0 { "\n  " } else { ",\n  " });
                     text.push_str(&output::json_line(&person)?);

@@ -1,11 +1,13 @@
 //! The filters of `muster user list` and `export`.
 
 use muster_client::{Client, CollaboratorFilter};
+use serde_json::Value;
 
 use super::audit::{When, parse_time};
 use super::{Exit, find};
 use crate::caller::PermissionLevel;
 use crate::clock::Clock;
+use crate::users::attributes::{LONGEST_KEY, from_cell, is_key};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct MoreFilterArgs {
@@ -37,6 +39,19 @@ pub(super) struct MoreFilterArgs {
     /// Only people who should sign in with a password and have none.
     #[arg(long)]
     without_password: bool,
+    /// Only users with this custom attribute. Can be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
+    attribute: Vec<(String, Value)>,
+}
+
+/// Parses `KEY=VALUE`. A number or boolean is a value as in CSV files; an empty value is null.
+pub(super) fn parse_attribute(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    if !is_key(key) {
+        return Err(format!("a key has 1 to {LONGEST_KEY} letters, digits, `_`, `.` or `-`"));
+    }
+    let value = value.trim();
+    Ok((key.to_owned(), if value.is_empty() { Value::Null } else { from_cell(value) }))
 }
 
 impl MoreFilterArgs {
@@ -56,6 +71,7 @@ impl MoreFilterArgs {
             created_after: self.created_after.map(|time| time.at(now)),
             created_before: self.created_before.map(|time| time.at(now)),
             without_password: self.without_password.then_some(true),
+            attributes: self.attribute.into_iter().collect(),
             ..filter
         })
     }

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::id::{Batch, Group, Id, Membership, Organization, User};
 use crate::page::{Page, PageRequest};
 use crate::users::read::user_details;
-use crate::users::{EmailAddress, Status, UserDetails};
+use crate::users::{Attributes, EmailAddress, Status, UserDetails};
 
 /// The most users that are read for a page of a list with filters.
 const MOST_SCANNED: i64 = 10_000;
@@ -100,6 +100,8 @@ pub struct MoreFilters {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the user should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// Attributes that the user has.
+    pub attributes: Option<Attributes>,
 }
 
 /// Lists collaborators, suspended ones included, ordered by creation time.
@@ -147,6 +149,7 @@ macro_rules! filtered {
             created_after,
             created_before,
             without_password,
+            attributes,
         } = more;
         user_details!(
             $source
@@ -171,6 +174,7 @@ macro_rules! filtered {
             and ($16::bool is null or $16 = (not u.is_sso_user and not u.is_service_account and not exists (
                 select from passwords p where p.organization_id = $1 and p.user_id = u.user_id
             )))
+            and ($17::jsonb is null or u.attributes @> $17)
             order by u.user_id
             limit $4
             "#,
@@ -190,6 +194,7 @@ macro_rules! filtered {
             *created_after,
             *created_before,
             *without_password,
+            attributes.as_ref() as Option<&Attributes>,
         )
         .fetch_all($read)
         .await?

@@ -13,7 +13,9 @@ use crate::passwords::{Candidate, Policy};
 use crate::secret::Secret;
 use crate::token::InvalidToken;
 use crate::users::write::AddressTaken;
-use crate::users::{self, Account, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context};
+use crate::users::{
+    self, Account, Attributes, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context,
+};
 
 /// Attempts to accept one invitation, on all instances, before it gets 429: enough for a person who tries passwords.
 const ATTEMPTS: i32 = 10;
@@ -240,7 +242,8 @@ fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result
         Some(name) if wrong.is_empty() => {
             let Invited { email, permission_level, .. } = invited;
             let credential = if is_sso_user { Credential::Sso } else { Credential::Unset };
-            Ok((NewUser { name, email, lastname, title, credential, permission_level }, candidate))
+            let attributes = Attributes::default();
+            Ok((NewUser { name, email, lastname, title, credential, permission_level, attributes }, candidate))
         }
         _ => Err(invalid(&wrong)),
     }

@@ -19,7 +19,7 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Membership, Organization, User};
 use crate::users::write::AddressTaken;
-use crate::users::{self, Account, Credential, EmailAddress, Name, NewUser};
+use crate::users::{self, Account, Attributes, Credential, EmailAddress, Name, NewUser};
 
 /// The longest name, in characters: the limit for the local part of an address (RFC 5321).
 const LONGEST_NAME: usize = 64;
@@ -86,6 +86,7 @@ fn new_user(organization_id: Id<Organization>, name: &str) -> Result<NewUser> {
     }
     let host = format!("org-{}.serviceaccount.com", id::encode(organization_id));
     Ok(NewUser {
+        attributes: Attributes::default(),
         name: Name::parse(name.to_owned()).map_err(|_| rule())?,
         email: EmailAddress::parse(&format!("{name}@{host}")).map_err(|_| rule())?,
         lastname: None,

@@ -72,6 +72,13 @@ impl Changes {
         self.levels.iter().filter(|change| change.to == level).map(|change| change.user_id).collect()
     }
 
+    /// Finds users who would have too many or too long attributes.
+    pub(crate) fn check_attributes(&self, report: &mut Report) {
+        for (index, update) in &self.updates {
+            update.attributes.check_size(*index).into_iter().for_each(|finding| report.add(finding));
+        }
+    }
+
     /// Finds addresses that belong to a user who keeps theirs, and those that two rows take. `of_new_users` are the
     /// addresses of the list's new users, by key, with the indexes of their rows.
     pub(crate) async fn check_addresses(

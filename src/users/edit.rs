@@ -6,7 +6,7 @@
 //! operation that removes passwords, and keeping the password would accept it again when the user is changed back. A user
 //! who is changed to passwords has none until one is set.
 
-use super::{EmailAddress, Line, Name};
+use super::{AttributesPatch, EmailAddress, Line, Name};
 use crate::caller::PermissionLevel;
 use crate::field::UserField;
 use crate::report::{Finding, Findings};
@@ -24,17 +24,19 @@ pub(crate) struct Edit {
     pub(super) is_sso_user: Option<bool>,
     /// The member's own level.
     pub(super) permission_level: Option<PermissionLevel>,
+    pub(super) attributes: Option<AttributesPatch>,
 }
 
 impl Edit {
     /// The fields of this edit that can't be changed for a service account.
     pub(super) fn personal(&self) -> impl Iterator<Item = &'static str> {
-        let Self { name, email, lastname, title: _, is_sso_user, permission_level: _ } = self;
+        let Self { name, email, lastname, title: _, is_sso_user, permission_level: _, attributes } = self;
         let given = [
             ("name", name.is_some()),
             ("email", email.is_some()),
             ("lastname", lastname.is_some()),
             ("is_sso_user", is_sso_user.is_some()),
+            ("attributes", attributes.is_some()),
         ];
         given.into_iter().filter_map(|(field, is_given)| is_given.then_some(field))
     }
@@ -59,8 +61,10 @@ impl Edit {
             must_change_password: _,
             is_sso_user,
             permission_level,
+            attributes,
             status: _,
         } = row;
+        let attributes = AttributesPatch::check(attributes, index, findings);
         let mut invalid = |field, code, message: &str| findings.push(Finding::field(index, field, code, message));
         let mut line = |field: UserField, sent: Field<String>| match sent {
             Field::Missing | Field::Wrong => None,
@@ -92,6 +96,6 @@ impl Edit {
         let email = email.and_then(|email| {
             EmailAddress::parse(&email).map_err(|why| invalid(UserField::Email, why.code(), &why.message())).ok()
         });
-        Self { name, email, lastname, title, is_sso_user: is_sso_user.into_option(), permission_level }
+        Self { name, email, lastname, title, is_sso_user: is_sso_user.into_option(), permission_level, attributes }
     }
 }

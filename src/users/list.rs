@@ -35,7 +35,7 @@ use crate::rows::{self, ListLimits};
 /// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListOperation {
-    /// Changes names, last names, titles, addresses, sign-in methods and permission levels.
+    /// Changes names, last names, titles, addresses, sign-in methods, permission levels and attributes.
     Update,
     /// Suspends the users.
     Suspend,
@@ -178,6 +178,7 @@ impl List {
         found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
         let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
         let changes = Changes::of(change, &edits).await?;
+        changes.check_attributes(&mut report);
         changes.check_addresses(change, HashMap::new(), &mut report).await?;
         if !report.is_empty() {
             return Err(Error::rejected(report));

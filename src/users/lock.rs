@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use super::attributes;
 use super::edit::Edit;
 use super::write::{FieldChange, Update};
-use super::{Line, Name, Status};
+use super::{Attributes, Line, Name, Status};
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
@@ -26,6 +27,7 @@ pub(crate) struct LockedUser {
     email: String,
     email_key: String,
     is_sso_user: bool,
+    attributes: Attributes,
 }
 
 impl LockedUser {
@@ -45,7 +47,7 @@ impl LockedUser {
             None => old.clone(),
             Some(line) => line.as_ref().map(|line| line.as_str().to_owned()),
         };
-        let Edit { name, lastname, title, email, is_sso_user, permission_level: _ } = edit;
+        let Edit { name, lastname, title, email, is_sso_user, permission_level: _, attributes: patch } = edit;
         let update = Update {
             user_id: self.user_id,
             name: name.as_ref().map_or(self.name.as_str(), Name::as_str).to_owned(),
@@ -55,6 +57,7 @@ impl LockedUser {
             email_key: email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
             email_key_before: self.email_key.clone(),
             is_sso_user: is_sso_user.unwrap_or(self.is_sso_user),
+            attributes: patch.as_ref().map_or_else(|| self.attributes.clone(), |patch| self.attributes.with(patch)),
             changes: Vec::new(),
         };
         // One entry for each field of an edit: a field without one is neither written nor recorded.
@@ -69,6 +72,11 @@ impl LockedUser {
         // An empty text is the same as none, as in a CSV file.
         .filter(|(_, before, after)| before.filter(|text| !text.is_empty()) != after.filter(|text| !text.is_empty()))
         .map(|(field, before, after)| FieldChange::new(field, before, after))
+        .chain(self.attributes.changes(&update.attributes).map(|(key, before, after)| FieldChange {
+            field: format!("{}{key}", attributes::PREFIX).into(),
+            before,
+            after,
+        }))
         .collect();
         (!changes.is_empty()).then_some(Update { changes, ..update })
     }
@@ -86,7 +94,7 @@ pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<L
         r#"
         select
             user_id as "user_id: Id<User>", revision, is_service_account, status as "status: Status", name, lastname,
-            title, email, email_key, is_sso_user
+            title, email, email_key, is_sso_user, attributes as "attributes: Attributes"
         from users
         where organization_id = $1 and user_id = any($2)
         order by user_id

@@ -3,6 +3,7 @@
 //! `one.rs` has the operations on one user, `list.rs` those on a list: all or none, with a complete report. Both lock
 //! the users (`lock.rs`) in the order of their IDs and share the statements in `write.rs`.
 
+pub(crate) mod attributes;
 mod changes;
 mod domain;
 mod edit;
@@ -16,6 +17,8 @@ mod text;
 pub(crate) mod user_ref;
 pub(crate) mod write;
 
+pub use attributes::Attributes;
+pub(crate) use attributes::AttributesPatch;
 pub(crate) use changes::Changes;
 pub(crate) use edit::Edit;
 pub(crate) use email::fold;
@@ -49,6 +52,8 @@ pub struct NewUser {
     pub credential: Credential,
     /// The level of the membership.
     pub permission_level: PermissionLevel,
+    /// Custom attributes.
+    pub attributes: Attributes,
 }
 
 /// A kind of account, to which a request can be limited.
@@ -121,6 +126,7 @@ impl NewUser {
             title: None,
             credential: Credential::Unset,
             permission_level: PermissionLevel::Owner,
+            attributes: Attributes::default(),
         })
     }
 }

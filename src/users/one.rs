@@ -31,7 +31,7 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
     found.ok_or_else(|| Error::not_found("user", user_id))
 }
 
-/// Changes the fields that the body has: name, last name, title, address, sign-in method or permission level. An edit without effect writes and records
+/// Changes the fields that the body has: name, last name, title, address, sign-in method, permission level or attributes. An edit without effect writes and records
 /// nothing.
 ///
 /// # Errors
@@ -62,6 +62,11 @@ pub async fn update(
             return Err(Error::new(Code::Conflict, detail));
         }
         let changes = Changes::of(change, &[(0, &user, &edit)]).await?;
+        let mut report = report.clone();
+        changes.check_attributes(&mut report);
+        if !report.is_empty() {
+            return Err(Error::rejected(report));
+        }
         match changes.is_empty() {
             true => change.dry_run(),
             false => changes.write(change).await?,

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{EmailAddress, Status};
+use super::{Attributes, EmailAddress, Status};
 use crate::caller::PermissionLevel;
 use crate::error::Result;
 use crate::id::{Batch, Id, Membership, Organization, User};
@@ -52,6 +52,8 @@ pub struct UserDetails {
     pub updated_at: DateTime<Utc>,
     /// Incremented by every change of the user or of their level.
     pub revision: i64,
+    /// Custom attributes.
+    pub attributes: Attributes,
 }
 
 impl UserDetails {
@@ -78,7 +80,8 @@ macro_rules! user_details {
                 case when exists (
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
-                c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision
+                c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision,
+                u.attributes as "attributes: crate::users::Attributes"
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and

@@ -66,10 +66,7 @@ impl Line {
         if !text.validate_length(None, u64::try_from(LONGEST_TEXT).ok(), None) {
             return Err(InvalidText::TooLong);
         }
-        if text.chars().any(is_forbidden) {
-            return Err(InvalidText::ControlCharacter);
-        }
-        Ok(Self(text))
+        one_line(text).map(Self)
     }
 
     /// The text.
@@ -96,6 +93,18 @@ impl Name {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Validates one line of text of any length. White space and zero-width characters around it are removed.
+///
+/// # Errors
+/// [`InvalidText::ControlCharacter`].
+pub(super) fn one_line(text: String) -> Result<String, InvalidText> {
+    if text.chars().any(is_forbidden) && trim(&text).chars().any(is_forbidden) {
+        return Err(InvalidText::ControlCharacter);
+    }
+    let trimmed = trim(&text);
+    Ok(if trimmed.len() < text.len() { trimmed.to_owned() } else { text })
 }
 
 /// Control characters, including line separators and those that change the text direction, and noncharacters.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::{Account, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
+use super::{Account, Attributes, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -53,14 +53,16 @@ async fn insert(
     let titles: Vec<Option<&str>> =
         accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
     let sso: Vec<bool> = accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
+    let attributes: Vec<String> = accounts.iter().map(|account| account.user.attributes.to_json()).collect();
     let inserted = sqlx::query_scalar!(
         r#"
         insert into users
             (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user)
-        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user
-        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[])
-            as account (user_id, email, email_key, name, lastname, title, is_sso_user)
+             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
+        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user,
+            attributes::jsonb
+        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[], $13::text[])
+            as account (user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
         order by email_key collate "C"
         on conflict on constraint users_email_key_key do nothing
         returning true as "inserted!"
@@ -77,6 +79,7 @@ async fn insert(
         &titles as &[Option<&str>],
         &sso,
         is_service_account,
+        &attributes,
     )
     .fetch_all(change.connection())
     .await?;
@@ -148,6 +151,7 @@ pub(crate) struct Update {
     pub(crate) email_key: String,
     pub(crate) email_key_before: String,
     pub(crate) is_sso_user: bool,
+    pub(crate) attributes: Attributes,
     /// The changed fields; not empty.
     pub(crate) changes: Vec<FieldChange>,
 }
@@ -189,15 +193,16 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     let emails: Vec<&str> = updates.iter().map(|update| update.email.as_str()).collect();
     let keys: Vec<&str> = updates.iter().map(|update| update.email_key.as_str()).collect();
     let sso: Vec<bool> = updates.iter().map(|update| update.is_sso_user).collect();
+    let attributes: Vec<String> = updates.iter().map(|update| update.attributes.to_json()).collect();
     release_addresses(change, updates).await?;
     sqlx::query!(
         r#"
         update users
         set name = new.name, lastname = new.lastname, title = new.title, email = new.email,
-            email_key = new.email_key, email_key_version = $3, is_sso_user = new.is_sso_user, updated_at = $2,
-            revision = revision + 1
-        from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[])
-            as new (user_id, name, lastname, title, email, email_key, is_sso_user)
+            email_key = new.email_key, email_key_version = $3, is_sso_user = new.is_sso_user,
+            attributes = new.attributes::jsonb, updated_at = $2, revision = revision + 1
+        from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[])
+            as new (user_id, name, lastname, title, email, email_key, is_sso_user, attributes)
         where users.organization_id = $1 and users.user_id = new.user_id
         "#,
         organization_id as Id<Organization>,
@@ -210,6 +215,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
         &emails as &[&str],
         &keys as &[&str],
         &sso,
+        &attributes,
     )
     .execute(change.connection())
     .await

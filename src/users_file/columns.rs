@@ -2,7 +2,7 @@
 
 use super::Contents;
 use crate::field::UserField;
-use crate::users::is_trimmed;
+use crate::users::{attributes, is_trimmed};
 
 /// What the command line says about a table: its columns, and its sheet in a workbook.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ struct Mapped {
     name: String,
     /// `None` for a column that is left out.
     field: Option<UserField>,
+    /// The key of an attribute.
+    attribute: Option<String>,
 }
 
 /// What a column is.
@@ -69,10 +71,12 @@ impl ColumnMap {
         if name.is_empty() || field.is_empty() {
             return Err(malformed());
         }
-        let Some(known) = contents.field(&field.to_lowercase()) else {
-            return Err(MappingError::UnknownField { field, fields: UserField::names(contents.fields) });
+        let attribute = contents.attribute(&field).map(str::to_owned);
+        let known = if attribute.is_some() { Some(UserField::Attributes) } else { table_field(contents, &field) };
+        let Some(known) = known else {
+            return Err(MappingError::UnknownField { field, fields: table_names(contents) });
         };
-        self.add(name, Some(known))
+        self.add(name, Some(known), attribute)
     }
 
     /// Leaves a column out.
@@ -80,7 +84,7 @@ impl ColumnMap {
     /// # Errors
     /// [`MappingError::RepeatedColumn`].
     pub fn ignore(&mut self, column: &str) -> Result<(), MappingError> {
-        self.add(visible(column), None)
+        self.add(visible(column), None, None)
     }
 
     /// Selects the sheet of a workbook.
@@ -92,15 +96,15 @@ impl ColumnMap {
         self.sheet.as_deref()
     }
 
-    fn add(&mut self, name: String, field: Option<UserField>) -> Result<(), MappingError> {
+    fn add(&mut self, name: String, field: Option<UserField>, attribute: Option<String>) -> Result<(), MappingError> {
         if self.find(&name).is_some() {
             return Err(MappingError::RepeatedColumn(name));
         }
-        let same = self.columns.iter().find(|other| other.field == field);
+        let same = self.columns.iter().find(|other| other.field == field && other.attribute == attribute);
         if let (Some(field), Some(first)) = (field, same) {
             return Err(MappingError::RepeatedField(first.name.clone(), name, field.as_str()));
         }
-        self.columns.push(Mapped { name, field });
+        self.columns.push(Mapped { name, field, attribute });
         Ok(())
     }
 
@@ -120,9 +124,18 @@ impl ColumnMap {
         let field = match self.find(name) {
             Some(Mapped { field: None, .. }) => return Column::Ignored,
             Some(Mapped { field, .. }) => *field,
-            None => contents.field(&name.to_lowercase()),
+            None if contents.attribute(name).is_some() => Some(UserField::Attributes),
+            None => table_field(contents, name),
         };
         field.map_or(Column::Unknown, Column::Field)
+    }
+
+    /// The key of a column that is an attribute.
+    pub(super) fn attribute(&self, contents: &Contents, name: &str) -> Option<String> {
+        match self.find(name) {
+            Some(mapped) => mapped.attribute.clone(),
+            None => contents.attribute(name).map(str::to_owned),
+        }
     }
 
     /// The columns that a header with these names does not have, and their fields.
@@ -133,6 +146,20 @@ impl ColumnMap {
         };
         self.columns.iter().filter(is_missing).map(|column| (column.name.as_str(), column.field))
     }
+}
+
+/// The field of this name. Attributes have a column each.
+fn table_field(contents: &Contents, name: &str) -> Option<UserField> {
+    contents.field(&name.to_lowercase()).filter(|field| *field != UserField::Attributes)
+}
+
+/// The names of the columns of a table.
+pub(super) fn table_names(contents: &Contents) -> String {
+    let name = |field: &UserField| match field {
+        UserField::Attributes => format!("{}KEY", attributes::PREFIX),
+        field => field.to_string(),
+    };
+    contents.fields.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a column without invisible characters.

@@ -1,6 +1,7 @@
 //! What a users file contains: new users, changes to users, or only the names of users.
 
 use crate::field::UserField;
+use crate::users::attributes;
 
 /// The expected contents of a users file.
 #[derive(Debug)]
@@ -54,6 +55,13 @@ impl Contents {
 
     pub(super) fn field(&self, name: &str) -> Option<UserField> {
         UserField::find(self.fields, name)
+    }
+
+    /// The key of a column such as `attributes.department`. Only the prefix is compared regardless of case.
+    pub(super) fn attribute<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (prefix, key) = name.split_at_checked(attributes::PREFIX.len())?;
+        let is_one = prefix.eq_ignore_ascii_case(attributes::PREFIX) && attributes::is_key(key);
+        (is_one && self.fields.contains(&UserField::Attributes)).then_some(key)
     }
 
     /// Whether the value of a key may be shown. An unknown key may be a misspelled `password`.

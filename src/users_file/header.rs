@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::Contents;
-use super::columns::{Column, ColumnMap, visible};
+use super::columns::{Column, ColumnMap, table_names, visible};
 use super::error::SyntaxError;
 use super::near::{near, other_name};
 use super::parsed::{Notes, Read, duplicate};
 use super::redact;
 use super::table::{Cell, place};
 use crate::field::UserField;
-use crate::users::trim;
+use crate::users::{attributes, trim};
 
 /// Minimum number of known columns in a header, unless fewer are required.
 const MIN_KNOWN_COLUMNS: usize = 2;
@@ -20,9 +20,10 @@ fn min_known_columns(contents: &Contents) -> usize {
 }
 
 fn columns_help(contents: &Contents) -> String {
-    match contents.fields.split_last() {
-        Some((last, others)) => format!("the columns are {} and {last}", UserField::names(others)),
-        None => String::new(),
+    let names = table_names(contents);
+    match names.rsplit_once(", ") {
+        Some((others, last)) => format!("the columns are {others} and {last}"),
+        None => format!("the column is {names}"),
     }
 }
 
@@ -103,9 +104,13 @@ pub(super) fn read(
     unknown(&others, &columns, shown, notes)?;
     for (index, (cell, column)) in header.iter().zip(&columns).enumerate() {
         let Some(field) = column else { continue };
-        let before = columns.iter().zip(header).take(index).find(|(other, _)| *other == column);
+        let attribute = |cell: &Cell<'_>| map.attribute(contents, &name(cell));
+        let key = attribute(cell);
+        let before = columns.iter().zip(header).take(index);
+        let before = before.filter(|(other, _)| *other == column).find(|(_, other)| attribute(other) == key);
         if let Some((_, first)) = before {
-            notes.note(duplicate(&format!("column `{field}`"), cell.span.clone(), first.span.clone()))?;
+            let shown = key.map_or_else(|| field.to_string(), |key| format!("{}{key}", attributes::PREFIX));
+            notes.note(duplicate(&format!("column `{shown}`"), cell.span.clone(), first.span.clone()))?;
         }
     }
     if known < min_known_columns(contents) {

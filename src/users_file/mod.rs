@@ -117,7 +117,7 @@ use std::path::Path;
 use std::slice::SliceIndex;
 
 use muster_client::RowFinding;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub use columns::ColumnMap;
@@ -137,6 +137,7 @@ pub use template::{TemplateFormat, template};
 pub use xlsx::WorkbookError;
 
 use crate::field::UserField;
+use crate::users::attributes;
 
 /// Maximum size of a users file; 100,000 rows of YAML are about 15 MB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -311,6 +312,17 @@ impl UsersFile {
             let cleared: Vec<String> =
                 row.fields.iter().filter(is_cleared).map(|field| field.name.to_string()).collect();
             values.extend(cleared.into_iter().map(|name| (name, Value::Null)));
+            let empty = row.fields.iter().filter_map(|field| field.name.strip_prefix(attributes::PREFIX));
+            let empty: Vec<&str> = empty.collect();
+            if empty.is_empty() {
+                continue;
+            }
+            let custom = values.entry(UserField::Attributes.as_str()).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(custom) = custom {
+                for key in empty {
+                    custom.entry(key).or_insert(Value::Null);
+                }
+            }
         }
     }
 
@@ -427,7 +439,9 @@ impl UsersFile {
     /// from the `password`.
     fn field(&self, index: usize, finding: &RowFinding) -> Option<&FileField> {
         let (row, name) = (self.rows.get(index)?, finding.field.as_ref()?);
-        let field = row.field(name);
+        // In JSON and YAML, attributes are one field.
+        let in_object = || row.field(UserField::Attributes.as_str()).filter(|_| name.starts_with(attributes::PREFIX));
+        let field = row.field(name).or_else(in_object);
         if name == UserField::PasswordHash.as_str() && field.is_none_or(|field| field.value.is_empty()) {
             return row.field(UserField::Password.as_str()).or(field);
         }

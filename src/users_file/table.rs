@@ -13,7 +13,7 @@ use super::parsed::{Notes, Read, push};
 use super::redact::{self, comment};
 use super::{ColumnMap, Contents, FileField, FileRow};
 use crate::field::UserField;
-use crate::users::trim;
+use crate::users::{attributes, trim};
 
 /// Maximum number of cells in a row.
 pub(super) const MAX_CELLS: usize = 256;
@@ -44,6 +44,7 @@ pub(super) fn read<'t>(contents: &'static Contents, map: &ColumnMap, text: &str,
     let mut reader = Reader {
         end: text.len(),
         columns: Vec::new(),
+        attributes: Vec::new(),
         tail: Vec::new(),
         notes: Notes::new(contents),
         is_unreliable: false,
@@ -61,6 +62,8 @@ struct Reader {
     /// The length of the text.
     end: usize,
     columns: Vec<Option<UserField>>,
+    /// For each column, the name of its field if that is an attribute.
+    attributes: Vec<Option<String>>,
     /// The unnamed columns at the end of the header: their byte ranges, and whether a value in them was reported.
     tail: Vec<(Range<usize>, bool)>,
     notes: Notes,
@@ -86,6 +89,8 @@ impl Reader {
         let mut first = Vec::new();
         let is_followed = matches!(source.clone().next(&mut first), Some(Ok(()))) && first.len() == width;
         self.columns = header::read(&row, is_followed, map, &mut self.notes)?;
+        let key = |cell: &Cell<'_>| map.attribute(contents, &header::name(cell));
+        self.attributes = row.iter().map(|cell| Some(format!("{}{}", attributes::PREFIX, key(cell)?))).collect();
         self.rows(source, row)
     }
 
@@ -176,15 +181,26 @@ impl Reader {
     fn row(&self, row: &[Cell<'_>], span: Range<usize>) -> FileRow {
         let mut map = Map::new();
         let mut fields = Vec::with_capacity(row.len());
-        for (column, cell) in self.columns.iter().zip(row) {
+        let mut custom = Map::new();
+        for ((column, attribute), cell) in self.columns.iter().zip(&self.attributes).zip(row) {
             let Some(field) = *column else { continue };
-            fields.push(FileField::new(field.as_str(), true, cell.span.clone(), cell.span.clone()));
+            let name = attribute.as_deref().unwrap_or(field.as_str());
+            fields.push(FileField::new(name, true, cell.span.clone(), cell.span.clone()));
             let trimmed = formula::unescape(trim(&cell.text));
+            if let Some(key) = attribute.as_deref().and_then(|name| name.strip_prefix(attributes::PREFIX)) {
+                if !trimmed.is_empty() {
+                    custom.insert(key.to_owned(), attributes::from_cell(trimmed));
+                }
+                continue;
+            }
             if !trimmed.is_empty() {
                 let flag = if field.is_flag() { flag(trimmed) } else { None };
                 let text = if field == UserField::Password { &cell.text } else { trimmed };
                 map.insert(field.into(), flag.map_or_else(|| Value::String(text.to_owned()), Value::Bool));
             }
+        }
+        if !custom.is_empty() {
+            map.insert(UserField::Attributes.into(), Value::Object(custom));
         }
         FileRow::object(map, span, fields)
     }

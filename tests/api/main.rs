@@ -47,6 +47,7 @@ mod tenants;
 mod time_limits;
 mod user;
 mod user_apply;
+mod user_attributes;
 mod user_deletion;
 mod user_filters;
 mod user_lists;

@@ -44,7 +44,7 @@ async fn one_user_is_changed_by_address_or_id() {
         (
             &["update", id][..],
             2,
-            "error: nothing to change; add `--name`, `--lastname`, `--title`, `--email` or `--sso`\n",
+            "error: nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso` or `--attribute`\n",
         ),
         (
             &["update", "x@example.com", "--name", "x"],
@@ -194,6 +194,57 @@ async fn sign_in_methods_and_levels_are_changed() {
     let people = "select string_agg(concat_ws(' ', email, is_sso_user, permission_level), ', ' order by user_id)
         from users join collaborators using (organization_id, user_id) where batch_id is not null";
     assert_eq!(app.db_value::<String>(people).await, "a@example.com f owner, b@example.com f collaborator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_are_set_searched_exported_and_removed() {
+    let app = app_with(&["a@example.com", "b@example.com"]).await;
+    let set = ["--attribute", "department=Research", "--attribute", "floor=3", "--attribute", "code=\"3\""];
+    let ran = user(&app, &[&["update", "a@example.com", "-o", "json"][..], &set].concat());
+    assert_eq!(json(&ran)[0]["attributes"], json!({"code": "3", "department": "Research", "floor": 3}));
+    let listed =
+        json(&user(&app, &["list", "-o", "json", "--attribute", "department=Research", "--attribute", "floor=3"]));
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["email"]), (1, &json!("a@example.com")));
+    let ran = user(&app, &["export", "--domain", "example.com"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "user,email,name,lastname,title,is_sso_user,permission_level,status,attributes.code,attributes.department,attributes.floor"
+    );
+    assert!(
+        lines[1].ends_with(",a@example.com,Ada,,,true,collaborator,active,\"\"\"3\"\"\",Research,3"),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[2].ends_with(",b@example.com,Ada,,,true,collaborator,active,,,"), "{}", lines[2]);
+    for format in ["csv", "json", "ndjson", "yaml"] {
+        let exported = user(&app, &["export", "-o", format]).out;
+        let ran = with_file(&app, "apply", exported.as_bytes(), &format!(".{format}"), &["--dry-run"]);
+        let unchanged = "dry run, nothing was written: 0 users created, 0 changed, 3 unchanged\n";
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), unchanged), "{format}");
+    }
+    let edited = ran.out.replace(",Research,3", ",,4");
+    let ran = with_file(&app, "apply", edited.as_bytes(), ".csv", &["--yes", "-o", "csv"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "0 users created, 1 changed, 1 unchanged\n"));
+    assert_eq!(
+        ran.out,
+        "action,email,field,before,after\r\nchange,a@example.com,attributes.department,Research,\r\n\
+         change,a@example.com,attributes.floor,3,4\r\n"
+    );
+    let ran = user(&app, &["update", "a@example.com", "--attribute", "code=", "-o", "json"]);
+    assert_eq!(json(&ran)[0]["attributes"], json!({"floor": 4}));
+    let content = b"user,attributes.floor,attributes.a b\na@example.com,5,\n";
+    let ran = with_file(&app, "update", content, ".csv", &[]);
+    assert!(ran.err.contains("unknown column `attributes.a b`\n"), "{}", ran.err);
+    let content = "users:\n  - user: a@example.com\n    attributes: {floor: [1], secret: hunter2\u{7}}\n";
+    let ran = with_file(&app, "update", content.as_bytes(), ".yaml", &[]);
+    assert_eq!((ran.status, ran.err.contains("hunter2")), (Some(1), false), "{}", ran.err);
+    let content = "users:\n  - user: a@example.com\n    attributes: {floor: [1], secret: hunter2}\n";
+    let ran = with_file(&app, "update", content.as_bytes(), ".yaml", &[]);
+    let place = "error[wrong_type]: attributes.floor: must be text, a number, true, false or null, not a list\n --> users:3:17\n";
+    assert!(ran.err.contains(place) && !ran.err.contains("hunter2"), "{}", ran.err);
+    let ran = user(&app, &["update", "a@example.com", "--attribute", "a b=1"]);
+    assert_eq!(ran.status, Some(2), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::client::present;
 use crate::retry::RetryReason;
@@ -186,6 +187,10 @@ pub struct PlannedUser {
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     #[serde(default)]
     pub credential: PlannedCredential,
+    /// Custom attributes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub attributes: Map<String, Value>,
 }
 
 /// How a user would sign in.

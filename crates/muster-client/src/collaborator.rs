@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::PermissionLevel;
 use crate::client::present;
@@ -41,6 +42,10 @@ pub struct Collaborator {
     /// Whether the user signs in through SSO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_sso_user: Option<bool>,
+    /// Custom attributes: texts, numbers and booleans.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub attributes: Map<String, Value>,
     /// Creation time of the membership.
     pub created_at: DateTime<Utc>,
 }
@@ -74,6 +79,8 @@ pub struct CollaboratorFilter {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the member should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// Attributes that the member has.
+    pub attributes: Map<String, Value>,
 }
 
 /// Kind of account.
@@ -118,6 +125,7 @@ impl CollaboratorFilter {
             ("created_after", self.created_after.map(|time| time.to_rfc3339())),
             ("created_before", self.created_before.map(|time| time.to_rfc3339())),
             ("without_password", self.without_password.map(flag)),
+            ("attributes", (!self.attributes.is_empty()).then(|| Value::Object(self.attributes.clone()).to_string())),
         ])
     }
 }

@@ -1,7 +1,7 @@
 //! A user to create, and a created user.
 //!
 //! Fields, optionality and key order are those of the vendor's Python models `AdminCreateUser` and `AdminCreatedUser`
-//! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`) follow them
+//! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`, `attributes`) follow them
 //! and are omitted if unset.
 
 use chrono::{DateTime, Utc};
@@ -55,6 +55,9 @@ pub struct AdminCreateUser {
     /// Permission level; `None` means [`Collaborator`](PermissionLevel::Collaborator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
+    /// Custom attributes: texts, numbers and booleans.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
 }
 
 /// Permission level in the organization.
@@ -93,6 +96,7 @@ impl AdminCreateUser {
             password_hash: None,
             must_change_password: None,
             permission_level: None,
+            attributes: Map::new(),
         }
     }
 
@@ -138,6 +142,13 @@ impl AdminCreateUser {
         Self { permission_level: Some(level), ..self }
     }
 
+    /// Sets a custom attribute: text, a number or a boolean.
+    #[must_use]
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.attributes.insert(key.into(), value.into());
+        self
+    }
+
     /// The fields as a JSON object without absent optional fields.
     ///
     /// Like the vendor's `to_dict`, it **contains the password in plain text**. Use `Debug` for logging.
@@ -160,13 +171,15 @@ impl PartialEq for AdminCreateUser {
             password_hash,
             must_change_password,
             permission_level,
+            attributes,
         } = other;
         let exposed = |secret: &Option<SecretString>, other: &Option<SecretString>| {
             secret.as_ref().map(ExposeSecret::expose_secret) == other.as_ref().map(ExposeSecret::expose_secret)
         };
         (&self.name, &self.email, self.is_sso_user, &self.lastname, &self.title)
             == (name, email, *is_sso_user, lastname, title)
-            && (self.must_change_password, self.permission_level) == (*must_change_password, *permission_level)
+            && (self.must_change_password, self.permission_level, &self.attributes)
+                == (*must_change_password, *permission_level, attributes)
             && exposed(&self.password, password)
             && exposed(&self.password_hash, password_hash)
     }
@@ -288,7 +301,7 @@ mod tests {
     fn debug_redacts_the_password_and_its_hash() {
         assert_eq!(
             format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2").password_hash("$2b$hunter2")),
-            r#"AdminCreateUser { name: "n", email: "e", password: Some(SecretBox<str>([REDACTED])), is_sso_user: false, lastname: None, title: None, password_hash: Some(SecretBox<str>([REDACTED])), must_change_password: None, permission_level: None }"#
+            r#"AdminCreateUser { name: "n", email: "e", password: Some(SecretBox<str>([REDACTED])), is_sso_user: false, lastname: None, title: None, password_hash: Some(SecretBox<str>([REDACTED])), must_change_password: None, permission_level: None, attributes: {} }"#
         );
     }
 
@@ -297,8 +310,9 @@ mod tests {
         let user = AdminCreateUser::new("n", "e")
             .password_hash("$2b$10$x")
             .must_change_password(true)
-            .permission_level(PermissionLevel::Owner);
-        let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner"}"#;
+            .permission_level(PermissionLevel::Owner)
+            .attribute("floor", 3);
+        let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner","attributes":{"floor":3}}"#;
         assert_eq!(serde_json::to_string(&user).unwrap(), text);
         assert_eq!(serde_json::from_str::<AdminCreateUser>(text).unwrap(), user);
         assert_eq!(Value::from(user.to_dict()), serde_json::from_str::<Value>(text).unwrap());

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::batch_request::plan_header;
 use crate::client::by_id;
@@ -39,6 +40,10 @@ pub struct User {
     pub updated_at: DateTime<Utc>,
     /// Revision, incremented by each change. The `ETag` contains it in quotes.
     pub revision: i64,
+    /// Custom attributes: texts, numbers and booleans.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
+    pub attributes: Map<String, Value>,
 }
 
 /// The result of a change to a list of users.
@@ -177,6 +182,9 @@ pub struct UserChange {
     /// Permission level of the membership itself, without groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
+    /// Custom attributes: the given ones replace their values, `null` removes one, the others stay.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
 }
 
 /// A row of a list of users: the user and, for [`Client::update_users`], the change.

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use muster_client::{AppliedUser, AppliedUsers, AppliedUsersMetadata, ChangedField, RowFinding};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
@@ -48,6 +49,9 @@ pub(in crate::http) struct WishedUser {
     /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// Custom attributes: the given ones replace their values, `null` removes one, the others stay (RFC 7396).
+    #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
+    attributes: Option<Map<String, Value>>,
     /// `active` or `suspended`; a new user is active.
     #[schema(example = "active")]
     status: Option<String>,

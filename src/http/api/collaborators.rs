@@ -16,7 +16,7 @@ use crate::http::error::ErrorBody;
 use crate::http::{extract, headers, vendor};
 use crate::id::{self, Id};
 use crate::page::PageRequest;
-use crate::users::{self, AccountKind, EmailAddress, Status, UserDetails};
+use crate::users::{self, AccountKind, Attributes, EmailAddress, Status, UserDetails};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -49,6 +49,8 @@ pub(in crate::http) struct Query {
     created_before: Option<String>,
     /// `true`: only people who should sign in with a password and have none. `false`: only the others.
     without_password: Option<String>,
+    /// JSON object of custom attributes that the user has, such as `{"department":"Research"}`.
+    attributes: Option<String>,
     /// The `next_paging_token` of the previous page.
     paging_token: Option<String>,
     /// Members per page: 1 to 50, default 50. With filters other than `email`, `name` and the kinds of account, a page can
@@ -68,7 +70,12 @@ impl Query {
             EmailAddress::domain_key(text)
                 .ok_or_else(|| Error::invalid("`domain` must be a domain such as example.com"))
         });
+        let attributes = self.attributes.as_deref().map(|text| {
+            let rule = "`attributes` must be a JSON object of texts, numbers and booleans";
+            Attributes::parse(text).ok_or_else(|| Error::invalid(rule))
+        });
         Ok(MoreFilters {
+            attributes: attributes.transpose()?,
             status: self.status.as_deref().map(status).transpose()?,
             permission_level: self.permission_level.as_deref().map(permission_level).transpose()?,
             is_sso_user: extract::flag("is_sso_user", self.is_sso_user.as_deref())?,
@@ -144,6 +151,7 @@ impl From<UserDetails> for Collaborator {
             lastname: collaborator.lastname,
             title: collaborator.title,
             is_sso_user: Some(collaborator.is_sso_user),
+            attributes: collaborator.attributes.to_object(),
             email: collaborator.email,
             base_role: Some(collaborator.own_level.as_str().to_owned()),
             permission_level: collaborator.permission_level.as_str().to_owned(),

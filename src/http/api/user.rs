@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::User;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{IfMatch, NoQuery, Single, with_etag};
@@ -31,6 +32,7 @@ impl From<UserDetails> for User {
             created_at: user.created_at,
             updated_at: user.updated_at,
             revision: user.revision,
+            attributes: user.attributes.to_object(),
         }
     }
 }
@@ -57,6 +59,9 @@ pub(in crate::http) struct UserChange {
     /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// Custom attributes: the given ones replace their values, `null` removes one, the others stay (RFC 7396).
+    #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
+    attributes: Option<Map<String, Value>>,
 }
 
 fn user_id(request: &HttpRequest) -> Result<Id<id::User>> {
@@ -81,8 +86,8 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
 
 /// Change a user
 ///
-/// Changes the fields in the body: name, last name, title, e-mail address, sign-in method, permission level. If any field is
-/// invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
+/// Changes the fields in the body: name, last name, title, e-mail address, sign-in method, permission level,
+/// attributes. If any field is invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
 /// service account can be changed. The last owner can't be demoted. Requires an owner.
 #[utoipa::path(patch, path = "/api/v2/users/{user_id}", operation_id = "user_update", tag = "users",
     params(("user_id" = String, Path), IfMatch),

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use muster_client::{ChangedUsers, ChangedUsersMetadata, User};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{DryRun, is_dry_run};
@@ -53,6 +54,9 @@ pub(in crate::http) struct UserChangeRow {
     /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// Custom attributes: the given ones replace their values, `null` removes one, the others stay (RFC 7396).
+    #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
+    attributes: Option<Map<String, Value>>,
     /// Expected `revision` of the user; the row is rejected if it differs.
     #[schema(example = 1)]
     if_match: Option<i64>,
@@ -60,7 +64,8 @@ pub(in crate::http) struct UserChangeRow {
 
 /// Change a list of users, all or none
 ///
-/// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level. Users can swap
+/// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level, attributes.
+/// Users can swap
 /// addresses within a list. The last owner can't be demoted.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.

@@ -4,6 +4,7 @@ use actix_web::http::header::{LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{Batch, PlannedCredential, PlannedUser};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::batches::to_batch;
@@ -52,6 +53,10 @@ pub(in crate::http) struct AdminCreateUser {
     /// Permission level: `collaborator` (default) or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// Custom attributes: a flat object of texts, numbers and booleans, at most 64 and 8 KiB. Keys have letters, digits, `_`, `.`
+    /// and `-`, at most 64.
+    #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
+    attributes: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -233,5 +238,6 @@ fn to_planned_user(user: &NewUser) -> PlannedUser {
             Credential::Imported { .. } => PlannedCredential::PasswordHash,
             Credential::Unset => PlannedCredential::None,
         },
+        attributes: user.attributes.to_object(),
     }
 }

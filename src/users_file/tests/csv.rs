@@ -5,9 +5,9 @@ use serde_json::json;
 use super::*;
 
 const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
-                       must_change_password and permission_level";
+                       must_change_password, permission_level and attributes.KEY";
 const UNKNOWN: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
-                       must_change_password and permission_level; to leave a column out, add `--ignore COLUMN`";
+                       must_change_password, permission_level and attributes.KEY; to leave a column out, add `--ignore COLUMN`";
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
@@ -38,7 +38,7 @@ fn rejected(text: &str) -> String {
 fn the_help_names_all_columns() {
     let (last, first) = UserField::NEW_USER.split_last().unwrap();
     assert_eq!(UNKNOWN, format!("{COLUMNS}; to leave a column out, add `--ignore COLUMN`"));
-    assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}", UserField::names(first)));
+    assert_eq!(COLUMNS, format!("= help: the columns are {} and {last}.KEY", UserField::names(first)));
 }
 
 #[test]
@@ -552,8 +552,8 @@ fn a_mapping_that_contradicts_itself_is_rejected() {
         let mapped = mappings.iter().try_for_each(|mapping| columns.map(Contents::CREATED, mapping));
         mapped.and_then(|()| columns.ignore(ignored)).expect_err("must be rejected").to_string()
     };
-    let fields =
-        "name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, permission_level";
+    let fields = "name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, \
+                  permission_level, attributes.KEY";
     for (mappings, ignored, due) in [
         (&["Vorname"][..], "", "`Vorname` is not of the form COLUMN=FIELD"),
         (&["=name"], "", "`=name` is not of the form COLUMN=FIELD"),
@@ -562,7 +562,37 @@ fn a_mapping_that_contradicts_itself_is_rejected() {
         (&["A=name", "a =email"], "", "column `a` is given twice"),
         (&["A=name"], "A", "column `A` is given twice"),
         (&["A=name", "B=Name"], "", "columns `A` and `B` are both mapped to `name`"),
+        (&["A=attributes.a", "B=attributes.a"], "", "columns `A` and `B` are both mapped to `attributes`"),
     ] {
         assert_eq!(error(mappings, ignored), due);
     }
+}
+
+#[test]
+fn attributes_have_a_column_each() {
+    let header = "name,email,attributes.department,Attributes.Floor,ATTRIBUTES.remote,is_sso_user\n";
+    assert_eq!(
+        rows(&format!(
+            "{header}Ann,a@x.org, Research ,3,true,yes\nBo,b@x.org,\"\"\"3\"\"\",007,,no\nCy,c@x.org,,,,no\n"
+        )),
+        json!([
+            {"name": "Ann", "email": "a@x.org", "is_sso_user": true,
+                "attributes": {"department": "Research", "Floor": 3, "remote": true}},
+            {"name": "Bo", "email": "b@x.org", "is_sso_user": false, "attributes": {"department": "3", "Floor": "007"}},
+            {"name": "Cy", "email": "c@x.org", "is_sso_user": false},
+        ])
+    );
+    let found =
+        rejected("name,email,is_sso_user,attributes.a,attributes.a,attributes.b c,attributes\nAnn,a@x.org,no,,,,\n");
+    for error in ["duplicate column `attributes.a`", "unknown column `attributes.b c`", "unknown column `attributes`"] {
+        assert!(found.contains(error), "{found}");
+    }
+    let text = "name,email,is_sso_user,Abteilung,Etage\nAnn,a@x.org,no,Research,3\n";
+    let mappings = ["Abteilung=attributes.department", "Etage=attributes.floor"];
+    let file = mapped(Contents::CREATED, &mappings, &[], text).unwrap();
+    assert_eq!(file.rows().next().unwrap()["attributes"], json!({"department": "Research", "floor": 3}));
+    let mut file = mapped(Contents::CHANGED, &[], &[], "user,attributes.a,attributes.b,title\nu@x.org,,1,\n").unwrap();
+    file.clear_empty();
+    let cleared = json!({"user": "u@x.org", "title": null, "attributes": {"a": null, "b": 1}});
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&cleared]);
 }

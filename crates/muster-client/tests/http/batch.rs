@@ -200,6 +200,7 @@ async fn a_dry_run_sends_no_key_and_returns_the_plan() {
         title: None,
         permission_level: "owner".to_owned(),
         credential: PlannedCredential::PasswordHash,
+        attributes: serde_json::Map::new(),
     };
     assert_eq!(planned, PlannedBatch { users: vec![user], plan: "plan1_abc".to_owned(), warnings: vec![] });
     // Sent twice, because the first response was lost.

@@ -48,6 +48,7 @@ async fn collaborators_are_filtered_and_paged_like_in_the_vendors_client() {
         name: Some("N N".to_owned()),
         collaborator_type: Some(CollaboratorType::OnlyUserAccounts),
         is_service_account: Some(true),
+        ..CollaboratorFilter::default()
     };
     let page = server.client().list_collaborators(&filter, 2, Some("pt-2")).await.unwrap();
     assert_eq!(
