@@ -139,8 +139,8 @@ async fn keys_are_rotated() {
 async fn a_spreadsheet_is_migrated() {
     let fixture = Fixture::start().await.follow("docs/how-to/move-from-csv.md").await;
     let expected = [
-        ("hedy@example.com", false, "correct horse battery staple"),
-        ("radia@example.com", false, "tea, Earl Grey, hot"),
+        ("hedy@example.net", false, "correct horse battery staple"),
+        ("radia@example.net", false, "tea, Earl Grey, hot"),
     ];
     assert_passwords(&fixture, &expected).await;
 }
@@ -150,9 +150,9 @@ async fn users_from_keycloak_keep_their_passwords() {
     let fixture = Fixture::start().await.with_exports(&["keycloak-export.json"]);
     let fixture = fixture.follow("docs/how-to/move-from-keycloak.md").await;
     let expected = [
-        ("ada@example.com", false, "correct horse battery staple"),
-        ("grace@example.com", true, "tea, Earl Grey, hot"),
-        ("margaret@example.com", false, "Margaret's long password"),
+        ("ada@key.example", false, "correct horse battery staple"),
+        ("grace@key.example", true, "tea, Earl Grey, hot"),
+        ("margaret@key.example", false, "Margaret's long password"),
     ];
     assert_passwords(&fixture, &expected).await;
 }
@@ -162,10 +162,10 @@ async fn users_from_kratos_keep_their_passwords() {
     let fixture = Fixture::start().await.with_exports(&["kratos-export.json"]);
     let fixture = fixture.follow("docs/how-to/move-from-kratos.md").await;
     let expected = [
-        ("ada@example.com", false, "correct horse battery staple"),
-        ("grace@example.com", false, "tea, Earl Grey, hot"),
-        ("joan@example.com", false, "one more password"),
-        ("margaret@example.com", false, "Margaret's long password"),
+        ("ada@ory.example", false, "correct horse battery staple"),
+        ("grace@ory.example", false, "tea, Earl Grey, hot"),
+        ("joan@ory.example", false, "one more password"),
+        ("margaret@ory.example", false, "Margaret's long password"),
     ];
     assert_passwords(&fixture, &expected).await;
 }
@@ -180,4 +180,37 @@ async fn users_from_directories_are_migrated() {
         ("grace@ldap.example", false, "tea, Earl Grey, hot"),
     ];
     assert_passwords(&fixture, &expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guides_work_one_after_another_on_one_server() {
+    let files = [
+        "keycloak-export.json",
+        "kratos-export.json",
+        "okta-export.json",
+        "entra-export.csv",
+        "google-export.csv",
+        "ldap-export.ldif",
+        "auth0-export.ndjson",
+    ];
+    let fixture = Fixture::start().await.with_exports(&files);
+    // The users of the README.
+    let readme = read("README.md");
+    let list = parts(&readme).into_iter().find_map(|part| match part {
+        Part::Code(code) => code.text().split_once("$ cat users.yaml\n").map(|(_, list)| list.to_owned()),
+        _ => None,
+    });
+    fixture.session.write_file("users.yaml", &list.unwrap());
+    let mut fixture = fixture;
+    let fixture = tokio::task::spawn_blocking(move || {
+        fixture.session.follow("README", "```console\n$ muster user batch-create -f users.yaml\n…\n```\n");
+        fixture
+    });
+    let mut fixture = fixture.await.unwrap();
+    for page in RUN.iter().filter(|page| page.contains("move-from") || page.contains("at-night")) {
+        fixture = fixture.follow(page).await;
+    }
+    let owner = fixture.server.actor(fixture.server.key.as_ref().unwrap());
+    let users = owner.get("/api/v2/organization_collaborators/?count=50").await.json();
+    assert!(users["results"].as_array().unwrap().len() > 25, "{users}");
 }
