@@ -248,8 +248,8 @@ impl Prepared {
         let emails: Vec<_> = self.new.iter().map(|account| &account.user.email).collect();
         let organization_id = change.organization_id();
         for taken in users::read::taken(change.connection(), organization_id, &emails, None).await? {
-            if let Some((index, account)) = self.new_rows().nth(taken) {
-                report.add(Finding::email_taken(index, account.user.email.as_str()));
+            if let (Some(index), Some(account)) = (self.new_indexes.get(taken), self.new.get(taken)) {
+                report.add(Finding::email_taken(*index, account.user.email.as_str()));
             }
         }
         Ok(())
