@@ -212,8 +212,8 @@ async fn findings_about_invited_people_are_at_their_places_in_the_file() {
     }
     let written = std::fs::read_to_string(errors.path()).unwrap();
     let expected = format!(
-        "line,column,field,value,code,message\r\n3,13,password,,password_in_invitation,\"{message}\"\r\n\
-         4,10,email,nobody,email_invalid,not a valid e-mail address\r\n"
+        "line,column,cell,field,value,code,message\r\n3,13,,password,,password_in_invitation,\"{message}\"\r\n\
+         4,10,,email,nobody,email_invalid,not a valid e-mail address\r\n"
     );
     assert_eq!(written, expected);
     assert!(!format!("{}{written}", ran.err).contains("Plum"), "a password is not shown");
