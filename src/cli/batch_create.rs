@@ -30,6 +30,7 @@ use muster_client::{
     PlannedBatch, PlannedUser,
 };
 use serde::Serialize;
+use serde_json::Value;
 use sha2::Sha256;
 
 use super::columns::ColumnArgs;
@@ -40,6 +41,7 @@ use super::progress::Progress;
 use super::remote::ServerArgs;
 use super::{Exit, batch_wait, plan_summary};
 use crate::secret::Secret;
+use crate::users::EmailAddress;
 use crate::users_file::{Contents, FileFormat, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
@@ -105,8 +107,9 @@ pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
         if !args.dry_run
             && !args.again
             && let Some(batch) = earlier_batch(client, &source.file).await
+            && let Some(created) = follow_earlier(args, client, &source.file, &batch, &mut progress).await?
         {
-            return finish_earlier(args, client, &batch, progress).await;
+            return finish(args, &created, &progress);
         }
         match local_hash::rows(source.file.rows(), args.dry_run, &mut progress).await? {
             Hashed::Rows(rows) => send(args, client, &source, &rows, None, progress).await,
@@ -197,17 +200,33 @@ async fn earlier_batch(client: &Client, file: &UsersFile) -> Option<Batch> {
     })
 }
 
-/// Waits for the batch of an earlier run, and reports its users.
-async fn finish_earlier(args: &Args, client: &Client, batch: &Batch, mut progress: Progress) -> Result<(), Exit> {
+/// Waits for the batch of an earlier run; `None` if it has other users.
+async fn follow_earlier(
+    args: &Args,
+    client: &Client,
+    file: &UsersFile,
+    batch: &Batch,
+    progress: &mut Progress,
+) -> Result<Option<CreatedBatch>, Exit> {
     if batch.state == BatchState::Running {
-        announce(batch, &mut progress);
+        announce(batch, progress);
     }
     let ended = tokio::select! {
         ended = client.wait_for_batch(&batch.batch_id, |batch| progress.follow(batch)) => ended,
         _ = tokio::signal::ctrl_c() => return Err(batch_wait::interrupted(&batch.batch_id, args.output)),
     };
     progress.clear();
-    finish(args, &CreatedBatch { replayed: true, ..ended? }, &progress)
+    Ok(Some(CreatedBatch { replayed: true, ..ended? }).filter(|created| has_users_of(created, file)))
+}
+
+/// Whether a batch has the users of the file: with another sheet or mapping, the same file has other users.
+fn has_users_of(created: &CreatedBatch, file: &UsersFile) -> bool {
+    let key = |email: &str| EmailAddress::parse(email).ok().map(|address| address.key().to_owned());
+    let is_same = |(user, row): (&AdminCreatedUser, &Value)| {
+        let email = row.get("email").and_then(Value::as_str);
+        email.is_some_and(|email| key(email) == key(&user.email))
+    };
+    created.users.len() == file.len() && created.users.iter().zip(file.rows()).all(is_same)
 }
 
 /// The users of a rejected list, if all of them exist and an earlier run created them from the same file: then nothing is
@@ -219,7 +238,7 @@ async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Opt
     }
     let batch = earlier_batch(client, file).await.filter(|batch| batch.state == BatchState::Created)?;
     let created = client.batch_results(&batch.batch_id).await.ok()?;
-    (created.users.len() == file.len()).then_some(CreatedBatch { replayed: true, ..created })
+    has_users_of(&created, file).then_some(CreatedBatch { replayed: true, ..created })
 }
 
 /// The idempotency key of a command that is not given one.

@@ -155,6 +155,29 @@ async fn a_workbook_creates_the_users_of_its_sheet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_sheet_of_the_same_workbook_is_another_list() {
+    let app = TestApp::spawn().await;
+    let mut workbook = Workbook::new();
+    for name in ["ada", "bo"] {
+        let sheet = workbook.add_worksheet().set_name(name).unwrap();
+        let rows = [["name", "email", "is_sso_user"], [name, &format!("{name}@example.com"), "true"]];
+        sheet.write_row_matrix(0, 0, rows).unwrap();
+    }
+    let content = workbook.save_to_buffer().unwrap();
+    for (sheet, done) in [
+        ("ada", "1 user created."),
+        ("bo", "1 user created."),
+        ("bo", "nothing is left to do."),
+        // The newest batch of the file is not this sheet's.
+        ("ada", "1 of 1 users can't be created; nothing was created"),
+    ] {
+        let ran = create(&app, &content, ".xlsx", &["--sheet", sheet, "--hash-locally"]);
+        assert!(ran.err.trim_end().ends_with(done), "{}", ran.err);
+    }
+    assert_eq!(app.db_counts().await[0], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_command_that_takes_a_users_file_takes_a_workbook() {
     let app = app_with(&["a@example.com", "+b@example.com"]).await;
     let workbook = |cells: &[&str]| {
