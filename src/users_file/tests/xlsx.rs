@@ -2,6 +2,8 @@
 
 use std::io::{Cursor, Write as _};
 
+use proptest::collection;
+use proptest::prelude::*;
 use rust_xlsxwriter::{ExcelDateTime, Format, Formula, Workbook, Worksheet};
 use serde_json::json;
 use zip::ZipWriter;
@@ -510,4 +512,32 @@ fn a_huge_workbook_is_rejected_without_reading_it_all() {
         shown.starts_with("error: a file can have at most 100000 users\n      --> people.xlsx, Sheet1!A100002\n"),
         "{shown}"
     );
+}
+
+proptest! {
+    #[test]
+    fn a_workbook_is_read_like_the_same_table_in_csv(users in collection::vec(collection::vec("\\PC{0,6}", 4), 0..5)) {
+        let header = ["name", "email", "password", "title"].map(str::to_owned).to_vec();
+        let table: Vec<_> = std::iter::once(header).chain(users).collect();
+        let quoted = |cell: &String| format!("\"{}\"", cell.replace('"', "\"\""));
+        let lines = table.iter().map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(","));
+        let csv = UsersFile::from_text(
+            String::new(),
+            lines.collect::<Vec<_>>().join("\n"),
+            FileFormat::Csv,
+            Contents::INVITED,
+            &ColumnMap::default(),
+        );
+        let bytes = sheet(|sheet| {
+            for (row, cells) in (0..).zip(&table) {
+                for (column, cell) in (0..).zip(cells) {
+                    sheet.write_string(row, column, cell).unwrap();
+                }
+            }
+        });
+        let workbook =
+            UsersFile::from_workbook(String::new(), bytes, Contents::INVITED, &ColumnMap::default());
+        let values = |file: Result<UsersFile, FileError>| file.unwrap().rows().cloned().collect::<Value>();
+        prop_assert_eq!(values(workbook), values(csv));
+    }
 }

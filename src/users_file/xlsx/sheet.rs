@@ -41,7 +41,8 @@ impl Content {
 
 /// Reads the first `max_rows` rows that have a value, without comments above the header.
 pub(super) fn read(workbook: &mut Workbook<'_>, name: &str, max_rows: usize) -> Result<Content, WorkbookError> {
-    let mut padded = padded(workbook, name)?;
+    // The header has no numbers, and looking for them reads the whole sheet.
+    let mut padded = if max_rows == 1 { Padded(Vec::new().into_iter().peekable()) } else { padded(workbook, name)? };
     let mut reader = workbook.worksheet_cells_reader(name)?;
     let mut writer = Writer::new(name);
     while let Some(cell) = reader.next_cell_with_formula_metadata()? {
