@@ -23,6 +23,7 @@ use super::remote::ServerArgs;
 use super::{Exit, listing};
 use crate::audit::{self, ActorFilter, Filter, TargetFilter};
 use crate::caller::Action;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::id::{self, Id};
 use crate::page::PageRequest;
@@ -172,7 +173,7 @@ async fn list(args: ListArgs) -> Result<(), Exit> {
         )),
         exit => exit,
     })?;
-    let now = Utc::now();
+    let now = Clock::System.now();
     let filter = AuditFilter {
         since: args.since.map(|since| since.at(now)),
         until: args.until.map(|until| until.at(now)),

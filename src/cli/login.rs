@@ -14,6 +14,7 @@ use super::credentials::Credentials;
 use super::local::{user_of, with_operator};
 use super::output::{self, say};
 use super::remote::{ServerArgs, TOKEN_VARIABLES};
+use crate::clock::Clock;
 use crate::config::environment;
 use crate::device_logins;
 use crate::keys::Token;
@@ -102,12 +103,13 @@ async fn approve_locally(config: &OperatorArgs, code: &str, yes: bool, user: &st
 
 /// Shows who asks for a login, and asks whether to approve it.
 fn confirm(login: &LoginRequest, user: &str, yes: bool) -> Result<(), Exit> {
-    say(&describe(login, Utc::now()));
+    say(&describe(login, Clock::System.now()));
     if yes {
         return Ok(());
     }
     output::require_terminal("--yes")?;
-    let question = format!("Give this client an API key that acts as {}? [y/N] ", output::clean(user));
+    let user = output::clean(user);
+    let question = format!("Did you start this login yourself? Its client gets an API key that acts as {user}. [y/N] ");
     if output::confirm(&question) { Ok(()) } else { Err(Exit::rejected("not approved; the client gets no API key")) }
 }
 

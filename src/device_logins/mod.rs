@@ -143,12 +143,12 @@ async fn identify(app: &App, caller: &Caller, text: &str) -> Result<Identified> 
             let found = read::by_code(&mut *app.reader(&app.db.interactive).await?, &code).await?;
             if found.is_none() {
                 app.wrong_codes.note(caller.organization_id, now);
-                let message = "unknown code; compare it with the code on the machine that logs in, or start the login again: a code \
-                               is valid for 10 minutes";
-                return Err(Error::new(Code::NotFound, message));
+                return Err(unknown_code());
             }
             found
         }
+        // A typing mistake, such as a vowel, which is no guess.
+        None if !text.starts_with(otp::PREFIX) => return Err(unknown_code()),
         None => {
             let otp = checked(app, text)?;
             let found = read::by_otp(&mut *app.reader(&app.db.interactive).await?, &otp.sha256).await?;
@@ -189,6 +189,12 @@ fn checked(app: &App, otp: &str) -> Result<Otp> {
         };
         Error::new(Code::NotFound, message)
     })
+}
+
+fn unknown_code() -> Error {
+    let message = "unknown code; compare it with the code on the machine that logs in, or start the login again: a code is valid for \
+                   10 minutes";
+    Error::new(Code::NotFound, message)
 }
 
 fn expired() -> Error {

@@ -19,7 +19,7 @@ use crate::id;
 pub(super) const LIFETIME: Duration = Duration::minutes(10);
 
 const PURPOSE: &str = "one-time password";
-const PREFIX: &str = "otp_";
+pub(super) const PREFIX: &str = "otp_";
 const NUMBER_LEN: usize = 8;
 
 /// A one-time password with a valid signature.

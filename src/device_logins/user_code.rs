@@ -63,7 +63,14 @@ impl fmt::Display for UserCode {
 
 /// Counts the wrong codes of each organization, on this instance.
 #[derive(Debug, Default)]
-pub(crate) struct WrongCodes(Mutex<HashMap<Id<Organization>, (DateTime<Utc>, u32)>>);
+pub(crate) struct WrongCodes(Mutex<HashMap<Id<Organization>, Count>>);
+
+/// The number of wrong codes since the first of them, within a minute.
+#[derive(Debug)]
+struct Count {
+    since: DateTime<Utc>,
+    wrong: u32,
+}
 
 impl WrongCodes {
     /// # Errors
@@ -71,8 +78,8 @@ impl WrongCodes {
     pub(super) fn check(&self, organization_id: Id<Organization>, now: DateTime<Utc>) -> Result<()> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match counts.get(&organization_id) {
-            Some((since, count)) if *count >= WRONG_CODES && now < *since + MINUTE => {
-                let left = (*since + MINUTE - now).to_std().unwrap_or_default();
+            Some(count) if count.wrong >= WRONG_CODES && now < count.since + MINUTE => {
+                let left = (count.since + MINUTE - now).to_std().unwrap_or_default();
                 Err(Error::rate_limited("too many wrong login codes; retry later", left))
             }
             _ => Ok(()),
@@ -81,8 +88,8 @@ impl WrongCodes {
 
     pub(super) fn note(&self, organization_id: Id<Organization>, now: DateTime<Utc>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.retain(|_, (since, _)| now < *since + MINUTE);
-        counts.entry(organization_id).or_insert((now, 0)).1 += 1;
+        counts.retain(|_, count| now < count.since + MINUTE);
+        counts.entry(organization_id).or_insert(Count { since: now, wrong: 0 }).wrong += 1;
     }
 }
 
