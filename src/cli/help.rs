@@ -1,9 +1,9 @@
-//! The help of `muster` alone, with the commands by task, and hints for commands that do not exist.
+//! The help of `muster` alone, with the commands by task, examples and hints for commands that do not exist.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
-use super::output;
+use super::{examples, output};
 
 /// The commands of each task.
 const TASKS: [(&str, &[&str]); 5] = [
@@ -35,7 +35,8 @@ const SYNONYMS: [(&[&str], &str); 10] = [
 ];
 
 /// Shows the commands by task in the help of the program.
-pub(super) fn by_task(mut command: Command) -> Command {
+pub(super) fn by_task(command: Command) -> Command {
+    let mut command = examples::add(command, "");
     command.build();
     let about = |name: &&&str| {
         let about = command.find_subcommand(name)?.get_about()?.to_string();

@@ -17,6 +17,7 @@ mod completions;
 mod config;
 mod credentials;
 mod doctor;
+mod examples;
 mod exit;
 mod file_report;
 mod find;
