@@ -73,7 +73,7 @@ fn bash_completes_commands_options_and_values() {
     }
     assert_eq!(completed(&["muster", "key", "create", "--expires"]), BTreeSet::from(["--expires-in".to_owned()]));
     let values = completed(&["muster", "user", "list", "--output", ""]);
-    assert_eq!(values, ["csv", "json", "table"].map(str::to_owned).into());
+    assert_eq!(values, ["csv", "json", "table", "wide"].map(str::to_owned).into());
 }
 
 #[test]
