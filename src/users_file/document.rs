@@ -12,7 +12,7 @@ pub(super) struct Document {
     /// What excerpts don't show: [tidy](super::redact::tidy).
     pub hidden: Vec<Redaction>,
     /// The cells in the text, if the file is a workbook.
-    pub sheet: Option<SheetCells>,
+    pub sheet: Option<Box<SheetCells>>,
 }
 
 impl Document {

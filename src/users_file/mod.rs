@@ -257,7 +257,7 @@ impl UsersFile {
         };
         drop(bytes);
         let xlsx::Sheet { text, cells, parsed: Parsed { rows, hidden, errors } } = sheet;
-        let document = Document { path, text, hidden, sheet: Some(cells) };
+        let document = Document { path, text, hidden, sheet: Some(Box::new(cells)) };
         Self::valid(contents, sha256, FileFormat::Xlsx, document, rows, errors)
     }
 

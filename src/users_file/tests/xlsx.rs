@@ -140,8 +140,8 @@ fn cells_are_what_the_sheet_shows() {
         sheet.write(2, 5, 0.1 + 0.2).unwrap();
         sheet.write_with_format(3, 5, 42, &zeros).unwrap();
         sheet.write_with_format(4, 5, &day, &date).unwrap();
-        sheet.write_with_format(5, 5, &day.clone().and_hms(13, 30, 0).unwrap(), &moment).unwrap();
-        sheet.write_with_format(6, 5, &ExcelDateTime::from_hms(13, 30, 0).unwrap(), &moment).unwrap();
+        sheet.write_with_format(5, 5, day.clone().and_hms(13, 30, 0).unwrap(), &moment).unwrap();
+        sheet.write_with_format(6, 5, ExcelDateTime::from_hms(13, 30, 0).unwrap(), &moment).unwrap();
         sheet.write_with_format(7, 5, 1.0 + 9005.0 / 86400.0, &duration).unwrap();
         sheet.write(8, 0, "00123").unwrap().write(8, 1, "bo@example.com").unwrap().write(8, 2, 1).unwrap();
         sheet.write(8, 3, " tidal anchor\tPlum ").unwrap().write(8, 4, "two\nlines").unwrap();
