@@ -25,8 +25,11 @@ async fn permissions_have_the_vendors_shape() {
     assert_eq!(app.owner.create(&json!([sso("ada@example.com")])).await.status, 200);
     let (administrator, ada) =
         (user_id(&app, "administrator@muster.invalid").await, user_id(&app, "ada@example.com").await);
-    let owner =
-        json!({"user_id": administrator, "user_email": "administrator@muster.invalid", "is_service_account": false});
+    // The last two fields are muster's own; the vendor's client ignores them.
+    let owner = json!({
+        "user_id": administrator, "user_email": "administrator@muster.invalid", "is_service_account": false,
+        "is_own_level": true, "groups": [],
+    });
     let user = |user_id: &str, email: &str| json!({"user_id": user_id, "user_email": email, "is_service_account": false, "clouds": []});
     let all = json!({"result": {
         "organization_id": organization(&app).await,
