@@ -18,6 +18,7 @@ pub(crate) enum UserField {
     Attributes,
     /// Active or suspended.
     Status,
+    ExpiresAt,
     /// The e-mail address or ID of an existing user.
     User,
     /// The revision that an existing user must have.
@@ -36,6 +37,7 @@ impl UserField {
         Self::PasswordHash,
         Self::MustChangePassword,
         Self::PermissionLevel,
+        Self::ExpiresAt,
         Self::Attributes,
     ];
     /// The fields that every new user must have.
@@ -48,10 +50,11 @@ impl UserField {
         Self::Lastname,
         Self::Title,
         Self::PermissionLevel,
+        Self::ExpiresAt,
         Self::Attributes,
     ];
     /// The fields of a change that can be removed.
-    pub(crate) const REMOVABLE: &'static [Self] = &[Self::Lastname, Self::Title];
+    pub(crate) const REMOVABLE: &'static [Self] = &[Self::Lastname, Self::Title, Self::ExpiresAt];
     /// The fields of a row that changes an existing user.
     pub(crate) const EDIT_ROW: &'static [Self] = &[
         Self::User,
@@ -61,6 +64,7 @@ impl UserField {
         Self::Lastname,
         Self::Title,
         Self::PermissionLevel,
+        Self::ExpiresAt,
         Self::Attributes,
         Self::IfMatch,
     ];
@@ -76,6 +80,7 @@ impl UserField {
         Self::PasswordHash,
         Self::MustChangePassword,
         Self::PermissionLevel,
+        Self::ExpiresAt,
         Self::Attributes,
         Self::Status,
     ];
@@ -98,6 +103,7 @@ impl UserField {
             Self::PermissionLevel => "permission_level",
             Self::Attributes => "attributes",
             Self::Status => "status",
+            Self::ExpiresAt => "expires_at",
             Self::User => "user",
             Self::IfMatch => "if_match",
         }

@@ -20,7 +20,7 @@
 //! | [`invitations`] | links that each create one account |
 //! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
 //! | [`audit`] | the append-only audit log: a closed list of events |
-//! | [`jobs`] | background work: failing batches whose lease has expired, expiring idempotency keys |
+//! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys |
 //! | [`doctor`] | checks of the database, the machine, the settings and the certificate |
 //! | [`setup`] | migrations and the first organization of a database |
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |

@@ -70,6 +70,7 @@ pub(crate) struct Row {
     pub(crate) permission_level: Field<String>,
     pub(crate) attributes: Field<SentAttributes>,
     pub(crate) status: Field<String>,
+    pub(crate) expires_at: Field<String>,
 }
 
 impl Row {
@@ -89,6 +90,7 @@ impl Row {
             // Read by `RowSeed::visit_map`.
             UserField::Attributes => {}
             UserField::Status => self.status = fields.text(field, value),
+            UserField::ExpiresAt => self.expires_at = fields.text(field, value),
         }
     }
 }

@@ -23,14 +23,15 @@ insert into batches
     on conflict on constraint batches_pkey do nothing;
 insert into users
     (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-     user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
+     user_id, email, email_key, name, lastname, title, is_sso_user, expires_at, attributes)
     select :organization, 1, 'active', (lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid, now(), now(),
-     user_id, email, email_key, name, lastname, title, is_sso_user, attributes::jsonb
+     user_id, email, email_key, name, lastname, title, is_sso_user, expires_at, attributes::jsonb
     from unnest(
         array[(lpad(to_hex(:n::bigint), 16, '0') || '0000000000000000')::uuid],
         array['g' || :n::bigint || '@example.com'], array['g' || :n::bigint || '@example.com'],
-        array['Ada'], array[null]::text[], array[null]::text[], array[true], array['{}'])
-        as account (user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
+        array['Ada'], array[null]::text[], array[null]::text[], array[true], array[null]::timestamptz[],
+        array['{}'])
+        as account (user_id, email, email_key, name, lastname, title, is_sso_user, expires_at, attributes)
     order by email_key collate "C"
     on conflict on constraint users_email_key_key do nothing;
 insert into collaborators
@@ -77,7 +78,8 @@ union all
 select false from key;
 select
     k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.expires_at, k.revoked_at,
-    k.permission_level, k.scopes, u.status = 'suspended' as is_user_suspended, c.permission_level as own_level
+    k.permission_level, k.scopes, u.status = 'suspended' as is_user_suspended, u.expires_at as user_expires_at,
+    c.permission_level as own_level
 from api_keys k
 left join users u on u.organization_id = :organization and u.user_id = k.user_id
 left join collaborators c on c.organization_id = :organization and c.user_id = k.user_id
@@ -93,7 +95,7 @@ select
     case when exists (
         select from effective_owners o where o.organization_id = :organization and o.user_id = u.user_id
     ) then 'owner' else 'collaborator' end as permission_level,
-    c.permission_level as own_level, u.created_at, u.updated_at, u.revision
+    c.permission_level as own_level, u.created_at, u.updated_at, u.revision, u.expires_at
 from users u
 join collaborators c using (organization_id, user_id)
 where u.organization_id = :organization and u.user_id = :user"#;

@@ -162,7 +162,7 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Reque
             users::read::by_address(&mut connection, caller.organization_id, &keys, None).await
         }))
         .await??;
-    let rules = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
+    let rules = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant), now: app.clock.now() };
     let sorted = tokio::task::spawn_blocking(move || list.sort(&holders, &rules)).await.map_err(Error::internal)?;
     let Sorted { bytes, listed, new: mut checked, mut report, warnings, total, share } = sorted;
     let passwords = checked.iter().filter(|user| user.candidate.is_some()).count();
@@ -306,6 +306,7 @@ impl AppliedUser {
     fn new(account: &Account, dry_run: bool) -> Self {
         let user = &account.user;
         let flag = matches!(user.credential, Credential::Sso).to_string();
+        let expires_at = user.expires_at.map(|expiry| expiry.to_string());
         let fields = [
             ("name", Some(user.name.as_str())),
             ("lastname", user.lastname.as_ref().map(Line::as_str)),
@@ -313,6 +314,7 @@ impl AppliedUser {
             ("email", Some(user.email.as_str())),
             ("is_sso_user", Some(flag.as_str())),
             ("permission_level", Some(user.permission_level.as_str())),
+            ("expires_at", expires_at.as_deref()),
         ];
         let given = fields.into_iter().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
         let none = Attributes::default();

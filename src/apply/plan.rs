@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::read;
 use super::row::Listed;
 use super::{AppliedUser, Prepared, UserAction};
-use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
+use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::{Finding, Report};
 use crate::users::lock::{self, LockedUser};
-use crate::users::{Changes, FieldChange, Status, user_ref};
+use crate::users::{self, Changes, FieldChange, Status, user_ref};
 
 /// The differences between a list and the users, who are locked.
 pub(super) struct Differences<'a> {
@@ -59,6 +59,15 @@ impl<'a> Differences<'a> {
         let new = prepared.new_rows().map(|(index, account)| (account.user.email.key(), index)).collect();
         changes.check_attributes(report);
         changes.check_addresses(change, new, report).await?;
+        changes.check_expiries(change.now(), report);
+        for (row, user) in &found {
+            if row.status == Some(Status::Active)
+                && user.status == Status::Suspended
+                && user.expires_by(&row.edit, change.now())
+            {
+                report.add(Finding::field(row.index, UserField::Status, "expired", users::EXPIRED));
+            }
+        }
         let statuses = found.iter().filter_map(|(row, user)| {
             let status = row.status.filter(|status| *status != user.status)?;
             Some((user.user_id, status))
@@ -95,8 +104,8 @@ impl<'a> Differences<'a> {
 
     /// The users who lose access or ownership.
     pub(super) fn lowered(&self) -> Vec<Id<User>> {
-        let demoted = self.changes.who_become(PermissionLevel::Collaborator);
-        demoted.into_iter().chain(self.suspended()).collect()
+        let owners = self.changes.who_may_lose_ownership();
+        owners.into_iter().chain(self.suspended()).collect()
     }
 
     pub(super) fn suspended(&self) -> Vec<Id<User>> {

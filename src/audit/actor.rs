@@ -7,8 +7,8 @@ use crate::id::{ApiKey, Id, Invitation, Kind, Organization};
 use crate::names::names;
 
 names! {
-    /// A kind of actor. `session`, `scim_token` and `system` are reserved for later versions: this version reads them
-    /// and never writes them.
+    /// A kind of actor. `session` and `scim_token` are reserved for later versions: this version reads them and never
+    /// writes them.
     #[derive(sqlx::Type)]
     #[sqlx(type_name = "text", rename_all = "snake_case")]
     pub enum ActorKind {
@@ -66,6 +66,7 @@ impl From<Principal> for ActorRef {
             Principal::ApiKey { id, .. } => Self::api_key(id),
             Principal::Invitation(id) => Self { kind: ActorKind::Invitation, id: Some(id.into()) },
             Principal::Operator => Self { kind: ActorKind::Operator, id: None },
+            Principal::System => Self { kind: ActorKind::System, id: None },
         }
     }
 }

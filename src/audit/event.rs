@@ -81,6 +81,8 @@ pub enum Event {
     },
     /// A user was suspended.
     UserSuspended(Id<User>),
+    /// A user was suspended because the account expired.
+    UserExpired(Id<User>),
     /// A user was reactivated.
     UserReactivated(Id<User>),
     /// A user was deleted, with membership, password, API keys and all other data that identifies the user.
@@ -225,7 +227,7 @@ impl Event {
             Self::LoginApproved { .. } => Action::LoginApprove,
             Self::UserCreated { .. } => Action::UserCreate,
             Self::UserUpdated { .. } => Action::UserUpdate,
-            Self::UserSuspended(_) => Action::UserSuspend,
+            Self::UserSuspended(_) | Self::UserExpired(_) => Action::UserSuspend,
             Self::UserReactivated(_) => Action::UserReactivate,
             Self::UserDeleted { .. } => Action::UserDelete,
             Self::UsersChanged { action, .. } => *action,
@@ -276,6 +278,7 @@ impl Event {
             | Self::KeysRotatedForUser { .. }
             | Self::UserUpdated { .. }
             | Self::UserSuspended(_)
+            | Self::UserExpired(_)
             | Self::UserReactivated(_)
             | Self::UserDeleted { .. }
             | Self::UsersChanged { .. }
@@ -307,6 +310,7 @@ impl Event {
             Self::UserCreated { user_id, .. }
             | Self::UserUpdated { user_id, .. }
             | Self::UserSuspended(user_id)
+            | Self::UserExpired(user_id)
             | Self::UserReactivated(user_id)
             | Self::UserDeleted { user_id, .. }
             | Self::ServiceAccountCreated(user_id)
@@ -362,6 +366,7 @@ impl Event {
                 Some(json!({ "permission_level": PermissionLevel::Owner.as_str() }))
             }
             Self::UserUpdated { fields, .. } => Some(json!({ "fields": fields })),
+            Self::UserExpired(_) => Some(json!({ "reason": "expired" })),
             Self::CollaboratorUpdated { from, to, .. } => Some(json!({ "from": from.as_str(), "to": to.as_str() })),
             Self::InvitationCreated { permission_level, expires_at, replaces, .. } => Some(json!({
                 "permission_level": permission_level.as_str(),

@@ -31,7 +31,7 @@ pub(super) struct Valid {
 /// Checks every row and finds addresses that exist. Returns the users, or all findings as an error. Whether the hash pool
 /// has room for the list is decided before its passwords are checked, so an overload is reported at once.
 pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request, list: List) -> Result<Valid> {
-    let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant) };
+    let limits = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant), now: app.clock.now() };
     let bytes = list.bytes().len();
     let check = off_thread(bytes, move || list.check(&limits));
     let CheckedList { mut users, mut report, mut warnings, share } = stage("batch.check", check).await?;

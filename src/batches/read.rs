@@ -191,6 +191,8 @@ pub struct CreatedUser {
     pub lastname: Option<String>,
     /// Title or position.
     pub title: Option<String>,
+    /// When the account expires.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// Returns the users of a created batch as they are now, in the order of its list, and the warnings about them.
@@ -210,7 +212,7 @@ pub async fn results(app: &Arc<App>, caller: &Caller, batch_id: Id<Batch>) -> Re
     let users = sqlx::query_as!(
         CreatedUser,
         r#"
-        select user_id as "user_id: Id<User>", email, created_at, name, is_sso_user, lastname, title
+        select user_id as "user_id: Id<User>", email, created_at, name, is_sso_user, lastname, title, expires_at
         from users
         where organization_id = $1 and batch_id = $2
         order by user_id

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use super::warnings::{self, Person};
 use crate::caller::PermissionLevel;
@@ -13,7 +14,9 @@ use crate::report::{Finding, Findings, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::{self, Field, ListLimits, Row, SentAttributes};
 use crate::secret::Secret;
-use crate::users::{Attributes, AttributesPatch, Credential, EmailAddress, Line, Name, NewUser, password_context};
+use crate::users::{
+    Attributes, AttributesPatch, Credential, EmailAddress, Expiry, Line, Name, NewUser, password_context,
+};
 
 /// The rules for the rows of a list.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +25,8 @@ pub struct Limits {
     pub policy: Policy,
     /// Whether rows may create owners.
     pub may_grant_owner: bool,
+    /// The time, which an expiry must follow.
+    pub now: DateTime<Utc>,
 }
 
 /// A list as it was sent, parsed but not checked.
@@ -135,7 +140,7 @@ pub(crate) struct CheckedRow {
 /// Checks all fields of a row.
 pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
     let mut findings = Vec::new();
-    let wrong = matches!(row.lastname, Field::Wrong) || matches!(row.title, Field::Wrong);
+    let wrong = [&row.lastname, &row.title, &row.expires_at].into_iter().any(|text| matches!(text, Field::Wrong));
     let name = required(index, UserField::Name, row.name, &mut findings).and_then(|name| {
         let name = Name::parse(name);
         name.map_err(|why| findings.push(Finding::field(index, UserField::Name, why.code(), why.message()))).ok()
@@ -148,6 +153,10 @@ pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
     let lastname = line(index, UserField::Lastname, row.lastname, &mut findings);
     let title = line(index, UserField::Title, row.title, &mut findings);
     let permission_level = permission_level(index, row.permission_level, limits, &mut findings);
+    let expires_at = row.expires_at.into_option().map(|text| Expiry::parse_new(&text, limits.now)).transpose();
+    let expires_at = expires_at.map_err(|why| {
+        findings.push(Finding::field(index, UserField::ExpiresAt, why.code(), why.message()));
+    });
     let attributes = attributes(index, row.attributes, &mut findings);
 
     let context = password_context(
@@ -168,9 +177,17 @@ pub(crate) fn check_row(row: Row, index: usize, limits: &Limits) -> CheckedRow {
         Some(Credential::Imported { hash, .. }) => warnings::of_hash(index, hash).map(Box::new),
         _ => None,
     };
-    let user = email.map(|email| match (name, lastname, title, credential, permission_level, attributes) {
-        (Some(name), Ok(lastname), Ok(title), Some(credential), Some(permission_level), Some(attributes)) if !wrong => {
-            Ok(NewUser { name, email, lastname, title, credential, permission_level, attributes })
+    let user = email.map(|email| match (name, lastname, title, credential, permission_level, expires_at, attributes) {
+        (
+            Some(name),
+            Ok(lastname),
+            Ok(title),
+            Some(credential),
+            Some(permission_level),
+            Ok(expires_at),
+            Some(attributes),
+        ) if !wrong => {
+            Ok(NewUser { name, email, lastname, title, credential, permission_level, expires_at, attributes })
         }
         _ => Err(email),
     });

@@ -30,6 +30,7 @@ pub(crate) struct KeyState<'a> {
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) revoked_at: Option<DateTime<Utc>>,
     pub(crate) is_user_suspended: bool,
+    pub(crate) user_expires_at: Option<DateTime<Utc>>,
 }
 
 /// Why an API key is not valid.
@@ -51,6 +52,8 @@ impl InvalidKey {
     const REVOKED: Self = Self { reason: "revoked_key", message: "the API key is revoked" };
     const EXPIRED: Self = Self { reason: "expired_key", message: "the API key has expired" };
     const SUSPENDED: Self = Self { reason: "suspended_user", message: "the user of the API key is suspended" };
+    const USER_EXPIRED: Self =
+        Self { reason: "expired_user", message: "the account of the API key's user has expired" };
 }
 
 impl KeyState<'_> {
@@ -70,6 +73,7 @@ impl KeyState<'_> {
             Some(_) => Err(InvalidKey::REVOKED),
             None if expires_at <= now => Err(InvalidKey::EXPIRED),
             None if self.is_user_suspended => Err(InvalidKey::SUSPENDED),
+            None if self.user_expires_at.is_some_and(|expires_at| expires_at <= now) => Err(InvalidKey::USER_EXPIRED),
             None => Ok(()),
         }
     }

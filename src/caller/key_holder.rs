@@ -32,7 +32,8 @@ pub struct KeyHolder {
     pub key_id: Id<ApiKey>,
     /// The key's name.
     pub key_name: String,
-    /// When the key expires; after a rotation, when the previous secret does, if that one was presented.
+    /// When the key expires, or its user if that is earlier; after a rotation, when the previous secret does, if that one was
+    /// presented.
     pub(crate) expires_at: DateTime<Utc>,
     /// The secret that was presented.
     pub(crate) secret: SecretDigest,

@@ -67,6 +67,8 @@ pub enum Principal {
     Invitation(Id<Invitation>),
     /// A person with direct access to the database, through the local `muster` command.
     Operator,
+    /// The background work of the server.
+    System,
 }
 
 /// The origin of a request.
@@ -96,12 +98,18 @@ impl Caller {
         Self { organization_id, principal: Principal::Operator, origin: Origin { request_id: None, address: None } }
     }
 
+    /// The background work in an organization.
+    #[must_use]
+    pub const fn system(organization_id: Id<Organization>) -> Self {
+        Self { organization_id, principal: Principal::System, origin: Origin { request_id: None, address: None } }
+    }
+
     /// The user on whose behalf the caller acts.
     #[must_use]
     pub const fn user_id(&self) -> Option<Id<User>> {
         match self.principal {
             Principal::ApiKey { user_id, .. } => user_id,
-            Principal::Invitation(_) | Principal::Operator => None,
+            Principal::Invitation(_) | Principal::Operator | Principal::System => None,
         }
     }
 
@@ -114,6 +122,7 @@ impl Caller {
             }
             Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
             Principal::Operator => true,
+            Principal::System => matches!(action, Action::UserSuspend),
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) async fn lock_access(
         select
             k.secret_sha256, k.previous_secret_sha256, k.previous_expires_at, k.expires_at, k.revoked_at,
             k.permission_level as "permission_level: PermissionLevel", k.scopes,
-            u.status = 'suspended' as "is_user_suspended?",
+            u.status = 'suspended' as "is_user_suspended?", u.expires_at as "user_expires_at?",
             c.permission_level as "own_level?: PermissionLevel"
         from api_keys k
         left join users u on u.organization_id = $1 and u.user_id = k.user_id
@@ -57,6 +57,7 @@ pub(crate) async fn lock_access(
         expires_at: row.expires_at,
         revoked_at: row.revoked_at,
         is_user_suspended: row.is_user_suspended.unwrap_or_default(),
+        user_expires_at: row.user_expires_at,
     };
     let expires_at = match key.secret {
         None => Some(row.expires_at),

@@ -21,6 +21,10 @@ impl<T> Listed<T> {
     pub(super) fn into_rows(self) -> Vec<T> {
         self.rows
     }
+
+    pub(super) fn map<U>(self, convert: impl FnMut(T) -> U) -> Listed<U> {
+        Listed { rows: self.rows.into_iter().map(convert).collect(), is_truncated: self.is_truncated }
+    }
 }
 
 /// Fetches page after page, by count and paging token, until there are `limit` rows or no more pages.

@@ -68,6 +68,7 @@ mod tests {
             title: None,
             permission_level: level.to_owned(),
             credential,
+            expires_at: None,
             attributes: serde_json::Map::new(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, OwnerPermission};
+use serde::Serialize;
 
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
@@ -158,11 +159,13 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::Template { format } => output::print(template(format)),
         Command::List { filter, more, max_items, page_size, remote } => {
             let client = remote.client()?;
+            let is_expiring = more.is_expiring();
             let filter = more.add_to(filter.into(), &client).await?;
             let users = listing::collect_by(page_size, max_items, async |count, token| {
                 client.list_collaborators(&filter, count, token.as_deref()).await
             });
-            users.await?.print(remote.output)
+            let users = users.await?;
+            if is_expiring { users.map(Expiring).print(remote.output) } else { users.print(remote.output) }
         }
         Command::Export(args) => user_export::run(args).await,
         Command::Apply(args) => user_apply::run(&args).await,
@@ -249,6 +252,26 @@ fn through(owner: &OwnerPermission) -> String {
     let own_level = owner.is_own_level.then(|| OWN_LEVEL.to_owned());
     let groups = owner.groups.iter().map(|group| format!("group {group}"));
     own_level.into_iter().chain(groups).collect::<Vec<_>>().join(", ")
+}
+
+/// A user in a list of users whose accounts expire.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Expiring(Collaborator);
+
+impl TableRow for Expiring {
+    const HEADER: &'static [&'static str] = &["EMAIL", "NAME", "USER ID", "PERMISSION", "EXPIRES"];
+
+    fn cells(&self, _: Format) -> Vec<String> {
+        let Self(user) = self;
+        vec![
+            user.email.clone(),
+            user.full_name.clone().unwrap_or_else(|| user.name.clone()),
+            user.user_id.clone().unwrap_or_default(),
+            user.permission_level.clone(),
+            user.expires_at.map_or_else(String::new, output::time),
+        ]
+    }
 }
 
 impl TableRow for Collaborator {

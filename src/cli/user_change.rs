@@ -3,7 +3,7 @@
 //!
 //! # Decisions
 //!
-//! An empty `--lastname` or `--title` removes the value: an empty string is of no use, and a shell has no other way to
+//! An empty `--lastname`, `--title` or `--expires-at` removes the value: an empty string is of no use, and a shell has no other way to
 //! write null. In a CSV file, an empty cell leaves the value unchanged, as it does when users are created; with
 //! `--clear-empty`, it removes the value.
 
@@ -65,7 +65,11 @@ pub(super) struct UpdateArgs {
     /// text. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute, conflicts_with = "users_file")]
     attribute: Vec<(String, Value)>,
-    /// Remove the last name or title of a user whose cell in a table is empty. Without it, empty cells change nothing.
+    /// When the account expires: the last day of access (in UTC), such as 2027-12-31, or a time with its zone, such as
+    /// 2027-12-31T18:00:00+01:00; an empty value removes the expiry.
+    #[arg(long, value_name = "DATE|TIME", conflicts_with = "users_file")]
+    expires_at: Option<String>,
+    /// Remove the last name, title or expiry of a user whose cell in a table is empty. Without it, empty cells change nothing.
     #[arg(long, requires = "users_file")]
     clear_empty: bool,
     #[command(flatten)]
@@ -197,7 +201,7 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), Exit> {
     let change = args.change();
     if args.common.users_file.is_none() && change.is_empty() {
         return Err(Exit::usage(
-            "nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso` or `--attribute`",
+            "nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso`, `--expires-at` or `--attribute`",
         ));
     }
     let mut list = args.common.list(Operation::Update, || {
@@ -224,6 +228,7 @@ impl UpdateArgs {
             ("lastname", cleared(&self.lastname)),
             ("title", cleared(&self.title)),
             ("is_sso_user", self.sso.map(Value::from)),
+            ("expires_at", cleared(&self.expires_at)),
             ("attributes", (!attributes.is_empty()).then_some(Value::Object(attributes))),
         ]
         .into_iter()

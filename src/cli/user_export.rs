@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
 use muster_client::{Collaborator, CollaboratorFilter, CollaboratorType};
 use serde::Serialize;
@@ -66,12 +67,14 @@ struct Person<'a> {
     title: Option<&'a str>,
     is_sso_user: bool,
     permission_level: &'a str,
+    expires_at: Option<DateTime<Utc>>,
     status: &'a str,
     #[serde(skip_serializing_if = "Map::is_empty")]
     attributes: &'a Map<String, Value>,
 }
 
-const COLUMNS: [&str; 8] = ["user", "email", "name", "lastname", "title", "is_sso_user", "permission_level", "status"];
+const COLUMNS: [&str; 9] =
+    ["user", "email", "name", "lastname", "title", "is_sso_user", "permission_level", "expires_at", "status"];
 
 impl<'a> Person<'a> {
     fn new(user: &'a Collaborator) -> Result<Self, Exit> {
@@ -85,6 +88,7 @@ impl<'a> Person<'a> {
             title: user.title.as_deref(),
             is_sso_user: user.is_sso_user.ok_or_else(missing)?,
             permission_level: user.base_role.as_deref().ok_or_else(missing)?,
+            expires_at: user.expires_at,
             status: user.status.as_deref().ok_or_else(missing)?,
             attributes: &user.attributes,
         })
@@ -106,6 +110,7 @@ impl<'a> Person<'a> {
             text(self.title),
             self.is_sso_user.to_string(),
             self.permission_level.to_owned(),
+            self.expires_at.map_or_else(String::new, |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
             self.status.to_owned(),
         ];
         Ok(cells.into_iter().chain(attributes).collect())

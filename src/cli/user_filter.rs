@@ -1,10 +1,11 @@
 //! The filters of `muster user list` and `export`.
 
+use chrono::TimeDelta;
 use muster_client::{Client, CollaboratorFilter};
 use serde_json::Value;
 
 use super::audit::{When, parse_time};
-use super::{Exit, find};
+use super::{Exit, find, output};
 use crate::caller::PermissionLevel;
 use crate::clock::Clock;
 use crate::users::attributes::{LONGEST_KEY, from_cell, is_key};
@@ -42,6 +43,9 @@ pub(super) struct MoreFilterArgs {
     /// Only users with this custom attribute. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     attribute: Vec<(String, Value)>,
+    /// Only active users whose account expires within this time, such as 30d.
+    #[arg(long, value_name = "DURATION", value_parser = output::parse_duration)]
+    expiring: Option<TimeDelta>,
 }
 
 /// Parses `KEY=VALUE`. A number or boolean is a value as in CSV files; an empty value is null.
@@ -55,6 +59,10 @@ pub(super) fn parse_attribute(text: &str) -> Result<(String, Value), String> {
 }
 
 impl MoreFilterArgs {
+    pub(super) const fn is_expiring(&self) -> bool {
+        self.expiring.is_some()
+    }
+
     /// Adds the filters; asks the server for the ID of the group.
     pub(super) async fn add_to(self, filter: CollaboratorFilter, client: &Client) -> Result<CollaboratorFilter, Exit> {
         let now = Clock::System.now();
@@ -71,6 +79,7 @@ impl MoreFilterArgs {
             created_after: self.created_after.map(|time| time.at(now)),
             created_before: self.created_before.map(|time| time.at(now)),
             without_password: self.without_password.then_some(true),
+            expires_before: self.expiring.and_then(|span| now.checked_add_signed(span)),
             attributes: self.attribute.into_iter().collect(),
             ..filter
         })

@@ -1,6 +1,6 @@
-//! The last-owner rule: an organization always has an active owner who is a person.
+//! The last-owner rule: an organization always has an active owner who is a person and whose account does not expire.
 //!
-//! A change that can remove an owner (a lower level, a suspension, a deletion, leaving a group, a new policy) runs
+//! A change that can remove an owner (a lower level, a suspension, a deletion, an expiry, leaving a group, a new policy) runs
 //! between [`lock`] and [`require_one`]. So two changes that would each leave the other's user as the last owner run
 //! one after the other, and the second is rejected.
 
@@ -30,6 +30,7 @@ pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec
         select u.user_id as "user_id: Id<User>"
         from users u
         where u.organization_id = $1 and u.user_id = any($2) and u.status = 'active' and not u.is_service_account
+            and u.expires_at is null
             and exists (select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id)
         "#,
         organization_id as Id<Organization>,
@@ -51,7 +52,8 @@ pub(crate) async fn require_one_or_report(change: &mut Change, report: Report) -
         .map_err(|error| if error.code() == Code::LastOwner { error.with_rows(report) } else { error })
 }
 
-/// Rejects the change if it leaves no active person who is an owner, by their own level or through a group.
+/// Rejects the change if it leaves no active person whose account does not expire and who is an owner, by their own level or
+/// through a group.
 ///
 /// # Errors
 /// `last_owner`.
@@ -63,7 +65,7 @@ pub(crate) async fn require_one(change: &mut Change) -> Result<()> {
             select from effective_owners o
             join users u using (user_id)
             where o.organization_id = $1 and u.organization_id = $1
-                and u.status = 'active' and not u.is_service_account
+                and u.status = 'active' and not u.is_service_account and u.expires_at is null
         ) as "has_owner!"
         "#,
         organization_id as Id<Organization>,

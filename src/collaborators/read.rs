@@ -12,8 +12,8 @@
 //!
 //! *A list with further filters reads at most [`MOST_SCANNED`] users for a page*, since most filters have no index: one for
 //! each would slow down every write, and a filter that matches few of a million users would read all of them. A page can
-//! therefore have fewer members than requested, even none, although more follow. The members of a batch, of a group and
-//! owners come from the indexes of those; an address or a name, from the user's. PostgreSQL plans these statements with
+//! therefore have fewer members than requested, even none, although more follow. The members of a batch, of a group, owners
+//! and users whose accounts expire come from the indexes of those; an address or a name, from the user's. PostgreSQL plans these statements with
 //! their values, as in [`super::search()`].
 
 use chrono::{DateTime, Utc};
@@ -100,6 +100,8 @@ pub struct MoreFilters {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the user should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// The time until which the accounts of active users expire.
+    pub expires_before: Option<DateTime<Utc>>,
     /// Attributes that the user has.
     pub attributes: Option<Attributes>,
 }
@@ -149,6 +151,7 @@ macro_rules! filtered {
             created_after,
             created_before,
             without_password,
+            expires_before,
             attributes,
         } = more;
         user_details!(
@@ -174,7 +177,8 @@ macro_rules! filtered {
             and ($16::bool is null or $16 = (not u.is_sso_user and not u.is_service_account and not exists (
                 select from passwords p where p.organization_id = $1 and p.user_id = u.user_id
             )))
-            and ($17::jsonb is null or u.attributes @> $17)
+            and ($17::timestamptz is null or (u.status = 'active' and u.expires_at <= $17))
+            and ($18::jsonb is null or u.attributes @> $18)
             order by u.user_id
             limit $4
             "#,
@@ -194,6 +198,7 @@ macro_rules! filtered {
             *created_after,
             *created_before,
             *without_password,
+            *expires_before,
             attributes.as_ref() as Option<&Attributes>,
         )
         .fetch_all($read)
@@ -237,7 +242,10 @@ async fn filtered(
         return Ok(Page { rows: Vec::new(), next: None });
     }
     let after = page.after.unwrap_or(Id::MIN);
-    let is_indexed = address.is_some() || name.is_some() || more.permission_level == Some(PermissionLevel::Owner);
+    let is_indexed = address.is_some()
+        || name.is_some()
+        || more.permission_level == Some(PermissionLevel::Owner)
+        || more.expires_before.is_some();
     let last = match is_indexed {
         true => None,
         false => last_scanned(&mut read, caller.organization_id, more, after).await?,
@@ -254,6 +262,8 @@ async fn filtered(
     };
     let rows = if more.permission_level == Some(PermissionLevel::Owner) {
         filtered!("u.user_id in (select user_id from effective_owners where organization_id = $1)", &query, &mut *read)
+    } else if more.expires_before.is_some() {
+        filtered!("u.status = 'active' and u.expires_at is not null", &query, &mut *read)
     } else if more.group_id.is_some() {
         filtered!(
             "u.user_id in (select user_id from user_group_members where organization_id = $1 and group_id = $12)",

@@ -311,9 +311,9 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
         let key = keys::add(app, change, &spec).await?;
         // The access of an approving key was confirmed with the new key. The operator approves on behalf of a user.
         if let Some(user_id) = approval.user_id {
-            let organization_id = change.organization_id();
+            let (organization_id, now) = (change.organization_id(), change.now());
             caller::lock_membership(change.connection(), organization_id, Some(user_id)).await?;
-            if !read::is_active(change.connection(), organization_id, user_id).await? {
+            if !read::is_active(change.connection(), organization_id, user_id, now).await? {
                 return Err(access_ended());
             }
         }

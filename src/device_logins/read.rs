@@ -47,7 +47,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
                 ),
                 false
             ) as "is_key_valid!",
-            coalesce(u.status <> 'suspended', false) as "is_user_active!"
+            coalesce(u.status <> 'suspended' and (u.expires_at is null or u.expires_at > $2), false) as "is_user_active!"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
         left join users u on u.organization_id = a.organization_id and u.user_id = a.user_id
@@ -76,20 +76,24 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
     }))
 }
 
-/// Whether the user exists and is not suspended.
+/// Whether the user exists, is not suspended and has not expired.
 pub(super) async fn is_active(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,
     user_id: Id<User>,
+    now: DateTime<Utc>,
 ) -> Result<bool> {
     let is_active = sqlx::query_scalar!(
         r#"
         select exists (
-            select from users where organization_id = $1 and user_id = $2 and status <> 'suspended'
+            select from users
+            where organization_id = $1 and user_id = $2 and status <> 'suspended'
+                and (expires_at is null or expires_at > $3)
         ) as "is_active!"
         "#,
         organization_id as Id<Organization>,
         user_id as Id<User>,
+        now,
     )
     .fetch_one(connection)
     .await?;

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::token::InvalidToken;
 use crate::users::write::AddressTaken;
 use crate::users::{
-    self, Account, Attributes, Credential, EmailAddress, Line, Name, NewUser, StoredPassword, password_context,
+    self, Account, Attributes, Credential, EmailAddress, Expiry, Line, Name, NewUser, StoredPassword, password_context,
 };
 
 /// Attempts to accept one invitation, on all instances, before it gets 429: enough for a person who tries passwords.
@@ -55,6 +55,7 @@ pub struct Invited {
     pub lastname: Option<String>,
     /// Title or position, if the inviting administrator entered one.
     pub title: Option<String>,
+    account_expires_at: Option<DateTime<Utc>>,
     /// The attempts to accept the invitation since a time.
     attempts: Option<(i32, DateTime<Utc>)>,
 }
@@ -102,6 +103,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
                     name: found.name.clone(),
                     lastname: found.lastname.clone(),
                     title: found.title.clone(),
+                    account_expires_at: found.account_expires_at,
                     attempts: found.attempts_since.map(|since| (found.attempts, since)),
                 });
             }
@@ -145,7 +147,7 @@ pub async fn accept(app: &App, token: &str, acceptance: Acceptance, origin: Orig
     let invited = open(app, token, origin).await?;
     let (caller, invitation_id) = (invited.caller, invited.invitation_id);
     limit_attempts(app, &invited).await?;
-    let (mut user, candidate) = validate(acceptance, invited, &app.policy)?;
+    let (mut user, candidate) = validate(acceptance, invited, &app.policy, app.clock.now())?;
     if let Some(candidate) = candidate {
         let password =
             app.hasher.check(candidate).await?.map_err(|why| invalid(&[in_field("password", &why.message())]))?;
@@ -213,7 +215,12 @@ fn taken() -> Error {
 
 /// Validates all fields of an acceptance, except the strength of the password. A user with a candidate has no credential
 /// yet.
-fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result<(NewUser, Option<Candidate>)> {
+fn validate(
+    acceptance: Acceptance,
+    invited: Invited,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<(NewUser, Option<Candidate>)> {
     let Acceptance { name, lastname, title, password, is_sso_user } = acceptance;
     let mut wrong: Vec<String> = Vec::new();
     let mut note = |field: &str, why: &str| wrong.push(in_field(field, why));
@@ -240,10 +247,15 @@ fn validate(acceptance: Acceptance, invited: Invited, policy: &Policy) -> Result
     }
     match name {
         Some(name) if wrong.is_empty() => {
-            let Invited { email, permission_level, .. } = invited;
+            let Invited { email, permission_level, account_expires_at, .. } = invited;
+            // An invitation is not open any more once the account has expired.
+            let expires_at = account_expires_at.and_then(|time| Expiry::from_stored(time, now));
             let credential = if is_sso_user { Credential::Sso } else { Credential::Unset };
             let attributes = Attributes::default();
-            Ok((NewUser { name, email, lastname, title, credential, permission_level, attributes }, candidate))
+            Ok((
+                NewUser { name, email, lastname, title, credential, permission_level, expires_at, attributes },
+                candidate,
+            ))
         }
         _ => Err(invalid(&wrong)),
     }

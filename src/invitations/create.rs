@@ -103,7 +103,7 @@ fn validate(requests: Vec<InvitationRequest>, may_grant_owner: bool) -> Vec<Resu
             let detail = format!("{} is in the list more than once; the first entry is used", email.as_str());
             return Err(Error::new(Code::Conflict, detail));
         }
-        Ok(Invitee { email, permission_level, details: Details::default() })
+        Ok(Invitee { email, permission_level, details: Details::default(), account_expires_at: None })
     };
     requests.into_iter().map(validate_one).collect()
 }

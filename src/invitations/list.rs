@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 
 use super::read::OpenInvitation;
 use super::{Details, Invitee, NewInvitation, create, write};
@@ -19,7 +19,7 @@ use crate::id::{Id, Invitation};
 use crate::report::{Finding, Report};
 use crate::request_body::{BodyShare, RequestBody};
 use crate::rows::{self, Field, ListLimits, Row};
-use crate::users::{EmailAddress, Line, Name};
+use crate::users::{EmailAddress, Expiry, Line, Name};
 
 /// How a list of people is invited.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +44,15 @@ pub enum ListOutcome {
     AlreadyInvited(OpenInvitation),
 }
 
+/// The rules for the rows of a list.
+#[derive(Clone, Copy)]
+struct Rules {
+    may_grant_owner: bool,
+    now: DateTime<Utc>,
+    /// When the links expire.
+    links_end: DateTime<Utc>,
+}
+
 /// A list whose rows have been validated without the database.
 struct List {
     people: Vec<(usize, Invitee)>,
@@ -66,9 +75,11 @@ pub async fn create_all(
 ) -> Result<Vec<ListOutcome>> {
     let action = Action::InvitationBatchCreate;
     app.authorize(caller, action).await?;
-    let may_grant_owner = caller.may(Action::OwnerGrant);
+    let lifetime = Duration::days(i64::from(app.config.invitations.days));
+    let now = app.clock.now();
+    let rules = Rules { may_grant_owner: caller.may(Action::OwnerGrant), now, links_end: now + lifetime };
     let list = match body.await {
-        Ok(body) => List::parse(body, ListLimits::from(&app.config.batch), may_grant_owner).await,
+        Ok(body) => List::parse(body, ListLimits::from(&app.config.batch), rules).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &list
@@ -78,7 +89,6 @@ pub async fn create_all(
         app.record_denial(caller, action, &denial).await;
     }
     let list = list?;
-    let lifetime = Duration::days(i64::from(app.config.invitations.days));
     app.change_many(caller, action, Target::Nothing, options.dry_run, async |change| {
         list.write(change, options, lifetime).await
     })
@@ -87,11 +97,11 @@ pub async fn create_all(
 
 impl List {
     /// Parses a list and validates its rows one by one, on a separate thread.
-    async fn parse(body: RequestBody, limits: ListLimits, may_grant_owner: bool) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::read(body, limits, may_grant_owner)).await.map_err(Error::internal)?
+    async fn parse(body: RequestBody, limits: ListLimits, rules: Rules) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::read(body, limits, rules)).await.map_err(Error::internal)?
     }
 
-    fn read(body: RequestBody, limits: ListLimits, may_grant_owner: bool) -> Result<Self> {
+    fn read(body: RequestBody, limits: ListLimits, rules: Rules) -> Result<Self> {
         let (text, mut share) = body.into_parts();
         let (sent, findings) = rows::parse(&text, &mut share, limits, UserField::NEW_USER, "invite")?;
         drop(text);
@@ -99,7 +109,7 @@ impl List {
         let mut people: Vec<(usize, Invitee)> = Vec::with_capacity(sent.len());
         let mut first_with: HashMap<String, usize> = HashMap::with_capacity(sent.len());
         for (index, row) in sent.into_iter().enumerate() {
-            let invitee = row.and_then(|row| check(row, index, may_grant_owner, &mut report));
+            let invitee = row.and_then(|row| check(row, index, rules, &mut report));
             let Some(invitee) = invitee else { continue };
             match first_with.get(invitee.email.key()) {
                 Some(first) => report.add(Finding::email_twice(index, *first, invitee.email.as_str())),
@@ -169,7 +179,7 @@ fn invited_with_another_level(index: usize, level: PermissionLevel) -> Finding {
 }
 
 /// Validates all fields of a row.
-fn check(row: Row, index: usize, may_grant_owner: bool, report: &mut Report) -> Option<Invitee> {
+fn check(row: Row, index: usize, rules: Rules, report: &mut Report) -> Option<Invitee> {
     let mut invalid =
         |field: UserField, code, message: &str| report.add(Finding::field(index, field, code, message.to_owned()));
     for (field, is_given) in [
@@ -185,6 +195,10 @@ fn check(row: Row, index: usize, may_grant_owner: bool, report: &mut Report) -> 
     if matches!(row.is_sso_user, Field::Is(true)) {
         let message = "an invited person chooses a password; create an SSO user instead";
         invalid(UserField::IsSsoUser, "sso_user_in_invitation", message);
+    }
+    if matches!(row.attributes, Field::Is(_)) {
+        let message = "an invitation has no attributes; remove them, and set them when the person has joined";
+        invalid(UserField::Attributes, "attributes_in_invitation", message);
     }
     if row.email.is_empty() {
         invalid(UserField::Email, "missing", "is missing");
@@ -207,14 +221,20 @@ fn check(row: Row, index: usize, may_grant_owner: bool, report: &mut Report) -> 
     };
     let permission_level = match row.permission_level.into_option().as_deref().map(PermissionLevel::parse) {
         None => Some(PermissionLevel::Collaborator),
-        Some(Some(PermissionLevel::Owner)) if !may_grant_owner => {
+        Some(Some(PermissionLevel::Owner)) if !rules.may_grant_owner => {
             refuse("permission_level_forbidden", "this API key can't invite owners")
         }
         Some(Some(level)) => Some(level),
         Some(None) => refuse("permission_level_unknown", "must be `collaborator` or `owner`"),
     };
+    let expiry = row.expires_at.into_option().map(|text| Expiry::parse_new(&text, rules.now)).transpose();
+    let account_expires_at = expiry.map_err(|why| invalid(UserField::ExpiresAt, why.code(), why.message())).ok()?;
+    if account_expires_at.is_some_and(|expiry| expiry.time() < rules.links_end) {
+        let message = "is before the end of the link; create the user instead, or choose a later time";
+        invalid(UserField::ExpiresAt, "expires_before_link", message);
+    }
     let details = Details { name, lastname, title };
-    Some(Invitee { email: email?, permission_level: permission_level?, details })
+    Some(Invitee { email: email?, permission_level: permission_level?, details, account_expires_at })
 }
 
 fn is_given(secret: &Field<crate::secret::Secret>) -> bool {

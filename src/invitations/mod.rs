@@ -42,7 +42,7 @@ use crate::caller::{Action, Caller, PermissionLevel};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Invitation, Organization};
 use crate::token;
-use crate::users::{EmailAddress, Line, Name};
+use crate::users::{EmailAddress, Expiry, Line, Name};
 
 pub use accept::{Acceptance, Accepted, Invited, accept, open};
 pub use create::{InvitationRequest, create};
@@ -61,6 +61,8 @@ pub struct Invitee {
     pub permission_level: PermissionLevel,
     /// The defaults of the form.
     pub details: Details,
+    /// When the account expires.
+    pub account_expires_at: Option<Expiry>,
 }
 
 /// The defaults of the form with which an invitation is accepted.

@@ -164,6 +164,7 @@ pub(super) struct LinkedInvitation {
     pub(super) name: Option<String>,
     pub(super) lastname: Option<String>,
     pub(super) title: Option<String>,
+    pub(super) account_expires_at: Option<DateTime<Utc>>,
     pub(super) secret_sha256: Vec<u8>,
     pub(super) expires_at: DateTime<Utc>,
     pub(super) accepted_at: Option<DateTime<Utc>>,
@@ -179,7 +180,7 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<LinkedInvita
         r#"
         select
             o.name as organization_name, i.email, i.permission_level as "permission_level: PermissionLevel",
-            i.name, i.lastname, i.title, i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at, i.attempts, i.attempts_since
+            i.name, i.lastname, i.title, i.account_expires_at, i.secret_sha256, i.expires_at, i.accepted_at, i.invalidated_at, i.attempts, i.attempts_since
         from invitations i
         join organizations o using (organization_id)
         where i.organization_id = $1 and i.invitation_id = $2

@@ -10,7 +10,7 @@ use crate::audit::Event;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Invitation, Organization, User};
-use crate::users::{Line, Name};
+use crate::users::{Expiry, Line, Name};
 
 /// Inserts invitations for different addresses and invalidates the open invitations that they replace.
 pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) -> Result<()> {
@@ -26,6 +26,8 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
     let levels: Vec<&str> = invitations.iter().map(|one| one.invitee.permission_level.as_str()).collect();
     let secrets: Vec<Vec<u8>> = invitations.iter().map(|one| one.token.sha256().to_vec()).collect();
     let expires_at: Vec<_> = invitations.iter().map(|one| one.expires_at).collect();
+    let account_expiries: Vec<Option<DateTime<Utc>>> =
+        invitations.iter().map(|one| one.invitee.account_expires_at.map(Expiry::time)).collect();
     let details = || invitations.iter().map(|one| &one.invitee.details);
     let names: Vec<Option<&str>> = details().map(|details| details.name.as_ref().map(Name::as_str)).collect();
     let lastnames: Vec<Option<&str>> = details().map(|details| details.lastname.as_ref().map(Line::as_str)).collect();
@@ -34,15 +36,17 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
         r#"
         insert into invitations
             (organization_id, invited_by_kind, invited_by_id, created_at,
-             invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title)
+             invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title,
+             account_expires_at)
         select
             $1, $2, $3, $4, invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname,
-            title
+            title, account_expires_at
         from unnest(
             $5::uuid[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::timestamptz[], $11::text[], $12::text[],
-            $13::text[]
+            $13::text[], $14::timestamptz[]
         ) as invited (
-            invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title
+            invitation_id, email, email_key, permission_level, secret_sha256, expires_at, name, lastname, title,
+            account_expires_at
         )
         "#,
         organization_id as Id<Organization>,
@@ -58,6 +62,7 @@ pub(super) async fn create(change: &mut Change, invitations: &[&NewInvitation]) 
         &names as &[Option<&str>],
         &lastnames as &[Option<&str>],
         &titles as &[Option<&str>],
+        &account_expiries as &[Option<DateTime<Utc>>],
     )
     .execute(change.connection())
     .await?;

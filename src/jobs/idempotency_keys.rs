@@ -27,7 +27,7 @@ pub(super) async fn expire_all(app: &App) -> Result<()> {
         .fetch_all(&mut *app.reader(&app.db.interactive).await?)
         .await?;
         let mut expired = 0;
-        for (organization_id, batch_ids) in by_organization(due) {
+        for (organization_id, batch_ids) in by_organization(due.into_iter().map(Due::into)) {
             match expire(app, organization_id, &batch_ids).await {
                 Ok(rows) => expired += rows,
                 Err(error) => log_failure(app, organization_id, &error),

@@ -31,7 +31,7 @@ pub(super) async fn fail_all(app: &App) -> Result<()> {
     .fetch_all(&mut *app.reader(&app.db.interactive).await?)
     .await?;
     let mut outage = Ok(());
-    for (organization_id, batch_ids) in by_organization(due) {
+    for (organization_id, batch_ids) in by_organization(due.into_iter().map(Due::into)) {
         if let Err(error) = fail(app, organization_id, &batch_ids).await {
             log_failure(app, organization_id, &error);
             if error.class() == Some(ErrorClass::Unavailable) {

@@ -1,5 +1,5 @@
-//! Background work of the service that no request waits for: failing batches whose process died, expiring idempotency
-//! keys, and appending the counts of repeated denials to the audit log.
+//! Background work of the service that no request waits for: failing batches whose process died, suspending users whose
+//! accounts have expired, expiring idempotency keys, and appending the counts of repeated denials to the audit log.
 //!
 //! # Decisions
 //!
@@ -9,6 +9,7 @@
 //!
 //! *Every instance runs the same rounds.* The conditions of the writes make a second instance update no row.
 
+mod expired_users;
 mod idempotency_keys;
 mod lapsed_batches;
 mod repeated_denials;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::change;
 use crate::error::{Error, Result};
-use crate::id::{Batch, Id, Organization};
+use crate::id::{Batch, Id, Kind, Organization};
 
 pub(crate) use idempotency_keys::expire_key;
 pub(crate) use lapsed_batches::fail_if_lapsed;
@@ -44,6 +45,10 @@ pub async fn run_housekeeping(app: Arc<App>) {
         if let Err(error) = round {
             app.db.observe(&error);
             tracing::warn!(error = error.chain(), "failed to look up batches with expired leases");
+        }
+        if let Err(error) = expired_users::suspend_all(&app).await {
+            app.db.observe(&error);
+            tracing::warn!(error = error.chain(), "failed to look up expired users");
         }
         if let Err(error) = idempotency_keys::expire_all(&app).await {
             app.db.observe(&error);
@@ -77,13 +82,20 @@ struct Due {
     batch_id: Id<Batch>,
 }
 
-/// The batches that are due, by organization.
-fn by_organization(mut due: Vec<Due>) -> Vec<(Id<Organization>, Vec<Id<Batch>>)> {
-    due.sort_by_key(|due| Uuid::from(due.organization_id));
-    let of_one = due.chunk_by(|a, b| a.organization_id == b.organization_id);
-    of_one
-        .filter_map(|due| Some((due.first()?.organization_id, due.iter().map(|due| due.batch_id).collect())))
-        .collect()
+impl From<Due> for (Id<Organization>, Id<Batch>) {
+    fn from(due: Due) -> Self {
+        (due.organization_id, due.batch_id)
+    }
+}
+
+/// What is due, by organization.
+fn by_organization<K: Kind>(
+    due: impl IntoIterator<Item = (Id<Organization>, Id<K>)>,
+) -> Vec<(Id<Organization>, Vec<Id<K>>)> {
+    let mut due: Vec<_> = due.into_iter().collect();
+    due.sort_by_key(|(organization_id, _)| Uuid::from(*organization_id));
+    let of_one = due.chunk_by(|a, b| a.0 == b.0);
+    of_one.filter_map(|due| Some((due.first()?.0, due.iter().map(|(_, id)| *id).collect()))).collect()
 }
 
 /// Logs a failure to write to an organization's rows, which are due again in the next round.

@@ -62,7 +62,9 @@ impl Rights {
         match caller.principal {
             Principal::ApiKey { permission, scopes, .. } => Self { level: permission, scopes },
             Principal::Operator => Self { level: PermissionLevel::Owner, scopes: Scopes::All },
-            Principal::Invitation(_) => Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) },
+            Principal::Invitation(_) | Principal::System => {
+                Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) }
+            }
         }
     }
 

@@ -67,7 +67,7 @@ impl Summary {
             Principal::ApiKey { id, user_id, .. } => {
                 self.key_id == id || (user_id.is_some() && self.user_id == user_id)
             }
-            Principal::Invitation(_) => false,
+            Principal::Invitation(_) | Principal::System => false,
         }
     }
 }
@@ -292,6 +292,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             k.permission_level as "permission_level: PermissionLevel", k.scopes, k.expires_at, k.last_used_at, k.revoked_at, k.user_id as "user_id: Id<User>",
             o.name as organization_name, o.public_identifier,
             u.name as "user_name?", u.lastname, u.email as "email?", u.status as "status?: Status",
+            u.expires_at as "user_expires_at?",
             exists (
                 select from effective_owners e where e.organization_id = $1 and e.user_id = k.user_id
             ) as "is_owner!"
@@ -314,6 +315,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         expires_at: row.expires_at,
         revoked_at: row.revoked_at,
         is_user_suspended: row.status == Some(Status::Suspended),
+        user_expires_at: row.user_expires_at,
     };
     let secret = SecretDigest(token.sha256());
     let Some(expires_at) = state.expiry(secret) else { return Ok(unknown) };
@@ -327,7 +329,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     let holder = KeyHolder {
         key_id: token.id,
         key_name: row.key_name,
-        expires_at,
+        expires_at: row.user_expires_at.map_or(expires_at, |user| expires_at.min(user)),
         secret,
         organization_id: token.organization_id,
         organization_name: row.organization_name,

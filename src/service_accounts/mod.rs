@@ -93,6 +93,7 @@ fn new_user(organization_id: Id<Organization>, name: &str) -> Result<NewUser> {
         title: None,
         credential: Credential::Unset,
         permission_level: PermissionLevel::Collaborator,
+        expires_at: None,
     })
 }
 

@@ -3,6 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
+use super::InvalidExpiry;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::read;
@@ -11,6 +14,7 @@ use crate::caller::{Action, PermissionLevel};
 use crate::change::Change;
 use crate::collaborators;
 use crate::error::{Code, Error, Result};
+use crate::field::UserField;
 use crate::id::{Id, User};
 use crate::report::{Finding, Report};
 
@@ -70,6 +74,23 @@ impl Changes {
     /// The members who get the level.
     pub(crate) fn who_become(&self, level: PermissionLevel) -> Vec<Id<User>> {
         self.levels.iter().filter(|change| change.to == level).map(|change| change.user_id).collect()
+    }
+
+    /// The members who may no longer be permanent owners.
+    pub(crate) fn who_may_lose_ownership(&self) -> Vec<Id<User>> {
+        let with_expiry = self.updates.iter().filter(|(_, update)| update.new_expiry().is_some());
+        let with_expiry = with_expiry.map(|(_, update)| update.user_id);
+        self.who_become(PermissionLevel::Collaborator).into_iter().chain(with_expiry).collect()
+    }
+
+    /// Finds new expiries in the past.
+    pub(crate) fn check_expiries(&self, now: DateTime<Utc>, report: &mut Report) {
+        for (index, update) in &self.updates {
+            if update.new_expiry().is_some_and(|expires_at| expires_at <= now) {
+                let why = InvalidExpiry::Past;
+                report.add(Finding::field(*index, UserField::ExpiresAt, why.code(), why.message()));
+            }
+        }
     }
 
     /// Finds users who would have too many or too long attributes.

@@ -6,7 +6,7 @@
 //! operation that removes passwords, and keeping the password would accept it again when the user is changed back. A user
 //! who is changed to passwords has none until one is set.
 
-use super::{AttributesPatch, EmailAddress, Line, Name};
+use super::{AttributesPatch, EmailAddress, Expiry, Line, Name};
 use crate::caller::PermissionLevel;
 use crate::field::UserField;
 use crate::report::{Finding, Findings};
@@ -24,26 +24,29 @@ pub(crate) struct Edit {
     pub(super) is_sso_user: Option<bool>,
     /// The member's own level.
     pub(super) permission_level: Option<PermissionLevel>,
+    /// `Some(None)` clears the field.
+    pub(super) expires_at: Option<Option<Expiry>>,
     pub(super) attributes: Option<AttributesPatch>,
 }
 
 impl Edit {
     /// The fields of this edit that can't be changed for a service account.
     pub(super) fn personal(&self) -> impl Iterator<Item = &'static str> {
-        let Self { name, email, lastname, title: _, is_sso_user, permission_level: _, attributes } = self;
+        let Self { name, email, lastname, title: _, is_sso_user, permission_level: _, expires_at, attributes } = self;
         let given = [
             ("name", name.is_some()),
             ("email", email.is_some()),
             ("lastname", lastname.is_some()),
             ("is_sso_user", is_sso_user.is_some()),
+            ("expires_at", expires_at.is_some()),
             ("attributes", attributes.is_some()),
         ];
         given.into_iter().filter_map(|(field, is_given)| is_given.then_some(field))
     }
 
-    /// Whether the edit may end the ownership of its user.
+    /// Whether the edit may leave the organization without a permanent owner.
     pub(super) fn may_remove_owner(&self) -> bool {
-        self.permission_level == Some(PermissionLevel::Collaborator)
+        self.permission_level == Some(PermissionLevel::Collaborator) || matches!(self.expires_at, Some(Some(_)))
     }
 
     /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
@@ -63,6 +66,7 @@ impl Edit {
             permission_level,
             attributes,
             status: _,
+            expires_at,
         } = row;
         let attributes = AttributesPatch::check(attributes, index, findings);
         let mut invalid = |field, code, message: &str| findings.push(Finding::field(index, field, code, message));
@@ -77,6 +81,17 @@ impl Edit {
         if matches!(is_sso_user, Field::Null) {
             invalid(UserField::IsSsoUser, "wrong_type", "must be true or false, not null");
         }
+        let expires_at = match expires_at {
+            Field::Missing | Field::Wrong => None,
+            Field::Null => Some(None),
+            Field::Is(text) => match Expiry::parse(&text) {
+                Ok(expiry) => Some(Some(expiry)),
+                Err(why) => {
+                    invalid(UserField::ExpiresAt, why.code(), why.message());
+                    None
+                }
+            },
+        };
         let mut required = |field: UserField, sent: Field<String>| {
             if matches!(sent, Field::Null) {
                 invalid(field, "wrong_type", "must be text, not null");
@@ -96,6 +111,7 @@ impl Edit {
         let email = email.and_then(|email| {
             EmailAddress::parse(&email).map_err(|why| invalid(UserField::Email, why.code(), &why.message())).ok()
         });
-        Self { name, email, lastname, title, is_sso_user: is_sso_user.into_option(), permission_level, attributes }
+        let is_sso_user = is_sso_user.into_option();
+        Self { name, email, lastname, title, is_sso_user, permission_level, expires_at, attributes }
     }
 }

@@ -14,15 +14,17 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+
 use super::changes::Changes;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
 use super::user_ref::{self, UserRef};
 use super::write::{self, FieldChange};
-use super::{Status, UserDetails, read};
+use super::{EXPIRED, Status, UserDetails, read};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
-use crate::caller::{Action, Caller, PermissionLevel};
+use crate::caller::{Action, Caller};
 use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
@@ -35,7 +37,7 @@ use crate::rows::{self, ListLimits};
 /// An operation on a list of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListOperation {
-    /// Changes names, last names, titles, addresses, sign-in methods, permission levels and attributes.
+    /// Changes names, last names, titles, addresses, sign-in methods, permission levels, expiries and attributes.
     Update,
     /// Suspends the users.
     Suspend,
@@ -175,11 +177,13 @@ impl List {
         }
         let mut report = self.report.clone();
         let found = lock(change, &self.rows, &mut report).await?;
-        found.iter().for_each(|(row, user)| validate(operation, row, user, &mut report));
+        let now = change.now();
+        found.iter().for_each(|(row, user)| validate(operation, row, user, now, &mut report));
         let edits: Vec<_> = found.iter().map(|(row, user)| (row.index, user, &row.edit)).collect();
         let changes = Changes::of(change, &edits).await?;
         changes.check_attributes(&mut report);
         changes.check_addresses(change, HashMap::new(), &mut report).await?;
+        changes.check_expiries(now, &mut report);
         if !report.is_empty() {
             return Err(Error::rejected(report));
         }
@@ -197,7 +201,7 @@ impl List {
             ListOperation::Update | ListOperation::Suspend | ListOperation::Reactivate => None,
         };
         let losing_access = match operation {
-            ListOperation::Update => changes.who_become(PermissionLevel::Collaborator),
+            ListOperation::Update => changes.who_may_lose_ownership(),
             ListOperation::Suspend | ListOperation::Reactivate | ListOperation::Delete => changing.clone(),
         };
         let owners = if may_remove_owners { owners::among(change, &losing_access).await? } else { Vec::new() };
@@ -243,11 +247,14 @@ async fn lock<'a>(change: &mut Change, rows: &'a [Row], report: &mut Report) -> 
 }
 
 /// Validates the operation against the current state of the user.
-fn validate(operation: ListOperation, row: &Row, user: &LockedUser, report: &mut Report) {
+fn validate(operation: ListOperation, row: &Row, user: &LockedUser, now: DateTime<Utc>, report: &mut Report) {
     let index = row.index;
     if row.revision.is_some_and(|revision| revision != user.revision) {
         let message = "the user has changed since this revision; read the user again and retry";
         report.add(Finding::field(index, "if_match", Code::PreconditionFailed.as_str(), message));
+    }
+    if operation == ListOperation::Reactivate && user.is_expired(now) {
+        report.add(Finding::field(index, "user", "expired", EXPIRED));
     }
     if operation == ListOperation::Update && user.is_service_account {
         for field in row.edit.personal() {

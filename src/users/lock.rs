@@ -3,12 +3,14 @@
 //! The rows stay locked until the transaction ends. Several users are locked in the order of their IDs, so that two
 //! lists wait for each other instead of deadlocking.
 
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 
 use super::attributes;
 use super::edit::Edit;
+use super::expiry;
 use super::write::{FieldChange, Update};
-use super::{Attributes, Line, Name, Status};
+use super::{Attributes, Expiry, Line, Name, Status};
 use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
@@ -27,6 +29,7 @@ pub(crate) struct LockedUser {
     email: String,
     email_key: String,
     is_sso_user: bool,
+    expires_at: Option<DateTime<Utc>>,
     attributes: Attributes,
 }
 
@@ -42,12 +45,27 @@ impl LockedUser {
     }
 
     /// Applies an edit of the account, without the level of the membership. `None` if the edit changes nothing.
+    /// Whether the account has expired.
+    pub(super) fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_by(&Edit::default(), now)
+    }
+
+    /// Whether the account has expired after an edit.
+    pub(crate) fn expires_by(&self, edit: &Edit, now: DateTime<Utc>) -> bool {
+        self.expiry_after(edit).is_some_and(|expires_at| expires_at <= now)
+    }
+
+    fn expiry_after(&self, edit: &Edit) -> Option<DateTime<Utc>> {
+        edit.expires_at.map_or(self.expires_at, |expiry| expiry.map(Expiry::time))
+    }
+
     pub(super) fn apply(&self, edit: &Edit) -> Option<Update> {
         let text = |new: &Option<Option<Line>>, old: &Option<String>| match new {
             None => old.clone(),
             Some(line) => line.as_ref().map(|line| line.as_str().to_owned()),
         };
-        let Edit { name, lastname, title, email, is_sso_user, permission_level: _, attributes: patch } = edit;
+        let Edit { name, lastname, title, email, is_sso_user, permission_level: _, expires_at: _, attributes: patch } =
+            edit;
         let update = Update {
             user_id: self.user_id,
             name: name.as_ref().map_or(self.name.as_str(), Name::as_str).to_owned(),
@@ -57,9 +75,11 @@ impl LockedUser {
             email_key: email.as_ref().map_or(self.email_key.as_str(), |email| email.key()).to_owned(),
             email_key_before: self.email_key.clone(),
             is_sso_user: is_sso_user.unwrap_or(self.is_sso_user),
+            expires_at: self.expiry_after(edit),
             attributes: patch.as_ref().map_or_else(|| self.attributes.clone(), |patch| self.attributes.with(patch)),
             changes: Vec::new(),
         };
+        let (expiry_before, expiry_after) = (self.expires_at.map(expiry::text), update.expires_at.map(expiry::text));
         // One entry for each field of an edit: a field without one is neither written nor recorded.
         let changes: Vec<FieldChange> = [
             ("name", Some(self.name.as_str()), Some(update.name.as_str())),
@@ -67,6 +87,7 @@ impl LockedUser {
             ("title", self.title.as_deref(), update.title.as_deref()),
             ("email", Some(&self.email), Some(&update.email)),
             ("is_sso_user", Some(flag(self.is_sso_user)), Some(flag(update.is_sso_user))),
+            ("expires_at", expiry_before.as_deref(), expiry_after.as_deref()),
         ]
         .into_iter()
         // An empty text is the same as none, as in a CSV file.
@@ -94,7 +115,7 @@ pub(crate) async fn all(change: &mut Change, users: &[Id<User>]) -> Result<Vec<L
         r#"
         select
             user_id as "user_id: Id<User>", revision, is_service_account, status as "status: Status", name, lastname,
-            title, email, email_key, is_sso_user, attributes as "attributes: Attributes"
+            title, email, email_key, is_sso_user, expires_at, attributes as "attributes: Attributes"
         from users
         where organization_id = $1 and user_id = any($2)
         order by user_id

@@ -9,6 +9,7 @@ mod domain;
 mod edit;
 mod email;
 mod expected;
+mod expiry;
 mod list;
 pub(crate) mod lock;
 mod one;
@@ -24,8 +25,9 @@ pub(crate) use edit::Edit;
 pub(crate) use email::fold;
 pub use email::{EMAIL_KEY_VERSION, EmailAddress, InvalidEmail};
 pub use expected::Expected;
+pub use expiry::{Expiry, InvalidExpiry};
 pub use list::{ChangedList, ListOperation, change_all};
-pub use one::{delete, get, set_status, update};
+pub use one::{delete, get, set_status, suspend_expired, update};
 pub use read::UserDetails;
 pub use text::{InvalidText, LONGEST_TEXT, Line, Name};
 pub(crate) use text::{is_invisible, is_trimmed, is_visible_line, trim};
@@ -52,6 +54,8 @@ pub struct NewUser {
     pub credential: Credential,
     /// The level of the membership.
     pub permission_level: PermissionLevel,
+    /// When the account expires.
+    pub expires_at: Option<Expiry>,
     /// Custom attributes.
     pub attributes: Attributes,
 }
@@ -126,6 +130,7 @@ impl NewUser {
             title: None,
             credential: Credential::Unset,
             permission_level: PermissionLevel::Owner,
+            expires_at: None,
             attributes: Attributes::default(),
         })
     }
@@ -164,6 +169,9 @@ names! {
         Suspended = "suspended",
     }
 }
+
+/// Why a user can't be reactivated.
+pub(crate) const EXPIRED: &str = "the account has expired; set a later `expires_at` or remove it first";
 
 /// The words that a password must not be built from: those that an attacker who knows the user would try first.
 pub(crate) fn password_context<'a>(

@@ -3,15 +3,15 @@
 use super::changes::Changes;
 use super::edit::Edit;
 use super::lock::{self, LockedUser};
-use super::{Expected, Status, UserDetails, read, write};
+use super::{EXPIRED, Expected, Status, UserDetails, read, write};
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller};
-use crate::change::Change;
+use crate::change::{Change, TxLimits};
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::field::UserField;
-use crate::id::{Id, User};
+use crate::id::{Id, Organization, User};
 use crate::report::Report;
 use crate::request_body::RequestBody;
 use crate::rows;
@@ -31,8 +31,8 @@ pub async fn get(app: &App, caller: &Caller, user_id: Id<User>) -> Result<UserDe
     found.ok_or_else(|| Error::not_found("user", user_id))
 }
 
-/// Changes the fields that the body has: name, last name, title, address, sign-in method, permission level or attributes. An edit without effect writes and records
-/// nothing.
+/// Changes the fields that the body has: name, last name, title, address, sign-in method, permission level, expiry or
+/// attributes. An edit without effect writes and records nothing.
 ///
 /// # Errors
 /// `forbidden`; any error of reading the body; `invalid_json`; `batch_rejected` with all findings on the fields;
@@ -63,6 +63,7 @@ pub async fn update(
         }
         let changes = Changes::of(change, &[(0, &user, &edit)]).await?;
         let mut report = report.clone();
+        changes.check_expiries(change.now(), &mut report);
         changes.check_attributes(&mut report);
         if !report.is_empty() {
             return Err(Error::rejected(report));
@@ -70,6 +71,9 @@ pub async fn update(
         match changes.is_empty() {
             true => change.dry_run(),
             false => changes.write(change).await?,
+        }
+        if edit.may_remove_owner() {
+            owners::require_one(change).await?;
         }
         if edit.may_remove_owner() {
             owners::require_one(change).await?;
@@ -83,7 +87,7 @@ pub async fn update(
 /// work again. Idempotent: for a user with this status, nothing is written or recorded.
 ///
 /// # Errors
-/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`.
+/// `forbidden`; `not_found`; `precondition_failed`; `last_owner`; `conflict` for reactivating an expired account.
 pub async fn set_status(
     app: &App,
     caller: &Caller,
@@ -100,6 +104,9 @@ pub async fn set_status(
             owners::lock(change).await?;
         }
         match lock(change, user_id, expected).await? {
+            user if status == Status::Active && user.is_expired(change.now()) => {
+                return Err(Error::new(Code::Conflict, EXPIRED));
+            }
             user if user.status == status => change.dry_run(),
             _ => write::set_status(change, &[user_id], status).await?,
         }
@@ -109,6 +116,29 @@ pub async fn set_status(
         details(change, user_id).await
     })
     .await
+}
+
+/// Suspends those of the users whose accounts have expired, for the background work, which repeats it after an error. They
+/// keep everything else, as any suspended user does.
+///
+/// # Errors
+/// Those of the database.
+pub async fn suspend_expired(app: &App, organization_id: Id<Organization>, users: &[Id<User>]) -> Result<usize> {
+    let caller = Caller::system(organization_id);
+    let mut change = app.begin_many(&caller, Action::UserSuspend, TxLimits::Batch, None).await?;
+    // As every change that lowers access. An owner whose account expires is never the last one.
+    owners::lock(&mut change).await?;
+    let now = change.now();
+    let locked = lock::all(&mut change, users).await?;
+    let expired = locked.into_iter().filter(|user| user.status == Status::Active && user.is_expired(now));
+    let expired: Vec<Id<User>> = expired.map(|user| user.user_id).collect();
+    if expired.is_empty() {
+        change.roll_back().await?;
+        return Ok(0);
+    }
+    write::suspend_expired(&mut change, &expired).await?;
+    change.commit().await.map_err(|failed| failed.error)?;
+    Ok(expired.len())
 }
 
 /// Deletes a user and all data that identifies them: membership, password, API keys, invitations, and the stored

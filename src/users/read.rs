@@ -52,6 +52,8 @@ pub struct UserDetails {
     pub updated_at: DateTime<Utc>,
     /// Incremented by every change of the user or of their level.
     pub revision: i64,
+    /// When the account expires.
+    pub expires_at: Option<DateTime<Utc>>,
     /// Custom attributes.
     pub attributes: Attributes,
 }
@@ -81,7 +83,7 @@ macro_rules! user_details {
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
                 c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision,
-                u.attributes as "attributes: crate::users::Attributes"
+                u.expires_at, u.attributes as "attributes: crate::users::Attributes"
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::{Account, Attributes, Credential, EMAIL_KEY_VERSION, Line, Status, lock};
+use chrono::{DateTime, Utc};
+
+use super::{Account, Attributes, Credential, EMAIL_KEY_VERSION, Expiry, Line, Status, lock};
 use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -53,16 +55,20 @@ async fn insert(
     let titles: Vec<Option<&str>> =
         accounts.iter().map(|account| account.user.title.as_ref().map(Line::as_str)).collect();
     let sso: Vec<bool> = accounts.iter().map(|account| matches!(account.user.credential, Credential::Sso)).collect();
+    let expiries: Vec<Option<DateTime<Utc>>> =
+        accounts.iter().map(|account| account.user.expires_at.map(Expiry::time)).collect();
     let attributes: Vec<String> = accounts.iter().map(|account| account.user.attributes.to_json()).collect();
     let inserted = sqlx::query_scalar!(
         r#"
         insert into users
             (organization_id, email_key_version, status, batch_id, created_at, updated_at,
-             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
-        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user,
+             is_service_account, user_id, email, email_key, name, lastname, title, is_sso_user, expires_at, attributes)
+        select $1, $2, 'active', $3, $4, $4, $12, user_id, email, email_key, name, lastname, title, is_sso_user, expires_at,
             attributes::jsonb
-        from unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[], $13::text[])
-            as account (user_id, email, email_key, name, lastname, title, is_sso_user, attributes)
+        from unnest(
+            $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bool[], $13::timestamptz[],
+            $14::text[]
+        ) as account (user_id, email, email_key, name, lastname, title, is_sso_user, expires_at, attributes)
         order by email_key collate "C"
         on conflict on constraint users_email_key_key do nothing
         returning true as "inserted!"
@@ -79,6 +85,7 @@ async fn insert(
         &titles as &[Option<&str>],
         &sso,
         is_service_account,
+        &expiries as &[Option<DateTime<Utc>>],
         &attributes,
     )
     .fetch_all(change.connection())
@@ -151,6 +158,7 @@ pub(crate) struct Update {
     pub(crate) email_key: String,
     pub(crate) email_key_before: String,
     pub(crate) is_sso_user: bool,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) attributes: Attributes,
     /// The changed fields; not empty.
     pub(crate) changes: Vec<FieldChange>,
@@ -174,6 +182,11 @@ impl FieldChange {
 }
 
 impl Update {
+    /// The expiry, if the user gets another one.
+    pub(super) fn new_expiry(&self) -> Option<DateTime<Utc>> {
+        self.expires_at.filter(|_| self.changes.iter().any(|change| change.field == "expires_at"))
+    }
+
     /// Whether the user gets another address.
     pub(crate) fn moves(&self) -> bool {
         self.email_key != self.email_key_before
@@ -193,6 +206,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     let emails: Vec<&str> = updates.iter().map(|update| update.email.as_str()).collect();
     let keys: Vec<&str> = updates.iter().map(|update| update.email_key.as_str()).collect();
     let sso: Vec<bool> = updates.iter().map(|update| update.is_sso_user).collect();
+    let expiries: Vec<Option<DateTime<Utc>>> = updates.iter().map(|update| update.expires_at).collect();
     let attributes: Vec<String> = updates.iter().map(|update| update.attributes.to_json()).collect();
     release_addresses(change, updates).await?;
     sqlx::query!(
@@ -200,9 +214,11 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
         update users
         set name = new.name, lastname = new.lastname, title = new.title, email = new.email,
             email_key = new.email_key, email_key_version = $3, is_sso_user = new.is_sso_user,
-            attributes = new.attributes::jsonb, updated_at = $2, revision = revision + 1
-        from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::text[])
-            as new (user_id, name, lastname, title, email, email_key, is_sso_user, attributes)
+            expires_at = new.expires_at, attributes = new.attributes::jsonb, updated_at = $2, revision = revision + 1
+        from unnest(
+            $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bool[], $11::timestamptz[],
+            $12::text[]
+        ) as new (user_id, name, lastname, title, email, email_key, is_sso_user, expires_at, attributes)
         where users.organization_id = $1 and users.user_id = new.user_id
         "#,
         organization_id as Id<Organization>,
@@ -215,6 +231,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
         &emails as &[&str],
         &keys as &[&str],
         &sso,
+        &expiries as &[Option<DateTime<Utc>>],
         &attributes,
     )
     .execute(change.connection())
@@ -280,6 +297,24 @@ async fn release_addresses(change: &mut Change, updates: &[&Update]) -> Result<(
 
 /// Suspends or reactivates users, whose rows are locked.
 pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
+    update_status(change, users, status).await?;
+    for user_id in users {
+        change.record(match status {
+            Status::Suspended => Event::UserSuspended(*user_id),
+            Status::Active => Event::UserReactivated(*user_id),
+        });
+    }
+    Ok(())
+}
+
+/// Suspends users whose accounts have expired, and whose rows are locked.
+pub(super) async fn suspend_expired(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+    update_status(change, users, Status::Suspended).await?;
+    users.iter().for_each(|user_id| change.record(Event::UserExpired(*user_id)));
+    Ok(())
+}
+
+async fn update_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
     if status == Status::Suspended {
         lock::memberships(change, users).await?;
     }
@@ -296,12 +331,6 @@ pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: 
     )
     .execute(change.connection())
     .await?;
-    for user_id in users {
-        change.record(match status {
-            Status::Suspended => Event::UserSuspended(*user_id),
-            Status::Active => Event::UserReactivated(*user_id),
-        });
-    }
     Ok(())
 }
 

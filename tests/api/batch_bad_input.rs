@@ -84,8 +84,8 @@ async fn every_finding_of_every_row_is_reported() {
         "8 of 9 users can't be created: users[1].name: is missing; users[1].email: not a valid \
          e-mail address; users[1].is_sso_user: must be true or false, not text; users[1].nickname: is unknown; the known \
          fields are name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, \
-         permission_level, attributes; users[2]: must be an object with name, email, password, is_sso_user, lastname, title, \
-         password_hash, must_change_password, permission_level, attributes, not a number; and 15 more"
+         permission_level, expires_at, attributes; users[2]: must be an object with name, email, password, is_sso_user, lastname, title, \
+         password_hash, must_change_password, permission_level, expires_at, attributes, not a number; and 15 more"
     );
     let mut found: Vec<(u64, String, String)> = error["rows"]
         .as_array()

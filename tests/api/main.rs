@@ -27,6 +27,7 @@ mod collaborators;
 mod coverage;
 mod docs;
 mod dry_run;
+mod expiry;
 mod group_members;
 mod groups;
 mod idempotency;

@@ -46,6 +46,7 @@ async fn a_user_is_changed_field_by_field() {
     let mut expected = json!({
         "email": "ada@example.com", "name": "Ada", "lastname": "Byron", "title": "Miss", "is_sso_user": true,
         "is_service_account": false, "status": "active", "permission_level": "collaborator", "revision": 1,
+        "expires_at": null,
     });
     assert_eq!(without_times(&user), expected);
     for (revision, change) in [
@@ -101,13 +102,13 @@ async fn all_findings_about_a_change_are_reported_together() {
         json!({
             "code": "batch_rejected",
             "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: must be text, not null; \
-                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, attributes",
+                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, expires_at, attributes",
             "rows": [
                 row("name", "empty", "must not be empty"),
                 row("email", "wrong_type", "must be text, not null"),
                 row("lastname", "wrong_type", "must be text, not a number"),
                 row("title", "control_character", "contains a control character (such as a line break, a tab or NUL)"),
-                row("status", "unknown_field", "is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, attributes"),
+                row("status", "unknown_field", "is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, expires_at, attributes"),
             ],
         })
     );

@@ -23,6 +23,7 @@ mod database_roles;
 mod doctor;
 mod embedded_database;
 mod errors;
+mod expiry;
 mod files;
 mod group;
 mod healthcheck;

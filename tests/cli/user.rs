@@ -156,8 +156,8 @@ async fn a_user_is_found_by_address_id_or_name_and_an_ambiguous_name_lists_the_c
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "2 users added\n"));
     let ran = remote(&app, &["group", "members", "Ops team", "-o", "csv"]);
     assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 3), "{}", ran.out);
-    let ran = remote(&app, &["policy", "set", "--owner", "OPS team"]);
+    let ran = remote(&app, &["policy", "set", "--yes", "--owner", "OPS team"]);
     assert_eq!((ran.status, ran.out.lines().count()), (Some(0), 2), "{}", ran.err);
-    let ran = remote(&app, &["policy", "set", "--owner", "nobody"]);
+    let ran = remote(&app, &["policy", "set", "--yes", "--owner", "nobody"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no group is named `nobody`\n"));
 }

@@ -44,7 +44,7 @@ async fn one_user_is_changed_by_address_or_id() {
         (
             &["update", id][..],
             2,
-            "error: nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso` or `--attribute`\n",
+            "error: nothing to change; add `--name`, `--lastname`, `--title`, `--email`, `--sso`, `--expires-at` or `--attribute`\n",
         ),
         (
             &["update", "x@example.com", "--name", "x"],

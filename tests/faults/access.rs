@@ -497,3 +497,23 @@ async fn fetching_a_login_and_deleting_its_approver_do_not_deadlock() {
     done(&deleted);
     assert_eq!(instances.other.db_value::<i64>("select count(*) from api_keys where name like 'login%'").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_callers_account_expires_while_hashing_is_not_created() {
+    let instances = Instances::held_at("batch::hashed").await;
+    let end =
+        unauthenticated("expire", "the account of the API key's user has expired; nothing was written", "expired_user");
+    let person = instances.person("ada", &end).await;
+    instances.gate.close();
+    let batch =
+        tokio::spawn(Actor::send(instances.at_held(&person.actor).request("POST", BATCH).body(list().to_string())));
+    instances.gate.reached().await;
+    let soon = chrono::Utc::now() + chrono::TimeDelta::milliseconds(500);
+    let request = instances.other.owner.request("PATCH", &format!("/api/v2/users/{}", person.user_id));
+    done(&Actor::send(request.body(json!({ "expires_at": soon }).to_string())).await);
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    instances.gate.release();
+    is_refused(&batch.await.unwrap(), &end);
+    assert_eq!(instances.denial("user.batch_create").await, json!(["denied", end.reason, person.key_id]));
+    assert!(!instances.emails().await.contains(&"new@example.com".to_owned()));
+}

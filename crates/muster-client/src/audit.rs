@@ -14,9 +14,9 @@ pub struct AuditEvent {
     pub event_id: String,
     /// Time of the action.
     pub occurred_at: DateTime<Utc>,
-    /// `api_key`, `invitation`, `operator` or `anonymous`.
+    /// `api_key`, `invitation`, `operator`, `system` (the server itself) or `anonymous`.
     pub actor_kind: String,
-    /// ID of the actor; `null` for `operator` and `anonymous`.
+    /// ID of the actor; `null` for `operator`, `system` and `anonymous`.
     pub actor_id: Option<String>,
     /// Current name of the API key that acted.
     pub actor_name: Option<String>,

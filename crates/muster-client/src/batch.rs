@@ -187,6 +187,9 @@ pub struct PlannedUser {
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     #[serde(default)]
     pub credential: PlannedCredential,
+    /// When the account would expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
     /// Custom attributes.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]

@@ -42,6 +42,9 @@ pub struct Collaborator {
     /// Whether the user signs in through SSO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_sso_user: Option<bool>,
+    /// When the account expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
@@ -79,6 +82,8 @@ pub struct CollaboratorFilter {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the member should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// Time until which the accounts of active members expire.
+    pub expires_before: Option<DateTime<Utc>>,
     /// Attributes that the member has.
     pub attributes: Map<String, Value>,
 }
@@ -125,6 +130,7 @@ impl CollaboratorFilter {
             ("created_after", self.created_after.map(|time| time.to_rfc3339())),
             ("created_before", self.created_before.map(|time| time.to_rfc3339())),
             ("without_password", self.without_password.map(flag)),
+            ("expires_before", self.expires_before.map(|time| time.to_rfc3339())),
             ("attributes", (!self.attributes.is_empty()).then(|| Value::Object(self.attributes.clone()).to_string())),
         ])
     }

@@ -1,7 +1,8 @@
 //! A user to create, and a created user.
 //!
 //! Fields, optionality and key order are those of the vendor's Python models `AdminCreateUser` and `AdminCreatedUser`
-//! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`, `attributes`) follow them
+//! (`anyscale` 0.26.112). muster's additions (`password_hash`, `must_change_password`, `permission_level`, `expires_at`,
+//! `attributes`) follow them
 //! and are omitted if unset.
 
 use chrono::{DateTime, Utc};
@@ -55,6 +56,9 @@ pub struct AdminCreateUser {
     /// Permission level; `None` means [`Collaborator`](PermissionLevel::Collaborator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
+    /// When the account expires: the last day of access in UTC, such as `2027-12-31`, or a time of RFC 3339 with its zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
@@ -96,6 +100,7 @@ impl AdminCreateUser {
             password_hash: None,
             must_change_password: None,
             permission_level: None,
+            expires_at: None,
             attributes: Map::new(),
         }
     }
@@ -142,6 +147,12 @@ impl AdminCreateUser {
         Self { permission_level: Some(level), ..self }
     }
 
+    /// Sets when the account expires; see [`expires_at`](Self#structfield.expires_at) for the formats.
+    #[must_use]
+    pub fn expires_at(self, expires_at: impl Into<String>) -> Self {
+        Self { expires_at: Some(expires_at.into()), ..self }
+    }
+
     /// Sets a custom attribute: text, a number or a boolean.
     #[must_use]
     pub fn attribute(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -171,13 +182,14 @@ impl PartialEq for AdminCreateUser {
             password_hash,
             must_change_password,
             permission_level,
+            expires_at,
             attributes,
         } = other;
         let exposed = |secret: &Option<SecretString>, other: &Option<SecretString>| {
             secret.as_ref().map(ExposeSecret::expose_secret) == other.as_ref().map(ExposeSecret::expose_secret)
         };
-        (&self.name, &self.email, self.is_sso_user, &self.lastname, &self.title)
-            == (name, email, *is_sso_user, lastname, title)
+        (&self.name, &self.email, self.is_sso_user, &self.lastname, &self.title, &self.expires_at)
+            == (name, email, *is_sso_user, lastname, title, expires_at)
             && (self.must_change_password, self.permission_level, &self.attributes)
                 == (*must_change_password, *permission_level, attributes)
             && exposed(&self.password, password)
@@ -208,6 +220,9 @@ pub struct AdminCreatedUser {
     /// Job title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// When the account expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl AdminCreatedUser {
@@ -301,7 +316,7 @@ mod tests {
     fn debug_redacts_the_password_and_its_hash() {
         assert_eq!(
             format!("{:?}", AdminCreateUser::new("n", "e").password("hunter2").password_hash("$2b$hunter2")),
-            r#"AdminCreateUser { name: "n", email: "e", password: Some(SecretBox<str>([REDACTED])), is_sso_user: false, lastname: None, title: None, password_hash: Some(SecretBox<str>([REDACTED])), must_change_password: None, permission_level: None, attributes: {} }"#
+            r#"AdminCreateUser { name: "n", email: "e", password: Some(SecretBox<str>([REDACTED])), is_sso_user: false, lastname: None, title: None, password_hash: Some(SecretBox<str>([REDACTED])), must_change_password: None, permission_level: None, expires_at: None, attributes: {} }"#
         );
     }
 
@@ -311,8 +326,9 @@ mod tests {
             .password_hash("$2b$10$x")
             .must_change_password(true)
             .permission_level(PermissionLevel::Owner)
+            .expires_at("2027-12-31")
             .attribute("floor", 3);
-        let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner","attributes":{"floor":3}}"#;
+        let text = r#"{"name":"n","email":"e","is_sso_user":false,"password_hash":"$2b$10$x","must_change_password":true,"permission_level":"owner","expires_at":"2027-12-31","attributes":{"floor":3}}"#;
         assert_eq!(serde_json::to_string(&user).unwrap(), text);
         assert_eq!(serde_json::from_str::<AdminCreateUser>(text).unwrap(), user);
         assert_eq!(Value::from(user.to_dict()), serde_json::from_str::<Value>(text).unwrap());

@@ -40,6 +40,9 @@ pub struct User {
     pub updated_at: DateTime<Utc>,
     /// Revision, incremented by each change. The `ETag` contains it in quotes.
     pub revision: i64,
+    /// When the account expires. At that time, access ends and the user is suspended.
+    #[serde(default)]
+    pub expires_at: Option<DateTime<Utc>>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
@@ -182,6 +185,10 @@ pub struct UserChange {
     /// Permission level of the membership itself, without groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission_level: Option<PermissionLevel>,
+    /// When the account expires: the last day of access in UTC, such as `2027-12-31`, or a time of RFC 3339 with its zone;
+    /// `null` (`Some(None)`) removes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Option<String>>,
     /// Custom attributes: the given ones replace their values, `null` removes one, the others stay.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,

@@ -9,7 +9,7 @@ use crate::batches::{Created, CreatedUser};
 use crate::error::{Error, Result};
 use crate::id::{Batch, Id};
 use crate::report::Finding;
-use crate::users::{Account, Credential, Line};
+use crate::users::{Account, Credential, Expiry, Line};
 
 /// The users of a batch.
 #[derive(Serialize, ToSchema)]
@@ -85,6 +85,7 @@ fn to_created_user(account: &Account, created_at: DateTime<Utc>) -> AdminCreated
         is_sso_user: matches!(user.credential, Credential::Sso),
         lastname: user.lastname.as_ref().map(Line::as_str).map(str::to_owned),
         title: user.title.as_ref().map(Line::as_str).map(str::to_owned),
+        expires_at: user.expires_at.map(Expiry::time),
     }
 }
 
@@ -98,6 +99,7 @@ impl From<CreatedUser> for AdminCreatedUser {
             is_sso_user: user.is_sso_user,
             lastname: user.lastname,
             title: user.title,
+            expires_at: user.expires_at,
         }
     }
 }

@@ -133,6 +133,9 @@ pub(in crate::http) struct InvitationRow {
     /// Permission level of the account: `collaborator` (default) or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// When the account expires: the last day of access in UTC, or a time of RFC 3339 with its zone.
+    #[schema(example = "2027-12-31")]
+    expires_at: Option<String>,
     /// Only `false`, because an invited person chooses a password.
     is_sso_user: Option<bool>,
 }

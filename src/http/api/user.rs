@@ -32,6 +32,7 @@ impl From<UserDetails> for User {
             created_at: user.created_at,
             updated_at: user.updated_at,
             revision: user.revision,
+            expires_at: user.expires_at,
             attributes: user.attributes.to_object(),
         }
     }
@@ -59,6 +60,9 @@ pub(in crate::http) struct UserChange {
     /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// When the account expires: the last day of access in UTC, or a time of RFC 3339 with its zone; `null` removes it.
+    #[schema(example = "2027-12-31")]
+    expires_at: Option<String>,
     /// Custom attributes: the given ones replace their values, `null` removes one, the others stay (RFC 7396).
     #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
     attributes: Option<Map<String, Value>>,
@@ -87,7 +91,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
 /// Change a user
 ///
 /// Changes the fields in the body: name, last name, title, e-mail address, sign-in method, permission level,
-/// attributes. If any field is invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
+/// expiry, attributes. If any field is invalid, nothing is written, and `rows` of the error contains all findings. Only the title and the permission level of a
 /// service account can be changed. The last owner can't be demoted. Requires an owner.
 #[utoipa::path(patch, path = "/api/v2/users/{user_id}", operation_id = "user_update", tag = "users",
     params(("user_id" = String, Path), IfMatch),
@@ -95,7 +99,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
     responses(
         (status = 200, description = "The changed user.", body = Single<User>, headers(("ETag" = String))),
         (status = 409, description = "The address belongs to another account (`email_taken`), the user is a service \
-            account (`conflict`), or no owner would remain (`last_owner`).", body = ErrorBody),
+            account (`conflict`), or no permanent owner would remain (`last_owner`).", body = ErrorBody),
         (status = 422, description = "Invalid fields.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn patch(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
@@ -145,6 +149,7 @@ pub(in crate::http) async fn suspend(
     params(("user_id" = String, Path), IfMatch),
     responses(
         (status = 200, description = "The reactivated user.", body = Single<User>, headers(("ETag" = String))),
+        (status = 409, description = "The account has expired (`conflict`).", body = ErrorBody),
     ))]
 pub(in crate::http) async fn reactivate(
     request: HttpRequest,

@@ -54,6 +54,9 @@ pub(in crate::http) struct UserChangeRow {
     /// Permission level of the membership itself, without groups: `collaborator` or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// When the account expires: the last day of access in UTC, or a time of RFC 3339 with its zone; `null` removes it.
+    #[schema(example = "2027-12-31")]
+    expires_at: Option<String>,
     /// Custom attributes: the given ones replace their values, `null` removes one, the others stay (RFC 7396).
     #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
     attributes: Option<Map<String, Value>>,
@@ -64,7 +67,8 @@ pub(in crate::http) struct UserChangeRow {
 
 /// Change a list of users, all or none
 ///
-/// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level, attributes.
+/// Changes the fields in each row: name, last name, title, e-mail address, sign-in method, permission level, expiry,
+/// attributes.
 /// Users can swap
 /// addresses within a list. The last owner can't be demoted.
 /// If any row is invalid, nothing is written,
@@ -74,7 +78,7 @@ pub(in crate::http) struct UserChangeRow {
     request_body = Vec<UserChangeRow>,
     responses(
         (status = 200, description = "The users after the change.", body = ChangedUsers),
-        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`), or no owner would remain \
+        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`), or no permanent owner would remain \
             (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]
@@ -102,7 +106,7 @@ pub(in crate::http) async fn suspend(app: web::Data<App>, caller: Caller, mut bo
 
 /// Reactivate a list of users, all or none
 ///
-/// Their API keys are valid again. Users who are active already are unchanged.
+/// Their API keys are valid again. Users who are active already are unchanged. An expired account needs a later expiry first.
 /// If any row is invalid, nothing is written,
 /// and `rows` of the error contains all findings about all rows. Results are in the order of the request. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_reactivate", operation_id = "user_batch_reactivate", tag = "users",

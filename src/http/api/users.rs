@@ -17,7 +17,7 @@ use crate::http::body::Body;
 use crate::http::error::ErrorBody;
 use crate::http::{delivered, extract, headers, log};
 use crate::report::Finding;
-use crate::users::{Credential, Line, NewUser};
+use crate::users::{Credential, Expiry, Line, NewUser};
 
 /// A user to create.
 #[derive(Deserialize, ToSchema)]
@@ -53,6 +53,9 @@ pub(in crate::http) struct AdminCreateUser {
     /// Permission level: `collaborator` (default) or `owner`.
     #[schema(example = "collaborator")]
     permission_level: Option<String>,
+    /// When the account expires: the last day of access in UTC, or a time of RFC 3339 with its zone.
+    #[schema(example = "2027-12-31")]
+    expires_at: Option<String>,
     /// Custom attributes: a flat object of texts, numbers and booleans, at most 64 and 8 KiB. Keys have letters, digits, `_`, `.`
     /// and `-`, at most 64.
     #[schema(value_type = Option<Object>, example = json!({"department": "Research"}))]
@@ -238,6 +241,7 @@ fn to_planned_user(user: &NewUser) -> PlannedUser {
             Credential::Imported { .. } => PlannedCredential::PasswordHash,
             Credential::Unset => PlannedCredential::None,
         },
+        expires_at: user.expires_at.map(Expiry::time),
         attributes: user.attributes.to_object(),
     }
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::*;
 
 const COLUMNS: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
-                       must_change_password, permission_level and attributes.KEY";
+                       must_change_password, permission_level, expires_at and attributes.KEY";
 const UNKNOWN: &str = "= help: the columns are name, email, password, is_sso_user, lastname, title, password_hash, \
-                       must_change_password, permission_level and attributes.KEY; to leave a column out, add `--ignore COLUMN`";
+                       must_change_password, permission_level, expires_at and attributes.KEY; to leave a column out, add `--ignore COLUMN`";
 const HEADER: &str = "name,email,password,is_sso_user,title\n";
 
 fn rows(text: &str) -> Value {
@@ -553,7 +553,7 @@ fn a_mapping_that_contradicts_itself_is_rejected() {
         mapped.and_then(|()| columns.ignore(ignored)).expect_err("must be rejected").to_string()
     };
     let fields = "name, email, password, is_sso_user, lastname, title, password_hash, must_change_password, \
-                  permission_level, attributes.KEY";
+                  permission_level, expires_at, attributes.KEY";
     for (mappings, ignored, due) in [
         (&["Vorname"][..], "", "`Vorname` is not of the form COLUMN=FIELD"),
         (&["=name"], "", "`=name` is not of the form COLUMN=FIELD"),
