@@ -22,6 +22,7 @@ mod plan;
 mod read;
 mod row;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ use crate::users::{self, Account, Attributes, Credential, FieldChange, Line, New
 
 use plan::Differences;
 use row::{List, Listed, Sorted};
+
+/// The number of addresses that are looked up at once, each time within the time of a read.
+const LOOKUP: usize = 10_000;
 
 /// The parameters of a request, in addition to the list.
 #[derive(Clone, Copy, Debug)]
@@ -154,14 +158,16 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Reque
     if let Some(plan) = &request.plan {
         plan.check_list(&app.fingerprints, &list.bytes)?;
     }
-    let holders = app
-        .in_time(Box::pin(async {
+    let keys = list.keys();
+    let mut holders = HashMap::new();
+    for keys in keys.chunks(LOOKUP) {
+        let found = app.in_time(Box::pin(async {
             let mut connection = app.reader(&app.db.batch).await?;
-            let keys = list.keys();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             users::read::by_address(&mut connection, caller.organization_id, &keys, None).await
-        }))
-        .await??;
+        }));
+        holders.extend(found.await??);
+    }
     let rules = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant), now: app.clock.now() };
     let sorted = tokio::task::spawn_blocking(move || list.sort(&holders, &rules)).await.map_err(Error::internal)?;
     let Sorted { bytes, listed, new: mut checked, mut report, warnings, total, share } = sorted;

@@ -172,9 +172,13 @@ pub(crate) fn to_cell(value: &Value) -> String {
 pub(crate) fn from_cell(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(Value::String(quoted)) => Value::String(quoted),
-        Ok(value @ (Value::Number(_) | Value::Bool(_))) if value.to_string() == text => value,
+        Ok(value @ (Value::Number(_) | Value::Bool(_))) if is_written_as(&value, text) => value,
         _ => Value::String(text.to_owned()),
     }
+}
+
+fn is_written_as(value: &Value, text: &str) -> bool {
+    serde_json::to_string(value).is_ok_and(|json| json == text)
 }
 
 #[cfg(test)]
