@@ -7,7 +7,8 @@
 //! # Decisions
 //!
 //! - **The first visible sheet whose first row names the columns is read**, those of `--map` and `--ignore` included, or
-//!   the only sheet that has any cell. `--sheet` selects another one, also a hidden one. Hidden rows and columns are read: hiding removes nothing.
+//!   the only sheet that has any cell. `--sheet` selects another one, also a hidden one. Hidden rows and columns are read:
+//!   hiding removes nothing.
 //! - **A column without any value, and a row without any, is not there**, wherever the table begins.
 //! - **A cell is what the sheet shows**, apart from the language: `7`, `true`, `2026-11-22`, 15 significant digits, and the
 //!   leading zeros of a format such as `00000`. Other number formats are for the eye only.
