@@ -13,7 +13,6 @@ use std::io::{BufRead, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -243,17 +242,29 @@ pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> Result<St
 
 /// A table as text.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(|name| clean(name)));
-    for row in rows {
-        table.add_row(row.into_iter().map(|cell| clean(&cell)).collect::<Vec<_>>());
+    let header = header.iter().map(|name| (*name).to_owned()).collect();
+    let clean_row = |row: Vec<String>| row.iter().map(|cell| clean(cell)).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).map(clean_row).collect();
+    let mut widths: Vec<usize> = Vec::new();
+    for row in &rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (cell, width) in row.iter().zip(&mut widths) {
+            *width = cell.width().max(*width);
+        }
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
+        }
+        text.push_str(line.trim_end());
     }
-    let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    text.join("\n")
+    text
 }
 
 /// Whether a character could control the terminal or spoof a name.
