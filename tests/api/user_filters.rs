@@ -79,7 +79,7 @@ async fn filters_are_paged_over_users_that_do_not_match() {
     let app = TestApp::spawn().await;
     let user = |n: usize| {
         let mut user = sso(&format!("{n}@example.com"));
-        user["is_sso_user"] = json!(n % 3 == 0);
+        user["is_sso_user"] = json!(n.is_multiple_of(3));
         user
     };
     assert_eq!(app.owner.create(&(0..40).map(user).collect()).await.status, 200);

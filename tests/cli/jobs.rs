@@ -15,7 +15,7 @@ const MISTAKES: usize = 37;
 
 /// The row of a person; every fiftieth has a password, all others sign in through SSO.
 fn right(n: usize) -> String {
-    let credential = if n % 50 == 0 { format!("tidal-anchor-Plum-{n},false") } else { ",true".to_owned() };
+    let credential = if n.is_multiple_of(50) { format!("tidal-anchor-Plum-{n},false") } else { ",true".to_owned() };
     format!("Person {n},Example,person{n}@example.com,{credential}")
 }
 
