@@ -4,7 +4,7 @@
 //! other. Denials change nothing and are written on their own: failed authentication, missing permissions, conflicts
 //! with the stored state, and lists with findings. Denials that repeat are counted ([`Repeats`]).
 //!
-//! Events identify people by ID, and by a keyed digest of the address ([`address`]). They never contain a password, token or
+//! Events identify people by ID, and by a keyed digest of the address (`address.rs`). They never contain a password, token or
 //! hash, or a person's name or e-mail address, so the log can be kept after a person's data has been deleted.
 //!
 //! # Decisions

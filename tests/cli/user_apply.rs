@@ -53,8 +53,8 @@ async fn an_export_that_is_applied_unchanged_changes_nothing() {
     assert_eq!(
         csv,
         format!(
-            "user,email,name,lastname,title,is_sso_user,permission_level,status\r\n\
-             {id},e@example.com,# no comment,'- a: b,' \\ \u{e0041},false,collaborator,active\r\n"
+            "user,email,name,lastname,title,is_sso_user,permission_level,expires_at,status\r\n\
+             {id},e@example.com,# no comment,'- a: b,' \\ \u{e0041},false,collaborator,,active\r\n"
         )
     );
     let none = export(&app, &["--domain", "example.org", "-o", "json"]);
@@ -80,7 +80,7 @@ async fn five_hundred_of_six_hundred_exported_users_are_edited_and_applied() {
             2..502 => text.replacen(",Ada,,,", &format!(",Ada,King,Engineer {line},"), 1),
             _ => text.to_owned(),
         })
-        .chain([",new@example.com,Nia,,,true,collaborator,active".to_owned()])
+        .chain([",new@example.com,Nia,,,true,collaborator,,active".to_owned()])
         .collect();
     let edited = edited.join("\r\n");
     let ran = apply(&app, &edited, ".csv", &["--suspend-missing"]);

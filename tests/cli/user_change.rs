@@ -209,14 +209,14 @@ async fn attributes_are_set_searched_exported_and_removed() {
     let lines: Vec<&str> = ran.out.lines().collect();
     assert_eq!(
         lines[0],
-        "user,email,name,lastname,title,is_sso_user,permission_level,status,attributes.code,attributes.department,attributes.floor"
+        "user,email,name,lastname,title,is_sso_user,permission_level,expires_at,status,attributes.code,attributes.department,attributes.floor"
     );
     assert!(
-        lines[1].ends_with(",a@example.com,Ada,,,true,collaborator,active,\"\"\"3\"\"\",Research,3"),
+        lines[1].ends_with(",a@example.com,Ada,,,true,collaborator,,active,\"\"\"3\"\"\",Research,3"),
         "{}",
         lines[1]
     );
-    assert!(lines[2].ends_with(",b@example.com,Ada,,,true,collaborator,active,,,"), "{}", lines[2]);
+    assert!(lines[2].ends_with(",b@example.com,Ada,,,true,collaborator,,active,,,"), "{}", lines[2]);
     for format in ["csv", "json", "ndjson", "yaml"] {
         let exported = user(&app, &["export", "-o", format]).out;
         let ran = with_file(&app, "apply", exported.as_bytes(), &format!(".{format}"), &["--dry-run"]);

@@ -38,6 +38,7 @@ async fn a_batch_is_one_post_of_a_bare_array_and_returns_the_created_users() {
         is_sso_user,
         lastname: lastname.map(str::to_owned),
         title: title.map(str::to_owned),
+        expires_at: None,
     };
     assert_eq!(
         created,
@@ -201,6 +202,7 @@ async fn a_dry_run_sends_no_key_and_returns_the_plan() {
         permission_level: "owner".to_owned(),
         credential: PlannedCredential::PasswordHash,
         attributes: serde_json::Map::new(),
+        expires_at: None,
     };
     assert_eq!(planned, PlannedBatch { users: vec![user], plan: "plan1_abc".to_owned(), warnings: vec![] });
     // Sent twice, because the first response was lost.
