@@ -1,6 +1,6 @@
 //! Every `muster …` command on a page exists and accepts the options it is given.
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use muster::cli::Cli;
 
 use crate::markdown::{Part, pages, parts, read};
@@ -96,7 +96,10 @@ fn is_setting(word: &str) -> bool {
 /// Returns an error if the call is invalid. `create|list` stands for several commands.
 fn check(program: &Command, call: &[String]) -> Option<String> {
     let (first, rest) = call.split_first()?;
-    if program.has_subcommands() {
+    // `login` has options and subcommands.
+    let is_own_option =
+        program.get_arguments().filter_map(Arg::get_long).any(|long| first.strip_prefix("--") == Some(long));
+    if program.has_subcommands() && !is_own_option {
         if matches!(first.as_str(), "…" | "COMMAND" | "--help" | "--version") {
             return None;
         }
