@@ -19,7 +19,7 @@ use crate::caller::{Action, Caller, KeyHolders};
 use crate::change::{self, Change, FailedChange, Retries, TxLimits};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::device_logins::WrongCodes;
+use crate::device_logins::CodeAttempts;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::metrics::Metrics;
@@ -64,7 +64,7 @@ pub struct App {
     /// The organizations whose audit log is being read.
     pub(crate) audit_turns: Arc<audit::Turns>,
     /// Counts of wrong login codes.
-    pub(crate) wrong_codes: Arc<WrongCodes>,
+    pub(crate) code_attempts: Arc<CodeAttempts>,
     /// The memory for request bodies.
     pub body_budget: Arc<BodyBudget>,
     /// Keyed fingerprints of requests, files and plans.
@@ -100,7 +100,7 @@ impl App {
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let body_budget = BodyBudget::new(config.server.body_budget);
         let (config, key_holders, repeats) = (Arc::new(config), Arc::default(), Arc::default());
-        let (audit_turns, wrong_codes, unsorted, leaving) =
+        let (audit_turns, code_attempts, unsorted, leaving) =
             (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
             config,
@@ -113,7 +113,7 @@ impl App {
             metrics,
             traces,
             audit_turns,
-            wrong_codes,
+            code_attempts,
             body_budget,
             fingerprints,
             unsorted,

@@ -48,8 +48,8 @@ use crate::keys::{self, KeySpec, Lifetime, NewKey};
 use crate::users::is_visible_line;
 
 pub use otp::{InvalidOtp, Otp};
+pub(crate) use user_code::CodeAttempts;
 pub use user_code::UserCode;
-pub(crate) use user_code::WrongCodes;
 
 use otp::LIFETIME;
 use read::Approval;
@@ -139,12 +139,12 @@ async fn identify(app: &App, caller: &Caller, text: &str) -> Result<Identified> 
     let now = app.clock.now();
     let stored = match UserCode::parse(text) {
         Some(code) => {
-            app.wrong_codes.check(caller.organization_id, now)?;
+            app.code_attempts.begin(caller, now)?;
             let found = read::by_code(&mut *app.reader(&app.db.interactive).await?, &code).await?;
             if found.is_none() {
-                app.wrong_codes.note(caller.organization_id, now);
                 return Err(unknown_code());
             }
+            app.code_attempts.succeed(caller);
             found
         }
         // A typing mistake, such as a vowel, which is no guess.

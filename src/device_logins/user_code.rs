@@ -4,7 +4,7 @@
 //!
 //! *Eight of twenty letters*, as in RFC 8628, section 6.1: no vowels, so that no words appear, and no digits, which look like
 //! letters. That is 34 bits. A code is no credential: approving a login by a guessed code gives its client a key of the guesser, and
-//! an organization has only [`WRONG_CODES`] guesses a minute.
+//! each user has only [`WRONG_CODES`] guesses a minute. Users are counted one by one, so that nobody can block the others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,14 +13,16 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::seq::IndexedRandom;
 
+use uuid::Uuid;
+
+use crate::caller::{Caller, Principal};
 use crate::error::{Error, Result};
-use crate::id::{Id, Organization};
 
 const ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
 const LENGTH: usize = 8;
 
-/// Wrong codes of one organization in a minute before it gets 429.
+/// Wrong codes of one user in a minute before the user gets 429.
 const WRONG_CODES: u32 = 30;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
@@ -61,41 +63,55 @@ impl fmt::Display for UserCode {
     }
 }
 
-/// Counts the wrong codes of each organization, on this instance.
+/// Counts the codes that each user has tried, on this instance. A key without a user and the local operator count on their own.
 #[derive(Debug, Default)]
-pub(crate) struct WrongCodes(Mutex<HashMap<Id<Organization>, Count>>);
+pub(crate) struct CodeAttempts(Mutex<HashMap<Option<Uuid>, Count>>);
 
-/// The number of wrong codes since the first of them, within a minute.
+/// The number of attempts with wrong or unanswered codes since the first of them, within a minute.
 #[derive(Debug)]
 struct Count {
     since: DateTime<Utc>,
-    wrong: u32,
+    attempts: u32,
 }
 
-impl WrongCodes {
+impl CodeAttempts {
+    /// Counts an attempt before the code is looked up, so that concurrent attempts can't exceed the limit.
+    ///
     /// # Errors
     /// `rate_limited` after too many wrong codes.
-    pub(super) fn check(&self, organization_id: Id<Organization>, now: DateTime<Utc>) -> Result<()> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.get(&organization_id) {
-            Some(count) if count.wrong >= WRONG_CODES && now < count.since + MINUTE => {
-                let left = (count.since + MINUTE - now).to_std().unwrap_or_default();
-                Err(Error::rate_limited("too many wrong login codes; retry later", left))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) fn note(&self, organization_id: Id<Organization>, now: DateTime<Utc>) {
+    pub(super) fn begin(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.retain(|_, count| now < count.since + MINUTE);
-        counts.entry(organization_id).or_insert(Count { since: now, wrong: 0 }).wrong += 1;
+        let count = counts.entry(guesser(caller)).or_insert(Count { since: now, attempts: 0 });
+        if count.attempts >= WRONG_CODES {
+            let left = (count.since + MINUTE - now).to_std().unwrap_or_default();
+            return Err(Error::rate_limited("too many wrong login codes; retry later", left));
+        }
+        count.attempts += 1;
+        Ok(())
+    }
+
+    /// Takes back an attempt whose code was right.
+    pub(super) fn succeed(&self, caller: &Caller) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&guesser(caller)) {
+            count.attempts = count.attempts.saturating_sub(1);
+        }
+    }
+}
+
+fn guesser(caller: &Caller) -> Option<Uuid> {
+    match caller.principal {
+        Principal::ApiKey { id, user_id, .. } => Some(user_id.map_or_else(|| id.into(), Into::into)),
+        Principal::Invitation(_) | Principal::Operator | Principal::System => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::{Origin, PermissionLevel, Scopes};
+    use crate::id::Id;
 
     #[test]
     fn a_code_is_read_in_either_case_and_with_any_separators() {
@@ -112,15 +128,29 @@ mod tests {
     }
 
     #[test]
-    fn wrong_codes_of_an_organization_are_limited_for_a_minute() {
-        let (codes, now) = (WrongCodes::default(), DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let [one, other] = [1, 2].map(|n| Id::from_uuid(uuid::Uuid::from_u128(n)));
+    fn wrong_codes_of_a_user_are_limited_for_a_minute() {
+        let (codes, now) = (CodeAttempts::default(), DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let [one, other] = [1, 2].map(|n| Caller {
+            organization_id: Id::from_uuid(Uuid::nil()),
+            principal: Principal::ApiKey {
+                id: Id::from_uuid(Uuid::from_u128(n)),
+                user_id: Some(Id::from_uuid(Uuid::from_u128(n + 10))),
+                permission: PermissionLevel::Collaborator,
+                scopes: Scopes::All,
+                secret: None,
+            },
+            origin: Origin::default(),
+        });
         for _ in 0..WRONG_CODES {
-            assert!(codes.check(one, now).is_ok());
-            codes.note(one, now);
+            assert!(codes.begin(&one, now).is_ok());
         }
-        assert!(codes.check(one, now + MINUTE - TimeDelta::seconds(1)).is_err());
-        assert!(codes.check(other, now).is_ok());
-        assert!(codes.check(one, now + MINUTE).is_ok());
+        assert!(codes.begin(&one, now + MINUTE - TimeDelta::seconds(1)).is_err());
+        assert!(codes.begin(&other, now).is_ok());
+        assert!(codes.begin(&one, now + MINUTE).is_ok());
+        // Right codes are not counted.
+        for _ in 0..2 * WRONG_CODES {
+            assert!(codes.begin(&other, now).is_ok());
+            codes.succeed(&other);
+        }
     }
 }

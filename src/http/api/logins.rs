@@ -116,7 +116,7 @@ pub(in crate::http) struct Approval {
     responses(
         (status = 200, description = "The login.", body = Single<LoginRequest>),
         (status = 404, description = "The code or one-time password is unknown or expired.", body = ErrorBody),
-        (status = 429, description = "Too many wrong codes from this organization; see `Retry-After`.", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes from this user; see `Retry-After`.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Result<HttpResponse> {
     let login = device_logins::get(&app, &caller, one_time_password(&request)).await?;
@@ -145,7 +145,7 @@ impl From<device_logins::LoginRequest> for LoginRequest {
         (status = 200, description = "The approved login.", body = Single<ApprovedLogin>),
         (status = 404, description = "The code or one-time password is unknown or expired.", body = ErrorBody),
         (status = 409, description = "The login is already approved.", body = ErrorBody),
-        (status = 429, description = "Too many wrong codes from this organization; see `Retry-After`.", body = ErrorBody),
+        (status = 429, description = "Too many wrong codes from this user; see `Retry-After`.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
     let Approval { otp } = body.object().await?;
