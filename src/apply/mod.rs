@@ -16,6 +16,9 @@
 //!
 //! *There is no `Idempotency-Key`*: a repeated list changes nothing, and with its plan it is rejected (`plan_changed`).
 //!
+//! *Applying requires the permission to read users, too*, because the differences show users whom the list does not name, and
+//! values before the change.
+//!
 //! *New users belong to no batch*: a batch can be undone, which would leave the changes of the other users.
 
 mod plan;
@@ -132,6 +135,7 @@ pub async fn apply(
 ) -> Result<Applied> {
     let action = Action::UserBatchApply;
     app.authorize(caller, action).await?;
+    app.authorize(caller, Action::UserGet).await?;
     let prepared = match body.await {
         Ok(body) => Box::pin(prepare(app, caller, request, body)).await,
         Err(error) => Err(error),

@@ -312,3 +312,23 @@ async fn two_concurrent_lists_apply_one_after_the_other() {
         assert_eq!(titles, 1, "one of the lists applies as a whole");
     }
 }
+
+#[tokio::test]
+async fn a_key_that_may_only_write_sees_no_user_and_applies_nothing() {
+    let app = app_with(&["ada@example.com"]).await;
+    let key = async |scopes: &[&str]| {
+        let key = json!({"name": "ci", "permission_level": "owner", "scopes": scopes});
+        let made = app.owner.post("/api/v2/api_keys", &key).await.json();
+        app.owner.with_token(made["result"]["token"].as_str().unwrap())
+    };
+    let list = json!([{"email": "ada@example.com", "title": "Boss"}]);
+    let writer = key(&["users:write"]).await;
+    for query in ["", "?dry_run=true&suspend_missing=true"] {
+        let denied = writer.post(&format!("{APPLY}{query}"), &list).await;
+        let detail = "not permitted: `user.get` requires an API key with the scope `users:read`";
+        assert_eq!((denied.status, denied.error()["detail"].as_str()), (403, Some(detail)));
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from users where title = 'Boss'").await, 0);
+    let both = key(&["users:write", "users:read"]).await;
+    assert_eq!(both.post(APPLY, &list).await.status, 200);
+}

@@ -81,7 +81,7 @@ pub(in crate::http) struct Headers {
 /// Creates the users that do not exist, changes those that differ and, with `suspend_missing`, suspends those that are not in
 /// the list, in one transaction. Service accounts can't be in the list. The last owner can't be demoted or suspended. If any row
 /// is invalid, nothing is written, and `rows` of the error contains all findings about all rows. Idempotent: a repeated list
-/// changes nothing. Requires an owner.
+/// changes nothing. Requires an owner; a key with scopes needs `users:read` and `users:write`.
 #[utoipa::path(post, path = "/api/v2/users/admin_batch_apply", operation_id = "user_batch_apply", tag = "users",
     params(Query, Headers),
     request_body = Vec<WishedUser>,
