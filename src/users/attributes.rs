@@ -8,6 +8,8 @@
 //! *A cell of a CSV file is a number or boolean if it is written exactly as JSON writes one*: `12`, `true`. `007`, `1e5` and
 //! `TRUE` are text, whose digits and letters a conversion would change. A text that looks like one of them has quotes, as in JSON.
 //!
+//! *A number that may have been rounded is rejected*: an employee number of 23 digits must not come back with other digits.
+//!
 //! *Values are one line*, as names and titles are.
 //!
 //! *Keys are recorded in the audit log, values are not*: they are personal data, and are deleted with their user.
@@ -65,9 +67,15 @@ impl Attributes {
     pub fn parse(text: &str) -> Option<Self> {
         let values: BTreeMap<String, Value> = serde_json::from_str(text).ok()?;
         let is_valid = |(key, value): (&String, &Value)| {
-            is_key(key) && matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
+            is_key(key)
+                && match value {
+                    // PostgreSQL stores no NUL character.
+                    Value::String(text) => !text.contains('\0'),
+                    Value::Number(_) | Value::Bool(_) => true,
+                    Value::Null | Value::Array(_) | Value::Object(_) => false,
+                }
         };
-        let is_short = values.len() <= MOST_ATTRIBUTES && text.len() <= MOST_BYTES && !text.contains("\\u0000");
+        let is_short = values.len() <= MOST_ATTRIBUTES && text.len() <= MOST_BYTES;
         (is_short && values.iter().all(is_valid)).then_some(Self(Json(values)))
     }
 
@@ -140,6 +148,10 @@ impl AttributesPatch {
                         continue;
                     }
                 },
+                SentValue::Scalar(value) if is_inexact(&value) => {
+                    invalid("number_inexact", "is a number that can't be stored exactly; send it as text");
+                    continue;
+                }
                 SentValue::Scalar(value) => Some(value),
                 SentValue::Other(found) => {
                     invalid("wrong_type", &format!("must be text, a number, true, false or null, not {found}"));
@@ -153,6 +165,18 @@ impl AttributesPatch {
         Some(Self { replaces: false, values })
     }
 }
+
+/// Whether a number may have been rounded when it was parsed: JSON with more than 64 bits becomes floating point, which has
+/// all whole numbers only up to 2⁵³.
+fn is_inexact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) if number.is_f64() => number.as_f64().is_some_and(|number| number.abs() >= EXACT_UP_TO),
+        _ => false,
+    }
+}
+
+/// 2⁵³.
+const EXACT_UP_TO: f64 = 9_007_199_254_740_992.0;
 
 /// Whether a text is the key of an attribute.
 pub(crate) fn is_key(key: &str) -> bool {

@@ -146,6 +146,13 @@ async fn invalid_attributes_are_findings() {
         let answer = app.owner.create(&json!([user(email, attributes.clone())])).await;
         assert_eq!(findings(&answer), [(field.to_owned(), code.to_owned(), message)], "{attributes}");
     }
+    // Numbers whose digits would change.
+    for number in ["12345678901234567890123", "18446744073709551616", "-1e16", "1e308"] {
+        let list = format!(r#"[{{"name":"A","email":"{email}","is_sso_user":true,"attributes":{{"a":{number}}}}}]"#);
+        let answer = app.owner.create_raw(list).await;
+        let message = "is a number that can't be stored exactly; send it as text".to_owned();
+        assert_eq!(findings(&answer), [("attributes.a".to_owned(), "number_inexact".to_owned(), message)], "{number}");
+    }
     let twice = r#"[{"name":"A","email":"ada@example.com","is_sso_user":true,"attributes":{"a":1,"a":2}}]"#;
     let answer = app.owner.create_raw(twice).await;
     assert_eq!(
@@ -177,7 +184,7 @@ async fn users_are_found_by_attributes() {
     let users = json!([
         user("a@example.com", json!({"department": "Research", "floor": 3})),
         user("b@example.com", json!({"department": "Research", "floor": "3"})),
-        user("c@example.com", json!({"department": "research", "remote": true})),
+        user("c@example.com", json!({"department": "research", "remote": true, "path": "C:\\u0000", "id": u64::MAX})),
     ]);
     assert_eq!(app.owner.create(&users).await.status, 200);
     for (query, expected) in [
@@ -186,6 +193,8 @@ async fn users_are_found_by_attributes() {
         (json!({"floor": "3"}), &["b@example.com"]),
         (json!({"floor": 3.0}), &["a@example.com"]),
         (json!({"remote": true}), &["c@example.com"]),
+        (json!({"path": "C:\\u0000"}), &["c@example.com"]),
+        (json!({"id": u64::MAX}), &["c@example.com"]),
         (json!({"department": "%"}), &[]),
         (json!({}), &["administrator@muster.invalid", "a@example.com", "b@example.com", "c@example.com"]),
     ] {
@@ -195,7 +204,7 @@ async fn users_are_found_by_attributes() {
             results.as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect();
         assert_eq!(emails, expected, "{query}");
     }
-    for query in ["x", "[]", "{\"a\":null}", "{\"a\":{}}", "{\"a b\":1}"] {
+    for query in ["{\"a\":\"\\u0000\"}", "x", "[]", "{\"a\":null}", "{\"a\":{}}", "{\"a b\":1}"] {
         let answer = app.owner.get(&with_attributes(query)).await;
         let detail = "`attributes` must be a JSON object of texts, numbers and booleans";
         assert_eq!(
