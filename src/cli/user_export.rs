@@ -13,11 +13,13 @@
 //!   fails: without the column, the value would be missing.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::ValueEnum;
 use muster_client::{Collaborator, CollaboratorFilter, CollaboratorType};
 use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
 use serde_json::{Map, Value};
 
 use super::remote::ServerArgs;
@@ -116,17 +118,36 @@ impl<'a> Person<'a> {
         Ok(cells.into_iter().chain(attributes).collect())
     }
 
-    /// A mapping in YAML, an item of a list. JSON text is YAML, but for surrogate pairs, which [`output::yaml_text`] avoids.
+    /// A mapping in YAML, an item of a list. JSON text is YAML, but for surrogate pairs, which [`output::yaml_text`] avoids, and
+    /// for some numbers ([`YamlNumbers`]).
     fn yaml(&self) -> Result<String, Exit> {
         let fields = serde_json::to_value(self).map_err(Exit::usage)?;
         let mut yaml = String::new();
         for name in COLUMNS.into_iter().chain(["attributes"]) {
             let Some(value) = fields.get(name) else { continue };
-            let value = output::yaml_text(&value.to_string());
+            let mut json = Vec::new();
+            let mut serializer = serde_json::Serializer::with_formatter(&mut json, YamlNumbers);
+            value.serialize(&mut serializer).map_err(Exit::usage)?;
+            let value = output::yaml_text(&String::from_utf8_lossy(&json));
             let start = if yaml.is_empty() { "  - " } else { "    " };
             yaml.push_str(&format!("{start}{name}: {value}\n"));
         }
         Ok(yaml)
+    }
+}
+
+/// Writes numbers with an exponent so that YAML 1.1 reads them as numbers: `1.0e-7`, since `1e-7` is text.
+struct YamlNumbers;
+
+impl Formatter for YamlNumbers {
+    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        let mut json = Vec::new();
+        CompactFormatter.write_f64(&mut json, number)?;
+        let json = String::from_utf8_lossy(&json);
+        match json.split_once('e') {
+            Some((digits, exponent)) if !digits.contains('.') => write!(writer, "{digits}.0e{exponent}"),
+            _ => writer.write_all(json.as_bytes()),
+        }
     }
 }
 

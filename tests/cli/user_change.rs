@@ -197,6 +197,22 @@ async fn sign_in_methods_and_levels_are_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn small_numbers_are_numbers_again_in_every_format_of_an_export() {
+    let app = app_with(&["a@example.com"]).await;
+    let ran = user(
+        &app,
+        &["update", "a@example.com", "--attribute", "ratio=1e-7", "--attribute", "text=\"1e-7\"", "-o", "json"],
+    );
+    assert_eq!(json(&ran)[0]["attributes"], json!({"ratio": 1e-7, "text": "1e-7"}), "{}", ran.err);
+    for format in ["csv", "json", "ndjson", "yaml"] {
+        let exported = user(&app, &["export", "-o", format]).out;
+        let ran = with_file(&app, "apply", exported.as_bytes(), &format!(".{format}"), &["--dry-run"]);
+        let unchanged = "dry run, nothing was written: 0 users created, 0 changed, 2 unchanged\n";
+        assert_eq!((ran.status, ran.err.as_str()), (Some(0), unchanged), "{format}: {exported}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attributes_are_set_searched_exported_and_removed() {
     let app = app_with(&["a@example.com", "b@example.com"]).await;
     let set = ["--attribute", "department=Research", "--attribute", "floor=3", "--attribute", "code=\"3\""];
