@@ -157,7 +157,10 @@ async fn send<R: Serialize>(
     let created = match created {
         Ok(created) => created,
         Err(Stopped::Error(error)) => {
-            let before = if args.again { None } else { created_before(client, file, &error).await };
+            let before = match args.again {
+                true => None,
+                false => created_before(args, client, file, &error, &mut progress).await?,
+            };
             before.ok_or_else(|| rejected(args, source, *error))?
         }
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
@@ -229,16 +232,26 @@ fn has_users_of(created: &CreatedBatch, file: &UsersFile) -> bool {
     created.users.len() == file.len() && created.users.iter().zip(file.rows()).all(is_same)
 }
 
-/// The users of a rejected list, if all of them exist and an earlier run created them from the same file: then nothing is
-/// left to do.
-async fn created_before(client: &Client, file: &UsersFile, error: &Error) -> Option<CreatedBatch> {
-    let conflicts = error.rows().len() + error.more_findings();
-    if conflicts != file.len() || error.rows().iter().any(|finding| finding.code != "email_taken") {
-        return None;
+/// The users of a rejected list, if an earlier run created them from the same file: then nothing is left to do. The list was
+/// rejected because all of its users exist, or because the batch of its key is undone or cancelled and a later run, with
+/// `--again`, created another one.
+async fn created_before(
+    args: &Args,
+    client: &Client,
+    file: &UsersFile,
+    error: &Error,
+    progress: &mut Progress,
+) -> Result<Option<CreatedBatch>, Exit> {
+    let all_exist = error.rows().len() + error.more_findings() == file.len()
+        && error.rows().iter().all(|finding| finding.code == "email_taken");
+    let has_ended = args.idempotency_key.is_none() && error.api_error().is_some_and(|error| error.code == "conflict");
+    if !all_exist && !has_ended {
+        return Ok(None);
     }
-    let batch = earlier_batch(client, file).await.filter(|batch| batch.state == BatchState::Created)?;
-    let created = client.batch_results(&batch.batch_id).await.ok()?;
-    has_users_of(&created, file).then_some(CreatedBatch { replayed: true, ..created })
+    match earlier_batch(client, file).await {
+        Some(batch) => follow_earlier(args, client, file, &batch, progress).await,
+        None => Ok(None),
+    }
 }
 
 /// The idempotency key of a command that is not given one.

@@ -418,6 +418,7 @@ async fn a_file_that_another_key_has_imported_is_recognized_also_with_local_hash
         assert_eq!((ran.status, &ran.out), (Some(0), &first.out), "{}", ran.err);
         assert_eq!(without_times(&ran.err), format!("{started}{earlier}"));
     }
+    let started = "(muster +_s) Creating users...\n";
     let again = create(&mut muster_at(&app), &["--again"]);
     assert_eq!(again.status, Some(1), "{}", again.err);
     assert!(again.err.ends_with("2 of 2 users can't be created; nothing was created\n"), "{}", again.err);
@@ -437,6 +438,12 @@ async fn a_file_that_another_key_has_imported_is_recognized_also_with_local_hash
     );
     let again = create(&mut muster_at(&app), &["--again"]);
     assert!(again.status == Some(0) && again.err.ends_with(" 2 users created.\n"), "{}", again.err);
+    let plain = create(&mut muster_at(&app), &["-o", "json"]);
+    assert_eq!(
+        (plain.status, without_times(&plain.err)),
+        (Some(0), format!("{started}{}", earlier_run(&app, 2).await))
+    );
+    assert_eq!(crate::json(&plain).as_array().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
