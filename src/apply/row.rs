@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::batches::{CheckedRow, CheckedUser, Limits, check_row};
+use crate::batches::{CheckedRow, CheckedUser, Limits, check_row, warnings};
 use crate::error::Result;
 use crate::field::UserField;
 use crate::id::{Id, User};
@@ -84,6 +84,10 @@ impl List {
             } else {
                 sorted.add_listed(row, index);
             }
+        }
+        if sorted.report.is_empty() {
+            sorted.warnings.extend(warnings::of_users(&sorted.new));
+            sorted.warnings.sort_by_key(Finding::order);
         }
         sorted
     }

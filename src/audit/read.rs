@@ -160,12 +160,21 @@ struct Row {
     details: Value,
 }
 
-/// The rows of the events that a query lists.
+/// The rows of the events that a query selects, with the conditions and the page that all queries have.
 macro_rules! rows {
     ($listed:literal, $($values:tt)+) => {
         sqlx::query_as!(
             Row,
             "with listed as (" + $listed + r#"
+                and (occurred_at, event_id) < (
+                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
+                        'infinity'),
+                    $2::uuid
+                )
+                and occurred_at >= coalesce($3::timestamptz, '-infinity')
+                and occurred_at < coalesce($4::timestamptz, 'infinity')
+                and ($5::text is null or action = $5)
+                and ($6::uuid[] is null or actor_id = any($6))
                 order by occurred_at desc, event_id desc
                 limit $7
             )
@@ -199,15 +208,6 @@ impl Query {
             r#"
             select event_id from audit_events
             where organization_id = $1
-                and (occurred_at, event_id) < (
-                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
-                        'infinity'),
-                    $2::uuid
-                )
-                and occurred_at >= coalesce($3::timestamptz, '-infinity')
-                and occurred_at < coalesce($4::timestamptz, 'infinity')
-                and ($5::text is null or action = $5)
-                and ($6::uuid[] is null or actor_id = any($6))
             "#,
             self.organization_id as Id<Organization>,
             self.after as Id<Event>,
@@ -238,16 +238,7 @@ impl Query {
                 where $8::uuid[] is null and $9::uuid is null and $10::uuid is null and organization_id = $1
                     and actor_kind = 'operator' offset 0)
             ) found
-            where (occurred_at, event_id) < (
-                    coalesce((select occurred_at from audit_events where organization_id = $1 and event_id = $2),
-                        'infinity'),
-                    $2::uuid
-                )
-                and occurred_at >= coalesce($3::timestamptz, '-infinity')
-                and occurred_at < coalesce($4::timestamptz, 'infinity')
-                and ($5::text is null or action = $5)
-                and ($6::uuid[] is null or actor_id = any($6))
-                and ($9::uuid is null or batch_id = $9)
+            where ($9::uuid is null or batch_id = $9)
                 and ($10::uuid is null or request_id = $10)
                 and (not $11 or actor_kind = 'operator')
             "#,

@@ -68,7 +68,7 @@ mod read;
 mod repeat;
 mod row;
 mod undo;
-mod warnings;
+pub(crate) mod warnings;
 mod write;
 
 use std::pin::Pin;

@@ -74,7 +74,7 @@ impl CheckedUser {
         }
     }
 
-    fn person(&self) -> Option<Person<'_>> {
+    pub(super) fn person(&self) -> Option<Person<'_>> {
         self.user.as_ref().ok().map(|user| Person::new(self.index, user))
     }
 }
@@ -120,8 +120,7 @@ impl List {
             }
         }
         if report.is_empty() {
-            let people: Vec<_> = users.iter().filter_map(CheckedUser::person).collect();
-            warnings.extend(warnings::of_people(&people));
+            warnings.extend(warnings::of_users(&users));
             warnings.sort_by_key(Finding::order);
         }
         CheckedList { users, report, warnings, share }

@@ -13,10 +13,11 @@
 
 use std::collections::HashMap;
 
+use super::CheckedUser;
 use crate::field::UserField;
 use crate::passwords::ImportedHash;
 use crate::report::Finding;
-use crate::users::{Credential, NewUser};
+use crate::users::{Credential, NewUser, is_trimmed};
 
 /// The domains of large e-mail providers. The names that differ from them by one edit belong to somebody else, and receive
 /// misdirected mail.
@@ -82,6 +83,12 @@ impl<'a> Person<'a> {
     }
 }
 
+/// The warnings about the users of a list whose rows are valid.
+pub(crate) fn of_users(users: &[CheckedUser]) -> Vec<Finding> {
+    let people: Vec<_> = users.iter().filter_map(CheckedUser::person).collect();
+    of_people(&people)
+}
+
 /// The warnings about the people of a list, in the order of its rows.
 pub(super) fn of_people(people: &[Person<'_>]) -> Vec<Finding> {
     let domains = of_domains(people);
@@ -100,6 +107,10 @@ pub(super) fn of_people(people: &[Person<'_>]) -> Vec<Finding> {
                 let message = format!("starts with `{first}`: a spreadsheet would take the text for a formula");
                 warnings.push(Finding::field(person.index, field, "formula", message));
             }
+            if let Some(hidden) = text.chars().find(|c| is_invisible(*c)) {
+                let message = format!("contains U+{:04X}, which is invisible", u32::from(hidden));
+                warnings.push(Finding::field(person.index, field, "invisible_character", message));
+            }
             if text.contains(char::REPLACEMENT_CHARACTER) {
                 let message = "contains U+FFFD, which replaces a character that was lost in a conversion";
                 warnings.push(Finding::field(person.index, field, "replacement_character", message));
@@ -107,6 +118,11 @@ pub(super) fn of_people(people: &[Person<'_>]) -> Vec<Finding> {
         }
     }
     warnings
+}
+
+/// Whether a character inside a name is invisible and no part of the name: those that are dropped around it, but for joiners.
+fn is_invisible(c: char) -> bool {
+    is_trimmed(c) && !c.is_whitespace() && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// The code and message for each domain of the list that is probably a mistake.
@@ -259,12 +275,18 @@ mod tests {
             index: 3,
             domain: "example.com",
             name: "J\u{fffd}rgen",
-            lastname: Some("-Meyer"),
-            title: Some("=HYPERLINK(\"x\")"),
+            lastname: Some("-Me\u{200b}yer"),
+            title: Some("=HYPERLINK(\"\u{1f468}\u{200d}\u{1f469}\")"),
         }];
         let codes: Vec<_> = found(&people).into_iter().map(|(_, field, code, _)| (field.unwrap(), code)).collect();
-        let expected = [("name", "replacement_character"), ("lastname", "formula"), ("title", "formula")];
+        let expected = [
+            ("name", "replacement_character"),
+            ("lastname", "formula"),
+            ("lastname", "invisible_character"),
+            ("title", "formula"),
+        ];
         assert_eq!(codes, expected.map(|(field, code)| (field.to_owned(), code)));
+        assert_eq!(found(&people)[2].3, "contains U+200B, which is invisible");
     }
 
     proptest! {

@@ -166,7 +166,11 @@ async fn send<R: Serialize>(
         Err(Stopped::Lost(id, error)) => return Err(lost(args, &id, &error)),
         Err(Stopped::Interrupted(Some(id))) => return Err(batch_wait::interrupted(&id, args.output)),
         Err(Stopped::Interrupted(None)) => {
-            return Err(Exit::rejected(format!("interrupted before the server responded; {}", unknown_outcome(args))));
+            let path = output::shell_quote(&args.users_file.to_string_lossy());
+            let list = file.name().map(|_| format!("; `muster batch list -f {path}` shows its batch"));
+            let unknown = unknown_outcome(args);
+            let list = list.unwrap_or_default();
+            return Err(Exit::rejected(format!("interrupted before the server responded; {unknown}{list}")));
         }
     };
     file_report::warnings(file, &created.warnings);
@@ -396,6 +400,9 @@ fn rejected(args: &Args, Source { file, report }: &Source, error: Error) -> Exit
     let plan_changed = error.api_error().is_some_and(|rejection| rejection.code == "plan_changed");
     if !error.rows().is_empty() {
         let exit = report.rejected(file, error.rows(), error.more_findings(), "created");
+        if args.strict {
+            output::say("with `--strict`, warnings are errors");
+        }
         if plan_changed {
             output::say("the plan no longer applies; fix the errors and repeat the dry run");
         }

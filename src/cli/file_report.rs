@@ -70,7 +70,13 @@ impl FileReport {
     /// Reports a file that is not a list of users; `done` is the participle of the command, such as `created`.
     pub(super) fn unusable(&self, error: &FileError, done: &str) -> Exit {
         match error {
-            FileError::Unreadable { source, .. } => Exit::usage(format!("{error}: {source}")),
+            FileError::Unreadable { source, .. } => {
+                let message = format!("{error}: {source}");
+                match self.list(&[LocatedFinding::general(users_file::INVALID_FILE, message.clone())]) {
+                    Exit::Rejected(_) => Exit::Usage(message),
+                    exit @ Exit::Usage(_) => exit,
+                }
+            }
             FileError::NoColumns { .. } | FileError::NoSheets { .. } => Exit::usage(error),
             FileError::TooLarge { .. } | FileError::OtherKind { .. } | FileError::Workbook { .. } => {
                 match self.list(&[LocatedFinding::general(users_file::INVALID_FILE, error.to_string())]) {

@@ -1,7 +1,7 @@
 //! The summary of a dry run: what an administrator checks before the rows.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use muster_client::{PlannedCredential, PlannedUser};
 
@@ -30,8 +30,27 @@ pub(super) fn summary(planned: &[PlannedUser], warnings: usize) -> String {
     parts.extend((owners > 0).then(|| output::count(owners, "owner")));
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let mut lines = vec![format!("{}{parts}", users(planned.len())), domains(planned)];
+    lines.extend(expiry(planned));
+    lines.extend(attributes(planned));
     lines.extend((warnings > 0).then(|| output::count(warnings, "warning")));
     lines.join("\n")
+}
+
+/// How many accounts expire, and when the first and the last of them do.
+fn expiry(planned: &[PlannedUser]) -> Option<String> {
+    let times = || planned.iter().filter_map(|user| user.expires_at);
+    let (first, last) = (times().min()?.format("%Y-%m-%d"), times().max()?.format("%Y-%m-%d"));
+    Some(format!("{} with an expiry, from {first} to {last}", users(times().count())))
+}
+
+/// The attributes, with the number of users who have them.
+fn attributes(planned: &[PlannedUser]) -> Option<String> {
+    let mut users_with: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in planned.iter().flat_map(|user| user.attributes.keys()) {
+        *users_with.entry(key).or_default() += 1;
+    }
+    let named: Vec<String> = users_with.iter().map(|(key, users)| format!("{key} ({users})")).collect();
+    (!named.is_empty()).then(|| format!("{}: {}", output::count(named.len(), "attribute"), named.join(", ")))
 }
 
 fn domains(planned: &[PlannedUser]) -> String {
@@ -84,6 +103,20 @@ mod tests {
             summary(&planned, 1),
             "3 users: 1 with SSO, 1 with a password, 1 without a password, 1 owner\n\
              2 domains: example.com (2), example.org (1)\n1 warning"
+        );
+    }
+
+    #[test]
+    fn counts_expiries_and_attributes() {
+        let planned = ["2027-06-30T23:59:59Z", "2027-02-28T12:00:00Z"].map(|time| PlannedUser {
+            expires_at: time.parse().ok(),
+            attributes: serde_json::json!({"floor": 3, "team": "x"}).as_object().cloned().unwrap(),
+            ..user("a@example.com", PlannedCredential::Sso, "collaborator")
+        });
+        assert_eq!(
+            summary(&planned, 0),
+            "2 users: 2 with SSO\n1 domain: example.com (2)\n2 users with an expiry, from 2027-02-28 to 2027-06-30\n\
+             2 attributes: floor (2), team (2)"
         );
     }
 

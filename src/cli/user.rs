@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use muster_client::{Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, OwnerPermission};
+use muster_client::{
+    Client, Collaborator, CollaboratorFilter, CollaboratorSearch, CollaboratorType, OwnerPermission, User,
+};
 use serde::Serialize;
 
 use super::output::{self, Format, TableRow};
@@ -11,6 +13,7 @@ use super::remote::{RemoteArgs, ServerArgs};
 use super::user_filter::MoreFilterArgs;
 use super::{Exit, batch_create, find, listing, user_apply, user_change, user_convert, user_export};
 use crate::caller::PermissionLevel;
+use crate::users::attributes::{PREFIX, to_cell};
 use crate::users_file::{TemplateFormat, template};
 
 #[derive(clap::Subcommand, Debug)]
@@ -169,13 +172,11 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Export(args) => user_export::run(args).await,
         Command::Apply(args) => user_apply::run(&args).await,
-        Command::Get { id: Some(id), remote, .. } => {
-            output::print_one(remote.output, &remote.client()?.get_user(&id).await?)
-        }
+        Command::Get { id: Some(id), remote, .. } => show(remote.output, &remote.client()?.get_user(&id).await?),
         Command::Get { user: Some(user), remote, .. } => {
             let client = remote.client()?;
             let user_id = find::user_id(&client, &user).await?;
-            output::print_one(remote.output, &client.get_user(&user_id).await?)
+            show(remote.output, &client.get_user(&user_id).await?)
         }
         Command::Get { filter, remote, .. } => get(&remote.client()?, &filter.into(), remote.output).await,
         Command::Search(args) => search(&args).await,
@@ -195,6 +196,30 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             list_permissions(&client, user_id.as_deref(), remote.output).await
         }
     }
+}
+
+/// Prints a user: every field, in a table as well.
+fn show(format: Format, user: &User) -> Result<(), Exit> {
+    if !format.is_table() {
+        return output::print_one(format, user);
+    }
+    let fields = [
+        ("user_id", Some(user.user_id.clone())),
+        ("email", Some(user.email.clone())),
+        ("name", Some(user.name.clone())),
+        ("lastname", user.lastname.clone()),
+        ("title", user.title.clone()),
+        ("is_sso_user", Some(user.is_sso_user.to_string())),
+        ("is_service_account", Some(user.is_service_account.to_string())),
+        ("status", Some(user.status.clone())),
+        ("permission_level", Some(user.permission_level.clone())),
+        ("created_at", Some(output::time(user.created_at))),
+        ("updated_at", Some(output::time(user.updated_at))),
+        ("expires_at", user.expires_at.map(output::time)),
+    ];
+    let fields = fields.into_iter().filter_map(|(field, value)| Some(vec![field.to_owned(), value?]));
+    let attributes = user.attributes.iter().map(|(key, value)| vec![format!("{PREFIX}{key}"), to_cell(value)]);
+    output::print_table(&["FIELD", "VALUE"], fields.chain(attributes))
 }
 
 async fn search(args: &SearchArgs) -> Result<(), Exit> {

@@ -58,7 +58,7 @@ pub(super) struct UpdateArgs {
     /// New e-mail address.
     #[arg(long, conflicts_with = "users_file")]
     email: Option<String>,
-    /// Sign-in method: true for SSO, which removes the password; false for a password, of which there is none yet.
+    /// Whether the user signs in through SSO. `true` deletes the password; after `false`, the user needs a new one.
     #[arg(long, value_name = "true|false", conflicts_with = "users_file")]
     sso: Option<bool>,
     /// Custom attribute; an empty value removes it. A number or boolean that is written as in JSON is one; in quotes, it is

@@ -19,6 +19,7 @@
 use chrono::{DateTime, Utc};
 use muster_client::CollaboratorType;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::caller::{Action, Caller, PermissionLevel};
@@ -278,6 +279,25 @@ async fn filtered(
     Ok(Page { next: page.next.or(last.map(|last| last.to_string())), ..page })
 }
 
+/// The last of the next [`MOST_SCANNED`] users of a table that satisfy a condition.
+macro_rules! last_of {
+    ($table:literal, $condition:literal, $value:expr, $organization_id:expr, $after:expr, $read:expr) => {
+        Ok(sqlx::query_scalar!(
+            r#"select user_id as "user_id: Id<User>" from "#
+                + $table
+                + " where organization_id = $1 and "
+                + $condition
+                + " and user_id > $3 order by user_id offset $4 limit 1",
+            $organization_id as Id<Organization>,
+            $value,
+            $after as Id<User>,
+            MOST_SCANNED - 1,
+        )
+        .fetch_optional($read)
+        .await?)
+    };
+}
+
 /// The last user after `after` that is read for a page: [`MOST_SCANNED`] users of the batch, of the group or of all. `None`
 /// if fewer are left.
 async fn last_scanned(
@@ -286,53 +306,14 @@ async fn last_scanned(
     filters: &MoreFilters,
     after: Id<User>,
 ) -> Result<Option<Id<User>>> {
-    let last = match filters {
-        MoreFilters { batch_id: Some(batch_id), .. } => {
-            sqlx::query_scalar!(
-                r#"
-                select user_id as "user_id: Id<User>" from users
-                where organization_id = $1 and batch_id = $2 and user_id > $3
-                order by user_id offset $4 limit 1
-                "#,
-                organization_id as Id<Organization>,
-                *batch_id as Id<Batch>,
-                after as Id<User>,
-                MOST_SCANNED - 1,
-            )
-            .fetch_optional(read)
-            .await?
+    let (batch_id, group_id) = (filters.batch_id, filters.group_id);
+    match (batch_id, group_id) {
+        (Some(_), _) => last_of!("users", "batch_id = $2", batch_id as Option<Id<Batch>>, organization_id, after, read),
+        (None, Some(_)) => {
+            last_of!("user_group_members", "group_id = $2", group_id as Option<Id<Group>>, organization_id, after, read)
         }
-        MoreFilters { group_id: Some(group_id), .. } => {
-            sqlx::query_scalar!(
-                r#"
-                select user_id as "user_id: Id<User>" from user_group_members
-                where organization_id = $1 and group_id = $2 and user_id > $3
-                order by user_id offset $4 limit 1
-                "#,
-                organization_id as Id<Organization>,
-                *group_id as Id<Group>,
-                after as Id<User>,
-                MOST_SCANNED - 1,
-            )
-            .fetch_optional(read)
-            .await?
-        }
-        _ => {
-            sqlx::query_scalar!(
-                r#"
-                select user_id as "user_id: Id<User>" from users
-                where organization_id = $1 and user_id > $2
-                order by user_id offset $3 limit 1
-                "#,
-                organization_id as Id<Organization>,
-                after as Id<User>,
-                MOST_SCANNED - 1,
-            )
-            .fetch_optional(read)
-            .await?
-        }
-    };
-    Ok(last)
+        (None, None) => last_of!("users", "$2::uuid is null", None::<Uuid>, organization_id, after, read),
+    }
 }
 
 /// The parameters that all statements of a list have.

@@ -145,7 +145,11 @@ pub(super) fn invalid_utf8(
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     // Everything before `at` is valid, so the offset also holds in the lossy text.
     let at = at - super::strip_bom(&mut text);
-    let error = SyntaxError::new("invalid UTF-8", at..at).help("save the file as UTF-8");
+    let help = match format {
+        FileFormat::Csv => "save the file as UTF-8; in Excel, as `CSV UTF-8`",
+        _ => "save the file as UTF-8",
+    };
+    let error = SyntaxError::new("invalid UTF-8", at..at).help(help);
     let (hidden, error) = match format {
         FileFormat::Yaml => (Vec::new(), error.unparsed()),
         _ => (super::parse_as(contents, columns, format, &text).hidden, error),

@@ -54,14 +54,7 @@ impl UsersFile {
         let mut located: Vec<LocatedFinding> = findings
             .iter()
             .map(|finding| {
-                let other = finding.other_index.and_then(|index| Some((index, self.place(index, finding)?.start)));
-                let mut message = match other {
-                    Some((index, at)) => {
-                        let line = format!("{} {}", places.line(), places.find(at).line);
-                        finding.message.replace(&format!("users[{index}]"), &line)
-                    }
-                    None => finding.message.clone(),
-                };
+                let mut message = self.message(finding, &places);
                 if let Some(help) = self.help(finding) {
                     message = format!("{message}; {help}");
                 }
@@ -77,6 +70,17 @@ impl UsersFile {
             .collect();
         located.sort_by_key(|finding| finding.line.map_or((usize::MAX, 0), |line| (line, finding.column.unwrap_or(0))));
         located
+    }
+
+    /// The message, with the line of another row instead of its index.
+    pub(super) fn message(&self, finding: &RowFinding, places: &Places<'_>) -> String {
+        match finding.other_index.and_then(|index| Some((index, self.place(index, finding)?.start))) {
+            Some((index, at)) => {
+                let line = format!("{} {}", places.line(), places.find(at).line);
+                finding.message.replace(&format!("users[{index}]"), &line)
+            }
+            None => finding.message.clone(),
+        }
     }
 
     /// The value of a field, unless a part of it is hidden in excerpts.

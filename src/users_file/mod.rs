@@ -60,7 +60,8 @@
 //!   only the command line knows that the file is CSV, where everything is text.
 //! - **CSV columns are checked here**, once for the file instead of once per user, and so is the number of cells in a row,
 //!   without which any cell may be the password. Rows of the wrong length are hidden completely, and so are rows that may
-//!   be shifted (an invalid flag, a line break in a public cell) and a header that may be data.
+//!   be shifted (an invalid flag, a line break in a public cell), if the table has a column for secrets or an unknown one,
+//!   and a header that may be data.
 //! - **Artifacts of spreadsheets are accepted**: unnamed columns at the end and rows, as long as all their cells are
 //!   blank, a first line such as `sep=;`, and comments in quotes.
 //! - **The separator is the one by which the most columns are known**, `|` included: a comma in a header says little.
@@ -377,7 +378,7 @@ impl UsersFile {
         let others = places.collect();
         let (code, title) = match group {
             [] => ("", String::new()),
-            [finding] => (finding.code.as_str(), self.title(finding, &finding.message)),
+            [finding] => (finding.code.as_str(), self.title(finding, &self.message(finding, printer.places()))),
             [finding, ..] => {
                 let title = self.title(finding, &finding.without_other_row());
                 (finding.code.as_str(), format!("{title} ({} rows)", group.len()))

@@ -114,6 +114,10 @@ impl<'a> Printer<'a> {
         self.renderer.render(&groups)
     }
 
+    pub const fn places(&self) -> &Places<'a> {
+        &self.places
+    }
+
     /// The line and column of an offset, as `12:5`, or its cell.
     pub fn position(&self, at: usize) -> String {
         let Place { line, column, cell } = self.places.find(at);

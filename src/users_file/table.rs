@@ -156,17 +156,23 @@ impl Reader {
         }
     }
 
-    /// Hides everything that may be a secret. If the cells may be shifted, hides the whole row.
+    /// Hides everything that may be a secret. If the cells may be shifted and one of them is a secret, hides the whole row.
     fn hide(&mut self, row: &[Cell<'_>], span: &Range<usize>) {
         if self.is_unreliable {
             return;
         }
         let cells = || self.columns.iter().zip(row);
-        let shifted = cells().any(|(column, cell)| match *column {
-            Some(field) if field.is_flag() => !trim(&cell.text).is_empty() && flag(&cell.text).is_none(),
-            Some(field) => !field.is_secret() && cell.text.contains(['\n', '\r']),
-            None => false,
-        });
+        // A password may also have been put into the column `must_change_password`.
+        let may_be_secret = |column: &Option<UserField>| {
+            column.is_none_or(|field| field.is_secret() || field == UserField::MustChangePassword)
+        };
+        let has_secret = self.columns.iter().any(may_be_secret);
+        let shifted = has_secret
+            && cells().any(|(column, cell)| match *column {
+                Some(field) if field.is_flag() => !trim(&cell.text).is_empty() && flag(&cell.text).is_none(),
+                Some(field) => !field.is_secret() && cell.text.contains(['\n', '\r']),
+                None => false,
+            });
         if shifted {
             self.notes.hide(span.clone());
             return;

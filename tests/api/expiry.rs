@@ -1,13 +1,13 @@
 //! Accounts that expire.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use muster::caller::PermissionLevel;
 use muster::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::support::gate::eventually;
 use crate::support::{Actor, Answer, BATCH, TestApp};
 
 const LISTS: &str = "/api/v2/users/admin_batch_";
@@ -32,14 +32,8 @@ async fn user(app: &TestApp, user_id: &str) -> Value {
 /// Runs the background work until the user is suspended.
 async fn until_suspended(app: &TestApp, user_id: &str) {
     let housekeeping = tokio::spawn(muster::jobs::run_housekeeping(app.app.clone()));
-    for _ in 0..200 {
-        if user(app, user_id).await["status"] == "suspended" {
-            housekeeping.abort();
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the user is not suspended");
+    eventually("the user is suspended", async || user(app, user_id).await["status"] == "suspended").await;
+    housekeeping.abort();
 }
 
 #[tokio::test]

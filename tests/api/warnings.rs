@@ -94,6 +94,16 @@ async fn warnings_are_in_the_dry_run_the_response_and_later_reads_and_strict_rej
 }
 
 #[tokio::test]
+async fn a_list_that_is_applied_has_the_warnings_about_new_users() {
+    let app = TestApp::spawn().await;
+    let users = json!([person("c@gmial.com", json!({"lastname": "M\u{200b}ller"})), {"email": "administrator@muster.invalid", "title": "x"}]);
+    let planned = app.owner.post("/api/v2/users/admin_batch_apply?dry_run=true", &users).await;
+    assert_eq!(planned.status, 200, "{}", planned.text);
+    let expected = [(0, "email", "domain_misspelled"), (0, "lastname", "invisible_character")];
+    assert_eq!(codes(&planned.json()["metadata"]["warnings"]), expected);
+}
+
+#[tokio::test]
 async fn a_batch_that_continues_in_the_background_has_its_warnings_in_the_first_response() {
     let (app, _held) = TestApp::spawn_holding_hashes().await;
     let request =

@@ -93,7 +93,7 @@ create_users:
         assert!(err.contains(place), "no {place} in:\n{err}");
     }
     for words in
-        ["must be text, not a number", "already exists", "the same address as users[0]", "is unknown; the known fields"]
+        ["must be text, not a number", "already exists", "the same address as line 3", "is unknown; the known fields"]
     {
         assert!(err.contains(words), "no {words} in:\n{err}");
     }
@@ -484,7 +484,8 @@ async fn warnings_point_into_the_file_and_strict_refuses_them() {
         let strict = create(more);
         assert_eq!(strict.status, Some(1), "{}", strict.err);
         assert!(strict.err.contains(&domain.replace("warning[", "error[")), "{}", strict.err);
-        assert!(strict.err.ends_with("\n1 of 7 users can't be created; nothing was created\n"), "{}", strict.err);
+        let last = "\n1 of 7 users can't be created; nothing was created\nwith `--strict`, warnings are errors\n";
+        assert!(strict.err.ends_with(last), "{}", strict.err);
     }
     assert_eq!(app.db_counts().await[0], 0);
     let ran = create(&[]);
@@ -506,9 +507,11 @@ async fn a_command_interrupted_before_the_response_says_how_to_find_the_outcome(
     interrupt(&mut child);
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    let words = "error: interrupted before the server responded; the outcome is unknown: repeat the same command, which \
-                 creates no user twice\n";
-    assert!(err.ends_with(words), "{err}");
+    let words = format!(
+        "error: interrupted before the server responded; the outcome is unknown: repeat the same command, which creates no \
+         user twice; `muster batch list -f {path}` shows its batch\n"
+    );
+    assert!(err.ends_with(&words), "{err}");
     drop(held);
     let ran = remote(&app, &["user", "batch-create", "-f", path]);
     assert_eq!(ran.status, Some(0), "{}", ran.err);

@@ -56,7 +56,7 @@ async fn ten_thousand_equal_errors_are_one_block_and_all_of_them_are_listed_for_
     assert_eq!(place(&errors[0]), (json!(2), json!(20), json!("is_sso_user")));
     assert_eq!(place(&errors[9_999]), (json!(10_001), json!(23), json!("is_sso_user")));
     let written = fs::read_to_string(&path).unwrap();
-    let first = "2,20,,is_sso_user,,wrong_type,\"must be true or false, not text; write true, yes, on or 1, or else false, no, \
+    let first = "2,20,,is_sso_user,SANT,wrong_type,\"must be true or false, not text; write true, yes, on or 1, or else false, no, \
                  off or 0\"\r\n";
     assert!(written.starts_with(&format!("{HEADER}{first}")), "{}", &written[..200]);
     assert_eq!(written.lines().count(), 10_001);

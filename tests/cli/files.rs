@@ -372,7 +372,7 @@ hunter2\",true
         "is_sso_user: must be true or false, not text\n --> users:3:22\n",
         "= help: write true, yes, on or 1, or else false, no, off or 0\n",
         "name: is missing\n --> users:4:1\n",
-        "email: the same address as users[0]\n --> users:4:2\n",
+        "email: the same address as line 2\n --> users:4:2\n",
         " ::: users:2:5\n",
         " --> users:4:18\n",
         "\n3 of 3 users can't be created; nothing was created\n",

@@ -161,3 +161,37 @@ async fn a_user_is_found_by_address_id_or_name_and_an_ambiguous_name_lists_the_c
     let ran = remote(&app, &["policy", "set", "--yes", "--owner", "nobody"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: no group is named `nobody`\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_shown_with_all_fields() {
+    let app = app_with_many(1).await;
+    let email = "user0@example.com";
+    let set = ["user", "update", email, "--expires-at", "2099-12-31", "--attribute", "floor=3", "--title", "Countess"];
+    assert_eq!(remote(&app, &set).status, Some(0));
+    let ran = remote(&app, &["user", "get", email]);
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    for expected in [
+        ["FIELD", "VALUE"],
+        ["email", email],
+        ["title", "Countess"],
+        ["is_sso_user", "true"],
+        ["status", "active"],
+        ["permission_level", "collaborator"],
+        ["expires_at", "2099-12-31T23:59:59Z"],
+        ["attributes.floor", "3"],
+    ] {
+        assert!(lines.iter().any(|line| *line == expected), "{expected:?} is not in:\n{}", ran.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_is_in_the_file_of_errors() {
+    let app = app_with_many(1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let errors = folder.path().join("errors.csv");
+    let create = ["user", "batch-create", "-f", "/nowhere/people.csv", "--errors-out", errors.to_str().unwrap()];
+    let ran = remote(&app, &create);
+    assert_eq!(ran.status, Some(2), "{}", ran.err);
+    let written = std::fs::read_to_string(errors).unwrap();
+    assert!(written.lines().nth(1).unwrap().starts_with(",,,,,invalid_file,"), "{written}");
+}

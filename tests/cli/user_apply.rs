@@ -133,7 +133,7 @@ async fn findings_point_into_the_file_and_nothing_is_applied() {
     let ran = apply(&app, content, ".csv", &["--yes"]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "{}", ran.err);
     for words in [
-        "error[user_duplicate]: email: the same user as users[0]\n --> users:3:1\n",
+        "error[user_duplicate]: email: the same user as line 2\n --> users:3:1\n",
         "error[password_of_existing_user]: password: only a new user can get a password, and this one exists; remove the value\n --> users:4:17\n",
         "error[unknown_user]: user: there is no such user\n --> users:5:15\n",
         "error[status_unknown]: status: must be `active` or `suspended`\n --> users:6:",

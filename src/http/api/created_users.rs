@@ -29,7 +29,7 @@ pub(super) struct BatchMetadata {
     /// ID of the batch; absent in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_id: Option<String>,
-    /// Warnings about rows: `domain_misspelled`, `domain_without_dot`, `formula`, `replacement_character`, `weak_hash`; and,
+    /// Warnings about rows: `domain_misspelled`, `domain_without_dot`, `formula`, `invisible_character`, `replacement_character`, `weak_hash`; and,
     /// only in the response to the creation or dry run, `password_shared` and `password_with_organization`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Finding>,

@@ -314,6 +314,20 @@ error[wrong_type]: is_sso_user: must be true or false, not text
 }
 
 #[test]
+fn a_row_with_an_invalid_flag_is_shown_if_no_column_can_have_a_secret() {
+    let text = "name,email,is_sso_user,title\nAnn,ann@example,perhaps,Boss\n";
+    let file = parse(FileFormat::Csv, text).unwrap();
+    let output = file.render(&[finding(0, "email", "email_invalid", "not a valid e-mail address")], false);
+    assert!(output.contains("2 | Ann,ann@example,perhaps,Boss\n"), "{output}");
+    for column in ["password", "password_hash", "must_change_password"] {
+        let text = text.replace("title", column).replace("Boss", "");
+        let file = parse(FileFormat::Csv, &text).unwrap();
+        let output = file.render(&[finding(0, "email", "email_invalid", "not a valid e-mail address")], false);
+        assert!(output.contains("2 | ****") && !output.contains("Ann"), "{column}: {output}");
+    }
+}
+
+#[test]
 fn all_column_errors_are_reported_together() {
     let text = errors(
         "name,E-Mail,department,,title,title\nAnn,ann@example.com,hunter2,,x\nBo,bo,hunter2,,x,x,x\n\nCy,cy,IT,,x,x\n",

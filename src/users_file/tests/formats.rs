@@ -68,7 +68,8 @@ fn invalid_utf_8_is_rejected_in_every_format() {
         let text =
             UsersFile::read(&path, None, Contents::CREATED, &ColumnMap::default()).expect_err("not UTF-8").to_string();
         assert!(text.starts_with("error: invalid UTF-8\n") && text.contains(&format!("{name}:{place}\n")), "{text}");
-        assert!(text.contains(line) && text.ends_with("= help: save the file as UTF-8"), "{text}");
+        let help = if name == "u.csv" { "UTF-8; in Excel, as `CSV UTF-8`" } else { "UTF-8" };
+        assert!(text.contains(line) && text.ends_with(&format!("= help: save the file as {help}")), "{text}");
         assert!(!text.contains("hunter"), "{text}");
     }
 }

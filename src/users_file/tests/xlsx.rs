@@ -223,7 +223,7 @@ error[odd]: lastname: not there
 8 |     Cy    ada@example.com    true        ****************
   |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-error[email_duplicate]: email: the same address as users[0]
+error[email_duplicate]: email: the same address as row 5
  --> people.xlsx, 'All staff'!C8
   |
 8 |     Cy    ada@example.com    true        ****************
