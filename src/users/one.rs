@@ -75,9 +75,6 @@ pub async fn update(
         if edit.may_remove_owner() {
             owners::require_one(change).await?;
         }
-        if edit.may_remove_owner() {
-            owners::require_one(change).await?;
-        }
         details(change, user_id).await
     })
     .await

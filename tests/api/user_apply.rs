@@ -1,8 +1,10 @@
 //! Applying a list as the wished state.
 
+use chrono::Duration;
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
+use crate::support::gate::eventually;
 use crate::support::{Actor, Answer, TestApp, sso};
 
 const APPLY: &str = "/api/v2/users/admin_batch_apply";
@@ -331,4 +333,26 @@ async fn a_key_that_may_only_write_sees_no_user_and_applies_nothing() {
     assert_eq!(app.db_value::<i64>("select count(*) from users where title = 'Boss'").await, 0);
     let both = key(&["users:write", "users:read"]).await;
     assert_eq!(both.post(APPLY, &list).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_list_whose_caller_is_revoked_while_its_passwords_are_hashed_is_not_applied() {
+    let (app, held) = TestApp::spawn_holding_hashes().await;
+    assert_eq!(app.owner.create(&json!([sso("ada@example.com")])).await.status, 200);
+    let (actor, key) = app.actor_for(PermissionLevel::Owner, Duration::hours(1)).await;
+    // Many passwords, so that the queue gets longer although those ahead of them are being hashed.
+    let mut list: Vec<Value> = (0..100)
+        .map(|n| json!({"email": format!("new{n}@example.com"), "name": "New", "is_sso_user": false, "password": "kT9$wqzPlr"}))
+        .collect();
+    list.push(json!({"email": "ada@example.com", "title": "Boss"}));
+    let waiting = app.app.hasher.waiting().of_batches;
+    let applied = tokio::spawn(async move { actor.post(APPLY, &json!(list)).await });
+    eventually("the passwords are in the queue", async || app.app.hasher.waiting().of_batches > waiting).await;
+    app.revoke(&key).await;
+    drop(held);
+    let refused = applied.await.unwrap();
+    let detail = "the API key is revoked; nothing was written";
+    assert_eq!((refused.status, refused.error()["detail"].as_str()), (401, Some(detail)));
+    let written = "select count(*) from users where title = 'Boss' or email like 'new%'";
+    assert_eq!(app.db_value::<i64>(written).await, 0);
 }

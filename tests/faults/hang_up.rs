@@ -104,6 +104,51 @@ async fn a_client_that_disconnects_during_the_transaction_does_not_abort_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_its_connection_while_a_list_is_applied_leaves_all_of_it_or_nothing() {
+    let (database, gate) = (migrated_database().await, Gate::open("change::written"));
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&database))
+        .env("MUSTER_DATABASE__BATCH_CONNECTIONS", "1")
+        .env("MUSTER_DATABASE__CONNECTIONS", "2")
+        .envs([gate.variable()]);
+    let server = ServerProcess::start(&mut command);
+    let key = server.key.clone().unwrap();
+    let owner = server.actor(&key);
+    let people: Vec<_> = (0..20).map(|n| sso(&format!("user{n}@example.com"))).collect();
+    assert_eq!(owner.create(&json!(people)).await.status, 200);
+    let changed: Vec<_> = (0..30)
+        .map(|n| json!({"email": format!("user{n}@example.com"), "name": "Ada", "is_sso_user": true, "title": "Boss"}))
+        .collect();
+    let body = json!(changed).to_string();
+    gate.close();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let (path, length) = ("/api/v2/users/admin_batch_apply", body.len());
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    gate.reached().await;
+    drop(stream);
+    gate.release();
+    a_hundred_requests_are_answered(&owner).await;
+    let mut connection = database.connect().await.unwrap();
+    let mut bosses = async || -> [i64; 2] {
+        let query = "select array[(select count(*) from users where title = 'Boss'),
+            (select count(*) from audit_events where action in ('user.update', 'user.create')
+                and request_id = (select request_id from audit_events where action = 'user.batch_apply'))]";
+        sqlx::query_scalar::<_, Vec<i64>>(query).fetch_one(&mut connection).await.unwrap().try_into().unwrap()
+    };
+    let left = bosses().await;
+    assert!(left == [0, 0] || left == [30, 30], "{left:?}");
+    // The same list again ends in the wished state.
+    let again = owner.post(path, &json!(changed)).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!(bosses().await[0], 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_with_a_key_continues_after_a_disconnect_and_a_retry_gets_its_response() {
     let database = migrated_database().await;
     let gate = Gate::closed("batch::hashing");

@@ -2,12 +2,14 @@
 
 use std::process::Child;
 
+use muster::caller::PermissionLevel;
+use muster::clock::Clock;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use crate::support::gate::eventually;
 use crate::support::server::{ServerProcess, muster, url};
-use crate::support::{Actor, empty_database, sso};
+use crate::support::{Actor, TestApp, empty_database, migrated_database, sso};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_start_concurrently_on_an_empty_database_create_one_organization() {
@@ -135,4 +137,35 @@ async fn an_instance_killed_while_it_migrates_does_not_prevent_others_from_start
     .await
     .unwrap();
     assert_eq!(counts, (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_started_on_one_instance_is_approved_by_its_code_on_another() {
+    let database = empty_database().await;
+    let (one, other) = (ServerProcess::start_on(&database), ServerProcess::start_on(&database));
+    let key = one.key.clone().unwrap();
+    let guest = Actor::new(one.address, None);
+    let started = guest.get("/api/v2/users/create_otp_token?duration_seconds=3600&machine=laptop").await.json();
+    let (code, otp) = (started["result"]["code"].as_str().unwrap(), started["result"]["otp"].as_str().unwrap());
+    let owner = other.actor(&key);
+    let shown = owner.get(&format!("/api/v2/users/otp_tokens/{code}")).await;
+    assert_eq!(shown.json()["result"]["machine"], "laptop", "{}", shown.text);
+    assert_eq!(owner.post("/api/v2/users/approve_otp_token", &json!({"otp": code})).await.status, 200);
+    let fetched = guest.get(&format!("/api/v2/users/request_otp_token/{otp}")).await;
+    assert_eq!(fetched.json()["result"]["valid"], true, "{}", fetched.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_ends_access_on_another_instance_that_has_cached_the_key() {
+    let database = migrated_database().await;
+    let other = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)));
+    let one = TestApp::spawn_on(database, Clock::System, |_| {}).await;
+    let (user_id, ada) = one.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let ada = other.actor(ada.token());
+    assert_eq!(ada.get("/api/v2/userinfo/").await.status, 200);
+    // The account has expired when the change is announced, whatever the speed of the machine.
+    one.db_execute("update users set expires_at = now() where email = 'ada@example.com'").await;
+    let change = one.owner.request("PATCH", &format!("/api/v2/users/{user_id}")).body(r#"{"title": "Boss"}"#);
+    assert_eq!(Actor::send(change).await.status, 200);
+    ada.is_rejected_within_a_second().await;
 }
