@@ -91,7 +91,7 @@ impl CodeAttempts {
         Ok(())
     }
 
-    /// Takes back an attempt whose code was right.
+    /// Uncounts an attempt whose code was right.
     pub(super) fn succeed(&self, caller: &Caller) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&guesser(caller)) {
