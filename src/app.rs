@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, ActorRef, Attribution, AuditDenial, Target};
-use crate::caller::{Action, Caller, KeyHolders};
+use crate::caller::{Action, Caller, Holders};
 use crate::change::{self, Change, FailedChange, Retries, TxLimits};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
@@ -23,7 +23,7 @@ use crate::device_logins::CodeAttempts;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
 use crate::metrics::Metrics;
-use crate::passwords::{Policy, Pool};
+use crate::passwords::{Parameters, Policy, Pool};
 use crate::postgres::{Database, ErrorClass};
 use crate::request_body::BodyBudget;
 use crate::traces::{self, Traces};
@@ -51,10 +51,12 @@ pub struct App {
     pub clock: Clock,
     /// The password policy.
     pub policy: Policy,
+    /// The parameters of new hashes.
+    argon2: Parameters,
     /// The pool of threads that hash passwords.
     pub hasher: Arc<Pool>,
-    /// The cache of the holders of API keys.
-    pub key_holders: Arc<KeyHolders>,
+    /// The cache of the holders of API keys and sessions.
+    pub holders: Arc<Holders>,
     /// Counts of denials that repeat.
     pub repeats: Arc<audit::Repeats>,
     /// Counters and gauges for Prometheus.
@@ -90,8 +92,9 @@ impl App {
     /// Invalid settings, or threads that can't be started.
     pub fn new(config: Config, db: Database, clock: Clock) -> Result<Self, ConfigError> {
         let longest_wait = Duration::from_secs(config.batch.max_wait_seconds);
+        let argon2 = config.argon2()?;
         let hasher: Arc<Pool> =
-            Pool::start(config.argon2()?, config.passwords.threads, config.passwords.queue, longest_wait)?.into();
+            Pool::start(argon2.clone(), config.passwords.threads, config.passwords.queue, longest_wait)?.into();
         let metrics = Arc::new(Metrics::new(&db, &hasher, clock.now()));
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
@@ -99,7 +102,7 @@ impl App {
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
         let body_budget = BodyBudget::new(config.server.body_budget);
-        let (config, key_holders, repeats) = (Arc::new(config), Arc::default(), Arc::default());
+        let (config, holders, repeats) = (Arc::new(config), Arc::default(), Arc::default());
         let (audit_turns, code_attempts, unsorted, leaving) =
             (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         Ok(Self {
@@ -107,8 +110,9 @@ impl App {
             db,
             clock,
             policy,
+            argon2,
             hasher,
-            key_holders,
+            holders,
             repeats,
             metrics,
             traces,
@@ -235,7 +239,7 @@ impl App {
 
     pub(crate) fn change_context(&self) -> change::Context {
         change::Context {
-            key_holders: Arc::clone(&self.key_holders),
+            holders: Arc::clone(&self.holders),
             metrics: Arc::clone(&self.metrics),
             fingerprints: Arc::clone(&self.fingerprints),
             clock: self.clock.clone(),
@@ -421,6 +425,26 @@ impl App {
         let message = "too many requests with unknown credentials from this network; correct them, then retry";
         let limited = self.repeats.count_unknown(address, self.clock.now());
         limited.map_or(error, |retry_after| Error::rate_limited(message, retry_after))
+    }
+
+    /// As [`App::deny_credential`], for a refused sign-in. The throttle limits these.
+    pub(crate) fn deny_sign_in(
+        &self,
+        attribution: Attribution,
+        action: Action,
+        denial: AuditDenial,
+        error: Error,
+    ) -> Error {
+        if self.repeats.note(attribution, action, &denial, self.clock.now()) {
+            let app = self.clone();
+            drop(self.start_task(async move { app.write_denial(attribution, action, &denial).await }));
+        }
+        error
+    }
+
+    /// A hash with the current parameters that no password matches.
+    pub(crate) fn unmatchable_hash(&self) -> String {
+        self.argon2.unmatchable()
     }
 
     /// Records a denial or rejection in the audit log, or counts it if it repeats. A failure to record it is logged and

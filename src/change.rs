@@ -34,7 +34,7 @@
 //! statements are safe: dropping the transaction rolls it back before the connection is reused.
 //!
 //! *`COMMIT` runs in a task of its own, too*, with what follows from it. PostgreSQL commits although the client disconnects
-//! and the handler is cancelled, so the cache of key holders must be cleared after that, and the events counted.
+//! and the handler is cancelled, so the cache of holders must be cleared after that, and the events counted.
 //!
 //! *Access is checked when it takes effect*: first when a change begins, then before its commit, because the change may
 //! have waited in between, for passwords to be hashed, for a body, or for a lock. The change locks the
@@ -44,15 +44,15 @@
 //! access rests, not on one row for each organization, which a long list would hold for everybody.
 //!
 //! *The rows of an access are locked in one order*: memberships by user, then memberships of groups by user, then bindings
-//! of groups, then keys by ID, so that owners who suspend each other and keys that revoke each other don't deadlock. A
-//! change that lowers access locks the rows that it ends before it confirms its caller's access, which locks the caller's
-//! key, and writes afterwards. Changes that lower the access of users, groups or policies run one after the other
+//! of groups, then passwords, then keys by ID, then sessions by ID, so that owners who suspend each other and keys that revoke each
+//! other don't deadlock. A change that lowers access locks the rows that it ends before it confirms its caller's access,
+//! which locks the caller's key or session, and writes afterwards. Changes that lower the access of users, groups or policies run one after the other
 //! ([`crate::collaborators`]), so that for them the order of memberships and bindings does not matter; changes of keys
 //! don't wait for them. A membership stands for its user and the user's memberships of groups: suspending and deleting a
 //! user locks it, editing the user's profile does not.
 //!
-//! *A change of keys or permissions clears this instance's cache of key holders*, whichever operation wrote it. Other
-//! instances notice within a second ([`crate::caller::KeyHolders`]).
+//! *A change of credentials or permissions clears this instance's cache of holders*, whichever operation wrote it. Other
+//! instances notice within a second ([`crate::caller::Holders`]).
 
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, ActorRef, AuditDenial, Event, Recorded, Target};
-use crate::caller::{self, Action, Caller, KeyHolders, PresentedKey, Principal};
+use crate::caller::{self, Action, Caller, Holders, PresentedKey, PresentedSession, Principal};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::failpoints;
@@ -88,7 +88,7 @@ const SHORTEST_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// What changes share: the parts of [`App`](crate::app::App) that they need.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    pub(crate) key_holders: Arc<KeyHolders>,
+    pub(crate) holders: Arc<Holders>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) fingerprints: Arc<Fingerprints>,
     pub(crate) clock: Clock,
@@ -113,7 +113,7 @@ pub struct Change {
     is_access_confirmed: bool,
     denial: Option<(Action, AuditDenial)>,
     is_dry_run: bool,
-    key_holders: Arc<KeyHolders>,
+    holders: Arc<Holders>,
     metrics: Arc<Metrics>,
     fingerprints: Arc<Fingerprints>,
     tasks: TaskTracker,
@@ -278,7 +278,7 @@ impl Change {
             is_access_confirmed: false,
             denial: None,
             is_dry_run: false,
-            key_holders: Arc::clone(&context.key_holders),
+            holders: Arc::clone(&context.holders),
             metrics: Arc::clone(&context.metrics),
             fingerprints: Arc::clone(&context.fingerprints),
             tasks: context.tasks.clone(),
@@ -334,23 +334,38 @@ impl Change {
     /// more than an action, does it before.
     ///
     /// # Errors
-    /// `unauthenticated` when the API key is no longer valid; `forbidden` when an action is no longer permitted.
+    /// `unauthenticated` when the API key or the session is no longer valid; `forbidden` when an action is no longer permitted.
     pub(crate) async fn confirm_access(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.is_access_confirmed, true) {
             return Ok(());
         }
-        let Principal::ApiKey { id, user_id, permission, scopes, secret } = &mut self.caller.principal else {
-            return Ok(());
-        };
         let organization_id = self.caller.organization_id;
-        let key = PresentedKey { organization_id, key_id: *id, user_id: *user_id, secret: *secret };
-        let confirming = caller::lock_access(&mut self.transaction, key, self.now);
-        match confirming.await? {
-            Ok(access) => (*permission, *scopes) = (access.permission, access.scopes),
-            Err(why) => {
-                let error = Error::unauthenticated(format!("{}; nothing was written", why.message));
-                return Err(self.deny(self.action, AuditDenial::Unauthenticated(why.reason), error));
+        let denied = match &mut self.caller.principal {
+            Principal::ApiKey { id, user_id, permission, scopes, secret } => {
+                let key = PresentedKey { organization_id, key_id: *id, user_id: *user_id, secret: *secret };
+                match caller::lock_key_access(&mut self.transaction, key, self.now).await? {
+                    Ok(access) => {
+                        (*permission, *scopes) = (access.permission, access.scopes);
+                        None
+                    }
+                    Err(why) => Some((why.reason, why.message)),
+                }
             }
+            Principal::Session { id, user_id, stage, permission, secret, .. } => {
+                let session = PresentedSession { organization_id, session_id: *id, user_id: *user_id, secret: *secret };
+                match caller::lock_session_access(&mut self.transaction, session, self.now).await? {
+                    Ok(access) => {
+                        (*stage, *permission) = access;
+                        None
+                    }
+                    Err(why) => Some((why.reason, why.message)),
+                }
+            }
+            Principal::Invitation(_) | Principal::Operator | Principal::System => return Ok(()),
+        };
+        if let Some((reason, message)) = denied {
+            let error = Error::unauthenticated(format!("{message}; nothing was written"));
+            return Err(self.deny(self.action, AuditDenial::Unauthenticated(reason), error));
         }
         for action in std::mem::take(&mut self.authorized) {
             self.authorize(action)?;
@@ -359,7 +374,7 @@ impl Change {
         Ok(())
     }
 
-    /// Locks what the caller's access rests on, without the key, for a change that locks several keys.
+    /// Locks what the caller's access rests on, without the key or the session, for a change that locks several of them.
     pub(crate) async fn lock_own_membership(&mut self) -> Result<()> {
         let (organization_id, user_id) = (self.caller.organization_id, self.caller.user_id());
         caller::lock_membership(&mut self.transaction, organization_id, user_id).await
@@ -429,12 +444,12 @@ impl Change {
             return Err(self.fail(error).await);
         }
         failpoints::reach("change::audited").await;
-        let Self { transaction, events, key_holders, metrics, tasks, .. } = self;
+        let Self { transaction, events, holders, metrics, tasks, .. } = self;
         let committing = tasks.spawn(async move {
             let committed = transaction.commit().await;
             // A commit whose response was lost may have taken effect.
             if events.iter().any(|recorded| recorded.event.changes_access()) {
-                key_holders.clear();
+                holders.clear();
             }
             if committed.is_ok() {
                 metrics.count_events(events.iter().map(|recorded| &recorded.event));

@@ -3,8 +3,11 @@
 //! | code family | HTTP | the client should |
 //! |---|---|---|
 //! | `invalid_json`, `invalid_request`, `empty_batch` | 400 | correct the request |
-//! | `unauthenticated` | 401 | use a valid API key |
+//! | `unauthenticated` | 401 | use a valid API key, or sign in |
+//! | `sign_in_refused` | 401 | correct the address or the password |
 //! | `forbidden` | 403 | ask an owner |
+//! | `wrong_password` | 403 | correct the current password |
+//! | `reauthentication_needed` | 403 | sign in again: the action needs a recent sign-in |
 //! | `cross_site` | 403 | send the request from a page of this server, or with `Authorization` |
 //! | `not_found`, `method_not_allowed` | 404, 405 | see `/docs` |
 //! | `request_timeout` | 408 | send the headers or the body faster |
@@ -14,14 +17,19 @@
 //! | `batch_in_use` | 409 | see `rows`: these users have signed in or were changed |
 //! | `email_taken` | 409 | use another address |
 //! | `last_owner` | 409 | make another user an owner first |
+//! | `would_lock_out` | 409 | make sure first that somebody can still sign in |
+//! | `mail_not_configured` | 409 | ask an owner for a link: the server sends no mail |
+//! | `seal_key_missing` | 409 | set `secrets.seal_key` |
 //! | `conflict` | 409 | read the resource: its state does not allow the request |
 //! | `precondition_failed` | 412 | read the resource again: it was changed |
 //! | `too_large` | 413 | send a shorter list or body |
 //! | `unsupported_media_type` | 415 | send the body as uncompressed JSON |
 //! | `batch_rejected` | 422 (409 if all findings are conflicts) | fix the listed rows |
 //! | `policy_rejected` | 422 | fix the listed bindings |
+//! | `password_rejected` | 422 | choose another password |
 //! | `idempotency_key_reused` | 422 | use a new key for a different request |
 //! | `rate_limited` | 429 | correct the credentials or the data; retry after `Retry-After` |
+//! | `throttled` | 429 | sign in after `Retry-After` |
 //! | `headers_too_large` | 431 | send fewer or shorter headers |
 //! | `internal` | 500 | report the request ID |
 //! | `overloaded`, `unavailable` | 503 | retry after `Retry-After` |
@@ -91,10 +99,16 @@ codes! {
     InvalidRequest = "invalid_request", 400;
     /// The list is empty.
     EmptyBatch = "empty_batch", 400;
-    /// There is no valid API key.
+    /// There is no valid API key or session.
     Unauthenticated = "unauthenticated", 401;
+    /// The address or the password is wrong, or the account can't be signed in to.
+    SignInRefused = "sign_in_refused", 401;
     /// The API key is valid but lacks the permission.
     Forbidden = "forbidden", 403;
+    /// The current password is wrong.
+    WrongPassword = "wrong_password", 403;
+    /// The session is valid, but the user authenticated too long ago for this action.
+    ReauthenticationNeeded = "reauthentication_needed", 403;
     /// A page of another site sent the request with a cookie.
     CrossSite = "cross_site", 403;
     /// The resource or the route does not exist.
@@ -115,6 +129,12 @@ codes! {
     EmailTaken = "email_taken", 409;
     /// The organization would be left without an owner.
     LastOwner = "last_owner", 409;
+    /// Nobody could sign in any more.
+    WouldLockOut = "would_lock_out", 409;
+    /// The server has no mail server.
+    MailNotConfigured = "mail_not_configured", 409;
+    /// There is no key with which the secret could be stored.
+    SealKeyMissing = "seal_key_missing", 409;
     /// The state of the resource does not allow the request.
     Conflict = "conflict", 409;
     /// The resource no longer matches `If-Match`.
@@ -127,11 +147,15 @@ codes! {
     BatchRejected = "batch_rejected", 422;
     /// Bindings of the policy can't be set.
     PolicyRejected = "policy_rejected", 422;
+    /// The new password does not satisfy the policy.
+    PasswordRejected = "password_rejected", 422;
     /// The `Idempotency-Key` belongs to a different request.
     IdempotencyKeyReused = "idempotency_key_reused", 422;
     /// Too many requests with unknown credentials came from the client's network, or too many attempts were made to accept one
     /// invitation.
     RateLimited = "rate_limited", 429;
+    /// Too many attempts to sign in to an account, or from a network.
+    Throttled = "throttled", 429;
     /// The request line and the headers are too long, or there are too many headers.
     HeadersTooLarge = "headers_too_large", 431;
     /// A bug or a broken installation.
@@ -205,6 +229,13 @@ impl Error {
     /// Too many attempts; the next one is possible after `retry_after`.
     pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
+    }
+
+    /// Too many attempts to sign in; the next one is possible after `retry_after`, which the message says, too.
+    #[must_use]
+    pub fn throttled(retry_after: Duration) -> Self {
+        let message = format!("too many attempts to sign in; retry in about {}", about(retry_after));
+        Self { retry_after: Some(retry_after), ..Self::new(Code::Throttled, message) }
     }
 
     /// The server is overloaded; capacity is expected after `retry_after`, which the message says, too.

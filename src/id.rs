@@ -44,6 +44,10 @@ kinds! {
     Membership = "ide";
     /// An API key.
     ApiKey = "key";
+    /// A session: a browser, or a program with a cookie, that has authenticated as a user.
+    Session = "ses";
+    /// A one-time link with which a user sets a password.
+    PasswordLink = "lnk";
     /// An invitation to become a user.
     Invitation = "orginv";
     /// A group of users.

@@ -16,11 +16,12 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list; search; the last-owner rule; e-mail addresses |
 //! | [`passwords`] | the password policy, the pool of hashing threads, imported hashes |
 //! | [`keys`], [`organizations`] | API keys; tenants |
+//! | [`sign_in`], [`sessions`], [`links`] | signing in with a password, and the throttle; sessions of browsers; one-time links to set a password |
 //! | [`service_accounts`], [`device_logins`] | accounts of programs; API keys for clients that a person approves with a one-time password |
 //! | [`invitations`] | links that each create one account |
 //! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
 //! | [`audit`] | the append-only audit log: a closed list of events |
-//! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys |
+//! | [`jobs`] | background work: failing batches whose lease has expired, suspending users whose accounts have expired, expiring idempotency keys, deleting old sessions and throttle rows |
 //! | [`doctor`] | checks of the database, the machine, the settings and the certificate |
 //! | [`setup`] | migrations and the first organization of a database |
 //! | [`app`], [`caller`], [`change`] | the parts of a running server; principals and permissions; transactions with their audit events |
@@ -50,7 +51,7 @@
 //! # Rules
 //!
 //! 1. `INSERT`, `UPDATE` and `DELETE` are in `write.rs` files, on a `&mut Change`. The exceptions say so: audit events of
-//!    denials, the last use of a key, the attempts to accept an invitation, login requests, and the rows of running batches
+//!    denials, the last use of a key or a session, the attempts to accept an invitation, the throttle, login requests, and the rows of running batches
 //!    (`batches/claim.rs`, `batches/lease.rs`, `jobs/`).
 //! 2. Nothing leaves the process before the commit.
 //! 3. The database decides uniqueness: a statement is judged by the rows that it returns (`on conflict do nothing`) or by
@@ -83,6 +84,7 @@ pub mod id;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;
+pub mod links;
 mod list;
 pub mod memory;
 pub mod metrics;
@@ -98,7 +100,9 @@ pub mod request_body;
 mod rows;
 pub mod secret;
 pub mod service_accounts;
+pub mod sessions;
 pub mod setup;
+pub mod sign_in;
 pub mod telemetry;
 pub mod tls;
 pub mod token;

@@ -1,7 +1,7 @@
-//! Bearer tokens, of API keys and of invitations: `amk_<organization><id>_<secret><checksum>`.
+//! Bearer tokens, of API keys, sessions and one-time links: `amk_<organization><id>_<secret><checksum>`.
 //!
-//! - `amk_`: an API key; `ami_`: an invitation. The prefixes never change, so secret scanners can rely on them. The
-//!   vendor's client accepts tokens that start with `a` and contain a `_`.
+//! - `amk_`: an API key; `ams_`: a session; `ami_`: an invitation; `aml_`: a link to set a password. The prefixes never
+//!   change, so secret scanners can rely on them. The vendor's client accepts tokens that start with `a` and contain a `_`.
 //! - organization and id: the two IDs, 26 characters each ([`crate::id::encode`]). They locate the object in its
 //!   organization, and identify a leaked token so that it can be revoked.
 //! - secret: 43 random characters of 62, which are 256 bits.
@@ -15,7 +15,7 @@ use rand::distr::Alphanumeric;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::id::{self, ApiKey, Id, Invitation, Kind, Organization};
+use crate::id::{self, ApiKey, Id, Invitation, Kind, Organization, PasswordLink, Session};
 use crate::secret::Secret;
 
 const SECRET_LEN: usize = 43;
@@ -31,8 +31,16 @@ impl HasToken for ApiKey {
     const TOKEN_PREFIX: &'static str = "amk_";
 }
 
+impl HasToken for Session {
+    const TOKEN_PREFIX: &'static str = "ams_";
+}
+
 impl HasToken for Invitation {
     const TOKEN_PREFIX: &'static str = "ami_";
+}
+
+impl HasToken for PasswordLink {
+    const TOKEN_PREFIX: &'static str = "aml_";
 }
 
 /// A parsed token of a `K`.
@@ -40,7 +48,7 @@ impl HasToken for Invitation {
 pub struct Token<K> {
     /// The organization.
     pub organization_id: Id<Organization>,
-    /// The ID of the API key or the invitation.
+    /// The ID of the object.
     pub id: Id<K>,
     secret: Secret,
 }
@@ -93,7 +101,7 @@ impl<K: HasToken> Token<K> {
         Secret::new(body + &checksum)
     }
 
-    /// The SHA-256 of the text of a token: the index of the cache of key holders.
+    /// The SHA-256 of the text of a token: the index of the cache of holders.
     #[must_use]
     pub fn digest(text: &str) -> [u8; 32] {
         Sha256::digest(text).into()

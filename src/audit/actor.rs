@@ -3,12 +3,11 @@
 use uuid::Uuid;
 
 use crate::caller::{Caller, Origin, Principal};
-use crate::id::{ApiKey, Id, Invitation, Kind, Organization};
+use crate::id::{ApiKey, Id, Invitation, Kind, Organization, Session, User};
 use crate::names::names;
 
 names! {
-    /// A kind of actor. `session` and `scim_token` are reserved for later versions: this version reads them and never
-    /// writes them.
+    /// A kind of actor. `scim_token` is reserved for later versions: this version reads it and never writes it.
     #[derive(sqlx::Type)]
     #[sqlx(type_name = "text", rename_all = "snake_case")]
     pub enum ActorKind {
@@ -35,7 +34,8 @@ impl ActorKind {
         match self {
             Self::ApiKey => Some(ApiKey::PREFIX),
             Self::Invitation => Some(Invitation::PREFIX),
-            Self::Session | Self::ScimToken | Self::Operator | Self::System | Self::Anonymous => None,
+            Self::Session => Some(Session::PREFIX),
+            Self::ScimToken | Self::Operator | Self::System | Self::Anonymous => None,
         }
     }
 }
@@ -58,12 +58,19 @@ impl ActorRef {
     pub fn api_key(id: Id<ApiKey>) -> Self {
         Self { kind: ActorKind::ApiKey, id: Some(id.into()) }
     }
+
+    /// A session.
+    #[must_use]
+    pub fn session(id: Id<Session>) -> Self {
+        Self { kind: ActorKind::Session, id: Some(id.into()) }
+    }
 }
 
 impl From<Principal> for ActorRef {
     fn from(principal: Principal) -> Self {
         match principal {
             Principal::ApiKey { id, .. } => Self::api_key(id),
+            Principal::Session { id, .. } => Self::session(id),
             Principal::Invitation(id) => Self { kind: ActorKind::Invitation, id: Some(id.into()) },
             Principal::Operator => Self { kind: ActorKind::Operator, id: None },
             Principal::System => Self { kind: ActorKind::System, id: None },
@@ -78,12 +85,19 @@ pub struct Attribution {
     pub organization_id: Id<Organization>,
     /// The actor.
     pub actor: ActorRef,
+    /// The user on whose behalf the actor acted.
+    pub user_id: Option<Id<User>>,
     /// The request that led to the event.
     pub origin: Origin,
 }
 
 impl From<&Caller> for Attribution {
     fn from(caller: &Caller) -> Self {
-        Self { organization_id: caller.organization_id, actor: caller.principal.into(), origin: caller.origin }
+        Self {
+            organization_id: caller.organization_id,
+            actor: caller.principal.into(),
+            user_id: caller.user_id(),
+            origin: caller.origin,
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Outcome, Target};
 use crate::error::{Code, Error};
-use crate::id::{Batch, Id};
+use crate::id::{Batch, Id, User};
 use crate::report::Report;
 
 /// An action that was denied or rejected, recorded outside any change.
@@ -16,6 +16,13 @@ pub enum AuditDenial {
     CrossSite,
     /// Authentication failed; the code of the reason.
     Unauthenticated(&'static str),
+    /// A sign-in was refused.
+    SignIn {
+        /// The user whose address was given, if there is one.
+        user_id: Option<Id<User>>,
+        /// The code of the reason, which the client is not told.
+        reason: &'static str,
+    },
     /// The caller has the permission, but the request conflicts with the stored state or has findings.
     Rejected {
         /// The target. For a list of new users: the batch, if it already had an ID.
@@ -66,7 +73,7 @@ impl AuditDenial {
     /// The outcome.
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => Outcome::Denied,
+            Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) | Self::SignIn { .. } => Outcome::Denied,
             Self::Rejected { .. } => Outcome::Rejected,
         }
     }
@@ -76,7 +83,7 @@ impl AuditDenial {
         match self {
             Self::Forbidden => "forbidden",
             Self::CrossSite => "cross_site",
-            Self::Unauthenticated(reason) => reason,
+            Self::Unauthenticated(reason) | Self::SignIn { reason, .. } => reason,
             Self::Rejected { code, .. } => code,
         }
     }
@@ -85,7 +92,10 @@ impl AuditDenial {
     pub(crate) const fn target(&self) -> Target {
         match self {
             Self::Rejected { target, .. } => *target,
-            Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => Target::Nothing,
+            Self::SignIn { user_id: Some(user_id), .. } => Target::User(*user_id),
+            Self::SignIn { user_id: None, .. } | Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => {
+                Target::Nothing
+            }
         }
     }
 
@@ -95,7 +105,11 @@ impl AuditDenial {
             Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {
                 Some(json!({ "rows": rows, "findings": of_code }))
             }
-            Self::Rejected { .. } | Self::Forbidden | Self::CrossSite | Self::Unauthenticated(_) => None,
+            Self::Rejected { .. }
+            | Self::Forbidden
+            | Self::CrossSite
+            | Self::Unauthenticated(_)
+            | Self::SignIn { .. } => None,
         }
     }
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{Target, address};
-use crate::caller::{Action, PermissionLevel, Scopes};
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, User};
+use crate::caller::{Action, PermissionLevel, Scopes, Stage};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, PasswordLink, Session, User};
 
 /// An event, recorded in the transaction of its change.
 #[derive(Debug)]
@@ -197,6 +197,62 @@ pub enum Event {
         /// The number of users kept, because they had signed in or were changed.
         kept: usize,
     },
+    /// A user signed in.
+    SessionStarted {
+        /// The user.
+        user_id: Id<User>,
+        /// How the user authenticated.
+        method: &'static str,
+        /// What the session may do.
+        stage: Stage,
+    },
+    /// A session was ended.
+    SessionEnded {
+        /// The session.
+        session_id: Id<Session>,
+        /// Its user.
+        user_id: Id<User>,
+        /// Why.
+        reason: &'static str,
+    },
+    /// All sessions of a user were ended.
+    SessionsEnded {
+        /// The user.
+        user_id: Id<User>,
+        /// The number of sessions.
+        sessions: usize,
+    },
+    /// A user changed their own password.
+    PasswordChanged {
+        /// The user.
+        user_id: Id<User>,
+        /// The number of other sessions that were ended.
+        sessions: usize,
+        /// The number of API keys that were revoked.
+        keys: usize,
+    },
+    /// A user's password was hashed with the current parameters.
+    PasswordRehashed(Id<User>),
+    /// A link to set a password was created.
+    PasswordLinkCreated {
+        /// The link.
+        link_id: Id<PasswordLink>,
+        /// The user.
+        user_id: Id<User>,
+        /// What it is for.
+        purpose: &'static str,
+        /// The end of its lifetime.
+        expires_at: DateTime<Utc>,
+    },
+    /// A password was set with a link.
+    PasswordLinkUsed {
+        /// The link.
+        link_id: Id<PasswordLink>,
+        /// The user.
+        user_id: Id<User>,
+        /// The number of sessions that were ended.
+        sessions: usize,
+    },
     /// A batch was created.
     BatchCreated {
         /// The batch.
@@ -249,11 +305,17 @@ impl Event {
             Self::BatchPlanned { .. } => Action::UserBatchDryRun,
             Self::BatchCancelled(_) => Action::BatchCancel,
             Self::BatchUndone { .. } => Action::BatchUndo,
+            Self::SessionStarted { .. } => Action::SessionStart,
+            Self::SessionEnded { .. } | Self::SessionsEnded { .. } => Action::SessionEnd,
+            Self::PasswordChanged { .. } => Action::PasswordChange,
+            Self::PasswordRehashed(_) => Action::PasswordRehash,
+            Self::PasswordLinkCreated { .. } => Action::PasswordLinkCreate,
+            Self::PasswordLinkUsed { .. } => Action::PasswordLinkUse,
         }
     }
 
-    /// Whether the event can change who is authenticated or what a caller may do. The cache of key holders is cleared
-    /// then ([`crate::caller::KeyHolders`]).
+    /// Whether the event can change who is authenticated or what a caller may do. The cache of holders is cleared
+    /// then ([`crate::caller::Holders`]).
     pub(crate) const fn changes_access(&self) -> bool {
         match self {
             // A holder that has just been created is not cached yet.
@@ -271,6 +333,9 @@ impl Event {
             | Self::GroupUpdated(_)
             | Self::BatchPlanned { .. }
             | Self::BatchCancelled(_)
+            | Self::SessionStarted { .. }
+            | Self::PasswordRehashed(_)
+            | Self::PasswordLinkCreated { .. }
             | Self::BatchCreated { .. } => false,
             Self::OrganizationRenamed(_)
             | Self::KeyRotated { .. }
@@ -289,6 +354,10 @@ impl Event {
             | Self::GroupMembersRemoved { .. }
             | Self::PolicySet { .. }
             | Self::ScimMigrated { .. }
+            | Self::SessionEnded { .. }
+            | Self::SessionsEnded { .. }
+            | Self::PasswordChanged { .. }
+            | Self::PasswordLinkUsed { .. }
             | Self::BatchUndone { .. } => true,
         }
     }
@@ -317,7 +386,14 @@ impl Event {
             | Self::CollaboratorUpdated { user_id, .. }
             | Self::CollaboratorRemoved(user_id)
             | Self::LoginApproved { user_id: Some(user_id), .. }
+            | Self::SessionStarted { user_id, .. }
+            | Self::SessionsEnded { user_id, .. }
+            | Self::PasswordChanged { user_id, .. }
+            | Self::PasswordRehashed(user_id)
+            | Self::PasswordLinkCreated { user_id, .. }
+            | Self::PasswordLinkUsed { user_id, .. }
             | Self::KeysRotatedForUser { user_id, .. } => Target::User(*user_id),
+            Self::SessionEnded { session_id, .. } => Target::Session(*session_id),
             Self::InvitationCreated { invitation_id, .. }
             | Self::InvitationInvalidated(invitation_id)
             | Self::InvitationAccepted { invitation_id, .. } => Target::Invitation(*invitation_id),
@@ -388,6 +464,18 @@ impl Event {
             | Self::UsersChanged { users, .. }
             | Self::ScimMigrated { users, .. } => Some(json!({ "users": users })),
             Self::BatchUndone { users, kept, .. } => Some(json!({ "users": users, "kept": kept })),
+            Self::SessionStarted { method, stage, .. } => Some(json!({ "method": method, "stage": stage.as_str() })),
+            Self::SessionEnded { user_id, reason, .. } => Some(json!({ "user_id": user_id, "reason": reason })),
+            Self::SessionsEnded { sessions, .. } => Some(json!({ "sessions": sessions })),
+            Self::PasswordChanged { sessions, keys, .. } => {
+                Some(json!({ "ended_sessions": sessions, "revoked_keys": keys }))
+            }
+            Self::PasswordLinkCreated { link_id, purpose, expires_at, .. } => {
+                Some(json!({ "link_id": link_id, "purpose": purpose, "expires_at": expires_at }))
+            }
+            Self::PasswordLinkUsed { link_id, sessions, .. } => {
+                Some(json!({ "link_id": link_id, "ended_sessions": sessions }))
+            }
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, User};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, PasswordLink, Session, User};
 use crate::names::names;
 
 /// The object that an event is about.
@@ -20,6 +20,10 @@ pub enum Target {
     Group(Id<Group>),
     /// An invitation.
     Invitation(Id<Invitation>),
+    /// A link with which a user sets a password.
+    PasswordLink(Id<PasswordLink>),
+    /// A session.
+    Session(Id<Session>),
     /// A user, or the user's membership.
     User(Id<User>),
 }
@@ -39,6 +43,10 @@ names! {
         Group = "group",
         /// An invitation.
         Invitation = "invitation",
+        /// A link with which a user sets a password.
+        PasswordLink = "password_link",
+        /// A session.
+        Session = "session",
         /// A user.
         User = "user",
     }
@@ -53,6 +61,8 @@ impl TargetKind {
             Self::Batch => Batch::PREFIX,
             Self::Group => Group::PREFIX,
             Self::Invitation => Invitation::PREFIX,
+            Self::PasswordLink => PasswordLink::PREFIX,
+            Self::Session => Session::PREFIX,
             Self::User => User::PREFIX,
         }
     }
@@ -69,6 +79,8 @@ impl Target {
             Self::Batch(id) => Some((TargetKind::Batch, id.into())),
             Self::Group(id) => Some((TargetKind::Group, id.into())),
             Self::Invitation(id) => Some((TargetKind::Invitation, id.into())),
+            Self::PasswordLink(id) => Some((TargetKind::PasswordLink, id.into())),
+            Self::Session(id) => Some((TargetKind::Session, id.into())),
             Self::User(id) => Some((TargetKind::User, id.into())),
         }
     }

@@ -69,7 +69,7 @@ pub(crate) async fn append_repeated(
     now: DateTime<Utc>,
     Repeated { organization_id, actor, action, outcome, reason, details }: Repeated,
 ) -> Result<()> {
-    let attribution = Attribution { organization_id, actor, origin: Origin::default() };
+    let attribution = Attribution { organization_id, actor, user_id: None, origin: Origin::default() };
     let row = Row { action, target: Target::Nothing, batch_id: None, details: Some(details), target_email_hmac: None };
     insert(connection, attribution, now, outcome, Some(reason), &[row]).await.map(|_| ())
 }
@@ -77,7 +77,7 @@ pub(crate) async fn append_repeated(
 /// Inserts all rows with one statement. `false`: there is no such organization, or the database discarded rows.
 async fn insert(
     connection: &mut PgConnection,
-    Attribution { organization_id, actor, origin }: Attribution,
+    Attribution { organization_id, actor, user_id, origin }: Attribution,
     now: DateTime<Utc>,
     outcome: Outcome,
     reason: Option<&str>,
@@ -96,10 +96,10 @@ async fn insert(
     let inserted = sqlx::query!(
         r#"
         insert into audit_events
-            (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address,
+            (organization_id, occurred_at, actor_kind, actor_id, outcome, reason, request_id, source_address, actor_user_id,
              event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
         select
-            $1, $2, $3, $4, $5, $6, $7, $8::text::inet,
+            $1, $2, $3, $4, $5, $6, $7, $8::text::inet, $16,
             event_id, action, target_kind, target_id, batch_id, coalesce(details::jsonb, '{}'), target_email_hmac
         from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::uuid[], $14::text[], $15::bytea[])
             as event (event_id, action, target_kind, target_id, batch_id, details, target_email_hmac)
@@ -120,6 +120,7 @@ async fn insert(
         &batch_ids as &[Option<Id<Batch>>],
         &details as &[Option<String>],
         &hmacs as &[Option<&[u8]>],
+        user_id as Option<Id<id::User>>,
     )
     .execute(connection)
     .await?;

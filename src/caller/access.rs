@@ -1,11 +1,13 @@
-//! Whether an API key is valid. One rule, for authentication and for the check before a commit.
+//! Whether an API key or a session is valid. One rule for each, for authentication and for the check before a commit.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use subtle::ConstantTimeEq;
 
-/// The SHA-256 of the secret of an API key, as the database stores it.
+use super::Stage;
+
+/// The SHA-256 of the secret of an API key or a session, as the database stores it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SecretDigest(pub(crate) [u8; 32]);
 
@@ -75,6 +77,55 @@ impl KeyState<'_> {
             None if self.is_user_suspended => Err(InvalidKey::SUSPENDED),
             None if self.user_expires_at.is_some_and(|expires_at| expires_at <= now) => Err(InvalidKey::USER_EXPIRED),
             None => Ok(()),
+        }
+    }
+}
+
+/// What decides whether a session is valid.
+#[derive(Debug)]
+pub(crate) struct SessionState<'a> {
+    pub(crate) secret_sha256: &'a [u8],
+    /// `None` for a stage of a later version.
+    pub(crate) stage: Option<Stage>,
+    pub(crate) idle_expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) is_ended: bool,
+    pub(crate) is_user_suspended: bool,
+    pub(crate) user_expires_at: Option<DateTime<Utc>>,
+}
+
+/// Why a session is not valid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InvalidSession {
+    /// The code for the audit log.
+    pub(crate) reason: &'static str,
+    /// The message for the client.
+    pub(crate) message: &'static str,
+}
+
+impl InvalidSession {
+    /// No such session, or another secret. The two are indistinguishable.
+    pub(crate) const UNKNOWN: Self = Self { reason: "unknown_session", message: "unknown session; sign in" };
+    const ENDED: Self = Self { reason: "ended_session", message: "the session has ended; sign in again" };
+    const EXPIRED: Self = Self { reason: "expired_session", message: "the session has expired; sign in again" };
+    const SUSPENDED: Self = Self { reason: "suspended_user", message: "the user of the session is suspended" };
+    const USER_EXPIRED: Self =
+        Self { reason: "expired_user", message: "the account of the session's user has expired" };
+}
+
+impl SessionState<'_> {
+    /// Checks the session with the secret that was presented, if it is known. Returns its stage.
+    pub(crate) fn check(&self, secret: Option<SecretDigest>, now: DateTime<Utc>) -> Result<Stage, InvalidSession> {
+        if secret.is_some_and(|secret| !secret.matches(self.secret_sha256)) {
+            return Err(InvalidSession::UNKNOWN);
+        }
+        match self.stage {
+            _ if self.is_ended => Err(InvalidSession::ENDED),
+            _ if self.expires_at <= now || self.idle_expires_at <= now => Err(InvalidSession::EXPIRED),
+            _ if self.is_user_suspended => Err(InvalidSession::SUSPENDED),
+            _ if self.user_expires_at.is_some_and(|expires_at| expires_at <= now) => Err(InvalidSession::USER_EXPIRED),
+            Some(stage) => Ok(stage),
+            None => Err(InvalidSession::UNKNOWN),
         }
     }
 }

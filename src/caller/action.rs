@@ -115,6 +115,26 @@ names! {
         ScimMigrationPreview = "scim.migration_preview",
         /// Migrate to permissions managed by a directory's groups.
         ScimMigration = "scim.migrate",
+        /// Sign in.
+        SessionStart = "session.start",
+        /// End a session: sign out.
+        SessionEnd = "session.end",
+        /// List one's own sessions.
+        SessionList = "session.list",
+        /// List and end sessions of other users.
+        SessionOthers = "session.others",
+        /// Change one's own password.
+        PasswordChange = "password.change",
+        /// Replace a hash with one of the current parameters, at a sign-in.
+        PasswordRehash = "password.rehash",
+        /// Create links with which users set their passwords.
+        PasswordLinkCreate = "password_link.create",
+        /// Create such a link for an owner.
+        PasswordLinkCreateForOwner = "password_link.create_for_owner",
+        /// Set a password with a link.
+        PasswordLinkUse = "password_link.use",
+        /// Revoke a link.
+        PasswordLinkRevoke = "password_link.revoke",
         /// Read the audit log.
         AuditList = "audit.list",
     }
@@ -141,6 +161,32 @@ impl Action {
                 | Self::KeyUse
                 | Self::LoginGet
                 | Self::LoginApprove
+                | Self::SessionStart
+                | Self::SessionEnd
+                | Self::SessionList
+                | Self::PasswordChange
+                | Self::PasswordRehash
+                | Self::PasswordLinkUse
+        )
+    }
+
+    /// Whether a session may do the action before the user has chosen a password: all it may do.
+    pub(super) const fn is_for_must_change(self) -> bool {
+        matches!(self, Self::SessionStart | Self::SessionEnd | Self::PasswordChange | Self::PasswordRehash)
+    }
+
+    /// Whether a session may do the action only a short time after the user has authenticated, since it creates credentials
+    /// or gives permissions.
+    pub(super) const fn needs_fresh_session(self) -> bool {
+        matches!(
+            self,
+            Self::OwnerGrant
+                | Self::KeyCreate
+                | Self::KeyRotate
+                | Self::ServiceAccountCreate
+                | Self::LoginApprove
+                | Self::PolicySet
+                | Self::PasswordLinkCreateForOwner
         )
     }
 
@@ -155,7 +201,12 @@ impl Action {
             | Self::InvitationAccept
             | Self::KeyRevokeSelf
             | Self::KeyOthers
-            | Self::KeyUse => None,
+            | Self::KeyUse
+            | Self::SessionStart
+            | Self::SessionEnd
+            | Self::PasswordChange
+            | Self::PasswordRehash
+            | Self::PasswordLinkUse => None,
             Self::UserBatchCreate
             | Self::UserBatchDryRun
             | Self::UserCreate
@@ -174,12 +225,17 @@ impl Action {
             | Self::CollaboratorUpdate
             | Self::CollaboratorRemove
             | Self::ServiceAccountCreate
+            | Self::SessionOthers
+            | Self::PasswordLinkCreate
+            | Self::PasswordLinkCreateForOwner
+            | Self::PasswordLinkRevoke
             | Self::ScimMigration => Some(Scope::UsersWrite),
             Self::UserGet
             | Self::BatchList
             | Self::BatchGet
             | Self::CollaboratorList
             | Self::PermissionList
+            | Self::SessionList
             | Self::ScimMigrationPreview => Some(Scope::UsersRead),
             Self::InvitationBatchCreate | Self::InvitationCreate | Self::InvitationInvalidate => {
                 Some(Scope::InvitationsWrite)

@@ -2,23 +2,26 @@
 
 mod access;
 mod action;
-mod key_holder;
+mod holder;
+mod holders;
 mod read;
 mod scope;
 
 use std::net::IpAddr;
 
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Id, Invitation, Organization, Request, User};
+use crate::id::{ApiKey, Id, Invitation, Organization, Request, Session, User};
 use crate::names::names;
 
 pub use access::SecretDigest;
 pub use action::Action;
-pub use key_holder::{KeyHolder, KeyHolders, KeyUser};
+pub use holder::{FRESH, HolderOrganization, HolderUser, KeyHolder, SessionHolder};
+pub use holders::Holders;
 pub use scope::{Scope, Scopes};
 
-pub(crate) use access::{InvalidKey, KeyState};
-pub(crate) use read::{PresentedKey, lock_access, lock_membership};
+pub(crate) use access::{InvalidKey, InvalidSession, KeyState, SessionState};
+pub(crate) use holder::LastUse;
+pub(crate) use read::{PresentedKey, PresentedSession, lock_key_access, lock_membership, lock_session_access};
 
 names! {
     /// The level of a membership or of an API key.
@@ -46,6 +49,19 @@ impl PermissionLevel {
     }
 }
 
+names! {
+    /// What a session may do. Only [`Stage::Full`] may do more than to reach it and to end. Later versions add stages for
+    /// second factors.
+    #[derive(sqlx::Type)]
+    #[sqlx(type_name = "text", rename_all = "snake_case")]
+    pub enum Stage {
+        /// The user has to choose a password first: an administrator set the current one.
+        MustChange = "must_change",
+        /// Everything that the user may do.
+        Full = "full",
+    }
+}
+
 /// An authenticated party that can act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Principal {
@@ -61,6 +77,21 @@ pub enum Principal {
         scopes: Scopes,
         /// The secret that was presented; `None` if it is unknown: a previous version of muster stored the approval of
         /// a device login without it.
+        secret: Option<SecretDigest>,
+    },
+    /// A signed-in user.
+    Session {
+        /// The session.
+        id: Id<Session>,
+        /// The user.
+        user_id: Id<User>,
+        /// What the session may do.
+        stage: Stage,
+        /// The user's level.
+        permission: PermissionLevel,
+        /// Whether the user authenticated a short time ago ([`FRESH`]).
+        is_fresh: bool,
+        /// The secret that was presented; `None` if it is unknown, for the approval of a device login.
         secret: Option<SecretDigest>,
     },
     /// The holder of an invitation link, who can only accept the invitation.
@@ -109,6 +140,7 @@ impl Caller {
     pub const fn user_id(&self) -> Option<Id<User>> {
         match self.principal {
             Principal::ApiKey { user_id, .. } => user_id,
+            Principal::Session { user_id, .. } => Some(user_id),
             Principal::Invitation(_) | Principal::Operator | Principal::System => None,
         }
     }
@@ -120,6 +152,10 @@ impl Caller {
             Principal::ApiKey { permission, scopes, .. } => {
                 permission.allows(action) && action.scope().is_none_or(|scope| scopes.has(scope))
             }
+            Principal::Session { stage: Stage::MustChange, .. } => action.is_for_must_change(),
+            Principal::Session { stage: Stage::Full, permission, is_fresh, .. } => {
+                permission.allows(action) && (is_fresh || !action.needs_fresh_session())
+            }
             Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
             Principal::Operator => true,
             Principal::System => matches!(action, Action::UserSuspend),
@@ -129,7 +165,7 @@ impl Caller {
     /// Checks that the caller may do `action`.
     ///
     /// # Errors
-    /// `forbidden`, with the permission that is missing.
+    /// `forbidden`, with the permission that is missing; `reauthentication_needed` for a session that is not fresh.
     pub fn check(&self, action: Action) -> Result<()> {
         if self.may(action) {
             return Ok(());
@@ -140,6 +176,15 @@ impl Caller {
             {
                 format!("an API key with the scope `{scope}`")
             }
+            (Principal::Session { stage: Stage::Full, permission, .. }, _) if permission.allows(action) => {
+                let message = format!(
+                    "`{action}` requires that you signed in within the last {} minutes; sign in again",
+                    FRESH.num_minutes()
+                );
+                return Err(Error::new(Code::ReauthenticationNeeded, message));
+            }
+            (Principal::Session { stage: Stage::MustChange, .. }, _) => "that you choose a password first".to_owned(),
+            (Principal::Session { .. }, _) => "an owner".to_owned(),
             _ => "an owner's API key".to_owned(),
         };
         Err(Error::new(Code::Forbidden, format!("not permitted: `{action}` requires {required}")))

@@ -1,12 +1,12 @@
-//! Reading the current access of an API key, in the transaction that depends on it.
+//! Reading the current access of an API key or a session, in the transaction that depends on it.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::access::{InvalidKey, KeyState, SecretDigest};
-use super::{PermissionLevel, Scopes};
+use super::access::{InvalidKey, InvalidSession, KeyState, SecretDigest, SessionState};
+use super::{PermissionLevel, Scopes, Stage};
 use crate::error::Result;
-use crate::id::{ApiKey, Id, Organization, User};
+use crate::id::{ApiKey, Id, Organization, Session, User};
 
 /// The permissions of a valid API key.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct PresentedKey {
 
 /// Locks the access of a key until the transaction ends, then reads it, with a separate statement: the one that waits
 /// for a lock does not see what was committed meanwhile.
-pub(crate) async fn lock_access(
+pub(crate) async fn lock_key_access(
     connection: &mut PgConnection,
     key: PresentedKey,
     now: DateTime<Utc>,
@@ -74,7 +74,56 @@ pub(crate) async fn lock_access(
     }))
 }
 
-/// Locks what the access of a user rests on, without the keys.
+/// A session, its user, and its secret, if it is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PresentedSession {
+    pub(crate) organization_id: Id<Organization>,
+    pub(crate) session_id: Id<Session>,
+    pub(crate) user_id: Id<User>,
+    pub(crate) secret: Option<SecretDigest>,
+}
+
+/// As [`lock_key_access`], for a session. Returns what it may do.
+pub(crate) async fn lock_session_access(
+    connection: &mut PgConnection,
+    session: PresentedSession,
+    now: DateTime<Utc>,
+) -> Result<Result<(Stage, PermissionLevel), InvalidSession>> {
+    let is_in_owner_group = lock(connection, session.organization_id, Some(session.user_id), None).await?;
+    // The user does not change while the membership is locked; the session is read as it is once it is locked.
+    let row = sqlx::query!(
+        r#"
+        select
+            s.secret_sha256, s.stage, s.idle_expires_at, s.expires_at, s.ended_at is not null as "is_ended!",
+            u.status = 'suspended' as "is_user_suspended!", u.expires_at as user_expires_at,
+            c.permission_level as "own_level: PermissionLevel"
+        from sessions s
+        join users u on u.organization_id = $1 and u.user_id = s.user_id
+        join collaborators c on c.organization_id = $1 and c.user_id = s.user_id
+        where s.organization_id = $1 and s.session_id = $2 and s.user_id = $3
+        for share of s
+        "#,
+        session.organization_id as Id<Organization>,
+        session.session_id as Id<Session>,
+        session.user_id as Id<User>,
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(Err(InvalidSession::UNKNOWN)) };
+    let state = SessionState {
+        secret_sha256: &row.secret_sha256,
+        stage: Stage::parse(&row.stage),
+        idle_expires_at: row.idle_expires_at,
+        expires_at: row.expires_at,
+        is_ended: row.is_ended,
+        is_user_suspended: row.is_user_suspended,
+        user_expires_at: row.user_expires_at,
+    };
+    let level = if is_in_owner_group { PermissionLevel::Owner } else { row.own_level };
+    Ok(state.check(session.secret, now).map(|stage| (stage, level)))
+}
+
+/// Locks what the access of a user rests on, without keys and sessions.
 pub(crate) async fn lock_membership(
     connection: &mut PgConnection,
     organization_id: Id<Organization>,

@@ -26,7 +26,10 @@ pub use environment::environment;
 pub(crate) use files::read_file;
 use files::read_secret;
 pub use limits::HttpLimits;
-pub use sections::{Batch, Database, Invitations, Keys, Log, LogFormat, Metrics, Passwords, Secrets, Server, Traces};
+pub use sections::{
+    Batch, Database, Invitations, Keys, Links, Log, LogFormat, Metrics, Passwords, Secrets, Server, Sessions, SignIn,
+    Traces,
+};
 
 use crate::passwords::Parameters;
 use crate::request_body::BodyBudget;
@@ -44,6 +47,9 @@ pub struct Config {
     pub database: Database,
     pub batch: Batch,
     pub passwords: Passwords,
+    pub sign_in: SignIn,
+    pub sessions: Sessions,
+    pub links: Links,
     pub keys: Keys,
     pub invitations: Invitations,
     pub secrets: Secrets,

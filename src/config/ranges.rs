@@ -9,7 +9,7 @@ use figment::value::Value;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 28] = [
+const RANGES: [(&str, RangeInclusive<u128>); 39] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
@@ -34,6 +34,17 @@ const RANGES: [(&str, RangeInclusive<u128>); 28] = [
     ("passwords.threads", 0..=512),
     ("passwords.min_length", 8..=256),
     ("passwords.min_strength", 0..=4),
+    ("passwords.initial_hours", 1..=8760),
+    ("passwords.refusal_floor_ms", 0..=10_000),
+    ("sign_in.account_burst", 1..=10_000),
+    ("sign_in.account_per_minute", 1..=10_000),
+    ("sign_in.account_per_day", 1..=10_000),
+    ("sign_in.network_burst", 1..=1_000_000),
+    ("sign_in.network_per_minute", 1..=1_000_000),
+    ("sessions.idle_minutes", 5..=1440),
+    ("sessions.hours", 1..=720),
+    ("sessions.sso_hours", 1..=720),
+    ("links.hours", 1..=720),
     ("keys.default_days", 1..=3650),
     ("keys.max_days", 1..=3650),
     ("keys.rotation_overlap_hours", 0..=168),

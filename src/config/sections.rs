@@ -65,8 +65,35 @@ pub struct Passwords {
     pub min_length: usize,
     pub min_strength: u8,
     pub must_change: bool,
+    pub initial_hours: u32,
+    pub refusal_floor_ms: u32,
     #[serde(skip, default = "limits::hash_queue")]
     pub queue: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    pub throttle: bool,
+    pub account_burst: u32,
+    pub account_per_minute: u32,
+    pub account_per_day: u32,
+    pub network_burst: u32,
+    pub network_per_minute: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    pub idle_minutes: u32,
+    pub hours: u32,
+    pub sso_hours: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Links {
+    pub hours: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

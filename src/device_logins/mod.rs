@@ -18,11 +18,13 @@
 //! *The approver is shown what the client says and what the server sees*: the machine and the program can lie, the address and the
 //! time can't.
 //!
-//! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, not a click on
-//! the login's page: the client that started the login gets the key, so following a link must not be enough.
+//! *Approval takes an API key*, with `muster login approve` or `POST /api/v2/users/approve_otp_token`, *or a session*, in
+//! which the user authenticated a short time ago: the client that started the login gets the key, so following a link must
+//! not be enough.
 //!
 //! *An approval ends with the approver's access.* No key is created if the approving key has been revoked, the secret
-//! that approved is no longer valid after a rotation, or the user has been suspended or deleted in the meantime. The
+//! that approved is no longer valid after a rotation, the approving session has ended, or the user has been suspended or
+//! deleted in the meantime. The
 //! approval stores the digest of the secret: times can't tell an approval with the old secret during its overlap.
 //!
 //! *Deleting a user keeps the user's approvals*, so that a client that polls learns that the login has ended, instead of
@@ -225,6 +227,7 @@ pub async fn approve(app: &App, caller: &Caller, text: &str, user_id: Option<Id<
     app.change(caller, Action::LoginApprove, target, async |change| {
         let (user_id, permission_level, scopes) = match (caller.principal, user_id) {
             (Principal::ApiKey { user_id, permission, scopes, .. }, None) => (user_id, permission, scopes),
+            (Principal::Session { user_id, permission, .. }, None) => (Some(user_id), permission, Scopes::All),
             (Principal::Operator, Some(user_id)) => {
                 let organization_id = change.organization_id();
                 let holder = keys::holder(change.connection(), organization_id, user_id).await?;
@@ -232,7 +235,7 @@ pub async fn approve(app: &App, caller: &Caller, text: &str, user_id: Option<Id<
             }
             _ => {
                 return Err(Error::invalid(
-                    "a login can be approved with an API key, or by the local operator on behalf of a user",
+                    "a login can be approved with an API key, in a session, or by the local operator on behalf of a user",
                 ));
             }
         };

@@ -7,9 +7,10 @@ use sqlx::PgConnection;
 
 use super::{Client, Identified, LoginRequest, Otp, UserCode};
 use crate::app::App;
-use crate::caller::{PermissionLevel, Principal, Scopes, SecretDigest};
+use crate::audit::ActorKind;
+use crate::caller::{PermissionLevel, Principal, Scopes, SecretDigest, Stage};
 use crate::error::Result;
-use crate::id::{ApiKey, Id, Organization, User};
+use crate::id::{Id, Organization, User};
 
 /// The user and the permissions that a login's key gets.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Login {
     /// The approver, with the permissions at the time of approval.
     pub(super) approved_by: Principal,
     pub(super) is_fetched: bool,
-    /// Whether the approving key and its secret are still valid and the user is active.
+    /// Whether the approving key with its secret, or the approving session, is still valid, and the user is active.
     pub(super) is_valid: bool,
 }
 
@@ -38,7 +39,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
         select
             a.organization_id as "organization_id: Id<Organization>", a.user_id as "user_id: Id<User>",
             a.permission_level as "permission_level: PermissionLevel", a.scopes,
-            a.approved_by_id as "approved_by_id: Id<ApiKey>", a.fetched_at is not null as "is_fetched!",
+            a.approved_by_kind as "approved_by_kind: ActorKind", a.approved_by_id, a.fetched_at is not null as "is_fetched!",
             a.approved_by_secret_sha256 as secret_sha256,
             coalesce(
                 k.revoked_at is null and k.expires_at > $2 and (
@@ -47,9 +48,11 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
                 ),
                 false
             ) as "is_key_valid!",
+            coalesce(s.ended_at is null and s.expires_at > $2, false) as "is_session_valid!",
             coalesce(u.status <> 'suspended' and (u.expires_at is null or u.expires_at > $2), false) as "is_user_active!"
         from login_approvals a
         left join api_keys k on k.organization_id = a.organization_id and k.key_id = a.approved_by_id
+        left join sessions s on s.organization_id = a.organization_id and s.session_id = a.approved_by_id
         left join users u on u.organization_id = a.organization_id and u.user_id = a.user_id
         where a.otp_sha256 = $1 and a.expires_at > $2
         "#,
@@ -58,21 +61,35 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
     )
     .fetch_optional(&mut *app.reader(&app.db.interactive).await?)
     .await?;
-    Ok(row.map(|row| Login {
-        organization_id: row.organization_id,
-        user_id: row.user_id,
-        is_fetched: row.is_fetched,
-        is_valid: (row.approved_by_id.is_none() || row.is_key_valid) && (row.user_id.is_none() || row.is_user_active),
-        approved_by: match row.approved_by_id {
-            None => Principal::Operator,
-            Some(id) => Principal::ApiKey {
-                id,
-                user_id: row.user_id,
-                permission: row.permission_level,
-                scopes: Scopes::from_database(row.scopes.as_deref()),
-                secret: row.secret_sha256.and_then(|sha256| Some(SecretDigest(sha256.try_into().ok()?))),
-            },
-        },
+    Ok(row.map(|row| {
+        let (approved_by, is_approver_valid) = match (row.approved_by_kind, row.approved_by_id, row.user_id) {
+            (ActorKind::ApiKey, Some(id), user_id) => {
+                let secret = row.secret_sha256.and_then(|sha256| Some(SecretDigest(sha256.try_into().ok()?)));
+                let scopes = Scopes::from_database(row.scopes.as_deref());
+                let id = Id::from_uuid(id);
+                (Principal::ApiKey { id, user_id, permission: row.permission_level, scopes, secret }, row.is_key_valid)
+            }
+            (ActorKind::Session, Some(id), Some(user_id)) => {
+                let session = Principal::Session {
+                    id: Id::from_uuid(id),
+                    user_id,
+                    stage: Stage::Full,
+                    permission: row.permission_level,
+                    // It was fresh when it approved.
+                    is_fresh: true,
+                    secret: None,
+                };
+                (session, row.is_session_valid)
+            }
+            _ => (Principal::Operator, row.approved_by_kind == ActorKind::Operator),
+        };
+        Login {
+            organization_id: row.organization_id,
+            user_id: row.user_id,
+            is_fetched: row.is_fetched,
+            is_valid: is_approver_valid && (row.user_id.is_none() || row.is_user_active),
+            approved_by,
+        }
     }))
 }
 

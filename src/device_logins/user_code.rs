@@ -103,6 +103,7 @@ impl CodeAttempts {
 fn guesser(caller: &Caller) -> Option<Uuid> {
     match caller.principal {
         Principal::ApiKey { id, user_id, .. } => Some(user_id.map_or_else(|| id.into(), Into::into)),
+        Principal::Session { user_id, .. } => Some(user_id.into()),
         Principal::Invitation(_) | Principal::Operator | Principal::System => None,
     }
 }

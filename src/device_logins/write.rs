@@ -93,7 +93,8 @@ pub(super) async fn approve(
     let scopes = approval.scopes.to_database();
     let secret = match change.caller().principal {
         Principal::ApiKey { secret, .. } => secret,
-        Principal::Invitation(_) | Principal::Operator | Principal::System => None,
+        // A session keeps its ID when its secret is replaced.
+        Principal::Session { .. } | Principal::Invitation(_) | Principal::Operator | Principal::System => None,
     };
     let approved = sqlx::query!(
         r#"

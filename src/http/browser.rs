@@ -33,6 +33,28 @@ pub(super) fn check_site(request: &HttpRequest) -> Result<()> {
     Err(Error::new(Code::CrossSite, message))
 }
 
+/// Checks that a change with the cookie of a session, or a sign-in, comes from a page of this server, or from a program that sends no
+/// cookie of muster's: a browser adds the cookie whatever page caused the request, and could be made to sign in as somebody else.
+///
+/// # Errors
+/// `cross_site`.
+pub(super) fn check_origin(request: &HttpRequest, has_cookie: bool) -> Result<()> {
+    let headers = request.headers();
+    let is_own = if headers.contains_key(&SEC_FETCH_SITE) {
+        headers.get_all(&SEC_FETCH_SITE).all(|site| site == "same-origin")
+    } else if headers.contains_key(ORIGIN) {
+        headers.get_all(ORIGIN).all(|origin| origin.to_str().is_ok_and(|origin| is_own(request, origin)))
+    } else {
+        !has_cookie
+    };
+    if is_own || [Method::GET, Method::HEAD].contains(request.method()) {
+        return Ok(());
+    }
+    let message =
+        "not permitted: the request does not come from a page of this server; open the page again, and sign in there";
+    Err(Error::new(Code::CrossSite, message))
+}
+
 /// Whether the request comes from a page of this server, or from no page at all.
 fn is_own_page(request: &HttpRequest) -> bool {
     let headers = request.headers();

@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use super::browser;
 use super::log::Note;
 use super::sender;
+use super::session;
 use super::vendor;
 use crate::app::App;
 use crate::audit::AuditDenial;
 use crate::batches::Source;
-use crate::caller::{Action, Caller, KeyHolder, Origin};
+use crate::caller::{Action, Caller, KeyHolder, Origin, SessionHolder, Stage};
 use crate::error::{Code, Error, Result};
 use crate::id::{self, Id, Kind};
 use crate::keys;
@@ -28,20 +29,57 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move {
-            let (holder, origin) = key_holder(&request).await?;
-            Ok(holder.caller(origin))
-        })
+        Box::pin(async move { Ok(holder(&request).await?.1) })
     }
 }
 
-/// Authenticates the API key of a request.
-pub(super) async fn key_holder(request: &HttpRequest) -> Result<(Arc<KeyHolder>, Origin)> {
+/// The holder of the credential of a request.
+#[derive(Debug)]
+pub(super) enum Holder {
+    /// Of an API key.
+    Key(Arc<KeyHolder>),
+    /// Of a session in which everything that the user may do is possible.
+    Session(Arc<SessionHolder>),
+}
+
+/// Authenticates a request by its API key, or else by its session.
+///
+/// # Errors
+/// `unauthenticated`; `rate_limited`; `cross_site` for a change that a page of another site sends with a cookie.
+pub(super) async fn holder(request: &HttpRequest) -> Result<(Holder, Caller)> {
     let app = request.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no app"))?;
-    let credential = credential(request).ok_or_else(|| {
-        Error::unauthenticated("an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`")
-    })?;
-    let (Credential::Bearer(token) | Credential::Cookie(token)) = &credential;
+    if let Some(credential) = credential(request) {
+        let (holder, origin) = key_holder(app, request, &credential).await?;
+        let caller = holder.caller(origin);
+        return Ok((Holder::Key(holder), caller));
+    }
+    // A malformed `Authorization` header is no reason to look at cookies.
+    let session = match request.headers().contains_key(AUTHORIZATION) {
+        true => None,
+        false => session::holder(request).await?,
+    };
+    let Some(holder) = session else {
+        return Err(Error::unauthenticated(
+            "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`; in a browser, sign in",
+        ));
+    };
+    if holder.stage != Stage::Full {
+        return Err(Error::unauthenticated(
+            "the sign-in is not complete: choose a password first, at /account/password",
+        ));
+    }
+    let caller = holder.caller(origin(request), app.clock.now());
+    Ok((Holder::Session(holder), caller))
+}
+
+/// Whether the request has an API key, or an `Authorization` header of any kind, so that its cookies do not count.
+pub(super) fn has_key(request: &HttpRequest) -> bool {
+    request.headers().contains_key(AUTHORIZATION) || credential(request).is_some()
+}
+
+/// Authenticates an API key.
+async fn key_holder(app: &App, request: &HttpRequest, credential: &Credential) -> Result<(Arc<KeyHolder>, Origin)> {
+    let (Credential::Bearer(token) | Credential::Cookie(token)) = credential;
     let origin = origin(request);
     let known = stage("key.authenticate", keys::authenticate(app, token, origin, Action::KeyUse));
     let holder = app.in_time(known).await??;

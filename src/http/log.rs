@@ -6,7 +6,7 @@
 //! | `route` | the template of the route, never the path: a path may name a person |
 //! | `status` | the status of the response; 499: the client closed the connection before it |
 //! | `ms` | the time from the head of the request to the head of the response |
-//! | `caller` | the ID of the API key; absent if there was none or it was invalid |
+//! | `caller` | the ID of the API key or the session; absent if there was none or it was invalid |
 //! | `client` | the address of the client of a request with status 401 or 429 |
 //! | `rows` | the number of items in the response |
 //! | `code` | the error code of an error response |
@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::sender;
 use crate::app::App;
 use crate::batches::Response;
-use crate::id::{ApiKey, Id, Request};
+use crate::id::{ApiKey, Id, Request, Session};
 use crate::metrics::known_method;
 use crate::traces::{Outcome, Parent, Recording};
 
@@ -49,6 +49,7 @@ pub(super) struct Note {
     start: Instant,
     trace: [u8; 16],
     pub(super) caller: Option<Id<ApiKey>>,
+    pub(super) session: Option<Id<Session>>,
     pub(super) rows: Option<usize>,
     pub(super) code: Option<&'static str>,
     pub(super) error: Option<String>,
@@ -78,6 +79,7 @@ pub(super) async fn request(
         start,
         trace,
         caller: None,
+        session: None,
         rows: None,
         code: None,
         error: None,
@@ -104,8 +106,9 @@ fn finish<B>(app: &App, response: &ServiceResponse<B>, start: Instant, trace_id:
     let status = response.status().as_u16();
     let RouteTemplate(route) = request.app_data().copied().unwrap_or(RouteTemplate("-"));
     let (method, took) = (known_method(request.method().as_str()), start.elapsed());
-    let Note { request_id, caller, rows, code, error, .. } = note;
+    let Note { request_id, caller, session, rows, code, error, .. } = note;
     if route != "/api/v2/cli_usage/" {
+        let caller = caller.map(|id| id.to_string()).or_else(|| session.map(|id| id.to_string()));
         let caller = caller.map(tracing::field::display);
         let error = error.as_deref();
         // Without a caller, only the address tells who tries keys.

@@ -9,7 +9,7 @@
 //! - Every error response is `{"error": {"code", "detail", "request_id"}}`; `detail` is one line for people.
 //!   [`crate::error`] lists the codes.
 //! - An invalid key gets 401 with `WWW-Authenticate`, a valid key without permission 403.
-//! - A change that a page of another site sends with the cookie gets 403 (`cross_site`).
+//! - A change that a page of another site sends with a cookie gets 403 (`cross_site`).
 //! - Malformed HTTP is the exception to all of this: the HTTP library rejects it with an empty 400, 408 or 431 and closes the
 //!   connection.
 //! - Every response has the security headers of `security_headers`.
@@ -41,6 +41,7 @@ mod public_url;
 mod security_headers;
 mod sender;
 mod server;
+mod session;
 mod stream;
 mod vendor;
 
@@ -161,6 +162,15 @@ url_table! {
     "/api/v2/organization_collaborators/search" => Search api::collaborators::search;
     "/api/v2/organization_collaborators/{identity_id}" => Read api::collaborators::get, Put api::collaborators::put, Delete api::collaborators::delete;
     "/api/v2/organization_collaborators/rotate_api_key_for_user/{user_id}" => Post api::service_accounts::rotate_for_user;
+    "/api/v2/users/login" => PostOpen api::sign_in::login;
+    "/api/v2/users/logout" => PostOpen api::sign_in::logout;
+    "/api/v2/users/change_password" => PostOpen api::sign_in::change_password;
+    "/api/v2/users/sessions" => Read api::sessions::list;
+    "/api/v2/users/sessions/end_all" => Post api::sessions::end_all;
+    "/api/v2/users/sessions/{session_id}" => Delete api::sessions::end;
+    "/api/v2/users/password_links" => PostList api::password_links::create;
+    "/api/v2/users/reset_password/{token}" => Read api::password_links::get;
+    "/api/v2/users/reset_password" => PostOpen api::password_links::set_password;
     "/api/v2/users/service_accounts" => Post api::service_accounts::create;
     "/api/v2/users/create_api_key" => Post api::service_accounts::create_key;
     "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;

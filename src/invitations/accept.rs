@@ -109,7 +109,7 @@ pub async fn open(app: &App, token: &str, origin: Origin) -> Result<Invited> {
             }
         },
     };
-    let attribution = Attribution { organization_id, actor, origin };
+    let attribution = Attribution { organization_id, actor, user_id: None, origin };
     let error = Error::new(Code::NotFound, detail);
     Err(app.deny_credential(attribution, Action::InvitationAccept, reason, error))
 }

@@ -1,5 +1,5 @@
 //! Background work of the service that no request waits for: failing batches whose process died, suspending users whose
-//! accounts have expired, expiring idempotency keys, and appending the counts of repeated denials to the audit log.
+//! accounts have expired, expiring idempotency keys, deleting old sessions and throttle rows, and appending the counts of repeated denials to the audit log.
 //!
 //! # Decisions
 //!
@@ -12,10 +12,11 @@
 mod expired_users;
 mod idempotency_keys;
 mod lapsed_batches;
+mod old_sign_ins;
 mod repeated_denials;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, Transaction};
@@ -29,12 +30,16 @@ use crate::id::{Batch, Id, Kind, Organization};
 pub(crate) use idempotency_keys::expire_key;
 pub(crate) use lapsed_batches::fail_if_lapsed;
 
+/// The pause between two deletions of old rows.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// The pause between two rounds.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Runs housekeeping rounds for as long as the future is polled.
 pub async fn run_housekeeping(app: Arc<App>) {
     let mut was_away = false;
+    let mut deleted_at = None::<Instant>;
     loop {
         // After an outage all leases have expired: one round is left out, so that live attempts renew theirs first.
         let round = match ping(&app).await {
@@ -53,6 +58,13 @@ pub async fn run_housekeeping(app: Arc<App>) {
         if let Err(error) = idempotency_keys::expire_all(&app).await {
             app.db.observe(&error);
             tracing::warn!(error = error.chain(), "failed to look up expired idempotency keys");
+        }
+        if deleted_at.is_none_or(|at| at.elapsed() >= HOUR) {
+            deleted_at = Some(Instant::now());
+            if let Err(error) = old_sign_ins::delete_all(&app).await {
+                app.db.observe(&error);
+                tracing::warn!(error = error.chain(), "failed to delete old sessions");
+            }
         }
         append_repeated_denials(&app, Some(app.clock.now())).await;
         tokio::time::sleep(INTERVAL).await;

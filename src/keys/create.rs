@@ -190,7 +190,7 @@ async fn add_with(
     let token = Token::generate(change.organization_id(), Id::new(change.now()));
     let created_by = match change.caller().principal {
         Principal::ApiKey { id, .. } => Some(id),
-        Principal::Invitation(_) | Principal::Operator | Principal::System => None,
+        Principal::Session { .. } | Principal::Invitation(_) | Principal::Operator | Principal::System => None,
     };
     let key = Summary {
         key_id: token.id,

@@ -61,6 +61,7 @@ impl Rights {
     fn of(caller: &Caller) -> Self {
         match caller.principal {
             Principal::ApiKey { permission, scopes, .. } => Self { level: permission, scopes },
+            Principal::Session { permission, .. } => Self { level: permission, scopes: Scopes::All },
             Principal::Operator => Self { level: PermissionLevel::Owner, scopes: Scopes::All },
             Principal::Invitation(_) | Principal::System => {
                 Self { level: PermissionLevel::Collaborator, scopes: Scopes::only([]) }
@@ -95,19 +96,19 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin, action: Action)
     let token = Token::parse(text)
         .map_err(|_| Error::unauthenticated("malformed API key; check that the whole key was copied"))?;
     let (digest, now) = (Token::digest(text), app.clock.now());
-    let holder = match app.key_holders.get(&digest) {
+    let holder = match app.holders.keys.get(&digest) {
         Some(holder) if holder.expires_at > now => holder,
         // Boxed, to keep it out of the future of the many requests that don't need it.
         _ => match Box::pin(look_up(app, &token, &digest)).await? {
             Found::Holder(holder) => holder,
             Found::Denied { why, actor } => {
-                let attribution = Attribution { organization_id: token.organization_id, actor, origin };
+                let attribution = Attribution { organization_id: token.organization_id, actor, user_id: None, origin };
                 let error = Error::unauthenticated(why.message);
                 return Err(app.deny_credential(attribution, action, why.reason, error));
             }
         },
     };
-    if holder.should_record_use(now) {
+    if holder.last_use.is_due(now) {
         write::record_use(app, &token, now);
     }
     Ok(holder)
@@ -118,7 +119,7 @@ async fn look_up(app: &App, token: &Token, digest: &[u8; 32]) -> Result<Found> {
     let queried_at = Instant::now();
     let found = app.retry_read(async || read::find(app, token, app.clock.now()).await).await?;
     if let Found::Holder(holder) = &found {
-        app.key_holders.insert(*digest, holder, queried_at);
+        app.holders.keys.insert(*digest, holder, queried_at);
     }
     Ok(found)
 }

@@ -1,7 +1,6 @@
 //! Reading keys.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -10,7 +9,8 @@ use super::Token;
 use crate::app::App;
 use crate::audit::ActorRef;
 use crate::caller::{
-    Action, Caller, InvalidKey, KeyHolder, KeyState, KeyUser, PermissionLevel, Principal, Scopes, SecretDigest,
+    Action, Caller, HolderOrganization, HolderUser, InvalidKey, KeyHolder, KeyState, LastUse, PermissionLevel,
+    Principal, Scopes, SecretDigest,
 };
 use crate::change::Change;
 use crate::error::{Error, Result};
@@ -67,6 +67,7 @@ impl Summary {
             Principal::ApiKey { id, user_id, .. } => {
                 self.key_id == id || (user_id.is_some() && self.user_id == user_id)
             }
+            Principal::Session { user_id, .. } => self.user_id == Some(user_id),
             Principal::Invitation(_) | Principal::System => false,
         }
     }
@@ -81,8 +82,8 @@ macro_rules! keys {
             select
                 key_id as "key_id: Id<ApiKey>", user_id as "user_id: Id<User>", name,
                 permission_level as "permission_level: PermissionLevel", scopes, created_at,
-                created_by_id as "created_by: Id<ApiKey>", expires_at, last_used_at, rotated_at, previous_expires_at,
-                revoked_at,
+                case created_by_kind when 'api_key' then created_by_id end as "created_by: Id<ApiKey>", expires_at,
+                last_used_at, rotated_at, previous_expires_at, revoked_at,
                 (
                     select status from users u where u.organization_id = $1 and u.user_id = api_keys.user_id
                 ) as "user_status: Status"
@@ -133,6 +134,7 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
         Principal::ApiKey { id, .. } if filter.whose == Whose::Own || !caller.may(Action::KeyOthers) => {
             (own, own.is_none().then_some(id))
         }
+        Principal::Session { .. } if filter.whose == Whose::Own || !caller.may(Action::KeyOthers) => (own, None),
         _ => (filter.user_id, None),
     };
     let mut read = app.read(caller, Action::KeyList).await?;
@@ -323,7 +325,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         return Ok(Found::Denied { why, actor: ActorRef::api_key(token.id) });
     }
     let user = match (row.user_id, row.user_name, row.email) {
-        (Some(user_id), Some(name), Some(email)) => Some(KeyUser { user_id, name, lastname: row.lastname, email }),
+        (Some(user_id), Some(name), Some(email)) => Some(HolderUser { user_id, name, lastname: row.lastname, email }),
         _ => None,
     };
     let holder = KeyHolder {
@@ -331,9 +333,11 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         key_name: row.key_name,
         expires_at: row.user_expires_at.map_or(expires_at, |user| expires_at.min(user)),
         secret,
-        organization_id: token.organization_id,
-        organization_name: row.organization_name,
-        public_identifier: row.public_identifier,
+        organization: HolderOrganization {
+            organization_id: token.organization_id,
+            name: row.organization_name,
+            public_identifier: row.public_identifier,
+        },
         permission: if user.is_some() {
             row.permission_level.at_most(level(row.is_owner))
         } else {
@@ -341,7 +345,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
         },
         user,
         scopes: Scopes::from_database(row.scopes.as_deref()),
-        last_recorded_use: AtomicI64::new(row.last_used_at.map_or(0, |at| at.timestamp())),
+        last_use: LastUse::new(row.last_used_at),
     };
     Ok(Found::Holder(Arc::new(holder)))
 }

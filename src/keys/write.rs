@@ -104,7 +104,7 @@ pub(super) async fn lock(change: &mut Change, key_id: Id<ApiKey>) -> Result<()> 
 }
 
 /// As [`lock`], for all keys of a user.
-pub(super) async fn lock_keys_of(change: &mut Change, user_id: Id<User>) -> Result<()> {
+pub(crate) async fn lock_keys_of(change: &mut Change, user_id: Id<User>) -> Result<()> {
     lock_all(change, Vec::new(), Some(user_id)).await
 }
 
@@ -178,7 +178,7 @@ pub(super) async fn revoke(change: &mut Change, key_id: Id<ApiKey>) -> Result<bo
 
 /// Revokes all active keys of a user and returns their IDs: until a statement finds none, because a key can create
 /// another one while the statement that revokes it waits.
-pub(super) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
+pub(crate) async fn revoke_all(change: &mut Change, user_id: Id<User>) -> Result<Vec<Id<ApiKey>>> {
     let mut all = Vec::new();
     loop {
         let revoked = revoke_active(change, user_id).await?;

@@ -15,6 +15,11 @@
 //! | `muster_hash_wait_seconds` | `lane` | time a single password, or the first password of a batch, waited |
 //! | `muster_hash_duration_seconds` | | time one hash took |
 //! | `muster_hash_threads` | | hash threads |
+//! | `muster_sign_ins_total` | `method` | sessions started |
+//! | `muster_sign_in_refusals_total` | `reason` | refused sign-ins by the reason, which clients are not told |
+//! | `muster_sign_in_duration_seconds` | | time of a sign-in with a password, refused or not |
+//! | `muster_throttled_total` | `bucket` | attempts that the throttle rejected |
+//! | `muster_recoveries_total` | | recovery links of the local operator that were used |
 //! | `muster_database_connections` | `pool`, `state` | open connections, idle or in use |
 //! | `muster_database_connections_max` | `pool` | size limit of the pool |
 //! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be sent (`failed`), or were dropped because the queue was full |
@@ -41,6 +46,7 @@ mod certificate;
 mod pools;
 mod process;
 mod requests;
+mod sign_ins;
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +65,7 @@ use crate::tls::Tls;
 
 pub(crate) use batches::{BatchMetrics, RunningBatch};
 pub(crate) use requests::{RequestMetrics, known_method};
+pub(crate) use sign_ins::SignInMetrics;
 
 /// The metrics of this instance.
 pub struct Metrics {
@@ -66,6 +73,7 @@ pub struct Metrics {
     pub(crate) requests: RequestMetrics,
     pub(crate) batches: BatchMetrics,
     pub(crate) spans: SpanMetrics,
+    pub(crate) sign_ins: SignInMetrics,
     users_created: Counter,
     certificate: certificate::CertificateMetrics,
 }
@@ -124,6 +132,7 @@ impl Metrics {
         muster.register("build", "Version of muster", Info::new(version));
         let requests = RequestMetrics::register(muster);
         let batches = BatchMetrics::register(muster);
+        let sign_ins = SignInMetrics::register(muster);
         let (users_created, spans) = (Counter::default(), SpanMetrics::default());
         spans.sent(0);
         spans.failed(0);
@@ -139,7 +148,7 @@ impl Metrics {
         muster.register_collector(Box::new(pools::Connections(db.clone())));
         let certificate = certificate::CertificateMetrics::default();
         muster.register_collector(Box::new(certificate.clone()));
-        Self { registry, requests, batches, spans, users_created, certificate }
+        Self { registry, requests, batches, spans, sign_ins, users_created, certificate }
     }
 
     /// Adds the metrics of the server's certificate.

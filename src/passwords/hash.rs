@@ -2,6 +2,8 @@
 
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use super::policy::Password;
 
@@ -32,6 +34,22 @@ impl Parameters {
 }
 
 impl Parameters {
+    /// A hash with these parameters that no password matches, as far as anybody can know: its tag is random. Verifying against it takes
+    /// as long as against a real one.
+    #[must_use]
+    pub fn unmatchable(&self) -> String {
+        let (salt, tag): ([u8; SALT_LEN], [u8; TAG_LEN]) = (rand::random(), rand::random());
+        let params = &self.0;
+        format!(
+            "$argon2id$v=19$m={},t={},p={}${}${}",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost(),
+            BASE64_STANDARD_NO_PAD.encode(salt),
+            BASE64_STANDARD_NO_PAD.encode(tag)
+        )
+    }
+
     /// The parameters as the `argon2` crate takes them.
     pub(super) const fn params(&self) -> &Params {
         &self.0

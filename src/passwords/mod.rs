@@ -20,6 +20,6 @@ mod verify;
 pub use hash::{Parameters, PasswordHash};
 pub use imported::ImportedHash;
 pub use invalid_hash::InvalidHash;
-pub use policy::{Candidate, Password, PasswordError, Policy};
+pub use policy::{Candidate, Password, PasswordError, Policy, presented};
 pub use pool::{Busy, HashError, Hashing, Place, Pool, Progress, Waiting};
 pub use verify::{Verified, VerifyError, verify};

@@ -43,7 +43,7 @@ const SHORTEST_ESTIMATED: usize = 12;
 /// The characters that zxcvbn reads as a letter, for each letter that has several.
 const SUBSTITUTES: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
 
-/// A normalized password that satisfies the policy. Only [`Candidate::check_strength`] creates one.
+/// A normalized password that satisfies the policy, as [`Candidate::check_strength`] says, or that a user has.
 #[derive(Clone, Debug)]
 pub struct Password(Secret);
 
@@ -52,6 +52,11 @@ impl Password {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose().as_bytes()
+    }
+
+    /// A password that was hashed before the policy of today, to be hashed again.
+    pub(crate) fn verified(presented: Secret) -> Self {
+        Self(presented)
     }
 }
 
@@ -63,6 +68,15 @@ pub struct Candidate {
     /// The words of the context, separated by NUL.
     context: Box<str>,
     min_strength: u8,
+}
+
+/// Normalizes a password that somebody presents, as it was normalized before it was hashed. `None` if it is longer than any
+/// password.
+#[must_use]
+pub fn presented(text: &str) -> Option<Secret> {
+    // Checked before normalization, to limit its work.
+    let normal = (text.len() <= LONGEST_BYTES).then(|| ComposingNormalizerBorrowed::new_nfc().normalize(text))?;
+    (normal.len() <= LONGEST_BYTES && normal.chars().count() <= LONGEST).then(|| Secret::new(normal))
 }
 
 /// The password policy.

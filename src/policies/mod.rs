@@ -1,7 +1,7 @@
 //! Policies: the roles that the organization grants to the members of groups, and the resulting permissions.
 //!
 //! A member of a group that is bound to `owner` is an owner as long as both the binding and the membership exist. Every
-//! instance applies a change within a second ([`crate::caller::KeyHolders`]). `collaborator` is the level of every
+//! instance applies a change within a second ([`crate::caller::Holders`]). `collaborator` is the level of every
 //! member of the organization, so a binding to `collaborator` grants nothing more.
 //!
 //! # Decisions

@@ -37,7 +37,8 @@ impl UserRef {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Parses a user ID or an e-mail address.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // No text is both: an ID has no `@`.
         match text.parse() {
             Ok(user_id) => Some(Self::ById(user_id)),

@@ -11,6 +11,7 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Membership, Organization, User};
 use crate::postgres::is_unique_violation;
+use crate::sessions;
 
 /// An address of a new account belongs to another user. Nothing was recorded; the change must be rolled back.
 #[derive(Debug)]
@@ -238,6 +239,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     .await
     .map_err(taken)?;
     delete_passwords_of_sso_users(change, updates).await?;
+    end_former_access(change, updates).await?;
     for update in updates {
         let fields = update.changes.iter().map(|change| change.field.clone()).collect();
         let event = Event::UserUpdated { user_id: update.user_id, fields };
@@ -245,6 +247,22 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
             true => change.record_about(event, &update.email_key),
             false => change.record(event),
         }
+    }
+    Ok(())
+}
+
+/// Ends the sessions of users who sign in in another way from now on, and revokes the links of those and of users with another
+/// address, who may be the only ones who have seen the link.
+async fn end_former_access(change: &mut Change, updates: &[&Update]) -> Result<()> {
+    let switches = |update: &&&Update| update.changes.iter().any(|change| change.field == "is_sso_user");
+    let switching: Vec<Id<User>> = updates.iter().filter(switches).map(|update| update.user_id).collect();
+    if !switching.is_empty() {
+        lock::memberships(change, &switching).await?;
+        sessions::end_access(change, &switching, None, "sign_in_method_changed").await?;
+    }
+    let moving: Vec<Id<User>> = updates.iter().filter(|update| update.moves()).map(|update| update.user_id).collect();
+    if !moving.is_empty() {
+        sessions::revoke_links(change, &moving).await?;
     }
     Ok(())
 }
@@ -295,7 +313,7 @@ async fn release_addresses(change: &mut Change, updates: &[&Update]) -> Result<(
     Ok(())
 }
 
-/// Suspends or reactivates users, whose rows are locked.
+/// Suspends or reactivates users, whose rows are locked. A suspension ends their sessions and revokes their links.
 pub(crate) async fn set_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
     update_status(change, users, status).await?;
     for user_id in users {
@@ -317,6 +335,7 @@ pub(super) async fn suspend_expired(change: &mut Change, users: &[Id<User>]) -> 
 async fn update_status(change: &mut Change, users: &[Id<User>], status: Status) -> Result<()> {
     if status == Status::Suspended {
         lock::memberships(change, users).await?;
+        sessions::end_access(change, users, None, "suspended").await?;
     }
     let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(

@@ -22,6 +22,7 @@ mod random;
 mod retry;
 mod secret;
 mod service_account;
+mod session;
 mod user;
 mod user_info;
 mod users;
@@ -51,6 +52,7 @@ pub use page::{Page, PageMetadata};
 pub use retry::RetryReason;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service_account::ServiceAccount;
+pub use session::{EndedSessions, LinksFor, PasswordLink, PasswordLinks, PasswordLinksMetadata, Session};
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
 pub use users::{

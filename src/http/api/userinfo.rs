@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Single, single};
-use crate::caller::KeyHolder;
+use crate::caller::HolderUser;
 use crate::error::Result;
-use crate::http::extract;
+use crate::http::extract::{self, Holder};
 
 /// The caller. Fields without a value are empty, because the vendor's client requires them.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +45,7 @@ struct Organization {
 #[utoipa::path(get, path = "/api/v2/userinfo/", operation_id = "user_info", tag = "client",
     responses((status = 200, description = "The caller.", body = Single<UserInfo>)))]
 pub(in crate::http) async fn get(request: HttpRequest) -> Result<HttpResponse> {
-    let (holder, _) = extract::key_holder(&request).await?;
+    let (holder, _) = extract::holder(&request).await?;
     Ok(single(info(&holder)))
 }
 
@@ -72,29 +72,35 @@ pub(in crate::http) struct FeatureFlag {
     tag = "client", params(FlagQuery),
     responses((status = 200, description = "The flag.", body = Single<FeatureFlag>)))]
 pub(in crate::http) async fn feature_flag(request: HttpRequest) -> Result<HttpResponse> {
-    extract::key_holder(&request).await?;
+    extract::holder(&request).await?;
     let FlagQuery { .. } = extract::query(&request)?;
     Ok(single(FeatureFlag { is_on: false }))
 }
 
-fn info(holder: &KeyHolder) -> UserInfo {
-    let (id, name, lastname, email) = match &holder.user {
-        Some(user) => (user.user_id.to_string(), &user.name, user.lastname.clone(), user.email.clone()),
-        None => (holder.key_id.to_string(), &holder.key_name, None, format!("{}@api-key.invalid", holder.key_id)),
+fn info(holder: &Holder) -> UserInfo {
+    let of_user =
+        |user: &HolderUser| (user.user_id.to_string(), user.name.clone(), user.lastname.clone(), user.email.clone());
+    let ((id, name, lastname, email), permission, organization) = match holder {
+        Holder::Session(session) => (of_user(&session.user), session.permission, &session.organization),
+        Holder::Key(key) => {
+            let without_user =
+                || (key.key_id.to_string(), key.key_name.clone(), None, format!("{}@api-key.invalid", key.key_id));
+            (key.user.as_ref().map_or_else(without_user, of_user), key.permission, &key.organization)
+        }
     };
     UserInfo {
         id,
         username: email.clone(),
         email,
-        name: name.clone(),
+        name,
         lastname,
         verified: true,
-        organization_permission_level: holder.permission.as_str(),
-        organization_ids: vec![holder.organization_id.to_string()],
+        organization_permission_level: permission.as_str(),
+        organization_ids: vec![organization.organization_id.to_string()],
         organizations: vec![Organization {
-            id: holder.organization_id.to_string(),
-            name: holder.organization_name.clone(),
-            public_identifier: holder.public_identifier.clone(),
+            id: organization.organization_id.to_string(),
+            name: organization.name.clone(),
+            public_identifier: organization.public_identifier.clone(),
             is_general_platform_enabled: false,
             is_private_endpoints_enabled: false,
             is_usage_blocked: false,

@@ -1,0 +1,138 @@
+//! The throttle: limits of attempts, in rows that all instances share (the generic cell rate algorithm on one column).
+//!
+//! | bucket | of | at once | then one per |
+//! |---|---|---|---|
+//! | account | an address, existing or not | `account_burst` | minute / `account_per_minute` |
+//! | account, day | the same | `account_per_day` | day / `account_per_day` |
+//! | known device | the address and a device cookie, instead of the two above | 10; 100 a day | 10 seconds |
+//! | network | the address of the client, for IPv6 its /64 | `network_burst` failures | minute / `network_per_minute` |
+//!
+//! The database's clock decides. A bucket is the start of an HMAC: the table names nobody.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::device::Device;
+use super::write;
+use crate::app::App;
+use crate::error::Result;
+use crate::id::{Id, Organization};
+
+pub(crate) use write::delete_old;
+
+const DAY: TimeDelta = TimeDelta::days(1);
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+
+/// A bucket from which an attempt takes a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    /// The kind, for metrics.
+    pub(super) kind: &'static str,
+    pub(super) id: [u8; 16],
+    /// The time in which one token comes back.
+    pub(super) cost: TimeDelta,
+    /// The time in which all come back.
+    pub(super) capacity: TimeDelta,
+}
+
+impl Bucket {
+    /// A bucket of `burst` tokens, one of which comes back every `cost`.
+    pub(crate) fn new(app: &App, kind: &'static str, of: &[&[u8]], burst: u32, cost: TimeDelta) -> Self {
+        let mut text = kind.as_bytes().to_vec();
+        for part in of {
+            text.push(0);
+            text.extend_from_slice(part);
+        }
+        let id = app.fingerprints.sign("throttle", &text);
+        Self { kind, id, cost, capacity: cost * i32::try_from(burst).unwrap_or(i32::MAX) }
+    }
+}
+
+/// Tokens that were taken.
+#[derive(Debug)]
+pub(crate) struct Taken(pub(super) Vec<Bucket>);
+
+/// A bucket that has no token left.
+#[derive(Debug)]
+pub(crate) struct Throttled {
+    pub(crate) bucket: &'static str,
+    pub(crate) retry_after: Duration,
+}
+
+/// The buckets of an attempt to sign in.
+pub(super) fn of_sign_in(app: &App, key: &str, device: Option<Device>, address: Option<IpAddr>) -> Vec<Bucket> {
+    let settings = &app.config.sign_in;
+    let mut buckets = of_account(app, key, device);
+    if let Some(address) = address {
+        let network = match address.to_canonical() {
+            IpAddr::V4(address) => address.to_bits().to_be_bytes().to_vec(),
+            IpAddr::V6(address) => (address.to_bits() & (u128::MAX << 64)).to_be_bytes().to_vec(),
+        };
+        let cost = MINUTE / per(settings.network_per_minute);
+        buckets.push(Bucket::new(app, "network", &[&network], settings.network_burst, cost));
+    }
+    buckets
+}
+
+/// The buckets of an attempt to guess the password of an account.
+pub(super) fn of_account(app: &App, key: &str, device: Option<Device>) -> Vec<Bucket> {
+    let settings = &app.config.sign_in;
+    match device {
+        Some(device) => vec![
+            Bucket::new(app, "device", &[key.as_bytes(), &device], 10, TimeDelta::seconds(10)),
+            Bucket::new(app, "device_day", &[key.as_bytes(), &device], 100, DAY / 100),
+        ],
+        None => vec![
+            Bucket::new(
+                app,
+                "account",
+                &[key.as_bytes()],
+                settings.account_burst,
+                MINUTE / per(settings.account_per_minute),
+            ),
+            Bucket::new(
+                app,
+                "account_day",
+                &[key.as_bytes()],
+                settings.account_per_day,
+                DAY / per(settings.account_per_day),
+            ),
+        ],
+    }
+}
+
+/// The ranges of the settings begin at 1.
+fn per(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX).max(1)
+}
+
+/// Takes a token from each bucket, or none.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn take(
+    app: &App,
+    organization_id: Id<Organization>,
+    buckets: Vec<Bucket>,
+) -> Result<std::result::Result<Taken, Throttled>> {
+    if !app.config.sign_in.throttle {
+        return Ok(Ok(Taken(Vec::new())));
+    }
+    Ok(match write::take(app, organization_id, &buckets).await? {
+        None => Ok(Taken(buckets)),
+        Some(throttled) => Err(throttled),
+    })
+}
+
+/// Gives tokens back, after a success, or when nothing was tried. A failure is logged: they come back by themselves.
+pub(super) async fn give_back(app: &App, organization_id: Id<Organization>, Taken(buckets): Taken) {
+    if buckets.is_empty() {
+        return;
+    }
+    if let Err(error) = write::give_back(app, organization_id, &buckets).await {
+        app.db.observe(&error);
+        tracing::warn!(error = error.chain(), "failed to give the tokens of a sign-in back");
+    }
+}
