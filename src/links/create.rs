@@ -47,13 +47,18 @@ pub struct CreatedLinks {
     pub skipped: usize,
 }
 
-/// Makes links, for all users or none.
+/// Makes links, for all users or none. The request is read after the permission check.
 ///
 /// # Errors
-/// `forbidden`; `reauthentication_needed` for links of owners; `invalid_request`; `empty_batch`; `too_large`; `batch_rejected` with
+/// `forbidden`; any error of reading the request; `reauthentication_needed` for links of owners; `invalid_request`; `empty_batch`; `too_large`; `batch_rejected` with
 /// a finding for each user who does not exist, can't use a link or is in the list twice; `not_found` for an unknown batch.
-pub async fn create(app: &App, caller: &Caller, request: LinkRequest) -> Result<CreatedLinks> {
+pub async fn create(
+    app: &App,
+    caller: &Caller,
+    request: impl Future<Output = Result<LinkRequest>>,
+) -> Result<CreatedLinks> {
     app.authorize(caller, Action::PasswordLinkCreate).await?;
+    let request = request.await?;
     let hours = request.expires_in_hours.unwrap_or(app.config.links.hours);
     if !(1..=MOST_HOURS).contains(&hours) {
         return Err(Error::invalid(format!("`expires_in_hours` must be from 1 to {MOST_HOURS}")));

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use muster::caller::PermissionLevel;
 use serde_json::{Value, json};
 
+use crate::support::browser::PASSWORD;
 use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
 /// Every operation: method, path, operation ID, whether it needs a key.
@@ -22,7 +23,7 @@ pub fn operations() -> Vec<(String, String, String, bool)> {
 }
 
 /// Routes without authentication. This list should only shrink.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 13] = [
     "cli_usage",
     "invitation_accept",
     "invitation_page",
@@ -31,14 +32,18 @@ const OPEN: [&str; 9] = [
     "login_fetch",
     "login_page",
     "login_start",
+    "password_link_get",
+    "password_link_use",
     "readyz",
+    "session_end_own",
+    "session_start",
 ];
 
-/// Routes that accept a body and write nothing.
-const WRITES_NOTHING: [&str; 2] = ["cli_usage", "collaborator_search"];
+/// Routes that accept a body and write nothing; `session_end_own`: without a session.
+const WRITES_NOTHING: [&str; 3] = ["cli_usage", "collaborator_search", "session_end_own"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 52] = [
+const OWNERS_ONLY: [&str; 53] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -74,6 +79,7 @@ const OWNERS_ONLY: [&str; 52] = [
     "key_revoke_any_list",
     "key_rotate",
     "key_rotate_for_user",
+    "password_link_create",
     "permission_list",
     "policy_get",
     "policy_list_clouds",
@@ -126,6 +132,17 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "group_add_members" | "group_remove_members" => json!([{"user": "administrator@muster.invalid"}]),
         "group_add_members_by_id" | "group_remove_members_by_id" => json!({"user_ids": [me(app).await]}),
         "policy_set" => json!({"bindings": []}),
+        "password_change" => {
+            app.signed_in_by_link(&me(app).await).await;
+            json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27"})
+        }
+        "password_link_create" => json!({"users": [{"user": with_account(app).await}]}),
+        "session_end" => Value::Null,
+        "session_end_all" => {
+            let email = with_account(app).await;
+            let browser = app.signed_in_by_link(&email).await;
+            json!({"user_id": browser.get("/api/v2/userinfo/").await.json()["result"]["id"]})
+        }
         other => panic!("add a body for {other} here"),
     }
 }
@@ -136,6 +153,15 @@ pub async fn body(app: &TestApp, operation: &str) -> String {
         "cli_usage" => String::new(),
         "invitation_accept" => {
             json!({"token": invite(app).await.1, "name": "Ada", "password": "kT9$wqzPlr"}).to_string()
+        }
+        "session_start" => {
+            let email = with_account(app).await;
+            app.signed_in_by_link(&email).await;
+            json!({"email": email, "password": PASSWORD}).to_string()
+        }
+        "session_end_own" => String::new(),
+        "password_link_use" => {
+            json!({"token": app.link(&with_account(app).await).await, "new_password": PASSWORD}).to_string()
         }
         "invitation_page_accept" => "name=Ada&lastname=&password=kT9%24wqzPlr".to_owned(),
         other => writing_body(app, other).await.to_string(),
@@ -150,6 +176,8 @@ fn audited_as(operation: &str) -> String {
         "key_create_for_user" => "key.create".to_owned(),
         "key_revoke_own" | "key_revoke_any" | "key_revoke_own_list" | "key_revoke_any_list" => "key.revoke".to_owned(),
         "service_account_create" => "service_account.create".to_owned(),
+        "password_link_create" | "password_link_use" => operation.replace("link_", "link."),
+        "session_end_all" => "session.end".to_owned(),
         "group_add_members_by_id" => "group.add_members".to_owned(),
         "group_remove_members_by_id" => "group.remove_members".to_owned(),
         other => other.replacen('_', ".", 1),
@@ -159,6 +187,13 @@ fn audited_as(operation: &str) -> String {
 /// The ID of the owner's user.
 async fn me(app: &TestApp) -> String {
     app.owner.get("/api/v2/userinfo/").await.json()["result"]["id"].as_str().unwrap().to_owned()
+}
+
+/// Creates a user without a password: the address.
+async fn with_account(app: &TestApp) -> String {
+    let email = format!("person{}@example.com", number());
+    app.owner.create(&json!([with_password(&email, "")])).await;
+    email
 }
 
 /// A unique number.
@@ -260,6 +295,14 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     }
     if path.contains("{invitation_id}") {
         path = path.replace("{invitation_id}", &invite(app).await.0);
+    }
+    if path.contains("{session_id}") {
+        let browser = app.signed_in_by_link(&with_account(app).await).await;
+        let sessions = browser.get("/api/v2/users/sessions").await.json();
+        path = path.replace("{session_id}", sessions["results"][0]["id"].as_str().unwrap());
+    }
+    if operation == "password_link_get" {
+        path = path.replace("{token}", &app.link(&with_account(app).await).await);
     }
     if path.contains("{token}") {
         path = path.replace("{token}", &invite(app).await.1);

@@ -400,11 +400,11 @@ async fn a_key_has_at_most_the_permissions_of_its_user() {
     assert_eq!(key["permission_level"], "owner");
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 200);
     app.db_execute("update collaborators set permission_level = 'collaborator' where user_id = (select user_id from users where email = 'ada@example.com')").await;
-    app.app.key_holders.clear();
+    app.app.holders.clear();
     assert_eq!(holder.get("/api/v2/audit/events").await.status, 403);
     assert_eq!(holder.get("/api/v2/userinfo/").await.json()["result"]["organization_permission_level"], "collaborator");
     app.db_execute("update users set status = 'suspended' where email = 'ada@example.com'").await;
-    app.app.key_holders.clear();
+    app.app.holders.clear();
     assert_eq!(holder.get("/api/v2/userinfo/").await.error()["detail"], "the user of the API key is suspended");
 }
 

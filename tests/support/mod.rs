@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+pub mod browser;
 pub mod gate;
 pub mod server;
 

@@ -55,17 +55,8 @@ struct LinkUser {
             sign-on, or a service account.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {
-    let NewPasswordLinks { users, batch_id, expires_in_hours } = body.object().await?;
-    let users = match (users, batch_id) {
-        (Some(users), None) => For::Users(users.into_iter().map(|user| user.user).collect()),
-        (None, Some(batch_id)) => {
-            let parsed = batch_id.parse().map_err(|error| Error::invalid(format!("`batch_id` is {error}")));
-            For::Batch(parsed?)
-        }
-        _ => return Err(Error::invalid("name either `users` or `batch_id`")),
-    };
     let base = public_url(&body.request, &app.config.server)?;
-    let created = links::create(&app, &caller, LinkRequest { users, expires_in_hours }).await?;
+    let created = links::create(&app, &caller, link_request(&mut body)).await?;
     log::rows(&body.request, created.links.len());
     let metadata = PasswordLinksMetadata {
         total: created.links.len(),
@@ -75,6 +66,19 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
     };
     let results = created.links.into_iter().map(|link| shown(&base, link)).collect();
     Ok(HttpResponse::Ok().json(PasswordLinks { results, metadata }))
+}
+
+async fn link_request(body: &mut Body) -> Result<LinkRequest> {
+    let NewPasswordLinks { users, batch_id, expires_in_hours } = body.object().await?;
+    let users = match (users, batch_id) {
+        (Some(users), None) => For::Users(users.into_iter().map(|user| user.user).collect()),
+        (None, Some(batch_id)) => {
+            let parsed = batch_id.parse().map_err(|error| Error::invalid(format!("`batch_id` is {error}")));
+            For::Batch(parsed?)
+        }
+        _ => return Err(Error::invalid("name either `users` or `batch_id`")),
+    };
+    Ok(LinkRequest { users, expires_in_hours })
 }
 
 fn shown(base: &str, link: NewLink) -> PasswordLink {

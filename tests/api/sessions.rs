@@ -1,0 +1,193 @@
+//! Sessions: the requirements S-21 to S-28.
+
+use std::sync::{Arc, Mutex};
+
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, PASSWORD, SESSION};
+use crate::support::{Actor, TestApp};
+
+const SESSIONS: &str = "/api/v2/users/sessions";
+
+/// S-26: a person lists and ends their sessions; an owner those of others; nobody else.
+#[tokio::test]
+async fn sessions_are_listed_and_ended() {
+    let app = TestApp::spawn().await;
+    let (user_id, here) = app.signed_in("ada@example.com").await;
+    let elsewhere = Browser::of(&app);
+    let login = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let request = elsewhere.request("POST", "/api/v2/users/login").header("content-type", "application/json");
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0";
+    elsewhere.send(request.header("user-agent", agent).body(login)).await;
+    let listed = here.get(SESSIONS).await.json();
+    let sessions = listed["results"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2);
+    let latest = &sessions[0];
+    assert_eq!(
+        (&latest["browser"], &latest["network"], &latest["method"], &latest["stage"], &latest["is_this"]),
+        (&json!("Firefox on Linux"), &json!("127.0.0.0/24"), &json!("password"), &json!("full"), &json!(false))
+    );
+    assert_eq!((&sessions[1]["method"], &sessions[1]["is_this"]), (&json!("link"), &json!(true)));
+    assert!(!listed.to_string().contains("ams_"));
+    let path = format!("{SESSIONS}/{}", latest["id"].as_str().unwrap());
+    // Another person can't see it.
+    let (_, eve) = app.signed_in("eve@example.com").await;
+    assert_eq!(eve.send(eve.request("DELETE", &path)).await.status, 404);
+    assert_eq!(eve.get(&format!("{SESSIONS}?user_id={user_id}")).await.status, 403);
+    assert_eq!(here.send(here.request("DELETE", &path)).await.status, 204);
+    assert_eq!(here.send(here.request("DELETE", &path)).await.status, 204);
+    assert_eq!(elsewhere.get("/api/v2/userinfo/").await.status, 401);
+    let listed = app.owner.get(&format!("{SESSIONS}?user_id={user_id}")).await.json();
+    assert_eq!(listed["results"].as_array().unwrap().len(), 1);
+    let ended = app.owner.post(&format!("{SESSIONS}/end_all"), &json!({"user_id": user_id})).await.json();
+    assert_eq!(ended, json!({"result": {"ended": 1}}));
+    assert_eq!(here.get("/api/v2/userinfo/").await.status, 401);
+}
+
+/// S-27: signing out ends the session, and succeeds without one.
+#[tokio::test]
+async fn signing_out_ends_the_session() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let cookie = browser.cookie(SESSION).unwrap();
+    let out = browser.post("/api/v2/users/logout", &Value::Null).await;
+    assert_eq!((out.status, out.json()), (200, json!({"result": {"entra_logout_url": null}})));
+    assert_eq!(browser.cookie(SESSION), None);
+    let kept = Browser::of(&app);
+    kept.set_cookie(SESSION, &cookie);
+    assert_eq!(kept.get("/api/v2/userinfo/").await.status, 401);
+    assert_eq!(kept.post("/api/v2/users/logout", &Value::Null).await.status, 200);
+    assert_eq!(Browser::of(&app).post("/api/v2/users/logout", &Value::Null).await.status, 200);
+    let log = app.owner.get("/api/v2/audit/events?action=session.end").await.json();
+    let details = &log["results"][0]["details"];
+    assert_eq!(details["reason"], "signed_out");
+    assert_eq!(log["results"].as_array().unwrap().len(), 1);
+}
+
+/// S-22: an ended session, and one of a suspended user, is refused by another instance within a second.
+#[tokio::test]
+async fn other_instances_refuse_an_ended_session_within_a_second() {
+    let app = TestApp::spawn().await;
+    let other = TestApp::spawn_on(app.database.clone(), Clock::System, |_| {}).await;
+    let (user_id, browser) = app.signed_in("ada@example.com").await;
+    let there = browser.at(&other);
+    assert_eq!(there.get("/api/v2/userinfo/").await.status, 200);
+    app.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &Value::Null).await;
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 401);
+    let start = std::time::Instant::now();
+    loop {
+        let sent_after = start.elapsed();
+        if there.get("/api/v2/userinfo/").await.status == 401 {
+            break;
+        }
+        assert!(sent_after < std::time::Duration::from_secs(1), "still accepted after {sent_after:?}");
+    }
+    // What ends what: reactivating brings no session back.
+    app.owner.post(&format!("/api/v2/users/{user_id}/reactivate"), &Value::Null).await;
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 401);
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 200);
+}
+
+/// S-22: a session ends without a request for an hour, and after a day in any case.
+#[tokio::test]
+async fn sessions_end_when_idle_and_in_any_case() {
+    let time = Arc::new(Mutex::new(chrono::Utc::now()));
+    let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |_| {}).await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let expiry = async |column: &'static str| app.db_value::<chrono::DateTime<chrono::Utc>>(column).await;
+    let idle = expiry("select idle_expires_at from sessions").await;
+    let end = expiry("select expires_at from sessions").await;
+    let started = expiry("select created_at from sessions").await;
+    assert_eq!(((idle - started).num_minutes(), (end - started).num_hours()), (60, 24));
+    *time.lock().unwrap() += chrono::TimeDelta::minutes(59);
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);
+    // The use is recorded in the background.
+    let mut recorded = false;
+    for _ in 0..200 {
+        recorded = expiry("select idle_expires_at from sessions").await > idle;
+        if recorded {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(recorded);
+    *time.lock().unwrap() += chrono::TimeDelta::minutes(61);
+    let over = browser.get("/api/v2/userinfo/").await;
+    assert_eq!((over.status, over.error()["detail"].as_str()), (401, Some("the session has expired; sign in again")));
+}
+
+/// S-24: with an API key, cookies are ignored; two session cookies are refused; a malformed one, too.
+#[tokio::test]
+async fn one_credential_counts() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let cookie = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
+    let with = async |request: reqwest::RequestBuilder| Actor::send(request).await;
+    let get =
+        |actor: &Actor, cookie: &str| actor.request("GET", "/api/v2/userinfo/").header("cookie", cookie.to_owned());
+    let both = with(get(&app.owner, &cookie)).await.json();
+    assert_eq!(both["result"]["email"], "administrator@muster.invalid");
+    let wrong_key = with(get(&app.anonymous().with_token("amk_wrong"), &cookie)).await;
+    assert_eq!(wrong_key.status, 401);
+    let cli = app.owner.token();
+    let cli_cookie = with(get(&app.anonymous(), &format!("cli_token={cli}; {cookie}"))).await.json();
+    assert_eq!(cli_cookie["result"]["email"], "administrator@muster.invalid");
+    let two = with(get(&app.anonymous(), &format!("{cookie}; {SESSION}=planted"))).await;
+    assert_eq!(two.status, 401);
+    let malformed = with(get(&app.anonymous(), &format!("{SESSION}=ams_nonsense"))).await;
+    assert_eq!(malformed.error()["detail"], "malformed session cookie; sign in again");
+    let as_bearer =
+        with(app.anonymous().with_token(&browser.cookie(SESSION).unwrap()).request("GET", "/api/v2/userinfo/")).await;
+    assert_eq!(as_bearer.status, 401);
+}
+
+/// S-25: a change with the cookie must come from a page of this server, with JSON as JSON; reading is free.
+#[tokio::test]
+async fn a_page_of_another_site_can_not_use_the_cookie() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let post = || browser.bare("POST", "/api/v2/api_keys").header("content-type", "application/json");
+    let body = json!({"name": "stolen"}).to_string();
+    let status = async |request: reqwest::RequestBuilder| Actor::send(request.body(body.clone())).await.status;
+    assert_eq!(status(post()).await, 403);
+    assert_eq!(status(post().header("origin", "https://evil.example")).await, 403);
+    assert_eq!(status(post().header("origin", "null")).await, 403);
+    assert_eq!(status(post().header("sec-fetch-site", "same-site")).await, 403);
+    let own = format!("http://{}", app.address);
+    assert_eq!(status(post().header("origin", &own)).await, 200);
+    assert_eq!(status(post().header("sec-fetch-site", "same-origin").header("origin", &own)).await, 200);
+    let plain = browser.bare("POST", "/api/v2/api_keys").header("origin", &own).header("content-type", "text/plain");
+    assert_eq!(status(plain).await, 415);
+    let reading = browser.bare("GET", "/api/v2/userinfo/").header("sec-fetch-site", "cross-site");
+    assert_eq!(Actor::send(reading).await.status, 200);
+}
+
+/// S-28: sessions that have been over for 30 days are deleted, with throttle rows that mean nothing.
+#[tokio::test]
+async fn old_sessions_are_deleted() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    app.db_execute(
+        "insert into sessions select organization_id, gen_random_uuid(), user_id, secret_sha256, stage, method, authenticated_at,
+         created_at, last_seen_at, idle_expires_at, now() - interval '31 days', ended_at, end_reason, address, agent from sessions",
+    )
+    .await;
+    app.db_execute(
+        "insert into throttles select organization_id, decode(repeat('ab', 16), 'hex'), now() - interval '1 second' from organizations",
+    )
+    .await;
+    let housekeeping = tokio::spawn(muster::jobs::run_housekeeping(app.app.clone()));
+    for _ in 0..200 {
+        let left: i64 = app
+            .db_value("select (select count(*) from sessions) + (select count(*) from throttles where full_at < now())")
+            .await;
+        if left == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    housekeeping.abort();
+    assert_eq!(app.db_value::<i64>("select count(*) from sessions").await, 1);
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);
+}

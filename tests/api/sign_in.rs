@@ -1,0 +1,431 @@
+//! Signing in with a password: the requirements S-1 to S-17 of the sign-in contract that HTTP shows.
+
+use muster::caller::PermissionLevel;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, DEVICE, PASSWORD, SESSION};
+use crate::support::{Answer, TestApp, sso, with_password};
+
+const LOGIN: &str = "/api/v2/users/login";
+
+/// The reasons of refused sign-ins in the audit log, the latest first.
+async fn reasons(app: &TestApp) -> Vec<String> {
+    // The record is written after the response.
+    for _ in 0..200 {
+        let log = app.owner.get("/api/v2/audit/events?action=session.start&count=50").await.json();
+        let events = log["results"].as_array().unwrap().clone();
+        let reasons: Vec<String> =
+            events.iter().filter_map(|event| event["reason"].as_str()).map(str::to_owned).collect();
+        if !reasons.is_empty() {
+            return reasons;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no refusal was recorded");
+}
+
+/// What a client can see of a response, without what differs in each.
+fn visible(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
+    let mut body = answer.json();
+    body["error"].as_object_mut().unwrap().remove("request_id");
+    let mut headers: Vec<(String, String)> = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["date", "x-request-id", "x-trace-id"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    headers.sort();
+    (answer.status, body, headers)
+}
+
+/// S-1, S-4, S-21: a full session is a caller, the cookie has the attributes of the contract, and the sign-in is recorded.
+#[tokio::test]
+async fn a_person_signs_in_and_is_a_caller() {
+    let app = TestApp::spawn().await;
+    let (user_id, _) = app.signed_in("ada@example.com").await;
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in("Ada@Example.com", PASSWORD).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let result = answer.json()["result"].clone();
+    assert_eq!((&result["user_id"], &result["stage"]), (&json!(user_id), &json!("full")));
+    let cookies: Vec<&str> =
+        answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    assert_eq!(cookies.len(), 2);
+    let [session, device] = [cookies[0], cookies[1]].map(|cookie| {
+        let (pair, attributes) = cookie.split_once("; ").unwrap();
+        (pair.split_once('=').unwrap(), attributes.to_owned())
+    });
+    assert_eq!((session.0.0, device.0.0), (SESSION, DEVICE));
+    assert!(session.0.1.starts_with("ams_"), "{}", session.0.1);
+    assert!(session.1.starts_with("Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=86"), "{}", session.1);
+    assert_eq!(device.1, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=15552000");
+    let me = browser.get("/api/v2/userinfo/").await.json()["result"].clone();
+    assert_eq!((&me["id"], &me["organization_permission_level"]), (&json!(user_id), &json!("collaborator")));
+    assert_eq!(browser.get("/api/v2/audit/events").await.status, 403);
+    let log = app.owner.get("/api/v2/audit/events?action=session.start").await.json();
+    let event = &log["results"][0];
+    assert_eq!((&event["actor_kind"], &event["target_id"]), (&json!("session"), &json!(user_id)));
+    assert_eq!(event["details"], json!({"method": "password", "stage": "full"}));
+    let seen: bool = app
+        .db_value("select first_signed_in_at is not null and last_signed_in_at > first_signed_in_at from users where email = 'ada@example.com'")
+        .await;
+    assert!(seen);
+    assert!(!app.db_value::<String>("select string_agg(s::text, '') from sessions s").await.contains(session.0.1));
+}
+
+/// S-5, S-6: whatever the reason of a refusal, the client sees the same, and the audit log has the reason.
+#[tokio::test]
+async fn all_refusals_look_the_same() {
+    let app = TestApp::spawn().await;
+    app.owner
+        .create(&json!([
+            with_password("none@example.com", ""),
+            with_password("initial@example.com", PASSWORD),
+            sso("sso@example.com"),
+        ]))
+        .await;
+    app.signed_in("ada@example.com").await;
+    let (suspended, _) = app.signed_in("suspended@example.com").await;
+    app.owner.post(&format!("/api/v2/users/{suspended}/suspend"), &Value::Null).await;
+    app.signed_in("expired@example.com").await;
+    app.db_execute("update users set expires_at = now() - interval '1 hour' where email = 'expired@example.com'").await;
+    app.db_execute(
+        "update passwords set set_at = set_at - interval '169 hours' where user_id = (select user_id from users where email = 'initial@example.com')",
+    )
+    .await;
+    app.owner.post("/api/v2/users/service_accounts?name=robot", &Value::Null).await;
+    let robot: String = app.db_value("select email from users where is_service_account").await;
+    let long = "x".repeat(300);
+    let attempts = [
+        ("nobody@example.com", PASSWORD, "unknown_account"),
+        ("not an address", PASSWORD, "unknown_account"),
+        ("ada@example.com", "wrong password", "wrong_password"),
+        ("ada@example.com", "", "wrong_password"),
+        ("ada@example.com", "tidal-anchor-Plum-91\0", "wrong_password"),
+        ("ada@example.com", " tidal-anchor-Plum-91", "wrong_password"),
+        ("ada@example.com", long.as_str(), "wrong_password"),
+        ("none@example.com", PASSWORD, "no_password"),
+        ("none@example.com", "", "no_password"),
+        ("sso@example.com", PASSWORD, "sso_user"),
+        ("suspended@example.com", PASSWORD, "suspended"),
+        ("expired@example.com", PASSWORD, "expired_user"),
+        ("initial@example.com", PASSWORD, "initial_password_expired"),
+        (robot.as_str(), PASSWORD, "service_account"),
+    ];
+    let mut seen = Vec::new();
+    for (email, password, _) in attempts {
+        let answer = Browser::of(&app).sign_in(email, password).await;
+        seen.push((visible(&answer), email));
+    }
+    let detail = "address or password is wrong; if a password was set for you, it may have expired: ask for a link";
+    assert_eq!(seen[0].0.0, 401);
+    assert_eq!(seen[0].0.1, json!({"error": {"code": "sign_in_refused", "detail": detail}}));
+    for (answer, email) in &seen {
+        assert_eq!(answer, &seen[0].0, "{email}");
+    }
+    let recorded = reasons(&app).await;
+    for (.., reason) in attempts {
+        assert!(recorded.iter().any(|recorded| recorded == reason), "{reason} is not in {recorded:?}");
+    }
+}
+
+/// S-5: an imported hash of the empty text opens nothing.
+#[tokio::test]
+async fn an_empty_password_opens_no_account() {
+    let app = TestApp::spawn().await;
+    // python3: hashlib.pbkdf2_hmac("sha256", b"", bytes(range(16)), 1000, 32)
+    let hash = "$pbkdf2-sha256$i=1000,l=32$AAECAwQFBgcICQoLDA0ODw$xbMBsf1hvO1j8AZCojBOxnRRn7182DxLyD2v4XQ/mFU";
+    let created = app
+        .owner
+        .create(&json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": false, "password_hash": hash}]))
+        .await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", "").await.status, 401);
+}
+
+/// S-7: composed and decomposed spellings of a password are the same; the body is bounded.
+#[tokio::test]
+async fn passwords_are_normalized_and_bodies_are_bounded() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([with_password("ada@example.com", "")])).await;
+    let token = app.link("ada@example.com").await;
+    let composed = "Gr\u{fc}\u{df}e-aus-Bergen-77";
+    let set = json!({"token": token, "new_password": composed});
+    assert_eq!(Browser::of(&app).post("/api/v2/users/reset_password", &set).await.status, 200);
+    let decomposed = "Gru\u{308}\u{df}e-aus-Bergen-77";
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", decomposed).await.status, 200);
+    let long = Browser::of(&app).sign_in("ada@example.com", &"x".repeat(4096)).await;
+    assert_eq!((long.status, long.error()["code"].as_str()), (413, Some("too_large")));
+}
+
+/// S-8: a hash of another scheme is replaced at the sign-in, and the password stays the same.
+#[tokio::test]
+async fn an_imported_hash_is_replaced_at_the_sign_in() {
+    let app = TestApp::spawn().await;
+    // From `passwords::verify`: bcrypt 5.0.0 of PyPI.
+    let hash = "$2b$05$iP1kGziayfr5mh/c7QwLtuk9G9Ox6NNfnm8MQmPP0FnKA5xZRq/tS";
+    app.owner
+        .create(&json!([{"name": "Ada", "email": "ada@example.com", "is_sso_user": false, "password_hash": hash}]))
+        .await;
+    app.db_execute("update passwords set must_change = false").await;
+    let set_at: String = app.db_value("select set_at::text from passwords").await;
+    let password = "Gr\u{fc}\u{df}e, Ada! 7";
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", password).await.status, 200);
+    let stored: String = app.db_value("select phc from passwords").await;
+    assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+    assert_eq!(app.db_value::<String>("select set_at::text from passwords").await, set_at);
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", password).await.status, 200);
+    let log = app.owner.get("/api/v2/audit/events?action=password.rehash").await.json();
+    assert_eq!(log["results"].as_array().unwrap().len(), 1);
+}
+
+/// S-9, S-1: a password that an administrator set opens only the change of it, until then nothing else.
+#[tokio::test]
+async fn an_initial_password_has_to_be_changed_first() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([with_password("ada@example.com", PASSWORD)])).await;
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in("ada@example.com", PASSWORD).await;
+    assert_eq!((answer.status, &answer.json()["result"]["stage"]), (200, &json!("must_change")));
+    assert_eq!(browser.cookie(DEVICE), None);
+    let denied = browser.get("/api/v2/userinfo/").await;
+    assert_eq!(denied.status, 401);
+    assert_eq!(denied.error()["detail"], "the sign-in is not complete: choose a password first, at /account/password");
+    assert!(
+        !app.db_value::<bool>("select first_signed_in_at is not null from users where email = 'ada@example.com'").await
+    );
+    let (before, path) = (browser.cookie(SESSION).unwrap(), "/api/v2/users/change_password");
+    let same = json!({"current_password": PASSWORD, "new_password": PASSWORD});
+    let rejected = browser.post(path, &same).await;
+    assert_eq!(
+        (rejected.status, rejected.error()),
+        (
+            422,
+            json!({"code": "password_rejected", "detail": "the new password can't be used: the same as the current password"})
+        )
+    );
+    let new = json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27"});
+    let changed = browser.post(path, &new).await;
+    assert_eq!(
+        (changed.status, &changed.json()["result"]),
+        (200, &json!({"ended_sessions": 0, "revoked_api_keys": []}))
+    );
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);
+    // S-2: the secret of before is dead.
+    let old = Browser::of(&app);
+    old.set_cookie(SESSION, &before);
+    assert_eq!(old.get("/api/v2/userinfo/").await.status, 401);
+    assert!(
+        app.db_value::<bool>("select first_signed_in_at is not null from users where email = 'ada@example.com'").await
+    );
+}
+
+/// S-18: changing a password ends the other sessions and open links, and only with the current password.
+#[tokio::test]
+async fn a_changed_password_ends_other_sessions_and_links() {
+    let app = TestApp::spawn().await;
+    let (_, here) = app.signed_in("ada@example.com").await;
+    let elsewhere = Browser::of(&app);
+    elsewhere.sign_in("ada@example.com", PASSWORD).await;
+    let made = here.post("/api/v2/api_keys", &json!({"name": "laptop"})).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let link = app.link("ada@example.com").await;
+    let path = "/api/v2/users/change_password";
+    let wrong = here.post(path, &json!({"current_password": "wrong", "new_password": "another-Harbor-Quill-27"})).await;
+    assert_eq!((wrong.status, wrong.error()["code"].as_str()), (403, Some("wrong_password")));
+    let weak = here.post(path, &json!({"current_password": PASSWORD, "new_password": "ada"})).await;
+    assert_eq!(weak.error()["detail"], "the new password can't be used: shorter than 8 characters");
+    let new = json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27", "revoke_api_keys": true});
+    let changed = here.post(path, &new).await.json()["result"].clone();
+    assert_eq!(changed["ended_sessions"], 1);
+    assert_eq!(changed["revoked_api_keys"].as_array().unwrap().len(), 1);
+    assert_eq!(here.get("/api/v2/userinfo/").await.status, 200);
+    assert_eq!(elsewhere.get("/api/v2/userinfo/").await.status, 401);
+    let over = Browser::of(&app).get(&format!("/api/v2/users/reset_password/{link}")).await;
+    assert_eq!(over.status, 404);
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 401);
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", "another-Harbor-Quill-27").await.status, 200);
+}
+
+/// S-12, S-13, S-16: 40 guesses at once are 10 hashes, an unknown account is throttled alike, and a success gives its token back.
+#[tokio::test]
+async fn guesses_at_an_account_are_throttled() {
+    let app = TestApp::spawn().await;
+    app.signed_in("ada@example.com").await;
+    for _ in 0..12 {
+        assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 200);
+    }
+    for email in ["ada@example.com", "nobody@example.com"] {
+        let guesses = (0..40).map(|n| {
+            let browser = Browser::of(&app);
+            async move { browser.sign_in(email, &format!("guess {n}")).await }
+        });
+        let answers = futures_util::future::join_all(guesses).await;
+        let refused = answers.iter().filter(|answer| answer.status == 401).count();
+        let throttled: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 429).collect();
+        assert_eq!((refused, throttled.len()), (10, 30), "{email}");
+        let first = throttled[0];
+        assert_eq!(first.error()["code"], "throttled");
+        let wait: u64 = first.header("retry-after").parse().unwrap();
+        assert!((1..=30).contains(&wait), "{wait}");
+    }
+    // The right password does not help a stranger's browser now.
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 429);
+}
+
+/// S-15: a browser in which the user has signed in has buckets of its own, until the password changes.
+#[tokio::test]
+async fn a_known_device_is_not_locked_out() {
+    let app = TestApp::spawn().await;
+    let (_, known) = app.signed_in("ada@example.com").await;
+    for _ in 0..10 {
+        assert_eq!(Browser::of(&app).sign_in("ada@example.com", "guess").await.status, 401);
+    }
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 429);
+    assert_eq!(known.sign_in("ada@example.com", PASSWORD).await.status, 200);
+    let device = known.cookie(DEVICE).unwrap();
+    // The cookie is of one account.
+    app.signed_in("eve@example.com").await;
+    for _ in 0..10 {
+        Browser::of(&app).sign_in("eve@example.com", "guess").await;
+    }
+    let of_another = Browser::of(&app);
+    of_another.set_cookie(DEVICE, &device);
+    assert_eq!(of_another.sign_in("eve@example.com", PASSWORD).await.status, 429);
+    app.signed_in_by_link("ada@example.com").await;
+    let stale = Browser::of(&app);
+    stale.set_cookie(DEVICE, &device);
+    assert_eq!(stale.sign_in("ada@example.com", PASSWORD).await.status, 429);
+}
+
+/// S-12: two instances on one database share the buckets.
+#[tokio::test]
+async fn two_instances_throttle_together() {
+    let app =
+        TestApp::spawn_with(|config| config.secrets.server_key = muster::secret::Secret::new("k".repeat(32))).await;
+    let other = TestApp::spawn_on(app.database.clone(), Clock::System, |config| {
+        config.secrets.server_key = muster::secret::Secret::new("k".repeat(32));
+    })
+    .await;
+    app.signed_in("ada@example.com").await;
+    let guesses = (0..30).map(|n| {
+        let browser = Browser::of(if n % 2 == 0 { &app } else { &other });
+        async move { browser.sign_in("ada@example.com", &format!("guess {n}")).await.status }
+    });
+    let statuses = futures_util::future::join_all(guesses).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10);
+}
+
+/// S-14: a network is throttled by failures only.
+#[tokio::test]
+async fn a_network_signs_in_as_often_as_it_likes_and_fails_some_times() {
+    let app = TestApp::spawn_with(|config| config.sign_in.network_burst = 3).await;
+    app.signed_in("ada@example.com").await;
+    for _ in 0..5 {
+        assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 200);
+    }
+    for n in 0..3 {
+        assert_eq!(Browser::of(&app).sign_in(&format!("{n}@example.com"), "guess").await.status, 401);
+    }
+    assert_eq!(Browser::of(&app).sign_in("ada@example.com", PASSWORD).await.status, 429);
+}
+
+/// S-17: the throttle can be switched off.
+#[tokio::test]
+async fn without_the_throttle_every_guess_is_hashed() {
+    let app = TestApp::spawn_with(|config| config.sign_in.throttle = false).await;
+    for _ in 0..12 {
+        assert_eq!(Browser::of(&app).sign_in("nobody@example.com", "guess").await.status, 401);
+    }
+}
+
+/// S-25: a sign-in must not come from a page of another site, which would sign the visitor in as somebody else.
+#[tokio::test]
+async fn a_page_of_another_site_can_not_sign_anybody_in() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let own = format!("http://{}", app.address);
+    for (headers, allowed) in [
+        (vec![("sec-fetch-site", "same-origin")], true),
+        (vec![("sec-fetch-site", "cross-site")], false),
+        (vec![("sec-fetch-site", "same-site")], false),
+        (vec![("sec-fetch-site", "none")], false),
+        (vec![("origin", own.as_str())], true),
+        (vec![("origin", "https://evil.example")], false),
+        (vec![("origin", "null")], false),
+        // With a cookie of muster's, and no word about the origin.
+        (vec![], false),
+    ] {
+        let request =
+            headers.iter().fold(browser.bare("POST", LOGIN), |request, (name, value)| request.header(*name, *value));
+        let request = request.header("content-type", "application/json").body(body.clone());
+        let answer = crate::support::Actor::send(request).await;
+        assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{headers:?}");
+        if !allowed {
+            assert_eq!(answer.error()["code"], "cross_site");
+        }
+    }
+    // A program without cookies says nothing about its origin.
+    let program = app.anonymous().post(LOGIN, &json!({"email": "ada@example.com", "password": PASSWORD})).await;
+    assert_eq!(program.status, 200);
+}
+
+/// S-46: an unsupported way to sign in is refused, and the organization can be named.
+#[tokio::test]
+async fn a_login_can_name_its_organization() {
+    let app = TestApp::spawn().await;
+    app.signed_in("ada@example.com").await;
+    let me = app.owner.get("/api/v2/userinfo/").await.json()["result"]["organizations"][0].clone();
+    let login = async |organization: &str| {
+        let body = json!({"email": "ada@example.com", "password": PASSWORD, "organization_id": organization});
+        Browser::of(&app).post(LOGIN, &body).await.status
+    };
+    assert_eq!(login(me["id"].as_str().unwrap()).await, 200);
+    assert_eq!(login(me["public_identifier"].as_str().unwrap()).await, 200);
+    assert_eq!(login("elsewhere").await, 401);
+    let magic = json!({"email": "ada@example.com", "password": "", "magic_token": "x"});
+    assert_eq!(Browser::of(&app).post(LOGIN, &magic).await.status, 400);
+}
+
+/// S-48: what gives permissions or makes credentials needs a recent sign-in.
+#[tokio::test]
+async fn making_a_key_needs_a_recent_sign_in() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let key = json!({"name": "laptop"});
+    assert_eq!(browser.post("/api/v2/api_keys", &key).await.status, 200);
+    app.db_execute("update sessions set authenticated_at = authenticated_at - interval '16 minutes'").await;
+    app.app.holders.clear();
+    let fresh = Browser::of(&app).at(&app);
+    fresh.set_cookie(SESSION, &browser.cookie(SESSION).unwrap());
+    // The server's own cache lives for a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
+    let denied = fresh.post("/api/v2/api_keys", &key).await;
+    assert_eq!(
+        (denied.status, denied.error()),
+        (
+            403,
+            json!({
+                "code": "reauthentication_needed",
+                "detail": "`key.create` requires that you signed in within the last 15 minutes; sign in again"
+            })
+        )
+    );
+    assert_eq!(fresh.get("/api/v2/api_keys").await.status, 200);
+}
+
+/// An owner in a session does what owners do.
+#[tokio::test]
+async fn an_owner_works_in_a_session() {
+    let app = TestApp::spawn().await;
+    let (_, key) = app.person("owner@example.com", PermissionLevel::Owner).await;
+    drop(key);
+    app.db_execute("update users set is_sso_user = false where email = 'owner@example.com'").await;
+    let browser = app.signed_in_by_link("owner@example.com").await;
+    let created = browser.post("/api/v2/users/admin_batch_create", &json!([sso("new@example.com")])).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    let log = browser.get("/api/v2/audit/events?action=user.batch_create").await.json();
+    assert_eq!(log["results"][0]["actor_kind"], "session");
+}
