@@ -26,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::passwords::{Parameters, Policy, Pool};
 use crate::postgres::{Database, ErrorClass};
 use crate::request_body::BodyBudget;
+use crate::seal::SealKeys;
 use crate::traces::{self, Traces};
 
 /// The number of new users from which merging the search index's pending entries pays off.
@@ -71,6 +72,8 @@ pub struct App {
     pub body_budget: Arc<BodyBudget>,
     /// Keyed fingerprints of requests, files and plans.
     pub fingerprints: Arc<Fingerprints>,
+    /// The keys that encrypt stored secrets.
+    pub seal_keys: Arc<SealKeys>,
     /// Users created since the search index's pending entries were last merged.
     unsorted: Arc<AtomicUsize>,
     /// Whether this instance reports itself as not ready.
@@ -98,6 +101,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(&db, &hasher, clock.now()));
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
+        let seal_keys = SealKeys::new(&config)?.into();
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
@@ -120,6 +124,7 @@ impl App {
             code_attempts,
             body_budget,
             fingerprints,
+            seal_keys,
             unsorted,
             leaving,
             jobs,

@@ -12,7 +12,6 @@
 
 use std::fmt;
 use std::iter;
-use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::digest::typenum::U16;
@@ -20,10 +19,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::{Config, ConfigError};
-use crate::secret::Secret;
-
-/// The minimum length of a key in bytes: 128 bits as hexadecimal text.
-const SHORTEST_KEY: usize = 32;
+use crate::secret::{SHORTEST_KEY, Secret};
 
 /// The name of the key file in the data directory of the embedded PostgreSQL.
 pub(crate) const FILE_NAME: &str = "fingerprint.key";
@@ -64,7 +60,7 @@ impl Fingerprints {
             Some(texts) => (texts, false),
             None => match config.database_password()? {
                 Some(password) => (vec![derive(&password)], false),
-                None => (vec![generate()], true),
+                None => (vec![Secret::generate()], true),
             },
         };
         let mut keys = texts.iter().map(Key::new).collect::<Option<Vec<_>>>().unwrap_or_default().into_iter();
@@ -153,40 +149,11 @@ impl Key {
     }
 }
 
-/// Generates 256 random bits, as text.
-fn generate() -> Secret {
-    Secret::new(hex::encode(rand::random::<[u8; 32]>()))
-}
-
 fn derive(password: &Secret) -> Secret {
     let mut digest = Sha256::new();
     digest.update(b"muster fingerprint key of a database password\0");
     digest.update(password.expose().as_bytes());
     Secret::new(hex::encode(digest.finalize()))
-}
-
-/// Creates the key file for the embedded PostgreSQL, unless it exists.
-///
-/// # Errors
-/// If the file can't be written.
-pub(crate) fn create_file(data_dir: &Path) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let path = data_dir.join(FILE_NAME);
-    if path.exists() {
-        return Ok(());
-    }
-    // Linking the complete file is atomic, and fails if another instance has created the key in the meantime.
-    let unfinished = data_dir.join(format!("{FILE_NAME}.{}", hex::encode(rand::random::<[u8; 8]>())));
-    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(generate().expose().as_bytes())?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&unfinished, &path);
-    std::fs::remove_file(&unfinished)?;
-    match linked {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -252,19 +219,5 @@ mod tests {
         let (one, other) = (Fingerprints::new(&config).unwrap(), Fingerprints::new(&config).unwrap());
         assert_ne!(one.of("list", b"text"), other.of("list", b"text"));
         assert!(one.is_ephemeral());
-    }
-
-    #[test]
-    fn a_key_file_is_created_once_and_readable_by_its_owner_only() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        create_file(dir.path()).unwrap();
-        let path = dir.path().join(FILE_NAME);
-        let first = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(first.len(), 64);
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        create_file(dir.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

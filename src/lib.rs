@@ -30,6 +30,7 @@
 //! | [`request_body`], [`memory`] | the memory budget of request bodies; returning memory to the system |
 //! | `users_file` | users files in YAML, JSON and CSV, and exports of other systems, for the command line |
 //! | [`fingerprint`] | recognizing requests, files and plans without storing them |
+//! | [`seal`] | encrypting secrets that are stored and read again |
 //! | [`metrics`], [`traces`], [`telemetry`] | Prometheus metrics; spans for an OTLP collector; the log |
 //! | [`tls`], [`proxies`] | the certificate, reloaded when it changes; addresses of clients behind proxies |
 //! | [`config`], [`error`], [`id`], [`page`], [`clock`], `names`, [`secret`], [`token`] | settings; the error type; typed IDs; pagination; the clock; enums with fixed names; secret text; tokens of keys and links |
@@ -98,6 +99,7 @@ pub mod proxies;
 pub mod report;
 pub mod request_body;
 mod rows;
+pub mod seal;
 pub mod secret;
 pub mod service_accounts;
 pub mod sessions;

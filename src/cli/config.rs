@@ -5,6 +5,7 @@ use super::{Exit, output};
 use crate::config::{ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
 use crate::postgres;
+use crate::seal::SealKeys;
 use crate::tls::Tls;
 
 #[derive(clap::Subcommand, Debug)]
@@ -28,6 +29,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     let mut mistakes = Mistakes::default();
     mistakes.note(config.trace_headers());
     mistakes.note(Fingerprints::new(&config));
+    mistakes.note(SealKeys::new(&config));
     let tls = mistakes.note(Tls::load(&config.server)).flatten();
     let database = match mistakes.note(config.database_options()).flatten() {
         Some(options) => postgres::name_and_address(&options),

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Report, State, Subject};
 use crate::fingerprint::Fingerprints;
+use crate::seal::SealKeys;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -53,6 +54,7 @@ fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
     config.database_options().map_err(Exit::usage)?;
     config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
+    SealKeys::new(&config).map_err(Exit::usage)?;
     Ok(config)
 }
 

@@ -19,6 +19,8 @@ use crate::keys::NewKey;
 use crate::organizations;
 use crate::page::PageRequest;
 use crate::postgres::{self, Database, EmbeddedPostgres, GrantError, MigrateError};
+use crate::seal;
+use crate::secret;
 use crate::setup::{self, PrepareError};
 
 /// The application and its database, which may be the embedded one.
@@ -48,7 +50,10 @@ impl Local {
                 }
                 let cluster = EmbeddedPostgres::open(&data_dir, &path, &[]).await.map_err(Exit::usage)?;
                 if config.server_keys().map_err(Exit::usage)?.is_none() {
-                    config.secrets.server_key_file = fingerprint_key_file(cluster.data_dir())?;
+                    config.secrets.server_key_file = key_file(cluster.data_dir(), fingerprint::FILE_NAME)?;
+                }
+                if config.seal_keys().map_err(Exit::usage)?.is_empty() {
+                    config.secrets.seal_key_file = key_file(cluster.data_dir(), seal::FILE_NAME)?;
                 }
                 (cluster.app_options(), Some(cluster.owner_options()), Some(Arc::new(cluster)))
             }
@@ -133,11 +138,11 @@ fn reason(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
-/// The file with the fingerprint key of an embedded database, created if missing.
-fn fingerprint_key_file(data_dir: &Path) -> Result<String, Exit> {
-    fingerprint::create_file(data_dir)
+/// The file with a key of an embedded database, created if missing.
+fn key_file(data_dir: &Path, name: &str) -> Result<String, Exit> {
+    secret::create_key_file(data_dir, name)
         .map_err(|error| Exit::Usage(format!("can't write to {}: {error}", data_dir.display())))?;
-    Ok(data_dir.join(fingerprint::FILE_NAME).to_string_lossy().into_owned())
+    Ok(data_dir.join(name).to_string_lossy().into_owned())
 }
 
 /// Finds a user by ID or e-mail address.

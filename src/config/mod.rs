@@ -198,6 +198,10 @@ impl Config {
                  `secrets.fingerprint_key`, `secrets.fingerprint_key_file` can be set",
             ),
             (
+                self.secrets.seal_key.expose().is_empty() || self.secrets.seal_key_file.is_empty(),
+                "`secrets.seal_key` and `secrets.seal_key_file` can't both be set",
+            ),
+            (
                 (1..=self.keys.max_days).contains(&self.keys.default_days),
                 "`keys.default_days` must be from 1 to `keys.max_days`",
             ),
@@ -284,9 +288,17 @@ impl Config {
     pub fn server_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
         let Secrets { server_key, server_key_file: file, .. } = &self.secrets;
         let text = if file.is_empty() { server_key.clone() } else { read_secret("secrets.server_key_file", file)? };
-        let keys: Vec<Secret> =
-            text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect();
-        Ok((!keys.is_empty()).then_some(keys))
+        Ok(Some(keys_in(&text)).filter(|keys| !keys.is_empty()))
+    }
+
+    /// The seal keys, the one that seals first; empty if none is set.
+    ///
+    /// # Errors
+    /// When `seal_key_file` can't be read or is empty.
+    pub fn seal_keys(&self) -> Result<Vec<Secret>, ConfigError> {
+        let Secrets { seal_key, seal_key_file: file, .. } = &self.secrets;
+        let text = if file.is_empty() { seal_key.clone() } else { read_secret("secrets.seal_key_file", file)? };
+        Ok(keys_in(&text))
     }
 
     /// The password in the database URL, if there is one.
@@ -324,6 +336,11 @@ impl Config {
                 )
             })
     }
+}
+
+/// The keys in the text of a setting or its file, one on each line.
+fn keys_in(text: &Secret) -> Vec<Secret> {
+    text.expose().lines().map(str::trim).filter(|line| !line.is_empty()).map(Secret::new).collect()
 }
 
 /// Whether the text has the form `HOST:PORT`. Whether the host exists shows when the server listens.

@@ -122,6 +122,8 @@ pub struct Secrets {
     /// The former name of `server_key_file`.
     #[serde(default)]
     fingerprint_key_file: String,
+    pub seal_key: Secret,
+    pub seal_key_file: String,
 }
 
 impl Secrets {

@@ -67,6 +67,7 @@ fn a_setting_and_the_file_that_contains_it_override_each_other() {
             ("secrets.fingerprint_key", key.as_str(), "short"),
             ("secrets.fingerprint_key_file", key_file, nowhere),
         ],
+        vec![("secrets.seal_key", key.as_str(), "short"), ("secrets.seal_key_file", key_file, nowhere)],
         vec![("traces.headers", headers, "no header"), ("traces.headers_file", headers_file, nowhere)],
     ];
     for settings in &sets {
