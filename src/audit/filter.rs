@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::address;
+use super::{ActorKind, address};
 use crate::app::App;
 use crate::caller::Action;
 use crate::error::{Code, Error, Result};
@@ -38,8 +38,8 @@ pub enum ActorFilter {
     /// The ID of an API key, an invitation, or a user. A user's ID selects the events of all API keys that the user has
     /// now; for the keys of a deleted user, filter by each key's ID.
     Id(Uuid),
-    /// The local operator.
-    Operator,
+    /// A kind of actor whose actors have no IDs.
+    Kind(ActorKind),
     /// The name of API keys, or the address of a user.
     Named(String),
 }
@@ -48,17 +48,22 @@ impl FromStr for ActorFilter {
     type Err = &'static str;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        if text == "operator" {
-            return Ok(Self::Operator);
+        if let Some(kind) = ActorKind::parse(text).filter(|kind| WITHOUT_ID.contains(kind)) {
+            return Ok(Self::Kind(kind));
         }
         let id = id::<ApiKey>(text).or_else(|| id::<User>(text)).or_else(|| id::<Invitation>(text));
         match id {
             Some(id) => Ok(Self::Id(id)),
-            None if text.is_empty() => Err("must be an ID, the name of an API key, an e-mail address or `operator`"),
+            None if text.is_empty() => {
+                Err("must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`")
+            }
             None => Ok(Self::Named(text.to_owned())),
         }
     }
 }
+
+/// The kinds of actors without IDs. Keys of these names are found by their IDs.
+const WITHOUT_ID: [ActorKind; 3] = [ActorKind::Operator, ActorKind::System, ActorKind::Anonymous];
 
 /// The target of an event.
 #[derive(Clone, Debug)]
@@ -97,7 +102,7 @@ fn id<K: Kind>(text: &str) -> Option<Uuid> {
     text.parse::<Id<K>>().ok().map(Uuid::from)
 }
 
-/// The IDs of the actors that a filter selects; `None` for any actor with an ID, or the operator.
+/// The IDs of the actors that a filter selects; `None` for any actor, or for those without IDs.
 ///
 /// # Errors
 /// `not_found` for a name that no API key and no user has.
@@ -107,7 +112,7 @@ pub(super) async fn actor_ids(
     actor: Option<&ActorFilter>,
 ) -> Result<Option<Vec<Uuid>>> {
     let (id, name) = match actor {
-        None | Some(ActorFilter::Operator) => return Ok(None),
+        None | Some(ActorFilter::Kind(_)) => return Ok(None),
         Some(ActorFilter::Id(id)) => (Some(*id), None),
         Some(ActorFilter::Named(name)) => (None, Some(name.as_str())),
     };
@@ -183,15 +188,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_actor_is_an_id_the_operator_or_a_name() {
+    fn an_actor_is_an_id_a_kind_without_ids_or_a_name() {
         let parse = |text: &str| text.parse::<ActorFilter>();
-        assert!(matches!(parse("operator"), Ok(ActorFilter::Operator)));
+        for kind in WITHOUT_ID {
+            assert!(matches!(parse(kind.as_str()), Ok(ActorFilter::Kind(parsed)) if parsed == kind), "{kind}");
+        }
         for id in
             ["key_01k9h6m3x0e8wbz1v5n7q2r4t6", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "orginv_01k9h6m3x0e8wbz1v5n7q2r4t6"]
         {
             assert!(matches!(parse(id), Ok(ActorFilter::Id(_))), "{id}");
         }
-        for name in ["ci", "ada@example.com", "key_x"] {
+        for name in ["ci", "ada@example.com", "key_x", "session"] {
             assert!(matches!(parse(name), Ok(ActorFilter::Named(named)) if named == name), "{name}");
         }
         assert!(parse("").is_err());

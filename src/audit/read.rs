@@ -58,7 +58,7 @@ pub struct Entry {
 ///
 /// The pages and time limits are ranges of the index `audit_events_time`, which also has the actions and actors: an
 /// index for each of them would cost another write with every event, for a filter that is rarely used. Events of a target, a batch,
-/// a request or the operator are found by indexes of their own, and then sorted.
+/// a request or actors without IDs are found by indexes of their own, and then sorted.
 ///
 /// # Errors
 /// `forbidden` unless the caller is an owner. `not_found` for the name of an actor that does not exist. `overloaded` when the read,
@@ -81,7 +81,10 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
             until: filter.until,
             action: filter.action.map(Action::as_str),
             actor_ids: filter::actor_ids(&mut connection, organization_id, filter.actor.as_ref()).await?,
-            is_operator: matches!(filter.actor, Some(ActorFilter::Operator)),
+            actor_kind: match filter.actor {
+                Some(ActorFilter::Kind(kind)) => Some(kind.as_str()),
+                Some(ActorFilter::Id(_) | ActorFilter::Named(_)) | None => None,
+            },
             target_ids: filter::target_ids(&reader, &mut connection, organization_id, filter.target.as_ref()).await?,
             batch_id: filter.batch,
             request_id: filter.request,
@@ -135,7 +138,7 @@ struct Query {
     until: Option<DateTime<Utc>>,
     action: Option<&'static str>,
     actor_ids: Option<Vec<Uuid>>,
-    is_operator: bool,
+    actor_kind: Option<&'static str>,
     target_ids: Option<Vec<Uuid>>,
     batch_id: Option<Id<Batch>>,
     request_id: Option<Id<Request>>,
@@ -197,7 +200,7 @@ macro_rules! rows {
 impl Query {
     async fn run(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<Row>> {
         let is_of_object = self.target_ids.is_some() || self.batch_id.is_some() || self.request_id.is_some();
-        match is_of_object || self.is_operator {
+        match is_of_object || self.actor_kind.is_some() {
             true => self.by_object(connection).await,
             false => self.by_time(connection).await,
         }
@@ -236,11 +239,11 @@ impl Query {
                 union all
                 (select * from audit_events
                 where $8::uuid[] is null and $9::uuid is null and $10::uuid is null and organization_id = $1
-                    and actor_kind = 'operator' offset 0)
+                    and actor_id is null and actor_kind = $11 offset 0)
             ) found
             where ($9::uuid is null or batch_id = $9)
                 and ($10::uuid is null or request_id = $10)
-                and (not $11 or actor_kind = 'operator')
+                and ($11::text is null or actor_kind = $11)
             "#,
             self.organization_id as Id<Organization>,
             self.after as Id<Event>,
@@ -252,7 +255,7 @@ impl Query {
             self.target_ids.as_deref(),
             self.batch_id as Option<Id<Batch>>,
             self.request_id as Option<Id<Request>>,
-            self.is_operator,
+            self.actor_kind,
         )
         .fetch_all(connection)
         .await

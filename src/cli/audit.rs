@@ -60,7 +60,8 @@ pub(super) struct ListArgs {
     #[arg(long, value_parser = action())]
     action: Option<Action>,
     /// Only events of this actor: an API key by ID or name, a user (with any of their keys) by ID or e-mail address, an
-    /// invitation by ID, or `operator`.
+    /// invitation by ID, `operator` (who ran muster on its machine), `system` (muster itself, such as for accounts that
+    /// expire) or `anonymous` (who sent no valid API key).
     #[arg(long, value_name = "NAME|EMAIL|ID", value_parser = parsed::<ActorFilter>)]
     actor: Option<String>,
     /// Only events about this target: a user, batch, API key, group, invitation or organization by ID; or an e-mail address,

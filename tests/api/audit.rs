@@ -254,7 +254,10 @@ async fn invalid_filters_are_rejected() {
     assert!(detail.ends_with(", scim.migrate, audit.list"), "{detail}");
     for (query, detail) in [
         ("until=tomorrow", "invalid `until`; expected an RFC 3339 time with a time zone, such as 2026-11-23T10:00:00Z"),
-        ("actor=", "invalid `actor`: must be an ID, the name of an API key, an e-mail address or `operator`"),
+        (
+            "actor=",
+            "invalid `actor`: must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`",
+        ),
         (
             "target=ada",
             "invalid `target`: must be an e-mail address, or the ID of a user (`usr_…`), a batch (`bat_…`), an API key \

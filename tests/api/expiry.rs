@@ -89,7 +89,7 @@ async fn an_expiry_in_the_past_or_without_a_zone_is_rejected() {
     let row = |index: usize, code: &str, message: &str| json!({"index": index, "field": "expires_at", "code": code, "message": message});
     let expected = json!([
         row(0, "expires_at_past", past),
-        row(1, "expires_at_malformed", malformed),
+        row(1, "expires_at_malformed", &format!("{malformed}; did you mean 2099-12-31?")),
         row(2, "expires_at_malformed", malformed),
         row(3, "wrong_type", "must be text, not a number"),
     ]);
@@ -138,6 +138,8 @@ async fn access_ends_at_the_time_itself_and_the_user_is_suspended_by_the_service
     let event = &events["results"][0];
     assert_eq!((&event["actor_kind"], &event["details"]), (&json!("system"), &json!({"reason": "expired"})), "{event}");
     assert_eq!(event["target_id"], json!(id), "{event}");
+    let of_system = app.owner.get("/api/v2/audit/events?actor=system").await.json();
+    assert_eq!(of_system["results"], events["results"]);
     assert_eq!(revision, json!(3));
     let answer = ada.get("/api/v2/userinfo/").await;
     assert_eq!((answer.status, &answer.error()["detail"]), (401, &json!("the user of the API key is suspended")));

@@ -104,6 +104,8 @@ async fn failed_authentications_are_counted_after_the_first_of_a_minute() {
             "first": text(start + TimeDelta::seconds(1)), "last": text(start + TimeDelta::seconds(4)),
         })
     );
+    let of_anonymous = app.owner.get(&format!("{EVENTS}?actor=anonymous")).await.json();
+    assert_eq!(of_anonymous["results"], json!(counted));
     // A new minute begins with a complete event, and another network has a count of its own.
     assert_eq!(from(&forger, "203.0.113.9").await.status, 401);
     assert_eq!(from(&forger, "2001:db8::1").await.status, 401);

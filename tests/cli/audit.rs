@@ -1,9 +1,11 @@
 //! `muster audit list`: through a server, and directly in the database.
 
+use chrono::{TimeDelta, Utc};
 use muster::caller::PermissionLevel;
 use muster::secret::Secret;
 use serde_json::{Value, json};
 
+use crate::support::gate::eventually;
 use crate::support::server::{muster, url};
 use crate::support::{Actor, TestApp, file, sso};
 use crate::{Ran, local, muster_at, remote, run};
@@ -242,7 +244,11 @@ async fn invalid_filters_are_rejected_before_the_server_is_asked() {
         ("--target", "ada@", "not a valid e-mail address"),
         ("--batch", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6", "not an ID; expected `bat_` and 26 characters"),
         ("--request", "req_1", "not an ID; expected `req_` and 26 characters"),
-        ("--actor", "", "must be an ID, the name of an API key, an e-mail address or `operator`"),
+        (
+            "--actor",
+            "",
+            "must be an ID, the name of an API key, an e-mail address, `operator`, `system` or `anonymous`",
+        ),
         ("--until", "tomorrow", "expected a time with a zone"),
     ] {
         let ran = remote(&app, &["audit", "list", filter, value]);
@@ -358,6 +364,25 @@ async fn the_audit_log_is_filtered_by_time_and_actor() {
         let ran = local(&app, &["audit", "list", "--local", "--actor", nobody]);
         assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(1), "", format!("error: {message}\n")));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actors_without_ids_are_found_by_their_kinds() {
+    let app = TestApp::spawn().await;
+    let (ada, _) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    let soon = (Utc::now() + TimeDelta::seconds(1)).to_rfc3339();
+    let ran = remote(&app, &["user", "update", "ada@example.com", "--expires-at", &soon]);
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    let housekeeping = tokio::spawn(muster::jobs::run_housekeeping(app.app.clone()));
+    let find = |kind: &str| list(&app, app.owner.token(), &["--actor", kind]);
+    eventually("the service suspends the user", async || !find("system").is_empty()).await;
+    housekeeping.abort();
+    let events = find("system");
+    assert_eq!((actions(&events), &events[0]["target_id"]), (vec!["user.suspend"], &json!(ada)));
+    assert_eq!(find("anonymous"), Vec::<Value>::new());
+    let everything = list(&app, app.owner.token(), &[]);
+    let by_operator: Vec<_> = everything.into_iter().filter(|event| event["actor_kind"] == "operator").collect();
+    assert!(!by_operator.is_empty() && find("operator") == by_operator);
 }
 
 #[tokio::test(flavor = "multi_thread")]

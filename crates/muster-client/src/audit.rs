@@ -56,7 +56,7 @@ pub struct AuditFilter {
     /// Name of the action.
     pub action: Option<String>,
     /// The actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
-    /// the ID of an invitation (`orginv_…`), or `operator`.
+    /// the ID of an invitation (`orginv_…`), `operator`, `system` or `anonymous`.
     pub actor: Option<String>,
     /// The target: an ID; or an e-mail address, for the accounts that have or had it and the invitations to it, deleted ones
     /// included.

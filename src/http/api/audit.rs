@@ -32,7 +32,8 @@ pub(in crate::http) struct Query {
     #[param(schema_with = actions)]
     action: Option<String>,
     /// Actor: the ID (`key_…`) or name of an API key, the ID (`usr_…`) or e-mail address of a user with any of their keys,
-    /// the ID of an invitation (`orginv_…`), or `operator`.
+    /// the ID of an invitation (`orginv_…`), `operator` (who ran muster on its machine), `system` (muster itself, such as for
+    /// accounts that expire) or `anonymous` (who sent no valid API key).
     #[serde(alias = "actor_id")]
     actor: Option<String>,
     /// Target: the ID of a user, batch, API key, group, invitation or organization; or an e-mail address, for the accounts that
