@@ -40,6 +40,7 @@ use crate::change::Change;
 use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, User};
+use crate::organizations;
 use crate::passwords::PasswordHash;
 use crate::report::{Finding, Report};
 use crate::request_body::{BodyShare, RequestBody};
@@ -174,7 +175,7 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Reque
     }
     let rules = Limits { policy: app.policy, may_grant_owner: caller.may(Action::OwnerGrant), now: app.clock.now() };
     let sorted = tokio::task::spawn_blocking(move || list.sort(&holders, &rules)).await.map_err(Error::internal)?;
-    let Sorted { bytes, listed, new: mut checked, mut report, warnings, total, share } = sorted;
+    let Sorted { bytes, listed, new: mut checked, mut report, mut warnings, total, share } = sorted;
     let passwords = checked.iter().filter(|user| user.candidate.is_some()).count();
     let is_hashed = !request.dry_run && report.is_empty();
     if is_hashed {
@@ -184,6 +185,18 @@ async fn prepare(app: &Arc<App>, caller: &Caller, request: &Request, body: Reque
     batches::check_passwords(&mut checked, &mut place, &mut report).await?;
     let (new_indexes, mut users): (Vec<usize>, Vec<NewUser>) =
         checked.into_iter().filter_map(|CheckedUser { index, user, .. }| Some((index, user.ok()?))).unzip();
+    if passwords > 0 && report.is_empty() {
+        let organization = organizations::name(app, caller).await?;
+        let indexes = new_indexes.clone();
+        let check = move || {
+            let new = indexes.iter().copied().zip(&users);
+            (batches::warnings::of_passwords(new, &organization), users)
+        };
+        let (more, checked) = tokio::task::spawn_blocking(check).await.map_err(Error::internal)?;
+        users = checked;
+        warnings.extend(more);
+        warnings.sort_by_key(Finding::order);
+    }
     // Hashing moves the passwords out of the users.
     let credentials = users.iter().map(|user| batches::credential_kind(&user.credential)).collect();
     let must_change = app.config.passwords.must_change;

@@ -63,7 +63,8 @@ pub(super) async fn validate(app: &Arc<App>, caller: &Caller, request: &Request,
     let mut users: Vec<NewUser> = users.into_iter().filter_map(|checked| checked.user.ok()).collect();
     if passwords > 0 {
         let organization = organizations::name(app, caller).await?;
-        let more = off_thread(bytes, move || (warnings::of_passwords(&users, &organization), users)).await?;
+        let check = move || (warnings::of_passwords(users.iter().enumerate(), &organization), users);
+        let more = off_thread(bytes, check).await?;
         (users, warnings) = (more.1, [warnings, more.0].concat());
         warnings.sort_by_key(Finding::order);
     }

@@ -178,10 +178,14 @@ fn is_one_edit(a: &str, b: &str) -> bool {
     }
 }
 
-/// The warnings about the passwords of a list: shared by several users, or with the organization's name.
-pub(super) fn of_passwords(users: &[NewUser], organization: &str) -> Vec<Finding> {
+/// The warnings about the passwords of new users, with the indexes of their rows: shared by several users, or with the
+/// organization's name.
+pub(crate) fn of_passwords<'a>(
+    users: impl Iterator<Item = (usize, &'a NewUser)> + Clone,
+    organization: &str,
+) -> Vec<Finding> {
     let passwords = || {
-        users.iter().enumerate().filter_map(|(index, user)| match &user.credential {
+        users.clone().filter_map(|(index, user)| match &user.credential {
             Credential::Password(password) => Some((index, password.as_bytes())),
             _ => None,
         })

@@ -96,11 +96,27 @@ async fn warnings_are_in_the_dry_run_the_response_and_later_reads_and_strict_rej
 #[tokio::test]
 async fn a_list_that_is_applied_has_the_warnings_about_new_users() {
     let app = TestApp::spawn().await;
-    let users = json!([person("c@gmial.com", json!({"lastname": "M\u{200b}ller"})), {"email": "administrator@muster.invalid", "title": "x"}]);
-    let planned = app.owner.post("/api/v2/users/admin_batch_apply?dry_run=true", &users).await;
-    assert_eq!(planned.status, 200, "{}", planned.text);
-    let expected = [(0, "email", "domain_misspelled"), (0, "lastname", "invisible_character")];
-    assert_eq!(codes(&planned.json()["metadata"]["warnings"]), expected);
+    app.db_execute("update organizations set name = 'Example Org'").await;
+    let shared = "tidal-anchor-Plum-1";
+    let users = json!([
+        {"email": "administrator@muster.invalid", "title": "x"},
+        person("c@gmial.com", json!({"lastname": "M\u{200b}ller", "password": shared})),
+        person("d@example.com", json!({"password": "violet-EXAMPLE org-cabin"})),
+        person("e@example.com", json!({"password": shared})),
+    ]);
+    let expected = [
+        (1, "email", "domain_misspelled"),
+        (1, "password", "password_shared"),
+        (1, "lastname", "invisible_character"),
+        (2, "password", "password_with_organization"),
+        (3, "password", "password_shared"),
+    ];
+    for query in ["?dry_run=true", ""] {
+        let answer = app.owner.post(&format!("/api/v2/users/admin_batch_apply{query}"), &users).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(codes(&answer.json()["metadata"]["warnings"]), expected, "{query}");
+        assert!(!answer.text.contains(shared));
+    }
 }
 
 #[tokio::test]
