@@ -224,10 +224,10 @@ fn validate(
     let Acceptance { name, lastname, title, password, is_sso_user } = acceptance;
     let mut wrong: Vec<String> = Vec::new();
     let mut note = |field: &str, why: &str| wrong.push(in_field(field, why));
-    let name = Name::parse(name).map_err(|why| note("name", why.message())).ok();
+    let name = Name::parse(name).map_err(|why| note("name", &why.message())).ok();
     let mut line = |field: &str, text: Option<String>| {
         let text = text.filter(|text| !text.is_empty());
-        text.and_then(|text| Line::parse(text).map_err(|why| note(field, why.message())).ok())
+        text.and_then(|text| Line::parse(text).map_err(|why| note(field, &why.message())).ok())
     };
     let lastname = line("lastname", lastname.or_else(|| invited.lastname.clone()));
     let title = line("title", title.or_else(|| invited.title.clone()));

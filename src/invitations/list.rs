@@ -209,10 +209,10 @@ fn check(row: Row, index: usize, rules: Rules, report: &mut Report) -> Option<In
     let name = row
         .name
         .into_option()
-        .and_then(|name| Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), why.message())).ok());
+        .and_then(|name| Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), &why.message())).ok());
     let mut line = |field: UserField, text: Field<String>| {
         let line = text.into_option().map(Line::parse).transpose();
-        line.map_err(|why| invalid(field, why.code(), why.message())).ok().flatten()
+        line.map_err(|why| invalid(field, why.code(), &why.message())).ok().flatten()
     };
     let (lastname, title) = (line(UserField::Lastname, row.lastname), line(UserField::Title, row.title));
     let mut refuse = |code, message| {
@@ -228,7 +228,7 @@ fn check(row: Row, index: usize, rules: Rules, report: &mut Report) -> Option<In
         Some(None) => refuse("permission_level_unknown", "must be `collaborator` or `owner`"),
     };
     let expiry = row.expires_at.into_option().map(|text| Expiry::parse_new(&text, rules.now)).transpose();
-    let account_expires_at = expiry.map_err(|why| invalid(UserField::ExpiresAt, why.code(), why.message())).ok()?;
+    let account_expires_at = expiry.map_err(|why| invalid(UserField::ExpiresAt, why.code(), &why.message())).ok()?;
     if account_expires_at.is_some_and(|expiry| expiry.time() < rules.links_end) {
         let message = "is before the end of the link; create the user instead, or choose a later time";
         invalid(UserField::ExpiresAt, "expires_before_link", message);

@@ -3,6 +3,7 @@
 mod read;
 mod write;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -101,11 +102,11 @@ fn parse_name(name: &str) -> Result<Name> {
     Name::parse(name.to_owned()).map_err(|why| Error::invalid(format!("an organization's name {}", rule(why))))
 }
 
-const fn rule(why: InvalidText) -> &'static str {
+fn rule(why: InvalidText) -> Cow<'static, str> {
     match why {
-        InvalidText::Empty => "must not be empty",
-        InvalidText::TooLong => "must have at most 255 characters",
-        InvalidText::ControlCharacter => "must be one line without control characters",
+        InvalidText::Empty => "must not be empty".into(),
+        InvalidText::TooLong => "must have at most 255 characters".into(),
+        why @ InvalidText::ControlCharacter(_) => why.message(),
     }
 }
 

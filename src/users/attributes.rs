@@ -144,7 +144,7 @@ impl AttributesPatch {
                     }
                     Ok(text) => Some(Value::String(text)),
                     Err(why) => {
-                        invalid(why.code(), why.message());
+                        invalid(why.code(), &why.message());
                         continue;
                     }
                 },

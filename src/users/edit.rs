@@ -74,7 +74,7 @@ impl Edit {
             Field::Missing | Field::Wrong => None,
             Field::Null => Some(None),
             Field::Is(text) => {
-                Some(Some(Line::parse(text).map_err(|why| invalid(field, why.code(), why.message())).ok()?))
+                Some(Some(Line::parse(text).map_err(|why| invalid(field, why.code(), &why.message())).ok()?))
             }
         };
         let (lastname, title) = (line(UserField::Lastname, lastname), line(UserField::Title, title));
@@ -87,7 +87,7 @@ impl Edit {
             Field::Is(text) => match Expiry::parse(&text) {
                 Ok(expiry) => Some(Some(expiry)),
                 Err(why) => {
-                    invalid(UserField::ExpiresAt, why.code(), why.message());
+                    invalid(UserField::ExpiresAt, why.code(), &why.message());
                     None
                 }
             },
@@ -106,8 +106,9 @@ impl Edit {
             }
             level
         });
-        let name = name
-            .and_then(|name| Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), why.message())).ok());
+        let name = name.and_then(|name| {
+            Name::parse(name).map_err(|why| invalid(UserField::Name, why.code(), &why.message())).ok()
+        });
         let email = email.and_then(|email| {
             EmailAddress::parse(&email).map_err(|why| invalid(UserField::Email, why.code(), &why.message())).ok()
         });

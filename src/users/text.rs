@@ -5,6 +5,8 @@
 //! *White space and zero-width characters around a text are dropped.* They come from cells and web pages, nobody sees them,
 //! and a search for the name would not find it. Joiners inside a text stay: Persian names and emoji need them.
 
+use std::borrow::Cow;
+
 use icu_properties::CodePointSetData;
 use icu_properties::props::{DefaultIgnorableCodePoint, NoncharacterCodePoint};
 use validator::ValidateLength;
@@ -27,8 +29,8 @@ pub enum InvalidText {
     Empty,
     /// More than 255 characters.
     TooLong,
-    /// Contains a line break, NUL or another control character.
-    ControlCharacter,
+    /// Contains a line break, NUL, or another control character or noncharacter.
+    ControlCharacter(char),
 }
 
 impl InvalidText {
@@ -38,17 +40,17 @@ impl InvalidText {
         match self {
             Self::Empty => "empty",
             Self::TooLong => "too_long",
-            Self::ControlCharacter => "control_character",
+            Self::ControlCharacter(_) => "control_character",
         }
     }
 
     /// A message for people, without the name of the field.
     #[must_use]
-    pub const fn message(self) -> &'static str {
+    pub fn message(self) -> Cow<'static, str> {
         match self {
-            Self::Empty => "must not be empty",
-            Self::TooLong => "longer than 255 characters",
-            Self::ControlCharacter => "contains a control character (such as a line break, a tab or NUL)",
+            Self::Empty => "must not be empty".into(),
+            Self::TooLong => "longer than 255 characters".into(),
+            Self::ControlCharacter(c) => format!("contains {}", named(c)).into(),
         }
     }
 }
@@ -100,11 +102,22 @@ impl Name {
 /// # Errors
 /// [`InvalidText::ControlCharacter`].
 pub(super) fn one_line(text: String) -> Result<String, InvalidText> {
-    if text.chars().any(is_forbidden) && trim(&text).chars().any(is_forbidden) {
-        return Err(InvalidText::ControlCharacter);
-    }
     let trimmed = trim(&text);
+    if let Some(forbidden) = trimmed.chars().find(|c| is_forbidden(*c)) {
+        return Err(InvalidText::ControlCharacter(forbidden));
+    }
     Ok(if trimmed.len() < text.len() { trimmed.to_owned() } else { text })
+}
+
+/// A forbidden character in words, with its code point.
+fn named(c: char) -> String {
+    let name = match c {
+        '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => "a line break",
+        '\t' => "a tab",
+        '\0' => "NUL",
+        _ => "a control character",
+    };
+    format!("{name} (U+{:04X})", u32::from(c))
 }
 
 /// Control characters, including line separators and those that change the text direction, and noncharacters.
@@ -175,8 +188,22 @@ mod tests {
 
     #[test]
     fn a_name_is_one_visible_line() {
-        for text in ["a\u{2028}b", "a\u{2029}b", "a\nb", "a\u{ffff}b", "a\u{fdd0}b", "a\u{10ffff}b"] {
-            assert_eq!(Name::parse(text.to_owned()), Err(InvalidText::ControlCharacter), "{text:?}");
+        for (c, named) in [
+            ('\u{2028}', "a line break (U+2028)"),
+            ('\n', "a line break (U+000A)"),
+            ('\t', "a tab (U+0009)"),
+            ('\0', "NUL (U+0000)"),
+            ('\u{85}', "a line break (U+0085)"),
+            ('\u{202e}', "a control character (U+202E)"),
+            ('\u{ffff}', "a control character (U+FFFF)"),
+            ('\u{fdd0}', "a control character (U+FDD0)"),
+            ('\u{10ffff}', "a control character (U+10FFFF)"),
+        ] {
+            let why = Name::parse(format!("a{c}b")).unwrap_err();
+            assert_eq!(
+                (why, why.message().into_owned()),
+                (InvalidText::ControlCharacter(c), format!("contains {named}"))
+            );
         }
         for text in ["\u{2800}", "\u{2800} \u{2800}", "\u{3164}", "\u{2028}"] {
             assert_eq!(Name::parse(text.to_owned()), Err(InvalidText::Empty), "{text:?}");
@@ -191,9 +218,7 @@ mod tests {
         assert_eq!(Name::parse(String::new()), Err(InvalidText::Empty));
         assert_eq!(Name::parse(" \u{3000}".to_owned()), Err(InvalidText::Empty));
         assert_eq!(Name::parse(" \u{200b} ".to_owned()), Err(InvalidText::Empty));
-        assert_eq!(Name::parse("\u{202e}live".to_owned()), Err(InvalidText::ControlCharacter));
-        assert_eq!(Name::parse("a\0b".to_owned()), Err(InvalidText::ControlCharacter));
-        assert_eq!(Name::parse("a\u{85}b".to_owned()), Err(InvalidText::ControlCharacter));
+        assert_eq!(Name::parse("\u{202e}live".to_owned()), Err(InvalidText::ControlCharacter('\u{202e}')));
         assert!(Line::parse(String::new()).is_ok());
     }
 }

@@ -158,8 +158,8 @@ async fn every_invalid_field_is_reported_and_the_link_stays_valid() {
         ),
         (
             json!({"name": "a\nb", "lastname": long, "title": "\u{0}", "password": PASSWORD}),
-            "name: contains a control character (such as a line break, a tab or NUL); lastname: longer than 255 \
-             characters; title: contains a control character (such as a line break, a tab or NUL)",
+            "name: contains a line break (U+000A); lastname: longer than 255 \
+             characters; title: contains NUL (U+0000)",
         ),
         (
             json!({"name": "Ada", "password": "ada@example.com"}),

@@ -102,12 +102,12 @@ async fn all_findings_about_a_change_are_reported_together() {
         json!({
             "code": "batch_rejected",
             "detail": "the user can't be changed: users[0].name: must not be empty; users[0].email: must be text, not null; \
-                users[0].lastname: must be text, not a number; users[0].title: contains a control character (such as a line break, a tab or NUL); users[0].status: is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, expires_at, attributes",
+                users[0].lastname: must be text, not a number; users[0].title: contains a line break (U+000A); users[0].status: is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, expires_at, attributes",
             "rows": [
                 row("name", "empty", "must not be empty"),
                 row("email", "wrong_type", "must be text, not null"),
                 row("lastname", "wrong_type", "must be text, not a number"),
-                row("title", "control_character", "contains a control character (such as a line break, a tab or NUL)"),
+                row("title", "control_character", "contains a line break (U+000A)"),
                 row("status", "unknown_field", "is unknown; the known fields are name, email, is_sso_user, lastname, title, permission_level, expires_at, attributes"),
             ],
         })

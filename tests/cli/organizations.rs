@@ -53,7 +53,7 @@ async fn invalid_organizations_are_rejected_in_one_line() {
     for (arguments, status, sentence) in [
         (&["create", "", "--identifier", "a"][..], 1, "error: an organization's name must not be empty\n"),
         (&["create", &long], 1, "error: an organization's name must have at most 255 characters\n"),
-        (&["create", "a\nb"], 1, "error: an organization's name must be one line without control characters\n"),
+        (&["create", "a\nb"], 1, "error: an organization's name contains a line break (U+000A)\n"),
         (
             &["create", "密"],
             2,

@@ -141,13 +141,13 @@ impl People {
             return Err("disabled".to_owned());
         }
         let (name, lastname) = names(person, email, remarks);
-        let name = Name::parse(name.to_owned()).map_err(|why| format!("the name {}", verb(why.message())))?;
+        let name = Name::parse(name.to_owned()).map_err(|why| format!("the name {}", verb(&why.message())))?;
         let lastname = lastname.map(|lastname| Line::parse(lastname.to_owned())).transpose();
-        let lastname = lastname.map_err(|why| format!("the last name {}", verb(why.message())))?;
+        let lastname = lastname.map_err(|why| format!("the last name {}", verb(&why.message())))?;
         let title = match trim(&person.title) {
             "" => None,
             title => Line::parse(title.to_owned())
-                .map_err(|why| remarks.push(format!("the title is dropped: it {}", verb(why.message()))))
+                .map_err(|why| remarks.push(format!("the title is dropped: it {}", verb(&why.message()))))
                 .ok(),
         };
         if !self.emails.insert(address.key().to_owned()) {

@@ -38,7 +38,7 @@ fn people_whom_the_server_would_reject_are_left_out_with_the_reason() {
             "ADA@example.com: left out: an earlier person has the same e-mail address",
             "long@example.com: left out: the name is longer than 255 characters",
             "last@example.com: left out: the last name is longer than 255 characters",
-            "break@example.com: left out: the name contains a control character (such as a line break, a tab or NUL)",
+            "break@example.com: left out: the name contains a line break (U+000A)",
             "blank@example.com: has no name and is named `blank`",
         ]
     );
