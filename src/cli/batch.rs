@@ -142,7 +142,7 @@ fn findings(all: &[RowFinding]) -> Vec<Vec<String>> {
     let mut numbers = HashMap::new();
     for finding in all {
         let field = finding.field.as_ref().map_or_else(String::new, |field| format!("{field}: "));
-        let title = format!("{field}{}", finding.without_other_row());
+        let title = format!("{field}{}", finding.shared_message());
         let number = *numbers.entry((finding.code.as_str(), title.clone())).or_insert(groups.len());
         match groups.get_mut(number) {
             Some((.., places)) => places.push(finding.index),

@@ -15,6 +15,7 @@
 //! *Any user can expire, owners too, but not the last owner*: the rule about the last owner counts only owners whose
 //! accounts don't expire ([`crate::collaborators`]).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, SubsecRound, Utc};
@@ -35,31 +36,32 @@ pub struct Expiry(DateTime<Utc>);
 /// Why a text is not an [`Expiry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidExpiry {
-    /// Neither a date nor a time with a zone.
-    Malformed,
+    /// Neither a date nor a time with a zone; with the date that another common form stands for.
+    Malformed(Option<NaiveDate>),
     /// Not in the future.
     Past,
 }
+
+const FORMS: &str = "must be a date (the last day of access, in UTC), such as 2027-12-31, or a time with its zone, such as \
+                     2027-12-31T18:00:00+01:00";
 
 impl InvalidExpiry {
     /// The code of the finding.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Malformed => "expires_at_malformed",
+            Self::Malformed(_) => "expires_at_malformed",
             Self::Past => "expires_at_past",
         }
     }
 
     /// The message for people.
     #[must_use]
-    pub const fn message(self) -> &'static str {
+    pub fn message(self) -> Cow<'static, str> {
         match self {
-            Self::Malformed => {
-                "must be a date (the last day of access, in UTC), such as 2027-12-31, or a time with its zone, such as \
-                 2027-12-31T18:00:00+01:00"
-            }
-            Self::Past => "is in the past; to end the access of a user now, suspend the user",
+            Self::Malformed(None) => FORMS.into(),
+            Self::Malformed(Some(date)) => format!("{FORMS}; did you mean {date}?").into(),
+            Self::Past => "is in the past; to end the access of a user now, suspend the user".into(),
         }
     }
 }
@@ -72,9 +74,12 @@ impl Expiry {
     pub fn parse(text: &str) -> Result<Self, InvalidExpiry> {
         let time = match date(text) {
             Some(date) => date.and_time(END_OF_DAY).and_utc(),
-            None => DateTime::parse_from_rfc3339(text).map_err(|_| InvalidExpiry::Malformed)?.to_utc().trunc_subsecs(6),
+            None => DateTime::parse_from_rfc3339(text)
+                .map_err(|_| InvalidExpiry::Malformed(other_date(text)))?
+                .to_utc()
+                .trunc_subsecs(6),
         };
-        if time.year() > LAST_YEAR { Err(InvalidExpiry::Malformed) } else { Ok(Self(time)) }
+        if time.year() > LAST_YEAR { Err(InvalidExpiry::Malformed(None)) } else { Ok(Self(time)) }
     }
 
     /// As [`Expiry::parse`], for a new account.
@@ -115,6 +120,28 @@ fn date(text: &str) -> Option<NaiveDate> {
     (date.format("%Y-%m-%d").to_string() == text).then_some(date)
 }
 
+/// The date in another common form: `31.12.2027`, `12/31/2027`, `31/12/2027`, `2027/12/31`, `2027-1-5`. `None` if the form
+/// can stand for two days.
+fn other_date(text: &str) -> Option<NaiveDate> {
+    let separator = text.chars().find(|c| !c.is_ascii_digit()).filter(|c| ".-/".contains(*c))?;
+    let mut parts = text.split(separator);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || [first, second, third].iter().any(|part| !part.bytes().all(|b| b.is_ascii_digit())) {
+        return None;
+    }
+    let date = |year: &str, month: &str, day: &str| {
+        let has_lengths = year.len() == 4 && [month, day].iter().all(|part| (1..=2).contains(&part.len()));
+        let date = NaiveDate::from_ymd_opt(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+        date.filter(|_| has_lengths)
+    };
+    let (day_first, month_first) = (date(third, second, first), date(third, first, second));
+    match (date(first, second, third), day_first, month_first) {
+        (Some(date), _, _) | (None, Some(date), None) | (None, None, Some(date)) => Some(date),
+        (None, Some(date), Some(other)) => (separator == '.' || date == other).then_some(date),
+        (None, None, None) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,10 +165,14 @@ mod tests {
         for text in [
             "2026-12-31T18:00:00",
             "2026-12-31 18:00",
-            "31.12.2026",
-            "12/31/2026",
             "2026-02-30",
-            "2026-1-5",
+            "30.02.2026",
+            "31.12.26",
+            "31.12.2026 18:00",
+            "04/03/2026",
+            "1/2/3/2026",
+            "31/12-2026",
+            "+1.12.2026",
             " 2026-12-31",
             "+2026-12-31",
             "12026-12-31",
@@ -150,7 +181,23 @@ mod tests {
             "never",
             "",
         ] {
-            assert_eq!(parsed(text), Err(InvalidExpiry::Malformed), "{text}");
+            assert_eq!(parsed(text), Err(InvalidExpiry::Malformed(None)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_in_another_form_is_recognized_if_it_is_one_day() {
+        for (text, date) in [
+            ("31.12.2026", "2026-12-31"),
+            ("4.3.2026", "2026-03-04"),
+            ("12/31/2026", "2026-12-31"),
+            ("31/12/2026", "2026-12-31"),
+            ("3/3/2026", "2026-03-03"),
+            ("31-12-2026", "2026-12-31"),
+            ("2026/12/31", "2026-12-31"),
+            ("2026-1-5", "2026-01-05"),
+        ] {
+            assert_eq!(parsed(text), Err(InvalidExpiry::Malformed(date.parse().ok())), "{text}");
         }
     }
 

@@ -46,11 +46,23 @@ async fn an_expiry_is_set_from_a_file_changed_listed_and_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expiry_that_is_not_a_date_is_shown_at_its_place() {
     let app = TestApp::spawn().await;
-    let people = b"name,email,is_sso_user,expires_at\nAda,ada@example.com,true,31.12.2099\n";
-    let ran = with_file(&app, "batch-create", people, ".csv", &[]);
+    let forms = "expires_at: must be a date (the last day of access, in UTC), such as 2027-12-31, or a time with its zone, such \
+                 as 2027-12-31T18:00:00+01:00";
+    let people = "name,email,is_sso_user,expires_at\nAda,ada@example.com,true,31.12.2099\n";
+    let ran = with_file(&app, "batch-create", people.as_bytes(), ".csv", &[]);
     assert_eq!(ran.status, Some(1));
-    let message = "error[expires_at_malformed]: expires_at: must be a date (the last day of access, in UTC), such as \
-                   2027-12-31, or a time with its zone, such as 2027-12-31T18:00:00+01:00\n";
-    assert!(ran.err.contains(message), "{}", ran.err);
+    let message = format!("error[expires_at_malformed]: {forms}; did you mean 2099-12-31?\n");
+    assert!(ran.err.contains(&message), "{}", ran.err);
     assert!(ran.err.contains("2 | Ada,ada@example.com,true,31.12.2099\n"), "{}", ran.err);
+
+    // A column of such dates is one block.
+    let people = format!("{people}Ben,ben@example.com,true,6/30/2099\nCy,cy@example.com,true,6/5/2099\n");
+    let errors = tempfile::tempdir().unwrap();
+    let errors = errors.path().join("errors.csv");
+    let ran = with_file(&app, "batch-create", people.as_bytes(), ".csv", &["--errors-out", errors.to_str().unwrap()]);
+    assert!(ran.err.contains(&format!("error[expires_at_malformed]: {forms} (3 rows)\n")), "{}", ran.err);
+    assert!(ran.err.contains("= help: did you mean 2099-12-31 in the first of them?\n"), "{}", ran.err);
+    let listed = std::fs::read_to_string(errors).unwrap();
+    let ends: Vec<&str> = listed.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(ends, ["2099-12-31?\"", "2099-06-30?\"", "2027-12-31T18:00:00+01:00\""], "{listed}");
 }

@@ -239,14 +239,24 @@ impl ApiError {
     }
 }
 
+/// What precedes a suggestion at the end of a message.
+const SUGGESTION: &str = "; did you mean ";
+
 impl RowFinding {
-    /// The message without the index of the other row, so that it is the same for all rows.
+    /// The message without the index of the other row and without a suggestion, so that it is the same for all rows.
     #[must_use]
-    pub fn without_other_row(&self) -> Cow<'_, str> {
+    pub fn shared_message(&self) -> Cow<'_, str> {
+        let message = self.message.split_once(SUGGESTION).map_or(self.message.as_str(), |(message, _)| message);
         match self.other_index {
-            Some(other) => self.message.replace(&format!("users[{other}]"), "another row").into(),
-            None => self.message.as_str().into(),
+            Some(other) => message.replace(&format!("users[{other}]"), "another row").into(),
+            None => message.into(),
         }
+    }
+
+    /// What the message suggests as the value.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<&str> {
+        self.message.split_once(SUGGESTION)?.1.strip_suffix('?')
     }
 }
 
