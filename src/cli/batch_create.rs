@@ -33,8 +33,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::columns::ColumnArgs;
-use super::file_report::{self, ErrorsArgs, FileReport};
+use super::file_args::FileArgs;
+use super::file_report::{self, FileReport};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
 use super::progress::Progress;
@@ -42,7 +42,7 @@ use super::remote::ServerArgs;
 use super::{Exit, batch_wait, plan_summary};
 use crate::secret::Secret;
 use crate::users::EmailAddress;
-use crate::users_file::{Contents, FileFormat, UsersFile};
+use crate::users_file::{Contents, UsersFile};
 
 /// How long the server may process a batch before it responds with 202 and continues in the background.
 const WAIT: Duration = Duration::from_secs(2);
@@ -62,11 +62,8 @@ pub(super) struct Args {
     /// `muster user template` prints an example. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
-    #[arg(long, value_enum)]
-    format: Option<FileFormat>,
     #[command(flatten)]
-    columns: ColumnArgs,
+    file: FileArgs,
     /// Show the users that would be created, or the errors in the file; create none.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     dry_run: bool,
@@ -87,8 +84,6 @@ pub(super) struct Args {
     /// Create nothing if there is any warning.
     #[arg(long)]
     strict: bool,
-    #[command(flatten)]
-    errors: ErrorsArgs,
     /// Print the created users in this format; in JSON or CSV, the errors of a rejected file, too.
     #[arg(short, long, value_enum)]
     output: Option<Format>,
@@ -97,11 +92,9 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
     let access = server.access()?;
     let (client, token) = (&access.client()?, &access.token);
-    let columns = args.columns.read(Contents::CREATED)?;
     let mut progress = Progress::start();
-    let report = args.errors.prepare(&args.users_file, args.output.unwrap_or(Format::Table))?;
-    let file = UsersFile::read(&args.users_file, args.format, Contents::CREATED, &columns)
-        .map_err(|error| report.unusable(&error, "created"))?;
+    let format = args.output.unwrap_or(Format::Table);
+    let (file, report) = args.file.read(&args.users_file, Contents::CREATED, format, "created")?;
     let source = Source { file, report };
     if args.hash_locally {
         if !args.dry_run
@@ -438,11 +431,11 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
         output::say("no plan is available with `--hash-locally`, because each run creates new hashes");
     } else {
         let path = output::shell_quote(&args.users_file.to_string_lossy());
-        let format = args.format.and_then(|format| format.to_possible_value());
+        let format = args.file.format.and_then(|format| format.to_possible_value());
         let format = format.map_or_else(String::new, |format| format!(" --format {}", format.get_name()));
         output::say(&format!(
             "to create exactly these users: muster user batch-create -f {path}{format}{}{} --plan {}",
-            args.columns.for_shell(),
+            args.file.columns.for_shell(),
             if args.strict { " --strict" } else { "" },
             output::shell_quote(&planned.plan)
         ));

@@ -1,4 +1,9 @@
 //! Options that say where a table is, and which of its columns are which fields.
+//!
+//! # Decisions
+//!
+//! *A file of mappings can be for several exports*: a column that the users file does not have is a note, unless the
+//! users file lacks its field, too. A mapping on the command line is for this users file: there, it is an error.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,7 +21,8 @@ pub(super) struct ColumnArgs {
     /// CSV and workbooks: read columns as fields, such as `--map Vorname=name,Nachname=lastname`.
     #[arg(long, value_name = "COLUMN=FIELD", value_delimiter = ',')]
     map: Vec<String>,
-    /// CSV and workbooks: file with such mappings, one on each line. Lines that start with `#` are comments.
+    /// CSV and workbooks: file with such mappings, one on each line, also of columns that only other files have. Lines that
+    /// start with `#` are comments.
     #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
     /// CSV and workbooks: leave this column out. Can be repeated.
@@ -41,7 +47,7 @@ impl ColumnArgs {
             let mappings = lines.filter(|(line, _)| !line.trim().is_empty() && !line.starts_with('#'));
             for (mapping, line) in mappings {
                 columns
-                    .map(contents, mapping)
+                    .map_if_present(contents, mapping)
                     .map_err(|error| Exit::usage(format!("`{shown}`, line {line}: {error}")))?;
             }
         }

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use muster_client::{Client, Group, GroupMember};
 use serde_json::{Value, json};
 
-use super::columns::ColumnArgs;
-use super::file_report::ErrorsArgs;
+use super::file_args::FileArgs;
 use super::output::{self, Format, TableRow};
 use super::remote::RemoteArgs;
 use super::user_list::UserList;
 use super::{Exit, find, listing};
-use crate::users_file::{Contents, FileFormat};
+use crate::users_file::Contents;
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
@@ -90,13 +89,8 @@ pub(super) struct UsersArgs {
     /// or user ID.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
-    #[arg(long, value_enum, requires = "users_file")]
-    format: Option<FileFormat>,
     #[command(flatten)]
-    columns: ColumnArgs,
-    #[command(flatten)]
-    errors: ErrorsArgs,
+    file: FileArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -175,12 +169,11 @@ async fn change(args: &UsersArgs, is_add: bool) -> Result<(), Exit> {
     let (client, output) = (args.remote.client()?, args.remote.output);
     let list = match &args.users_file {
         Some(path) => {
-            let report = args.errors.prepare(path, output)?;
-            UserList::read(path, args.format, &args.columns, Contents::MEMBERS, report, done)?
+            let (file, report) = args.file.read(path, Contents::MEMBERS, output, done)?;
+            UserList::File(file, report)
         }
         None => {
-            args.columns.check_unused()?;
-            args.errors.check_unused()?;
+            args.file.check_unused()?;
             UserList::of(&args.users).with_ids(&client).await?
         }
     };

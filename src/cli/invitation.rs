@@ -17,8 +17,8 @@ use muster_client::{
 };
 use serde_json::{Value, json};
 
-use super::columns::ColumnArgs;
-use super::file_report::{self, ErrorsArgs, FileReport};
+use super::file_args::FileArgs;
+use super::file_report::{self, FileReport};
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, builder, host};
 use super::{Exit, password};
@@ -59,7 +59,11 @@ pub(super) enum Command {
     Accept(AcceptArgs),
 }
 
+const FORMAT_HELP: &str = "File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, \
+                           .xlsx), else one address per line]";
+
 #[derive(clap::Args, Debug)]
+#[command(mut_arg("format", |format| format.help(FORMAT_HELP)))]
 pub(super) struct CreateArgs {
     /// E-mail addresses.
     #[arg(value_name = "EMAIL", required_unless_present = "users_file", conflicts_with_all = ["users_file", "format"])]
@@ -69,14 +73,8 @@ pub(super) struct CreateArgs {
     /// input (`-`), has one e-mail address per line; empty lines and lines that start with # are ignored.
     #[arg(short = 'f', long, alias = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else one
-    /// address per line].
-    #[arg(long, value_enum, requires = "users_file")]
-    format: Option<FileFormat>,
     #[command(flatten)]
-    columns: ColumnArgs,
-    #[command(flatten)]
-    errors: ErrorsArgs,
+    file: FileArgs,
     /// Permission level of the new accounts, unless the file has another one.
     #[arg(long, value_enum, default_value = "collaborator")]
     role: Role,
@@ -194,10 +192,9 @@ impl CreateArgs {
     fn list(&self) -> Result<List, Exit> {
         let addresses =
             |emails: &[String]| List::Addresses(emails.iter().map(|email| json!({ "email": email })).collect());
-        let users_file = self.users_file.as_ref().filter(|path| self.format.or(FileFormat::of(path)).is_some());
+        let users_file = self.users_file.as_ref().filter(|path| self.file.format.or(FileFormat::of(path)).is_some());
         let Some(path) = users_file else {
-            self.columns.check_unused()?;
-            self.errors.check_unused()?;
+            self.file.check_unused()?;
             let Some(path) = &self.users_file else { return Ok(addresses(&self.emails)) };
             let emails = read_addresses(path)?;
             if emails.is_empty() {
@@ -205,11 +202,8 @@ impl CreateArgs {
             }
             return Ok(addresses(&emails));
         };
-        let report = self.errors.prepare(path, self.remote.output)?;
-        match UsersFile::read(path, self.format, Contents::INVITED, &self.columns.read(Contents::INVITED)?) {
-            Ok(file) => Ok(List::File(file, report)),
-            Err(error) => Err(report.unusable(&error, "invited")),
-        }
+        let (file, report) = self.file.read(path, Contents::INVITED, self.remote.output, "invited")?;
+        Ok(List::File(file, report))
     }
 
     /// The row with the level of `--role`, unless it has one.

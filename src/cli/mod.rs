@@ -19,6 +19,7 @@ mod credentials;
 mod doctor;
 mod examples;
 mod exit;
+mod file_args;
 mod file_report;
 mod find;
 mod group;

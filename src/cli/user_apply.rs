@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use muster_client::{AppliedUser, AppliedUsers, AppliedUsersMetadata, ApplyOptions, Client, Error};
 
 use super::Exit;
-use super::columns::ColumnArgs;
-use super::file_report::{self, ErrorsArgs, FileReport};
+use super::file_args::FileArgs;
+use super::file_report::{self, FileReport};
 use super::output::{self, Format};
 use super::remote::RemoteArgs;
-use crate::users_file::{Contents, FileFormat, UsersFile};
+use crate::users_file::{Contents, UsersFile};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -32,13 +32,8 @@ pub(super) struct Args {
     /// has; any other row is a new user. `-` reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: PathBuf,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
-    #[arg(long, value_enum)]
-    format: Option<FileFormat>,
     #[command(flatten)]
-    columns: ColumnArgs,
-    #[command(flatten)]
-    errors: ErrorsArgs,
+    file: FileArgs,
     /// Suspend active people who are not in the file. Owners and service accounts stay active.
     #[arg(long)]
     suspend_missing: bool,
@@ -57,10 +52,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         output::require_terminal("`--yes` or `--dry-run`")?;
     }
     let format = args.remote.output;
-    let columns = args.columns.read(Contents::APPLIED)?;
-    let report = args.errors.prepare(&args.users_file, format)?;
-    let mut file = UsersFile::read(&args.users_file, args.format, Contents::APPLIED, &columns)
-        .map_err(|error| report.unusable(&error, "applied"))?;
+    let (mut file, report) = args.file.read(&args.users_file, Contents::APPLIED, format, "applied")?;
     file.clear_empty();
     let source = Source { client: args.remote.client()?, file, report };
     let options = ApplyOptions { dry_run: true, suspend_missing: args.suspend_missing, plan: None };
@@ -70,15 +62,14 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         print(format, &planned.results)?;
     }
     if args.dry_run {
-        let summary = summary(&planned.metadata);
-        output::say(&format!("dry run, nothing was written: {summary}"));
+        output::say(&format!("dry run: {}; nothing was written", summary(&planned.metadata, "would be ")));
         return Ok(());
     }
     if planned.results.is_empty() {
-        if args.yes {
+        if args.yes && !format.is_table() {
             print(format, &planned.results)?;
         }
-        output::say(&format!("nothing to change: {}", summary(&planned.metadata)));
+        output::say(&format!("nothing to change: {} unchanged", output::users(planned.metadata.unchanged)));
         return Ok(());
     }
     if !args.yes && !output::confirm(&format!("apply to {}? [y/N] ", output::these_users(planned.results.len()))) {
@@ -88,7 +79,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     if args.yes {
         print(format, &applied.results)?;
     }
-    output::say(&summary(&applied.metadata));
+    output::say(&summary(&applied.metadata, ""));
     Ok(())
 }
 
@@ -118,11 +109,11 @@ impl Source {
     }
 }
 
-/// "1 user created, 2 changed, 3 unchanged".
-fn summary(metadata: &AppliedUsersMetadata) -> String {
+/// "1 user created, 2 changed, 3 unchanged"; with `would`, "1 user would be created" and so on.
+fn summary(metadata: &AppliedUsersMetadata, would: &str) -> String {
     let AppliedUsersMetadata { created, changed, suspended, unchanged, .. } = metadata;
     let suspended = if *suspended == 0 { String::new() } else { format!(", {suspended} missing suspended") };
-    format!("{} created, {changed} changed{suspended}, {unchanged} unchanged", output::users(*created))
+    format!("{} {would}created, {changed} changed{suspended}, {unchanged} unchanged", output::users(*created))
 }
 
 /// Prints a row for each changed field, and one for each new user.

@@ -14,13 +14,12 @@ use muster_client::{ChangedUsers, Client, Error, User};
 use serde_json::{Map, Value, json};
 
 use super::Exit;
-use super::columns::ColumnArgs;
-use super::file_report::ErrorsArgs;
+use super::file_args::FileArgs;
 use super::output::{self, Format, TableRow, confirm, full_name};
 use super::remote::RemoteArgs;
 use super::user_filter::parse_attribute;
 use super::user_list::UserList;
-use crate::users_file::{Contents, FileFormat};
+use crate::users_file::Contents;
 
 /// The arguments of `suspend` and `reactivate`.
 #[derive(clap::Args, Debug)]
@@ -83,13 +82,8 @@ struct CommonArgs {
     /// reads standard input.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
-    /// File format [default: by the file extension (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .tsv, .xlsx), else yaml].
-    #[arg(long, value_enum, requires = "users_file")]
-    format: Option<FileFormat>,
     #[command(flatten)]
-    columns: ColumnArgs,
-    #[command(flatten)]
-    errors: ErrorsArgs,
+    file: FileArgs,
     /// Show the result or the errors; change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -161,13 +155,12 @@ impl CommonArgs {
     /// The users of the file, else those of the command line.
     fn list(&self, operation: Operation, arguments: impl FnOnce() -> UserList) -> Result<UserList, Exit> {
         let Some(path) = &self.users_file else {
-            self.columns.check_unused()?;
-            self.errors.check_unused()?;
+            self.file.check_unused()?;
             return Ok(arguments());
         };
         let contents = if matches!(operation, Operation::Update) { Contents::CHANGED } else { Contents::NAMED };
-        let report = self.errors.prepare(path, self.remote.output)?;
-        UserList::read(path, self.format, &self.columns, contents, report, operation.done())
+        let (file, report) = self.file.read(path, contents, self.remote.output, operation.done())?;
+        Ok(UserList::File(file, report))
     }
 
     /// Runs the operation, or plans it in a dry run, and prints the users.

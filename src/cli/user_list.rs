@@ -1,14 +1,11 @@
 //! Lists of existing users: given on the command line, or read from a file.
 
-use std::path::Path;
-
 use muster_client::{Client, Error};
 use serde_json::{Value, json};
 
-use super::columns::ColumnArgs;
 use super::file_report::{self, FileReport};
 use super::{Exit, find};
-use crate::users_file::{Contents, FileFormat, UsersFile};
+use crate::users_file::UsersFile;
 
 pub(super) enum UserList {
     Arguments(Vec<Value>),
@@ -31,20 +28,6 @@ impl UserList {
             }
         }
         Ok(Self::Arguments(rows))
-    }
-
-    pub(super) fn read(
-        path: &Path,
-        format: Option<FileFormat>,
-        columns: &ColumnArgs,
-        contents: &'static Contents,
-        report: FileReport,
-        done: &str,
-    ) -> Result<Self, Exit> {
-        match UsersFile::read(path, format, contents, &columns.read(contents)?) {
-            Ok(file) => Ok(Self::File(file, report)),
-            Err(error) => Err(report.unusable(&error, done)),
-        }
     }
 
     /// The rows to send.

@@ -18,6 +18,8 @@ struct Mapped {
     field: Option<UserField>,
     /// The key of an attribute.
     attribute: Option<String>,
+    /// Whether a file can be without the column.
+    is_optional: bool,
 }
 
 /// What a column is.
@@ -37,6 +39,14 @@ impl Column {
     }
 }
 
+/// A column of a mapping that a file does not have.
+pub(super) struct AbsentColumn<'a> {
+    pub name: &'a str,
+    pub field: Option<UserField>,
+    /// Whether a file can be without it.
+    pub is_optional: bool,
+}
+
 /// Why a mapping can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
@@ -54,9 +64,6 @@ pub enum MappingError {
     /// A column is given twice.
     #[error("column `{0}` is given twice")]
     RepeatedColumn(String),
-    /// Two columns are the same field.
-    #[error("columns `{0}` and `{1}` are both mapped to `{2}`")]
-    RepeatedField(String, String, &'static str),
 }
 
 impl ColumnMap {
@@ -65,6 +72,18 @@ impl ColumnMap {
     /// # Errors
     /// [`MappingError`].
     pub fn map(&mut self, contents: &Contents, mapping: &str) -> Result<(), MappingError> {
+        self.parse(contents, mapping, false)
+    }
+
+    /// Adds a mapping that is for several files, not all of which have the column.
+    ///
+    /// # Errors
+    /// [`MappingError`].
+    pub fn map_if_present(&mut self, contents: &Contents, mapping: &str) -> Result<(), MappingError> {
+        self.parse(contents, mapping, true)
+    }
+
+    fn parse(&mut self, contents: &Contents, mapping: &str, is_optional: bool) -> Result<(), MappingError> {
         let malformed = || MappingError::Malformed(mapping.to_owned());
         let (name, field) = mapping.rsplit_once('=').ok_or_else(malformed)?;
         let (name, field) = (visible(name), visible(field));
@@ -76,7 +95,7 @@ impl ColumnMap {
         let Some(known) = known else {
             return Err(MappingError::UnknownField { field, fields: table_names(contents) });
         };
-        self.add(name, Some(known), attribute)
+        self.add(Mapped { name, field: Some(known), attribute, is_optional })
     }
 
     /// Leaves a column out.
@@ -84,7 +103,7 @@ impl ColumnMap {
     /// # Errors
     /// [`MappingError::RepeatedColumn`].
     pub fn ignore(&mut self, column: &str) -> Result<(), MappingError> {
-        self.add(visible(column), None, None)
+        self.add(Mapped { name: visible(column), field: None, attribute: None, is_optional: false })
     }
 
     /// Selects the sheet of a workbook.
@@ -96,15 +115,11 @@ impl ColumnMap {
         self.sheet.as_deref()
     }
 
-    fn add(&mut self, name: String, field: Option<UserField>, attribute: Option<String>) -> Result<(), MappingError> {
-        if self.find(&name).is_some() {
-            return Err(MappingError::RepeatedColumn(name));
+    fn add(&mut self, column: Mapped) -> Result<(), MappingError> {
+        if self.find(&column.name).is_some() {
+            return Err(MappingError::RepeatedColumn(column.name));
         }
-        let same = self.columns.iter().find(|other| other.field == field && other.attribute == attribute);
-        if let (Some(field), Some(first)) = (field, same) {
-            return Err(MappingError::RepeatedField(first.name.clone(), name, field.as_str()));
-        }
-        self.columns.push(Mapped { name, field, attribute });
+        self.columns.push(column);
         Ok(())
     }
 
@@ -138,13 +153,17 @@ impl ColumnMap {
         }
     }
 
-    /// The columns that a header with these names does not have, and their fields.
-    pub(super) fn missing(&self, names: &[String]) -> impl Iterator<Item = (&str, Option<UserField>)> {
-        let is_missing = |column: &&Mapped| {
+    /// The columns that a header with these names does not have.
+    pub(super) fn absent(&self, names: &[String]) -> impl Iterator<Item = AbsentColumn<'_>> {
+        let is_absent = |column: &&Mapped| {
             let name = column.name.to_lowercase();
             !names.iter().any(|other| other.to_lowercase() == name)
         };
-        self.columns.iter().filter(is_missing).map(|column| (column.name.as_str(), column.field))
+        self.columns.iter().filter(is_absent).map(|Mapped { name, field, is_optional, .. }| AbsentColumn {
+            name,
+            field: *field,
+            is_optional: *is_optional,
+        })
     }
 }
 

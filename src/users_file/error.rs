@@ -128,7 +128,7 @@ fn block(error: &SyntaxError) -> Block<'_> {
         place: Some(error.span.clone()),
         others: error.other.iter().map(|(place, label)| (place.clone(), Some(*label))).collect(),
         note: None,
-        help: error.help.as_deref(),
+        help: error.help.as_deref().map(Cow::from),
     }
 }
 

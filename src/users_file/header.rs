@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Contents;
-use super::columns::{Column, ColumnMap, table_names, visible};
+use super::columns::{AbsentColumn, Column, ColumnMap, table_names, visible};
 use super::error::SyntaxError;
 use super::near::{near, other_name};
 use super::parsed::{Notes, Read, duplicate};
@@ -93,7 +93,11 @@ pub(super) fn read(
     for column in others.iter().filter(|column| !shown || !redact::is_printable_key(column.name, true)) {
         notes.hide(column.place.clone());
     }
-    let mut absent = map.missing(&names).map(|(name, field)| absent_column(name, field, place.clone()));
+    let is_needed =
+        |column: &AbsentColumn<'_>| !column.is_optional || column.field.is_some_and(|field| missing.contains(&field));
+    let (needed, others_absent): (Vec<_>, Vec<_>) = map.absent(&names).partition(is_needed);
+    notes.absent = others_absent.iter().map(|column| column.name.to_owned()).collect();
+    let mut absent = needed.into_iter().map(|column| absent_column(column.name, column.field, place.clone()));
     if let Some(first) = absent.next() {
         absent.try_for_each(|error| notes.note(error))?;
         return Err(first);
@@ -122,7 +126,7 @@ pub(super) fn read(
     Ok(columns)
 }
 
-/// The error for a column of `--map` or `--ignore` that the header does not have.
+/// The error for a column of a mapping or `--ignore` that the header does not have.
 fn absent_column(name: &str, field: Option<UserField>, place: Range<usize>) -> SyntaxError {
     let why = field.map_or_else(|| "to be ignored".to_owned(), |field| format!("mapped to `{field}`"));
     SyntaxError::new(format!("missing column `{name}`, which is {why}"), place)

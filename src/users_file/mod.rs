@@ -111,6 +111,7 @@ mod yaml_errors;
 mod yaml_node;
 mod yaml_scalar;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -158,6 +159,7 @@ pub struct UsersFile {
     format: FileFormat,
     document: Document,
     rows: Vec<FileRow>,
+    absent_columns: Vec<String>,
 }
 
 impl UsersFile {
@@ -232,9 +234,10 @@ impl UsersFile {
         {
             return Err(FileError::OtherKind { path, kind });
         }
-        let Parsed { rows, hidden, errors } = parsed;
+        let Parsed { rows, hidden, errors, absent } = parsed;
         let document = Document { path, text, hidden, sheet: None };
-        Self::valid(contents, sha256, format, document, rows, errors)
+        let file = Self { name: None, sha256, format, document, rows, absent_columns: absent };
+        file.without_errors(contents, errors)
     }
 
     fn from_workbook(
@@ -257,31 +260,27 @@ impl UsersFile {
             }
         };
         drop(bytes);
-        let xlsx::Sheet { text, cells, parsed: Parsed { rows, hidden, errors } } = sheet;
+        let xlsx::Sheet { text, cells, parsed: Parsed { rows, hidden, errors, absent } } = sheet;
         let document = Document { path, text, hidden, sheet: Some(Box::new(cells)) };
-        Self::valid(contents, sha256, FileFormat::Xlsx, document, rows, errors)
+        let file = Self { name: None, sha256, format: FileFormat::Xlsx, document, rows, absent_columns: absent };
+        file.without_errors(contents, errors)
     }
 
     /// The file, unless its form has errors.
-    fn valid(
-        contents: &Contents,
-        sha256: String,
-        format: FileFormat,
-        document: Document,
-        rows: Vec<FileRow>,
-        errors: Vec<SyntaxError>,
-    ) -> Result<Self, FileError> {
-        if errors.is_empty() {
-            Ok(Self { name: None, sha256, format, document, rows })
-        } else {
-            Err(FileError::Form(FormError::new(contents, document, errors)))
-        }
+    fn without_errors(self, contents: &Contents, errors: Vec<SyntaxError>) -> Result<Self, FileError> {
+        if errors.is_empty() { Ok(self) } else { Err(FileError::Form(FormError::new(contents, self.document, errors))) }
     }
 
     /// The file name without directories; `None` for standard input.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The columns of a mapping for several files that this file does not have.
+    #[must_use]
+    pub fn absent_columns(&self) -> &[String] {
+        &self.absent_columns
     }
 
     /// The SHA-256 of the file in lower-case hex digits.
@@ -355,7 +354,7 @@ impl UsersFile {
         let mut groups: Vec<Vec<&RowFinding>> = Vec::new();
         let mut numbers = HashMap::new();
         for finding in findings {
-            let title = self.title(finding, &finding.without_other_row());
+            let title = self.title(finding, &finding.shared_message());
             let number = *numbers.entry((finding.code.as_str(), title)).or_insert(groups.len());
             match groups.get_mut(number) {
                 Some(group) => group.push(finding),
@@ -380,11 +379,15 @@ impl UsersFile {
             [] => ("", String::new()),
             [finding] => (finding.code.as_str(), self.title(finding, &self.message(finding, printer.places()))),
             [finding, ..] => {
-                let title = self.title(finding, &finding.without_other_row());
+                let title = self.title(finding, &finding.shared_message());
                 (finding.code.as_str(), format!("{title} ({} rows)", group.len()))
             }
         };
         let help = group.first().and_then(|finding| self.help(finding));
+        // The title of a single finding has the suggestion.
+        let suggestion = group.first().filter(|_| group.len() > 1).and_then(|finding| finding.suggestion());
+        let suggestion = suggestion.map(|value| Cow::from(format!("did you mean {value} in the first of them?")));
+        let help = help.map(Cow::from).or(suggestion);
         Block { level, title, code, place, others, note: self.further_places(group, printer), help }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Parsed {
     pub rows: Vec<FileRow>,
     pub hidden: Vec<Redaction>,
     pub errors: Vec<SyntaxError>,
+    /// The columns of a mapping for several files that this file does not have.
+    pub absent: Vec<String>,
 }
 
 /// The result of parsing a part; an error stops parsing.
@@ -32,11 +34,12 @@ pub(super) struct Notes {
     pub contents: &'static Contents,
     pub hidden: Vec<Redaction>,
     pub errors: Vec<SyntaxError>,
+    pub absent: Vec<String>,
 }
 
 impl Notes {
     pub const fn new(contents: &'static Contents) -> Self {
-        Self { contents, hidden: Vec::new(), errors: Vec::new() }
+        Self { contents, hidden: Vec::new(), errors: Vec::new(), absent: Vec::new() }
     }
 
     /// Adds an error after which parsing can continue; fails if there are too many.
@@ -65,9 +68,9 @@ impl Notes {
     }
 
     pub fn into_parsed(self, rows: Vec<FileRow>) -> Parsed {
-        let Self { mut hidden, errors, .. } = self;
+        let Self { mut hidden, errors, absent, .. } = self;
         redact::tidy(&mut hidden);
-        Parsed { rows, hidden, errors }
+        Parsed { rows, hidden, errors, absent }
     }
 }
 

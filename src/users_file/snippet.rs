@@ -11,6 +11,7 @@
 //! - Therefore [`Printer::block`] uses separate groups: `Origin` takes the position, and a `Snippet` without a path draws
 //!   the line. An empty first group avoids a redundant bar.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub(super) use annotate_snippets::Level;
@@ -20,6 +21,7 @@ use unicode_width::UnicodeWidthChar as _;
 use super::document::{Document, Place, Places};
 use super::redact::{Redaction, is_break};
 use super::slice;
+use super::table::MAX_CELLS;
 use crate::users::is_invisible;
 
 /// Maximum number of columns shown of a line, without the ellipses.
@@ -46,7 +48,7 @@ pub(super) struct Block<'a> {
     /// Further places; one with a label is related to the one before it.
     pub others: Vec<(Range<usize>, Option<&'static str>)>,
     pub note: Option<String>,
-    pub help: Option<&'a str>,
+    pub help: Option<Cow<'a, str>>,
 }
 
 /// Renders the messages about one file.
@@ -107,7 +109,7 @@ impl<'a> Printer<'a> {
         if let Some(note) = &block.note {
             last = last.element(Padding).element(Level::NOTE.message(printable(note)));
         }
-        if let Some(help) = block.help {
+        if let Some(help) = &block.help {
             last = last.element(Padding).element(Level::HELP.message(printable(help)));
         }
         groups.push(last);
@@ -148,7 +150,7 @@ impl<'a> Printer<'a> {
             if index == place.end.max(at) {
                 underline.end = shown.len();
             }
-            if is_break(c) {
+            if is_break(c) || (index >= place.end && are_empty_cells(slice(self.text, index..))) {
                 break;
             }
             if index >= at {
@@ -221,6 +223,11 @@ impl Excerpt {
             .annotation(kind.span(self.underline.clone()).label(label))
             .into()
     }
+}
+
+/// Whether the line has only empty cells from here on, as the header of a workbook does behind its last column.
+fn are_empty_cells(rest: &str) -> bool {
+    rest.starts_with('\t') && rest.chars().take(MAX_CELLS).find(|c| *c != '\t').is_none_or(is_break)
 }
 
 /// The width of a character on the terminal, before [`push_printable`] escapes it.

@@ -207,7 +207,7 @@ async fn small_numbers_are_numbers_again_in_every_format_of_an_export() {
     for format in ["csv", "json", "ndjson", "yaml"] {
         let exported = user(&app, &["export", "-o", format]).out;
         let ran = with_file(&app, "apply", exported.as_bytes(), &format!(".{format}"), &["--dry-run"]);
-        let unchanged = "dry run, nothing was written: 0 users created, 0 changed, 2 unchanged\n";
+        let unchanged = "dry run: 0 users would be created, 0 changed, 2 unchanged; nothing was written\n";
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), unchanged), "{format}: {exported}");
     }
 }
@@ -236,7 +236,7 @@ async fn attributes_are_set_searched_exported_and_removed() {
     for format in ["csv", "json", "ndjson", "yaml"] {
         let exported = user(&app, &["export", "-o", format]).out;
         let ran = with_file(&app, "apply", exported.as_bytes(), &format!(".{format}"), &["--dry-run"]);
-        let unchanged = "dry run, nothing was written: 0 users created, 0 changed, 3 unchanged\n";
+        let unchanged = "dry run: 0 users would be created, 0 changed, 3 unchanged; nothing was written\n";
         assert_eq!((ran.status, ran.err.as_str()), (Some(0), unchanged), "{format}");
     }
     let edited = ran.out.replace(",Research,3", ",,4");

@@ -575,8 +575,6 @@ fn a_mapping_that_contradicts_itself_is_rejected() {
         (&["Vorname=nme"], "", &format!("unknown field `nme`; the fields are {fields}")),
         (&["A=name", "a =email"], "", "column `a` is given twice"),
         (&["A=name"], "A", "column `A` is given twice"),
-        (&["A=name", "B=Name"], "", "columns `A` and `B` are both mapped to `name`"),
-        (&["A=attributes.a", "B=attributes.a"], "", "columns `A` and `B` are both mapped to `attributes`"),
     ] {
         assert_eq!(error(mappings, ignored), due);
     }
@@ -601,6 +599,9 @@ fn attributes_have_a_column_each() {
     for error in ["duplicate column `attributes.a`", "unknown column `attributes.b c`", "unknown column `attributes`"] {
         assert!(found.contains(error), "{found}");
     }
+    let text = "name,email,is_sso_user,A,B\nAnn,a@x.org,no,1,2\n";
+    let twice = mapped(Contents::CREATED, &["A=attributes.a", "B=attributes.a"], &[], text).expect_err("twice");
+    assert_eq!(summary(&twice.to_string()), "error: duplicate column `attributes.a`\n--> 1:26\n::: 1:24");
     let text = "name,email,is_sso_user,Abteilung,Etage\nAnn,a@x.org,no,Research,3\n";
     let mappings = ["Abteilung=attributes.department", "Etage=attributes.floor"];
     let file = mapped(Contents::CREATED, &mappings, &[], text).unwrap();

@@ -166,6 +166,12 @@ fn cells_are_what_the_sheet_shows() {
 }
 
 #[test]
+fn an_excerpt_of_the_header_ends_with_its_last_column() {
+    let bytes = sheet(|sheet| write(sheet, &[&["Vorname", "Kennung"], &["Ada", "hunter2"]]));
+    assert!(errors(&bytes).contains("1 | Vorname    Kennung\n"), "{}", errors(&bytes));
+}
+
+#[test]
 fn findings_name_the_cell() {
     let bytes = sheet(|sheet| {
         sheet.set_name("All staff").unwrap();

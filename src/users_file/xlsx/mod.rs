@@ -133,7 +133,7 @@ fn select(contents: &Contents, map: &ColumnMap, workbook: &mut Workbook<'_>) -> 
             continue;
         }
         let names: Vec<String> = first.iter().map(header::name).collect();
-        if header::is_known(contents, map, &first) && map.missing(&names).next().is_none() {
+        if header::is_known(contents, map, &first) && map.absent(&names).all(|column| column.is_optional) {
             return Ok(sheet.name.clone());
         }
         filled.push(sheet.name.as_str());
