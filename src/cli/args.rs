@@ -1,11 +1,11 @@
 //! Arguments that several commands share: the settings, and the organization of the local operator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Exit;
-use super::output::Format;
+use super::output::{self, Format};
 use crate::config::{Config, Flags};
 
 /// Where the settings come from.
@@ -89,5 +89,13 @@ impl ConfigArgs {
 impl ServeArgs {
     pub(super) fn load(&self) -> Result<Config, Exit> {
         self.config.load_with(self.listen.as_ref())
+    }
+}
+
+/// Where settings come from, for people.
+pub(super) fn settings_source(file: Option<&Path>) -> String {
+    match file {
+        Some(file) => format!("{} and the environment", output::clean(&file.display().to_string())),
+        None => "defaults and the environment (neither --config nor MUSTER_CONFIG is set)".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! `muster config check`: validates the settings.
 
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, settings_source};
 use super::{Exit, output};
 use crate::config::{ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
@@ -25,6 +25,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     if *defaults {
         return output::print(MANUAL);
     }
+    let file = &config.config;
     let config = config.load()?;
     let mut mistakes = Mistakes::default();
     mistakes.note(config.trace_headers());
@@ -43,7 +44,8 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     }
     let passwords = &config.passwords;
     output::print(&format!(
-        "listen      {}\ndatabase    {database}\nbatch       max. {} users\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
+        "settings    {}\nlisten      {}\ndatabase    {database}\nbatch       max. {} users\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
+        settings_source(file.as_deref()),
         config.server.listen,
         config.batch.max_users,
         passwords.memory_kib,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Exit;
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, settings_source};
 use super::local::Local;
 use super::output::{self, Format};
 use crate::clock::Clock;
@@ -91,10 +91,7 @@ fn show(report: &Report, format: Format) -> Result<(), Exit> {
             output::print_csv(&["STATE", "CHECK", "FOUND", "MEANING", "ADVICE"], report.findings.iter().map(row))
         }
         Format::Table | Format::Wide => {
-            output::print(&match &report.settings_file {
-                Some(file) => format!("settings: {} and the environment", output::clean(&file.display().to_string())),
-                None => "settings: defaults and the environment (neither --config nor MUSTER_CONFIG is set)".to_owned(),
-            })?;
+            output::print(&format!("settings: {}", settings_source(report.settings_file.as_deref())))?;
             let lines: Vec<String> = report.findings.iter().map(describe).collect();
             output::print(&lines.join("\n"))?;
             let costs = report.hash_costs.iter().map(|cost| {

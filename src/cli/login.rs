@@ -107,7 +107,7 @@ fn confirm(login: &LoginRequest, user: &str, yes: bool) -> Result<(), Exit> {
     if yes {
         return Ok(());
     }
-    output::require_terminal("--yes")?;
+    output::require_terminal("`--yes`")?;
     let user = output::clean(user);
     let question = format!("Did you start this login yourself? Its client gets an API key that acts as {user}. [y/N] ");
     if output::confirm(&question) { Ok(()) } else { Err(Exit::rejected("not approved; the client gets no API key")) }

@@ -21,7 +21,7 @@ pub(super) enum Command {
 #[derive(clap::Args, Debug)]
 pub(super) struct SetArgs {
     /// Group whose members are owners, by name or ID; repeatable.
-    #[arg(long, value_name = "GROUP", required_unless_present_any = ["collaborator", "none"])]
+    #[arg(long, value_name = "GROUP")]
     owner: Vec<String>,
     /// Group whose members are collaborators, by name or ID; repeatable.
     #[arg(long, value_name = "GROUP")]
@@ -47,6 +47,11 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 }
 
 async fn set(args: &SetArgs) -> Result<(), Exit> {
+    if args.owner.is_empty() && args.collaborator.is_empty() && !args.none {
+        return Err(Exit::usage(
+            "no roles; name groups with `--owner` or `--collaborator`, or remove all roles with `--none`",
+        ));
+    }
     if !args.dry_run && !args.yes {
         output::require_terminal("`--yes` or `--dry-run`")?;
     }

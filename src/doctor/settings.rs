@@ -60,7 +60,7 @@ pub(super) fn unusable(why: &str) -> Finding {
 }
 
 pub(super) fn fingerprints(has_ephemeral_key: bool) -> Finding {
-    const CHECK: &str = "settings.fingerprint_key";
+    const CHECK: &str = "settings.server_key";
     if !has_ephemeral_key {
         return Finding::ok(CHECK, "persistent");
     }

@@ -31,7 +31,7 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
 /// Why links that begin with `url` may not work for the people to whom they are sent.
 pub(super) fn link_warning(url: &str, config: &config::Server) -> Option<String> {
     let why = if is_loopback(url) {
-        "only this machine can open them"
+        "which only this machine can open"
     } else if config.public_url.is_empty() {
         "the address of this request"
     } else {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn links_that_others_may_not_be_able_to_open_get_a_warning() {
         for url in ["http://127.0.0.1:8080", "http://[::1]:8080/sub", "http://localhost", "https://a.localhost"] {
-            let why = "only this machine can open them; set `server.public_url` to the address for everybody";
+            let why = "which only this machine can open; set `server.public_url` to the address for everybody";
             assert_eq!(warning(url, ""), Some(format!("the links begin with `{url}`, {why}")));
             assert_eq!(warning(url, url), Some(format!("the links begin with `{url}`, {why}")));
         }

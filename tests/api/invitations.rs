@@ -341,7 +341,7 @@ async fn an_open_invitation_is_skipped_unless_it_is_resent() {
         answer["metadata"],
         json!({
             "total": 2, "next_paging_token": null, "invited": 1, "already_invited": 1, "replaced": 0,
-            "link_warning": format!("the links begin with `{url}`, only this machine can open them; set `server.public_url` to the address for everybody"),
+            "link_warning": format!("the links begin with `{url}`, which only this machine can open; set `server.public_url` to the address for everybody"),
         })
     );
     let events = async || app.db_value::<i64>("select count(*) from audit_events").await;

@@ -12,7 +12,8 @@ fn the_built_in_configuration_is_fine_and_documented() {
     assert_eq!((ran.status, ran.err.as_str()), (Some(0), "the configuration is valid\n"));
     assert_eq!(
         ran.out,
-        "listen      127.0.0.1:8080\ndatabase    embedded, in /tmp/x\nbatch       max. 10000 users\n\
+        "settings    defaults and the environment (neither --config nor MUSTER_CONFIG is set)\nlisten      127.0.0.1:8080\n\
+         database    embedded, in /tmp/x\nbatch       max. 10000 users\n\
          argon2id    m=19456 KiB, t=2, p=1\nlog         info\n"
     );
     let ran = run(muster().args(["config", "check", "--defaults"]));
@@ -24,10 +25,11 @@ fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let settings = file(b"[server]\nlisten = \"127.0.0.1:1\"\n[batch]\nmax_users = 7\n", ".toml");
     let mut command = muster();
     command.arg("config").arg("check").arg("--config").arg(settings.path());
-    assert!(run(&mut command).out.starts_with("listen      127.0.0.1:1\n"));
+    let expected = format!("settings    {} and the environment\nlisten      127.0.0.1:1\n", settings.path().display());
+    assert!(run(&mut command).out.starts_with(&expected));
     command.env("MUSTER_SERVER__LISTEN", "127.0.0.1:2");
     let out = run(&mut command).out;
-    assert!(out.starts_with("listen      127.0.0.1:2\n") && out.contains("max. 7 users"), "{out}");
+    assert!(out.contains("\nlisten      127.0.0.1:2\n") && out.contains("max. 7 users"), "{out}");
     command.env("MUSTER_BATCH__MAX_USERS", "8");
     assert!(run(&mut command).out.contains("max. 8 users"));
     command.env("MUSTER_DATABASE__URL", "postgres://u:hunter2@db.example/d");

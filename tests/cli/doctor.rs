@@ -140,7 +140,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
             "database.audit_rights",
             "database.search",
             "database.audit_index",
-            "settings.fingerprint_key",
+            "settings.server_key",
             "settings.listen",
             "machine.memory",
             "passwords.speed",
@@ -416,7 +416,7 @@ async fn missing_rights_wrong_encoding_and_low_durability_are_found() {
     assert_eq!(durability["state"], "problem");
     assert_eq!(durability["found"], "synchronous_commit = off, fsync = off, full_page_writes = off");
     // No server key is set either.
-    let key = found.of("settings.fingerprint_key");
+    let key = found.of("settings.server_key");
     assert_eq!(
         (key["state"].as_str(), key["found"].as_str()),
         (

@@ -157,7 +157,10 @@ async fn a_policy_is_set_and_shown_with_the_permissions_it_grants() {
             "error: the policy can't be set; nothing was written: bindings[0].principals[0]: there is no such group\n"
         )
     );
-    assert_eq!(remote(&app, &["policy", "set"]).status, Some(2));
+    let ran = remote(&app, &["policy", "set"]);
+    let message =
+        "error: no roles; name groups with `--owner` or `--collaborator`, or remove all roles with `--none`\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(2), message));
     let ran = remote(&app, &["user", "list-permissions", "--user-id", "usr_01k9h6m3x0e8wbz1v5n7q2r4t6"]);
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), "error: there is no such user in this organization\n"));
 }

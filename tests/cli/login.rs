@@ -58,7 +58,7 @@ async fn an_approved_login_stores_a_key_that_commands_use_until_the_logout() {
         env!("CARGO_PKG_VERSION")
     );
     let ran = run(&mut approve());
-    let question = "error: can't ask for confirmation without a terminal; add --yes\n";
+    let question = "error: can't ask for confirmation without a terminal; add `--yes`\n";
     assert_eq!(ran.status, Some(2));
     assert!(ran.err.starts_with("login started ") && ran.err.ends_with(&format!("{shown}{question}")), "{}", ran.err);
     let ran = run(approve().arg("--yes"));

@@ -119,7 +119,7 @@ as_admin 'sudo systemctl start muster'
 
 follow 'Check the installation'
 grep -q '^ok  *database.migrations ' <<<"$out" || fail 'muster doctor did not check the database'
-grep -q '^ok  *settings.fingerprint_key ' <<<"$out" || fail "muster doctor did not read the fingerprint key: $out"
+grep -q '^ok  *settings.server_key ' <<<"$out" || fail "muster doctor did not read the fingerprint key: $out"
 
 # Backup and restore. The restored database replaces the original, which remains as muster_lost.
 follow 'Virtual machine' docs/how-to/back-up-and-restore.md
