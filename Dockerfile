@@ -26,10 +26,12 @@ RUN mkdir -p src benches crates/muster-client/src \
 # muster itself. `touch`: the real files may be older than the placeholders, and cargo compares modification times.
 COPY build.rs ./
 COPY .sqlx .sqlx
+COPY assets assets
 COPY config config
 COPY migrations migrations
 COPY crates crates
 COPY src src
+COPY templates templates
 RUN touch src/main.rs src/lib.rs crates/muster-client/src/lib.rs \
     && scripts/build-static.sh out/muster
 

@@ -11,8 +11,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, Route, we
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::extract;
 use super::log::Note;
+use super::{extract, pages};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::report::{Finding, Report};
@@ -76,7 +76,8 @@ impl ResponseError for Error {
     }
 }
 
-/// Gives the response of a failed handler its JSON body and notes the error for the log. A page keeps its own body.
+/// Gives the response of a failed handler its body, JSON or a page, and notes the error for the log. A page of the handler is
+/// kept.
 ///
 /// When the database did not respond in time, its own explanation replaces the timeout, if it has one.
 pub(super) async fn render<B: MessageBody + 'static>(
@@ -96,7 +97,13 @@ pub(super) async fn render<B: MessageBody + 'static>(
     if response.headers().contains_key(CONTENT_TYPE) {
         return Ok(response.map_into_left_body());
     }
-    let body = json(&ErrorBody::new(explanation.as_ref().unwrap_or(error), request_id));
+    let explanation = explanation.as_ref().unwrap_or(error);
+    if pages::is_page(response.request().path()) {
+        let text = pages::error::page_text(response.request(), explanation);
+        pages::set_headers(response.headers_mut(), &text);
+        return Ok(response.map_body(|_, _| EitherBody::right(BoxBody::new(text))));
+    }
+    let body = json(&ErrorBody::new(explanation, request_id));
     // RFC 9110, section 15.5.16: tells an unsupported encoding from an unsupported media type.
     let is_encoded = response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE
         && response.request().headers().contains_key(CONTENT_ENCODING);

@@ -180,7 +180,7 @@ url_table! {
     "/api/v2/users/request_otp_token/{otp}" => Get api::logins::fetch;
     "/api/v2/users/otp_tokens/{otp}" => Read api::logins::get;
     "/api/v2/users/approve_otp_token" => Post api::logins::approve;
-    "/login/{otp}" => Read api::logins::page;
+    "/login/{otp}" => Read pages::login::show;
     "/api/v2/users/api_keys" => Read api::vendor_keys::list_own;
     "/api/v2/users/api_keys/revoke" => Post api::vendor_keys::revoke_own_list;
     "/api/v2/users/api_keys/{key_id}" => Delete api::vendor_keys::revoke_own;
@@ -220,6 +220,7 @@ fn routes(config: &mut ServiceConfig) {
     config.service(resource("/", vec![endpoint(Method::Get, pages::guide::home)]));
     config.service(resource("/v2/api-keys", vec![endpoint(Method::Get, pages::guide::api_keys)]));
     config.service(resource("/collaborators", vec![endpoint(Method::Get, pages::guide::collaborators)]));
+    config.service(resource("/assets/{name}", vec![endpoint(Method::Get, pages::assets::asset)]));
     config.service(resource("/openapi.json", vec![endpoint(Method::Read, openapi::json)]));
     config.service(resource("/docs/{part:.*}", vec![endpoint(Method::Read, openapi::page)]));
     // The page refers to its assets by relative paths, so it needs the trailing slash. The redirect is relative because

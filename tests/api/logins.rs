@@ -225,7 +225,7 @@ async fn logins_of_a_network_above_the_limit_have_no_code_and_are_approved_by_th
     assert_eq!(answer["code"], Value::Null);
     let otp = answer["otp"].as_str().unwrap();
     let page = app.anonymous().get(&format!("/login/{otp}")).await;
-    assert!(page.text.contains(&format!("<pre>muster login approve {otp}</pre>")), "{}", page.text);
+    assert!(page.text.contains(&format!("muster login approve {otp}</pre>")), "{}", page.text);
     let shown = app.owner.get(&format!("/api/v2/users/otp_tokens/{otp}")).await.json()["result"].clone();
     assert_eq!((&shown["machine"], &shown["client_address"]), (&Value::Null, &Value::Null));
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
@@ -306,7 +306,7 @@ async fn a_forged_or_expired_one_time_password_ends_the_login() {
     refused(&app.owner.post(APPROVE, &json!({"otp": otp})).await, 404, "not_found", expired);
     let page = app.anonymous().get(url.strip_prefix(&format!("http://{}", app.address)).unwrap()).await;
     assert_eq!(page.status, 404);
-    assert!(page.text.contains("<p>This code has expired. Start the login again.</p>"), "{}", page.text);
+    assert!(page.text.contains("<h1>This code has expired</h1>"), "{}", page.text);
     // The next approval deletes expired approvals.
     let (otp, _) = started(&app, 60).await;
     assert_eq!(app.owner.post(APPROVE, &json!({"otp": otp})).await.status, 200);
@@ -396,23 +396,23 @@ async fn the_page_shows_the_code_without_scripts_and_is_not_cached() {
         ("x-content-type-options", "nosniff"),
         (
             "content-security-policy",
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         ),
     ] {
         assert_eq!(page.header(header), value);
     }
     let code =
         app.db_value::<String>("select left(user_code, 4) || '-' || right(user_code, 4) from login_requests").await;
-    assert!(page.text.contains(&format!("<pre>muster login approve {code}</pre>")), "{}", page.text);
+    assert!(page.text.contains(&format!("muster login approve {code}</pre>")), "{}", page.text);
     assert!(!page.text.contains(&otp), "the page shows no credential");
     assert!(page.text.contains("<strong>Approve only a login that you started yourself, just now.</strong>"));
-    for what in ["<script", "http:", "https:", "src=", "href="] {
+    for what in ["<script", "http:", "https:", "src="] {
         assert!(!page.text.contains(what), "{what}");
     }
     // The error does not repeat the request.
     let page = app.anonymous().get("/login/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert_eq!(page.status, 404);
-    assert!(!page.text.contains("script") && page.text.contains("Unknown code."), "{}", page.text);
+    assert!(!page.text.contains("script") && page.text.contains("Unknown code"), "{}", page.text);
 }
 
 #[tokio::test]

@@ -99,6 +99,42 @@ async fn every_get_route_accepts_head() {
     }
 }
 
+/// Requirement U-4.
+#[tokio::test]
+async fn assets_are_cached_for_a_year_under_names_with_their_digest() {
+    let app = TestApp::spawn().await;
+    let page = app.anonymous().get("/invitations/x").await;
+    for (start, kind) in
+        [("href=\"../assets/app.", "text/css; charset=utf-8"), ("href=\"../assets/icon.", "image/svg+xml")]
+    {
+        let (_, rest) = page.text.split_once(start).unwrap();
+        let path = format!("{}{}", start.trim_start_matches("href=\".."), rest.split('"').next().unwrap());
+        let asset = app.anonymous().get(&path).await;
+        assert_eq!((asset.status, asset.header("content-type")), (200, kind), "{path}");
+        assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(asset.header("x-content-type-options"), "nosniff");
+        assert_eq!(Actor::send(app.anonymous().request("HEAD", &path)).await.status, 200);
+        let digest = rest.split('.').next().unwrap();
+        let other = app.anonymous().get(&path.replace(digest, "000000000000")).await;
+        assert_eq!((other.status, &other.error()["code"]), (404, &json!("not_found")));
+    }
+}
+
+/// Requirement S-42.
+#[tokio::test]
+async fn errors_below_the_addresses_of_pages_are_pages_with_the_request_id() {
+    let app = TestApp::spawn().await;
+    for (method, path, status, heading) in [
+        ("GET", "/invitations/x/y", 404, "Page not found"),
+        ("DELETE", "/invitations/x", 405, "This request is not valid"),
+    ] {
+        let page = Actor::send(app.anonymous().request(method, path)).await;
+        assert_eq!((page.status, page.header("content-type")), (status, "text/html; charset=utf-8"), "{path}");
+        assert!(page.text.contains(&format!("<h1>{heading}</h1>")), "{}", page.text);
+        assert!(page.text.contains(page.header("x-request-id")), "{}", page.text);
+    }
+}
+
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Asserts the headers that every response has.

@@ -334,7 +334,7 @@ async fn the_pages_that_the_vendors_client_prints_say_what_to_do_next() {
     let app = TestApp::spawn().await;
     let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     for (path, title, says) in [
-        ("/", "muster", "use the command line"),
+        ("/", "Welcome", "use the command line"),
         ("/v2/api-keys", "API keys", "muster login"),
         ("/collaborators", "Users", "muster user list"),
     ] {
@@ -343,7 +343,7 @@ async fn the_pages_that_the_vendors_client_prints_say_what_to_do_next() {
             let answer = Actor::send(request).await;
             assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
             assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
-            assert_eq!(answer.text.contains(&format!("<title>{title}</title>")), method == "GET", "{path}");
+            assert_eq!(answer.text.contains(&format!("<title>{title} · muster</title>")), method == "GET", "{path}");
             assert_eq!(answer.text.contains(says), method == "GET", "{path}");
         }
         for accept in [None, Some("application/json"), Some("*/*")] {

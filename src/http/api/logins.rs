@@ -1,7 +1,7 @@
-//! Device logins: one-time passwords, their approval, and the page that explains it.
+//! Device logins: one-time passwords and their approval.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, USER_AGENT};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_client::{ApprovedLogin, LoginRequest, StartedLogin};
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Single, single};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::device_logins::{self, InvalidOtp, Otp, UserCode};
+use crate::device_logins;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
+use crate::http::extract;
 use crate::http::public_url::public_url;
-use crate::http::{extract, pages};
-
-/// Allows only the inline style of the page.
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const FRAME: &str = include_str!("login.html");
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -156,48 +150,4 @@ pub(in crate::http) async fn approve(app: web::Data<App>, caller: Caller, mut bo
         expires_at: approved.expires_at,
     };
     Ok(single(result))
-}
-
-/// Show how to approve a login
-///
-/// The page behind the link of a started login. It does not approve the login.
-#[utoipa::path(get, path = "/login/{otp}", operation_id = "login_page", tag = "logins",
-    params(("otp" = String, Path)),
-    responses(
-        (status = 200, description = "The page.", content_type = "text/html", body = String),
-        (status = 404, description = "The one-time password is unknown or expired; the page says which.",
-            content_type = "text/html", body = String),
-    ),
-    security(()))]
-pub(in crate::http) async fn page(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
-    let (status, content) = match device_logins::check(&app, one_time_password(&request)) {
-        Ok(otp) => {
-            // Without the database, the one-time password is shown, which can be approved later.
-            let code = app.in_time(device_logins::code(&app, &otp)).await.and_then(|code| code).ok().flatten();
-            (StatusCode::OK, instructions(&otp, code.as_ref()))
-        }
-        Err(error) => (StatusCode::NOT_FOUND, explanation(error).to_owned()),
-    };
-    let mut response = pages::html(status);
-    response.insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY)).body(FRAME.replace("{content}", &content))
-}
-
-/// Neither a code nor a valid one-time password contains characters that HTML would need escaped.
-fn instructions(otp: &Otp, code: Option<&UserCode>) -> String {
-    let code = code.map_or_else(|| otp.as_str().to_owned(), UserCode::to_string);
-    let until = otp.expires_at.format("%H:%M UTC");
-    format!(
-        "<p>A program requests an API key. Its code, valid until {until}:</p>\n<p><code>{code}</code></p>\n\
-         <p>To give the program a key that acts as you, with all permissions of your own key, run this command on a \
-         machine where you are logged in:</p>\n<pre>muster login approve {code}</pre>\n\
-         <p><strong>Approve only a login that you started yourself, just now.</strong> If somebody else sent you \
-         this link, they would get the key: close this page.</p>"
-    )
-}
-
-const fn explanation(error: InvalidOtp) -> &'static str {
-    match error {
-        InvalidOtp::Unknown => "<p>Unknown code. Check that you copied the whole link.</p>",
-        InvalidOtp::Expired => "<p>This code has expired. Start the login again.</p>",
-    }
 }

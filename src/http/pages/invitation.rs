@@ -1,18 +1,38 @@
 //! `/invitations/{token}`: the page behind the link of an invitation.
 
-use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Text, html, page};
+use super::{Frame, error, respond, respond_error, sentence};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::extract;
 use crate::invitations::{self, Acceptance, Invited};
 use crate::secret::Secret;
+
+#[derive(Template)]
+#[template(path = "invitation.html")]
+pub(super) struct Page<'a> {
+    pub(super) frame: Frame,
+    pub(super) organization_name: &'a str,
+    pub(super) email: &'a str,
+    pub(super) name: &'a str,
+    pub(super) lastname: &'a str,
+    pub(super) title: &'a str,
+    pub(super) min_length: usize,
+    pub(super) problem: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "invitation_accepted.html")]
+pub(super) struct Accepted<'a> {
+    pub(super) frame: Frame,
+    pub(super) email: &'a str,
+}
 
 /// The form of the page.
 #[derive(Deserialize, ToSchema)]
@@ -52,11 +72,11 @@ pub(in crate::http) struct InvitationForm {
 pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> HttpResponse {
     match invitations::open(&app, token(&request), extract::origin(&request)).await {
         Ok(invited) => {
-            let [name, lastname, title] =
-                [&invited.name, &invited.lastname, &invited.title].map(|text| text.as_deref().unwrap_or_default());
-            html(StatusCode::OK).body(show_form(&invited, &app, None, [name, lastname, title]))
+            let fields = [&invited.name, &invited.lastname, &invited.title];
+            let fields = fields.map(|text| text.as_deref().unwrap_or_default());
+            respond(StatusCode::OK, &page(&request, &app, &invited, None, fields))
         }
-        Err(error) => failed(error),
+        Err(error) => failed(&request, error),
     }
 }
 
@@ -86,24 +106,23 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
 pub(in crate::http) async fn accept(app: web::Data<App>, mut body: Body) -> HttpResponse {
     let form: InvitationForm = match body.form().await {
         Ok(form) => form,
-        Err(error) => return failed(error),
+        Err(error) => return failed(&body.request, error),
     };
-    match try_accept(&body.request, &app, &form).await {
-        Ok(email) => html(StatusCode::OK).body(page(
-            "Your account is ready",
-            &format!("<p>You are now a member as <strong>{}</strong>. This link is no longer valid.</p>", Text(&email)),
-        )),
+    let request = &body.request;
+    match try_accept(request, &app, &form).await {
+        Ok(email) => respond(StatusCode::OK, &Accepted { frame: Frame::of(request), email: &email }),
         // Show the form again for errors that the user can fix.
         Err(error) if matches!(error.code(), Code::InvalidRequest | Code::Overloaded) => {
-            match invitations::open(&app, token(&body.request), extract::origin(&body.request)).await {
+            match invitations::open(&app, token(request), extract::origin(request)).await {
                 Ok(invited) => {
-                    let content = show_form(&invited, &app, Some(&error), [&form.name, &form.lastname, &form.title]);
-                    respond(error, content)
+                    let problem = Some(sentence(&error.to_string()));
+                    let fields = [&form.name, &form.lastname, &form.title].map(String::as_str);
+                    respond_error(error, &page(request, &app, &invited, problem, fields))
                 }
-                Err(error) => failed(error),
+                Err(error) => failed(request, error),
             }
         }
-        Err(error) => failed(error),
+        Err(error) => failed(request, error),
     }
 }
 
@@ -123,43 +142,30 @@ fn token(request: &HttpRequest) -> &str {
     request.match_info().get("token").unwrap_or_default()
 }
 
-/// The form, with an error message and the values of its fields except the password.
-fn show_form(invited: &Invited, app: &App, error: Option<&Error>, [name, lastname, title]: [&str; 3]) -> String {
-    let alert = error.map(|error| format!("<p role=\"alert\">{}</p>\n", Text(&error.to_string()))).unwrap_or_default();
-    let content = format!(
-        "{alert}<p>Create the account <strong>{email}</strong>.</p>\n\
-         <form method=\"post\">\n\
-         <label for=\"name\">Name</label>\n\
-         <input id=\"name\" name=\"name\" value=\"{name}\" autocomplete=\"given-name\" maxlength=\"255\" required>\n\
-         <label for=\"lastname\">Last name</label>\n\
-         <input id=\"lastname\" name=\"lastname\" value=\"{lastname}\" autocomplete=\"family-name\" maxlength=\"255\">\n\
-         <label for=\"title\">Job title</label>\n\
-         <input id=\"title\" name=\"title\" value=\"{title}\" autocomplete=\"organization-title\" maxlength=\"255\">\n\
-         <label for=\"password\">Password</label>\n\
-         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" \
-         aria-describedby=\"rule\" required>\n\
-         <small id=\"rule\">At least {least} characters and hard to guess, for example several unrelated words.</small>\n\
-         <button>Create account</button>\n\
-         </form>",
-        email = Text(invited.email.as_str()),
-        name = Text(name),
-        lastname = Text(lastname),
-        title = Text(title),
-        least = app.config.passwords.min_length,
-    );
-    page(&format!("Join {}", invited.organization_name), &content)
-}
-
-/// A page with an error message.
-fn failed(error: Error) -> HttpResponse {
-    let body = page("Something went wrong", &format!("<p role=\"alert\">{}</p>", Text(&error.to_string())));
-    respond(error, body)
-}
-
-fn respond(error: Error, body: String) -> HttpResponse {
-    let mut response = HttpResponse::from_error(error);
-    for (name, value) in html(response.status()).finish().headers() {
-        response.headers_mut().insert(name.clone(), value.clone());
+/// The form, with the values of its fields except the password.
+fn page<'a>(
+    request: &HttpRequest,
+    app: &App,
+    invited: &'a Invited,
+    problem: Option<String>,
+    [name, lastname, title]: [&'a str; 3],
+) -> Page<'a> {
+    Page {
+        frame: Frame::of(request),
+        organization_name: &invited.organization_name,
+        email: invited.email.as_str(),
+        name,
+        lastname,
+        title,
+        min_length: app.config.passwords.min_length,
+        problem,
     }
-    response.set_body(BoxBody::new(body))
+}
+
+fn failed(request: &HttpRequest, error: Error) -> HttpResponse {
+    match error.code() {
+        Code::NotFound => error::titled(request, "This invitation can’t be used", error),
+        Code::EmailTaken => error::titled(request, "You have an account already", error),
+        _ => error::page(request, error),
+    }
 }

@@ -1,90 +1,162 @@
-//! HTML pages: one inline style, no scripts, no external resources.
+//! HTML pages for people: one stylesheet, no scripts, no external resources.
+//!
+//! | file | pages |
+//! |---|---|
+//! | `sign_in.rs` | `/sign-in` and what can go wrong with it |
+//! | `password.rs` | `/password/…`: links with which people choose a password |
+//! | `account.rs`, `account_password.rs` | `/account/…`: sessions, changing the password |
+//! | `login.rs` | `/login/{otp}`: approving a login of a program |
+//! | `sign_out.rs`, `sso.rs`, `error.rs` | signing out; failures of identity providers; all other errors |
+//! | `invitation.rs`, `guide.rs` | accepting an invitation; pages to which the vendor's client refers |
+//! | `assets.rs` | the stylesheet and the icon |
+//!
+//! A page is a struct with an askama template in `templates/`. `cargo test previews` renders all of them in all states into
+//! `target/pages/`, where a browser opens them without a server.
 //!
 //! # Decisions
 //!
-//! *No template engine*: a page is a few lines, and [`Text`] escapes every value.
+//! *Templates escape every value*; a test rejects the filter that turns this off.
 //!
-//! *A strict Content Security Policy*: it allows only the style with the given digest and forms to this server. Scripts,
-//! images, frames and other origins are blocked.
+//! *A strict Content Security Policy*: styles and images of this server only, and forms to this server. Scripts, frames and
+//! other origins are blocked.
+//!
+//! *Links are relative to the page*, as muster may run behind a path prefix.
+//!
+//! *Pages with a form send their origin, the others send no referrer.* With `no-referrer`, browsers send `Origin: null` with
+//! the page's own form, which is rejected as a request of another site.
 
+pub(super) mod account;
+pub(super) mod account_password;
+pub(super) mod assets;
+pub(super) mod error;
 pub(super) mod guide;
 pub(super) mod invitation;
+pub(super) mod login;
+pub(super) mod password;
+pub(super) mod sign_in;
+pub(super) mod sign_out;
+pub(super) mod sso;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use chrono::{DateTime, Datelike, Utc};
 
-const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{font:1rem/1.5 system-ui,sans-serif;max-width:28rem;margin:3rem auto;padding:0 1rem}\
-label{display:block;margin-top:1rem}\
-input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}\
-button{font:inherit;margin-top:1.5rem;padding:.5rem 1.5rem}\
-[role=alert]{border-left:.3rem solid #c00;padding-left:.7rem}\
-small{display:block}\
-pre{overflow-x:auto}";
+use crate::error::Error;
 
-/// Text escaped for HTML content and quoted attributes.
-struct Text<'a>(&'a str);
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
 
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\'' => f.write_str("&#39;"),
-            c => fmt::Write::write_char(f, c),
-        })
+/// Paths below which a person gets pages, also for errors.
+const PREFIXES: [&str; 7] = ["/sign-in", "/sign-out", "/password/", "/account", "/login/", "/invitations/", "/sso/"];
+
+/// Whether errors of a path are pages.
+pub(super) fn is_page(path: &str) -> bool {
+    PREFIXES.iter().any(|prefix| match path.strip_prefix(prefix) {
+        Some(rest) => prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'),
+        None => false,
+    })
+}
+
+/// What every page has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frame {
+    /// The way from the page to the root of this server: empty, or `../` for each folder.
+    root: String,
+}
+
+impl Frame {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let folders = request.path().matches('/').count().saturating_sub(1);
+        Self { root: "../".repeat(folders) }
+    }
+
+    fn stylesheet(&self) -> &'static str {
+        &assets::STYLESHEET.path
+    }
+
+    fn icon(&self) -> &'static str {
+        &assets::ICON.path
     }
 }
 
-/// A response that is not cached or framed, and whose URL, which may contain a secret, is not sent as a referrer.
-pub(super) fn html(status: StatusCode) -> HttpResponseBuilder {
-    let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    let mut response = HttpResponse::build(status);
-    response
-        .content_type("text/html; charset=utf-8")
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((
-            CONTENT_SECURITY_POLICY,
-            format!(
-                "default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none'; \
-                 frame-ancestors 'none'"
-            ),
-        ));
-    response
+/// A time as people read it: the day only if it is not today. Always in UTC, which the server knows; it does not know where
+/// the person is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) at: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
-/// A complete page. `content` is HTML.
-fn page(title: &str, content: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{content}\n\
-         </main>\n</body>\n</html>\n",
-        title = Text(title),
-    )
+impl Moment {
+    fn iso(self) -> String {
+        self.at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (day, today) = (self.at.date_naive(), self.now.date_naive());
+        // A throttled person waits for seconds.
+        let is_close = (self.at - self.now).num_seconds().abs() < 90 && self.at > self.now;
+        let time = if is_close { "%H:%M:%S UTC" } else { "%H:%M UTC" };
+        match () {
+            () if day == today => write!(f, "{}", self.at.format(time)),
+            () if day.year() == today.year() => write!(f, "{}", self.at.format("%-d %B, %H:%M UTC")),
+            () => write!(f, "{}", self.at.format("%-d %B %Y, %H:%M UTC")),
+        }
+    }
+}
 
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(
-            Text("<a href=\"x\" title='y'>&amp;</a>").to_string(),
-            "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;"
-        );
-        assert!(page("<b>", "").contains("<title>&lt;b&gt;</title>"));
+/// A message of an operation as a sentence of a page.
+pub(super) fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if message.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", chars.as_str())
+}
+
+/// A page.
+pub(super) fn respond(status: StatusCode, page: &impl Template) -> HttpResponse {
+    fill(HttpResponse::new(status), page)
+}
+
+/// As [`respond`], with the status and the headers of an error.
+pub(super) fn respond_error(error: Error, page: &impl Template) -> HttpResponse {
+    fill(HttpResponse::from_error(error), page)
+}
+
+fn fill(mut response: HttpResponse, page: &impl Template) -> HttpResponse {
+    let text = text(page);
+    set_headers(response.headers_mut(), &text);
+    response.set_body(BoxBody::new(text))
+}
+
+/// Writing to a string does not fail.
+pub(super) fn text(page: &impl Template) -> String {
+    page.render().unwrap_or_default()
+}
+
+/// Sets the headers of a page with this text: it is not cached or framed, and its address, which may contain a secret, is not
+/// sent to other sites.
+pub(super) fn set_headers(headers: &mut HeaderMap, text: &str) {
+    let referrer = if text.contains("<form") { "same-origin" } else { "no-referrer" };
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, referrer),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
     }
 }
