@@ -10,7 +10,7 @@ use super::{ActorKind, address};
 use crate::app::App;
 use crate::caller::Action;
 use crate::error::{Code, Error, Result};
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, Request, User};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, Request, Session, User};
 use crate::users::EmailAddress;
 
 /// Restricts a list of entries, which must match all fields that are set.
@@ -35,8 +35,7 @@ pub struct Filter {
 /// The actor of an event.
 #[derive(Clone, Debug)]
 pub enum ActorFilter {
-    /// The ID of an API key, an invitation, or a user. A user's ID selects the events of all API keys that the user has
-    /// now; for the keys of a deleted user, filter by each key's ID.
+    /// The ID of an API key, a session, an invitation, or a user. A user's ID selects what any API key or session of the user did.
     Id(Uuid),
     /// A kind of actor whose actors have no IDs.
     Kind(ActorKind),
@@ -51,7 +50,10 @@ impl FromStr for ActorFilter {
         if let Some(kind) = ActorKind::parse(text).filter(|kind| WITHOUT_ID.contains(kind)) {
             return Ok(Self::Kind(kind));
         }
-        let id = id::<ApiKey>(text).or_else(|| id::<User>(text)).or_else(|| id::<Invitation>(text));
+        let id = id::<ApiKey>(text)
+            .or_else(|| id::<User>(text))
+            .or_else(|| id::<Session>(text))
+            .or_else(|| id::<Invitation>(text));
         match id {
             Some(id) => Ok(Self::Id(id)),
             None if text.is_empty() => {
@@ -140,7 +142,7 @@ pub(super) async fn actor_ids(
         let shown: String = name.chars().take(LONGEST_SHOWN).filter(|c| !c.is_control()).collect();
         let message = match email_key {
             Some(_) => format!(
-                "no user has the e-mail address `{shown}` now; for a deleted user, filter by the ID of the API key (`key_…`)"
+                "no user has the e-mail address `{shown}` now; for a deleted user, filter by the ID of the user (`usr_…`) or of the API key (`key_…`)"
             ),
             None => format!("no API key is named `{shown}`; a deleted key is found by its ID (`key_…`)"),
         };

@@ -9,7 +9,7 @@ use super::{ActorFilter, ActorKind, Filter, Outcome, TargetKind, filter};
 use crate::app::App;
 use crate::caller::{Action, Caller};
 use crate::error::{Error, RETRY_SOON, Result};
-use crate::id::{self, Batch, Event, Id, Organization, Request};
+use crate::id::{self, Batch, Event, Id, Organization, Request, User};
 use crate::page::{Page, PageRequest};
 use crate::postgres::ErrorClass;
 
@@ -28,6 +28,8 @@ pub struct Entry {
     pub actor_id: Option<String>,
     /// The current name of an API key.
     pub actor_name: Option<String>,
+    /// The user on whose behalf an API key or a session acted.
+    pub actor_user_id: Option<Id<User>>,
     /// The action's dotted name. Newer versions can have written names that this version does not know.
     pub action: String,
     /// How the action ended.
@@ -56,7 +58,7 @@ pub struct Entry {
 /// the event IDs, which is the order of the events of a change. An entry becomes visible when its transaction commits, so
 /// it can appear behind entries that were visible before. Until the log has a sequence, no order is that of the commits.
 ///
-/// The pages and time limits are ranges of the index `audit_events_time`, which also has the actions and actors: an
+/// The pages and time limits are ranges of the index `audit_events_by_time`, which also has the actions, the actors and their users: an
 /// index for each of them would cost another write with every event, for a filter that is rarely used. Events of a target, a batch,
 /// a request or actors without IDs are found by indexes of their own, and then sorted.
 ///
@@ -106,6 +108,7 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
                 None => id.to_string(),
             }),
             actor_name: row.actor_name,
+            actor_user_id: row.actor_user_id,
             action: row.action,
             outcome: row.outcome,
             reason: row.reason,
@@ -151,6 +154,7 @@ struct Row {
     actor_kind: ActorKind,
     actor_id: Option<Uuid>,
     actor_name: Option<String>,
+    actor_user_id: Option<Id<User>>,
     action: String,
     outcome: Outcome,
     reason: Option<String>,
@@ -177,13 +181,13 @@ macro_rules! rows {
                 and occurred_at >= coalesce($3::timestamptz, '-infinity')
                 and occurred_at < coalesce($4::timestamptz, 'infinity')
                 and ($5::text is null or action = $5)
-                and ($6::uuid[] is null or actor_id = any($6))
+                and ($6::uuid[] is null or actor_id = any($6) or actor_user_id = any($6))
                 order by occurred_at desc, event_id desc
                 limit $7
             )
             select
                 event_id as "event_id: Id<Event>", occurred_at, actor_kind as "actor_kind: ActorKind", actor_id,
-                api_keys.name as "actor_name?", action, outcome as "outcome: Outcome", reason, target_kind, target_id,
+                api_keys.name as "actor_name?", actor_user_id as "actor_user_id: Id<User>", action, outcome as "outcome: Outcome", reason, target_kind, target_id,
                 audit_events.batch_id as "batch_id: Id<Batch>", batches.file_name as "file_name?",
                 audit_events.request_id as "request_id: Id<Request>", host(source_address) as source_address, details
             from audit_events

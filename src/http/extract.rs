@@ -60,7 +60,7 @@ pub(super) async fn holder(request: &HttpRequest) -> Result<(Holder, Caller)> {
     };
     let Some(holder) = session else {
         return Err(Error::unauthenticated(
-            "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`; in a browser, sign in",
+            "an API key is required, as `Authorization: Bearer …` or as cookie `cli_token`",
         ));
     };
     if holder.stage != Stage::Full {

@@ -3,7 +3,7 @@
 //! | index | |
 //! |---|---|
 //! | `users_search_text` | a trigram index (GIN) for the user search. It needs the extension `pg_trgm`, which is part of PostgreSQL's contrib modules, is not always installed and can't be created by every role |
-//! | `audit_events_time` | the audit log by time, with the actions and actors |
+//! | `audit_events_by_time` | the audit log by time, with the actions, the actors and their users |
 //! | `audit_events_target`, `…_batch`, `…_request`, `…_email`, `…_actor_kind` | the audit log by one object: what happened to it, or who it is (a keyed digest of an address), or all that actors without IDs did, such as the local operator |
 //!
 //! Without an index, queries are slower and return the same results.
@@ -43,9 +43,9 @@ const INDEXES: [Index; 7] = [
         definition: "on users using gin (search_text gin_trgm_ops) with (gin_pending_list_limit = 65536)",
     },
     Index {
-        name: "audit_events_time",
+        name: "audit_events_by_time",
         extension: None,
-        definition: "on audit_events (organization_id, occurred_at, event_id) include (action, actor_id)",
+        definition: "on audit_events (organization_id, occurred_at, event_id) include (action, actor_id, actor_user_id)",
     },
     Index {
         name: "audit_events_target",
@@ -112,7 +112,14 @@ async fn ensure(connection: &mut PgConnection, index: &Index) -> sqlx::Result<()
         // It exists, or another instance is creating it.
         return Ok(());
     }
-    let created = create(connection, index).await;
+    let mut created = create(connection, index).await;
+    if created.is_ok() && index.name == "audit_events_by_time" {
+        // The index of previous versions, without the users of actors.
+        created = sqlx::query("drop index concurrently if exists audit_events_time")
+            .execute(&mut *connection)
+            .await
+            .map(drop);
+    }
     migrator::unlock(connection).await;
     created
 }

@@ -119,6 +119,15 @@ async fn a_browser_must_declare_json_as_json_and_other_clients_need_not() {
                 request = request.header("content-type", media_type);
             }
             let answer = Actor::send(request).await;
+            // They check where a request comes from whatever its credential: it would sign the visitor in.
+            if ["session_start", "password_link_use"].contains(&id.as_str()) && browser.1 != "same-origin" {
+                assert_eq!(
+                    (answer.status, answer.error()["code"].as_str()),
+                    (403, Some("cross_site")),
+                    "{id} {browser:?}"
+                );
+                continue;
+            }
             let expected = json!({
                 "code": "unsupported_media_type",
                 "detail": "a browser must send JSON with `Content-Type: application/json`",

@@ -35,7 +35,7 @@ async fn a_link_sets_a_password_once() {
         body["metadata"],
         json!({
             "total": 2, "skipped": 0, "next_paging_token": null,
-            "warning": format!("the links begin with `http://{}`, only this machine can open them; set `server.public_url` to the address for everybody", app.address),
+            "warning": format!("the links begin with `http://{}`, which only this machine can open; set `server.public_url` to the address for everybody", app.address),
         })
     );
     let emails: Vec<&Value> = body["results"].as_array().unwrap().iter().map(|link| &link["email"]).collect();

@@ -71,7 +71,7 @@ async fn other_instances_refuse_an_ended_session_within_a_second() {
     let app = TestApp::spawn().await;
     let other = TestApp::spawn_on(app.database.clone(), Clock::System, |_| {}).await;
     let (user_id, browser) = app.signed_in("ada@example.com").await;
-    let there = browser.at(&other);
+    let there = browser.at(other.address);
     assert_eq!(there.get("/api/v2/userinfo/").await.status, 200);
     app.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &Value::Null).await;
     assert_eq!(browser.get("/api/v2/userinfo/").await.status, 401);

@@ -398,7 +398,7 @@ async fn making_a_key_needs_a_recent_sign_in() {
     assert_eq!(browser.post("/api/v2/api_keys", &key).await.status, 200);
     app.db_execute("update sessions set authenticated_at = authenticated_at - interval '16 minutes'").await;
     app.app.holders.clear();
-    let fresh = Browser::of(&app).at(&app);
+    let fresh = Browser::of(&app);
     fresh.set_cookie(SESSION, &browser.cookie(SESSION).unwrap());
     // The server's own cache lives for a second.
     tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;

@@ -357,8 +357,8 @@ async fn the_audit_log_is_filtered_by_time_and_actor() {
         ("nobody", "no API key is named `nobody`; a deleted key is found by its ID (`key_…`)"),
         (
             "nobody@example.com",
-            "no user has the e-mail address `nobody@example.com` now; for a deleted user, filter by the ID of the API key \
-             (`key_…`)",
+            "no user has the e-mail address `nobody@example.com` now; for a deleted user, filter by the ID of the user \
+             (`usr_…`) or of the API key (`key_…`)",
         ),
     ] {
         let ran = local(&app, &["audit", "list", "--local", "--actor", nobody]);

@@ -243,12 +243,12 @@ const FAULTS: [(&str, &str, &str, &str, &str); 14] = [
     ),
     ("alter role {} superuser", "database.role", "warning", "{} is a superuser", "alter role {} nosuperuser"),
     (
-        "drop index audit_events_time",
+        "drop index audit_events_by_time",
         "database.audit_index",
         "warning",
-        "the index audit_events_time is missing",
-        "create index audit_events_time on audit_events (organization_id, occurred_at, event_id) \
-             include (action, actor_id)",
+        "the index audit_events_by_time is missing",
+        "create index audit_events_by_time on audit_events (organization_id, occurred_at, event_id) \
+             include (action, actor_id, actor_user_id)",
     ),
     (
         "drop extension pg_trgm cascade",

@@ -30,5 +30,6 @@ mod locked_tables;
 mod password_strength;
 mod races;
 mod retries;
+mod sign_in;
 mod stopping;
 mod upgrade;

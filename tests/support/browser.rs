@@ -1,6 +1,7 @@
 //! A browser: it keeps cookies, and says where its requests come from.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -23,12 +24,17 @@ pub struct Browser {
 
 impl Browser {
     pub fn of(app: &TestApp) -> Self {
-        Self { actor: app.anonymous(), origin: format!("http://{}", app.address), cookies: Arc::default() }
+        Self::at_address(app.address)
+    }
+
+    /// A browser at the server with this address.
+    pub fn at_address(address: SocketAddr) -> Self {
+        Self { actor: Actor::new(address, None), origin: format!("http://{address}"), cookies: Arc::default() }
     }
 
     /// The same browser, with a copy of its cookies, at another server.
-    pub fn at(&self, app: &TestApp) -> Self {
-        Self { cookies: Arc::new(Mutex::new(self.cookies.lock().unwrap().clone())), ..Self::of(app) }
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { cookies: Arc::new(Mutex::new(self.cookies.lock().unwrap().clone())), ..Self::at_address(address) }
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

@@ -14,12 +14,15 @@ pub struct AuditEvent {
     pub event_id: String,
     /// Time of the action.
     pub occurred_at: DateTime<Utc>,
-    /// `api_key`, `invitation`, `operator`, `system` (the server itself) or `anonymous`.
+    /// `api_key`, `session`, `invitation`, `operator`, `system` (the server itself) or `anonymous`.
     pub actor_kind: String,
     /// ID of the actor; `null` for `operator`, `system` and `anonymous`.
     pub actor_id: Option<String>,
     /// Current name of the API key that acted.
     pub actor_name: Option<String>,
+    /// ID of the user on whose behalf an API key or a session acted. `None` for other actors, and for events of muster 0.1.0.
+    #[serde(default)]
+    pub actor_user_id: Option<String>,
     /// Name of the action, such as `user.batch_create`.
     pub action: String,
     /// `success`; `denied` if the actor is not authenticated or lacks the permission; `rejected` if the state of the

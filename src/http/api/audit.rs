@@ -103,6 +103,7 @@ impl From<Entry> for AuditEvent {
             actor_kind: entry.actor_kind.as_str().to_owned(),
             actor_id: entry.actor_id,
             actor_name: entry.actor_name,
+            actor_user_id: entry.actor_user_id.map(|user_id| user_id.to_string()),
             action: entry.action,
             outcome: entry.outcome.as_str().to_owned(),
             reason: entry.reason,
