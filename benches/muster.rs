@@ -48,13 +48,14 @@ impl Line {
 
 type Part = (&'static str, fn() -> Vec<Line>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("process", figures::process::lines),
     ("passwords", figures::passwords::lines),
     ("bulk", figures::bulk::lines),
     ("sizes", figures::sizes::lines),
     ("singles", figures::singles::lines),
     ("latency", figures::latency::lines),
+    ("sign-ins", figures::sign_ins::lines),
     ("people", figures::people::lines),
     ("lookups", figures::people::lookups),
     ("memory", figures::process::memory),

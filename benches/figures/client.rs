@@ -80,6 +80,12 @@ impl Client {
 
     /// Sends JSON and reads the response.
     pub fn post(&mut self, path: &str, body: &str) {
+        self.send_post(path, body);
+        self.receive(200);
+    }
+
+    /// Sends JSON.
+    pub fn send_post(&mut self, path: &str, body: &str) {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: muster\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{body}",
@@ -87,7 +93,6 @@ impl Client {
             body.len()
         );
         self.send(&[request.as_bytes()]);
-        self.receive(200);
     }
 
     /// Sends a list of users and reads the whole response.
@@ -119,8 +124,20 @@ impl Client {
         }
     }
 
-    /// Reads a whole response.
-    fn receive(&mut self, status: u16) -> usize {
+    /// Reads a whole response, and panics unless it has this status.
+    pub fn receive(&mut self, status: u16) -> usize {
+        let (answered, length, start) = self.read();
+        assert_eq!(answered, status, "{start}");
+        length
+    }
+
+    /// Reads a whole response and returns its status.
+    pub fn status(&mut self) -> u16 {
+        self.read().0
+    }
+
+    /// Reads a whole response: its status, the length of its body, and the start of the body.
+    fn read(&mut self) -> (u16, usize, String) {
         let mut filled = 0;
         let head = loop {
             if let Some(end) = self.received[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
@@ -137,10 +154,10 @@ impl Client {
             .find_map(|(name, value)| name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?)
             .unwrap_or_else(|| panic!("no content-length: {text}"));
         let answered: u16 = text.split(' ').nth(1).unwrap().parse().unwrap();
-        if answered != status {
-            let body = String::from_utf8_lossy(&self.received[head..filled]).into_owned();
-            panic!("{answered}: {body}");
-        }
+        let body = match answered {
+            200 => String::new(),
+            _ => String::from_utf8_lossy(&self.received[head..filled]).into_owned(),
+        };
         let mut left = length - (filled - head);
         while left > 0 {
             let space = left.min(self.received.len());
@@ -148,6 +165,6 @@ impl Client {
             assert!(read > 0, "the server closed the connection");
             left -= read;
         }
-        length
+        (answered, length, body)
     }
 }

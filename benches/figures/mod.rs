@@ -9,6 +9,7 @@ pub mod latency;
 pub mod passwords;
 pub mod people;
 pub mod process;
+pub mod sign_ins;
 pub mod singles;
 pub mod sizes;
 pub mod telemetry;

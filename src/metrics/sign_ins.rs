@@ -29,11 +29,14 @@ impl SignInMetrics {
             recoveries: Counter::default(),
             duration: Histogram::new(BUCKETS),
         };
-        for method in ["password", "link", "sso"] {
+        for method in ["password", "sso", "link", "recovery"] {
             drop(metrics.sign_ins.get_or_create(&[("method", method)]));
         }
         for reason in ["wrong_password", "unknown_account", "throttled"] {
             drop(metrics.refusals.get_or_create(&[("reason", reason)]));
+        }
+        for bucket in ["account", "account_day", "network"] {
+            drop(metrics.throttled.get_or_create(&[("bucket", bucket)]));
         }
         registry.register("sign_ins", "Sessions started on this instance", metrics.sign_ins.clone());
         registry.register("sign_in_refusals", "Refused sign-ins on this instance", metrics.refusals.clone());
