@@ -47,7 +47,7 @@ use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, User};
 use crate::keys::{self, KeySpec, Lifetime, NewKey};
-use crate::users::is_visible_line;
+use crate::users::{self, is_visible_line};
 
 pub use otp::{InvalidOtp, Otp};
 pub(crate) use user_code::CodeAttempts;
@@ -294,7 +294,7 @@ pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey
     let fetched = app.change(&caller, Action::LoginApprove, Target::Nothing, async |change| {
         // The approver first, as a deletion by a previous version of muster does, which then deletes the approval.
         if let Some(user_id) = login.user_id {
-            write::lock_approver(change, user_id).await?;
+            users::lock::rows(change, &[user_id]).await?;
         }
         let approval = write::fetch(change, &otp).await?.ok_or_else(already_fetched)?;
         failpoints::reach("login::fetched").await;

@@ -120,19 +120,6 @@ pub(super) async fn approve(
     Ok(approved.rows_affected() == 1)
 }
 
-/// Locks the user on whose behalf a login's key acts.
-pub(super) async fn lock_approver(change: &mut Change, user_id: Id<User>) -> Result<()> {
-    let organization_id = change.organization_id();
-    sqlx::query!(
-        "select from users where organization_id = $1 and user_id = $2 for no key update",
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-    )
-    .execute(change.connection())
-    .await?;
-    Ok(())
-}
-
 /// Marks an approval as fetched; its row stays until it expires. `None` if another request has fetched it.
 pub(super) async fn fetch(change: &mut Change, otp: &Otp) -> Result<Option<Approval>> {
     let (organization_id, now) = (change.organization_id(), change.now());

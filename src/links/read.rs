@@ -8,6 +8,7 @@ use crate::caller::PermissionLevel;
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Batch, Id, Organization, User};
+use crate::users;
 
 /// A user who may get a link.
 #[derive(Debug)]
@@ -54,19 +55,8 @@ impl Candidate {
 /// Locks users, so that requests for the same ones replace each other's links one after the other, and reads them with a later
 /// statement: the one that waits for a lock does not see what was committed meanwhile. Returns those that exist.
 pub(crate) async fn lock(change: &mut Change, users: &[Id<User>]) -> Result<Vec<Candidate>> {
+    users::lock::rows(change, users).await?;
     let organization_id = change.organization_id();
-    sqlx::query!(
-        r#"
-        select from users
-        where organization_id = $1 and user_id = any($2)
-        order by user_id
-        for no key update
-        "#,
-        organization_id as Id<Organization>,
-        users as &[Id<User>],
-    )
-    .execute(change.connection())
-    .await?;
     let rows = sqlx::query!(
         r#"
         select

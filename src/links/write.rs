@@ -7,6 +7,7 @@ use super::{Purpose, Token};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Organization, PasswordLink, User};
+use crate::sessions;
 
 /// Inserts links for locked users, and revokes the open links that they replace.
 pub(super) async fn create(
@@ -19,17 +20,7 @@ pub(super) async fn create(
     let users: Vec<Id<User>> = links.iter().map(|(_, user)| user.user_id).collect();
     let ids: Vec<Id<PasswordLink>> = links.iter().map(|(token, _)| token.id).collect();
     let secrets: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.sha256().to_vec()).collect();
-    sqlx::query!(
-        r#"
-        update password_links set revoked_at = $3
-        where organization_id = $1 and user_id = any($2) and used_at is null and revoked_at is null
-        "#,
-        organization_id as Id<Organization>,
-        &users as &[Id<User>],
-        now,
-    )
-    .execute(change.connection())
-    .await?;
+    sessions::revoke_links(change, &users).await?;
     sqlx::query!(
         r#"
         insert into password_links

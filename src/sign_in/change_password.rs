@@ -11,7 +11,7 @@ use crate::keys;
 use crate::passwords::{self, Password, PasswordHash};
 use crate::secret::Secret;
 use crate::sessions::{self, Client, StartedSession, Token};
-use crate::users::{EmailAddress, password_context};
+use crate::users::{self, EmailAddress, password_context};
 
 use super::{Account, Judged, device, read, throttle, write};
 
@@ -97,7 +97,7 @@ pub async fn change_password(
         // The user first, in the order of all locks.
         match caller.principal {
             Principal::Session { .. } => sessions::note_sign_in(change, user_id).await?,
-            _ => write::lock_user(change, user_id).await?,
+            _ => users::lock::rows(change, &[user_id]).await?,
         }
         change.lock_own_membership().await?;
         if !write::set(change, user_id, &hash, Some(set_at)).await? {

@@ -127,19 +127,6 @@ pub(crate) async fn delete_old(app: &App, organization_id: Id<Organization>) -> 
     Ok(deleted.rows_affected())
 }
 
-/// Locks a user.
-pub(super) async fn lock_user(change: &mut Change, user_id: Id<User>) -> Result<()> {
-    let organization_id = change.organization_id();
-    sqlx::query!(
-        "select from users where organization_id = $1 and user_id = $2 for no key update",
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-    )
-    .execute(change.connection())
-    .await?;
-    Ok(())
-}
-
 /// Sets a password that the user has chosen. With `replaced`, only if the current one was set at that time; `false`: it was not.
 /// The membership is locked.
 pub(super) async fn set(

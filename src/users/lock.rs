@@ -146,6 +146,24 @@ pub(super) async fn own_levels(change: &mut Change, users: &[Id<User>]) -> Resul
     Ok(levels.into_iter().map(|row| (row.user_id, row.permission_level)).collect())
 }
 
+/// Locks the rows of users, without reading them.
+pub(crate) async fn rows(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        select from users
+        where organization_id = $1 and user_id = any($2)
+        order by user_id
+        for no key update
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
 /// Locks one user.
 pub(super) async fn one(change: &mut Change, user_id: Id<User>) -> Result<Option<LockedUser>> {
     Ok(all(change, &[user_id]).await?.pop())
