@@ -63,6 +63,8 @@ pub enum Event {
         /// The organization.
         organization_id: Id<Organization>,
     },
+    /// A user did not recognize a device login and denied it.
+    LoginDenied(Id<User>),
     /// A user was created, with their membership.
     UserCreated {
         /// The user.
@@ -281,6 +283,7 @@ impl Event {
             Self::KeyExpirationSet { .. } => Action::KeyExpirationSet,
             Self::KeysRotatedForUser { .. } => Action::KeyRotateForUser,
             Self::LoginApproved { .. } => Action::LoginApprove,
+            Self::LoginDenied(_) => Action::LoginDeny,
             Self::UserCreated { .. } => Action::UserCreate,
             Self::UserUpdated { .. } => Action::UserUpdate,
             Self::UserSuspended(_) | Self::UserExpired(_) => Action::UserSuspend,
@@ -323,6 +326,7 @@ impl Event {
             | Self::KeyCreated { .. }
             | Self::KeyExpirationSet { .. }
             | Self::LoginApproved { .. }
+            | Self::LoginDenied(_)
             | Self::UserCreated { .. }
             | Self::ServiceAccountCreated(_)
             | Self::InvitationCreated { .. }
@@ -386,6 +390,7 @@ impl Event {
             | Self::CollaboratorUpdated { user_id, .. }
             | Self::CollaboratorRemoved(user_id)
             | Self::LoginApproved { user_id: Some(user_id), .. }
+            | Self::LoginDenied(user_id)
             | Self::SessionStarted { user_id, .. }
             | Self::SessionsEnded { user_id, .. }
             | Self::PasswordChanged { user_id, .. }

@@ -95,6 +95,8 @@ names! {
         LoginGet = "login.get",
         /// Approve a device login.
         LoginApprove = "login.approve",
+        /// Deny a device login.
+        LoginDeny = "login.deny",
         /// Create a group.
         GroupCreate = "group.create",
         /// Rename a group.
@@ -161,6 +163,7 @@ impl Action {
                 | Self::KeyUse
                 | Self::LoginGet
                 | Self::LoginApprove
+                | Self::LoginDeny
                 | Self::SessionStart
                 | Self::SessionEnd
                 | Self::SessionList
@@ -247,6 +250,7 @@ impl Action {
             | Self::KeyRotateForUser
             | Self::KeyExpirationSet
             | Self::LoginGet
+            | Self::LoginDeny
             | Self::LoginApprove => Some(Scope::KeysWrite),
             Self::KeyList | Self::KeyExpirationGet => Some(Scope::KeysRead),
             Self::GroupCreate

@@ -243,12 +243,55 @@ pub async fn approve(app: &App, caller: &Caller, text: &str, user_id: Option<Id<
         let approval = Approval { user_id, permission_level, scopes };
         let expires_at = login.request.expires_at;
         if !write::approve(change, &login.sha256, expires_at, &approval).await? {
-            return Err(Error::new(Code::Conflict, "the login is already approved; start a new one"));
+            return Err(answered());
         }
         change.record(Event::LoginApproved { user_id, organization_id: caller.organization_id });
         Ok(ApprovedLogin { user_id, permission_level, expires_at })
     })
     .await
+}
+
+/// Denies a login that the caller, a user in a session, did not start: nobody gets a key with its one-time password.
+///
+/// # Errors
+/// `forbidden`; `not_found` for an unknown or expired one-time password; `conflict` for a login that is approved or denied.
+pub async fn deny(app: &App, caller: &Caller, otp: &str) -> Result<()> {
+    app.authorize(caller, Action::LoginDeny).await?;
+    let Principal::Session { user_id, .. } = caller.principal else {
+        return Err(Error::invalid("a login can be denied in a session only"));
+    };
+    let otp = checked(app, otp)?;
+    app.change(caller, Action::LoginDeny, Target::User(user_id), async |change| {
+        write::delete_expired(change).await?;
+        if !write::deny(change, &otp.sha256, otp.expires_at).await? {
+            return Err(answered());
+        }
+        change.record(Event::LoginDenied(user_id));
+        Ok(())
+    })
+    .await
+}
+
+fn answered() -> Error {
+    Error::new(Code::Conflict, "the login is already approved or denied; start a new one")
+}
+
+/// The answer of a person to a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was approved, and the key may have been fetched.
+    Approved,
+    /// It was denied.
+    Denied,
+}
+
+/// Whether a login has been approved or denied.
+///
+/// # Errors
+/// Those of the database.
+pub async fn answer(app: &App, otp: &Otp) -> Result<Option<Answer>> {
+    let login = read::approved(app, otp).await?;
+    Ok(login.map(|login| if login.is_denied { Answer::Denied } else { Answer::Approved }))
 }
 
 /// The name of a login's key: `login of ada@example.com on laptop`.
@@ -283,6 +326,9 @@ fn already_fetched() -> Error {
 pub async fn fetch(app: &App, otp: &str, origin: Origin) -> Result<Option<NewKey>> {
     let otp = checked(app, otp)?;
     let Some(login) = read::approved(app, &otp).await? else { return Ok(None) };
+    if login.is_denied {
+        return Err(Error::new(Code::Conflict, "the login was denied; if you started it yourself, start a new one"));
+    }
     if login.is_fetched {
         return Err(already_fetched());
     }

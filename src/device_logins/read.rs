@@ -27,6 +27,8 @@ pub(super) struct Login {
     /// The approver, with the permissions at the time of approval.
     pub(super) approved_by: Principal,
     pub(super) is_fetched: bool,
+    /// Whether a user has denied the login: a session approves on behalf of its user, and denies on behalf of nobody.
+    pub(super) is_denied: bool,
     /// Whether the approving key with its secret, or the approving session, is still valid, and the user is active.
     pub(super) is_valid: bool,
 }
@@ -87,6 +89,7 @@ pub(super) async fn approved(app: &App, otp: &Otp) -> Result<Option<Login>> {
             organization_id: row.organization_id,
             user_id: row.user_id,
             is_fetched: row.is_fetched,
+            is_denied: row.approved_by_kind == ActorKind::Session && row.user_id.is_none(),
             is_valid: is_approver_valid && (row.user_id.is_none() || row.is_user_active),
             approved_by,
         }

@@ -120,6 +120,29 @@ pub(super) async fn approve(
     Ok(approved.rows_affected() == 1)
 }
 
+/// Writes that a user denied a login: an approval that acts for nobody and was fetched already. `false` if the login is approved
+/// or denied.
+pub(super) async fn deny(change: &mut Change, otp_sha256: &[u8; 32], expires_at: DateTime<Utc>) -> Result<bool> {
+    let (organization_id, now, actor) = (change.organization_id(), change.now(), change.actor());
+    let denied = sqlx::query!(
+        r#"
+        insert into login_approvals
+            (organization_id, otp_sha256, permission_level, approved_by_kind, approved_by_id, approved_at, expires_at, fetched_at)
+        values ($1, $2, 'collaborator', $3, $4, $5, $6, $5)
+        on conflict do nothing
+        "#,
+        organization_id as Id<Organization>,
+        otp_sha256.as_slice(),
+        actor.kind.as_str(),
+        actor.id,
+        now,
+        expires_at,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(denied.rows_affected() == 1)
+}
+
 /// Marks an approval as fetched; its row stays until it expires. `None` if another request has fetched it.
 pub(super) async fn fetch(change: &mut Change, otp: &Otp) -> Result<Option<Approval>> {
     let (organization_id, now) = (change.organization_id(), change.now());

@@ -167,9 +167,11 @@ impl Body {
     /// Reads the form of a page (`application/x-www-form-urlencoded`).
     ///
     /// # Errors
-    /// As [`Self::read`]; `invalid_request` for a missing, unknown or repeated field. The message contains no values.
+    /// As [`Self::read`]; `unsupported_media_type` for another type; `invalid_request` for a missing, unknown or repeated field. The
+    /// message contains no values.
     pub(super) async fn form<T: DeserializeOwned>(&mut self) -> Result<T> {
         let body = self.read_any().await?;
+        browser::check_form(&self.request)?;
         let text = std::str::from_utf8(&body).map_err(|_| Error::invalid("invalid form: not UTF-8"))?;
         form_encoded("form", text)
     }

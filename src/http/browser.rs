@@ -77,6 +77,19 @@ fn is_own(request: &HttpRequest, origin: &str) -> bool {
     authority(origin).is_some_and(|origin| own.into_iter().flatten().any(|own| own == origin))
 }
 
+/// Checks that a body is that of an HTML form.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub(super) fn check_form(request: &HttpRequest) -> Result<()> {
+    let mime = request.mime_type().ok().flatten();
+    if mime.is_some_and(|mime| mime.essence_str() == "application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    let message = "a form must be sent with `Content-Type: application/x-www-form-urlencoded`";
+    Err(Error::new(Code::UnsupportedMediaType, message))
+}
+
 /// Checks that a JSON body from a browser has a JSON media type (RFC 8259, or the suffix `+json` of RFC 6839).
 ///
 /// # Errors

@@ -14,7 +14,7 @@
 //!   connection.
 //! - Every response has the security headers of `security_headers`.
 //! - Every response has `x-request-id` and `x-trace-id`; the log and the audit log use the same values.
-//! - There are no redirects except from `/docs`: some clients drop the body or the key when they follow one.
+//! - There are no redirects except of pages and from `/docs`: some clients drop the body or the key when they follow one.
 //!
 //! Known quirks of the vendor's API, not to be copied into new routes: some paths end in a slash and some don't; booleans
 //! in queries are `True` and `False`; the `id` of a collaborator is that of the membership, not of the user.
@@ -180,7 +180,6 @@ url_table! {
     "/api/v2/users/request_otp_token/{otp}" => Get api::logins::fetch;
     "/api/v2/users/otp_tokens/{otp}" => Read api::logins::get;
     "/api/v2/users/approve_otp_token" => Post api::logins::approve;
-    "/login/{otp}" => Read pages::login::show;
     "/api/v2/users/api_keys" => Read api::vendor_keys::list_own;
     "/api/v2/users/api_keys/revoke" => Post api::vendor_keys::revoke_own_list;
     "/api/v2/users/api_keys/{key_id}" => Delete api::vendor_keys::revoke_own;
@@ -214,10 +213,35 @@ url_table! {
     "/api/v2/cli_usage/" => Post api::cli_usage::post;
 }
 
+/// The pages for people, which the OpenAPI document leaves out.
+fn page_routes(config: &mut ServiceConfig) {
+    use Method::{Get, PostOpen, Read};
+    use pages::{account, account_password, login, password, sign_in, sign_out};
+    config.service(resource("/sign-in", vec![endpoint(Read, sign_in::show), endpoint(PostOpen, sign_in::submit)]));
+    config.service(resource("/sign-in/check", vec![endpoint(Read, sign_in::check)]));
+    config.service(resource("/sign-out", vec![endpoint(Read, sign_out::show), endpoint(PostOpen, sign_out::submit)]));
+    config.service(resource(
+        "/password/forgot",
+        vec![endpoint(Get, password::forgot), endpoint(PostOpen, password::ask)],
+    ));
+    config.service(resource(
+        "/password/{token}",
+        vec![endpoint(Read, password::show), endpoint(PostOpen, password::submit)],
+    ));
+    config.service(resource("/account", vec![endpoint(Read, account::show)]));
+    config.service(resource(
+        "/account/password",
+        vec![endpoint(Read, account_password::show), endpoint(PostOpen, account_password::submit)],
+    ));
+    config.service(resource("/account/sessions/{session_id}/end", vec![endpoint(PostOpen, account::end_session)]));
+    config.service(resource("/login/{otp}", vec![endpoint(Read, login::show), endpoint(PostOpen, login::submit)]));
+    config.service(web::redirect("/", "account").see_other());
+}
+
 /// All routes.
 fn routes(config: &mut ServiceConfig) {
     api_routes(config);
-    config.service(resource("/", vec![endpoint(Method::Get, pages::guide::home)]));
+    page_routes(config);
     config.service(resource("/v2/api-keys", vec![endpoint(Method::Get, pages::guide::api_keys)]));
     config.service(resource("/collaborators", vec![endpoint(Method::Get, pages::guide::collaborators)]));
     config.service(resource("/assets/{name}", vec![endpoint(Method::Get, pages::assets::asset)]));

@@ -158,6 +158,26 @@ pub async fn list(app: &App, caller: &Caller, filter: Filter, page: &PageRequest
     Ok(Page::new(page, keys, |key| key.key_id))
 }
 
+/// Counts the valid keys of the caller's user.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn count_own(app: &App, caller: &Caller) -> Result<usize> {
+    let mut read = app.read(caller, Action::KeyList).await?;
+    let count = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from api_keys
+        where organization_id = $1 and user_id = $2 and revoked_at is null and expires_at > $3
+        "#,
+        caller.organization_id as Id<Organization>,
+        caller.user_id() as Option<Id<User>>,
+        app.clock.now(),
+    )
+    .fetch_one(&mut *read)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// Reads a key: one of the caller's own or, as an owner, any.
 ///
 /// # Errors

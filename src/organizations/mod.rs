@@ -17,7 +17,7 @@ use crate::users::write::AddressTaken;
 use crate::users::{self, Account, InvalidText, Name, NewUser};
 
 pub(crate) use read::name;
-pub use read::{Summary, first, list, max_key_days};
+pub use read::{Summary, first, list, max_key_days, only_name};
 
 /// Creates the organization of a new database, with its first owner and the owner's key. For [`crate::setup`].
 pub(crate) async fn create_default(app: &App) -> Result<NewKey> {

@@ -34,6 +34,18 @@ pub async fn first(app: &App) -> Result<Option<Id<Organization>>> {
     Ok(id)
 }
 
+/// The name of the organization, if the server has exactly one. For the pages of people who have not signed in.
+///
+/// # Errors
+/// Those of the database.
+pub async fn only_name(app: &App) -> Result<Option<String>> {
+    let mut names = sqlx::query_scalar!("select name from organizations order by organization_id limit 2")
+        .fetch_all(&mut *app.reader(&app.db.reserved).await?)
+        .await?;
+    let last = names.pop();
+    Ok(last.filter(|_| names.is_empty()))
+}
+
 /// Lists all organizations, oldest first. For the local operator.
 ///
 /// # Errors

@@ -309,6 +309,9 @@ async fn malformed_forms_are_rejected_with_a_page() {
     assert_eq!(page.status, 400);
     let mut bytes = b"name=".to_vec();
     bytes.push(0xff);
-    let answer = Actor::send(app.anonymous().request("POST", &format!("/invitations/{token}")).body(bytes)).await;
+    let request = |bytes: Vec<u8>| app.anonymous().request("POST", &format!("/invitations/{token}")).body(bytes);
+    let untyped = Actor::send(request(bytes.clone())).await;
+    assert_eq!((untyped.status, untyped.header("content-type")), (415, "text/html; charset=utf-8"));
+    let answer = Actor::send(request(bytes).header("content-type", "application/x-www-form-urlencoded")).await;
     assert!(answer.text.contains("Invalid form: not UTF-8"), "{}", answer.text);
 }

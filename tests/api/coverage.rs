@@ -23,14 +23,13 @@ pub fn operations() -> Vec<(String, String, String, bool)> {
 }
 
 /// Routes without authentication. This list should only shrink.
-const OPEN: [&str; 13] = [
+const OPEN: [&str; 12] = [
     "cli_usage",
     "invitation_accept",
     "invitation_page",
     "invitation_page_accept",
     "livez",
     "login_fetch",
-    "login_page",
     "login_start",
     "password_link_get",
     "password_link_use",
@@ -165,6 +164,14 @@ pub async fn body(app: &TestApp, operation: &str) -> String {
         }
         "invitation_page_accept" => "name=Ada&lastname=&password=kT9%24wqzPlr".to_owned(),
         other => writing_body(app, other).await.to_string(),
+    }
+}
+
+/// A request with a body of the type that the operation reads.
+fn with_body(request: reqwest::RequestBuilder, operation: &str, body: String) -> reqwest::RequestBuilder {
+    match operation {
+        "invitation_page_accept" => request.header("content-type", "application/x-www-form-urlencoded").body(body),
+        _ => request.body(body),
     }
 }
 
@@ -343,10 +350,12 @@ async fn every_described_route_is_served_with_no_other_methods() {
                 let answer = Actor::send(app.owner.request(other, &path)).await;
                 assert_eq!(answer.status, 405, "{other} {path}");
                 assert_eq!(answer.header("allow"), allowed, "{path}");
-                assert_eq!(
-                    answer.error(),
-                    json!({"code": "method_not_allowed", "detail": format!("method not allowed; allowed: {allowed}")})
-                );
+                let detail = format!("method not allowed; allowed: {allowed}");
+                if id.starts_with("invitation_page") {
+                    assert!(answer.text.contains(&detail[1..]), "{}", answer.text);
+                    continue;
+                }
+                assert_eq!(answer.error(), json!({"code": "method_not_allowed", "detail": detail}));
             }
         }
     }
@@ -371,7 +380,9 @@ async fn every_route_denies_callers_without_permission() {
         let status = async |actor: &Actor| Actor::send(actor.request(&method, &path)).await.status;
         if !secured {
             let request = app.anonymous().request(&method, &path);
-            let answer = Actor::send(if method == "GET" { request } else { request.body(body(&app, &id).await) }).await;
+            let answer =
+                Actor::send(if method == "GET" { request } else { with_body(request, &id, body(&app, &id).await) })
+                    .await;
             assert!(answer.status < 300, "{id}: {}", answer.text);
             continue;
         }
@@ -392,7 +403,7 @@ async fn every_writing_route_records_an_event_and_no_reading_route_does() {
         let writes = method != "GET" && !WRITES_NOTHING.contains(&id.as_str());
         let body = if method == "GET" { String::new() } else { body(&app, &id).await };
         let request = app.owner.request(&method, &path);
-        let answer = Actor::send(if method == "GET" { request } else { request.body(body) }).await;
+        let answer = Actor::send(if method == "GET" { request } else { with_body(request, &id, body) }).await;
         assert!(answer.status < 300, "{id}: {}", answer.text);
         // Filtered by request: a canceled batch records its end asynchronously.
         let log = app.owner.get("/api/v2/audit/events").await.json();

@@ -53,7 +53,7 @@ async fn a_login_gets_one_key_that_acts_as_the_approver() {
     assert!(approved.as_object_mut().unwrap().remove("expires_at").unwrap().is_string());
     assert_eq!(approved, json!({"user_id": user_id, "permission_level": "collaborator"}));
     let again = ada.post(APPROVE, &json!({"otp": otp})).await;
-    refused(&again, 409, "conflict", "the login is already approved; start a new one");
+    refused(&again, 409, "conflict", "the login is already approved or denied; start a new one");
     // Reading the page does not use the password up.
     let head = Actor::send(app.anonymous().request("HEAD", &format!("/api/v2/users/request_otp_token/{otp}"))).await;
     assert_eq!(head.status, 200);
@@ -66,7 +66,7 @@ async fn a_login_gets_one_key_that_acts_as_the_approver() {
     // A used password can be neither fetched nor approved again.
     refused(&fetched(&app, &otp).await, 409, "conflict", ALREADY_FETCHED);
     let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
-    refused(&again, 409, "conflict", "the login is already approved; start a new one");
+    refused(&again, 409, "conflict", "the login is already approved or denied; start a new one");
 
     let keys = ada.get("/api/v2/api_keys").await.json();
     let key = &keys["results"][1];
@@ -153,7 +153,7 @@ async fn a_code_shows_who_asks_and_approves_the_login() {
     let approved = ada.post(APPROVE, &json!({"otp": code.to_lowercase()})).await;
     assert_eq!((approved.status, &approved.json()["result"]["user_id"]), (200, &json!(ada_id)));
     let again = app.owner.post(APPROVE, &json!({"otp": otp})).await;
-    refused(&again, 409, "conflict", "the login is already approved; start a new one");
+    refused(&again, 409, "conflict", "the login is already approved or denied; start a new one");
     assert_eq!(fetched(&app, &otp).await.json()["result"]["valid"], true);
     let keys = ada.get("/api/v2/api_keys").await.json();
     assert_eq!(keys["results"][1]["name"], "login of ada@example.com on laptop");
@@ -210,7 +210,7 @@ async fn wrong_codes_are_limited_for_each_user_also_at_the_same_time() {
         &guesser.post(APPROVE, &json!({"otp": otp})).await,
         409,
         "conflict",
-        "the login is already approved; start a new one",
+        "the login is already approved or denied; start a new one",
     );
 }
 
@@ -404,7 +404,8 @@ async fn the_page_shows_the_code_without_scripts_and_is_not_cached() {
     let code =
         app.db_value::<String>("select left(user_code, 4) || '-' || right(user_code, 4) from login_requests").await;
     assert!(page.text.contains(&format!("muster login approve {code}</pre>")), "{}", page.text);
-    assert!(!page.text.contains(&otp), "the page shows no credential");
+    // The page shows no credential. Its own address, to which a sign-in returns, has one.
+    assert!(!page.text.replace(&format!("return_to=%2Flogin%2F{otp}"), "").contains(&otp), "{}", page.text);
     assert!(page.text.contains("<strong>Approve only a login that you started yourself, just now.</strong>"));
     for what in ["<script", "http:", "https:", "src="] {
         assert!(!page.text.contains(what), "{what}");

@@ -33,7 +33,7 @@ async fn every_response_has_a_request_id_and_a_trace_id() {
 #[tokio::test]
 async fn an_unknown_path_gets_an_error_in_the_usual_format() {
     let app = TestApp::spawn().await;
-    for path in ["/", "/api/v2/users", "/api/v2/userinfo", "/api/v2/organization_collaborators"] {
+    for path in ["/nowhere", "/api/v2/users", "/api/v2/userinfo", "/api/v2/organization_collaborators"] {
         let answer = app.anonymous().get(path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.error(), json!({"code": "not_found", "detail": "no such route; see /docs"}));

@@ -2,7 +2,8 @@
 # Looks at the pages with Chromium (from the system's packages) and programs from npm, installed into target/: accessibility
 # (axe), HTML (html-validate), and whether everything fits, from 320 pixels to a desktop, light and dark.
 #
-#   tests/pages/run.sh                                       checks the previews that `cargo test previews` has written
+#   tests/pages/run.sh                                       checks the previews that `cargo test previews` has written, and walks
+#                                                            through the pages of a temporary server
 #   SHOTS=target/shots tests/pages/run.sh sign-in account    takes pictures of the pages whose names begin so
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -18,3 +19,8 @@ fi
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 export CHROMIUM
 node tests/pages/previews.mjs target/pages "$@"
+if [ -n "${SHOTS:-}" ] || [ $# -gt 0 ]; then exit; fi
+# shellcheck source=tests/support/lib.sh
+. tests/support/lib.sh
+start_server "${CARGO_TARGET_DIR:-target}/debug/muster"
+node tests/pages/live.mjs

@@ -1,26 +1,34 @@
 //! `/account`: who one is, how one signs in, and where.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the handlers follow"))]
-
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Deserialize;
 
-use super::{Frame, Moment};
+use super::visitor::{Visitor, redirect};
+use super::{Frame, Moment, full_name, respond};
+use crate::app::App;
+use crate::caller::{Caller, PermissionLevel};
+use crate::error::{Error, Result};
+use crate::http::extract;
+use crate::keys;
+use crate::sessions::{self, Method, SessionDetails};
+use crate::sign_in;
 
 #[derive(Template)]
 #[template(path = "account.html")]
 pub(super) struct AccountPage<'a> {
     pub(super) frame: Frame,
     /// First and last name.
-    pub(super) name: &'a str,
+    pub(super) name: String,
     pub(super) email: &'a str,
-    pub(super) title: Option<&'a str>,
     pub(super) user_id: String,
     pub(super) organization_name: &'a str,
     pub(super) is_owner: bool,
     pub(super) is_sso_user: bool,
     pub(super) password_set: Option<Moment>,
     pub(super) api_keys: usize,
-    pub(super) sessions: Vec<SessionRow<'a>>,
+    pub(super) sessions: Vec<SessionRow>,
     pub(super) identities: Vec<IdentityRow<'a>>,
     pub(super) notice: Option<Notice>,
 }
@@ -33,19 +41,20 @@ pub(super) enum Notice {
 }
 
 #[derive(Debug)]
-pub(super) struct SessionRow<'a> {
+pub(super) struct SessionRow {
     pub(super) id: String,
     /// A short name, such as `Firefox on Windows`.
-    pub(super) browser: &'a str,
+    pub(super) browser: String,
     /// Such as `203.0.113.0/24`.
     pub(super) network: Option<String>,
     pub(super) since: Moment,
     pub(super) last_seen: Moment,
     /// How it began, such as `with password`.
-    pub(super) method: &'a str,
+    pub(super) method: &'static str,
     pub(super) is_this: bool,
 }
 
+#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
 pub(super) struct IdentityRow<'a> {
     pub(super) provider: &'a str,
@@ -53,4 +62,74 @@ pub(super) struct IdentityRow<'a> {
     pub(super) last_used: Option<Moment>,
     /// The address at the provider, if it is another one.
     pub(super) email_seen: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Query {
+    done: Option<String>,
+}
+
+/// `GET /account`.
+pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let holder = match Visitor::of(&request).await?.full(&request, "/account") {
+        Ok(holder) => holder,
+        Err(redirect) => return Ok(*redirect),
+    };
+    let query: Query = extract::query(&request)?;
+    let now = app.clock.now();
+    let caller = holder.caller(extract::origin(&request), now);
+    let account = sign_in::account_of(&app, caller.organization_id, holder.user.user_id).await?;
+    let account = account.ok_or_else(|| Error::internal("a session without a user"))?;
+    let sessions = sessions::list(&app, &caller, None).await?;
+    let mut sessions: Vec<SessionRow> = sessions.into_iter().map(|session| row(session, &caller, now)).collect();
+    // The stable sort keeps the latest first.
+    sessions.sort_by_key(|session| !session.is_this);
+    let page = AccountPage {
+        frame: Frame::of(&request),
+        name: full_name(&account.name, account.lastname.as_deref()),
+        email: &account.email,
+        user_id: account.user_id.to_string(),
+        organization_name: &account.organization_name,
+        is_owner: holder.permission == PermissionLevel::Owner,
+        is_sso_user: account.is_sso_user,
+        password_set: account.password.as_ref().map(|password| Moment { at: password.set_at, now }),
+        api_keys: keys::count_own(&app, &caller).await?,
+        sessions,
+        identities: Vec::new(),
+        notice: match query.done.as_deref() {
+            Some("password") => Some(Notice::PasswordChanged),
+            Some("session") => Some(Notice::SessionEnded),
+            _ => None,
+        },
+    };
+    Ok(respond(StatusCode::OK, &page))
+}
+
+fn row(session: SessionDetails, caller: &Caller, now: chrono::DateTime<chrono::Utc>) -> SessionRow {
+    SessionRow {
+        is_this: session.is_of(caller.principal),
+        id: session.session_id.to_string(),
+        browser: sessions::browser(session.agent.as_deref()),
+        network: session.address.map(sessions::network),
+        since: Moment { at: session.created_at, now },
+        last_seen: Moment { at: session.last_seen_at, now },
+        method: match session.method {
+            Method::Password => "with password",
+            Method::Sso => "through the identity provider",
+            Method::Passkey => "with a passkey",
+            Method::Link => "with a link",
+            Method::Recovery => "with a recovery link",
+        },
+    }
+}
+
+/// `POST /account/sessions/{session_id}/end`.
+pub(in crate::http) async fn end_session(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let holder = match Visitor::of(&request).await?.full(&request, "/account") {
+        Ok(holder) => holder,
+        Err(redirect) => return Ok(*redirect),
+    };
+    let caller = holder.caller(extract::origin(&request), app.clock.now());
+    sessions::end(&app, &caller, extract::id(&request, "session_id", "session")?).await?;
+    Ok(redirect(&request, "account?done=session"))
 }

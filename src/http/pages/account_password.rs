@@ -1,10 +1,21 @@
 //! `/account/password`: changing one's own password.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the handlers follow"))]
-
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Deserialize;
 
-use super::{Frame, Moment};
+use super::sign_in::until;
+use super::visitor::{self, Visitor, redirect, redirect_back, with_return};
+use super::{Frame, Moment, reason, respond, respond_error};
+use crate::app::App;
+use crate::caller::{SessionHolder, Stage};
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::{extract, session};
+use crate::keys;
+use crate::secret::Secret;
+use crate::sign_in::{self, NewPassword};
 
 #[derive(Template)]
 #[template(path = "account_password.html")]
@@ -17,6 +28,8 @@ pub(super) struct PasswordPage<'a> {
     pub(super) api_keys: usize,
     /// The box of the form.
     pub(super) revoke_api_keys: bool,
+    /// The page to go to afterwards; may be empty.
+    pub(super) return_to: &'a str,
     pub(super) problem: Option<Problem>,
 }
 
@@ -24,7 +37,7 @@ pub(super) struct PasswordPage<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum Problem {
     WrongPassword,
-    Rejected(Vec<String>),
+    Rejected(String),
     Throttled { until: Moment },
     Busy,
 }
@@ -41,4 +54,87 @@ impl PasswordPage<'_> {
     const fn is_rejected(&self) -> bool {
         matches!(self.problem, Some(Problem::Rejected(_)))
     }
+}
+
+#[derive(Deserialize)]
+struct Query {
+    return_to: Option<String>,
+}
+
+/// `GET /account/password`.
+pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let query: Query = extract::query(&request)?;
+    let Visitor::SignedIn(holder) = Visitor::of(&request).await? else {
+        return Ok(redirect(&request, &with_return("sign-in", "/account/password")));
+    };
+    if holder.is_sso_user {
+        return Err(Error::new(Code::Conflict, "you sign in through your organization's identity provider"));
+    }
+    let page = page(&request, &app, &holder).await?;
+    let return_to = visitor::return_to(query.return_to.as_deref()).unwrap_or_default();
+    Ok(respond(StatusCode::OK, &PasswordPage { return_to, ..page }))
+}
+
+async fn page<'a>(request: &HttpRequest, app: &App, holder: &'a SessionHolder) -> Result<PasswordPage<'a>> {
+    let must_change = holder.stage == Stage::MustChange;
+    let api_keys = match must_change {
+        true => 0,
+        false => keys::count_own(app, &holder.caller(extract::origin(request), app.clock.now())).await?,
+    };
+    Ok(PasswordPage {
+        frame: Frame::of(request),
+        email: &holder.user.email,
+        min_length: app.config.passwords.min_length,
+        must_change,
+        api_keys,
+        revoke_api_keys: false,
+        return_to: "",
+        problem: None,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    current_password: Secret,
+    new_password: Secret,
+    #[serde(default)]
+    revoke_api_keys: bool,
+    return_to: Option<String>,
+}
+
+/// `POST /account/password`.
+pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    let Visitor::SignedIn(holder) = Visitor::of(&body.request).await? else {
+        return Ok(redirect(&body.request, &with_return("sign-in", "/account/password")));
+    };
+    let Form { current_password, new_password, revoke_api_keys, return_to } = body.form().await?;
+    let request = &body.request;
+    let return_to = visitor::return_to(return_to.as_deref());
+    let device = session::device(request);
+    let caller = holder.caller(extract::origin(request), app.clock.now());
+    let change = NewPassword { current: current_password, new: new_password, revoke_api_keys, device };
+    let error = match sign_in::change_password(&app, &caller, change).await {
+        Ok(changed) => {
+            let mut response = match return_to {
+                Some(_) => redirect_back(request, return_to),
+                None => redirect(request, "account?done=password"),
+            };
+            if let Some(session) = &changed.session {
+                session::set(&mut response, session, changed.device.as_ref(), app.clock.now());
+            }
+            return Ok(response);
+        }
+        Err(error) => error,
+    };
+    let problem = match error.code() {
+        Code::WrongPassword => Problem::WrongPassword,
+        Code::PasswordRejected => Problem::Rejected(reason(&error)),
+        Code::Throttled => Problem::Throttled { until: until(&app, error.retry_after()) },
+        Code::Overloaded => Problem::Busy,
+        _ => return Err(error),
+    };
+    let page = page(request, &app, &holder).await?;
+    let return_to = return_to.unwrap_or_default();
+    Ok(respond_error(error, &PasswordPage { problem: Some(problem), revoke_api_keys, return_to, ..page }))
 }

@@ -11,12 +11,6 @@ use crate::error::Result;
 use crate::http::error;
 
 #[derive(Template)]
-#[template(path = "guide_home.html")]
-pub(super) struct Home {
-    pub(super) frame: Frame,
-}
-
-#[derive(Template)]
 #[template(path = "guide_api_keys.html")]
 pub(super) struct ApiKeys {
     pub(super) frame: Frame,
@@ -26,12 +20,6 @@ pub(super) struct ApiKeys {
 #[template(path = "guide_collaborators.html")]
 pub(super) struct Collaborators {
     pub(super) frame: Frame,
-}
-
-/// `/`.
-pub(in crate::http) async fn home(request: HttpRequest) -> Result<HttpResponse> {
-    let page = Home { frame: Frame::of(&request) };
-    show(request, &page).await
 }
 
 /// `/v2/api-keys`, to which the vendor's client refers when it has no valid key.

@@ -8,6 +8,7 @@
 //! | `login.rs` | `/login/{otp}`: approving a login of a program |
 //! | `sign_out.rs`, `sso.rs`, `error.rs` | signing out; failures of identity providers; all other errors |
 //! | `invitation.rs`, `guide.rs` | accepting an invitation; pages to which the vendor's client refers |
+//! | `visitor.rs` | who visits a page, and where to send them |
 //! | `assets.rs` | the stylesheet and the icon |
 //!
 //! A page is a struct with an askama template in `templates/`. `cargo test previews` renders all of them in all states into
@@ -38,6 +39,7 @@ pub(super) mod sign_out;
 pub(super) mod sso;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
 use std::fmt;
 
@@ -117,12 +119,25 @@ impl fmt::Display for Moment {
     }
 }
 
+fn full_name(name: &str, lastname: Option<&str>) -> String {
+    match lastname.filter(|lastname| !lastname.is_empty()) {
+        Some(lastname) => format!("{name} {lastname}"),
+        None => name.to_owned(),
+    }
+}
+
 /// A message of an operation as a sentence of a page.
 pub(super) fn sentence(message: &str) -> String {
     let mut chars = message.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let end = if message.ends_with('.') { "" } else { "." };
     format!("{first}{}{end}", chars.as_str())
+}
+
+/// Why a new password was rejected: the part of the message after the colon.
+fn reason(error: &Error) -> String {
+    let message = error.to_string();
+    sentence(message.split_once(": ").map_or(message.as_str(), |(_, reason)| reason))
 }
 
 /// A page.

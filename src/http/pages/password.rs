@@ -1,10 +1,18 @@
 //! `/password/…`: choosing a password with a link, and asking for one.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the handlers follow"))]
-
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Deserialize;
 
-use super::{Frame, Moment};
+use super::visitor::{needs_https, redirect};
+use super::{Frame, Moment, error, reason, respond, respond_error};
+use crate::app::App;
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::{browser, extract, session};
+use crate::links::{self, OpenLink};
+use crate::secret::Secret;
 
 #[derive(Template)]
 #[template(path = "password_link.html")]
@@ -14,7 +22,7 @@ pub(super) struct Link<'a> {
     pub(super) email: &'a str,
     pub(super) min_length: usize,
     /// Why the password was rejected.
-    pub(super) reasons: &'a [String],
+    pub(super) rejected: Option<String>,
     pub(super) is_busy: bool,
     /// Whether the link is the local operator's, for a user without a password.
     pub(super) is_recovery: bool,
@@ -34,6 +42,7 @@ pub(super) struct ForgotPage<'a> {
 }
 
 /// The states of `/password/forgot`.
+#[cfg_attr(not(test), allow(dead_code, reason = "the server sends no mail yet"))]
 #[derive(Debug)]
 pub(super) enum Forgot<'a> {
     Form { email: &'a str, asks_organization: bool, organization: &'a str, throttled_until: Option<Moment> },
@@ -49,4 +58,87 @@ impl ForgotPage<'_> {
             Forgot::NoMail => "Ask for a link",
         }
     }
+}
+
+/// `GET /password/{token}`. Opening a link changes nothing: scanners of mail and chat open it first.
+pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    if let Some(page) = needs_https(&request) {
+        return Ok(page);
+    }
+    match links::open(&app, token(&request), extract::origin(&request)).await {
+        Ok(link) => Ok(respond(StatusCode::OK, &page(&request, &app, &link))),
+        Err(error) => failed(&request, error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    /// Absent for a recovery.
+    password: Option<Secret>,
+}
+
+/// `POST /password/{token}`.
+pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    if let Some(page) = needs_https(&body.request) {
+        return Ok(page);
+    }
+    browser::check_origin(&body.request, session::has_cookie(&body.request))?;
+    let Form { password } = body.form().await?;
+    let (request, password) = (&body.request, password.unwrap_or_else(|| Secret::new("")));
+    let error = match links::set_password(&app, token(request), &password, &session::client(request)).await {
+        Ok(used) => {
+            let mut response = redirect(request, "sign-in/check");
+            session::set(&mut response, &used.session, used.device.as_ref(), app.clock.now());
+            return Ok(response);
+        }
+        Err(error) => error,
+    };
+    if !matches!(error.code(), Code::PasswordRejected | Code::Overloaded) {
+        return failed(request, error);
+    }
+    // The link stays open.
+    match links::open(&app, token(request), extract::origin(request)).await {
+        Ok(link) => {
+            let is_busy = error.code() == Code::Overloaded;
+            let rejected = (!is_busy).then(|| reason(&error));
+            let page = Link { rejected, is_busy, ..page(request, &app, &link) };
+            Ok(respond_error(error, &page))
+        }
+        Err(error) => failed(request, error),
+    }
+}
+
+fn token(request: &HttpRequest) -> &str {
+    request.match_info().get("token").unwrap_or_default()
+}
+
+fn page<'a>(request: &HttpRequest, app: &App, link: &'a OpenLink) -> Link<'a> {
+    Link {
+        frame: Frame::of(request),
+        organization_name: &link.organization_name,
+        email: &link.email,
+        min_length: app.config.passwords.min_length,
+        rejected: None,
+        is_busy: false,
+        is_recovery: !link.sets_password(),
+    }
+}
+
+fn failed(request: &HttpRequest, error: Error) -> Result<HttpResponse> {
+    match error.code() {
+        Code::NotFound => Ok(error::titled(request, "This link can’t be used", error)),
+        _ => Err(error),
+    }
+}
+
+/// `GET /password/forgot`.
+pub(in crate::http) async fn forgot(request: HttpRequest) -> HttpResponse {
+    respond(StatusCode::OK, &ForgotPage { frame: Frame::of(&request), state: Forgot::NoMail })
+}
+
+/// `POST /password/forgot`.
+pub(in crate::http) async fn ask(request: HttpRequest) -> HttpResponse {
+    let error = Error::new(Code::MailNotConfigured, "this server sends no mail; ask an owner for a link");
+    respond_error(error, &ForgotPage { frame: Frame::of(&request), state: Forgot::NoMail })
 }

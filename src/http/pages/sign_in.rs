@@ -1,10 +1,24 @@
 //! `/sign-in`: address and password, or an identity provider.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the handlers follow"))]
+use std::time::Duration;
 
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use serde::Deserialize;
 
-use super::{Frame, Moment};
+use super::visitor::{self, Visitor, needs_https, redirect, redirect_back, with_return};
+use super::{Frame, Moment, respond, respond_error};
+use crate::app::App;
+use crate::caller::{SessionHolder, Stage};
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::public_url::{host, public_url};
+use crate::http::{browser, extract, sender, session};
+use crate::organizations;
+use crate::secret::Secret;
+use crate::sessions;
+use crate::sign_in::{self, Attempt};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -27,9 +41,7 @@ pub(super) struct SignIn<'a> {
 /// Why the person sees the page, if not by going there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
-    SignedOut,
     SessionEnded,
-    PasswordChanged,
     /// The session is not fresh enough for an action; the account is known.
     Confirm,
 }
@@ -43,6 +55,7 @@ pub(super) enum Problem {
 }
 
 /// A button that leads to an identity provider.
+#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
 pub(super) struct Provider<'a> {
     pub(super) title: &'a str,
@@ -83,4 +96,179 @@ pub(super) struct HttpsNeeded<'a> {
     pub(super) frame: Frame,
     /// `server.public_url`, if it is one with HTTPS.
     pub(super) https_address: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Query {
+    return_to: Option<String>,
+    /// `1`: the session is not fresh enough for what comes next.
+    again: Option<String>,
+}
+
+/// `GET /sign-in`.
+pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    if let Some(page) = needs_https(&request) {
+        return Ok(page);
+    }
+    let query: Query = extract::query(&request)?;
+    let return_to = visitor::return_to(query.return_to.as_deref());
+    let visitor = Visitor::of(&request).await?;
+    let again = confirming(&visitor, query.again.as_deref());
+    let (notice, email) = match (&visitor, again) {
+        (_, Some(holder)) => (Some(Notice::Confirm), holder.user.email.as_str()),
+        (Visitor::SignedIn(_), None) => return Ok(redirect_back(&request, return_to)),
+        (Visitor::Anonymous { has_ended: true }, None) => (Some(Notice::SessionEnded), ""),
+        (Visitor::Anonymous { has_ended: false }, None) => (None, ""),
+    };
+    let organization = Organization::of(&request, &app).await?;
+    let page = SignIn { notice, email, return_to: return_to.unwrap_or_default(), ..organization.form() };
+    let mut response = respond(StatusCode::OK, &page);
+    if notice == Some(Notice::SessionEnded) {
+        // Say so once.
+        session::clear(&mut response);
+    }
+    Ok(response)
+}
+
+/// The session that is confirmed by signing in again.
+fn confirming<'a>(visitor: &'a Visitor, again: Option<&str>) -> Option<&'a SessionHolder> {
+    match visitor {
+        Visitor::SignedIn(holder) if again == Some("1") && holder.stage == Stage::Full => Some(holder),
+        _ => None,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    #[serde(default)]
+    email: String,
+    password: Secret,
+    #[serde(default)]
+    organization: String,
+    return_to: Option<String>,
+    again: Option<String>,
+}
+
+/// `POST /sign-in`.
+pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    if let Some(page) = needs_https(&body.request) {
+        return Ok(page);
+    }
+    browser::check_origin(&body.request, session::has_cookie(&body.request))?;
+    let mut form: Form = body.form().await?;
+    let request = &body.request;
+    let visitor = Visitor::of(request).await?;
+    let again = confirming(&visitor, form.again.as_deref());
+    if let Some(holder) = again {
+        // The same account, whatever the browser sends.
+        form.email.clone_from(&holder.user.email);
+        form.organization = holder.organization.organization_id.to_string();
+    }
+    let organization = Some(form.organization.clone()).filter(|organization| !organization.trim().is_empty());
+    let device = session::device(request);
+    let attempt = Attempt { email: form.email.clone(), password: form.password, organization, device };
+    let return_to = visitor::return_to(form.return_to.as_deref());
+    match sign_in::sign_in(&app, attempt, &session::client(request)).await {
+        Ok(signed_in) => {
+            if let Visitor::SignedIn(previous) = &visitor {
+                end(&app, request, previous).await;
+            }
+            let check = return_to.map_or_else(|| "sign-in/check".to_owned(), |page| with_return("sign-in/check", page));
+            let mut response = redirect(request, &check);
+            session::set(&mut response, &signed_in.session, signed_in.device.as_ref(), app.clock.now());
+            Ok(response)
+        }
+        Err(error) => {
+            let problem = problem(&app, &error);
+            // An organization is missing, which the form can ask for.
+            if problem.is_none() && error.code() != Code::InvalidRequest {
+                return Err(error);
+            }
+            let organization = Organization::of(request, &app).await?;
+            let page = SignIn {
+                notice: again.map(|_| Notice::Confirm),
+                problem,
+                email: &form.email,
+                organization: if again.is_some() { "" } else { &form.organization },
+                return_to: return_to.unwrap_or_default(),
+                ..organization.form()
+            };
+            Ok(respond_error(error, &page))
+        }
+    }
+}
+
+fn problem(app: &App, error: &Error) -> Option<Problem> {
+    match error.code() {
+        Code::SignInRefused => Some(Problem::Refused),
+        Code::Throttled => Some(Problem::Throttled { until: until(app, error.retry_after()) }),
+        Code::Overloaded => Some(Problem::Busy),
+        _ => None,
+    }
+}
+
+/// When to retry.
+pub(super) fn until(app: &App, retry_after: Option<Duration>) -> Moment {
+    let now = app.clock.now();
+    let wait = retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok()).unwrap_or_default();
+    Moment { at: now + wait, now }
+}
+
+/// Ends the session that a new one replaces.
+async fn end(app: &App, request: &HttpRequest, previous: &SessionHolder) {
+    let caller = previous.caller(extract::origin(request), app.clock.now());
+    if let Err(error) = sessions::end(app, &caller, previous.session_id).await {
+        app.db.observe(&error);
+        tracing::warn!(error = error.chain(), "failed to end the previous session of a browser");
+    }
+}
+
+/// The parts of the form that do not depend on the attempt.
+struct Organization {
+    frame: Frame,
+    name: Option<String>,
+}
+
+impl Organization {
+    async fn of(request: &HttpRequest, app: &App) -> Result<Self> {
+        Ok(Self { frame: Frame::of(request), name: organizations::only_name(app).await? })
+    }
+
+    fn form(&self) -> SignIn<'_> {
+        SignIn {
+            frame: self.frame.clone(),
+            organization_name: self.name.as_deref(),
+            asks_organization: self.name.is_none(),
+            organization: "",
+            email: "",
+            return_to: "",
+            notice: None,
+            problem: None,
+            providers: &[],
+        }
+    }
+}
+
+/// `GET /sign-in/check`, to which a sign-in leads: whether the browser has kept the cookie. Nothing starts again by itself.
+pub(in crate::http) async fn check(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let query: Query = extract::query(&request)?;
+    let return_to = visitor::return_to(query.return_to.as_deref());
+    if let Visitor::SignedIn(holder) = Visitor::of(&request).await? {
+        return Ok(match (holder.stage, return_to) {
+            (Stage::Full, _) => redirect_back(&request, return_to),
+            (Stage::MustChange, Some(page)) => redirect(&request, &with_return("account/password", page)),
+            (Stage::MustChange, None) => redirect(&request, "account/password"),
+        });
+    }
+    let scheme = if sender::is_https(&request) { "https" } else { "http" };
+    let here = format!("{scheme}://{}", host(&request).unwrap_or_default());
+    let public_url = public_url(&request, &app.config.server)?;
+    let page = CookieMissing {
+        frame: Frame::of(&request),
+        other_address: Some(public_url.as_str()).filter(|url| *url != here),
+        here: &here,
+        is_https: sender::is_https(&request),
+    };
+    Ok(respond(StatusCode::BAD_REQUEST, &page))
 }

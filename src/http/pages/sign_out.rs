@@ -1,10 +1,14 @@
 //! `/sign-out`.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the handlers follow"))]
-
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::Frame;
+use super::visitor::{Visitor, redirect};
+use super::{Frame, respond};
+use crate::app::App;
+use crate::error::Result;
+use crate::http::session;
 
 #[derive(Template)]
 #[template(path = "sign_out.html")]
@@ -20,6 +24,7 @@ pub(super) enum SignOut<'a> {
 }
 
 /// The provider through which the session began.
+#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
 pub(super) struct Provider<'a> {
     pub(super) title: &'a str,
@@ -34,4 +39,22 @@ impl SignOutPage<'_> {
             SignOut::Done { .. } => "You are signed out",
         }
     }
+}
+
+/// `GET /sign-out`, which only asks, and says so when nobody is signed in.
+pub(in crate::http) async fn show(request: HttpRequest) -> Result<HttpResponse> {
+    let visitor = Visitor::of(&request).await?;
+    let state = match &visitor {
+        Visitor::SignedIn(holder) => SignOut::Ask { email: &holder.user.email },
+        Visitor::Anonymous { .. } => SignOut::Done { provider: None },
+    };
+    Ok(respond(StatusCode::OK, &SignOutPage { frame: Frame::of(&request), state }))
+}
+
+/// `POST /sign-out`. Succeeds without a valid session, too.
+pub(in crate::http) async fn submit(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    session::sign_out(&app, &request).await?;
+    let mut response = redirect(&request, "sign-out");
+    session::clear(&mut response);
+    Ok(response)
 }

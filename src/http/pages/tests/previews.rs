@@ -136,12 +136,7 @@ fn sign_in_pages(folder: &mut Folder, names: &Names) {
     ] {
         folder.write(&page(name), &SignIn { problem: Some(problem), email: &names.email, ..sign_in(names) });
     }
-    for (name, notice) in [
-        ("-signed-out", Notice::SignedOut),
-        ("-ended", Notice::SessionEnded),
-        ("-changed", Notice::PasswordChanged),
-        ("-again", Notice::Confirm),
-    ] {
+    for (name, notice) in [("-ended", Notice::SessionEnded), ("-again", Notice::Confirm)] {
         let email = if notice == Notice::Confirm { names.email.as_str() } else { "" };
         folder.write(&page(name), &SignIn { notice: Some(notice), email, ..sign_in(names) });
     }
@@ -155,15 +150,14 @@ fn password_pages(folder: &mut Folder, names: &Names) {
         organization_name: &names.organization,
         email: &names.email,
         min_length: 12,
-        reasons: &[],
+        rejected: None,
         is_busy: false,
         is_recovery: false,
     };
     folder.write(&page("-link"), &link());
-    let reasons =
-        ["Shorter than 12 characters.", "Too easy to guess: common, a pattern, or the person’s name or address."];
-    let reasons = reasons.map(str::to_owned);
-    folder.write(&page("-link-rejected"), &Link { reasons: &reasons, ..link() });
+    let reason = "Too easy to guess: common, a pattern, or the person's name or address; use several unrelated words."
+        .to_owned();
+    folder.write(&page("-link-rejected"), &Link { rejected: Some(reason.clone()), ..link() });
     folder.write(&page("-link-busy"), &Link { is_busy: true, ..link() });
     folder.write(&page("-link-recovery"), &Link { is_recovery: true, ..link() });
     let form = |throttled_until| Forgot::Form {
@@ -181,13 +175,14 @@ fn password_pages(folder: &mut Folder, names: &Names) {
         must_change: false,
         api_keys: 3,
         revoke_api_keys: true,
+        return_to: "/login/x",
         problem: None,
     };
     folder.write(&page("-change"), &page_of());
     folder.write(&page("-must-change"), &PasswordPage { must_change: true, api_keys: 0, ..page_of() });
     for (name, problem) in [
         ("-change-wrong", account_password::Problem::WrongPassword),
-        ("-change-rejected", account_password::Problem::Rejected(reasons.to_vec())),
+        ("-change-rejected", account_password::Problem::Rejected(reason)),
         ("-change-throttled", account_password::Problem::Throttled { until: at("30T09:41:37") }),
         ("-change-busy", account_password::Problem::Busy),
     ] {
@@ -199,7 +194,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
     let page = |name: &str| format!("account{name}{}", names.suffix);
     let session = |id: &str, is_this| SessionRow {
         id: id.to_owned(),
-        browser: &names.agent,
+        browser: names.agent.clone(),
         network: Some("203.0.113.0/24".to_owned()),
         since: at("29T07:58:30"),
         last_seen: at("30T09:02:00"),
@@ -208,9 +203,8 @@ fn account_pages(folder: &mut Folder, names: &Names) {
     };
     let account = || AccountPage {
         frame: Frame::default(),
-        name: &names.name,
+        name: names.name.clone(),
         email: &names.email,
-        title: Some(&names.title),
         user_id: "usr_01m8ke8gj6ewcrj1nttepf7kr7".to_owned(),
         organization_name: &names.organization,
         is_owner: true,
@@ -220,7 +214,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         sessions: vec![
             session("ses_1", true),
             SessionRow {
-                browser: "Safari on iPhone",
+                browser: "Safari on iPhone".to_owned(),
                 network: None,
                 since: at("28T18:20:00"),
                 ..session("ses_2", false)
@@ -236,7 +230,6 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         is_sso_user: true,
         password_set: None,
         api_keys: 0,
-        title: None,
         sessions: vec![SessionRow { method: "through Entra ID", ..session("ses_1", true) }],
         identities: vec![
             IdentityRow {
@@ -286,7 +279,7 @@ fn login_pages(folder: &mut Folder, names: &Names) {
         until: at("30T09:48:07"),
         path: "/login/otp_x",
     };
-    let person = || Person { name: &names.name, email: &names.email, is_owner: true };
+    let person = || Person { name: names.name.clone(), email: &names.email, is_owner: true };
     let approve = |is_elsewhere, is_unticked| Step::Approve { is_elsewhere, is_unticked };
     for (name, step) in [
         ("approve", approve(false, false)),
@@ -402,7 +395,6 @@ fn pages_without_names(folder: &mut Folder) {
         let (frame, detail) = (frame(), detail.to_owned());
         folder.write(name, &ErrorPage { frame, heading, detail, is_transient, offers_sign_in, request_id });
     }
-    folder.write("guide-home", &guide::Home { frame: frame() });
     folder.write("guide-api-keys", &guide::ApiKeys { frame: frame() });
     folder.write("guide-collaborators", &guide::Collaborators { frame: frame() });
 }

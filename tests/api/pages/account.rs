@@ -1,0 +1,98 @@
+use serde_json::json;
+
+use super::{Browser, PASSWORD, event, heading, spawn, user};
+
+/// S-26: the account page shows who one is and where one is signed in, and ends sessions.
+#[tokio::test]
+async fn the_account_page_shows_and_ends_sessions() {
+    let app = spawn().await;
+    let user_id = user(&app, "ada@example.com", "owner").await;
+    let (mut browser, mut elsewhere) = (Browser::of(&app), Browser::of(&app));
+    elsewhere.sign_in("ada@example.com", PASSWORD, "").await;
+    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let page = browser.get("/account").await;
+    assert_eq!((page.status, heading(&page)), (200, "<bdi>Ada Lovelace</bdi>"));
+    for part in [
+        "ada@<wbr>example.com",
+        "<bdi>Default organization</bdi>",
+        "<span class=\"tag owner\">Owner</span>",
+        &user_id,
+        "Change password</a>",
+        "You have none.",
+        "127.0.0.0/24",
+        "<strong><bdi>Firefox on Linux</bdi></strong> <span class=\"tag\">this browser</span>",
+        "aria-label=\"End the session of Firefox on Linux since ",
+        "with password",
+    ] {
+        assert!(page.text.contains(part), "{part} in {}", page.text);
+    }
+    // One form: there is nothing to end but the other session. Tokens are not shown.
+    assert_eq!(page.text.matches("<form").count(), 1);
+    assert!(!page.text.contains("ams_"));
+    let action = page.text.split_once("action=\"").unwrap().1.split('"').next().unwrap().to_owned();
+    let answer = browser.submit(&format!("/{action}"), &[]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "../../../account?done=session"));
+    assert!(browser.get("/account?done=session").await.text.contains("The session has ended."));
+    assert_eq!(elsewhere.get("/account").await.status, 303);
+    assert_eq!(event(&app, "session.end").await["details"]["reason"], "ended");
+    // Again: nothing happens.
+    assert_eq!(browser.submit(&format!("/{action}"), &[]).await.status, 303);
+}
+
+/// Sessions of others are not found, as unknown ones.
+#[tokio::test]
+async fn sessions_of_others_are_not_found() {
+    let app = spawn().await;
+    user(&app, "ada@example.com", "collaborator").await;
+    user(&app, "eve@example.com", "collaborator").await;
+    let (mut ada, mut eve) = (Browser::of(&app), Browser::of(&app));
+    ada.sign_in("ada@example.com", PASSWORD, "").await;
+    eve.sign_in("eve@example.com", PASSWORD, "").await;
+    let page = ada.get("/account").await;
+    assert!(!page.text.contains("<form") && page.text.contains("Collaborator"), "{}", page.text);
+    let answer = app.owner.get("/api/v2/audit/events?action=session.start&count=10").await.json();
+    assert_eq!(answer["results"].as_array().unwrap().len(), 2);
+    let session: String = app
+        .db_value("select session_id::text from sessions s join users u using (organization_id, user_id) where u.email = 'ada@example.com'")
+        .await;
+    let id = muster::id::Id::<muster::id::Session>::from_uuid(session.parse().unwrap());
+    for id in [id.to_string(), "ses_01k9h6m3x0e8wbz1v5n7q2r4t6".to_owned(), "x".to_owned()] {
+        let page = eve.submit(&format!("/account/sessions/{id}/end"), &[]).await;
+        assert_eq!((page.status, heading(&page)), (404, "Page not found"), "{id}");
+    }
+    assert_eq!(ada.get("/account").await.status, 200);
+    // Nobody is signed in: to the sign-in page.
+    let answer = Browser::of(&app).submit(&format!("/account/sessions/{id}/end"), &[]).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "../../../sign-in?return_to=%2Faccount"));
+}
+
+/// S-24: with an API key, cookies do not count; an API key opens no page.
+#[tokio::test]
+async fn an_api_key_opens_no_page() {
+    let app = spawn().await;
+    user(&app, "ada@example.com", "collaborator").await;
+    let mut browser = Browser::of(&app);
+    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let request = browser.request("GET", "/account").bearer_auth(app.owner.token());
+    assert_eq!(browser.send(request).await.status, 303);
+    // Two session cookies: one was planted.
+    let cookie = browser.cookies["__Host-Http-muster"].clone();
+    let mut planted = Browser::of(&app);
+    let twice = format!("__Host-Http-muster={cookie}; __Host-Http-muster={cookie}");
+    let request = planted.request("GET", "/account").header("cookie", twice);
+    assert_eq!(planted.send(request).await.status, 303);
+}
+
+/// U-7, U-8: names appear as text.
+#[tokio::test]
+async fn names_appear_as_text() {
+    let app = spawn().await;
+    let name = "<b>\"Ada\"&'</b>";
+    let user =
+        json!([{"name": name, "lastname": "", "email": "ada@example.com", "password": PASSWORD, "is_sso_user": false}]);
+    assert_eq!(app.owner.create(&user).await.status, 200);
+    let mut browser = Browser::of(&app);
+    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let page = browser.get("/account").await;
+    assert_eq!(heading(&page), "<bdi>&#60;b&#62;&#34;Ada&#34;&#38;&#39;&#60;/b&#62;</bdi>");
+}
