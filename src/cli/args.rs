@@ -1,5 +1,6 @@
 //! Arguments that several commands share: the settings, and the organization of the local operator.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -65,12 +66,30 @@ impl OperatorArgs {
     }
 
     pub(super) fn load(&self) -> Result<Operator, Exit> {
+        self.load_listening(None)
+    }
+
+    /// The settings with another address to listen on.
+    pub(super) fn load_listening(&self, listen: Option<&String>) -> Result<Operator, Exit> {
         let organization = self.organization.clone().filter(|organization| !organization.is_empty());
-        Ok(Operator { config: self.config.load()?, organization })
+        Ok(Operator { config: self.config.load_with(listen)?, organization })
     }
 }
 
 impl ConfigArgs {
+    /// The same options for a shell, each after a blank, without the secrets of a database URL.
+    pub(super) fn for_shell(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| output::shell_quote(&path.to_string_lossy()));
+        [
+            ("config", path(&self.config)),
+            ("data-dir", path(&self.data_dir)),
+            ("database-url", self.database_url.as_ref().map(|_| "…".to_owned())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!(" --{name} {}", value?)))
+        .collect()
+    }
+
     pub(super) fn load(&self) -> Result<Config, Exit> {
         self.load_with(None)
     }
@@ -89,6 +108,13 @@ impl ConfigArgs {
 impl ServeArgs {
     pub(super) fn load(&self) -> Result<Config, Exit> {
         self.config.load_with(self.listen.as_ref())
+    }
+
+    /// The same options for a command of the local operator in a shell, each after a blank. `address` is the one on which the
+    /// server listens.
+    pub(super) fn for_shell(&self, address: SocketAddr) -> String {
+        let listen = self.listen.as_ref().map_or_else(String::new, |_| format!(" --listen {address}"));
+        self.config.for_shell() + &listen
     }
 }
 

@@ -18,12 +18,17 @@
 //! - `--hash-locally` excludes `--plan` and `--idempotency-key`: each run creates new hashes, so that a plan would never
 //!   apply and the key would belong to different rows. Retries within a run send the same hashes. An earlier run is found by
 //!   the digest of the file, before the passwords are hashed.
+//! - `--generate-passwords` excludes them for the same reason: a second run must not generate other passwords for users who
+//!   exist. It reports the batch of the first run, whose file is right, and writes none. If the first run created nothing and was
+//!   killed before it removed its file, the second one stops at that file, because nobody else can know what it is worth.
+//! - `--links-out` makes the links in a second request, because the server stores no link: a retry of the batch could not return
+//!   them. The same command, run again, makes the links of the batch that exists.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{ValueEnum, ValueHint};
 use hmac::{Hmac, KeyInit, Mac};
 use muster_client::{
     AdminCreatedUser, Batch, BatchEvent, BatchFilter, BatchRequest, BatchState, Client, CreatedBatch, Error,
@@ -35,11 +40,13 @@ use sha2::Sha256;
 
 use super::file_args::FileArgs;
 use super::file_report::{self, FileReport};
+use super::generated_passwords::{self, PasswordFile};
 use super::local_hash::{self, Hashed};
 use super::output::{self, Format, TableRow, full_name};
+use super::private_file::NewFile;
 use super::progress::Progress;
 use super::remote::ServerArgs;
-use super::{Exit, batch_wait, plan_summary};
+use super::{Exit, batch_wait, plan_summary, user_link};
 use crate::secret::Secret;
 use crate::users::EmailAddress;
 use crate::users_file::{Contents, UsersFile};
@@ -74,6 +81,19 @@ pub(super) struct Args {
     /// creates new hashes, so --plan and --idempotency-key can't be used.
     #[arg(long, conflicts_with_all = ["plan", "idempotency_key"])]
     hash_locally: bool,
+    /// Generate a password for each user without SSO, password and hash, and write them to this new CSV file, which only you can
+    /// read: email, name, password. Each run generates others, so --plan and --idempotency-key can't be used.
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["plan", "idempotency_key", "links_out"]
+    )]
+    generate_passwords: Option<PathBuf>,
+    /// Make links with which the users set their passwords, as `muster user link`, and write them to this new CSV file, which
+    /// only you can read: email, name, user_id, link, expires_at.
+    #[arg(long, value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
+    links_out: Option<PathBuf>,
     /// Idempotency key: the users of one key are created once [default: derived from the users, the plan and the API key, so
     /// that the same command continues where an earlier one was interrupted].
     #[arg(long, value_name = "KEY")]
@@ -95,24 +115,62 @@ pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
     let mut progress = Progress::start();
     let format = args.output.unwrap_or(Format::Table);
     let (file, report) = args.file.read(&args.users_file, Contents::CREATED, format, "created")?;
+    let links = match &args.links_out {
+        Some(path) if !args.dry_run => {
+            let out = NewFile::create(path, "choose another name")?;
+            Some((out, path.as_path()))
+        }
+        _ => None,
+    };
     let source = Source { file, report };
-    if args.hash_locally {
-        if !args.dry_run
-            && !args.again
-            && let Some(batch) = earlier_batch(client, &source.file).await
-            && let Some(created) = follow_earlier(args, client, &source.file, &batch, &mut progress).await?
-        {
-            return finish(args, &created, &progress);
+    if args.has_secrets_of_its_own()
+        && !args.dry_run
+        && !args.again
+        && let Some(batch) = earlier_batch(client, &source.file).await
+        && let Some(created) = follow_earlier(args, client, &source.file, &batch, &mut progress).await?
+    {
+        if args.generate_passwords.is_some() {
+            progress.say("no password was generated; if that run generated passwords, they are in its file.");
         }
-        match local_hash::rows(source.file.rows(), args.dry_run, &mut progress).await? {
-            Hashed::Rows(rows) => send(args, client, &source, &rows, None, progress).await,
-            Hashed::Findings(findings) => Err(source.report.rejected(&source.file, &findings, 0, "created")),
-        }
-    } else {
-        let rows: Vec<_> = source.file.rows().collect();
-        let key = derived_key(token, &rows, args.plan.as_deref())?;
-        send(args, client, &source, &rows, Some(key), progress).await
+        return finish(args, client, &created, links, &progress).await;
     }
+    let mut secrets = Secrets { passwords: None, links };
+    let filled = args.generate_passwords.as_ref().map(|path| (path, generated_passwords::fill(source.file.rows())));
+    if let Some((path, filled)) = &filled {
+        match args.dry_run {
+            true => filled.say_planned(),
+            false => secrets.passwords = filled.write(path, &args.users_file, &progress)?,
+        }
+    }
+    let rows: Vec<&Value> = match &filled {
+        Some((_, filled)) => filled.rows.iter().collect(),
+        None => source.file.rows().collect(),
+    };
+    if args.hash_locally {
+        return match local_hash::rows(rows.into_iter(), args.dry_run, &mut progress).await? {
+            Hashed::Rows(rows) => send(args, client, &source, &rows, None, secrets, progress).await,
+            Hashed::Findings(findings) => Err(source.report.rejected(&source.file, &findings, 0, "created")),
+        };
+    }
+    let key = match filled {
+        Some(_) => None,
+        None => Some(derived_key(token, &rows, args.plan.as_deref())?),
+    };
+    send(args, client, &source, &rows, key, secrets, progress).await
+}
+
+impl Args {
+    /// Whether each run sends other hashes or passwords for the same file.
+    const fn has_secrets_of_its_own(&self) -> bool {
+        self.hash_locally || self.generate_passwords.is_some()
+    }
+}
+
+/// The files with secrets of the users. They are removed unless the users are created.
+#[derive(Default)]
+struct Secrets<'a> {
+    passwords: Option<PasswordFile>,
+    links: Option<(NewFile, &'a Path)>,
 }
 
 /// The users file, and where its errors are reported.
@@ -127,6 +185,7 @@ async fn send<R: Serialize>(
     source: &Source,
     rows: &[R],
     key: Option<String>,
+    secrets: Secrets<'_>,
     mut progress: Progress,
 ) -> Result<(), Exit> {
     let file = &source.file;
@@ -147,6 +206,13 @@ async fn send<R: Serialize>(
     }
     let created = create(request, file.len(), &mut progress).await;
     progress.clear();
+    let Secrets { passwords, links } = secrets;
+    match (&created, passwords) {
+        (_, None) => (),
+        (Ok(_), Some(file)) => file.keep(&progress),
+        (Err(Stopped::Error(error)), Some(file)) if !error.outcome_unknown() => drop(file),
+        (Err(_), Some(file)) => file.keep_in_doubt(),
+    }
     let created = match created {
         Ok(created) => created,
         Err(Stopped::Error(error)) => {
@@ -167,11 +233,17 @@ async fn send<R: Serialize>(
         }
     };
     file_report::warnings(file, &created.warnings);
-    finish(args, &created, &progress)
+    finish(args, client, &created, links, &progress).await
 }
 
-/// Reports the users of a batch, created by this run or an earlier one.
-fn finish(args: &Args, created: &CreatedBatch, progress: &Progress) -> Result<(), Exit> {
+/// Reports the users of a batch, created by this run or an earlier one, and makes their links.
+async fn finish(
+    args: &Args,
+    client: &Client,
+    created: &CreatedBatch,
+    links: Option<(NewFile, &Path)>,
+    progress: &Progress,
+) -> Result<(), Exit> {
     let users = output::users(created.users.len());
     match (created.replayed, &created.batch_id, created.users.first()) {
         (true, Some(batch_id), Some(first)) => {
@@ -182,9 +254,13 @@ fn finish(args: &Args, created: &CreatedBatch, progress: &Progress) -> Result<()
         }
         _ => progress.say(&format!("{users} created.")),
     }
-    match args.output {
-        None => Ok(()),
-        Some(format) => output::print_list(format, &created.users),
+    if let Some(format) = args.output {
+        output::print_list(format, &created.users)?;
+    }
+    match (links, &created.batch_id) {
+        (Some((out, path)), Some(batch_id)) => user_link::of_batch(client, batch_id, out, path).await,
+        (Some(_), None) => Err(Exit::usage("no links: the server does not send the ID of the batch")),
+        (None, _) => Ok(()),
     }
 }
 
@@ -277,7 +353,7 @@ impl Write for MacWriter {
 
 /// How to find out the outcome of a request whose response was lost.
 const fn unknown_outcome(args: &Args) -> &'static str {
-    if args.hash_locally || args.again {
+    if args.has_secrets_of_its_own() || args.again {
         "the outcome is unknown: check with `muster batch list`"
     } else {
         "the outcome is unknown: repeat the same command, which creates no user twice"
@@ -369,7 +445,7 @@ fn retry_reason(batch: &Batch) -> String {
 fn lost(args: &Args, id: &str, error: &Error) -> Exit {
     let id = output::clean(id);
     let continues = format!("{error}; the batch may continue on the server: check with `muster batch show {id}`");
-    if args.hash_locally || args.again {
+    if args.has_secrets_of_its_own() || args.again {
         return Exit::Usage(continues);
     }
     Exit::usage(format!("{continues}; {}", unknown_outcome(args)))
@@ -429,6 +505,8 @@ fn show_plan(args: &Args, file: &UsersFile, planned: &PlannedBatch) -> Result<()
     output::say(&format!("dry run: {} would be created; nothing was written", output::users(planned.users.len())));
     if args.hash_locally {
         output::say("no plan is available with `--hash-locally`, because each run creates new hashes");
+    } else if args.generate_passwords.is_some() {
+        output::say("no plan is available with `--generate-passwords`, because each run generates others");
     } else {
         let path = output::shell_quote(&args.users_file.to_string_lossy());
         let format = args.file.format.and_then(|format| format.to_possible_value());

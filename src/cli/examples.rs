@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The examples of each command, without `muster`.
-const EXAMPLES: [(&str, &[&str]); 58] = [
+const EXAMPLES: [(&str, &[&str]); 60] = [
     ("quickstart", &["quickstart", "quickstart --data-dir ./muster-data --exit"]),
     ("serve", &["serve", "serve --config /etc/muster/muster.toml --listen 0.0.0.0:8080"]),
     ("migrate", &["migrate --config /etc/muster/muster.toml", "migrate --grant-to muster_app"]),
@@ -37,6 +37,8 @@ const EXAMPLES: [(&str, &[&str]); 58] = [
     ("api-key get", &["api-key get key_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
     ("api-key rotate", &["api-key rotate key_01k9h6m3x0e8wbz1v5n7q2r4t6 --overlap 1h"]),
     ("api-key revoke", &["api-key revoke key_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
+    ("session list", &["session list", "session list ada@example.com -o json"]),
+    ("session end", &["session end ses_01k9h6m3x0e8wbz1v5n7q2r4t6", "session end --user ada@example.com"]),
     ("logout", &["logout", "logout --host https://muster.example.org"]),
     ("invitation create", &["invitation create ada@example.com --role owner", "invitation create -f people.csv"]),
     ("invitation list", &["invitation list", "invitation list --email ada@example.com"]),

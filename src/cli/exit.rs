@@ -30,6 +30,15 @@ impl Exit {
         }
     }
 
+    /// The same with a sentence behind the message.
+    pub(super) fn with(self, more: &str) -> Self {
+        match self {
+            Self::Rejected(Some(message)) => Self::Rejected(Some(format!("{message}; {more}"))),
+            Self::Rejected(None) => Self::rejected(more),
+            Self::Usage(message) => Self::Usage(format!("{message}; {more}")),
+        }
+    }
+
     pub(super) fn rejected(message: impl Into<String>) -> Self {
         Self::Rejected(Some(message.into()))
     }

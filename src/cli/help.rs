@@ -9,7 +9,7 @@ use super::{examples, output};
 const TASKS: [(&str, &[&str]); 5] = [
     ("Server", &["quickstart", "serve", "migrate", "organization"]),
     ("People", &["user", "batch", "invitation", "group", "policy"]),
-    ("Access", &["login", "whoami", "logout", "api-key", "service-account", "key"]),
+    ("Access", &["login", "whoami", "logout", "session", "api-key", "service-account", "key"]),
     ("Operations", &["doctor", "audit", "config", "healthcheck"]),
     ("Shell", &["completions", "man", "help"]),
 ];
@@ -24,7 +24,7 @@ const SYNONYMS: [(&[&str], &str); 10] = [
     (&["ls", "users", "members"], "`muster user list` lists users"),
     (
         &["passwd", "password", "set-password", "reset-password", "change-password"],
-        "passwords are set when a user is created (`password`, `password_hash`) or accepts an invitation",
+        "`muster user link` makes a link with which a user sets a password",
     ),
     (&["rm", "remove", "del", "destroy"], "`muster user delete` deletes users, `muster batch undo` those of a batch"),
     (&["disable", "block", "lock", "deactivate", "ban"], "`muster user suspend` suspends users"),

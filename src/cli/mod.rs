@@ -1,8 +1,8 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
-//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account` and `audit` talk to a server over HTTP with an
-//! API key, which `login` obtains. `organization`, `key`, `doctor` and, with `--local`, `audit` access the database directly, as
-//! the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
+//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session` and `audit` talk to a server over HTTP
+//! with an API key, which `login` obtains. `organization`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
+//! the database directly, as the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
 
 mod api_key;
@@ -22,6 +22,7 @@ mod exit;
 mod file_args;
 mod file_report;
 mod find;
+mod generated_passwords;
 mod group;
 mod healthcheck;
 mod help;
@@ -43,12 +44,14 @@ mod quickstart;
 mod remote;
 mod serve;
 mod service_account;
+mod session;
 mod user;
 mod user_apply;
 mod user_change;
 mod user_convert;
 mod user_export;
 mod user_filter;
+mod user_link;
 mod user_list;
 mod whoami;
 
@@ -88,6 +91,9 @@ enum Command {
     /// Create, list, rotate and revoke API keys, through a server's HTTP API.
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// List and end sessions of browsers, through a server's HTTP API.
+    #[command(subcommand)]
+    Session(session::Command),
     /// Log in to a server: get an API key once the login is approved; or approve a login.
     Login(login::Args),
     /// Log out of a server: revoke and remove the API key of `login`.
@@ -152,6 +158,7 @@ impl Cli {
                 Command::Batch(command) => batch::run(command).await,
                 Command::ServiceAccount(command) => service_account::run(command).await,
                 Command::ApiKey(command) => api_key::run(command).await,
+                Command::Session(command) => session::run(command).await,
                 Command::Login(args) => login::run(args).await,
                 Command::Logout(args) => login::log_out(&args).await,
                 Command::Whoami(args) => whoami::run(&args).await,

@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::keys::NewKey;
 use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
+use crate::users::ADMINISTRATOR;
 use crate::{http, jobs, memory, telemetry};
 
 /// Interval between checks that the embedded PostgreSQL is running.
@@ -36,8 +37,8 @@ const DATABASE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_METRICS_ADDRESS: &str = "127.0.0.1:9464";
 
 pub(super) async fn run(args: &ServeArgs) -> Result<(), Exit> {
-    let server = Server::start(args.load()?).await?;
-    server.announce()?;
+    let server = Server::start(args.load()?, args).await?;
+    server.announce(true)?;
     server.run().await
 }
 
@@ -63,7 +64,7 @@ pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
     local.close().await;
     // The key is shown only once, so also if granting failed.
     if let Some(key) = prepared? {
-        announce_key(&key)?;
+        announce_first(&key, &args.config.for_shell())?;
     }
     granted?;
     output::say("the database is up to date");
@@ -78,6 +79,8 @@ pub(super) struct Server {
     pub(super) local: Local,
     pub(super) address: SocketAddr,
     pub(super) first_key: Option<NewKey>,
+    /// The options with which commands of the local operator use the same database.
+    pub(super) options: String,
     running: actix_web::dev::Server,
     metrics: Option<(SocketAddr, actix_web::dev::Server)>,
     tls: Option<Arc<Tls>>,
@@ -139,8 +142,8 @@ impl StopSignals {
 }
 
 impl Server {
-    /// Binds the sockets, opens and migrates the database, and starts the server.
-    pub(super) async fn start(config: Config) -> Result<Self, Exit> {
+    /// Binds the sockets, opens and migrates the database, and starts the server with the settings of `args`.
+    pub(super) async fn start(config: Config, args: &ServeArgs) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
         let tls = Tls::load(&config.server).map_err(Exit::usage)?;
         if let Some(sentence) = tls.as_ref().and_then(|tls| tls.validity_error()) {
@@ -148,6 +151,7 @@ impl Server {
         }
         let listener = bind(&config.server.listen, &other_address(&config))?;
         let address = listener.local_addr().map_err(Exit::usage)?;
+        let options = args.for_shell(address);
         let metrics = bind_metrics(&config.metrics.listen)?;
         let local = Local::open(config, true).await?;
         let app = &local.app;
@@ -168,25 +172,30 @@ impl Server {
         let signals = Signals::listen(tls.as_deref());
         let signals = signals.map_err(|error| Exit::Usage(format!("can't receive signals: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
-            Ok(((metrics, running), signals)) => Ok(Self { local, address, first_key, running, metrics, tls, signals }),
+            Ok(((metrics, running), signals)) => {
+                Ok(Self { local, address, first_key, options, running, metrics, tls, signals })
+            }
             Err(exit) => {
                 local.close().await;
                 // The key is shown only once, so also if the server can't start.
                 if let Some(key) = &first_key {
-                    announce_key(key)?;
+                    announce_first(key, &options)?;
                 }
                 Err(exit)
             }
         }
     }
 
-    /// Prints the version, database, owner key and addresses.
-    pub(super) fn announce(&self) -> Result<(), Exit> {
+    /// Prints the version, database, owner key and addresses, and, if `says_how_to_sign_in`, how the owner of a new database does.
+    pub(super) fn announce(&self, says_how_to_sign_in: bool) -> Result<(), Exit> {
         if self.local.app.fingerprints.is_ephemeral() {
             tracing::warn!(
                 "`secrets.server_key` is not set: requests retried with their Idempotency-Key after a restart or at \
                  another instance are rejected"
             );
+        }
+        if !self.local.app.config.sign_in.throttle {
+            tracing::warn!("`sign_in.throttle` is off: attempts to sign in are not limited");
         }
         output::print(&format!("muster {}", env!("CARGO_PKG_VERSION")))?;
         match &self.local.cluster {
@@ -198,6 +207,7 @@ impl Server {
             None => output::print(&format!("database: {}", self.local.app.db.name_and_address()))?,
         }
         match &self.first_key {
+            Some(key) if says_how_to_sign_in => announce_first(key, &self.options)?,
             Some(key) => announce_key(key)?,
             None => output::print(
                 "API keys are shown only once, when created; create another with `muster key create --name NAME --role \
@@ -388,6 +398,14 @@ fn serve_metrics(
 ) -> std::io::Result<Option<(SocketAddr, actix_web::dev::Server)>> {
     let Some(listener) = listener else { return Ok(None) };
     Ok(Some((listener.local_addr()?, http::serve_metrics(Arc::clone(&app.metrics), listener)?)))
+}
+
+/// Prints the owner key of a new database, and how its owner signs in.
+fn announce_first(key: &NewKey, options: &str) -> Result<(), Exit> {
+    announce_key(key)?;
+    output::print(&format!(
+        "browser:   `muster user link {ADMINISTRATOR} --recover{options}` prints a link to sign in with"
+    ))
 }
 
 fn announce_key(key: &NewKey) -> Result<(), Exit> {

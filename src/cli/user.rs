@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::output::{self, Format, TableRow};
 use super::remote::{RemoteArgs, ServerArgs};
 use super::user_filter::MoreFilterArgs;
-use super::{Exit, batch_create, find, listing, user_apply, user_change, user_convert, user_export};
+use super::{Exit, batch_create, find, listing, user_apply, user_change, user_convert, user_export, user_link};
 use crate::caller::PermissionLevel;
 use crate::users::attributes::{PREFIX, to_cell};
 use crate::users_file::{TemplateFormat, template};
@@ -76,6 +76,11 @@ pub(super) enum Command {
     Suspend(user_change::ListArgs),
     /// Reactivate suspended users.
     Reactivate(user_change::ListArgs),
+    /// Make links with which people set their passwords: all or none. Prints them, only once.
+    ///
+    /// A link works once and signs its user in. A new link replaces the earlier one of the same user. muster sends no e-mail.
+    #[command(after_help = user_link::EXAMPLES)]
+    Link(user_link::Args),
     /// Delete users and all data about them.
     Delete(user_change::DeleteArgs),
     /// Set the permission level of a user.
@@ -183,6 +188,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
         Command::Update(args) => user_change::update(&args).await,
         Command::Suspend(args) => user_change::suspend(&args).await,
         Command::Reactivate(args) => user_change::reactivate(&args).await,
+        Command::Link(args) => user_link::run(&args).await,
         Command::Delete(args) => user_change::delete(&args).await,
         Command::SetPermission { user, level, remote } => {
             set_permission(&remote.client()?, &user, level, remote.output).await

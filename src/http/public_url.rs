@@ -29,7 +29,7 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
 }
 
 /// Why links that begin with `url` may not work for the people to whom they are sent.
-pub(super) fn link_warning(url: &str, config: &config::Server) -> Option<String> {
+pub(crate) fn link_warning(url: &str, config: &config::Server) -> Option<String> {
     let why = if is_loopback(url) {
         "which only this machine can open"
     } else if config.public_url.is_empty() {
@@ -40,7 +40,8 @@ pub(super) fn link_warning(url: &str, config: &config::Server) -> Option<String>
     Some(format!("the links begin with `{url}`, {why}; set `server.public_url` to the address for everybody"))
 }
 
-fn is_loopback(url: &str) -> bool {
+/// Whether a URL names the machine itself.
+pub(crate) fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {

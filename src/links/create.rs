@@ -18,7 +18,7 @@ use crate::users::user_ref::{self, UserRef};
 const RECOVERY: TimeDelta = TimeDelta::minutes(15);
 
 /// The maximum lifetime of a link in hours, 30 days.
-pub(super) const MOST_HOURS: u32 = 720;
+pub const MOST_HOURS: u32 = 720;
 
 /// The users for whom links are made.
 #[derive(Debug)]

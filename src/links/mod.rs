@@ -32,7 +32,7 @@ use crate::names::names;
 use crate::secret::Secret;
 use crate::token;
 
-pub use create::{CreatedLinks, For, LinkRequest, create, recover};
+pub use create::{CreatedLinks, For, LinkRequest, MOST_HOURS, create, recover};
 pub use r#use::{OpenLink, UsedLink, open, set_password};
 
 /// The token of a link.

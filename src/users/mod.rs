@@ -116,6 +116,9 @@ impl Credential {
     }
 }
 
+/// The address of the first owner until their own is set.
+pub(crate) const ADMINISTRATOR: &str = "administrator@muster.invalid";
+
 impl NewUser {
     /// The first owner of an organization: a placeholder until its person's name and address are set. The domain
     /// `.invalid` never has a mailbox (RFC 6761), so the address can't belong to anyone.
@@ -125,7 +128,7 @@ impl NewUser {
     pub(crate) fn administrator() -> Result<Self> {
         Ok(Self {
             name: Name::parse("Administrator".to_owned()).map_err(|why| Error::internal(why.message()))?,
-            email: EmailAddress::parse("administrator@muster.invalid").map_err(|why| Error::internal(why.message()))?,
+            email: EmailAddress::parse(ADMINISTRATOR).map_err(|why| Error::internal(why.message()))?,
             lastname: None,
             title: None,
             credential: Credential::Unset,

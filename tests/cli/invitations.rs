@@ -25,7 +25,7 @@ fn invite(app: &TestApp, email: &str) -> Value {
 }
 
 /// The warning about links that begin with the address of a test server.
-fn warning(app: &TestApp) -> String {
+pub fn warning(app: &TestApp) -> String {
     format!(
         "warning: the links begin with `http://{}`, which only this machine can open; set `server.public_url` to the \
          address for everybody\n",

@@ -25,6 +25,7 @@ mod embedded_database;
 mod errors;
 mod expiry;
 mod files;
+mod generated_passwords;
 mod group;
 mod healthcheck;
 mod invitations;
@@ -34,10 +35,12 @@ mod log;
 mod login;
 mod manual;
 mod organizations;
+mod session;
 mod terminal;
 mod user;
 mod user_apply;
 mod user_change;
+mod user_link;
 
 use std::process::{Command, Output};
 

@@ -53,7 +53,7 @@ fn muster_alone_lists_its_commands_by_task_and_hints_at_the_command_for_what_peo
     for (words, hint) in [
         (&["import", "people.csv"][..], "hint: `muster user batch-create -f FILE` creates users; "),
         (&["user", "add", "ada@example.com"], "hint: `muster user batch-create -f FILE` creates users; "),
-        (&["user", "set-password"], "hint: passwords are set when a user is created"),
+        (&["user", "set-password"], "hint: `muster user link` makes a link"),
         (&["user", "disable", "ada@example.com"], "hint: `muster user suspend` suspends users\n"),
     ] {
         let ran = run(muster().args(words));

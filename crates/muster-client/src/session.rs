@@ -117,7 +117,8 @@ struct NewLinks<'a> {
 
 #[derive(Serialize)]
 struct EndAll<'a> {
-    user_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<&'a str>,
 }
 
 impl Client {
@@ -139,11 +140,11 @@ impl Client {
         self.http.write(Method::DELETE, &by_id(SESSIONS, session_id, "", "ses")?).send().await.map(drop)
     }
 
-    /// Ends all sessions of a user. For other users, requires an owner.
+    /// Ends all sessions of the caller's user, or those of another user, which requires an owner.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn end_sessions_of(&self, user_id: &str) -> Result<EndedSessions, Error> {
+    pub async fn end_sessions(&self, user_id: Option<&str>) -> Result<EndedSessions, Error> {
         self.http.post(&format!("{SESSIONS}/end_all")).body(&EndAll { user_id })?.one().await
     }
 

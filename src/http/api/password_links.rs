@@ -64,7 +64,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
         next_paging_token: None,
         warning: link_warning(&base, &app.config.server),
     };
-    let results = created.links.into_iter().map(|link| shown(&base, link)).collect();
+    let results = created.links.into_iter().map(|link| link.into_password_link(&base)).collect();
     Ok(HttpResponse::Ok().json(PasswordLinks { results, metadata }))
 }
 
@@ -81,14 +81,17 @@ async fn link_request(body: &mut Body) -> Result<LinkRequest> {
     Ok(LinkRequest { users, expires_in_hours })
 }
 
-fn shown(base: &str, link: NewLink) -> PasswordLink {
-    PasswordLink {
-        id: link.link_id.to_string(),
-        user_id: link.user_id.to_string(),
-        email: link.email,
-        name: link.name,
-        link: SecretString::from(format!("{base}/password/{}", link.token.expose())),
-        expires_at: link.expires_at,
+impl NewLink {
+    /// `base`: the URL of the server, without a trailing slash.
+    pub(crate) fn into_password_link(self, base: &str) -> PasswordLink {
+        PasswordLink {
+            id: self.link_id.to_string(),
+            user_id: self.user_id.to_string(),
+            email: self.email,
+            name: self.name,
+            link: SecretString::from(format!("{base}/password/{}", self.token.expose())),
+            expires_at: self.expires_at,
+        }
     }
 }
 

@@ -1,0 +1,46 @@
+//! `muster session …`: the requirement S-26.
+
+use muster::caller::PermissionLevel;
+use serde_json::json;
+
+use crate::support::TestApp;
+use crate::{json, muster_at, remote, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_and_ended() {
+    let app = TestApp::spawn().await;
+    let (_, first) = app.signed_in("ada@example.com").await;
+    let second = app.signed_in_by_link("ada@example.com").await;
+    assert_eq!(first.get("/api/v2/userinfo/").await.status, 401, "a new password ends all sessions");
+    let listed = remote(&app, &["session", "list", "ada@example.com"]);
+    let lines: Vec<&str> = listed.out.lines().collect();
+    assert_eq!((listed.status, lines.len()), (Some(0), 2), "{}", listed.err);
+    assert!(lines[0].starts_with("SESSION ID "), "{}", lines[0]);
+    let id = lines[1].split_whitespace().next().unwrap();
+    assert!(lines[1].contains("  link  ") && lines[1].contains("  127.0.0.0/24  "), "{}", lines[1]);
+    let ran = remote(&app, &["session", "end", id]);
+    assert_eq!((ran.status, ran.out, ran.err), (Some(0), String::new(), format!("ended {id}\n")));
+    assert_eq!(second.get("/api/v2/userinfo/").await.status, 401);
+    let third = app.signed_in_by_link("ada@example.com").await;
+    let ran = remote(&app, &["session", "end", "--user", "ada@example.com", "-o", "json"]);
+    assert_eq!(json(&ran), json!({"ended": 1}));
+    assert_eq!(third.get("/api/v2/userinfo/").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_lists_and_ends_their_own_sessions_and_no_others() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
+    app.signed_in("ben@example.com").await;
+    let own = |arguments: &[&str]| run(muster_at(&app).env("MUSTER_TOKEN", ada.token()).args(arguments));
+    assert_eq!(json(&own(&["session", "list", "-o", "json"])), json!([]));
+    let ran = own(&["session", "end", "--all"]);
+    assert_eq!((ran.status, ran.err.as_str()), (Some(0), "0 sessions ended\n"));
+    assert_eq!(own(&["session", "list", "ben@example.com"]).status, Some(1));
+    let machine = app.actor(PermissionLevel::Collaborator).await;
+    let ran = run(muster_at(&app).env("MUSTER_TOKEN", machine.token()).args(["session", "list"]));
+    let message = "error: the API key acts as no user; name one: muster session list USER\n";
+    assert_eq!((ran.status, ran.err.as_str()), (Some(1), message));
+    let ran = remote(&app, &["session", "end"]);
+    assert_eq!(ran.status, Some(2), "{}", ran.err);
+}
