@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::device_logins::CodeAttempts;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprints;
+use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::passwords::{Parameters, Policy, Pool};
 use crate::postgres::{Database, ErrorClass};
@@ -74,6 +75,8 @@ pub struct App {
     pub fingerprints: Arc<Fingerprints>,
     /// The keys that encrypt stored secrets.
     pub seal_keys: Arc<SealKeys>,
+    /// The SMTP client; `None` if mail is not configured.
+    pub mailer: Option<Arc<Mailer>>,
     /// Users created since the search index's pending entries were last merged.
     unsorted: Arc<AtomicUsize>,
     /// Whether this instance reports itself as not ready.
@@ -102,6 +105,7 @@ impl App {
         let traces = Arc::default();
         let fingerprints = Fingerprints::new(&config)?.into();
         let seal_keys = SealKeys::new(&config)?.into();
+        let mailer = Mailer::new(&config)?.map(Arc::new);
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
@@ -125,6 +129,7 @@ impl App {
             body_budget,
             fingerprints,
             seal_keys,
+            mailer,
             unsorted,
             leaving,
             jobs,

@@ -48,6 +48,8 @@ kinds! {
     Session = "ses";
     /// A one-time link with which a user sets a password.
     PasswordLink = "lnk";
+    /// A message that muster sends.
+    Mail = "mail";
     /// An invitation to become a user.
     Invitation = "orginv";
     /// A group of users.

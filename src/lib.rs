@@ -16,6 +16,7 @@
 //! | [`users`], [`collaborators`] | accounts and memberships, one or a list; search; the last-owner rule; e-mail addresses |
 //! | [`passwords`] | the password policy, the pool of hashing threads, imported hashes |
 //! | [`keys`], [`organizations`] | API keys; tenants |
+//! | [`mail`] | messages with links, and notices: the queue, and the worker that sends them |
 //! | [`sign_in`], [`sessions`], [`links`] | signing in with a password, and the throttle; sessions of browsers; one-time links to set a password |
 //! | [`service_accounts`], [`device_logins`] | accounts of programs; API keys for clients that a person approves with a one-time password |
 //! | [`invitations`] | links that each create one account |
@@ -87,6 +88,7 @@ pub mod jobs;
 pub mod keys;
 pub mod links;
 mod list;
+pub mod mail;
 pub mod memory;
 pub mod metrics;
 mod names;

@@ -65,6 +65,12 @@ impl<K: HasToken> Token<K> {
         Self { organization_id, id, secret: Secret::new(secret) }
     }
 
+    /// A token whose secret was derived: [`SECRET_LEN`] letters and digits.
+    pub(crate) fn with_secret(organization_id: Id<Organization>, id: Id<K>, secret: String) -> Self {
+        debug_assert!(secret.len() == SECRET_LEN, "the length of a secret");
+        Self { organization_id, id, secret: Secret::new(secret) }
+    }
+
     /// Parses a token.
     ///
     /// # Errors

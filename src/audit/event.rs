@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Target, address};
 use crate::caller::{Action, PermissionLevel, Scopes, Stage};
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Organization, PasswordLink, Session, User};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Mail, Organization, PasswordLink, Session, User};
 
 /// An event, recorded in the transaction of its change.
 #[derive(Debug)]
@@ -246,6 +246,22 @@ pub enum Event {
         /// The end of its lifetime.
         expires_at: DateTime<Utc>,
     },
+    /// A link to set a new password was created, because somebody asked for it with the user's address.
+    PasswordResetRequested {
+        /// The link.
+        link_id: Id<PasswordLink>,
+        /// The user.
+        user_id: Id<User>,
+        /// The end of its lifetime.
+        expires_at: DateTime<Utc>,
+    },
+    /// A failed message was queued again.
+    MailRetried {
+        /// The message.
+        mail_id: Id<Mail>,
+        /// The recipient.
+        user_id: Id<User>,
+    },
     /// A password was set with a link.
     PasswordLinkUsed {
         /// The link.
@@ -313,6 +329,8 @@ impl Event {
             Self::PasswordChanged { .. } => Action::PasswordChange,
             Self::PasswordRehashed(_) => Action::PasswordRehash,
             Self::PasswordLinkCreated { .. } => Action::PasswordLinkCreate,
+            Self::PasswordResetRequested { .. } => Action::PasswordResetRequest,
+            Self::MailRetried { .. } => Action::MailRetry,
             Self::PasswordLinkUsed { .. } => Action::PasswordLinkUse,
         }
     }
@@ -340,6 +358,8 @@ impl Event {
             | Self::SessionStarted { .. }
             | Self::PasswordRehashed(_)
             | Self::PasswordLinkCreated { .. }
+            | Self::PasswordResetRequested { .. }
+            | Self::MailRetried { .. }
             | Self::BatchCreated { .. } => false,
             Self::OrganizationRenamed(_)
             | Self::KeyRotated { .. }
@@ -396,6 +416,8 @@ impl Event {
             | Self::PasswordChanged { user_id, .. }
             | Self::PasswordRehashed(user_id)
             | Self::PasswordLinkCreated { user_id, .. }
+            | Self::PasswordResetRequested { user_id, .. }
+            | Self::MailRetried { user_id, .. }
             | Self::PasswordLinkUsed { user_id, .. }
             | Self::KeysRotatedForUser { user_id, .. } => Target::User(*user_id),
             Self::SessionEnded { session_id, .. } => Target::Session(*session_id),
@@ -478,6 +500,10 @@ impl Event {
             Self::PasswordLinkCreated { link_id, purpose, expires_at, .. } => {
                 Some(json!({ "link_id": link_id, "purpose": purpose, "expires_at": expires_at }))
             }
+            Self::PasswordResetRequested { link_id, expires_at, .. } => {
+                Some(json!({ "link_id": link_id, "expires_at": expires_at }))
+            }
+            Self::MailRetried { mail_id, .. } => Some(json!({ "mail_id": mail_id })),
             Self::PasswordLinkUsed { link_id, sessions, .. } => {
                 Some(json!({ "link_id": link_id, "ended_sessions": sessions }))
             }

@@ -137,6 +137,12 @@ names! {
         PasswordLinkUse = "password_link.use",
         /// Revoke a link.
         PasswordLinkRevoke = "password_link.revoke",
+        /// Ask for a link to set a new password, by mail.
+        PasswordResetRequest = "password_reset.request",
+        /// List the messages that were sent by mail, or are to be.
+        MailList = "mail.list",
+        /// Send a failed message again.
+        MailRetry = "mail.retry",
         /// Read the audit log.
         AuditList = "audit.list",
     }
@@ -209,7 +215,8 @@ impl Action {
             | Self::SessionEnd
             | Self::PasswordChange
             | Self::PasswordRehash
-            | Self::PasswordLinkUse => None,
+            | Self::PasswordLinkUse
+            | Self::PasswordResetRequest => None,
             Self::UserBatchCreate
             | Self::UserBatchDryRun
             | Self::UserCreate
@@ -232,6 +239,7 @@ impl Action {
             | Self::PasswordLinkCreate
             | Self::PasswordLinkCreateForOwner
             | Self::PasswordLinkRevoke
+            | Self::MailRetry
             | Self::ScimMigration => Some(Scope::UsersWrite),
             Self::UserGet
             | Self::BatchList
@@ -239,6 +247,7 @@ impl Action {
             | Self::CollaboratorList
             | Self::PermissionList
             | Self::SessionList
+            | Self::MailList
             | Self::ScimMigrationPreview => Some(Scope::UsersRead),
             Self::InvitationBatchCreate | Self::InvitationCreate | Self::InvitationInvalidate => {
                 Some(Scope::InvitationsWrite)

@@ -158,7 +158,7 @@ impl Caller {
             }
             Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
             Principal::Operator => true,
-            Principal::System => matches!(action, Action::UserSuspend),
+            Principal::System => matches!(action, Action::UserSuspend | Action::PasswordResetRequest),
         }
     }
 

@@ -4,6 +4,7 @@ use super::args::{ConfigArgs, settings_source};
 use super::{Exit, output};
 use crate::config::{ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
+use crate::mail::Mailer;
 use crate::postgres;
 use crate::seal::SealKeys;
 use crate::tls::Tls;
@@ -30,6 +31,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     let mut mistakes = Mistakes::default();
     mistakes.note(config.trace_headers());
     mistakes.note(Fingerprints::new(&config));
+    mistakes.note(Mailer::new(&config));
     mistakes.note(SealKeys::new(&config));
     let tls = mistakes.note(Tls::load(&config.server)).flatten();
     let database = match mistakes.note(config.database_options()).flatten() {

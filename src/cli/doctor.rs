@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Report, State, Subject};
 use crate::fingerprint::Fingerprints;
+use crate::mail::Mailer;
 use crate::seal::SealKeys;
 
 #[derive(clap::Args, Debug)]
@@ -55,6 +56,7 @@ fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
     config.trace_headers().map_err(Exit::usage)?;
     Fingerprints::new(&config).map_err(Exit::usage)?;
     SealKeys::new(&config).map_err(Exit::usage)?;
+    Mailer::new(&config).map_err(Exit::usage)?;
     Ok(config)
 }
 

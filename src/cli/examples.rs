@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The examples of each command, without `muster`.
-const EXAMPLES: [(&str, &[&str]); 60] = [
+const EXAMPLES: [(&str, &[&str]); 63] = [
     ("quickstart", &["quickstart", "quickstart --data-dir ./muster-data --exit"]),
     ("serve", &["serve", "serve --config /etc/muster/muster.toml --listen 0.0.0.0:8080"]),
     ("migrate", &["migrate --config /etc/muster/muster.toml", "migrate --grant-to muster_app"]),
@@ -44,6 +44,9 @@ const EXAMPLES: [(&str, &[&str]); 60] = [
     ("invitation list", &["invitation list", "invitation list --email ada@example.com"]),
     ("invitation invalidate", &["invitation invalidate orginv_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
     ("invitation accept", &["invitation accept https://muster.example.org/invitations/oit_… --name Ada"]),
+    ("mail list", &["mail list", "mail list --state failed"]),
+    ("mail retry", &["mail retry mail_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
+    ("mail test", &["mail test ada@example.com --config /etc/muster/muster.toml"]),
     ("organization create", &["organization create Example --identifier example"]),
     ("organization list", &["organization list"]),
     ("organization rename", &["organization rename example Example"]),

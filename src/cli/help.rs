@@ -10,7 +10,7 @@ const TASKS: [(&str, &[&str]); 5] = [
     ("Server", &["quickstart", "serve", "migrate", "organization"]),
     ("People", &["user", "batch", "invitation", "group", "policy"]),
     ("Access", &["login", "whoami", "logout", "session", "api-key", "service-account", "key"]),
-    ("Operations", &["doctor", "audit", "config", "healthcheck"]),
+    ("Operations", &["doctor", "audit", "mail", "config", "healthcheck"]),
     ("Shell", &["completions", "man", "help"]),
 ];
 

@@ -1,6 +1,6 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
-//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session` and `audit` talk to a server over HTTP
+//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `mail` and `audit` talk to a server over HTTP
 //! with an API key, which `login` obtains. `organization`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
 //! the database directly, as the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
@@ -32,6 +32,7 @@ mod listing;
 mod local;
 mod local_hash;
 mod login;
+mod mail;
 mod man;
 mod organization;
 mod output;
@@ -115,6 +116,9 @@ enum Command {
     /// Create, list, rotate and revoke API keys, directly in the database, as the local operator.
     #[command(subcommand)]
     Key(key::Command),
+    /// List the messages that a server has sent by mail, send a failed one again, and send a test message.
+    #[command(subcommand)]
+    Mail(mail::Command),
     /// Read the audit log, through a server's HTTP API, or directly in the database.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -167,6 +171,7 @@ impl Cli {
                 Command::Group(command) => group::run(command).await,
                 Command::Policy(command) => policy::run(command).await,
                 Command::Key(command) => key::run(command).await,
+                Command::Mail(command) => mail::run(command).await,
                 Command::Audit(command) => audit::run(command).await,
                 Command::Doctor(args) => doctor::run(args).await,
                 Command::Config(command) => config::run(&command),

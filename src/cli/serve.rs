@@ -21,7 +21,7 @@ use crate::keys::NewKey;
 use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
 use crate::users::ADMINISTRATOR;
-use crate::{http, jobs, memory, telemetry};
+use crate::{http, jobs, mail, memory, telemetry};
 
 /// Interval between checks that the embedded PostgreSQL is running.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -238,6 +238,7 @@ impl Server {
         let (app, cluster) = (Arc::clone(&local.app), local.cluster.clone());
         let mut background = JoinSet::new();
         background.spawn(jobs::run_housekeeping(Arc::clone(&app)));
+        background.spawn(mail::run(Arc::clone(&app)));
         background.spawn(memory::return_free_pages());
         if let Some(cluster) = cluster.clone() {
             background.spawn(supervise(cluster));

@@ -5,10 +5,11 @@ use figment::value::Value;
 use figment::{Figment, Provider};
 
 /// Settings of which only one can be set: a secret, the file that contains it, and their former names.
-const ALTERNATIVES: [&[&str]; 4] = [
+const ALTERNATIVES: [&[&str]; 5] = [
     &["database.url", "database.url_file"],
     &["secrets.server_key", "secrets.server_key_file", "secrets.fingerprint_key", "secrets.fingerprint_key_file"],
     &["secrets.seal_key", "secrets.seal_key_file"],
+    &["mail.url", "mail.url_file"],
     &["traces.headers", "traces.headers_file"],
 ];
 

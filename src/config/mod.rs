@@ -27,8 +27,8 @@ pub(crate) use files::read_file;
 use files::read_secret;
 pub use limits::HttpLimits;
 pub use sections::{
-    Batch, Database, Invitations, Keys, Links, Log, LogFormat, Metrics, Passwords, Secrets, Server, Sessions, SignIn,
-    Traces,
+    Batch, Database, Invitations, Keys, Links, Log, LogFormat, Mail, Metrics, Passwords, Secrets, Server, Sessions,
+    SignIn, Traces,
 };
 
 use crate::passwords::Parameters;
@@ -50,6 +50,7 @@ pub struct Config {
     pub sign_in: SignIn,
     pub sessions: Sessions,
     pub links: Links,
+    pub mail: Mail,
     pub keys: Keys,
     pub invitations: Invitations,
     pub secrets: Secrets,
@@ -202,6 +203,18 @@ impl Config {
                 "`secrets.seal_key` and `secrets.seal_key_file` can't both be set",
             ),
             (
+                self.mail.url.expose().is_empty() || self.mail.url_file.is_empty(),
+                "`mail.url` and `mail.url_file` can't both be set",
+            ),
+            (
+                !self.has_mail() || !self.mail.from.is_empty(),
+                "`mail.url` requires `mail.from`, the address of the sender",
+            ),
+            (
+                !self.has_mail() || !self.server.public_url.is_empty(),
+                "`mail.url` requires `server.public_url`: links that are sent by mail begin with it",
+            ),
+            (
                 (1..=self.keys.max_days).contains(&self.keys.default_days),
                 "`keys.default_days` must be from 1 to `keys.max_days`",
             ),
@@ -299,6 +312,20 @@ impl Config {
         let Secrets { seal_key, seal_key_file: file, .. } = &self.secrets;
         let text = if file.is_empty() { seal_key.clone() } else { read_secret("secrets.seal_key_file", file)? };
         Ok(keys_in(&text))
+    }
+
+    fn has_mail(&self) -> bool {
+        !self.mail.url.expose().is_empty() || !self.mail.url_file.is_empty()
+    }
+
+    /// The URL of the SMTP server; `None` if mail is not configured.
+    ///
+    /// # Errors
+    /// When `url_file` can't be read or is empty.
+    pub fn mail_url(&self) -> Result<Option<Secret>, ConfigError> {
+        let Mail { url, url_file: file, .. } = &self.mail;
+        let url = if file.is_empty() { url.clone() } else { read_secret("mail.url_file", file)? };
+        Ok(Some(url).filter(|url| !url.expose().is_empty()))
     }
 
     /// The password in the database URL, if there is one.

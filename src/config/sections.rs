@@ -98,6 +98,15 @@ pub struct Links {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Mail {
+    pub url: Secret,
+    pub url_file: String,
+    pub from: String,
+    pub plaintext: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Keys {
     pub default_days: u32,
     pub max_days: u32,

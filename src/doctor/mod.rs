@@ -15,6 +15,7 @@ mod database;
 mod hashing;
 mod keys;
 mod machine;
+mod mail;
 mod read;
 mod rights;
 mod schema;
@@ -163,6 +164,7 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         findings.push(space::examine(data_dir));
     }
     findings.extend(settings::examine(subject));
+    findings.extend(mail::examine(subject).await);
     if let Some((certificate, key)) = &subject.certificate {
         findings.extend(certificate::examine(certificate, key, subject.clock.now()));
     }

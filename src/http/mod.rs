@@ -56,7 +56,7 @@ use log::RouteTemplate;
 
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
-pub(crate) use public_url::{is_loopback, link_warning};
+pub(crate) use public_url::link_warning;
 pub use server::serve;
 
 enum Method {
@@ -172,6 +172,9 @@ url_table! {
     "/api/v2/users/password_links" => PostList api::password_links::create;
     "/api/v2/users/reset_password/{token}" => Read api::password_links::get;
     "/api/v2/users/reset_password" => PostOpen api::password_links::set_password;
+    "/api/v2/users/request_password_reset" => PostOpen api::sign_in::request_reset;
+    "/api/v2/mails" => Read api::mails::list;
+    "/api/v2/mails/{mail_id}/retry" => Post api::mails::retry;
     "/api/v2/users/service_accounts" => Post api::service_accounts::create;
     "/api/v2/users/create_api_key" => Post api::service_accounts::create_key;
     "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;

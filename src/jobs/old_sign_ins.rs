@@ -1,9 +1,9 @@
-//! Deleting sessions that have been over for a while, and rows of the throttle that mean nothing any more.
+//! Deleting sessions and messages that have been over for a while, and rows of the throttle that mean nothing any more.
 
 use crate::app::App;
 use crate::error::Result;
 use crate::id::{Id, Organization};
-use crate::{sessions, sign_in};
+use crate::{mail, sessions, sign_in};
 
 use super::log_failure;
 
@@ -18,12 +18,7 @@ pub(super) async fn delete_all(app: &App) -> Result<()> {
     organizations.push(Id::MIN);
     for organization_id in organizations {
         for _ in 0..MOST_CHUNKS {
-            let sessions = sessions::delete_old(app, organization_id).await;
-            let deleted = match sessions {
-                Ok(sessions) => sign_in::delete_old_throttles(app, organization_id).await.map(|rows| rows + sessions),
-                Err(error) => Err(error),
-            };
-            match deleted {
+            match delete_some(app, organization_id).await {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -34,6 +29,12 @@ pub(super) async fn delete_all(app: &App) -> Result<()> {
         }
     }
     Ok(())
+}
+
+async fn delete_some(app: &App, organization_id: Id<Organization>) -> Result<u64> {
+    let sessions = sessions::delete_old(app, organization_id).await?;
+    let throttles = sign_in::delete_old_throttles(app, organization_id).await?;
+    Ok(sessions + throttles + mail::delete_old(app, organization_id).await?)
 }
 
 /// The most chunks of an organization in one round; the rest is left to the next one.

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 
-use super::{NewLink, Purpose, Token, read, write};
+use super::{LinkKey, NewLink, Purpose, Token, read, write};
 use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, User};
+use crate::mail::{self, NewMail};
 use crate::report::{Finding, Findings, Report};
 use crate::users::user_ref::{self, UserRef};
 
@@ -36,6 +37,8 @@ pub struct LinkRequest {
     pub users: For,
     /// The lifetime in hours; `None` for the setting `links.hours`.
     pub expires_in_hours: Option<u32>,
+    /// Whether to send the links by mail, too.
+    pub send: bool,
 }
 
 /// Links that were made.
@@ -64,6 +67,10 @@ pub async fn create(
         return Err(Error::invalid(format!("`expires_in_hours` must be from 1 to {MOST_HOURS}")));
     }
     let lifetime = TimeDelta::hours(i64::from(hours));
+    if request.send {
+        mail::require(app)?;
+    }
+    let key = request.send.then(|| LinkKey::current(app)).transpose()?;
     let refs = match &request.users {
         For::Users(texts) if texts.is_empty() => {
             return Err(Error::new(Code::EmptyBatch, "the list is empty; name at least one user"));
@@ -91,13 +98,16 @@ pub async fn create(
         if users.iter().any(|user| user.permission_level == PermissionLevel::Owner) {
             change.authorize(Action::PasswordLinkCreateForOwner)?;
         }
-        let links = make(change, users, Purpose::Set, lifetime).await?;
+        let links = make(change, users, Purpose::Set, lifetime, key.as_ref()).await?;
+        if request.send {
+            mail::queue(change, mail::Kind::Link, &to_send(&links)).await?;
+        }
         Ok(CreatedLinks { links, skipped })
     })
     .await
 }
 
-/// Makes a link with which the local operator lets a user back in: for 15 minutes, whoever the user is, also with single sign-on.
+/// Makes a link with which the local operator lets a user back in: for 15 minutes, also a user with single sign-on.
 ///
 /// # Errors
 /// `not_found`; `conflict` for a service account, or a suspended or expired user.
@@ -108,7 +118,7 @@ pub async fn recover(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Ne
         if let Some((_, why)) = user.unable(Purpose::Recover, change.now()) {
             return Err(Error::new(Code::Conflict, format!("{}: {why}", user.email)));
         }
-        let mut links = make(change, vec![user], Purpose::Recover, RECOVERY).await?;
+        let mut links = make(change, vec![user], Purpose::Recover, RECOVERY, None).await?;
         links.pop().ok_or_else(|| Error::internal("no link"))
     })
     .await
@@ -172,24 +182,39 @@ async fn of_batch(change: &mut Change, batch_id: Id<Batch>) -> Result<(Vec<read:
     Ok((users, skipped))
 }
 
-/// Makes links for locked users, which replace those that are open.
+/// The messages with links.
+pub(crate) fn to_send(links: &[NewLink]) -> Vec<NewMail> {
+    let mail = |link: &NewLink| NewMail {
+        user_id: link.user_id,
+        to_address: link.email.clone(),
+        link: Some((link.link_id, link.expires_at)),
+    };
+    links.iter().map(mail).collect()
+}
+
+/// Makes links for locked users, which replace those that are open. With a key, their secrets are derived, so that they can be sent.
 pub(crate) async fn make(
     change: &mut Change,
     users: Vec<read::Candidate>,
     purpose: Purpose,
     lifetime: TimeDelta,
+    key: Option<&LinkKey>,
 ) -> Result<Vec<NewLink>> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let expires_at = now + lifetime;
-    let links: Vec<(Token, read::Candidate)> =
-        users.into_iter().map(|user| (Token::generate(organization_id, Id::new(now)), user)).collect();
-    write::create(change, &links, purpose, expires_at).await?;
+    let token = |id| match key {
+        Some(key) => key.token(organization_id, id),
+        None => Token::generate(organization_id, id),
+    };
+    let links: Vec<(Token, read::Candidate)> = users.into_iter().map(|user| (token(Id::new(now)), user)).collect();
+    write::create(change, &links, purpose, expires_at, key).await?;
     let made = links.into_iter().map(|(token, user)| {
-        change.record(Event::PasswordLinkCreated {
-            link_id: token.id,
-            user_id: user.user_id,
-            purpose: purpose.as_str(),
-            expires_at,
+        let (link_id, user_id) = (token.id, user.user_id);
+        change.record(match purpose {
+            Purpose::Reset => Event::PasswordResetRequested { link_id, user_id, expires_at },
+            Purpose::Set | Purpose::Recover => {
+                Event::PasswordLinkCreated { link_id, user_id, purpose: purpose.as_str(), expires_at }
+            }
         });
         NewLink {
             link_id: token.id,

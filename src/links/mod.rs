@@ -9,7 +9,7 @@
 //!
 //! *A user has at most one open link.* A new one replaces it, so only the latest works.
 //!
-//! *A link that is over says why only to whoever has its secret.* An unknown link and a wrong secret are indistinguishable.
+//! *A link that is over says why only to a client that has its secret.* An unknown link and a wrong secret are indistinguishable.
 //!
 //! *A repeated request needs no idempotency key.* Links are not stored, so no key could return them again; the repeated request
 //! replaces them.
@@ -17,10 +17,13 @@
 //! *For a batch, links are made for those of its users who can use one*: a batch of people with passwords and with single sign-on
 //! is one list to its administrator. A list of users names each of them, so who can't use a link is a finding.
 //!
+//! *The secret of a link that is sent by mail is derived, not random* ([`derived`]): see [`crate::mail`].
+//!
 //! *A link of the local operator can be for anybody* (`recover`): it works for a user with single sign-on, so that an organization
 //! whose identity provider is down has a way in, and its session ends after an hour.
 
 mod create;
+mod derived;
 mod read;
 mod r#use;
 mod write;
@@ -33,6 +36,9 @@ use crate::secret::Secret;
 use crate::token;
 
 pub use create::{CreatedLinks, For, LinkRequest, MOST_HOURS, create, recover};
+pub(crate) use create::{make, to_send};
+pub(crate) use derived::LinkKey;
+pub(crate) use read::lock as lock_candidates;
 pub use r#use::{OpenLink, UsedLink, open, set_password};
 
 /// The token of a link.

@@ -7,6 +7,7 @@ use crate::caller::{Action, Origin, Stage};
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, User};
+use crate::mail;
 use crate::secret::Secret;
 use crate::sessions::{self, Client, Method, NewSession, Proof, StartedSession};
 use crate::sign_in;
@@ -156,6 +157,10 @@ pub async fn set_password(app: &App, token: &str, new: &Secret, client: &Client)
         let started = sessions::start(app, change, &session, Proof::Checked).await?;
         let session = started
             .ok_or_else(|| Error::new(Code::NotFound, "the account can't be signed in to; ask an administrator"))?;
+        match method {
+            Method::Recovery => mail::notify_owners(app, change, mail::Kind::Recovery).await?,
+            _ => mail::notify(app, change, user_id, mail::Kind::PasswordChanged).await?,
+        }
         change.record(Event::PasswordLinkUsed { link_id: token.id, user_id, sessions: ended_sessions });
         let device = hash.as_ref().map(|_| sign_in::issue_device(app, organization_id, user_id, change.now()));
         Ok(UsedLink { session, device, ended_sessions })

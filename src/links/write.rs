@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::read::Candidate;
-use super::{Purpose, Token};
+use super::{LinkKey, Purpose, Token};
 use crate::change::Change;
 use crate::error::Result;
 use crate::id::{Id, Organization, PasswordLink, User};
@@ -15,6 +15,7 @@ pub(super) async fn create(
     links: &[(Token, Candidate)],
     purpose: Purpose,
     expires_at: DateTime<Utc>,
+    key: Option<&LinkKey>,
 ) -> Result<()> {
     let (organization_id, now, actor) = (change.organization_id(), change.now(), change.actor());
     let users: Vec<Id<User>> = links.iter().map(|(_, user)| user.user_id).collect();
@@ -24,9 +25,9 @@ pub(super) async fn create(
     sqlx::query!(
         r#"
         insert into password_links
-            (organization_id, purpose, created_by_kind, created_by_id, created_at, expires_at, link_id, user_id,
-             secret_sha256)
-        select $1, $2, $3, $4, $5, $6, link_id, user_id, secret_sha256
+            (organization_id, purpose, created_by_kind, created_by_id, created_at, expires_at, derived_key_id, link_id,
+             user_id, secret_sha256)
+        select $1, $2, $3, $4, $5, $6, $10, link_id, user_id, secret_sha256
         from unnest($7::uuid[], $8::uuid[], $9::bytea[]) as link (link_id, user_id, secret_sha256)
         "#,
         organization_id as Id<Organization>,
@@ -38,6 +39,7 @@ pub(super) async fn create(
         &ids as &[Id<PasswordLink>],
         &users as &[Id<User>],
         &secrets,
+        key.map(|key| key.id.as_slice()),
     )
     .execute(change.connection())
     .await?;

@@ -20,6 +20,9 @@
 //! | `muster_sign_in_duration_seconds` | | time of a sign-in with a password, refused or not |
 //! | `muster_throttled_total` | `bucket` | attempts that the throttle rejected |
 //! | `muster_recoveries_total` | | recovery links of the local operator that were used |
+//! | `muster_mails_total` | `outcome` | attempts to send a message: `sent`, `retried` later, or `failed` for good |
+//! | `muster_mail_queue` | | messages to be sent, by any instance, as this one saw them in the last minute |
+//! | `muster_mail_queue_oldest_seconds` | | how long the oldest of them has waited |
 //! | `muster_database_connections` | `pool`, `state` | open connections, idle or in use |
 //! | `muster_database_connections_max` | `pool` | size limit of the pool |
 //! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be sent (`failed`), or were dropped because the queue was full |
@@ -36,13 +39,14 @@
 //! the number of series, and no series names a person, a key or an organization.
 //!
 //! *Metrics never query the database*: counting batches there would read other organizations' rows on every scrape of every
-//! instance, and would fail exactly when metrics matter most.
+//! instance, and would fail exactly when metrics matter most. The mail worker, which reads the queue anyway, measures it.
 //!
 //! *Series used by alerts exist from the start, at 0*: Prometheus can't see the first increase of a counter that
 //! appears with that increase.
 
 mod batches;
 mod certificate;
+mod mails;
 mod pools;
 mod process;
 mod requests;
@@ -64,6 +68,7 @@ use crate::postgres::Database;
 use crate::tls::Tls;
 
 pub(crate) use batches::{BatchMetrics, RunningBatch};
+pub(crate) use mails::MailMetrics;
 pub(crate) use requests::{RequestMetrics, known_method};
 pub(crate) use sign_ins::SignInMetrics;
 
@@ -74,6 +79,7 @@ pub struct Metrics {
     pub(crate) batches: BatchMetrics,
     pub(crate) spans: SpanMetrics,
     pub(crate) sign_ins: SignInMetrics,
+    pub(crate) mails: MailMetrics,
     users_created: Counter,
     certificate: certificate::CertificateMetrics,
 }
@@ -133,6 +139,7 @@ impl Metrics {
         let requests = RequestMetrics::register(muster);
         let batches = BatchMetrics::register(muster);
         let sign_ins = SignInMetrics::register(muster);
+        let mails = MailMetrics::register(muster);
         let (users_created, spans) = (Counter::default(), SpanMetrics::default());
         spans.sent(0);
         spans.failed(0);
@@ -148,7 +155,7 @@ impl Metrics {
         muster.register_collector(Box::new(pools::Connections(db.clone())));
         let certificate = certificate::CertificateMetrics::default();
         muster.register_collector(Box::new(certificate.clone()));
-        Self { registry, requests, batches, spans, sign_ins, users_created, certificate }
+        Self { registry, requests, batches, spans, sign_ins, mails, users_created, certificate }
     }
 
     /// Adds the metrics of the server's certificate.

@@ -8,6 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{ApiKey, Id, Organization, User};
 use crate::keys;
+use crate::mail;
 use crate::passwords::{self, Password, PasswordHash};
 use crate::secret::Secret;
 use crate::sessions::{self, Client, StartedSession, Token};
@@ -120,6 +121,7 @@ pub async fn change_password(
             Some(session_id) => Some(sessions::advance(app, change, session_id, user_id).await?),
             None => None,
         };
+        mail::notify(app, change, user_id, mail::Kind::PasswordChanged).await?;
         change.record(Event::PasswordChanged { user_id, sessions: ended_sessions, keys: revoked_keys.len() });
         let device = session.as_ref().map(|_| device::issue(app, change.organization_id(), user_id, change.now()));
         Ok(ChangedPassword { ended_sessions, revoked_keys, session, device })

@@ -23,6 +23,7 @@
 mod change_password;
 mod device;
 mod read;
+mod reset;
 mod throttle;
 mod write;
 
@@ -46,6 +47,7 @@ pub(crate) use change_password::{check_new, set as set_password};
 pub use device::LIFETIME as DEVICE_LIFETIME;
 pub(crate) use device::issue as issue_device;
 pub(crate) use read::{Account, account_of};
+pub use reset::{ResetRequest, request_reset};
 pub(crate) use throttle::delete_old as delete_old_throttles;
 
 /// An attempt to sign in.

@@ -6,6 +6,8 @@
 //! | account, day | the same | `account_per_day` | day / `account_per_day` |
 //! | known device | the address and a device cookie, instead of the two above | 10; 100 a day | 10 seconds |
 //! | network | the address of the client, for IPv6 its /64 | `network_burst` failures | minute / `network_per_minute` |
+//! | reset | an address for which a link is asked for | 3 | 10 minutes |
+//! | reset, network | the address of the client, as above | 30 | minute |
 //!
 //! The database's clock decides. A bucket is the start of an HMAC: the table names nobody.
 
@@ -66,14 +68,27 @@ pub(super) fn of_sign_in(app: &App, key: &str, device: Option<Device>, address: 
     let settings = &app.config.sign_in;
     let mut buckets = of_account(app, key, device);
     if let Some(address) = address {
-        let network = match address.to_canonical() {
-            IpAddr::V4(address) => address.to_bits().to_be_bytes().to_vec(),
-            IpAddr::V6(address) => (address.to_bits() & (u128::MAX << 64)).to_be_bytes().to_vec(),
-        };
         let cost = MINUTE / per(settings.network_per_minute);
-        buckets.push(Bucket::new(app, "network", &[&network], settings.network_burst, cost));
+        buckets.push(Bucket::new(app, "network", &[&network(address)], settings.network_burst, cost));
     }
     buckets
+}
+
+/// The buckets of a request for a link.
+pub(super) fn of_reset(app: &App, key: &str, address: Option<IpAddr>) -> Vec<Bucket> {
+    let mut buckets = vec![Bucket::new(app, "reset", &[key.as_bytes()], 3, MINUTE * 10)];
+    if let Some(address) = address {
+        buckets.push(Bucket::new(app, "reset_network", &[&network(address)], 30, MINUTE));
+    }
+    buckets
+}
+
+/// The network of a client.
+fn network(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_bits().to_be_bytes().to_vec(),
+        IpAddr::V6(address) => (address.to_bits() & (u128::MAX << 64)).to_be_bytes().to_vec(),
+    }
 }
 
 /// The buckets of an attempt to guess the password of an account.

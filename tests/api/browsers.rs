@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::coverage::{body, operations, with_ids};
+use crate::coverage::{body, operations, with_ids, with_mail};
 use crate::support::{Actor, Answer, BATCH, TestApp, sso};
 
 /// Sends a request of the owner that is authenticated by the cookie.
@@ -54,7 +54,7 @@ async fn a_change_with_the_cookie_from_a_page_of_another_site_is_denied_and_reco
 
 #[tokio::test]
 async fn every_route_that_changes_something_denies_the_cookie_from_another_site() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_with(with_mail).await;
     for (method, path, id, is_secured) in operations() {
         if is_secured && method != "GET" {
             let path = with_ids(&app, &path, &id).await;
@@ -95,7 +95,7 @@ async fn muster_s_own_pages_and_clients_that_are_no_browser_may_use_the_cookie()
 
 #[tokio::test]
 async fn a_browser_must_declare_json_as_json_and_other_clients_need_not() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_with(with_mail).await;
     let document = serde_json::to_value(muster::http::openapi_document()).unwrap();
     let mut checked = 0;
     for (method, template, id, _) in operations() {
@@ -119,8 +119,10 @@ async fn a_browser_must_declare_json_as_json_and_other_clients_need_not() {
                 request = request.header("content-type", media_type);
             }
             let answer = Actor::send(request).await;
-            // They check where a request comes from whatever its credential: it would sign the visitor in.
-            if ["session_start", "password_link_use"].contains(&id.as_str()) && browser.1 != "same-origin" {
+            // They check where a request comes from whatever its credential: it would sign the visitor in, or send mail.
+            if ["session_start", "password_link_use", "password_reset_request"].contains(&id.as_str())
+                && browser.1 != "same-origin"
+            {
                 assert_eq!(
                     (answer.status, answer.error()["code"].as_str()),
                     (403, Some("cross_site")),

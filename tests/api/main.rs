@@ -36,6 +36,7 @@ mod invitations;
 mod key_holders;
 mod keys;
 mod logins;
+mod mail;
 mod pages;
 mod password_links;
 mod password_strength;

@@ -6,8 +6,8 @@ use chrono::{TimeDelta, Utc};
 use muster::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::invitations::{PASSWORD, PATH, accept, ada, invite, post};
-use crate::support::{BATCH, TestApp, sso, with_password};
+use crate::invitations::{PASSWORD, PATH, accept, ada, invite};
+use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
 const TOO_EASY: &str =
     "too easy to guess: common, a pattern, or the person's name or address; use several unrelated words";
@@ -89,8 +89,9 @@ async fn a_link_that_is_tried_too_often_gets_429_on_all_instances() {
         // Correct data, too: an attacker must not learn more than that.
         let answer = accept(app, &ada(&token)).await;
         assert_eq!((answer.status, answer.error(), answer.header("retry-after")), (429, limited.clone(), "40"));
-        let page =
-            post(&app.anonymous(), &format!("/invitations/{token}"), format!("name=Ada&password={PASSWORD}")).await;
+        let form = app.anonymous().request("POST", &format!("/invitations/{token}"));
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        let page = Actor::send(form.body(format!("name=Ada&password={PASSWORD}"))).await;
         assert_eq!((page.status, page.header("retry-after")), (429, "40"));
         assert!(page.text.contains("oo many attempts to accept this invitation; retry later"), "{}", page.text);
         // Nothing is tried by looking.

@@ -94,6 +94,8 @@ async fn assert_one_event_each(app: &TestApp, actor: &Actor, kind: &str, cases: 
         let (actor_id, actor_name) = (fields.remove("actor_id").unwrap(), fields.remove("actor_name").unwrap());
         let of_kind = if kind == "api_key" { ("key_", json!("first key")) } else { ("orginv_", Value::Null) };
         assert_eq!((actor_id.as_str().unwrap().starts_with(of_kind.0), actor_name), (true, of_kind.1), "{name}");
+        // The person who invites has a user, the one who is invited has none yet.
+        assert_eq!(fields.remove("actor_user_id").unwrap().is_string(), kind == "api_key", "{name}");
         let kind_of_target = match case.target.as_str().map(|id| id.split('_').next().unwrap()) {
             None => Value::Null,
             Some("usr") => json!("user"),

@@ -65,9 +65,17 @@ async fn undo_knows_every_table_with_data_of_a_user() {
     // Deleting a user deletes the rows of these tables. A new one belongs into `members` of `src/batches/read.rs`, which
     // decides whether a user was used since, or undoing a batch loses its data.
     // `invitations` refers to the user who accepted one, who is not of a batch. A session was started by a sign-in, which the user
-    // has the time of; and a link that nobody has used is no use of the account.
-    let known =
-        ["api_keys", "collaborators", "invitations", "password_links", "passwords", "sessions", "user_group_members"];
+    // has the time of; and a link that nobody has used is no use of the account, nor is the message with it.
+    let known = [
+        "api_keys",
+        "collaborators",
+        "invitations",
+        "mails",
+        "password_links",
+        "passwords",
+        "sessions",
+        "user_group_members",
+    ];
     assert_eq!(tables, known);
 }
 

@@ -6,7 +6,7 @@ use muster::organizations;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use crate::coverage::{body, operations, with_ids};
+use crate::coverage::{body, operations, with_ids, with_mail};
 use crate::support::{Actor, TestApp};
 
 /// The owner of another organization on the same server.
@@ -55,7 +55,11 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
         }
         // One server for each route, so that no request affects another. Slow hashing keeps the batch running during
         // the request.
-        let app = TestApp::spawn_with(|config| config.passwords.iterations = 40).await;
+        let app = TestApp::spawn_with(|config| {
+            with_mail(config);
+            config.passwords.iterations = 40;
+        })
+        .await;
         let other = other_owner(&app).await;
         let path = with_ids(&app, &template, &id).await;
         let request = |actor: &Actor| actor.request(&method, &path);
@@ -77,7 +81,7 @@ async fn an_id_of_another_organization_is_unknown_to_every_route_that_takes_one(
 
 #[tokio::test]
 async fn no_list_contains_resources_of_another_organization() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_with(with_mail).await;
     let other = other_owner(&app).await;
     // One resource of each kind.
     for (_, template, id, _) in operations() {

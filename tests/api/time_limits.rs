@@ -3,6 +3,7 @@
 use muster::caller::PermissionLevel;
 use serde_json::json;
 
+use crate::support::gate::eventually;
 use crate::support::{Actor, TestApp, sso, with_password};
 
 /// Policies that apply to the role that muster serves with: a statement without a time limit fails.
@@ -29,9 +30,10 @@ $$";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_without_a_time_limit_is_never_sent() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::spawn_with(crate::coverage::with_mail).await;
     app.db_execute(REQUIRE_LIMITS).await;
     let housekeeping = tokio::spawn(muster::jobs::run_housekeeping(app.app.clone()));
+    let mail = tokio::spawn(muster::mail::run(app.app.clone()));
     let (user_id, ada) = app.person("ada@example.com", PermissionLevel::Collaborator).await;
     let keyed = app.owner.request("POST", crate::support::BATCH).header("idempotency-key", "a");
     let list = json!([sso("b@example.com"), with_password("c@example.com", "correct horse battery staple")]);
@@ -53,6 +55,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         "/api/v2/user_groups/memberships/list".to_owned(),
         "/api/v2/scim/list-user-permissions".to_owned(),
         "/api/v2/audit/events".to_owned(),
+        "/api/v2/mails".to_owned(),
     ] {
         let answer = app.owner.get(&path).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);
@@ -70,6 +73,12 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         let answer = app.owner.post(path, &body).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);
     }
+    let links = json!({"users": [{"user": "c@example.com"}], "send": true});
+    let answer = app.owner.post("/api/v2/users/password_links", &links).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let is_tried = async || app.owner.get("/api/v2/mails").await.text.contains("\"last_error\":\"Connection error");
+    eventually("the message is tried", is_tried).await;
+    mail.abort();
     assert_eq!(ada.get("/api/v2/audit/events").await.status, 403);
     let answer = app.owner.post(&format!("/api/v2/batches/{batch}/undo"), &json!({})).await;
     assert!(answer.status < 500, "{}", answer.text);

@@ -33,6 +33,7 @@ mod jobs;
 mod keys;
 mod log;
 mod login;
+mod mail;
 mod manual;
 mod organizations;
 mod session;

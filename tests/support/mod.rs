@@ -33,6 +33,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 pub mod browser;
 pub mod gate;
 pub mod server;
+pub mod smtp;
 
 /// Whether commits in [`cluster`] are durable, as in production. Tests are faster without; benchmarks need it.
 pub static DURABLE: AtomicBool = AtomicBool::new(false);

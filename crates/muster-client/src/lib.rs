@@ -17,6 +17,7 @@ mod http;
 mod invitation;
 mod invitations;
 mod login;
+mod mail;
 mod page;
 mod random;
 mod retry;
@@ -48,6 +49,7 @@ pub use invitation::{
     InvitedUser, InvitedUsers, InvitedUsersMetadata, NewInvitation,
 };
 pub use login::{ApprovedLogin, LoginRequest, StartedLogin};
+pub use mail::Mail;
 pub use page::{Page, PageMetadata};
 pub use retry::RetryReason;
 pub use secrecy::{ExposeSecret, SecretString};

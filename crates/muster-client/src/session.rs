@@ -113,6 +113,8 @@ struct NewLinks<'a> {
     batch_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in_hours: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    send: bool,
 }
 
 #[derive(Serialize)]
@@ -159,14 +161,31 @@ impl Client {
         users: LinksFor<'_>,
         expires_in_hours: Option<u32>,
     ) -> Result<PasswordLinks, Error> {
-        let body = match users {
-            LinksFor::Users(users) => NewLinks {
-                users: Some(users.iter().map(|user| LinkUser { user }).collect()),
-                batch_id: None,
-                expires_in_hours,
-            },
-            LinksFor::Batch(batch_id) => NewLinks { users: None, batch_id: Some(batch_id), expires_in_hours },
+        self.post_links(users, expires_in_hours, false).await
+    }
+
+    /// Makes links as [`Client::create_password_links`] does, and sends each to its user by mail, too.
+    ///
+    /// # Errors
+    /// As [`Client::create_password_links`]; status 409 if the server has no mail.
+    pub async fn send_password_links(
+        &self,
+        users: LinksFor<'_>,
+        expires_in_hours: Option<u32>,
+    ) -> Result<PasswordLinks, Error> {
+        self.post_links(users, expires_in_hours, true).await
+    }
+
+    async fn post_links(
+        &self,
+        users: LinksFor<'_>,
+        expires_in_hours: Option<u32>,
+        send: bool,
+    ) -> Result<PasswordLinks, Error> {
+        let (users, batch_id) = match users {
+            LinksFor::Users(users) => (Some(users.iter().map(|user| LinkUser { user }).collect()), None),
+            LinksFor::Batch(batch_id) => (None, Some(batch_id)),
         };
-        self.http.post(LINKS).body(&body)?.parse().await
+        self.http.post(LINKS).body(&NewLinks { users, batch_id, expires_in_hours, send })?.parse().await
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod group_members;
 pub(super) mod groups;
 pub(super) mod invitations;
 pub(super) mod logins;
+pub(super) mod mails;
 pub(super) mod password_links;
 pub(super) mod permissions;
 pub(super) mod policies;

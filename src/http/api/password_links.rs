@@ -30,6 +30,9 @@ pub(in crate::http) struct NewPasswordLinks {
     /// Lifetime of the links in hours. Default: setting `links.hours`.
     #[schema(minimum = 1, maximum = 720, example = 72)]
     expires_in_hours: Option<u32>,
+    /// Whether to send each link to its user by mail, too. Default: `false`.
+    #[serde(default)]
+    send: bool,
 }
 
 /// A user of the list.
@@ -50,7 +53,8 @@ struct LinkUser {
     responses(
         (status = 200, description = "The links, in the order of the request.", body = PasswordLinks),
         (status = 404, description = "No such batch.", body = ErrorBody),
-        (status = 409, description = "No user of the batch can use a link.", body = ErrorBody),
+        (status = 409, description = "No user of the batch can use a link; or `send` is set, and mail or the seal key is not configured \
+            (`mail_not_configured`, `seal_key_missing`).", body = ErrorBody),
         (status = 422, description = "Users with findings (`batch_rejected`): unknown, twice in the list, suspended, expired, with single \
             sign-on, or a service account.", body = ErrorBody),
     ))]
@@ -69,7 +73,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
 }
 
 async fn link_request(body: &mut Body) -> Result<LinkRequest> {
-    let NewPasswordLinks { users, batch_id, expires_in_hours } = body.object().await?;
+    let NewPasswordLinks { users, batch_id, expires_in_hours, send } = body.object().await?;
     let users = match (users, batch_id) {
         (Some(users), None) => For::Users(users.into_iter().map(|user| user.user).collect()),
         (None, Some(batch_id)) => {
@@ -78,7 +82,7 @@ async fn link_request(body: &mut Body) -> Result<LinkRequest> {
         }
         _ => return Err(Error::invalid("name either `users` or `batch_id`")),
     };
-    Ok(LinkRequest { users, expires_in_hours })
+    Ok(LinkRequest { users, expires_in_hours, send })
 }
 
 impl NewLink {

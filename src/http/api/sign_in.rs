@@ -13,7 +13,7 @@ use crate::http::error::ErrorBody;
 use crate::http::{browser, session};
 use crate::secret::Secret;
 use crate::sessions::StartedSession;
-use crate::sign_in::{self, Attempt, NewPassword};
+use crate::sign_in::{self, Attempt, NewPassword, ResetRequest};
 
 /// An address and a password.
 #[derive(Deserialize, ToSchema)]
@@ -82,6 +82,47 @@ pub(in crate::http) async fn login(app: web::Data<App>, mut body: Body) -> Resul
     let mut response = single(StartedLogin::from(&signed_in.session));
     session::set(&mut response, &signed_in.session, signed_in.device.as_ref(), app.clock.now());
     Ok(response)
+}
+
+/// The address of an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PasswordResetRequest {
+    /// E-mail address of the user.
+    #[schema(max_length = 254, example = "ada@example.com")]
+    email: String,
+    /// ID or short name of the organization. May be absent if the server has one organization.
+    #[schema(example = "org_01k9h6m3x0e8wbz1v5n7q2r4t6")]
+    organization_id: Option<String>,
+}
+
+/// What becomes of a request for a link.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct RequestedReset {
+    /// What happens if there is such an account.
+    message: &'static str,
+}
+
+/// Ask for a link to set a new password
+///
+/// If the address is that of a user who can have a password, a link is sent to it. The response does not tell whether it is.
+#[utoipa::path(post, path = "/api/v2/users/request_password_reset", operation_id = "password_reset_request", tag = "sign-in",
+    request_body = PasswordResetRequest,
+    responses(
+        (status = 202, description = "Accepted, for every address.", body = Single<RequestedReset>),
+        (status = 403, description = "A page of another site sent the request (`cross_site`).", body = ErrorBody),
+        (status = 409, description = "The server can't send links (`mail_not_configured`, `seal_key_missing`); ask an administrator.",
+            body = ErrorBody),
+        (status = 429, description = "Too many requests (`throttled`); see `Retry-After`.", body = ErrorBody),
+    ),
+    security(()))]
+pub(in crate::http) async fn request_reset(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    browser::check_origin(&body.request, session::has_cookie(&body.request))?;
+    let PasswordResetRequest { email, organization_id } = body.object().await?;
+    let request = ResetRequest { email, organization: organization_id };
+    sign_in::request_reset(&app, request, &session::client(&body.request)).await?;
+    let message = "if there is an account that can have a password, a link is on its way to its address";
+    Ok(HttpResponse::Accepted().json(Single { result: RequestedReset { message } }))
 }
 
 /// Where to sign out elsewhere.

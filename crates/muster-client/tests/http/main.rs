@@ -15,6 +15,7 @@ mod failures;
 mod groups;
 mod invitations;
 mod keys;
+mod mails;
 mod reads;
 mod retries;
 mod server;
