@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use super::visitor::{self, Visitor, needs_https, redirect, redirect_back, with_return};
+use super::visitor::{self, Visitor, keeps_session, needs_https, redirect, redirect_back, with_return};
 use super::{Frame, Moment, respond, respond_error};
 use crate::app::App;
 use crate::caller::{SessionHolder, Stage};
@@ -87,7 +87,8 @@ pub(super) struct CookieMissing<'a> {
     pub(super) here: &'a str,
     /// `server.public_url`, if it is another one.
     pub(super) other_address: Option<&'a str>,
-    pub(super) is_https: bool,
+    /// Whether browsers keep the cookie at this address, if they keep cookies.
+    pub(super) keeps_session: bool,
 }
 
 #[derive(Template)]
@@ -268,7 +269,7 @@ pub(in crate::http) async fn check(request: HttpRequest, app: web::Data<App>) ->
         frame: Frame::of(&request),
         other_address: Some(public_url.as_str()).filter(|url| *url != here),
         here: &here,
-        is_https: sender::is_https(&request),
+        keeps_session: keeps_session(&request),
     };
     Ok(respond(StatusCode::BAD_REQUEST, &page))
 }

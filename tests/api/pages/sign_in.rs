@@ -216,7 +216,9 @@ async fn a_browser_that_keeps_no_cookies_gets_an_explanation() {
     browser.cookies.clear();
     let page = browser.get("/sign-in/check?return_to=%2Faccount").await;
     assert_eq!((page.status, heading(&page)), (400, "Sign-in did not work"));
-    assert!(page.text.contains("Cookies are off") && page.text.contains("No HTTPS"), "{}", page.text);
+    assert!(page.text.contains("Cookies are off") && !page.text.contains("No HTTPS"), "{}", page.text);
+    let page = browser.send(browser.request("GET", "/sign-in/check").header("host", "muster.internal")).await;
+    assert!(page.text.contains("No HTTPS"), "{}", page.text);
 }
 
 /// S-48: signing in again is for the same account, and makes the session fresh.

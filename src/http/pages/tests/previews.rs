@@ -341,11 +341,11 @@ fn pages_without_names(folder: &mut Folder) {
         frame: frame(),
         here: "http://muster.internal:8080",
         other_address: Some("https://muster.example.org"),
-        is_https: false,
+        keeps_session: false,
     };
     folder.write("sign-in-check", &check);
     let plain =
-        CookieMissing { frame: frame(), here: "https://muster.example.org", other_address: None, is_https: true };
+        CookieMissing { frame: frame(), here: "https://muster.example.org", other_address: None, keeps_session: true };
     folder.write("sign-in-check-cookies", &plain);
     folder.write("https-needed", &HttpsNeeded { frame: frame(), https_address: Some("https://muster.example.org") });
     folder.write("https-needed-unknown", &HttpsNeeded { frame: frame(), https_address: None });
