@@ -59,6 +59,17 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
+impl ForwardedHeader {
+    /// The header with the addresses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
@@ -87,11 +98,11 @@ where
     let hops: Vec<Hop> = match kind {
         ForwardedHeader::XForwardedFor => {
             let is_https = header("x-forwarded-proto").flat_map(|value| value.split(',')).last().is_some_and(is_https);
-            let addresses = header("x-forwarded-for").flat_map(|value| value.split(','));
+            let addresses = header(kind.name()).flat_map(|value| value.split(','));
             sender.is_https = is_https;
             addresses.map(|text| Hop { address: address(text.trim()), is_https }).collect()
         }
-        ForwardedHeader::Forwarded => header("forwarded").flat_map(|value| split(value, ',')).map(element).collect(),
+        ForwardedHeader::Forwarded => header(kind.name()).flat_map(|value| split(value, ',')).map(element).collect(),
     };
     for hop in hops.iter().rev() {
         sender.is_https = hop.is_https;

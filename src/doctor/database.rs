@@ -74,7 +74,7 @@ async fn run_checks(
     findings.push(budget(&read::connections(connection).await?, &subject.config.database));
     findings.push(limits(read::limits(connection).await?));
     findings.push(clock(&times));
-    findings.extend(rights::examine(connection, subject.embedded_data_dir.is_some(), times.ours).await?);
+    findings.extend(rights::examine(connection, subject, times.ours).await?);
     Ok(())
 }
 

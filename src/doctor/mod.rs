@@ -1,7 +1,7 @@
 //! `muster doctor`: checks everything that muster depends on, and reports each problem, its consequence and the remedy.
 //!
 //! It reads the settings, the catalogs of the database and the state of the machine, and changes nothing. The only data of
-//! tenants that it reads are the names of API keys that expire soon. So there is no caller and no [`crate::change::Change`].
+//! tenants that it reads are the names of API keys that expire soon, and how many passwords are hashed with which scheme. So there is no caller and no [`crate::change::Change`].
 //!
 //! # Decisions
 //!
@@ -20,6 +20,7 @@ mod read;
 mod rights;
 mod schema;
 mod settings;
+mod sign_in;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -164,6 +165,7 @@ pub async fn examine(subject: &Subject<'_>) -> Report {
         findings.push(space::examine(data_dir));
     }
     findings.extend(settings::examine(subject));
+    findings.extend(sign_in::settings(subject.config));
     findings.extend(mail::examine(subject).await);
     if let Some((certificate, key)) = &subject.certificate {
         findings.extend(certificate::examine(certificate, key, subject.clock.now()));

@@ -1,4 +1,5 @@
-//! Reads the catalogs and settings of the database, and from muster's own tables the API keys that expire soon.
+//! Reads the catalogs and settings of the database, and from muster's own tables the API keys that expire soon and
+//! the schemes of password hashes.
 
 use std::time::{Duration, Instant};
 
@@ -394,6 +395,26 @@ pub(super) async fn expiring_keys(
         order by expires_at, key_id"#,
         now,
         until
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many stored passwords have a hash of a scheme.
+#[derive(Clone, Debug)]
+pub(super) struct HashScheme {
+    /// Such as `bcrypt`.
+    pub(super) scheme: String,
+    pub(super) count: i64,
+}
+
+/// The schemes of hashes other than argon2id, in all organizations, the most frequent first.
+pub(super) async fn other_schemes(connection: &mut PgConnection) -> sqlx::Result<Vec<HashScheme>> {
+    sqlx::query_as!(
+        HashScheme,
+        r#"select case when phc like '$2_$%' then 'bcrypt' else split_part(phc, '$', 2) end as "scheme!", count(*) as "count!"
+        from passwords where phc not like '$argon2id$%'
+        group by 1 order by 2 desc, 1"#
     )
     .fetch_all(connection)
     .await

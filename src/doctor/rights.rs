@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::read::{self, AuditLock, AuditRights, Role, Search, Table};
-use super::{Finding, keys, schema};
+use super::{Finding, Subject, keys, schema, sign_in};
 use crate::postgres::{self, MigrateError, Schema};
 
 const AUDIT: &str = "database.audit_lock";
@@ -15,10 +15,11 @@ const SEE: &str = "see docs/how-to/database-roles.md";
 
 pub(super) async fn examine(
     connection: &mut PgConnection,
-    is_embedded: bool,
+    subject: &Subject<'_>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Finding>> {
     let mut findings = Vec::new();
+    let is_embedded = subject.embedded_data_dir.is_some();
     let (role, tables) = (read::role(connection).await?, read::tables(connection).await?);
     findings.push(attributes(&role, is_embedded));
     findings.push(privileges(&role, &tables));
@@ -32,9 +33,12 @@ pub(super) async fn examine(
     if is_current {
         let missing = schema::missing(&read::objects(connection).await?);
         findings.push(schema::assess(&missing));
-        let reads_keys = tables.iter().any(|table| table.name == "api_keys" && !table.lacks("select"));
-        if missing.is_empty() && reads_keys {
+        let reads = |name: &str| tables.iter().any(|table| table.name == name && !table.lacks("select"));
+        if missing.is_empty() && reads("api_keys") {
             findings.push(keys::examine(connection, now).await?);
+        }
+        if missing.is_empty() && reads("passwords") {
+            findings.extend(sign_in::hashes(connection, subject.config).await?);
         }
     }
     if is_migrated {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::{HttpRequest, web};
 
@@ -24,5 +25,20 @@ fn sender(request: &HttpRequest) -> Option<Sender> {
     let peer = request.peer_addr()?.ip();
     let config = &request.app_data::<web::Data<App>>()?.config.server;
     let values = |name: &'static str| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    if config.trusted_proxies.is_empty() && request.headers().contains_key(config.forwarded_header.name()) {
+        warn_of_proxy(peer);
+    }
     Some(proxies::sender(peer, &config.trusted_proxies, config.forwarded_header, values))
+}
+
+/// Warns once that there seems to be a proxy which is not trusted.
+fn warn_of_proxy(peer: IpAddr) {
+    static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+    if !HAS_WARNED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %peer,
+            "a request came through a proxy, but `server.trusted_proxies` is empty: people behind the proxy share its address \
+             and its limit of failed sign-ins"
+        );
+    }
 }

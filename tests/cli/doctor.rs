@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::support::server::{muster, url};
-use crate::support::{default_cluster, empty_database, file};
+use crate::support::{TestApp, default_cluster, empty_database, file};
 use crate::{Ran, run};
 
 /// A database on a PostgreSQL with its own settings, and a role that owns it.
@@ -565,6 +565,13 @@ fn settings_are_checked() {
     assert_eq!(of(&[open], "settings.listen"), ("warning".to_owned(), "0.0.0.0:8080, without TLS".to_owned()));
     let public = ("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org");
     assert_eq!(of(&[open, public], "settings.listen"), ("ok".to_owned(), "0.0.0.0:8080".to_owned()));
+    let proxy = "empty, although `server.public_url` is HTTPS and muster serves HTTP".to_owned();
+    assert_eq!(of(&[public], "settings.trusted_proxies"), ("warning".to_owned(), proxy));
+    let plain = ("MUSTER_SERVER__PUBLIC_URL", "http://muster.example.org");
+    let found = ("warning".to_owned(), "http://muster.example.org, without HTTPS".to_owned());
+    assert_eq!(of(&[plain], "settings.public_url"), found);
+    let off = ("MUSTER_SIGN_IN__THROTTLE", "false");
+    assert_eq!(of(&[off], "settings.sign_in_throttle"), ("warning".to_owned(), "off".to_owned()));
     // 512 threads with 256 MiB each exceed the memory of this machine: a problem, and the speed is not measured.
     let much = [("MUSTER_PASSWORDS__MEMORY_KIB", "262144"), ("MUSTER_PASSWORDS__THREADS", "512")];
     let mut command = muster();
@@ -646,4 +653,25 @@ fn a_certificate_is_checked_before_it_is_used() {
     is(found.of("settings.listen"), "ok", "0.0.0.0:8443");
     let ran = run(muster().args(["doctor", "--certificate", "x"]));
     assert_eq!(ran.status, Some(2));
+}
+
+/// S-11: hashes of other schemes take another time to refuse.
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_hashes_are_a_reason_for_a_floor_of_refusals() {
+    let app = TestApp::spawn().await;
+    let hash = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+    let users = json!([
+        {"name": "Ada", "email": "ada@example.com", "is_sso_user": false, "password_hash": hash},
+        {"name": "Ben", "email": "ben@example.com", "is_sso_user": false, "password": "tidal-anchor-Plum-91"},
+    ]);
+    assert_eq!(app.owner.create(&users).await.status, 200);
+    let of = |floor: &str| {
+        let mut command = muster();
+        command.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_PASSWORDS__REFUSAL_FLOOR_MS", floor);
+        examined(command.args(["doctor", "--no-hashing"])).of("passwords.schemes").clone()
+    };
+    let found = of("0");
+    assert_eq!((&found["state"], &found["found"]), (&json!("warning"), &json!("imported hashes: 1 bcrypt")));
+    assert!(found["advice"].as_str().unwrap().starts_with("set `passwords.refusal_floor_ms = 500`"), "{found}");
+    assert_eq!(of("500")["state"], "ok");
 }

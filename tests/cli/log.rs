@@ -119,3 +119,28 @@ async fn a_shortened_lifetime_of_an_api_key_is_information_not_a_warning() {
     let shown = (&line["level"], &line["requested_seconds"], &line["max_days"]);
     assert_eq!(shown, (&json!("INFO"), &json!(3_153_600_000_i64), &json!(365)));
 }
+
+/// S-14 and S-17: what weakens the limits of sign-in is said once for each start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_not_trusted_and_a_throttle_that_is_off_are_logged_once() {
+    let database = migrated_database().await;
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&database))
+        .env("MUSTER_SIGN_IN__THROTTLE", "false")
+        .stderr(File::create(log.path()).unwrap());
+    let mut server = ServerProcess::start(&mut command);
+    let anonymous = Actor::new(server.address, None);
+    anonymous.get("/readyz").await;
+    for _ in 0..2 {
+        Actor::send(anonymous.request("GET", "/readyz").header("x-forwarded-for", "203.0.113.5")).await;
+    }
+    server.signal("-TERM");
+    server.wait();
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    for warning in ["`sign_in.throttle` is off", "but `server.trusted_proxies` is empty"] {
+        assert_eq!(text.matches(warning).count(), 1, "{warning}: {text}");
+    }
+    assert!(!text.contains("203.0.113.5"), "a client can write anything into the header");
+}
