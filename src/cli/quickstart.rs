@@ -2,7 +2,7 @@
 //!
 //! # Decisions
 //!
-//! *The link is one of `muster user link`, not of `--recover`*: whoever tries muster sees what the people they onboard will see, and
+//! *The link is one of `muster user link`, not of `--recover`*: a person who tries muster sees what the people they onboard will see, and
 //! nothing about recovery in the log.
 
 use chrono::Duration;

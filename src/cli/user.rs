@@ -173,7 +173,11 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
                 client.list_collaborators(&filter, count, token.as_deref()).await
             });
             let users = users.await?;
-            if is_expiring { users.map(Expiring).print(remote.output) } else { users.print(remote.output) }
+            match remote.output {
+                _ if is_expiring => users.map(Expiring).print(remote.output),
+                Format::Wide => users.map(WithSignIn).print(remote.output),
+                format => users.print(format),
+            }
         }
         Command::Export(args) => user_export::run(args).await,
         Command::Apply(args) => user_apply::run(&args).await,
@@ -222,6 +226,7 @@ fn show(format: Format, user: &User) -> Result<(), Exit> {
         ("created_at", Some(output::time(user.created_at))),
         ("updated_at", Some(output::time(user.updated_at))),
         ("expires_at", user.expires_at.map(output::time)),
+        ("last_signed_in_at", user.last_signed_in_at.map(output::time)),
     ];
     let fields = fields.into_iter().filter_map(|(field, value)| Some(vec![field.to_owned(), value?]));
     let attributes = user.attributes.iter().map(|(key, value)| vec![format!("{PREFIX}{key}"), to_cell(value)]);
@@ -302,6 +307,22 @@ impl TableRow for Expiring {
             user.permission_level.clone(),
             user.expires_at.map_or_else(String::new, output::time),
         ]
+    }
+}
+
+/// A user in a table with all columns.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct WithSignIn(Collaborator);
+
+impl TableRow for WithSignIn {
+    const HEADER: &'static [&'static str] =
+        &["EMAIL", "NAME", "USER ID", "STATUS", "PERMISSION", "CREATED", "LAST SIGN-IN"];
+
+    fn cells(&self, format: Format) -> Vec<String> {
+        let mut cells = self.0.cells(format);
+        cells.push(self.0.last_signed_in_at.map_or_else(|| format.placeholder().to_owned(), output::time));
+        cells
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) struct MoreFilterArgs {
     /// Only people who should sign in with a password and have none.
     #[arg(long)]
     without_password: bool,
+    /// Only people who have never signed in.
+    #[arg(long)]
+    never_signed_in: bool,
     /// Only users with this custom attribute. Can be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_attribute)]
     attribute: Vec<(String, Value)>,
@@ -79,6 +82,7 @@ impl MoreFilterArgs {
             created_after: self.created_after.map(|time| time.at(now)),
             created_before: self.created_before.map(|time| time.at(now)),
             without_password: self.without_password.then_some(true),
+            never_signed_in: self.never_signed_in.then_some(true),
             expires_before: self.expiring.and_then(|span| now.checked_add_signed(span)),
             attributes: self.attribute.into_iter().collect(),
             ..filter

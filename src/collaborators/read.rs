@@ -101,6 +101,8 @@ pub struct MoreFilters {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the user should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// Whether the user is a person who has never signed in.
+    pub never_signed_in: Option<bool>,
     /// The time until which the accounts of active users expire.
     pub expires_before: Option<DateTime<Utc>>,
     /// Attributes that the user has.
@@ -152,6 +154,7 @@ macro_rules! filtered {
             created_after,
             created_before,
             without_password,
+            never_signed_in,
             expires_before,
             attributes,
         } = more;
@@ -180,6 +183,7 @@ macro_rules! filtered {
             )))
             and ($17::timestamptz is null or (u.status = 'active' and u.expires_at <= $17))
             and ($18::jsonb is null or u.attributes @> $18)
+            and ($19::bool is null or $19 = (u.last_signed_in_at is null and not u.is_service_account))
             order by u.user_id
             limit $4
             "#,
@@ -201,6 +205,7 @@ macro_rules! filtered {
             *without_password,
             *expires_before,
             attributes.as_ref() as Option<&Attributes>,
+            *never_signed_in,
         )
         .fetch_all($read)
         .await?

@@ -54,6 +54,8 @@ pub struct UserDetails {
     pub revision: i64,
     /// When the account expires.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The last sign-in. It is no change of the user: the revision stays.
+    pub last_signed_in_at: Option<DateTime<Utc>>,
     /// Custom attributes.
     pub attributes: Attributes,
 }
@@ -83,7 +85,7 @@ macro_rules! user_details {
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
                 c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision,
-                u.expires_at, u.attributes as "attributes: crate::users::Attributes"
+                u.expires_at, u.last_signed_in_at, u.attributes as "attributes: crate::users::Attributes"
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and

@@ -40,6 +40,7 @@ async fn members_are_filtered_by_each_property_and_by_several() {
     let members = json!([{"user": "grace@example.com"}, {"user": "ada@example.com"}]);
     let added = app.owner.post(&format!("/api/v2/user_groups/{group}/members/add"), &members).await;
     assert_eq!(added.status, 200, "{}", added.text);
+    app.db_execute("update users set last_signed_in_at = now() where email = 'grace@Example.com'").await;
     app.db_execute("update users set created_at = '2026-01-02T03:04:05Z' where email = 'late@example.com'").await;
     let admin = "administrator@muster.invalid";
     let (ada, grace, alan, zoe, late) =
@@ -61,6 +62,8 @@ async fn members_are_filtered_by_each_property_and_by_several() {
         ("created_after=2026-01-02T03:04:05Z&created_before=2026-01-02T04:04:06%2B01:00".to_owned(), &[late]),
         ("without_password=true".to_owned(), &[admin, alan]),
         ("without_password=false".to_owned(), &[ada, grace, zoe, late]),
+        ("never_signed_in=true&status=active".to_owned(), &[admin, alan, zoe, late]),
+        ("never_signed_in=false".to_owned(), &[grace]),
         (format!("group_id={group}&batch_id={batch}&status=active"), &[grace]),
         ("permission_level=owner&is_sso_user=true&domain=münchen.example".to_owned(), &[zoe]),
         ("email=ADA@example.com&status=suspended".to_owned(), &[ada]),

@@ -659,7 +659,7 @@ fn a_certificate_is_checked_before_it_is_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn imported_hashes_are_a_reason_for_a_floor_of_refusals() {
     let app = TestApp::spawn().await;
-    let hash = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
+    let hash = "$2b$05$iP1kGziayfr5mh/c7QwLtuk9G9Ox6NNfnm8MQmPP0FnKA5xZRq/tS";
     let users = json!([
         {"name": "Ada", "email": "ada@example.com", "is_sso_user": false, "password_hash": hash},
         {"name": "Ben", "email": "ben@example.com", "is_sso_user": false, "password": "tidal-anchor-Plum-91"},

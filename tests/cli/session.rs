@@ -3,7 +3,7 @@
 use muster::caller::PermissionLevel;
 use serde_json::json;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, sso};
 use crate::{json, muster_at, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,4 +43,23 @@ async fn a_user_lists_and_ends_their_own_sessions_and_no_others() {
     assert_eq!((ran.status, ran.err.as_str()), (Some(1), message));
     let ran = remote(&app, &["session", "end"]);
     assert_eq!(ran.status, Some(2), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_sign_in_is_shown_and_those_who_never_signed_in_are_found() {
+    let app = TestApp::spawn().await;
+    app.signed_in("ada@example.com").await;
+    assert_eq!(app.owner.create(&json!([sso("ben@example.com")])).await.status, 200);
+    let wide = remote(&app, &["user", "list", "--domain", "example.com", "-o", "wide"]);
+    let lines: Vec<&str> = wide.out.lines().collect();
+    assert!(lines[0].ends_with("  CREATED               LAST SIGN-IN"), "{}", wide.out);
+    assert!(lines[1].starts_with("ada@") && lines[1].ends_with('Z'), "{}", wide.out);
+    assert!(lines[2].starts_with("ben@") && lines[2].ends_with("Z  -"), "{}", wide.out);
+    let ada = json(&remote(&app, &["user", "get", "ada@example.com", "-o", "json"]));
+    assert!(ada["last_signed_in_at"].is_string() && ada["revision"] == 1, "{ada}");
+    let shown = remote(&app, &["user", "get", "ada@example.com"]).out;
+    assert!(shown.contains("\nlast_signed_in_at   20"), "{shown}");
+    let never = json(&remote(&app, &["user", "list", "--never-signed-in", "-o", "json"]));
+    let emails: Vec<&str> = never.as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect();
+    assert_eq!(emails, ["administrator@muster.invalid", "ben@example.com"]);
 }

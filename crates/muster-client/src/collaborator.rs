@@ -45,6 +45,9 @@ pub struct Collaborator {
     /// When the account expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Last sign-in of a person; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_signed_in_at: Option<DateTime<Utc>>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
@@ -82,6 +85,8 @@ pub struct CollaboratorFilter {
     pub created_before: Option<DateTime<Utc>>,
     /// Whether the member should sign in with a password and has none.
     pub without_password: Option<bool>,
+    /// Whether the member is a person who has never signed in.
+    pub never_signed_in: Option<bool>,
     /// Time until which the accounts of active members expire.
     pub expires_before: Option<DateTime<Utc>>,
     /// Attributes that the member has.
@@ -130,6 +135,7 @@ impl CollaboratorFilter {
             ("created_after", self.created_after.map(|time| time.to_rfc3339())),
             ("created_before", self.created_before.map(|time| time.to_rfc3339())),
             ("without_password", self.without_password.map(flag)),
+            ("never_signed_in", self.never_signed_in.map(flag)),
             ("expires_before", self.expires_before.map(|time| time.to_rfc3339())),
             ("attributes", (!self.attributes.is_empty()).then(|| Value::Object(self.attributes.clone()).to_string())),
         ])

@@ -43,6 +43,9 @@ pub struct User {
     /// When the account expires. At that time, access ends and the user is suspended.
     #[serde(default)]
     pub expires_at: Option<DateTime<Utc>>,
+    /// Last sign-in of a person, by password, link or SSO; absent before the first one. The revision does not change with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_signed_in_at: Option<DateTime<Utc>>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]

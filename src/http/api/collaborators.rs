@@ -49,6 +49,8 @@ pub(in crate::http) struct Query {
     created_before: Option<String>,
     /// `true`: only people who should sign in with a password and have none. `false`: only the others.
     without_password: Option<String>,
+    /// `true`: only people who have never signed in. `false`: only the others.
+    never_signed_in: Option<String>,
     /// Only active members whose account expires until this time (RFC 3339).
     expires_before: Option<String>,
     /// JSON object of custom attributes that the user has, such as `{"department":"Research"}`.
@@ -87,6 +89,7 @@ impl Query {
             created_after: time("created_after", &self.created_after).transpose()?,
             created_before: time("created_before", &self.created_before).transpose()?,
             without_password: extract::flag("without_password", self.without_password.as_deref())?,
+            never_signed_in: extract::flag("never_signed_in", self.never_signed_in.as_deref())?,
             expires_before: time("expires_before", &self.expires_before).transpose()?,
         })
     }
@@ -162,6 +165,7 @@ impl From<UserDetails> for Collaborator {
             is_service_account: Some(collaborator.is_service_account),
             status: Some(collaborator.status.to_string()),
             expires_at: collaborator.expires_at,
+            last_signed_in_at: collaborator.last_signed_in_at,
             created_at: collaborator.created_at,
         }
     }

@@ -33,6 +33,7 @@ impl From<UserDetails> for User {
             updated_at: user.updated_at,
             revision: user.revision,
             expires_at: user.expires_at,
+            last_signed_in_at: user.last_signed_in_at,
             attributes: user.attributes.to_object(),
         }
     }
