@@ -56,7 +56,7 @@ use log::RouteTemplate;
 
 pub use metrics::serve as serve_metrics;
 pub use openapi::document as openapi_document;
-pub(crate) use public_url::link_warning;
+pub(crate) use public_url::{is_loopback, link_warning};
 pub use server::serve;
 
 enum Method {
