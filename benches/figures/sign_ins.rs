@@ -133,7 +133,7 @@ fn timing(served: &Served) -> Line {
         client.receive(401);
         times[class].push(start.elapsed().as_secs_f64() * 1e3);
     }
-    let [unknown, wrong, none] = times.map(|times| trimmed(times));
+    let [unknown, wrong, none] = times.map(trimmed);
     let highest = [welch(&unknown, &wrong), welch(&unknown, &none), welch(&wrong, &none)].map(f64::abs);
     let t = highest.into_iter().fold(0.0, f64::max);
     Line::at_most(

@@ -100,8 +100,8 @@ impl<H> HolderCache<H> {
 mod tests {
     use super::*;
 
-    fn holder() -> Arc<&'static str> {
-        Arc::new("holder")
+    fn holder() -> Arc<String> {
+        Arc::new("holder".to_owned())
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use rand::RngExt;
+use rand::seq::IndexedRandom;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn needs_password(row: &Value) -> bool {
 fn generate() -> String {
     let mut rng = rand::rng();
     let mut group = || -> String {
-        (0..GROUP_LENGTH).map(|_| char::from(CHARACTERS[rng.random_range(0..CHARACTERS.len())])).collect()
+        (0..GROUP_LENGTH).filter_map(|_| CHARACTERS.choose(&mut rng).copied()).map(char::from).collect()
     };
     (0..GROUPS).map(|_| group()).collect::<Vec<_>>().join("-")
 }

@@ -5,8 +5,6 @@
 //! *`test` needs no server and no API key*: it is for the administrator who writes the settings, and shows what the SMTP server
 //! replies. Over HTTP, it would let an owner send mail to anybody.
 
-use std::path::PathBuf;
-
 use clap::ValueEnum;
 use muster_client::Mail;
 
@@ -88,7 +86,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 async fn test(address: &str, config: &ConfigArgs) -> Result<(), Exit> {
     let address = EmailAddress::parse(address)
         .map_err(|why| Exit::usage(format!("the address is invalid: {}", why.message())))?;
-    let file = config.config.as_ref().map(PathBuf::as_path);
+    let file = config.config.as_deref();
     let mailer = Mailer::new(&config.load()?).map_err(Exit::usage)?.ok_or_else(|| {
         let settings = super::args::settings_source(file);
         Exit::usage(format!("mail is not configured: `mail.url` is not set in {settings}"))

@@ -191,7 +191,7 @@ async fn judge(
     password: &Secret,
     now: DateTime<Utc>,
 ) -> std::result::Result<std::result::Result<Judged, Refusal>, HashError> {
-    // An imported hash may be of the empty text; an empty password opens nothing.
+    // An imported hash may be of the empty text; an empty password never matches.
     let presented = passwords::presented(password.expose()).filter(|text| !text.expose().is_empty());
     let stored = account.and_then(|account| account.password.as_ref());
     let (text, phc) = match (&presented, stored) {

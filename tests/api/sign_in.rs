@@ -130,7 +130,7 @@ async fn all_refusals_look_the_same() {
     }
 }
 
-/// S-5: an imported hash of the empty text opens nothing.
+/// S-5: an imported hash of the empty text never matches.
 #[tokio::test]
 async fn an_empty_password_opens_no_account() {
     let app = TestApp::spawn().await;

@@ -82,7 +82,7 @@ pub(in crate::http) async fn end(request: HttpRequest, app: web::Data<App>, call
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct EndAll {
-    /// Whether the session of this request goes on. Default: `false`.
+    /// Whether to keep the session of this request. Default: `false`.
     #[serde(default)]
     keep_this: bool,
     /// ID of another user. For owners.

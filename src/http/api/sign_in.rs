@@ -174,7 +174,7 @@ pub(in crate::http) struct PasswordChanged {
 
 /// Change one's own password
 ///
-/// Ends all other sessions of the user and revokes open links. The session of the request goes on with a new cookie. API keys stay, unless
+/// Ends all other sessions of the user and revokes open links. The session of the request stays, with a new cookie. API keys stay, unless
 /// `revoke_api_keys` is set.
 #[utoipa::path(post, path = "/api/v2/users/change_password", operation_id = "password_change", tag = "sign-in",
     request_body = PasswordChange,
