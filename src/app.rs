@@ -28,6 +28,7 @@ use crate::passwords::{Parameters, Policy, Pool};
 use crate::postgres::{Database, ErrorClass};
 use crate::request_body::BodyBudget;
 use crate::seal::SealKeys;
+use crate::sso::Sso;
 use crate::traces::{self, Traces};
 
 /// The number of new users from which merging the search index's pending entries pays off.
@@ -77,6 +78,8 @@ pub struct App {
     pub seal_keys: Arc<SealKeys>,
     /// The SMTP client; `None` if mail is not configured.
     pub mailer: Option<Arc<Mailer>>,
+    /// Single sign-on: connections to identity providers, and what is known about them.
+    pub sso: Arc<Sso>,
     /// Users created since the search index's pending entries were last merged.
     unsorted: Arc<AtomicUsize>,
     /// Whether this instance reports itself as not ready.
@@ -106,6 +109,7 @@ impl App {
         let fingerprints = Fingerprints::new(&config)?.into();
         let seal_keys = SealKeys::new(&config)?.into();
         let mailer = Mailer::new(&config)?.map(Arc::new);
+        let sso = Sso::new(&config)?.into();
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;
@@ -130,6 +134,7 @@ impl App {
             fingerprints,
             seal_keys,
             mailer,
+            sso,
             unsorted,
             leaving,
             jobs,

@@ -56,6 +56,10 @@ kinds! {
     Group = "ug";
     /// A batch of users created together.
     Batch = "bat";
+    /// An identity provider of an organization.
+    SsoProvider = "idp";
+    /// An identity at a provider, bound to a user.
+    SsoIdentity = "sid";
     /// An event of the audit log.
     Event = "evt";
     /// An HTTP request.

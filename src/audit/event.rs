@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Target, address};
 use crate::caller::{Action, PermissionLevel, Scopes, Stage};
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Mail, Organization, PasswordLink, Session, User};
+use crate::id::{
+    ApiKey, Batch, Group, Id, Invitation, Mail, Organization, PasswordLink, Session, SsoIdentity, SsoProvider, User,
+};
 
 /// An event, recorded in the transaction of its change.
 #[derive(Debug)]
@@ -271,6 +273,47 @@ pub enum Event {
         /// The number of sessions that were ended.
         sessions: usize,
     },
+    /// An identity provider was added.
+    SsoProviderCreated(Id<SsoProvider>),
+    /// An identity provider was changed.
+    SsoProviderUpdated {
+        /// The provider.
+        provider_id: Id<SsoProvider>,
+        /// The number of sessions that were ended, because it was disabled.
+        sessions: usize,
+    },
+    /// An identity provider was removed.
+    SsoProviderDeleted {
+        /// The provider.
+        provider_id: Id<SsoProvider>,
+        /// The number of sessions that were ended.
+        sessions: usize,
+    },
+    /// An identity was bound to a user.
+    SsoIdentityBound {
+        /// The identity.
+        identity_id: Id<SsoIdentity>,
+        /// The user.
+        user_id: Id<User>,
+        /// The provider.
+        provider_id: Id<SsoProvider>,
+        /// `address`, `created` or `operator`.
+        how: &'static str,
+    },
+    /// An identity was unbound.
+    SsoIdentityUnbound {
+        /// The identity.
+        identity_id: Id<SsoIdentity>,
+        /// The user.
+        user_id: Id<User>,
+    },
+    /// A provider ended sessions.
+    SsoLoggedOut {
+        /// The provider.
+        provider_id: Id<SsoProvider>,
+        /// The number of sessions.
+        sessions: usize,
+    },
     /// A batch was created.
     BatchCreated {
         /// The batch.
@@ -332,6 +375,12 @@ impl Event {
             Self::PasswordResetRequested { .. } => Action::PasswordResetRequest,
             Self::MailRetried { .. } => Action::MailRetry,
             Self::PasswordLinkUsed { .. } => Action::PasswordLinkUse,
+            Self::SsoProviderCreated(_) => Action::SsoProviderCreate,
+            Self::SsoProviderUpdated { .. } => Action::SsoProviderUpdate,
+            Self::SsoProviderDeleted { .. } => Action::SsoProviderDelete,
+            Self::SsoIdentityBound { .. } => Action::SsoIdentityBind,
+            Self::SsoIdentityUnbound { .. } => Action::SsoIdentityUnbind,
+            Self::SsoLoggedOut { .. } => Action::SsoLogout,
         }
     }
 
@@ -360,6 +409,8 @@ impl Event {
             | Self::PasswordLinkCreated { .. }
             | Self::PasswordResetRequested { .. }
             | Self::MailRetried { .. }
+            | Self::SsoProviderCreated(_)
+            | Self::SsoIdentityBound { .. }
             | Self::BatchCreated { .. } => false,
             Self::OrganizationRenamed(_)
             | Self::KeyRotated { .. }
@@ -382,6 +433,10 @@ impl Event {
             | Self::SessionsEnded { .. }
             | Self::PasswordChanged { .. }
             | Self::PasswordLinkUsed { .. }
+            | Self::SsoProviderUpdated { .. }
+            | Self::SsoProviderDeleted { .. }
+            | Self::SsoIdentityUnbound { .. }
+            | Self::SsoLoggedOut { .. }
             | Self::BatchUndone { .. } => true,
         }
     }
@@ -419,8 +474,14 @@ impl Event {
             | Self::PasswordResetRequested { user_id, .. }
             | Self::MailRetried { user_id, .. }
             | Self::PasswordLinkUsed { user_id, .. }
+            | Self::SsoIdentityBound { user_id, .. }
+            | Self::SsoIdentityUnbound { user_id, .. }
             | Self::KeysRotatedForUser { user_id, .. } => Target::User(*user_id),
             Self::SessionEnded { session_id, .. } => Target::Session(*session_id),
+            Self::SsoProviderCreated(provider_id)
+            | Self::SsoProviderUpdated { provider_id, .. }
+            | Self::SsoProviderDeleted { provider_id, .. }
+            | Self::SsoLoggedOut { provider_id, .. } => Target::SsoProvider(*provider_id),
             Self::InvitationCreated { invitation_id, .. }
             | Self::InvitationInvalidated(invitation_id)
             | Self::InvitationAccepted { invitation_id, .. } => Target::Invitation(*invitation_id),
@@ -504,6 +565,13 @@ impl Event {
                 Some(json!({ "link_id": link_id, "expires_at": expires_at }))
             }
             Self::MailRetried { mail_id, .. } => Some(json!({ "mail_id": mail_id })),
+            Self::SsoProviderUpdated { sessions, .. }
+            | Self::SsoProviderDeleted { sessions, .. }
+            | Self::SsoLoggedOut { sessions, .. } => Some(json!({ "ended_sessions": sessions })),
+            Self::SsoIdentityBound { identity_id, provider_id, how, .. } => {
+                Some(json!({ "identity_id": identity_id, "provider_id": provider_id, "how": how }))
+            }
+            Self::SsoIdentityUnbound { identity_id, .. } => Some(json!({ "identity_id": identity_id })),
             Self::PasswordLinkUsed { link_id, sessions, .. } => {
                 Some(json!({ "link_id": link_id, "ended_sessions": sessions }))
             }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, PasswordLink, Session, User};
+use crate::id::{ApiKey, Batch, Group, Id, Invitation, Kind, Organization, PasswordLink, Session, SsoProvider, User};
 use crate::names::names;
 
 /// The object that an event is about.
@@ -24,6 +24,8 @@ pub enum Target {
     PasswordLink(Id<PasswordLink>),
     /// A session.
     Session(Id<Session>),
+    /// An identity provider.
+    SsoProvider(Id<SsoProvider>),
     /// A user, or the user's membership.
     User(Id<User>),
 }
@@ -47,6 +49,8 @@ names! {
         PasswordLink = "password_link",
         /// A session.
         Session = "session",
+        /// An identity provider.
+        SsoProvider = "sso_provider",
         /// A user.
         User = "user",
     }
@@ -63,6 +67,7 @@ impl TargetKind {
             Self::Invitation => Invitation::PREFIX,
             Self::PasswordLink => PasswordLink::PREFIX,
             Self::Session => Session::PREFIX,
+            Self::SsoProvider => SsoProvider::PREFIX,
             Self::User => User::PREFIX,
         }
     }
@@ -81,6 +86,7 @@ impl Target {
             Self::Invitation(id) => Some((TargetKind::Invitation, id.into())),
             Self::PasswordLink(id) => Some((TargetKind::PasswordLink, id.into())),
             Self::Session(id) => Some((TargetKind::Session, id.into())),
+            Self::SsoProvider(id) => Some((TargetKind::SsoProvider, id.into())),
             Self::User(id) => Some((TargetKind::User, id.into())),
         }
     }

@@ -323,7 +323,9 @@ pub(super) async fn members(change: &mut Change, batch_id: Id<Batch>) -> Result<
                     or not exists (select from collaborators c where c.organization_id = $1
                         and c.user_id = users.user_id and c.granted_at = users.created_at) then 'changed'
                 when exists (select from api_keys k where k.organization_id = $1
-                    and k.user_id = users.user_id) then 'in_use'
+                    and k.user_id = users.user_id)
+                    or exists (select from sso_identities i where i.organization_id = $1
+                    and i.user_id = users.user_id) then 'in_use'
             end as "used: Use"
         from users
         where organization_id = $1 and batch_id = $2

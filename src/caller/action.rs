@@ -143,6 +143,22 @@ names! {
         MailList = "mail.list",
         /// Send a failed message again.
         MailRetry = "mail.retry",
+        /// Add an identity provider.
+        SsoProviderCreate = "sso_provider.create",
+        /// List identity providers.
+        SsoProviderList = "sso_provider.list",
+        /// Change an identity provider.
+        SsoProviderUpdate = "sso_provider.update",
+        /// Remove an identity provider.
+        SsoProviderDelete = "sso_provider.delete",
+        /// Bind an identity of a provider to a user.
+        SsoIdentityBind = "sso_identity.bind",
+        /// Unbind an identity.
+        SsoIdentityUnbind = "sso_identity.unbind",
+        /// List the identities of a user.
+        SsoIdentityList = "sso_identity.list",
+        /// End the sessions of a person, at the request of their identity provider.
+        SsoLogout = "sso.logout",
         /// Read the audit log.
         AuditList = "audit.list",
     }
@@ -151,7 +167,15 @@ names! {
 impl Action {
     /// Whether the action spans organizations: only the local operator may do it.
     pub(super) const fn is_for_the_operator(self) -> bool {
-        matches!(self, Self::OrganizationCreate | Self::OrganizationList)
+        matches!(
+            self,
+            Self::OrganizationCreate
+                | Self::OrganizationList
+                | Self::SsoProviderCreate
+                | Self::SsoProviderUpdate
+                | Self::SsoProviderDelete
+                | Self::SsoLogout
+        )
     }
 
     /// Whether a collaborator may do the action. An owner may do every action within the organization.
@@ -196,6 +220,8 @@ impl Action {
                 | Self::LoginApprove
                 | Self::PolicySet
                 | Self::PasswordLinkCreateForOwner
+                | Self::SsoIdentityBind
+                | Self::SsoIdentityUnbind
         )
     }
 
@@ -206,6 +232,10 @@ impl Action {
             Self::OrganizationCreate
             | Self::OrganizationList
             | Self::OrganizationRename
+            | Self::SsoProviderCreate
+            | Self::SsoProviderUpdate
+            | Self::SsoProviderDelete
+            | Self::SsoLogout
             | Self::UserInfo
             | Self::InvitationAccept
             | Self::KeyRevokeSelf
@@ -240,6 +270,8 @@ impl Action {
             | Self::PasswordLinkCreateForOwner
             | Self::PasswordLinkRevoke
             | Self::MailRetry
+            | Self::SsoIdentityBind
+            | Self::SsoIdentityUnbind
             | Self::ScimMigration => Some(Scope::UsersWrite),
             Self::UserGet
             | Self::BatchList
@@ -248,6 +280,8 @@ impl Action {
             | Self::PermissionList
             | Self::SessionList
             | Self::MailList
+            | Self::SsoProviderList
+            | Self::SsoIdentityList
             | Self::ScimMigrationPreview => Some(Scope::UsersRead),
             Self::InvitationBatchCreate | Self::InvitationCreate | Self::InvitationInvalidate => {
                 Some(Scope::InvitationsWrite)

@@ -158,7 +158,9 @@ impl Caller {
             }
             Principal::Invitation(_) => matches!(action, Action::InvitationAccept),
             Principal::Operator => true,
-            Principal::System => matches!(action, Action::UserSuspend | Action::PasswordResetRequest),
+            Principal::System => {
+                matches!(action, Action::UserSuspend | Action::PasswordResetRequest | Action::SsoLogout)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The examples of each command, without `muster`.
-const EXAMPLES: [(&str, &[&str]); 63] = [
+const EXAMPLES: [(&str, &[&str]); 74] = [
     ("quickstart", &["quickstart", "quickstart --data-dir ./muster-data --exit"]),
     ("serve", &["serve", "serve --config /etc/muster/muster.toml --listen 0.0.0.0:8080"]),
     ("migrate", &["migrate --config /etc/muster/muster.toml", "migrate --grant-to muster_app"]),
@@ -50,6 +50,22 @@ const EXAMPLES: [(&str, &[&str]); 63] = [
     ("organization create", &["organization create Example --identifier example"]),
     ("organization list", &["organization list"]),
     ("organization rename", &["organization rename example Example"]),
+    (
+        "sso provider add",
+        &[
+            "sso provider add okta --preset okta --issuer https://example.okta.com --client-id 0oa1 --client-secret-file secret --domain example.com",
+        ],
+    ),
+    ("sso provider list", &["sso provider list"]),
+    ("sso provider show", &["sso provider show okta -o json"]),
+    ("sso provider update", &["sso provider update okta --second-client-secret-file new-secret"]),
+    ("sso provider remove", &["sso provider remove okta"]),
+    ("sso provider test", &["sso provider test okta"]),
+    ("sso identity list", &["sso identity list ada@example.com"]),
+    ("sso identity bind", &["sso identity bind ada@example.com --provider okta --subject 00u1"]),
+    ("sso identity unbind", &["sso identity unbind ada@example.com sid_01k9h6m3x0e8wbz1v5n7q2r4t6"]),
+    ("sso set-sso", &["sso set-sso ada@example.com"]),
+    ("sso set-password-user", &["sso set-password-user ada@example.com"]),
     ("group create", &["group create research"]),
     ("group rename", &["group rename research development"]),
     ("group delete", &["group delete research"]),

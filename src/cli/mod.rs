@@ -1,7 +1,7 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
 //! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `mail` and `audit` talk to a server over HTTP
-//! with an API key, which `login` obtains. `organization`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
+//! with an API key, which `login` obtains. `organization`, `sso`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
 //! the database directly, as the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
 
@@ -46,6 +46,7 @@ mod remote;
 mod serve;
 mod service_account;
 mod session;
+mod sso;
 mod user;
 mod user_apply;
 mod user_change;
@@ -107,6 +108,9 @@ enum Command {
     /// Create, list and rename organizations, directly in the database, as the local operator.
     #[command(subcommand)]
     Organization(organization::Command),
+    /// Set up single sign-on, directly in the database, as the local operator.
+    #[command(subcommand)]
+    Sso(sso::Command),
     /// Create groups of users and change their members, through a server's HTTP API.
     #[command(subcommand)]
     Group(group::Command),
@@ -168,6 +172,7 @@ impl Cli {
                 Command::Whoami(args) => whoami::run(&args).await,
                 Command::Invitation(command) => invitation::run(command).await,
                 Command::Organization(command) => organization::run(command).await,
+                Command::Sso(command) => sso::run(command).await,
                 Command::Group(command) => group::run(command).await,
                 Command::Policy(command) => policy::run(command).await,
                 Command::Key(command) => key::run(command).await,

@@ -21,7 +21,7 @@ use crate::keys::NewKey;
 use crate::postgres::EmbeddedPostgres;
 use crate::tls::Tls;
 use crate::users::ADMINISTRATOR;
-use crate::{http, jobs, mail, memory, telemetry};
+use crate::{http, jobs, mail, memory, sso, telemetry};
 
 /// Interval between checks that the embedded PostgreSQL is running.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -160,7 +160,10 @@ impl Server {
         }
         let (first_key, started) = match local.prepare().await {
             Ok(first_key) => {
-                let started = app.traces.start(&app.config, &app.metrics).map_err(Exit::usage).and_then(|()| {
+                let is_readable = sso::check_seal_keys(app).await.map_err(Exit::usage);
+                let traced =
+                    is_readable.and_then(|()| app.traces.start(&app.config, &app.metrics).map_err(Exit::usage));
+                let started = traced.and_then(|()| {
                     let started =
                         || Ok((serve_metrics(app, metrics)?, http::serve(Arc::clone(app), listener, tls.clone())?));
                     started().map_err(|error: std::io::Error| Exit::Usage(format!("can't start the server: {error}")))

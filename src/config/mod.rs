@@ -28,7 +28,7 @@ use files::read_secret;
 pub use limits::HttpLimits;
 pub use sections::{
     Batch, Database, Invitations, Keys, Links, Log, LogFormat, Mail, Metrics, Passwords, Secrets, Server, Sessions,
-    SignIn, Traces,
+    SignIn, Sso, Traces,
 };
 
 use crate::passwords::Parameters;
@@ -50,6 +50,7 @@ pub struct Config {
     pub sign_in: SignIn,
     pub sessions: Sessions,
     pub links: Links,
+    pub sso: Sso,
     pub mail: Mail,
     pub keys: Keys,
     pub invitations: Invitations,

@@ -9,7 +9,7 @@ use figment::value::Value;
 const HOUR: u128 = 3600;
 
 /// The minimum and maximum of each numeric setting.
-const RANGES: [(&str, RangeInclusive<u128>); 39] = [
+const RANGES: [(&str, RangeInclusive<u128>); 40] = [
     // actix-web does not start with more than 512.
     ("server.workers", 0..=512),
     ("server.body_limit", 1024..=1_073_741_824),
@@ -45,6 +45,7 @@ const RANGES: [(&str, RangeInclusive<u128>); 39] = [
     ("sessions.hours", 1..=720),
     ("sessions.sso_hours", 1..=720),
     ("links.hours", 1..=720),
+    ("sso.creates_per_hour", 1..=100_000),
     ("keys.default_days", 1..=3650),
     ("keys.max_days", 1..=3650),
     ("keys.rotation_overlap_hours", 0..=168),

@@ -198,3 +198,12 @@ impl Server {
         is_set.then(|| (PathBuf::from(&self.tls_certificate_file), PathBuf::from(&self.tls_key_file)))
     }
 }
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sso {
+    pub private_networks: bool,
+    pub proxy: Secret,
+    pub extra_audiences: Vec<String>,
+    pub creates_per_hour: u32,
+}

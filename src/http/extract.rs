@@ -158,6 +158,11 @@ pub(super) fn form_encoded<T: DeserializeOwned>(what: &str, text: &str) -> Resul
     })
 }
 
+/// Encodes a value of a query string.
+pub(super) fn encoded(value: &str) -> String {
+    percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// Parses the path parameter `name`, the ID of a `thing`.
 ///
 /// # Errors

@@ -175,6 +175,7 @@ url_table! {
     "/api/v2/users/request_password_reset" => PostOpen api::sign_in::request_reset;
     "/api/v2/mails" => Read api::mails::list;
     "/api/v2/mails/{mail_id}/retry" => Post api::mails::retry;
+    "/api/v2/users/sso_login_info" => Read api::sso::login_info;
     "/api/v2/users/service_accounts" => Post api::service_accounts::create;
     "/api/v2/users/create_api_key" => Post api::service_accounts::create_key;
     "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;
@@ -248,6 +249,18 @@ fn routes(config: &mut ServiceConfig) {
     page_routes(config);
     config.service(resource("/v2/api-keys", vec![endpoint(Method::Get, pages::guide::api_keys)]));
     config.service(resource("/collaborators", vec![endpoint(Method::Get, pages::guide::collaborators)]));
+    config.service(resource(
+        "/sso/{organization}/{provider}/start",
+        vec![endpoint(Method::Get, pages::sso::start), endpoint(Method::PostOpen, pages::sso::start_by_form)],
+    ));
+    config.service(resource(
+        "/sso/{organization}/{provider}/callback",
+        vec![endpoint(Method::Get, pages::sso::callback)],
+    ));
+    config.service(resource(
+        "/sso/{organization}/{provider}/backchannel-logout",
+        vec![endpoint(Method::Post, pages::sso::log_out)],
+    ));
     config.service(resource("/assets/{name}", vec![endpoint(Method::Get, pages::assets::asset)]));
     config.service(resource("/openapi.json", vec![endpoint(Method::Read, openapi::json)]));
     config.service(resource("/docs/{part:.*}", vec![endpoint(Method::Read, openapi::page)]));

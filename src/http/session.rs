@@ -36,7 +36,7 @@ pub(super) const SESSION: &str = "__Host-Http-muster";
 pub(super) const DEVICE: &str = "__Host-Http-muster-device";
 
 /// The value of a cookie. `Err`: it was sent several times.
-fn cookie(request: &HttpRequest, name: &str) -> std::result::Result<Option<String>, ()> {
+pub(super) fn cookie(request: &HttpRequest, name: &str) -> std::result::Result<Option<String>, ()> {
     let mut values = request
         .headers()
         .get_all(COOKIE)
@@ -49,6 +49,14 @@ fn cookie(request: &HttpRequest, name: &str) -> std::result::Result<Option<Strin
         (value, None) => Ok(value),
         (_, Some(_)) => Err(()),
     }
+}
+
+/// The cookies whose names begin with `prefix`, with their values.
+pub(super) fn cookies(request: &HttpRequest, prefix: &str) -> Vec<(String, String)> {
+    let values = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    let pairs = values.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    let found = pairs.filter(|(name, _)| name.starts_with(prefix));
+    found.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The token of the session cookie.
@@ -146,7 +154,7 @@ pub(super) fn clear(response: &mut HttpResponse) {
 }
 
 /// Adds a cookie. Names are constants, and values are base 62 and base 64, so nothing needs to be encoded.
-fn add(response: &mut HttpResponse, name: &str, value: &str, lifetime: TimeDelta) {
+pub(super) fn add(response: &mut HttpResponse, name: &str, value: &str, lifetime: TimeDelta) {
     let max_age = lifetime.num_seconds().max(0);
     let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {

@@ -1,9 +1,10 @@
-//! Deleting sessions and messages that have been over for a while, and rows of the throttle that mean nothing any more.
+//! Deleting sessions and messages that have been over for a while, rows of the throttle that mean nothing any more, and what was
+//! used once long ago.
 
 use crate::app::App;
 use crate::error::Result;
 use crate::id::{Id, Organization};
-use crate::{mail, sessions, sign_in};
+use crate::{mail, sessions, sign_in, sso};
 
 use super::log_failure;
 
@@ -34,7 +35,8 @@ pub(super) async fn delete_all(app: &App) -> Result<()> {
 async fn delete_some(app: &App, organization_id: Id<Organization>) -> Result<u64> {
     let sessions = sessions::delete_old(app, organization_id).await?;
     let throttles = sign_in::delete_old_throttles(app, organization_id).await?;
-    Ok(sessions + throttles + mail::delete_old(app, organization_id).await?)
+    let mails = mail::delete_old(app, organization_id).await?;
+    Ok(sessions + throttles + mails + sso::delete_old_uses(app, organization_id).await?)
 }
 
 /// The most chunks of an organization in one round; the rest is left to the next one.

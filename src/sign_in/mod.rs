@@ -24,7 +24,7 @@ mod change_password;
 mod device;
 mod read;
 mod reset;
-mod throttle;
+pub(crate) mod throttle;
 mod write;
 
 use std::time::Duration;

@@ -84,7 +84,7 @@ pub(super) fn of_reset(app: &App, key: &str, address: Option<IpAddr>) -> Vec<Buc
 }
 
 /// The network of a client.
-fn network(address: IpAddr) -> Vec<u8> {
+pub(crate) fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_bits().to_be_bytes().to_vec(),
         IpAddr::V6(address) => (address.to_bits() & (u128::MAX << 64)).to_be_bytes().to_vec(),

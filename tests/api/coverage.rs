@@ -40,6 +40,7 @@ const OPEN: [&str; 13] = [
     "readyz",
     "session_end_own",
     "session_start",
+    "sso_login_info",
 ];
 
 /// Routes that accept a body and write nothing; `session_end_own`: without a session.

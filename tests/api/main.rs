@@ -48,6 +48,8 @@ mod scim;
 mod service_accounts;
 mod sessions;
 mod sign_in;
+mod sso_logout;
+mod sso_sign_in;
 mod surface;
 mod tenants;
 mod time_limits;

@@ -39,7 +39,8 @@ async fn the_code_handles_every_unique_constraint_by_name() {
     )
     .await;
     // `users_email_key_key` becomes `email_taken`, the names of groups and organizations a `conflict`. Membership IDs
-    // and one-time passwords are random, so a duplicate is a bug and an internal error. A login whose code is taken has none.
+    // and one-time passwords are random, so a duplicate is a bug and an internal error. A login whose code is taken has none. An identity that is bound already
+    // is not bound again.
     assert_eq!(
         names,
         [
@@ -47,6 +48,9 @@ async fn the_code_handles_every_unique_constraint_by_name() {
             "login_approvals_otp_key",
             "login_requests_user_code_key",
             "organizations_public_identifier_key",
+            "sso_identities_subject_key",
+            "sso_identities_user_key",
+            "sso_providers_name_key",
             "user_groups_name_key_key",
             "users_email_key_key"
         ]
@@ -74,6 +78,7 @@ async fn undo_knows_every_table_with_data_of_a_user() {
         "password_links",
         "passwords",
         "sessions",
+        "sso_identities",
         "user_group_members",
     ];
     assert_eq!(tables, known);

@@ -378,7 +378,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
     let url = crate::support::server::url(&database);
     let mut served = Vec::new();
     let numbers = numbers();
-    assert_eq!(numbers.len(), 39);
+    assert_eq!(numbers.len(), 40);
     for name in &numbers {
         let variable = format!("MUSTER_{}", name.to_uppercase().replace('.', "__"));
         for value in

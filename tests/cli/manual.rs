@@ -22,9 +22,13 @@ fn below(path: &[&str]) -> Vec<String> {
 /// Every command as typed, without `muster`.
 fn commands() -> Vec<String> {
     let mut all = Vec::new();
-    for group in below(&[]) {
-        all.extend(below(&[&group]).into_iter().map(|command| format!("{group} {command}")));
-        all.push(group);
+    let mut left: Vec<Vec<String>> = vec![Vec::new()];
+    while let Some(path) = left.pop() {
+        let words: Vec<&str> = path.iter().map(String::as_str).collect();
+        left.extend(below(&words).into_iter().map(|command| [path.clone(), vec![command]].concat()));
+        if !path.is_empty() {
+            all.push(path.join(" "));
+        }
     }
     assert!(all.len() > 20 && all.contains(&"user batch-create".to_owned()), "{all:?}");
     all

@@ -29,7 +29,11 @@ impl Browser {
 
     /// A browser at the server with this address.
     pub fn at_address(address: SocketAddr) -> Self {
-        Self { actor: Actor::new(address, None), origin: format!("http://{address}"), cookies: Arc::default() }
+        let mut actor = Actor::new(address, None);
+        // Redirects lead to other servers, too.
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        actor.client = client.build().unwrap();
+        Self { actor, origin: format!("http://{address}"), cookies: Arc::default() }
     }
 
     /// The same browser, with a copy of its cookies, at another server.

@@ -32,6 +32,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 pub mod browser;
 pub mod gate;
+pub mod idp;
 pub mod server;
 pub mod smtp;
 

@@ -19,6 +19,7 @@ pub(super) mod scim_migration;
 pub(super) mod service_accounts;
 pub(super) mod sessions;
 pub(super) mod sign_in;
+pub(super) mod sso;
 pub(super) mod user;
 pub(super) mod user_lists;
 pub(super) mod userinfo;

@@ -10,10 +10,11 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::error::ErrorBody;
-use crate::http::{browser, session};
+use crate::http::{browser, extract, session};
 use crate::secret::Secret;
 use crate::sessions::StartedSession;
 use crate::sign_in::{self, Attempt, NewPassword, ResetRequest};
+use crate::sso;
 
 /// An address and a password.
 #[derive(Deserialize, ToSchema)]
@@ -142,8 +143,15 @@ pub(in crate::http) struct LoggedOut {
     ),
     security(()))]
 pub(in crate::http) async fn logout(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    let entra_logout_url = match session::holder(&request).await {
+        Ok(Some(holder)) => {
+            let caller = holder.caller(extract::origin(&request), app.clock.now());
+            sso::provider_of(&app, holder.session_id, &caller).await?.and_then(|(_, url)| url)
+        }
+        _ => None,
+    };
     session::sign_out(&app, &request).await?;
-    let mut response = single(LoggedOut { entra_logout_url: None });
+    let mut response = single(LoggedOut { entra_logout_url });
     session::clear(&mut response);
     Ok(response)
 }

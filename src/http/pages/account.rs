@@ -14,6 +14,7 @@ use crate::http::extract;
 use crate::keys;
 use crate::sessions::{self, Method, SessionDetails};
 use crate::sign_in;
+use crate::sso::{self, Identity};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -54,7 +55,6 @@ pub(super) struct SessionRow {
     pub(super) is_this: bool,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
 pub(super) struct IdentityRow<'a> {
     pub(super) provider: &'a str,
@@ -84,6 +84,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     let mut sessions: Vec<SessionRow> = sessions.into_iter().map(|session| row(session, &caller, now)).collect();
     // The stable sort keeps the latest first.
     sessions.sort_by_key(|session| !session.is_this);
+    let identities = sso::own_identities(&app, &caller).await?;
     let page = AccountPage {
         frame: Frame::of(&request),
         name: full_name(&account.name, account.lastname.as_deref()),
@@ -95,7 +96,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         password_set: account.password.as_ref().map(|password| Moment { at: password.set_at, now }),
         api_keys: keys::count_own(&app, &caller).await?,
         sessions,
-        identities: Vec::new(),
+        identities: identities.iter().map(|identity| identity_row(identity, &account.email, now)).collect(),
         notice: match query.done.as_deref() {
             Some("password") => Some(Notice::PasswordChanged),
             Some("session") => Some(Notice::SessionEnded),
@@ -103,6 +104,15 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         },
     };
     Ok(respond(StatusCode::OK, &page))
+}
+
+fn identity_row<'a>(identity: &'a Identity, email: &str, now: chrono::DateTime<chrono::Utc>) -> IdentityRow<'a> {
+    IdentityRow {
+        provider: &identity.provider,
+        bound: Moment { at: identity.bound_at, now },
+        last_used: identity.last_used_at.map(|at| Moment { at, now }),
+        email_seen: identity.email_seen.as_deref().filter(|seen| !seen.eq_ignore_ascii_case(email)),
+    }
 }
 
 fn row(session: SessionDetails, caller: &Caller, now: chrono::DateTime<chrono::Utc>) -> SessionRow {

@@ -19,6 +19,7 @@ use crate::organizations;
 use crate::secret::Secret;
 use crate::sessions;
 use crate::sign_in::{self, Attempt};
+use crate::sso;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -35,7 +36,7 @@ pub(super) struct SignIn<'a> {
     pub(super) return_to: &'a str,
     pub(super) notice: Option<Notice>,
     pub(super) problem: Option<Problem>,
-    pub(super) providers: &'a [Provider<'a>],
+    pub(super) providers: &'a [Provider],
 }
 
 /// Why the person sees the page, if not by going there.
@@ -55,10 +56,9 @@ pub(super) enum Problem {
 }
 
 /// A button that leads to an identity provider.
-#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
-pub(super) struct Provider<'a> {
-    pub(super) title: &'a str,
+pub(super) struct Provider {
+    pub(super) title: String,
     /// The path below the root of this server.
     pub(super) start: String,
     pub(super) unreachable_since: Option<Moment>,
@@ -121,7 +121,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         (Visitor::Anonymous { has_ended: true }, None) => (Some(Notice::SessionEnded), ""),
         (Visitor::Anonymous { has_ended: false }, None) => (None, ""),
     };
-    let organization = Organization::of(&request, &app).await?;
+    let organization = Organization::of(&request, &app, return_to, again.is_some()).await?;
     let page = SignIn { notice, email, return_to: return_to.unwrap_or_default(), ..organization.form() };
     let mut response = respond(StatusCode::OK, &page);
     if notice == Some(Notice::SessionEnded) {
@@ -186,7 +186,7 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
             if problem.is_none() && error.code() != Code::InvalidRequest {
                 return Err(error);
             }
-            let organization = Organization::of(request, &app).await?;
+            let organization = Organization::of(request, &app, return_to, again.is_some()).await?;
             let page = SignIn {
                 notice: again.map(|_| Notice::Confirm),
                 problem,
@@ -217,7 +217,7 @@ pub(super) fn until(app: &App, retry_after: Option<Duration>) -> Moment {
 }
 
 /// Ends the session that a new one replaces.
-async fn end(app: &App, request: &HttpRequest, previous: &SessionHolder) {
+pub(super) async fn end(app: &App, request: &HttpRequest, previous: &SessionHolder) {
     let caller = previous.caller(extract::origin(request), app.clock.now());
     if let Err(error) = sessions::end(app, &caller, previous.session_id).await {
         app.db.observe(&error);
@@ -229,11 +229,27 @@ async fn end(app: &App, request: &HttpRequest, previous: &SessionHolder) {
 struct Organization {
     frame: Frame,
     name: Option<String>,
+    providers: Vec<Provider>,
 }
 
 impl Organization {
-    async fn of(request: &HttpRequest, app: &App) -> Result<Self> {
-        Ok(Self { frame: Frame::of(request), name: organizations::only_name(app).await? })
+    /// Where there are several organizations, people find the identity providers of theirs by its link.
+    async fn of(request: &HttpRequest, app: &App, return_to: Option<&str>, is_again: bool) -> Result<Self> {
+        let name = organizations::only_name(app).await?;
+        let found = if name.is_some() { sso::enabled(app, None).await? } else { Vec::new() };
+        let now = app.clock.now();
+        let providers = found.iter().map(|provider| {
+            let start = provider.start_path().trim_start_matches('/').to_owned();
+            let start = return_to.map_or_else(|| start.clone(), |page| with_return(&start, page));
+            let again = if is_again { if start.contains('?') { "&again=1" } else { "?again=1" } } else { "" };
+            Provider {
+                title: provider.title().to_owned(),
+                start: start + again,
+                unreachable_since: provider.away_since(app).map(|at| Moment { at, now }),
+            }
+        });
+        let providers = providers.collect();
+        Ok(Self { frame: Frame::of(request), name, providers })
     }
 
     fn form(&self) -> SignIn<'_> {
@@ -246,7 +262,7 @@ impl Organization {
             return_to: "",
             notice: None,
             problem: None,
-            providers: &[],
+            providers: &self.providers,
         }
     }
 }

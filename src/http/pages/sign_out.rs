@@ -8,7 +8,8 @@ use super::visitor::{Visitor, redirect};
 use super::{Frame, respond};
 use crate::app::App;
 use crate::error::Result;
-use crate::http::session;
+use crate::http::{extract, session};
+use crate::sso;
 
 #[derive(Template)]
 #[template(path = "sign_out.html")]
@@ -24,7 +25,6 @@ pub(super) enum SignOut<'a> {
 }
 
 /// The provider through which the session began.
-#[cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
 #[derive(Debug)]
 pub(super) struct Provider<'a> {
     pub(super) title: &'a str,
@@ -53,8 +53,22 @@ pub(in crate::http) async fn show(request: HttpRequest) -> Result<HttpResponse> 
 
 /// `POST /sign-out`. Succeeds without a valid session, too.
 pub(in crate::http) async fn submit(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let provider = match session::holder(&request).await {
+        Ok(Some(holder)) => {
+            let caller = holder.caller(extract::origin(&request), app.clock.now());
+            sso::provider_of(&app, holder.session_id, &caller).await?
+        }
+        _ => None,
+    };
     session::sign_out(&app, &request).await?;
-    let mut response = redirect(&request, "sign-out");
+    let mut response = match &provider {
+        Some((title, logout)) => {
+            let provider = Provider { title, logout: logout.as_deref() };
+            let state = SignOut::Done { provider: Some(provider) };
+            respond(StatusCode::OK, &SignOutPage { frame: Frame::of(&request), state })
+        }
+        None => redirect(&request, "sign-out"),
+    };
     session::clear(&mut response);
     Ok(response)
 }

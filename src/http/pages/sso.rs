@@ -1,10 +1,222 @@
-//! The pages of sign-ins through an identity provider that fail. None of them starts another attempt by itself.
+//! `/sso/{organization}/{provider}/…`: signing in through an identity provider, and the pages of sign-ins that fail. None of them
+//! starts another attempt by itself.
+//!
+//! # Decisions
+//!
+//! *A response is taken only in the browser that began the sign-in*, which has its cookie. A provider, or a page that knows it, can
+//! ask to begin one (Core 1.0, section 4); then the browser goes to the provider as from the sign-in page.
 
-#![cfg_attr(not(test), allow(dead_code, reason = "there are no identity providers yet"))]
-
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use askama::Template;
+use chrono::TimeDelta;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::Frame;
+use super::{Frame, error, respond, sign_in, visitor};
+use crate::app::App;
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::log::Note;
+use crate::http::{extract, session};
+use crate::sso::{self, Denial, DenialClass, Departure, Provider, SsoError};
+
+/// How many sign-ins can be in progress in one browser: the oldest one is given up for another one.
+const TABS: usize = 5;
+
+/// The longest hint of an address, in bytes.
+const LONGEST_HINT: usize = 254;
+
+/// How a sign-in begins. The names are those of the sign-in page, and of OpenID Connect Core 1.0, section 4.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::http) struct Start {
+    return_to: Option<String>,
+    login_hint: Option<String>,
+    /// The issuer, if a third party asks.
+    iss: Option<String>,
+    target_link_uri: Option<String>,
+    /// Whether the person who is signed in has to authenticate again.
+    again: Option<String>,
+}
+
+/// A logout token.
+#[derive(Deserialize)]
+pub(in crate::http) struct Logout {
+    logout_token: String,
+}
+
+fn names(request: &HttpRequest) -> (&str, &str) {
+    let part = |name| request.match_info().get(name).unwrap_or_default();
+    (part("organization"), part("provider"))
+}
+
+async fn provider(app: &App, request: &HttpRequest) -> Result<Provider> {
+    let (organization, provider) = names(request);
+    app.in_time(Provider::find(app, organization, provider)).await?
+}
+
+/// Sends the browser to the provider.
+pub(in crate::http) async fn start(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    let parameters = extract::form_encoded("query string", request.query_string())?;
+    begin(&app, &request, &parameters).await
+}
+
+/// As [`start`], for a third party that sends a form.
+pub(in crate::http) async fn start_by_form(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    let parameters: Start = body.form().await?;
+    if parameters.iss.is_none() {
+        return Err(Error::invalid("the form has no `iss`"));
+    }
+    begin(&app, &body.request, &parameters).await
+}
+
+async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<HttpResponse> {
+    if let Some(page) = visitor::needs_https(request) {
+        return Ok(page);
+    }
+    let provider = provider(app, request).await?;
+    if parameters.iss.as_ref().is_some_and(|issuer| !provider.is_issuer(issuer)) {
+        return Err(Error::invalid("`iss` is not the issuer of this identity provider"));
+    }
+    let again = match (&parameters.again, session::holder(request).await) {
+        (Some(_), Ok(Some(holder))) => Some(holder.user.user_id),
+        _ => None,
+    };
+    let public_url = app.config.server.public_url.trim_end_matches('/');
+    let target = parameters.target_link_uri.as_deref().and_then(|target| target.strip_prefix(public_url));
+    let return_to = visitor::return_to(parameters.return_to.as_deref().or(target));
+    let departure = Departure {
+        return_to: return_to.unwrap_or_default().to_owned(),
+        login_hint: parameters.login_hint.as_deref().filter(|hint| hint.len() <= LONGEST_HINT),
+        again,
+    };
+    match provider.depart(app, &departure).await {
+        Ok(departed) => {
+            let mut response = visitor::see_other(&departed.location);
+            for name in surplus(request) {
+                session::add(&mut response, &name, "", TimeDelta::zero());
+            }
+            let (name, value) = departed.cookie;
+            session::add(&mut response, &name, &value, sso::COOKIE_LIFETIME);
+            Ok(response)
+        }
+        Err(SsoError::Denied(denial)) => Ok(denied(request, &provider, &denial)),
+        Err(SsoError::Server(error)) => Err(error),
+    }
+}
+
+/// The browser comes back from the provider.
+pub(in crate::http) async fn callback(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    let provider = provider(&app, &request).await?;
+    let cookie = |name: &str| session::cookie(&request, name).ok().flatten();
+    let arrived = provider.arrive(&app, request.query_string(), cookie, &session::client(&request)).await;
+    let mut response = match arrived {
+        Ok(arrived) => {
+            if let Ok(Some(previous)) = session::holder(&request).await {
+                sign_in::end(&app, &request, &previous).await;
+            }
+            let page = visitor::return_to(Some(&arrived.return_to));
+            let check =
+                page.map_or_else(|| "sign-in/check".to_owned(), |page| visitor::with_return("sign-in/check", page));
+            let mut response = visitor::redirect(&request, &check);
+            session::set(&mut response, &arrived.session, None, app.clock.now());
+            response
+        }
+        // The page was opened again, such as by going back.
+        Err(SsoError::Denied(denial)) if denial.class == DenialClass::BadState && is_signed_in(&request).await => {
+            visitor::redirect(&request, "account")
+        }
+        Err(SsoError::Denied(denial)) => denied(&request, &provider, &denial),
+        Err(SsoError::Server(error)) => error::page(&request, error),
+    };
+    if let Some(name) = sso::cookie_of_query(request.query_string()) {
+        session::add(&mut response, &name, "", TimeDelta::zero());
+    }
+    Ok(response)
+}
+
+async fn is_signed_in(request: &HttpRequest) -> bool {
+    matches!(session::holder(request).await, Ok(Some(_)))
+}
+
+/// The provider ends the sessions of a person (OpenID Connect Back-Channel Logout 1.0).
+pub(in crate::http) async fn log_out(app: web::Data<App>, mut body: Body) -> HttpResponse {
+    let ended = async {
+        let Logout { logout_token } = body.form().await?;
+        let provider = provider(&app, &body.request).await?;
+        match provider.log_out(&app, &logout_token, extract::origin(&body.request)).await {
+            Ok(_) => Ok(()),
+            Err(SsoError::Server(error)) => Err(error),
+            Err(SsoError::Denied(denial)) => {
+                Err(Error::unavailable("the identity provider's keys can't be read").with_source(denial))
+            }
+        }
+    };
+    let mut response = match ended.await {
+        Ok(()) => HttpResponse::Ok().finish(),
+        Err(error) if error.code() == Code::InvalidRequest => {
+            let detail = error.to_string();
+            HttpResponse::BadRequest().json(json!({ "error": "invalid_request", "error_description": detail }))
+        }
+        Err(error) => HttpResponse::from_error(error),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The oldest cookies of sign-ins in progress, so that one more has its place.
+fn surplus(request: &HttpRequest) -> Vec<String> {
+    let mut pending = session::cookies(request, sso::COOKIE_PREFIX);
+    pending.sort_by_key(|(_, value)| std::cmp::Reverse(sso::cookie_made_at(value)));
+    pending.into_iter().skip(TABS - 1).map(|(name, _)| name).collect()
+}
+
+/// The page of a sign-in that failed.
+fn denied(request: &HttpRequest, provider: &Provider, denial: &Denial) -> HttpResponse {
+    let status = match denial.class {
+        DenialClass::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        DenialClass::BadState | DenialClass::ExpiredFlow => StatusCode::BAD_REQUEST,
+        _ => StatusCode::FORBIDDEN,
+    };
+    let start = provider.start_path();
+    let page = SsoErrorPage {
+        frame: Frame::of(request),
+        failure: denial.into(),
+        provider: provider.title(),
+        start: start.trim_start_matches('/'),
+        request_id: request.extensions().get::<Note>().map(|note| note.request_id.to_string()).unwrap_or_default(),
+    };
+    respond(status, &page)
+}
+
+impl From<&Denial> for SsoFailure {
+    fn from(denial: &Denial) -> Self {
+        match denial.class {
+            DenialClass::Denied => Self::Denied,
+            DenialClass::ProviderError => Self::ProviderError,
+            DenialClass::Unreachable => Self::Unreachable,
+            DenialClass::BadState => Self::BadState,
+            DenialClass::ExpiredFlow => Self::ExpiredFlow,
+            DenialClass::BadToken => Self::BadToken,
+            DenialClass::Clock => Self::Clock { difference: difference(denial.clock_ahead.unwrap_or_default()) },
+            DenialClass::NoAccount => Self::NoAccount,
+            DenialClass::PasswordUser => Self::PasswordUser,
+            DenialClass::NotProved => Self::NotProved,
+            DenialClass::Suspended => Self::Suspended,
+            DenialClass::WrongTenant => Self::WrongTenant,
+        }
+    }
+}
+
+/// A difference of clocks in words.
+fn difference(seconds: i64) -> String {
+    match seconds.unsigned_abs() {
+        seconds if seconds < 120 => format!("{seconds} seconds"),
+        seconds if seconds < 7_200 => format!("{} minutes", seconds / 60),
+        seconds => format!("{} hours", seconds / 3_600),
+    }
+}
 
 #[derive(Template)]
 #[template(path = "sso_error.html")]

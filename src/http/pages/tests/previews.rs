@@ -118,11 +118,11 @@ fn sign_in(names: &Names) -> SignIn<'_> {
 fn sign_in_pages(folder: &mut Folder, names: &Names) {
     let page = |name: &str| format!("sign-in{name}{}", names.suffix);
     let provider = |unreachable_since| Provider {
-        title: &names.provider,
+        title: names.provider.to_string(),
         start: "sso/meridian/entra/start".to_owned(),
         unreachable_since,
     };
-    let providers = [provider(None), Provider { title: "Google", ..provider(Some(at("30T08:12:00"))) }];
+    let providers = [provider(None), Provider { title: "Google".to_owned(), ..provider(Some(at("30T08:12:00"))) }];
     folder.write(&page(""), &sign_in(names));
     folder.write(&page("-providers"), &SignIn { providers: &providers, ..sign_in(names) });
     folder.write(&page("-return"), &SignIn { return_to: "/login/x?a=\"b\"", ..sign_in(names) });

@@ -1,0 +1,182 @@
+//! The metadata and keys of providers, which are kept for a while.
+//!
+//! # Decisions
+//!
+//! *Nothing is fetched at the start*: a provider that is away must not keep the server from starting.
+//!
+//! *What is known is used for a day when the provider is away*, and a failure is remembered for 10 seconds only, so that a
+//! provider that is back is noticed.
+//!
+//! *A key that is unknown leads to one fetch*, at most every 30 seconds for each provider: providers rotate their keys, and
+//! strangers invent key IDs. One fetch at a time: others wait for its result.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use super::denial::Denial;
+use super::fetch::{Fetcher, Response};
+use super::oidc::discovery::Metadata;
+use super::oidc::issuer::{Transport, discovery_url};
+use super::oidc::keys::KeySet;
+use crate::id::{Id, SsoProvider};
+
+/// How long metadata and keys are used without a question.
+const FRESH: Duration = Duration::from_hours(1);
+
+/// How long they are used when the provider is away.
+const STALE: Duration = Duration::from_hours(24);
+
+/// How long a failure is remembered.
+const FAILED: Duration = Duration::from_secs(10);
+
+/// How often keys are fetched again because of an unknown one.
+const REFRESH: Duration = Duration::from_secs(30);
+
+/// The metadata and the keys of a provider at one time.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) keys: Arc<KeySet>,
+    /// Increments with each fetch.
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    known: Option<(Known, Instant)>,
+    failure: Option<(String, Instant)>,
+    /// The first of the failures since the last success.
+    away_since: Option<Instant>,
+    /// The last fetch because of an unknown key.
+    refreshed_at: Option<Instant>,
+}
+
+/// The providers that were asked.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<HashMap<(Id<SsoProvider>, String), Arc<AsyncMutex<Entry>>>>);
+
+impl Cache {
+    fn entry(&self, provider_id: Id<SsoProvider>, issuer: &str) -> Arc<AsyncMutex<Entry>> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(entries.entry((provider_id, issuer.to_owned())).or_default())
+    }
+
+    /// For how long a provider has not responded. `None`: it has, was not asked, or is being asked.
+    pub(crate) fn away_for(&self, provider_id: Id<SsoProvider>, issuer: &str) -> Option<Duration> {
+        let entry = self.entry(provider_id, issuer);
+        let away_since = entry.try_lock().ok()?.away_since;
+        away_since.map(|since| since.elapsed())
+    }
+
+    /// The metadata and keys of a provider.
+    ///
+    /// # Errors
+    /// `sso_unreachable`.
+    pub(crate) async fn get(
+        &self,
+        fetcher: &Fetcher,
+        provider_id: Id<SsoProvider>,
+        issuer: &str,
+        transport: Transport,
+    ) -> Result<Known, Denial> {
+        let entry = self.entry(provider_id, issuer);
+        let mut entry = entry.lock().await;
+        if let Some((known, fetched_at)) = &entry.known
+            && fetched_at.elapsed() < FRESH
+        {
+            return Ok(known.clone());
+        }
+        entry.fetch(fetcher, issuer, transport).await
+    }
+
+    /// The keys, fetched again because none of `used` made a signature. `None`: they were fetched a moment ago, and are the same.
+    ///
+    /// # Errors
+    /// `sso_unreachable`.
+    pub(crate) async fn refresh(
+        &self,
+        fetcher: &Fetcher,
+        provider_id: Id<SsoProvider>,
+        transport: Transport,
+        used: &Known,
+    ) -> Result<Option<Known>, Denial> {
+        let issuer = &used.metadata.issuer;
+        let entry = self.entry(provider_id, issuer);
+        let mut entry = entry.lock().await;
+        if let Some((known, _)) = &entry.known
+            && known.generation != used.generation
+        {
+            return Ok(Some(known.clone()));
+        }
+        if entry.refreshed_at.is_some_and(|at| at.elapsed() < REFRESH) {
+            return Ok(None);
+        }
+        entry.refreshed_at = Some(Instant::now());
+        let known = entry.fetch(fetcher, issuer, transport).await?;
+        Ok((known.generation != used.generation).then_some(known))
+    }
+}
+
+impl Entry {
+    async fn fetch(&mut self, fetcher: &Fetcher, issuer: &str, transport: Transport) -> Result<Known, Denial> {
+        let failure = self.failure.as_ref().filter(|(_, at)| at.elapsed() < FAILED).map(|(why, _)| why.clone());
+        let fetched = match failure {
+            Some(why) => Err(why),
+            None => fetch(fetcher, issuer, transport).await,
+        };
+        match fetched {
+            Ok((metadata, keys)) => {
+                let generation = self.known.as_ref().map_or(0, |(known, _)| known.generation + 1);
+                let known = Known { metadata: Arc::new(metadata), keys: Arc::new(keys), generation };
+                (self.failure, self.away_since) = (None, None);
+                self.known = Some((known.clone(), Instant::now()));
+                Ok(known)
+            }
+            Err(why) => {
+                self.away_since.get_or_insert_with(Instant::now);
+                if self.failure.as_ref().is_none_or(|(_, at)| at.elapsed() >= FAILED) {
+                    self.failure = Some((why.clone(), Instant::now()));
+                }
+                match &self.known {
+                    Some((known, fetched_at)) if fetched_at.elapsed() < STALE => {
+                        tracing::warn!(
+                            issuer,
+                            error = why,
+                            "failed to read an identity provider's metadata; the last ones are used"
+                        );
+                        Ok(known.clone())
+                    }
+                    _ => Err(Denial::unreachable(why)),
+                }
+            }
+        }
+    }
+}
+
+/// Reads the metadata and the keys of an issuer.
+///
+/// # Errors
+/// What is wrong, for people who configure the provider.
+pub(crate) async fn fetch(fetcher: &Fetcher, issuer: &str, transport: Transport) -> Result<(Metadata, KeySet), String> {
+    let url = discovery_url(issuer);
+    let address = transport.parse(&url).map_err(|why| format!("issuer `{issuer}`: {why}"))?;
+    let found = fetcher.get(&address, None).await.map_err(|why| format!("can't read {url}: {why}"))?;
+    let metadata = Metadata::parse(issuer, transport, &ok(&url, found)?).map_err(|why| format!("{url}: {why}"))?;
+    let url = metadata.jwks_uri.as_str();
+    let found =
+        fetcher.get(&metadata.jwks_uri, None).await.map_err(|why| format!("can't read the keys at {url}: {why}"))?;
+    let keys = KeySet::parse(&ok(url, found)?).map_err(|why| format!("{url}: {why}"))?;
+    Ok((metadata, keys))
+}
+
+fn ok(url: &str, response: Response) -> Result<Vec<u8>, String> {
+    if response.status == 200 {
+        return Ok(response.body);
+    }
+    let hint = if (300..400).contains(&response.status) { "; redirects are not followed" } else { "" };
+    Err(format!("{url} answered {}{hint}", response.status))
+}

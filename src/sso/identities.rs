@@ -1,0 +1,105 @@
+//! Binding identities by command, and making users ones of single sign-on.
+
+use super::read::{self, Identity};
+use super::write::{self, BoundHow};
+use crate::app::App;
+use crate::audit::Target;
+use crate::caller::{Action, Caller};
+use crate::error::{Code, Error, Result};
+use crate::id::{Id, SsoIdentity, User};
+use crate::{sessions, users};
+
+/// The longest subject, in bytes.
+const LONGEST_SUBJECT: usize = 255;
+
+/// Lists the identities of a user, the latest first.
+///
+/// # Errors
+/// `forbidden`.
+pub async fn identities(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Vec<Identity>> {
+    let mut connection = app.read(caller, Action::SsoIdentityList).await?;
+    read::identities(&mut connection, caller.organization_id, user_id).await
+}
+
+/// The identities of the caller's own user, the latest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn own_identities(app: &App, caller: &Caller) -> Result<Vec<Identity>> {
+    let Some(user_id) = caller.user_id() else { return Ok(Vec::new()) };
+    let mut connection = app.reader(&app.db.interactive).await?;
+    read::identities(&mut connection, caller.organization_id, user_id).await
+}
+
+/// Binds the identity with a subject at a provider to a user of single sign-on.
+///
+/// # Errors
+/// `forbidden`; `not_found`; `invalid_request`; `conflict` if the subject or the user is bound at this provider already, or the user is
+/// not one of single sign-on.
+pub async fn bind(
+    app: &App,
+    caller: &Caller,
+    user_id: Id<User>,
+    provider: &str,
+    subject: &str,
+) -> Result<Vec<Identity>> {
+    app.authorize(caller, Action::SsoIdentityBind).await?;
+    if subject.is_empty() || subject.len() > LONGEST_SUBJECT || subject.contains('\0') {
+        return Err(Error::invalid(format!("the subject must have 1 to {LONGEST_SUBJECT} bytes")));
+    }
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let found =
+        read::providers(&mut connection, Some(&caller.organization_id.to_string()), Some(provider)).await?.pop();
+    drop(connection);
+    let found = found.ok_or_else(|| Error::not_found("identity provider", provider.escape_debug()))?;
+    app.change(caller, Action::SsoIdentityBind, Target::User(user_id), async |change| {
+        users::lock::memberships(change, &[user_id]).await?;
+        write::bind(change, &found, subject, user_id, BoundHow::Operator).await?.map(drop).ok_or_else(|| {
+            let message = format!(
+                "not bound: the user does not exist, is not one of single sign-on (`muster sso set-sso`), or the user or \
+                 the subject is bound at `{}` already",
+                found.name
+            );
+            Error::new(Code::Conflict, message)
+        })
+    })
+    .await?;
+    identities(app, caller, user_id).await
+}
+
+/// Unbinds an identity, and ends the sessions of its user.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn unbind(app: &App, caller: &Caller, user_id: Id<User>, identity_id: Id<SsoIdentity>) -> Result<()> {
+    app.change(caller, Action::SsoIdentityUnbind, Target::User(user_id), async |change| {
+        users::lock::memberships(change, &[user_id]).await?;
+        change.confirm_own_access(&[user_id]).await?;
+        if write::unbind(change, identity_id).await? != Some(user_id) {
+            return Err(Error::not_found("identity of this user", identity_id));
+        }
+        sessions::end_access(change, &[user_id], None, "identity_unbound").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Makes a user one of single sign-on, without a password; or one with a password, without identities. All sessions of the user end.
+/// `false`: the user is one already, and nothing was written.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn set_sso(app: &App, caller: &Caller, user_id: Id<User>, is_sso_user: bool) -> Result<bool> {
+    // Owners get 404 for a user of another organization.
+    users::get(app, caller, user_id).await?;
+    app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
+        users::lock::memberships(change, &[user_id]).await?;
+        change.confirm_own_access(&[user_id]).await?;
+        let changed = write::set_sso(change, user_id, is_sso_user).await?;
+        if !changed {
+            change.dry_run();
+        }
+        Ok(changed)
+    })
+    .await
+}

@@ -1,0 +1,39 @@
+//! Single sign-on by OpenID Connect: people authenticate at their organization's identity provider.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `oidc` | the protocol, without network and database |
+//! | `fetch`, `cache` | requests to providers; their metadata and keys |
+//! | `cookie` | what a sign-in in progress has to remember |
+//! | `provider`, `providers` | the settings of a provider; the operations on providers |
+//! | `matching` | which account an identity belongs to |
+//! | `sign_in`, `logout` | the way to the provider and back; the provider ends sessions |
+//! | `identities` | binding identities by command; users of single sign-on |
+//! | `denial` | why a sign-in fails |
+
+mod cache;
+mod cookie;
+mod denial;
+mod fetch;
+mod identities;
+mod logout;
+mod matching;
+mod oidc;
+mod provider;
+mod providers;
+mod read;
+mod service;
+mod sign_in;
+mod write;
+
+pub(crate) use cookie::{
+    LIFETIME as COOKIE_LIFETIME, PREFIX as COOKIE_PREFIX, made_at as cookie_made_at, of_query as cookie_of_query,
+};
+pub use denial::{Denial, DenialClass};
+pub use identities::{bind, identities, own_identities, set_sso, unbind};
+pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, redirect_uri};
+pub use providers::{ClientSecrets, Probe, ProviderSummary, check_seal_keys, create, get, list, remove, test, update};
+pub use read::{Identity, StoredProvider};
+pub use service::Sso;
+pub use sign_in::{Arrived, Departed, Departure, Provider, SsoError, enabled, provider_of};
+pub(crate) use write::delete_old_uses;

@@ -1,0 +1,22 @@
+//! What single sign-on shares between requests: connections to providers, and what is known about them.
+
+use super::cache::Cache;
+use super::fetch::Fetcher;
+use crate::config::{Config, ConfigError};
+
+/// Single sign-on of this instance.
+#[derive(Debug)]
+pub struct Sso {
+    pub(super) fetcher: Fetcher,
+    pub(super) cache: Cache,
+}
+
+impl Sso {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If requests to providers can't be sent.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self { fetcher: Fetcher::new(&config.sso)?, cache: Cache::default() })
+    }
+}

@@ -1,0 +1,564 @@
+//! Signing in through a provider: the way there and the way back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value};
+
+use super::cache::Known;
+use super::cookie::{self, Pending, Place};
+use super::denial::{Denial, DenialClass, quote};
+use super::matching::{self, Claimed, Match, Rules};
+use super::oidc::callback::Callback;
+use super::oidc::flow::{Flow, Request};
+use super::oidc::id_token::{Expected, IdToken, IdTokenError, is_true};
+use super::oidc::token_response::{TokenError, TokenRequest, Tokens};
+use super::oidc::userinfo;
+use super::provider::EmailProof;
+use super::read::{self, Bound, StoredProvider};
+use super::write::{self, BoundHow};
+use crate::app::App;
+use crate::audit::{ActorRef, Attribution, AuditDenial, Target};
+use crate::caller::{Action, Caller, PermissionLevel, Stage};
+use crate::change::Change;
+use crate::error::{Code, Error, Result};
+use crate::failpoints;
+use crate::id::{Id, Session, SsoIdentity, User};
+use crate::secret::Secret;
+use crate::sessions::{self, Client, Method, NewSession, Proof, StartedSession};
+use crate::sign_in::throttle::{self, Bucket};
+use crate::users::write::AddressTaken;
+use crate::users::{self, Account, Attributes, Credential, EmailAddress, Line, Name, NewUser};
+
+/// How long the way back may take, with all requests to the provider.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A provider to which people can be sent.
+#[derive(Debug)]
+pub struct Provider(StoredProvider);
+
+/// What a person asked for before they are sent to the provider.
+#[derive(Debug, Default)]
+pub struct Departure<'a> {
+    /// The page to return to.
+    pub return_to: String,
+    /// The address that the person may have.
+    pub login_hint: Option<&'a str>,
+    /// The user who has to authenticate again.
+    pub again: Option<Id<User>>,
+}
+
+/// The way to a provider.
+#[derive(Debug)]
+pub struct Departed {
+    /// The address to which the browser is sent.
+    pub location: String,
+    /// The cookie that the way back needs: its name and its value.
+    pub cookie: (String, String),
+}
+
+/// A sign-in.
+#[derive(Debug)]
+pub struct Arrived {
+    /// The session.
+    pub session: StartedSession,
+    /// The page to return to.
+    pub return_to: String,
+}
+
+/// A sign-in that failed: for the person, or because of this server.
+#[derive(Debug)]
+pub enum SsoError {
+    /// The sign-in is refused.
+    Denied(Denial),
+    /// This server can't do it now.
+    Server(Error),
+}
+
+impl From<Denial> for SsoError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Error> for SsoError {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl Provider {
+    /// The enabled provider of an organization, by their names.
+    ///
+    /// # Errors
+    /// `not_found`; those of the database.
+    pub async fn find(app: &App, organization: &str, provider: &str) -> Result<Self> {
+        let found = read::provider(app, organization, provider).await?;
+        let found = found.filter(|found| found.settings.enabled && found.name == provider);
+        found.map(Self).ok_or_else(|| Error::new(Code::NotFound, "no such identity provider"))
+    }
+
+    /// What the button says.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.0.settings.title
+    }
+
+    /// Since when the provider has not responded to this instance, if it has not.
+    #[must_use]
+    pub fn away_since(&self, app: &App) -> Option<DateTime<Utc>> {
+        let away = app.sso.cache.away_for(self.0.provider_id, &self.0.settings.issuer)?;
+        Some(app.clock.now() - TimeDelta::from_std(away).ok()?)
+    }
+
+    /// The address at which a sign-in begins.
+    #[must_use]
+    pub fn start_path(&self) -> String {
+        format!("/sso/{}/{}/start", self.0.organization, self.0.name)
+    }
+
+    /// Whether a third party, which asks to begin a sign-in, means this provider (Core 1.0, section 4).
+    #[must_use]
+    pub fn is_issuer(&self, issuer: &str) -> bool {
+        self.0.settings.issuer == issuer
+    }
+
+    pub(super) const fn stored(&self) -> &StoredProvider {
+        &self.0
+    }
+
+    fn place(&self) -> Place {
+        Place { organization_id: self.0.organization_id, provider_id: self.0.provider_id }
+    }
+
+    /// Begins a sign-in. Nothing is written.
+    ///
+    /// # Errors
+    /// `sso_unreachable`.
+    pub async fn depart(&self, app: &App, departure: &Departure<'_>) -> Result<Departed, SsoError> {
+        let known = self.0.known(app).await?;
+        let flow = Flow::generate();
+        let settings = &self.0.settings;
+        let again = departure.again.is_some();
+        let request = Request {
+            client_id: &settings.client_id,
+            redirect_uri: &self.0.redirect_uri(app),
+            scopes: &settings.scopes,
+            login_hint: departure.login_hint,
+            max_age: settings.max_age,
+            again,
+        };
+        let pending = Pending {
+            nonce: flow.nonce.clone(),
+            verifier: flow.verifier.clone(),
+            started_at: app.clock.now(),
+            return_to: departure.return_to.clone(),
+            max_age: if again { Some(0) } else { settings.max_age },
+            user_id: departure.again,
+        };
+        let value = cookie::seal(&app.fingerprints, self.place(), &flow, &pending)?;
+        let location = flow.authorization_url(&known.metadata, &request).into();
+        Ok(Departed { location, cookie: (cookie::name(&flow.state), value) })
+    }
+
+    /// Ends a sign-in that [`Provider::depart`] began in the same browser, and starts a session. `cookies` are those of the browser.
+    ///
+    /// # Errors
+    /// The class of the refusal, which is audited; errors of this server.
+    pub async fn arrive(
+        &self,
+        app: &App,
+        query: &str,
+        cookies: impl Fn(&str) -> Option<String>,
+        client: &Client,
+    ) -> Result<Arrived, SsoError> {
+        let arrived = async {
+            // Without the change, which commits whether its caller waits or not.
+            let asked = tokio::time::timeout(TIMEOUT, self.ask(app, query, cookies)).await;
+            let (user_id, arrival, return_to) =
+                asked.unwrap_or_else(|_| Err(Denial::unreachable("no answer within 10 s").into()))?;
+            failpoints::reach("sso::matched").await;
+            let session = self.start(app, user_id, arrival, client).await?;
+            Ok(Arrived { session, return_to })
+        };
+        let arrived = arrived.await;
+        arrived.inspect_err(|error| {
+            if let SsoError::Denied(denial) = error {
+                self.record(app, denial, client);
+            }
+        })
+    }
+
+    /// Records a refusal in the audit log and in the log.
+    fn record(&self, app: &App, denial: &Denial, client: &Client) {
+        let (reason, provider) = (denial.class.as_str(), self.0.name.as_str());
+        let detail = &*denial.detail;
+        tracing::info!(provider, reason, detail, "sign-in through an identity provider refused");
+        app.metrics.sign_ins.count_refusal(reason);
+        let organization_id = self.0.organization_id;
+        let attribution =
+            Attribution { organization_id, actor: ActorRef::ANONYMOUS, user_id: None, origin: client.origin };
+        let refusal = AuditDenial::SignIn { user_id: None, reason };
+        // The browser gets a page, not this error.
+        drop(app.deny_sign_in(attribution, Action::SessionStart, refusal, Error::new(Code::SignInRefused, reason)));
+    }
+
+    /// Checks the response, and asks the provider who the person is.
+    async fn ask(
+        &self,
+        app: &App,
+        query: &str,
+        cookies: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Id<User>, Arrival, String), SsoError> {
+        let callback = Callback::parse(query)?;
+        let value = cookies(&cookie::name(&callback.state))
+            .ok_or_else(|| Denial::bad_state("this browser has no cookie of this sign-in"))?;
+        let now = app.clock.now();
+        let pending = cookie::open(&app.fingerprints, self.place(), &callback.state, &value, now)?;
+        let known = self.0.known(app).await?;
+        callback.check_issuer(&known.metadata)?;
+        let code = callback.outcome?;
+        let tokens = self.exchange(app, &known, &code, &pending).await?;
+        let token = self.verify(app, &known, &tokens, &pending).await?;
+        let (user_id, arrival) = self.who(app, &known, &tokens, token, (callback.state, &pending)).await?;
+        Ok((user_id, arrival, pending.return_to))
+    }
+
+    /// Exchanges the code for tokens. The second secret is tried if the first one is wrong.
+    async fn exchange(&self, app: &App, known: &Known, code: &str, pending: &Pending) -> Result<Tokens, SsoError> {
+        let settings = &self.0.settings;
+        let secrets = self.0.secrets(app).map_err(|error| {
+            let message = "the client secret of the identity provider can't be read; see the server log";
+            Error::new(Code::Unavailable, message).with_source(error)
+        })?;
+        let authentication = settings.authentication(&known.metadata, !secrets.is_empty());
+        let redirect_uri = self.0.redirect_uri(app);
+        let tries = if secrets.is_empty() { vec![None] } else { secrets.iter().map(Some).collect() };
+        for secret in tries {
+            let values = (code, pending.verifier.as_str(), redirect_uri.as_str());
+            let request = TokenRequest::new(authentication, &settings.client_id, secret, values);
+            let endpoint = &known.metadata.token_endpoint;
+            let sent = app.sso.fetcher.post(endpoint, &request.body, request.authorization.as_ref());
+            let response = app
+                .in_runtime(sent)
+                .await
+                .map_err(|why| Denial::unreachable(format!("can't send a request to the token endpoint: {why}")))?;
+            match Tokens::parse(response.status, &response.body) {
+                Ok(tokens) => return Ok(tokens),
+                Err(TokenError::InvalidClient) => {}
+                Err(TokenError::Denied(denial)) => return Err(denial.into()),
+            }
+        }
+        let why = "the provider does not accept muster's client ID and secret (invalid_client)";
+        tracing::error!(provider = self.0.name, "{why}");
+        Err(Denial::new(DenialClass::ProviderError, why).into())
+    }
+
+    /// Verifies the ID token, with fresh keys if the known ones did not make its signature.
+    async fn verify(&self, app: &App, known: &Known, tokens: &Tokens, pending: &Pending) -> Result<IdToken, SsoError> {
+        let settings = &self.0.settings;
+        let expected = Expected {
+            issuer: &settings.issuer,
+            client_id: &settings.client_id,
+            extra_audiences: &app.config.sso.extra_audiences,
+            algorithms: &known.metadata.algorithms,
+            nonce: &pending.nonce,
+            access_token: tokens.access_token.as_ref().map(Secret::expose),
+            now: app.clock.now(),
+            started_at: pending.started_at,
+            max_age: pending.max_age,
+            subject_claim: &settings.subject_claim,
+            required_claims: &settings.required_claims,
+        };
+        match IdToken::verify(&tokens.id_token, &known.keys, &expected) {
+            Ok(token) => Ok(token),
+            Err(IdTokenError::Denied(denial)) => Err(denial.into()),
+            Err(IdTokenError::UnknownKey(why)) => {
+                let Some(fresh) = self.refresh(app, known).await? else { return Err(Denial::bad_token(why).into()) };
+                match IdToken::verify(&tokens.id_token, &fresh.keys, &expected) {
+                    Ok(token) => Ok(token),
+                    Err(IdTokenError::Denied(denial)) => Err(denial.into()),
+                    Err(IdTokenError::UnknownKey(why)) => Err(Denial::bad_token(why).into()),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn refresh(&self, app: &App, known: &Known) -> Result<Option<Known>, Denial> {
+        let sso = &app.sso;
+        let fresh = sso.cache.refresh(&sso.fetcher, self.0.provider_id, self.0.transport(app), known);
+        app.in_runtime(fresh).await
+    }
+
+    /// Decides who signs in.
+    async fn who(
+        &self,
+        app: &App,
+        known: &Known,
+        tokens: &Tokens,
+        token: IdToken,
+        (state, pending): (String, &Pending),
+    ) -> Result<(Id<User>, Arrival), SsoError> {
+        let now = app.clock.now();
+        let IdToken { subject, session: idp_session, .. } = &token;
+        let (subject, idp_session) = (subject.clone(), idp_session.clone());
+        let (matched, claims, bound) = match read::identity(app, &self.0, &subject, now).await? {
+            Some(Bound { identity_id, account }) => (matching::bound(&account), token.claims, Some(identity_id)),
+            None => {
+                let claims = self.claims(app, known, tokens, token).await?;
+                (self.unknown(app, &claims, now).await?, claims, None)
+            }
+        };
+        let (user_id, how) = match (matched, bound) {
+            (Match::SignIn(user_id), Some(identity_id)) => (user_id, How::Bound(identity_id)),
+            (Match::Bind(user_id), _) => (user_id, How::Bind),
+            (Match::Create(address), _) => {
+                self.limit_creations(app).await?;
+                (Id::new(now), How::Create(Box::new(new_user(address, &claims)?)))
+            }
+            (Match::Deny(class), _) => return Err(denied(class, &subject).into()),
+            (Match::SignIn(_), None) => return Err(denied(DenialClass::NoAccount, &subject).into()),
+        };
+        let email = address_of(&claims, &self.0.settings.email_claim);
+        let arrival = Arrival { subject, idp_session, email, how, state };
+        if pending.user_id.is_some_and(|expected| expected != user_id) {
+            return Err(Denial::bad_state("another person authenticated than the one who is signed in").into());
+        }
+        Ok((user_id, arrival))
+    }
+
+    /// The claims of an unknown person, with those of userinfo if the ID token does not have what is needed.
+    async fn claims(
+        &self,
+        app: &App,
+        known: &Known,
+        tokens: &Tokens,
+        token: IdToken,
+    ) -> Result<Map<String, Value>, SsoError> {
+        let IdToken { sub, mut claims, .. } = token;
+        let settings = &self.0.settings;
+        let needed = match settings.email_proof {
+            EmailProof::EmailVerified => Some("email_verified"),
+            EmailProof::XmsEdov => Some("xms_edov"),
+            EmailProof::Issuer => None,
+        };
+        let has_all = claims.contains_key(&settings.email_claim) && needed.is_none_or(|name| claims.contains_key(name));
+        if let (false, Some(endpoint), Some(access_token)) =
+            (has_all, &known.metadata.userinfo_endpoint, &tokens.access_token)
+        {
+            let response = app
+                .in_runtime(app.sso.fetcher.get(endpoint, Some(access_token)))
+                .await
+                .map_err(|why| Denial::unreachable(format!("can't read userinfo: {why}")))?;
+            if response.status != 200 {
+                return Err(
+                    Denial::new(DenialClass::NotProved, format!("userinfo answered {}", response.status)).into()
+                );
+            }
+            let more = userinfo::parse(&sub, &response.content_type, &response.body)?;
+            for (name, value) in more {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(claims)
+    }
+
+    async fn unknown(&self, app: &App, claims: &Map<String, Value>, now: DateTime<Utc>) -> Result<Match, SsoError> {
+        let settings = &self.0.settings;
+        let rules = Rules { domains: &settings.domains, proof: settings.email_proof, creates: settings.creates };
+        let address = address_of(claims, &settings.email_claim);
+        let claimed = Claimed {
+            is_verified: is_true(claims, "email_verified"),
+            is_domain_verified: is_true(claims, "xms_edov"),
+            // Entra ID: `acct` is 1 for a guest, whose principal name has `#EXT#`.
+            is_guest: claims.get("acct").is_some_and(|account| account == 1 || account == "1")
+                || address.as_deref().is_some_and(|address| address.to_ascii_uppercase().contains("#EXT#")),
+            address,
+        };
+        Ok(match matching::proved(&claimed, rules) {
+            Err(class) => Match::Deny(class),
+            Ok(address) => {
+                let found = read::account(app, self.0.organization_id, address.key(), now).await?;
+                matching::unknown(address, found.as_ref(), rules)
+            }
+        })
+    }
+
+    /// Takes one of the accounts that the provider may create in an hour.
+    async fn limit_creations(&self, app: &App) -> Result<(), SsoError> {
+        let per_hour = app.config.sso.creates_per_hour;
+        let cost = TimeDelta::hours(1) / i32::try_from(per_hour).unwrap_or(i32::MAX).max(1);
+        let provider = uuid::Uuid::from(self.0.provider_id);
+        let bucket = Bucket::new(app, "sso_create", &[provider.as_bytes()], per_hour, cost);
+        match throttle::take(app, self.0.organization_id, vec![bucket]).await? {
+            Ok(_) => Ok(()),
+            Err(throttled) => {
+                app.metrics.sign_ins.count_throttled("sso_create");
+                Err(Error::throttled(throttled.retry_after).into())
+            }
+        }
+    }
+
+    /// Starts the session. All that was judged is judged again under lock, and the state is used up.
+    async fn start(
+        &self,
+        app: &App,
+        user_id: Id<User>,
+        arrival: Arrival,
+        client: &Client,
+    ) -> Result<StartedSession, SsoError> {
+        let session = NewSession::new(app, self.0.organization_id, user_id, (Method::Sso, Stage::Full), client);
+        let caller = session.caller();
+        let mut class = None;
+        let started = app.change(&caller, Action::SessionStart, Target::User(user_id), async |change| {
+            match self.write(app, change, &session, user_id, arrival).await? {
+                Ok(started) => Ok(started),
+                Err(denied) => {
+                    class = Some(denied);
+                    Err(Error::new(Code::SignInRefused, denied.as_str()))
+                }
+            }
+        });
+        match (started.await, class) {
+            (Ok(started), _) => Ok(started),
+            (Err(_), Some(class)) => Err(Denial::new(class, "judged again when the session was written").into()),
+            // The commit refuses a user who was suspended meanwhile.
+            (Err(error), None) if error.code() == Code::Unauthenticated => {
+                Err(Denial::new(DenialClass::Suspended, "the account lost its access meanwhile").into())
+            }
+            (Err(error), None) => Err(error.into()),
+        }
+    }
+
+    async fn write(
+        &self,
+        app: &App,
+        change: &mut Change,
+        session: &NewSession,
+        user_id: Id<User>,
+        arrival: Arrival,
+    ) -> Result<std::result::Result<StartedSession, DenialClass>> {
+        let Arrival { subject, idp_session, email, how, state } = arrival;
+        if !write::use_once(change, "state", &state).await? {
+            return Ok(Err(DenialClass::BadState));
+        }
+        let how = match how {
+            How::Create(user) => {
+                let account = [Account { user_id, identity_id: Id::new(change.now()), user: *user, password: None }];
+                if let Err(AddressTaken) = users::write::create(change, None, false, &account).await? {
+                    return Ok(Err(DenialClass::NoAccount));
+                }
+                Err(BoundHow::Created)
+            }
+            How::Bind => Err(BoundHow::Address),
+            How::Bound(identity_id) => Ok(identity_id),
+        };
+        // The user and the membership are locked first, in the order of all locks.
+        let Some(started) = sessions::start(app, change, session, Proof::Checked).await? else {
+            return Ok(Err(DenialClass::Suspended));
+        };
+        let identity_id = match how {
+            Ok(identity_id) if read::is_still_bound(change, identity_id, user_id).await? => Some(identity_id),
+            Ok(_) => None,
+            Err(how) => write::bind(change, &self.0, &subject, user_id, how).await?,
+        };
+        let Some(identity_id) = identity_id else { return Ok(Err(DenialClass::NoAccount)) };
+        let session = (started.session_id, idp_session.as_deref());
+        write::note_use(change, &self.0, identity_id, session, email.as_deref()).await?;
+        Ok(Ok(started))
+    }
+}
+
+/// The enabled providers of an organization with this ID or short name, or of all organizations, by name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn enabled(app: &App, organization: Option<&str>) -> Result<Vec<Provider>> {
+    let mut connection = app.reader(&app.db.reserved).await?;
+    let providers = read::providers(&mut connection, organization, None).await?;
+    Ok(providers.into_iter().filter(|provider| provider.settings.enabled).map(Provider).collect())
+}
+
+/// An authenticated person and what is about to be written.
+struct Arrival {
+    subject: String,
+    idp_session: Option<String>,
+    email: Option<String>,
+    how: How,
+    state: String,
+}
+
+enum How {
+    Bound(Id<SsoIdentity>),
+    Bind,
+    Create(Box<NewUser>),
+}
+
+fn denied(class: DenialClass, subject: &str) -> Denial {
+    Denial::new(class, format!("the subject is {}", quote(subject)))
+}
+
+/// The longest address that is kept for people who compare, in bytes.
+const LONGEST_ADDRESS: usize = 254;
+
+fn address_of(claims: &Map<String, Value>, name: &str) -> Option<String> {
+    let text = claims.get(name).and_then(Value::as_str);
+    text.filter(|text| text.len() <= LONGEST_ADDRESS && !text.contains('\0')).map(str::to_owned)
+}
+
+/// The account of an unknown person: a collaborator, with the names that the provider has.
+fn new_user(email: EmailAddress, claims: &Map<String, Value>) -> Result<NewUser> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let name = |text: &str| Name::parse(text.to_owned()).ok();
+    let lastname = text("family_name").and_then(|text| Line::parse(text.to_owned()).ok());
+    let (name, lastname) = match (text("given_name").and_then(name), lastname) {
+        (Some(name), lastname) => (Some(name), lastname),
+        (None, _) => (text("name").and_then(name), None),
+    };
+    let local = email.as_str().rsplit_once('@').map_or(email.as_str(), |(local, _)| local);
+    let name = match name {
+        Some(name) => name,
+        None => Name::parse(local.to_owned()).map_err(|why| Error::internal(why.message()))?,
+    };
+    Ok(NewUser {
+        name,
+        email,
+        lastname,
+        title: None,
+        credential: Credential::Sso,
+        permission_level: PermissionLevel::Collaborator,
+        expires_at: None,
+        attributes: Attributes::default(),
+    })
+}
+
+/// The title of the provider through which a session was started, and the address at which the provider's own session is ended, if it has
+/// one. `None`: the session was not started through a provider.
+///
+/// # Errors
+/// Those of the database.
+pub async fn provider_of(
+    app: &App,
+    session_id: Id<Session>,
+    caller: &Caller,
+) -> Result<Option<(String, Option<String>)>> {
+    let found = read::provider_of_session(app, caller.organization_id, session_id).await?;
+    let Some((provider, hint)) = found else { return Ok(None) };
+    let title = provider.settings.title.clone();
+    if !provider.settings.logout || !provider.settings.enabled {
+        return Ok(Some((title, None)));
+    }
+    // Signing out here does not depend on the provider.
+    let endpoint = provider.known(app).await.ok().and_then(|known| known.metadata.end_session_endpoint.clone());
+    let url = endpoint.map(|mut url| {
+        let home = format!("{}/sign-in", app.config.server.public_url.trim_end_matches('/'));
+        let mut query = url.query_pairs_mut();
+        query.append_pair("client_id", &provider.settings.client_id).append_pair("post_logout_redirect_uri", &home);
+        if let Some(hint) = &hint {
+            query.append_pair("logout_hint", hint);
+        }
+        drop(query);
+        url.into()
+    });
+    Ok(Some((title, url)))
+}

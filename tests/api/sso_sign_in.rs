@@ -1,0 +1,518 @@
+//! Signing in through an identity provider, which may be hostile.
+
+use std::time::Duration;
+
+use muster::secret::Secret;
+use muster::sso::{self, ClientSecrets, ProviderSettings};
+use serde_json::{Value, json};
+
+use crate::support::browser::{Browser, SESSION};
+use crate::support::idp::{CALLBACK, Idp, SECRET, START, operator, spawn_for_sso};
+use crate::support::{Answer, TestApp, sso as sso_user, with_password};
+
+/// A server with a provider and an account of single sign-on, ada@example.com.
+async fn with_ada() -> (TestApp, Idp) {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    idp.add_to(&app, |_| {}).await;
+    let created = app.owner.create(&json!([sso_user("Ada@example.com")])).await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    (app, idp)
+}
+
+fn assert_signed_in(answer: &Answer) {
+    assert_eq!((answer.status, answer.header("location")), (303, "../../../sign-in/check"), "{}", answer.text);
+}
+
+/// Asserts that a sign-in failed with a page, without a session, and that the audit log has the reason.
+async fn assert_refused(app: &TestApp, browser: &Browser, answer: &Answer, reason: &str) {
+    let location = answer.headers.get("location");
+    assert!(answer.status >= 400 && location.is_none(), "{reason}: {} {location:?}", answer.status);
+    assert!(answer.header("content-type").starts_with("text/html"), "{reason}");
+    assert_eq!(browser.cookie(SESSION), None, "{reason}");
+    assert!(!answer.text.contains("<IdP>"), "{}", answer.text);
+    let start = std::time::Instant::now();
+    let mut text = app.owner.get("/api/v2/audit/events?action=session.start").await.text;
+    // The record is written after the response.
+    while !text.contains(&format!("\"{reason}\"")) {
+        assert!(start.elapsed() < Duration::from_secs(5), "{reason} is not in {text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        text = app.owner.get("/api/v2/audit/events?action=session.start").await.text;
+    }
+}
+
+/// S-61, S-64 to S-66, S-71: the first sign-in binds the identity by address, later ones need no address.
+#[actix_web::test]
+async fn a_person_signs_in_and_is_recognized_by_the_subject_from_then_on() {
+    let (app, idp) = with_ada().await;
+    let browser = Browser::of(&app);
+    assert_signed_in(&browser.sign_in_at(&idp).await);
+    let me = browser.get("/api/v2/userinfo/").await;
+    assert_eq!(me.json()["result"]["email"], "Ada@example.com", "{}", me.text);
+    let sessions = browser.get("/api/v2/users/sessions").await.json();
+    assert_eq!(sessions["results"][0]["method"], "sso", "{sessions}");
+    let names: Vec<String> = app
+        .db_value::<Vec<String>>("select array_agg(action order by event_id) from audit_events where action like 's%'")
+        .await;
+    assert_eq!(names, ["sso_provider.create", "session.start", "sso_identity.bind"]);
+
+    // Another address, unverified, and another user with the old one: nothing of it matters.
+    idp.script().claims = json!({ "email": "other@evil.example", "email_verified": "true", "given_name": ["x"] });
+    let other = Browser::of(&app);
+    assert_signed_in(&other.sign_in_at(&idp).await);
+    assert_eq!(other.get("/api/v2/userinfo/").await.json()["result"]["email"], "Ada@example.com");
+    let seen: String = app.db_value("select email_seen from sso_identities").await;
+    assert_eq!(seen, "other@evil.example");
+    assert_eq!(app.db_value::<i64>("select count(*) from used_once").await, 2);
+}
+
+/// S-71: somebody else with a recycled address does not get the account.
+#[actix_web::test]
+async fn another_subject_with_the_same_address_is_refused() {
+    let (app, idp) = with_ada().await;
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    idp.script().claims = json!({ "sub": "eve-2" });
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_no_account").await;
+}
+
+/// S-67 to S-69 and S-72 through the real door; the unit tests have more cases. The names are those of the conformance suite.
+#[actix_web::test]
+async fn hostile_tokens_are_refused_with_their_class() {
+    let (app, idp) = with_ada().await;
+    let now = chrono::Utc::now().timestamp();
+    let cases: Vec<(&str, Value, &str)> = vec![
+        ("oidcc-client-test-invalid-iss", json!({ "iss": "https://evil.example" }), "sso_bad_token"),
+        ("oidcc-client-test-missing-sub", json!({ "sub": null }), "sso_bad_token"),
+        ("oidcc-client-test-invalid-aud", json!({ "aud": "another-client" }), "sso_bad_token"),
+        ("empty aud", json!({ "aud": [] }), "sso_bad_token"),
+        ("several aud", json!({ "aud": ["muster", "another"] }), "sso_bad_token"),
+        ("azp", json!({ "azp": "another-client" }), "sso_bad_token"),
+        ("oidcc-client-test-missing-iat", json!({ "iat": null }), "sso_bad_token"),
+        ("iat as text", json!({ "iat": now.to_string() }), "sso_bad_token"),
+        ("oidcc-client-test-nonce-invalid", json!({ "nonce": "another" }), "sso_bad_token"),
+        ("missing nonce", json!({ "nonce": null }), "sso_bad_token"),
+        ("at_hash", json!({ "at_hash": "AAAA" }), "sso_bad_token"),
+        ("expired", json!({ "exp": now - 120 }), "sso_clock"),
+        ("future", json!({ "iat": now + 600 }), "sso_clock"),
+        ("not proved", json!({ "email_verified": false }), "sso_not_proved"),
+        ("email_verified as text", json!({ "email_verified": "true" }), "sso_not_proved"),
+        ("guest", json!({ "acct": 1 }), "sso_not_proved"),
+        ("unknown domain", json!({ "email": "ada@evil.example" }), "sso_no_account"),
+        ("subdomain", json!({ "email": "ada@x.example.com" }), "sso_no_account"),
+        ("unknown person", json!({ "email": "nobody@example.com" }), "sso_no_account"),
+        ("full-width", json!({ "email": "\u{ff41}da@example.com" }), "sso_not_proved"),
+    ];
+    for (name, claims, reason) in cases {
+        idp.script().claims = claims;
+        let browser = Browser::of(&app);
+        let answer = browser.sign_in_at(&idp).await;
+        assert!(answer.status >= 400, "{name} was accepted");
+        assert_refused(&app, &browser, &answer, reason).await;
+        if reason == "sso_clock" {
+            assert!(answer.text.contains("minutes") || answer.text.contains("seconds"), "{name}: {}", answer.text);
+        }
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from sso_identities").await, 0);
+    assert_eq!(app.db_value::<i64>("select count(*) from used_once").await, 0);
+}
+
+/// S-67, `oidcc-client-test-idtoken-sig-none`, `-invalid-sig-rs256`: the header of a token decides nothing.
+#[actix_web::test]
+async fn tokens_with_another_algorithm_or_signature_are_refused() {
+    let (app, idp) = with_ada().await;
+    for header in [
+        json!({ "alg": "none" }),
+        json!({ "alg": "HS256", "kid": "key-0" }),
+        json!({ "alg": "RS256", "kid": "key-0", "crit": ["exp"] }),
+        json!({ "alg": "RS256", "kid": "key-0", "typ": "at+jwt" }),
+    ] {
+        idp.script().header = header;
+        let browser = Browser::of(&app);
+        let answer = browser.sign_in_at(&idp).await;
+        assert_refused(&app, &browser, &answer, "sso_bad_token").await;
+    }
+    idp.script().header = json!({ "alg": "RS256", "kid": "key-0" });
+    idp.script().breaks_signatures = true;
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_bad_token").await;
+}
+
+/// S-59, `oidcc-client-test-signing-key-rotation`: a new key is fetched once, and not again for half a minute.
+#[actix_web::test]
+async fn a_rotated_key_is_fetched_and_invented_keys_do_not_lead_to_a_flood() {
+    let (app, idp) = with_ada().await;
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    // The first fetch was that of `add`, in another process as it were; the second that of the sign-in.
+    let fetched = idp.requests("/jwks");
+    {
+        let mut script = idp.script();
+        (script.signer, script.published) = (1, vec![0, 1]);
+        script.header = json!({ "alg": "RS256", "kid": "key-1" });
+    }
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    assert_eq!(idp.requests("/jwks"), fetched + 1);
+    idp.script().header = json!({ "alg": "RS256", "kid": "invented" });
+    for _ in 0..3 {
+        let browser = Browser::of(&app);
+        assert_eq!(browser.sign_in_at(&idp).await.status, 403);
+    }
+    assert_eq!(idp.requests("/jwks"), fetched + 1);
+    // Without a key ID, all keys are tried (`oidcc-client-test-kid-absent-multiple-jwks`).
+    idp.script().header = json!({ "alg": "RS256" });
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+}
+
+/// S-64, S-65: a response is taken once, in the browser that began, at the provider that was asked.
+#[actix_web::test]
+async fn a_response_belongs_to_one_browser_and_one_sign_in() {
+    let (app, idp) = with_ada().await;
+    let (ada, eve) = (Browser::of(&app), Browser::of(&app));
+    let callback = format!("{CALLBACK}?{}", idp.agree(&ada.depart(START).await));
+    // In another browser: forged sign-ins (login CSRF) and stolen codes.
+    let answer = eve.get(&callback).await;
+    assert_refused(&app, &eve, &answer, "sso_bad_state").await;
+    let foreign = eve.depart(START).await;
+    let answer = eve.get(&callback).await;
+    assert_refused(&app, &eve, &answer, "sso_bad_state").await;
+    drop(foreign);
+    // Cookies of the sign-in, kept for a replay.
+    let replayed = ada.at(app.address);
+    assert_signed_in(&ada.get(&callback).await);
+    let answer = replayed.get(&callback).await;
+    assert!(answer.status >= 400, "the code is used up");
+    // Going back: the person is signed in already (S-45).
+    assert_eq!(ada.get(&callback).await.header("location"), "../../../account");
+    for query in ["", "code=c", "state=s", "state=s&code=c", "state=s&state=s&code=c&code=d", "error=access_denied"] {
+        let browser = Browser::of(&app);
+        let answer = browser.get(&format!("{CALLBACK}?{query}")).await;
+        assert_refused(&app, &browser, &answer, "sso_bad_state").await;
+    }
+}
+
+/// S-65: of two responses with one state at once, one wins, even if the provider gives a token for both.
+#[actix_web::test]
+async fn a_state_is_used_once() {
+    let (app, idp) = with_ada().await;
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    let browser = Browser::of(&app);
+    let location = browser.depart(START).await;
+    let callback = format!("{CALLBACK}?{}", idp.agree(&location));
+    let twin = browser.at(app.address);
+    assert_signed_in(&browser.get(&callback).await);
+    idp.agree(&location);
+    let answer = twin.get(&callback).await;
+    assert_refused(&app, &twin, &answer, "sso_bad_state").await;
+}
+
+/// S-64: the parameter `iss` is checked, and required if the provider says that it sends it (RFC 9207).
+#[actix_web::test]
+async fn a_response_of_another_issuer_is_refused() {
+    let (app, idp) = with_ada().await;
+    for change in ["", "&iss=https%3A%2F%2Fevil.example"] {
+        let browser = Browser::of(&app);
+        let query = idp.agree(&browser.depart(START).await);
+        let without = query.split("&iss=").next().unwrap();
+        let answer = browser.get(&format!("{CALLBACK}?{without}{change}")).await;
+        assert_refused(&app, &browser, &answer, "sso_bad_state").await;
+        assert_eq!(idp.requests("/token"), 0, "the code was not sent");
+    }
+}
+
+/// S-62: several tabs end well, and the oldest sign-in is given up for a sixth.
+#[actix_web::test]
+async fn several_tabs_sign_in_at_once() {
+    let (app, idp) = with_ada().await;
+    let browser = Browser::of(&app);
+    let mut tabs = Vec::new();
+    for _ in 0..6 {
+        tabs.push(idp.agree(&browser.depart(START).await));
+    }
+    let mut outcomes = Vec::new();
+    for tab in tabs.iter().rev() {
+        let tab = format!("{CALLBACK}?{tab}");
+        let other = browser.at(app.address);
+        outcomes.push(other.get(&tab).await.status);
+    }
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, [303, 303, 303, 303, 303, 400]);
+}
+
+/// S-72: what the provider says about an error is neither in the page nor in a header.
+#[actix_web::test]
+async fn errors_of_the_provider_have_a_page() {
+    let (app, idp) = with_ada().await;
+    for (error, reason) in
+        [("access_denied", "sso_denied"), ("server_error", "sso_provider_error"), ("%3Cb%3E", "sso_provider_error")]
+    {
+        let browser = Browser::of(&app);
+        let query = idp.agree(&browser.depart(START).await);
+        let state = query.split('&').find(|part| part.starts_with("state=")).unwrap();
+        let issuer = query.split('&').find(|part| part.starts_with("iss=")).unwrap();
+        let answer = browser
+            .get(&format!(
+                "{CALLBACK}?{state}&{issuer}&error={error}&error_description=%3Cscript%3Ealert(1)%0D%0ASet-Cookie:x"
+            ))
+            .await;
+        assert_refused(&app, &browser, &answer, reason).await;
+        assert!(!answer.text.contains("alert(1)") && !answer.text.contains("<b>"), "{}", answer.text);
+    }
+}
+
+/// S-66, S-79: the token endpoint.
+#[actix_web::test]
+async fn a_second_client_secret_is_tried_and_other_answers_are_refused() {
+    let (app, idp) = with_ada().await;
+    idp.script().secrets = vec!["the new secret".to_owned()];
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_provider_error").await;
+    let set_second = |secrets: &mut ClientSecrets| secrets.second = Some(Secret::new("the new secret"));
+    sso::update(&app.app, &operator(&app).await, "one", |_| {}, set_second).await.unwrap();
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    for (status, body) in [
+        (200, json!({ "token_type": "Bearer" })),
+        (200, json!({ "token_type": "mac", "id_token": "a.b.c" })),
+        (200, json!("text")),
+    ] {
+        idp.script().token = Some((status, body));
+        let browser = Browser::of(&app);
+        let answer = browser.sign_in_at(&idp).await;
+        assert_refused(&app, &browser, &answer, "sso_bad_token").await;
+    }
+    idp.script().token = Some((503, json!({})));
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_unreachable").await;
+    assert_eq!(answer.status, 503);
+}
+
+/// S-70, `oidcc-client-test-userinfo-invalid-sub`, `-scope-userinfo-claims`: claims that only userinfo has.
+#[actix_web::test]
+async fn userinfo_is_read_for_unknown_people_only_and_must_be_about_them() {
+    let (app, idp) = with_ada().await;
+    idp.script().claims = json!({ "email": null, "email_verified": null });
+    let userinfo = |sub: &str| Some(json!({ "sub": sub, "email": "ada@example.com", "email_verified": true }));
+    idp.script().userinfo = userinfo("eve-2");
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_bad_token").await;
+    idp.script().userinfo = None;
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_not_proved").await;
+    idp.script().userinfo = userinfo("ada-1");
+    assert_signed_in(&browser.sign_in_at(&idp).await);
+    let asked = idp.requests("/userinfo");
+    idp.script().userinfo = None;
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    assert_eq!(idp.requests("/userinfo"), asked);
+}
+
+/// S-59, S-78: a provider that is away has a page, is asked again after ten seconds at the earliest, and keeps nobody else out.
+#[actix_web::test]
+async fn a_provider_that_is_away_does_not_affect_anybody_else() {
+    let (app, idp) = with_ada().await;
+    let (_, ben) = app.signed_in("ben@example.com").await;
+    idp.script().status = 500;
+    let browser = Browser::of(&app);
+    for _ in 0..3 {
+        let answer = browser.get(START).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.text.contains("does not respond"), "{}", answer.text);
+    }
+    assert_eq!(idp.requests("/.well-known/openid-configuration"), 2, "one of `add`, one of the sign-ins");
+    assert_eq!(ben.get("/api/v2/userinfo/").await.status, 200);
+}
+
+/// S-58: no redirects.
+#[actix_web::test]
+async fn redirects_are_not_followed() {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    idp.script().status = 302;
+    let settings = ProviderSettings::new("One", &idp.issuer, "muster");
+    let made =
+        sso::create(&app.app, &operator(&app).await, &"one".parse().unwrap(), settings, &ClientSecrets::default())
+            .await;
+    let why = made.unwrap_err().to_string();
+    assert!(why.contains("answered 302; redirects are not followed"), "{why}");
+    assert_eq!(idp.requests("/elsewhere"), 0);
+}
+
+/// S-56, `oidcc-client-test-discovery-issuer-mismatch`; S-53: nothing is added that does not work.
+#[actix_web::test]
+async fn a_provider_with_another_issuer_is_not_added() {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    let add = async |issuer: String| {
+        let settings = ProviderSettings::new("One", &issuer, "muster");
+        let made =
+            sso::create(&app.app, &operator(&app).await, &"one".parse().unwrap(), settings, &ClientSecrets::default())
+                .await;
+        made.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let why = add(format!("{}/", idp.issuer)).await.unwrap_err();
+    assert!(
+        why.contains(&format!("set to \"{}/\"", idp.issuer))
+            && why.contains(&format!("calls itself \"{}\"", idp.issuer)),
+        "{why}"
+    );
+    idp.script().published = Vec::new();
+    assert!(add(idp.issuer.clone()).await.unwrap_err().contains("has no key that muster can use"));
+    idp.script().published = vec![0];
+    idp.script().metadata = json!({ "token_endpoint": "http://evil.example/" });
+    assert!(add(idp.issuer.clone()).await.unwrap_err().contains("must begin with https://"));
+    idp.script().metadata = json!({});
+    assert_eq!(add("http://169.254.169.254".to_owned()).await.unwrap_err().contains("must begin with https://"), true);
+    assert!(
+        add("https://169.254.169.254".to_owned()).await.unwrap_err().contains("is not allowed for identity providers")
+    );
+    add(idp.issuer.clone()).await.unwrap();
+    assert!(add(idp.issuer.clone()).await.unwrap_err().contains("there is an identity provider `one` already"));
+}
+
+/// S-57, S-83: what is needed before a provider is added.
+#[actix_web::test]
+async fn a_provider_needs_a_public_url_and_a_seal_key() {
+    let idp = Idp::start().await;
+    let add = async |app: &TestApp| {
+        let settings = ProviderSettings::new("One", &idp.issuer, "muster");
+        let secrets = ClientSecrets { first: Some(Secret::new(SECRET)), second: None };
+        let made = sso::create(&app.app, &operator(app).await, &"one".parse().unwrap(), settings, &secrets).await;
+        made.unwrap_err()
+    };
+    let without = TestApp::spawn().await;
+    assert!(add(&without).await.to_string().contains("needs `server.public_url`"));
+    let unsealed = TestApp::spawn_with(|config| config.server.public_url = "http://127.0.0.1".to_owned()).await;
+    assert_eq!(add(&unsealed).await.code().as_str(), "seal_key_missing");
+    let (app, _) = with_ada().await;
+    let sealed: Vec<u8> = app.db_value("select secret_sealed from sso_providers").await;
+    assert!(!sealed.windows(6).any(|part| part == b"s3cret"));
+}
+
+/// S-71: accounts with a password are not taken over; accounts are created if the provider does that.
+#[actix_web::test]
+async fn a_user_with_a_password_is_not_bound_and_unknown_people_can_be_created() {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    idp.add_to(&app, |settings| settings.creates = true).await;
+    let made = app.owner.create(&json!([with_password("ada@example.com", "tidal-anchor-Plum-91")])).await;
+    assert_eq!(made.status, 200, "{}", made.text);
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_password_user").await;
+    idp.script().claims = json!({ "sub": "new-1", "email": "new@example.com" });
+    assert_signed_in(&browser.sign_in_at(&idp).await);
+    let me = browser.get("/api/v2/userinfo/").await.json()["result"].clone();
+    assert_eq!(
+        (&me["email"], &me["name"], &me["lastname"]),
+        (&json!("new@example.com"), &json!("Ada"), &json!("Lovelace")),
+        "{me}"
+    );
+    let created: (i64,) = (app
+        .db_value("select count(*) from audit_events where action = 'user.create' and actor_kind = 'session'")
+        .await,);
+    assert_eq!(created.0, 1);
+    idp.script().claims = json!({ "sub": "new-2", "email": "new@evil.example" });
+    let other = Browser::of(&app);
+    let answer = other.sign_in_at(&idp).await;
+    assert_refused(&app, &other, &answer, "sso_no_account").await;
+}
+
+/// S-71: who has lost access does not sign in.
+#[actix_web::test]
+async fn a_suspended_user_is_refused() {
+    let (app, idp) = with_ada().await;
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    let user_id: String = app.owner.get("/api/v2/organization_collaborators/?email=ada@example.com").await.json()["results"][0]["user_id"].as_str().unwrap().to_owned();
+    let suspended = app.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &json!({})).await;
+    assert_eq!(suspended.status, 200, "{}", suspended.text);
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_suspended").await;
+}
+
+/// S-54, S-55: required claims.
+#[actix_web::test]
+async fn a_person_of_another_tenant_is_refused() {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    idp.add_to(&app, |settings| drop(settings.required_claims.insert("tid".to_owned(), json!("ours")))).await;
+    app.owner.create(&json!([sso_user("ada@example.com")])).await;
+    let browser = Browser::of(&app);
+    let answer = browser.sign_in_at(&idp).await;
+    assert_refused(&app, &browser, &answer, "sso_wrong_tenant").await;
+    idp.script().claims = json!({ "tid": "ours" });
+    assert_signed_in(&browser.sign_in_at(&idp).await);
+}
+
+/// S-63: a third party can ask to begin a sign-in, and a response without our state is never taken.
+#[actix_web::test]
+async fn a_sign_in_can_begin_at_the_provider() {
+    let (app, idp) = with_ada().await;
+    let browser = Browser::of(&app);
+    let issuer = idp.issuer.replace(':', "%3A").replace('/', "%2F");
+    let location = browser
+        .depart(&format!("{START}?iss={issuer}&login_hint=ada&target_link_uri=http%3A%2F%2F127.0.0.1%2Flogin%2Fx"))
+        .await;
+    assert!(location.contains("login_hint=ada"), "{location}");
+    let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "../../../sign-in/check?return_to=%2Flogin%2Fx"));
+    for start in [format!("{START}?iss=https%3A%2F%2Fevil.example"), format!("{START}?iss={issuer}&iss={issuer}")] {
+        assert_eq!(Browser::of(&app).get(&start).await.status, 400, "{start}");
+    }
+    let posted = browser.submit(START, &[("iss", &idp.issuer)]).await;
+    assert_eq!(posted.status, 303, "{}", posted.text);
+    assert_eq!(browser.submit(START, &[("iss", "https://evil.example")]).await.status, 400);
+    assert_eq!(browser.submit(START, &[("return_to", "/account")]).await.status, 400);
+}
+
+/// S-41: the page to return to is one of this server.
+#[actix_web::test]
+async fn a_sign_in_does_not_lead_to_another_site() {
+    let (app, idp) = with_ada().await;
+    for evil in
+        ["https://evil.example", "//evil.example", "/%5Cevil.example", "%09//evil.example", "https:evil.example"]
+    {
+        let browser = Browser::of(&app);
+        let location = browser.depart(&format!("{START}?return_to={evil}")).await;
+        let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
+        assert_signed_in(&answer);
+    }
+}
+
+/// S-48: authenticating again must be by the same person.
+#[actix_web::test]
+async fn authenticating_again_is_asked_for_and_must_be_by_the_same_person() {
+    let (app, idp) = with_ada().await;
+    app.owner.create(&json!([sso_user("eve@example.com")])).await;
+    let browser = Browser::of(&app);
+    assert_signed_in(&browser.sign_in_at(&idp).await);
+    let before = browser.cookie(SESSION);
+    idp.script().claims = json!({ "sub": "eve-2", "email": "eve@example.com" });
+    let location = browser.depart(&format!("{START}?again=1")).await;
+    assert!(location.contains("prompt=login") && location.contains("max_age=0"), "{location}");
+    let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
+    // The session of Ada goes on.
+    assert_eq!(answer.header("location"), "../../../account");
+    assert_eq!(browser.cookie(SESSION), before);
+    idp.script().claims = json!({ "auth_time": chrono::Utc::now().timestamp() - 3_600 });
+    let location = browser.depart(&format!("{START}?again=1")).await;
+    let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    idp.script().claims = json!({});
+    let location = browser.depart(&format!("{START}?again=1")).await;
+    assert_signed_in(&browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await);
+    assert_ne!(browser.cookie(SESSION), before);
+}
+
+/// S-46: where to sign in.
+#[actix_web::test]
+async fn the_address_of_the_sign_in_can_be_looked_up() {
+    let (app, _idp) = with_ada().await;
+    let info = app.anonymous().get("/api/v2/users/sso_login_info?organization_id=default&return_to=%2Flogin%2Fx").await;
+    let start = "http://127.0.0.1/sso/default/one/start?return_to=%2Flogin%2Fx";
+    assert_eq!(info.json(), json!({ "result": { "saml_idp_url": start, "sso_required": false } }));
+    let unknown = app.anonymous().get("/api/v2/users/sso_login_info?organization_id=nowhere").await;
+    assert_eq!(unknown.json(), json!({ "result": { "saml_idp_url": null, "sso_required": false } }));
+    for path in ["/sso/default/two/start", "/sso/nowhere/one/start", "/sso/default/two/callback?code=c&state=s"] {
+        assert_eq!(app.anonymous().get(path).await.status, 404, "{path}");
+    }
+}

@@ -1,0 +1,164 @@
+//! `muster sso …`: identity providers, and how users sign in.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::idp::{Idp, SECRET};
+use crate::support::server::{muster, url};
+use crate::support::{TestApp, file, sso, with_password};
+use crate::{Ran, run};
+
+fn command(app: &TestApp, arguments: &[&str]) -> Command {
+    let mut command = muster();
+    command
+        .env("MUSTER_DATABASE__URL", url(&app.database))
+        .env("MUSTER_SERVER__PUBLIC_URL", "http://127.0.0.1:8080")
+        .env("MUSTER_SECRETS__SEAL_KEY", "a seal key that is long enough for the tests")
+        .arg("sso")
+        .args(arguments);
+    command
+}
+
+fn sso_command(app: &TestApp, arguments: &[&str]) -> Ran {
+    run(&mut command(app, arguments))
+}
+
+fn json_of(ran: &Ran) -> Value {
+    assert_eq!(ran.status, Some(0), "{}", ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+/// S-53, S-54, S-57, S-79: a provider from adding to removing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_is_added_changed_tested_and_removed() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let secret = file(format!("{SECRET}\n").as_bytes(), ".secret");
+    let secret_file = secret.path().to_str().unwrap();
+    let add = [
+        "provider",
+        "add",
+        "one",
+        "--issuer",
+        &idp.issuer,
+        "--client-id",
+        "muster",
+        "--client-secret-file",
+        secret_file,
+    ];
+    let added =
+        sso_command(&app, &[&add[..], &["--domain", "Example.COM", "--require", "tid=ours", "-o", "json"]].concat());
+    let shown = json_of(&added);
+    assert_eq!(
+        added.err,
+        "added one; the provider signs with RS256\n\
+         register this redirect URI at the provider: http://127.0.0.1:8080/sso/default/one/callback\n"
+    );
+    assert_eq!(shown["domains"], json!(["example.com"]));
+    assert_eq!(
+        (&shown["required_claims"], &shown["client_secrets"], &shown["creates"]),
+        (&json!({ "tid": "ours" }), &json!(1), &json!(false))
+    );
+    assert!(!added.out.contains("s3cret"), "{}", added.out);
+
+    let again = sso_command(&app, &add);
+    assert_eq!((again.status, again.err.as_str()), (Some(1), "error: there is an identity provider `one` already\n"));
+
+    let second = command(
+        &app,
+        &["provider", "update", "one", "--second-client-secret-file", "/dev/null", "--title", "Our IdP", "-o", "json"],
+    );
+    let mut second = second;
+    assert_eq!(json_of(&run(&mut second))["title"], "Our IdP");
+    let updated = sso_command(
+        &app,
+        &["provider", "update", "one", "--second-client-secret-file", secret_file, "--enabled", "false", "-o", "json"],
+    );
+    let updated = json_of(&updated);
+    assert_eq!((&updated["client_secrets"], &updated["enabled"]), (&json!(2), &json!(false)));
+    let listed = sso_command(&app, &["provider", "list"]);
+    assert!(listed.out.starts_with("NAME") && listed.out.lines().nth(1).unwrap().starts_with("one"), "{}", listed.out);
+    assert_eq!(json_of(&sso_command(&app, &["provider", "test", "one", "-o", "json"]))["keys"], 1);
+
+    idp.script().status = 500;
+    let broken = sso_command(&app, &["provider", "test", "one"]);
+    assert_eq!(broken.status, Some(1));
+    assert!(broken.err.contains("/.well-known/openid-configuration answered 500"), "{}", broken.err);
+    // S-83: a server that can't open what is stored does not start.
+    let mut other_key = muster();
+    other_key.args(["serve", "--listen", "127.0.0.1:0"]).env("MUSTER_DATABASE__URL", url(&app.database));
+    let refused = run(other_key.env("MUSTER_SECRETS__SEAL_KEY", "another seal key, which has not sealed anything"));
+    assert_eq!(refused.status, Some(2), "{}", refused.out);
+    assert!(refused.err.contains("which is not in `secrets.seal_key`"), "{}", refused.err);
+    let removed = sso_command(&app, &["provider", "remove", "one"]);
+    assert_eq!((removed.status, removed.err.as_str()), (Some(0), "removed one; ended 0 sessions\n"));
+    let gone = sso_command(&app, &["provider", "show", "one"]);
+    assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: there is no identity provider one\n"));
+}
+
+/// S-53, S-56, S-57, S-83: what does not fit is said before anything is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_can_not_work_is_not_added() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let add = |issuer: &str, more: &[&str]| {
+        sso_command(&app, &[&["provider", "add", "one", "--issuer", issuer, "--client-id", "muster"], more].concat())
+    };
+    let slash = add(&format!("{}/", idp.issuer), &[]);
+    assert_eq!(slash.status, Some(1));
+    assert!(slash.err.contains("but the provider calls itself"), "{}", slash.err);
+    let shared = add("https://login.microsoftonline.com/common/v2.0", &[]);
+    assert!(shared.err.contains("use your tenant's issuer"), "{}", shared.err);
+    let entra = add("https://login.microsoftonline.com/common/v2.0", &["--preset", "entra"]);
+    assert_eq!(entra.status, Some(2));
+    let google = add("https://accounts.google.com", &["--preset", "google"]);
+    assert!(google.err.contains("name one domain"), "{}", google.err);
+    let domain = add(&idp.issuer, &["--domain", "*.example.com"]);
+    assert!(domain.err.contains("`*.example.com` is not a domain of addresses"), "{}", domain.err);
+    let mut without = command(&app, &["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster"]);
+    let without = run(without.env_remove("MUSTER_SERVER__PUBLIC_URL"));
+    assert!(without.err.contains("needs `server.public_url`"), "{}", without.err);
+    let secret = file(b"s3cret", ".secret");
+    let mut unsealed = command(
+        &app,
+        &["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster", "--client-secret-file"],
+    );
+    let unsealed = run(unsealed.arg(secret.path()).env_remove("MUSTER_SECRETS__SEAL_KEY"));
+    assert!(unsealed.err.contains("`secrets.seal_key` is not set"), "{}", unsealed.err);
+    assert_eq!(json_of(&sso_command(&app, &["provider", "list", "-o", "json"])), json!([]));
+}
+
+/// S-80: identities, and users that become ones of single sign-on.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_bound_and_converted_by_command() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let created = app
+        .owner
+        .create(&json!([sso("ada@example.com"), with_password("ben@example.com", "tidal-anchor-Plum-91")]))
+        .await;
+    assert_eq!(created.status, 200, "{}", created.text);
+    let added = sso_command(&app, &["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster"]);
+    assert!(added.err.contains("hint: without `--domain`"), "{}", added.err);
+    let bound = json_of(&sso_command(
+        &app,
+        &["identity", "bind", "ada@example.com", "--provider", "one", "--subject", "ada-1", "-o", "json"],
+    ));
+    assert_eq!((&bound[0]["subject"], &bound[0]["bound_how"]), (&json!("ada-1"), &json!("operator")));
+    let refused =
+        sso_command(&app, &["identity", "bind", "ben@example.com", "--provider", "one", "--subject", "ben-1"]);
+    assert!(refused.status == Some(1) && refused.err.contains("muster sso set-sso"), "{}", refused.err);
+    let converted = sso_command(&app, &["set-sso", "ben@example.com"]);
+    assert_eq!(
+        converted.err,
+        "ben@example.com signs in with single sign-on from now on; all sessions and links of the user have ended\n"
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from passwords").await, 0);
+    let again = sso_command(&app, &["set-sso", "ben@example.com"]);
+    assert_eq!(again.err, "ben@example.com signs in with single sign-on already; nothing was changed\n");
+    let identity = bound[0]["identity_id"].as_str().unwrap();
+    let wrong = sso_command(&app, &["identity", "unbind", "ben@example.com", identity]);
+    assert_eq!(wrong.status, Some(1), "the identity is Ada's");
+    let unbound = sso_command(&app, &["identity", "unbind", "ada@example.com", identity]);
+    assert_eq!((unbound.status, unbound.err), (Some(0), format!("unbound {identity}\n")));
+    assert_eq!(json_of(&sso_command(&app, &["identity", "list", "ada@example.com", "-o", "json"])), json!([]));
+    assert_eq!(sso_command(&app, &["set-password-user", "ada@example.com"]).status, Some(0));
+}
