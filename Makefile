@@ -12,13 +12,14 @@ build:
 	@scripts/prerequisites.sh
 	@$(CARGO) build --release --locked
 
-## All tests: unit, HTTP, CLI, fault injection, the Rust client, the vendor's client, and the pages in a browser.
+## All tests: unit, HTTP, CLI, fault injection, the Rust client, the vendor's client, the pages in a browser, and real identity providers.
 test:
 	@scripts/prerequisites.sh tests
 	@$(CARGO) test --workspace --features failpoints --locked
 	@$(CARGO) build --locked --quiet
 	@tests/compat/run.sh
 	@tests/pages/run.sh
+	@tests/sso/run.sh
 
 ## The HTTP tests on the newest PostgreSQL (from PyPI) as well. THIRD=third runs a third of them, another one for each commit.
 test-postgres:

@@ -20,7 +20,7 @@ start_server() {
     # World-accessible: as root, muster runs PostgreSQL as another user, who must reach the directory.
     data=$(TMPDIR=/tmp mktemp -d)
     chmod 755 "$data"
-    "$1" serve --data-dir "$data/data" --listen 127.0.0.1:0 >"$data/announced" 2>"$data/log" &
+    "$1" serve --data-dir "$data/data" --listen "${LISTEN:-127.0.0.1:0}" >"$data/announced" 2>"$data/log" &
     server=$!
     trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$data"' EXIT
     for _ in $(seq 300); do
