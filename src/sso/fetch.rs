@@ -206,7 +206,7 @@ const V4_METADATA: [Ipv4Addr; 3] =
 /// That of AWS.
 const V6_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
-/// The IPv4 address in an IPv6 address that is translated (RFC 6052) or tunnelled (6to4) to it.
+/// The IPv4 address in an IPv6 address that is translated (RFC 6052) or tunneled (6to4) to it.
 fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let [a, b, c, d, e, f, g, h] = v6.segments();

@@ -490,7 +490,7 @@ async fn authenticating_again_is_asked_for_and_must_be_by_the_same_person() {
     let location = browser.depart(&format!("{START}?again=1")).await;
     assert!(location.contains("prompt=login") && location.contains("max_age=0"), "{location}");
     let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
-    // The session of Ada goes on.
+    // The session of Ada is kept.
     assert_eq!(answer.header("location"), "../../../account");
     assert_eq!(browser.cookie(SESSION), before);
     idp.script().claims = json!({ "auth_time": chrono::Utc::now().timestamp() - 3_600 });

@@ -1,4 +1,4 @@
-// A provider of npm's oidc-provider: node oidc_provider.mjs PORT; prints its issuer. Whoever signs in is the account that they type.
+// A provider of npm's oidc-provider: node oidc_provider.mjs PORT; prints its issuer. The account is the name that is typed.
 // With CONFORM=1, which is its default, claims are in userinfo only.
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
