@@ -55,12 +55,15 @@ struct Entry {
     refreshed_at: Option<Instant>,
 }
 
+/// What is known about an issuer. Locked while the provider is asked.
+type Shared = Arc<AsyncMutex<Entry>>;
+
 /// The providers that were asked.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(Mutex<HashMap<(Id<SsoProvider>, String), Arc<AsyncMutex<Entry>>>>);
+pub(crate) struct Cache(Mutex<HashMap<(Id<SsoProvider>, String), Shared>>);
 
 impl Cache {
-    fn entry(&self, provider_id: Id<SsoProvider>, issuer: &str) -> Arc<AsyncMutex<Entry>> {
+    fn entry(&self, provider_id: Id<SsoProvider>, issuer: &str) -> Shared {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(entries.entry((provider_id, issuer.to_owned())).or_default())
     }
