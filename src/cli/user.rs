@@ -78,7 +78,8 @@ pub(super) enum Command {
     Reactivate(user_change::ListArgs),
     /// Make links with which people set their passwords: all or none. Prints them, only once.
     ///
-    /// A link works once and signs its user in. A new link replaces the earlier one of the same user. muster sends no e-mail.
+    /// A link works once and signs its user in. A new link replaces the earlier one of the same user. muster sends e-mail only
+    /// with `--send`.
     #[command(after_help = user_link::EXAMPLES)]
     Link(user_link::Args),
     /// Delete users and all data about them.

@@ -5,6 +5,7 @@
 //!
 //! - **The file of `--links-out` is created before the request**: a path that can't be written must not replace the links that
 //!   people already have. With the option, the links are only in the file, and not on a screen or in its history.
+//! - **With `--send`, no table of links is printed**: the links are on their way, and a copy on a screen is one more that can leak.
 //! - **A table on a narrow terminal keeps its links**, as that of invitations does.
 //! - **A recovery needs no server**: it is for the day on which nobody can sign in. So the command can't ask a server for the
 //!   address of the link, and takes it from the settings.
@@ -32,6 +33,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   muster user link ada@example.com
   muster user link --batch bat_01k9h6m3x0e8wbz1v5n7q2r4t6 --expires-in 7d --links-out links.csv
+  muster user link -f people.csv --send
   Let somebody back in, on the server's machine, without an API key:
     muster user link ada@example.com --recover";
 
@@ -65,9 +67,12 @@ pub(super) struct Args {
     /// Replace the file of `--links-out` if it exists.
     #[arg(long, requires = "links_out")]
     force: bool,
+    /// Send each link to its user by mail; the server must have mail (`mail.url`). A table of the links is not printed.
+    #[arg(long)]
+    send: bool,
     /// Make a link directly in the database, as the local operator, without an API key. It works for 15 minutes, also for
     /// a user with SSO, and skips the second factor.
-    #[arg(long, conflicts_with_all = ["batch", "users_file", "format", "expires_in", "links_out"])]
+    #[arg(long, conflicts_with_all = ["batch", "users_file", "format", "expires_in", "links_out", "send"])]
     recover: bool,
     /// Address that the server listens on, with which the link of `--recover` begins unless `server.public_url` is set
     /// [default: setting server.listen].
@@ -116,8 +121,14 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
         Some(path) => Some(NewFile::create(path, "choose another name, or add `--force`")?),
         None => None,
     };
+    let request = async {
+        match args.send {
+            true => client.send_password_links(target, args.expires_in).await,
+            false => client.create_password_links(target, args.expires_in).await,
+        }
+    };
     let made = tokio::select! {
-        made = client.create_password_links(target, args.expires_in) => made,
+        made = request => made,
         _ = tokio::signal::ctrl_c() => return Err(Exit::rejected(format!("interrupted; {LOST}"))),
     };
     let made = made.map_err(|error| match &list {
@@ -130,9 +141,13 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     }
     match (out, &args.links_out) {
         (Some(out), Some(path)) => write(out, path, &made)?,
+        _ if args.send && args.remote.output.is_table() => (),
         _ => print(args.remote.output, &made.results)?,
     }
     output::say(&summary(&made));
+    if args.send {
+        output::say("the server sends them by mail; `muster mail list` shows what has been sent");
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use muster::mail::Mailer;
 use muster::secret::Secret;
 use serde_json::{Value, json};
 
+use crate::support::browser::Browser;
 use crate::support::gate::eventually;
 use crate::support::smtp::{Behavior, SmtpServer};
 use crate::support::{Actor, Answer, TestApp, sso};
@@ -384,4 +385,31 @@ async fn only_owners_see_mail_and_old_messages_are_deleted() {
     let user_id = mails(&app, "").await[0]["user_id"].as_str().unwrap().to_owned();
     assert_eq!(app.owner.delete(&format!("/api/v2/users/{user_id}")).await.status, 204);
     assert_eq!(app.db_value::<i64>("select count(*) from mails").await, 0);
+}
+
+/// S-36, section 6: the page for a forgotten password sends a link, and says the same for an address that nobody has.
+#[tokio::test]
+async fn the_page_for_a_forgotten_password_sends_a_link() {
+    let server = SmtpServer::start(Behavior::Accept).await;
+    let app = spawn(&server).await;
+    create(&app, &[user("ada@example.com")]).await;
+    let browser = Browser::of(&app);
+    let form = browser.get("/password/forgot").await;
+    assert!(form.text.contains("Send a link"), "{}", form.text);
+    let pages = [
+        browser.submit("/password/forgot", &[("email", "ada@example.com")]).await,
+        browser.submit("/password/forgot", &[("email", "nobody@example.com")]).await,
+    ];
+    for page in &pages {
+        assert_eq!(page.status, 202, "{}", page.text);
+        assert!(page.text.contains("If the address belongs to an account"), "{}", page.text);
+    }
+    eventually("a message is queued", async || !mails(&app, "").await.is_empty()).await;
+    assert_eq!(mails(&app, "").await.len(), 1);
+    for _ in 0..2 {
+        browser.submit("/password/forgot", &[("email", "ada@example.com")]).await;
+    }
+    let throttled = browser.submit("/password/forgot", &[("email", "ada@example.com")]).await;
+    assert_eq!(throttled.status, 429);
+    assert!(throttled.text.contains("Too many requests."), "{}", throttled.text);
 }

@@ -8,8 +8,11 @@ use tempfile::tempdir;
 
 use crate::invitations::warning;
 use crate::support::browser::{Browser, PASSWORD};
+use crate::support::gate::eventually;
+use crate::support::server::{ServerProcess, muster, url};
+use crate::support::smtp::{Behavior, SmtpServer};
 use crate::support::{TestApp, file, sso, with_password};
-use crate::{json, local, remote, with_file};
+use crate::{json, local, muster_at, remote, run, with_file};
 
 /// The message behind links that were made.
 const REPLACED: &str = "earlier links of the same users no longer work";
@@ -188,4 +191,35 @@ async fn the_local_operator_lets_a_user_with_sso_back_in() {
         let ran = local(&app, &[&["user", "link", "--recover"], arguments].concat());
         assert_eq!((ran.status, ran.err.as_str()), (Some(status), message), "{arguments:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_sent_by_mail_on_request() {
+    let app = app().await;
+    let ran = remote(&app, &["user", "link", "ada@example.com", "--send"]);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "this server has no mail: {}", ran.err);
+    let mail = SmtpServer::start(Behavior::Accept).await;
+    let server = ServerProcess::start(
+        muster()
+            .env("MUSTER_DATABASE__URL", url(&app.database))
+            .env("MUSTER_MAIL__URL", format!("smtp://{}", mail.address))
+            .env("MUSTER_MAIL__FROM", "muster@example.org")
+            .env("MUSTER_MAIL__PLAINTEXT", "true")
+            .env("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org")
+            .env("MUSTER_SECRETS__SEAL_KEY", "a seal key of at least 32 characters"),
+    );
+    let mut command = muster_at(&app);
+    command.env("MUSTER_HOST", format!("http://{}", server.address)).args([
+        "user",
+        "link",
+        "ada@example.com",
+        "--send",
+    ]);
+    let ran = run(&mut command);
+    let said = "the server sends them by mail; `muster mail list` shows what has been sent";
+    assert_eq!((ran.status, ran.out.as_str(), ran.err), (Some(0), "", format!("1 link made; {REPLACED}\n{said}\n")));
+    eventually("the mail", async || !mail.received().is_empty()).await;
+    let sent = &mail.received()[0];
+    assert_eq!(sent.to, "ada@example.com");
+    assert!(can_sign_in(&app, &sent.link()).await);
 }

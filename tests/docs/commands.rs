@@ -8,10 +8,10 @@ use sqlx::{ConnectOptions, Connection};
 use crate::markdown::{Part, pages, parts, read};
 use crate::session::Session;
 use crate::support::server::{ServerProcess, url};
-use crate::support::{empty_database, sso};
+use crate::support::{empty_database, sso, with_password};
 
 /// Pages whose commands are run, each by one of the tests below.
-const RUN: [&str; 8] = [
+const RUN: [&str; 9] = [
     "docs/how-to/at-night.md",
     "docs/how-to/back-up-and-restore.md",
     "docs/how-to/move-from-csv.md",
@@ -19,6 +19,7 @@ const RUN: [&str; 8] = [
     "docs/how-to/move-from-keycloak.md",
     "docs/how-to/move-from-kratos.md",
     "docs/how-to/rotate-keys.md",
+    "docs/how-to/sign-in.md",
     "docs/tutorial/first-batch.md",
 ];
 
@@ -133,6 +134,13 @@ async fn a_backup_is_restored_with_all_users() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_rotated() {
     Fixture::start().await.follow("docs/how-to/rotate-keys.md").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_get_links_and_their_sessions_are_listed() {
+    let fixture = Fixture::start().await;
+    fixture.create(&json!([with_password("grace@example.com", "")])).await;
+    fixture.follow("docs/how-to/sign-in.md").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
+use super::sign_in::until;
 use super::visitor::{needs_https, redirect};
 use super::{Frame, Moment, error, reason, respond, respond_error};
 use crate::app::App;
@@ -12,7 +13,9 @@ use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::{browser, extract, session};
 use crate::links::{self, OpenLink};
+use crate::organizations;
 use crate::secret::Secret;
+use crate::sign_in::{self, ResetRequest};
 
 #[derive(Template)]
 #[template(path = "password_link.html")]
@@ -42,7 +45,6 @@ pub(super) struct ForgotPage<'a> {
 }
 
 /// The states of `/password/forgot`.
-#[cfg_attr(not(test), allow(dead_code, reason = "the server sends no mail yet"))]
 #[derive(Debug)]
 pub(super) enum Forgot<'a> {
     Form { email: &'a str, asks_organization: bool, organization: &'a str, throttled_until: Option<Moment> },
@@ -133,12 +135,48 @@ fn failed(request: &HttpRequest, error: Error) -> Result<HttpResponse> {
 }
 
 /// `GET /password/forgot`.
-pub(in crate::http) async fn forgot(request: HttpRequest) -> HttpResponse {
-    respond(StatusCode::OK, &ForgotPage { frame: Frame::of(&request), state: Forgot::NoMail })
+pub(in crate::http) async fn forgot(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let state = match app.mailer {
+        Some(_) => Forgot::Form {
+            email: "",
+            asks_organization: organizations::only_name(&app).await?.is_none(),
+            organization: "",
+            throttled_until: None,
+        },
+        None => Forgot::NoMail,
+    };
+    Ok(respond(StatusCode::OK, &ForgotPage { frame: Frame::of(&request), state }))
 }
 
-/// `POST /password/forgot`.
-pub(in crate::http) async fn ask(request: HttpRequest) -> HttpResponse {
-    let error = Error::new(Code::MailNotConfigured, "this server sends no mail; ask an owner for a link");
-    respond_error(error, &ForgotPage { frame: Frame::of(&request), state: Forgot::NoMail })
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgotForm {
+    email: String,
+    #[serde(default)]
+    organization: String,
+}
+
+/// `POST /password/forgot`. The response does not tell whether there is such an account.
+pub(in crate::http) async fn ask(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
+    browser::check_origin(&body.request, session::has_cookie(&body.request))?;
+    let ForgotForm { email, organization } = body.form().await?;
+    let (request, named) = (&body.request, Some(organization.clone()).filter(|named| !named.is_empty()));
+    let asked = ResetRequest { email: email.clone(), organization: named };
+    let frame = Frame::of(request);
+    match sign_in::request_reset(&app, asked, &session::client(request)).await {
+        Ok(()) => Ok(respond(StatusCode::ACCEPTED, &ForgotPage { frame, state: Forgot::Sent })),
+        Err(error) if error.code() == Code::MailNotConfigured => {
+            Ok(respond_error(error, &ForgotPage { frame, state: Forgot::NoMail }))
+        }
+        Err(error) if error.code() == Code::Throttled => {
+            let state = Forgot::Form {
+                email: &email,
+                asks_organization: !organization.is_empty(),
+                organization: &organization,
+                throttled_until: Some(until(&app, error.retry_after())),
+            };
+            Ok(respond_error(error, &ForgotPage { frame, state }))
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -19,5 +19,6 @@ mod mails;
 mod reads;
 mod retries;
 mod server;
+mod sessions;
 mod tls;
 mod users;
