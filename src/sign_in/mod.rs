@@ -1,7 +1,7 @@
 //! Signing in with a password, and changing one's own.
 //!
 //! 1. The organization and the user of the address are looked up. Whatever is found, the next steps are the same.
-//! 2. A token is taken from each bucket of the throttle ([`throttle`]), before any work: 500 guesses at once are 10 hashes.
+//! 2. A token is taken from each bucket of the throttle (`throttle.rs`), before any work: 500 guesses at once are 10 hashes.
 //! 3. The password is verified against the user's hash, or, if there is none that could match, against a hash that nothing
 //!    matches: exactly one hash for each attempt.
 //! 4. A refusal has one code and one message. The audit log has the reason.
