@@ -148,6 +148,10 @@ pub(in crate::http) struct PasswordReset {
     request_body = PasswordReset,
     responses(
         (status = 200, description = "The password is set, and the user is signed in.", body = Single<StartedLogin>),
+        (status = 400, description = "The body is not JSON, or lacks a field.", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
+        (status = 413, description = "The body is too long.", body = ErrorBody),
+        (status = 415, description = "A browser sent a body without a JSON media type.", body = ErrorBody),
         (status = 403, description = "A page of another site sent the request (`cross_site`).", body = ErrorBody),
         (status = 404, description = "The link is invalid; `detail` says why.", body = ErrorBody),
         (status = 422, description = "The password can't be used (`password_rejected`); `detail` has all reasons. The link stays open.",
