@@ -156,7 +156,8 @@ pub(in crate::http) struct PasswordReset {
         (status = 404, description = "The link is invalid; `detail` says why.", body = ErrorBody),
         (status = 422, description = "The password can't be used (`password_rejected`); `detail` has all reasons. The link stays open.",
             body = ErrorBody),
-        (status = 429, description = "Too many invalid links from this network; see `Retry-After`.", body = ErrorBody),
+        (status = 429, description = "Too many invalid links from this network, or attempts with this link (`throttled`); see \
+            `Retry-After`.", body = ErrorBody),
     ),
     security(()))]
 pub(in crate::http) async fn set_password(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {
