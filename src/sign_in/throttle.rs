@@ -65,7 +65,7 @@ pub(super) struct Throttled {
     pub(super) retry_after: Duration,
 }
 
-/// Takes a token for an attempt to set a password with a link: whoever has one can make muster check passwords, which is expensive.
+/// Takes a token for an attempt to set a password with a link: each makes muster check a password, which is expensive.
 ///
 /// # Errors
 /// `throttled`.
