@@ -79,6 +79,30 @@ async fn a_login_is_approved_on_its_page() {
     }
 }
 
+/// An approval ends with the session that gave it, and with the user's access.
+#[tokio::test]
+async fn a_login_gives_no_key_once_its_approver_has_signed_out_or_was_suspended() {
+    let app = spawn().await;
+    for end in ["sign-out", "suspend"] {
+        let email = format!("{end}@example.com");
+        let user_id = user(&app, &email, "collaborator").await;
+        let (otp, path) = start(&app).await;
+        let browser = Browser::of(&app);
+        browser.sign_in_on_page(&email, PASSWORD, "").await;
+        assert_eq!(decide(&browser, &path, &[("answer", "approve")]).await, "Approved");
+        match end {
+            "sign-out" => assert_eq!(browser.submit("/sign-out", &[]).await.status, 303),
+            _ => {
+                let suspended = app.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &Value::Null).await;
+                assert_eq!(suspended.status, 200);
+            }
+        }
+        let (status, body) = fetch(&app, &otp).await;
+        assert_eq!((status, body["error"]["code"].as_str()), (409, Some("conflict")), "{end}: {body}");
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name like 'login of %'").await, 0);
+}
+
 /// S-47: "Not me" voids the code for everybody, and is audited.
 #[tokio::test]
 async fn a_login_that_is_denied_gives_nobody_a_key() {
