@@ -29,7 +29,7 @@
 //! | `password_rejected` | 422 | choose another password |
 //! | `idempotency_key_reused` | 422 | use a new key for a different request |
 //! | `rate_limited` | 429 | correct the credentials or the data; retry after `Retry-After` |
-//! | `throttled` | 429 | sign in after `Retry-After` |
+//! | `throttled` | 429 | retry after `Retry-After` |
 //! | `headers_too_large` | 431 | send fewer or shorter headers |
 //! | `internal` | 500 | report the request ID |
 //! | `overloaded`, `unavailable` | 503 | retry after `Retry-After` |
@@ -154,7 +154,7 @@ codes! {
     /// Too many requests with unknown credentials came from the client's network, or too many attempts were made to accept one
     /// invitation.
     RateLimited = "rate_limited", 429;
-    /// Too many attempts to sign in to an account, or from a network.
+    /// Too many attempts to sign in to an account or from a network, to use a link, or to ask for one.
     Throttled = "throttled", 429;
     /// The request line and the headers are too long, or there are too many headers.
     HeadersTooLarge = "headers_too_large", 431;
@@ -231,10 +231,10 @@ impl Error {
         Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, message) }
     }
 
-    /// Too many attempts to sign in; the next one is possible after `retry_after`, which the message says, too.
+    /// Too many attempts; the next one is possible after `retry_after`, which the message says, too.
     #[must_use]
     pub fn throttled(retry_after: Duration) -> Self {
-        let message = format!("too many attempts to sign in; retry in about {}", about(retry_after));
+        let message = format!("too many attempts; retry in about {}", about(retry_after));
         Self { retry_after: Some(retry_after), ..Self::new(Code::Throttled, message) }
     }
 

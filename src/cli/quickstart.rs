@@ -23,7 +23,7 @@ use crate::users::ADMINISTRATOR;
 pub(super) struct Args {
     #[command(flatten)]
     serve: ServeArgs,
-    /// Your e-mail address, with which you sign in [default: administrator@muster.invalid]. It can be changed later with
+    /// Your e-mail address, with which you sign in; without it, administrator@muster.invalid. It can be changed later with
     /// `muster user update`.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,

@@ -1,7 +1,7 @@
 //! Invitations: links that each create one account.
 //!
 //! An owner invites addresses and gets a link for each. The invited person chooses a name and a password; the account
-//! is active immediately. muster sends no mail: the links are shown once, to the caller who creates them.
+//! is active immediately. Invitations are not sent by mail: the links are shown once, to the caller who creates them.
 //!
 //! # Decisions
 //!

@@ -17,7 +17,7 @@
 //! *For a batch, links are made for those of its users who can use one*: a batch of people with passwords and with single sign-on
 //! is one list to its administrator. A list of users names each of them, so who can't use a link is a finding.
 //!
-//! *The secret of a link that is sent by mail is derived, not random* ([`derived`]): see [`crate::mail`].
+//! *The secret of a link that is sent by mail is derived, not random* (`derived.rs`): see [`crate::mail`].
 //!
 //! *A link of the local operator can be for anybody* (`recover`): it works for a user with single sign-on, so that an organization
 //! whose identity provider is down has a way in, and its session ends after an hour.

@@ -122,11 +122,12 @@ fn why_over(app: &App, link: &read::StoredLink) -> Option<(&'static str, &'stati
 /// single sign-on, no password is set.
 ///
 /// # Errors
-/// As [`open`]; `password_rejected` with all reasons; `overloaded`. After the last two, the link stays open.
+/// As [`open`]; `throttled`; `password_rejected` with all reasons; `overloaded`. After the last three, the link stays open.
 pub async fn set_password(app: &App, token: &str, new: &Secret, client: &Client) -> Result<UsedLink> {
     let token = parse(token)?;
     let link = check(app, &token, client.origin).await?;
     let (organization_id, user_id) = (token.organization_id, link.user_id);
+    sign_in::limit_link(app, organization_id, token.id).await?;
     let hash = match link.is_sso_user {
         // An SSO user has no password; the link alone is the recovery.
         true => None,

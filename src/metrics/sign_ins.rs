@@ -35,7 +35,7 @@ impl SignInMetrics {
         for reason in ["wrong_password", "unknown_account", "throttled"] {
             drop(metrics.refusals.get_or_create(&[("reason", reason)]));
         }
-        for bucket in ["account", "account_day", "network"] {
+        for bucket in ["account", "account_day", "link", "network"] {
             drop(metrics.throttled.get_or_create(&[("bucket", bucket)]));
         }
         registry.register("sign_ins", "Sessions started on this instance", metrics.sign_ins.clone());

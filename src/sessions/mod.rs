@@ -7,10 +7,10 @@
 //! # Decisions
 //!
 //! *What was judged is judged again when the session is written.* Between the verification of a password and the insert, the
-//! user can be suspended, or the password changed. [`start`] therefore locks and re-reads both, and the commit confirms the access
+//! user can be suspended, or the password changed. `start` therefore locks and re-reads both, and the commit confirms the access
 //! of the new session as it does for every caller ([`crate::change`]).
 //!
-//! *Ending the sessions of a user revokes the user's open links, too* ([`end_access`]): both are ways in that a suspension or a new
+//! *Ending the sessions of a user revokes the user's open links, too* (`end_access`): both are ways in that a suspension or a new
 //! password must close. API keys stay: programs use them, and they have owners who rotate them.
 //!
 //! *A session that is over stays for 30 days*, so that administrators can see where somebody was signed in.

@@ -1,7 +1,7 @@
 //! Changing one's own password, and replacing its hash.
 
 use crate::app::App;
-use crate::audit::{Event, Target};
+use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, PermissionLevel, Principal, SecretDigest};
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -65,13 +65,7 @@ pub async fn change_password(
     };
     let known_device = device.as_deref().and_then(|device| device::check(app, device, &account, app.clock.now()));
     let buckets = throttle::of_account(app, &account.email_key, known_device);
-    let taken = match throttle::take(app, caller.organization_id, buckets).await? {
-        Ok(taken) => taken,
-        Err(throttled) => {
-            app.metrics.sign_ins.count_throttled(throttled.bucket);
-            return Err(Error::throttled(throttled.retry_after));
-        }
-    };
+    let taken = throttle::take(app, caller.organization_id, buckets).await?;
     let presented = passwords::presented(current.expose()).filter(|text| !text.expose().is_empty());
     let (text, phc) = match presented {
         Some(text) => (text, stored.phc.clone()),
@@ -85,6 +79,8 @@ pub async fn change_password(
         }
     };
     if !verified.matches {
+        let denial = AuditDenial::SignIn { user_id: Some(user_id), reason: "wrong_password" };
+        app.record_denial(caller, Action::PasswordChange, &denial).await;
         return Err(Error::new(Code::WrongPassword, "the current password is wrong; nothing was changed"));
     }
     throttle::give_back(app, caller.organization_id, taken).await;

@@ -1,7 +1,7 @@
 //! Signing in with a password, and changing one's own.
 //!
 //! 1. The organization and the user of the address are looked up. Whatever is found, the next steps are the same.
-//! 2. A token is taken from each bucket of the throttle ([`throttle`]), before any work: 500 guesses at once are 10 hashes.
+//! 2. A token is taken from each bucket of the throttle (`throttle.rs`), before any work: 500 guesses at once are 10 hashes.
 //! 3. The password is verified against the user's hash, or, if there is none that could match, against a hash that nothing
 //!    matches: exactly one hash for each attempt.
 //! 4. A refusal has one code and one message. The audit log has the reason.
@@ -48,7 +48,7 @@ pub use device::LIFETIME as DEVICE_LIFETIME;
 pub(crate) use device::issue as issue_device;
 pub(crate) use read::{Account, account_of};
 pub use reset::{ResetRequest, request_reset};
-pub(crate) use throttle::delete_old as delete_old_throttles;
+pub(crate) use throttle::{delete_old as delete_old_throttles, limit_link};
 
 /// An attempt to sign in.
 #[derive(Debug)]
@@ -141,12 +141,9 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
         app.deny_sign_in(attribution, Action::SessionStart, AuditDenial::SignIn { user_id, reason }, error)
     };
     let user_id = account.as_ref().map(|account| account.user_id);
-    let taken = match throttle::take(app, organization_id, buckets).await? {
-        Ok(taken) => taken,
-        Err(throttled) => {
-            app.metrics.sign_ins.count_throttled(throttled.bucket);
-            return Err(refuse(user_id, "throttled", Error::throttled(throttled.retry_after)));
-        }
+    let taken = match throttle::take(app, organization_id, buckets).await {
+        Err(error) if error.code() == Code::Throttled => return Err(refuse(user_id, "throttled", error)),
+        taken => taken?,
     };
     let judged = judge(app, account.as_ref(), &password, now).await;
     match judged {

@@ -4,7 +4,7 @@ use super::{read, throttle};
 use crate::app::App;
 use crate::audit::{ActorRef, Attribution, AuditDenial, Target};
 use crate::caller::{Action, Caller, Principal};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::id::{Id, Organization};
 use crate::links::{self, LinkKey, Purpose};
 use crate::mail;
@@ -35,10 +35,7 @@ pub async fn request_reset(app: &App, request: ResetRequest, client: &Client) ->
     let text = address.as_ref().map_or_else(|| request.email.trim().to_lowercase(), |address| address.key().to_owned());
     let buckets = throttle::of_reset(app, &text, client.origin.address);
     // An organization that does not exist counts under the nil ID.
-    if let Err(throttled) = throttle::take(app, organization_id.unwrap_or(Id::MIN), buckets).await? {
-        app.metrics.sign_ins.count_throttled(throttled.bucket);
-        return Err(Error::throttled(throttled.retry_after));
-    }
+    throttle::take(app, organization_id.unwrap_or(Id::MIN), buckets).await?;
     let (Some(organization_id), Some(address)) = (organization_id, address) else { return Ok(()) };
     let (detached, client) = (app.clone(), client.clone());
     drop(app.start_task(async move {

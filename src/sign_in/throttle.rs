@@ -6,6 +6,7 @@
 //! | account, day | the same | `account_per_day` | day / `account_per_day` |
 //! | known device | the address and a device cookie, instead of the two above | 10; 100 a day | 10 seconds |
 //! | network | the address of the client, for IPv6 its /64 | `network_burst` failures | minute / `network_per_minute` |
+//! | link | a link to set a password | 10 | 6 seconds |
 //! | reset | an address for which a link is asked for | 3 | 10 minutes |
 //! | reset, network | the address of the client, as above | 30 | minute |
 //!
@@ -15,12 +16,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use super::device::Device;
 use super::write;
 use crate::app::App;
-use crate::error::Result;
-use crate::id::{Id, Organization};
+use crate::error::{Error, Result};
+use crate::id::{Id, Organization, PasswordLink};
 
 pub(crate) use write::delete_old;
 
@@ -29,7 +31,7 @@ const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
 /// A bucket from which an attempt takes a token.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
+pub(super) struct Bucket {
     /// The kind, for metrics.
     pub(super) kind: &'static str,
     pub(super) id: [u8; 16],
@@ -41,7 +43,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A bucket of `burst` tokens, one of which comes back every `cost`.
-    pub(crate) fn new(app: &App, kind: &'static str, of: &[&[u8]], burst: u32, cost: TimeDelta) -> Self {
+    fn new(app: &App, kind: &'static str, of: &[&[u8]], burst: u32, cost: TimeDelta) -> Self {
         let mut text = kind.as_bytes().to_vec();
         for part in of {
             text.push(0);
@@ -54,13 +56,23 @@ impl Bucket {
 
 /// Tokens that were taken.
 #[derive(Debug)]
-pub(crate) struct Taken(pub(super) Vec<Bucket>);
+pub(super) struct Taken(Vec<Bucket>);
 
 /// A bucket that has no token left.
 #[derive(Debug)]
-pub(crate) struct Throttled {
-    pub(crate) bucket: &'static str,
-    pub(crate) retry_after: Duration,
+pub(super) struct Throttled {
+    pub(super) bucket: &'static str,
+    pub(super) retry_after: Duration,
+}
+
+/// Takes a token for an attempt to set a password with a link: each makes muster check a password, which is expensive.
+///
+/// # Errors
+/// `throttled`.
+pub(crate) async fn limit_link(app: &App, organization_id: Id<Organization>, link_id: Id<PasswordLink>) -> Result<()> {
+    let id = Uuid::from(link_id);
+    let bucket = Bucket::new(app, "link", &[id.as_bytes()], 10, TimeDelta::seconds(6));
+    take(app, organization_id, vec![bucket]).await.map(drop)
 }
 
 /// The buckets of an attempt to sign in.
@@ -126,19 +138,18 @@ fn per(number: u32) -> i32 {
 /// Takes a token from each bucket, or none.
 ///
 /// # Errors
-/// Those of the database.
-pub(crate) async fn take(
-    app: &App,
-    organization_id: Id<Organization>,
-    buckets: Vec<Bucket>,
-) -> Result<std::result::Result<Taken, Throttled>> {
+/// `throttled`, which is counted; those of the database.
+pub(super) async fn take(app: &App, organization_id: Id<Organization>, buckets: Vec<Bucket>) -> Result<Taken> {
     if !app.config.sign_in.throttle {
-        return Ok(Ok(Taken(Vec::new())));
+        return Ok(Taken(Vec::new()));
     }
-    Ok(match write::take(app, organization_id, &buckets).await? {
+    match write::take(app, organization_id, &buckets).await? {
         None => Ok(Taken(buckets)),
-        Some(throttled) => Err(throttled),
-    })
+        Some(Throttled { bucket, retry_after }) => {
+            app.metrics.sign_ins.count_throttled(bucket);
+            Err(Error::throttled(retry_after))
+        }
+    }
 }
 
 /// Gives tokens back, after a success, or when nothing was tried. A failure is logged: they come back by themselves.

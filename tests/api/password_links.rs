@@ -236,3 +236,26 @@ async fn the_operator_lets_a_user_with_single_sign_on_back_in() {
     let log = app.owner.get("/api/v2/audit/events?action=session.start").await.json();
     assert_eq!(log["results"][0]["details"], json!({"method": "recovery", "stage": "full"}));
 }
+
+/// Attempts with one link are limited, on two instances together: each makes muster check a password. Correct ones, too.
+#[tokio::test]
+async fn attempts_with_a_link_are_limited() {
+    let key = |config: &mut muster::config::Config| {
+        config.secrets.server_key = muster::secret::Secret::new("k".repeat(32));
+    };
+    let app = TestApp::spawn_with(key).await;
+    let other = TestApp::spawn_on(app.database.clone(), Clock::System, key).await;
+    app.owner.create(&json!([with_password("ada@example.com", ""), with_password("bob@example.com", "")])).await;
+    let (token, another) = (app.link("ada@example.com").await, app.link("bob@example.com").await);
+    let weak = json!({"token": token, "new_password": "ada@example.com"});
+    for n in 0..10 {
+        let browser = Browser::of(if n % 2 == 0 { &app } else { &other });
+        assert_eq!(browser.post(RESET, &weak).await.status, 422);
+    }
+    let limited = Browser::of(&other).post(RESET, &json!({"token": token, "new_password": PASSWORD})).await;
+    assert_eq!((limited.status, limited.error()["code"].as_str()), (429, Some("throttled")));
+    assert!((1..=6).contains(&limited.header("retry-after").parse::<u64>().unwrap()));
+    // Looking is free, and another link is not affected.
+    assert_eq!(app.anonymous().get(&format!("{RESET}/{token}")).await.status, 200);
+    assert_eq!(set(&app, &another).await.status, 200);
+}

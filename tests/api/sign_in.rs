@@ -234,6 +234,9 @@ async fn a_changed_password_ends_other_sessions_and_links() {
     let path = "/api/v2/users/change_password";
     let wrong = here.post(path, &json!({"current_password": "wrong", "new_password": "another-Harbor-Quill-27"})).await;
     assert_eq!((wrong.status, wrong.error()["code"].as_str()), (403, Some("wrong_password")));
+    let log = app.owner.get("/api/v2/audit/events?action=password.change").await.json();
+    let denied = &log["results"][0];
+    assert_eq!((&denied["outcome"], &denied["reason"]), (&json!("denied"), &json!("wrong_password")));
     let weak = here.post(path, &json!({"current_password": PASSWORD, "new_password": "ada"})).await;
     assert_eq!(weak.error()["detail"], "the new password can't be used: shorter than 8 characters");
     let new = json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27", "revoke_api_keys": true});

@@ -431,6 +431,7 @@ async fn every_extreme_number_is_rejected_by_check_and_serve_or_the_server_works
             "batch.max_sync_seconds=0",
             "passwords.threads=0",
             "passwords.min_strength=0",
+            "passwords.refusal_floor_ms=0",
             "keys.rotation_overlap_hours=0",
             "traces.per_second=0",
         ]

@@ -159,7 +159,7 @@ fn mail_that_can_not_work_is_a_mistake_in_the_settings() {
             "`mail.url` must be smtp://USER:PASSWORD@HOST:587 (with STARTTLS) or smtps://USER:PASSWORD@HOST",
         ),
     ] {
-        for arguments in [&["config", "check"][..], &["serve", "--data-dir", "/nowhere"], TEST] {
+        for arguments in [&["config", "check"][..], &["serve", "--data-dir", "/dev/null/data"], TEST] {
             let ran = check(settings, arguments);
             assert_eq!(
                 (ran.status, ran.err.as_str()),

@@ -66,7 +66,10 @@ async fn others_are_served_while_the_strength_of_a_password_is_checked() {
     {
         held.gate.close();
         let body = if body.is_null() { "name=Ada&password=ada@example.com".to_owned() } else { body.to_string() };
-        let answer = tokio::spawn(Actor::send(actor.request("POST", &path).body(body)));
+        let media_type =
+            if path.starts_with("/invitations/") { "application/x-www-form-urlencoded" } else { "application/json" };
+        let request = actor.request("POST", &path).header("content-type", media_type).body(body);
+        let answer = tokio::spawn(Actor::send(request));
         held.gate.reached().await;
         held.serves_others().await;
         assert!(!answer.is_finished(), "{path} waits for the pool");

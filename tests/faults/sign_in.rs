@@ -16,7 +16,9 @@ const RESET: &str = "/api/v2/users/reset_password";
 /// An instance that is held at a step, and another one.
 async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp) {
     let (database, gate) = (migrated_database().await, Gate::open(step));
-    let held = ServerProcess::start(muster().env("MUSTER_DATABASE__URL", url(&database)).envs([gate.variable()]));
+    let mut command = muster();
+    command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_METRICS__LISTEN", "127.0.0.1:0");
+    let held = ServerProcess::start(command.envs([gate.variable()]));
     let other = TestApp::spawn_on(database, Clock::System, |_| {}).await;
     (gate, held, other)
 }
@@ -144,6 +146,75 @@ async fn a_session_that_ends_before_the_commit_of_a_change_undoes_it() {
         assert_eq!(log["results"][0]["reason"], reason, "{end}");
     }
     assert_eq!(other.db_value::<i64>("select count(*) from user_groups").await, 0);
+}
+
+/// S-18: a session that ends while the new password is hashed changes nothing, and of two changes at once one wins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_changed_by_a_session_that_ended_or_twice_at_once() {
+    let (gate, held, other) = held_at("password::hashed").await;
+    let path = "/api/v2/users/change_password";
+    let new = json!({"current_password": PASSWORD, "new_password": OTHER});
+    for end in ["end", "suspend", "change"] {
+        let email = format!("{end}@example.com");
+        let (user_id, browser) = other.signed_in(&email).await;
+        gate.close();
+        let changing = tokio::spawn({
+            let (late, new) = (browser.at(held.address), new.clone());
+            async move { late.post(path, &new).await }
+        });
+        gate.reached().await;
+        let third = json!({"current_password": PASSWORD, "new_password": "third-Meadow-Lamp-58"});
+        let status = match end {
+            "end" => {
+                let all = json!({"user_id": user_id});
+                other.owner.post("/api/v2/users/sessions/end_all", &all).await.status
+            }
+            "suspend" => other.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &Value::Null).await.status,
+            _ => {
+                let elsewhere = Browser::of(&other);
+                assert_eq!(elsewhere.sign_in(&email, PASSWORD).await.status, 200);
+                elsewhere.post(path, &third).await.status
+            }
+        };
+        assert_eq!(status, 200, "{end}");
+        gate.release();
+        let answer = changing.await.unwrap();
+        let due = if end == "change" { (409, "conflict") } else { (401, "unauthenticated") };
+        assert_eq!((answer.status, answer.error()["code"].as_str().unwrap()), due, "{end}: {}", answer.text);
+        if end == "suspend" {
+            other.owner.post(&format!("/api/v2/users/{user_id}/reactivate"), &Value::Null).await;
+        }
+        let valid = if end == "change" { "third-Meadow-Lamp-58" } else { PASSWORD };
+        assert_eq!(Browser::of(&other).sign_in(&email, OTHER).await.status, 401, "{end}");
+        assert_eq!(Browser::of(&other).sign_in(&email, valid).await.status, 200, "{end}");
+    }
+}
+
+/// A client that leaves while its new password is hashed leaves the link open, or has used it whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_it_uses_a_link_leaves_it_open() {
+    let (gate, held, other) = held_at("link::hashed").await;
+    other.signed_in("ada@example.com").await;
+    let token = other.link("ada@example.com").await;
+    gate.close();
+    let late = Browser::at_address(held.address);
+    let body = json!({"token": token, "new_password": OTHER});
+    let using = tokio::spawn({
+        let body = body.clone();
+        async move { late.post(RESET, &body).await }
+    });
+    gate.reached().await;
+    using.abort();
+    let _ = using.await;
+    // The server notices that the client has left while it waits at the step.
+    eventually("the request ends", async || {
+        held.metrics().await.lines().any(|line| line == "muster_http_requests_in_flight 0")
+    })
+    .await;
+    gate.release();
+    assert_eq!(Browser::of(&other).sign_in("ada@example.com", PASSWORD).await.status, 200);
+    assert_eq!(Browser::of(&other).post(RESET, &body).await.status, 200);
+    assert_eq!(Browser::of(&other).sign_in("ada@example.com", OTHER).await.status, 200);
 }
 
 /// A client that leaves while its password is verified gets a session that nobody has, or none; others are not disturbed.

@@ -11,8 +11,8 @@ export MODULES=$PWD/target/pages-node
 if ! cmp -s tests/pages/package.json "$MODULES/package.json"; then
     rm -rf "$MODULES"
     mkdir -p "$MODULES"
-    npm install --prefix "$MODULES" --no-package-lock --no-save --no-audit --no-fund --loglevel=error \
-        $(sed -n 's/^ *"\([a-z-]*\)": "\([0-9.]*\)",*$/\1@\2/p' tests/pages/package.json) >/dev/null
+    mapfile -t packages < <(sed -n 's/^ *"\([a-z-]*\)": "\([0-9.]*\)",*$/\1@\2/p' tests/pages/package.json)
+    npm install --prefix "$MODULES" --no-package-lock --no-save --no-audit --no-fund --loglevel=error "${packages[@]}" >/dev/null
     # Last, so that an incomplete installation is done again.
     cp tests/pages/package.json "$MODULES/package.json"
 fi

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{Actor, Answer, TestApp, with_password};
@@ -11,13 +12,15 @@ use super::{Actor, Answer, TestApp, with_password};
 pub const SESSION: &str = "__Host-Http-muster";
 pub const DEVICE: &str = "__Host-Http-muster-device";
 
+const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
 /// A password that satisfies the policy.
 pub const PASSWORD: &str = "tidal-anchor-Plum-91";
 
 /// A client that keeps the cookies that it gets. Clones share them.
 #[derive(Clone)]
 pub struct Browser {
-    actor: Actor,
+    client: reqwest::Client,
     origin: String,
     cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -27,13 +30,13 @@ impl Browser {
         Self::at_address(app.address)
     }
 
-    /// A browser at the server with this address.
+    /// A browser at the server with this address. It follows no redirects.
     pub fn at_address(address: SocketAddr) -> Self {
-        let mut actor = Actor::new(address, None);
-        // Redirects lead to other servers, too.
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        actor.client = client.build().unwrap();
-        Self { actor, origin: format!("http://{address}"), cookies: Arc::default() }
+        // Sets up TLS, which the client needs to start.
+        let _ = Actor::new(address, None);
+        let client =
+            reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).user_agent(AGENT);
+        Self { client: client.build().unwrap(), origin: format!("http://{address}"), cookies: Arc::default() }
     }
 
     /// The same browser, with a copy of its cookies, at another server.
@@ -45,18 +48,27 @@ impl Browser {
         self.cookies.lock().unwrap().get(name).cloned()
     }
 
+    pub fn cookie_names(&self) -> Vec<String> {
+        self.cookies.lock().unwrap().keys().cloned().collect()
+    }
+
     pub fn set_cookie(&self, name: &str, value: &str) {
         self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn clear_cookies(&self) {
+        self.cookies.lock().unwrap().clear();
+    }
+
     /// A request with all cookies, from a page of the server.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.bare(method, path).header("origin", &self.origin)
+        self.bare(method, path).header("origin", &self.origin).header("sec-fetch-site", "same-origin")
     }
 
     /// A request with all cookies.
     pub fn bare(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let request = self.actor.request(method, path);
+        let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.origin));
+        let request = request.header("accept", "text/html,*/*;q=0.8");
         let cookies: Vec<String> =
             self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
         if cookies.is_empty() { request } else { request.header("cookie", cookies.join("; ")) }
@@ -68,6 +80,9 @@ impl Browser {
         let mut cookies = self.cookies.lock().unwrap();
         for cookie in answer.headers.get_all("set-cookie") {
             let cookie = cookie.to_str().unwrap();
+            for attribute in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Max-Age="] {
+                assert!(cookie.contains(attribute), "{cookie}");
+            }
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             match cookie.contains("Max-Age=0") {
                 true => cookies.remove(name),
@@ -79,7 +94,7 @@ impl Browser {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(self.request("GET", path)).await
+        self.send(self.bare("GET", path)).await
     }
 
     /// Sends a JSON body.
@@ -90,24 +105,29 @@ impl Browser {
 
     /// Sends a form.
     pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let form: Vec<String> =
-            fields.iter().map(|(name, value)| format!("{}={}", url_encoded(name), url_encoded(value))).collect();
-        let request = self.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
-        self.send(request.body(form.join("&"))).await
+        self.send(form(self.request("POST", path), fields)).await
     }
 
     pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
         self.post("/api/v2/users/login", &json!({"email": email, "password": password})).await
     }
+
+    /// Signs in on the page, and follows the redirects to the page at the end. Returns its path.
+    pub async fn sign_in_on_page(&self, email: &str, password: &str, return_to: &str) -> String {
+        let fields = [("email", email), ("password", password), ("return_to", return_to)];
+        let answer = self.submit("/sign-in", &fields).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        let answer = self.get(&format!("/{}", answer.header("location"))).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        answer.header("location").to_owned()
+    }
 }
 
-/// Encodes every byte but letters and digits.
-fn url_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
+/// A form with these fields.
+pub fn form(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    request.header("content-type", "application/x-www-form-urlencoded").body(body.join("&"))
 }
 
 impl TestApp {

@@ -148,11 +148,16 @@ pub(in crate::http) struct PasswordReset {
     request_body = PasswordReset,
     responses(
         (status = 200, description = "The password is set, and the user is signed in.", body = Single<StartedLogin>),
+        (status = 400, description = "The body is not JSON, or lacks a field.", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
+        (status = 413, description = "The body is too long.", body = ErrorBody),
+        (status = 415, description = "A browser sent a body without a JSON media type.", body = ErrorBody),
         (status = 403, description = "A page of another site sent the request (`cross_site`).", body = ErrorBody),
         (status = 404, description = "The link is invalid; `detail` says why.", body = ErrorBody),
         (status = 422, description = "The password can't be used (`password_rejected`); `detail` has all reasons. The link stays open.",
             body = ErrorBody),
-        (status = 429, description = "Too many invalid links from this network; see `Retry-After`.", body = ErrorBody),
+        (status = 429, description = "Too many invalid links from this network, or attempts with this link (`throttled`); see \
+            `Retry-After`.", body = ErrorBody),
     ),
     security(()))]
 pub(in crate::http) async fn set_password(app: web::Data<App>, mut body: Body) -> Result<HttpResponse> {

@@ -66,6 +66,10 @@ impl From<&StartedSession> for StartedLogin {
     request_body = Login,
     responses(
         (status = 200, description = "Signed in.", body = Single<StartedLogin>),
+        (status = 400, description = "The body is not JSON, or lacks a field.", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
+        (status = 413, description = "The body is too long.", body = ErrorBody),
+        (status = 415, description = "A browser sent a body without a JSON media type.", body = ErrorBody),
         (status = 401, description = "Refused (`sign_in_refused`).", body = ErrorBody),
         (status = 403, description = "A page of another site sent the request (`cross_site`).", body = ErrorBody),
         (status = 429, description = "Too many attempts (`throttled`); see `Retry-After`.", body = ErrorBody),
@@ -111,6 +115,10 @@ pub(in crate::http) struct RequestedReset {
     request_body = PasswordResetRequest,
     responses(
         (status = 202, description = "Accepted, for every address.", body = Single<RequestedReset>),
+        (status = 400, description = "The body is not JSON, or lacks a field.", body = ErrorBody),
+        (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
+        (status = 413, description = "The body is too long.", body = ErrorBody),
+        (status = 415, description = "A browser sent a body without a JSON media type.", body = ErrorBody),
         (status = 403, description = "A page of another site sent the request (`cross_site`).", body = ErrorBody),
         (status = 409, description = "The server can't send links (`mail_not_configured`, `seal_key_missing`); ask an administrator.",
             body = ErrorBody),

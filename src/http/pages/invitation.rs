@@ -96,6 +96,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         (status = 409, description = "An account with the address exists.", body = String,
             content_type = "text/html"),
         (status = 413, description = "The body is too long.", body = String, content_type = "text/html"),
+        (status = 415, description = "The body is not the form of the page.", body = String, content_type = "text/html"),
         (status = 429, description = "Too many invalid links from this network, or attempts to accept this invitation; see \
             `Retry-After`.", body = String,
             content_type = "text/html"),

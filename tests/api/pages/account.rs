@@ -1,15 +1,15 @@
 use serde_json::json;
 
-use super::{Browser, PASSWORD, event, heading, spawn, user};
+use super::{Browser, PASSWORD, SESSION, event, heading, spawn, user};
 
 /// S-26: the account page shows who one is and where one is signed in, and ends sessions.
 #[tokio::test]
 async fn the_account_page_shows_and_ends_sessions() {
     let app = spawn().await;
     let user_id = user(&app, "ada@example.com", "owner").await;
-    let (mut browser, mut elsewhere) = (Browser::of(&app), Browser::of(&app));
-    elsewhere.sign_in("ada@example.com", PASSWORD, "").await;
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let (browser, elsewhere) = (Browser::of(&app), Browser::of(&app));
+    elsewhere.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let page = browser.get("/account").await;
     assert_eq!((page.status, heading(&page)), (200, "<bdi>Ada Lovelace</bdi>"));
     for part in [
@@ -45,9 +45,9 @@ async fn sessions_of_others_are_not_found() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
     user(&app, "eve@example.com", "collaborator").await;
-    let (mut ada, mut eve) = (Browser::of(&app), Browser::of(&app));
-    ada.sign_in("ada@example.com", PASSWORD, "").await;
-    eve.sign_in("eve@example.com", PASSWORD, "").await;
+    let (ada, eve) = (Browser::of(&app), Browser::of(&app));
+    ada.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    eve.sign_in_on_page("eve@example.com", PASSWORD, "").await;
     let page = ada.get("/account").await;
     assert!(!page.text.contains("<form") && page.text.contains("Collaborator"), "{}", page.text);
     let answer = app.owner.get("/api/v2/audit/events?action=session.start&count=10").await.json();
@@ -71,15 +71,15 @@ async fn sessions_of_others_are_not_found() {
 async fn an_api_key_opens_no_page() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
-    let request = browser.request("GET", "/account").bearer_auth(app.owner.token());
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    let request = browser.bare("GET", "/account").bearer_auth(app.owner.token());
     assert_eq!(browser.send(request).await.status, 303);
     // Two session cookies: one was planted.
-    let cookie = browser.cookies["__Host-Http-muster"].clone();
-    let mut planted = Browser::of(&app);
+    let cookie = browser.cookie(SESSION).unwrap();
+    let planted = Browser::of(&app);
     let twice = format!("__Host-Http-muster={cookie}; __Host-Http-muster={cookie}");
-    let request = planted.request("GET", "/account").header("cookie", twice);
+    let request = planted.bare("GET", "/account").header("cookie", twice);
     assert_eq!(planted.send(request).await.status, 303);
 }
 
@@ -91,8 +91,8 @@ async fn names_appear_as_text() {
     let user =
         json!([{"name": name, "lastname": "", "email": "ada@example.com", "password": PASSWORD, "is_sso_user": false}]);
     assert_eq!(app.owner.create(&user).await.status, 200);
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let page = browser.get("/account").await;
     assert_eq!(heading(&page), "<bdi>&#60;b&#62;&#34;Ada&#34;&#38;&#39;&#60;/b&#62;</bdi>");
 }

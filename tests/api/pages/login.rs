@@ -24,7 +24,7 @@ async fn fetch(app: &TestApp, otp: &str) -> (u16, Value) {
 }
 
 /// Answers, and follows the redirect. Returns the heading of the page.
-async fn decide(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> String {
+async fn decide(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> String {
     let answer = browser.submit(path, fields).await;
     assert_eq!((answer.status, answer.header("location")), (303, "?done"), "{}", answer.text);
     heading(&browser.get(&format!("{path}?done")).await).to_owned()
@@ -36,14 +36,14 @@ async fn a_login_is_approved_on_its_page() {
     let app = spawn().await;
     let user_id = user(&app, "ada@example.com", "collaborator").await;
     let (otp, path) = start(&app).await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let page = browser.get(&path).await;
     assert_eq!((page.status, heading(&page)), (200, "Approve a login"));
     // Strangers see the code only.
     assert!(!page.text.contains("<form") && !page.text.contains("laptop"), "{}", page.text);
     let sign_in = format!("href=\"../sign-in?return_to=%2Flogin%2F{otp}\"");
     assert!(page.text.contains(&sign_in), "{sign_in} in {}", page.text);
-    assert_eq!(browser.sign_in("ada@example.com", PASSWORD, &path).await, path);
+    assert_eq!(browser.sign_in_on_page("ada@example.com", PASSWORD, &path).await, path);
 
     let page = browser.get(&path).await;
     assert_eq!(page.header("referrer-policy"), "same-origin");
@@ -63,7 +63,7 @@ async fn a_login_is_approved_on_its_page() {
     // The same network: nothing to tick.
     assert!(!page.text.contains("type=\"checkbox\""));
     assert_eq!(fetch(&app, &otp).await.1["result"]["valid"], false, "opening the page approves nothing");
-    assert_eq!(decide(&mut browser, &path, &[("answer", "approve")]).await, "Approved");
+    assert_eq!(decide(&browser, &path, &[("answer", "approve")]).await, "Approved");
     let approved = event(&app, "login.approve").await;
     assert_eq!((&approved["actor_kind"], &approved["target_id"]), (&json!("session"), &json!(user_id)));
     let (status, fetched) = fetch(&app, &otp).await;
@@ -79,15 +79,39 @@ async fn a_login_is_approved_on_its_page() {
     }
 }
 
+/// An approval ends with the session that gave it, and with the user's access.
+#[tokio::test]
+async fn a_login_gives_no_key_once_its_approver_has_signed_out_or_was_suspended() {
+    let app = spawn().await;
+    for end in ["sign-out", "suspend"] {
+        let email = format!("{end}@example.com");
+        let user_id = user(&app, &email, "collaborator").await;
+        let (otp, path) = start(&app).await;
+        let browser = Browser::of(&app);
+        browser.sign_in_on_page(&email, PASSWORD, "").await;
+        assert_eq!(decide(&browser, &path, &[("answer", "approve")]).await, "Approved");
+        match end {
+            "sign-out" => assert_eq!(browser.submit("/sign-out", &[]).await.status, 303),
+            _ => {
+                let suspended = app.owner.post(&format!("/api/v2/users/{user_id}/suspend"), &Value::Null).await;
+                assert_eq!(suspended.status, 200);
+            }
+        }
+        let (status, body) = fetch(&app, &otp).await;
+        assert_eq!((status, body["error"]["code"].as_str()), (409, Some("conflict")), "{end}: {body}");
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from api_keys where name like 'login of %'").await, 0);
+}
+
 /// S-47: "Not me" voids the code for everybody, and is audited.
 #[tokio::test]
 async fn a_login_that_is_denied_gives_nobody_a_key() {
     let app = spawn().await;
     let user_id = user(&app, "ada@example.com", "collaborator").await;
     let (otp, path) = start(&app).await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
-    assert_eq!(decide(&mut browser, &path, &[("answer", "deny")]).await, "The login is denied");
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    assert_eq!(decide(&browser, &path, &[("answer", "deny")]).await, "The login is denied");
     let denied = event(&app, "login.deny").await;
     assert_eq!((&denied["actor_kind"], &denied["target_id"]), (&json!("session"), &json!(user_id)));
     let (status, answer) = fetch(&app, &otp).await;
@@ -106,8 +130,8 @@ async fn an_old_session_signs_in_again_before_it_approves() {
     let time = Arc::new(Mutex::new(Utc::now()));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |config| config.passwords.must_change = false).await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     *time.lock().unwrap() += Duration::minutes(16);
     let (otp, path) = start(&app).await;
     let page = browser.get(&path).await;
@@ -123,7 +147,7 @@ async fn an_old_session_signs_in_again_before_it_approves() {
     assert!(answer.header("location").ends_with("&again=1"));
     assert_eq!(fetch(&app, &otp).await.1["result"]["valid"], false);
     browser.submit("/sign-in", &[("again", "1"), ("password", PASSWORD), ("return_to", &path)]).await;
-    assert_eq!(decide(&mut browser, &path, &[("answer", "approve")]).await, "Approved");
+    assert_eq!(decide(&browser, &path, &[("answer", "approve")]).await, "Approved");
 }
 
 /// S-47: from another network, the person has to say that they started it there.
@@ -133,8 +157,8 @@ async fn a_program_on_another_network_needs_a_tick() {
     user(&app, "ada@example.com", "collaborator").await;
     let (otp, path) = start(&app).await;
     app.db_execute("update login_requests set client_address = '203.0.113.9'").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let page = browser.get(&path).await;
     for part in ["203.0.113.0/24", "<strong>another network</strong>", "type=\"checkbox\""] {
         assert!(page.text.contains(part), "{part} in {}", page.text);
@@ -143,7 +167,7 @@ async fn a_program_on_another_network_needs_a_tick() {
     assert_eq!(page.status, 422);
     assert!(page.text.contains("Nothing was approved.") && page.text.contains("autofocus"), "{}", page.text);
     assert_eq!(fetch(&app, &otp).await.1["result"]["valid"], false);
-    assert_eq!(decide(&mut browser, &path, &[("answer", "approve"), ("elsewhere", "yes")]).await, "Approved");
+    assert_eq!(decide(&browser, &path, &[("answer", "approve"), ("elsewhere", "yes")]).await, "Approved");
     // A login without a row: its network is not known.
     let (_, path) = start(&app).await;
     app.db_execute("delete from login_requests").await;
@@ -161,16 +185,16 @@ async fn malformed_answers_are_rejected() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
     let (otp, path) = start(&app).await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let answer = browser.submit(&path, &[("answer", "approve")]).await;
     assert_eq!((answer.status, answer.header("location").starts_with("../sign-in")), (303, true));
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     for fields in [&[][..], &[("answer", "maybe")], &[("answer", "approve"), ("level", "owner")]] {
         let page = browser.submit(&path, fields).await;
         assert_eq!((page.status, heading(&page)), (400, "This request is not valid"), "{fields:?}");
     }
     let request =
-        super::form(browser.request("POST", &path).header("sec-fetch-site", "cross-site"), &[("answer", "approve")]);
+        super::form(browser.bare("POST", &path).header("sec-fetch-site", "cross-site"), &[("answer", "approve")]);
     assert_eq!(browser.send(request).await.status, 403);
     assert_eq!(fetch(&app, &otp).await.1["result"]["valid"], false);
     let page = browser.submit("/login/otp_x", &[("answer", "approve")]).await;

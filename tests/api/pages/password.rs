@@ -2,7 +2,7 @@ use muster::caller::PermissionLevel;
 use muster::keys::KeySpec;
 use serde_json::json;
 
-use super::{Browser, PASSWORD, event, heading, link, spawn, title, user};
+use super::{Browser, PASSWORD, SESSION, event, heading, link, spawn, title, user};
 use crate::support::{TestApp, sso};
 
 const NEW: &str = "seven purple walrus lanterns";
@@ -12,12 +12,12 @@ const NEW: &str = "seven purple walrus lanterns";
 async fn a_link_sets_a_password_once_and_signs_in() {
     let app = spawn().await;
     let user_id = user(&app, "ada@example.com", "collaborator").await;
-    let mut elsewhere = Browser::of(&app);
-    elsewhere.sign_in("ada@example.com", PASSWORD, "").await;
+    let elsewhere = Browser::of(&app);
+    elsewhere.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let path = link(&app, "ada@example.com").await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     for method in ["GET", "HEAD", "GET"] {
-        let page = browser.send(browser.request(method, &path)).await;
+        let page = browser.send(browser.bare(method, &path)).await;
         assert_eq!(page.status, 200);
         assert_eq!((page.header("referrer-policy"), page.header("cache-control")), ("same-origin", "no-store"));
     }
@@ -45,7 +45,7 @@ async fn a_link_sets_a_password_once_and_signs_in() {
     let page = browser.submit(&path, &[("password", NEW)]).await;
     assert_eq!((page.status, heading(&page)), (404, "This link can’t be used"));
     assert!(page.text.contains("The link has been used"), "{}", page.text);
-    assert_eq!(Browser::of(&app).sign_in("ada@example.com", NEW, "").await, "../account");
+    assert_eq!(Browser::of(&app).sign_in_on_page("ada@example.com", NEW, "").await, "../account");
 }
 
 /// S-30: a link that is over says why, only with its secret.
@@ -53,7 +53,7 @@ async fn a_link_sets_a_password_once_and_signs_in() {
 async fn a_link_that_is_over_says_why() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let replaced = link(&app, "ada@example.com").await;
     let expired = link(&app, "ada@example.com").await;
     app.db_execute("update password_links set created_at = created_at - interval '9 days', expires_at = now() - interval '1 day' where revoked_at is null").await;
@@ -80,7 +80,7 @@ async fn a_link_that_is_over_says_why() {
 #[tokio::test]
 async fn without_mail_a_forgotten_password_needs_an_administrator() {
     let app = spawn().await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let page = browser.get("/password/forgot").await;
     assert_eq!((page.status, heading(&page)), (200, "Ask for a link"));
     assert!(page.text.contains("An administrator of your organization can give you a link"), "{}", page.text);
@@ -92,15 +92,15 @@ async fn without_mail_a_forgotten_password_needs_an_administrator() {
 async fn an_initial_password_is_changed_before_anything_else() {
     let app = TestApp::spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    let location = browser.sign_in("ada@example.com", PASSWORD, "/login/x").await;
+    let browser = Browser::of(&app);
+    let location = browser.sign_in_on_page("ada@example.com", PASSWORD, "/login/x").await;
     assert_eq!(location, "../account/password?return_to=%2Flogin%2Fx");
     let account = browser.get("/account").await;
     assert_eq!((account.status, account.header("location")), (303, "account/password?return_to=%2Faccount"));
     let page = browser.get("/account/password?return_to=%2Flogin%2Fx").await;
     assert_eq!((page.status, heading(&page)), (200, "Choose your own password"));
     assert!(page.text.contains("Your password was set for you.") && !page.text.contains("href=\"../account\""));
-    let cookie = browser.cookies["__Host-Http-muster"].clone();
+    let cookie = browser.cookie(SESSION).unwrap();
 
     let change = |current, new| [("current_password", current), ("new_password", new), ("return_to", "/login/x")];
     let page = browser.submit("/account/password", &change(PASSWORD, PASSWORD)).await;
@@ -108,9 +108,9 @@ async fn an_initial_password_is_changed_before_anything_else() {
     assert!(page.text.contains("The same as the current password."), "{}", page.text);
     let answer = browser.submit("/account/password", &change(PASSWORD, NEW)).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/login/x"));
-    assert_ne!(browser.cookies["__Host-Http-muster"], cookie, "S-2: the secret is a new one");
+    assert_ne!(browser.cookie(SESSION).unwrap(), cookie, "S-2: the secret is a new one");
     assert_eq!(browser.get("/account").await.status, 200);
-    browser.cookies.insert("__Host-Http-muster".to_owned(), cookie);
+    browser.set_cookie(SESSION, &cookie);
     assert_eq!(browser.get("/account/password").await.status, 303);
 }
 
@@ -123,9 +123,9 @@ async fn a_changed_password_ends_other_sessions_and_on_request_api_keys() {
     let spec =
         KeySpec { user_id: Some(user_id.parse().unwrap()), ..KeySpec::new("laptop", PermissionLevel::Collaborator) };
     let key = muster::keys::create(&app.app, &operator, spec).await.unwrap();
-    let (mut browser, mut elsewhere) = (Browser::of(&app), Browser::of(&app));
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
-    elsewhere.sign_in("ada@example.com", PASSWORD, "").await;
+    let (browser, elsewhere) = (Browser::of(&app), Browser::of(&app));
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    elsewhere.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let page = browser.get("/account/password").await;
     assert!(page.text.contains("Also revoke my API key<"), "{}", page.text);
     let page = browser.submit("/account/password", &[("current_password", "wrong"), ("new_password", NEW)]).await;
@@ -154,7 +154,7 @@ async fn a_recovery_link_signs_an_sso_user_in() {
     let operator = muster::organizations::operator(&app.app).await.unwrap();
     let link = muster::links::recover(&app.app, &operator, user_id).await.unwrap();
     let path = format!("/password/{}", link.token.expose());
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let page = browser.get(&path).await;
     assert_eq!((page.status, heading(&page)), (200, "Sign in with a recovery link"));
     assert!(!page.text.contains("type=\"password\""), "{}", page.text);

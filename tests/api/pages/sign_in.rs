@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Duration, Utc};
 use muster::clock::Clock;
 
-use super::{Browser, PASSWORD, event, form, heading, spawn, title, user};
+use super::{Browser, PASSWORD, SESSION, event, form, heading, spawn, title, user};
 use crate::support::TestApp;
 
 const POLICY: &str =
@@ -14,7 +14,7 @@ const POLICY: &str =
 async fn a_person_signs_in_and_comes_to_the_page_they_wanted() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let home = browser.get("/").await;
     assert_eq!((home.status, home.header("location")), (303, "account"));
     let account = browser.get("/account").await;
@@ -42,7 +42,7 @@ async fn a_person_signs_in_and_comes_to_the_page_they_wanted() {
         .submit("/sign-in", &[("email", "ADA@example.com"), ("password", PASSWORD), ("return_to", "/account")])
         .await;
     assert_eq!((answer.status, answer.header("location")), (303, "sign-in/check?return_to=%2Faccount"));
-    assert_eq!(browser.cookies.keys().collect::<Vec<_>>(), ["__Host-Http-muster", "__Host-Http-muster-device"]);
+    assert_eq!(browser.cookie_names(), ["__Host-Http-muster", "__Host-Http-muster-device"]);
     let check = browser.get("/sign-in/check?return_to=%2Faccount").await;
     assert_eq!((check.status, check.header("location")), (303, "/account"));
     let account = browser.get("/account").await;
@@ -66,7 +66,7 @@ async fn all_refusals_are_one_page_without_the_password() {
         ("grace@example.com", PASSWORD),
         ("no address", ""),
     ] {
-        let mut browser = Browser::of(&app);
+        let browser = Browser::of(&app);
         let page =
             browser.submit("/sign-in", &[("email", email), ("password", password), ("return_to", "/login/x")]).await;
         assert_eq!((page.status, title(&page)), (401, "Error: Sign in · muster"));
@@ -80,7 +80,7 @@ async fn all_refusals_are_one_page_without_the_password() {
             assert!(page.text.contains(part), "{part} in {}", page.text);
         }
         assert!(password.is_empty() || !page.text.contains(password));
-        assert!(page.text.contains(&format!("value=\"{email}\"")) && browser.cookies.is_empty());
+        assert!(page.text.contains(&format!("value=\"{email}\"")) && browser.cookie_names().is_empty());
         pages.push(page.text.replace(email, ""));
     }
     assert!(pages.iter().all(|page| *page == pages[0]));
@@ -91,7 +91,7 @@ async fn all_refusals_are_one_page_without_the_password() {
 async fn too_many_attempts_are_told_the_time() {
     let time = Arc::new(Mutex::new("2026-11-05T10:00:00Z".parse::<DateTime<Utc>>().unwrap()));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |_| {}).await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let fields = [("email", "ada@example.com"), ("password", "wrong")];
     for _ in 0..10 {
         assert_eq!(browser.submit("/sign-in", &fields).await.status, 401);
@@ -110,14 +110,14 @@ async fn too_many_attempts_are_told_the_time() {
 #[tokio::test]
 async fn over_plain_http_under_another_name_there_is_no_form() {
     let app = TestApp::spawn_with(|config| config.server.public_url = "https://muster.example.org".to_owned()).await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     for (path, host, status) in [
         ("/sign-in", "muster.internal:8080", 403),
         ("/password/aml_x", "10.0.0.7", 403),
         ("/sign-in", "localhost:8080", 200),
         ("/sign-in", "127.0.0.1", 200),
     ] {
-        let page = browser.send(browser.request("GET", path).header("host", host)).await;
+        let page = browser.send(browser.bare("GET", path).header("host", host)).await;
         assert_eq!(page.status, status, "{host}");
         assert_eq!(page.text.contains("<form"), status == 200, "{host}");
         if status == 403 {
@@ -125,10 +125,8 @@ async fn over_plain_http_under_another_name_there_is_no_form() {
             assert!(page.text.contains("href=\"https://muster.example.org/sign-in\""), "{}", page.text);
         }
     }
-    let request = form(
-        browser.request("POST", "/sign-in").header("host", "muster.internal"),
-        &[("email", "a"), ("password", "b")],
-    );
+    let request =
+        form(browser.bare("POST", "/sign-in").header("host", "muster.internal"), &[("email", "a"), ("password", "b")]);
     assert_eq!(browser.send(request).await.status, 403);
 }
 
@@ -137,8 +135,8 @@ async fn over_plain_http_under_another_name_there_is_no_form() {
 async fn forms_of_other_sites_are_rejected() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     let own = format!("http://{}", app.address);
     let fields = [("email", "ada@example.com"), ("password", PASSWORD)];
     for (name, value) in [
@@ -150,16 +148,16 @@ async fn forms_of_other_sites_are_rejected() {
         ("x-none", ""),
     ] {
         for path in ["/sign-in", "/sign-out", "/account/password"] {
-            let page = browser.send(form(browser.request("POST", path).header(name, value), &fields)).await;
+            let page = browser.send(form(browser.bare("POST", path).header(name, value), &fields)).await;
             assert_eq!((page.status, heading(&page)), (403, "The request came from another site"), "{path} {name}");
         }
     }
     assert_eq!(browser.get("/account").await.status, 200, "still signed in");
     // Without `Sec-Fetch-Site`, as over plain HTTP, the origin decides.
-    let request = form(browser.request("POST", "/sign-in").header("origin", &own), &fields);
+    let request = form(browser.bare("POST", "/sign-in").header("origin", &own), &fields);
     assert_eq!(browser.send(request).await.status, 303);
     // Only forms.
-    let request = browser.request("POST", "/sign-in").header("origin", &own).header("content-type", "text/plain");
+    let request = browser.bare("POST", "/sign-in").header("origin", &own).header("content-type", "text/plain");
     assert_eq!(browser.send(request.body("email=a&password=b")).await.status, 415);
 }
 
@@ -169,10 +167,10 @@ async fn a_form_that_was_open_for_an_hour_signs_in() {
     let time = Arc::new(Mutex::new(Utc::now()));
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |config| config.passwords.must_change = false).await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     assert!(browser.get("/sign-in").await.text.contains("<form"));
     *time.lock().unwrap() += Duration::hours(1);
-    assert_eq!(browser.sign_in("ada@example.com", PASSWORD, "").await, "../account");
+    assert_eq!(browser.sign_in_on_page("ada@example.com", PASSWORD, "").await, "../account");
 }
 
 /// S-41: no page leads to another host.
@@ -180,8 +178,11 @@ async fn a_form_that_was_open_for_an_hour_signs_in() {
 async fn return_addresses_of_other_hosts_are_ignored() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    assert_eq!(browser.sign_in("ada@example.com", PASSWORD, "/login/x?a=b&c=%20d").await, "/login/x?a=b&c=%20d");
+    let browser = Browser::of(&app);
+    assert_eq!(
+        browser.sign_in_on_page("ada@example.com", PASSWORD, "/login/x?a=b&c=%20d").await,
+        "/login/x?a=b&c=%20d"
+    );
     let long = format!("/{}", "x".repeat(2048));
     for bad in [
         "//evil.example",
@@ -211,13 +212,13 @@ async fn return_addresses_of_other_hosts_are_ignored() {
 async fn a_browser_that_keeps_no_cookies_gets_an_explanation() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     browser.submit("/sign-in", &[("email", "ada@example.com"), ("password", PASSWORD)]).await;
-    browser.cookies.clear();
+    browser.clear_cookies();
     let page = browser.get("/sign-in/check?return_to=%2Faccount").await;
     assert_eq!((page.status, heading(&page)), (400, "Sign-in did not work"));
     assert!(page.text.contains("Cookies are off") && !page.text.contains("No HTTPS"), "{}", page.text);
-    let page = browser.send(browser.request("GET", "/sign-in/check").header("host", "muster.internal")).await;
+    let page = browser.send(browser.bare("GET", "/sign-in/check").header("host", "muster.internal")).await;
     assert!(page.text.contains("No HTTPS"), "{}", page.text);
 }
 
@@ -228,8 +229,8 @@ async fn an_old_session_is_confirmed_with_the_password_of_its_user() {
     let app = TestApp::spawn_at(Clock::Manual(Arc::clone(&time)), |config| config.passwords.must_change = false).await;
     user(&app, "ada@example.com", "collaborator").await;
     user(&app, "grace@example.com", "owner").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     *time.lock().unwrap() += Duration::minutes(16);
     let page = browser.get("/sign-in?again=1&return_to=/login/x").await;
     assert_eq!((page.status, heading(&page)), (200, "Confirm that it’s you"));
@@ -239,15 +240,15 @@ async fn an_old_session_is_confirmed_with_the_password_of_its_user() {
     let wrong =
         browser.submit("/sign-in", &[("again", "1"), ("email", "ada@example.com"), ("password", "wrong")]).await;
     assert_eq!((wrong.status, heading(&wrong)), (401, "Confirm that it’s you"));
-    let before = browser.cookies["__Host-Http-muster"].clone();
+    let before = browser.cookie(SESSION).unwrap();
     // Another account is not possible, whatever is sent.
     let answer =
         browser.submit("/sign-in", &[("again", "1"), ("email", "grace@example.com"), ("password", PASSWORD)]).await;
     assert_eq!(answer.status, 303, "{}", answer.text);
     assert!(browser.get("/account").await.text.contains("ada@<wbr>example.com"));
     // The session from before has ended.
-    let mut old = Browser::of(&app);
-    old.cookies.insert("__Host-Http-muster".to_owned(), before);
+    let old = Browser::of(&app);
+    old.set_cookie(SESSION, &before);
     assert_eq!(old.get("/account").await.status, 303);
     assert_eq!(app.db_value::<i64>("select count(*) from sessions where ended_at is null").await, 1);
 }
@@ -257,8 +258,8 @@ async fn an_old_session_is_confirmed_with_the_password_of_its_user() {
 async fn a_person_whose_session_has_ended_is_told_so_once() {
     let app = spawn().await;
     user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
     app.db_execute("update sessions set ended_at = now(), end_reason = 'ended'").await;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     let answer = browser.get("/account").await;
@@ -274,7 +275,7 @@ async fn with_several_organizations_the_form_asks_which() {
     user(&app, "ada@example.com", "collaborator").await;
     let operator = muster::organizations::operator(&app.app).await.unwrap();
     muster::organizations::create(&app.app, &operator, "Second", &"second".parse().unwrap()).await.unwrap();
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let page = browser.get("/sign-in").await;
     assert!(
         page.text.contains("name=\"organization\"") && !page.text.contains("Default organization"),
@@ -295,19 +296,19 @@ async fn with_several_organizations_the_form_asks_which() {
 async fn signing_out_asks_first_and_ends_the_session() {
     let app = spawn().await;
     let user_id = user(&app, "ada@example.com", "collaborator").await;
-    let mut browser = Browser::of(&app);
-    browser.sign_in("ada@example.com", PASSWORD, "").await;
-    let cookie = browser.cookies["__Host-Http-muster"].clone();
+    let browser = Browser::of(&app);
+    browser.sign_in_on_page("ada@example.com", PASSWORD, "").await;
+    let cookie = browser.cookie(SESSION).unwrap();
     let page = browser.get("/sign-out").await;
     assert_eq!((page.status, heading(&page)), (200, "Sign out?"));
     assert_eq!(browser.get("/account").await.status, 200);
     let answer = browser.submit("/sign-out", &[]).await;
     assert_eq!((answer.status, answer.header("location")), (303, "sign-out"));
-    assert!(!browser.cookies.contains_key("__Host-Http-muster"));
+    assert!(browser.cookie(SESSION).is_none());
     let ended = event(&app, "session.end").await;
     assert_eq!((&ended["details"]["user_id"], &ended["actor_kind"]), (&user_id.into(), &"session".into()));
     // The cookie is worth nothing.
-    browser.cookies.insert("__Host-Http-muster".to_owned(), cookie);
+    browser.set_cookie(SESSION, &cookie);
     assert_eq!(browser.get("/account").await.status, 303);
     assert_eq!(browser.submit("/sign-out", &[]).await.status, 303);
     assert_eq!(browser.submit("/sign-out", &[]).await.status, 303);
@@ -320,7 +321,7 @@ async fn signing_out_asks_first_and_ends_the_session() {
 async fn without_the_database_pages_say_so() {
     let app = spawn().await;
     app.served.close().await;
-    let mut browser = Browser::of(&app);
+    let browser = Browser::of(&app);
     let page = browser.get("/sign-in").await;
     assert_eq!((page.status, heading(&page)), (503, "Please try again in a moment"));
     assert_eq!(page.header("retry-after"), "2");
