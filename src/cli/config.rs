@@ -2,7 +2,7 @@
 
 use super::args::{ConfigArgs, settings_source};
 use super::{Exit, output};
-use crate::config::{ConfigError, MANUAL};
+use crate::config::{Config, ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
 use crate::mail::Mailer;
 use crate::postgres;
@@ -28,11 +28,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     }
     let file = &config.config;
     let config = config.load()?;
-    let mut mistakes = Mistakes::default();
-    mistakes.note(config.trace_headers());
-    mistakes.note(Fingerprints::new(&config));
-    mistakes.note(Mailer::new(&config));
-    mistakes.note(SealKeys::new(&config));
+    let mut mistakes = Mistakes::in_contents_of(&config);
     let tls = mistakes.note(Tls::load(&config.server)).flatten();
     let database = match mistakes.note(config.database_options()).flatten() {
         Some(options) => postgres::name_and_address(&options),
@@ -41,9 +37,7 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
             format!("embedded, in {}", data_dir.display())
         }
     };
-    if !mistakes.0.is_empty() {
-        return Err(Exit::usage(ConfigError::of(&mistakes.0)));
-    }
+    mistakes.into_result()?;
     let passwords = &config.passwords;
     output::print(&format!(
         "settings    {}\nlisten      {}\ndatabase    {database}\nbatch       max. {} users\nargon2id    m={} KiB, t={}, p={}\nlog         {}",
@@ -62,11 +56,29 @@ pub(super) fn run(command: &Command) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Checks what is parsed after the settings are loaded, such as keys and URLs, before anything is opened or created.
+pub(super) fn check_contents(config: &Config) -> Result<(), Exit> {
+    Mistakes::in_contents_of(config).into_result()
+}
+
 /// The messages about settings that can't be used.
 #[derive(Default)]
 struct Mistakes(Vec<String>);
 
 impl Mistakes {
+    fn in_contents_of(config: &Config) -> Self {
+        let mut mistakes = Self::default();
+        mistakes.note(config.trace_headers());
+        mistakes.note(Fingerprints::new(config));
+        mistakes.note(Mailer::new(config));
+        mistakes.note(SealKeys::new(config));
+        mistakes
+    }
+
+    fn into_result(self) -> Result<(), Exit> {
+        if self.0.is_empty() { Ok(()) } else { Err(Exit::usage(ConfigError::of(&self.0))) }
+    }
+
     fn note<T>(&mut self, read: Result<T, impl ToString>) -> Option<T> {
         read.map_err(|error| {
             // Several settings can depend on the same file.

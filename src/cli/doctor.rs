@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::args::{ConfigArgs, settings_source};
+use super::config::check_contents;
 use super::local::Local;
 use super::output::{self, Format};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Report, State, Subject};
-use crate::fingerprint::Fingerprints;
-use crate::mail::Mailer;
-use crate::seal::SealKeys;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -53,10 +51,7 @@ pub(super) async fn run(args: Args) -> Result<(), Exit> {
 fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
     let config = args.load()?;
     config.database_options().map_err(Exit::usage)?;
-    config.trace_headers().map_err(Exit::usage)?;
-    Fingerprints::new(&config).map_err(Exit::usage)?;
-    SealKeys::new(&config).map_err(Exit::usage)?;
-    Mailer::new(&config).map_err(Exit::usage)?;
+    check_contents(&config)?;
     Ok(config)
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ConfigArgs, ServeArgs};
+use super::config::check_contents;
 use super::local::Local;
 use super::{Exit, output};
 use crate::app::App;
@@ -55,6 +56,7 @@ pub(super) struct MigrateArgs {
 pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
     let config = args.config.load()?;
     telemetry::start(&config.log).map_err(Exit::Usage)?;
+    check_contents(&config)?;
     let local = Local::open(config, true).await?;
     let prepared = local.prepare().await;
     let granted = match (&prepared, &args.grant_to) {
@@ -145,6 +147,7 @@ impl Server {
     /// Binds the sockets, opens and migrates the database, and starts the server with the settings of `args`.
     pub(super) async fn start(config: Config, args: &ServeArgs) -> Result<Self, Exit> {
         telemetry::start(&config.log).map_err(Exit::Usage)?;
+        check_contents(&config)?;
         let tls = Tls::load(&config.server).map_err(Exit::usage)?;
         if let Some(sentence) = tls.as_ref().and_then(|tls| tls.validity_error()) {
             tracing::error!("{sentence}");

@@ -145,6 +145,8 @@ fn mail_that_can_not_work_is_a_mistake_in_the_settings() {
     let url = ("MUSTER_MAIL__URL", "smtp://ada:hunter2@mail.example.org");
     let from = ("MUSTER_MAIL__FROM", "muster@example.org");
     let public_url = ("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org");
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
     let missing = "`mail.url` requires `server.public_url`: links that are sent by mail begin with it";
     for (settings, message) in [
         (&[url, from][..], missing),
@@ -159,7 +161,8 @@ fn mail_that_can_not_work_is_a_mistake_in_the_settings() {
             "`mail.url` must be smtp://USER:PASSWORD@HOST:587 (with STARTTLS) or smtps://USER:PASSWORD@HOST",
         ),
     ] {
-        for arguments in [&["config", "check"][..], &["serve", "--data-dir", "/dev/null/data"], TEST] {
+        let [serve, migrate] = ["serve", "migrate"].map(|command| [command, "--data-dir", data_dir.to_str().unwrap()]);
+        for arguments in [&["config", "check"][..], &serve, &migrate, TEST] {
             let ran = check(settings, arguments);
             assert_eq!(
                 (ran.status, ran.err.as_str()),
@@ -168,6 +171,7 @@ fn mail_that_can_not_work_is_a_mistake_in_the_settings() {
             );
         }
     }
+    assert!(!data_dir.exists());
     assert_eq!(check(&[url, from, public_url], &["config", "check"]).status, Some(0));
     let ran = check(&[], TEST);
     let message = "error: mail is not configured: `mail.url` is not set in defaults and the environment (neither --config nor \
