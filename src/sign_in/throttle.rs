@@ -9,6 +9,8 @@
 //! | link | a link to set a password | 10 | 6 seconds |
 //! | reset | an address for which a link is asked for | 3 | 10 minutes |
 //! | reset, network | the address of the client, as above | 30 | minute |
+//! | sso_create | a provider that creates accounts | `creates_per_hour` | hour / `creates_per_hour` |
+//! | sso_logout | the address of a provider that ends sessions, as above | 100 | second |
 //!
 //! The database's clock decides. A bucket is the start of an HMAC: the table names nobody.
 
@@ -22,7 +24,7 @@ use super::device::Device;
 use super::write;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::id::{Id, Organization, PasswordLink};
+use crate::id::{Id, Organization, PasswordLink, SsoProvider};
 
 pub(crate) use write::delete_old;
 
@@ -75,6 +77,29 @@ pub(crate) async fn limit_link(app: &App, organization_id: Id<Organization>, lin
     take(app, organization_id, vec![bucket]).await.map(drop)
 }
 
+/// Takes one of the accounts that a provider may create.
+///
+/// # Errors
+/// `throttled`.
+pub(crate) async fn limit_creations(
+    app: &App,
+    organization_id: Id<Organization>,
+    provider_id: Id<SsoProvider>,
+) -> Result<()> {
+    let (id, per_hour) = (Uuid::from(provider_id), app.config.sso.creates_per_hour);
+    let bucket = Bucket::new(app, "sso_create", &[id.as_bytes()], per_hour, TimeDelta::hours(1) / per(per_hour));
+    take(app, organization_id, vec![bucket]).await.map(drop)
+}
+
+/// Takes a token for a logout token, whose signature is expensive to check.
+///
+/// # Errors
+/// `throttled`.
+pub(crate) async fn limit_logouts(app: &App, organization_id: Id<Organization>, address: IpAddr) -> Result<()> {
+    let bucket = Bucket::new(app, "sso_logout", &[&network(address)], 100, TimeDelta::seconds(1));
+    take(app, organization_id, vec![bucket]).await.map(drop)
+}
+
 /// The buckets of an attempt to sign in.
 pub(super) fn of_sign_in(app: &App, key: &str, device: Option<Device>, address: Option<IpAddr>) -> Vec<Bucket> {
     let settings = &app.config.sign_in;
@@ -96,7 +121,7 @@ pub(super) fn of_reset(app: &App, key: &str, address: Option<IpAddr>) -> Vec<Buc
 }
 
 /// The network of a client.
-pub(crate) fn network(address: IpAddr) -> Vec<u8> {
+fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_bits().to_be_bytes().to_vec(),
         IpAddr::V6(address) => (address.to_bits() & (u128::MAX << 64)).to_be_bytes().to_vec(),

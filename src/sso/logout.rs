@@ -1,6 +1,5 @@
 //! Back-channel logout: a provider ends the sessions of a person.
 
-use chrono::TimeDelta;
 use serde_json::Map;
 
 use super::oidc::InvalidToken;
@@ -12,10 +11,7 @@ use crate::app::App;
 use crate::audit::{Event, Target};
 use crate::caller::{Action, Caller, Origin};
 use crate::error::{Code, Error};
-use crate::sign_in::throttle::{self, Bucket};
-
-/// Logout tokens of one network at once, and then per second.
-const BURST: u32 = 100;
+use crate::sign_in::throttle;
 
 impl Provider {
     /// Ends the sessions that a logout token names. Returns their number.
@@ -25,10 +21,7 @@ impl Provider {
     pub async fn log_out(&self, app: &App, token: &str, origin: Origin) -> Result<usize, SsoError> {
         let provider = self.stored();
         if let Some(address) = origin.address {
-            let bucket = Bucket::new(app, "sso_logout", &[&throttle::network(address)], BURST, TimeDelta::seconds(1));
-            if let Err(throttled) = throttle::take(app, provider.organization_id, vec![bucket]).await? {
-                return Err(Error::throttled(throttled.retry_after).into());
-            }
+            throttle::limit_logouts(app, provider.organization_id, address).await?;
         }
         let known = provider.known(app).await?;
         let expected = Expected {

@@ -26,7 +26,7 @@ use crate::failpoints;
 use crate::id::{Id, Session, SsoIdentity, User};
 use crate::secret::Secret;
 use crate::sessions::{self, Client, Method, NewSession, Proof, StartedSession};
-use crate::sign_in::throttle::{self, Bucket};
+use crate::sign_in::throttle;
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, Attributes, Credential, EmailAddress, Line, Name, NewUser};
 
@@ -313,7 +313,7 @@ impl Provider {
             (Match::SignIn(user_id), Some(identity_id)) => (user_id, How::Bound(identity_id)),
             (Match::Bind(user_id), _) => (user_id, How::Bind),
             (Match::Create(address), _) => {
-                self.limit_creations(app).await?;
+                throttle::limit_creations(app, self.0.organization_id, self.0.provider_id).await?;
                 (Id::new(now), How::Create(Box::new(new_user(address, &claims)?)))
             }
             (Match::Deny(class), _) => return Err(denied(class, &subject).into()),
@@ -382,21 +382,6 @@ impl Provider {
                 matching::unknown(address, found.as_ref(), rules)
             }
         })
-    }
-
-    /// Takes one of the accounts that the provider may create in an hour.
-    async fn limit_creations(&self, app: &App) -> Result<(), SsoError> {
-        let per_hour = app.config.sso.creates_per_hour;
-        let cost = TimeDelta::hours(1) / i32::try_from(per_hour).unwrap_or(i32::MAX).max(1);
-        let provider = uuid::Uuid::from(self.0.provider_id);
-        let bucket = Bucket::new(app, "sso_create", &[provider.as_bytes()], per_hour, cost);
-        match throttle::take(app, self.0.organization_id, vec![bucket]).await? {
-            Ok(_) => Ok(()),
-            Err(throttled) => {
-                app.metrics.sign_ins.count_throttled("sso_create");
-                Err(Error::throttled(throttled.retry_after).into())
-            }
-        }
     }
 
     /// Starts the session. All that was judged is judged again under lock, and the state is used up.

@@ -362,7 +362,7 @@ async fn a_provider_with_another_issuer_is_not_added() {
     idp.script().metadata = json!({ "token_endpoint": "http://evil.example/" });
     assert!(add(idp.issuer.clone()).await.unwrap_err().contains("must begin with https://"));
     idp.script().metadata = json!({});
-    assert_eq!(add("http://169.254.169.254".to_owned()).await.unwrap_err().contains("must begin with https://"), true);
+    assert!(add("http://169.254.169.254".to_owned()).await.unwrap_err().contains("must begin with https://"));
     assert!(
         add("https://169.254.169.254".to_owned()).await.unwrap_err().contains("is not allowed for identity providers")
     );
