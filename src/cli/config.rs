@@ -7,6 +7,7 @@ use crate::fingerprint::Fingerprints;
 use crate::mail::Mailer;
 use crate::postgres;
 use crate::seal::SealKeys;
+use crate::sso::Sso;
 use crate::tls::Tls;
 
 #[derive(clap::Subcommand, Debug)]
@@ -72,6 +73,7 @@ impl Mistakes {
         mistakes.note(Fingerprints::new(config));
         mistakes.note(Mailer::new(config));
         mistakes.note(SealKeys::new(config));
+        mistakes.note(Sso::new(config));
         mistakes
     }
 

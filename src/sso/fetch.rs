@@ -12,7 +12,7 @@
 //! *No connection is kept*, so that every request resolves and checks the address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -36,10 +36,11 @@ const AT_ONCE: usize = 16;
 /// Sends requests to providers.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    client: Client,
+    /// Made for the first request: it needs the certificates of the system, which a server without providers can be without.
+    client: OnceLock<Result<Client, String>>,
     permits: Semaphore,
     is_private_allowed: bool,
-    has_proxy: bool,
+    proxy: Option<Proxy>,
 }
 
 /// A response, whatever its status.
@@ -52,27 +53,30 @@ pub(crate) struct Response {
 
 impl Fetcher {
     pub(crate) fn new(settings: &config::Sso) -> Result<Self, ConfigError> {
-        // Fails if a provider is installed already, which is the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
-            .no_proxy();
-        let has_proxy = !settings.proxy.expose().is_empty();
-        if has_proxy {
-            let proxy = Proxy::all(settings.proxy.expose())
-                .map_err(|_| ConfigError::starting("`sso.proxy` must be a URL".to_owned()))?;
-            builder = builder.proxy(proxy);
-        } else {
-            builder = builder.dns_resolver(Arc::new(Resolver { is_private_allowed: settings.private_networks }));
-        }
-        let client = builder
-            .build()
-            .map_err(|error| ConfigError::starting(format!("can't send requests to identity providers: {error}")))?;
-        let permits = Semaphore::new(AT_ONCE);
-        Ok(Self { client, permits, is_private_allowed: settings.private_networks, has_proxy })
+        let url = settings.proxy.expose();
+        let proxy = (!url.is_empty()).then(|| Proxy::all(url)).transpose();
+        let proxy = proxy.map_err(|_| ConfigError::starting("`sso.proxy` must be a URL".to_owned()))?;
+        let (client, permits) = (OnceLock::new(), Semaphore::new(AT_ONCE));
+        Ok(Self { client, permits, is_private_allowed: settings.private_networks, proxy })
+    }
+
+    fn client(&self) -> Result<&Client, String> {
+        let build = || {
+            // Fails if a provider is installed already, which is the same one.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let builder = Client::builder()
+                .timeout(TIMEOUT)
+                .redirect(Policy::none())
+                .pool_max_idle_per_host(0)
+                .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
+                .no_proxy();
+            let builder = match &self.proxy {
+                Some(proxy) => builder.proxy(proxy.clone()),
+                None => builder.dns_resolver(Arc::new(Resolver { is_private_allowed: self.is_private_allowed })),
+            };
+            builder.build().map_err(|error| format!("TLS can't be set up: {}", describe(error)))
+        };
+        self.client.get_or_init(build).as_ref().map_err(Clone::clone)
     }
 
     /// Reads a resource, with an access token if one is given.
@@ -111,14 +115,14 @@ impl Fetcher {
         // A literal address is not resolved.
         let host = request.url().host_str().unwrap_or_default().trim_matches(['[', ']']);
         if let Ok(address) = host.parse::<IpAddr>()
-            && !self.has_proxy
+            && self.proxy.is_none()
             && !is_allowed(address, self.is_private_allowed)
         {
             return Err(format!("the address {address} is not allowed for identity providers"));
         }
         let sent = async {
             let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
-            let mut response = self.client.execute(request).await.map_err(describe)?;
+            let mut response = self.client()?.execute(request).await.map_err(describe)?;
             let status = response.status().as_u16();
             let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let content_type = content_type.unwrap_or_default().to_owned();

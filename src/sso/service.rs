@@ -15,7 +15,7 @@ impl Sso {
     /// Connects to nothing yet.
     ///
     /// # Errors
-    /// If requests to providers can't be sent.
+    /// Settings that can't be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         Ok(Self { fetcher: Fetcher::new(&config.sso)?, cache: Cache::default() })
     }
