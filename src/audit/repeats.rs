@@ -2,7 +2,7 @@
 //!
 //! | denials, in a minute | appended one by one | after that |
 //! |---|---|---|
-//! | failed authentication: one organization, reason, and network (/24 or /64) | the first | counted |
+//! | failed authentication, and sign-ins to accounts that don't exist: one organization, reason, and network (/24 or /64) | the first | counted |
 //! | of a principal with a valid credential | the first 60, and 600 of all principals of the organization | counted for each action and reason |
 //! | of more than 20 kinds in one organization | the first of each of the 20 kinds | counted together, with the reason `other` |
 //!
@@ -98,9 +98,9 @@ struct Minute {
 
 impl Minute {
     /// Whether to append the denial. Otherwise it is counted.
-    fn note(&mut self, denial: Denial, is_authenticated: bool, now: DateTime<Utc>) -> bool {
+    fn note(&mut self, denial: Denial, is_of_stranger: bool, now: DateTime<Utc>) -> bool {
         let of_organization: u32 = self.appended.values().sum();
-        if is_authenticated {
+        if !is_of_stranger {
             let appended = self.appended.entry(denial.actor).or_default();
             if *appended < OF_PRINCIPAL && of_organization < OF_ORGANIZATION {
                 *appended += 1;
@@ -109,7 +109,7 @@ impl Minute {
         }
         let is_new = !self.counts.contains_key(&denial);
         let denial = if is_new && self.counts.len() >= KINDS { OTHER } else { denial };
-        let is_first = is_new && denial != OTHER && !is_authenticated;
+        let is_first = is_new && denial != OTHER && is_of_stranger;
         let count = self.counts.entry(denial).or_insert(Count { number: 0, first: now, last: now });
         if !is_first {
             if count.number == 0 {
@@ -154,7 +154,8 @@ impl Repeats {
         denial: &AuditDenial,
         now: DateTime<Utc>,
     ) -> bool {
-        let is_authenticated = !matches!(denial, AuditDenial::Unauthenticated(_));
+        let is_of_stranger =
+            matches!(denial, AuditDenial::Unauthenticated(_) | AuditDenial::SignIn { user_id: None, .. });
         let kind = Denial {
             actor: attribution.actor,
             action,
@@ -166,11 +167,11 @@ impl Repeats {
         if organizations.len() >= TRACKED {
             organizations.retain(|_, minute| minute.exists);
             if organizations.len() >= TRACKED && !organizations.contains_key(&attribution.organization_id) {
-                return is_authenticated;
+                return !is_of_stranger;
             }
         }
         let new = || Minute { start: now, exists: true, appended: HashMap::new(), counts: HashMap::new() };
-        organizations.entry(attribution.organization_id).or_insert_with(new).note(kind, is_authenticated, now)
+        organizations.entry(attribution.organization_id).or_insert_with(new).note(kind, is_of_stranger, now)
     }
 
     /// Notes that there is no such organization.

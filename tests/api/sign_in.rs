@@ -1,11 +1,17 @@
 //! Signing in with a password: the requirements S-1 to S-17 of the sign-in contract that HTTP shows.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use muster::caller::PermissionLevel;
 use muster::clock::Clock;
+use muster::jobs;
+use muster::passwords::Policy;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::browser::{Browser, DEVICE, PASSWORD, SESSION};
-use crate::support::{Answer, TestApp, sso, with_password};
+use crate::support::{Actor, Answer, TestApp, sso, with_password};
 
 const LOGIN: &str = "/api/v2/users/login";
 
@@ -251,6 +257,47 @@ async fn a_changed_password_ends_other_sessions_and_links() {
     assert_eq!(Browser::of(&app).sign_in("ada@example.com", "another-Harbor-Quill-27").await.status, 200);
 }
 
+/// S-10: with too many passwords ahead, a sign-in is refused with the time to come back, and its tokens are given back.
+#[tokio::test]
+async fn a_sign_in_that_finds_no_place_costs_nothing() {
+    let app = TestApp::spawn_with(|config| config.passwords.threads = 1).await;
+    app.signed_in("ada@example.com").await;
+    // The token of her link.
+    app.db_execute("delete from throttles").await;
+    // More than have a place, so that each place is taken again at once.
+    let mut filling = JoinSet::new();
+    for _ in 0..100 {
+        let hasher = Arc::clone(&app.app.hasher);
+        let password = Policy::new(8, 0).check("some other password", &[]).unwrap();
+        filling.spawn(async move {
+            loop {
+                if hasher.hash(password.clone()).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        });
+    }
+    let browser = Browser::of(&app);
+    let mut answer = browser.sign_in("ada@example.com", PASSWORD).await;
+    for _ in 0..100 {
+        if answer.status == 503 {
+            break;
+        }
+        answer = browser.sign_in("ada@example.com", PASSWORD).await;
+    }
+    filling.shutdown().await;
+    assert_eq!((answer.status, &answer.error()["code"]), (503, &json!("overloaded")), "{}", answer.text);
+    let wait: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert!(
+        answer.error()["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("the password hashing queue is full; nothing was written; ")
+    );
+    assert_eq!(app.db_value::<i64>("select count(*) from throttles where full_at > clock_timestamp()").await, 0);
+}
+
 /// S-12, S-13, S-16: 40 guesses at once are 10 hashes, an unknown account is throttled alike, and a success gives its token back.
 #[tokio::test]
 async fn guesses_at_an_account_are_throttled() {
@@ -417,6 +464,66 @@ async fn making_a_key_needs_a_recent_sign_in() {
         )
     );
     assert_eq!(fresh.get("/api/v2/api_keys").await.status, 200);
+}
+
+/// S-19: nobody sets the password of another user, only a link for it is made.
+#[tokio::test]
+async fn an_owner_sets_no_password_of_another_user() {
+    let app = TestApp::spawn().await;
+    let (user_id, browser) = app.signed_in("ada@example.com").await;
+    let new = "another-Anchor-Plum-92";
+    let body =
+        json!({"user_id": user_id, "email": "ada@example.com", "current_password": PASSWORD, "new_password": new});
+    let answer = app.owner.post("/api/v2/users/change_password", &body).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let answer =
+        Actor::send(app.owner.request("PATCH", &format!("/api/v2/users/{user_id}")).json(&json!({"password": new})))
+            .await;
+    assert_eq!((answer.status, &answer.error()["rows"][0]["code"]), (422, &json!("unknown_field")), "{}", answer.text);
+    assert_eq!(browser.sign_in("ada@example.com", PASSWORD).await.status, 200);
+}
+
+/// S-49, S-50: what a person does in a session is recorded with the session and the user; strangers' attempts are counted, and no
+/// address or name is stored.
+#[tokio::test]
+async fn sign_ins_are_recorded_without_addresses() {
+    let app = TestApp::spawn().await;
+    let (user_id, browser) = app.signed_in("ada@example.com").await;
+    let stranger = Browser::of(&app);
+    for guess in 0..4 {
+        assert_eq!(stranger.sign_in(&format!("eve{guess}@example.com"), PASSWORD).await.status, 401);
+    }
+    assert_eq!(stranger.sign_in("ada@example.com", "a guess").await.status, 401);
+    assert_eq!(browser.sign_in("ada@example.com", PASSWORD).await.status, 200);
+    let sessions = browser.get("/api/v2/users/sessions").await.json();
+    let current = sessions["results"].as_array().unwrap().iter().find(|session| session["is_this"] == true).unwrap();
+    let session_id = current["id"].as_str().unwrap().to_owned();
+    assert_eq!(browser.post("/api/v2/users/logout", &json!({})).await.status, 200);
+    jobs::finish(&app.app).await;
+
+    let events = app.owner.get("/api/v2/audit/events?count=50").await.json()["results"].clone();
+    let events = events.as_array().unwrap();
+    let of = |action: &str| events.iter().filter(|event| event["action"] == action).collect::<Vec<_>>();
+    let ended = of("session.end");
+    assert_eq!(
+        [&ended[0]["actor_kind"], &ended[0]["actor_id"], &ended[0]["actor_user_id"]],
+        [&json!("session"), &json!(session_id), &json!(user_id)]
+    );
+    let mut refused = of("session.start");
+    refused.retain(|event| event["reason"].is_string());
+    let reasons: Vec<(&Value, &Value, &Value)> =
+        refused.iter().map(|event| (&event["reason"], &event["target_id"], &event["details"]["repeated"])).collect();
+    let counted = json!(3);
+    assert_eq!(
+        reasons,
+        [
+            (&json!("unknown_account"), &Value::Null, &counted),
+            (&json!("wrong_password"), &json!(user_id), &Value::Null),
+            (&json!("unknown_account"), &Value::Null, &Value::Null),
+        ]
+    );
+    let stored: String = app.db_value("select string_agg(e::text, '') from audit_events e").await;
+    assert!(!stored.contains("example.com"), "{stored}");
 }
 
 /// An owner in a session does what owners do.

@@ -430,6 +430,26 @@ async fn a_suspended_user_is_refused() {
     assert_refused(&app, &browser, &answer, "sso_suspended").await;
 }
 
+/// S-74: groups and roles of a token give nothing, and so many groups that the provider leaves them out change nothing.
+#[actix_web::test]
+async fn groups_and_roles_of_the_provider_are_not_read() {
+    let (app, idp) = with_ada().await;
+    app.owner.post("/api/v2/user_groups", &json!({"name": "admins"})).await;
+    for claims in [
+        json!({ "groups": ["admins", "owner"], "roles": ["owner"], "role": "owner", "permission_level": "owner" }),
+        json!({ "hasgroups": true, "_claim_names": {"groups": "src1"},
+            "_claim_sources": {"src1": {"endpoint": "https://graph.example.com/groups"}} }),
+        json!({ "groups": [1, null], "roles": "owner" }),
+    ] {
+        idp.script().claims = claims;
+        let browser = Browser::of(&app);
+        assert_signed_in(&browser.sign_in_at(&idp).await);
+        let me = browser.get("/api/v2/userinfo/").await.json()["result"].clone();
+        assert_eq!(me["organization_permission_level"], "collaborator", "{me}");
+    }
+    assert_eq!(app.db_value::<i64>("select count(*) from user_group_members").await, 0);
+}
+
 /// S-54, S-55: required claims.
 #[actix_web::test]
 async fn a_person_of_another_tenant_is_refused() {
