@@ -14,7 +14,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, ORIGIN};
 use actix_web::{HttpMessage, HttpRequest, web};
 
-use super::public_url::host;
+use super::public_url::{host, public_url};
 use crate::app::App;
 use crate::error::{Code, Error, Result};
 
@@ -43,7 +43,8 @@ pub(super) fn check_origin(request: &HttpRequest, has_cookie: bool) -> Result<()
     let is_own = if headers.contains_key(&SEC_FETCH_SITE) {
         headers.get_all(&SEC_FETCH_SITE).all(|site| site == "same-origin")
     } else if headers.contains_key(ORIGIN) {
-        headers.get_all(ORIGIN).all(|origin| origin.to_str().is_ok_and(|origin| is_own(request, origin)))
+        let own = own_origin(request);
+        headers.get_all(ORIGIN).all(|origin| own.as_deref().is_some_and(|own| origin == own))
     } else {
         !has_cookie
     };
@@ -53,6 +54,17 @@ pub(super) fn check_origin(request: &HttpRequest, has_cookie: bool) -> Result<()
     let message =
         "not permitted: the request does not come from a page of this server; open the page again, and sign in there";
     Err(Error::new(Code::CrossSite, message))
+}
+
+/// The origin of this server's pages, as a browser writes it (RFC 6454, section 6.2): by the public URL, or else as the request
+/// reached this server. The scheme counts: an attacker on the network can answer for `http://` with this server's name.
+fn own_origin(request: &HttpRequest) -> Option<String> {
+    let app = request.app_data::<web::Data<App>>()?;
+    let url = public_url(request, &app.config.server).ok()?.to_ascii_lowercase();
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    Some(format!("{scheme}://{}", authority.strip_suffix(default_port).unwrap_or(authority)))
 }
 
 /// Whether the request comes from a page of this server, or from no page at all.

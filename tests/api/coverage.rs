@@ -206,7 +206,7 @@ async fn me(app: &TestApp) -> String {
 }
 
 /// Creates a user without a password: the address.
-async fn with_account(app: &TestApp) -> String {
+pub async fn with_account(app: &TestApp) -> String {
     let email = format!("person{}@example.com", number());
     app.owner.create(&json!([with_password(&email, "")])).await;
     email

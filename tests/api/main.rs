@@ -25,6 +25,7 @@ mod collaborator_changes;
 mod collaborator_search;
 mod collaborators;
 mod coverage;
+mod cross_site;
 mod docs;
 mod dry_run;
 mod expiry;

@@ -1,0 +1,256 @@
+//! Requests with the cookie of a session that a page of another site causes (S-25): every route that changes something, with all
+//! headers that a browser can send.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use crate::coverage::{body, operations, with_account, with_ids, with_mail};
+use crate::pages::heading;
+use crate::support::browser::{Browser, PASSWORD};
+use crate::support::gate::eventually;
+use crate::support::{Actor, Answer, TestApp};
+
+/// Routes at which no cookie counts: usage reports are discarded, and an invitation is accepted with the token of its link.
+const NO_COOKIE: [&str; 3] = ["cli_usage", "invitation_accept", "invitation_page_accept"];
+
+/// Forms that other sites may send: an application may begin a sign-in, and the identity provider ends sessions with a signed token.
+const OF_OTHER_SITES: [&str; 2] =
+    ["/sso/{organization}/{provider}/start", "/sso/{organization}/{provider}/backchannel-logout"];
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a route reads as its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    Nothing,
+    Json,
+    Form,
+}
+
+/// A request that changes something.
+#[derive(Clone, Debug)]
+struct Change {
+    id: String,
+    method: String,
+    path: String,
+    body: String,
+    reads: Reads,
+}
+
+/// The headers with which a browser says where a request comes from.
+#[derive(Clone, Debug)]
+struct Source {
+    site: Option<&'static str>,
+    origin: Option<String>,
+}
+
+impl Source {
+    /// Whether it is a page of this server, at `own`.
+    fn is_own(&self, own: &str) -> bool {
+        match self.site {
+            Some(site) => site == "same-origin",
+            None => self.origin.as_deref() == Some(own),
+        }
+    }
+}
+
+/// All that a browser can say.
+fn sources(own: &str) -> Vec<Source> {
+    let origins = [
+        Some(own.to_owned()),
+        Some("https://elsewhere.example".to_owned()),
+        Some(own.replace("http://", "https://")),
+        Some(format!("{own}0")),
+        Some("null".to_owned()),
+        None,
+    ];
+    let sites = [Some("same-origin"), Some("same-site"), Some("cross-site"), Some("none"), None];
+    sites.into_iter().flat_map(|site| origins.clone().map(|origin| Source { site, origin })).collect()
+}
+
+/// The forms of the pages, from the table of routes: what the OpenAPI description does not have.
+fn forms() -> Vec<String> {
+    let table = include_str!("../../src/http/mod.rs");
+    let mut forms = Vec::new();
+    for resource in table.split("resource(").skip(1) {
+        let Some((path, rest)) = resource.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
+            continue;
+        };
+        let endpoints = rest.split_once(']').unwrap().0;
+        let methods = endpoints.split("endpoint(").skip(1).map(|endpoint| endpoint.trim_start_matches("Method::"));
+        if methods.into_iter().any(|method| !method.starts_with("Read,") && !method.starts_with("Get,")) {
+            forms.push(path.to_owned());
+        }
+    }
+    assert!(forms.contains(&"/sign-in".to_owned()) && forms.len() > OF_OTHER_SITES.len(), "{forms:?}");
+    forms
+}
+
+/// A form that is accepted, and what it refers to.
+async fn form(app: &TestApp, path: &str) -> Change {
+    let (target, body) = match path {
+        "/sign-in" => {
+            let email = with_account(app).await;
+            app.signed_in_by_link(&email).await;
+            (path.to_owned(), format!("email={email}&password={PASSWORD}"))
+        }
+        "/sign-out" => (path.to_owned(), String::new()),
+        "/password/forgot" => (path.to_owned(), format!("email={}", with_account(app).await)),
+        "/password/{token}" => {
+            let token = app.link(&with_account(app).await).await;
+            (path.replace("{token}", &token), format!("password={PASSWORD}"))
+        }
+        "/account/password" => {
+            (path.to_owned(), format!("current_password={PASSWORD}&new_password=another-Harbor-Quill-27"))
+        }
+        "/account/sessions/{session_id}/end" => (with_ids(app, path, "session_end").await, String::new()),
+        "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
+        other => panic!("add the fields of {other} here"),
+    };
+    let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };
+    Change { id: path.to_owned(), method: "POST".to_owned(), path: target, body, reads }
+}
+
+/// Every request that changes something, each with what it refers to.
+async fn changes(app: &TestApp) -> Vec<Change> {
+    let document = serde_json::to_value(muster::http::openapi_document()).unwrap();
+    let mut changes = Vec::new();
+    for (method, template, id, _) in operations() {
+        if method == "GET" || NO_COOKIE.contains(&id.as_str()) {
+            continue;
+        }
+        let content = &document["paths"][&template][method.to_lowercase()]["requestBody"]["content"];
+        let reads = if content[JSON].is_null() { Reads::Nothing } else { Reads::Json };
+        // A batch that is being created would change by itself.
+        let state = if id == "batch_cancel" { "batch_undo" } else { &id };
+        let path = with_ids(app, &template, state).await;
+        changes.push(Change { body: body(app, &id).await, id, method, path, reads });
+    }
+    for path in forms() {
+        if !OF_OTHER_SITES.contains(&path.as_str()) {
+            changes.push(form(app, &path).await);
+        }
+    }
+    changes
+}
+
+async fn send(browser: &Browser, change: &Change, source: &Source, media_type: &str) -> Answer {
+    let request = browser.bare(&change.method, &change.path).header("content-type", media_type);
+    let request = source.site.iter().fold(request, |request, site| request.header("sec-fetch-site", *site));
+    let request = source.origin.iter().fold(request, |request, origin| request.header("origin", origin));
+    Actor::send(request.body(change.body.clone())).await
+}
+
+/// A digest of each table, without denials in the audit log.
+async fn digests(app: &TestApp) -> BTreeMap<String, String> {
+    let mut connection = app.database.connect().await.unwrap();
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(tables.len() > 15, "{tables:?}");
+    let mut digests = BTreeMap::new();
+    for table in tables {
+        let condition = if table == "audit_events" { "where outcome = 'success'" } else { "" };
+        let query =
+            format!("select md5(coalesce(string_agg(t::text, ' ' order by t::text), '')) from {table} t {condition}");
+        let digest = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.unwrap();
+        digests.insert(table, digest);
+    }
+    digests
+}
+
+/// An owner in a browser.
+async fn owner(app: &TestApp) -> Browser {
+    let me = app.owner.get("/api/v2/userinfo/").await.json()["result"]["id"].as_str().unwrap().to_owned();
+    app.signed_in_by_link(&me).await
+}
+
+/// S-25: 30 sources and 3 types of bodies for each route. What does not come from a page of this server gets 403 and writes nothing;
+/// what does is accepted with the type that the route reads, and only with that.
+#[tokio::test]
+async fn only_pages_of_this_server_change_something_with_the_cookie() {
+    // The clock stands still, so that no last use is recorded.
+    let time = Arc::new(Mutex::new(chrono::Utc::now()));
+    let app = TestApp::spawn_at(Clock::Manual(time), with_mail).await;
+    let own = format!("http://{}", app.address);
+    let changes = changes(&app).await;
+    assert!(changes.len() > 50, "{}", changes.len());
+    let browser = owner(&app).await;
+    eventually("the use of the key is recorded", async || {
+        app.db_value::<bool>("select exists (select from api_keys where last_used_at is not null)").await
+    })
+    .await;
+
+    let (others, ours): (Vec<Source>, Vec<Source>) = sources(&own).into_iter().partition(|source| !source.is_own(&own));
+    assert_eq!((others.len(), ours.len()), (23, 7));
+    let before = digests(&app).await;
+    let requests = changes.iter().flat_map(|change| {
+        others.iter().flat_map(move |source| [JSON, FORM, "text/plain"].map(|media_type| (change, source, media_type)))
+    });
+    let denied = futures_util::stream::iter(requests)
+        .map(async |(change, source, media_type)| {
+            let answer = send(&browser, change, source, media_type).await;
+            let what = format!("{} {source:?} {media_type}", change.id);
+            assert_eq!(answer.status, 403, "{what}: {}", answer.text);
+            match change.id.starts_with('/') {
+                true => assert_eq!(heading(&answer), "The request came from another site", "{what}"),
+                false => {
+                    let detail = "not permitted: the request does not come from a page of this server; open the page again, \
+                                  and sign in there";
+                    assert_eq!(answer.error(), json!({"code": "cross_site", "detail": detail}), "{what}");
+                }
+            }
+            assert!(!answer.headers.contains_key("set-cookie"), "{what}");
+        })
+        .buffer_unordered(8)
+        .count()
+        .await;
+    assert_eq!(denied, changes.len() * others.len() * 3);
+    assert_eq!(digests(&app).await, before);
+
+    let mut browser = browser;
+    for mut change in changes {
+        if change.id == "batch_cancel" {
+            change.path = with_ids(&app, "/api/v2/batches/{batch_id}/cancel", "batch_cancel").await;
+        }
+        if change.id.contains("password") || browser.get("/api/v2/userinfo/").await.status == 401 {
+            // A change before has ended the session, or changed the password.
+            browser = owner(&app).await;
+        }
+        let right = if change.reads == Reads::Form { FORM } else { JSON };
+        if change.reads != Reads::Nothing {
+            for media_type in [JSON, FORM, "text/plain"].into_iter().filter(|media_type| *media_type != right) {
+                for source in &ours {
+                    let status = send(&browser, &change, source, media_type).await.status;
+                    assert_eq!(status, 415, "{} {source:?} {media_type}", change.id);
+                }
+            }
+        }
+        for (n, source) in ours.iter().enumerate() {
+            let answer = send(&browser, &change, source, right).await;
+            // What is done already can't be done again.
+            assert!(n > 0 || answer.status < 400, "{} {source:?}: {} {}", change.id, answer.status, answer.text);
+            assert!(
+                ![403, 415].contains(&answer.status) || is_other_denial(&answer),
+                "{} {source:?}: {}",
+                change.id,
+                answer.text
+            );
+        }
+    }
+}
+
+/// Whether a denial has another reason than the source of the request.
+fn is_other_denial(answer: &Answer) -> bool {
+    let error = serde_json::from_str::<Value>(&answer.text).unwrap_or_default();
+    error["error"]["code"].as_str().is_some_and(|code| code != "cross_site" && code != "unsupported_media_type")
+}
