@@ -142,6 +142,115 @@ async fn one_credential_counts() {
     assert_eq!(as_bearer.status, 401);
 }
 
+/// S-2: the cookie of before a sign-in, which somebody may have planted, never becomes that of the person who signs in.
+#[tokio::test]
+async fn a_planted_session_does_not_become_the_persons() {
+    let app = TestApp::spawn().await;
+    let (eve_id, eve) = app.signed_in("eve@example.com").await;
+    let (ada_id, _) = app.signed_in("ada@example.com").await;
+    let planted = eve.cookie(SESSION).unwrap();
+    let fields = [("email", "ada@example.com"), ("password", PASSWORD)];
+    for page in [false, true] {
+        let browser = Browser::of(&app);
+        browser.set_cookie(SESSION, &planted);
+        let answer = match page {
+            true => browser.submit("/sign-in", &fields).await,
+            false => browser.sign_in("ada@example.com", PASSWORD).await,
+        };
+        assert_eq!(answer.status, if page { 303 } else { 200 }, "{}", answer.text);
+        assert_ne!(browser.cookie(SESSION).unwrap(), planted);
+        assert_eq!(browser.get("/api/v2/userinfo/").await.json()["result"]["id"], json!(ada_id));
+        // The page ends the session that it replaces; a program may have several.
+        let before = eve.get("/api/v2/userinfo/").await;
+        match page {
+            true => assert_eq!(before.status, 401),
+            false => assert_eq!(before.json()["result"]["id"], json!(eve_id)),
+        }
+    }
+    // A token that was made up, even with a valid checksum, is no session to be filled.
+    let browser = Browser::of(&app);
+    let parsed = muster::sessions::Token::parse(&planted).unwrap();
+    let made_up = muster::sessions::Token::generate(parsed.organization_id, parsed.id);
+    browser.set_cookie(SESSION, made_up.text().expose());
+    assert_eq!(browser.sign_in("ada@example.com", PASSWORD).await.status, 200);
+    assert_ne!(browser.cookie(SESSION).unwrap(), made_up.text().expose());
+    browser.set_cookie(SESSION, made_up.text().expose());
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 401);
+}
+
+/// S-24: two session cookies, one of which was planted, sign nobody in: not in the API, nor on a page.
+#[tokio::test]
+async fn two_session_cookies_are_no_credential() {
+    let app = TestApp::spawn().await;
+    let (_, ada) = app.signed_in("ada@example.com").await;
+    let (_, eve) = app.signed_in("eve@example.com").await;
+    let [ada, eve] = [ada, eve].map(|browser| format!("{SESSION}={}", browser.cookie(SESSION).unwrap()));
+    let own = format!("http://{}", app.address);
+    let send = async |method: &str, path: &str, cookies: [&str; 2], body: &Value| {
+        let request = app.anonymous().request(method, path).header("origin", &own);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        // In one header, as of HTTP/1.1, or in two, as of HTTP/2.
+        let request = match cookies {
+            [first, ""] => request.header("cookie", first),
+            [first, second] => request.header("cookie", first).header("cookie", second),
+        };
+        Actor::send(request).await
+    };
+    let key = json!({"name": "laptop"});
+    for cookies in [[&format!("{ada}; {eve}"), ""], [&*eve, &*ada], [&*ada, &*ada], [&format!("{ada}; {SESSION}="), ""]]
+    {
+        for (method, path) in [("GET", "/api/v2/userinfo/"), ("POST", "/api/v2/api_keys")] {
+            let answer = send(method, path, cookies, &key).await;
+            let detail = "two session cookies; clear the cookies of this site and sign in again";
+            let due = json!({"code": "unauthenticated", "detail": detail});
+            assert_eq!((answer.status, answer.error()), (401, due), "{path} {cookies:?}");
+        }
+        let page = send("GET", "/sign-out", cookies, &Value::Null).await;
+        assert!(page.status == 200 && page.text.contains("You are signed out"), "{}", page.text);
+        // Signing out clears the cookie of this host, and ends no session: nobody knows which one.
+        let out = send("POST", "/api/v2/users/logout", cookies, &Value::Null).await;
+        assert_eq!(out.status, 200, "{}", out.text);
+        assert!(out.header("set-cookie").starts_with(&format!("{SESSION}=; ")), "{}", out.header("set-cookie"));
+        let login = json!({"email": "ada@example.com", "password": PASSWORD});
+        assert_eq!(send("POST", "/api/v2/users/login", cookies, &login).await.status, 200);
+    }
+    for one in [&ada, &eve] {
+        assert_eq!(send("GET", "/api/v2/userinfo/", [one, ""], &Value::Null).await.status, 200);
+    }
+}
+
+/// S-24: with a key, or any `Authorization`, the cookie of a session counts for nothing: it neither helps nor harms.
+#[tokio::test]
+async fn with_a_key_the_session_cookie_counts_for_nothing() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let session = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
+    let key_cookie = format!("{session}; cli_token={}", app.owner.token());
+    let change = |authorization: Option<&str>, cookie: &str| {
+        let request = app.anonymous().request("POST", "/api/v2/user_groups/").header("cookie", cookie.to_owned());
+        let request = authorization.into_iter().fold(request, |request, text| request.header("authorization", text));
+        request.header("content-type", "application/json").body(json!({"name": "Ops"}).to_string())
+    };
+    // The key is the caller: a page of another site can't set the header.
+    let bearer = format!("Bearer {}", app.owner.token());
+    let request = change(Some(&bearer), &session).header("sec-fetch-site", "cross-site");
+    assert_eq!(Actor::send(request).await.status, 200);
+    // The cookie of the vendor's client is the caller, with its own rule for other sites.
+    let answer = Actor::send(change(None, &key_cookie).header("sec-fetch-site", "cross-site")).await;
+    assert!(answer.error()["detail"].as_str().unwrap().contains("the cookie `cli_token`"), "{}", answer.text);
+    for authorization in ["", "Bearer", "Basic YWRhOng=", "Bearer amk_wrong"] {
+        let request = change(Some(authorization), &session).header("sec-fetch-site", "same-origin");
+        let answer = Actor::send(request).await;
+        assert_eq!(answer.status, 401, "{authorization}: {}", answer.text);
+        let page = browser.bare("GET", "/account").header("authorization", authorization);
+        let page = browser.send(page).await;
+        assert_eq!((page.status, page.header("location")), (303, "sign-in?return_to=%2Faccount"), "{authorization}");
+    }
+    let page = browser.send(browser.bare("GET", "/account").header("cookie", key_cookie)).await;
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(browser.get("/account").await.status, 200);
+}
+
 /// S-25: a change with the cookie must come from a page of this server, with JSON as JSON; reading is free.
 #[tokio::test]
 async fn a_page_of_another_site_can_not_use_the_cookie() {
