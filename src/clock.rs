@@ -4,7 +4,8 @@
 //!
 //! *The time is the database's*: instances share a database, not a clock. Each transaction reads it once, when it begins
 //! ([`crate::change`]), which also corrects [`Clock::Database`]. Between transactions this machine's clock continues with
-//! that correction, so a check of an expiry costs no query.
+//! that correction, so a check of an expiry costs no query. Where a jump of this machine's clock would do lasting harm, as for the
+//! cookie of a session, which is cleared when it has expired, the query that reads the row reads the database's clock, too.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

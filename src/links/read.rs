@@ -127,6 +127,8 @@ pub(super) struct StoredLink {
     pub(super) email: String,
     pub(super) is_sso_user: bool,
     pub(super) is_suspended: bool,
+    /// The time at the database, in microseconds since 1970.
+    pub(super) read_at: i64,
 }
 
 /// Finds the link that a token names, by its primary key.
@@ -136,7 +138,8 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<StoredLink>>
         r#"
         select
             l.user_id as "user_id: Id<User>", l.purpose as "purpose: Purpose", l.secret_sha256, l.expires_at, l.used_at,
-            l.revoked_at, o.name as organization_name, u.email, u.is_sso_user, u.status = 'suspended' as "is_suspended!"
+            l.revoked_at, o.name as organization_name, u.email, u.is_sso_user, u.status = 'suspended' as "is_suspended!",
+            (extract(epoch from clock_timestamp()) * 1000000)::bigint as "read_at!"
         from password_links l
         join organizations o using (organization_id)
         join users u on u.organization_id = $1 and u.user_id = l.user_id

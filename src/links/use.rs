@@ -1,5 +1,7 @@
 //! Setting a password with a link.
 
+use chrono::{DateTime, Utc};
+
 use super::{Purpose, Token, read, write};
 use crate::app::App;
 use crate::audit::{ActorRef, Attribution, AuditDenial, Event, Target};
@@ -22,7 +24,7 @@ pub struct OpenLink {
     /// The name of the organization.
     pub organization_name: String,
     /// When the link expires.
-    pub expires_at: chrono::DateTime<chrono::Utc>,
+    pub expires_at: DateTime<Utc>,
     /// What the link is for.
     pub purpose: Purpose,
     is_sso_user: bool,
@@ -64,10 +66,11 @@ fn parse(token: &str) -> Result<Token> {
 }
 
 async fn check(app: &App, token: &Token, origin: Origin) -> Result<OpenLink> {
+    let reading = app.clock.start_reading();
     let found = read::find(app, token).await?.filter(|found| token.matches(&found.secret_sha256));
     let (user_id, reason, detail) = match found {
         None => (None, "unknown_link", UNKNOWN),
-        Some(found) => match why_over(app, &found) {
+        Some(found) => match why_over(&found, reading.finish(found.read_at)) {
             Some((reason, detail)) => (Some(found.user_id), reason, detail),
             None => {
                 return Ok(OpenLink {
@@ -93,7 +96,7 @@ async fn check(app: &App, token: &Token, origin: Origin) -> Result<OpenLink> {
 }
 
 /// Why a link can no longer be used, for the audit log and for people.
-fn why_over(app: &App, link: &read::StoredLink) -> Option<(&'static str, &'static str)> {
+fn why_over(link: &read::StoredLink, now: DateTime<Utc>) -> Option<(&'static str, &'static str)> {
     if link.used_at.is_some() {
         return Some((
             "used_link",
@@ -106,7 +109,7 @@ fn why_over(app: &App, link: &read::StoredLink) -> Option<(&'static str, &'stati
             "the link was revoked or replaced by a newer one; use the latest link or ask for a new one",
         ));
     }
-    if link.expires_at <= app.clock.now() {
+    if link.expires_at <= now {
         return Some(("expired_link", "the link has expired; ask for a new one"));
     }
     if link.is_suspended {

@@ -223,7 +223,7 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin) -> Result<Arc<S
         },
     };
     if holder.last_use.is_due(now) {
-        write::record_use(app, &holder, now);
+        write::record_use(app, &holder);
     }
     Ok(holder)
 }
@@ -231,7 +231,7 @@ pub async fn authenticate(app: &App, text: &str, origin: Origin) -> Result<Arc<S
 /// Looks a token up in the database, and caches its holder.
 async fn look_up(app: &App, token: &Token, digest: &[u8; 32]) -> Result<Found> {
     let queried_at = Instant::now();
-    let found = app.retry_read(async || read::find(app, token, app.clock.now()).await).await?;
+    let found = app.retry_read(async || read::find(app, token).await).await?;
     if let Found::Holder(holder) = &found {
         app.holders.sessions.insert(*digest, holder, queried_at);
     }

@@ -32,8 +32,10 @@ pub(super) enum Found {
     },
 }
 
-/// Finds the session of a token, and its holder, with one query by primary keys.
-pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result<Found> {
+/// Finds the session of a token, and its holder, with one query by primary keys. The database's clock decides whether the session has
+/// expired: the cookie of one that has is cleared, which a machine's clock that jumps must not do.
+pub(super) async fn find(app: &App, token: &Token) -> Result<Found> {
+    let reading = app.clock.start_reading();
     let row = sqlx::query!(
         r#"
         select
@@ -44,7 +46,8 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
             u.expires_at as user_expires_at,
             exists (
                 select from effective_owners e where e.organization_id = $1 and e.user_id = s.user_id
-            ) as "is_owner!"
+            ) as "is_owner!",
+            (extract(epoch from clock_timestamp()) * 1000000)::bigint as "now!"
         from sessions s
         join organizations o using (organization_id)
         join users u on u.organization_id = $1 and u.user_id = s.user_id
@@ -70,7 +73,7 @@ pub(super) async fn find(app: &App, token: &Token, now: DateTime<Utc>) -> Result
     };
     let secret = SecretDigest(token.sha256());
     let permission = if row.is_owner { PermissionLevel::Owner } else { PermissionLevel::Collaborator };
-    let stage = match state.check(Some(secret), now) {
+    let stage = match state.check(Some(secret), reading.finish(row.now)) {
         Ok(stage) => stage,
         Err(why) => {
             return Ok(Found::Denied { why, actor: ActorRef::session(token.id), user_id: Some(row.user_id) });

@@ -221,15 +221,15 @@ pub(crate) async fn revoke_links(change: &mut Change, users: &[Id<User>]) -> Res
 
 /// Records the use of a session in the background, at most once a minute. Not a [`Change`]: no caller requests it, and it has no
 /// audit event.
-pub(super) fn record_use(app: &App, holder: &SessionHolder, now: DateTime<Utc>) {
+pub(super) fn record_use(app: &App, holder: &SessionHolder) {
     if holder.stage != Stage::Full {
         return;
     }
     let (organization_id, session_id) = (holder.organization.organization_id, holder.session_id);
-    let idle_expires_at = now + TimeDelta::minutes(i64::from(app.config.sessions.idle_minutes));
+    let idle = TimeDelta::minutes(i64::from(app.config.sessions.idle_minutes));
     let running = app.clone();
     let record = async move {
-        let (mut transaction, _) = running.begin(&running.db.interactive).await?;
+        let (mut transaction, now) = running.begin(&running.db.interactive).await?;
         sqlx::query!(
             r#"
             update sessions set last_seen_at = $3, idle_expires_at = least(expires_at, $4)
@@ -238,7 +238,7 @@ pub(super) fn record_use(app: &App, holder: &SessionHolder, now: DateTime<Utc>) 
             organization_id as Id<Organization>,
             session_id as Id<Session>,
             now,
-            idle_expires_at,
+            now + idle,
         )
         .execute(&mut *transaction)
         .await?;

@@ -36,7 +36,7 @@ pub(super) fn check(app: &App, cookie: &str, account: &Account, now: DateTime<Ut
     let text = signed(account.organization_id, account.user_id, set_at, device, *issued);
     let age = now - DateTime::from_timestamp(i64::from_be_bytes(*issued), 0)?;
     let is_valid = app.fingerprints.has_signed(PURPOSE, &text, signature.try_into().ok()?);
-    (is_valid && age >= TimeDelta::minutes(-1) && age < LIFETIME).then_some(*device)
+    (is_valid && age < LIFETIME).then_some(*device)
 }
 
 fn signed(

@@ -131,8 +131,8 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
     // An organization that does not exist counts under the nil ID.
     let organization_id = organization_id.unwrap_or(Id::MIN);
     let key = address.as_ref().map_or_else(|| email.trim().to_lowercase(), |address| address.key().to_owned());
-    let now = app.clock.now();
-    let known_device = account.as_ref().and_then(|account| device::check(app, device.as_deref()?, account, now));
+    let known_device =
+        account.as_ref().and_then(|account| device::check(app, device.as_deref()?, account, app.clock.now()));
     let buckets = throttle::of_sign_in(app, &key, known_device, client.origin.address);
     let refuse = |user_id: Option<Id<User>>, reason: &'static str, error: Error| {
         let attribution =
@@ -145,13 +145,20 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
         Err(error) if error.code() == Code::Throttled => return Err(refuse(user_id, "throttled", error)),
         taken => taken?,
     };
-    let judged = judge(app, account.as_ref(), &password, now).await;
+    let judged = judge(app, account.as_ref(), &password).await;
     match judged {
         Ok(Ok(account_judged)) => {
             failpoints::reach("sign_in::verified").await;
-            let Some(signed_in) = start(app, organization_id, &account_judged, client).await? else {
+            let signed_in = match start(app, organization_id, &account_judged, client).await {
+                Ok(Some(signed_in)) => signed_in,
                 // Suspended, or another password, since it was judged.
-                return Err(refuse(user_id, Refusal::WrongPassword.reason(), refused()));
+                Ok(None) => return Err(refuse(user_id, Refusal::WrongPassword.reason(), refused())),
+                Err(error) => {
+                    // In the background: the database may be away.
+                    let detached = app.clone();
+                    drop(app.start_task(async move { throttle::give_back(&detached, organization_id, taken).await }));
+                    return Err(error);
+                }
             };
             throttle::give_back(app, organization_id, taken).await;
             if account_judged.needs_rehash {
@@ -186,7 +193,6 @@ async fn judge(
     app: &App,
     account: Option<&Account>,
     password: &Secret,
-    now: DateTime<Utc>,
 ) -> std::result::Result<std::result::Result<Judged, Refusal>, HashError> {
     // An imported hash may be of the empty text; an empty password never matches.
     let presented = passwords::presented(password.expose()).filter(|text| !text.expose().is_empty());
@@ -196,6 +202,7 @@ async fn judge(
         _ => (Secret::new("none"), app.unmatchable_hash()),
     };
     let verified = app.hasher.verify(text, phc).await?;
+    let now = app.clock.now();
     let initial = TimeDelta::hours(i64::from(app.config.passwords.initial_hours));
     let refusal = match (account, stored) {
         (None, _) => Some(Refusal::UnknownAccount),

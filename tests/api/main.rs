@@ -21,6 +21,7 @@ mod batch_conflicts;
 mod batches;
 mod bounds;
 mod browsers;
+mod clock_jumps;
 mod collaborator_changes;
 mod collaborator_search;
 mod collaborators;

@@ -8,9 +8,11 @@ use muster::clock::Clock;
 use muster::jobs;
 use muster::passwords::Policy;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection};
 use tokio::task::JoinSet;
 
 use crate::support::browser::{Browser, DEVICE, PASSWORD, SESSION};
+use crate::support::gate::eventually;
 use crate::support::{Actor, Answer, TestApp, sso, with_password};
 
 const LOGIN: &str = "/api/v2/users/login";
@@ -161,8 +163,14 @@ async fn passwords_are_normalized_and_bodies_are_bounded() {
     assert_eq!(Browser::of(&app).post("/api/v2/users/reset_password", &set).await.status, 200);
     let decomposed = "Gru\u{308}\u{df}e-aus-Bergen-77";
     assert_eq!(Browser::of(&app).sign_in("ada@example.com", decomposed).await.status, 200);
-    let long = Browser::of(&app).sign_in("ada@example.com", &"x".repeat(4096)).await;
-    assert_eq!((long.status, long.error()["code"].as_str()), (413, Some("too_large")));
+    for length in [4096, 1 << 20] {
+        let password = "x".repeat(length);
+        let long = Browser::of(&app).sign_in("ada@example.com", &password).await;
+        let due = json!({"code": "too_large", "detail": "the request body exceeds 4096 bytes"});
+        assert_eq!((long.status, long.error()), (413, due));
+        let page = Browser::of(&app).submit("/sign-in", &[("email", "ada@example.com"), ("password", &password)]).await;
+        assert_eq!(page.status, 413, "{}", page.text);
+    }
 }
 
 /// S-8: a hash of another scheme is replaced at the sign-in, and the password stays the same.
@@ -349,6 +357,32 @@ async fn a_known_device_is_not_locked_out() {
     assert_eq!(stale.sign_in("ada@example.com", PASSWORD).await.status, 429);
 }
 
+/// Section 12: 500 sign-ins at once are signed in, refused, throttled, or told to come back; nothing else, and nobody is locked out.
+#[tokio::test]
+async fn five_hundred_sign_ins_at_once_get_an_answer() {
+    let app = TestApp::spawn().await;
+    let emails: Vec<String> = (0..5).map(|n| format!("user{n}@example.com")).collect();
+    for email in &emails {
+        app.signed_in(email).await;
+    }
+    let (_, known) = app.signed_in("ada@example.com").await;
+    let attempts = (0..500).map(|n| {
+        let (browser, email) = (Browser::of(&app), emails[n % 5].clone());
+        let password = if n % 2 == 0 { PASSWORD } else { "guess" };
+        async move { browser.sign_in(&email, password).await }
+    });
+    let answers = futures_util::future::join_all(attempts).await;
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!(count(200) + count(401) + count(429) + count(503), 500);
+    assert!(count(200) > 0 && count(429) > 0, "{} {}", count(200), count(429));
+    assert!(
+        answers.iter().all(|answer| [200, 401].contains(&answer.status) || answer.headers.contains_key("retry-after"))
+    );
+    // Failures of each account are limited as ever.
+    assert!(count(401) <= 50, "{}", count(401));
+    assert_eq!(known.sign_in("ada@example.com", PASSWORD).await.status, 200);
+}
+
 /// S-12: two instances on one database share the buckets.
 #[tokio::test]
 async fn two_instances_throttle_together() {
@@ -365,6 +399,24 @@ async fn two_instances_throttle_together() {
     });
     let statuses = futures_util::future::join_all(guesses).await;
     assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10);
+}
+
+/// S-13: a sign-in that gets 503 because the database is busy gives its tokens back.
+#[tokio::test]
+async fn a_sign_in_that_the_database_delays_gives_its_tokens_back() {
+    let app = TestApp::spawn().await;
+    app.signed_in("ada@example.com").await;
+    let mut connection = app.database.connect().await.unwrap();
+    let mut locking = connection.begin().await.unwrap();
+    sqlx::query("select from users for update").execute(&mut *locking).await.unwrap();
+    let busy = Browser::of(&app).sign_in("ada@example.com", PASSWORD).await;
+    assert_eq!(busy.status, 503, "{}", busy.text);
+    locking.rollback().await.unwrap();
+    // The token of a day would take a quarter of an hour.
+    eventually("the tokens are back", async || {
+        app.db_value::<bool>("select bool_and(full_at <= now()) from throttles").await
+    })
+    .await;
 }
 
 /// S-14: a network is throttled by failures only.
