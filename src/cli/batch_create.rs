@@ -22,10 +22,11 @@
 //!   exist. It reports the batch of the first run, whose file is right, and writes none. If the first run created nothing and was
 //!   killed before it removed its file, the second one stops at that file, because nobody else can know what it is worth.
 //! - `--links-out` makes the links in a second request, because the server stores no link: a retry of the batch could not return
-//!   them. The same command, run again, makes the links of the batch that exists.
+//!   them. The same command, run again, makes the links of the batch that exists. `--send` does not: a second run would send everybody
+//!   another link, also those who have used theirs. It names the command that does.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ValueEnum, ValueHint};
@@ -46,7 +47,8 @@ use super::output::{self, Format, TableRow, full_name};
 use super::private_file::NewFile;
 use super::progress::Progress;
 use super::remote::ServerArgs;
-use super::{Exit, batch_wait, plan_summary, user_link};
+use super::user_link::{self, BatchLinks};
+use super::{Exit, batch_wait, plan_summary};
 use crate::secret::Secret;
 use crate::users::EmailAddress;
 use crate::users_file::{Contents, UsersFile};
@@ -87,13 +89,16 @@ pub(super) struct Args {
         long,
         value_name = "FILE.csv",
         value_hint = ValueHint::FilePath,
-        conflicts_with_all = ["plan", "idempotency_key", "links_out"]
+        conflicts_with_all = ["plan", "idempotency_key", "links_out", "send"]
     )]
     generate_passwords: Option<PathBuf>,
     /// Make links with which the users set their passwords, as `muster user link`, and write them to this new CSV file, which
     /// only you can read: email, name, user_id, link, expires_at.
     #[arg(long, value_name = "FILE.csv", value_hint = ValueHint::FilePath)]
     links_out: Option<PathBuf>,
+    /// Send each user such a link by mail; the server must have mail (`mail.url`).
+    #[arg(long)]
+    send: bool,
     /// Idempotency key: the users of one key are created once [default: derived from the users, the plan and the API key, so
     /// that the same command continues where an earlier one was interrupted].
     #[arg(long, value_name = "KEY")]
@@ -115,13 +120,7 @@ pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
     let mut progress = Progress::start();
     let format = args.output.unwrap_or(Format::Table);
     let (file, report) = args.file.read(&args.users_file, Contents::CREATED, format, "created")?;
-    let links = match &args.links_out {
-        Some(path) if !args.dry_run => {
-            let out = NewFile::create(path, "choose another name")?;
-            Some((out, path.as_path()))
-        }
-        _ => None,
-    };
+    let links = links(args, client).await?;
     let source = Source { file, report };
     if args.has_secrets_of_its_own()
         && !args.dry_run
@@ -159,6 +158,22 @@ pub(super) async fn run(args: &Args, server: &ServerArgs) -> Result<(), Exit> {
     send(args, client, &source, &rows, key, secrets, progress).await
 }
 
+/// Where the links of the users are to go, if there are any. A file that can't be written, or a server without mail, is an error before
+/// the users are created.
+async fn links<'a>(args: &'a Args, client: &Client) -> Result<Option<BatchLinks<'a>>, Exit> {
+    if args.dry_run || (args.links_out.is_none() && !args.send) {
+        return Ok(None);
+    }
+    if args.send {
+        user_link::check_mail(client).await.map_err(|exit| exit.with("no user was created"))?;
+    }
+    let file = match &args.links_out {
+        Some(path) => Some((NewFile::create(path, "choose another name")?, path.as_path())),
+        None => None,
+    };
+    Ok(Some(BatchLinks { file, send: args.send }))
+}
+
 impl Args {
     /// Whether each run sends other hashes or passwords for the same file.
     const fn has_secrets_of_its_own(&self) -> bool {
@@ -170,7 +185,7 @@ impl Args {
 #[derive(Default)]
 struct Secrets<'a> {
     passwords: Option<PasswordFile>,
-    links: Option<(NewFile, &'a Path)>,
+    links: Option<BatchLinks<'a>>,
 }
 
 /// The users file, and where its errors are reported.
@@ -241,7 +256,7 @@ async fn finish(
     args: &Args,
     client: &Client,
     created: &CreatedBatch,
-    links: Option<(NewFile, &Path)>,
+    links: Option<BatchLinks<'_>>,
     progress: &Progress,
 ) -> Result<(), Exit> {
     let users = output::users(created.users.len());
@@ -258,7 +273,7 @@ async fn finish(
         output::print_list(format, &created.users)?;
     }
     match (links, &created.batch_id) {
-        (Some((out, path)), Some(batch_id)) => user_link::of_batch(client, batch_id, out, path).await,
+        (Some(links), Some(batch_id)) => user_link::of_batch(client, batch_id, links, created.replayed).await,
         (Some(_), None) => Err(Exit::usage("no links: the server does not send the ID of the batch")),
         (None, _) => Ok(()),
     }

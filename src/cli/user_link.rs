@@ -146,10 +146,12 @@ pub(super) async fn run(args: &Args) -> Result<(), Exit> {
     }
     output::say(&summary(&made));
     if args.send {
-        output::say("the server sends them by mail; `muster mail list` shows what has been sent");
+        output::say(SENT);
     }
     Ok(())
 }
+
+const SENT: &str = "the server sends them by mail; `muster mail list` shows what has been sent";
 
 /// What to do about links whose response did not arrive.
 const LOST: &str = "the outcome is unknown: repeat the command, which replaces links that were not shown";
@@ -181,24 +183,64 @@ fn unknown(index: usize, row: &Value) -> Vec<RowFinding> {
     fields.filter(|field| *field != "user").map(finding).collect()
 }
 
-/// Makes the links of a batch that was just created, and writes them to a file.
-pub(super) async fn of_batch(client: &Client, batch_id: &str, out: NewFile, path: &Path) -> Result<(), Exit> {
-    let made = client.create_password_links(LinksFor::Batch(batch_id), None).await;
+/// Where the links of a batch that is created go.
+pub(super) struct BatchLinks<'a> {
+    pub(super) file: Option<(NewFile, &'a Path)>,
+    pub(super) send: bool,
+}
+
+impl BatchLinks<'_> {
+    /// The command that makes these links.
+    fn command(&self, batch_id: &str) -> String {
+        let batch_id = output::clean(batch_id);
+        let file = self.file.as_ref().map(|(_, path)| output::shell_quote(&path.to_string_lossy()));
+        let out = file.map(|path| format!(" --links-out {path}")).unwrap_or_default();
+        let send = if self.send { " --send" } else { "" };
+        format!("muster user link --batch {batch_id}{out}{send}")
+    }
+}
+
+/// Checks that the server can send links, before anything is written that needs it. The server checks that before the list, so a list
+/// of nobody is an error in any case.
+pub(super) async fn check_mail(client: &Client) -> Result<(), Exit> {
+    match client.send_password_links(LinksFor::Users(&[]), None).await {
+        Err(error) if error.api_error().is_some_and(|error| error.code == "empty_batch") => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Exit::usage("the server made links for nobody")),
+    }
+}
+
+/// Makes the links of a batch that was just created. Links of an earlier run are not sent again: people may have used them.
+pub(super) async fn of_batch(
+    client: &Client,
+    batch_id: &str,
+    links: BatchLinks<'_>,
+    is_of_earlier_run: bool,
+) -> Result<(), Exit> {
+    let command = links.command(batch_id);
+    if links.send && is_of_earlier_run {
+        return Err(Exit::rejected(format!(
+            "no link was sent to users of an earlier run; to send them new ones: {command}"
+        )));
+    }
+    let made = match links.send {
+        true => client.send_password_links(LinksFor::Batch(batch_id), None).await,
+        false => client.create_password_links(LinksFor::Batch(batch_id), None).await,
+    };
     let written = made.map_err(Exit::from).and_then(|made| {
         if let Some(warning) = &made.metadata.warning {
             output::say(&format!("warning: {}", output::clean(warning)));
         }
-        write(out, path, &made)?;
+        if let Some((out, path)) = links.file {
+            write(out, path, &made)?;
+        }
         output::say(&summary(&made));
+        if links.send {
+            output::say(SENT);
+        }
         Ok(())
     });
-    written.map_err(|exit| {
-        let (batch_id, path) = (output::clean(batch_id), output::shell_quote(&path.to_string_lossy()));
-        let again = format!(
-            "the users exist, and have no links; to make them: muster user link --batch {batch_id} --links-out {path}"
-        );
-        exit.with(&again)
-    })
+    written.map_err(|exit| exit.with(&format!("the users exist, and have no links; to make them: {command}")))
 }
 
 /// Writes the links to a file.

@@ -25,6 +25,19 @@ async fn app() -> TestApp {
     app
 }
 
+/// A server with mail on the same database.
+fn with_mail(app: &TestApp, mail: &SmtpServer) -> ServerProcess {
+    ServerProcess::start(
+        muster()
+            .env("MUSTER_DATABASE__URL", url(&app.database))
+            .env("MUSTER_MAIL__URL", format!("smtp://{}", mail.address))
+            .env("MUSTER_MAIL__FROM", "muster@example.org")
+            .env("MUSTER_MAIL__PLAINTEXT", "true")
+            .env("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org")
+            .env("MUSTER_SECRETS__SEAL_KEY", "a seal key of at least 32 characters"),
+    )
+}
+
 /// Sets a password with a link.
 async fn can_sign_in(app: &TestApp, link: &str) -> bool {
     let token = link.rsplit('/').next().unwrap();
@@ -199,15 +212,7 @@ async fn links_are_sent_by_mail_on_request() {
     let ran = remote(&app, &["user", "link", "ada@example.com", "--send"]);
     assert_eq!((ran.status, ran.out.as_str()), (Some(1), ""), "this server has no mail: {}", ran.err);
     let mail = SmtpServer::start(Behavior::Accept).await;
-    let server = ServerProcess::start(
-        muster()
-            .env("MUSTER_DATABASE__URL", url(&app.database))
-            .env("MUSTER_MAIL__URL", format!("smtp://{}", mail.address))
-            .env("MUSTER_MAIL__FROM", "muster@example.org")
-            .env("MUSTER_MAIL__PLAINTEXT", "true")
-            .env("MUSTER_SERVER__PUBLIC_URL", "https://muster.example.org")
-            .env("MUSTER_SECRETS__SEAL_KEY", "a seal key of at least 32 characters"),
-    );
+    let server = with_mail(&app, &mail);
     let mut command = muster_at(&app);
     command.env("MUSTER_HOST", format!("http://{}", server.address)).args([
         "user",
@@ -222,4 +227,61 @@ async fn links_are_sent_by_mail_on_request() {
     let sent = &mail.received()[0];
     assert_eq!(sent.to, "ada@example.com");
     assert!(can_sign_in(&app, &sent.link()).await);
+}
+
+/// S-35, S-36: the links of a new batch are mailed, to a file too on request, and not a second time by the same command.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_created_and_its_links_are_sent() {
+    let app = TestApp::spawn().await;
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("links.csv");
+    let out = path.to_str().unwrap();
+    let users = file(b"name,email,is_sso_user\nAda,ada@example.com,false\nSam,sam@example.com,true\n", ".csv");
+    let create = ["user", "batch-create", "-f", users.path().to_str().unwrap(), "--send"];
+
+    // A server without mail: nothing is created.
+    let refused = remote(&app, &[&create[..], &["--links-out", out]].concat());
+    let why = "mail is not configured (settings `mail.url` and `mail.from`); ask an administrator for a link to set a password";
+    assert_eq!((refused.status, refused.out.as_str(), path.exists()), (Some(1), "", false));
+    assert!(refused.err.starts_with(&format!("error: {why}; no user was created")), "{}", refused.err);
+    let conflict = remote(&app, &[&create[..], &["--generate-passwords", out]].concat());
+    assert_eq!(conflict.status, Some(2), "{}", conflict.err);
+    assert_eq!(app.db_value::<i64>("select count(*) from batches").await, 0);
+    let dry = remote(&app, &[&create[..], &["--dry-run"]].concat());
+    assert_eq!(dry.status, Some(0), "{}", dry.err);
+
+    let mail = SmtpServer::start(Behavior::Accept).await;
+    let server = with_mail(&app, &mail);
+    let at_server = |arguments: &[&str]| {
+        run(muster_at(&app).env("MUSTER_HOST", format!("http://{}", server.address)).args(arguments))
+    };
+    let skipped = "1 user of the batch got none: they sign in with SSO, are suspended or have expired";
+    let said = "the server sends them by mail; `muster mail list` shows what has been sent";
+    let ran = at_server(&create);
+    assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""), "{}", ran.err);
+    assert!(
+        ran.err.ends_with(&format!(" 2 users created.\n1 link made; {REPLACED}; {skipped}\n{said}\n")),
+        "{}",
+        ran.err
+    );
+    eventually("the mail", async || !mail.received().is_empty()).await;
+    assert_eq!(mail.received()[0].to, "ada@example.com");
+
+    // The same command sends nothing again, and says how to.
+    let again = at_server(&create);
+    assert_eq!(again.status, Some(1), "{}", again.err);
+    let command =
+        again.err.split_once("error: no link was sent to users of an earlier run; to send them new ones: ").unwrap().1;
+    assert!(command.starts_with("muster user link --batch bat_") && command.ends_with(" --send\n"), "{command}");
+    assert!(can_sign_in(&app, &mail.received()[0].link()).await, "the first link still works");
+
+    // Both: by mail and in the file.
+    let more = file(b"name,email,is_sso_user\nBen,ben@example.com,false\n", ".csv");
+    let ran = at_server(&["user", "batch-create", "-f", more.path().to_str().unwrap(), "--send", "--links-out", out]);
+    assert_eq!((ran.status, mode(&path)), (Some(0), 0o600), "{}", ran.err);
+    assert!(ran.err.ends_with(&format!("\n1 link made; {REPLACED}\n{said}\n")), "{}", ran.err);
+    eventually("the second mail", async || mail.received().len() == 2).await;
+    let sent = &mail.received()[1];
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(sent.to == "ben@example.com" && text.contains(&sent.link()), "{text}");
 }
