@@ -156,6 +156,43 @@ async fn only_the_latest_link_works() {
     assert_eq!(detail(&second).await, "the link has expired; ask for a new one");
 }
 
+/// S-31: a scanner of mail that opens a link again and again, also at once, leaves it open.
+#[tokio::test]
+async fn a_link_that_scanners_opened_still_works() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([with_password("ada@example.com", "")])).await;
+    let token = app.link("ada@example.com").await;
+    let before: String = app.db_value("select l::text from password_links l").await;
+    let opened = (0..20).flat_map(|_| ["GET", "HEAD"]).flat_map(|method| {
+        [format!("/password/{token}"), format!("{RESET}/{token}")].map(|path| {
+            let scanner = app.anonymous();
+            async move { crate::support::Actor::send(scanner.request(method, &path)).await.status }
+        })
+    });
+    let statuses = futures_util::future::join_all(opened).await;
+    assert_eq!(statuses, [200; 80]);
+    assert_eq!(app.db_value::<String>("select l::text from password_links l").await, before);
+    assert_eq!(set(&app, &token).await.status, 200);
+}
+
+/// A link is of one organization: with the right secret and another organization, or the link of another, it is unknown.
+#[tokio::test]
+async fn a_link_of_another_organization_is_unknown() {
+    let app = TestApp::spawn().await;
+    app.owner.create(&json!([with_password("ada@example.com", "")])).await;
+    let token = app.link("ada@example.com").await;
+    let operator = muster::organizations::operator(&app.app).await.unwrap();
+    muster::organizations::create(&app.app, &operator, "Second", &"second".parse().unwrap()).await.unwrap();
+    let mut moved = links::Token::parse(&token).unwrap();
+    let second: uuid::Uuid =
+        app.db_value("select organization_id from organizations where public_identifier = 'second'").await;
+    moved.organization_id = muster::id::Id::from_uuid(second);
+    let answer = set(&app, moved.text().expose()).await;
+    let due = json!({"code": "not_found", "detail": "unknown link; check that the whole link was copied"});
+    assert_eq!((answer.status, answer.error()), (404, due));
+    assert_eq!(set(&app, &token).await.status, 200);
+}
+
 /// S-32: of two at once, one wins, and the password is that one's.
 #[tokio::test]
 async fn a_link_is_used_once_by_concurrent_requests() {

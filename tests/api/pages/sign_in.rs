@@ -183,12 +183,32 @@ async fn return_addresses_of_other_hosts_are_ignored() {
         browser.sign_in_on_page("ada@example.com", PASSWORD, "/login/x?a=b&c=%20d").await,
         "/login/x?a=b&c=%20d"
     );
+    // With 2,048 bytes.
+    let longest = format!("/{}", "x".repeat(2047));
+    assert_eq!(browser.sign_in_on_page("ada@example.com", PASSWORD, &longest).await, longest);
     let long = format!("/{}", "x".repeat(2048));
+    // What a browser resolves stays on this host.
+    let own = reqwest::Url::parse(&format!("http://{}/sign-in/check", app.address)).unwrap();
+    for odd in [
+        "/@evil.example",
+        "/%09/evil.example",
+        "/%5cevil.example",
+        "/.//evil.example",
+        "/..//evil.example",
+        "/;//@evil.example",
+    ] {
+        let location = browser.sign_in_on_page("ada@example.com", PASSWORD, odd).await;
+        assert_eq!(own.join(&location).unwrap().origin(), own.origin(), "{odd}");
+    }
     for bad in [
         "//evil.example",
         "/\\evil.example",
         "/\t/evil.example",
         "/a\n//evil.example",
+        "\t//evil.example",
+        "/\u{7f}evil.example",
+        "\\/evil.example",
+        "///evil.example",
         "https:evil.example",
         "https://evil.example",
         "javascript:alert(1)",
