@@ -536,3 +536,33 @@ async fn the_address_of_the_sign_in_can_be_looked_up() {
         assert_eq!(app.anonymous().get(path).await.status, 404, "{path}");
     }
 }
+
+/// Proxies such as nginx take a response with 4 KiB of headers by default, whatever page to return to was asked for.
+#[actix_web::test]
+async fn the_redirect_to_the_provider_has_less_than_4_kib_of_headers() {
+    let (app, idp) = with_ada().await;
+    let browser = Browser::of(&app);
+    for length in [1024, 1025, 2048] {
+        let return_to = format!("/{}", "reports/2026-11_final.v2/".repeat(82).split_at(length - 1).0);
+        let encoded = percent_encoding::utf8_percent_encode(&return_to, percent_encoding::NON_ALPHANUMERIC);
+        let start = format!("{START}?return_to={encoded}&login_hint={}", "x".repeat(254));
+        // More tabs than fit: the cookie of the oldest one is cleared.
+        let mut started = browser.get(&start).await;
+        for _ in 0..5 {
+            started = browser.get(&start).await;
+        }
+        assert_eq!(
+            (started.status, started.headers.get_all("set-cookie").iter().count()),
+            (303, 2),
+            "{}",
+            started.text
+        );
+        let headers: usize = started.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        assert!(headers < 3500, "{length}: {headers}");
+        let back = browser.get(&format!("{CALLBACK}?{}", idp.agree(started.header("location")))).await;
+        assert_eq!(back.status, 303, "{}", back.text);
+        let check = browser.get(&format!("/{}", back.header("location").trim_start_matches("../"))).await;
+        let due = if length == 1024 { &*return_to } else { "../account" };
+        assert_eq!((check.status, check.header("location")), (303, due), "{length}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::support::gate::{TIMEOUT, eventually};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{Actor, Answer, BATCH, migrated_database, sso};
 
-const NGINX: &str = include_str!("../../deploy/load-balancer/nginx.conf");
+pub const NGINX: &str = include_str!("../../deploy/load-balancer/nginx.conf");
 const HAPROXY: &str = include_str!("../../deploy/load-balancer/haproxy.cfg");
 
 /// The lease of a batch, in seconds.
@@ -29,7 +29,7 @@ const CLIENTS: usize = 6;
 /// How long an instance runs before it is stopped.
 const PAUSE: Duration = Duration::from_millis(1500);
 
-struct Balancer {
+pub struct Balancer {
     process: Child,
     address: SocketAddr,
     _dir: tempfile::TempDir,
@@ -68,6 +68,11 @@ impl Balancer {
             .filter(|line| !line.trim_start().starts_with("ssl_certificate"))
             .map(|line| format!("{line}\n"))
             .collect();
+        Self::nginx_with(&site, address)
+    }
+
+    /// nginx with the server blocks of a site, one of which listens on the address.
+    pub fn nginx_with(site: &str, address: SocketAddr) -> Self {
         let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path DIR/{name};\n"))
             .concat();
@@ -91,7 +96,7 @@ impl Balancer {
 }
 
 /// The example configuration with the addresses of these instances.
-fn with_addresses(example: &str, instances: &[SocketAddr; 3]) -> String {
+pub fn with_addresses(example: &str, instances: &[SocketAddr; 3]) -> String {
     let mut config = example.to_owned();
     for (instance, written) in instances.iter().zip(["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"]) {
         assert!(config.contains(written), "the example has {written}");
@@ -112,7 +117,7 @@ fn find(program: &str) -> PathBuf {
 }
 
 /// Free addresses.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
 }

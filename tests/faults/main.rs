@@ -31,5 +31,7 @@ mod password_strength;
 mod races;
 mod retries;
 mod sign_in;
+mod sign_in_behind_nginx;
+mod sign_in_without_database;
 mod stopping;
 mod upgrade;

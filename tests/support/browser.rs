@@ -36,7 +36,12 @@ impl Browser {
         let _ = Actor::new(address, None);
         let client =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).user_agent(AGENT);
-        Self { client: client.build().unwrap(), origin: format!("http://{address}"), cookies: Arc::default() }
+        Self::with_client(client.build().unwrap(), format!("http://{address}"))
+    }
+
+    /// A browser that opens pages of this origin with its own client, which must follow no redirects.
+    pub fn with_client(client: reqwest::Client, origin: String) -> Self {
+        Self { client, origin, cookies: Arc::default() }
     }
 
     /// The same browser, with a copy of its cookies, at another server.

@@ -25,6 +25,10 @@ use crate::sso::{self, Denial, DenialClass, Departure, Provider, SsoError};
 /// How many sign-ins can be in progress in one browser: the oldest one is given up for another one.
 const TABS: usize = 5;
 
+/// The longest page to return to, in bytes; a longer one is left out. It travels in the encrypted cookie, and nginx by default takes no
+/// response with more than 4 KiB of headers.
+const LONGEST_RETURN: usize = 1024;
+
 /// The longest hint of an address, in bytes.
 const LONGEST_HINT: usize = 254;
 
@@ -86,6 +90,7 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
     let public_url = app.config.server.public_url.trim_end_matches('/');
     let target = parameters.target_link_uri.as_deref().and_then(|target| target.strip_prefix(public_url));
     let return_to = visitor::return_to(parameters.return_to.as_deref().or(target));
+    let return_to = return_to.filter(|page| page.len() <= LONGEST_RETURN);
     let departure = Departure {
         return_to: return_to.unwrap_or_default().to_owned(),
         login_hint: parameters.login_hint.as_deref().filter(|hint| hint.len() <= LONGEST_HINT),

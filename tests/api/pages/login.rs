@@ -140,7 +140,7 @@ async fn an_old_session_signs_in_again_before_it_approves() {
     let answer = browser.submit(&path, &[("answer", "approve")]).await;
     assert_eq!(answer.status, 303, "{}", answer.text);
     assert!(
-        answer.header("location").starts_with("../sign-in?return_to=%2Flogin%2Fotp%5F"),
+        answer.header("location").starts_with("../sign-in?return_to=%2Flogin%2Fotp_"),
         "{}",
         answer.header("location")
     );
