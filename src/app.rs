@@ -109,7 +109,7 @@ impl App {
         let fingerprints = Fingerprints::new(&config)?.into();
         let seal_keys = SealKeys::new(&config)?.into();
         let mailer = Mailer::new(&config)?.map(Arc::new);
-        let sso = Sso::new(&config)?.into();
+        let sso = Sso::new(&config, metrics.sso.clone())?.into();
         let policy = Policy::new(config.passwords.min_length, config.passwords.min_strength);
         let (jobs, tasks, stopping) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let runtime = Handle::try_current().map_err(|error| ConfigError::starting(error.to_string()))?;

@@ -282,6 +282,8 @@ pub enum Event {
         /// The number of sessions that were ended, because it was disabled.
         sessions: usize,
     },
+    /// The secrets of an identity provider were encrypted with another seal key.
+    SsoProviderResealed(Id<SsoProvider>),
     /// An identity provider was removed.
     SsoProviderDeleted {
         /// The provider.
@@ -297,7 +299,7 @@ pub enum Event {
         user_id: Id<User>,
         /// The provider.
         provider_id: Id<SsoProvider>,
-        /// `address`, `created` or `operator`.
+        /// `address`, `created`, `account`, `owner` or `operator`.
         how: &'static str,
     },
     /// An identity was unbound.
@@ -377,6 +379,7 @@ impl Event {
             Self::PasswordLinkUsed { .. } => Action::PasswordLinkUse,
             Self::SsoProviderCreated(_) => Action::SsoProviderCreate,
             Self::SsoProviderUpdated { .. } => Action::SsoProviderUpdate,
+            Self::SsoProviderResealed(_) => Action::SecretReseal,
             Self::SsoProviderDeleted { .. } => Action::SsoProviderDelete,
             Self::SsoIdentityBound { .. } => Action::SsoIdentityBind,
             Self::SsoIdentityUnbound { .. } => Action::SsoIdentityUnbind,
@@ -434,6 +437,7 @@ impl Event {
             | Self::PasswordChanged { .. }
             | Self::PasswordLinkUsed { .. }
             | Self::SsoProviderUpdated { .. }
+            | Self::SsoProviderResealed(_)
             | Self::SsoProviderDeleted { .. }
             | Self::SsoIdentityUnbound { .. }
             | Self::SsoLoggedOut { .. }
@@ -479,6 +483,7 @@ impl Event {
             | Self::KeysRotatedForUser { user_id, .. } => Target::User(*user_id),
             Self::SessionEnded { session_id, .. } => Target::Session(*session_id),
             Self::SsoProviderCreated(provider_id)
+            | Self::SsoProviderResealed(provider_id)
             | Self::SsoProviderUpdated { provider_id, .. }
             | Self::SsoProviderDeleted { provider_id, .. }
             | Self::SsoLoggedOut { provider_id, .. } => Target::SsoProvider(*provider_id),

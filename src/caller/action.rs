@@ -151,14 +151,20 @@ names! {
         SsoProviderUpdate = "sso_provider.update",
         /// Remove an identity provider.
         SsoProviderDelete = "sso_provider.delete",
+        /// Read the metadata and keys of an identity provider now.
+        SsoProviderTest = "sso_provider.test",
         /// Bind an identity of a provider to a user.
         SsoIdentityBind = "sso_identity.bind",
         /// Unbind an identity.
         SsoIdentityUnbind = "sso_identity.unbind",
         /// List the identities of a user.
         SsoIdentityList = "sso_identity.list",
+        /// Link an identity to one's own account, or remove one.
+        SsoIdentityLink = "sso_identity.link",
         /// End the sessions of a person, at the request of their identity provider.
         SsoLogout = "sso.logout",
+        /// Encrypt the stored secrets with the first seal key.
+        SecretReseal = "secret.reseal",
         /// Read the audit log.
         AuditList = "audit.list",
     }
@@ -167,15 +173,7 @@ names! {
 impl Action {
     /// Whether the action spans organizations: only the local operator may do it.
     pub(super) const fn is_for_the_operator(self) -> bool {
-        matches!(
-            self,
-            Self::OrganizationCreate
-                | Self::OrganizationList
-                | Self::SsoProviderCreate
-                | Self::SsoProviderUpdate
-                | Self::SsoProviderDelete
-                | Self::SsoLogout
-        )
+        matches!(self, Self::OrganizationCreate | Self::OrganizationList | Self::SsoLogout | Self::SecretReseal)
     }
 
     /// Whether a collaborator may do the action. An owner may do every action within the organization.
@@ -200,6 +198,7 @@ impl Action {
                 | Self::PasswordChange
                 | Self::PasswordRehash
                 | Self::PasswordLinkUse
+                | Self::SsoIdentityLink
         )
     }
 
@@ -220,8 +219,12 @@ impl Action {
                 | Self::LoginApprove
                 | Self::PolicySet
                 | Self::PasswordLinkCreateForOwner
+                | Self::SsoProviderCreate
+                | Self::SsoProviderUpdate
+                | Self::SsoProviderDelete
                 | Self::SsoIdentityBind
                 | Self::SsoIdentityUnbind
+                | Self::SsoIdentityLink
         )
     }
 
@@ -232,10 +235,9 @@ impl Action {
             Self::OrganizationCreate
             | Self::OrganizationList
             | Self::OrganizationRename
-            | Self::SsoProviderCreate
-            | Self::SsoProviderUpdate
-            | Self::SsoProviderDelete
             | Self::SsoLogout
+            | Self::SecretReseal
+            | Self::SsoIdentityLink
             | Self::UserInfo
             | Self::InvitationAccept
             | Self::KeyRevokeSelf
@@ -270,6 +272,10 @@ impl Action {
             | Self::PasswordLinkCreateForOwner
             | Self::PasswordLinkRevoke
             | Self::MailRetry
+            | Self::SsoProviderCreate
+            | Self::SsoProviderUpdate
+            | Self::SsoProviderDelete
+            | Self::SsoProviderTest
             | Self::SsoIdentityBind
             | Self::SsoIdentityUnbind
             | Self::ScimMigration => Some(Scope::UsersWrite),

@@ -5,6 +5,7 @@ use super::{Exit, output};
 use crate::config::{Config, ConfigError, MANUAL};
 use crate::fingerprint::Fingerprints;
 use crate::mail::Mailer;
+use crate::metrics::SsoMetrics;
 use crate::postgres;
 use crate::seal::SealKeys;
 use crate::sso::Sso;
@@ -73,7 +74,7 @@ impl Mistakes {
         mistakes.note(Fingerprints::new(config));
         mistakes.note(Mailer::new(config));
         mistakes.note(SealKeys::new(config));
-        mistakes.note(Sso::new(config));
+        mistakes.note(Sso::new(config, SsoMetrics::default()));
         mistakes
     }
 

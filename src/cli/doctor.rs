@@ -69,6 +69,7 @@ async fn examine(args: &Args, config: &Config) -> Report {
             .ok()
             .and_then(|local| local.cluster.as_deref())
             .map(|cluster| cluster.data_dir()),
+        seal_keys: local.as_ref().ok().map(|local| local.app.seal_keys.as_ref()),
         has_ephemeral_key: local.as_ref().is_ok_and(|local| local.app.fingerprints.is_ephemeral()),
         certificate: args.certificate.clone().zip(args.key.clone()).or_else(|| config.server.certificate_files()),
         measures_hashing: !args.no_hashing,

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The examples of each command, without `muster`.
-const EXAMPLES: [(&str, &[&str]); 74] = [
+const EXAMPLES: [(&str, &[&str]); 75] = [
     ("quickstart", &["quickstart", "quickstart --data-dir ./muster-data --exit"]),
     ("serve", &["serve", "serve --config /etc/muster/muster.toml --listen 0.0.0.0:8080"]),
     ("migrate", &["migrate --config /etc/muster/muster.toml", "migrate --grant-to muster_app"]),
@@ -50,6 +50,7 @@ const EXAMPLES: [(&str, &[&str]); 74] = [
     ("organization create", &["organization create Example --identifier example"]),
     ("organization list", &["organization list"]),
     ("organization rename", &["organization rename example Example"]),
+    ("secrets reseal", &["secrets reseal"]),
     (
         "sso provider add",
         &[

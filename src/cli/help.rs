@@ -7,7 +7,7 @@ use super::{examples, output};
 
 /// The commands of each task.
 const TASKS: [(&str, &[&str]); 5] = [
-    ("Server", &["quickstart", "serve", "migrate", "organization", "sso"]),
+    ("Server", &["quickstart", "serve", "migrate", "organization", "sso", "secrets"]),
     ("People", &["user", "batch", "invitation", "group", "policy"]),
     ("Access", &["login", "whoami", "logout", "session", "api-key", "service-account", "key"]),
     ("Operations", &["doctor", "audit", "mail", "config", "healthcheck"]),

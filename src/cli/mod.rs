@@ -1,7 +1,7 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
 //! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `mail` and `audit` talk to a server over HTTP
-//! with an API key, which `login` obtains. `organization`, `sso`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
+//! with an API key, which `login` obtains. `organization`, `sso`, `secrets`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
 //! the database directly, as the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
 
@@ -43,6 +43,7 @@ mod private_file;
 mod progress;
 mod quickstart;
 mod remote;
+mod secrets;
 mod serve;
 mod service_account;
 mod session;
@@ -108,6 +109,9 @@ enum Command {
     /// Create, list and rename organizations, directly in the database, as the local operator.
     #[command(subcommand)]
     Organization(organization::Command),
+    /// Encrypt stored secrets with another key, directly in the database, as the local operator.
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Set up single sign-on, directly in the database, as the local operator.
     #[command(subcommand)]
     Sso(sso::Command),
@@ -172,6 +176,7 @@ impl Cli {
                 Command::Whoami(args) => whoami::run(&args).await,
                 Command::Invitation(command) => invitation::run(command).await,
                 Command::Organization(command) => organization::run(command).await,
+                Command::Secrets(command) => secrets::run(command).await,
                 Command::Sso(command) => sso::run(command).await,
                 Command::Group(command) => group::run(command).await,
                 Command::Policy(command) => policy::run(command).await,

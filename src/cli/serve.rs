@@ -143,6 +143,19 @@ impl StopSignals {
     }
 }
 
+/// Fails if the secret of an identity provider can't be opened; warns of messages that can't be made.
+async fn check_seal_keys(app: &App) -> Result<(), Exit> {
+    sso::check_seal_keys(app).await.map_err(Exit::usage)?;
+    let messages = mail::count_unreadable(app).await.map_err(Exit::usage)?;
+    if messages > 0 {
+        tracing::warn!(
+            messages,
+            "queued messages need a seal key that is not in `secrets.seal_key`; add the key, or make their links again"
+        );
+    }
+    Ok(())
+}
+
 impl Server {
     /// Binds the sockets, opens and migrates the database, and starts the server with the settings of `args`.
     pub(super) async fn start(config: Config, args: &ServeArgs) -> Result<Self, Exit> {
@@ -163,7 +176,7 @@ impl Server {
         }
         let (first_key, started) = match local.prepare().await {
             Ok(first_key) => {
-                let is_readable = sso::check_seal_keys(app).await.map_err(Exit::usage);
+                let is_readable = check_seal_keys(app).await;
                 let traced =
                     is_readable.and_then(|()| app.traces.start(&app.config, &app.metrics).map_err(Exit::usage));
                 let started = traced.and_then(|()| {

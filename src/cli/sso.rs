@@ -220,9 +220,6 @@ fn secret(path: Option<&Path>) -> Result<Option<Secret>, Exit> {
     };
     let text = String::from_utf8(bytes).map_err(|_| Exit::usage("the client secret is not UTF-8 text"))?;
     let text = text.trim_end_matches(['\r', '\n']);
-    if text.chars().any(char::is_control) {
-        return Err(Exit::usage("the client secret must be one line"));
-    }
     Ok((!text.is_empty()).then(|| Secret::new(text)))
 }
 

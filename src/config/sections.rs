@@ -202,6 +202,7 @@ impl Server {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sso {
+    pub owners_may_configure: bool,
     pub private_networks: bool,
     pub proxy: Secret,
     pub extra_audiences: Vec<String>,

@@ -22,6 +22,7 @@ mod schema;
 mod settings;
 mod sign_in;
 mod space;
+mod sso;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::postgres::Database;
+use crate::seal::SealKeys;
 
 pub use hashing::Cost;
 pub use read::objects;
@@ -145,6 +147,8 @@ pub struct Subject<'a> {
     pub database: Result<&'a Database, String>,
     /// The data directory, if the database is the embedded PostgreSQL.
     pub embedded_data_dir: Option<&'a Path>,
+    /// The seal keys, if the database could be opened.
+    pub seal_keys: Option<&'a SealKeys>,
     /// Whether the server key was generated at this start and is lost when the process exits.
     pub has_ephemeral_key: bool,
     /// The certificate to check, with its private key.

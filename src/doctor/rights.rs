@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::read::{self, AuditLock, AuditRights, Role, Search, Table};
-use super::{Finding, Subject, keys, schema, sign_in};
+use super::{Finding, Subject, keys, schema, sign_in, sso};
 use crate::postgres::{self, MigrateError, Schema};
 
 const AUDIT: &str = "database.audit_lock";
@@ -39,6 +39,9 @@ pub(super) async fn examine(
         }
         if missing.is_empty() && reads("passwords") {
             findings.extend(sign_in::hashes(connection, subject.config).await?);
+        }
+        if missing.is_empty() && reads("sso_providers") {
+            findings.extend(sso::examine(connection, subject).await);
         }
     }
     if is_migrated {

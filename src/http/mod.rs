@@ -176,6 +176,9 @@ url_table! {
     "/api/v2/mails" => Read api::mails::list;
     "/api/v2/mails/{mail_id}/retry" => Post api::mails::retry;
     "/api/v2/users/sso_login_info" => Read api::sso::login_info;
+    "/api/v2/sso/providers" => Read api::sso_providers::list, Post api::sso_providers::create;
+    "/api/v2/sso/providers/{provider}" => Read api::sso_providers::get, Patch api::sso_providers::update, Delete api::sso_providers::delete;
+    "/api/v2/sso/providers/{provider}/test" => Post api::sso_providers::test;
     "/api/v2/users/service_accounts" => Post api::service_accounts::create;
     "/api/v2/users/create_api_key" => Post api::service_accounts::create_key;
     "/api/v2/api_keys" => Read api::api_keys::list, Post api::api_keys::create;
@@ -192,6 +195,8 @@ url_table! {
     "/api/v2/users/admin/api_keys/revoke" => Post api::vendor_keys::revoke_any_list;
     "/api/v2/users/admin/api_keys/{key_id}" => Delete api::vendor_keys::revoke_any;
     "/api/v2/users/{user_id}" => Read api::user::get, Patch api::user::patch, Delete api::user::delete;
+    "/api/v2/users/{user_id}/sso_identities" => Read api::sso_identities::list, Post api::sso_identities::bind;
+    "/api/v2/users/{user_id}/sso_identities/{sso_identity_id}" => Delete api::sso_identities::unbind;
     "/api/v2/users/{user_id}/suspend" => Post api::user::suspend;
     "/api/v2/users/{user_id}/reactivate" => Post api::user::reactivate;
     "/api/v2/organizations/api_key_expiration" => Read api::vendor_keys::expiration, Put api::vendor_keys::set_expiration;
@@ -239,6 +244,8 @@ fn page_routes(config: &mut ServiceConfig) {
         vec![endpoint(Read, account_password::show), endpoint(PostOpen, account_password::submit)],
     ));
     config.service(resource("/account/sessions/{session_id}/end", vec![endpoint(PostOpen, account::end_session)]));
+    config.service(resource("/account/identities/{provider}/link", vec![endpoint(PostOpen, pages::sso::link)]));
+    config.service(resource("/account/identities/{identity_id}/unlink", vec![endpoint(PostOpen, account::unlink)]));
     config.service(resource("/login/{otp}", vec![endpoint(Read, login::show), endpoint(PostOpen, login::submit)]));
     config.service(web::redirect("/", "account").see_other());
 }

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
     tags(
         (name = "users", description = "Users: creating, changing, suspending and deleting them"),
         (name = "sign-in", description = "Signing in with a password, sessions, and links to set passwords"),
+        (name = "single sign-on", description = "Identity providers, and the identities of users there"),
         (name = "batches", description = "Lists of users that are created together"),
         (name = "collaborators", description = "Members of the organization"),
         (name = "service accounts", description = "Service accounts, and the vendor's routes for their API keys"),

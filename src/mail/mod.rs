@@ -169,6 +169,27 @@ pub async fn list(
     Ok(Page::new(page, rows, |row| row.mail_id))
 }
 
+/// The number of queued messages that can't be made, because the seal key from which their links are derived is not configured.
+///
+/// The server starts nevertheless: the messages wait, others are sent, and their links can be made again.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count_unreadable(app: &App) -> Result<i64> {
+    let needed = read::seal_keys(app).await?;
+    Ok(needed.iter().filter(|(id, _)| !app.seal_keys.has(id)).map(|(_, messages)| messages).sum())
+}
+
+/// The number of queued messages that need another seal key than the first one.
+///
+/// # Errors
+/// `seal_key_missing`; those of the database.
+pub async fn count_of_old_keys(app: &App) -> Result<i64> {
+    let first_key = app.seal_keys.current_id()?;
+    let needed = read::seal_keys(app).await?;
+    Ok(needed.iter().filter(|(id, _)| *id != first_key).map(|(_, messages)| messages).sum())
+}
+
 /// Queues a failed message again.
 ///
 /// # Errors

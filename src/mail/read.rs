@@ -152,6 +152,24 @@ pub(super) async fn queue(app: &App) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok((queue.length, queue.since))
 }
 
+/// The seal keys that the links of queued messages need, each with the number of messages.
+pub(super) async fn seal_keys(app: &App) -> Result<Vec<(Vec<u8>, i64)>> {
+    let keys = sqlx::query!(
+        r#"
+        select l.derived_key_id as "key_id!", count(*) as "messages!"
+        from mails m
+        join password_links l on l.organization_id = m.organization_id and l.link_id = m.link_id
+        where m.state in ('queued', 'sending') and l.derived_key_id is not null
+            and l.used_at is null and l.revoked_at is null and l.expires_at > $1
+        group by l.derived_key_id
+        "#,
+        app.clock.now(),
+    )
+    .fetch_all(&mut *app.reader(&app.db.interactive).await?)
+    .await?;
+    Ok(keys.into_iter().map(|key| (key.key_id, key.messages)).collect())
+}
+
 /// What the text of a message needs.
 pub(super) struct Details {
     pub(super) organization_name: String,

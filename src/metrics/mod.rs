@@ -23,6 +23,9 @@
 //! | `muster_mails_total` | `outcome` | attempts to send a message: `sent`, `retried` later, or `failed` for good |
 //! | `muster_mail_queue` | | messages to be sent, by any instance, as this one saw them in the last minute |
 //! | `muster_mail_queue_oldest_seconds` | | how long the oldest of them has waited |
+//! | `muster_sso_requests_total` | `endpoint`, `outcome` | requests to identity providers: `ok`; `rejected` with status 3xx or 4xx; `failed` with 5xx or without a response |
+//! | `muster_sso_request_duration_seconds` | `endpoint` | time of such a request |
+//! | `muster_sso_jwks_refreshes_total` | `why` | reads of a provider's keys: the `first`, after they had `expired`, or because of an `unknown_key` |
 //! | `muster_database_connections` | `pool`, `state` | open connections, idle or in use |
 //! | `muster_database_connections_max` | `pool` | size limit of the pool |
 //! | `muster_trace_spans_total` | `outcome` | spans that were sent, could not be sent (`failed`), or were dropped because the queue was full |
@@ -51,6 +54,7 @@ mod pools;
 mod process;
 mod requests;
 mod sign_ins;
+mod sso;
 
 use std::fmt;
 use std::sync::Arc;
@@ -71,6 +75,7 @@ pub(crate) use batches::{BatchMetrics, RunningBatch};
 pub(crate) use mails::MailMetrics;
 pub(crate) use requests::{RequestMetrics, known_method};
 pub(crate) use sign_ins::SignInMetrics;
+pub(crate) use sso::{Refresh, SsoEndpoint, SsoMetrics};
 
 /// The metrics of this instance.
 pub struct Metrics {
@@ -80,6 +85,7 @@ pub struct Metrics {
     pub(crate) spans: SpanMetrics,
     pub(crate) sign_ins: SignInMetrics,
     pub(crate) mails: MailMetrics,
+    pub(crate) sso: SsoMetrics,
     users_created: Counter,
     certificate: certificate::CertificateMetrics,
 }
@@ -140,6 +146,7 @@ impl Metrics {
         let batches = BatchMetrics::register(muster);
         let sign_ins = SignInMetrics::register(muster);
         let mails = MailMetrics::register(muster);
+        let sso = SsoMetrics::register(muster);
         let (users_created, spans) = (Counter::default(), SpanMetrics::default());
         spans.sent(0);
         spans.failed(0);
@@ -155,7 +162,7 @@ impl Metrics {
         muster.register_collector(Box::new(pools::Connections(db.clone())));
         let certificate = certificate::CertificateMetrics::default();
         muster.register_collector(Box::new(certificate.clone()));
-        Self { registry, requests, batches, spans, sign_ins, mails, users_created, certificate }
+        Self { registry, requests, batches, spans, sign_ins, mails, sso, users_created, certificate }
     }
 
     /// Adds the metrics of the server's certificate.

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ use super::oidc::discovery::Metadata;
 use super::oidc::issuer::{Transport, discovery_url};
 use super::oidc::keys::KeySet;
 use crate::id::{Id, SsoProvider};
+use crate::metrics::{Refresh, SsoEndpoint};
 
 /// How long metadata and keys are used without a question.
 const FRESH: Duration = Duration::from_hours(1);
@@ -93,7 +95,8 @@ impl Cache {
         {
             return Ok(known.clone());
         }
-        entry.fetch(fetcher, issuer, transport).await
+        let why = if entry.known.is_some() { Refresh::Expired } else { Refresh::First };
+        entry.fetch(fetcher, issuer, transport, why).await
     }
 
     /// The keys, fetched again because none of `used` made a signature. `None`: they were fetched a moment ago, and are the same.
@@ -119,20 +122,29 @@ impl Cache {
             return Ok(None);
         }
         entry.refreshed_at = Some(Instant::now());
-        let known = entry.fetch(fetcher, issuer, transport).await?;
+        let known = entry.fetch(fetcher, issuer, transport, Refresh::UnknownKey).await?;
         Ok((known.generation != used.generation).then_some(known))
     }
 }
 
 impl Entry {
-    async fn fetch(&mut self, fetcher: &Fetcher, issuer: &str, transport: Transport) -> Result<Known, Denial> {
+    async fn fetch(
+        &mut self,
+        fetcher: &Fetcher,
+        issuer: &str,
+        transport: Transport,
+        why: Refresh,
+    ) -> Result<Known, Denial> {
         let failure = self.failure.as_ref().filter(|(_, at)| at.elapsed() < FAILED).map(|(why, _)| why.clone());
         let fetched = match failure {
             Some(why) => Err(why),
-            None => fetch(fetcher, issuer, transport).await,
+            None => {
+                fetcher.metrics.count_refresh(why);
+                fetch(fetcher, issuer, transport).await
+            }
         };
         match fetched {
-            Ok((metadata, keys)) => {
+            Ok(Fetched { metadata, keys, .. }) => {
                 let generation = self.known.as_ref().map_or(0, |(known, _)| known.generation + 1);
                 let known = Known { metadata: Arc::new(metadata), keys: Arc::new(keys), generation };
                 (self.failure, self.away_since) = (None, None);
@@ -160,20 +172,43 @@ impl Entry {
     }
 }
 
+/// The metadata and the keys of an issuer, and what its clock says.
+pub(crate) struct Fetched {
+    pub(crate) metadata: Metadata,
+    pub(crate) keys: KeySet,
+    pub(crate) date: Option<DateTime<Utc>>,
+}
+
+impl Fetched {
+    /// # Errors
+    /// No key can be used.
+    pub(crate) fn usable(self) -> Result<Self, String> {
+        if self.keys.len() > 0 {
+            return Ok(self);
+        }
+        Err(format!(
+            "{} has no key that muster can use; muster uses RSA of at least 2048 bits, P-256, P-384 and Ed25519",
+            self.metadata.jwks_uri
+        ))
+    }
+}
+
 /// Reads the metadata and the keys of an issuer.
 ///
 /// # Errors
 /// What is wrong, for people who configure the provider.
-pub(crate) async fn fetch(fetcher: &Fetcher, issuer: &str, transport: Transport) -> Result<(Metadata, KeySet), String> {
+pub(crate) async fn fetch(fetcher: &Fetcher, issuer: &str, transport: Transport) -> Result<Fetched, String> {
     let url = discovery_url(issuer);
     let address = transport.parse(&url).map_err(|why| format!("issuer `{issuer}`: {why}"))?;
-    let found = fetcher.get(&address, None).await.map_err(|why| format!("can't read {url}: {why}"))?;
+    let found = fetcher.get(SsoEndpoint::Discovery, &address, None).await;
+    let found = found.map_err(|why| format!("can't read {url}: {why}"))?;
+    let date = found.date;
     let metadata = Metadata::parse(issuer, transport, &ok(&url, found)?).map_err(|why| format!("{url}: {why}"))?;
     let url = metadata.jwks_uri.as_str();
-    let found =
-        fetcher.get(&metadata.jwks_uri, None).await.map_err(|why| format!("can't read the keys at {url}: {why}"))?;
+    let found = fetcher.get(SsoEndpoint::Jwks, &metadata.jwks_uri, None).await;
+    let found = found.map_err(|why| format!("can't read the keys at {url}: {why}"))?;
     let keys = KeySet::parse(&ok(url, found)?).map_err(|why| format!("{url}: {why}"))?;
-    Ok((metadata, keys))
+    Ok(Fetched { metadata, keys, date })
 }
 
 fn ok(url: &str, response: Response) -> Result<Vec<u8>, String> {

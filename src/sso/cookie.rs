@@ -34,8 +34,11 @@ pub(crate) struct Pending {
     pub(crate) return_to: String,
     /// The `max_age` that was sent.
     pub(crate) max_age: Option<u32>,
-    /// The user who has to authenticate again.
+    /// The user who has to authenticate again, or whose account the identity is linked to.
     pub(crate) user_id: Option<Id<User>>,
+    /// Whether the identity is linked to the account of `user_id`, instead of signing in.
+    #[serde(default)]
+    pub(crate) is_link: bool,
 }
 
 /// The place of a cookie: a cookie of one provider is worth nothing at another.
@@ -127,6 +130,7 @@ mod tests {
             return_to: "/account?".to_owned() + &"x".repeat(2_000),
             max_age: Some(0),
             user_id: Some(Id::new(now)),
+            is_link: true,
         };
         let value = seal(&fingerprints(KEY), place, &flow, &pending).unwrap();
         assert!(value.len() < 4_000 && !value.contains(&flow.nonce) && made_at(&value) == 1_800_000_000, "{value}");

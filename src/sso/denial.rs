@@ -27,6 +27,8 @@ names! {
         PasswordUser = "sso_password_user",
         /// The provider does not vouch for the address.
         NotProved = "sso_not_proved",
+        /// The identity is bound to an account already, or the account that it should be linked to has one of this provider.
+        AlreadyLinked = "sso_already_linked",
         /// The account is suspended, expired, or a service account.
         Suspended = "sso_suspended",
         /// The person belongs to another tenant of the provider.

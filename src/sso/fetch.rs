@@ -13,15 +13,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Proxy, Request, Url};
 use tokio::sync::Semaphore;
 
 use crate::config::{self, ConfigError};
+use crate::metrics::{SsoEndpoint, SsoMetrics};
 use crate::secret::Secret;
 
 /// How long one request may take.
@@ -41,6 +43,7 @@ pub(crate) struct Fetcher {
     permits: Semaphore,
     is_private_allowed: bool,
     proxy: Option<Proxy>,
+    pub(super) metrics: SsoMetrics,
 }
 
 /// A response, whatever its status.
@@ -48,19 +51,23 @@ pub(crate) struct Fetcher {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// The time in the header `Date`.
+    pub(crate) date: Option<DateTime<Utc>>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Fetcher {
-    pub(crate) fn new(settings: &config::Sso) -> Result<Self, ConfigError> {
+    pub(crate) fn new(settings: &config::Sso, metrics: SsoMetrics) -> Result<Self, ConfigError> {
         let url = settings.proxy.expose();
         let proxy = (!url.is_empty()).then(|| Proxy::all(url)).transpose();
         let proxy = proxy.map_err(|_| ConfigError::starting("`sso.proxy` must be a URL".to_owned()))?;
         let (client, permits) = (OnceLock::new(), Semaphore::new(AT_ONCE));
-        Ok(Self { client, permits, is_private_allowed: settings.private_networks, proxy })
+        Ok(Self { client, permits, is_private_allowed: settings.private_networks, proxy, metrics })
     }
 
-    fn client(&self) -> Result<&Client, String> {
+    /// # Errors
+    /// TLS can't be set up.
+    pub(super) fn client(&self) -> Result<&Client, String> {
         let build = || {
             // Fails if a provider is installed already, which is the same one.
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -83,15 +90,20 @@ impl Fetcher {
     ///
     /// # Errors
     /// What went wrong, without the URL.
-    pub(crate) async fn get(&self, url: &Url, access_token: Option<&Secret>) -> Result<Response, String> {
+    pub(crate) async fn get(
+        &self,
+        endpoint: SsoEndpoint,
+        url: &Url,
+        access_token: Option<&Secret>,
+    ) -> Result<Response, String> {
         let mut request = Request::new(Method::GET, url.clone());
         if let Some(token) = access_token {
             authorize(&mut request, &Secret::new(format!("Bearer {}", token.expose())))?;
         }
-        self.send(request).await
+        self.observe(endpoint, request).await
     }
 
-    /// Sends a form.
+    /// Sends a form to a token endpoint.
     ///
     /// # Errors
     /// As [`Fetcher::get`].
@@ -107,7 +119,15 @@ impl Fetcher {
         if let Some(authorization) = authorization {
             authorize(&mut request, authorization)?;
         }
-        self.send(request).await
+        self.observe(SsoEndpoint::Token, request).await
+    }
+
+    async fn observe(&self, endpoint: SsoEndpoint, request: Request) -> Result<Response, String> {
+        let start = Instant::now();
+        let sent = self.send(request).await;
+        let status = sent.as_ref().ok().map(|response| response.status);
+        self.metrics.observe(endpoint, status, start.elapsed());
+        sent
     }
 
     async fn send(&self, mut request: Request) -> Result<Response, String> {
@@ -126,6 +146,8 @@ impl Fetcher {
             let status = response.status().as_u16();
             let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let content_type = content_type.unwrap_or_default().to_owned();
+            let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+            let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc());
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(describe)? {
                 if body.len() + chunk.len() > LONGEST_RESPONSE {
@@ -133,7 +155,7 @@ impl Fetcher {
                 }
                 body.extend_from_slice(&chunk);
             }
-            Ok(Response { status, content_type, body })
+            Ok(Response { status, content_type, date, body })
         };
         // The wait for a permit counts.
         tokio::time::timeout(TIMEOUT, sent).await.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()))

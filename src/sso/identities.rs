@@ -4,7 +4,7 @@ use super::read::{self, Identity};
 use super::write::{self, BoundHow};
 use crate::app::App;
 use crate::audit::Target;
-use crate::caller::{Action, Caller};
+use crate::caller::{Action, Caller, Principal};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, SsoIdentity, User};
 use crate::{sessions, users};
@@ -15,10 +15,16 @@ const LONGEST_SUBJECT: usize = 255;
 /// Lists the identities of a user, the latest first.
 ///
 /// # Errors
-/// `forbidden`.
+/// `forbidden`; `not_found`.
 pub async fn identities(app: &App, caller: &Caller, user_id: Id<User>) -> Result<Vec<Identity>> {
     let mut connection = app.read(caller, Action::SsoIdentityList).await?;
-    read::identities(&mut connection, caller.organization_id, user_id).await
+    let found = read::identities(&mut connection, caller.organization_id, user_id).await?;
+    drop(connection);
+    if found.is_empty() {
+        // Of another organization, perhaps.
+        users::get(app, caller, user_id).await?;
+    }
+    Ok(found)
 }
 
 /// The identities of the caller's own user, the latest first.
@@ -47,17 +53,19 @@ pub async fn bind(
     if subject.is_empty() || subject.len() > LONGEST_SUBJECT || subject.contains('\0') {
         return Err(Error::invalid(format!("the subject must have 1 to {LONGEST_SUBJECT} bytes")));
     }
+    users::get(app, caller, user_id).await?;
     let mut connection = app.reader(&app.db.interactive).await?;
     let found =
         read::providers(&mut connection, Some(&caller.organization_id.to_string()), Some(provider)).await?.pop();
     drop(connection);
     let found = found.ok_or_else(|| Error::not_found("identity provider", provider.escape_debug()))?;
+    let how = if matches!(caller.principal, Principal::Operator) { BoundHow::Operator } else { BoundHow::Owner };
     app.change(caller, Action::SsoIdentityBind, Target::User(user_id), async |change| {
         users::lock::memberships(change, &[user_id]).await?;
-        write::bind(change, &found, subject, user_id, BoundHow::Operator).await?.map(drop).ok_or_else(|| {
+        write::bind(change, &found, subject, user_id, how).await?.map(drop).ok_or_else(|| {
             let message = format!(
-                "not bound: the user does not exist, is not one of single sign-on (`muster sso set-sso`), or the user or \
-                 the subject is bound at `{}` already",
+                "not bound: the user is not one of single sign-on (`muster sso set-sso`), or the user or the subject is bound at \
+                 `{}` already",
                 found.name
             );
             Error::new(Code::Conflict, message)
@@ -79,6 +87,30 @@ pub async fn unbind(app: &App, caller: &Caller, user_id: Id<User>, identity_id: 
             return Err(Error::not_found("identity of this user", identity_id));
         }
         sessions::end_access(change, &[user_id], None, "identity_unbound").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Removes an identity from the caller's own account, which keeps its password, and ends the user's other sessions: they may have been
+/// started by somebody with the identity.
+///
+/// # Errors
+/// `reauthentication_needed`; `not_found`; `conflict` if the account has no password.
+pub async fn unlink(app: &App, caller: &Caller, identity_id: Id<SsoIdentity>) -> Result<()> {
+    let Principal::Session { id: session_id, user_id, .. } = caller.principal else {
+        return Err(Error::invalid("only a signed-in user can remove an identity"));
+    };
+    app.change(caller, Action::SsoIdentityLink, Target::User(user_id), async |change| {
+        users::lock::memberships(change, &[user_id]).await?;
+        change.confirm_own_access(&[user_id]).await?;
+        if write::unbind(change, identity_id).await? != Some(user_id) {
+            return Err(Error::not_found("identity of this user", identity_id));
+        }
+        if !read::has_password(change, user_id).await? {
+            return Err(Error::new(Code::Conflict, "the identity is the only way to sign in to this account"));
+        }
+        sessions::end_access(change, &[user_id], Some(session_id), "identity_unlinked").await?;
         Ok(())
     })
     .await

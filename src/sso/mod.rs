@@ -10,11 +10,13 @@
 //! | `sign_in`, `logout` | the way to the provider and back; the provider ends sessions |
 //! | `identities` | binding identities by command; users of single sign-on |
 //! | `denial` | why a sign-in fails |
+//! | `health` | what `muster doctor` examines |
 
 mod cache;
 mod cookie;
 mod denial;
 mod fetch;
+mod health;
 mod identities;
 mod logout;
 mod matching;
@@ -30,10 +32,14 @@ pub(crate) use cookie::{
     LIFETIME as COOKIE_LIFETIME, PREFIX as COOKIE_PREFIX, made_at as cookie_made_at, of_query as cookie_of_query,
 };
 pub use denial::{Denial, DenialClass};
-pub use identities::{bind, identities, own_identities, set_sso, unbind};
+pub use health::{Health, health};
+pub use identities::{bind, identities, own_identities, set_sso, unbind, unlink};
 pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, redirect_uri};
-pub use providers::{ClientSecrets, Probe, ProviderSummary, check_seal_keys, create, get, list, remove, test, update};
+pub use providers::{
+    ClientSecrets, Probe, ProviderSummary, Resealed, authorize, check_seal_keys, create, get, list, remove, reseal,
+    test, update,
+};
 pub use read::{Identity, StoredProvider};
 pub use service::Sso;
-pub use sign_in::{Arrived, Departed, Departure, Provider, SsoError, enabled, provider_of};
+pub use sign_in::{Arrived, Departed, Departure, Provider, Purpose, SsoError, enabled, provider_of};
 pub(crate) use write::delete_old_uses;

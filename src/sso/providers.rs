@@ -1,4 +1,10 @@
 //! Operations on providers.
+//!
+//! # Decisions
+//!
+//! *Owners configure providers only if the operator has said so* (`sso.owners_may_configure`): a provider makes the server connect to
+//! addresses that its owner chose. Reading providers, and binding identities, needs no such permission: an owner can let anybody sign in
+//! as any user of the organization anyway, with a link.
 
 use serde::Serialize;
 
@@ -8,11 +14,11 @@ use super::provider::{ProviderName, ProviderSettings, redirect_uri};
 use super::read::{self, StoredProvider};
 use super::write::{self, Ended, SealedSecrets};
 use crate::app::App;
-use crate::audit::{Event, Target};
-use crate::caller::{Action, Caller};
+use crate::audit::{AuditDenial, Event, Target};
+use crate::caller::{Action, Caller, Principal};
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, SsoProvider};
-use crate::seal::{OpenError, Purpose};
+use crate::seal::{OpenError, Purpose, SealKeys};
 use crate::secret::Secret;
 
 /// The secrets of a client: the current one, and while it is rotated, another one.
@@ -69,9 +75,9 @@ impl StoredProvider {
     }
 
     /// The secrets in the order in which they are tried.
-    pub(super) fn secrets(&self, app: &App) -> Result<Vec<Secret>, OpenError> {
+    pub(super) fn secrets(&self, seal_keys: &SealKeys) -> Result<Vec<Secret>, OpenError> {
         let sealed = [&self.secret_sealed, &self.secret2_sealed];
-        sealed.into_iter().flatten().map(|sealed| open(app, self, sealed)).collect()
+        sealed.into_iter().flatten().map(|sealed| open(seal_keys, self, sealed)).collect()
     }
 
     fn summary(&self, app: &App) -> ProviderSummary {
@@ -96,12 +102,20 @@ impl StoredProvider {
     }
 }
 
-fn open(app: &App, provider: &StoredProvider, sealed: &[u8]) -> Result<Secret, OpenError> {
+fn open(seal_keys: &SealKeys, provider: &StoredProvider, sealed: &[u8]) -> Result<Secret, OpenError> {
     let (organization, id) = (uuid::Uuid::from(provider.organization_id), uuid::Uuid::from(provider.provider_id));
-    app.seal_keys.open(Purpose::SsoClientSecret, &[organization.as_bytes(), id.as_bytes()], sealed)
+    seal_keys.open(Purpose::SsoClientSecret, &[organization.as_bytes(), id.as_bytes()], sealed)
 }
 
+/// The longest client secret, in bytes.
+const LONGEST_SECRET: usize = 4096;
+
 fn seal(app: &App, caller: &Caller, provider_id: Id<SsoProvider>, secrets: &ClientSecrets) -> Result<SealedSecrets> {
+    for secret in [&secrets.first, &secrets.second].into_iter().flatten().map(Secret::expose) {
+        if secret.is_empty() || secret.len() > LONGEST_SECRET || secret.chars().any(char::is_control) {
+            return Err(Error::invalid(format!("a client secret must be one line with 1 to {LONGEST_SECRET} bytes")));
+        }
+    }
     let (organization, id) = (uuid::Uuid::from(caller.organization_id), uuid::Uuid::from(provider_id));
     let seal = |secret: &Option<Secret>| {
         let secret = secret.as_ref();
@@ -112,6 +126,23 @@ fn seal(app: &App, caller: &Caller, provider_id: Id<SsoProvider>, secrets: &Clie
             .transpose()
     };
     Ok(SealedSecrets { first: seal(&secrets.first)?, second: seal(&secrets.second)? })
+}
+
+/// Checks that the caller may configure providers: for doors that read a body afterwards.
+///
+/// # Errors
+/// `forbidden`; `reauthentication_needed`.
+pub async fn authorize(app: &App, caller: &Caller, action: Action) -> Result<()> {
+    app.authorize(caller, action).await?;
+    if app.config.sso.owners_may_configure || matches!(caller.principal, Principal::Operator) {
+        return Ok(());
+    }
+    app.record_denial(caller, action, &AuditDenial::Forbidden).await;
+    let message = format!(
+        "not permitted: `{action}` requires the setting `sso.owners_may_configure`, which is off on this server; its operator can run \
+         `muster sso provider`"
+    );
+    Err(Error::new(Code::Forbidden, message))
 }
 
 /// Checks settings, and that the server has an address for redirect URIs.
@@ -132,14 +163,8 @@ fn check(app: &App, settings: &mut ProviderSettings) -> Result<Transport> {
 /// Reads the metadata and keys of an issuer.
 async fn probe(app: &App, issuer: &str, transport: Transport) -> Result<Probe> {
     let fetched = app.in_runtime(cache::fetch(&app.sso.fetcher, issuer, transport)).await;
-    let (metadata, keys) = fetched.map_err(|why| Error::new(Code::Conflict, why))?;
-    if keys.len() == 0 {
-        let why = format!(
-            "{} has no key that muster can use; muster uses RSA of at least 2048 bits, P-256, P-384 and Ed25519",
-            metadata.jwks_uri
-        );
-        return Err(Error::new(Code::Conflict, why));
-    }
+    let checked = fetched.and_then(cache::Fetched::usable).map_err(|why| Error::new(Code::Conflict, why));
+    let cache::Fetched { metadata, keys, .. } = checked?;
     Ok(Probe {
         authorization_endpoint: metadata.authorization_endpoint.into(),
         token_endpoint: metadata.token_endpoint.into(),
@@ -162,7 +187,7 @@ pub async fn create(
     mut settings: ProviderSettings,
     secrets: &ClientSecrets,
 ) -> Result<(ProviderSummary, Probe)> {
-    app.authorize(caller, Action::SsoProviderCreate).await?;
+    authorize(app, caller, Action::SsoProviderCreate).await?;
     let transport = check(app, &mut settings)?;
     let provider_id = Id::new(app.clock.now());
     let sealed = seal(app, caller, provider_id, secrets)?;
@@ -211,11 +236,19 @@ pub async fn update(
     edit: impl FnOnce(&mut ProviderSettings),
     secrets: impl FnOnce(&mut ClientSecrets),
 ) -> Result<ProviderSummary> {
-    app.authorize(caller, Action::SsoProviderUpdate).await?;
+    authorize(app, caller, Action::SsoProviderUpdate).await?;
     let provider = find(app, caller, name).await?;
-    let mut current = provider.secrets(app).map_err(|error| Error::new(Code::Conflict, error.to_string()))?.into_iter();
+    // Secrets whose seal key is lost can be replaced.
+    let (current, unreadable) = match provider.secrets(&app.seal_keys) {
+        Ok(current) => (current, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let mut current = current.into_iter();
     let mut client = ClientSecrets { first: current.next(), second: current.next() };
     secrets(&mut client);
+    if let (Some(error), None) = (unreadable, &client.first) {
+        return Err(Error::new(Code::Conflict, error.to_string()));
+    }
     if client.first.is_none() {
         client.first = client.second.take();
     }
@@ -247,7 +280,7 @@ pub async fn update(
 /// # Errors
 /// `forbidden`; `not_found`.
 pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<usize> {
-    app.authorize(caller, Action::SsoProviderDelete).await?;
+    authorize(app, caller, Action::SsoProviderDelete).await?;
     let provider_id = find(app, caller, name).await?.provider_id;
     app.change(caller, Action::SsoProviderDelete, Target::SsoProvider(provider_id), async |change| {
         change.confirm_access().await?;
@@ -264,15 +297,75 @@ pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<usize> {
 /// # Errors
 /// `forbidden`; `not_found`; `conflict` if the provider can't be used.
 pub async fn test(app: &App, caller: &Caller, name: &str) -> Result<Probe> {
-    app.authorize(caller, Action::SsoProviderList).await?;
+    authorize(app, caller, Action::SsoProviderTest).await?;
     let provider = find(app, caller, name).await?;
     let mut settings = provider.settings.clone();
     let transport = check(app, &mut settings)?;
-    provider.secrets(app).map_err(|error| Error::new(Code::Conflict, error.to_string()))?;
+    provider.secrets(&app.seal_keys).map_err(|error| Error::new(Code::Conflict, error.to_string()))?;
     probe(app, &settings.issuer, transport).await
 }
 
-/// Checks that the configured seal keys open all stored secrets.
+/// What [`reseal`] did in one organization.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resealed {
+    /// The number of providers whose secrets are encrypted with the first key now.
+    pub moved: usize,
+    /// The number of providers whose secrets were before.
+    pub current: usize,
+}
+
+/// Encrypts the secrets of the organization's providers with the first seal key, one provider at a time. Secrets that another process
+/// changes meanwhile stay as that process wrote them.
+///
+/// # Errors
+/// `forbidden`; `seal_key_missing`; `conflict` for secrets that can't be opened, after all others are encrypted.
+pub async fn reseal(app: &App, caller: &Caller) -> Result<Resealed> {
+    app.authorize(caller, Action::SecretReseal).await?;
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let providers = read::providers(&mut connection, Some(&caller.organization_id.to_string()), None).await?;
+    drop(connection);
+    let first_key = app.seal_keys.current_id()?;
+    let (mut resealed, mut unreadable) = (Resealed::default(), Vec::new());
+    for provider in providers {
+        let mut sealed = [&provider.secret_sealed, &provider.secret2_sealed].into_iter().flatten().peekable();
+        if sealed.peek().is_none() {
+            continue;
+        }
+        if sealed.all(|sealed| sealed.starts_with(&first_key)) {
+            resealed.current += 1;
+            continue;
+        }
+        let mut secrets = match provider.secrets(&app.seal_keys) {
+            Ok(secrets) => secrets.into_iter(),
+            Err(error) => {
+                unreadable.push(format!("{} of {}: {error}", provider.name, provider.organization));
+                continue;
+            }
+        };
+        let secrets = ClientSecrets { first: secrets.next(), second: secrets.next() };
+        let sealed = seal(app, caller, provider.provider_id, &secrets)?;
+        let target = Target::SsoProvider(provider.provider_id);
+        let moved = app.change(caller, Action::SecretReseal, target, async |change| {
+            let moved = write::reseal(change, &provider, &sealed).await?;
+            if !moved {
+                change.dry_run();
+            }
+            Ok(moved)
+        });
+        resealed.moved += usize::from(moved.await?);
+    }
+    if unreadable.is_empty() {
+        return Ok(resealed);
+    }
+    let message = format!(
+        "some client secrets can't be opened; set them again (`muster sso provider update NAME --client-secret-file FILE`): {}",
+        unreadable.join(", ")
+    );
+    Err(Error::new(Code::Conflict, message))
+}
+
+/// Checks that the configured seal keys open all stored secrets. The server does not start otherwise: a new instance with a wrong key is
+/// noticed while the others still run, and not by the people who can't sign in.
 ///
 /// # Errors
 /// `seal_key_missing`; those of the database.
@@ -284,8 +377,8 @@ pub async fn check_seal_keys(app: &App) -> Result<()> {
         Some(id) => Err(Error::new(
             Code::SealKeyMissing,
             format!(
-                "stored secrets are encrypted with the seal key {}, which is not in `secrets.seal_key`; add the key, or remove \
-                 the identity providers (`muster sso provider remove`)",
+                "stored secrets are encrypted with the seal key {}, which is not in `secrets.seal_key`; add the key, or, if it is lost, \
+                 set the client secrets of the identity providers again (`muster sso provider update NAME --client-secret-file FILE`)",
                 hex::encode(id)
             ),
         )),

@@ -232,6 +232,18 @@ pub(super) async fn identities(
     Ok(rows)
 }
 
+/// Whether a user has a password.
+pub(super) async fn has_password(change: &mut Change, user_id: Id<User>) -> Result<bool> {
+    let organization_id = change.organization_id();
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from passwords where organization_id = $1 and user_id = $2) as "has_password!""#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+    )
+    .fetch_one(change.connection())
+    .await?)
+}
+
 /// Locks an identity and tells whether it is still bound to the user, at an enabled provider.
 pub(super) async fn is_still_bound(
     change: &mut Change,

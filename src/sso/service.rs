@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::fetch::Fetcher;
 use crate::config::{Config, ConfigError};
+use crate::metrics::SsoMetrics;
 
 /// Single sign-on of this instance.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ impl Sso {
     ///
     /// # Errors
     /// Settings that can't be used.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { fetcher: Fetcher::new(&config.sso)?, cache: Cache::default() })
+    pub(crate) fn new(config: &Config, metrics: SsoMetrics) -> Result<Self, ConfigError> {
+        Ok(Self { fetcher: Fetcher::new(&config.sso, metrics)?, cache: Cache::default() })
     }
 }

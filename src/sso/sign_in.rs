@@ -1,4 +1,4 @@
-//! Signing in through a provider: the way there and the way back.
+//! Signing in through a provider, and linking an identity to an account: the way there and the way back.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::failpoints;
 use crate::id::{Id, Session, SsoIdentity, User};
+use crate::metrics::SsoEndpoint;
 use crate::secret::Secret;
 use crate::sessions::{self, Client, Method, NewSession, Proof, StartedSession};
 use crate::sign_in::throttle;
@@ -44,8 +45,20 @@ pub struct Departure<'a> {
     pub return_to: String,
     /// The address that the person may have.
     pub login_hint: Option<&'a str>,
-    /// The user who has to authenticate again.
-    pub again: Option<Id<User>>,
+    /// What the identity is for.
+    pub purpose: Purpose,
+}
+
+/// What a person who is sent to the provider wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To sign in.
+    #[default]
+    SignIn,
+    /// To authenticate again, as the user who is signed in.
+    Again(Id<User>),
+    /// To link their identity to the account of the user who is signed in.
+    Link(Id<User>),
 }
 
 /// The way to a provider.
@@ -57,13 +70,18 @@ pub struct Departed {
     pub cookie: (String, String),
 }
 
-/// A sign-in.
+/// What a person who came back from the provider has got.
 #[derive(Debug)]
-pub struct Arrived {
-    /// The session.
-    pub session: StartedSession,
-    /// The page to return to.
-    pub return_to: String,
+pub enum Arrived {
+    /// A session.
+    SignedIn {
+        /// The session.
+        session: StartedSession,
+        /// The page to return to.
+        return_to: String,
+    },
+    /// An identity that is linked to the account of the user who is signed in.
+    Linked,
 }
 
 /// A sign-in that failed: for the person, or because of this server.
@@ -71,6 +89,8 @@ pub struct Arrived {
 pub enum SsoError {
     /// The sign-in is refused.
     Denied(Denial),
+    /// The identity is not linked.
+    NotLinked(Denial),
     /// This server can't do it now.
     Server(Error),
 }
@@ -96,6 +116,12 @@ impl Provider {
         let found = read::provider(app, organization, provider).await?;
         let found = found.filter(|found| found.settings.enabled && found.name == provider);
         found.map(Self).ok_or_else(|| Error::new(Code::NotFound, "no such identity provider"))
+    }
+
+    /// The name, part of the redirect URI.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// What the button says.
@@ -139,29 +165,37 @@ impl Provider {
         let known = self.0.known(app).await?;
         let flow = Flow::generate();
         let settings = &self.0.settings;
-        let again = departure.again.is_some();
+        // Who links an identity shows who they are: the session at the provider may be one into which somebody else has tricked this
+        // browser. Not by `max_age`, which not every provider honors.
+        let (user_id, is_link, max_age) = match departure.purpose {
+            Purpose::SignIn => (None, false, settings.max_age),
+            Purpose::Again(user_id) => (Some(user_id), false, Some(0)),
+            Purpose::Link(user_id) => (Some(user_id), true, settings.max_age),
+        };
         let request = Request {
             client_id: &settings.client_id,
             redirect_uri: &self.0.redirect_uri(app),
             scopes: &settings.scopes,
             login_hint: departure.login_hint,
-            max_age: settings.max_age,
-            again,
+            max_age,
+            prompts: user_id.is_some(),
         };
         let pending = Pending {
             nonce: flow.nonce.clone(),
             verifier: flow.verifier.clone(),
             started_at: app.clock.now(),
             return_to: departure.return_to.clone(),
-            max_age: if again { Some(0) } else { settings.max_age },
-            user_id: departure.again,
+            max_age,
+            user_id,
+            is_link,
         };
         let value = cookie::seal(&app.fingerprints, self.place(), &flow, &pending)?;
         let location = flow.authorization_url(&known.metadata, &request).into();
         Ok(Departed { location, cookie: (cookie::name(&flow.state), value) })
     }
 
-    /// Ends a sign-in that [`Provider::depart`] began in the same browser, and starts a session. `cookies` are those of the browser.
+    /// Ends what [`Provider::depart`] began in the same browser: starts a session, or links the identity. `cookies` are those of the browser,
+    /// `holder` is its session.
     ///
     /// # Errors
     /// The class of the refusal, which is audited; errors of this server.
@@ -171,22 +205,90 @@ impl Provider {
         query: &str,
         cookies: impl Fn(&str) -> Option<String>,
         client: &Client,
+        holder: Option<&Caller>,
     ) -> Result<Arrived, SsoError> {
         let arrived = async {
+            let (callback, pending) = self.open(app, query, cookies)?;
+            if pending.is_link {
+                let is_same = |caller: &&Caller| {
+                    caller.organization_id == self.0.organization_id && caller.user_id() == pending.user_id
+                };
+                let Some(caller) = holder.filter(is_same) else {
+                    let denial =
+                        Denial::bad_state("the user who began to link an identity is not signed in here any more");
+                    self.record(app, &denial, client);
+                    return Err(SsoError::NotLinked(denial));
+                };
+                let linked = self.link(app, callback, &pending, caller).await;
+                return linked.map(|()| Arrived::Linked).map_err(|error| match error {
+                    SsoError::Denied(denial) => SsoError::NotLinked(denial),
+                    error => error,
+                });
+            }
             // Without the change, which commits whether its caller waits or not.
-            let asked = tokio::time::timeout(TIMEOUT, self.ask(app, query, cookies)).await;
-            let (user_id, arrival, return_to) =
-                asked.unwrap_or_else(|_| Err(Denial::unreachable("no answer within 10 s").into()))?;
+            let asked = in_time(async {
+                let (state, answer) = self.ask(app, callback, &pending).await?;
+                self.who(app, answer, (state, &pending)).await
+            });
+            let (user_id, arrival) = asked.await?;
             failpoints::reach("sso::matched").await;
             let session = self.start(app, user_id, arrival, client).await?;
-            Ok(Arrived { session, return_to })
+            Ok(Arrived::SignedIn { session, return_to: pending.return_to })
         };
         let arrived = arrived.await;
-        arrived.inspect_err(|error| {
-            if let SsoError::Denied(denial) = error {
-                self.record(app, denial, client);
-            }
-        })
+        if let Err(SsoError::Denied(denial)) = &arrived {
+            self.record(app, denial, client);
+        }
+        arrived
+    }
+
+    /// Links an identity to the account of the user who is signed in, and who began this.
+    async fn link(&self, app: &App, callback: Callback, pending: &Pending, caller: &Caller) -> Result<(), SsoError> {
+        let user_id = caller.user_id().ok_or_else(|| Error::internal("a session without a user"))?;
+        let linked = async {
+            let (state, answer) = in_time(self.ask(app, callback, pending)).await?;
+            failpoints::reach("sso::matched").await;
+            let email = address_of(&answer.token.claims, &self.0.settings.email_claim);
+            let mut class = None;
+            let linked = app.change(caller, Action::SsoIdentityLink, Target::User(user_id), async |change| {
+                class = match self.write_link(change, &answer.token.subject, user_id, email.as_deref(), &state).await? {
+                    Ok(()) => return Ok(()),
+                    Err(class) => Some(class),
+                };
+                Err(Error::new(Code::SignInRefused, "not linked"))
+            });
+            linked.await.map_err(|error| match class {
+                Some(class) => SsoError::Denied(denied(class, &answer.token.subject)),
+                None => error.into(),
+            })
+        };
+        let linked = linked.await;
+        if let Err(SsoError::Denied(denial)) = &linked {
+            let (reason, detail) = (denial.class.as_str(), &*denial.detail);
+            tracing::info!(provider = self.0.name, reason, detail, "identity not linked");
+            let rejected = AuditDenial::Rejected { target: Target::User(user_id), code: reason, findings: None };
+            app.record_denial(caller, Action::SsoIdentityLink, &rejected).await;
+        }
+        linked
+    }
+
+    async fn write_link(
+        &self,
+        change: &mut Change,
+        subject: &str,
+        user_id: Id<User>,
+        email: Option<&str>,
+        state: &str,
+    ) -> Result<std::result::Result<(), DenialClass>> {
+        if !write::use_once(change, "state", state).await? {
+            return Ok(Err(DenialClass::BadState));
+        }
+        users::lock::memberships(change, &[user_id]).await?;
+        let Some(identity_id) = write::bind(change, &self.0, subject, user_id, BoundHow::Account).await? else {
+            return Ok(Err(DenialClass::AlreadyLinked));
+        };
+        write::note_address(change, identity_id, email).await?;
+        Ok(Ok(()))
     }
 
     /// Records a refusal in the audit log and in the log.
@@ -203,31 +305,34 @@ impl Provider {
         drop(app.deny_sign_in(attribution, Action::SessionStart, refusal, Error::new(Code::SignInRefused, reason)));
     }
 
-    /// Checks the response, and asks the provider who the person is.
-    async fn ask(
+    /// Checks that the response belongs to what this browser began.
+    fn open(
         &self,
         app: &App,
         query: &str,
         cookies: impl Fn(&str) -> Option<String>,
-    ) -> Result<(Id<User>, Arrival, String), SsoError> {
+    ) -> Result<(Callback, Pending), Denial> {
         let callback = Callback::parse(query)?;
         let value = cookies(&cookie::name(&callback.state))
             .ok_or_else(|| Denial::bad_state("this browser has no cookie of this sign-in"))?;
-        let now = app.clock.now();
-        let pending = cookie::open(&app.fingerprints, self.place(), &callback.state, &value, now)?;
+        let pending = cookie::open(&app.fingerprints, self.place(), &callback.state, &value, app.clock.now())?;
+        Ok((callback, pending))
+    }
+
+    /// Asks the provider who the person is. Returns the state, too.
+    async fn ask(&self, app: &App, callback: Callback, pending: &Pending) -> Result<(String, Answer), SsoError> {
         let known = self.0.known(app).await?;
         callback.check_issuer(&known.metadata)?;
         let code = callback.outcome?;
-        let tokens = self.exchange(app, &known, &code, &pending).await?;
-        let token = self.verify(app, &known, &tokens, &pending).await?;
-        let (user_id, arrival) = self.who(app, &known, &tokens, token, (callback.state, &pending)).await?;
-        Ok((user_id, arrival, pending.return_to))
+        let tokens = self.exchange(app, &known, &code, pending).await?;
+        let token = self.verify(app, &known, &tokens, pending).await?;
+        Ok((callback.state, Answer { known, tokens, token }))
     }
 
     /// Exchanges the code for tokens. The second secret is tried if the first one is wrong.
     async fn exchange(&self, app: &App, known: &Known, code: &str, pending: &Pending) -> Result<Tokens, SsoError> {
         let settings = &self.0.settings;
-        let secrets = self.0.secrets(app).map_err(|error| {
+        let secrets = self.0.secrets(&app.seal_keys).map_err(|error| {
             let message = "the client secret of the identity provider can't be read; see the server log";
             Error::new(Code::Unavailable, message).with_source(error)
         })?;
@@ -294,9 +399,7 @@ impl Provider {
     async fn who(
         &self,
         app: &App,
-        known: &Known,
-        tokens: &Tokens,
-        token: IdToken,
+        Answer { known, tokens, token }: Answer,
         (state, pending): (String, &Pending),
     ) -> Result<(Id<User>, Arrival), SsoError> {
         let now = app.clock.now();
@@ -305,7 +408,7 @@ impl Provider {
         let (matched, claims, bound) = match read::identity(app, &self.0, &subject, now).await? {
             Some(Bound { identity_id, account }) => (matching::bound(&account), token.claims, Some(identity_id)),
             None => {
-                let claims = self.claims(app, known, tokens, token).await?;
+                let claims = self.claims(app, &known, &tokens, token).await?;
                 (self.unknown(app, &claims, now).await?, claims, None)
             }
         };
@@ -347,7 +450,7 @@ impl Provider {
             (has_all, &known.metadata.userinfo_endpoint, &tokens.access_token)
         {
             let response = app
-                .in_runtime(app.sso.fetcher.get(endpoint, Some(access_token)))
+                .in_runtime(app.sso.fetcher.get(SsoEndpoint::Userinfo, endpoint, Some(access_token)))
                 .await
                 .map_err(|why| Denial::unreachable(format!("can't read userinfo: {why}")))?;
             if response.status != 200 {
@@ -462,6 +565,18 @@ pub async fn enabled(app: &App, organization: Option<&str>) -> Result<Vec<Provid
     let mut connection = app.reader(&app.db.reserved).await?;
     let providers = read::providers(&mut connection, organization, None).await?;
     Ok(providers.into_iter().filter(|provider| provider.settings.enabled).map(Provider).collect())
+}
+
+/// What the provider answered.
+struct Answer {
+    known: Known,
+    tokens: Tokens,
+    token: IdToken,
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, SsoError>>) -> Result<T, SsoError> {
+    let asked = tokio::time::timeout(TIMEOUT, asked).await;
+    asked.unwrap_or_else(|_| Err(Denial::unreachable("no answer within 10 s").into()))
 }
 
 /// An authenticated person and what is about to be written.

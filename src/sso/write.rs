@@ -114,6 +114,31 @@ pub(super) async fn update(
     Ok(updated.rows_affected() == 1)
 }
 
+/// Replaces the sealed secrets of a provider. `false`: they are not what was read any more.
+pub(super) async fn reseal(change: &mut Change, provider: &StoredProvider, secrets: &SealedSecrets) -> Result<bool> {
+    let (organization_id, provider_id) = (change.organization_id(), provider.provider_id);
+    let updated = sqlx::query!(
+        r#"
+        update sso_providers set secret_sealed = $3, secret2_sealed = $4
+        where organization_id = $1 and provider_id = $2 and secret_sealed is not distinct from $5
+            and secret2_sealed is not distinct from $6
+        "#,
+        organization_id as Id<Organization>,
+        provider_id as Id<SsoProvider>,
+        secrets.first,
+        secrets.second,
+        provider.secret_sealed,
+        provider.secret2_sealed,
+    )
+    .execute(change.connection())
+    .await?;
+    if updated.rows_affected() == 0 {
+        return Ok(false);
+    }
+    change.record(Event::SsoProviderResealed(provider_id));
+    Ok(true)
+}
+
 /// Deletes a provider with its identities.
 pub(super) async fn delete(change: &mut Change, provider_id: Id<SsoProvider>) -> Result<()> {
     let organization_id = change.organization_id();
@@ -230,6 +255,10 @@ pub(super) enum BoundHow {
     Address,
     /// With the account.
     Created,
+    /// By the user, whose account it is linked to.
+    Account,
+    /// By an owner.
+    Owner,
     /// By command.
     Operator,
 }
@@ -239,12 +268,16 @@ impl BoundHow {
         match self {
             Self::Address => "address",
             Self::Created => "created",
+            Self::Account => "account",
+            Self::Owner => "owner",
             Self::Operator => "operator",
         }
     }
 }
 
-/// Binds an identity. `None`: it or the user is bound already, or, unless an operator does it, the user has got another way in.
+/// Binds an identity. `None`: it or the user is bound at the provider already, or the user is not of the kind that the way of binding is
+/// for. A user links an identity to an account with a password; all others are bound to one of single sign-on, which has no other identity
+/// unless an owner or the operator binds it.
 pub(super) async fn bind(
     change: &mut Change,
     provider: &StoredProvider,
@@ -262,9 +295,9 @@ pub(super) async fn bind(
         from sso_providers p, users u
         where p.organization_id = $1 and p.provider_id = $3 and p.issuer = $8 and p.disabled_at is null
             and u.organization_id = $1 and u.user_id = $4
-            and u.is_sso_user and not u.is_service_account
-            and not exists (select from passwords x where x.organization_id = $1 and x.user_id = $4)
-            and ($7 = 'operator'
+            and u.is_sso_user = ($7 <> 'account') and not u.is_service_account
+            and exists (select from passwords x where x.organization_id = $1 and x.user_id = $4) = ($7 = 'account')
+            and ($7 in ('account', 'owner', 'operator')
                 or not exists (select from sso_identities x where x.organization_id = $1 and x.user_id = $4))
         on conflict do nothing
         "#,
@@ -318,6 +351,26 @@ pub(super) async fn note_use(
         provider.provider_id as Id<SsoProvider>,
         identity_id as Id<SsoIdentity>,
         idp_session,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Records on a new identity the address that the provider named.
+pub(super) async fn note_address(
+    change: &mut Change,
+    identity_id: Id<SsoIdentity>,
+    email_seen: Option<&str>,
+) -> Result<()> {
+    let organization_id = change.organization_id();
+    sqlx::query!(
+        r#"
+        update sso_identities set email_seen = $3 where organization_id = $1 and identity_id = $2
+        "#,
+        organization_id as Id<Organization>,
+        identity_id as Id<SsoIdentity>,
+        email_seen,
     )
     .execute(change.connection())
     .await?;

@@ -7,9 +7,11 @@ use muster::caller::PermissionLevel;
 use muster::config::Config;
 use muster::secret::Secret;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::support::browser::PASSWORD;
 use crate::support::gate::eventually;
+use crate::support::idp::Idp;
 use crate::support::{Actor, BATCH, TestApp, sso, with_password};
 
 /// Every operation: method, path, operation ID, whether it needs a key.
@@ -44,10 +46,10 @@ const OPEN: [&str; 14] = [
 ];
 
 /// Routes that accept a body and write nothing; `session_end_own`: without a session.
-const WRITES_NOTHING: [&str; 3] = ["cli_usage", "collaborator_search", "session_end_own"];
+const WRITES_NOTHING: [&str; 4] = ["cli_usage", "collaborator_search", "session_end_own", "sso_provider_test"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 55] = [
+const OWNERS_ONLY: [&str; 64] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -94,6 +96,15 @@ const OWNERS_ONLY: [&str; 55] = [
     "scim_migrate",
     "scim_migration_preview",
     "service_account_create",
+    "sso_identity_bind",
+    "sso_identity_list",
+    "sso_identity_unbind",
+    "sso_provider_create",
+    "sso_provider_delete",
+    "sso_provider_get",
+    "sso_provider_list",
+    "sso_provider_test",
+    "sso_provider_update",
     "user_batch_apply",
     "user_batch_create",
     "user_batch_delete",
@@ -143,7 +154,12 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
             json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27"})
         }
         "password_link_create" => json!({"users": [{"user": with_account(app).await}]}),
-        "mail_retry" | "session_end" => Value::Null,
+        "mail_retry" | "session_end" | "sso_provider_delete" | "sso_provider_test" | "sso_identity_unbind" => {
+            Value::Null
+        }
+        "sso_provider_create" => new_provider().await,
+        "sso_provider_update" => json!({"title": "Written again"}),
+        "sso_identity_bind" => json!({"provider": provider(app).await, "subject": "ada"}),
         "session_end_all" => {
             let email = with_account(app).await;
             let browser = app.signed_in_by_link(&email).await;
@@ -196,6 +212,8 @@ fn audited_as(operation: &str) -> String {
         "session_end_all" => "session.end".to_owned(),
         "group_add_members_by_id" => "group.add_members".to_owned(),
         "group_remove_members_by_id" => "group.remove_members".to_owned(),
+        other if other.starts_with("sso_provider_") => other.replace("provider_", "provider."),
+        other if other.starts_with("sso_identity_") => other.replace("identity_", "identity."),
         other => other.replacen('_', ".", 1),
     }
 }
@@ -261,8 +279,33 @@ async fn failed_mail(app: &TestApp) -> String {
     app.owner.get("/api/v2/mails").await.json()["results"][0]["id"].as_str().unwrap().to_owned()
 }
 
-/// The settings of mail, which nothing sends.
+/// An identity provider with a name of its own, as an owner adds it.
+async fn new_provider() -> Value {
+    static IDP: OnceCell<Idp> = OnceCell::const_new();
+    let idp = IDP.get_or_init(Idp::start).await;
+    json!({"name": format!("provider-{}", number()), "issuer": idp.issuer, "client_id": "muster"})
+}
+
+/// Adds an identity provider: the name.
+async fn provider(app: &TestApp) -> String {
+    let added = app.owner.post("/api/v2/sso/providers", &new_provider().await).await;
+    assert_eq!(added.status, 200, "{}", added.text);
+    added.json()["result"]["name"].as_str().unwrap().to_owned()
+}
+
+/// Binds an identity to a user: the ID.
+async fn identity(app: &TestApp, path: &str) -> String {
+    let (path, _) = path.rsplit_once('/').unwrap();
+    let body = json!({"provider": provider(app).await, "subject": "ada"});
+    let bound = app.owner.post(path, &body).await;
+    assert_eq!(bound.status, 200, "{}", bound.text);
+    bound.json()["results"][0]["identity_id"].as_str().unwrap().to_owned()
+}
+
+/// The settings of mail, which nothing sends, and of single sign-on.
 pub fn with_mail(config: &mut Config) {
+    config.server.public_url = "http://127.0.0.1".to_owned();
+    config.sso.owners_may_configure = true;
     config.mail.url = Secret::new("smtp://127.0.0.1:1");
     config.mail.from = "muster@example.org".to_owned();
     config.mail.plaintext = true;
@@ -330,6 +373,12 @@ pub async fn with_ids(app: &TestApp, path: &str, operation: &str) -> String {
     }
     if path.contains("{mail_id}") {
         path = path.replace("{mail_id}", &failed_mail(app).await);
+    }
+    if path.contains("{sso_identity_id}") {
+        path = path.replace("{sso_identity_id}", &identity(app, &path).await);
+    }
+    if path.contains("{provider}") {
+        path = path.replace("{provider}", &provider(app).await);
     }
     if path.contains("{session_id}") {
         let browser = app.signed_in_by_link(&with_account(app).await).await;

@@ -50,6 +50,8 @@ mod scim;
 mod service_accounts;
 mod sessions;
 mod sign_in;
+mod sso_configuration;
+mod sso_linking;
 mod sso_logout;
 mod sso_sign_in;
 mod surface;

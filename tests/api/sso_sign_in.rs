@@ -325,6 +325,41 @@ async fn a_provider_that_is_away_does_not_affect_anybody_else() {
     assert_eq!(ben.get("/api/v2/userinfo/").await.status, 200);
 }
 
+/// The value of a metric.
+fn metric(app: &TestApp, series: &str) -> u64 {
+    let text = app.app.metrics.write(muster::metrics::Format::Text).unwrap();
+    let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series} in {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// Requests to providers are counted by endpoint and outcome, and reads of keys by their reason.
+#[actix_web::test]
+async fn requests_to_providers_are_counted() {
+    let (app, idp) = with_ada().await;
+    let failed = |endpoint: &str| {
+        metric(&app, &format!("muster_sso_requests_total{{endpoint=\"{endpoint}\",outcome=\"failed\"}}"))
+    };
+    let ok =
+        |endpoint: &str| metric(&app, &format!("muster_sso_requests_total{{endpoint=\"{endpoint}\",outcome=\"ok\"}}"));
+    let refreshed = |why: &str| metric(&app, &format!("muster_sso_jwks_refreshes_total{{why=\"{why}\"}}"));
+    // That of `add`.
+    assert_eq!((ok("discovery"), ok("jwks"), ok("token"), failed("token"), refreshed("first")), (1, 1, 0, 0, 0));
+    assert_signed_in(&Browser::of(&app).sign_in_at(&idp).await);
+    assert_eq!((ok("discovery"), ok("jwks"), ok("token"), refreshed("first")), (2, 2, 1, 1));
+    idp.script().token = Some((503, json!({})));
+    assert_eq!(Browser::of(&app).sign_in_at(&idp).await.status, 503);
+    idp.script().token = None;
+    idp.script().secrets = Vec::new();
+    assert_eq!(Browser::of(&app).sign_in_at(&idp).await.status, 403);
+    let rejected = metric(&app, "muster_sso_requests_total{endpoint=\"token\",outcome=\"rejected\"}");
+    assert_eq!((failed("token"), rejected, ok("token")), (1, 1, 1));
+    idp.script().secrets = vec![SECRET.to_owned()];
+    idp.script().header = json!({ "alg": "RS256", "kid": "invented" });
+    assert_eq!(Browser::of(&app).sign_in_at(&idp).await.status, 403);
+    assert_eq!((refreshed("unknown_key"), refreshed("expired"), ok("userinfo")), (1, 0, 0));
+    assert_eq!(metric(&app, "muster_sso_request_duration_seconds_count{endpoint=\"token\"}"), 4);
+}
+
 /// S-58: no redirects.
 #[actix_web::test]
 async fn redirects_are_not_followed() {

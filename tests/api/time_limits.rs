@@ -56,6 +56,9 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         "/api/v2/scim/list-user-permissions".to_owned(),
         "/api/v2/audit/events".to_owned(),
         "/api/v2/mails".to_owned(),
+        "/api/v2/sso/providers".to_owned(),
+        "/api/v2/sso/providers/one".to_owned(),
+        format!("/api/v2/users/{user_id}/sso_identities"),
     ] {
         let answer = app.owner.get(&path).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);
@@ -69,6 +72,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         ("/api/v2/users/admin_batch_create?dry_run=true", json!([sso("e@example.com")])),
         ("/api/v2/users/admin_batch_create", json!([sso("b@example.com")])),
         ("/api/v2/users/admin_batch_apply?suspend_missing=true&dry_run=true", json!([sso("f@example.com")])),
+        ("/api/v2/sso/providers", json!({"name": "one", "issuer": "http://127.0.0.1:9", "client_id": "muster"})),
     ] {
         let answer = app.owner.post(path, &body).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);

@@ -41,6 +41,30 @@ const KEY: &str = "
         'operator', now(), now() + interval '1 day'
     from users where email like 'zenobia%'";
 
+/// An identity, and sessions that were started with it.
+const IDENTITY: &str = "
+    with provider as (
+        insert into sso_providers (organization_id, provider_id, name, title, issuer, client_id, token_auth, scopes, domains,
+            subject_claim, email_claim, email_proof, required_claims, creates, logout, created_at, updated_at)
+        select organization_id, gen_random_uuid(), 'one', 'One', 'https://idp.example', 'muster', 'auto', 'openid', '{}', 'sub',
+            'email', 'email_verified', '{}', false, false, now(), now()
+        from organizations
+        returning organization_id, provider_id
+    ),
+    identity as (
+        insert into sso_identities (organization_id, identity_id, provider_id, issuer, subject, user_id, bound_at, bound_how,
+            email_seen)
+        select organization_id, gen_random_uuid(), provider_id, 'https://idp.example', 'subject of ' || email, user_id, now(),
+            'owner', 'seen.' || email
+        from users join provider using (organization_id) where email like 'zenobia%'
+        returning organization_id, identity_id, provider_id, user_id
+    )
+    insert into sessions (organization_id, session_id, user_id, secret_sha256, stage, method, authenticated_at, created_at,
+        last_seen_at, idle_expires_at, expires_at, agent, provider_id, identity_id, idp_sid)
+    select organization_id, gen_random_uuid(), user_id, sha256(user_id::text::bytea), 'full', 'sso', now(), now(), now(),
+        now() + interval '1 hour', now() + interval '1 hour', 'browser of Zenobia', provider_id, identity_id, 'sid of Zenobia'
+    from identity";
+
 #[tokio::test]
 async fn a_deleted_user_leaves_no_personal_data_and_the_audit_log_keeps_its_events() {
     let app = TestApp::spawn().await;
@@ -54,8 +78,10 @@ async fn a_deleted_user_leaves_no_personal_data_and_the_audit_log_keeps_its_even
     assert_eq!(created.status, 200, "{}", created.text);
     app.db_execute(INVITATIONS).await;
     app.db_execute(KEY).await;
+    app.db_execute(IDENTITY).await;
     let before = dump(&app).await;
     assert!(before.contains("Zenobia") && before.matches("zenobia3@example.com").count() > 3, "{before}");
+    assert!(before.contains("seen.zenobia3@example.com") && before.contains("sid of Zenobia"), "{before}");
     let events: Vec<&str> = before.lines().filter(|line| line.starts_with("audit_events")).collect();
 
     let created = created.json();

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use muster::secret::Secret;
 use serde_json::{Value, json};
 
 use crate::support::idp::{Idp, SECRET};
-use crate::support::server::{muster, url};
+use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{TestApp, file, sso, with_password};
 use crate::{Ran, run};
 
@@ -94,6 +95,139 @@ async fn a_provider_is_added_changed_tested_and_removed() {
     assert_eq!((removed.status, removed.err.as_str()), (Some(0), "removed one; ended 0 sessions\n"));
     let gone = sso_command(&app, &["provider", "show", "one"]);
     assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: there is no identity provider one\n"));
+}
+
+/// S-83: the secrets are encrypted with the first key, again and again without effect, and then need no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_secrets_are_encrypted_with_the_first_key() {
+    const NEW: &str = "a new seal key that came in its place today";
+    const BOTH: &str = "a new seal key that came in its place today\na seal key that is long enough for the tests";
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let secret = file(SECRET.as_bytes(), ".secret");
+    let secret_file = secret.path().to_str().unwrap();
+    for name in ["one", "two"] {
+        let add = ["provider", "add", name, "--issuer", &idp.issuer, "--client-id", "muster"];
+        let secret = ["--client-secret-file", secret_file];
+        let arguments = if name == "one" { [&add[..], &secret].concat() } else { add.to_vec() };
+        assert_eq!(sso_command(&app, &arguments).status, Some(0));
+    }
+    sso_command(&app, &["provider", "update", "one", "--second-client-secret-file", secret_file]);
+    let reseal = |keys: &str| {
+        let mut reseal = muster();
+        reseal.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__SEAL_KEY", keys);
+        let ran = run(reseal.args(["secrets", "reseal"]));
+        (ran.status, ran.err)
+    };
+    let said = |moved: &str, current: u8| {
+        (
+            Some(0),
+            format!("encrypted the secrets of {moved} with the first seal key; those of {current} were already\n"),
+        )
+    };
+    let (status, error) = reseal(NEW);
+    assert_eq!(status, Some(1));
+    assert!(
+        error.starts_with(
+            "error: some client secrets can't be opened; set them again (`muster sso provider update NAME \
+             --client-secret-file FILE`): one of default: the seal key "
+        ),
+        "{error}"
+    );
+    assert_eq!(reseal(BOTH), said("1 identity provider", 0));
+    assert_eq!(reseal(BOTH), said("0 identity providers", 1));
+    assert_eq!(reseal(NEW), said("0 identity providers", 1));
+    let resealed: i64 = app.db_value("select count(*) from audit_events where action = 'secret.reseal'").await;
+    assert_eq!(resealed, 1);
+    // Both secrets can be opened with the new key alone.
+    let mut test = command(&app, &["provider", "test", "one", "-o", "json"]);
+    assert_eq!(json_of(&run(test.env("MUSTER_SECRETS__SEAL_KEY", NEW)))["keys"], 1);
+    assert!(!app.db_value::<bool>("select secret_sealed = secret2_sealed from sso_providers where name = 'one'").await);
+
+    // A lost key: only another secret helps.
+    let lost = "a third key, since the other ones are lost";
+    let mut update = command(&app, &["provider", "update", "one", "--title", "One"]);
+    let refused = run(update.env("MUSTER_SECRETS__SEAL_KEY", lost));
+    assert!(refused.status == Some(1) && refused.err.ends_with(" is not configured\n"), "{}", refused.err);
+    let mut update = command(&app, &["provider", "update", "one", "--client-secret-file", secret_file, "-o", "json"]);
+    let replaced = json_of(&run(update.env("MUSTER_SECRETS__SEAL_KEY", lost)));
+    assert_eq!(replaced["client_secrets"], 1);
+    assert_eq!(reseal(lost), said("0 identity providers", 1));
+}
+
+/// S-83: a message that can't be made does not keep the server from starting.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_message_of_a_missing_key_does_not_keep_the_server_from_starting() {
+    let app = TestApp::spawn_with(|config| {
+        config.server.public_url = "http://127.0.0.1".to_owned();
+        config.mail.url = Secret::new("smtp://127.0.0.1:1");
+        config.mail.from = "muster@example.org".to_owned();
+        config.mail.plaintext = true;
+        config.secrets.seal_key = Secret::new("a seal key that is long enough for the tests");
+    })
+    .await;
+    app.owner.create(&json!([with_password("ada@example.com", "")])).await;
+    let links = json!({"users": [{"user": "ada@example.com"}], "send": true});
+    assert_eq!(app.owner.post("/api/v2/users/password_links", &links).await.status, 200);
+    let other = "another seal key, which has not sealed anything";
+    let mut serve = muster();
+    serve.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__SEAL_KEY", other);
+    drop(ServerProcess::start(&mut serve));
+    let mut reseal = muster();
+    reseal.env("MUSTER_DATABASE__URL", url(&app.database)).env("MUSTER_SECRETS__SEAL_KEY", other);
+    let ran = run(reseal.args(["secrets", "reseal"]));
+    assert_eq!(
+        (ran.status, ran.err.as_str()),
+        (
+            Some(0),
+            "encrypted the secrets of 0 identity providers with the first seal key; those of 0 were already\n\
+             hint: keep the old key until 1 queued message is sent (`muster mail list --state queued`)\n"
+        )
+    );
+}
+
+/// The doctor tries all enabled providers, and warns of what keeps people from signing in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_examines_providers() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let secret = file(SECRET.as_bytes(), ".secret");
+    let add = ["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster", "--client-secret-file"];
+    assert_eq!(sso_command(&app, &[&add[..], &[secret.path().to_str().unwrap()]].concat()).status, Some(0));
+    let findings = |key: &str| {
+        let mut doctor = muster();
+        doctor
+            .env("MUSTER_DATABASE__URL", url(&app.database))
+            .env("MUSTER_SERVER__PUBLIC_URL", "http://127.0.0.1:8080");
+        let ran = run(doctor.env("MUSTER_SECRETS__SEAL_KEY", key).args(["doctor", "--no-hashing", "-o", "json"]));
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = report["findings"].as_array().unwrap().iter();
+        let of_sso = findings.filter(|finding| finding["check"] == "sso.providers");
+        of_sso
+            .map(|finding| format!("{} {}", finding["state"].as_str().unwrap(), finding["found"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let key = "a seal key that is long enough for the tests";
+    assert_eq!(findings(key), ["ok one of default: its metadata and keys can be used"]);
+    idp.script().status = 503;
+    let away = format!("warning one of default: {}/.well-known/openid-configuration answered 503", idp.issuer);
+    assert_eq!(findings(key), [away]);
+    idp.script().status = 200;
+    idp.script().date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+    let behind = findings(key);
+    assert!(
+        behind.len() == 1
+            && behind[0].starts_with("warning one of default: its clock is ")
+            && behind[0].ends_with(" seconds behind this machine's"),
+        "{behind:?}"
+    );
+    idp.script().date = None;
+    let unreadable = findings("another seal key, which has not sealed anything");
+    assert!(
+        unreadable.len() == 1
+            && unreadable[0].starts_with("warning one of default: its client secret can't be opened: the seal key "),
+        "{unreadable:?}"
+    );
+    sso_command(&app, &["provider", "update", "one", "--enabled", "false"]);
+    assert_eq!(findings(key), [""; 0]);
 }
 
 /// S-53, S-56, S-57, S-83: what does not fit is said before anything is written.

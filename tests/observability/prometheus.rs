@@ -106,7 +106,7 @@ async fn prometheus_scrapes_the_server_and_evaluates_rules_and_panels() {
     // Every alert rule is valid, and none fires for a healthy server.
     let rules = prometheus.api.get("/api/v1/rules").await.json();
     let rules = rules["data"]["groups"][0]["rules"].as_array().unwrap().clone();
-    assert_eq!(rules.len(), 23);
+    assert_eq!(rules.len(), 24);
     for rule in rules {
         assert_eq!((rule["health"].as_str(), rule["state"].as_str()), (Some("ok"), Some("inactive")), "{rule}");
     }

@@ -43,6 +43,8 @@ pub struct Script {
     pub secrets: Vec<String>,
     /// How long every answer takes.
     pub delay: Duration,
+    /// The header `Date` of metadata, if it is not the current time.
+    pub date: Option<&'static str>,
     /// The status of metadata and keys.
     pub status: u16,
     /// The requests, by path.
@@ -78,6 +80,7 @@ impl Idp {
             token: None,
             secrets: vec![SECRET.to_owned()],
             delay: Duration::ZERO,
+            date: None,
             status: 200,
             requests: BTreeMap::new(),
             codes: HashMap::new(),
@@ -222,9 +225,11 @@ fn answer(script: &mut Script, issuer: &str, request: &HttpRequest, body: &[u8])
                 "token_endpoint_auth_methods_supported": ["client_secret_basic"],
                 "authorization_response_iss_parameter_supported": true,
             });
-            HttpResponse::build(status)
-                .insert_header(("location", "/elsewhere"))
-                .json(merge(metadata, &script.metadata))
+            let mut response = HttpResponse::build(status);
+            if let Some(date) = script.date {
+                response.insert_header(("date", date));
+            }
+            response.insert_header(("location", "/elsewhere")).json(merge(metadata, &script.metadata))
         }
         "/jwks" => {
             let jwks = script.published.iter().map(|number| {

@@ -20,6 +20,8 @@ pub(super) mod service_accounts;
 pub(super) mod sessions;
 pub(super) mod sign_in;
 pub(super) mod sso;
+pub(super) mod sso_identities;
+pub(super) mod sso_providers;
 pub(super) mod user;
 pub(super) mod user_lists;
 pub(super) mod userinfo;

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
+use super::sso::reauthenticate;
 use super::visitor::{Visitor, redirect};
 use super::{Frame, Moment, full_name, respond};
 use crate::app::App;
@@ -31,6 +32,8 @@ pub(super) struct AccountPage<'a> {
     pub(super) api_keys: usize,
     pub(super) sessions: Vec<SessionRow>,
     pub(super) identities: Vec<IdentityRow<'a>>,
+    /// The providers of which an identity can be linked.
+    pub(super) linkable: Vec<Linkable<'a>>,
     pub(super) notice: Option<Notice>,
 }
 
@@ -39,6 +42,8 @@ pub(super) struct AccountPage<'a> {
 pub(super) enum Notice {
     PasswordChanged,
     SessionEnded,
+    Linked,
+    Unlinked,
 }
 
 #[derive(Debug)]
@@ -55,8 +60,17 @@ pub(super) struct SessionRow {
     pub(super) is_this: bool,
 }
 
+/// A provider of which the user has no identity.
+#[derive(Debug)]
+pub(super) struct Linkable<'a> {
+    pub(super) name: &'a str,
+    pub(super) title: &'a str,
+}
+
 #[derive(Debug)]
 pub(super) struct IdentityRow<'a> {
+    /// For the form that removes it; `None`: it is the only way to sign in.
+    pub(super) id: Option<String>,
     pub(super) provider: &'a str,
     pub(super) bound: Moment,
     pub(super) last_used: Option<Moment>,
@@ -85,6 +99,12 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     // The stable sort keeps the latest first.
     sessions.sort_by_key(|session| !session.is_this);
     let identities = sso::own_identities(&app, &caller).await?;
+    let has_password = account.password.is_some();
+    let providers = match has_password {
+        true => sso::enabled(&app, Some(&caller.organization_id.to_string())).await?,
+        false => Vec::new(),
+    };
+    let is_free = |provider: &&sso::Provider| identities.iter().all(|identity| identity.provider != provider.name());
     let page = AccountPage {
         frame: Frame::of(&request),
         name: full_name(&account.name, account.lastname.as_deref()),
@@ -96,18 +116,34 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         password_set: account.password.as_ref().map(|password| Moment { at: password.set_at, now }),
         api_keys: keys::count_own(&app, &caller).await?,
         sessions,
-        identities: identities.iter().map(|identity| identity_row(identity, &account.email, now)).collect(),
+        identities: identities
+            .iter()
+            .map(|identity| identity_row(identity, &account.email, has_password, now))
+            .collect(),
+        linkable: providers
+            .iter()
+            .filter(is_free)
+            .map(|provider| Linkable { name: provider.name(), title: provider.title() })
+            .collect(),
         notice: match query.done.as_deref() {
             Some("password") => Some(Notice::PasswordChanged),
             Some("session") => Some(Notice::SessionEnded),
+            Some("linked") => Some(Notice::Linked),
+            Some("unlinked") => Some(Notice::Unlinked),
             _ => None,
         },
     };
     Ok(respond(StatusCode::OK, &page))
 }
 
-fn identity_row<'a>(identity: &'a Identity, email: &str, now: chrono::DateTime<chrono::Utc>) -> IdentityRow<'a> {
+fn identity_row<'a>(
+    identity: &'a Identity,
+    email: &str,
+    has_password: bool,
+    now: chrono::DateTime<chrono::Utc>,
+) -> IdentityRow<'a> {
     IdentityRow {
+        id: has_password.then(|| identity.identity_id.to_string()),
         provider: &identity.provider,
         bound: Moment { at: identity.bound_at, now },
         last_used: identity.last_used_at.map(|at| Moment { at, now }),
@@ -142,4 +178,17 @@ pub(in crate::http) async fn end_session(request: HttpRequest, app: web::Data<Ap
     let caller = holder.caller(extract::origin(&request), app.clock.now());
     sessions::end(&app, &caller, extract::id(&request, "session_id", "session")?).await?;
     Ok(redirect(&request, "account?done=session"))
+}
+
+/// `POST /account/identities/{identity_id}/unlink`.
+pub(in crate::http) async fn unlink(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let holder = match Visitor::of(&request).await?.full(&request, "/account") {
+        Ok(holder) => holder,
+        Err(redirect) => return Ok(*redirect),
+    };
+    let caller = holder.caller(extract::origin(&request), app.clock.now());
+    match sso::unlink(&app, &caller, extract::id(&request, "identity_id", "identity")?).await {
+        Ok(()) => Ok(redirect(&request, "account?done=unlinked")),
+        Err(error) => reauthenticate(&request, error),
+    }
 }

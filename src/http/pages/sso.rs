@@ -14,13 +14,15 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::visitor::Visitor;
 use super::{Frame, error, respond, sign_in, visitor};
 use crate::app::App;
+use crate::caller::{Action, Stage};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::log::Note;
 use crate::http::{extract, session};
-use crate::sso::{self, Denial, DenialClass, Departure, Provider, SsoError};
+use crate::sso::{self, Arrived, Denial, DenialClass, Departure, Provider, Purpose, SsoError};
 
 /// How many sign-ins can be in progress in one browser: the oldest one is given up for another one.
 const TABS: usize = 5;
@@ -83,9 +85,9 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
     if parameters.iss.as_ref().is_some_and(|issuer| !provider.is_issuer(issuer)) {
         return Err(Error::invalid("`iss` is not the issuer of this identity provider"));
     }
-    let again = match (&parameters.again, session::holder(request).await) {
-        (Some(_), Ok(Some(holder))) => Some(holder.user.user_id),
-        _ => None,
+    let purpose = match (&parameters.again, session::holder(request).await) {
+        (Some(_), Ok(Some(holder))) => Purpose::Again(holder.user.user_id),
+        _ => Purpose::SignIn,
     };
     let public_url = app.config.server.public_url.trim_end_matches('/');
     let target = parameters.target_link_uri.as_deref().and_then(|target| target.strip_prefix(public_url));
@@ -94,46 +96,84 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
     let departure = Departure {
         return_to: return_to.unwrap_or_default().to_owned(),
         login_hint: parameters.login_hint.as_deref().filter(|hint| hint.len() <= LONGEST_HINT),
-        again,
+        purpose,
     };
     match provider.depart(app, &departure).await {
-        Ok(departed) => {
-            let mut response = visitor::see_other(&departed.location);
-            for name in surplus(request) {
-                session::add(&mut response, &name, "", TimeDelta::zero());
-            }
-            let (name, value) = departed.cookie;
-            session::add(&mut response, &name, &value, sso::COOKIE_LIFETIME);
-            Ok(response)
-        }
-        Err(SsoError::Denied(denial)) => Ok(denied(request, &provider, &denial)),
-        Err(SsoError::Server(error)) => Err(error),
+        Ok(departed) => Ok(with_cookie(request, visitor::see_other(&departed.location), departed.cookie)),
+        Err(error) => failed(request, &provider, error),
     }
+}
+
+/// `POST /account/identities/{provider}/link`: sends the browser to the provider, to link the identity there to the account.
+pub(in crate::http) async fn link(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let holder = match Visitor::of(&request).await?.full(&request, "/account") {
+        Ok(holder) => holder,
+        Err(redirect) => return Ok(*redirect),
+    };
+    let caller = holder.caller(extract::origin(&request), app.clock.now());
+    if let Err(error) = app.authorize(&caller, Action::SsoIdentityLink).await {
+        return reauthenticate(&request, error);
+    }
+    let name = request.match_info().get("provider").unwrap_or_default();
+    let provider = app.in_time(Provider::find(&app, &caller.organization_id.to_string(), name)).await??;
+    let departure = Departure { purpose: Purpose::Link(holder.user.user_id), ..Departure::default() };
+    match provider.depart(&app, &departure).await {
+        Ok(departed) => {
+            let page =
+                ContinuePage { frame: Frame::of(&request), provider: provider.title(), location: &departed.location };
+            Ok(with_cookie(&request, respond(StatusCode::OK, &page), departed.cookie))
+        }
+        Err(SsoError::Denied(denial)) => failed(&request, &provider, SsoError::NotLinked(denial)),
+        Err(error) => failed(&request, &provider, error),
+    }
+}
+
+/// Sends a person who authenticated too long ago to the sign-in page, and back to the account.
+pub(super) fn reauthenticate(request: &HttpRequest, error: Error) -> Result<HttpResponse> {
+    if error.code() != Code::ReauthenticationNeeded {
+        return Err(error);
+    }
+    Ok(visitor::redirect(request, &format!("{}&again=1", visitor::with_return("sign-in", "/account"))))
+}
+
+/// Adds the cookie of a sign-in in progress, and removes the oldest ones.
+fn with_cookie(request: &HttpRequest, mut response: HttpResponse, (name, value): (String, String)) -> HttpResponse {
+    for name in surplus(request) {
+        session::add(&mut response, &name, "", TimeDelta::zero());
+    }
+    session::add(&mut response, &name, &value, sso::COOKIE_LIFETIME);
+    response
 }
 
 /// The browser comes back from the provider.
 pub(in crate::http) async fn callback(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
     let provider = provider(&app, &request).await?;
     let cookie = |name: &str| session::cookie(&request, name).ok().flatten();
-    let arrived = provider.arrive(&app, request.query_string(), cookie, &session::client(&request)).await;
+    let holder = session::holder(&request).await.ok().flatten().filter(|holder| holder.stage == Stage::Full);
+    let client = session::client(&request);
+    let caller = holder.map(|holder| holder.caller(client.origin, app.clock.now()));
+    let arrived = provider.arrive(&app, request.query_string(), cookie, &client, caller.as_ref()).await;
     let mut response = match arrived {
-        Ok(arrived) => {
+        Ok(Arrived::SignedIn { session, return_to }) => {
             if let Ok(Some(previous)) = session::holder(&request).await {
                 sign_in::end(&app, &request, &previous).await;
             }
-            let page = visitor::return_to(Some(&arrived.return_to));
+            let page = visitor::return_to(Some(&return_to));
             let check =
                 page.map_or_else(|| "sign-in/check".to_owned(), |page| visitor::with_return("sign-in/check", page));
             let mut response = visitor::redirect(&request, &check);
-            session::set(&mut response, &arrived.session, None, app.clock.now());
+            session::set(&mut response, &session, None, app.clock.now());
             response
         }
+        Ok(Arrived::Linked) => visitor::redirect(&request, "account?done=linked"),
         // The page was opened again, such as by going back.
         Err(SsoError::Denied(denial)) if denial.class == DenialClass::BadState && is_signed_in(&request).await => {
             visitor::redirect(&request, "account")
         }
-        Err(SsoError::Denied(denial)) => denied(&request, &provider, &denial),
-        Err(SsoError::Server(error)) => error::page(&request, error),
+        Err(SsoError::Server(error)) if error.code() == Code::ReauthenticationNeeded => {
+            reauthenticate(&request, error)?
+        }
+        Err(error) => failed(&request, &provider, error).unwrap_or_else(|error| error::page(&request, error)),
     };
     if let Some(name) = sso::cookie_of_query(request.query_string()) {
         session::add(&mut response, &name, "", TimeDelta::zero());
@@ -153,7 +193,7 @@ pub(in crate::http) async fn log_out(app: web::Data<App>, mut body: Body) -> Htt
         match provider.log_out(&app, &logout_token, extract::origin(&body.request)).await {
             Ok(_) => Ok(()),
             Err(SsoError::Server(error)) => Err(error),
-            Err(SsoError::Denied(denial)) => {
+            Err(SsoError::Denied(denial) | SsoError::NotLinked(denial)) => {
                 Err(Error::unavailable("the identity provider's keys can't be read").with_source(denial))
             }
         }
@@ -177,8 +217,13 @@ fn surplus(request: &HttpRequest) -> Vec<String> {
     pending.into_iter().skip(TABS - 1).map(|(name, _)| name).collect()
 }
 
-/// The page of a sign-in that failed.
-fn denied(request: &HttpRequest, provider: &Provider, denial: &Denial) -> HttpResponse {
+/// The page of a sign-in, or of a link, that failed.
+fn failed(request: &HttpRequest, provider: &Provider, error: SsoError) -> Result<HttpResponse> {
+    let (denial, is_link) = match error {
+        SsoError::Denied(denial) => (denial, false),
+        SsoError::NotLinked(denial) => (denial, true),
+        SsoError::Server(error) => return Err(error),
+    };
     let status = match denial.class {
         DenialClass::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
         DenialClass::BadState | DenialClass::ExpiredFlow => StatusCode::BAD_REQUEST,
@@ -187,12 +232,13 @@ fn denied(request: &HttpRequest, provider: &Provider, denial: &Denial) -> HttpRe
     let start = provider.start_path();
     let page = SsoErrorPage {
         frame: Frame::of(request),
-        failure: denial.into(),
+        failure: (&denial).into(),
+        is_link,
         provider: provider.title(),
         start: start.trim_start_matches('/'),
         request_id: request.extensions().get::<Note>().map(|note| note.request_id.to_string()).unwrap_or_default(),
     };
-    respond(status, &page)
+    Ok(respond(status, &page))
 }
 
 impl From<&Denial> for SsoFailure {
@@ -208,6 +254,7 @@ impl From<&Denial> for SsoFailure {
             DenialClass::NoAccount => Self::NoAccount,
             DenialClass::PasswordUser => Self::PasswordUser,
             DenialClass::NotProved => Self::NotProved,
+            DenialClass::AlreadyLinked => Self::AlreadyLinked,
             DenialClass::Suspended => Self::Suspended,
             DenialClass::WrongTenant => Self::WrongTenant,
         }
@@ -223,11 +270,24 @@ fn difference(seconds: i64) -> String {
     }
 }
 
+/// The way to a provider after a form was accepted. Not a redirect: browsers follow one to another site only if the policy of the page
+/// with the form allows forms to that site.
+#[derive(Template)]
+#[template(path = "sso_continue.html")]
+pub(super) struct ContinuePage<'a> {
+    pub(super) frame: Frame,
+    /// The title of the provider.
+    pub(super) provider: &'a str,
+    pub(super) location: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "sso_error.html")]
 pub(super) struct SsoErrorPage<'a> {
     pub(super) frame: Frame,
     pub(super) failure: SsoFailure,
+    /// Whether an identity was to be linked to the account of the person, who is signed in.
+    pub(super) is_link: bool,
     /// The title of the provider.
     pub(super) provider: &'a str,
     /// The path at which a sign-in through it begins, below the root of this server.
@@ -251,6 +311,7 @@ pub(super) enum SsoFailure {
     NoAccount,
     PasswordUser,
     NotProved,
+    AlreadyLinked,
     Suspended,
     WrongTenant,
 }
@@ -274,6 +335,7 @@ impl SsoFailure {
 impl SsoErrorPage<'_> {
     const fn heading(&self) -> &'static str {
         match self.failure {
+            _ if self.is_link && !matches!(self.failure, SsoFailure::Unreachable) => "Not linked",
             SsoFailure::Denied => "Sign-in canceled",
             SsoFailure::ProviderError | SsoFailure::BadToken => "Sign-in did not work",
             SsoFailure::Unreachable => "The identity provider does not respond",
@@ -282,6 +344,7 @@ impl SsoErrorPage<'_> {
             SsoFailure::NoAccount => "No account",
             SsoFailure::PasswordUser => "Sign in with your password",
             SsoFailure::NotProved => "Address not confirmed",
+            SsoFailure::AlreadyLinked => "Already linked",
             SsoFailure::Suspended => "Account suspended",
             SsoFailure::WrongTenant => "Another organization’s account",
         }

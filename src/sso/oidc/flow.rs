@@ -29,7 +29,7 @@ pub(crate) struct Request<'a> {
     pub(crate) login_hint: Option<&'a str>,
     pub(crate) max_age: Option<u32>,
     /// Whether the person must authenticate even with a session at the provider.
-    pub(crate) again: bool,
+    pub(crate) prompts: bool,
 }
 
 impl Flow {
@@ -56,11 +56,10 @@ impl Flow {
             if let Some(hint) = request.login_hint {
                 query.append_pair("login_hint", hint);
             }
-            let max_age = if request.again { Some(0) } else { request.max_age };
-            if let Some(max_age) = max_age {
+            if let Some(max_age) = request.max_age {
                 query.append_pair("max_age", &max_age.to_string());
             }
-            if request.again {
+            if request.prompts {
                 query.append_pair("prompt", "login");
             }
         }

@@ -10,7 +10,7 @@ use super::super::login::{Asked, Login, LoginPage, Person, Step};
 use super::super::password::{Forgot, ForgotPage, Link};
 use super::super::sign_in::{CookieMissing, HttpsNeeded, Notice, Problem, Provider, SignIn};
 use super::super::sign_out::{SignOut, SignOutPage};
-use super::super::sso::{SsoErrorPage, SsoFailure};
+use super::super::sso::{ContinuePage, SsoErrorPage, SsoFailure};
 use super::super::*;
 use super::super::{account, account_password, guide, invitation, sign_out};
 
@@ -222,6 +222,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
             SessionRow { since: at("27T10:00:00"), ..session("ses_3", false) },
         ],
         identities: Vec::new(),
+        linkable: Vec::new(),
         notice: None,
     };
     folder.write(&page("-owner"), &account());
@@ -233,12 +234,14 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         sessions: vec![SessionRow { method: "through Entra ID", ..session("ses_1", true) }],
         identities: vec![
             IdentityRow {
+                id: None,
                 provider: &names.provider,
                 bound: at("09T10:31:02"),
                 last_used: Some(at("30T09:41:00")),
                 email_seen: None,
             },
             IdentityRow {
+                id: None,
                 provider: "Google",
                 bound: at("09T10:31:02"),
                 last_used: None,
@@ -252,10 +255,37 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         &page("-password-changed"),
         &AccountPage { notice: Some(account::Notice::PasswordChanged), ..account() },
     );
+    let linked = || IdentityRow {
+        id: Some("sid_1".to_owned()),
+        provider: &names.provider,
+        bound: at("30T09:41:00"),
+        last_used: None,
+        email_seen: Some(&names.email),
+    };
+    folder.write(
+        &page("-linked"),
+        &AccountPage {
+            notice: Some(account::Notice::Linked),
+            identities: vec![linked()],
+            linkable: vec![account::Linkable { name: "google", title: &names.provider }],
+            ..account()
+        },
+    );
+    folder.write(
+        &page("-unlinked"),
+        &AccountPage {
+            notice: Some(account::Notice::Unlinked),
+            linkable: vec![account::Linkable { name: "entra", title: &names.provider }],
+            ..account()
+        },
+    );
     folder.write(
         &page("-session-ended"),
         &AccountPage { notice: Some(account::Notice::SessionEnded), api_keys: 1, ..account() },
     );
+}
+
+fn sign_out_pages(folder: &mut Folder, names: &Names) {
     let frame = Frame::default;
     folder.write(
         &format!("sign-out{}", names.suffix),
@@ -306,11 +336,13 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
         ("no-account", SsoFailure::NoAccount),
         ("password-user", SsoFailure::PasswordUser),
         ("not-proved", SsoFailure::NotProved),
+        ("already-linked", SsoFailure::AlreadyLinked),
         ("suspended", SsoFailure::Suspended),
         ("wrong-tenant", SsoFailure::WrongTenant),
     ] {
         let page = SsoErrorPage {
             frame: Frame::default(),
+            is_link: name == "already-linked",
             failure,
             provider: &names.provider,
             start: "sso/meridian/entra/start",
@@ -318,6 +350,9 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
         };
         folder.write(&format!("sso-{name}{}", names.suffix), &page);
     }
+    let (frame, location) = (Frame::default(), "https://idp.example/authorize?state=x&nonce=y");
+    let page = ContinuePage { frame, provider: &names.provider, location };
+    folder.write(&format!("sso-continue{}", names.suffix), &page);
     let page = || invitation::Page {
         frame: Frame::default(),
         organization_name: &names.organization,
@@ -419,6 +454,7 @@ fn previews_of_all_pages_in_all_states() {
         sign_in_pages(&mut folder, &names);
         password_pages(&mut folder, &names);
         account_pages(&mut folder, &names);
+        sign_out_pages(&mut folder, &names);
         login_pages(&mut folder, &names);
         sso_and_invitation_pages(&mut folder, &names);
     }

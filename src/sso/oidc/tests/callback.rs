@@ -92,7 +92,7 @@ fn s_61_the_request_has_a_code_challenge_and_keeps_the_query_of_the_endpoint() {
         scopes: "openid email",
         login_hint: Some("ada@example.com"),
         max_age: Some(3_600),
-        again: false,
+        prompts: false,
     };
     let url = flow.authorization_url(&metadata, &request);
     assert_eq!(
@@ -101,7 +101,8 @@ fn s_61_the_request_has_a_code_challenge_and_keeps_the_query_of_the_endpoint() {
          example.org%2Fsso%2Fdefault%2Fone%2Fcallback&scope=openid+email&state=the-state&nonce=the-nonce&code_challenge=\
          E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&login_hint=ada%40example.com&max_age=3600"
     );
-    let again = flow.authorization_url(&metadata, &Request { again: true, login_hint: None, ..request });
+    let again =
+        flow.authorization_url(&metadata, &Request { prompts: true, max_age: Some(0), login_hint: None, ..request });
     assert!(again.as_str().ends_with("&max_age=0&prompt=login"), "{again}");
 }
 
