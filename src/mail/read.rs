@@ -152,22 +152,36 @@ pub(super) async fn queue(app: &App) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok((queue.length, queue.since))
 }
 
-/// The seal keys that the links of queued messages need, each with the number of messages.
+/// The seal keys that the links of queued messages need, with the number of messages; a key once for each organization.
 pub(super) async fn seal_keys(app: &App) -> Result<Vec<(Vec<u8>, i64)>> {
-    let keys = sqlx::query!(
+    let mut connection = app.reader(&app.db.interactive).await?;
+    let organizations = sqlx::query_scalar!(
         r#"
-        select l.derived_key_id as "key_id!", count(*) as "messages!"
-        from mails m
-        join password_links l on l.organization_id = m.organization_id and l.link_id = m.link_id
-        where m.state in ('queued', 'sending') and l.derived_key_id is not null
-            and l.used_at is null and l.revoked_at is null and l.expires_at > $1
-        group by l.derived_key_id
-        "#,
-        app.clock.now(),
+        select distinct organization_id as "organization_id!: Id<Organization>"
+        from mails where state in ('queued', 'sending') and link_id is not null
+        "#
     )
-    .fetch_all(&mut *app.reader(&app.db.interactive).await?)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(keys.into_iter().map(|key| (key.key_id, key.messages)).collect())
+    let mut needed = Vec::new();
+    for organization_id in organizations {
+        let keys = sqlx::query!(
+            r#"
+            select l.derived_key_id as "key_id!", count(*) as "messages!"
+            from mails m
+            join password_links l on l.organization_id = $1 and l.link_id = m.link_id
+            where m.organization_id = $1 and m.state in ('queued', 'sending') and l.derived_key_id is not null
+                and l.used_at is null and l.revoked_at is null and l.expires_at > $2
+            group by l.derived_key_id
+            "#,
+            organization_id as Id<Organization>,
+            app.clock.now(),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        needed.extend(keys.into_iter().map(|key| (key.key_id, key.messages)));
+    }
+    Ok(needed)
 }
 
 /// What the text of a message needs.
