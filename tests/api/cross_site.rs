@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use muster::clock::Clock;
+use muster::id::{Id, SsoIdentity};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
@@ -110,11 +111,29 @@ async fn form(app: &TestApp, path: &str) -> Change {
             (path.to_owned(), format!("current_password={PASSWORD}&new_password=another-Harbor-Quill-27"))
         }
         "/account/sessions/{session_id}/end" => (with_ids(app, path, "session_end").await, String::new()),
+        "/account/identities/{provider}/link" => (with_ids(app, path, "sso_provider_test").await, String::new()),
+        "/account/identities/{identity_id}/unlink" => {
+            (path.replace("{identity_id}", &linked(app).await), String::new())
+        }
         "/login/{otp}" => (with_ids(app, path, "login_approve").await, "answer=approve".to_owned()),
         other => panic!("add the fields of {other} here"),
     };
     let reads = if body.is_empty() { Reads::Nothing } else { Reads::Form };
     Change { id: path.to_owned(), method: "POST".to_owned(), path: target, body, reads }
+}
+
+/// Links an identity to the account of the owner: the ID.
+async fn linked(app: &TestApp) -> String {
+    with_ids(app, "/{provider}", "sso_provider_test").await;
+    app.db_execute(
+        "insert into sso_identities (organization_id, identity_id, provider_id, issuer, subject, user_id, bound_at, bound_how)
+         select organization_id, gen_random_uuid(), provider_id, issuer, 'linked', user_id, now(), 'account'
+         from users join sso_providers using (organization_id)
+         where email = 'administrator@muster.invalid' order by provider_id desc limit 1",
+    )
+    .await;
+    let id: String = app.db_value("select identity_id::text from sso_identities where subject = 'linked'").await;
+    Id::<SsoIdentity>::from_uuid(id.parse().unwrap()).to_string()
 }
 
 /// Every request that changes something, each with what it refers to.
@@ -181,7 +200,7 @@ async fn only_pages_of_this_server_change_something_with_the_cookie() {
     // The clock stands still, so that no last use is recorded.
     let time = Arc::new(Mutex::new(chrono::Utc::now()));
     let app = TestApp::spawn_at(Clock::Manual(time), with_mail).await;
-    let own = format!("http://{}", app.address);
+    let own = app.app.config.server.public_url.clone();
     let changes = changes(&app).await;
     assert!(changes.len() > 50, "{}", changes.len());
     let browser = owner(&app).await;
