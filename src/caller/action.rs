@@ -41,6 +41,8 @@ names! {
         UserBatchDelete = "user.batch_delete",
         /// Make a user an owner.
         OwnerGrant = "owner.grant",
+        /// Change the address of an owner, or how an owner signs in.
+        OwnerUpdate = "owner.update",
         /// List batches.
         BatchList = "batch.list",
         /// Read a batch.
@@ -170,6 +172,17 @@ names! {
     }
 }
 
+/// What an API key needs for an action, apart from its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeededScope {
+    /// No scope.
+    Nothing,
+    /// A key with this scope, or without scopes.
+    One(Scope),
+    /// A key that is not limited to scopes.
+    All,
+}
+
 impl Action {
     /// Whether the action spans organizations: only the local operator may do it.
     pub(super) const fn is_for_the_operator(self) -> bool {
@@ -213,6 +226,7 @@ impl Action {
         matches!(
             self,
             Self::OwnerGrant
+                | Self::OwnerUpdate
                 | Self::KeyCreate
                 | Self::KeyRotate
                 | Self::ServiceAccountCreate
@@ -228,27 +242,38 @@ impl Action {
         )
     }
 
-    /// The scope that a key needs for the action; `None`: the key's level decides alone.
+    /// What an API key needs for the action, apart from its level.
     #[must_use]
-    pub const fn scope(self) -> Option<Scope> {
+    pub const fn scope(self) -> NeededScope {
+        use NeededScope::{All, Nothing, One};
         match self {
+            // Who does one of these can sign in as an owner, or act as a person does in a browser: a key with fewer scopes must not.
+            Self::OwnerGrant
+            | Self::OwnerUpdate
+            | Self::PasswordLinkCreateForOwner
+            | Self::PasswordChange
+            | Self::SessionEnd
+            | Self::SsoIdentityBind
+            | Self::SsoIdentityUnbind
+            | Self::SsoIdentityLink
+            | Self::SsoProviderCreate
+            | Self::SsoProviderUpdate
+            | Self::SsoProviderDelete
+            | Self::SsoProviderTest => All,
             Self::OrganizationCreate
             | Self::OrganizationList
             | Self::OrganizationRename
             | Self::SsoLogout
             | Self::SecretReseal
-            | Self::SsoIdentityLink
             | Self::UserInfo
             | Self::InvitationAccept
             | Self::KeyRevokeSelf
             | Self::KeyOthers
             | Self::KeyUse
             | Self::SessionStart
-            | Self::SessionEnd
-            | Self::PasswordChange
             | Self::PasswordRehash
             | Self::PasswordLinkUse
-            | Self::PasswordResetRequest => None,
+            | Self::PasswordResetRequest => Nothing,
             Self::UserBatchCreate
             | Self::UserBatchDryRun
             | Self::UserCreate
@@ -261,7 +286,6 @@ impl Action {
             | Self::UserBatchSuspend
             | Self::UserBatchReactivate
             | Self::UserBatchDelete
-            | Self::OwnerGrant
             | Self::BatchCancel
             | Self::BatchUndo
             | Self::CollaboratorUpdate
@@ -269,16 +293,9 @@ impl Action {
             | Self::ServiceAccountCreate
             | Self::SessionOthers
             | Self::PasswordLinkCreate
-            | Self::PasswordLinkCreateForOwner
             | Self::PasswordLinkRevoke
             | Self::MailRetry
-            | Self::SsoProviderCreate
-            | Self::SsoProviderUpdate
-            | Self::SsoProviderDelete
-            | Self::SsoProviderTest
-            | Self::SsoIdentityBind
-            | Self::SsoIdentityUnbind
-            | Self::ScimMigration => Some(Scope::UsersWrite),
+            | Self::ScimMigration => One(Scope::UsersWrite),
             Self::UserGet
             | Self::BatchList
             | Self::BatchGet
@@ -288,11 +305,11 @@ impl Action {
             | Self::MailList
             | Self::SsoProviderList
             | Self::SsoIdentityList
-            | Self::ScimMigrationPreview => Some(Scope::UsersRead),
+            | Self::ScimMigrationPreview => One(Scope::UsersRead),
             Self::InvitationBatchCreate | Self::InvitationCreate | Self::InvitationInvalidate => {
-                Some(Scope::InvitationsWrite)
+                One(Scope::InvitationsWrite)
             }
-            Self::InvitationList => Some(Scope::InvitationsRead),
+            Self::InvitationList => One(Scope::InvitationsRead),
             Self::KeyCreate
             | Self::KeyRotate
             | Self::KeyRevoke
@@ -300,17 +317,17 @@ impl Action {
             | Self::KeyExpirationSet
             | Self::LoginGet
             | Self::LoginDeny
-            | Self::LoginApprove => Some(Scope::KeysWrite),
-            Self::KeyList | Self::KeyExpirationGet => Some(Scope::KeysRead),
+            | Self::LoginApprove => One(Scope::KeysWrite),
+            Self::KeyList | Self::KeyExpirationGet => One(Scope::KeysRead),
             Self::GroupCreate
             | Self::GroupUpdate
             | Self::GroupDelete
             | Self::GroupAddMembers
-            | Self::GroupRemoveMembers => Some(Scope::GroupsWrite),
-            Self::GroupList => Some(Scope::GroupsRead),
-            Self::PolicyGet => Some(Scope::PoliciesRead),
-            Self::PolicySet => Some(Scope::PoliciesWrite),
-            Self::AuditList => Some(Scope::AuditRead),
+            | Self::GroupRemoveMembers => One(Scope::GroupsWrite),
+            Self::GroupList => One(Scope::GroupsRead),
+            Self::PolicyGet => One(Scope::PoliciesRead),
+            Self::PolicySet => One(Scope::PoliciesWrite),
+            Self::AuditList => One(Scope::AuditRead),
         }
     }
 }

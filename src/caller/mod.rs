@@ -14,7 +14,7 @@ use crate::id::{ApiKey, Id, Invitation, Organization, Request, Session, User};
 use crate::names::names;
 
 pub use access::SecretDigest;
-pub use action::Action;
+pub use action::{Action, NeededScope};
 pub use holder::{FRESH, HolderOrganization, HolderUser, KeyHolder, SessionHolder};
 pub use holders::Holders;
 pub use scope::{Scope, Scopes};
@@ -149,9 +149,7 @@ impl Caller {
     #[must_use]
     pub fn may(&self, action: Action) -> bool {
         match self.principal {
-            Principal::ApiKey { permission, scopes, .. } => {
-                permission.allows(action) && action.scope().is_none_or(|scope| scopes.has(scope))
-            }
+            Principal::ApiKey { permission, scopes, .. } => permission.allows(action) && scopes.suffice(action.scope()),
             Principal::Session { stage: Stage::MustChange, .. } => action.is_for_must_change(),
             Principal::Session { stage: Stage::Full, permission, is_fresh, .. } => {
                 permission.allows(action) && (is_fresh || !action.needs_fresh_session())
@@ -173,10 +171,11 @@ impl Caller {
             return Ok(());
         }
         let required = match (self.principal, action.scope()) {
-            (Principal::ApiKey { permission, scopes, .. }, Some(scope))
-                if permission.allows(action) && !scopes.has(scope) =>
-            {
+            (Principal::ApiKey { permission, .. }, NeededScope::One(scope)) if permission.allows(action) => {
                 format!("an API key with the scope `{scope}`")
+            }
+            (Principal::ApiKey { permission, .. }, NeededScope::All) if permission.allows(action) => {
+                "an API key that is not limited to scopes".to_owned()
             }
             (Principal::Session { stage: Stage::Full, permission, .. }, _) if permission.allows(action) => {
                 let message = format!(

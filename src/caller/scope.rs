@@ -1,5 +1,6 @@
 //! Scopes, which limit an API key within its level.
 
+use super::NeededScope;
 use crate::names::names;
 
 names! {
@@ -81,6 +82,16 @@ impl Scopes {
         match self {
             Self::All => true,
             Self::Only(bits) => bits & scope.bit() != 0,
+        }
+    }
+
+    /// Whether these are what an action needs.
+    #[must_use]
+    pub const fn suffice(self, needed: NeededScope) -> bool {
+        match needed {
+            NeededScope::Nothing => true,
+            NeededScope::One(scope) => self.has(scope),
+            NeededScope::All => matches!(self, Self::All),
         }
     }
 

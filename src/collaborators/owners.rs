@@ -41,6 +41,23 @@ pub(crate) async fn among(change: &mut Change, users: &[Id<User>]) -> Result<Vec
     Ok(owners)
 }
 
+/// Whether one of `users` is an owner, by their own level or through a group, whether active or not.
+pub(crate) async fn include_one_of(change: &mut Change, users: &[Id<User>]) -> Result<bool> {
+    let organization_id = change.organization_id();
+    let is_one = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from effective_owners where organization_id = $1 and user_id = any($2)
+        ) as "is_one!"
+        "#,
+        organization_id as Id<Organization>,
+        users as &[Id<User>],
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(is_one)
+}
+
 /// As [`require_one`], for a list: the error carries `report`, which has a finding for each owner that the list
 /// removes. The last owners can only be removed together with other rows of the list, so each of them gets a finding.
 ///

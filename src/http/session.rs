@@ -101,6 +101,16 @@ pub(super) async fn holder(request: &HttpRequest) -> Result<Option<Arc<SessionHo
     Ok(Some(holder))
 }
 
+/// Ends the session that a browser had before it signed in again.
+pub(super) async fn end_previous(app: &App, request: &HttpRequest) {
+    let Ok(Some(previous)) = holder(request).await else { return };
+    let caller = previous.caller(extract::origin(request), app.clock.now());
+    if let Err(error) = sessions::end(app, &caller, previous.session_id).await {
+        app.db.observe(&error);
+        tracing::warn!(error = error.chain(), "failed to end the previous session of a browser");
+    }
+}
+
 /// The caller of a request that is possible before the sign-in is complete, too: by an API key, or by a session of any stage.
 ///
 /// # Errors

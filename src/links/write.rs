@@ -9,7 +9,8 @@ use crate::error::Result;
 use crate::id::{Id, Organization, PasswordLink, User};
 use crate::sessions;
 
-/// Inserts links for locked users, and revokes the open links that they replace.
+/// Inserts links for locked users, and revokes the open links that they replace: all, but a link that somebody asks for replaces
+/// only such a one, since everybody can ask.
 pub(super) async fn create(
     change: &mut Change,
     links: &[(Token, Candidate)],
@@ -21,7 +22,7 @@ pub(super) async fn create(
     let users: Vec<Id<User>> = links.iter().map(|(_, user)| user.user_id).collect();
     let ids: Vec<Id<PasswordLink>> = links.iter().map(|(token, _)| token.id).collect();
     let secrets: Vec<Vec<u8>> = links.iter().map(|(token, _)| token.sha256().to_vec()).collect();
-    sessions::revoke_links(change, &users).await?;
+    sessions::revoke_links(change, &users, (purpose == Purpose::Reset).then_some(purpose)).await?;
     sqlx::query!(
         r#"
         insert into password_links

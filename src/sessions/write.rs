@@ -8,6 +8,10 @@ use crate::caller::{Principal, SessionHolder, Stage};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::id::{Id, Organization, Session, User};
+use crate::links;
+
+/// The most sessions of a user: one more ends the oldest one.
+const MOST_SESSIONS: i64 = 25;
 
 /// How long the row of a session stays after its end.
 const KEPT: TimeDelta = TimeDelta::days(30);
@@ -66,7 +70,34 @@ pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proo
     )
     .execute(change.connection())
     .await?;
-    Ok(started.rows_affected() == 1)
+    let has_started = started.rows_affected() == 1;
+    if has_started {
+        end_surplus(change, session.user_id).await?;
+    }
+    Ok(has_started)
+}
+
+/// Ends the oldest sessions of a user who has more than [`MOST_SESSIONS`].
+async fn end_surplus(change: &mut Change, user_id: Id<User>) -> Result<()> {
+    let (organization_id, now) = (change.organization_id(), change.now());
+    sqlx::query!(
+        r#"
+        update sessions set ended_at = $3, end_reason = 'too_many'
+        where organization_id = $1 and session_id in (
+            select session_id from sessions
+            where organization_id = $1 and user_id = $2 and ended_at is null
+            order by created_at desc, session_id desc
+            offset $4
+        )
+        "#,
+        organization_id as Id<Organization>,
+        user_id as Id<User>,
+        now,
+        MOST_SESSIONS,
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
 }
 
 /// Records on the user that they have signed in. It locks the user, which comes first in the order of locks.
@@ -198,21 +229,23 @@ pub(crate) async fn end_access(
     except: Option<Id<Session>>,
     reason: &str,
 ) -> Result<usize> {
-    revoke_links(change, users).await?;
+    revoke_links(change, users, None).await?;
     end_all(change, users, except, reason).await
 }
 
-/// Revokes the open links of users.
-pub(crate) async fn revoke_links(change: &mut Change, users: &[Id<User>]) -> Result<()> {
+/// Revokes the open links of users: all, or those for a purpose.
+pub(crate) async fn revoke_links(change: &mut Change, users: &[Id<User>], of: Option<links::Purpose>) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     sqlx::query!(
         r#"
         update password_links set revoked_at = $3
         where organization_id = $1 and user_id = any($2) and used_at is null and revoked_at is null
+            and ($4::text is null or purpose = $4)
         "#,
         organization_id as Id<Organization>,
         users as &[Id<User>],
         now,
+        of.map(links::Purpose::as_str),
     )
     .execute(change.connection())
     .await?;

@@ -37,9 +37,15 @@ pub(super) async fn take(
         insert into throttles as t (organization_id, bucket, full_at)
         select $1, bucket, statement_timestamp() + cost from asked
         on conflict (organization_id, bucket) do update
-        set full_at = greatest(t.full_at, statement_timestamp()) + (excluded.full_at - statement_timestamp())
+        set full_at = (excluded.full_at - statement_timestamp()) + case
+            when t.full_at > statement_timestamp() + (select capacity from asked where asked.bucket = t.bucket)
+                then statement_timestamp()
+            else greatest(t.full_at, statement_timestamp())
+        end
         where greatest(t.full_at, statement_timestamp()) + (excluded.full_at - statement_timestamp())
-            <= statement_timestamp() + (select capacity from asked where asked.bucket = t.bucket)
+                <= statement_timestamp() + (select capacity from asked where asked.bucket = t.bucket)
+            -- Written while the database's clock was ahead.
+            or t.full_at > statement_timestamp() + (select capacity from asked where asked.bucket = t.bucket)
         returning true as "taken!"
         "#,
         organization_id as Id<Organization>,

@@ -10,7 +10,7 @@ use crate::audit::Event;
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, Organization, SsoIdentity, SsoProvider, User};
-use crate::sessions;
+use crate::{sessions, users};
 
 /// The secrets of a provider, sealed.
 #[derive(Debug, Default)]
@@ -415,22 +415,8 @@ pub(super) async fn set_sso(change: &mut Change, user_id: Id<User>, is_sso_user:
     if updated.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query!(
-        "delete from passwords where organization_id = $1 and user_id = $2 and $3",
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-        is_sso_user,
-    )
-    .execute(change.connection())
-    .await?;
-    sqlx::query!(
-        "delete from sso_identities where organization_id = $1 and user_id = $2 and not $3",
-        organization_id as Id<Organization>,
-        user_id as Id<User>,
-        is_sso_user,
-    )
-    .execute(change.connection())
-    .await?;
+    let (to_sso, to_password) = if is_sso_user { (&[user_id][..], &[][..]) } else { (&[][..], &[user_id][..]) };
+    users::write::delete_former_credentials(change, to_sso, to_password).await?;
     let reason = if is_sso_user { "set_sso" } else { "set_password_user" };
     sessions::end_access(change, &[user_id], None, reason).await?;
     change.record(Event::UserUpdated { user_id, fields: vec!["is_sso_user".into()] });

@@ -12,7 +12,7 @@ use super::read;
 use super::write::{self, FieldChange, Update};
 use crate::caller::{Action, PermissionLevel};
 use crate::change::Change;
-use crate::collaborators;
+use crate::collaborators::{self, owners};
 use crate::error::{Code, Error, Result};
 use crate::field::UserField;
 use crate::id::{Id, User};
@@ -136,8 +136,13 @@ impl Changes {
     /// # Errors
     /// `forbidden`; `email_taken` if an address belongs to another user.
     pub(crate) async fn write(&self, change: &mut Change) -> Result<()> {
-        if !self.updates.is_empty() {
-            let updates: Vec<&Update> = self.updates.iter().map(|(_, update)| update).collect();
+        let updates: Vec<&Update> = self.updates.iter().map(|(_, update)| update).collect();
+        let with_another_way_in = updates.iter().filter(|update| update.moves() || update.switches());
+        let with_another_way_in: Vec<Id<User>> = with_another_way_in.map(|update| update.user_id).collect();
+        if !with_another_way_in.is_empty() && owners::include_one_of(change, &with_another_way_in).await? {
+            change.authorize(Action::OwnerUpdate)?;
+        }
+        if !updates.is_empty() {
             write::update(change, &updates).await?;
         }
         for to in [PermissionLevel::Owner, PermissionLevel::Collaborator] {

@@ -192,9 +192,14 @@ impl Update {
     pub(crate) fn moves(&self) -> bool {
         self.email_key != self.email_key_before
     }
+
+    /// Whether the user signs in in another way from now on.
+    pub(crate) fn switches(&self) -> bool {
+        self.changes.iter().any(|change| change.field == "is_sso_user")
+    }
 }
 
-/// Updates users, and removes the passwords of those who become SSO users. A user may take an address that another user of the list gives up.
+/// Updates users, and removes the passwords of those who become SSO users and the identities of those who stop being ones. A user may take an address that another user of the list gives up.
 ///
 /// # Errors
 /// `email_taken` if an address belongs to another user.
@@ -238,7 +243,11 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     .execute(change.connection())
     .await
     .map_err(taken)?;
-    delete_passwords_of_sso_users(change, updates).await?;
+    let switching = |to_sso: bool| {
+        let switching = updates.iter().filter(move |update| update.switches() && update.is_sso_user == to_sso);
+        switching.map(|update| update.user_id).collect::<Vec<Id<User>>>()
+    };
+    delete_former_credentials(change, &switching(true), &switching(false)).await?;
     end_former_access(change, updates).await?;
     for update in updates {
         let fields = update.changes.iter().map(|change| change.field.clone()).collect();
@@ -254,34 +263,45 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
 /// Ends the sessions of users who sign in in another way from now on, and revokes the links of those and of users with another
 /// address, who may be the only ones who have seen the link.
 async fn end_former_access(change: &mut Change, updates: &[&Update]) -> Result<()> {
-    let switches = |update: &&&Update| update.changes.iter().any(|change| change.field == "is_sso_user");
-    let switching: Vec<Id<User>> = updates.iter().filter(switches).map(|update| update.user_id).collect();
+    let switching = updates.iter().filter(|update| update.switches());
+    let switching: Vec<Id<User>> = switching.map(|update| update.user_id).collect();
     if !switching.is_empty() {
         lock::memberships(change, &switching).await?;
         sessions::end_access(change, &switching, None, "sign_in_method_changed").await?;
     }
     let moving: Vec<Id<User>> = updates.iter().filter(|update| update.moves()).map(|update| update.user_id).collect();
     if !moving.is_empty() {
-        sessions::revoke_links(change, &moving).await?;
+        sessions::revoke_links(change, &moving, None).await?;
     }
     Ok(())
 }
 
-async fn delete_passwords_of_sso_users(change: &mut Change, updates: &[&Update]) -> Result<()> {
-    let sso =
-        |update: &&&Update| update.is_sso_user && update.changes.iter().any(|change| change.field == "is_sso_user");
-    let ids: Vec<Id<User>> = updates.iter().filter(sso).map(|update| update.user_id).collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
+/// Deletes what users who switch to single sign-on, or to a password, signed in with before: their passwords, or their identities at
+/// providers.
+pub(crate) async fn delete_former_credentials(
+    change: &mut Change,
+    to_sso: &[Id<User>],
+    to_password: &[Id<User>],
+) -> Result<()> {
     let organization_id = change.organization_id();
-    sqlx::query!(
-        "delete from passwords where organization_id = $1 and user_id = any($2)",
-        organization_id as Id<Organization>,
-        &ids[..] as &[Id<User>],
-    )
-    .execute(change.connection())
-    .await?;
+    if !to_sso.is_empty() {
+        sqlx::query!(
+            "delete from passwords where organization_id = $1 and user_id = any($2)",
+            organization_id as Id<Organization>,
+            to_sso as &[Id<User>],
+        )
+        .execute(change.connection())
+        .await?;
+    }
+    if !to_password.is_empty() {
+        sqlx::query!(
+            "delete from sso_identities where organization_id = $1 and user_id = any($2)",
+            organization_id as Id<Organization>,
+            to_password as &[Id<User>],
+        )
+        .execute(change.connection())
+        .await?;
+    }
     Ok(())
 }
 

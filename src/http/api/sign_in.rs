@@ -84,6 +84,7 @@ pub(in crate::http) async fn login(app: web::Data<App>, mut body: Body) -> Resul
     let device = session::device(&body.request);
     let attempt = Attempt { email, password, organization: organization_id, device };
     let signed_in = sign_in::sign_in(&app, attempt, &session::client(&body.request)).await?;
+    session::end_previous(&app, &body.request).await;
     let mut response = single(StartedLogin::from(&signed_in.session));
     session::set(&mut response, &signed_in.session, signed_in.device.as_ref(), app.clock.now());
     Ok(response)

@@ -17,7 +17,6 @@ use crate::http::public_url::{host, public_url};
 use crate::http::{browser, extract, sender, session};
 use crate::organizations;
 use crate::secret::Secret;
-use crate::sessions;
 use crate::sign_in::{self, Attempt};
 use crate::sso;
 
@@ -172,9 +171,7 @@ pub(in crate::http) async fn submit(app: web::Data<App>, mut body: Body) -> Resu
     let return_to = visitor::return_to(form.return_to.as_deref());
     match sign_in::sign_in(&app, attempt, &session::client(request)).await {
         Ok(signed_in) => {
-            if let Visitor::SignedIn(previous) = &visitor {
-                end(&app, request, previous).await;
-            }
+            session::end_previous(&app, request).await;
             let check = return_to.map_or_else(|| "sign-in/check".to_owned(), |page| with_return("sign-in/check", page));
             let mut response = redirect(request, &check);
             session::set(&mut response, &signed_in.session, signed_in.device.as_ref(), app.clock.now());
@@ -214,15 +211,6 @@ pub(super) fn until(app: &App, retry_after: Option<Duration>) -> Moment {
     let now = app.clock.now();
     let wait = retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok()).unwrap_or_default();
     Moment { at: now + wait, now }
-}
-
-/// Ends the session that a new one replaces.
-pub(super) async fn end(app: &App, request: &HttpRequest, previous: &SessionHolder) {
-    let caller = previous.caller(extract::origin(request), app.clock.now());
-    if let Err(error) = sessions::end(app, &caller, previous.session_id).await {
-        app.db.observe(&error);
-        tracing::warn!(error = error.chain(), "failed to end the previous session of a browser");
-    }
 }
 
 /// The parts of the form that do not depend on the attempt.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::visitor::Visitor;
-use super::{Frame, error, respond, sign_in, visitor};
+use super::{Frame, error, respond, visitor};
 use crate::app::App;
 use crate::caller::{Action, Stage};
 use crate::error::{Code, Error, Result};
@@ -155,9 +155,7 @@ pub(in crate::http) async fn callback(app: web::Data<App>, request: HttpRequest)
     let arrived = provider.arrive(&app, request.query_string(), cookie, &client, caller.as_ref()).await;
     let mut response = match arrived {
         Ok(Arrived::SignedIn { session, return_to }) => {
-            if let Ok(Some(previous)) = session::holder(&request).await {
-                sign_in::end(&app, &request, &previous).await;
-            }
+            session::end_previous(&app, &request).await;
             let page = visitor::return_to(Some(&return_to));
             let check =
                 page.map_or_else(|| "sign-in/check".to_owned(), |page| visitor::with_return("sign-in/check", page));

@@ -156,6 +156,9 @@ fn check_times(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(
         if authenticated < seconds(expected.started_at) - f64::from(max_age) - LEEWAY {
             return Err(Denial::bad_token("`auth_time`: the provider did not authenticate the person again"));
         }
+        if authenticated > now + LEEWAY {
+            return Err(Denial::bad_token("`auth_time` is in the future"));
+        }
     }
     Ok(())
 }

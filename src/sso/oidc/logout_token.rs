@@ -27,7 +27,9 @@ pub(crate) struct LogoutToken {
 impl LogoutToken {
     /// Verifies a token. Of `expected`, the parties, the time, the algorithms and the subject's claim are used.
     pub(crate) fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Self, InvalidToken> {
-        let claims = jws::verify(token, keys, expected.algorithms, &["logout+jwt", "application/logout+jwt"])?.claims;
+        // Earlier versions of Keycloak and others send `JWT`. `events` tells the token from others.
+        let types = ["logout+jwt", "application/logout+jwt", "JWT"];
+        let claims = jws::verify(token, keys, expected.algorithms, &types)?.claims;
         check(&claims, expected).map_err(|denial| InvalidToken::Rejected(denial.detail.into_owned()))
     }
 }
