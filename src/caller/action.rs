@@ -143,6 +143,10 @@ names! {
         MailList = "mail.list",
         /// Send a failed message again.
         MailRetry = "mail.retry",
+        /// Read how people sign in.
+        SignInPolicyGet = "sign_in_policy.get",
+        /// Decide how people sign in.
+        SignInPolicySet = "sign_in_policy.set",
         /// Add an identity provider.
         SsoProviderCreate = "sso_provider.create",
         /// List identity providers.
@@ -218,6 +222,7 @@ impl Action {
                 | Self::ServiceAccountCreate
                 | Self::LoginApprove
                 | Self::PolicySet
+                | Self::SignInPolicySet
                 | Self::PasswordLinkCreateForOwner
                 | Self::SsoProviderCreate
                 | Self::SsoProviderUpdate
@@ -308,8 +313,8 @@ impl Action {
             | Self::GroupAddMembers
             | Self::GroupRemoveMembers => Some(Scope::GroupsWrite),
             Self::GroupList => Some(Scope::GroupsRead),
-            Self::PolicyGet => Some(Scope::PoliciesRead),
-            Self::PolicySet => Some(Scope::PoliciesWrite),
+            Self::PolicyGet | Self::SignInPolicyGet => Some(Scope::PoliciesRead),
+            Self::PolicySet | Self::SignInPolicySet => Some(Scope::PoliciesWrite),
             Self::AuditList => Some(Scope::AuditRead),
         }
     }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Account, Attributes, Credential, EMAIL_KEY_VERSION, Expiry, Line, Status, lock};
 use crate::audit::Event;
 use crate::change::Change;
+use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Membership, Organization, User};
 use crate::postgres::is_unique_violation;
@@ -194,10 +195,11 @@ impl Update {
     }
 }
 
-/// Updates users, and removes the passwords of those who become SSO users. A user may take an address that another user of the list gives up.
+/// Updates users, and removes the passwords of those who become SSO users, for which the caller holds the lock of the last-owner rule.
+/// A user may take an address that another user of the list gives up.
 ///
 /// # Errors
-/// `email_taken` if an address belongs to another user.
+/// `email_taken` if an address belongs to another user; `last_owner` if no owner could sign in any more.
 pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let ids: Vec<Id<User>> = updates.iter().map(|update| update.user_id).collect();
@@ -209,6 +211,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     let sso: Vec<bool> = updates.iter().map(|update| update.is_sso_user).collect();
     let expiries: Vec<Option<DateTime<Utc>>> = updates.iter().map(|update| update.expires_at).collect();
     let attributes: Vec<String> = updates.iter().map(|update| update.attributes.to_json()).collect();
+    let could_sign_in = updates.iter().any(becomes_sso_user) && owners::can_sign_in(change).await?;
     release_addresses(change, updates).await?;
     sqlx::query!(
         r#"
@@ -240,6 +243,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     .map_err(taken)?;
     delete_passwords_of_sso_users(change, updates).await?;
     end_former_access(change, updates).await?;
+    owners::require_sign_in(change, could_sign_in).await?;
     for update in updates {
         let fields = update.changes.iter().map(|change| change.field.clone()).collect();
         let event = Event::UserUpdated { user_id: update.user_id, fields };
@@ -267,10 +271,13 @@ async fn end_former_access(change: &mut Change, updates: &[&Update]) -> Result<(
     Ok(())
 }
 
+fn becomes_sso_user(update: &&Update) -> bool {
+    update.is_sso_user && update.changes.iter().any(|change| change.field == "is_sso_user")
+}
+
 async fn delete_passwords_of_sso_users(change: &mut Change, updates: &[&Update]) -> Result<()> {
-    let sso =
-        |update: &&&Update| update.is_sso_user && update.changes.iter().any(|change| change.field == "is_sso_user");
-    let ids: Vec<Id<User>> = updates.iter().filter(sso).map(|update| update.user_id).collect();
+    let sso = updates.iter().filter(|update| becomes_sso_user(update));
+    let ids: Vec<Id<User>> = sso.map(|update| update.user_id).collect();
     if ids.is_empty() {
         return Ok(());
     }
