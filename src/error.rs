@@ -16,7 +16,7 @@
 //! | `idempotency_key_in_use` | 409 | retry shortly: the request with this key is in progress |
 //! | `batch_in_use` | 409 | see `rows`: these users have signed in or were changed |
 //! | `email_taken` | 409 | use another address |
-//! | `last_owner` | 409 | make another user an owner first |
+//! | `last_owner` | 409 | make another user an owner first, or give an owner another way to sign in |
 //! | `would_lock_out` | 409 | make sure first that somebody can still sign in |
 //! | `mail_not_configured` | 409 | ask an owner for a link: the server sends no mail |
 //! | `seal_key_missing` | 409 | set `secrets.seal_key` |
@@ -127,7 +127,7 @@ codes! {
     BatchInUse = "batch_in_use", 409;
     /// Another account has the address.
     EmailTaken = "email_taken", 409;
-    /// The organization would be left without an owner.
+    /// The organization would be left without an owner, or without one who can sign in.
     LastOwner = "last_owner", 409;
     /// Nobody could sign in any more.
     WouldLockOut = "would_lock_out", 409;

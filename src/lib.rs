@@ -19,7 +19,7 @@
 //! | [`mail`] | messages with links, and notices: the queue, and the worker that sends them |
 //! | [`sign_in`], [`sessions`], [`links`] | signing in with a password, and the throttle; sessions of browsers; one-time links to set a password |
 //! | [`service_accounts`], [`device_logins`] | accounts of programs; API keys for clients that a person approves with a one-time password |
-//! | [`sso`] | single sign-on: identity providers by OpenID Connect |
+//! | [`sso`], [`sign_in_policies`] | single sign-on: identity providers by OpenID Connect; whether people may or must use it |
 //! | [`invitations`] | links that each create one account |
 //! | [`groups`], [`policies`] | groups of users; the permissions that groups grant |
 //! | [`audit`] | the append-only audit log: a closed list of events |
@@ -108,6 +108,7 @@ pub mod service_accounts;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
+pub mod sign_in_policies;
 pub mod sso;
 pub mod telemetry;
 pub mod tls;

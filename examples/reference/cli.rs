@@ -8,7 +8,7 @@ use crate::markdown::{head, text};
 const INTRODUCTION: &str = "\
 All commands and their arguments. `muster COMMAND --help` prints the same; `muster man | man -l -` shows the manual page.
 
-`user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `mail`, `audit` and `login` commands talk to a server over
+`user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `sign-in`, `mail`, `audit` and `login` commands talk to a server over
 HTTP. `organization`, `sso`, `secrets`, `key`, `migrate`, `doctor`, `user link --recover` and `audit list --local` work on the database directly and need
 access to it instead of an API key. Data goes to standard output, messages to standard error.
 

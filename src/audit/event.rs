@@ -273,6 +273,17 @@ pub enum Event {
         /// The number of sessions that were ended.
         sessions: usize,
     },
+    /// It was decided how people sign in.
+    SignInPolicySet {
+        /// The organization.
+        organization_id: Id<Organization>,
+        /// `sso_mode` and `owners_sso` before.
+        before: [&'static str; 2],
+        /// The new ones.
+        after: [&'static str; 2],
+        /// The number of sessions that were ended.
+        sessions: usize,
+    },
     /// An identity provider was added.
     SsoProviderCreated(Id<SsoProvider>),
     /// An identity provider was changed.
@@ -377,6 +388,7 @@ impl Event {
             Self::PasswordResetRequested { .. } => Action::PasswordResetRequest,
             Self::MailRetried { .. } => Action::MailRetry,
             Self::PasswordLinkUsed { .. } => Action::PasswordLinkUse,
+            Self::SignInPolicySet { .. } => Action::SignInPolicySet,
             Self::SsoProviderCreated(_) => Action::SsoProviderCreate,
             Self::SsoProviderUpdated { .. } => Action::SsoProviderUpdate,
             Self::SsoProviderResealed(_) => Action::SecretReseal,
@@ -436,6 +448,7 @@ impl Event {
             | Self::SessionsEnded { .. }
             | Self::PasswordChanged { .. }
             | Self::PasswordLinkUsed { .. }
+            | Self::SignInPolicySet { .. }
             | Self::SsoProviderUpdated { .. }
             | Self::SsoProviderResealed(_)
             | Self::SsoProviderDeleted { .. }
@@ -453,6 +466,7 @@ impl Event {
             | Self::UsersChanged { organization_id, .. }
             | Self::InvitationsCreated { organization_id, .. }
             | Self::PolicySet { organization_id, .. }
+            | Self::SignInPolicySet { organization_id, .. }
             | Self::ScimMigrated { organization_id, .. }
             | Self::KeyExpirationSet { organization_id, .. }
             | Self::LoginApproved { user_id: None, organization_id } => Target::Organization(*organization_id),
@@ -551,6 +565,11 @@ impl Event {
             }
             Self::PolicySet { owners, collaborators, .. } => {
                 Some(json!({ "owner": owners, "collaborator": collaborators }))
+            }
+            Self::SignInPolicySet { before, after, sessions, .. } => {
+                let rules =
+                    |[sso_mode, owners_sso]: &[&str; 2]| json!({ "sso_mode": sso_mode, "owners_sso": owners_sso });
+                Some(json!({ "from": rules(before), "to": rules(after), "ended_sessions": sessions }))
             }
             Self::BatchCreated { users, .. }
             | Self::BatchPlanned { users, .. }

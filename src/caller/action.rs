@@ -145,6 +145,10 @@ names! {
         MailList = "mail.list",
         /// Send a failed message again.
         MailRetry = "mail.retry",
+        /// Read how people sign in.
+        SignInPolicyGet = "sign_in_policy.get",
+        /// Decide how people sign in.
+        SignInPolicySet = "sign_in_policy.set",
         /// Add an identity provider.
         SsoProviderCreate = "sso_provider.create",
         /// List identity providers.
@@ -232,6 +236,7 @@ impl Action {
                 | Self::ServiceAccountCreate
                 | Self::LoginApprove
                 | Self::PolicySet
+                | Self::SignInPolicySet
                 | Self::PasswordLinkCreateForOwner
                 | Self::SsoProviderCreate
                 | Self::SsoProviderUpdate
@@ -325,8 +330,8 @@ impl Action {
             | Self::GroupAddMembers
             | Self::GroupRemoveMembers => One(Scope::GroupsWrite),
             Self::GroupList => One(Scope::GroupsRead),
-            Self::PolicyGet => One(Scope::PoliciesRead),
-            Self::PolicySet => One(Scope::PoliciesWrite),
+            Self::PolicyGet | Self::SignInPolicyGet => One(Scope::PoliciesRead),
+            Self::PolicySet | Self::SignInPolicySet => One(Scope::PoliciesWrite),
             Self::AuditList => One(Scope::AuditRead),
         }
     }

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The examples of each command, without `muster`.
-const EXAMPLES: [(&str, &[&str]); 75] = [
+const EXAMPLES: [(&str, &[&str]); 77] = [
     ("quickstart", &["quickstart", "quickstart --data-dir ./muster-data --exit"]),
     ("serve", &["serve", "serve --config /etc/muster/muster.toml --listen 0.0.0.0:8080"]),
     ("migrate", &["migrate --config /etc/muster/muster.toml", "migrate --grant-to muster_app"]),
@@ -50,6 +50,11 @@ const EXAMPLES: [(&str, &[&str]); 75] = [
     ("organization create", &["organization create Example --identifier example"]),
     ("organization list", &["organization list"]),
     ("organization rename", &["organization rename example Example"]),
+    ("sign-in policy show", &["sign-in policy show", "sign-in policy show -o json"]),
+    (
+        "sign-in policy set",
+        &["sign-in policy set --sso required", "sign-in policy set --sso required --owners-sso required"],
+    ),
     ("secrets reseal", &["secrets reseal"]),
     (
         "sso provider add",

@@ -9,7 +9,7 @@ use super::{examples, output};
 const TASKS: [(&str, &[&str]); 5] = [
     ("Server", &["quickstart", "serve", "migrate", "organization", "sso", "secrets"]),
     ("People", &["user", "batch", "invitation", "group", "policy"]),
-    ("Access", &["login", "whoami", "logout", "session", "api-key", "service-account", "key"]),
+    ("Access", &["login", "whoami", "logout", "session", "sign-in", "api-key", "service-account", "key"]),
     ("Operations", &["doctor", "audit", "mail", "config", "healthcheck"]),
     ("Shell", &["completions", "man", "help"]),
 ];

@@ -1,6 +1,6 @@
 //! The command line: parses arguments, calls one operation, prints the result.
 //!
-//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `mail` and `audit` talk to a server over HTTP
+//! `user`, `batch`, `group`, `policy`, `invitation`, `api-key`, `service-account`, `session`, `sign-in`, `mail` and `audit` talk to a server over HTTP
 //! with an API key, which `login` obtains. `organization`, `sso`, `secrets`, `key`, `doctor`, `user link --recover` and, with `--local`, `audit` access
 //! the database directly, as the local operator: access to the database is the permission. Data goes to standard output, messages to standard error.
 //! Exit status: 0 success, 1 rejected, 2 usage error or something unreachable.
@@ -47,6 +47,7 @@ mod secrets;
 mod serve;
 mod service_account;
 mod session;
+mod sign_in;
 mod sso;
 mod user;
 mod user_apply;
@@ -109,6 +110,9 @@ enum Command {
     /// Create, list and rename organizations, directly in the database, as the local operator.
     #[command(subcommand)]
     Organization(organization::Command),
+    /// Show and set how people sign in, through a server's HTTP API.
+    #[command(subcommand)]
+    SignIn(sign_in::Command),
     /// Encrypt stored secrets with another key, directly in the database, as the local operator.
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -176,6 +180,7 @@ impl Cli {
                 Command::Whoami(args) => whoami::run(&args).await,
                 Command::Invitation(command) => invitation::run(command).await,
                 Command::Organization(command) => organization::run(command).await,
+                Command::SignIn(command) => sign_in::run(command).await,
                 Command::Secrets(command) => secrets::run(command).await,
                 Command::Sso(command) => sso::run(command).await,
                 Command::Group(command) => group::run(command).await,

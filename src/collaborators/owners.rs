@@ -3,6 +3,10 @@
 //! A change that can remove an owner (a lower level, a suspension, a deletion, an expiry, leaving a group, a new policy) runs
 //! between [`lock`] and [`require_one`]. So two changes that would each leave the other's user as the last owner run
 //! one after the other, and the second is rejected.
+//!
+//! A change that can take an owner's way to sign in (a provider, an identity, a password, the policy) keeps a weaker rule, under the
+//! same lock: it does not take the last one ([`can_sign_in`], [`require_sign_in`]). An organization that nobody signs in to, because
+//! API keys manage it, stays free to change. Making a user one with a password is not such a change: the user gets a link next.
 
 use crate::change::Change;
 use crate::error::{Code, Error, Result};
@@ -93,5 +97,30 @@ pub(crate) async fn require_one(change: &mut Change) -> Result<()> {
         return Ok(());
     }
     let detail = "the change would leave the organization without an active owner; make another user an owner first";
+    Err(Error::new(Code::LastOwner, detail))
+}
+
+/// Whether an owner has a way to sign in. A change that can take it calls this before it does.
+pub(crate) async fn can_sign_in(change: &mut Change) -> Result<bool> {
+    let organization_id = change.organization_id();
+    let can_sign_in = sqlx::query_scalar!(
+        r#"select exists (select from owners_who_sign_in where organization_id = $1) as "can_sign_in!""#,
+        organization_id as Id<Organization>,
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(can_sign_in)
+}
+
+/// Rejects the change if owners could sign in before it ([`can_sign_in`]), and none can after it.
+///
+/// # Errors
+/// `last_owner`.
+pub(crate) async fn require_sign_in(change: &mut Change, could_sign_in: bool) -> Result<()> {
+    if !could_sign_in || can_sign_in(change).await? {
+        return Ok(());
+    }
+    let detail = "the change would leave the organization without an active owner who can sign in; give another owner a password or \
+                  an identity first";
     Err(Error::new(Code::LastOwner, detail))
 }

@@ -1,7 +1,8 @@
 //! `muster doctor`: checks everything that muster depends on, and reports each problem, its consequence and the remedy.
 //!
 //! It reads the settings, the catalogs of the database and the state of the machine, and changes nothing. The only data of
-//! tenants that it reads are the names of API keys that expire soon, and how many passwords are hashed with which scheme. So there is no caller and no [`crate::change::Change`].
+//! tenants that it reads are the names of API keys that expire soon, how many passwords are hashed with which scheme, and the short names
+//! of organizations whose owners can't sign in. So there is no caller and no [`crate::change::Change`].
 //!
 //! # Decisions
 //!

@@ -333,6 +333,20 @@ pub(super) async fn missing_audit_indexes(connection: &mut PgConnection) -> sqlx
     .await
 }
 
+/// The short names of the organizations that have an identity provider or a sign-in policy, and no owner who can sign in.
+pub(super) async fn organizations_without_sign_in(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"select public_identifier from organizations
+            where organization_id in (
+                    select organization_id from sign_in_policies union select organization_id from sso_providers
+                )
+                and organization_id not in (select organization_id from owners_who_sign_in)
+            order by public_identifier"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// The objects of the schema, one per line as in `schema.txt`: tables, views, columns, constraints, valid indexes and
 /// enabled triggers. Not those with a check of their own (indexes that no migration creates, the trigger of the audit log), and not `not null`,
 /// which PostgreSQL 18 made a constraint.

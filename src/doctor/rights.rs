@@ -43,6 +43,9 @@ pub(super) async fn examine(
         if missing.is_empty() && reads("sso_providers") {
             findings.extend(sso::examine(connection, subject).await);
         }
+        if missing.is_empty() && ["sign_in_policies", "sso_providers", "owners_who_sign_in"].into_iter().all(reads) {
+            findings.extend(sign_in::owners(connection).await?);
+        }
     }
     if is_migrated {
         findings.push(audit_lock(read::audit_lock(connection).await?));

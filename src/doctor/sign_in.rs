@@ -78,3 +78,29 @@ pub(super) fn assess(schemes: &[HashScheme], floor_ms: u32) -> Option<Finding> {
         ),
     ))
 }
+
+/// How many organizations the finding names.
+const MAX_NAMED: usize = 5;
+
+/// The organizations with single sign-on whose owners can't sign in.
+pub(super) async fn owners(connection: &mut PgConnection) -> sqlx::Result<Option<Finding>> {
+    Ok(assess_owners(&read::organizations_without_sign_in(connection).await?))
+}
+
+pub(super) fn assess_owners(organizations: &[String]) -> Option<Finding> {
+    if organizations.is_empty() {
+        return None;
+    }
+    let mut named: Vec<&str> = organizations.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = format!("and {} more", organizations.len().saturating_sub(MAX_NAMED));
+    if organizations.len() > MAX_NAMED {
+        named.push(&more);
+    }
+    Some(Finding::warning(
+        "sign_in.owners",
+        format!("no owner can sign in: {}", named.join(", ")),
+        "only API keys and the commands of this machine can change the organization",
+        "give an owner a way in: `muster user link ADDRESS` for one with a password, `muster sso identity bind` for one with single \
+         sign-on; `muster user link ADDRESS --recover` opens a session for an hour",
+    ))
+}

@@ -200,6 +200,7 @@ url_table! {
     "/api/v2/users/{user_id}/suspend" => Post api::user::suspend;
     "/api/v2/users/{user_id}/reactivate" => Post api::user::reactivate;
     "/api/v2/organizations/api_key_expiration" => Read api::vendor_keys::expiration, Put api::vendor_keys::set_expiration;
+    "/api/v2/organizations/sign_in_policy" => Read api::sign_in_policy::get, Put api::sign_in_policy::set;
     "/api/v2/organization_invitations/" => Read api::invitations::list, Post api::invitations::create;
     "/api/v2/organization_invitations/batch_create" => PostList api::invitations::batch_create;
     "/api/v2/organization_invitations/admin_batch_create" => PostList api::invitations::create_all;

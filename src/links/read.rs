@@ -21,6 +21,7 @@ pub(crate) struct Candidate {
     is_sso_user: bool,
     is_service_account: bool,
     is_suspended: bool,
+    is_bound_to_sso: bool,
     expires_at: Option<DateTime<Utc>>,
     /// The level of the user, own or through a group.
     pub(crate) permission_level: PermissionLevel,
@@ -40,6 +41,9 @@ impl Candidate {
         }
         if self.is_sso_user && purpose != Purpose::Recover {
             return Some(("sso_user", "signs in through the identity provider and has no password here"));
+        }
+        if self.is_bound_to_sso && purpose != Purpose::Recover {
+            return Some(("sso_required", "must sign in through the identity provider: the organization requires it"));
         }
         None
     }
@@ -63,6 +67,9 @@ pub(crate) async fn lock(change: &mut Change, users: &[Id<User>]) -> Result<Vec<
             user_id as "user_id: Id<User>", email, email_key, name, lastname, is_sso_user, is_service_account,
             status = 'suspended' as "is_suspended!", expires_at,
             exists (
+                select from sso_bound_users b where b.organization_id = $1 and b.user_id = users.user_id
+            ) as "is_bound_to_sso!",
+            exists (
                 select from effective_owners o where o.organization_id = $1 and o.user_id = users.user_id
             ) as "is_owner!"
         from users
@@ -82,6 +89,7 @@ pub(crate) async fn lock(change: &mut Change, users: &[Id<User>]) -> Result<Vec<
         is_sso_user: row.is_sso_user,
         is_service_account: row.is_service_account,
         is_suspended: row.is_suspended,
+        is_bound_to_sso: row.is_bound_to_sso,
         expires_at: row.expires_at,
         permission_level: if row.is_owner { PermissionLevel::Owner } else { PermissionLevel::Collaborator },
     });
@@ -126,6 +134,7 @@ pub(super) struct StoredLink {
     pub(super) organization_name: String,
     pub(super) email: String,
     pub(super) is_sso_user: bool,
+    pub(super) is_bound_to_sso: bool,
     pub(super) is_suspended: bool,
     /// The time at the database, in microseconds since 1970.
     pub(super) read_at: i64,
@@ -139,6 +148,9 @@ pub(super) async fn find(app: &App, token: &Token) -> Result<Option<StoredLink>>
         select
             l.user_id as "user_id: Id<User>", l.purpose as "purpose: Purpose", l.secret_sha256, l.expires_at, l.used_at,
             l.revoked_at, o.name as organization_name, u.email, u.is_sso_user, u.status = 'suspended' as "is_suspended!",
+            exists (
+                select from sso_bound_users b where b.organization_id = $1 and b.user_id = l.user_id
+            ) as "is_bound_to_sso!",
             (extract(epoch from clock_timestamp()) * 1000000)::bigint as "read_at!"
         from password_links l
         join organizations o using (organization_id)

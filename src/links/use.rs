@@ -118,6 +118,12 @@ fn why_over(link: &read::StoredLink, now: DateTime<Utc>) -> Option<(&'static str
     if link.is_sso_user && link.purpose != Purpose::Recover {
         return Some(("sso_user", "the account signs in through the organization's identity provider; sign in there"));
     }
+    if link.is_bound_to_sso && link.purpose != Purpose::Recover {
+        return Some((
+            "sso_required",
+            "the organization requires single sign-on; sign in through its identity provider",
+        ));
+    }
     None
 }
 

@@ -54,6 +54,13 @@ pub(super) async fn start(change: &mut Change, session: &NewSession, proof: Proo
         where u.organization_id = $1 and u.user_id = $3 and u.status = 'active' and not u.is_service_account
             and (u.expires_at is null or u.expires_at > $7)
             and ($12::timestamptz is null or (not u.is_sso_user and exists (select from password)))
+            and case $6
+                when 'recovery' then true
+                when 'sso' then not exists (
+                    select from sign_in_policies p where p.organization_id = $1 and p.sso_mode = 'off'
+                )
+                else not exists (select from sso_bound_users b where b.organization_id = $1 and b.user_id = $3)
+            end
         "#,
         organization_id as Id<Organization>,
         session.token.id as Id<Session>,

@@ -45,8 +45,8 @@ pub struct ChangedPassword {
 /// Changes the caller's own password: ends all other sessions and open links of the user, and gives the caller's session a new secret.
 ///
 /// # Errors
-/// `forbidden`; `throttled`; `wrong_password`; `password_rejected`; `conflict` for a user without a password, or one whose
-/// password was changed meanwhile; `overloaded`.
+/// `forbidden`; `throttled`; `wrong_password`; `password_rejected`; `conflict` for a user without a password, or bound to single
+/// sign-on, or whose password was changed meanwhile; `overloaded`.
 pub async fn change_password(
     app: &App,
     caller: &Caller,
@@ -63,6 +63,10 @@ pub async fn change_password(
         };
         return Err(Error::new(Code::Conflict, why));
     };
+    if account.is_bound_to_sso {
+        let why = "your organization requires single sign-on: passwords don't sign in, and nothing was changed";
+        return Err(Error::new(Code::Conflict, why));
+    }
     let known_device = device.as_deref().and_then(|device| device::check(app, device, &account, app.clock.now()));
     let buckets = throttle::of_account(app, &account.email_key, known_device);
     let taken = throttle::take(app, caller.organization_id, buckets).await?;

@@ -83,6 +83,7 @@ enum Refusal {
     WrongPassword,
     NoPassword,
     SsoUser,
+    SsoRequired,
     Suspended,
     Expired,
     InitialPasswordExpired,
@@ -96,6 +97,7 @@ impl Refusal {
             Self::WrongPassword => "wrong_password",
             Self::NoPassword => "no_password",
             Self::SsoUser => "sso_user",
+            Self::SsoRequired => "sso_required",
             Self::Suspended => "suspended",
             Self::Expired => "expired_user",
             Self::InitialPasswordExpired => "initial_password_expired",
@@ -151,7 +153,7 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
             failpoints::reach("sign_in::verified").await;
             let signed_in = match start(app, organization_id, &account_judged, client).await {
                 Ok(Some(signed_in)) => signed_in,
-                // Suspended, or another password, since it was judged.
+                // Suspended, bound to single sign-on, or another password, since it was judged.
                 Ok(None) => return Err(refuse(user_id, Refusal::WrongPassword.reason(), refused())),
                 Err(error) => {
                     // In the background: the database may be away.
@@ -210,6 +212,7 @@ async fn judge(
         (Some(account), _) if account.is_sso_user => Some(Refusal::SsoUser),
         (Some(_), None) => Some(Refusal::NoPassword),
         (Some(_), Some(_)) if presented.is_none() || !verified.matches => Some(Refusal::WrongPassword),
+        (Some(account), _) if account.is_bound_to_sso => Some(Refusal::SsoRequired),
         (Some(account), _) if account.is_suspended => Some(Refusal::Suspended),
         (Some(account), _) if account.expires_at.is_some_and(|expires_at| expires_at <= now) => Some(Refusal::Expired),
         (Some(_), Some(stored)) if stored.must_change && stored.set_at + initial <= now => {

@@ -48,6 +48,8 @@ pub(crate) struct Account {
     pub(crate) is_sso_user: bool,
     pub(crate) is_service_account: bool,
     pub(crate) is_suspended: bool,
+    /// Whether the policy binds the user to single sign-on.
+    pub(crate) is_bound_to_sso: bool,
     pub(crate) expires_at: Option<DateTime<Utc>>,
     pub(crate) password: Option<StoredPassword>,
 }
@@ -89,6 +91,9 @@ async fn find(
         select
             u.user_id as "user_id: Id<User>", u.email, u.email_key, u.name, u.lastname, o.name as organization_name,
             u.is_sso_user, u.is_service_account, u.status = 'suspended' as "is_suspended!", u.expires_at,
+            exists (
+                select from sso_bound_users b where b.organization_id = $1 and b.user_id = u.user_id
+            ) as "is_bound_to_sso!",
             p.phc as "phc?", p.must_change as "must_change?", p.set_at as "set_at?"
         from users u
         join organizations o on o.organization_id = $1
@@ -112,6 +117,7 @@ async fn find(
         is_sso_user: row.is_sso_user,
         is_service_account: row.is_service_account,
         is_suspended: row.is_suspended,
+        is_bound_to_sso: row.is_bound_to_sso,
         expires_at: row.expires_at,
         password: match (row.phc, row.must_change, row.set_at) {
             (Some(phc), Some(must_change), Some(set_at)) => Some(StoredPassword { phc, must_change, set_at }),

@@ -31,6 +31,8 @@ names! {
         AlreadyLinked = "sso_already_linked",
         /// The account is suspended, expired, or a service account.
         Suspended = "sso_suspended",
+        /// The organization has single sign-on turned off.
+        Off = "sso_off",
         /// The person belongs to another tenant of the provider.
         WrongTenant = "sso_wrong_tenant",
     }

@@ -5,6 +5,7 @@ use super::write::{self, BoundHow};
 use crate::app::App;
 use crate::audit::Target;
 use crate::caller::{Action, Caller, Principal};
+use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, SsoIdentity, User};
 use crate::{sessions, users};
@@ -78,14 +79,17 @@ pub async fn bind(
 /// Unbinds an identity, and ends the sessions of its user.
 ///
 /// # Errors
-/// `forbidden`; `not_found`.
+/// `forbidden`; `not_found`; `last_owner` if the identity is the only way in of the owners.
 pub async fn unbind(app: &App, caller: &Caller, user_id: Id<User>, identity_id: Id<SsoIdentity>) -> Result<()> {
     app.change(caller, Action::SsoIdentityUnbind, Target::User(user_id), async |change| {
+        owners::lock(change).await?;
+        let could_sign_in = owners::can_sign_in(change).await?;
         users::lock::memberships(change, &[user_id]).await?;
         change.confirm_own_access(&[user_id]).await?;
         if write::unbind(change, identity_id).await? != Some(user_id) {
             return Err(Error::not_found("identity of this user", identity_id));
         }
+        owners::require_sign_in(change, could_sign_in).await?;
         sessions::end_access(change, &[user_id], None, "identity_unbound").await?;
         Ok(())
     })
@@ -96,12 +100,15 @@ pub async fn unbind(app: &App, caller: &Caller, user_id: Id<User>, identity_id: 
 /// started by somebody with the identity.
 ///
 /// # Errors
-/// `reauthentication_needed`; `not_found`; `conflict` if the account has no password.
+/// `reauthentication_needed`; `not_found`; `conflict` if the account has no password; `last_owner` if the identity is the only way in of
+/// the owners.
 pub async fn unlink(app: &App, caller: &Caller, identity_id: Id<SsoIdentity>) -> Result<()> {
     let Principal::Session { id: session_id, user_id, .. } = caller.principal else {
         return Err(Error::invalid("only a signed-in user can remove an identity"));
     };
     app.change(caller, Action::SsoIdentityLink, Target::User(user_id), async |change| {
+        owners::lock(change).await?;
+        let could_sign_in = owners::can_sign_in(change).await?;
         users::lock::memberships(change, &[user_id]).await?;
         change.confirm_own_access(&[user_id]).await?;
         if write::unbind(change, identity_id).await? != Some(user_id) {
@@ -110,6 +117,7 @@ pub async fn unlink(app: &App, caller: &Caller, identity_id: Id<SsoIdentity>) ->
         if !read::has_password(change, user_id).await? {
             return Err(Error::new(Code::Conflict, "the identity is the only way to sign in to this account"));
         }
+        owners::require_sign_in(change, could_sign_in).await?;
         sessions::end_access(change, &[user_id], Some(session_id), "identity_unlinked").await?;
         Ok(())
     })
@@ -120,14 +128,17 @@ pub async fn unlink(app: &App, caller: &Caller, identity_id: Id<SsoIdentity>) ->
 /// `false`: the user is one already, and nothing was written.
 ///
 /// # Errors
-/// `forbidden`; `not_found`.
+/// `forbidden`; `not_found`; `last_owner` if the password is the only way in of the owners.
 pub async fn set_sso(app: &App, caller: &Caller, user_id: Id<User>, is_sso_user: bool) -> Result<bool> {
     // Owners get 404 for a user of another organization.
     users::get(app, caller, user_id).await?;
     app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
+        owners::lock(change).await?;
+        let could_sign_in = is_sso_user && owners::can_sign_in(change).await?;
         users::lock::memberships(change, &[user_id]).await?;
         change.confirm_own_access(&[user_id]).await?;
         let changed = write::set_sso(change, user_id, is_sso_user).await?;
+        owners::require_sign_in(change, could_sign_in).await?;
         if !changed {
             change.dry_run();
         }

@@ -16,6 +16,7 @@ use super::write::{self, Ended, SealedSecrets};
 use crate::app::App;
 use crate::audit::{AuditDenial, Event, Target};
 use crate::caller::{Action, Caller, Principal};
+use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Id, SsoProvider};
 use crate::seal::{OpenError, Purpose, SealKeys};
@@ -228,7 +229,7 @@ pub async fn get(app: &App, caller: &Caller, name: &str) -> Result<ProviderSumma
 /// metadata and keys are read first.
 ///
 /// # Errors
-/// As [`create`]; `not_found`.
+/// As [`create`]; `not_found`; `last_owner` if the provider is the only way in of the owners and is disabled, or gets another issuer.
 pub async fn update(
     app: &App,
     caller: &Caller,
@@ -261,6 +262,8 @@ pub async fn update(
     }
     let provider_id = provider.provider_id;
     app.change(caller, Action::SsoProviderUpdate, Target::SsoProvider(provider_id), async |change| {
+        owners::lock(change).await?;
+        let could_sign_in = owners::can_sign_in(change).await?;
         if !write::update(change, provider_id, &settings, &sealed).await? {
             return Err(Error::not_found("identity provider", name));
         }
@@ -268,6 +271,7 @@ pub async fn update(
             true => write::end_sessions(change, provider_id, &Ended::Provider, "provider_disabled").await?,
             false => 0,
         };
+        owners::require_sign_in(change, could_sign_in).await?;
         change.record(Event::SsoProviderUpdated { provider_id, sessions });
         Ok(())
     })
@@ -278,14 +282,17 @@ pub async fn update(
 /// Removes a provider with its identities, and ends the sessions that were started through it. Returns their number.
 ///
 /// # Errors
-/// `forbidden`; `not_found`.
+/// `forbidden`; `not_found`; `last_owner` if the provider is the only way in of the owners.
 pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<usize> {
     authorize(app, caller, Action::SsoProviderDelete).await?;
     let provider_id = find(app, caller, name).await?.provider_id;
     app.change(caller, Action::SsoProviderDelete, Target::SsoProvider(provider_id), async |change| {
+        owners::lock(change).await?;
         change.confirm_access().await?;
+        let could_sign_in = owners::can_sign_in(change).await?;
         let sessions = write::end_sessions(change, provider_id, &Ended::Provider, "provider_removed").await?;
         write::delete(change, provider_id).await?;
+        owners::require_sign_in(change, could_sign_in).await?;
         change.record(Event::SsoProviderDeleted { provider_id, sessions });
         Ok(sessions)
     })

@@ -24,6 +24,8 @@ pub struct StoredProvider {
     pub(crate) secret_sealed: Option<Vec<u8>>,
     pub(crate) secret2_sealed: Option<Vec<u8>>,
     pub(crate) created_at: DateTime<Utc>,
+    /// Whether the organization has single sign-on turned off.
+    pub(crate) is_off: bool,
 }
 
 /// The providers of an organization with this ID or short name, or of all, by name: all, or the one with a name or an ID.
@@ -41,9 +43,10 @@ pub(super) async fn providers(
             o.public_identifier, p.name, title, issuer, client_id, secret_sealed, secret2_sealed,
             token_auth as "token_auth: TokenAuth", scopes, domains, subject_claim, email_claim,
             email_proof as "email_proof: EmailProof", required_claims, creates, max_age, logout, p.created_at,
-            disabled_at is null as "is_enabled!"
+            disabled_at is null as "is_enabled!", coalesce(s.sso_mode = 'off', false) as "is_off!"
         from organizations o
         join sso_providers p on p.organization_id = o.organization_id
+        left join sign_in_policies s on s.organization_id = o.organization_id
         where ($2::text is null or o.organization_id = $1 or o.public_identifier = $2)
             and ($3::text is null or p.name = $3 or p.provider_id = $4)
         order by p.name
@@ -82,6 +85,7 @@ pub(super) async fn providers(
         secret_sealed: row.secret_sealed,
         secret2_sealed: row.secret2_sealed,
         created_at: row.created_at,
+        is_off: row.is_off,
     });
     Ok(providers.collect())
 }

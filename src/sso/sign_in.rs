@@ -28,6 +28,7 @@ use crate::metrics::SsoEndpoint;
 use crate::secret::Secret;
 use crate::sessions::{self, Client, Method, NewSession, Proof, StartedSession};
 use crate::sign_in::throttle;
+use crate::sign_in_policies::{self, SsoMode};
 use crate::users::write::AddressTaken;
 use crate::users::{self, Account, Attributes, Credential, EmailAddress, Line, Name, NewUser};
 
@@ -157,11 +158,19 @@ impl Provider {
         Place { organization_id: self.0.organization_id, provider_id: self.0.provider_id }
     }
 
+    fn check_policy(&self) -> Result<(), Denial> {
+        match self.0.is_off {
+            true => Err(Denial::new(DenialClass::Off, "the policy of the organization is `off`")),
+            false => Ok(()),
+        }
+    }
+
     /// Begins a sign-in. Nothing is written.
     ///
     /// # Errors
-    /// `sso_unreachable`.
+    /// `sso_off`; `sso_unreachable`.
     pub async fn depart(&self, app: &App, departure: &Departure<'_>) -> Result<Departed, SsoError> {
+        self.check_policy()?;
         let known = self.0.known(app).await?;
         let flow = Flow::generate();
         let settings = &self.0.settings;
@@ -208,6 +217,7 @@ impl Provider {
         holder: Option<&Caller>,
     ) -> Result<Arrived, SsoError> {
         let arrived = async {
+            self.check_policy()?;
             let (callback, pending) = self.open(app, query, cookies)?;
             if pending.is_link {
                 let is_same = |caller: &&Caller| {
@@ -543,7 +553,9 @@ impl Provider {
         };
         // The user and the membership are locked first, in the order of all locks.
         let Some(started) = sessions::start(app, change, session, Proof::Checked).await? else {
-            return Ok(Err(DenialClass::Suspended));
+            let policy = sign_in_policies::current(change.connection(), self.0.organization_id).await?;
+            let is_off = policy.sso_mode == SsoMode::Off;
+            return Ok(Err(if is_off { DenialClass::Off } else { DenialClass::Suspended }));
         };
         let identity_id = match how {
             Ok(identity_id) if read::is_still_bound(change, identity_id, user_id).await? => Some(identity_id),
@@ -557,14 +569,15 @@ impl Provider {
     }
 }
 
-/// The enabled providers of an organization with this ID or short name, or of all organizations, by name.
+/// The enabled providers of an organization with this ID or short name, or of all organizations, by name. With single sign-on turned
+/// off, there are none.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn enabled(app: &App, organization: Option<&str>) -> Result<Vec<Provider>> {
     let mut connection = app.reader(&app.db.reserved).await?;
     let providers = read::providers(&mut connection, organization, None).await?;
-    Ok(providers.into_iter().filter(|provider| provider.settings.enabled).map(Provider).collect())
+    Ok(providers.into_iter().filter(|provider| provider.settings.enabled && !provider.is_off).map(Provider).collect())
 }
 
 /// What the provider answered.

@@ -49,6 +49,11 @@ impl Edit {
         self.permission_level == Some(PermissionLevel::Collaborator) || matches!(self.expires_at, Some(Some(_)))
     }
 
+    /// Whether the edit may take an owner's way to sign in: the password, or the identities.
+    pub(super) fn may_end_sign_in(&self) -> bool {
+        self.is_sso_user.is_some()
+    }
+
     /// Validates all fields. An invalid field becomes a finding and is left out of the edit.
     pub(crate) fn check(row: Row, index: usize, findings: &mut Findings) -> Self {
         // A new field of a row does not compile until it is decided whether it can be changed.

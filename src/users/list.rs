@@ -172,7 +172,7 @@ impl List {
     /// Validates the list against the database and writes it.
     async fn write(&self, change: &mut Change) -> Result<ChangedList> {
         let (operation, may_remove_owners) = (self.operation, self.may_remove_owners());
-        if may_remove_owners {
+        if may_remove_owners || self.rows.iter().any(|row| row.edit.may_end_sign_in()) {
             owners::lock(change).await?;
         }
         let mut report = self.report.clone();

@@ -53,7 +53,7 @@ pub async fn update(
         return Err(Error::rejected(report));
     }
     app.change(caller, Action::UserUpdate, Target::User(user_id), async |change| {
-        if edit.may_remove_owner() {
+        if edit.may_remove_owner() || edit.may_end_sign_in() {
             owners::lock(change).await?;
         }
         let user = lock(change, user_id, expected).await?;

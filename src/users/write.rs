@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Account, Attributes, Credential, EMAIL_KEY_VERSION, Expiry, Line, Status, lock};
 use crate::audit::Event;
 use crate::change::Change;
+use crate::collaborators::owners;
 use crate::error::{Code, Error, Result};
 use crate::id::{Batch, Id, Membership, Organization, User};
 use crate::postgres::is_unique_violation;
@@ -199,10 +200,11 @@ impl Update {
     }
 }
 
-/// Updates users, and removes the passwords of those who become SSO users and the identities of those who stop being ones. A user may take an address that another user of the list gives up.
+/// Updates users, and removes the passwords of those who become SSO users and the identities of those who stop being ones, for which the
+/// caller holds the lock of the last-owner rule. A user may take an address that another user of the list gives up.
 ///
 /// # Errors
-/// `email_taken` if an address belongs to another user.
+/// `email_taken` if an address belongs to another user; `last_owner` if no owner could sign in any more.
 pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<()> {
     let (organization_id, now) = (change.organization_id(), change.now());
     let ids: Vec<Id<User>> = updates.iter().map(|update| update.user_id).collect();
@@ -214,6 +216,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     let sso: Vec<bool> = updates.iter().map(|update| update.is_sso_user).collect();
     let expiries: Vec<Option<DateTime<Utc>>> = updates.iter().map(|update| update.expires_at).collect();
     let attributes: Vec<String> = updates.iter().map(|update| update.attributes.to_json()).collect();
+    let could_sign_in = updates.iter().any(|update| update.switches()) && owners::can_sign_in(change).await?;
     release_addresses(change, updates).await?;
     sqlx::query!(
         r#"
@@ -249,6 +252,7 @@ pub(crate) async fn update(change: &mut Change, updates: &[&Update]) -> Result<(
     };
     delete_former_credentials(change, &switching(true), &switching(false)).await?;
     end_former_access(change, updates).await?;
+    owners::require_sign_in(change, could_sign_in).await?;
     for update in updates {
         let fields = update.changes.iter().map(|change| change.field.clone()).collect();
         let event = Event::UserUpdated { user_id: update.user_id, fields };

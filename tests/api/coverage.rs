@@ -49,7 +49,7 @@ const OPEN: [&str; 14] = [
 const WRITES_NOTHING: [&str; 4] = ["cli_usage", "collaborator_search", "session_end_own", "sso_provider_test"];
 
 /// Routes for owners only.
-const OWNERS_ONLY: [&str; 64] = [
+const OWNERS_ONLY: [&str; 66] = [
     "audit_list",
     "batch_cancel",
     "batch_get",
@@ -96,6 +96,8 @@ const OWNERS_ONLY: [&str; 64] = [
     "scim_migrate",
     "scim_migration_preview",
     "service_account_create",
+    "sign_in_policy_get",
+    "sign_in_policy_set",
     "sso_identity_bind",
     "sso_identity_list",
     "sso_identity_unbind",
@@ -149,6 +151,7 @@ async fn writing_body(app: &TestApp, operation: &str) -> Value {
         "group_add_members" | "group_remove_members" => json!([{"user": "administrator@muster.invalid"}]),
         "group_add_members_by_id" | "group_remove_members_by_id" => json!({"user_ids": [me(app).await]}),
         "policy_set" => json!({"bindings": []}),
+        "sign_in_policy_set" => json!({"sso_mode": "off"}),
         "password_change" => {
             app.signed_in_by_link(&me(app).await).await;
             json!({"current_password": PASSWORD, "new_password": "another-Harbor-Quill-27"})
@@ -210,6 +213,7 @@ fn audited_as(operation: &str) -> String {
         "password_link_create" | "password_link_use" => operation.replace("link_", "link."),
         "password_reset_request" => operation.replace("reset_", "reset."),
         "session_end_all" => "session.end".to_owned(),
+        "sign_in_policy_set" => "sign_in_policy.set".to_owned(),
         "group_add_members_by_id" => "group.add_members".to_owned(),
         "group_remove_members_by_id" => "group.remove_members".to_owned(),
         other if other.starts_with("sso_provider_") => other.replace("provider_", "provider."),

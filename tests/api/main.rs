@@ -50,6 +50,7 @@ mod scim;
 mod service_accounts;
 mod sessions;
 mod sign_in;
+mod sign_in_policy;
 mod sso_configuration;
 mod sso_linking;
 mod sso_logout;

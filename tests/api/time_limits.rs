@@ -59,6 +59,7 @@ async fn a_statement_without_a_time_limit_is_never_sent() {
         "/api/v2/sso/providers".to_owned(),
         "/api/v2/sso/providers/one".to_owned(),
         format!("/api/v2/users/{user_id}/sso_identities"),
+        "/api/v2/organizations/sign_in_policy".to_owned(),
     ] {
         let answer = app.owner.get(&path).await;
         assert!(answer.status < 500, "{path}: {}", answer.text);

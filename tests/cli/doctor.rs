@@ -163,7 +163,7 @@ async fn an_intact_installation_has_no_problems_and_hash_costs_are_reported() {
 }
 
 /// A statement that causes the fault, the finding, and a statement that repairs it.
-const FAULTS: [(&str, &str, &str, &str, &str); 14] = [
+const FAULTS: [(&str, &str, &str, &str, &str); 15] = [
     (
         "alter table audit_events disable trigger audit_events_append_only",
         "database.audit_lock",
@@ -249,6 +249,13 @@ const FAULTS: [(&str, &str, &str, &str, &str); 14] = [
         "the index audit_events_by_time is missing",
         "create index audit_events_by_time on audit_events (organization_id, occurred_at, event_id) \
              include (action, actor_id, actor_user_id)",
+    ),
+    (
+        "insert into sign_in_policies select organization_id, 'off', 'optional', now() from organizations",
+        "sign_in.owners",
+        "warning",
+        "no owner can sign in: default",
+        "delete from sign_in_policies",
     ),
     (
         "drop extension pg_trgm cascade",

@@ -37,6 +37,7 @@ mod mail;
 mod manual;
 mod organizations;
 mod session;
+mod sign_in;
 mod single_sign_on;
 mod terminal;
 mod user;

@@ -32,6 +32,7 @@ mod races;
 mod retries;
 mod sign_in;
 mod sign_in_behind_nginx;
+mod sign_in_policy;
 mod sign_in_without_database;
 mod stopping;
 mod upgrade;

@@ -14,7 +14,7 @@ const OTHER: &str = "another-Harbor-Quill-27";
 const RESET: &str = "/api/v2/users/reset_password";
 
 /// An instance that is held at a step, and another one.
-async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp) {
+pub(crate) async fn held_at(step: &'static str) -> (Gate, ServerProcess, TestApp) {
     let (database, gate) = (migrated_database().await, Gate::open(step));
     let mut command = muster();
     command.env("MUSTER_DATABASE__URL", url(&database)).env("MUSTER_METRICS__LISTEN", "127.0.0.1:0");

@@ -24,6 +24,7 @@ mod retry;
 mod secret;
 mod service_account;
 mod session;
+mod sign_in_policy;
 mod user;
 mod user_info;
 mod users;
@@ -55,6 +56,7 @@ pub use retry::RetryReason;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service_account::ServiceAccount;
 pub use session::{EndedSessions, LinksFor, PasswordLink, PasswordLinks, PasswordLinksMetadata, Session};
+pub use sign_in_policy::SignInPolicy;
 pub use user::{AdminCreateUser, AdminCreatedUser, PermissionLevel};
 pub use user_info::{OrganizationInfo, UserInfo};
 pub use users::{

@@ -19,6 +19,7 @@ pub(super) mod scim_migration;
 pub(super) mod service_accounts;
 pub(super) mod sessions;
 pub(super) mod sign_in;
+pub(super) mod sign_in_policy;
 pub(super) mod sso;
 pub(super) mod sso_identities;
 pub(super) mod sso_providers;

@@ -199,7 +199,7 @@ pub(in crate::http) struct PasswordChanged {
         (status = 200, description = "Changed.", body = Single<PasswordChanged>),
         (status = 403, description = "The current password is wrong (`wrong_password`), or a page of another site sent the request.",
             body = ErrorBody),
-        (status = 409, description = "The user has no password, or it was changed meanwhile.", body = ErrorBody),
+        (status = 409, description = "The user has no password or must use single sign-on, or the password was changed meanwhile.", body = ErrorBody),
         (status = 422, description = "The new password can't be used (`password_rejected`); `detail` has all reasons.",
             body = ErrorBody),
         (status = 429, description = "Too many attempts (`throttled`); see `Retry-After`.", body = ErrorBody),

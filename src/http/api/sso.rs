@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::error::ErrorBody;
 use crate::http::{extract, public_url::public_url};
+use crate::sign_in_policies::{self, SignInPolicy, SsoMode};
 use crate::{organizations, sso};
 
 #[derive(Deserialize)]
@@ -22,7 +23,7 @@ struct Parameters {
 pub(in crate::http) struct LoginInfo {
     /// Address at which a sign-in through the first identity provider of the organization begins; `null` if there is none.
     saml_idp_url: Option<String>,
-    /// Whether the organization requires single sign-on. Always `false` in this version.
+    /// Whether the organization requires single sign-on.
     sso_required: bool,
 }
 
@@ -41,10 +42,11 @@ pub(in crate::http) struct LoginInfo {
     security(()))]
 pub(in crate::http) async fn login_info(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
     let Parameters { organization_id, return_to } = extract::query(&request)?;
-    let providers = match organization_id {
-        Some(organization) => sso::enabled(&app, Some(&organization)).await?,
-        None if organizations::only_name(&app).await?.is_some() => sso::enabled(&app, None).await?,
-        None => Vec::new(),
+    let (providers, policy) = match organization_id.as_deref() {
+        None if organizations::only_name(&app).await?.is_none() => (Vec::new(), SignInPolicy::default()),
+        organization => {
+            (sso::enabled(&app, organization).await?, sign_in_policies::of_organization(&app, organization).await?)
+        }
     };
     let start = |provider: &sso::Provider| {
         let url = format!("{}{}", public_url(&request, &app.config.server)?, provider.start_path());
@@ -52,5 +54,5 @@ pub(in crate::http) async fn login_info(app: web::Data<App>, request: HttpReques
         Ok::<_, crate::error::Error>(url + &query.unwrap_or_default())
     };
     let saml_idp_url = providers.first().map(start).transpose()?;
-    Ok(single(LoginInfo { saml_idp_url, sso_required: false }))
+    Ok(single(LoginInfo { saml_idp_url, sso_required: policy.sso_mode == SsoMode::Required }))
 }

@@ -100,7 +100,7 @@ pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>, call
     responses(
         (status = 200, description = "The changed user.", body = Single<User>, headers(("ETag" = String))),
         (status = 409, description = "The address belongs to another account (`email_taken`), the user is a service \
-            account (`conflict`), or no permanent owner would remain (`last_owner`).", body = ErrorBody),
+            account (`conflict`), or no permanent owner, or none who can sign in, would remain (`last_owner`).", body = ErrorBody),
         (status = 422, description = "Invalid fields.", body = ErrorBody),
     ))]
 pub(in crate::http) async fn patch(app: web::Data<App>, caller: Caller, mut body: Body) -> Result<HttpResponse> {

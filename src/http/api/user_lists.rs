@@ -78,7 +78,7 @@ pub(in crate::http) struct UserChangeRow {
     request_body = Vec<UserChangeRow>,
     responses(
         (status = 200, description = "The users after the change.", body = ChangedUsers),
-        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`), or no permanent owner would remain \
+        (status = 409, description = "Addresses belong to other accounts (`batch_conflict`), or no permanent owner, or none who can sign in, would remain \
             (`last_owner`, with `rows`).", body = ErrorBody),
         (status = 422, description = "Rows with findings (`batch_rejected`).", body = ErrorBody),
     ))]

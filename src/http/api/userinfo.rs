@@ -1,13 +1,15 @@
 //! `GET /api/v2/userinfo/`: the caller. The vendor's client requests it first.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Single, single};
+use crate::app::App;
 use crate::caller::HolderUser;
 use crate::error::Result;
 use crate::http::extract::{self, Holder};
+use crate::sign_in_policies::{self, SignInInfo, SsoMode};
 
 /// The caller. Fields without a value are empty, because the vendor's client requires them.
 #[derive(Serialize, ToSchema)]
@@ -22,6 +24,8 @@ pub(in crate::http) struct UserInfo {
     lastname: Option<String>,
     username: String,
     verified: bool,
+    /// Whether the user has a password.
+    has_password: bool,
     organization_permission_level: &'static str,
     organization_ids: Vec<String>,
     organizations: Vec<Organization>,
@@ -36,6 +40,13 @@ struct Organization {
     id: String,
     name: String,
     public_identifier: String,
+    /// Whether the organization requires single sign-on.
+    sso_required: bool,
+    /// `off`, `optional` or `required`: whether people sign in through identity providers.
+    sso_mode: &'static str,
+    /// ID of the first enabled identity provider, by name; `null` if there is none.
+    #[schema(example = "sso_01k9h6m3x0e8wbz1v5n7q2r4t6")]
+    sso_config_id: Option<String>,
     is_general_platform_enabled: bool,
     is_private_endpoints_enabled: bool,
     is_usage_blocked: bool,
@@ -44,9 +55,10 @@ struct Organization {
 /// Get the caller and their organization
 #[utoipa::path(get, path = "/api/v2/userinfo/", operation_id = "user_info", tag = "client",
     responses((status = 200, description = "The caller.", body = Single<UserInfo>)))]
-pub(in crate::http) async fn get(request: HttpRequest) -> Result<HttpResponse> {
-    let (holder, _) = extract::holder(&request).await?;
-    Ok(single(info(&holder)))
+pub(in crate::http) async fn get(request: HttpRequest, app: web::Data<App>) -> Result<HttpResponse> {
+    let (holder, caller) = extract::holder(&request).await?;
+    let sign_in = sign_in_policies::info(&app, caller.organization_id, caller.user_id()).await?;
+    Ok(single(info(&holder, sign_in)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -77,7 +89,7 @@ pub(in crate::http) async fn feature_flag(request: HttpRequest) -> Result<HttpRe
     Ok(single(FeatureFlag { is_on: false }))
 }
 
-fn info(holder: &Holder) -> UserInfo {
+fn info(holder: &Holder, sign_in: SignInInfo) -> UserInfo {
     let of_user =
         |user: &HolderUser| (user.user_id.to_string(), user.name.clone(), user.lastname.clone(), user.email.clone());
     let ((id, name, lastname, email), permission, organization) = match holder {
@@ -95,12 +107,16 @@ fn info(holder: &Holder) -> UserInfo {
         name,
         lastname,
         verified: true,
+        has_password: sign_in.has_password,
         organization_permission_level: permission.as_str(),
         organization_ids: vec![organization.organization_id.to_string()],
         organizations: vec![Organization {
             id: organization.organization_id.to_string(),
             name: organization.name.clone(),
             public_identifier: organization.public_identifier.clone(),
+            sso_required: sign_in.sso_mode == SsoMode::Required,
+            sso_mode: sign_in.sso_mode.as_str(),
+            sso_config_id: sign_in.provider_id.map(|id| id.to_string()),
             is_general_platform_enabled: false,
             is_private_endpoints_enabled: false,
             is_usage_blocked: false,

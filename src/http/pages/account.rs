@@ -28,6 +28,8 @@ pub(super) struct AccountPage<'a> {
     pub(super) organization_name: &'a str,
     pub(super) is_owner: bool,
     pub(super) is_sso_user: bool,
+    /// Whether the organization requires single sign-on of the user.
+    pub(super) is_bound_to_sso: bool,
     pub(super) password_set: Option<Moment>,
     pub(super) api_keys: usize,
     pub(super) sessions: Vec<SessionRow>,
@@ -113,6 +115,7 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
         organization_name: &account.organization_name,
         is_owner: holder.permission == PermissionLevel::Owner,
         is_sso_user: account.is_sso_user,
+        is_bound_to_sso: account.is_bound_to_sso,
         password_set: account.password.as_ref().map(|password| Moment { at: password.set_at, now }),
         api_keys: keys::count_own(&app, &caller).await?,
         sessions,

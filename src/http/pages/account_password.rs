@@ -16,6 +16,7 @@ use crate::http::{extract, session};
 use crate::keys;
 use crate::secret::Secret;
 use crate::sign_in::{self, NewPassword};
+use crate::sign_in_policies;
 
 #[derive(Template)]
 #[template(path = "account_password.html")]
@@ -69,6 +70,9 @@ pub(in crate::http) async fn show(request: HttpRequest, app: web::Data<App>) -> 
     };
     if holder.is_sso_user {
         return Err(Error::new(Code::Conflict, "you sign in through your organization's identity provider"));
+    }
+    if sign_in_policies::is_bound(&app, holder.organization.organization_id, holder.user.user_id).await? {
+        return Err(Error::new(Code::Conflict, "your organization requires single sign-on: passwords don't sign in"));
     }
     let page = page(&request, &app, &holder).await?;
     let return_to = visitor::return_to(query.return_to.as_deref()).unwrap_or_default();

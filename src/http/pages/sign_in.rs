@@ -18,6 +18,7 @@ use crate::http::{browser, extract, sender, session};
 use crate::organizations;
 use crate::secret::Secret;
 use crate::sign_in::{self, Attempt};
+use crate::sign_in_policies::{self, OwnersSso, SignInPolicy, SsoMode};
 use crate::sso;
 
 #[derive(Template)]
@@ -36,6 +37,16 @@ pub(super) struct SignIn<'a> {
     pub(super) notice: Option<Notice>,
     pub(super) problem: Option<Problem>,
     pub(super) providers: &'a [Provider],
+    pub(super) password_form: PasswordForm,
+}
+
+/// Whether the page offers to sign in with a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PasswordForm {
+    Shown,
+    /// Below the identity providers, closed until it is asked for: only owners use it.
+    Disclosed,
+    Absent,
 }
 
 /// Why the person sees the page, if not by going there.
@@ -66,6 +77,11 @@ pub(super) struct Provider {
 impl SignIn<'_> {
     fn is_again(&self) -> bool {
         self.notice == Some(Notice::Confirm)
+    }
+
+    /// Whether a password form is followed by identity providers.
+    fn has_both(&self) -> bool {
+        self.password_form == PasswordForm::Shown && !self.providers.is_empty()
     }
 
     fn is_refused(&self) -> bool {
@@ -218,13 +234,22 @@ struct Organization {
     frame: Frame,
     name: Option<String>,
     providers: Vec<Provider>,
+    password_form: PasswordForm,
 }
 
 impl Organization {
     /// Where there are several organizations, people find the identity providers of theirs by its link.
     async fn of(request: &HttpRequest, app: &App, return_to: Option<&str>, is_again: bool) -> Result<Self> {
         let name = organizations::only_name(app).await?;
-        let found = if name.is_some() { sso::enabled(app, None).await? } else { Vec::new() };
+        let (found, policy) = match name {
+            Some(_) => (sso::enabled(app, None).await?, sign_in_policies::of_organization(app, None).await?),
+            None => (Vec::new(), SignInPolicy::default()),
+        };
+        let password_form = match (policy.sso_mode, policy.owners_sso) {
+            (SsoMode::Off | SsoMode::Optional, _) => PasswordForm::Shown,
+            (SsoMode::Required, OwnersSso::Optional) => PasswordForm::Disclosed,
+            (SsoMode::Required, OwnersSso::Required) => PasswordForm::Absent,
+        };
         let now = app.clock.now();
         let providers = found.iter().map(|provider| {
             let start = provider.start_path().trim_start_matches('/').to_owned();
@@ -237,7 +262,7 @@ impl Organization {
             }
         });
         let providers = providers.collect();
-        Ok(Self { frame: Frame::of(request), name, providers })
+        Ok(Self { frame: Frame::of(request), name, providers, password_form })
     }
 
     fn form(&self) -> SignIn<'_> {
@@ -251,6 +276,7 @@ impl Organization {
             notice: None,
             problem: None,
             providers: &self.providers,
+            password_form: self.password_form,
         }
     }
 }

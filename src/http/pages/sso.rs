@@ -254,6 +254,7 @@ impl From<&Denial> for SsoFailure {
             DenialClass::NotProved => Self::NotProved,
             DenialClass::AlreadyLinked => Self::AlreadyLinked,
             DenialClass::Suspended => Self::Suspended,
+            DenialClass::Off => Self::Off,
             DenialClass::WrongTenant => Self::WrongTenant,
         }
     }
@@ -311,6 +312,7 @@ pub(super) enum SsoFailure {
     NotProved,
     AlreadyLinked,
     Suspended,
+    Off,
     WrongTenant,
 }
 
@@ -344,6 +346,7 @@ impl SsoErrorPage<'_> {
             SsoFailure::NotProved => "Address not confirmed",
             SsoFailure::AlreadyLinked => "Already linked",
             SsoFailure::Suspended => "Account suspended",
+            SsoFailure::Off => "Single sign-on is off",
             SsoFailure::WrongTenant => "Another organization’s account",
         }
     }

@@ -8,7 +8,7 @@ use super::super::account_password::PasswordPage;
 use super::super::error::ErrorPage;
 use super::super::login::{Asked, Login, LoginPage, Person, Step};
 use super::super::password::{Forgot, ForgotPage, Link};
-use super::super::sign_in::{CookieMissing, HttpsNeeded, Notice, Problem, Provider, SignIn};
+use super::super::sign_in::{CookieMissing, HttpsNeeded, Notice, PasswordForm, Problem, Provider, SignIn};
 use super::super::sign_out::{SignOut, SignOutPage};
 use super::super::sso::{ContinuePage, SsoErrorPage, SsoFailure};
 use super::super::*;
@@ -112,6 +112,7 @@ fn sign_in(names: &Names) -> SignIn<'_> {
         notice: None,
         problem: None,
         providers: &[],
+        password_form: PasswordForm::Shown,
     }
 }
 
@@ -125,6 +126,19 @@ fn sign_in_pages(folder: &mut Folder, names: &Names) {
     let providers = [provider(None), Provider { title: "Google".to_owned(), ..provider(Some(at("30T08:12:00"))) }];
     folder.write(&page(""), &sign_in(names));
     folder.write(&page("-providers"), &SignIn { providers: &providers, ..sign_in(names) });
+    for (name, password_form) in
+        [("-sso-required", PasswordForm::Disclosed), ("-sso-required-owners", PasswordForm::Absent)]
+    {
+        folder.write(&page(name), &SignIn { providers: &providers, password_form, ..sign_in(names) });
+    }
+    let refused = SignIn {
+        providers: &providers,
+        password_form: PasswordForm::Disclosed,
+        problem: Some(Problem::Refused),
+        email: &names.email,
+        ..sign_in(names)
+    };
+    folder.write(&page("-sso-required-refused"), &refused);
     folder.write(&page("-return"), &SignIn { return_to: "/login/x?a=\"b\"", ..sign_in(names) });
     let several =
         SignIn { organization_name: None, asks_organization: true, organization: "meridian", ..sign_in(names) };
@@ -209,6 +223,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         organization_name: &names.organization,
         is_owner: true,
         is_sso_user: false,
+        is_bound_to_sso: false,
         password_set: Some(at("09T08:15:55")),
         api_keys: 3,
         sessions: vec![
@@ -226,6 +241,7 @@ fn account_pages(folder: &mut Folder, names: &Names) {
         notice: None,
     };
     folder.write(&page("-owner"), &account());
+    folder.write(&page("-sso-required"), &AccountPage { is_bound_to_sso: true, ..account() });
     let sso = || AccountPage {
         is_owner: false,
         is_sso_user: true,
@@ -338,6 +354,7 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
         ("not-proved", SsoFailure::NotProved),
         ("already-linked", SsoFailure::AlreadyLinked),
         ("suspended", SsoFailure::Suspended),
+        ("off", SsoFailure::Off),
         ("wrong-tenant", SsoFailure::WrongTenant),
     ] {
         let page = SsoErrorPage {
