@@ -22,6 +22,8 @@ pub enum AuditDenial {
         user_id: Option<Id<User>>,
         /// The code of the reason, which the client is not told.
         reason: &'static str,
+        /// The name of the identity provider.
+        provider: Option<String>,
     },
     /// The caller has the permission, but the request conflicts with the stored state or has findings.
     Rejected {
@@ -50,6 +52,11 @@ impl From<&Report> for Findings {
 }
 
 impl AuditDenial {
+    /// A refused sign-in without an identity provider.
+    pub(crate) const fn sign_in(user_id: Option<Id<User>>, reason: &'static str) -> Self {
+        Self::SignIn { user_id, reason, provider: None }
+    }
+
     /// A change that failed with `error`. Only conflicts (409), failed preconditions (412) and rejected values (422) are
     /// recorded. Malformed requests and unknown objects affect no object, missing permissions are recorded by the
     /// permission check, and the caller does not cause server errors.
@@ -105,6 +112,7 @@ impl AuditDenial {
             Self::Rejected { findings: Some(Findings { rows, of_code }), .. } => {
                 Some(json!({ "rows": rows, "findings": of_code }))
             }
+            Self::SignIn { provider: Some(provider), .. } => Some(json!({ "provider": provider })),
             Self::Rejected { .. }
             | Self::Forbidden
             | Self::CrossSite

@@ -209,6 +209,8 @@ pub enum Event {
         method: &'static str,
         /// What the session may do.
         stage: Stage,
+        /// The name of the identity provider.
+        provider: Option<String>,
     },
     /// A session was ended.
     SessionEnded {
@@ -576,7 +578,10 @@ impl Event {
             | Self::UsersChanged { users, .. }
             | Self::ScimMigrated { users, .. } => Some(json!({ "users": users })),
             Self::BatchUndone { users, kept, .. } => Some(json!({ "users": users, "kept": kept })),
-            Self::SessionStarted { method, stage, .. } => Some(json!({ "method": method, "stage": stage.as_str() })),
+            Self::SessionStarted { method, stage, provider, .. } => Some(match provider {
+                Some(provider) => json!({ "method": method, "stage": stage.as_str(), "provider": provider }),
+                None => json!({ "method": method, "stage": stage.as_str() }),
+            }),
             Self::SessionEnded { user_id, reason, .. } => Some(json!({ "user_id": user_id, "reason": reason })),
             Self::SessionsEnded { sessions, .. } => Some(json!({ "sessions": sessions })),
             Self::PasswordChanged { sessions, keys, .. } => {

@@ -241,7 +241,7 @@ fn permission_level(
         Field::Wrong => None,
         Field::Is(text) => match PermissionLevel::parse(&text) {
             Some(PermissionLevel::Owner) if !limits.may_grant_owner => {
-                refuse("permission_level_forbidden", "only an owner's API key can create owners")
+                refuse("permission_level_forbidden", "only an owner's API key that is not limited to scopes can create owners")
             }
             Some(level) => Some(level),
             None => refuse("permission_level_unknown", "must be `collaborator` or `owner`"),

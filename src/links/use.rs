@@ -90,7 +90,7 @@ async fn check(app: &App, token: &Token, origin: Origin) -> Result<OpenLink> {
     match user_id {
         None => Err(app.deny_credential(attribution, Action::PasswordLinkUse, reason, error)),
         user_id => {
-            Err(app.deny_sign_in(attribution, Action::PasswordLinkUse, AuditDenial::SignIn { user_id, reason }, error))
+            Err(app.deny_sign_in(attribution, Action::PasswordLinkUse, AuditDenial::sign_in(user_id, reason), error))
         }
     }
 }
@@ -156,7 +156,7 @@ pub async fn set_password(app: &App, token: &str, new: &Secret, client: &Client)
         sessions::note_sign_in(change, user_id).await?;
         change.lock_own_membership().await?;
         if !write::r#use(change, &token).await? {
-            let denial = AuditDenial::SignIn { user_id: Some(user_id), reason: "used_link" };
+            let denial = AuditDenial::sign_in(Some(user_id), "used_link");
             let error = Error::new(Code::NotFound, "the link was used, replaced or revoked meanwhile");
             return Err(change.deny(Action::PasswordLinkUse, denial, error));
         }

@@ -105,6 +105,8 @@ pub(crate) struct NewSession {
     method: Method,
     stage: Stage,
     client: Client,
+    /// The name of the identity provider.
+    provider: Option<String>,
 }
 
 impl NewSession {
@@ -116,7 +118,12 @@ impl NewSession {
         client: &Client,
     ) -> Self {
         let token = Token::generate(organization_id, Id::new(app.clock.now()));
-        Self { token, user_id, method, stage, client: client.clone() }
+        Self { token, user_id, method, stage, client: client.clone(), provider: None }
+    }
+
+    /// The session of a sign-in through an identity provider.
+    pub(crate) fn through(self, provider: &str) -> Self {
+        Self { provider: Some(provider.to_owned()), ..self }
     }
 
     /// The caller of the change that starts the session: the session itself. It can do nothing unless the session is written in
@@ -159,8 +166,9 @@ pub(crate) async fn start(
     if !write::start(change, session, proof, times).await? {
         return Ok(None);
     }
-    let NewSession { token, user_id, method, stage, .. } = session;
-    change.record(Event::SessionStarted { user_id: *user_id, method: method.as_str(), stage: *stage });
+    let NewSession { token, user_id, method, stage, provider, .. } = session;
+    let (provider, named) = (provider.clone(), method.as_str());
+    change.record(Event::SessionStarted { user_id: *user_id, method: named, stage: *stage, provider });
     app.metrics.sign_ins.count(method.as_str());
     Ok(Some(StartedSession {
         session_id: token.id,

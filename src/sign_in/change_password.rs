@@ -83,7 +83,7 @@ pub async fn change_password(
         }
     };
     if !verified.matches {
-        let denial = AuditDenial::SignIn { user_id: Some(user_id), reason: "wrong_password" };
+        let denial = AuditDenial::sign_in(Some(user_id), "wrong_password");
         app.record_denial(caller, Action::PasswordChange, &denial).await;
         return Err(Error::new(Code::WrongPassword, "the current password is wrong; nothing was changed"));
     }

@@ -140,7 +140,7 @@ async fn try_sign_in(app: &App, attempt: Attempt, client: &Client) -> Result<Sig
         let attribution =
             Attribution { organization_id, actor: ActorRef::ANONYMOUS, user_id: None, origin: client.origin };
         app.metrics.sign_ins.count_refusal(reason);
-        app.deny_sign_in(attribution, Action::SessionStart, AuditDenial::SignIn { user_id, reason }, error)
+        app.deny_sign_in(attribution, Action::SessionStart, AuditDenial::sign_in(user_id, reason), error)
     };
     let user_id = account.as_ref().map(|account| account.user_id);
     let taken = match throttle::take(app, organization_id, buckets).await {

@@ -88,7 +88,7 @@ async fn send(
     if let Err(reason) = made {
         let attribution =
             Attribution { organization_id, actor: ActorRef::ANONYMOUS, user_id: None, origin: client.origin };
-        app.record_denial(attribution, Action::PasswordResetRequest, &AuditDenial::SignIn { user_id, reason }).await;
+        app.record_denial(attribution, Action::PasswordResetRequest, &AuditDenial::sign_in(user_id, reason)).await;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! | account | an address, existing or not | `account_burst` | minute / `account_per_minute` |
 //! | account, day | the same | `account_per_day` | day / `account_per_day` |
 //! | known device | the address and a device cookie, instead of the two above | 10; 100 a day | 10 seconds |
-//! | network | the address of the client, for IPv6 its /64 | `network_burst` failures | minute / `network_per_minute` |
+//! | network | the address of the client, for IPv6 its /64; for single sign-on, too | `network_burst` failures | minute / `network_per_minute` |
 //! | link | a link to set a password | 10 | 6 seconds |
 //! | reset | an address for which a link is asked for | 3 | 10 minutes |
 //! | reset, network | the address of the client, as above | 30 | minute |
@@ -58,7 +58,7 @@ impl Bucket {
 
 /// Tokens that were taken.
 #[derive(Debug)]
-pub(super) struct Taken(Vec<Bucket>);
+pub(crate) struct Taken(Vec<Bucket>);
 
 /// A bucket that has no token left.
 #[derive(Debug)]
@@ -102,13 +102,27 @@ pub(crate) async fn limit_logouts(app: &App, organization_id: Id<Organization>, 
 
 /// The buckets of an attempt to sign in.
 pub(super) fn of_sign_in(app: &App, key: &str, device: Option<Device>, address: Option<IpAddr>) -> Vec<Bucket> {
-    let settings = &app.config.sign_in;
     let mut buckets = of_account(app, key, device);
-    if let Some(address) = address {
-        let cost = MINUTE / per(settings.network_per_minute);
-        buckets.push(Bucket::new(app, "network", &[&network(address)], settings.network_burst, cost));
-    }
+    buckets.extend(address.map(|address| of_network(app, address)));
     buckets
+}
+
+fn of_network(app: &App, address: IpAddr) -> Bucket {
+    let settings = &app.config.sign_in;
+    let cost = MINUTE / per(settings.network_per_minute);
+    Bucket::new(app, "network", &[&network(address)], settings.network_burst, cost)
+}
+
+/// Takes a token for an attempt to sign in through a provider, which costs requests to it. A success gives it back.
+///
+/// # Errors
+/// `throttled`.
+pub(crate) async fn take_of_network(
+    app: &App,
+    organization_id: Id<Organization>,
+    address: Option<IpAddr>,
+) -> Result<Taken> {
+    take(app, organization_id, address.map(|address| of_network(app, address)).into_iter().collect()).await
 }
 
 /// The buckets of a request for a link.
@@ -165,7 +179,7 @@ fn per(number: u32) -> i32 {
 /// # Errors
 /// `throttled`, which is counted; those of the database.
 pub(super) async fn take(app: &App, organization_id: Id<Organization>, buckets: Vec<Bucket>) -> Result<Taken> {
-    if !app.config.sign_in.throttle {
+    if !app.config.sign_in.throttle || buckets.is_empty() {
         return Ok(Taken(Vec::new()));
     }
     match write::take(app, organization_id, &buckets).await? {
@@ -178,7 +192,7 @@ pub(super) async fn take(app: &App, organization_id: Id<Organization>, buckets: 
 }
 
 /// Gives tokens back, after a success, or when nothing was tried. A failure is logged: they come back by themselves.
-pub(super) async fn give_back(app: &App, organization_id: Id<Organization>, Taken(buckets): Taken) {
+pub(crate) async fn give_back(app: &App, organization_id: Id<Organization>, Taken(buckets): Taken) {
     if buckets.is_empty() {
         return;
     }

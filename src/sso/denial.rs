@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::id::{Id, User};
 use crate::names::names;
 
 names! {
@@ -46,13 +47,15 @@ pub struct Denial {
     pub class: DenialClass,
     /// What exactly is wrong.
     pub detail: Cow<'static, str>,
+    /// The account that is meant, if it is known.
+    pub user_id: Option<Id<User>>,
     /// By how many seconds the provider's clock is ahead, for [`DenialClass::Clock`].
     pub clock_ahead: Option<i64>,
 }
 
 impl Denial {
     pub(crate) fn new(class: DenialClass, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, detail: detail.into(), clock_ahead: None }
+        Self { class, detail: detail.into(), user_id: None, clock_ahead: None }
     }
 
     pub(super) fn bad_token(detail: impl Into<Cow<'static, str>>) -> Self {

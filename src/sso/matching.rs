@@ -64,7 +64,23 @@ pub(crate) enum Match {
     /// An account with the address is created and bound.
     Create(EmailAddress),
     /// The sign-in is refused.
-    Deny(DenialClass),
+    Deny(Unmatched),
+}
+
+/// Why no account matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unmatched {
+    pub(crate) class: DenialClass,
+    /// What does not hold, for the log.
+    pub(crate) why: &'static str,
+    /// The account that is meant, if there is one.
+    pub(crate) user_id: Option<Id<User>>,
+}
+
+impl Unmatched {
+    const fn nobody(class: DenialClass, why: &'static str) -> Self {
+        Self { class, why, user_id: None }
+    }
 }
 
 /// Whether an identity that is bound may sign in.
@@ -72,40 +88,55 @@ pub(crate) fn bound(account: &Account) -> Match {
     if account.is_active && !account.is_service_account {
         Match::SignIn(account.user_id)
     } else {
-        Match::Deny(DenialClass::Suspended)
+        let why = "the account is suspended, expired, or a service account";
+        Match::Deny(Unmatched { class: DenialClass::Suspended, why, user_id: Some(account.user_id) })
     }
 }
 
 /// The address of an unknown identity, if the provider vouches for it. `Err`: it does not. Whether an account exists has no influence.
-pub(crate) fn proved(claimed: &Claimed, rules: Rules<'_>) -> Result<EmailAddress, DenialClass> {
-    let text = claimed.address.as_deref().ok_or(DenialClass::NotProved)?;
+pub(crate) fn proved(claimed: &Claimed, rules: Rules<'_>) -> Result<EmailAddress, Unmatched> {
+    let not_proved = |why| Unmatched::nobody(DenialClass::NotProved, why);
+    let text = claimed.address.as_deref().ok_or(not_proved("the provider names no address"))?;
     let address = EmailAddress::parse(text).ok().filter(|address| address.as_str() == text);
-    let address = address.ok_or(DenialClass::NotProved)?;
-    let (_, domain) = address.key().rsplit_once('@').ok_or(DenialClass::NotProved)?;
+    let address = address.ok_or(not_proved("the provider names no valid address"))?;
+    let (_, domain) = address.key().rsplit_once('@').ok_or(not_proved("the provider names no valid address"))?;
     if !rules.domains.iter().any(|known| known == domain) {
-        return Err(DenialClass::NoAccount);
+        let why = "the domain of the address is not one of the provider's domains";
+        return Err(Unmatched::nobody(DenialClass::NoAccount, why));
     }
     let holds = match rules.proof {
         EmailProof::EmailVerified => claimed.is_verified,
         EmailProof::XmsEdov => claimed.is_domain_verified,
         EmailProof::Issuer => true,
     };
-    if !holds || claimed.is_guest {
-        return Err(DenialClass::NotProved);
+    if claimed.is_guest {
+        return Err(not_proved("the person is a guest of the provider's tenant"));
+    }
+    if !holds {
+        return Err(not_proved("the provider does not vouch for the address"));
     }
     Ok(address)
 }
 
 /// What happens to an unknown identity with a proved address. `found` is the account with the key of the address.
 pub(crate) fn unknown(address: EmailAddress, found: Option<&Account>, rules: Rules<'_>) -> Match {
-    match found {
-        None if rules.creates => Match::Create(address),
-        None => Match::Deny(DenialClass::NoAccount),
-        Some(account) if !account.email.eq_ignore_ascii_case(address.as_str()) => Match::Deny(DenialClass::NotProved),
-        Some(account) if account.is_service_account => Match::Deny(DenialClass::NoAccount),
-        Some(account) if account.has_password || !account.is_sso_user => Match::Deny(DenialClass::PasswordUser),
-        Some(account) if account.has_identity => Match::Deny(DenialClass::NoAccount),
-        Some(account) if !account.is_active => Match::Deny(DenialClass::Suspended),
-        Some(account) => Match::Bind(account.user_id),
-    }
+    let Some(account) = found else {
+        if rules.creates {
+            return Match::Create(address);
+        }
+        return Match::Deny(Unmatched::nobody(DenialClass::NoAccount, "no account has the address"));
+    };
+    let (class, why) = match account {
+        _ if !account.email.eq_ignore_ascii_case(address.as_str()) => {
+            (DenialClass::NotProved, "the account's address is only alike")
+        }
+        _ if account.is_service_account => (DenialClass::NoAccount, "the address is that of a service account"),
+        _ if account.has_password || !account.is_sso_user => {
+            (DenialClass::PasswordUser, "the account is not one of single sign-on")
+        }
+        _ if account.has_identity => (DenialClass::NoAccount, "the account has another identity"),
+        _ if !account.is_active => (DenialClass::Suspended, "the account is suspended or expired"),
+        _ => return Match::Bind(account.user_id),
+    };
+    Match::Deny(Unmatched { class, why, user_id: Some(account.user_id) })
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::cache::Known;
 use super::cookie::{self, Pending, Place};
 use super::denial::{Denial, DenialClass, quote};
-use super::matching::{self, Claimed, Match, Rules};
+use super::matching::{self, Claimed, Match, Rules, Unmatched};
 use super::oidc::callback::Callback;
 use super::oidc::flow::{Flow, Request};
 use super::oidc::id_token::{Expected, IdToken, IdTokenError, is_true};
@@ -169,7 +169,15 @@ impl Provider {
     ///
     /// # Errors
     /// `sso_off`; `sso_unreachable`.
-    pub async fn depart(&self, app: &App, departure: &Departure<'_>) -> Result<Departed, SsoError> {
+    pub async fn depart(&self, app: &App, departure: &Departure<'_>, client: &Client) -> Result<Departed, SsoError> {
+        let departed = self.begin(app, departure).await;
+        if let Err(SsoError::Denied(denial)) = &departed {
+            self.record(app, denial, client);
+        }
+        departed
+    }
+
+    async fn begin(&self, app: &App, departure: &Departure<'_>) -> Result<Departed, SsoError> {
         self.check_policy()?;
         let known = self.0.known(app).await?;
         let flow = Flow::generate();
@@ -240,9 +248,21 @@ impl Provider {
                 let (state, answer) = self.ask(app, callback, &pending).await?;
                 self.who(app, answer, (state, &pending)).await
             });
-            let (user_id, arrival) = asked.await?;
-            failpoints::reach("sso::matched").await;
-            let session = self.start(app, user_id, arrival, client).await?;
+            let organization_id = self.0.organization_id;
+            let taken = throttle::take_of_network(app, organization_id, client.origin.address).await?;
+            let started = async {
+                let (user_id, arrival) = asked.await?;
+                failpoints::reach("sso::matched").await;
+                self.start(app, user_id, arrival, client).await
+            };
+            let started = started.await;
+            // A provider that is away is not the network's fault.
+            let is_refused =
+                matches!(&started, Err(SsoError::Denied(denial)) if denial.class != DenialClass::Unreachable);
+            if !is_refused {
+                throttle::give_back(app, organization_id, taken).await;
+            }
+            let session = started?;
             Ok(Arrived::SignedIn { session, return_to: pending.return_to })
         };
         let arrived = arrived.await;
@@ -268,7 +288,10 @@ impl Provider {
                 Err(Error::new(Code::SignInRefused, "not linked"))
             });
             linked.await.map_err(|error| match class {
-                Some(class) => SsoError::Denied(denied(class, &answer.token.subject)),
+                Some(class) => {
+                    let why = "the identity or the user is linked already";
+                    SsoError::Denied(denied(Unmatched { class, why, user_id: Some(user_id) }, &answer.token.subject))
+                }
                 None => error.into(),
             })
         };
@@ -305,12 +328,18 @@ impl Provider {
     fn record(&self, app: &App, denial: &Denial, client: &Client) {
         let (reason, provider) = (denial.class.as_str(), self.0.name.as_str());
         let detail = &*denial.detail;
-        tracing::info!(provider, reason, detail, "sign-in through an identity provider refused");
+        let request_id = client.origin.request_id.map(|id| id.to_string());
+        // Concerns more than one person.
+        if matches!(denial.class, DenialClass::Unreachable | DenialClass::ProviderError | DenialClass::Clock) {
+            tracing::warn!(provider, reason, detail, request_id, "sign-in through an identity provider failed");
+        } else {
+            tracing::info!(provider, reason, detail, request_id, "sign-in through an identity provider refused");
+        }
         app.metrics.sign_ins.count_refusal(reason);
         let organization_id = self.0.organization_id;
         let attribution =
             Attribution { organization_id, actor: ActorRef::ANONYMOUS, user_id: None, origin: client.origin };
-        let refusal = AuditDenial::SignIn { user_id: None, reason };
+        let refusal = AuditDenial::SignIn { user_id: denial.user_id, reason, provider: Some(self.0.name.clone()) };
         // The browser gets a page, not this error.
         drop(app.deny_sign_in(attribution, Action::SessionStart, refusal, Error::new(Code::SignInRefused, reason)));
     }
@@ -365,7 +394,6 @@ impl Provider {
             }
         }
         let why = "the provider does not accept muster's client ID and secret (invalid_client)";
-        tracing::error!(provider = self.0.name, "{why}");
         Err(Denial::new(DenialClass::ProviderError, why).into())
     }
 
@@ -429,8 +457,8 @@ impl Provider {
                 throttle::limit_creations(app, self.0.organization_id, self.0.provider_id).await?;
                 (Id::new(now), How::Create(Box::new(new_user(address, &claims)?)))
             }
-            (Match::Deny(class), _) => return Err(denied(class, &subject).into()),
-            (Match::SignIn(_), None) => return Err(denied(DenialClass::NoAccount, &subject).into()),
+            (Match::Deny(unmatched), _) => return Err(denied(unmatched, &subject).into()),
+            (Match::SignIn(_), None) => return Err(Error::internal("an identity without a binding").into()),
         };
         let email = address_of(&claims, &self.0.settings.email_claim);
         let arrival = Arrival { subject, idp_session, email, how, state };
@@ -506,6 +534,7 @@ impl Provider {
         client: &Client,
     ) -> Result<StartedSession, SsoError> {
         let session = NewSession::new(app, self.0.organization_id, user_id, (Method::Sso, Stage::Full), client);
+        let session = session.through(&self.0.name);
         let caller = session.caller();
         let mut class = None;
         let started = app.change(&caller, Action::SessionStart, Target::User(user_id), async |change| {
@@ -519,10 +548,14 @@ impl Provider {
         });
         match (started.await, class) {
             (Ok(started), _) => Ok(started),
-            (Err(_), Some(class)) => Err(Denial::new(class, "judged again when the session was written").into()),
+            (Err(_), Some(class)) => {
+                let denial = Denial::new(class, "judged again when the session was written");
+                Err(Denial { user_id: Some(user_id), ..denial }.into())
+            }
             // The commit refuses a user who was suspended meanwhile.
             (Err(error), None) if error.code() == Code::Unauthenticated => {
-                Err(Denial::new(DenialClass::Suspended, "the account lost its access meanwhile").into())
+                let denial = Denial::new(DenialClass::Suspended, "the account lost its access meanwhile");
+                Err(Denial { user_id: Some(user_id), ..denial }.into())
             }
             (Err(error), None) => Err(error.into()),
         }
@@ -607,8 +640,10 @@ enum How {
     Create(Box<NewUser>),
 }
 
-fn denied(class: DenialClass, subject: &str) -> Denial {
-    Denial::new(class, format!("the subject is {}", quote(subject)))
+fn denied(Unmatched { class, why, user_id }: Unmatched, subject: &str) -> Denial {
+    // The log has no addresses.
+    let subject = if subject.contains('@') { "an address".to_owned() } else { quote(subject) };
+    Denial { user_id, ..Denial::new(class, format!("{why}; the subject is {subject}")) }
 }
 
 /// The longest address that is kept for people who compare, in bytes.

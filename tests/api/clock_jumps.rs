@@ -173,8 +173,11 @@ async fn a_sign_in_through_a_provider_survives_a_jump_or_is_refused() {
         let location = browser.depart(START).await;
         jump.by(at_the_end);
         let answer = browser.get(&format!("{CALLBACK}?{}", idp.agree(&location))).await;
-        assert!([400, 403].contains(&answer.status), "{at_start} {at_the_end}: {} {}", answer.status, answer.text);
-        assert_eq!(browser.cookie(SESSION), None);
+        // The clock is corrected by the first time of the database that muster sees.
+        let has_survived = answer.status == 303;
+        let is_refused = [400, 403].contains(&answer.status);
+        assert!(has_survived || is_refused, "{at_start} {at_the_end}: {} {}", answer.status, answer.text);
+        assert_eq!(browser.cookie(SESSION).is_some(), has_survived);
         assert!(!answer.text.contains(" -"), "a negative duration: {}", answer.text);
         jump.by(TimeDelta::zero());
         let again = browser.sign_in_at(&idp).await;

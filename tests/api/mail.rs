@@ -413,3 +413,29 @@ async fn the_page_for_a_forgotten_password_sends_a_link() {
     assert_eq!(throttled.status, 429);
     assert!(throttled.text.contains("Too many requests."), "{}", throttled.text);
 }
+
+/// A link that anybody can ask for does not replace one that an administrator or the operator gave; a used one ends all.
+#[tokio::test]
+async fn asking_for_a_link_revokes_no_link_that_was_given() {
+    let server = SmtpServer::start(Behavior::Accept).await;
+    let app = spawn(&server).await;
+    create(&app, &[user("ada@example.com")]).await;
+    let given = app.link("ada@example.com").await;
+    let ask = json!({"email": "ada@example.com"});
+    for _ in 0..2 {
+        assert_eq!(app.anonymous().post("/api/v2/users/request_password_reset", &ask).await.status, 202);
+    }
+    let open = async || {
+        app.db_value::<Vec<String>>(
+            "select coalesce(array_agg(purpose order by purpose desc), '{}') from password_links
+             where used_at is null and revoked_at is null",
+        )
+        .await
+    };
+    eventually("two links are open", async || open().await == ["set", "reset"]).await;
+    let used = Browser::of(&app)
+        .post("/api/v2/users/reset_password", &json!({"token": given, "new_password": PASSWORD}))
+        .await;
+    assert_eq!(used.status, 200, "{}", used.text);
+    assert!(open().await.is_empty());
+}

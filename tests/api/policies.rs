@@ -267,7 +267,7 @@ async fn a_key_without_permission_to_grant_owner_grants_none_through_a_group() {
     .await;
     let refused = json!({
         "code": "forbidden",
-        "detail": "not permitted: `owner.grant` requires an API key with the scope `users:write`",
+        "detail": "not permitted: `owner.grant` requires an API key that is not limited to scopes",
     });
     let bound = json!([{"role_name": "owner", "principals": [id]}]);
     let answer = set(&policies, &bound).await;

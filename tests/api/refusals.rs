@@ -301,7 +301,7 @@ async fn recording_a_rejection_needs_no_second_connection() {
     let owners = json!({"bindings": [{"role_name": "owner", "principals": [group(&app, "owners").await]}]});
     let entries = count(&app).await;
     let answer = send(&narrow, "PUT", POLICY, &owners).await;
-    let detail = "not permitted: `owner.grant` requires an API key with the scope `users:write`";
+    let detail = "not permitted: `owner.grant` requires an API key that is not limited to scopes";
     assert_eq!((answer.status, answer.error()), (403, json!({"code": "forbidden", "detail": detail})));
     let event = app.owner.get(&format!("{EVENTS}?count=1")).await.json()["results"][0].clone();
     assert_eq!(

@@ -591,3 +591,95 @@ async fn an_owner_works_in_a_session() {
     let log = browser.get("/api/v2/audit/events?action=user.batch_create").await.json();
     assert_eq!(log["results"][0]["actor_kind"], "session");
 }
+
+/// A sign-in in a browser that is signed in replaces the session, as on the page.
+#[tokio::test]
+async fn a_login_ends_the_previous_session_of_the_browser() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("ada@example.com").await;
+    let before = browser.cookie(SESSION).unwrap();
+    assert_eq!(browser.sign_in("ada@example.com", PASSWORD).await.status, 200);
+    let stale = Browser::of(&app);
+    stale.set_cookie(SESSION, &before);
+    assert_eq!(stale.get("/api/v2/userinfo/").await.status, 401);
+    assert_eq!(browser.get("/api/v2/userinfo/").await.status, 200);
+}
+
+/// A user has 25 sessions at most: one more ends the oldest one.
+#[tokio::test]
+async fn one_session_more_ends_the_oldest_one() {
+    let app = TestApp::spawn().await;
+    let (_, first) = app.signed_in("ada@example.com").await;
+    let mut browsers = Vec::new();
+    for _ in 0..24 {
+        let browser = Browser::of(&app);
+        assert_eq!(browser.sign_in("ada@example.com", PASSWORD).await.status, 200);
+        browsers.push(browser);
+    }
+    assert_eq!(first.get("/api/v2/userinfo/").await.status, 200);
+    let last = Browser::of(&app);
+    assert_eq!(last.sign_in("ada@example.com", PASSWORD).await.status, 200);
+    // Within the second for which an instance remembers a session.
+    let mut status = 200;
+    for _ in 0..40 {
+        status = first.get("/api/v2/userinfo/").await.status;
+        if status != 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status, 401);
+    assert_eq!(browsers[0].get("/api/v2/userinfo/").await.status, 200);
+    let sessions = last.get("/api/v2/users/sessions").await.json();
+    assert_eq!(sessions["results"].as_array().unwrap().len(), 25);
+    let reasons: Vec<String> =
+        app.db_value("select array_agg(end_reason) from sessions where ended_at is not null").await;
+    assert_eq!(reasons, ["too_many"]);
+}
+
+/// S-48: who can sign in as an owner is decided by a recent sign-in, or by a key that is not limited to scopes.
+#[tokio::test]
+async fn the_way_in_of_an_owner_is_changed_by_a_recent_sign_in_or_a_full_key_only() {
+    let app = TestApp::spawn().await;
+    let (_, browser) = app.signed_in("boss@example.com").await;
+    app.db_execute(
+        "update collaborators set permission_level = 'owner'
+         where user_id = (select user_id from users where email = 'boss@example.com')",
+    )
+    .await;
+    let (other, _) = app.person("other@example.com", PermissionLevel::Owner).await;
+    let (plain, _) = app.person("plain@example.com", PermissionLevel::Collaborator).await;
+    let made =
+        app.owner.post("/api/v2/api_keys", &json!({"name": "ci", "scopes": ["users:read", "users:write"]})).await;
+    let limited = app.owner.with_token(made.json()["result"]["token"].as_str().unwrap());
+    app.db_execute("update sessions set authenticated_at = authenticated_at - interval '1 hour'").await;
+    // The second in which the session is known has passed.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+
+    let path = |user: &str| format!("/api/v2/users/{user}");
+    let edits = [json!({"email": "thief@example.com"}), json!({"is_sso_user": false})];
+    for edit in &edits {
+        let answer = browser.send(browser.request("PATCH", &path(&other)).json(edit)).await;
+        let code = answer.error()["code"].clone();
+        assert_eq!((answer.status, &code), (403, &json!("reauthentication_needed")), "{edit}: {}", answer.text);
+        let answer = Actor::send(limited.request("PATCH", &path(&other)).json(edit)).await;
+        let detail = "not permitted: `owner.update` requires an API key that is not limited to scopes";
+        assert_eq!((answer.status, &answer.error()["detail"]), (403, &json!(detail)), "{edit}");
+        let mut row = edit.clone();
+        row["user"] = json!(other);
+        assert_eq!(limited.post("/api/v2/users/admin_batch_update", &json!([row])).await.status, 403, "{edit}");
+        // Those of others can be changed.
+        let answer = Actor::send(limited.request("PATCH", &path(&plain)).json(edit)).await;
+        assert_eq!(answer.status, 200, "{edit}: {}", answer.text);
+    }
+    let link = json!({"users": [{"user": "boss@example.com"}]});
+    let answer = limited.post("/api/v2/users/password_links", &link).await;
+    let detail = "not permitted: `password_link.create_for_owner` requires an API key that is not limited to scopes";
+    assert_eq!((answer.status, &answer.error()["detail"]), (403, &json!(detail)));
+    let answer =
+        limited.create(&json!([{"name": "New", "email": "new@example.com", "permission_level": "owner"}])).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    assert_eq!(limited.post("/api/v2/users/sessions/end_all", &json!({})).await.status, 403);
+    let sure = Actor::send(app.owner.request("PATCH", &path(&other)).json(&edits[0])).await;
+    assert_eq!(sure.status, 200, "{}", sure.text);
+}

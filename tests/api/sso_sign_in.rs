@@ -320,6 +320,7 @@ async fn a_provider_that_is_away_does_not_affect_anybody_else() {
         let answer = browser.get(START).await;
         assert_eq!(answer.status, 503);
         assert!(answer.text.contains("does not respond"), "{}", answer.text);
+        assert_refused(&app, &browser, &answer, "sso_unreachable").await;
     }
     assert_eq!(idp.requests("/.well-known/openid-configuration"), 2, "one of `add`, one of the sign-ins");
     assert_eq!(ben.get("/api/v2/userinfo/").await.status, 200);
@@ -600,4 +601,38 @@ async fn the_redirect_to_the_provider_has_less_than_4_kib_of_headers() {
         let due = if length == 1024 { &*return_to } else { "../account" };
         assert_eq!((check.status, check.header("location")), (303, due), "{length}");
     }
+}
+
+/// A refusal is recorded with the user and the provider, also at the start; the log has no addresses.
+#[actix_web::test]
+async fn refusals_name_the_user_and_the_provider() {
+    let (app, idp) = with_ada().await;
+    let ada: String = app.db_value("select user_id::text from users where email = 'Ada@example.com'").await;
+    app.db_execute("update users set status = 'suspended' where email = 'Ada@example.com'").await;
+    let browser = Browser::of(&app);
+    assert_refused(&app, &browser, &browser.sign_in_at(&idp).await, "sso_suspended").await;
+    let log = app.owner.get("/api/v2/audit/events?action=session.start").await.json();
+    let refused = &log["results"][0];
+    assert_eq!((&refused["reason"], &refused["details"]["provider"]), (&json!("sso_suspended"), &json!("one")));
+    let target: String = app.db_value("select target_id::text from audit_events where reason = 'sso_suspended'").await;
+    assert_eq!(target, ada);
+}
+
+/// S-13: responses that a provider refuses are limited for each network, since each costs requests to the provider.
+#[actix_web::test]
+async fn refused_responses_are_limited_for_a_network() {
+    let (app, idp) = with_ada().await;
+    idp.script().token = Some((400, json!({ "error": "invalid_grant" })));
+    app.db_execute("delete from throttles").await;
+    let mut statuses = Vec::new();
+    for _ in 0..105 {
+        statuses.push(Browser::of(&app).sign_in_at(&idp).await.status);
+    }
+    let refused = statuses.iter().filter(|status| **status == 403).count();
+    // One comes back every six seconds.
+    assert!((100..=104).contains(&refused), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+    // HEAD takes no response.
+    let head = Browser::of(&app);
+    assert_eq!(head.send(head.request("HEAD", CALLBACK)).await.status, 405);
 }

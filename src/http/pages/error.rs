@@ -52,7 +52,7 @@ const fn heading(code: Code) -> &'static str {
     match code {
         Code::NotFound => "Page not found",
         Code::MethodNotAllowed | Code::InvalidRequest | Code::UnsupportedMediaType => "This request is not valid",
-        Code::RateLimited => "Too many attempts",
+        Code::RateLimited | Code::Throttled => "Too many attempts",
         Code::Forbidden => "Not permitted",
         Code::CrossSite => "The request came from another site",
         Code::TooLarge | Code::HeadersTooLarge => "The request is too long",

@@ -6,8 +6,8 @@
 //! *A response is taken only in the browser that began the sign-in*, which has its cookie. A provider, or a page that knows it, can
 //! ask to begin one (Core 1.0, section 4); then the browser goes to the provider as from the sign-in page.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use askama::Template;
 use chrono::TimeDelta;
@@ -98,7 +98,7 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
         login_hint: parameters.login_hint.as_deref().filter(|hint| hint.len() <= LONGEST_HINT),
         purpose,
     };
-    match provider.depart(app, &departure).await {
+    match provider.depart(app, &departure, &session::client(request)).await {
         Ok(departed) => Ok(with_cookie(request, visitor::see_other(&departed.location), departed.cookie)),
         Err(error) => failed(request, &provider, error),
     }
@@ -117,7 +117,7 @@ pub(in crate::http) async fn link(request: HttpRequest, app: web::Data<App>) -> 
     let name = request.match_info().get("provider").unwrap_or_default();
     let provider = app.in_time(Provider::find(&app, &caller.organization_id.to_string(), name)).await??;
     let departure = Departure { purpose: Purpose::Link(holder.user.user_id), ..Departure::default() };
-    match provider.depart(&app, &departure).await {
+    match provider.depart(&app, &departure, &session::client(&request)).await {
         Ok(departed) => {
             let page =
                 ContinuePage { frame: Frame::of(&request), provider: provider.title(), location: &departed.location };
@@ -147,6 +147,9 @@ fn with_cookie(request: &HttpRequest, mut response: HttpResponse, (name, value):
 
 /// The browser comes back from the provider.
 pub(in crate::http) async fn callback(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    if request.method() == Method::HEAD {
+        return Err(Error::new(Code::MethodNotAllowed, "the response of an identity provider is taken by GET"));
+    }
     let provider = provider(&app, &request).await?;
     let cookie = |name: &str| session::cookie(&request, name).ok().flatten();
     let holder = session::holder(&request).await.ok().flatten().filter(|holder| holder.stage == Stage::Full);
