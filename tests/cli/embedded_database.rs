@@ -16,7 +16,7 @@ use crate::support::server::{ServerProcess, muster};
 use crate::support::sso;
 
 /// A folder that PostgreSQL's own user can reach.
-fn data_dir() -> tempfile::TempDir {
+pub fn data_dir() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     dir
