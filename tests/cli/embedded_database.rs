@@ -194,6 +194,31 @@ async fn two_servers_share_one_data_directory_and_the_last_one_stops_postgresql(
     assert_eq!(postgres_pid(dir.path()), None);
 }
 
+/// A server whose address no setting names.
+#[tokio::test(flavor = "multi_thread")]
+async fn local_commands_know_the_address_of_the_running_server() {
+    let dir = data_dir();
+    let link = |arguments: &[&str]| {
+        let mut command = muster();
+        command.env("MUSTER_DATA_DIR", dir.path()).args(["user", "link", "administrator@muster.invalid", "--recover"]);
+        let ran = run(command.args(arguments));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        ran.out.split("/password/").next().unwrap().to_owned()
+    };
+    let mut server = serve(dir.path());
+    let mut other = serve(dir.path());
+    assert_eq!(link(&[]), format!("http://{}", server.address));
+    assert_eq!(link(&["--listen", "127.0.0.1:9"]), "http://127.0.0.1:9", "the command line comes first");
+    // What a killed server left behind misleads nobody.
+    server.signal("-KILL");
+    server.wait();
+    assert_eq!(link(&[]), "http://127.0.0.1:8080");
+    other.signal("-TERM");
+    other.wait();
+    let third = serve(dir.path());
+    assert_eq!(link(&[]), format!("http://{}", third.address));
+}
+
 #[test]
 fn without_a_matching_postgresql_the_error_names_the_version_to_install() {
     let dir = data_dir();
