@@ -240,9 +240,10 @@ fn permission_level(
         Field::Missing | Field::Null => Some(PermissionLevel::Collaborator),
         Field::Wrong => None,
         Field::Is(text) => match PermissionLevel::parse(&text) {
-            Some(PermissionLevel::Owner) if !limits.may_grant_owner => {
-                refuse("permission_level_forbidden", "only an owner's API key that is not limited to scopes can create owners")
-            }
+            Some(PermissionLevel::Owner) if !limits.may_grant_owner => refuse(
+                "permission_level_forbidden",
+                "only an owner's API key that is not limited to scopes can create owners",
+            ),
             Some(level) => Some(level),
             None => refuse("permission_level_unknown", "must be `collaborator` or `owner`"),
         },

@@ -22,8 +22,8 @@
 //!   exist. It reports the batch of the first run, whose file is right, and writes none. If the first run created nothing and was
 //!   killed before it removed its file, the second one stops at that file, because nobody else can know what it is worth.
 //! - `--links-out` makes the links in a second request, because the server stores no link: a retry of the batch could not return
-//!   them. The same command, run again, makes the links of the batch that exists. `--send` does not: a second run would send everybody
-//!   another link, also those who have used theirs. It names the command that does.
+//!   them. The same command, run again, makes and sends none: they would replace those that people have been given, and may have used.
+//!   It names the command that does.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

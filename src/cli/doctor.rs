@@ -56,9 +56,13 @@ fn settings(args: &ConfigArgs) -> Result<Config, Exit> {
 }
 
 async fn examine(args: &Args, config: &Config) -> Report {
-    let local = Local::open(config.clone(), false).await;
+    let local = Local::open(config.clone(), false, None).await;
+    let mut config = config.clone();
+    if let Ok(local) = &local {
+        config.server.listening_url.clone_from(&local.app.config.server.listening_url);
+    }
     let report = doctor::examine(&Subject {
-        config,
+        config: &config,
         settings_file: args.config.config.clone(),
         database: match &local {
             Ok(local) => Ok(&local.app.db),

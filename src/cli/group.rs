@@ -86,7 +86,7 @@ pub(super) struct UsersArgs {
     #[arg(value_name = "USER", required_unless_present = "users_file", conflicts_with = "format")]
     users: Vec<String>,
     /// Users file with a list under `users`. Each row has `user`, as for `muster user suspend`, or is an e-mail address
-    /// or user ID.
+    /// or user ID. The output of `muster user list` or `muster user export` is such a file, too.
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "users")]
     users_file: Option<PathBuf>,
     #[command(flatten)]

@@ -127,7 +127,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
 }
 
 impl TableRow for Invitation {
-    const HEADER: &'static [&'static str] = &["INVITATION ID", "EMAIL", "PERMISSION", "CREATED", "EXPIRES"];
+    const HEADER: &'static [&'static str] = &["INVITATION ID", "EMAIL", "PERMISSION", "CREATED", "EXPIRES AT"];
 
     fn cells(&self, _: Format) -> Vec<String> {
         vec![
@@ -249,7 +249,7 @@ fn show_invited(args: &CreateArgs, InvitedUsers { results, metadata }: &InvitedU
         };
         // A narrow terminal must not hide a link.
         let format = if format.is_table() { Format::Wide } else { format };
-        output::print_rows(format, &invited, &with(vec!["EMAIL", "LINK", "EXPIRES"]), invited.iter().map(row))?;
+        output::print_rows(format, &invited, &with(vec!["EMAIL", "LINK", "EXPIRES AT"]), invited.iter().map(row))?;
     }
     let others = match skipped.len() {
         0 => String::new(),

@@ -30,8 +30,9 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Opens the configured database, else the embedded one. `create` creates the embedded one if it does not exist.
-    pub(super) async fn open(mut config: Config, create: bool) -> Result<Self, Exit> {
+    /// Opens the configured database, else the embedded one. `create` creates the embedded one if it does not exist. `url` is that
+    /// of the server that this process is.
+    pub(super) async fn open(mut config: Config, create: bool, url: Option<&str>) -> Result<Self, Exit> {
         let (options, owner, cluster) = match config.database_options().map_err(Exit::usage)? {
             Some(options) => (options, None, None),
             None => {
@@ -55,6 +56,10 @@ impl Local {
                 if config.seal_keys().map_err(Exit::usage)?.is_empty() {
                     config.secrets.seal_key_file = key_file(cluster.data_dir(), seal::FILE_NAME)?;
                 }
+                config.server.listening_url = match url {
+                    Some(url) => cluster.publish_server_url(url).map_err(Exit::usage)?,
+                    None => cluster.server_url().unwrap_or_default(),
+                };
                 (cluster.app_options(), Some(cluster.owner_options()), Some(Arc::new(cluster)))
             }
         };
@@ -175,7 +180,7 @@ pub(super) async fn with_database<T>(
     config: Config,
     operation: impl AsyncFnOnce(&App) -> Result<T, Exit>,
 ) -> Result<T, Exit> {
-    let local = Local::open(config, false).await?;
+    let local = Local::open(config, false, None).await?;
     let result = match local.check().await {
         Ok(()) => operation(&local.app).await,
         Err(exit) => Err(exit),

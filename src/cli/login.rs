@@ -143,7 +143,7 @@ async fn log_in(args: &Args) -> Result<(), Exit> {
     let url = output::clean(&login.url);
     let code = output::clean(login.code.as_deref().unwrap_or(login.otp.expose_secret()));
     say(&format!("to log in to {}, approve this code:\n\n    {code}\n", client.host()));
-    say(&format!("approve with `muster login approve {code}` where you are logged in; {url} explains it"));
+    say(&format!("approve in a browser at {url}, or with `muster login approve {code}` where you are logged in"));
     if !args.no_browser {
         open(&url);
     }

@@ -57,7 +57,7 @@ pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
     let config = args.config.load()?;
     telemetry::start(&config.log).map_err(Exit::Usage)?;
     check_contents(&config)?;
-    let local = Local::open(config, true).await?;
+    let local = Local::open(config, true, None).await?;
     let prepared = local.prepare().await;
     let granted = match (&prepared, &args.grant_to) {
         (Ok(_), Some(role)) => local.grant(role).await,
@@ -79,7 +79,7 @@ pub(super) async fn migrate(args: &MigrateArgs) -> Result<(), Exit> {
 /// A server that accepts connections.
 pub(super) struct Server {
     pub(super) local: Local,
-    pub(super) address: SocketAddr,
+    url: String,
     pub(super) first_key: Option<NewKey>,
     /// The options with which commands of the local operator use the same database.
     pub(super) options: String,
@@ -169,7 +169,8 @@ impl Server {
         let address = listener.local_addr().map_err(Exit::usage)?;
         let options = args.for_shell(address);
         let metrics = bind_metrics(&config.metrics.listen)?;
-        let local = Local::open(config, true).await?;
+        let url = url(address, tls.is_some());
+        let local = Local::open(config, true, Some(&url)).await?;
         let app = &local.app;
         if let Some(tls) = &tls {
             app.metrics.show_certificate(Arc::clone(tls));
@@ -192,7 +193,7 @@ impl Server {
         let signals = signals.map_err(|error| Exit::Usage(format!("can't receive signals: {error}")));
         match started.and_then(|started| Ok((started, signals?))) {
             Ok(((metrics, running), signals)) => {
-                Ok(Self { local, address, first_key, options, running, metrics, tls, signals })
+                Ok(Self { local, url, first_key, options, running, metrics, tls, signals })
             }
             Err(exit) => {
                 local.close().await;
@@ -246,8 +247,7 @@ impl Server {
 
     /// The URL of the server.
     pub(super) fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        self.url.clone()
     }
 
     /// Serves until SIGTERM or SIGINT, then shuts down gracefully. A second signal forces the shutdown.
@@ -373,6 +373,11 @@ async fn reload(tls: Option<Arc<Tls>>, mut hangup: Signal) {
             }
         }
     }
+}
+
+fn url(address: SocketAddr, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }
 
 /// What to do if the address is in use.

@@ -15,7 +15,7 @@ use crate::id::{Id, SsoIdentity};
 use crate::secret::Secret;
 use crate::sso::{
     self, ClientSecrets, EmailProof, Identity, Preset, Probe, ProviderName, ProviderSettings, ProviderSummary,
-    TokenAuth,
+    ProviderUses, TokenAuth,
 };
 
 #[derive(Subcommand, Debug)]
@@ -43,8 +43,9 @@ pub(super) enum ProviderCommand {
     Show(NamedArgs),
     /// Change an identity provider. What is not given stays.
     Update(Box<UpdateArgs>),
-    /// Remove an identity provider with the identities of its users, and end the sessions that were started through it.
-    Remove(NamedArgs),
+    /// Remove an identity provider with the identities of its users, and end the sessions that were started through it. `update NAME
+    /// --enabled false` keeps the identities.
+    Remove(RemoveArgs),
     /// Read the metadata and keys of an identity provider now.
     Test(NamedArgs),
 }
@@ -89,6 +90,15 @@ pub(super) struct NamedArgs {
     name: String,
     #[command(flatten)]
     local: LocalArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RemoveArgs {
+    #[command(flatten)]
+    named: NamedArgs,
+    /// Don't ask for confirmation.
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Args, Debug)]
@@ -236,12 +246,7 @@ pub(super) async fn run(command: Command) -> Result<(), Exit> {
             output::print_one(local.output, &shown.await?)
         }
         Command::Provider(ProviderCommand::Update(args)) => update(*args).await,
-        Command::Provider(ProviderCommand::Remove(NamedArgs { name, local })) => {
-            let ended =
-                with_operator(local.config.load()?, async |app, caller| Ok(sso::remove(app, caller, &name).await?));
-            output::say(&format!("removed {name}; ended {}", output::count(ended.await?, "session")));
-            Ok(())
-        }
+        Command::Provider(ProviderCommand::Remove(args)) => remove(&args).await,
         Command::Provider(ProviderCommand::Test(NamedArgs { name, local })) => {
             let probe =
                 with_operator(local.config.load()?, async |app, caller| Ok(sso::test(app, caller, &name).await?));
@@ -293,11 +298,18 @@ async fn add(args: AddArgs) -> Result<(), Exit> {
     }
     changes.apply(&mut settings);
     let added = with_operator(local.config.load()?, async |app, caller| {
-        Ok(sso::create(app, caller, &name, settings, &secrets).await?)
+        let added = sso::create(app, caller, &name, settings, &secrets).await?;
+        Ok((added, app.config.server.public_url.is_empty()))
     });
-    let (provider, probe) = added.await?;
+    let ((provider, probe), is_on_this_machine) = added.await?;
     output::say(&format!("added {}; the provider signs with {}", name.as_str(), probe.algorithms.join(", ")));
-    output::say(&format!("register this redirect URI at the provider: {}", provider.redirect_uri));
+    say_addresses(&provider);
+    if is_on_this_machine {
+        output::say(
+            "hint: only this machine can open the redirect URI, which begins with the address of the running server; for other \
+             people, set `server.public_url`, and register the redirect URI that `muster sso provider show` prints then",
+        );
+    }
     if preset == Some(Preset::Okta) {
         let start = provider.redirect_uri.replace("/callback", "/start");
         output::say(&format!("for a tile in Okta, set the initiate login URI: {start}"));
@@ -315,10 +327,49 @@ async fn add(args: AddArgs) -> Result<(), Exit> {
     output::print_one(local.output, &provider)
 }
 
+/// Prints the addresses to register at the provider.
+fn say_addresses(provider: &ProviderSummary) {
+    output::say(&format!("register this redirect URI at the provider: {}", provider.redirect_uri));
+    if let Some(uri) = &provider.post_logout_redirect_uri {
+        output::say(&format!("register this post-logout redirect URI at the provider: {uri}"));
+    }
+}
+
+async fn remove(args: &RemoveArgs) -> Result<(), Exit> {
+    let RemoveArgs { named: NamedArgs { name, local }, yes } = args;
+    if !yes {
+        output::require_terminal("`--yes`")?;
+    }
+    let removed = with_operator(local.config.load()?, async |app, caller| {
+        if !yes {
+            let ProviderUses { identities, sessions } = sso::uses(app, caller, name).await?;
+            let (identities, sessions) = (count_identities(identities), output::count(sessions, "session"));
+            output::say(&format!(
+                "removing {name} deletes {identities} and ends {sessions}; people who only signed in through it need another provider \
+                 or a password (`muster sso set-password-user`)\n\
+                 hint: `muster sso provider update {name} --enabled false` keeps the identities"
+            ));
+            if !output::confirm(&format!("remove {name}? [y/N] ")) {
+                return Err(Exit::rejected("no identity provider was removed"));
+            }
+        }
+        Ok(sso::remove(app, caller, name).await?)
+    });
+    let ProviderUses { identities, sessions } = removed.await?;
+    let (identities, sessions) = (count_identities(identities), output::count(sessions, "session"));
+    output::say(&format!("removed {name} and {identities}; ended {sessions}"));
+    Ok(())
+}
+
+fn count_identities(count: usize) -> String {
+    if count == 1 { "1 identity".to_owned() } else { format!("{count} identities") }
+}
+
 async fn update(args: UpdateArgs) -> Result<(), Exit> {
     let UpdateArgs { name, issuer, client_id, second_client_secret_file, enabled, changes, local } = args;
     let first = secret(changes.client_secret_file.as_deref())?;
     let second = secret(second_client_secret_file.as_deref())?;
+    let changes_logout = changes.logout;
     let edit = |settings: &mut ProviderSettings| {
         if let Some(issuer) = issuer {
             settings.issuer = issuer;
@@ -342,7 +393,14 @@ async fn update(args: UpdateArgs) -> Result<(), Exit> {
     let updated = with_operator(local.config.load()?, async |app, caller| {
         Ok(sso::update(app, caller, &name, edit, set_secrets).await?)
     });
-    output::print_one(local.output, &updated.await?)
+    let (provider, sessions) = updated.await?;
+    if enabled == Some(false) {
+        output::say(&format!("{name} is disabled; ended {}", output::count(sessions, "session")));
+    }
+    if changes_logout == Some(true) {
+        say_addresses(&provider);
+    }
+    output::print_one(local.output, &provider)
 }
 
 async fn set_sso(config: &OperatorArgs, user: &str, is_sso_user: bool) -> Result<(), Exit> {

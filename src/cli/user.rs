@@ -214,6 +214,10 @@ fn show(format: Format, user: &User) -> Result<(), Exit> {
     if !format.is_table() {
         return output::print_one(format, user);
     }
+    let last_signed_in_at = match user.is_service_account {
+        true => None,
+        false => Some(user.last_signed_in_at.map_or_else(|| "never".to_owned(), output::time)),
+    };
     let fields = [
         ("user_id", Some(user.user_id.clone())),
         ("email", Some(user.email.clone())),
@@ -227,11 +231,22 @@ fn show(format: Format, user: &User) -> Result<(), Exit> {
         ("created_at", Some(output::time(user.created_at))),
         ("updated_at", Some(output::time(user.updated_at))),
         ("expires_at", user.expires_at.map(output::time)),
-        ("last_signed_in_at", user.last_signed_in_at.map(output::time)),
+        ("credential", user.credential.as_deref().map(credential)),
+        ("last_signed_in_at", last_signed_in_at),
     ];
     let fields = fields.into_iter().filter_map(|(field, value)| Some(vec![field.to_owned(), value?]));
     let attributes = user.attributes.iter().map(|(key, value)| vec![format!("{PREFIX}{key}"), to_cell(value)]);
     output::print_table(&["FIELD", "VALUE"], fields.chain(attributes))
+}
+
+/// How a person signs in, with what that means for the person.
+fn credential(credential: &str) -> String {
+    let meaning = match credential {
+        "initial_password" => " (must be changed at the next sign-in)",
+        "none" => " (`muster user link` makes a link to set a password)",
+        _ => "",
+    };
+    format!("{credential}{meaning}")
 }
 
 async fn search(args: &SearchArgs) -> Result<(), Exit> {

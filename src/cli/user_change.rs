@@ -79,7 +79,7 @@ pub(super) struct UpdateArgs {
 struct CommonArgs {
     /// Users file: YAML with a list under `users`, JSON, JSON lines, CSV or an Excel workbook (.xlsx). Each row has `user`
     /// (an e-mail address or user ID), the new values for `update` and, optionally, `if_match` (the expected revision). `-`
-    /// reads standard input.
+    /// reads standard input. Except for `update`, the output of `muster user list` or `muster user export` is such a file, too.
     #[arg(short = 'f', long, value_name = "FILE")]
     users_file: Option<PathBuf>,
     #[command(flatten)]

@@ -8,7 +8,7 @@
 //! - **With `--send`, no table of links is printed**: the links are on their way, and a copy on a screen is one more that can leak.
 //! - **A table on a narrow terminal keeps its links**, as that of invitations does.
 //! - **A recovery needs no server**: it is for the day on which nobody can sign in. So the command can't ask a server for the
-//!   address of the link, and takes it from the settings.
+//!   address of the link, and takes it from the settings, or from the data directory if a server runs there.
 
 use std::path::{Path, PathBuf};
 
@@ -49,11 +49,13 @@ pub(super) struct Args {
         conflicts_with_all = ["batch", "users_file", "format"]
     )]
     users: Vec<String>,
-    /// Make links for the users of this batch, except those who can't use one.
+    /// Make links for the users of this batch, except those who can't use one and those who have chosen a password or brought
+    /// theirs.
     #[arg(long, value_name = "ID", conflicts_with_all = ["users_file", "format"])]
     batch: Option<String>,
     /// Users file with a list under `users`, as for `muster user suspend`: YAML, JSON, JSON lines, CSV or an Excel workbook
-    /// (.xlsx). Each row has `user` (an e-mail address or user ID). `-` reads standard input.
+    /// (.xlsx). Each row has `user` (an e-mail address or user ID). `-` reads standard input. The output of `muster user list` or
+    /// `muster user export` is such a file, too.
     #[arg(short = 'f', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     users_file: Option<PathBuf>,
     #[command(flatten)]
@@ -75,7 +77,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["batch", "users_file", "format", "expires_in", "links_out", "send"])]
     recover: bool,
     /// Address that the server listens on, with which the link of `--recover` begins unless `server.public_url` is set
-    /// [default: setting server.listen].
+    /// [default: that of the server that runs with the data directory, else the setting server.listen].
     #[arg(long, value_name = "HOST:PORT", env = "MUSTER_LISTEN")]
     listen: Option<String>,
     #[command(flatten)]
@@ -210,7 +212,7 @@ pub(super) async fn check_mail(client: &Client) -> Result<(), Exit> {
     }
 }
 
-/// Makes the links of a batch that was just created. Links of an earlier run are not sent again: people may have used them.
+/// Makes the links of a batch that was just created, and none for one of an earlier run: they would replace those that people may have.
 pub(super) async fn of_batch(
     client: &Client,
     batch_id: &str,
@@ -218,10 +220,12 @@ pub(super) async fn of_batch(
     is_of_earlier_run: bool,
 ) -> Result<(), Exit> {
     let command = links.command(batch_id);
-    if links.send && is_of_earlier_run {
-        return Err(Exit::rejected(format!(
-            "no link was sent to users of an earlier run; to send them new ones: {command}"
-        )));
+    if is_of_earlier_run {
+        let (what, again) = match links.send {
+            true => ("sent to", "to send them new ones"),
+            false => ("made for", "to make new ones, which replace the earlier ones"),
+        };
+        return Err(Exit::rejected(format!("no link was {what} users of an earlier run; {again}: {command}")));
     }
     let made = match links.send {
         true => client.send_password_links(LinksFor::Batch(batch_id), None).await,
@@ -267,15 +271,14 @@ fn print(format: Format, made: &[PasswordLink]) -> Result<(), Exit> {
 }
 
 fn summary(made: &PasswordLinks) -> String {
-    let skipped = match made.metadata.skipped {
-        0 => String::new(),
-        skipped => format!(
-            "; {} of the batch got none: they sign in with SSO, are suspended or have expired",
-            output::users(skipped)
-        ),
-    };
+    let others = [
+        (made.metadata.skipped, "got none: they sign in with SSO, are suspended or have expired"),
+        (made.metadata.with_password, "got none: they have a password"),
+    ];
+    let others = others.into_iter().filter(|(count, _)| *count > 0);
+    let others: String = others.map(|(count, why)| format!("; {} of the batch {why}", output::users(count))).collect();
     format!(
-        "{} made; earlier links of the same users no longer work{skipped}",
+        "{} made; earlier links of the same users no longer work{others}",
         output::count(made.results.len(), "link")
     )
 }
@@ -299,11 +302,12 @@ async fn recover(args: &Args) -> Result<(), Exit> {
         return Err(Exit::usage("`--recover` takes one user"));
     };
     let operator = args.operator.load_listening(args.listen.as_ref())?;
-    let server = operator.config.server.clone();
-    let base = base_url(&server)?;
-    let link = with_operator(operator, async |app, caller| {
+    let (link, warning) = with_operator(operator, async |app, caller| {
+        let server = &app.config.server;
+        let base = base_url(server, args.listen.is_some())?;
         let user_id = user_of(app, caller, user).await?;
-        Ok(links::recover(app, caller, user_id).await?.into_password_link(&base))
+        let link = links::recover(app, caller, user_id).await?.into_password_link(&base);
+        Ok((link, link_warning(&base, server)))
     })
     .await?;
     let (email, until) = (output::clean(&link.email), output::time(link.expires_at));
@@ -312,7 +316,7 @@ async fn recover(args: &Args) -> Result<(), Exit> {
         "it sets a password (with SSO, none is needed) and signs in for an hour, without SSO and a second factor; the other \
          sessions of the user end",
     );
-    if let Some(warning) = link_warning(&base, &server) {
+    if let Some(warning) = warning {
         output::say(&format!("warning: {warning}"));
     }
     match args.remote.output {
@@ -321,10 +325,15 @@ async fn recover(args: &Args) -> Result<(), Exit> {
     }
 }
 
-/// The URL with which a link begins that no server makes.
-fn base_url(server: &config::Server) -> Result<String, Exit> {
+/// The URL with which a link begins that no server makes. `names_address`: the command line names the address that the server
+/// listens on.
+fn base_url(server: &config::Server, names_address: bool) -> Result<String, Exit> {
     if !server.public_url.is_empty() {
         return Ok(server.public_url.trim_end_matches('/').to_owned());
+    }
+    if !names_address && !server.listening_url.is_empty() {
+        // A server that listens on all addresses can be opened on this machine.
+        return Ok(server.listening_url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:"));
     }
     let listen = &server.listen;
     let address = config::resolve(listen).map_err(Exit::usage)?;
@@ -356,11 +365,26 @@ mod tests {
         let base = |public_url: &str, listen: &str| {
             let mut server = Config::built_in().unwrap().server;
             (server.public_url, server.listen) = (public_url.to_owned(), listen.to_owned());
-            base_url(&server).ok()
+            base_url(&server, true).ok()
         };
         assert_eq!(base("https://m.example.org/", "0.0.0.0:8080").as_deref(), Some("https://m.example.org"));
         assert_eq!(base("", "localhost:8080").as_deref(), Some("http://localhost:8080"));
         assert_eq!(base("", "0.0.0.0:8080"), None);
         assert_eq!(base("", "127.0.0.1:0"), None);
+
+        let running = |url: &str| {
+            let mut server = Config::built_in().unwrap().server;
+            server.listening_url = url.to_owned();
+            (base_url(&server, false).unwrap(), base_url(&server, true).unwrap())
+        };
+        let named = "http://127.0.0.1:8080".to_owned();
+        for (url, expected) in [
+            ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+            ("http://0.0.0.0:9000", "http://127.0.0.1:9000"),
+            ("http://[::]:9000", "http://[::1]:9000"),
+            ("", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(running(url), (expected.to_owned(), named.clone()), "{url}");
+        }
     }
 }

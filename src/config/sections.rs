@@ -30,6 +30,9 @@ pub struct Server {
     pub forwarded_header: ForwardedHeader,
     #[serde(skip)]
     pub limits: HttpLimits,
+    /// No setting: the URL at which the server of the data directory listens, while it runs.
+    #[serde(skip)]
+    pub listening_url: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -30,14 +30,13 @@ pub(super) fn public_url(request: &HttpRequest, config: &config::Server) -> Resu
 
 /// Why links that begin with `url` may not work for the people to whom they are sent.
 pub(crate) fn link_warning(url: &str, config: &config::Server) -> Option<String> {
-    let why = if is_loopback(url) {
-        "which only this machine can open"
-    } else if config.public_url.is_empty() {
-        "the address of this request"
-    } else {
-        return None;
+    let (why, verb) = match (is_loopback(url), config.public_url.is_empty()) {
+        (true, true) => ("which only this machine can open", "set"),
+        (true, false) => ("the value of `server.public_url`, which only this machine can open", "change"),
+        (false, true) => ("the address of this request", "set"),
+        (false, false) => return None,
     };
-    Some(format!("the links begin with `{url}`, {why}; set `server.public_url` to the address for everybody"))
+    Some(format!("the links begin with `{url}`, {why}; {verb} `server.public_url` to the address for everybody"))
 }
 
 /// Whether a URL names the machine itself.
@@ -70,9 +69,15 @@ mod tests {
     #[test]
     fn links_that_others_may_not_be_able_to_open_get_a_warning() {
         for url in ["http://127.0.0.1:8080", "http://[::1]:8080/sub", "http://localhost", "https://a.localhost"] {
-            let why = "which only this machine can open; set `server.public_url` to the address for everybody";
-            assert_eq!(warning(url, ""), Some(format!("the links begin with `{url}`, {why}")));
-            assert_eq!(warning(url, url), Some(format!("the links begin with `{url}`, {why}")));
+            let why = "which only this machine can open";
+            let set =
+                format!("the links begin with `{url}`, {why}; set `server.public_url` to the address for everybody");
+            assert_eq!(warning(url, ""), Some(set));
+            let change = format!(
+                "the links begin with `{url}`, the value of `server.public_url`, {why}; change `server.public_url` to the \
+                 address for everybody"
+            );
+            assert_eq!(warning(url, url), Some(change));
         }
         assert_eq!(
             warning("http://muster:8080", "").as_deref(),

@@ -26,7 +26,7 @@ pub const MOST_HOURS: u32 = 720;
 pub enum For {
     /// These users, by IDs or addresses. Each must be able to use a link.
     Users(Vec<String>),
-    /// Those users of a batch who can use a link.
+    /// Those users of a batch who can use a link, and have not chosen a password yet.
     Batch(Id<Batch>),
 }
 
@@ -48,6 +48,8 @@ pub struct CreatedLinks {
     pub links: Vec<NewLink>,
     /// The number of users of a batch who can't use a link: they sign in through the identity provider, or are suspended.
     pub skipped: usize,
+    /// The number of users of a batch who can sign in with a password that they chose or brought, and need no link.
+    pub with_password: usize,
 }
 
 /// Makes links, for all users or none. The request is read after the permission check.
@@ -90,9 +92,11 @@ pub async fn create(
         For::Users(_) => Target::Nothing,
     };
     app.change_many(caller, Action::PasswordLinkCreate, target, false, async |change| {
-        let (users, skipped) = match (&request.users, &refs) {
+        let OfBatch { users, skipped, with_password } = match (&request.users, &refs) {
             (&For::Batch(batch_id), _) => of_batch(change, batch_id).await?,
-            (For::Users(_), Some((refs, report))) => (of_list(change, refs, report.clone()).await?, 0),
+            (For::Users(_), Some((refs, report))) => {
+                OfBatch { users: of_list(change, refs, report.clone()).await?, skipped: 0, with_password: 0 }
+            }
             (For::Users(_), None) => return Err(Error::internal("a list of users without references")),
         };
         if users.iter().any(|user| user.permission_level == PermissionLevel::Owner) {
@@ -102,7 +106,7 @@ pub async fn create(
         if request.send {
             mail::queue(change, mail::Kind::Link, &to_send(&links)).await?;
         }
-        Ok(CreatedLinks { links, skipped })
+        Ok(CreatedLinks { links, skipped, with_password })
     })
     .await
 }
@@ -164,22 +168,30 @@ async fn of_list(change: &mut Change, refs: &[(usize, UserRef)], mut report: Rep
     }
 }
 
-async fn of_batch(change: &mut Change, batch_id: Id<Batch>) -> Result<(Vec<read::Candidate>, usize)> {
+/// The users of a batch who get links, and how many don't.
+struct OfBatch {
+    users: Vec<read::Candidate>,
+    skipped: usize,
+    with_password: usize,
+}
+
+/// A link of a person who has a password would only be one more secret: a batch is given links again to remind the others.
+async fn of_batch(change: &mut Change, batch_id: Id<Batch>) -> Result<OfBatch> {
     let ids = read::of_batch(change, batch_id).await?.ok_or_else(|| Error::not_found("batch", batch_id))?;
     let locked = read::lock(change, &ids).await?;
     let (all, now) = (locked.len(), change.now());
-    let mut able: HashMap<Id<User>, read::Candidate> = locked
-        .into_iter()
-        .filter(|user| user.unable(Purpose::Set, now).is_none())
-        .map(|user| (user.user_id, user))
-        .collect();
-    let skipped = all - able.len();
-    let users: Vec<read::Candidate> = ids.into_iter().filter_map(|id| able.remove(&id)).collect();
+    let able = locked.into_iter().filter(|user| user.unable(Purpose::Set, now).is_none());
+    let (with_password, without): (Vec<_>, Vec<_>) = able.partition(|user| user.has_own_password);
+    let (with_password, skipped) = (with_password.len(), all - with_password.len() - without.len());
+    let mut without: HashMap<Id<User>, read::Candidate> =
+        without.into_iter().map(|user| (user.user_id, user)).collect();
+    let users: Vec<read::Candidate> = ids.into_iter().filter_map(|id| without.remove(&id)).collect();
     if users.is_empty() {
-        let why = "no user of the batch can use a link: they sign in through the identity provider, are suspended, or were deleted";
+        let why = "no user of the batch needs a link and can use one: they have a password, sign in through the identity provider, are \
+                   suspended, have expired, or were deleted";
         return Err(Error::new(Code::Conflict, why));
     }
-    Ok((users, skipped))
+    Ok(OfBatch { users, skipped, with_password })
 }
 
 /// The messages with links.

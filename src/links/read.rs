@@ -23,6 +23,8 @@ pub(crate) struct Candidate {
     is_suspended: bool,
     is_bound_to_sso: bool,
     expires_at: Option<DateTime<Utc>>,
+    /// Whether the user has a password that does not have to be changed: chosen, or imported.
+    pub(super) has_own_password: bool,
     /// The level of the user, own or through a group.
     pub(crate) permission_level: PermissionLevel,
 }
@@ -70,6 +72,10 @@ pub(crate) async fn lock(change: &mut Change, users: &[Id<User>]) -> Result<Vec<
                 select from sso_bound_users b where b.organization_id = $1 and b.user_id = users.user_id
             ) as "is_bound_to_sso!",
             exists (
+                select from passwords p
+                where p.organization_id = $1 and p.user_id = users.user_id and not p.must_change
+            ) as "has_own_password!",
+            exists (
                 select from effective_owners o where o.organization_id = $1 and o.user_id = users.user_id
             ) as "is_owner!"
         from users
@@ -91,6 +97,7 @@ pub(crate) async fn lock(change: &mut Change, users: &[Id<User>]) -> Result<Vec<
         is_suspended: row.is_suspended,
         is_bound_to_sso: row.is_bound_to_sso,
         expires_at: row.expires_at,
+        has_own_password: row.has_own_password,
         permission_level: if row.is_owner { PermissionLevel::Owner } else { PermissionLevel::Collaborator },
     });
     Ok(candidates.collect())

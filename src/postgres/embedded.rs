@@ -12,6 +12,7 @@
 //!   postgres.log        the log of PostgreSQL
 //!   starting.lock       locked while PostgreSQL is started or stopped
 //!   users.lock          locked, shared, by every process that uses it
+//!   server.url          the URL of `muster serve`, which keeps it locked while it runs
 //! ```
 //!
 //! After a `kill -9` of muster the locks are released and PostgreSQL still runs; the next process finds it by its pid file
@@ -28,11 +29,12 @@
 //! *As root, PostgreSQL runs as an account of its own*, see `account`.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -60,6 +62,9 @@ const UNFINISHED: &str = "unfinished-";
 /// Locked, shared, by every process that uses PostgreSQL.
 const USERS_FILE: &str = "users.lock";
 
+/// The URL of a server, which keeps the file locked: that of a server that was killed is not mistaken for one that runs.
+const SERVER_FILE: &str = "server.url";
+
 /// The file of PostgreSQL that contains its major version, and is there once the data directory is initialized.
 const VERSION_FILE: &str = "postgres/PG_VERSION";
 
@@ -78,6 +83,8 @@ pub struct EmbeddedPostgres {
     settings: Vec<(String, String)>,
     /// Locked, shared, while this process uses PostgreSQL.
     users: File,
+    /// Locked while this process is the server whose URL is in the file.
+    server: OnceLock<File>,
     /// Whether this process initialized the data directory.
     pub is_new: bool,
 }
@@ -147,6 +154,7 @@ impl EmbeddedPostgres {
             programs,
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             users,
+            server: OnceLock::new(),
             is_new: major.is_none(),
             data_dir,
         };
@@ -227,6 +235,37 @@ impl EmbeddedPostgres {
             Err(TryLockError::WouldBlock) => Ok(()),
             Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
         }
+    }
+
+    /// Lets local commands know the URL of this server. Returns it, or that of the server that was first, for all to name the
+    /// same one.
+    ///
+    /// # Errors
+    /// When the data directory can't be written.
+    pub fn publish_server_url(&self, url: &str) -> Result<String, EmbeddedError> {
+        let mut file = data_dir::lock_file(&self.data_dir, SERVER_FILE)?;
+        match file.try_lock() {
+            Ok(()) => {
+                let written = file.set_len(0).and_then(|()| file.write_all(url.as_bytes()));
+                written.map_err(|error| self.unusable(&error))?;
+                let _ = self.server.set(file);
+                Ok(url.to_owned())
+            }
+            Err(TryLockError::WouldBlock) => Ok(self.server_url().unwrap_or_else(|| url.to_owned())),
+            Err(TryLockError::Error(error)) => Err(self.unusable(&error)),
+        }
+    }
+
+    /// The URL of the server that runs with this data directory.
+    #[must_use]
+    pub fn server_url(&self) -> Option<String> {
+        let mut file = File::open(self.data_dir.join(SERVER_FILE)).ok()?;
+        if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        let mut url = String::new();
+        file.read_to_string(&mut url).ok()?;
+        Some(url).filter(|url| !url.is_empty())
     }
 
     fn init(&self) -> Result<(), EmbeddedError> {

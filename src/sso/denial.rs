@@ -14,6 +14,8 @@ names! {
         ProviderError = "sso_provider_error",
         /// The provider can't be reached, or its answer can't be used.
         Unreachable = "sso_unreachable",
+        /// This server has no address to which the provider can send people back.
+        NoPublicUrl = "sso_no_public_url",
         /// The answer does not belong to a sign-in that this browser began, or repeats one.
         BadState = "sso_bad_state",
         /// The sign-in began too long ago.

@@ -178,7 +178,16 @@ fn describe(error: reqwest::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    if is_timeout { "no answer within 5 s".to_owned() } else { cause.to_string() }
+    if is_timeout { "no answer within 5 s".to_owned() } else { with_advice(cause.to_string()) }
+}
+
+fn with_advice(cause: String) -> String {
+    if !cause.contains("UnknownIssuer") {
+        return cause;
+    }
+    cause
+        + "; muster trusts the certificate authorities of the system: add the provider's, or name its file in the environment variable \
+           SSL_CERT_FILE, for the server and for `muster sso`"
 }
 
 /// Resolves names to addresses that are allowed.
@@ -247,6 +256,18 @@ fn embedded(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_certificate_authority_is_reported_with_what_to_do() {
+        let cause = "invalid peer certificate: UnknownIssuer".to_owned();
+        let described = with_advice(cause);
+        assert!(
+            described.starts_with("invalid peer certificate: UnknownIssuer; ")
+                && described.contains(" SSL_CERT_FILE, "),
+            "{described}"
+        );
+        assert_eq!(with_advice("Connection refused".to_owned()), "Connection refused");
+    }
 
     #[test]
     fn s_58_link_local_and_metadata_addresses_are_never_allowed() {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::cache;
 use super::fetch::Fetcher;
 use super::oidc::issuer::Transport;
+use super::provider::base_url;
 use super::read;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,7 +51,7 @@ pub async fn health(
     let mut examined = JoinSet::new();
     for (number, provider) in providers.into_iter().enumerate() {
         let (fetcher, clock) = (std::sync::Arc::clone(&fetcher), clock.clone());
-        let transport = Transport::for_issuer(&provider.settings.issuer, &config.server.public_url);
+        let transport = Transport::for_issuer(&provider.settings.issuer, base_url(&config.server).unwrap_or_default());
         let unreadable = provider.secrets(seal_keys).err();
         examined.spawn(async move {
             let fetched = cache::fetch(&fetcher, &provider.settings.issuer, transport).await;

@@ -34,10 +34,10 @@ pub(crate) use cookie::{
 pub use denial::{Denial, DenialClass};
 pub use health::{Health, health};
 pub use identities::{bind, identities, own_identities, set_sso, unbind, unlink};
-pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, redirect_uri};
+pub use provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, base_url, redirect_uri};
 pub use providers::{
-    ClientSecrets, Probe, ProviderSummary, Resealed, authorize, check_seal_keys, create, get, list, remove, reseal,
-    test, update,
+    ClientSecrets, Probe, ProviderSummary, ProviderUses, Resealed, authorize, check_seal_keys, create, get, list,
+    remove, reseal, test, update, uses,
 };
 pub use read::{Identity, StoredProvider};
 pub use service::Sso;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::oidc::discovery::Metadata;
 use super::oidc::issuer::{self, Transport};
 use super::oidc::token_response::Authentication;
+use crate::config;
 use crate::names::names;
 use crate::users::{EmailAddress, Line};
 
@@ -242,8 +243,23 @@ impl ProviderSettings {
     }
 }
 
+/// The URL with which redirect URIs begin, without a slash at its end: `server.public_url`, else that at which the server listens, if
+/// only this machine can open it. A server that others reach has another address for them.
+#[must_use]
+pub fn base_url(server: &config::Server) -> Option<&str> {
+    match server.public_url.trim_end_matches('/') {
+        "" => Some(server.listening_url.as_str()).filter(|url| issuer::is_loopback(url)),
+        url => Some(url),
+    }
+}
+
 /// The redirect URI of a provider: each has its own, so that the responses of providers can't be confused (RFC 9700, section 4.4).
 #[must_use]
-pub fn redirect_uri(public_url: &str, organization: &str, provider: &str) -> String {
-    format!("{}/sso/{organization}/{provider}/callback", public_url.trim_end_matches('/'))
+pub fn redirect_uri(base_url: &str, organization: &str, provider: &str) -> String {
+    format!("{base_url}/sso/{organization}/{provider}/callback")
+}
+
+/// The address to which a provider sends people after it has signed them out.
+pub(super) fn post_logout_redirect_uri(base_url: &str) -> String {
+    format!("{base_url}/sign-in")
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::cache::{self, Known};
 use super::oidc::issuer::Transport;
-use super::provider::{ProviderName, ProviderSettings, redirect_uri};
+use super::provider::{ProviderName, ProviderSettings, base_url, post_logout_redirect_uri, redirect_uri};
 use super::read::{self, StoredProvider};
 use super::write::{self, Ended, SealedSecrets};
 use crate::app::App;
@@ -45,6 +45,9 @@ pub struct ProviderSummary {
     pub client_secrets: usize,
     /// The redirect URI to register at the provider.
     pub redirect_uri: String,
+    /// The post-logout redirect URI to register there, if signing out leads to the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_logout_redirect_uri: Option<String>,
     /// When the provider was added.
     pub created_at: chrono::DateTime<chrono::Utc>,
 }
@@ -68,11 +71,11 @@ pub struct Probe {
 
 impl StoredProvider {
     pub(super) fn transport(&self, app: &App) -> Transport {
-        Transport::for_issuer(&self.settings.issuer, &app.config.server.public_url)
+        Transport::for_issuer(&self.settings.issuer, base_url(&app.config.server).unwrap_or_default())
     }
 
     pub(super) fn redirect_uri(&self, app: &App) -> String {
-        redirect_uri(&app.config.server.public_url, &self.organization, &self.name)
+        redirect_uri(base_url(&app.config.server).unwrap_or_default(), &self.organization, &self.name)
     }
 
     /// The secrets in the order in which they are tried.
@@ -88,6 +91,10 @@ impl StoredProvider {
             settings: self.settings.clone(),
             client_secrets: [&self.secret_sealed, &self.secret2_sealed].into_iter().flatten().count(),
             redirect_uri: self.redirect_uri(app),
+            post_logout_redirect_uri: self
+                .settings
+                .logout
+                .then(|| post_logout_redirect_uri(base_url(&app.config.server).unwrap_or_default())),
             created_at: self.created_at,
         }
     }
@@ -148,15 +155,14 @@ pub async fn authorize(app: &App, caller: &Caller, action: Action) -> Result<()>
 
 /// Checks settings, and that the server has an address for redirect URIs.
 fn check(app: &App, settings: &mut ProviderSettings) -> Result<Transport> {
-    let public_url = &app.config.server.public_url;
-    if public_url.is_empty() {
-        return Err(Error::new(
+    let base_url = base_url(&app.config.server).ok_or_else(|| {
+        Error::new(
             Code::Conflict,
             "single sign-on needs `server.public_url`, the address with which the redirect URI begins; set it, such as \
              https://muster.example.org",
-        ));
-    }
-    let transport = Transport::for_issuer(&settings.issuer, public_url);
+        )
+    })?;
+    let transport = Transport::for_issuer(&settings.issuer, base_url);
     settings.check(transport).map_err(Error::invalid)?;
     Ok(transport)
 }
@@ -226,7 +232,7 @@ pub async fn get(app: &App, caller: &Caller, name: &str) -> Result<ProviderSumma
 }
 
 /// Changes the settings of a provider, its secrets, or both. `secrets` gets the current ones. With other settings for the issuer, the
-/// metadata and keys are read first.
+/// metadata and keys are read first. Also returns the number of sessions that ended because the provider was disabled.
 ///
 /// # Errors
 /// As [`create`]; `not_found`; `last_owner` if the provider is the only way in of the owners and is disabled, or gets another issuer.
@@ -236,7 +242,7 @@ pub async fn update(
     name: &str,
     edit: impl FnOnce(&mut ProviderSettings),
     secrets: impl FnOnce(&mut ClientSecrets),
-) -> Result<ProviderSummary> {
+) -> Result<(ProviderSummary, usize)> {
     authorize(app, caller, Action::SsoProviderUpdate).await?;
     let provider = find(app, caller, name).await?;
     // Secrets whose seal key is lost can be replaced.
@@ -261,7 +267,7 @@ pub async fn update(
         probe(app, &settings.issuer, transport).await?;
     }
     let provider_id = provider.provider_id;
-    app.change(caller, Action::SsoProviderUpdate, Target::SsoProvider(provider_id), async |change| {
+    let changed = app.change(caller, Action::SsoProviderUpdate, Target::SsoProvider(provider_id), async |change| {
         owners::lock(change).await?;
         let could_sign_in = owners::can_sign_in(change).await?;
         if !write::update(change, provider_id, &settings, &sealed).await? {
@@ -273,17 +279,37 @@ pub async fn update(
         };
         owners::require_sign_in(change, could_sign_in).await?;
         change.record(Event::SsoProviderUpdated { provider_id, sessions });
-        Ok(())
-    })
-    .await?;
-    Ok(find(app, caller, name).await?.summary(app))
+        Ok(sessions)
+    });
+    let sessions = changed.await?;
+    Ok((find(app, caller, name).await?.summary(app), sessions))
 }
 
-/// Removes a provider with its identities, and ends the sessions that were started through it. Returns their number.
+/// What is removed with a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderUses {
+    /// The number of identities of users.
+    pub identities: usize,
+    /// The number of sessions that were started through the provider and are not over.
+    pub sessions: usize,
+}
+
+/// What would be removed with a provider.
+///
+/// # Errors
+/// `forbidden`; `not_found`.
+pub async fn uses(app: &App, caller: &Caller, name: &str) -> Result<ProviderUses> {
+    app.authorize(caller, Action::SsoProviderList).await?;
+    let provider = find(app, caller, name).await?;
+    let mut connection = app.reader(&app.db.interactive).await?;
+    read::uses(&mut connection, caller.organization_id, provider.provider_id, app.clock.now()).await
+}
+
+/// Removes a provider with its identities, and ends the sessions that were started through it. Returns their numbers.
 ///
 /// # Errors
 /// `forbidden`; `not_found`; `last_owner` if the provider is the only way in of the owners.
-pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<usize> {
+pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<ProviderUses> {
     authorize(app, caller, Action::SsoProviderDelete).await?;
     let provider_id = find(app, caller, name).await?.provider_id;
     app.change(caller, Action::SsoProviderDelete, Target::SsoProvider(provider_id), async |change| {
@@ -291,10 +317,13 @@ pub async fn remove(app: &App, caller: &Caller, name: &str) -> Result<usize> {
         change.confirm_access().await?;
         let could_sign_in = owners::can_sign_in(change).await?;
         let sessions = write::end_sessions(change, provider_id, &Ended::Provider, "provider_removed").await?;
+        let (organization_id, now) = (change.organization_id(), change.now());
+        let ProviderUses { identities, .. } =
+            read::uses(change.connection(), organization_id, provider_id, now).await?;
         write::delete(change, provider_id).await?;
         owners::require_sign_in(change, could_sign_in).await?;
         change.record(Event::SsoProviderDeleted { provider_id, sessions });
-        Ok(sessions)
+        Ok(ProviderUses { identities, sessions })
     })
     .await
 }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use super::matching::Account;
 use super::provider::{EmailProof, ProviderSettings, TokenAuth};
+use super::providers::ProviderUses;
 use crate::app::App;
 use crate::change::Change;
 use crate::error::Result;
@@ -101,6 +102,33 @@ pub(super) async fn seal_keys(connection: &mut PgConnection) -> Result<Vec<Vec<u
     )
     .fetch_all(connection)
     .await?)
+}
+
+/// What an existing provider is used for.
+pub(super) async fn uses(
+    connection: &mut PgConnection,
+    organization_id: Id<Organization>,
+    provider_id: Id<SsoProvider>,
+    now: DateTime<Utc>,
+) -> Result<ProviderUses> {
+    let row = sqlx::query!(
+        r#"
+        select
+            (select count(*) from sso_identities where organization_id = $1 and provider_id = $2) as "identities!",
+            (
+                select count(*) from sessions
+                where organization_id = $1 and provider_id = $2 and ended_at is null
+                    and expires_at > $3 and idle_expires_at > $3
+            ) as "sessions!"
+        "#,
+        organization_id as Id<Organization>,
+        provider_id as Id<SsoProvider>,
+        now,
+    )
+    .fetch_one(connection)
+    .await?;
+    let count = |count: i64| usize::try_from(count).unwrap_or_default();
+    Ok(ProviderUses { identities: count(row.identities), sessions: count(row.sessions) })
 }
 
 /// The provider of an address such as `/sso/ORGANIZATION/PROVIDER/start`.

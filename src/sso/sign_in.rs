@@ -14,7 +14,7 @@ use super::oidc::flow::{Flow, Request};
 use super::oidc::id_token::{Expected, IdToken, IdTokenError, is_true};
 use super::oidc::token_response::{TokenError, TokenRequest, Tokens};
 use super::oidc::userinfo;
-use super::provider::EmailProof;
+use super::provider::{EmailProof, base_url, post_logout_redirect_uri};
 use super::read::{self, Bound, StoredProvider};
 use super::write::{self, BoundHow};
 use crate::app::App;
@@ -168,7 +168,7 @@ impl Provider {
     /// Begins a sign-in. Nothing is written.
     ///
     /// # Errors
-    /// `sso_off`; `sso_unreachable`.
+    /// `sso_off`; `sso_no_public_url`; `sso_unreachable`.
     pub async fn depart(&self, app: &App, departure: &Departure<'_>, client: &Client) -> Result<Departed, SsoError> {
         let departed = self.begin(app, departure).await;
         if let Err(SsoError::Denied(denial)) = &departed {
@@ -179,6 +179,9 @@ impl Provider {
 
     async fn begin(&self, app: &App, departure: &Departure<'_>) -> Result<Departed, SsoError> {
         self.check_policy()?;
+        if base_url(&app.config.server).is_none() {
+            return Err(Denial::new(DenialClass::NoPublicUrl, "this server has no `server.public_url`").into());
+        }
         let known = self.0.known(app).await?;
         let flow = Flow::generate();
         let settings = &self.0.settings;
@@ -330,7 +333,10 @@ impl Provider {
         let detail = &*denial.detail;
         let request_id = client.origin.request_id.map(|id| id.to_string());
         // Concerns more than one person.
-        if matches!(denial.class, DenialClass::Unreachable | DenialClass::ProviderError | DenialClass::Clock) {
+        if matches!(
+            denial.class,
+            DenialClass::Unreachable | DenialClass::ProviderError | DenialClass::Clock | DenialClass::NoPublicUrl
+        ) {
             tracing::warn!(provider, reason, detail, request_id, "sign-in through an identity provider failed");
         } else {
             tracing::info!(provider, reason, detail, request_id, "sign-in through an identity provider refused");
@@ -699,7 +705,7 @@ pub async fn provider_of(
     // Signing out here does not depend on the provider.
     let endpoint = provider.known(app).await.ok().and_then(|known| known.metadata.end_session_endpoint.clone());
     let url = endpoint.map(|mut url| {
-        let home = format!("{}/sign-in", app.config.server.public_url.trim_end_matches('/'));
+        let home = post_logout_redirect_uri(base_url(&app.config.server).unwrap_or_default());
         let mut query = url.query_pairs_mut();
         query.append_pair("client_id", &provider.settings.client_id).append_pair("post_logout_redirect_uri", &home);
         if let Some(hint) = &hint {

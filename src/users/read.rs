@@ -56,6 +56,8 @@ pub struct UserDetails {
     pub expires_at: Option<DateTime<Utc>>,
     /// The last sign-in. It is no change of the user: the revision stays.
     pub last_signed_in_at: Option<DateTime<Utc>>,
+    /// Whether the password must be changed at the next sign-in; `None` without a password. It is no change of the user, either.
+    pub must_change_password: Option<bool>,
     /// Custom attributes.
     pub attributes: Attributes,
 }
@@ -85,7 +87,11 @@ macro_rules! user_details {
                     select from effective_owners o where o.organization_id = $1 and o.user_id = u.user_id
                 ) then 'owner' else 'collaborator' end as "permission_level!: PermissionLevel",
                 c.permission_level as "own_level: PermissionLevel", u.created_at, u.updated_at, u.revision,
-                u.expires_at, u.last_signed_in_at, u.attributes as "attributes: crate::users::Attributes"
+                u.expires_at, u.last_signed_in_at,
+                (
+                    select p.must_change from passwords p where p.organization_id = $1 and p.user_id = u.user_id
+                ) as must_change_password,
+                u.attributes as "attributes: crate::users::Attributes"
             from users u
             join collaborators c using (organization_id, user_id)
             where u.organization_id = $1 and

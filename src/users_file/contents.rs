@@ -14,7 +14,35 @@ pub struct Contents {
     pub(super) required: &'static [UserField],
     /// An example of a header.
     pub(super) example: &'static str,
+    /// Whether a row may be one of muster's own lists and exports of users, of which only the user counts.
+    pub(super) accepts_exports: bool,
 }
+
+/// The keys that name a user in muster's exports; of a row, the first one counts. Not `id`, which is that of the membership.
+pub(super) const NAMING: [&str; 3] = ["user", "user_id", "email"];
+
+/// The other keys and columns of `muster user list`, `user export` and `user batch-create`.
+const EXPORTED: [&str; 19] = [
+    "id",
+    "name",
+    "full_name",
+    "lastname",
+    "title",
+    "is_sso_user",
+    "sso",
+    "is_service_account",
+    "status",
+    "permission",
+    "permission_level",
+    "base_role",
+    "additional_roles",
+    "created",
+    "created_at",
+    "expires",
+    "expires_at",
+    "last_signed_in_at",
+    "attributes",
+];
 
 impl Contents {
     /// New users.
@@ -23,6 +51,7 @@ impl Contents {
         fields: UserField::NEW_USER,
         required: UserField::NEW_USER_REQUIRED,
         example: "name,email,password,is_sso_user,lastname,title",
+        accepts_exports: false,
     };
 
     /// People to invite: the files of new users, of which only the addresses are required.
@@ -35,6 +64,7 @@ impl Contents {
         fields: UserField::EDIT_ROW,
         required: &[UserField::User],
         example: "user,name,email,lastname,title,is_sso_user,permission_level",
+        accepts_exports: false,
     };
 
     /// The wished state of users, new ones included.
@@ -43,15 +73,20 @@ impl Contents {
         fields: UserField::APPLY_ROW,
         required: &[UserField::Email],
         example: "user,email,name,lastname,title,is_sso_user,permission_level,status",
+        accepts_exports: false,
     };
 
     /// Existing users.
-    pub const NAMED: &'static Self =
-        &Self { list: "users", fields: UserField::TARGET_ROW, required: &[UserField::User], example: "user" };
+    pub const NAMED: &'static Self = &Self {
+        list: "users",
+        fields: UserField::TARGET_ROW,
+        required: &[UserField::User],
+        example: "user",
+        accepts_exports: true,
+    };
 
     /// Existing users, without revisions.
-    pub const MEMBERS: &'static Self =
-        &Self { list: "users", fields: UserField::MEMBER_ROW, required: &[UserField::User], example: "user" };
+    pub const MEMBERS: &'static Self = &Self { fields: UserField::MEMBER_ROW, ..*Self::NAMED };
 
     pub(super) fn field(&self, name: &str) -> Option<UserField> {
         UserField::find(self.fields, name)
@@ -66,7 +101,16 @@ impl Contents {
 
     /// Whether the value of a key may be shown. An unknown key may be a misspelled `password`.
     pub(super) fn is_public(&self, key: &str) -> bool {
-        self.field(key).is_some_and(|field| !field.is_secret())
+        (self.accepts_exports && NAMING.contains(&key)) || self.field(key).is_some_and(|field| !field.is_secret())
+    }
+
+    /// Whether a key or column is left out because another one names the user.
+    pub(super) fn is_left_out(&self, key: &str) -> bool {
+        let key = key.to_lowercase();
+        self.accepts_exports
+            && (NAMING.contains(&key.as_str())
+                || EXPORTED.contains(&key.as_str())
+                || key.starts_with(attributes::PREFIX))
     }
 
     /// Whether the value of a key is true or false.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Contents;
 use super::columns::{AbsentColumn, Column, ColumnMap, table_names, visible};
+use super::contents::NAMING;
 use super::error::SyntaxError;
 use super::near::{near, other_name};
 use super::parsed::{Notes, Read, duplicate};
@@ -51,7 +52,32 @@ pub(super) fn is_known(contents: &Contents, map: &ColumnMap, row: &[Cell<'_>]) -
 
 /// The number of columns in this row that are known.
 pub(super) fn known(contents: &Contents, map: &ColumnMap, row: &[Cell<'_>]) -> usize {
-    row.iter().filter(|cell| map.column(contents, &name(cell)) != Column::Unknown).count()
+    let names: Vec<_> = row.iter().map(name).collect();
+    kinds(contents, map, &names).iter().filter(|kind| **kind != Column::Unknown).count()
+}
+
+/// What each column is.
+fn kinds(contents: &Contents, map: &ColumnMap, names: &[String]) -> Vec<Column> {
+    let mut kinds: Vec<_> = names.iter().map(|name| map.column(contents, name)).collect();
+    if !contents.accepts_exports {
+        return kinds;
+    }
+    let is_unknown = |kinds: &[Column], index: usize| kinds.get(index) == Some(&Column::Unknown);
+    if !kinds.contains(&Column::Field(UserField::User)) {
+        let find = |key: &&str| names.iter().position(|name| name.eq_ignore_ascii_case(key));
+        let naming = NAMING.iter().filter_map(find).find(|index| is_unknown(&kinds, *index));
+        if let Some(kind) = naming.and_then(|index| kinds.get_mut(index)) {
+            *kind = Column::Field(UserField::User);
+        }
+    }
+    if kinds.contains(&Column::Field(UserField::User)) {
+        for (kind, name) in kinds.iter_mut().zip(names) {
+            if *kind == Column::Unknown && contents.is_left_out(name) {
+                *kind = Column::Ignored;
+            }
+        }
+    }
+    kinds
 }
 
 /// The name of a column.
@@ -72,7 +98,7 @@ pub(super) fn read(
     let contents = notes.contents;
     let place = place(header);
     let names: Vec<_> = header.iter().map(name).collect();
-    let kinds: Vec<_> = names.iter().map(|name| map.column(contents, name)).collect();
+    let kinds = kinds(contents, map, &names);
     let columns: Vec<_> = kinds.iter().map(Column::field).collect();
     let known = kinds.iter().filter(|kind| **kind != Column::Unknown).count();
     let missing: Vec<_> = contents.required.iter().copied().filter(|field| !columns.contains(&Some(*field))).collect();

@@ -69,6 +69,8 @@
 //!   are only suggested: `Name` may be a last name, and a wrong guess would create wrong accounts. `--map` accepts them.
 //! - **A column is left out only if `--ignore` names it**, and its cells are hidden: a column that nobody expected may be
 //!   a misspelled `password`. A mapping that does not fit the file is an error, since it was made for another one.
+//! - **A file that only names users can be one of muster's own lists**, such as `muster user list -o csv`: the user is `user`, else
+//!   `user_id`, else `email`, and the other fields of the lists are left out. They can't be meant as changes there.
 //! - **Names of unknown columns are shown only if the first row is certainly a header**: it consists of short words that
 //!   can't be values (flags, or with digits or inner capitals), or has a known name and a row of the same length below.
 //! - A CSV finding points to the cell even if it is about the key: the header would not identify the user.
@@ -454,13 +456,17 @@ impl UsersFile {
 }
 
 fn parse_as(contents: &'static Contents, columns: &ColumnMap, format: FileFormat, text: &str) -> Parsed {
-    match format {
+    let mut parsed = match format {
         FileFormat::Yaml => yaml::parse(contents, text),
         FileFormat::Json => json::parse(contents, text),
         FileFormat::Ndjson => json::parse_lines(contents, text),
-        // A workbook is no text.
-        FileFormat::Csv | FileFormat::Xlsx => csv::parse(contents, columns, text),
+        // A workbook is no text. The header of a table says which column names the users.
+        FileFormat::Csv | FileFormat::Xlsx => return csv::parse(contents, columns, text),
+    };
+    if contents.accepts_exports {
+        parsed.rows.iter_mut().for_each(|row| row.name_user(contents));
     }
+    parsed
 }
 
 /// The text in a byte range. Ranges begin and end at ASCII characters or at the ends of the text, so that they are valid.

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::Contents;
+use super::contents::NAMING;
 use crate::field::UserField;
 
 /// A row, independent of the file format.
@@ -39,6 +41,25 @@ impl FileRow {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         fields.shrink_to_fit();
         Self { value: Value::Object(map), span, fields }
+    }
+
+    /// Leaves only the user of a row of muster's exports, under the name `user`.
+    pub fn name_user(&mut self, contents: &Contents) {
+        let Value::Object(values) = &mut self.value else { return };
+        let is_named = |key: &&str| values.get(*key).is_some_and(|value| !value.is_null());
+        let Some(naming) = NAMING.into_iter().find(is_named) else { return };
+        let user = UserField::User.as_str();
+        values.retain(|key, _| key == naming || !contents.is_left_out(key));
+        self.fields.retain(|field| field.name == naming || !contents.is_left_out(&field.name));
+        if let Some(value) = values.remove(naming) {
+            values.insert(user.to_owned(), value);
+        }
+        for field in &mut self.fields {
+            if field.name == naming {
+                field.name = Cow::Borrowed(user);
+            }
+        }
+        self.fields.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     pub fn field(&self, name: &str) -> Option<&FileField> {

@@ -34,7 +34,7 @@ async fn a_link_sets_a_password_once() {
     assert_eq!(
         body["metadata"],
         json!({
-            "total": 2, "skipped": 0, "next_paging_token": null,
+            "total": 2, "skipped": 0, "with_password": 0, "next_paging_token": null,
             "warning": format!("the links begin with `http://{}`, which only this machine can open; set `server.public_url` to the address for everybody", app.address),
         })
     );
@@ -112,20 +112,50 @@ async fn who_can_not_use_a_link_is_a_finding() {
     assert_eq!(long.error()["detail"], "`expires_in_hours` must be from 1 to 720");
 }
 
-/// S-29: for a batch, its users who can use a link get one.
+/// S-29: for a batch, its users who can use a link get one, until they have chosen a password.
 #[tokio::test]
-async fn a_batch_gets_links_for_those_who_can_use_one() {
+async fn a_batch_gets_links_for_those_who_need_one() {
     let app = TestApp::spawn().await;
+    let mut imported = with_password("eve@example.com", "");
+    imported["password_hash"] = json!("$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW");
     let users = json!([
         with_password("ada@example.com", ""),
         sso("sso@example.com"),
-        with_password("bob@example.com", PASSWORD)
+        with_password("bob@example.com", PASSWORD),
+        imported
     ]);
     let batch = app.owner.create(&users).await.json()["metadata"]["batch_id"].clone();
-    let made = app.owner.post(LINKS, &json!({"batch_id": batch})).await.json();
-    assert_eq!((&made["metadata"]["total"], &made["metadata"]["skipped"]), (&json!(2), &json!(1)));
-    let emails: Vec<&Value> = made["results"].as_array().unwrap().iter().map(|link| &link["email"]).collect();
-    assert_eq!(emails, ["ada@example.com", "bob@example.com"]);
+    let make = async || {
+        let made = app.owner.post(LINKS, &json!({"batch_id": batch})).await;
+        let links = made.json()["results"].as_array().cloned().unwrap_or_default();
+        let emails: Vec<String> = links.iter().map(|link| link["email"].as_str().unwrap().to_owned()).collect();
+        let metadata = &made.json()["metadata"];
+        (emails, metadata["skipped"].clone(), metadata["with_password"].clone(), links)
+    };
+    let (emails, skipped, with_password, links) = make().await;
+    assert_eq!(emails, ["ada@example.com", "bob@example.com"], "an initial password is no password of one's own");
+    assert_eq!((skipped, with_password), (json!(1), json!(1)));
+    let choose = async |link: &Value| {
+        let token = link["link"].as_str().unwrap().rsplit('/').next().unwrap();
+        let body = json!({"token": token, "new_password": "tidal-anchor-Plum-91"});
+        assert_eq!(app.anonymous().post(RESET, &body).await.status, 200);
+    };
+    choose(&links[1]).await;
+    let (emails, skipped, with_password, links) = make().await;
+    assert_eq!(emails, ["ada@example.com"]);
+    assert_eq!((skipped, with_password), (json!(1), json!(2)));
+    choose(&links[0]).await;
+    let nobody = app.owner.post(LINKS, &json!({"batch_id": batch})).await;
+    assert_eq!(
+        (nobody.status, nobody.error()["detail"].as_str()),
+        (
+            409,
+            Some(
+                "no user of the batch needs a link and can use one: they have a password, sign in through the identity provider, \
+                 are suspended, have expired, or were deleted"
+            )
+        )
+    );
     let unknown = app.owner.post(LINKS, &json!({"batch_id": "bat_01k9h6m3x0e8wbz1v5n7q2r4t6"})).await;
     assert_eq!(unknown.status, 404);
 }

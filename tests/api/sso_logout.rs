@@ -111,7 +111,8 @@ async fn disabling_or_removing_a_provider_ends_its_sessions() {
     assert_eq!(sessions, 0);
     sso::update(&app.app, &operator, "one", |settings| settings.enabled = true, |_| {}).await.unwrap();
     assert_eq!(browser.sign_in_at(&idp).await.status, 303);
-    assert_eq!(sso::remove(&app.app, &operator, "one").await.unwrap(), 1);
+    let removed = sso::remove(&app.app, &operator, "one").await.unwrap();
+    assert_eq!((removed.identities, removed.sessions), (1, 1));
     assert_eq!(app.db_value::<i64>("select count(*) from sso_identities").await, 0);
 }
 

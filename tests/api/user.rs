@@ -46,7 +46,7 @@ async fn a_user_is_changed_field_by_field() {
     let mut expected = json!({
         "email": "ada@example.com", "name": "Ada", "lastname": "Byron", "title": "Miss", "is_sso_user": true,
         "is_service_account": false, "status": "active", "permission_level": "collaborator", "revision": 1,
-        "expires_at": null,
+        "expires_at": null, "credential": "sso",
     });
     assert_eq!(without_times(&user), expected);
     for (revision, change) in [

@@ -16,7 +16,7 @@ use crate::support::server::{ServerProcess, muster};
 use crate::support::sso;
 
 /// A folder that PostgreSQL's own user can reach.
-fn data_dir() -> tempfile::TempDir {
+pub fn data_dir() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("muster-data-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     dir
@@ -192,6 +192,31 @@ async fn two_servers_share_one_data_directory_and_the_last_one_stops_postgresql(
     other.signal("-TERM");
     other.wait();
     assert_eq!(postgres_pid(dir.path()), None);
+}
+
+/// A server whose address no setting names.
+#[tokio::test(flavor = "multi_thread")]
+async fn local_commands_know_the_address_of_the_running_server() {
+    let dir = data_dir();
+    let link = |arguments: &[&str]| {
+        let mut command = muster();
+        command.env("MUSTER_DATA_DIR", dir.path()).args(["user", "link", "administrator@muster.invalid", "--recover"]);
+        let ran = run(command.args(arguments));
+        assert_eq!(ran.status, Some(0), "{}", ran.err);
+        ran.out.split("/password/").next().unwrap().to_owned()
+    };
+    let mut server = serve(dir.path());
+    let mut other = serve(dir.path());
+    assert_eq!(link(&[]), format!("http://{}", server.address));
+    assert_eq!(link(&["--listen", "127.0.0.1:9"]), "http://127.0.0.1:9", "the command line comes first");
+    // What a killed server left behind misleads nobody.
+    server.signal("-KILL");
+    server.wait();
+    assert_eq!(link(&[]), "http://127.0.0.1:8080");
+    other.signal("-TERM");
+    other.wait();
+    let third = serve(dir.path());
+    assert_eq!(link(&[]), format!("http://{}", third.address));
 }
 
 #[test]

@@ -42,7 +42,7 @@ async fn links_are_printed_once_and_a_list_is_invited_as_a_whole() {
         format!("invitation links, shown only once; send each to its recipient\n{}2 users invited\n", warning(&app));
     assert_eq!((ran.status, ran.err), (Some(0), expected));
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["EMAIL", "LINK", "EXPIRES"]);
+    assert_eq!(lines[0], ["EMAIL", "LINK", "EXPIRES", "AT"]);
     assert_eq!((lines.len(), lines[1][0], lines[2][0]), (3, "ada@example.com", "grace@example.com"));
     assert!(lines[1][1].starts_with(&format!("http://{}/invitations/ami_", app.address)), "{}", lines[1][1]);
 
@@ -59,13 +59,13 @@ async fn links_are_printed_once_and_a_list_is_invited_as_a_whole() {
         )
     );
     let ran = remote(&app, &["invitation", "create", "--role", "owner", "-o", "csv", "eve@example.com"]);
-    assert!(ran.out.starts_with("email,link,expires\r\neve@example.com,http://"), "{}", ran.out);
+    assert!(ran.out.starts_with("email,link,expires_at\r\neve@example.com,http://"), "{}", ran.out);
     let ran = run_with(muster_at(&app).args(["invitation", "create", "-f", "-"]), "ivy@example.com\n");
     assert_eq!(ran.status, Some(0), "{}", ran.err);
 
     let ran = remote(&app, &["invitation", "list"]);
     let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["INVITATION", "ID", "EMAIL", "PERMISSION", "CREATED", "EXPIRES"]);
+    assert_eq!(lines[0], ["INVITATION", "ID", "EMAIL", "PERMISSION", "CREATED", "EXPIRES", "AT"]);
     let shown: Vec<[&str; 2]> = lines[1..].iter().map(|line| [line[1], line[2]]).collect();
     let collaborator = |email| [email, "collaborator"];
     assert_eq!(

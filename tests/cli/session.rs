@@ -3,7 +3,7 @@
 use muster::caller::PermissionLevel;
 use serde_json::json;
 
-use crate::support::{TestApp, sso};
+use crate::support::{TestApp, sso, with_password};
 use crate::{json, muster_at, remote, run};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +58,20 @@ async fn the_last_sign_in_is_shown_and_those_who_never_signed_in_are_found() {
     let ada = json(&remote(&app, &["user", "get", "ada@example.com", "-o", "json"]));
     assert!(ada["last_signed_in_at"].is_string() && ada["revision"] == 1, "{ada}");
     let shown = remote(&app, &["user", "get", "ada@example.com"]).out;
-    assert!(shown.contains("\nlast_signed_in_at   20"), "{shown}");
+    assert!(shown.contains("\ncredential          password\nlast_signed_in_at   20"), "{shown}");
+    let ben = remote(&app, &["user", "get", "ben@example.com"]).out;
+    assert!(ben.contains("\ncredential          sso\nlast_signed_in_at   never\n"), "{ben}");
     let never = json(&remote(&app, &["user", "list", "--never-signed-in", "-o", "json"]));
     let emails: Vec<&str> = never.as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap()).collect();
     assert_eq!(emails, ["administrator@muster.invalid", "ben@example.com"]);
+    let people =
+        json!([with_password("eve@example.com", ""), with_password("kim@example.com", "tidal-anchor-Plum-91")]);
+    assert_eq!(app.owner.create(&people).await.status, 200);
+    for (email, credential) in [
+        ("eve@example.com", "none (`muster user link` makes a link to set a password)"),
+        ("kim@example.com", "initial_password (must be changed at the next sign-in)"),
+    ] {
+        let shown = remote(&app, &["user", "get", email]).out;
+        assert!(shown.contains(&format!("\ncredential          {credential}\n")), "{shown}");
+    }
 }

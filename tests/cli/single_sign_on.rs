@@ -5,7 +5,9 @@ use std::process::Command;
 use muster::secret::Secret;
 use serde_json::{Value, json};
 
-use crate::support::idp::{Idp, SECRET};
+use crate::embedded_database::data_dir;
+use crate::support::browser::Browser;
+use crate::support::idp::{CALLBACK, Idp, SECRET, START, spawn_for_sso};
 use crate::support::server::{ServerProcess, muster, url};
 use crate::support::{TestApp, file, sso, with_password};
 use crate::{Ran, run};
@@ -91,10 +93,102 @@ async fn a_provider_is_added_changed_tested_and_removed() {
     let refused = run(other_key.env("MUSTER_SECRETS__SEAL_KEY", "another seal key, which has not sealed anything"));
     assert_eq!(refused.status, Some(2), "{}", refused.out);
     assert!(refused.err.contains("which is not in `secrets.seal_key`"), "{}", refused.err);
-    let removed = sso_command(&app, &["provider", "remove", "one"]);
-    assert_eq!((removed.status, removed.err.as_str()), (Some(0), "removed one; ended 0 sessions\n"));
+    let asks = sso_command(&app, &["provider", "remove", "one"]);
+    let why = "error: can't ask for confirmation without a terminal; add `--yes`\n";
+    assert_eq!((asks.status, asks.err.as_str()), (Some(2), why));
+    let removed = sso_command(&app, &["provider", "remove", "one", "--yes"]);
+    assert_eq!((removed.status, removed.err.as_str()), (Some(0), "removed one and 0 identities; ended 0 sessions\n"));
     let gone = sso_command(&app, &["provider", "show", "one"]);
     assert_eq!((gone.status, gone.err.as_str()), (Some(1), "error: there is no identity provider one\n"));
+}
+
+/// S-76: what to register for signing out at the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_post_logout_redirect_uri_is_shown_when_signing_out_leads_to_the_provider() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let add = ["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster", "--domain", "example.com"];
+    let line = "register this post-logout redirect URI at the provider: http://127.0.0.1:8080/sign-in\n";
+    let added = sso_command(&app, &[&add[..], &["--logout", "true"]].concat());
+    assert!(added.status == Some(0) && added.err.ends_with(line), "{}", added.err);
+    let show = || json_of(&sso_command(&app, &["provider", "show", "one", "-o", "json"]));
+    assert_eq!(show()["post_logout_redirect_uri"], "http://127.0.0.1:8080/sign-in");
+    let off = sso_command(&app, &["provider", "update", "one", "--logout", "false"]);
+    assert_eq!((off.status, off.err.as_str()), (Some(0), ""));
+    assert_eq!(show()["post_logout_redirect_uri"], Value::Null);
+    let on = sso_command(&app, &["provider", "update", "one", "--logout", "true"]);
+    assert!(on.err.ends_with(line), "{}", on.err);
+}
+
+/// S-54: disabling and removing a provider say how many people they sign out.
+#[tokio::test(flavor = "multi_thread")]
+async fn disabling_and_removing_a_provider_say_what_they_end() {
+    let (app, idp) = (spawn_for_sso().await, Idp::start().await);
+    idp.add_to(&app, |_| {}).await;
+    app.owner.create(&json!([sso("ada@example.com")])).await;
+    let sign_in = async || assert_eq!(Browser::of(&app).sign_in_at(&idp).await.status, 303);
+    sign_in().await;
+    let disabled = sso_command(&app, &["provider", "update", "one", "--enabled", "false"]);
+    assert_eq!((disabled.status, disabled.err.as_str()), (Some(0), "one is disabled; ended 1 session\n"));
+    let enabled = sso_command(&app, &["provider", "update", "one", "--enabled", "true"]);
+    assert_eq!((enabled.status, enabled.err.as_str()), (Some(0), ""));
+    sign_in().await;
+    let removed = sso_command(&app, &["provider", "remove", "one", "--yes"]);
+    assert_eq!((removed.status, removed.err.as_str()), (Some(0), "removed one and 1 identity; ended 1 session\n"));
+    assert_eq!(app.db_value::<i64>("select count(*) from sso_identities").await, 0);
+}
+
+/// S-57: on one machine, the address at which the server listens is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn single_sign_on_works_on_one_machine_without_a_public_url() {
+    let dir = data_dir();
+    let idp = Idp::start().await;
+    let mut server = ServerProcess::start(muster().env("MUSTER_DATA_DIR", dir.path()));
+    let secret = file(SECRET.as_bytes(), ".secret");
+    let add = |name: &str| {
+        let mut command = muster();
+        command.env("MUSTER_DATA_DIR", dir.path()).args(["sso", "provider", "add", name, "--issuer", &idp.issuer]);
+        command.args(["--client-id", "muster", "--domain", "example.com", "--client-secret-file"]);
+        run(command.arg(secret.path()))
+    };
+    let added = add("one");
+    let base = format!("http://{}", server.address);
+    assert_eq!(
+        (added.status, added.err),
+        (
+            Some(0),
+            format!(
+                "added one; the provider signs with RS256\n\
+                 register this redirect URI at the provider: {base}/sso/default/one/callback\n\
+                 hint: only this machine can open the redirect URI, which begins with the address of the running server; for \
+                 other people, set `server.public_url`, and register the redirect URI that `muster sso provider show` prints \
+                 then\n"
+            )
+        )
+    );
+    let owner = server.actor(server.key.as_deref().unwrap());
+    assert_eq!(owner.create(&json!([sso("ada@example.com")])).await.status, 200);
+    let browser = Browser::at_address(server.address);
+    let location = browser.depart(START).await;
+    let redirect_uri = reqwest::Url::parse_with_params("http://x/", [("redirect_uri", format!("{base}{CALLBACK}"))]);
+    assert!(location.contains(redirect_uri.unwrap().query().unwrap()), "{location}");
+    assert_eq!(browser.sign_in_at(&idp).await.status, 303);
+    assert_eq!(browser.get("/api/v2/userinfo/").await.json()["result"]["email"], "ada@example.com");
+
+    server.signal("-TERM");
+    server.wait();
+    let stopped = add("two");
+    assert!(stopped.status == Some(1) && stopped.err.contains("needs `server.public_url`"), "{}", stopped.err);
+}
+
+/// S-57: without an address, the page does not blame the provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_address_a_sign_in_is_refused_with_its_own_reason() {
+    let (app, idp) = (TestApp::spawn().await, Idp::start().await);
+    let add = ["provider", "add", "one", "--issuer", &idp.issuer, "--client-id", "muster"];
+    assert_eq!(sso_command(&app, &add).status, Some(0));
+    let page = Browser::of(&app).get(START).await;
+    assert_eq!(page.status, 503);
+    assert!(page.text.contains("<h1>Single sign-on is not set up</h1>"), "{}", page.text);
 }
 
 /// S-83: the secrets are encrypted with the first key, again and again without effect, and then need no other.

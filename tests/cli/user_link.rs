@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::invitations::warning;
@@ -84,8 +84,8 @@ async fn a_list_gets_all_links_or_none_with_every_finding() {
     assert_eq!(ran.status, Some(1));
     assert!(ran.err.starts_with("error[sso_user]: signs in through"), "{}", ran.err);
     assert!(ran.err.contains("--> users:3:1") && ran.err.ends_with("nothing was given a link\n"), "{}", ran.err);
-    let ran = with_file(&app, "link", b"users:\n  - user: ada@example.com\n    title: x\n", ".yaml", &[]);
-    assert!(ran.err.starts_with("error[unknown_field]: title: is unknown; the known field is user\n"), "{}", ran.err);
+    let ran = with_file(&app, "link", b"users:\n  - user: ada@example.com\n    team: x\n", ".yaml", &[]);
+    assert!(ran.err.starts_with("error[unknown_field]: team: is unknown; the known field is user\n"), "{}", ran.err);
     assert_eq!(app.db_value::<i64>("select count(*) from password_links").await, 0);
     let ran = with_file(&app, "link", b"users: [ada@example.com, {user: ben@example.com}]", ".yaml", &["-o", "json"]);
     assert_eq!(json(&ran).as_array().unwrap().len(), 2);
@@ -148,13 +148,16 @@ async fn a_batch_is_created_with_links() {
     assert!(ran.err.contains(" 2 users created.\n") && ran.err.contains("\n1 link made; "), "{}", ran.err);
     let text = std::fs::read_to_string(&path).unwrap();
     let link = text.lines().nth(1).unwrap().split(',').nth(3).unwrap();
-    // The same command replaces no file, and after its removal makes the links of the batch that exists.
+    // The same command replaces no file, and after its removal makes no links: the first ones are on their way.
     assert_eq!(remote(&app, &create).status, Some(2));
     std::fs::remove_file(&path).unwrap();
     let ran = remote(&app, &create);
-    assert_eq!(ran.status, Some(0), "{}", ran.err);
-    assert!(ran.err.contains("nothing is left to do") && ran.err.contains("\n1 link made; "), "{}", ran.err);
-    assert!(!can_sign_in(&app, link).await);
+    assert_eq!((ran.status, path.exists()), (Some(1), false), "{}", ran.err);
+    let (_, said) = ran.err.split_once("nothing is left to do.\n").unwrap();
+    let why = "error: no link was made for users of an earlier run; to make new ones, which replace the earlier ones: \
+               muster user link --batch bat_";
+    assert!(said.starts_with(why) && said.ends_with(&format!(" --links-out {out}\n")), "{said}");
+    assert!(can_sign_in(&app, link).await);
     // A rejected list leaves no file; a batch of which nobody can use a link exists without one.
     let rejected =
         with_file(&app, "batch-create", b"name,email,is_sso_user\nx,x,false\n", ".csv", &["--links-out", "/tmp/none"]);
@@ -164,8 +167,29 @@ async fn a_batch_is_created_with_links() {
     let ran = with_file(&app, "batch-create", only_sso, ".csv", &["--links-out", other.to_str().unwrap()]);
     assert_eq!((ran.status, other.exists()), (Some(1), false));
     let (said, again) = ran.err.split_once("; the users exist, and have no links; to make them: ").unwrap();
-    assert!(said.contains(" 1 user created.\nerror: no user of the batch can use a link"), "{said}");
+    assert!(said.contains(" 1 user created.\nerror: no user of the batch needs a link and can use one"), "{said}");
     assert!(again.starts_with("muster user link --batch bat_") && again.contains(" --links-out "), "{again}");
+}
+
+/// Lists and exports of muster name users.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_have_not_set_a_password_are_reminded_with_a_list_of_muster() {
+    let app = app().await;
+    assert!(can_sign_in(&app, &format!("/password/{}", app.link("ben@example.com").await)).await);
+    let listed = remote(&app, &["user", "list", "--without-password", "--domain", "example.com", "-o", "csv"]);
+    let made = with_file(&app, "link", listed.out.as_bytes(), ".csv", &["-o", "json"]);
+    let made = json(&made);
+    let emails: Vec<&Value> = made.as_array().unwrap().iter().map(|link| &link["email"]).collect();
+    assert_eq!(emails, ["ada@example.com"]);
+    let exported = remote(&app, &["user", "export", "--domain", "example.com", "-o", "ndjson"]);
+    let suspended = with_file(&app, "suspend", exported.out.as_bytes(), ".ndjson", &["-o", "json"]);
+    let statuses: Vec<Value> = json(&suspended).as_array().unwrap().iter().map(|user| user["status"].clone()).collect();
+    assert_eq!(statuses, ["suspended"; 3]);
+    assert_eq!(remote(&app, &["group", "create", "everybody"]).status, Some(0));
+    let listed = remote(&app, &["user", "list", "-o", "csv"]);
+    let list = file(listed.out.as_bytes(), ".csv");
+    let added = remote(&app, &["group", "add", "everybody", "-f", list.path().to_str().unwrap()]);
+    assert_eq!((added.status, added.err.as_str()), (Some(0), "4 users added\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,9 @@ pub struct PasswordLinksMetadata {
     pub total: usize,
     /// Number of users of the batch who can't use a link.
     pub skipped: usize,
+    /// Number of users of the batch who have a password that they chose or that was imported, and get no link.
+    #[serde(default)]
+    pub with_password: usize,
     /// Always `null`: the list is complete.
     pub next_paging_token: Option<String>,
     /// Why the links may not work for the users.
@@ -96,7 +99,7 @@ pub struct PasswordLinksMetadata {
 pub enum LinksFor<'a> {
     /// These users, by IDs or e-mail addresses. Each must be able to use a link.
     Users(&'a [String]),
-    /// Those users of a batch, by its ID, who can use a link.
+    /// Those users of a batch, by its ID, who can use a link and have not chosen a password yet.
     Batch(&'a str),
 }
 

@@ -46,6 +46,10 @@ pub struct User {
     /// Last sign-in of a person, by password, link or SSO; absent before the first one. The revision does not change with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_signed_in_at: Option<DateTime<Utc>>,
+    /// How a person signs in: `sso`, `password`, `initial_password` (which must be changed at the next sign-in) or `none` (a password
+    /// has to be set); absent for service accounts. The revision does not change with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// Custom attributes: texts, numbers and booleans.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[cfg_attr(feature = "schema", schema(value_type = Object))]

@@ -46,14 +46,14 @@ struct LinkUser {
 
 /// Create links to set passwords, all or none
 ///
-/// Each user gets one link, with which they set a password and are signed in. A new link replaces the open one. The links are in this
-/// response only. Links of owners need a recent sign-in, if the request is authenticated by a session. Requires an owner.
+/// Each user gets one link, with which they set a password and are signed in. A new link replaces the open one. Users of a batch
+/// who have chosen a password, or whose hash was imported, get none. The links are in this response only. Links of owners need a recent sign-in, if the request is authenticated by a session. Requires an owner.
 #[utoipa::path(post, path = "/api/v2/users/password_links", operation_id = "password_link_create", tag = "sign-in",
     request_body = NewPasswordLinks,
     responses(
         (status = 200, description = "The links, in the order of the request.", body = PasswordLinks),
         (status = 404, description = "No such batch.", body = ErrorBody),
-        (status = 409, description = "No user of the batch can use a link; or `send` is set, and mail or the seal key is not configured \
+        (status = 409, description = "No user of the batch needs a link and can use one; or `send` is set, and mail or the seal key is not configured \
             (`mail_not_configured`, `seal_key_missing`).", body = ErrorBody),
         (status = 422, description = "Users with findings (`batch_rejected`): unknown, twice in the list, suspended, expired, with single \
             sign-on, or a service account.", body = ErrorBody),
@@ -65,6 +65,7 @@ pub(in crate::http) async fn create(app: web::Data<App>, caller: Caller, mut bod
     let metadata = PasswordLinksMetadata {
         total: created.links.len(),
         skipped: created.skipped,
+        with_password: created.with_password,
         next_paging_token: None,
         warning: link_warning(&base, &app.config.server),
     };

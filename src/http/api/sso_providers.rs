@@ -49,6 +49,9 @@ pub(in crate::http) struct SsoProvider {
     client_secrets: usize,
     /// Redirect URI to register at the provider.
     redirect_uri: String,
+    /// Post-logout redirect URI to register there, if `logout` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post_logout_redirect_uri: Option<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -74,6 +77,7 @@ impl From<ProviderSummary> for SsoProvider {
             enabled: settings.enabled,
             client_secrets: provider.client_secrets,
             redirect_uri: provider.redirect_uri,
+            post_logout_redirect_uri: provider.post_logout_redirect_uri,
             created_at: provider.created_at,
         }
     }
@@ -316,7 +320,7 @@ pub(in crate::http) async fn update(app: web::Data<App>, caller: Caller, mut bod
         }
     };
     let edit = |settings: &mut ProviderSettings| edit.apply(settings);
-    let provider = sso::update(&app, &caller, name(&body.request), edit, set_secrets).await?;
+    let (provider, _) = sso::update(&app, &caller, name(&body.request), edit, set_secrets).await?;
     Ok(single(SsoProvider::from(provider)))
 }
 

@@ -18,7 +18,14 @@ use crate::users::{self, Status, UserDetails};
 
 impl From<UserDetails> for User {
     fn from(user: UserDetails) -> Self {
+        let credential = match (user.is_sso_user, user.must_change_password) {
+            (true, _) => "sso",
+            (false, Some(false)) => "password",
+            (false, Some(true)) => "initial_password",
+            (false, None) => "none",
+        };
         Self {
+            credential: (!user.is_service_account).then(|| credential.to_owned()),
             user_id: user.user_id.to_string(),
             identity_id: user.identity_id.to_string(),
             email: user.email,

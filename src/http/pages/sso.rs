@@ -89,8 +89,8 @@ async fn begin(app: &App, request: &HttpRequest, parameters: &Start) -> Result<H
         (Some(_), Ok(Some(holder))) => Purpose::Again(holder.user.user_id),
         _ => Purpose::SignIn,
     };
-    let public_url = app.config.server.public_url.trim_end_matches('/');
-    let target = parameters.target_link_uri.as_deref().and_then(|target| target.strip_prefix(public_url));
+    let base_url = sso::base_url(&app.config.server).unwrap_or_default();
+    let target = parameters.target_link_uri.as_deref().and_then(|target| target.strip_prefix(base_url));
     let return_to = visitor::return_to(parameters.return_to.as_deref().or(target));
     let return_to = return_to.filter(|page| page.len() <= LONGEST_RETURN);
     let departure = Departure {
@@ -226,7 +226,7 @@ fn failed(request: &HttpRequest, provider: &Provider, error: SsoError) -> Result
         SsoError::Server(error) => return Err(error),
     };
     let status = match denial.class {
-        DenialClass::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        DenialClass::Unreachable | DenialClass::NoPublicUrl => StatusCode::SERVICE_UNAVAILABLE,
         DenialClass::BadState | DenialClass::ExpiredFlow => StatusCode::BAD_REQUEST,
         _ => StatusCode::FORBIDDEN,
     };
@@ -248,6 +248,7 @@ impl From<&Denial> for SsoFailure {
             DenialClass::Denied => Self::Denied,
             DenialClass::ProviderError => Self::ProviderError,
             DenialClass::Unreachable => Self::Unreachable,
+            DenialClass::NoPublicUrl => Self::NoPublicUrl,
             DenialClass::BadState => Self::BadState,
             DenialClass::ExpiredFlow => Self::ExpiredFlow,
             DenialClass::BadToken => Self::BadToken,
@@ -303,6 +304,7 @@ pub(super) enum SsoFailure {
     Denied,
     ProviderError,
     Unreachable,
+    NoPublicUrl,
     BadState,
     ExpiredFlow,
     BadToken,
@@ -342,6 +344,7 @@ impl SsoErrorPage<'_> {
             SsoFailure::Denied => "Sign-in canceled",
             SsoFailure::ProviderError | SsoFailure::BadToken => "Sign-in did not work",
             SsoFailure::Unreachable => "The identity provider does not respond",
+            SsoFailure::NoPublicUrl => "Single sign-on is not set up",
             SsoFailure::BadState | SsoFailure::ExpiredFlow => "This sign-in is over",
             SsoFailure::Clock { .. } => "The clocks differ",
             SsoFailure::NoAccount => "No account",

@@ -22,10 +22,9 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// The transport for an issuer: `http` only if the issuer and `server.public_url` are both loopback addresses.
-    pub(crate) fn for_issuer(issuer: &str, public_url: &str) -> Self {
-        let is_loopback = |text: &str| Url::parse(text).is_ok_and(|url| is_loopback(&url));
-        if is_loopback(issuer) && is_loopback(public_url) { Self::Loopback } else { Self::Https }
+    /// The transport for an issuer: `http` only if the issuer and this server both have loopback addresses.
+    pub(crate) fn for_issuer(issuer: &str, base_url: &str) -> Self {
+        if is_loopback(issuer) && is_loopback(base_url) { Self::Loopback } else { Self::Https }
     }
 
     /// Parses a URL that muster will connect to or send people to.
@@ -35,7 +34,7 @@ impl Transport {
     pub(crate) fn parse(self, text: &str) -> Result<Url, &'static str> {
         let url = Url::parse(text).map_err(|_| "not a URL")?;
         let is_allowed =
-            url.scheme() == "https" || (url.scheme() == "http" && self == Self::Loopback && is_loopback(&url));
+            url.scheme() == "https" || (url.scheme() == "http" && self == Self::Loopback && has_loopback_host(&url));
         if !is_allowed {
             return Err("must begin with https://");
         }
@@ -52,7 +51,12 @@ impl Transport {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether only this machine can open a URL.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| has_loopback_host(&url))
+}
+
+fn has_loopback_host(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

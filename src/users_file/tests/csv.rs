@@ -209,8 +209,43 @@ fn the_column_that_is_meant_is_suggested() {
     // Nothing is said about a name that may be a password.
     let text = rejected("name,email,is_sso_user,passw0rd\n");
     assert_eq!(text, format!("error: unknown column\n--> 1:24\n{UNKNOWN}"));
-    let text = mapped(Contents::NAMED, &[], &[], "Email\nx\n").expect_err("unknown").to_string();
-    assert!(text.contains("unknown column `Email`") && text.contains("did you mean `user`?"), "{text}");
+    let text = mapped(Contents::NAMED, &[], &[], "Mail\nx\n").expect_err("unknown").to_string();
+    assert!(text.contains("unknown column `Mail`") && text.contains("did you mean `user`?"), "{text}");
+}
+
+#[test]
+fn a_list_of_users_can_be_a_list_or_export_of_muster() {
+    let named = |contents, text: &str| -> Vec<Value> {
+        mapped(contents, &[], &[], text).map(|file| file.rows().cloned().collect()).unwrap_or_default()
+    };
+    for contents in [Contents::NAMED, Contents::MEMBERS] {
+        for (text, user) in [
+            (
+                "email,name,user_id,status,permission,created\na@x.org,Ada,usr_1,active,owner,2026-11-30T10:00:00Z\n",
+                "usr_1",
+            ),
+            (
+                "user,email,name,lastname,title,is_sso_user,permission_level,expires_at,status,attributes.team\n\
+                 usr_2,a@x.org,Ada,L,T,false,owner,,active,red\n",
+                "usr_2",
+            ),
+            ("Name;Email\nAda;a@x.org\n", "a@x.org"),
+        ] {
+            assert_eq!(named(contents, text), [json!({ "user": user })], "{text}");
+        }
+    }
+    // An ID of a membership is no user, other columns are not left out, and in other files none is.
+    for (contents, text) in [
+        (Contents::NAMED, "id,name\nide_1,Ada\n"),
+        (Contents::NAMED, "user,department\na@x.org,x\n"),
+        (Contents::NAMED, "user,password\na@x.org,x\n"),
+        (Contents::CHANGED, "email,name\na@x.org,Ada\n"),
+    ] {
+        assert!(mapped(contents, &[], &[], text).is_err(), "{text}");
+    }
+    // A column that was left out on request names nobody.
+    let file = mapped(Contents::NAMED, &[], &["user_id"], "user_id,email\nusr_1,a@x.org\n").unwrap();
+    assert_eq!(file.rows().collect::<Vec<_>>(), [&json!({ "user": "a@x.org" })]);
 }
 
 #[test]

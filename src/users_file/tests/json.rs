@@ -200,3 +200,33 @@ fn text_after_an_error_is_hidden() {
         assert!(output.contains(&format!("1 | {line}\n")), "{line}\n{output}");
     }
 }
+
+#[test]
+fn a_row_of_a_list_of_muster_names_its_user() {
+    let rows = |text: &str| {
+        let file = UsersFile::from_text(
+            "users".into(),
+            text.into(),
+            FileFormat::Ndjson,
+            Contents::NAMED,
+            &ColumnMap::default(),
+        );
+        file.unwrap().rows().cloned().collect::<Vec<_>>()
+    };
+    let listed =
+        r#"{"id": "ide_1", "user_id": "usr_1", "email": "a@x.org", "name": "Ada", "attributes": {"team": "red"}}"#;
+    let exported = r#"{"user": "usr_2", "email": "b@x.org", "status": "active"}"#;
+    let by_address = r#"{"user_id": null, "email": "c@x.org", "if_match": 3}"#;
+    let other = r#"{"email": "d@x.org", "team": "red"}"#;
+    assert_eq!(
+        rows(&[listed, exported, by_address, other, r#"{"id": "ide_1"}"#, r#""e@x.org""#].join("\n")),
+        [
+            json!({"user": "usr_1"}),
+            json!({"user": "usr_2"}),
+            json!({"user": "c@x.org", "if_match": 3}),
+            json!({"user": "d@x.org", "team": "red"}),
+            json!({"id": "ide_1"}),
+            json!("e@x.org"),
+        ]
+    );
+}

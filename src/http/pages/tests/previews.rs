@@ -345,6 +345,7 @@ fn sso_and_invitation_pages(folder: &mut Folder, names: &Names) {
         ("denied", SsoFailure::Denied),
         ("provider-error", SsoFailure::ProviderError),
         ("unreachable", SsoFailure::Unreachable),
+        ("no-public-url", SsoFailure::NoPublicUrl),
         ("bad-state", SsoFailure::BadState),
         ("expired-flow", SsoFailure::ExpiredFlow),
         ("bad-token", SsoFailure::BadToken),

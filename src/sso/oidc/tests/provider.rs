@@ -7,7 +7,8 @@ use super::super::issuer::Transport;
 use super::super::token_response::Authentication;
 use super::ISSUER;
 use super::discovery::document;
-use crate::sso::provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, redirect_uri};
+use crate::config::Config;
+use crate::sso::provider::{EmailProof, Preset, ProviderName, ProviderSettings, TokenAuth, base_url, redirect_uri};
 
 const TENANT: &str = "9122040d-6c67-4c5b-b112-36a304b66dad";
 
@@ -71,7 +72,22 @@ fn s_55_presets_know_what_products_need() {
 fn s_57_the_redirect_uri_is_that_of_one_provider() {
     let uri = "https://m.example.org/sso/default/okta/callback";
     assert_eq!(redirect_uri("https://m.example.org", "default", "okta"), uri);
-    assert_eq!(redirect_uri("https://m.example.org/", "default", "okta"), uri);
+}
+
+#[test]
+fn s_57_redirect_uris_begin_with_the_public_url_or_with_a_loopback_address_of_the_server() {
+    for (public_url, listening_url, base) in [
+        ("https://m.example.org/sub/", "http://127.0.0.1:8080", Some("https://m.example.org/sub")),
+        ("", "http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+        ("", "https://[::1]:8443", Some("https://[::1]:8443")),
+        ("", "http://0.0.0.0:8080", None),
+        ("", "http://192.0.2.1:8080", None),
+        ("", "", None),
+    ] {
+        let mut server = Config::built_in().unwrap().server;
+        (server.public_url, server.listening_url) = (public_url.to_owned(), listening_url.to_owned());
+        assert_eq!(base_url(&server), base, "{public_url} {listening_url}");
+    }
 }
 
 #[test]
